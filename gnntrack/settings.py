@@ -1,0 +1,192 @@
+"""Every default of gnntrack, one frozen model per stage. The CLI, the TOML files and the docs read them here.
+
+A settings file is TOML with a table per stage; what it leaves out keeps its default, and a key that
+does not exist is an error that names the nearest one:
+
+>>> Settings.from_dict({"graph": {"max_gaps": 3}})
+Traceback (most recent call last):
+gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'graph.max_gap'?
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gnntrack.errors import SettingsError
+
+__all__ = [
+    "CellSettings",
+    "GraphSettings",
+    "MotionSettings",
+    "RepairSettings",
+    "ScoreSettings",
+    "Settings",
+    "SimulateSettings",
+    "SolverSettings",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class CellSettings(_Section):
+    """Masks to cells (``cells.py``)."""
+
+    fragments: Literal["keep", "largest", "split"] = "keep"
+    """What becomes of a label in several pieces: one cell, its largest piece only, or a cell per piece."""
+    min_size: int = Field(0, ge=0)
+    """Cells (after `fragments`) smaller than this many pixels are left out, and listed as such."""
+    neighbours: int = Field(6, ge=1)
+    """Number of nearest cells that tell the local density."""
+
+
+class MotionSettings(_Section):
+    """How the field moves between two frames (``motion.py``)."""
+
+    drift: bool = True
+    """Estimate the global shift of each frame."""
+    flow: Literal["auto", "cells", "images", "none"] = "auto"
+    """Local motion: from neighbouring cells, from optical flow of the images, both where possible, or none."""
+    neighbours: int = Field(8, ge=1)
+    """Number of neighbouring cells whose median motion is a cell's local motion."""
+
+
+class GraphSettings(_Section):
+    """Candidate links (``graph.py``)."""
+
+    max_gap: int = Field(2, ge=1)
+    """Candidates link cells up to this many frames apart; 1 = consecutive frames only."""
+    max_neighbours: int = Field(6, ge=1)
+    """Candidates per cell to the next frame; over gaps half as many."""
+    max_distance: float | None = Field(None, gt=0)
+    """Gate in the movie's unit (um or pixel); estimated from the movie where it is left out."""
+
+
+class ScoreSettings(_Section):
+    """Classical link and division scores (``scores.py``)."""
+
+
+class SolverSettings(_Section):
+    """From scores to links (``solvers/``)."""
+
+    divisions: bool = True
+    """Allow a cell two successors."""
+
+
+class RepairSettings(_Section):
+    """Masks of bridged gaps (``repair.py``)."""
+
+    fill_gaps: bool = True
+    """Paint the missing mask of a bridged gap, on background only; else a gap splits the track on CTC export."""
+
+
+class SimulateSettings(_Section):
+    """Movies with a known lineage (``simulate.py``)."""
+
+
+class Settings(_Section):
+    """The settings of all stages."""
+
+    cells: CellSettings = CellSettings()
+    motion: MotionSettings = MotionSettings()
+    graph: GraphSettings = GraphSettings()
+    scores: ScoreSettings = ScoreSettings()
+    solver: SolverSettings = SolverSettings()
+    repair: RepairSettings = RepairSettings()
+    simulate: SimulateSettings = SimulateSettings()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Settings:
+        """Build settings from nested tables.
+
+        Raises
+        ------
+        SettingsError
+            For an unknown key, with the nearest known one, or a value out of range.
+        """
+        _refuse_unknown(cls, values, "")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = [f"'{'.'.join(map(str, e['loc']))}' = {e['input']!r}: {e['msg']}" for e in error.errors()]
+            msg = f"settings: {'; '.join(problems)}"
+            raise SettingsError(msg) from None
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Settings:
+        """Read settings from a TOML file.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read, is no TOML, or holds an unknown key or a value out of range.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            msg = f"{path}: no settings could be read: {error}"
+            raise SettingsError(msg) from error
+        try:
+            return cls.from_dict(values)
+        except SettingsError as error:
+            msg = f"{path}: {error}"
+            raise SettingsError(msg) from None
+
+    def replaced(self, **changes: Any) -> Settings:
+        """Return a copy with single values changed; ``graph__max_gap=3`` sets ``graph.max_gap``.
+
+        >>> Settings().replaced(graph__max_gap=3).graph.max_gap
+        3
+        """
+        values = self.model_dump()
+        for key, value in changes.items():
+            section, _, name = key.partition("__")
+            if section not in values or not name:
+                msg = f"unknown setting '{key}'"
+                raise SettingsError(msg)
+            values[section][name] = value
+        return type(self).from_dict(values)
+
+    def to_toml(self) -> str:
+        """Return the settings as TOML, each key with its meaning as a comment; None is left as a comment."""
+        lines = []
+        for name, section in self:
+            lines += [f"[{name}]  # {(type(section).__doc__ or '').strip()}"]
+            for key, value in section:
+                about = type(section).model_fields[key].description or ""
+                lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {_toml(value)}"]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
+
+
+def _refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
+    if not isinstance(values, dict):
+        msg = f"setting '{prefix.rstrip('.')}' is a table, not {values!r}"
+        raise SettingsError(msg)
+    known = model.model_fields
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0)
+            msg = f"unknown setting '{prefix}{key}'; did you mean '{prefix}{near[0]}'?" if near else (
+                f"unknown setting '{prefix}{key}'; table '{prefix.rstrip('.')}' has no settings"
+            )
+            raise SettingsError(msg)
+        kind = known[key].annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            _refuse_unknown(kind, value, f"{prefix}{key}.")

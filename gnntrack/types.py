@@ -1,0 +1,388 @@
+"""The four tables that travel between the stages: frozen, validated arrays, and nothing else.
+
+Axis order is ``t, [z], y, x`` everywhere. Positions and distances are in ``unit`` (micrometres once
+the voxel size is known, else pixels). A cell is known by its key (frame, label), which ties it to
+its pixels for ever; inside a table cells are rows, and links name rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from gnntrack.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import networkx as nx
+    import numpy.typing as npt
+
+    BoolArray = npt.NDArray[np.bool_]
+    IntArray = npt.NDArray[np.int64]
+    FloatArray = npt.NDArray[np.float64]
+    FeatureArray = npt.NDArray[np.float32]
+    Image = npt.NDArray[Any]
+
+__all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Tracks"]
+
+
+@runtime_checkable
+class FrameStack(Protocol):
+    """A movie that is read frame by frame.
+
+    ``stack[t]`` is a ``(Y, X)`` or ``(Z, Y, X)`` array; nothing is kept after it is handed out.
+    """
+
+    spacing: tuple[float, ...]
+    """Size of a pixel along ``[z], y, x``, in ``unit``."""
+    unit: str
+    """``"um"`` or ``"pixel"``."""
+    names: Sequence[str]
+    """A name per frame for messages, such as the file it is read from."""
+    shape: tuple[int, ...]
+    """Shape of one frame, ``(Y, X)`` or ``(Z, Y, X)``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frame: int, /) -> Image: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """All cells of a movie, sorted by (frame, label).
+
+    Parameters
+    ----------
+    frame : (N,) int64
+        Frame of each cell, from 0.
+    label : (N,) int64
+        Label of the cell's pixels in the mask of its frame, > 0.
+    position : (N, D) float64
+        Centroid along ``[z], y, x`` in ``unit``.
+    features : (N, F) float32
+        Morphology and intensity, one named column each.
+    feature_names, feature_units : F strings
+        Name and unit of each column; the unit is ``""`` for a pure number.
+    spacing : D floats
+        Size of a pixel along ``[z], y, x`` in ``unit``.
+    n_frames : int
+        Frames of the movie; frames without cells count.
+    shape : D ints
+        Shape of a frame in pixels.
+    unit : str
+        ``"um"`` or ``"pixel"``.
+
+    Raises
+    ------
+    FormatError
+        If lengths disagree, a (frame, label) occurs twice, the rows are not sorted, a label is not
+        positive, or a frame lies outside the movie.
+    """
+
+    frame: IntArray
+    label: IntArray
+    position: FloatArray
+    features: FeatureArray
+    feature_names: tuple[str, ...]
+    feature_units: tuple[str, ...]
+    spacing: tuple[float, ...]
+    n_frames: int
+    shape: tuple[int, ...]
+    unit: str = "pixel"
+
+    def __post_init__(self) -> None:
+        n, d = len(self.frame), len(self.spacing)
+        _freeze(self, frame=np.int64, label=np.int64, position=np.float64, features=np.float32)
+        _expect(self.label.shape == (n,), f"label has shape {self.label.shape}, frame has {n} rows")
+        _expect(self.position.shape == (n, d), f"position has shape {self.position.shape}, not {(n, d)}")
+        _expect(
+            self.features.shape == (n, len(self.feature_names)) and len(self.feature_units) == len(self.feature_names),
+            f"features have shape {self.features.shape}, with {len(self.feature_names)} names "
+            f"and {len(self.feature_units)} units",
+        )
+        _expect(len(self.shape) == d, f"shape {self.shape} and spacing {self.spacing} differ in length")
+        if n:
+            step = np.diff(self.frame)
+            ascending = (step > 0) | ((step == 0) & (np.diff(self.label) > 0))
+            _expect(bool(ascending.all()), "rows are not sorted by (frame, label), or a cell occurs twice")
+            _expect(self.frame[0] >= 0 and self.frame[-1] < self.n_frames, f"frames outside 0..{self.n_frames - 1}")
+            _expect(self.label.min() > 0, f"label {self.label.min()} is not positive")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions, 2 or 3."""
+        return len(self.spacing)
+
+    def feature(self, name: str) -> FeatureArray:
+        """Return one column of the features, shape (N,).
+
+        Raises
+        ------
+        FormatError
+            If there is no such column.
+        """
+        return self.features[:, _column(self.feature_names, name, "cell feature")]
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a feature column of this name."""
+        return name in self.feature_names
+
+    def rows(self, frame: int) -> slice:
+        """Return the rows of one frame.
+
+        >>> cells = Cells([0, 0, 2], [3, 7, 3], [[0, 0]] * 3, [[]] * 3, (), (), (1, 1), 3, (9, 9))
+        >>> cells.rows(0), cells.rows(1), cells.rows(2)
+        (slice(0, 2, None), slice(2, 2, None), slice(2, 3, None))
+        """
+        start, stop = np.searchsorted(self.frame, [frame, frame + 1])
+        return slice(int(start), int(stop))
+
+    def row_of(self, frame: npt.ArrayLike, label: npt.ArrayLike) -> IntArray:
+        """Return the row of each (frame, label), -1 where there is no such cell."""
+        frame, label = np.broadcast_arrays(np.asarray(frame, np.int64), np.asarray(label, np.int64))
+        if not len(self):
+            return np.full(frame.shape, -1, np.int64)
+        key = np.rec.fromarrays([self.frame, self.label])
+        wanted = np.rec.fromarrays([frame.ravel(), label.ravel()])
+        row = np.minimum(np.searchsorted(key, wanted), len(self) - 1)
+        found = (self.frame[row] == frame.ravel()) & (self.label[row] == label.ravel())
+        return np.where(found, row, -1).reshape(frame.shape).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class CellGraph:
+    """Candidate links between the cells of a movie.
+
+    Parameters
+    ----------
+    cells : Cells
+        The nodes.
+    source, target : (E,) int64
+        Rows of ``cells``; ``frame[source] < frame[target]``. Sorted by (source, target).
+    features : (E, K) float32
+        One named column each.
+    feature_names : K strings
+        Names of the columns; scale-free unless the name says otherwise.
+    notes : dict
+        What was estimated from the movie on the way (gate, drift), as plain JSON values.
+
+    Raises
+    ------
+    FormatError
+        If lengths disagree, a link does not go forward in time, names a row that is not there, occurs
+        twice, or the links are not sorted.
+    """
+
+    cells: Cells
+    source: IntArray
+    target: IntArray
+    features: FeatureArray
+    feature_names: tuple[str, ...]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self, source=np.int64, target=np.int64, features=np.float32)
+        e = len(self.source)
+        _expect(self.target.shape == (e,), f"target has shape {self.target.shape}, source has {e} rows")
+        _expect(
+            self.features.shape == (e, len(self.feature_names)),
+            f"features have shape {self.features.shape}, not {(e, len(self.feature_names))}",
+        )
+        if e:
+            n = len(self.cells)
+            low, high = min(self.source.min(), self.target.min()), max(self.source.max(), self.target.max())
+            _expect(low >= 0 and high < n, f"links name rows {low}..{high} of {n} cells")
+            _expect(bool((self.gap > 0).all()), "a link does not go forward in time")
+            step = np.diff(self.source)
+            ascending = (step > 0) | ((step == 0) & (np.diff(self.target) > 0))
+            _expect(bool(ascending.all()), "links are not sorted by (source, target), or one occurs twice")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def gap(self) -> IntArray:
+        """Frames from source to target, shape (E,); 1 = consecutive frames."""
+        return self.cells.frame[self.target] - self.cells.frame[self.source]
+
+    def feature(self, name: str) -> FeatureArray:
+        """Return one column of the link features, shape (E,).
+
+        Raises
+        ------
+        FormatError
+            If there is no such column.
+        """
+        return self.features[:, _column(self.feature_names, name, "link feature")]
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a link feature of this name."""
+        return name in self.feature_names
+
+
+@dataclass(frozen=True, eq=False)
+class LinkScores:
+    """How likely each candidate link is, by any scorer.
+
+    Parameters
+    ----------
+    link : (E,) float32 in [0, 1]
+        Score per candidate link, in the order of the graph.
+    pairs : (M, 2) int64
+        Pairs of candidate links (first daughter, second daughter) that share their source and whose
+        targets share their frame: the possible divisions.
+    division : (M,) float32 in [0, 1]
+        Score per pair.
+    birth, death, spurious : (N,) float32 in [0, 1] or None
+        Score per cell: that it has no parent, no successor, or is no cell.
+    """
+
+    link: FeatureArray
+    pairs: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    division: FeatureArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    birth: FeatureArray | None = None
+    death: FeatureArray | None = None
+    spurious: FeatureArray | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, link=np.float32, pairs=np.int64, division=np.float32)
+        _expect(self.pairs.shape == (len(self.division), 2), f"pairs have shape {self.pairs.shape}")
+        for name in ("link", "division", "birth", "death", "spurious"):
+            value = getattr(self, name)
+            if value is not None and len(value):
+                _expect(
+                    bool(np.isfinite(value).all()) and value.min() >= 0 and value.max() <= 1,
+                    f"{name} scores lie outside [0, 1]",
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """The table of tracks, sorted by id.
+
+    Parameters
+    ----------
+    id : (K,) int64
+        Track ids, > 0 and ascending.
+    start, end : (K,) int64
+        First and last frame, both inclusive.
+    parent : (K,) int64
+        Id of the parent track, 0 = none.
+    """
+
+    id: IntArray
+    start: IntArray
+    end: IntArray
+    parent: IntArray
+
+    def __post_init__(self) -> None:
+        _freeze(self, id=np.int64, start=np.int64, end=np.int64, parent=np.int64)
+        k = len(self.id)
+        _expect(all(len(getattr(self, f.name)) == k for f in fields(self)), "columns differ in length")
+        _expect(bool((np.diff(self.id) > 0).all()) and (not k or self.id[0] > 0), "track ids are not ascending from 1")
+        _expect(bool((self.start <= self.end).all()), "a track ends before it starts")
+        orphan = ~np.isin(self.parent, self.id) & (self.parent != 0)
+        _expect(not orphan.any(), f"unknown parents {self.parent[orphan][:5].tolist()}")
+        child = self.parent != 0
+        row = np.searchsorted(self.id, self.parent[child])
+        late = self.end[row] >= self.start[child]
+        _expect(not late.any(), f"tracks {self.id[child][late][:5].tolist()} start before their parents end")
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def frames(self, row: int) -> range:
+        """Return the frames of one row, both ends included."""
+        return range(int(self.start[row]), int(self.end[row]) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """A solved movie: every cell is in exactly one track.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+    track : (N,) int64
+        Track of each cell, > 0. A track may skip frames (a gap); it has at most one cell a frame.
+    tracks : Tracks
+        The table of tracks.
+    source, target : (L,) int64
+        The chosen links: rows of ``cells``, within tracks and from parents to daughters.
+    confidence : (L,) float32 in [0, 1]
+        Confidence of each chosen link.
+    notes : dict
+        What the stages found on the way, as plain JSON values.
+    """
+
+    cells: Cells
+    track: IntArray
+    tracks: Tracks
+    source: IntArray
+    target: IntArray
+    confidence: FeatureArray
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self, track=np.int64, source=np.int64, target=np.int64, confidence=np.float32)
+        n = len(self.cells)
+        _expect(self.track.shape == (n,), f"track has shape {self.track.shape}, there are {n} cells")
+        _expect(len(self.source) == len(self.target) == len(self.confidence), "links differ in length")
+        known, count = np.unique(self.track, return_counts=True)
+        _expect(np.array_equal(known, self.tracks.id), "the cells' tracks and the table of tracks differ")
+        del count
+        row = np.searchsorted(self.tracks.id, self.track)
+        inside = (self.cells.frame >= self.tracks.start[row]) & (self.cells.frame <= self.tracks.end[row])
+        _expect(bool(inside.all()), "a cell lies outside its track's frames")
+
+    def to_networkx(self) -> nx.DiGraph:
+        """Return the lineage as a directed graph: a node per cell, an edge per chosen link.
+
+        Nodes are rows of ``cells`` with ``frame``, ``label``, ``track`` and the axes ``z, y, x``;
+        edges have ``confidence``. A division is a node with two successors.
+        """
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        axes = "zyx"[-self.cells.ndim :]
+        for row, (frame, label, track) in enumerate(
+            zip(self.cells.frame.tolist(), self.cells.label.tolist(), self.track.tolist(), strict=True)
+        ):
+            place = dict(zip(axes, self.cells.position[row].tolist(), strict=True))
+            graph.add_node(row, frame=frame, label=label, track=track, **place)
+        links = zip(self.source.tolist(), self.target.tolist(), self.confidence.tolist(), strict=True)
+        graph.add_edges_from((s, t, {"confidence": c}) for s, t, c in links)
+        return graph
+
+    def with_notes(self, **notes: Any) -> Lineage:
+        """Return the same lineage with further notes."""
+        return replace(self, notes={**self.notes, **notes})
+
+
+def _freeze(table: Any, **columns: Any) -> None:
+    """Convert columns to contiguous read-only arrays of their dtypes."""
+    for name, dtype in columns.items():
+        value = np.ascontiguousarray(getattr(table, name), dtype)
+        if value is getattr(table, name) and value.flags.writeable:
+            value = value.view()
+        value.flags.writeable = False
+        object.__setattr__(table, name, value)
+
+
+def _expect(condition: bool, problem: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise FormatError(problem)
+
+
+def _column(names: tuple[str, ...], name: str, kind: str) -> int:
+    if name not in names:
+        msg = f"there is no {kind} '{name}'; there are: {', '.join(names) or 'none'}"
+        raise FormatError(msg)
+    return names.index(name)

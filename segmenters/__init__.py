@@ -1,0 +1,1 @@
+"""Built-in segmenters; each registers itself under the entry-point group ``gnntrack.segmenters``."""
