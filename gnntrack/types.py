@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     FeatureArray = npt.NDArray[np.float32]
     Image = npt.NDArray[Any]
 
-__all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Tracks"]
+__all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Progress", "Runs", "Tracks"]
+
+
+class Progress(Protocol):
+    """Told after each step of long work: the stage's name, steps done, steps in all."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
 
 
 @runtime_checkable
@@ -153,6 +159,44 @@ class Cells:
         row = np.minimum(np.searchsorted(key, wanted), len(self) - 1)
         found = (self.frame[row] == frame.ravel()) & (self.label[row] == label.ravel())
         return np.where(found, row, -1).reshape(frame.shape).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The pixels of cells as runs along the last axis: a movie's masks in a hundredth of their memory.
+
+    Parameters
+    ----------
+    cell : (R,) int64
+        Row of ``Cells`` that the run belongs to.
+    start : (R,) int64
+        Index of the run's first pixel in its frame, flattened in C order.
+    length : (R,) int64
+        Pixels of the run; a run never crosses the end of an image row.
+    offsets : (n_frames + 1,) int64
+        Runs ``offsets[t]:offsets[t + 1]`` belong to frame t; within a frame they ascend by ``start``.
+    shape : D ints
+        Shape of a frame in pixels.
+    """
+
+    cell: IntArray
+    start: IntArray
+    length: IntArray
+    offsets: IntArray
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _freeze(self, cell=np.int64, start=np.int64, length=np.int64, offsets=np.int64)
+        r = len(self.cell)
+        _expect(len(self.start) == len(self.length) == r, "columns of runs differ in length")
+        _expect(len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == r, "offsets do not span the runs")
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    def frame(self, frame: int) -> slice:
+        """Return the runs of one frame."""
+        return slice(int(self.offsets[frame]), int(self.offsets[frame + 1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,9 +379,7 @@ class Lineage:
         n = len(self.cells)
         _expect(self.track.shape == (n,), f"track has shape {self.track.shape}, there are {n} cells")
         _expect(len(self.source) == len(self.target) == len(self.confidence), "links differ in length")
-        known, count = np.unique(self.track, return_counts=True)
-        _expect(np.array_equal(known, self.tracks.id), "the cells' tracks and the table of tracks differ")
-        del count
+        _expect(np.array_equal(np.unique(self.track), self.tracks.id), "the cells' tracks and the table of tracks differ")
         row = np.searchsorted(self.tracks.id, self.track)
         inside = (self.cells.frame >= self.tracks.start[row]) & (self.cells.frame <= self.tracks.end[row])
         _expect(bool(inside.all()), "a cell lies outside its track's frames")
