@@ -15,12 +15,13 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gnntrack.errors import SettingsError
 
 __all__ = [
     "CellSettings",
+    "FrameSettings",
     "GraphSettings",
     "MotionSettings",
     "RepairSettings",
@@ -33,6 +34,21 @@ __all__ = [
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FrameSettings(_Section):
+    """Movies and masks as they are read (``io/frames.py``)."""
+
+    spacing: tuple[float, ...] | None = Field(None, min_length=2, max_length=3)
+    """Size of a voxel in um along z, y, x; read from the files where it is left out, and 1 pixel if they do not tell."""
+
+    @field_validator("spacing")
+    @classmethod
+    def _positive(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not all(0 < v < float("inf") for v in value):
+            msg = "the size of a voxel is positive"
+            raise ValueError(msg)
+        return value
 
 
 class CellSettings(_Section):
@@ -93,6 +109,7 @@ class SimulateSettings(_Section):
 class Settings(_Section):
     """The settings of all stages."""
 
+    frames: FrameSettings = FrameSettings()
     cells: CellSettings = CellSettings()
     motion: MotionSettings = MotionSettings()
     graph: GraphSettings = GraphSettings()
