@@ -1,0 +1,112 @@
+"""The command line: parse -> settings -> one pipeline call -> summary.
+
+Commands are loaded when they are called, so that ``gnntrack --help`` stays quick: this file imports
+click and nothing heavier, and holds the commands' one-line helps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from gnntrack import __version__
+from gnntrack.errors import GnntrackError
+
+__all__ = ["cli", "main"]
+
+_log = logging.getLogger(__name__)
+
+# command: (module it lives in, one-line help); in the order of the work
+COMMANDS = {
+    "demo": ("demo", "Simulate a movie, segment, track and evaluate it, and draw the result."),
+    "info": ("movies", "Tell what a movie or a folder of masks is, and what is wrong with it."),
+    "track": ("tracking", "Track a movie: from images and masks to a CTC result."),
+    "segment": ("segmenting", "Segment the images of a movie into masks."),
+    "segmenters": ("segmenting", "List the segmenters that are installed."),
+    "build-graph": ("tracking", "Find the candidate links between the cells of masks."),
+    "solve": ("tracking", "Choose the links of a candidate graph."),
+    "export": ("tracking", "Write a lineage as a CTC result or as tables."),
+    "evaluate": ("judging", "Score results against the truth."),
+    "validate": ("judging", "Report every rule of the CTC format that a result breaks."),
+    "simulate": ("movies", "Make a movie with a known lineage."),
+    "init-config": ("configuration", "Write a settings file with every default."),
+}
+
+
+class Refusal(click.ClickException):
+    """An error of the input or the usage: its message on stderr, exit code 2, no traceback."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported only now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"gnntrack.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it raises on purpose becomes a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except GnntrackError as error:
+            _refuse(error, str(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _refuse(error, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except MemoryError as error:
+            _refuse(error, "not enough memory; 'gnntrack info' tells how much a movie needs")
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing was written.", err=True)
+            ctx.exit(130)
+
+
+def _refuse(error: BaseException, message: str) -> NoReturn:
+    _log.debug("where it happened", exc_info=error)
+    raise Refusal(message) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="gnntrack")
+def cli() -> None:
+    """Track cells: masks of a microscopy movie go in, a verified lineage comes out.
+
+    Start with 'gnntrack demo', or with 'gnntrack track IMAGES MASKS -o OUT'.
+
+    Exit codes: 0 done, 1 the result is bad, 2 the input or the usage is wrong, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="gnntrack")

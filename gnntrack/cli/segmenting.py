@@ -1,0 +1,62 @@
+"""segment and segmenters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.options import (
+    allow_missing_option,
+    input_path,
+    out_option,
+    overwrite_option,
+    settings_options,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+
+__all__ = ["segment", "segmenters"]
+
+
+@click.command()
+@input_path("images")
+@out_option("Folder of the masks.")
+@click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
+@settings_options("frames.spacing")
+@allow_missing_option
+@overwrite_option
+@verbose_option
+def segment(
+    images: Path, out: Path, segmenter: str, settings: Settings, *, allow_missing: bool, overwrite: bool
+) -> None:
+    """Segment IMAGES into a folder of masks, one TIFF per frame."""
+    from gnntrack import pipeline
+
+    watch = stopwatch()
+    with shown_progress() as progress:
+        cells = pipeline.segment(
+            images,
+            out,
+            segmenter=segmenter,
+            spacing=settings.frames.spacing,
+            allow_missing=allow_missing,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    rows: list[tuple[str, object]] = [("cells", cells), ("time", f"{watch.seconds:.1f} s")]
+    show_rows([*rows, ("memory", f"{shown_bytes(peak_memory())} at most"), ("written", out)])
+
+
+@click.command()
+@verbose_option
+def segmenters() -> None:
+    """List the segmenters that are installed."""
+    from gnntrack.segmentation import available_segmenters
+
+    for name in available_segmenters():
+        click.echo(name)

@@ -1,0 +1,493 @@
+"""The recipes: the only place where the stages meet.
+
+``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded
+once. Movies and masks are given as anything that ``gnntrack.io.open_frames`` reads: a path, an array, or a
+stack that is open already.
+
+A *method* is a scorer with its usual solver; ``solver`` changes the second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.cells import measure_cells
+from gnntrack.errors import FormatError, FrameError, InputError
+from gnntrack.graph import build_candidates
+from gnntrack.io.ctc import write_ctc
+from gnntrack.io.frames import check_pair, open_frames, open_masks
+from gnntrack.io.output import check_output
+from gnntrack.lineage import build_lineage
+from gnntrack.motion import MotionRecorder, estimate_motion
+from gnntrack.repair import fill_gaps
+from gnntrack.scores import score_links, score_overlap
+from gnntrack.settings import CellSettings, Settings
+from gnntrack.solvers import SOLVERS
+from gnntrack.solvers import solve as choose_links
+
+if TYPE_CHECKING:
+    from gnntrack.segmentation import Segmenter
+    from gnntrack.simulate import SimulatedMovie
+    from gnntrack.types import CellGraph, FrameStack, Image, Lineage, LinkScores, Progress, Runs
+
+__all__ = [
+    "EXPORTS",
+    "METHODS",
+    "build_graph",
+    "evaluate",
+    "export",
+    "looks_like_labels",
+    "open_movie",
+    "segment",
+    "simulate",
+    "solve",
+    "track",
+]
+
+_log = logging.getLogger(__name__)
+
+# a method's scorer and its usual solver
+METHODS = {"iou": ("overlap", "iou"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
+EXPORTS = ("ctc", "csv", "edges")
+
+
+def _score_links(graph: CellGraph, settings: Settings) -> LinkScores:
+    return score_links(graph, settings=settings.scores)
+
+
+def _score_overlap(graph: CellGraph, _settings: Settings) -> LinkScores:
+    return score_overlap(graph)
+
+
+_SCORERS: dict[str, Callable[[CellGraph, Settings], LinkScores]] = {"links": _score_links, "overlap": _score_overlap}
+
+
+def build_graph(
+    masks: object,
+    images: object = None,
+    *,
+    settings: Settings | None = None,
+    spacing: Sequence[float] | None = None,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> CellGraph:
+    """Find the candidate links between the cells of masks.
+
+    Parameters
+    ----------
+    masks, images : path, array (T, [Z], Y, X) or FrameStack
+        Label images, 0 = background, and the microscope's images, which add intensities and optical flow.
+    settings : Settings, optional
+        The defaults where it is left out.
+    spacing : D floats, optional
+        Size of a voxel in um along ``[z], y, x``; read from the files where it is left out.
+    allow_missing : bool
+        Take frames that are missing in the numbering for empty ones.
+    progress : Progress, optional
+        Told after each frame.
+
+    Returns
+    -------
+    CellGraph
+        Its notes hold what was estimated and, under ``settings``, how the masks were read.
+
+    Raises
+    ------
+    InputError
+        If the movie cannot be read or the masks are no label images.
+    """
+    settings = settings or Settings()
+    opened = open_movie(masks, images, settings=settings, spacing=spacing, allow_missing=allow_missing)
+    return _build(*opened, settings, progress)[0]
+
+
+def solve(
+    graph: CellGraph,
+    *,
+    method: str = "hungarian",
+    solver: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Lineage:
+    """Score the candidate links and choose among them.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    method : {"iou", "greedy", "hungarian"}
+        How links are scored and chosen.
+    solver : str, optional
+        Another solver than the method's own.
+    settings : Settings, optional
+        The defaults where it is left out.
+    progress : Progress, optional
+        Told when the scores and the links stand.
+
+    Returns
+    -------
+    Lineage
+        Every cell is in a track. Bridged gaps are not painted yet: ``export`` does that.
+
+    Raises
+    ------
+    InputError
+        If there is no such method or solver; the message names those there are.
+    """
+    settings = settings or Settings()
+    scorer, solver = _plan(method, solver)
+    scores = _SCORERS[scorer](graph, settings)
+    _tell(progress, "links", 1, 2)
+    chosen = choose_links(solver, graph, scores, settings=settings.solver)
+    _tell(progress, "links", 2, 2)
+    lineage = build_lineage(graph, chosen, scores)
+    bridged = int(np.sum(lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] > 1))
+    _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
+    return lineage.with_notes(**graph.notes, method=method, solver=solver, gaps_bridged=bridged)
+
+
+def track(
+    masks: object,
+    images: object = None,
+    *,
+    out: str | Path | None = None,
+    method: str = "hungarian",
+    solver: str | None = None,
+    segmenter: str | Segmenter = "threshold",
+    settings: Settings | None = None,
+    spacing: Sequence[float] | None = None,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Lineage:
+    """Track the cells of masks, and write the result in the format of the Cell Tracking Challenge.
+
+    Parameters
+    ----------
+    masks, images, settings, spacing, allow_missing, progress
+        As in ``build_graph``. Where masks are None, each image is segmented when its turn comes.
+    out : path, optional
+        Folder of the result; nothing is written where it is left out.
+    method, solver
+        As in ``solve``.
+    segmenter : str or Segmenter
+        What segments images without masks.
+    overwrite : bool
+        Replace ``out`` if it exists.
+
+    Returns
+    -------
+    Lineage
+        As it is written: a gap that could not be painted is two tracks, parent and daughter.
+
+    Raises
+    ------
+    InputError
+        If the movie cannot be read, or there is no such method.
+    OutputError
+        If ``out`` exists, cannot be written, or has more than 65535 tracks.
+    """
+    settings = settings or Settings()
+    _plan(method, solver)  # a misspelt method or a refused output is told before the long work
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    opened = open_movie(
+        masks, images, segmenter=segmenter, settings=settings, spacing=spacing, allow_missing=allow_missing
+    )
+    graph, runs = _build(*opened, settings, progress)
+    lineage = solve(graph, method=method, solver=solver, settings=settings, progress=progress)
+    lineage, fills = _repaired(lineage, runs, settings)
+    if out is not None:
+        write_ctc(out, lineage, runs, fills=fills, overwrite=overwrite)
+    return lineage
+
+
+def export(
+    lineage: Lineage,
+    out: str | Path,
+    *,
+    masks: object = None,
+    to: str = "ctc",
+    settings: Settings | None = None,
+    spacing: Sequence[float] | None = None,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Lineage:
+    """Write a lineage as a CTC result or as tables.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Any lineage.
+    out : path
+        A folder for ``ctc`` and ``csv``, a file for ``edges``.
+    masks : path, array or FrameStack
+        The masks that the lineage was made from; only ``ctc`` needs them.
+    to : {"ctc", "csv", "edges"}
+        Masks and ``res_track.txt``; a table of cells and one of tracks; a table of links.
+    settings : Settings, optional
+        Of ``repair``; how the masks are read is known to the lineage.
+    spacing, allow_missing, overwrite, progress
+        As in ``track``.
+
+    Returns
+    -------
+    Lineage
+        As it is written.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or the masks are missing or not those of the lineage.
+    OutputError
+        If ``out`` exists, cannot be written, or does not fit the format.
+    """
+    if to not in EXPORTS:
+        msg = f"unknown format '{to}'; there are: {', '.join(EXPORTS)}"
+        raise InputError(msg)
+    if to != "ctc":
+        from gnntrack.io import tables
+
+        write = tables.write_csv if to == "csv" else tables.write_edges
+        write(lineage, out, overwrite=overwrite)
+        return lineage
+    if masks is None:
+        msg = "a CTC result is painted from the masks that the lineage was made from; give them"
+        raise InputError(msg)
+    check_output(out, overwrite=overwrite)
+    settings = settings or Settings()
+    stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
+    runs = _runs_of(lineage, stack, progress)
+    lineage, fills = _repaired(lineage, runs, settings)
+    write_ctc(out, lineage, runs, fills=fills, overwrite=overwrite)
+    return lineage
+
+
+def segment(
+    images: object,
+    out: str | Path,
+    *,
+    segmenter: str | Segmenter = "threshold",
+    options: Mapping[str, Any] | None = None,
+    spacing: Sequence[float] | None = None,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Segment the images of a movie into a folder of masks, and return the number of cells.
+
+    Raises
+    ------
+    InputError
+        If the images cannot be read.
+    SegmenterError
+        If there is no such segmenter, or it returns something that is no label image.
+    OutputError
+        If ``out`` exists or cannot be written.
+    """
+    from gnntrack.segmentation import segment_movie
+
+    check_output(out, overwrite=overwrite)
+    stack = open_frames(images, spacing=spacing, allow_missing=allow_missing)
+    return segment_movie(stack, _loaded(segmenter, options), out, overwrite=overwrite, progress=progress)
+
+
+def simulate(
+    out: str | Path | None = None, *, settings: Settings | None = None, seed: int = 0, **write: Any
+) -> SimulatedMovie:
+    """Make a movie with a known lineage; with ``out``, write images, masks and truth in the CTC layout.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` exists or cannot be written.
+    """
+    from gnntrack.simulate import simulate_movie, write_movie
+
+    if out is not None:
+        check_output(out, overwrite=write.get("overwrite", False))
+    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
+    if out is not None:
+        write_movie(movie, out, **write)
+    return movie
+
+
+def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
+    """Score a CTC result against its truth; see ``gnntrack.evaluate``.
+
+    Raises
+    ------
+    InputError
+        If either folder is no CTC result or truth.
+    """
+    from gnntrack.evaluate import evaluate_sequence
+
+    return evaluate_sequence(result, truth)
+
+
+def open_movie(
+    masks: object,
+    images: object = None,
+    *,
+    segmenter: str | Segmenter = "threshold",
+    settings: Settings | None = None,
+    spacing: Sequence[float] | None = None,
+    allow_missing: bool = False,
+) -> tuple[FrameStack, FrameStack | None]:
+    """Open masks and their images, which have to fit each other.
+
+    A voxel size that only the images tell serves the masks too. Where masks are None, they are made from the
+    images frame by frame, when they are asked for.
+
+    Raises
+    ------
+    InputError
+        If either cannot be read, they differ in length or shape, or images alone look like masks.
+    """
+    given = spacing if spacing is not None else (settings or Settings()).frames.spacing
+    size = None if given is None else tuple(given)
+    if masks is None:
+        return _segmented(open_frames(images, spacing=size, allow_missing=allow_missing), segmenter)
+    mask_stack = open_masks(masks, spacing=size, allow_missing=allow_missing)
+    if images is None:
+        return mask_stack, None
+    image_stack = open_frames(images, spacing=size, allow_missing=allow_missing)
+    check_pair(image_stack, mask_stack)
+    if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
+        mask_stack = open_masks(masks, spacing=image_stack.spacing, allow_missing=allow_missing)
+    return mask_stack, image_stack
+
+
+def looks_like_labels(image: Image) -> bool:
+    """Tell whether an image is a label image by its looks: integers, flat within the cells, much background.
+
+    >>> import numpy as np
+    >>> labels = np.zeros((32, 32), np.uint16); labels[4:12, 4:12] = 7; labels[20:28, 3:9] = 9
+    >>> looks_like_labels(labels), looks_like_labels(labels * np.arange(32)), looks_like_labels(labels * 0)
+    (True, False, False)
+    """
+    if image.dtype.kind not in "iu" or image.ndim < 2:
+        return False
+    left, right = image[..., :-1], image[..., 1:]
+    both = (left != 0) & (right != 0)
+    pairs = int(both.sum())
+    flat = pairs > 0 and np.count_nonzero(both & (left == right)) >= 0.9 * pairs
+    # a binary or saturated image is flat too, but it holds one value only
+    return flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2
+
+
+def _segmented(images: FrameStack, segmenter: str | Segmenter) -> tuple[FrameStack, FrameStack]:
+    if len(images) and looks_like_labels(images[0]):
+        msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
+        raise FrameError(msg, file=images.names[0], frame=0)
+    stack = _Remembered(images)
+    return _Segmented(stack, _loaded(segmenter, None)), stack
+
+
+def _build(
+    masks: FrameStack, images: FrameStack | None, settings: Settings, progress: Progress | None
+) -> tuple[CellGraph, Runs]:
+    recorder = None
+    if images is not None and settings.motion.flow in ("auto", "images"):
+        recorder = MotionRecorder(settings.motion, images.shape, images.spacing)
+    cells, runs, notes = measure_cells(
+        masks, images, settings=settings.cells, progress=progress, each_image=recorder.see if recorder else None
+    )
+    motion = estimate_motion(cells, recorder, settings=settings.motion)
+    graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
+    kept = {"cells": settings.cells.model_dump()}
+    return replace(graph, notes={**graph.notes, "masks": notes, "settings": kept}), runs
+
+
+def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> Runs:
+    """Decode the masks as they were when the lineage was made, and see that they are the same."""
+    policy = CellSettings(**lineage.notes.get("settings", {}).get("cells", {}))
+    cells, runs, _ = measure_cells(masks, settings=policy, progress=progress)
+    old = lineage.cells
+    same = len(cells) == len(old) and np.array_equal(cells.frame, old.frame) and np.array_equal(cells.label, old.label)
+    if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
+        msg = (
+            f"these masks are not those that the lineage was made from: they have {len(cells)} cells in "
+            f"{cells.n_frames} frames of {cells.shape}, the lineage has {len(old)} in {old.n_frames} of {old.shape}, "
+            "or their labels differ"
+        )
+        raise FormatError(msg)
+    return runs
+
+
+def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> tuple[Lineage, Runs]:
+    bridged = _gaps(lineage)
+    lineage, fills = fill_gaps(lineage, runs, settings=settings.repair)
+    filled = _gaps(lineage)
+    _log.info("gaps: %d inside tracks, %d filled, %d split", bridged, filled, bridged - filled)
+    return lineage.with_notes(gaps_filled=filled), fills
+
+
+def _gaps(lineage: Lineage) -> int:
+    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
+    return int(np.sum(inside & (lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] > 1)))
+
+
+def _plan(method: str, solver: str | None) -> tuple[str, str]:
+    """Return the scorer and the solver of a method."""
+    if method not in METHODS:
+        msg = f"unknown method '{method}'; there are: {', '.join(METHODS)}"
+        raise InputError(msg)
+    scorer, usual = METHODS[method]
+    if solver is not None and solver not in SOLVERS:
+        msg = f"unknown solver '{solver}'; there are: {', '.join(sorted(SOLVERS))}"
+        raise InputError(msg)
+    return scorer, solver or usual
+
+
+def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None) -> Segmenter:
+    from gnntrack.segmentation import load_segmenter
+
+    return load_segmenter(segmenter, **(options or {})) if isinstance(segmenter, str) else segmenter
+
+
+def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
+    if progress is not None:
+        progress(stage, done, total)
+
+
+class _Remembered:
+    """A stack that keeps its latest frame: segmentation and measurement ask for the same one in turn."""
+
+    def __init__(self, frames: FrameStack) -> None:
+        self._frames = frames
+        self._latest: tuple[int, Image] | None = None
+        self.spacing, self.unit, self.names, self.shape = frames.spacing, frames.unit, frames.names, frames.shape
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, frame: int, /) -> Image:
+        latest = self._latest  # one variable, so that a second thread may replace it meanwhile
+        if latest is None or latest[0] != frame:
+            latest = self._latest = frame, self._read(frame)
+        return latest[1]
+
+    def _read(self, frame: int) -> Image:
+        return self._frames[frame]
+
+
+class _Segmented(_Remembered):
+    """The masks of a stack of images, made when they are asked for."""
+
+    def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
+        super().__init__(images)
+        self._segmenter = segmenter
+
+    def _read(self, frame: int) -> Image:
+        from gnntrack.segmentation import check_labels
+
+        image = self._frames[frame]
+        return check_labels(self._segmenter.segment(image), image, type(self._segmenter).__name__, frame)
