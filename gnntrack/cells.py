@@ -32,22 +32,24 @@ The columns with images are absent without them: a made-up zero would look like 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from gnntrack.errors import FrameError
+from gnntrack.fragments import Settled, row_table, settle_fragments
 from gnntrack.runs import encode_frame
 from gnntrack.types import Cells, Runs
 
 if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
-    from gnntrack.types import BoolArray, FeatureArray, FloatArray, FrameStack, Image, IntArray, Progress
+    from gnntrack.types import FeatureArray, FloatArray, FrameStack, Image, IntArray, Progress
 
 __all__ = ["INTENSITY_FEATURES", "INTENSITY_Z", "SHAPE_FEATURES", "SHAPE_Z", "feature_columns", "measure_cells"]
 
@@ -80,7 +82,7 @@ _LISTED = 50  # cells named one by one in the notes; beyond that only their numb
 _Z_LIMIT = 100.0
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
-EachImage = Callable[[int, "Image"], None]
+EachImage = Callable[[int, "Image", "FloatArray", "FloatArray"], None]
 
 
 def feature_columns(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -96,7 +98,7 @@ def feature_columns(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, .
     pure = {"elongation", "eccentricity", "ellipsoid_fill", "touching"}
 
     def unit_of(name: str) -> str:
-        if name in pure or name.endswith("_z") and name != "box_z":
+        if name in pure or (name.endswith("_z") and name != "box_z"):
             return ""
         return "grey" if name in INTENSITY_FEATURES else special.get(name, unit)
 
@@ -124,7 +126,8 @@ def measure_cells(
     progress : Progress, optional
         Told after each frame.
     each_image : callable, optional
-        Called with (frame, image) for every image in order, so that other stages need not read it again.
+        Called with (frame, image, centroids (n, D) in pixels, equivalent radii (n,) in pixels) for every image in
+        order, so that other stages need not read it again.
 
     Returns
     -------
@@ -141,20 +144,22 @@ def measure_cells(
     FrameError
         If images and masks differ in length or shape, or a mask holds something other than labels.
     """
-    if images is not None:
-        _check_pair(masks, images)
+    _check_movie(masks, images)
     notes = _Notes(settings.fragments)
-    frames = []
-    for frame, runs, image in _read_ahead(masks, images):
-        start, length, label, key = _settle(frame, runs, masks.shape, settings, notes)
-        frames.append(_measure_frame(start, length, label, key, image, masks))
-        notes.not_finite += frames[-1].not_finite
+    layout = _layout(masks.shape)
+    kept, sums = [], []
+    for frame, encoded, image in _read_ahead(masks, images):
+        settled = settle_fragments(*encoded, layout=layout, settings=settings)
+        for kind in ("disconnected", "split", "dropped"):
+            notes.add(kind, frame, getattr(settled, kind))
+        kept.append(settled)
+        sums.append(_measure_frame(settled, image, masks, notes))
         if each_image is not None and image is not None:
             each_image(frame, image)
         if progress is not None:
             progress("cells", frame + 1, len(masks))
-    table = _Frame.joined(frames, masks, images=images is not None)
-    return *_tables(table, masks, settings), notes.plain(len(table.label))
+    cells = _cells(kept, _Sums._make(np.concatenate(column) for column in zip(*sums, strict=True)), masks, settings)
+    return cells, _runs(kept, cells), notes.plain(len(cells))
 
 
 @dataclass
@@ -170,12 +175,11 @@ class _Notes:
     n_dropped: int = 0
     not_finite: int = 0
 
-    def add(self, kind: str, frame: int, *columns: IntArray) -> None:
-        """Count rows of one kind, and list the first of them."""
+    def add(self, kind: str, frame: int, found: IntArray) -> None:
+        """Count the findings (2, .) of one kind in a frame, and list the first of them."""
         listed = getattr(self, kind)
-        setattr(self, f"n_{kind}", getattr(self, f"n_{kind}") + len(columns[0]))
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        listed += [[frame, *row] for row, _ in zip(rows, range(_LISTED - len(listed)), strict=False)]
+        setattr(self, f"n_{kind}", getattr(self, f"n_{kind}") + found.shape[1])
+        listed += [[frame, *pair] for pair in found[:, : _LISTED - len(listed)].T.tolist()]
 
     def plain(self, cells: int) -> dict[str, Any]:
         """Return the notes; lists hold [frame, label, pieces | label it was part of | pixels]."""
@@ -189,44 +193,22 @@ class _Notes:
         }
 
 
-@dataclass
-class _Frame:
-    """Raw sums per cell, of one frame or of all frames joined; lengths in pixels along z, y, x."""
+class _Sums(NamedTuple):
+    """Raw sums per cell, of a frame or of the movie; lengths in pixels along z, y, x."""
 
-    label: IntArray  # (N,)
     pixels: IntArray  # (N,)
     centre: FloatArray  # (N, 3)
     moments: FloatArray  # (N, 6) covariances zz, yy, xx, zy, zx, yx
     box: IntArray  # (N, 6) lower corner, upper corner (exclusive)
     touching: FloatArray  # (N,)
     grey: FloatArray  # (N, 4) mean, std, min, max, or (N, 0)
-    run_cell: IntArray  # (R,) row in its frame, once joined in the movie
-    run_start: IntArray
-    run_length: IntArray
-    not_finite: int = 0
-    cell_offsets: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
-    run_offsets: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
-
-    @classmethod
-    def joined(cls, frames: list[_Frame], masks: FrameStack, *, images: bool) -> _Frame:
-        """Join the frames of a movie, also none of them."""
-        if not frames:
-            none = np.zeros(0, np.int64)
-            frames = [_measure_frame(none, none, none, none, np.zeros(masks.shape) if images else None, masks)]
-        offsets = [np.cumsum([0, *(len(getattr(f, name)) for f in frames)]) for name in ("label", "run_cell")]
-        shifted = [f.run_cell + first for f, first in zip(frames, offsets[0], strict=False)]
-        names = ("label", "pixels", "centre", "moments", "box", "touching", "grey", "run_start", "run_length")
-        columns = {name: np.concatenate([getattr(f, name) for f in frames]) for name in names}
-        return cls(
-            **columns,
-            run_cell=np.concatenate(shifted),
-            cell_offsets=offsets[0],
-            run_offsets=offsets[1][: len(masks) + 1],
-        )
 
 
-def _check_pair(masks: FrameStack, images: FrameStack) -> None:
-    if len(images) != len(masks) or tuple(images.shape) != tuple(masks.shape):
+def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
+    if not len(masks):
+        msg = "a movie without frames; give at least one"
+        raise FrameError(msg)
+    if images is not None and (len(images) != len(masks) or tuple(images.shape) != tuple(masks.shape)):
         msg = (
             f"images have {len(images)} frames of {tuple(images.shape)}, masks {len(masks)} of {tuple(masks.shape)}; "
             "give images and masks of the same movie"
@@ -271,140 +253,26 @@ def _image(images: FrameStack, frame: int, shape: tuple[int, ...]) -> Image:
     return image
 
 
-# --- fragments -------------------------------------------------------------------------------------------------------
-
-
-def _settle(
-    frame: int, runs: tuple[IntArray, IntArray, IntArray], shape: tuple[int, ...], settings: CellSettings, notes: _Notes
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Apply the policy on fragments and the least size.
-
-    Returns
-    -------
-    start, length : (R,) int64
-        The runs that stay.
-    label : (n,) int64
-        Labels of the cells, ascending.
-    cell : (R,) int64
-        Row of each run in `label`.
-    """
-    start, length, run_label = runs
-    if not len(start):
-        return start, length, run_label, run_label
-    piece, n_pieces = _pieces(start, length, run_label, *_layout(shape))
-    pixels = np.bincount(piece, length, n_pieces).astype(np.int64)
-    piece_label = np.empty(n_pieces, np.int64)
-    piece_label[piece] = run_label
-    keep = np.ones(n_pieces, bool)
-    labels, group = np.unique(piece_label, return_inverse=True)
-    if len(labels) < n_pieces:
-        count = np.bincount(group)
-        notes.add("disconnected", frame, labels[count > 1], count[count > 1])
-        minor = _minor_pieces(group, pixels)
-        if settings.fragments == "largest":
-            keep = ~minor
-        elif settings.fragments == "split":
-            # pieces are numbered by their first pixel, so the new labels do not depend on the old ones' order
-            fresh = labels[-1] + 1 + np.arange(minor.sum())
-            notes.add("split", frame, fresh, piece_label[minor])
-            piece_label[minor] = fresh
-        labels, group = np.unique(piece_label, return_inverse=True)
-    size = np.bincount(group[keep], pixels[keep], len(labels)).astype(np.int64)
-    large = size >= settings.min_size
-    if not large.all():
-        notes.add("dropped", frame, labels[~large], size[~large])
-    keep &= large[group]
-    row = np.cumsum(large) - 1
-    if keep.all():
-        return start, length, labels, group[piece]
-    stays = keep[piece]
-    return start[stays], length[stays], labels[large], row[group[piece[stays]]]
-
-
-def _minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
-    """Tell which pieces are not the largest of their label; of equals the first is the largest."""
-    order = np.lexsort((np.arange(len(group)), -pixels, group))
-    minor = np.ones(len(group), bool)
-    minor[order[np.flatnonzero(np.diff(group[order], prepend=-1))]] = False
-    return minor
+# --- one frame -------------------------------------------------------------------------------------------------------
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return depth, height, width; depth 1 in 2D."""
     depth, height, width = (1, *shape)[-3:]
-    return depth, height, width
+    return int(depth), int(height), int(width)
 
 
-@njit(cache=True, nogil=True)
-def _row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    first = np.zeros(n_rows + 1, np.int64)
-    for i in range(start.size):
-        first[start[i] // width + 1] += 1
-    for row in range(n_rows):
-        first[row + 1] += first[row]
-    return first
-
-
-@njit(cache=True, nogil=True)
-def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _pieces(start, length, label, depth, height, width):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Connected pieces (8 or 26 neighbours) by union-find over the runs of neighbouring rows."""
-    first = _row_table(start, width, depth * height)
-    parent = np.arange(start.size)
-    for row in range(depth * height):
-        y = row % height
-        for back in range(4):  # the row above, and the three next to it in the plane below
-            other = row - 1 if back == 0 else row - height + back - 2
-            dy = -1 if back == 0 else back - 2
-            if other < 0 or y + dy < 0 or y + dy >= height:
-                continue
-            shift = (row - other) * width
-            base = first[other]
-            for i in range(first[row], first[row + 1]):
-                low = start[i] - shift
-                high = low + length[i]
-                while base < first[other + 1] and start[base] + length[base] < low:
-                    base += 1
-                j = base
-                while j < first[other + 1] and start[j] <= high:
-                    if label[j] == label[i]:
-                        a, b = _root(parent, i), _root(parent, j)
-                        parent[max(a, b)] = min(a, b)
-                    j += 1
-    piece = np.empty(start.size, np.int64)
-    n = 0
-    for i in range(start.size):
-        root = _root(parent, i)
-        if root == i:
-            piece[i] = n
-            n += 1
-        else:
-            piece[i] = piece[root]
-    return piece, n
-
-
-# --- one frame -------------------------------------------------------------------------------------------------------
-
-
-def _measure_frame(
-    start: IntArray, length: IntArray, label: IntArray, cell: IntArray, image: Image | None, masks: FrameStack
-) -> _Frame:
-    layout = _layout(masks.shape)
-    pixels, centre, moments, box = _shapes(start, length, cell, *layout, len(label))
+def _measure_frame(settled: Settled, image: Image | None, masks: FrameStack, notes: _Notes) -> _Sums:
+    layout, n = _layout(masks.shape), len(settled.label)
+    runs = (settled.start, settled.length, settled.cell)
     # a face across an axis has the size of the pixel along the other axes
     face = math.prod(masks.spacing) / np.array((np.inf, *masks.spacing)[-3:])
-    touching = _contacts(start, length, cell, *layout, len(label), face)
-    grey, not_finite = np.zeros((len(label), 0)), 0
+    touching = _contacts(runs, n, layout, face)
+    grey = np.zeros((n, 0))
     if image is not None:
-        grey, not_finite = _greys(_flat(image), start, length, cell, len(label))
-    return _Frame(label, pixels, centre, moments, box, touching, grey, cell, start, length, int(not_finite))
+        grey, not_finite = _greys(_flat(image), runs, n)
+        notes.not_finite += int(not_finite)
+    return _Sums._make((*_shapes(runs, n, layout), touching, grey))
 
 
 def _flat(image: Image) -> Image:
@@ -418,13 +286,15 @@ def _flat(image: Image) -> Image:
 
 
 @njit(cache=True, nogil=True)
-def _shapes(start, length, cell, depth, height, width, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Pixels, centroid, central second moments and box of each cell, in pixels.
+def _shapes(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return pixels, centroid, central second moments and box of each cell, in pixels.
 
     The centroid comes from exact integer sums, and the moments are summed about it, so that a cell far
     from the origin is measured as well as one near it. Over a run of n pixels with its middle at m,
     sum (x - c)^2 = n ((m - c)^2 + (n^2 - 1) / 12).
     """
+    start, length, cell = runs
+    depth, height, width = layout
     pixels = np.zeros(n, np.int64)
     sums = np.zeros((n, 3), np.int64)
     box = np.empty((n, 6), np.int64)
@@ -463,45 +333,54 @@ def _shapes(start, length, cell, depth, height, width, n):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _contacts(start, length, cell, depth, height, width, n, face):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Share of each cell's faces that lie against other cells."""
-    first = _row_table(start, width, depth * height)
+def _meet(runs, own, others, shift, face, outer, contact):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Book the faces between the runs of one image row and those of another one."""
+    start, length, cell = runs
+    base, end = others
+    for i in range(own[0], own[1]):
+        low = start[i] - shift
+        high = low + length[i]
+        while base < end and start[base] + length[base] <= low:
+            base += 1
+        j = base
+        while j < end and start[j] < high:
+            common = (min(high, start[j] + length[j]) - max(low, start[j])) * face
+            if cell[i] == cell[j]:
+                outer[cell[i]] -= 2 * common
+            else:
+                contact[cell[i]] += common
+                contact[cell[j]] += common
+            j += 1
+
+
+@njit(cache=True, nogil=True)
+def _contacts(runs, n, layout, face):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the share of each cell's faces that lie against other cells."""
+    start, length, cell = runs
+    depth, height, width = layout
+    first = row_table(start, width, depth * height)
     outer, contact = np.zeros(n), np.zeros(n)
     for row in range(depth * height):
-        for i in range(first[row], first[row + 1]):
-            c = cell[i]
-            outer[c] += 2 * (face[2] + length[i] * (face[0] + face[1]))
-            if i + 1 < first[row + 1] and start[i + 1] == start[i] + length[i]:
-                contact[c] += face[2]
+        own = (first[row], first[row + 1])
+        for i in range(own[0], own[1]):
+            outer[cell[i]] += 2 * (face[2] + length[i] * (face[0] + face[1]))
+            if i + 1 < own[1] and start[i + 1] == start[i] + length[i]:
+                contact[cell[i]] += face[2]
                 contact[cell[i + 1]] += face[2]
-        for axis in range(2):  # 0: the plane below, 1: the row above
-            other = row - height if axis == 0 else row - 1
-            if other < 0 or (axis == 1 and row % height == 0):
-                continue
-            shift = (row - other) * width
-            base = first[other]
-            for i in range(first[row], first[row + 1]):
-                low = start[i] - shift
-                high = low + length[i]
-                while base < first[other + 1] and start[base] + length[base] <= low:
-                    base += 1
-                j = base
-                while j < first[other + 1] and start[j] < high:
-                    common = (min(high, start[j] + length[j]) - max(low, start[j])) * face[axis]
-                    if cell[i] == cell[j]:
-                        outer[cell[i]] -= 2 * common
-                    else:
-                        contact[cell[i]] += common
-                        contact[cell[j]] += common
-                    j += 1
+        if row % height:
+            _meet(runs, own, (first[row - 1], first[row]), width, face[1], outer, contact)
+        if row >= height:
+            below = (first[row - height], first[row - height + 1])
+            _meet(runs, own, below, width * height, face[0], outer, contact)
     for c in range(n):
         contact[c] = min(contact[c] / outer[c], 1.0)
     return contact
 
 
 @njit(cache=True, nogil=True)
-def _greys(flat, start, length, cell, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Mean, standard deviation, min and max of the finite pixels of each cell; 0 where there are none."""
+def _greys(flat, runs, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return mean, standard deviation, min and max of the finite pixels of each cell; 0 where there are none."""
+    start, length, cell = runs
     grey, count, skipped = np.zeros((n, 4)), np.zeros(n, np.int64), 0
     grey[:, 2], grey[:, 3] = np.inf, -np.inf
     for i in range(start.size):
@@ -534,30 +413,41 @@ def _greys(flat, start, length, cell, n):  # type: ignore[no-untyped-def] # noqa
 # --- the whole movie -------------------------------------------------------------------------------------------------
 
 
-def _tables(table: _Frame, masks: FrameStack, settings: CellSettings) -> tuple[Cells, Runs]:
+def _cells(kept: list[Settled], sums: _Sums, masks: FrameStack, settings: CellSettings) -> Cells:
     spacing, shape = tuple(map(float, masks.spacing)), tuple(map(int, masks.shape))
-    position = table.centre[:, -len(shape) :] * spacing
-    columns = _shape_columns(table, spacing, shape)
-    columns |= _neighbourhood(position, table.cell_offsets, spacing, shape, settings.neighbours)
-    columns |= dict(zip(INTENSITY_FEATURES, table.grey.T, strict=False))
-    z_names = SHAPE_Z + (INTENSITY_Z if table.grey.shape[1] else ())
-    z = _robust_z(np.stack([columns[name.removesuffix("_z")] for name in z_names], axis=1), table.cell_offsets)
+    per_frame = [len(settled.label) for settled in kept]
+    offsets = np.cumsum([0, *per_frame])
+    position = sums.centre[:, -len(shape) :] * spacing
+    columns = _shape_columns(sums, spacing, shape)
+    columns |= _neighbourhood(position, offsets, spacing, shape, settings.neighbours)
+    columns |= dict(zip(INTENSITY_FEATURES, sums.grey.T, strict=False))
+    z_names = SHAPE_Z + (INTENSITY_Z if sums.grey.shape[1] else ())
+    z = _robust_z(np.stack([columns[name.removesuffix("_z")] for name in z_names], axis=1), offsets)
     columns |= dict(zip(z_names, z.T, strict=True))
-    names, units = feature_columns(ndim=len(shape), unit=masks.unit, images=bool(table.grey.shape[1]))
-    per_frame = np.diff(table.cell_offsets[: len(masks) + 1])
-    cells = Cells(
-        frame=np.repeat(np.arange(len(masks)), per_frame),
-        label=table.label,
+    names, units = feature_columns(ndim=len(shape), unit=masks.unit, images=bool(sums.grey.shape[1]))
+    return Cells(
+        frame=np.repeat(np.arange(len(kept)), per_frame),
+        label=np.concatenate([settled.label for settled in kept]),
         position=position,
         features=_float32(np.stack([columns[name] for name in names], axis=1)),
         feature_names=names,
         feature_units=units,
         spacing=spacing,
-        n_frames=len(masks),
+        n_frames=len(kept),
         shape=shape,
         unit=masks.unit,
     )
-    return cells, Runs(table.run_cell, table.run_start, table.run_length, table.run_offsets, shape)
+
+
+def _runs(kept: list[Settled], cells: Cells) -> Runs:
+    first = np.cumsum([0, *(len(settled.label) for settled in kept)])
+    return Runs(
+        cell=np.concatenate([settled.cell + row for settled, row in zip(kept, first, strict=False)]),
+        start=np.concatenate([settled.start for settled in kept]),
+        length=np.concatenate([settled.length for settled in kept]),
+        offsets=np.cumsum([0, *(len(settled.start) for settled in kept)]),
+        shape=cells.shape,
+    )
 
 
 def _float32(values: FloatArray) -> FeatureArray:
@@ -565,12 +455,12 @@ def _float32(values: FloatArray) -> FeatureArray:
     return np.clip(values, -limit, limit).astype(np.float32)
 
 
-def _shape_columns(table: _Frame, spacing: tuple[float, ...], shape: tuple[int, ...]) -> dict[str, FloatArray]:
+def _shape_columns(sums: _Sums, spacing: tuple[float, ...], shape: tuple[int, ...]) -> dict[str, FloatArray]:
     ndim = len(spacing)
-    size = table.pixels * math.prod(spacing)
-    axes, orientation = _ellipse(table.moments, spacing)
+    size = sums.pixels * math.prod(spacing)
+    axes, orientation = _ellipse(sums.moments, spacing)
     ratio = axes[:, -1] / axes[:, 0]
-    lower, upper = table.box[:, 3 - ndim : 3], table.box[:, 6 - ndim :]
+    lower, upper = sums.box[:, 3 - ndim : 3], sums.box[:, 6 - ndim :]
     margin = np.minimum(lower, np.array(shape) - upper)[:, -2:] * spacing[-2:]
     ball = math.pi / (4 if ndim == 2 else 6)  # size of the circle (ball) of diameter 1
     extent = (upper - lower) * spacing
@@ -585,7 +475,7 @@ def _shape_columns(table: _Frame, spacing: tuple[float, ...], shape: tuple[int, 
         "ellipsoid_fill": size / (ball * axes.prod(axis=1)),
         **{f"box_{axis}": extent[:, k] for k, axis in enumerate("zyx"[-ndim:])},
         "border_distance": margin.min(axis=1),
-        "touching": table.touching,
+        "touching": sums.touching,
     }
 
 
@@ -604,7 +494,7 @@ def _ellipse(moments: FloatArray, spacing: tuple[float, ...]) -> tuple[FloatArra
         scale, orientation = 4.0, np.arctan2(2 * yx, yy - xx) / 2
     else:
         tensor = np.stack([zz, zy, zx, zy, yy, yx, zx, yx, xx], axis=1).reshape(-1, 3, 3)
-        variance = np.linalg.eigvalsh(tensor)[:, ::-1]
+        variance = np.asarray(np.linalg.eigvalsh(tensor)[:, ::-1], np.float64)
         scale, orientation = math.sqrt(20), np.zeros(len(moments))  # a solid ellipsoid's variance is axis^2 / 20
     return scale * np.sqrt(np.maximum(variance, min(spacing) ** 2 / 12)), orientation
 
@@ -617,7 +507,7 @@ def _neighbourhood(
     nearest = np.full(len(position), math.dist([0] * len(shape), np.multiply(shape, spacing)))
     density = np.zeros(len(position))
     unit_ball = math.pi if len(shape) == 2 else 4 / 3 * math.pi
-    for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+    for low, high in itertools.pairwise(offsets):
         k = min(neighbours, int(high - low) - 1)
         if k < 1:
             continue
@@ -632,10 +522,10 @@ def _neighbourhood(
 def _robust_z(values: FloatArray, offsets: IntArray) -> FloatArray:
     """Return (value - median) / (1.4826 MAD) per frame and column; 0 where the MAD is 0."""
     z = np.zeros_like(values)
-    for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+    for low, high in itertools.pairwise(offsets):
         if high - low < 2:
             continue
-        off = values[low:high] - np.median(values[low:high], axis=0)
+        off = values[low:high] - np.asarray(np.median(values[low:high], axis=0))
         mad = np.median(np.abs(off), axis=0)
         # equal values differ by rounding, and a spread of rounding errors is none
         spread = mad > 1e-9 * np.abs(values[low:high]).max(axis=0)
