@@ -320,7 +320,7 @@ def _moved_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-d
 def _intersections(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
     capacity = start_a.size + start_b.size + 1
-    out_a, out_b, out_n = (np.empty(capacity, np.int64) for _ in range(3))
+    out_a, out_b, out_n = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
     n = 0
     for i in range(start_a.size):
         end = start_a[i] + length_a[i]
