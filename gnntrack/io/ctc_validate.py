@@ -1,0 +1,341 @@
+"""Every rule of a CTC result that is broken, all at once.
+
+The rules are the union of those of the challenge's evaluation software, of py-ctcmetrics, and of ours;
+`RULES` lists them. A result without an error is accepted by both.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from gnntrack.errors import FrameError
+from gnntrack.io.ctc import MAX_LABEL, CtcFolder, TrackRows, find_ctc, parse_track_table, read_tiff, threaded
+from gnntrack.runs import encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from gnntrack.types import FrameStack, Image, IntArray
+
+__all__ = ["RULES", "Problem", "check_labels", "check_table", "validate_ctc"]
+
+RULES = {
+    "no-track-table": "there is a table of tracks, res_track.txt",
+    "not-integer": "a line of the table holds four integers: label, begin, end, parent",
+    "id-range": f"labels lie in 1..{MAX_LABEL}",
+    "negative": "begin and parent are not negative",
+    "duplicate-id": "a label has one line in the table",
+    "begin-after-end": "a track does not end before it begins",
+    "beyond-movie": "a track ends within the movie",
+    "unknown-parent": "a parent has a line in the table",
+    "self-parent": "a track is not its own parent",
+    "parent-end": "a parent ends before its child begins",
+    "single-child": "a parent has two children, or one after a gap (a note: allowed, yet LNK and TRA suffer)",
+    "empty-table": "there is a track (a note: the challenge refuses a result without one)",
+    "no-masks": "there are masks, mask000.tif, mask001.tif, ...",
+    "stray-file": "there are no other TIFFs in the folder; some readers take all of them for masks",
+    "missing-frame": "frames are numbered from 0 without a hole",
+    "digits": "frame numbers have the images' number of digits: 3, or 4 beyond 999 frames (more: a note)",
+    "unreadable": "a mask is a TIFF that can be read",
+    "dtype": "a mask is unsigned with 16 bits",
+    "shape": "all masks have one shape, that of the images",
+    "frame-count": "there is a mask for each image",
+    "label-missing": "a label is in the mask of every frame from its begin to its end",
+    "label-unknown": "a label in a mask has a line in the table",
+    "label-outside": "a label is in no mask outside the frames of its line",
+    "empty-frame": "every frame has a cell (a note: the challenge's evaluation refuses a frame without one)",
+}
+"""What each rule demands, by its name."""
+
+_NOTES = {"single-child", "empty-table", "empty-frame"}
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A broken rule."""
+
+    rule: str
+    """Name of the rule, a key of `RULES`."""
+    severity: Literal["error", "warning"]
+    """An error makes the result invalid, a warning does not."""
+    message: str
+    """What is wrong."""
+    file: str | None = None
+    """The file it is wrong in."""
+    frame: int | None = None
+    """The frame it is wrong in, from 0."""
+
+    def __str__(self) -> str:
+        where = [part for part in (self.file, None if self.frame is None else f"frame {self.frame}") if part]
+        return f"{self.severity} [{self.rule}] {', '.join(where)}: {self.message}"
+
+
+class _Mask(NamedTuple):
+    shape: tuple[int, ...] | None
+    labels: IntArray | None  # ascending, without 0; None where the mask cannot be read
+    problems: list[Problem]
+
+
+def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None = None) -> list[Problem]:
+    """Check a CTC result, or a truth, against every rule.
+
+    Parameters
+    ----------
+    result : path
+        ``01_RES``, ``01_GT`` or ``01_GT/TRA``.
+    images : path or FrameStack, optional
+        The movie; with it the number of frames, their shape and the digits of the file names are checked too.
+
+    Returns
+    -------
+    list of Problem
+        Empty, or without an error, where the result is valid. Problems with the table come first, then
+        those with the files, then frame by frame.
+
+    Raises
+    ------
+    FormatError
+        If there is no such folder.
+    FrameError
+        If the images cannot be read.
+    """
+    found = find_ctc(result)
+    problems = [*_files(found)]
+    masks = dict(zip(found.masks, threaded(lambda t: _read(found.masks[t], t), list(found.masks)), strict=True))
+    shapes = {t: mask.shape for t, mask in masks.items() if mask.shape is not None}
+    if images is not None:
+        problems += _fits_images(found, shapes, images)
+    elif shapes:
+        first = next(iter(shapes))
+        problems += _one_shape(found, shapes, shapes[first], f"frame {first}")
+    problems += [problem for mask in masks.values() for problem in mask.problems]
+    labels = {t: mask.labels for t, mask in masks.items() if mask.labels is not None}
+    if found.table is None:
+        return [_problem("no-track-table", f"no {_table_name(found)}", found.path), *problems, *_empty(found, labels)]
+    table = parse_track_table(found.table)
+    about_table = check_table(table, found.table, n_frames=found.n_frames)
+    return about_table + problems + check_labels(table, labels, found)
+
+
+# ---------------------------------------------------------------- the table
+
+
+def check_table(table: TrackRows, file: str | Path, *, n_frames: int) -> list[Problem]:
+    """Check the table of tracks by itself; ``n_frames`` is the number of masks."""
+    problems = [_problem("not-integer", f"line {line}: {fault}", file) for line, fault in table.faults]
+    if not len(table.rows) and not table.faults:
+        problems.append(_problem("empty-table", "no track", file))
+    problems += [_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _rows(table, n_frames)]
+    problems += [_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _parents(table)]
+    lonely = _single_children(table.rows)
+    if len(lonely):
+        message = f"{len(lonely)} tracks go on under a new label in the very next frame: {_some(lonely)}"
+        problems.append(_problem("single-child", message, file))
+    return problems
+
+
+def _rows(table: TrackRows, n_frames: int) -> Iterator[tuple[int, str, str]]:
+    seen: dict[int, int] = {}
+    for line, (label, begin, end, parent) in zip(table.lines.tolist(), table.rows.tolist(), strict=True):
+        if not 1 <= label <= MAX_LABEL:
+            yield line, "id-range", f"label {label} is outside 1..{MAX_LABEL}; number the tracks from 1"
+        if label in seen:
+            yield line, "duplicate-id", f"label {label} stands in line {seen[label]} too"
+        if begin < 0:
+            yield line, "negative", f"label {label} begins in frame {begin}"
+        if parent < 0:
+            yield line, "negative", f"label {label} has parent {parent}; without a parent it is 0"
+        if begin > end:
+            yield line, "begin-after-end", f"label {label} begins in frame {begin} and ends in frame {end}"
+        if n_frames and max(begin, end) >= n_frames:
+            yield (
+                line,
+                "beyond-movie",
+                f"label {label} has frames {begin}..{end}; the last mask is frame {n_frames - 1}",
+            )
+        seen.setdefault(label, line)
+
+
+def _parents(table: TrackRows) -> Iterator[tuple[int, str, str]]:
+    end_of = {label: end for label, _, end, _ in table.rows.tolist()}
+    for line, (label, begin, _, parent) in zip(table.lines.tolist(), table.rows.tolist(), strict=True):
+        if parent <= 0:
+            continue
+        if parent == label:
+            yield line, "self-parent", f"label {label} is its own parent"
+        elif parent not in end_of:
+            yield line, "unknown-parent", f"label {label} has parent {parent}, which has no line"
+        elif end_of[parent] >= begin:
+            fault = (
+                f"label {label} begins in frame {begin}; its parent {parent} ends in frame {end_of[parent]}, not before"
+            )
+            yield line, "parent-end", fault
+
+
+def _single_children(rows: IntArray) -> IntArray:
+    """Return the parents whose only child begins in the frame after their last."""
+    child = rows[rows[:, 3] > 0]
+    parent, index, count = np.unique(child[:, 3], return_index=True, return_counts=True)
+    begin = child[index, 1]
+    end_of = {label: end for label, _, end, _ in rows.tolist()}
+    end = np.array([end_of.get(label, -2) for label in parent.tolist()], np.int64)
+    return parent[(count == 1) & (begin == end + 1)]
+
+
+# ---------------------------------------------------------------- the files
+
+
+def _files(found: CtcFolder) -> Iterator[Problem]:
+    example = f"{found.prefix}000.tif, {found.prefix}001.tif, ..."
+    if not found.masks:
+        yield _problem("no-masks", f"no mask; expected {example}", found.path)
+        return
+    for stray in found.strays:
+        yield _problem("stray-file", f"not a mask of a frame of its own; expected only {example}", stray)
+    for frame in found.missing:
+        yield _problem("missing-frame", f"no mask; the last one is frame {found.n_frames - 1}", found.path, frame)
+    widths = sorted({_width(file.name) for file in found.masks.values()})
+    if len(widths) > 1 or widths[0] < 3:
+        message = f"frame numbers have {' and '.join(map(str, widths))} digits; expected 3, or 4 beyond 999 frames"
+        yield _problem("digits", message, found.path)
+    elif widths[0] > max(4, len(str(found.n_frames))):
+        yield _problem(
+            "digits", f"frame numbers have {widths[0]} digits, 3 or 4 are usual", found.path, severity="warning"
+        )
+
+
+def _fits_images(
+    found: CtcFolder, shapes: dict[int, tuple[int, ...]], images: str | Path | FrameStack
+) -> Iterator[Problem]:
+    from gnntrack.io.frames import open_frames
+
+    movie = open_frames(images)
+    if found.n_frames != len(movie):
+        yield _problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
+    yield from _one_shape(found, shapes, tuple(movie.shape), "the images")
+    wanted = {_width(name) for name in movie.names}
+    widths = {_width(file.name) for file in found.masks.values()}
+    if len(wanted) == len(widths) == 1 and wanted not in (widths, {0}) and len(set(movie.names)) > 1:
+        message = f"frame numbers have {widths.pop()} digits, those of the images {wanted.pop()}"
+        yield _problem("digits", message, found.path)
+
+
+def _one_shape(
+    found: CtcFolder, shapes: dict[int, tuple[int, ...]], expected: tuple[int, ...], whose: str
+) -> Iterator[Problem]:
+    for frame, shape in shapes.items():
+        if shape != expected:
+            yield _problem("shape", f"shape {shape}; {whose} has {expected}", found.masks[frame], frame)
+
+
+def _read(path: Path, frame: int) -> _Mask:
+    try:
+        mask = read_tiff(path, frame=frame)
+    except FrameError as error:
+        message = str(error).partition(": ")[2]
+        return _Mask(None, None, [_problem("unreadable", message, path, frame)])
+    problems = []
+    if mask.dtype.kind != "u" or mask.dtype.itemsize != 2:
+        problems.append(_problem("dtype", f"{mask.dtype} pixels; expected unsigned with 16 bits", path, frame))
+    labels = _labels_of(mask)
+    wild = labels[(labels < 0) | (labels > MAX_LABEL)]
+    if len(wild):
+        problems.append(_problem("id-range", f"labels outside 0..{MAX_LABEL}: {_some(wild)}", path, frame))
+    return _Mask(mask.shape, labels, problems)
+
+
+def _labels_of(mask: Image) -> IntArray:
+    if mask.dtype.kind not in "ui" or mask.dtype.itemsize > 4:
+        with np.errstate(invalid="ignore"):
+            mask = mask.astype(np.int64)
+    labels: IntArray = np.unique(encode_frame(mask)[2])
+    return labels
+
+
+# ---------------------------------------------------------------- the table against the masks
+
+
+def check_labels(table: TrackRows, labels: dict[int, IntArray], found: CtcFolder) -> list[Problem]:
+    """Check that each label is in the frames of its line and in no other.
+
+    Parameters
+    ----------
+    table : TrackRows
+        The table.
+    labels : dict of (n,) int64
+        Labels in each frame that could be read.
+    found : CtcFolder
+        For the names of files.
+    """
+    rows = table.rows
+    n_frames = found.n_frames
+    frame = np.repeat(list(labels), [len(part) for part in labels.values()]).astype(np.int64)
+    label = np.concatenate([*labels.values(), np.zeros(0, np.int64)])
+    names = np.unique(np.concatenate([rows[:, 0], label]))
+    begin, end = np.clip(rows[:, 1], 0, n_frames), np.clip(rows[:, 2], -1, n_frames - 1)
+    length = np.maximum(end - begin + 1, 0)
+    # keys stay small whatever the labels are, since a label is known by its rank
+    stride = n_frames + 1
+    wanted_frame = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length - begin, length)
+    wanted = np.unique(np.repeat(np.searchsorted(names, rows[:, 0]), length) * stride + wanted_frame)
+    wanted = wanted[np.isin(wanted % stride, list(labels))]
+    seen = np.searchsorted(names, label) * stride + frame
+    in_table = np.isin(label, rows[:, 0])
+    outside = in_table & ~np.isin(seen, wanted)
+    absent = wanted[~np.isin(wanted, seen)]
+    return [
+        *_by_frame("label-missing", "in the table for this frame, not in the mask", absent, names, stride, found),
+        *_by_frame("label-unknown", "in the mask, not in the table", seen[~in_table], names, stride, found),
+        *_by_frame(
+            "label-outside", "in the mask, not in the table for this frame", seen[outside], names, stride, found
+        ),
+        *_empty(found, labels),
+    ]
+
+
+def _by_frame(
+    rule: str, message: str, key: IntArray, names: IntArray, stride: int, found: CtcFolder
+) -> Iterator[Problem]:
+    for frame in np.unique(key % stride).tolist():
+        label = names[key[key % stride == frame] // stride]
+        yield _problem(rule, f"{message}: {_some(label)}", found.masks[frame], frame)
+
+
+def _empty(found: CtcFolder, labels: dict[int, IntArray]) -> list[Problem]:
+    empty = [frame for frame, part in labels.items() if not len(part)]
+    return [_problem("empty-frame", "no cell", found.masks[frame], frame) for frame in empty]
+
+
+# ---------------------------------------------------------------- words
+
+
+def _problem(
+    rule: str,
+    message: str,
+    file: str | Path,
+    frame: int | None = None,
+    *,
+    severity: Literal["error", "warning"] | None = None,
+) -> Problem:
+    return Problem(rule, severity or ("warning" if rule in _NOTES else "error"), message, str(file), frame)
+
+
+def _some(labels: Sequence[int] | IntArray) -> str:
+    more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+    return ", ".join(str(int(label)) for label in labels[:_LISTED]) + more
+
+
+def _width(name: str) -> int:
+    """Return the number of digits of a file's frame number, 0 without one."""
+    match = re.search(r"([0-9]+)\.tiff?$", name, re.IGNORECASE)
+    return len(match[1]) if match else 0
+
+
+def _table_name(found: CtcFolder) -> str:
+    return "man_track.txt" if found.prefix == "man_track" else "res_track.txt"
