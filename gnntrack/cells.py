@@ -156,8 +156,8 @@ def measure_cells(
         sums.append(_measure_frame(settled, image, masks, notes))
         if each_image is not None and image is not None:
             ndim = len(masks.shape)
-            content = frames[-1].pixels / (math.pi if ndim == 2 else 4 / 3 * math.pi)
-            each_image(frame, image, frames[-1].centre[:, -ndim:], content ** (1 / ndim))
+            content = sums[-1].pixels / (math.pi if ndim == 2 else 4 / 3 * math.pi)
+            each_image(frame, image, sums[-1].centre[:, -ndim:], content ** (1 / ndim))
         if progress is not None:
             progress("cells", frame + 1, len(masks))
     cells = _cells(kept, _Sums._make(np.concatenate(column) for column in zip(*sums, strict=True)), masks, settings)
