@@ -160,7 +160,8 @@ def measure_cells(
             each_image(frame, image, sums[-1].centre[:, -ndim:], content ** (1 / ndim))
         if progress is not None:
             progress("cells", frame + 1, len(masks))
-    cells = _cells(kept, _Sums._make(np.concatenate(column) for column in zip(*sums, strict=True)), masks, settings)
+    movie = _Sums._make(np.concatenate([getattr(part, name) for part in sums]) for name in _Sums._fields)
+    cells = _cells(kept, movie, masks, settings)
     return cells, _runs(kept, cells), notes.plain(len(cells))
 
 
