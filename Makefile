@@ -1,0 +1,48 @@
+# make demo   creates .venv, installs gnntrack into it, and runs the main job end to end
+# make test   installs and passes the checks and the tests
+# TORCH=torch==2.13.0 or PYTHON=python3.12 before either choose another build of torch or another Python.
+
+TORCH ?= torch
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: demo test test-all lint doctest bench install clean
+
+demo: $(STAMP)
+	@$(BIN)/gnntrack demo --out gnntrack-demo
+
+test: lint doctest
+	@$(BIN)/pytest -m "not slow"
+
+test-all: lint doctest
+	@$(BIN)/pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports
+
+doctest: $(STAMP)
+	@$(BIN)/pytest --doctest-modules gnntrack segmenters -q
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/speed.py
+
+install: $(STAMP)
+
+# The stamp is newer than pyproject.toml as long as nothing has to be installed anew. torch comes first and by
+# itself, so that TORCH is kept by what depends on it.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "gnntrack needs Python 3.11 or later; none was found (set PYTHON=...)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet -e ".[test]"
+	@touch $@
+
+clean:
+	rm -rf .venv gnntrack-demo
