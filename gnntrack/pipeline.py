@@ -13,18 +13,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from gnntrack.cells import measure_cells
 from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.graph import build_candidates
+from gnntrack.inspection import looks_like_labels
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import check_output
 from gnntrack.lineage import build_lineage
-from gnntrack.motion import MotionRecorder, estimate_motion
+from gnntrack.motion import FlowRecorder, estimate_motion
 from gnntrack.repair import fill_gaps
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import CellSettings, Settings
@@ -42,7 +43,6 @@ __all__ = [
     "build_graph",
     "evaluate",
     "export",
-    "looks_like_labels",
     "open_movie",
     "segment",
     "simulate",
@@ -51,6 +51,15 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+
+class _Reading(TypedDict):
+    """How ``open_frames`` and ``open_masks`` are to read a source."""
+
+    spacing: Sequence[float] | None
+    allow_missing: bool
+    axes: str | None
+
 
 # a method's scorer and its usual solver
 METHODS = {"iou": ("overlap", "iou"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
@@ -276,6 +285,7 @@ def segment(
     *,
     segmenter: str | Segmenter = "threshold",
     options: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     spacing: Sequence[float] | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
@@ -295,12 +305,19 @@ def segment(
     from gnntrack.segmentation import segment_movie
 
     check_output(out, overwrite=overwrite)
-    stack = open_frames(images, spacing=spacing, allow_missing=allow_missing)
+    frames = (settings or Settings()).frames
+    size = spacing if spacing is not None else frames.spacing
+    stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
     return segment_movie(stack, _loaded(segmenter, options), out, overwrite=overwrite, progress=progress)
 
 
 def simulate(
-    out: str | Path | None = None, *, settings: Settings | None = None, seed: int = 0, **write: Any
+    out: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> SimulatedMovie:
     """Make a movie with a known lineage; with ``out``, write images, masks and truth in the CTC layout.
 
@@ -312,10 +329,10 @@ def simulate(
     from gnntrack.simulate import simulate_movie, write_movie
 
     if out is not None:
-        check_output(out, overwrite=write.get("overwrite", False))
+        check_output(out, overwrite=overwrite)
     movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
     if out is not None:
-        write_movie(movie, out, **write)
+        write_movie(movie, out, overwrite=overwrite, progress=progress)
     return movie
 
 
@@ -351,36 +368,19 @@ def open_movie(
     InputError
         If either cannot be read, they differ in length or shape, or images alone look like masks.
     """
-    given = spacing if spacing is not None else (settings or Settings()).frames.spacing
-    size = None if given is None else tuple(given)
+    frames = (settings or Settings()).frames
+    size = spacing if spacing is not None else frames.spacing
+    reading: _Reading = {"spacing": size, "allow_missing": allow_missing, "axes": frames.axes}
     if masks is None:
-        return _segmented(open_frames(images, spacing=size, allow_missing=allow_missing), segmenter)
-    mask_stack = open_masks(masks, spacing=size, allow_missing=allow_missing)
+        return _segmented(open_frames(images, **reading), segmenter)
+    mask_stack = open_masks(masks, **reading)
     if images is None:
         return mask_stack, None
-    image_stack = open_frames(images, spacing=size, allow_missing=allow_missing)
+    image_stack = open_frames(images, **reading)
     check_pair(image_stack, mask_stack)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
-        mask_stack = open_masks(masks, spacing=image_stack.spacing, allow_missing=allow_missing)
+        mask_stack = open_masks(masks, **{**reading, "spacing": image_stack.spacing})
     return mask_stack, image_stack
-
-
-def looks_like_labels(image: Image) -> bool:
-    """Tell whether an image is a label image by its looks: integers, flat within the cells, much background.
-
-    >>> import numpy as np
-    >>> labels = np.zeros((32, 32), np.uint16); labels[4:12, 4:12] = 7; labels[20:28, 3:9] = 9
-    >>> looks_like_labels(labels), looks_like_labels(labels * np.arange(32)), looks_like_labels(labels * 0)
-    (True, False, False)
-    """
-    if image.dtype.kind not in "iu" or image.ndim < 2:
-        return False
-    left, right = image[..., :-1], image[..., 1:]
-    both = (left != 0) & (right != 0)
-    pairs = int(both.sum())
-    flat = pairs > 0 and np.count_nonzero(both & (left == right)) >= 0.9 * pairs
-    # a binary or saturated image is flat too, but it holds one value only
-    return flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2
 
 
 def _segmented(images: FrameStack, segmenter: str | Segmenter) -> tuple[FrameStack, FrameStack]:
@@ -396,7 +396,7 @@ def _build(
 ) -> tuple[CellGraph, Runs]:
     recorder = None
     if images is not None and settings.motion.flow in ("auto", "images"):
-        recorder = MotionRecorder(settings.motion, images.shape, images.spacing)
+        recorder = FlowRecorder(len(images.shape))
     cells, runs, notes = measure_cells(
         masks, images, settings=settings.cells, progress=progress, each_image=recorder.see if recorder else None
     )

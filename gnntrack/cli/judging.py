@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -27,27 +26,29 @@ __all__ = ["evaluate", "validate"]
 @json_option
 @verbose_option
 def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bool) -> None:
-    """Score results against their truths, in pairs: the metrics of the Cell Tracking Challenge and more."""
-    from gnntrack import pipeline
+    """Score results against their truths, in pairs: the metrics of the Cell Tracking Challenge and more.
+
+    The table shows the main metrics, --json all of them.
+    """
+    from gnntrack.evaluate import SUMMARY, evaluate_sequences, mean_scores
 
     if len(folders) % 2:
         raise click.UsageError(f"results and truths come in pairs; received {len(folders)} folders")  # noqa: EM102
     limits = dict(map(_limit, require))
-    pairs = list(zip(folders[::2], folders[1::2], strict=True))
-    scores = [pipeline.evaluate(result, truth) for result, truth in pairs]
-    unknown = [name for name in limits if not any(name in score for score in scores)]
+    scores = evaluate_sequences(zip(folders[::2], folders[1::2], strict=True))
+    known = next(iter(scores.values()))
+    unknown = [name for name in limits if name not in known]
     if unknown:
-        raise click.UsageError(f"there is no metric {unknown[0]}; there are: {', '.join(scores[0])}")  # noqa: EM102
+        raise click.UsageError(f"there is no metric {unknown[0]}; there are: {', '.join(known)}")  # noqa: EM102
     if as_json:
-        sequences = [{"result": str(r), "truth": str(t), **s} for (r, t), s in zip(pairs, scores, strict=True)]
-        click.echo(json.dumps(_without_nan(sequences), indent=2))
+        click.echo(json.dumps(scores, indent=2))
     else:
-        _show_scores(pairs, scores)
+        _show_scores({**scores, "mean": mean_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
     low = [
-        f"{result}: {name} is {_shown(score.get(name))}, {least} is required"
-        for (result, _), score in zip(pairs, scores, strict=True)
+        f"{sequence}: {name} is {_shown(score[name])}, {least} is required"
+        for sequence, score in scores.items()
         for name, least in limits.items()
-        if not _reaches(score.get(name), least)
+        if not _reaches(score[name], least)
     ]
     for line in low:
         click.echo(line, err=True)
@@ -65,16 +66,17 @@ def validate(result: Path, images: Path | None, *, as_json: bool) -> None:
     from gnntrack.io.ctc_validate import validate_ctc
 
     problems = validate_ctc(result, images=images)
+    errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        listed = [{key: _plain(value) for key, value in asdict(problem).items()} for problem in problems]
-        click.echo(json.dumps({"result": str(result), "valid": not problems, "problems": listed}, indent=2))
+        listed = [asdict(problem) for problem in problems]
+        click.echo(json.dumps({"result": str(result), "valid": not errors, "problems": listed}, indent=2))
     else:
         for problem in problems:
-            where = [str(problem.file)] if problem.file else []
-            where += [f"frame {problem.frame}"] if problem.frame is not None else []
-            click.echo(": ".join([*([", ".join(where)] if where else []), f"{problem.message} [{problem.rule}]"]))
-        click.echo(f"{result}: {f'{len(problems)} problems' if problems else 'valid'}")
-    if problems:
+            click.echo(str(problem))
+        notes = len(problems) - errors
+        verdict = f"not valid, {errors} errors" if errors else "valid"
+        click.echo(f"{result}: {verdict}{f', {notes} warnings' if notes else ''}")
+    if errors:
         raise click.exceptions.Exit(1)
 
 
@@ -87,30 +89,13 @@ def _limit(text: str) -> tuple[str, float]:
         raise click.UsageError(message) from None
 
 
-def _reaches(value: Any, least: float) -> bool:
-    return isinstance(value, int | float) and value >= least  # not a number reaches nothing
+def _reaches(value: float | None, least: float) -> bool:
+    return value is not None and value >= least  # what is not defined reaches nothing
 
 
-def _show_scores(pairs: list[tuple[Path, Path]], scores: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for score in scores for name in score))
-    header = ["", *(f"{result.parent.name}/{result.name}".lstrip("/") for result, _ in pairs)]
-    show_table(header, [[name, *(_shown(score.get(name)) for score in scores)] for name in names])
+def _show_scores(scores: dict[str, dict[str, float | None]], names: Sequence[str]) -> None:
+    show_table(["", *scores], [[name, *(_shown(score[name]) for score in scores.values())] for name in names])
 
 
-def _shown(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float | bool | str | type(None)) else str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace not-a-number by null: JSON has none."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6f}"

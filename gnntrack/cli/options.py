@@ -11,14 +11,15 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from gnntrack.settings import Settings
+from gnntrack.settings import Settings, SimulateSettings
 
 __all__ = ["input_path", "method_options", "out_option", "overwrite_option", "settings_options", "verbose_option"]
 
 Function = Callable[..., Any]
 
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
-MASK_SETTINGS = ("frames.spacing", "cells.fragments")
+MASK_SETTINGS = ("frames.spacing", "frames.axes", "cells.fragments")
+SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
 
 allow_missing_option = click.option(
     "--allow-missing", is_flag=True, help="Take frames that are missing in the numbering for empty ones."
@@ -139,7 +140,7 @@ def _shown(default: Any) -> str:
 
 
 def _metavar(name: str) -> str | None:
-    return {"spacing": "Z,Y,X", "shape": "Z,Y,X"}.get(name)
+    return {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS"}.get(name)
 
 
 def _click_type(annotation: Any) -> Any:

@@ -27,7 +27,7 @@ __all__ = ["segment", "segmenters"]
 @input_path("images")
 @out_option("Folder of the masks.")
 @click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
-@settings_options("frames.spacing")
+@settings_options("frames.spacing", "frames.axes")
 @allow_missing_option
 @overwrite_option
 @verbose_option
@@ -43,7 +43,7 @@ def segment(
             images,
             out,
             segmenter=segmenter,
-            spacing=settings.frames.spacing,
+            settings=settings,
             allow_missing=allow_missing,
             overwrite=overwrite,
             progress=progress,

@@ -131,7 +131,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     help="Masks and res_track.txt; tables of cells and of tracks; a table of links.",
 )
 @out_option("A folder for ctc and csv, a file for edges.")
-@settings_options("frames.spacing", "repair.fill_gaps")
+@settings_options("frames.spacing", "frames.axes", "repair.fill_gaps")
 @allow_missing_option
 @overwrite_option
 @verbose_option
@@ -180,8 +180,8 @@ def _worth_a_look(lineage: Lineage) -> list[str]:
         s, t = lineage.source[link], lineage.target[link]
         if lineage.confidence[link] < 0.5:
             lines.append(
-                f"link of frame {cells.frame[s]}, label {cells.label[s]} -> frame {cells.frame[t]}, label {cells.label[t]} "
-                f"(track {lineage.track[t]}, confidence {lineage.confidence[link]:.2f})"
+                f"link of frame {cells.frame[s]}, label {cells.label[s]} -> frame {cells.frame[t]}, "
+                f"label {cells.label[t]} (track {lineage.track[t]}, confidence {lineage.confidence[link]:.2f})"
             )
     found = lineage.notes.get("masks", {}).get("disconnected", {})
     if found.get("count"):

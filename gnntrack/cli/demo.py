@@ -1,0 +1,76 @@
+"""demo: the main job end to end, on a movie that is made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.options import overwrite_option, verbose_option
+
+if TYPE_CHECKING:
+    from gnntrack.types import Lineage, Progress
+
+__all__ = ["demo"]
+
+_MARK = "demo.json"  # a folder that holds it was made by a demo, and may be replaced by the next one
+_METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("gnntrack-demo"),
+    show_default=True,
+    help="Folder of the demo; that of an earlier demo is replaced.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same movie.")
+@overwrite_option
+@verbose_option
+def demo(out: Path, seed: int, *, overwrite: bool) -> None:
+    """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
+    from gnntrack.io.output import fresh_output
+
+    watch = stopwatch()
+    with shown_progress() as progress, fresh_output(out, overwrite=overwrite or (out / _MARK).is_file()) as folder:
+        folder.mkdir(exist_ok=True)
+        lineage, scores = _run(folder, seed=seed, progress=progress)
+        (folder / _MARK).write_text(json.dumps({"seed": seed, "scores": scores}, indent=2), encoding="utf-8")
+    shown = ", ".join(f"{name} {scores[name]:.3f}" for name in _METRICS if scores.get(name) is not None)
+    mothers = {parent for parent in lineage.tracks.parent.tolist() if parent}
+    show_rows(
+        [
+            ("simulated", f"{lineage.cells.n_frames} frames with a known lineage, seed {seed}"),
+            ("segmented", f"{len(lineage.cells)} cells by the segmenter 'threshold'"),
+            ("tracked", f"{len(lineage.tracks)} tracks, {len(mothers)} divisions by the method 'hungarian'"),
+            ("scores", shown),
+            ("cost", f"{watch.seconds:.1f} s, {shown_bytes(peak_memory())} at most"),
+            ("look at", f"{out / 'lineage.png'} (who comes from whom)"),
+            ("", f"{out / 'overlay.png'} (a frame with its tracks)"),
+            ("", f"{out / '01_RES'} (the result: masks and res_track.txt)"),
+            ("next", f"gnntrack info {out / '01'}; gnntrack track IMAGES MASKS -o OUT"),
+        ]
+    )
+
+
+def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage, dict[str, float | None]]:
+    from gnntrack import pipeline
+    from gnntrack.io.frames import open_frames, open_masks
+    from gnntrack.report import draw_lineage_tree, draw_overlay
+    from gnntrack.settings import Settings
+
+    settings = Settings()
+    images, masks, result = folder / "01", folder / "01_MASKS", folder / "01_RES"
+    pipeline.simulate(folder, settings=settings, seed=seed, overwrite=True, progress=progress)
+    pipeline.segment(images, masks, progress=progress)
+    lineage = pipeline.track(masks, images, out=result, progress=progress)
+    scores = pipeline.evaluate(result, folder / "01_GT")
+    middle = lineage.cells.n_frames * 2 // 3
+    draw_lineage_tree(lineage, folder / "lineage.png")
+    draw_overlay(open_frames(images)[middle], open_masks(result)[middle], folder / "overlay.png")
+    return lineage, scores
