@@ -1,0 +1,285 @@
+"""Movies and masks, from whatever holds them, as frames that are read when they are asked for.
+
+========================  ==========================================================================
+source                    what becomes of its axes
+========================  ==========================================================================
+folder of TIFFs           a file per frame, in natural order; a file of several pages is one 3D frame
+TIFF                      the axes that OME or ImageJ metadata name; else pages are frames
+``.npy``, arrays          ``(t, y, x)`` or ``(t, z, y, x)``; ``(y, x)`` is one frame
+OME-Zarr 0.4 and 0.5      as its metadata say; label images too (``image.zarr/labels/NAME``)
+nd2, czi, lif             as bioio says (``pip install 'gnntrack[bioio]'``)
+========================  ==========================================================================
+
+Axes other than t, z, y, x must have length 1. ``axes="tyx"`` overrules a file that names them wrongly, such as
+frames that were saved as slices.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import FrameError, InputError
+from gnntrack.io.stack import UNREADABLE, Layout, Stack, frames_of, guess_axes, lay_out, respaced
+from gnntrack.types import FrameStack
+
+if TYPE_CHECKING:
+    from gnntrack.types import Image
+
+__all__ = ["check_pair", "iterate", "open_frames", "open_masks"]
+
+
+def open_frames(
+    source: Any, *, spacing: float | Sequence[float] | None = None, allow_missing: bool = False, axes: str | None = None
+) -> FrameStack:
+    """Open the images of a movie.
+
+    Parameters
+    ----------
+    source : path, array or FrameStack
+        A folder of TIFFs, a TIFF, ``.npy``, OME-Zarr, nd2, czi or lif; a numpy or dask array, or a list of arrays;
+        a ``FrameStack`` is returned as it is.
+    spacing : float, D floats or None
+        Size of a pixel in um along ``[z], y, x``, over what the file says. With None and nothing in the file it
+        is 1 and the unit ``"pixel"``.
+    allow_missing : bool
+        Take an empty frame (zeros) where a folder of TIFFs lacks a number between its first and its last.
+    axes : str or None
+        A letter per axis (t, z, y, x, c), over what the file says.
+
+    Returns
+    -------
+    FrameStack
+        ``stack[t]`` reads one frame, ``(Y, X)`` or ``(Z, Y, X)``; nothing is kept.
+
+    Raises
+    ------
+    FrameError
+        If the source does not exist, cannot be read, lacks a frame, is RGB or has several channels. Frames are
+        checked when they are read.
+    InputError
+        If `spacing` does not fit.
+    MissingDependencyError
+        If the file needs bioio and it is not installed.
+
+    Examples
+    --------
+    >>> movie = open_frames(np.zeros((3, 4, 5), np.uint16), spacing=0.5)
+    >>> len(movie), movie.shape, movie.spacing, movie.unit
+    (3, (4, 5), (0.5, 0.5), 'um')
+    """
+    stack = _open(source, axes, allow_missing=allow_missing)
+    return stack if spacing is None else respaced(stack, spacing)
+
+
+def open_masks(
+    source: Any, *, spacing: float | Sequence[float] | None = None, allow_missing: bool = False, axes: str | None = None
+) -> FrameStack:
+    """Open the masks of a movie: label images, 0 is background, every other value one cell.
+
+    As `open_frames`, and each frame is checked when it is read: boolean masks become 0 and 1, floats that are whole
+    numbers become integers, and any integer type and label value is taken.
+
+    Raises
+    ------
+    FrameError
+        As `open_frames`; when a frame is read, if a label is negative, not a whole number, or not a number.
+
+    Examples
+    --------
+    >>> open_masks(np.array([[[0.0, 7.0]]]))[0]
+    array([[0, 7]])
+    >>> open_masks(np.array([[[0, -1]]]))[0]
+    Traceback (most recent call last):
+    gnntrack.errors.FrameError: array, frame 0: its lowest label is -1; expected 0 for background and labels > 0
+    """
+    stack = open_frames(source, spacing=spacing, allow_missing=allow_missing, axes=axes)
+    if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels:
+        return stack
+    return Stack(partial(_read_labels, stack), stack.names, stack.shape, stack.spacing, stack.unit)
+
+
+def check_pair(images: FrameStack, masks: FrameStack) -> None:
+    """Refuse images and masks that are not of the same movie.
+
+    Raises
+    ------
+    FrameError
+        If their numbers of frames, shapes, or known pixel sizes (by more than 1 %) differ.
+    """
+    told = f"images {images.names[0]}, masks {masks.names[0]}" if len(images) and len(masks) else "images, masks"
+    if images.shape != masks.shape:
+        msg = f"{told}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these images"
+        raise FrameError(msg)
+    if len(images) != len(masks):
+        msg = (
+            f"{told}: there are {len(images)} images and {len(masks)} masks; expected a mask per image, "
+            "with no object in it where there is no cell"
+        )
+        raise FrameError(msg)
+    if images.unit == masks.unit == "um" and not np.allclose(images.spacing, masks.spacing, rtol=0.01):
+        msg = (
+            f"{told}: the images' pixels are {images.spacing} um, the masks' {masks.spacing} um; give the right spacing"
+        )
+        raise FrameError(msg)
+
+
+def iterate(stack: FrameStack, *, frames: Iterable[int] | None = None, ahead: int = 2) -> Iterator[Image]:
+    """Yield the frames of a movie, reading the next ones in threads meanwhile.
+
+    Decoders release the interpreter, so that reading costs little beside other work.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie.
+    frames : ints or None
+        Which frames, in which order; None = all.
+    ahead : int
+        Frames read in advance; ``ahead + 1`` are in memory at most.
+
+    Yields
+    ------
+    (Y, X) or (Z, Y, X) array
+    """
+    pending: deque[Future[Image]] = deque()
+    pool = ThreadPoolExecutor(max(ahead, 1), thread_name_prefix="gnntrack-frames")
+    try:
+        for frame in range(len(stack)) if frames is None else frames:
+            pending.append(pool.submit(stack.__getitem__, frame))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _open(source: Any, axes: str | None, *, allow_missing: bool) -> FrameStack:
+    if isinstance(source, FrameStack):
+        return source
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        try:
+            return _open_path(path, axes, allow_missing=allow_missing)
+        except PermissionError as error:
+            msg = "no permission to read it; change its permissions"
+            raise FrameError(msg, file=path) from error
+    if isinstance(source, list | tuple):
+        return _open_list(source)
+    if not (hasattr(source, "shape") and hasattr(source, "__getitem__")):
+        msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
+        raise InputError(msg)
+    return frames_of(source, axes, name="array")
+
+
+def _open_path(path: Path, axes: str | None, *, allow_missing: bool) -> FrameStack:
+    # each reader is loaded with its first use, for the libraries under them are slow to import
+    if not path.exists():
+        raise FrameError(_not_there(path), file=path)
+    if path.is_dir():
+        from gnntrack.io.omezarr import is_zarr, open_zarr
+
+        if is_zarr(path):
+            return open_zarr(path, axes=axes)
+        from gnntrack.io.tiff import open_tiff_folder
+
+        return open_tiff_folder(path, axes=axes, allow_missing=allow_missing)
+    return _open_file(path, axes)
+
+
+def _open_file(path: Path, axes: str | None) -> FrameStack:
+    from gnntrack.io import bio, tiff
+
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _open_npy(path, axes)
+    if suffix in tiff.SUFFIXES:
+        return tiff.open_tiff(path, axes=axes)
+    if suffix in bio.SUFFIXES:
+        return bio.open_bio(path, axes=axes)
+    msg = (
+        f"gnntrack reads no '{suffix or path.name}' files; expected a folder of TIFFs, a TIFF, .npy, OME-Zarr, nd2, "
+        "czi or lif: save the movie as one of these"
+    )
+    raise FrameError(msg, file=path)
+
+
+def _not_there(path: Path) -> str:
+    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, siblings, 1)
+    return (
+        f"there is no such file or folder{f'; did you mean {path.parent / near[0]}?' if near else ', check the path'}"
+    )
+
+
+def _open_npy(path: Path, axes: str | None) -> Stack:
+    array = _map_npy(path)
+    named = axes or guess_axes(array.shape, file=path)
+    layout = lay_out(named, array.shape, file=path)
+    names = (str(path),) * layout.n_frames
+    return Stack(partial(_read_npy, path, layout), names, layout.shape, (1.0,) * len(layout.shape))
+
+
+def _read_npy(path: Path, layout: Layout, frame: int) -> Image:
+    # mapped anew for each frame, so that no open file outlives it and the movie can be sent to another process
+    return np.array(layout.take(_map_npy(path, frame), frame))
+
+
+def _map_npy(path: Path, frame: int | None = None) -> Any:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except PermissionError:
+        raise
+    except (*UNREADABLE, EOFError, SyntaxError) as error:
+        msg = f"it cannot be read as .npy ({error}); expected one array of numbers saved by numpy.save, complete"
+        raise FrameError(msg, file=path, frame=frame) from error
+
+
+def _open_list(arrays: Sequence[Any]) -> Stack:
+    frames = [np.asarray(array) for array in arrays if not isinstance(array, str | Path)]
+    if not frames or len(frames) < len(arrays):
+        msg = f"a list of {len(arrays)} frames: expected arrays, one per frame; give files as a folder"
+        raise InputError(msg)
+    layout = lay_out(guess_axes((1, *frames[0].shape), file="list"), (1, *frames[0].shape), file="list")
+    return Stack(frames.__getitem__, ("list",) * len(frames), layout.shape, (1.0,) * len(layout.shape))
+
+
+def _read_labels(stack: FrameStack, frame: int) -> Image:
+    labels = stack[frame]
+    if labels.dtype.kind == "b":
+        return labels.astype(np.uint8)
+    problem = _label_problem(labels)
+    if problem:
+        raise FrameError(problem, file=stack.names[frame], frame=frame)
+    return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
+
+
+def _label_problem(labels: Image) -> str | None:
+    """Tell why an array is no label image, or None."""
+    kind = labels.dtype.kind
+    if kind not in "iuf":
+        return f"its values are of type {labels.dtype}; expected whole numbers, one per cell"
+    if not labels.size or (kind == "u" and labels.dtype.itemsize < 8):
+        return None
+    if kind == "f" and not np.isfinite(labels).all():
+        return "it holds NaN or infinity; expected whole numbers: 0 for background, labels > 0"
+    broken = labels[labels != np.floor(labels)] if kind == "f" else labels[:0]
+    if broken.size:
+        return (
+            f"{broken.size} of its values are no whole numbers, such as {float(broken.flat[0]):g}; expected labels: is "
+            "this the image, a probability map, or a mask resized with interpolation?"
+        )
+    low, high = labels.min(), labels.max()
+    if low < 0:
+        return f"its lowest label is {low}; expected 0 for background and labels > 0"
+    if high >= 2**63:
+        return f"its highest label is {high}; expected less than 2**63: number the cells anew"
+    return None

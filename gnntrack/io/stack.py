@@ -1,0 +1,312 @@
+"""What all sources of frames share: the one ``FrameStack``, axes to frames, and units to micrometres."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import FrameError, InputError
+
+if TYPE_CHECKING:
+    from gnntrack.types import FrameStack, Image
+
+__all__ = ["UNREADABLE", "Layout", "Stack", "frames_of", "guess_axes", "lay_out", "respaced", "spacing_in_um"]
+
+# A damaged file makes the decoders raise all of these: TiffFileError is a ValueError, imagecodecs' errors are
+# RuntimeErrors, and a nonsensical header ends in arithmetic, look-ups or impossible amounts of memory.
+UNREADABLE = (OSError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError)
+RGB_SIDE = 16  # an array (..., 3) is taken for RGB where its other sides are at least this long
+
+_MICROMETRES = {
+    "m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "a": 1e-4, "inch": 25400.0,
+    "meter": 1e6, "metre": 1e6, "centimeter": 1e4, "millimeter": 1e3, "micrometer": 1.0, "micrometre": 1.0,
+    "micron": 1.0, "nanometer": 1e-3, "nanometre": 1e-3, "picometer": 1e-6, "angstrom": 1e-4,
+}  # fmt: skip
+
+
+@dataclass(eq=False, repr=False)
+class Stack:
+    """A movie read frame by frame (a ``FrameStack``).
+
+    Parameters
+    ----------
+    read : callable
+        Returns the frame of a number, ``(Y, X)`` or ``(Z, Y, X)``.
+    names : T strings
+        The file of each frame, for messages; there are as many frames as names.
+    shape : D ints
+        Shape of a frame.
+    spacing : D floats
+        Size of a pixel in ``unit``.
+    unit : str
+        ``"um"`` or ``"pixel"``.
+
+    Examples
+    --------
+    >>> movie = Stack(lambda frame: np.full((2, 3), frame), ["first", "second"], (2, 3), (1.0, 1.0))
+    >>> len(movie), int(movie[-1].max()), movie
+    (2, 1, <2 frames of 2 x 3 pixels, first>)
+    """
+
+    read: Callable[[int], Image]
+    names: Sequence[str]
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    unit: str = "pixel"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, frame: int, /) -> Image:
+        number = operator.index(frame)
+        number += len(self) if number < 0 else 0
+        if not 0 <= number < len(self):
+            msg = f"frame {frame} of a movie of {len(self)} frames"
+            raise IndexError(msg)
+        image = np.asarray(self.read(number))
+        if image.shape != self.shape:
+            msg = (
+                f"its shape is {image.shape}, the first frame's ({self.names[0]}) is {self.shape}; "
+                "all frames of a movie have one shape"
+            )
+            raise FrameError(msg, file=self.names[number], frame=number)
+        # numba and torch take neither foreign byte orders nor broken strides
+        return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
+
+    def __repr__(self) -> str:
+        size = "" if self.unit == "pixel" else f" of {' x '.join(f'{s:g}' for s in self.spacing)} {self.unit}"
+        frames = f"{len(self)} frame{'s' * (len(self) != 1)}"
+        return f"<{frames} of {' x '.join(map(str, self.shape))} pixels{size}, {self.names[0]}>"
+
+
+def respaced(stack: FrameStack, spacing: float | Sequence[float], unit: str = "um") -> Stack:
+    """Return the same movie with another pixel size.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie.
+    spacing : float or D floats
+        Size of a pixel along ``[z], y, x``; one number stands for all axes.
+    unit : str
+        ``"um"`` or ``"pixel"``.
+
+    Raises
+    ------
+    InputError
+        If a size is not positive, or their number is not that of the axes.
+    """
+    ndim = len(stack.shape)
+    try:
+        sizes = [float(size) for size in np.atleast_1d(np.asarray(spacing, dtype=float)).ravel()]
+    except (TypeError, ValueError):
+        msg = f"spacing {spacing!r}: expected {ndim} sizes in um along {'z, y, x'[-3 * ndim + 2 :]}"
+        raise InputError(msg) from None
+    sizes = sizes * ndim if len(sizes) == 1 else sizes
+    if len(sizes) != ndim or not all(math.isfinite(size) and size > 0 for size in sizes):
+        msg = (
+            f"spacing {spacing!r}: {stack.names[0] if len(stack) else 'the movie'} has frames of shape {stack.shape}; "
+            f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]}, or one for all axes"
+        )
+        raise InputError(msg)
+    read = stack.read if isinstance(stack, Stack) else stack.__getitem__
+    return Stack(read, stack.names, stack.shape, tuple(sizes), unit)
+
+
+def spacing_in_um(sizes: Mapping[str, float | None], units: Mapping[str, str | None], ndim: int) -> tuple[float, ...]:
+    """Return the pixel size along ``[z], y, x`` in micrometres, or () where it is not known on every axis.
+
+    Parameters
+    ----------
+    sizes, units : dicts by axis
+        What a file says; names of units in any spelling that microscopes use.
+    ndim : int
+        2 or 3.
+
+    Examples
+    --------
+    >>> spacing_in_um({"y": 250.0, "x": 0.25}, {"y": "nanometer", "x": "µm"}, 2)
+    (0.25, 0.25)
+    >>> spacing_in_um({"y": 1.0, "x": 1.0}, {"y": "pixel", "x": "pixel"}, 2)
+    ()
+    """
+    found = []
+    for axis in "zyx"[-ndim:]:
+        size, factor = sizes.get(axis), _MICROMETRES.get(_plain_unit(units.get(axis)))
+        if size is None or factor is None or not (math.isfinite(size) and size > 0):
+            return ()
+        found.append(float(f"{size * factor:.12g}"))  # .1 * 1e3 is not 100 in binary
+    return tuple(found)
+
+
+def _plain_unit(unit: str | None) -> str:
+    text = (unit or "").strip().lower().replace("\\u00b5", "u").replace("µ", "u").replace("μ", "u").replace("å", "a")
+    return text if text in _MICROMETRES else text.removesuffix("s").removesuffix("(s)")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array with named axes falls into frames.
+
+    Parameters
+    ----------
+    index : tuple of (int, slice or None)
+        What to take of the array: None stands where the frame number goes.
+    order : tuple of int
+        The remaining axes in the order ``[z], y, x``.
+    n_frames : int
+        Number of frames.
+    shape : D ints
+        Shape of a frame.
+    """
+
+    index: tuple[int | slice | None, ...]
+    order: tuple[int, ...]
+    n_frames: int
+    shape: tuple[int, ...]
+
+    def take(self, array: Any, frame: int) -> Image:
+        """Return one frame of an array that reads what it is asked for."""
+        part = np.asarray(array[tuple(frame if i is None else i for i in self.index)])
+        return part.transpose(self.order)
+
+
+def lay_out(axes: str, shape: Sequence[int], *, file: object = None) -> Layout:
+    """Tell how an array with named axes falls into frames.
+
+    Singleton axes other than y and x are dropped, a channel among them.
+
+    Parameters
+    ----------
+    axes : str
+        A letter per axis: t, z, y, x, c (channel), s (sample of an RGB image).
+    shape : ints
+        Shape of the array.
+    file : object
+        What to name in messages.
+
+    Raises
+    ------
+    FrameError
+        If the letters do not fit the shape, y or x is missing, or there are several channels.
+
+    Examples
+    --------
+    >>> layout = lay_out("tczyx", (9, 1, 1, 40, 50))
+    >>> layout.n_frames, layout.shape
+    (9, (40, 50))
+    """
+    axes, shape = axes.lower(), tuple(int(length) for length in shape)
+    _check_axes(axes, shape, file)
+    size = dict(zip(axes, shape, strict=True))
+    kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
+    for axis, length in size.items():
+        if axis not in "tzyx" and length != 1:
+            raise FrameError(_many_channels(axis, length, axes, shape), file=file)
+    index = tuple(None if axis == "t" else slice(None) if axis in kept else 0 for axis in axes)
+    spatial = [axis for axis in "zyx" if axis in kept]
+    order = tuple(kept.index(axis) for axis in spatial)
+    n_frames = size.get("t", 1)
+    if not n_frames or not all(size[axis] for axis in spatial):
+        msg = f"its shape is {shape}: it holds no {'frame' if not n_frames else 'pixel'}"
+        raise FrameError(msg, file=file)
+    return Layout(index, order, n_frames, tuple(size[axis] for axis in spatial))
+
+
+def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
+    if len(axes) != len(shape):
+        msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}"
+        raise FrameError(msg, file=file)
+    if len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
+        msg = f"axes '{axes}' of shape {shape}: expected t, z, y, x (z and t only where they are), each once"
+        raise FrameError(msg, file=file)
+
+
+def _many_channels(axis: str, length: int, axes: str, shape: tuple[int, ...]) -> str:
+    if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
+        return (
+            f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: "
+            "save a single channel, or the labels instead of their colours"
+        )
+    if axis == "c":
+        other = axes.replace("c", "z" if "t" in axes else "t")
+        return (
+            f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save the wanted channel by "
+            f"itself, or, if this axis is time or depth, say so with axes='{other}'"
+        )
+    return (
+        f"it has an axis '{axis}' of length {length} (axes '{axes}', shape {shape}); split it into movies of t, z, y, x"
+    )
+
+
+def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
+    """Return the axes of an array without names.
+
+    Two axes are ``yx`` (one frame), three ``tyx``, four ``tzyx``, five ``tczyx``, ``tzcyx`` or ``tzyxc`` with one
+    channel. A last axis of 3 or 4 behind two long ones is taken for RGB and refused.
+
+    Raises
+    ------
+    FrameError
+        If the array looks like RGB or has another number of axes.
+
+    Examples
+    --------
+    >>> guess_axes((92, 700, 1100)), guess_axes((75, 12, 44, 80)), guess_axes((9, 40, 50, 1))
+    ('tyx', 'tzyx', 'tyxc')
+    """
+    shape = tuple(int(length) for length in shape)
+    if len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE:
+        axes = "yxs" if len(shape) == 3 else "tyxs"
+        raise FrameError(_many_channels("s", shape[-1], axes, shape), file=file)
+    if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
+        return "tyxc"
+    if len(shape) == 5:
+        for axes in ("tczyx", "tzcyx", "tzyxc"):
+            if shape[axes.index("c")] == 1:
+                return axes
+    if len(shape) not in (2, 3, 4):
+        msg = f"its shape is {shape}; expected (t, y, x) or (t, z, y, x): name the axes with axes=, or take a channel"
+        raise FrameError(msg, file=file)
+    return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
+
+
+def frames_of(array: Any, axes: str | None, *, name: str, spacing: tuple[float, ...] = (), unit: str = "um") -> Stack:
+    """Return an array-like as a movie: anything with a shape that gives out parts, lazily or not.
+
+    Parameters
+    ----------
+    array : array-like
+        With ``shape`` and ``array[...]``, such as numpy, dask and zarr arrays.
+    axes : str or None
+        A letter per axis; None guesses from the shape.
+    name : str
+        The file, for messages.
+    spacing : D floats
+        Size of a pixel in ``unit``; () where it is not known.
+    unit : str
+        ``"um"`` or ``"pixel"``.
+    """
+    layout = lay_out(axes or guess_axes(array.shape, file=name), array.shape, file=name)
+    read = partial(_read_part, array, layout, name)
+    known = len(spacing) == len(layout.shape)
+    names = (name,) * layout.n_frames
+    return Stack(
+        read, names, layout.shape, spacing if known else (1.0,) * len(layout.shape), unit if known else "pixel"
+    )
+
+
+def _read_part(array: Any, layout: Layout, name: str, frame: int) -> Image:
+    try:
+        return layout.take(array, frame)
+    except FrameError:
+        raise
+    except UNREADABLE as error:
+        msg = f"it cannot be read: {error}; is the file complete?"
+        raise FrameError(msg, file=name, frame=frame) from error

@@ -1,0 +1,396 @@
+"""TIFF movies: a folder with a file per frame, a multi-page file, OME-TIFF and ImageJ hyperstacks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from gnntrack.errors import FrameError
+from gnntrack.io.stack import UNREADABLE, Layout, Stack, frames_of, lay_out, spacing_in_um
+
+if TYPE_CHECKING:
+    from gnntrack.types import Image
+
+__all__ = ["SUFFIXES", "is_tiff", "open_tiff", "open_tiff_folder", "order_frames"]
+
+SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
+_CUT_SHORT = "was its copy or download cut short? Get the file again"
+_MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
+
+# tifffile tells of damage by logging; with no handler at all Python would print that on the terminal
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def is_tiff(path: Path) -> bool:
+    """Tell whether a file has the name of a TIFF."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bool = False) -> Stack:
+    """Open a folder with one TIFF per frame, in natural order; other files are ignored.
+
+    A file with several pages is one 3D frame. Voxel size is that of the first file.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    axes : str or None
+        A letter per axis of the movie, such as ``tzyx``, where the files name theirs wrongly.
+    allow_missing : bool
+        Take an empty frame (zeros) for each number missing between the first and the last file.
+
+    Raises
+    ------
+    FrameError
+        If there is no TIFF, a number is missing or occurs twice, or the first file cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        present = {path for entry in entries if is_tiff(path := Path(entry.path)) and entry.is_file()}
+    files = order_frames(sorted(present), folder, allow_missing=allow_missing)
+    frame_axes = None if axes is None else axes.lower().replace("t", "")
+    layout, spacing, dtype = _describe(files[0], frame_axes)
+    names = [str(path) if path in present else f"{path} (missing)" for path in files]
+    absent = frozenset(number for number, path in enumerate(files) if path not in present)
+    read = partial(_read_file, tuple(files), frame_axes, absent, layout.shape, dtype)
+    return Stack(read, names, layout.shape, spacing or (1.0,) * len(layout.shape), "um" if spacing else "pixel")
+
+
+def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = False) -> list[Path]:
+    """Return the files in natural order (t1, t2, t10), with the missing ones in their places.
+
+    Parameters
+    ----------
+    files : paths
+        The files of one folder.
+    folder : Path
+        For messages.
+    allow_missing : bool
+        Put a path that does not exist where a number is missing.
+
+    Raises
+    ------
+    FrameError
+        If there is no file, the names are of several kinds, or a number is missing or occurs twice.
+
+    Examples
+    --------
+    >>> [path.name for path in order_frames([Path("t10.tif"), Path("t9.tif"), Path("t11.tif")], Path("."))]
+    ['t9.tif', 't10.tif', 't11.tif']
+    """
+    if not files:
+        raise FrameError(_no_frames(folder), file=folder)
+    parts = {path: re.split(r"(\d+)", path.name) for path in files}
+    ordered = sorted(files, key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
+    kinds = Counter("#".join(parts[path][::2]).lower() for path in ordered)
+    if len(kinds) > 1 and max(kinds.values()) == 1:
+        return ordered  # names without a common number: their order is all there is
+    if len(kinds) > 1:
+        told = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(3))
+        msg = f"its TIFFs have names of {len(kinds)} kinds: {told}; keep only the frames of one movie in a folder"
+        raise FrameError(msg, file=folder)
+    column = _frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
+    if column is None:
+        return ordered
+    numbers = [int(parts[path][1 + 2 * column]) for path in ordered]
+    return _fill_numbering(ordered, numbers, parts[ordered[0]], column, folder, allow_missing=allow_missing)
+
+
+def _frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
+    """Tell which number in the names counts the frames; None where there is one file."""
+    if len(ordered) == 1:
+        return None
+    columns = [list(column) for column in zip(*numbers, strict=True)]
+    unique = [i for i, column in enumerate(columns) if len(set(column)) == len(column)]
+    if unique:  # a time stamp beside the frame number spans more
+        return min(unique, key=lambda i: max(columns[i]) - min(columns[i]))
+    varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
+    if len(varying) > 1:
+        msg = (
+            f"the names of its files count {len(varying)} things ({ordered[0].name}, {ordered[1].name}, ...), such as "
+            "frames and slices or channels; expected one file per frame: join the slices of each frame into one file"
+        )
+        raise FrameError(msg, file=folder)
+    twice = next(pair for pair in pairwise(zip(numbers, ordered, strict=True)) if pair[0][0] == pair[1][0])
+    msg = f"{twice[0][1].name} and {twice[1][1].name} have the same number; remove one of them"
+    raise FrameError(msg, file=folder)
+
+
+def _fill_numbering(
+    ordered: list[Path], numbers: list[int], parts: list[str], column: int, folder: Path, *, allow_missing: bool
+) -> list[Path]:
+    """Put paths that do not exist where numbers are missing."""
+    by_number = dict(sorted(zip(numbers, ordered, strict=True)))
+    first, last = min(by_number), max(by_number)
+    missing = last - first + 1 - len(by_number)
+    if not missing:
+        return list(by_number.values())
+    if not allow_missing:
+        number = next(low + 1 for low, high in pairwise(by_number) if high > low + 1)
+        more = f" ({missing} numbers are missing between {first} and {last})" if missing > 1 else ""
+        msg = (
+            f"frame number {number} is missing{more}: no {_numbered(parts, column, number)}; add it, "
+            "number the files without holes, or take empty frames in its place with allow_missing (--allow-missing)"
+        )
+        raise FrameError(msg, file=folder)
+    if missing > _MOST_MISSING:
+        msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
+        raise FrameError(msg, file=folder)
+    return [by_number.get(number, folder / _numbered(parts, column, number)) for number in range(first, last + 1)]
+
+
+def _numbered(parts: list[str], column: int, number: int) -> str:
+    width = len(parts[1 + 2 * column])
+    return "".join([*parts[: 1 + 2 * column], f"{number:0{width}d}", *parts[2 + 2 * column :]])
+
+
+def _no_frames(folder: Path) -> str:
+    inside = sorted(path for path in folder.glob("*/") if any(map(is_tiff, path.iterdir())))
+    if inside:
+        return f"the folder holds no TIFF itself; did you mean {' or '.join(str(path) for path in inside[:4])}?"
+    others = Counter(path.suffix for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    told = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3)) or "nothing"
+    return f"the folder holds no TIFF but {told}; expected a file per frame, such as t000.tif, t001.tif"
+
+
+def _read_file(
+    files: tuple[Path, ...], axes: str | None, absent: frozenset[int], shape: tuple[int, ...], dtype: Any, frame: int
+) -> Image:
+    if frame in absent:
+        return np.zeros(shape, dtype)
+    path = files[frame]
+    with _opened(path, frame=frame, single=True) as tif:
+        series = _only_series(tif, path)
+        layout = _frame_layout(series, axes, path)
+        _check_complete(tif, series, path, frame)
+        return layout.take(series.asarray(maxworkers=1), 0)
+
+
+def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], Any]:
+    with _opened(path, frame=0, single=True) as tif:
+        series = _only_series(tif, path)
+        layout = _frame_layout(series, axes, path)
+        return layout, spacing_in_um(*_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
+
+
+def _frame_layout(series: Any, axes: str | None, path: Path) -> Layout:
+    """Lay out a file that is one frame: an unnamed axis is depth, and time is none of its axes."""
+    named = axes or _name_axes(series.axes, "zt")
+    if "t" in named and series.shape[named.index("t")] > 1:
+        msg = (
+            f"it holds {series.shape[named.index('t')]} time points (axes '{series.axes}', shape {series.shape}); in a "
+            "folder each file is one frame: give the file itself, or, if these are slices, say so with axes='tzyx'"
+        )
+        raise FrameError(msg, file=path)
+    return lay_out(named, series.shape, file=path)
+
+
+def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
+    """Open one TIFF as a movie.
+
+    The axes are those that OME or ImageJ metadata name. Where nothing does, pages are frames, and two unnamed
+    axes are time and depth. A file that says ``ZYX`` is one 3D frame; ``axes="tyx"`` says otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    axes : str or None
+        A letter per axis, over what the file says.
+
+    Raises
+    ------
+    FrameError
+        If the file is no TIFF, is damaged, or holds anything but one movie of grey values.
+    """
+    array = _TiffArray(path)
+    named = axes or _name_axes(array.axes, "tz")
+    ndim = len(lay_out(named, array.shape, file=path).shape)
+    return frames_of(array, named, name=str(path), spacing=spacing_in_um(*array.voxel, ndim))
+
+
+class _TiffArray:
+    """The first series of a TIFF as an array that is read when a part of it is taken.
+
+    The file is parsed once, at the first use, and open only while it is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with _opened(path) as tif:
+            self._series = _only_series(tif, path)
+            self._size: int = tif.filehandle.size
+            self._raw_dtype = np.dtype(tif.byteorder + self._series.dtype.char)
+            self._pages = [] if self._series.dataoffset is not None else list(self._series)
+            self.voxel = _voxel(tif)
+        self.axes: str = self._series.axes
+        self.shape: tuple[int, ...] = tuple(self._series.shape)
+
+    def __reduce__(self) -> tuple[type[_TiffArray], tuple[Path]]:
+        return type(self), (self._path,)
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Image:
+        if self._series.dataoffset is not None:
+            mapped = np.memmap(self._path, self._raw_dtype, "r", self._series.dataoffset, self.shape)
+            return np.array(mapped[index])
+        inner = self._series.keyframe.shape
+        outer = len(self.shape) - len(inner)
+        wanted = np.arange(len(self._pages)).reshape(self.shape[:outer])[index[:outer]]
+        with self._lock:
+            pages = [self._read_page(int(number))[index[outer:]] for number in wanted.ravel()]
+        return np.stack(pages).reshape(*wanted.shape, *pages[0].shape)
+
+    def _read_page(self, number: int) -> Image:
+        page = self._pages[number]
+        if page is None:
+            msg = f"page {number} is missing from the file or from the set of files it names"
+            raise ValueError(msg)
+        handle = page.parent.filehandle
+        handle.open()
+        try:
+            _check_extent(page, handle.size)
+            return np.asarray(page.asarray()).reshape(self._series.keyframe.shape)
+        finally:
+            handle.close()
+
+
+@contextmanager
+def _opened(path: Path, *, frame: int | None = None, single: bool = False) -> Iterator[Any]:
+    """Open a TIFF; whatever goes wrong with it while it is open becomes a FrameError that names it."""
+    try:
+        # several OME files may name each other as one movie; in a folder each is still read by itself
+        with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
+            yield tif
+    except FrameError:
+        raise
+    except PermissionError as error:
+        msg = "no permission to read it; change its permissions"
+        raise FrameError(msg, file=path, frame=frame) from error
+    except FileNotFoundError as error:
+        msg = "the file has gone since the movie was opened; open the movie again"
+        raise FrameError(msg, file=path, frame=frame) from error
+    except (*UNREADABLE, struct.error, ElementTree.ParseError) as error:
+        raise FrameError(_unreadable(path, error), file=path, frame=frame) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> str:
+    size = path.stat().st_size if path.is_file() else -1
+    if size == 0:
+        return f"the file is empty (0 bytes); {_CUT_SHORT}"
+    if size > 0 and "not a TIFF" in str(error):
+        with path.open("rb") as file:
+            start = file.read(8)
+        return (
+            f"this is no TIFF: it begins with {start!r}; expected a TIFF image, convert it or remove it from the movie"
+        )
+    return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {_CUT_SHORT}"
+
+
+def _only_series(tif: Any, path: Path) -> Any:
+    """Return the one image series of a file, after looking for pages that the file lost."""
+    if not tif.series:
+        msg = "the TIFF holds no image; expected one frame or one movie"
+        raise FrameError(msg, file=path)
+    if len(tif.series) > 1:
+        shapes = ", ".join(str(series.shape) for series in tif.series[:3])
+        msg = (
+            f"it holds {len(tif.series)} series of images, of shapes {shapes}; expected one movie of one shape: "
+            "save each series as a file of its own"
+        )
+        _check_chain(tif, path)
+        raise FrameError(msg, file=path)
+    _check_chain(tif, path)
+    return tif.series[0]
+
+
+def _check_chain(tif: Any, path: Path) -> None:
+    """Refuse a file whose last page points to another one: tifffile reads the pages before and only logs it."""
+    offset = tif.pages[-1].offset
+    if not offset:
+        return
+    handle, layout = tif.filehandle, tif.tiff
+    handle.seek(offset)
+    tags = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))[0]
+    handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
+    pointer = handle.read(layout.offsetsize)
+    if len(pointer) < layout.offsetsize or struct.unpack(layout.offsetformat, pointer)[0] >= handle.size:
+        msg = f"the TIFF is damaged: its pages after number {len(tif.pages) - 1} are missing; {_CUT_SHORT}"
+        raise FrameError(msg, file=path)
+
+
+def _check_complete(tif: Any, series: Any, path: Path, frame: int) -> None:
+    """Refuse a file whose pixels lie beyond its end: tifffile fills some of them with zeros."""
+    if series.dataoffset is not None:
+        return  # read in one piece, and a short read is an error there
+    for page in series:
+        if page is None:
+            msg = "pages that its metadata name are missing; where a movie is one OME-TIFF in several files, give one file"
+            raise FrameError(msg, file=path, frame=frame)
+        _check_extent(page, tif.filehandle.size)
+
+
+def _check_extent(page: Any, size: int) -> None:
+    end = max((at + length for at, length in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+    if end > size:
+        msg = f"pixels up to byte {end} are expected, the file has {size}"
+        raise ValueError(msg)
+
+
+def _name_axes(axes: str, unnamed: str) -> str:
+    """Name the axes that tifffile calls Q or I (it does not know) by what is still free of `unnamed`, in axis order.
+
+    >>> _name_axes("QYX", "tz"), _name_axes("QQYX", "tz"), _name_axes("TQYX", "tz"), _name_axes("QYX", "zt")
+    ('tyx', 'tzyx', 'tzyx', 'zyx')
+    """
+    unknown = sum(axis in "QI" for axis in axes)
+    free = [letter for letter in unnamed if letter.upper() not in axes][:unknown]
+    free.sort(key="tz".index)
+    free += ["q"] * (unknown - len(free))
+    return "".join(free.pop(0) if axis in "QI" else axis.lower() for axis in axes)
+
+
+def _voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
+    """Return the sizes and units of a voxel that OME or ImageJ metadata tell, by axis.
+
+    The resolution of other TIFFs is that of a printer or a screen, so it is not looked at.
+    """
+    if tif.is_ome:
+        pixels = next((e for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("Pixels")), None)
+        known = {} if pixels is None else pixels.attrib
+        sizes = {axis: _number(known.get(f"PhysicalSize{axis.upper()}")) for axis in "zyx"}
+        return sizes, {axis: known.get(f"PhysicalSize{axis.upper()}Unit", "um") for axis in "zyx"}
+    if tif.is_imagej:
+        notes, tags = tif.imagej_metadata or {}, tif.pages[0].tags
+        sizes = {axis: _pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
+        return {**sizes, "z": _number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
+    return {}, {}
+
+
+def _pixel_size(tag: Any) -> float | None:
+    """Return the size of a pixel from ImageJ's pixels per unit, a fraction."""
+    if tag is None or not all(tag.value):
+        return None
+    pixels, units = tag.value
+    return float(units / pixels)
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except (TypeError, ValueError):
+        return None

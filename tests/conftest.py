@@ -1,0 +1,22 @@
+"""What the tests share: where the real movies are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def ctc_data() -> Path:
+    """Folder of the real movies: GNNTRACK_DATA, else ../shared/ctc beside the repository."""
+    folder = Path(os.environ.get("GNNTRACK_DATA") or REPOSITORY.parent / "shared" / "ctc")
+    if folder.is_dir():
+        return folder
+    message = f"no real movies in {folder}; set GNNTRACK_DATA to the folder of the data sets"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(message)
+    pytest.skip(message)
