@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -23,7 +24,7 @@ from gnntrack.graph import build_candidates
 from gnntrack.inspection import looks_like_labels
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
-from gnntrack.io.output import check_output
+from gnntrack.io.output import fresh_output
 from gnntrack.lineage import build_lineage
 from gnntrack.motion import FlowRecorder, estimate_motion
 from gnntrack.repair import fill_gaps
@@ -205,7 +206,7 @@ def track(
     settings = settings or Settings()
     _plan(method, solver)  # a misspelt method or a refused output is told before the long work
     if out is not None:
-        check_output(out, overwrite=overwrite)
+        _try_output(out, overwrite=overwrite)
     opened = open_movie(
         masks, images, segmenter=segmenter, settings=settings, spacing=spacing, allow_missing=allow_missing
     )
@@ -262,15 +263,12 @@ def export(
         msg = f"unknown format '{to}'; there are: {', '.join(EXPORTS)}"
         raise InputError(msg)
     if to != "ctc":
-        from gnntrack.io import tables
-
-        write = tables.write_csv if to == "csv" else tables.write_edges
-        write(lineage, out, overwrite=overwrite)
+        _write_tables(lineage, out, to=to, overwrite=overwrite)
         return lineage
     if masks is None:
         msg = "a CTC result is painted from the masks that the lineage was made from; give them"
         raise InputError(msg)
-    check_output(out, overwrite=overwrite)
+    _try_output(out, overwrite=overwrite)
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
     runs = _runs_of(lineage, stack, progress)
@@ -304,7 +302,7 @@ def segment(
     """
     from gnntrack.segmentation import segment_movie
 
-    check_output(out, overwrite=overwrite)
+    _try_output(out, overwrite=overwrite)
     frames = (settings or Settings()).frames
     size = spacing if spacing is not None else frames.spacing
     stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
@@ -329,7 +327,7 @@ def simulate(
     from gnntrack.simulate import simulate_movie, write_movie
 
     if out is not None:
-        check_output(out, overwrite=overwrite)
+        _try_output(out, overwrite=overwrite)
     movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
     if out is not None:
         write_movie(movie, out, overwrite=overwrite, progress=progress)
@@ -433,6 +431,28 @@ def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> tuple[Lineage
 def _gaps(lineage: Lineage) -> int:
     inside = lineage.track[lineage.source] == lineage.track[lineage.target]
     return int(np.sum(inside & (lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] > 1)))
+
+
+def _write_tables(lineage: Lineage, out: str | Path, *, to: str, overwrite: bool) -> None:
+    from gnntrack.io.tables import lineage_table, link_table, track_table, write_csv
+
+    if to == "edges":
+        write_csv(link_table(lineage), out, overwrite=overwrite)
+        return
+    with fresh_output(out, overwrite=overwrite) as folder:
+        folder.mkdir()
+        write_csv(lineage_table(lineage), folder / "cells.csv")
+        write_csv(track_table(lineage), folder / "tracks.csv")
+
+
+class _Tried(Exception):  # noqa: N818
+    """Nothing went wrong: the output can be written."""
+
+
+def _try_output(out: str | Path, *, overwrite: bool) -> None:
+    """Refuse an output before the long work, not after it."""
+    with suppress(_Tried), fresh_output(out, overwrite=overwrite):
+        raise _Tried
 
 
 def _plan(method: str, solver: str | None) -> tuple[str, str]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
-from gnntrack.cli.options import overwrite_option, verbose_option
+from gnntrack.cli.options import verbose_option
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage, Progress
 
 __all__ = ["demo"]
 
-_MARK = "demo.json"  # a folder that holds it was made by a demo, and may be replaced by the next one
 _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
 
 
@@ -30,17 +29,16 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
     help="Folder of the demo; that of an earlier demo is replaced.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same movie.")
-@overwrite_option
 @verbose_option
-def demo(out: Path, seed: int, *, overwrite: bool) -> None:
+def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
     from gnntrack.io.output import fresh_output
 
     watch = stopwatch()
-    with shown_progress() as progress, fresh_output(out, overwrite=overwrite or (out / _MARK).is_file()) as folder:
-        folder.mkdir(exist_ok=True)
+    with shown_progress() as progress, fresh_output(out, overwrite=True) as folder:
+        folder.mkdir()
         lineage, scores = _run(folder, seed=seed, progress=progress)
-        (folder / _MARK).write_text(json.dumps({"seed": seed, "scores": scores}, indent=2), encoding="utf-8")
+        (folder / "scores.json").write_text(json.dumps(scores, indent=2), encoding="utf-8")
     shown = ", ".join(f"{name} {scores[name]:.3f}" for name in _METRICS if scores.get(name) is not None)
     mothers = {parent for parent in lineage.tracks.parent.tolist() if parent}
     show_rows(
@@ -66,7 +64,7 @@ def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage
 
     settings = Settings()
     images, masks, result = folder / "01", folder / "01_MASKS", folder / "01_RES"
-    pipeline.simulate(folder, settings=settings, seed=seed, overwrite=True, progress=progress)
+    pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
     pipeline.segment(images, masks, progress=progress)
     lineage = pipeline.track(masks, images, out=result, progress=progress)
     scores = pipeline.evaluate(result, folder / "01_GT")
