@@ -25,6 +25,7 @@ import tifffile
 
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.output import fresh_output
+from gnntrack.io.stack import UNREADABLE
 from gnntrack.runs import encode_frame, paint_frame
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
@@ -53,16 +54,6 @@ MAX_LABEL = 65535
 _T = TypeVar("_T")
 _WORKERS = min(4, os.cpu_count() or 1)
 _TABLES = {"mask": "res_track.txt", "man_track": "man_track.txt"}
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    tifffile.TiffFileError,
-)
 
 
 # ---------------------------------------------------------------- the table
@@ -218,14 +209,23 @@ def read_tiff(path: str | Path, *, frame: int | None = None) -> Image:
     try:
         with tifffile.TiffFile(path) as tiff:
             colours = int(tiff.pages.first.samplesperpixel)
+            _not_cut_short(tiff)
             pixels: Image = tiff.asarray()
-    except _UNREADABLE as error:
+    except (*UNREADABLE, struct.error) as error:
         msg = f"cannot be read as a TIFF ({error}); write it again"
         raise FrameError(msg, file=path, frame=frame) from error
     if colours > 1:
         msg = f"holds {colours} colours a pixel; expected one label a pixel"
         raise FrameError(msg, file=path, frame=frame)
     return pixels
+
+
+def _not_cut_short(tiff: tifffile.TiffFile) -> None:
+    """Refuse a file that ends before its pixels: tifffile takes zeros for some of them."""
+    ends = [at + n for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if max(ends, default=0) > tiff.filehandle.size:
+        msg = f"it has {tiff.filehandle.size} bytes, {max(ends)} are expected"
+        raise ValueError(msg)
 
 
 def read_mask(path: str | Path, *, frame: int | None = None) -> Image:

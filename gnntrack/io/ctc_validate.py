@@ -185,7 +185,8 @@ def _single_children(rows: IntArray) -> IntArray:
     begin = child[index, 1]
     end_of = {label: end for label, _, end, _ in rows.tolist()}
     end = np.array([end_of.get(label, -2) for label in parent.tolist()], np.int64)
-    return parent[(count == 1) & (begin == end + 1)]
+    lonely: IntArray = parent[(count == 1) & (begin == end + 1)]
+    return lonely
 
 
 # ---------------------------------------------------------------- the files

@@ -1,0 +1,184 @@
+"""Lineages as tables (pandas): cells, tracks and links, with units in the names of the columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import OutputError
+from gnntrack.io.output import fresh_output
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    from gnntrack.types import FloatArray, IntArray, Lineage, Tracks
+
+__all__ = ["lineage_table", "link_table", "track_table", "write_csv"]
+
+
+def lineage_table(lineage: Lineage) -> pd.DataFrame:
+    """Return a row per cell.
+
+    Returns
+    -------
+    DataFrame
+        ``frame``, ``label``, ``track``, ``parent`` (track, 0 = none), ``root`` (the first track of the family),
+        ``generation`` (divisions since the root), ``age`` (frames since the track began), ``confidence`` of the
+        link to the cell before (NaN for the first), the centroid ``[z], y, x``, ``displacement`` from the cell
+        before and ``speed`` per frame, and all features. A unit follows a name, as in ``x_um``, unless
+        the column is a pure number.
+    """
+    import pandas as pd
+
+    cells, tracks = lineage.cells, lineage.tracks
+    row = np.searchsorted(tracks.id, lineage.track)
+    root, generation = _families(tracks)
+    before, confidence = _before(lineage)
+    displacement, frames = _steps(lineage, before)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "frame": cells.frame,
+        "label": cells.label,
+        "track": lineage.track,
+        "parent": tracks.parent[row],
+        "root": root[row],
+        "generation": generation[row],
+        "age": cells.frame - tracks.start[row],
+        "confidence": confidence,
+    }
+    columns |= {f"{axis}_{cells.unit}": cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
+    columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
+    for name, unit in zip(cells.feature_names, cells.feature_units, strict=True):
+        columns[f"{name}_{unit}" if unit else name] = cells.feature(name)
+    return pd.DataFrame(columns)
+
+
+def track_table(lineage: Lineage) -> pd.DataFrame:
+    """Return a row per track.
+
+    Returns
+    -------
+    DataFrame
+        ``track``, ``start`` and ``end`` (frames, inclusive), ``frames`` spanned, ``cells`` in them, ``parent``,
+        ``root``, ``generation``, ``daughters`` (their number), mean and lowest ``confidence`` of the links
+        within the track and to its parent (NaN without one), ``path`` length, ``net_displacement``, and
+        ``mean_speed`` per frame, within the track.
+    """
+    import pandas as pd
+
+    cells, tracks = lineage.cells, lineage.tracks
+    row = np.searchsorted(tracks.id, lineage.track)
+    root, generation = _families(tracks)
+    before, confidence = _before(lineage)
+    within = before >= 0
+    within[within] = lineage.track[before[within]] == lineage.track[within]
+    displacement, frames = _steps(lineage, np.where(within, before, -1))
+    path = np.bincount(row[within], weights=displacement[within], minlength=len(tracks))
+    moved = np.bincount(row[within], weights=frames[within], minlength=len(tracks))
+    order = np.lexsort((cells.frame, row))
+    first = np.searchsorted(row[order], np.arange(len(tracks)))
+    last = np.searchsorted(row[order], np.arange(len(tracks)), side="right") - 1
+    net = cells.position[order[last]] - cells.position[order[first]]
+    known = ~np.isnan(confidence)
+    links = np.bincount(row[known], minlength=len(tracks))
+    total = np.bincount(row[known], weights=confidence[known], minlength=len(tracks))
+    lowest = np.full(len(tracks), np.inf)
+    np.minimum.at(lowest, row[known], confidence[known])
+    parents = np.searchsorted(tracks.id, tracks.parent[tracks.parent > 0])
+    return pd.DataFrame(
+        {
+            "track": tracks.id,
+            "start": tracks.start,
+            "end": tracks.end,
+            "frames": tracks.end - tracks.start + 1,
+            "cells": np.bincount(row, minlength=len(tracks)),
+            "parent": tracks.parent,
+            "root": root,
+            "generation": generation,
+            "daughters": np.bincount(parents, minlength=len(tracks)),
+            "confidence_mean": _ratio(total, links),
+            "confidence_lowest": np.where(links > 0, lowest, np.nan),
+            f"path_{cells.unit}": path,
+            f"net_displacement_{cells.unit}": np.sqrt((net**2).sum(1)),
+            f"mean_speed_{cells.unit}_per_frame": _ratio(path, moved),
+        }
+    )
+
+
+def link_table(lineage: Lineage) -> pd.DataFrame:
+    """Return a row per link, as Trackastra writes and TrackMate reads them.
+
+    Returns
+    -------
+    DataFrame
+        ``source_frame, source_label, target_frame, target_label, weight``: frames from 0, labels of the
+        masks that were tracked, confidence.
+    """
+    import pandas as pd
+
+    cells = lineage.cells
+    return pd.DataFrame(
+        {
+            "source_frame": cells.frame[lineage.source],
+            "source_label": cells.label[lineage.source],
+            "target_frame": cells.frame[lineage.target],
+            "target_label": cells.label[lineage.target],
+            "weight": lineage.confidence,
+        }
+    )
+
+
+def write_csv(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write a table as CSV; the file appears as a whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written.
+    """
+    with fresh_output(Path(path), overwrite=overwrite) as file:
+        try:
+            table.to_csv(file, index=False, float_format="%.7g", lineterminator="\n")
+        except OSError as error:
+            msg = f"{path}: cannot be written: {error}"
+            raise OutputError(msg) from error
+
+
+def _families(tracks: Tracks) -> tuple[IntArray, IntArray]:
+    """Return the root of each track, and how many divisions lie between: a lone child is its parent's continuation."""
+    parent = np.where(tracks.parent > 0, np.searchsorted(tracks.id, tracks.parent), -1)
+    children = np.bincount(parent[parent >= 0], minlength=len(tracks))
+    root, generation = tracks.id.copy(), np.zeros(len(tracks), np.int64)
+    for row in np.argsort(tracks.start, kind="stable"):  # parents end, so begin, before their children
+        if parent[row] >= 0:
+            root[row] = root[parent[row]]
+            generation[row] = generation[parent[row]] + (children[parent[row]] > 1)
+    return root, generation
+
+
+def _before(lineage: Lineage) -> tuple[IntArray, FloatArray]:
+    """Return, for each cell, the row of the cell that it is linked to in the past (-1 = none), and the confidence."""
+    before = np.full(len(lineage.cells), -1)
+    confidence = np.full(len(lineage.cells), np.nan)
+    before[lineage.target] = lineage.source
+    confidence[lineage.target] = lineage.confidence
+    return before, confidence
+
+
+def _steps(lineage: Lineage, before: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return distance and frames from the cell before, NaN without one."""
+    cells = lineage.cells
+    linked = np.flatnonzero(before >= 0)
+    distance, frames = np.full(len(cells), np.nan), np.full(len(cells), np.nan)
+    step = cells.position[linked] - cells.position[before[linked]]
+    distance[linked] = np.sqrt((step**2).sum(1))
+    frames[linked] = cells.frame[linked] - cells.frame[before[linked]]
+    return distance, frames
+
+
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> FloatArray:
+    out: FloatArray = np.full(len(above), np.nan)
+    np.divide(above, below, out=out, where=np.asarray(below) > 0)
+    return out
