@@ -20,7 +20,7 @@ border_distance      u      from the box to the nearest border of the frame alon
 neighbour_distance   u      to the nearest other centroid; the frame's diagonal if the cell is alone
 density              1/u2.. cells per area (volume) in the circle that holds the nearest ``neighbours`` cells
 touching                    share of the outline (surface) that lies against other cells
-intensity_mean       grey   these four with images only; pixels that are not finite are left out
+intensity_mean       grey   these four with images only; pixels that are no finite float32 are left out
 intensity_std        grey
 intensity_min        grey
 intensity_max        grey
@@ -80,6 +80,7 @@ INTENSITY_Z = ("intensity_mean_z", "intensity_std_z", "intensity_min_z", "intens
 
 _LISTED = 50  # cells named one by one in the notes; beyond that only their number is told
 _Z_LIMIT = 100.0
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
 EachImage = Callable[[int, "Image", "FloatArray", "FloatArray"], None]
@@ -390,7 +391,7 @@ def _greys(flat, runs, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
         c = cell[i]
         for p in range(start[i], start[i] + length[i]):
             value = float(flat[p])
-            if not np.isfinite(value):
+            if not abs(value) <= _FLOAT32_MAX:
                 skipped += 1
                 continue
             count[c] += 1
@@ -406,7 +407,7 @@ def _greys(flat, runs, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
         c = cell[i]
         for p in range(start[i], start[i] + length[i]):
             value = float(flat[p])
-            if np.isfinite(value):
+            if abs(value) <= _FLOAT32_MAX:
                 grey[c, 1] += (value - grey[c, 0]) ** 2
     for c in range(n):
         grey[c, 1] = np.sqrt(grey[c, 1] / max(count[c], 1))
@@ -454,8 +455,7 @@ def _runs(kept: list[Settled], cells: Cells) -> Runs:
 
 
 def _float32(values: FloatArray) -> FeatureArray:
-    limit = float(np.finfo(np.float32).max)
-    return np.clip(values, -limit, limit).astype(np.float32)
+    return np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX).astype(np.float32)
 
 
 def _shape_columns(sums: _Sums, spacing: tuple[float, ...], shape: tuple[int, ...]) -> dict[str, FloatArray]:
