@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gnntrack.errors import SettingsError
 
@@ -89,6 +89,17 @@ class GraphSettings(_Section):
 class ScoreSettings(_Section):
     """Classical link and division scores (``scores.py``)."""
 
+    divisions: bool = True
+    """Score pairs of daughters too."""
+    start_rate: float = Field(0.02, gt=0, lt=1)
+    """Part of the cells that appear from nowhere in a frame."""
+    end_rate: float = Field(0.02, gt=0, lt=1)
+    """Part of the cells that vanish in a frame."""
+    miss_rate: float = Field(0.02, gt=0, lt=1)
+    """Part of the cells that have no mask in a frame though they are there."""
+    division_rate: float = Field(0.01, gt=0, lt=1)
+    """Part of the cells that divide in a frame."""
+
 
 class SolverSettings(_Section):
     """From scores to links (``solvers/``)."""
@@ -105,7 +116,58 @@ class RepairSettings(_Section):
 
 
 class SimulateSettings(_Section):
-    """Movies with a known lineage (``simulate.py``)."""
+    """Movies with a known lineage (``simulate/``)."""
+
+    frames: int = Field(60, ge=1)
+    """Number of frames."""
+    shape: tuple[int, ...] = Field((384, 384), min_length=2, max_length=3)
+    """Pixels of a frame along [z], y, x; three numbers make a 3D movie."""
+    spacing: tuple[float, ...] | None = Field(None, min_length=2, max_length=3)
+    """Size of a pixel in um along [z], y, x; 0.5 along y and x and 1.0 along z where it is left out."""
+    cells: int = Field(24, ge=0)
+    """Cells in the field at the start, about."""
+    diameter: float = Field(14.0, gt=0)
+    """Diameter of a grown cell in um."""
+    clustering: float = Field(0.4, ge=0, le=1)
+    """Part of the cells that starts in clusters, where cells touch."""
+    speed: float = Field(0.8, ge=0)
+    """How far a cell goes on its own in a frame, in um."""
+    persistence: float = Field(0.7, ge=0, lt=1)
+    """How far a cell keeps its course from frame to frame; 0 = a random walk."""
+    drift: float = Field(0.3, ge=0)
+    """How far the whole field goes in a frame, in um."""
+    divisions: bool = True
+    """Cells grow and divide."""
+    cycle: float = Field(32.0, ge=4)
+    """Frames from division to division, on average; crowded cells take longer."""
+    death_rate: float = Field(0.002, ge=0, lt=1)
+    """Part of the cells that dies in a frame."""
+    images: bool = True
+    """Make images, not only masks."""
+    photons: float = Field(120.0, gt=0)
+    """Light of a cell per pixel at the start, in photons; less light is more noise."""
+    background: float = Field(12.0, ge=0)
+    """Light beside the cells per pixel, in photons."""
+    read_noise: float = Field(2.0, ge=0)
+    """Noise of the camera per pixel, in photons (standard deviation)."""
+    blur: float = Field(0.6, ge=0)
+    """Blur of the microscope in um (standard deviation) along y and x; along z it is 2.5 times as strong."""
+    texture: float = Field(0.35, ge=0, le=1)
+    """Contrast of the chromatin in a cell; 0 = cells are smooth."""
+    bleaching: float = Field(0.3, ge=0, lt=1)
+    """Part of the cells' light that is lost by the last frame."""
+    shading: float = Field(0.35, ge=0, lt=1)
+    """Part of the light that is missing in the darkest corner of the field."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> SimulateSettings:
+        if min(self.shape) < 1 or (self.spacing is not None and min(self.spacing) <= 0):
+            msg = "the shape of a frame and the size of a pixel are positive"
+            raise ValueError(msg)
+        if self.spacing is not None and len(self.spacing) != len(self.shape):
+            msg = f"spacing has {len(self.spacing)} numbers and shape {len(self.shape)}; give one per axis"
+            raise ValueError(msg)
+        return self
 
 
 class Settings(_Section):
@@ -202,8 +264,10 @@ def _refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0)
-            msg = f"unknown setting '{prefix}{key}'; did you mean '{prefix}{near[0]}'?" if near else (
-                f"unknown setting '{prefix}{key}'; table '{prefix.rstrip('.')}' has no settings"
+            msg = (
+                f"unknown setting '{prefix}{key}'; did you mean '{prefix}{near[0]}'?"
+                if near
+                else (f"unknown setting '{prefix}{key}'; table '{prefix.rstrip('.')}' has no settings")
             )
             raise SettingsError(msg)
         kind = known[key].annotation
