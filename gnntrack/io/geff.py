@@ -47,6 +47,7 @@ _TRACKLET, _LINEAGE = "tracklet_id", "lineage_id"
 _UNIT = {"um": "micrometer", "pixel": "pixel"}
 _MICROMETRES = {"micrometer": 1.0, "micron": 1.0, "um": 1.0, "µm": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 _SPACE = ("z", "y", "x")
+_EXACT = "_exact"
 _LABEL_NAMES = (_SEG_ID, "label", "segmentation_id", "mask_id")
 _TIME_NAMES = ("t", "frame", "time")
 
@@ -197,22 +198,12 @@ def _metadata(
 
 def _cell_columns(cells: Cells) -> dict[str, _Column]:
     columns = {"t": _Column(cells.frame, "frame")}
-    for k, name in enumerate(_axes(cells.ndim)):
-        columns[name] = _Column(_to_pixels(cells.position[:, k], cells.spacing[k]), "pixel", "centroid")
+    for name, position, step in zip(_axes(cells.ndim), cells.position.T, cells.spacing, strict=True):
+        columns[name] = _Column(position / step, "pixel", "centroid")
+        if not np.array_equal(position / step * step, position):
+            columns[name + _EXACT] = _Column(position, cells.unit, "centroid that pixels cannot tell to the last bit")
     columns[_SEG_ID] = _Column(cells.label, about="label of the cell's pixels in the mask of its frame")
     return columns
-
-
-def _to_pixels(position: FloatArray, spacing: float) -> FloatArray:
-    """Divide by the spacing such that multiplying again gives the same bits, wherever that is possible."""
-    pixel = position / spacing
-    for toward in (-np.inf, np.inf):
-        step = pixel
-        for _ in range(2):
-            step = np.nextafter(step, toward)
-            wrong = pixel * spacing != position
-            pixel = np.where(wrong & (step * spacing == position), step, pixel)
-    return pixel
 
 
 def _about(name: str, column: _Column) -> PropMetadata:
@@ -441,8 +432,12 @@ class _Stored:
         scale = [float(axis.scale or 1) * f for axis, f in zip(axes, factor, strict=True)]
         # Positions that come in micrometres already say nothing of the voxel size.
         spacing = tuple(s if axis.scale else 1.0 for s, axis in zip(scale, axes, strict=True))
-        columns = [self._column("node", axis.name).astype(np.float64) for axis in axes]
-        position = np.column_stack([column * s for column, s in zip(columns, scale, strict=True)])
+        exact = [axis.name + _EXACT if self.own else "" for axis in axes]
+        columns = [
+            self._column("node", name) if name in self._about("node") else self._column("node", axis.name) * s
+            for name, axis, s in zip(exact, axes, scale, strict=True)
+        ]
+        position = np.column_stack(columns).astype(np.float64)
         if not np.isfinite(position).all():
             self._fail("positions that are missing or not finite")
         return position, spacing, "um" if physical else "pixel"
