@@ -39,6 +39,7 @@ install: $(STAMP)
 # itself, so that TORCH is kept by what depends on it.
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "gnntrack needs Python 3.11 or later; none was found (set PYTHON=...)" >&2; exit 2; }
+	@echo "installing gnntrack into .venv; minutes the first time" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet "$(TORCH)"
 	@$(BIN)/python -m pip install --quiet -e ".[test]"

@@ -1,0 +1,630 @@
+"""The command line: what a person types, what they see, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from movies import N_CELLS, SHAPE, dividing_masks, images_of, write_folder, write_truth
+
+from gnntrack.cli import COMMANDS, cli
+from gnntrack.settings import Settings
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def run(*arguments: object, code: int = 0):
+    """Run the command line in this process and expect an exit code."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def shell(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a program."""
+    command = [sys.executable, "-m", "gnntrack", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def table_of(folder: Path) -> list[tuple[int, ...]]:
+    rows = [tuple(map(int, line.split())) for line in (folder / "res_track.txt").read_text().splitlines()]
+    return sorted((start, end, bool(parent)) for _, start, end, parent in rows)
+
+
+EXPECTED = [(0, 2, False), (0, 5, False), (3, 5, True), (3, 5, True)]
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    masks = dividing_masks()
+    write_folder(tmp_path / "masks", masks, prefix="mask")
+    write_folder(tmp_path / "images", images_of(masks))
+    return tmp_path
+
+
+# ---------------------------------------------------------------- the main job
+
+
+def test_track_from_images_and_masks(movie):
+    out = movie / "01_RES"
+    result = run("track", movie / "images", movie / "masks", "-o", out)
+    assert table_of(out) == EXPECTED
+    shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert shown["cells"] == str(N_CELLS)
+    assert shown["tracks"] == "4"
+    assert shown["divisions"] == "1"
+    assert shown["gaps"] == "0 bridged, 0 filled"
+    assert str(out) in shown["written"]
+    assert result.stderr == ""
+    run("validate", out)
+    scores = json.loads(run("evaluate", out, write_truth(movie / "01_GT"), "--json").stdout)
+    (score,) = scores.values()
+    assert score["TRA"] == score["LNK"] == score["division_f1(1)"] == 1
+
+
+@pytest.mark.parametrize("method", ["iou", "greedy", "hungarian"])
+def test_track_from_masks_alone(movie, method):
+    run("track", "--masks", movie / "masks", "-o", movie / "out", "--method", method)
+    starts = [row[0] for row in table_of(movie / "out")]
+    assert starts.count(0) == 2
+    run("validate", movie / "out")
+
+
+def test_track_from_images_alone(movie):
+    result = run("track", movie / "images", "-o", movie / "out")
+    assert table_of(movie / "out") == EXPECTED, result.output
+
+
+def test_the_steps_one_by_one_give_what_track_gives(movie):
+    run("track", movie / "images", movie / "masks", "-o", movie / "at_once")
+    run("build-graph", movie / "masks", "--images", movie / "images", "-o", movie / "g.geff")
+    run("solve", movie / "g.geff", "-o", movie / "l.geff")
+    run("export", movie / "l.geff", "--masks", movie / "masks", "-o", movie / "in_steps")
+    for file in sorted((movie / "at_once").iterdir()):
+        other = movie / "in_steps" / file.name
+        if file.suffix == ".tif":
+            np.testing.assert_array_equal(tifffile.imread(file), tifffile.imread(other))
+        else:
+            assert file.read_text() == other.read_text()
+
+
+def test_export_as_tables(movie):
+    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("solve", movie / "g.geff", "-o", movie / "l.geff")
+    run("export", movie / "l.geff", "--to", "csv", "-o", movie / "tables")
+    run("export", movie / "l.geff", "--to", "edges", "-o", movie / "edges.csv")
+    assert len((movie / "tables" / "cells.csv").read_text().splitlines()) == N_CELLS + 1
+    assert len((movie / "tables" / "tracks.csv").read_text().splitlines()) == 4 + 1
+    assert len((movie / "edges.csv").read_text().splitlines()) == 9 + 4 + 1
+
+
+def test_export_remembers_how_the_masks_were_read(movie):
+    file = movie / "masks" / "mask000.tif"
+    mask = tifffile.imread(file)
+    mask[90:94, 90:94] = mask.max()  # a second piece of a label
+    tifffile.imwrite(file, mask)
+    run("build-graph", movie / "masks", "-o", movie / "g.geff", "--fragments", "split")
+    run("solve", movie / "g.geff", "-o", movie / "l.geff")
+    run("export", movie / "l.geff", "--masks", movie / "masks", "-o", movie / "out")
+    written = tifffile.imread(movie / "out" / "mask000.tif")
+    assert len(np.unique(written)) == 1 + 3
+
+
+def test_export_refuses_other_masks(movie):
+    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("solve", movie / "g.geff", "-o", movie / "l.geff")
+    other = write_folder(movie / "other", dividing_masks()[:5])
+    result = run("export", movie / "l.geff", "--masks", other, "-o", movie / "out", code=2)
+    assert "not those that the lineage was made from" in result.stderr
+    assert not (movie / "out").exists()
+
+
+def test_segment_then_track(movie):
+    result = run("segment", movie / "images", "-o", movie / "made")
+    assert f"cells    {N_CELLS}" in result.stdout
+    run("track", movie / "images", movie / "made", "-o", movie / "out")
+    assert table_of(movie / "out") == EXPECTED
+
+
+def test_options_reach_the_settings(movie):
+    run("track", "--masks", movie / "masks", "-o", movie / "out", "--no-divisions")
+    rows = table_of(movie / "out")
+    assert not any(child for *_, child in rows)
+
+
+def test_an_option_overrules_the_file(tmp_path):
+    (tmp_path / "s.toml").write_text("[graph]\nmax_gap = 3\nmax_neighbours = 5\n", encoding="utf-8")
+    made = tmp_path / "all.toml"
+    run("init-config", "--config", tmp_path / "s.toml", "-o", made)
+    assert tomllib.loads(made.read_text())["graph"]["max_gap"] == 3
+
+
+def test_verbose_tells_what_is_estimated(movie):
+    quiet = run("track", "--masks", movie / "masks", "-o", movie / "a")
+    told = run("track", "--masks", movie / "masks", "-o", movie / "b", "-v")
+    assert quiet.stderr == ""
+    assert "gate" in told.stderr
+
+
+@pytest.mark.parametrize("source", ["npy", "multipage"])
+def test_other_sources(movie, source):
+    masks = dividing_masks()
+    path = movie / {"npy": "m.npy", "multipage": "m.tif"}[source]
+    if source == "npy":
+        np.save(path, masks)
+    else:
+        tifffile.imwrite(path, masks, photometric="minisblack")
+    run("track", "--masks", path, "-o", movie / "out")
+    assert table_of(movie / "out") == EXPECTED
+
+
+def test_three_dimensions_and_spacing(tmp_path):
+    masks = dividing_masks()
+    volume = np.repeat(masks[:, None], 4, axis=1)
+    volume[:, 0] = volume[:, -1] = 0
+    np.save(tmp_path / "v.npy", volume)
+    run("track", "--masks", tmp_path / "v.npy", "-o", tmp_path / "out", "--spacing", "2,0.5,0.5")
+    assert table_of(tmp_path / "out") == EXPECTED
+    run("validate", tmp_path / "out")
+    assert tifffile.imread(tmp_path / "out" / "mask000.tif").shape == volume.shape[1:]
+
+
+# ---------------------------------------------------------------- the other commands
+
+
+def test_simulate_is_a_movie_with_a_valid_truth(tmp_path):
+    out = tmp_path / "movie"
+    run("simulate", "-o", out, "--seed", 3, *SMALL)
+    run("validate", out / "01_GT")
+    again = tmp_path / "again"
+    run("simulate", "-o", again, "--seed", 3, *SMALL)
+    files = sorted(file.relative_to(out) for file in out.rglob("*.tif"))
+    assert files
+    for file in files:
+        np.testing.assert_array_equal(tifffile.imread(out / file), tifffile.imread(again / file))
+
+
+def test_demo(tmp_path):
+    start = time.monotonic()
+    done = shell("demo", "-o", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start < 60
+    for name in ("lineage.png", "overlay.png", "01_RES/res_track.txt"):
+        assert (tmp_path / "demo" / name).stat().st_size > 0
+        assert name.split("/")[0] in done.stdout
+    assert shell("demo", "-o", tmp_path / "demo").returncode == 0, "a demo replaces the last one"
+
+
+def test_demo_spares_a_folder_that_is_not_its_own(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    run("demo", "-o", tmp_path / "mine", code=2)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_info_of_masks_names_every_problem(movie):
+    file = movie / "masks" / "mask001.tif"
+    mask = tifffile.imread(file)
+    mask[80:84, 80:84] = mask.max()
+    tifffile.imwrite(file, mask)
+    (movie / "masks" / "mask003.tif").unlink()
+    result = run("info", movie / "masks")
+    assert "masks" in result.stdout.splitlines()[0]
+    assert "in several pieces, such as" in result.stdout
+    assert "in frame 1" in result.stdout
+    assert "mask003" in result.stdout or "frame 3" in result.stdout
+    assert "1 frames without cells: 3" in result.stdout
+    found = json.loads(run("info", movie / "masks", "--json").stdout)
+    assert found["frames"] == 6
+    assert found["empty_frames"] == [3]
+    assert len(found["problems"]) == 3
+
+
+def test_info_of_images(movie):
+    result = run("info", movie / "images", "--spacing", "0.5")
+    assert "kind      images" in result.stdout
+    assert "0.5 x 0.5 um" in result.stdout
+    assert "no problems found" in result.stdout
+
+
+def test_info_lists_every_frame_that_cannot_be_read(movie):
+    for frame in (2, 4):
+        (movie / "images" / f"t00{frame}.tif").write_bytes(b"no TIFF at all")
+    result = run("info", movie / "images")
+    assert "t002.tif" in result.stdout
+    assert "t004.tif" in result.stdout
+
+
+def test_info_of_one_frame_without_cells(tmp_path):
+    np.save(tmp_path / "m.npy", np.zeros((1, 8, 8), np.uint8))
+    result = run("info", tmp_path / "m.npy", "--masks")
+    assert "1 frames without cells: 0" in result.stdout
+
+
+def test_segmenters_lists_the_first_one():
+    assert "threshold" in run("segmenters").stdout.split()
+
+
+def test_init_config_prints_the_defaults(tmp_path):
+    assert run("init-config").stdout == Settings().to_toml()
+    run("init-config", "-o", tmp_path / "s.toml")
+    assert Settings.from_toml(tmp_path / "s.toml") == Settings()
+    run("init-config", "-o", tmp_path / "s.toml", code=2)
+    run("init-config", "-o", tmp_path / "s.toml", "--overwrite")
+
+
+def test_default_toml_is_the_default():
+    assert (CONFIGS / "default.toml").read_text(encoding="utf-8") == Settings().to_toml()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_settings_file_loads(path):
+    settings = Settings.from_toml(path)
+    spacing = settings.frames.spacing
+    if path.stem != "default":
+        assert spacing is not None
+        assert len(spacing) == (3 if "3D" in path.stem else 2)
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    assert "Usage:" in run(command, "--help").stdout
+    assert run(command, "--help").stdout.count("--verbose") == 1
+
+
+def test_version_and_no_command():
+    assert "0.1.0" in run("--version").stdout
+    assert "Commands:" in CliRunner().invoke(cli, []).output
+
+
+def test_an_unknown_command_names_the_nearest():
+    assert "Did you mean 'track'?" in run("trak", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["track", "-o", "out"], "IMAGES MASKS"),
+        (["track", "{images}", "{masks}"], "--out"),
+        (["track", "{images}", "{masks}", "--masks", "{masks}", "-o", "out"], "twice"),
+        (["track", "{images}", "{masks}", "--segmenter", "threshold", "-o", "{out}"], "no use"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--method", "magic"], "iou, greedy, hungarian"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--solver", "magic"], "hungarian"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--max-gap", "0"], "max_gap"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--max-gap", "many"], "max-gap"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--fragments", "eat"], "keep"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--spacing", "1,x"], "1,x"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--spacing", "1,1,1"], "y, x"),
+        (["track", "{images}", "{masks}", "-o", "{out}", "--config", "{out}.toml"], ".toml"),
+        (["track", "{images}", "-o", "{out}", "--segmenter", "magic"], "threshold"),
+        (["track", "{masks}", "-o", "{out}"], "--masks"),
+        (["track", "{images}", "{images}x", "-o", "{out}"], "imagesx"),
+        (["solve", "{masks}", "-o", "{out}"], "masks"),
+        (["export", "{masks}", "-o", "{out}"], "--masks"),
+        (["export", "{masks}", "--to", "napari", "-o", "{out}"], "edges"),
+        (["evaluate", "{masks}"], "pairs"),
+        (["evaluate", "{masks}", "{masks}"], "masks"),
+        (["evaluate", "{masks}", "{masks}", "--require", "TRA"], "METRIC=VALUE"),
+    ],
+)
+def test_wrong_usage_is_told_with_exit_code_2(movie, arguments, told):
+    places = {"images": movie / "images", "masks": movie / "masks", "out": movie / "out"}
+    before = sorted(movie.rglob("*"))
+    result = run(*[argument.format(**places) for argument in arguments], code=2)
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(movie.rglob("*")) == before
+
+
+def test_a_misspelt_setting_names_the_nearest(movie):
+    (movie / "s.toml").write_text("[graph]\nmax_gaps = 3\n", encoding="utf-8")
+    result = run("track", "--masks", movie / "masks", "-o", movie / "out", "--config", movie / "s.toml", code=2)
+    assert "did you mean 'graph.max_gap'?" in result.stderr
+
+
+def test_a_bad_result_is_exit_code_1(movie):
+    run("track", "--masks", movie / "masks", "-o", movie / "out")
+    (movie / "out" / "mask002.tif").unlink()
+    result = run("validate", movie / "out", code=1)
+    assert "frame 2" in result.stdout
+    found = json.loads(run("validate", movie / "out", "--json", code=1).stdout)
+    assert not found["valid"]
+    assert {"rule", "severity", "message", "file", "frame"} <= set(found["problems"][0])
+
+
+def test_a_score_below_what_is_required_is_exit_code_1(movie):
+    run("track", "--masks", movie / "masks", "-o", movie / "01_RES", "--no-divisions")
+    truth = write_truth(movie / "01_GT")
+    run("evaluate", movie / "01_RES", truth, "--require", "DET=1")
+    result = run("evaluate", movie / "01_RES", truth, "--require", "LNK=1", code=1)
+    assert "LNK is" in result.stderr
+    run("evaluate", movie / "01_RES", truth, "--require", "FUN=1", code=2)
+
+
+def test_several_sequences_are_scored_at_once(movie):
+    run("track", "--masks", movie / "masks", "-o", movie / "01_RES")
+    run("track", "--masks", movie / "masks", "-o", movie / "02_RES", "--method", "iou")
+    truth = write_truth(movie / "01_GT")
+    result = run("evaluate", movie / "01_RES", truth, movie / "02_RES", truth)
+    header, *rows = result.stdout.splitlines()
+    assert header.split()[-1] == "mean"
+    assert any(row.startswith("TRA") and len(row.split()) == 4 for row in rows)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def not_a_tiff(folder: Path) -> None:
+    (folder / "mask002.tif").write_bytes(b"this is text")
+
+
+def truncated(folder: Path) -> None:
+    file = folder / "mask002.tif"
+    file.write_bytes(file.read_bytes()[:-60])
+
+
+def cut_in_the_header(folder: Path) -> None:
+    (folder / "mask002.tif").write_bytes((folder / "mask002.tif").read_bytes()[:6])
+
+
+def damaged(folder: Path) -> None:
+    content = bytearray((folder / "mask002.tif").read_bytes())
+    start = content.find(b"\x78")  # where a zlib stream begins
+    content[start + 2 : start + 40] = b"\xff" * 38
+    (folder / "mask002.tif").write_bytes(content)
+
+
+def empty_file(folder: Path) -> None:
+    (folder / "mask002.tif").write_bytes(b"")
+
+
+def other_shape(folder: Path) -> None:
+    tifffile.imwrite(folder / "mask002.tif", np.zeros((40, 30), np.uint16))
+
+
+def hole(folder: Path) -> None:
+    (folder / "mask002.tif").unlink()
+
+
+def not_integral(folder: Path) -> None:
+    tifffile.imwrite(folder / "mask002.tif", np.full(SHAPE, 0.5, np.float32))
+
+
+def not_a_number(folder: Path) -> None:
+    tifffile.imwrite(folder / "mask002.tif", np.full(SHAPE, np.nan, np.float32))
+
+
+def negative(folder: Path) -> None:
+    tifffile.imwrite(folder / "mask002.tif", np.full(SHAPE, -3, np.int16))
+
+
+def rgb(folder: Path) -> None:
+    tifffile.imwrite(folder / "mask002.tif", np.zeros((*SHAPE, 3), np.uint8), photometric="rgb")
+
+
+BAD_FRAMES = [
+    not_a_tiff,
+    truncated,
+    cut_in_the_header,
+    damaged,
+    empty_file,
+    other_shape,
+    hole,
+    not_integral,
+    not_a_number,
+    negative,
+    rgb,
+]
+
+
+@pytest.mark.parametrize("spoil", BAD_FRAMES, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("command", ["track", "build-graph"])
+def test_a_bad_frame_is_named_and_nothing_is_written(movie, spoil, command):
+    spoil(movie / "masks")
+    out = movie / "results" / "out.geff"
+    out.parent.mkdir()
+    arguments = ["track", movie / "images", movie / "masks"] if command == "track" else [command, movie / "masks"]
+    result = run(*arguments, "-o", out, code=2)
+    assert result.stderr.startswith("Error: ")
+    assert "mask002" in result.stderr or "frame 2" in result.stderr or "2" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("spoil", [not_a_tiff, truncated, damaged, other_shape, hole, rgb], ids=lambda s: s.__name__)
+def test_a_bad_image_is_named_and_nothing_is_written(movie, spoil):
+    for file in (movie / "images").iterdir():
+        file.rename(file.with_name(file.name.replace("t", "mask", 1)))
+    spoil(movie / "images")
+    (movie / "results").mkdir()
+    for more in ([movie / "masks"], []):
+        result = run("track", movie / "images", *more, "-o", movie / "results" / "out", code=2)
+        assert "mask002" in result.stderr or "2" in result.stderr
+        assert list((movie / "results").iterdir()) == []
+    run("segment", movie / "images", "-o", movie / "results" / "masks", code=2)
+    assert list((movie / "results").iterdir()) == []
+
+
+def test_a_hole_is_an_empty_frame_with_allow_missing(movie):
+    hole(movie / "masks")
+    run("track", "--masks", movie / "masks", "-o", movie / "out", "--allow-missing")
+    assert len(list((movie / "out").glob("*.tif"))) == 6
+
+
+def test_images_and_masks_of_different_length(movie):
+    (movie / "masks" / "mask005.tif").unlink()
+    result = run("track", movie / "images", movie / "masks", "-o", movie / "out", code=2)
+    assert "6 images and 5 masks" in result.stderr
+    assert not (movie / "out").exists()
+
+
+def test_images_and_masks_of_different_shape(movie):
+    other = write_folder(movie / "other", images_of(dividing_masks())[:, :40])
+    result = run("track", other, movie / "masks", "-o", movie / "out", code=2)
+    assert "(40, 96)" in result.stderr
+    assert not (movie / "out").exists()
+
+
+def test_a_folder_without_frames(movie):
+    (movie / "empty").mkdir()
+    result = run("track", "--masks", movie / "empty", "-o", movie / "out", code=2)
+    assert "empty" in result.stderr
+    assert not (movie / "out").exists()
+
+
+def test_an_existing_output_is_refused_before_the_work(movie):
+    out = movie / "out"
+    run("track", "--masks", movie / "masks", "-o", out)
+    before = (out / "res_track.txt").stat().st_mtime_ns
+    not_a_tiff(movie / "masks")  # the output is told first
+    result = run("track", "--masks", movie / "masks", "-o", out, code=2)
+    assert "--overwrite" in result.stderr
+    assert (out / "res_track.txt").stat().st_mtime_ns == before
+    run("track", "--masks", movie / "masks", "-o", out, "--overwrite", code=2)
+    assert (out / "res_track.txt").stat().st_mtime_ns == before, "a failed run leaves the old result"
+
+
+def test_overwrite_replaces_a_result_but_no_other_folder(movie):
+    run("track", "--masks", movie / "masks", "-o", movie / "out")
+    run("track", "--masks", movie / "masks", "-o", movie / "out", "--overwrite", "--method", "iou")
+    run("track", "--masks", movie / "masks", "-o", movie / "images", "--overwrite", code=2)
+    assert len(list((movie / "images").iterdir())) == 6
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission_to_write(movie):
+    (movie / "locked").mkdir()
+    (movie / "locked").chmod(stat.S_IREAD | stat.S_IEXEC)
+    result = run("track", "--masks", movie / "masks", "-o", movie / "locked" / "out", code=2)
+    assert "written" in result.stderr
+
+
+def test_no_place_to_write(movie):
+    (movie / "file").write_text("", encoding="utf-8")
+    result = run("track", "--masks", movie / "masks", "-o", movie / "file" / "out", code=2)
+    assert "file" in result.stderr
+
+
+def test_more_tracks_than_the_format_has_labels(tmp_path):
+    grid = np.zeros((1, 520, 520), np.int32)
+    grid[0, ::2, ::2] = np.arange(1, 260 * 260 + 1).reshape(260, 260)
+    np.save(tmp_path / "m.npy", grid)
+    result = run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out", code=2)
+    assert "65535" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- odd input that works
+
+
+def empty_between(masks):
+    masks[2] = 0
+
+
+def first_empty(masks):
+    masks[0] = 0
+
+
+def no_cell(masks):
+    masks[:] = 0
+
+
+def one_cell(masks):
+    masks[masks != masks[0].max()] = 0
+
+
+@pytest.mark.parametrize("change", [empty_between, first_empty, no_cell, one_cell], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("method", ["iou", "greedy", "hungarian"])
+def test_odd_movies_are_tracked(tmp_path, change, method):
+    masks = dividing_masks()
+    change(masks)
+    np.save(tmp_path / "m.npy", masks)
+    np.save(tmp_path / "i.npy", images_of(masks))
+    run("track", tmp_path / "i.npy", tmp_path / "m.npy", "-o", tmp_path / "out", "--method", method)
+    assert len(list((tmp_path / "out").glob("*.tif"))) == 6
+
+
+def test_one_frame(tmp_path):
+    np.save(tmp_path / "m.npy", dividing_masks()[:1])
+    run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    assert table_of(tmp_path / "out") == [(0, 0, False), (0, 0, False)]
+
+
+def test_huge_labels_in_any_order(tmp_path):
+    masks = dividing_masks().astype(np.int64)
+    masks[masks > 0] = 2_000_000_000 - masks[masks > 0]
+    np.save(tmp_path / "m.npy", masks)
+    run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    assert table_of(tmp_path / "out") == EXPECTED
+
+
+def test_float_masks_of_whole_numbers(tmp_path):
+    np.save(tmp_path / "m.npy", dividing_masks().astype(np.float32))
+    run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    assert table_of(tmp_path / "out") == EXPECTED
+
+
+def test_disconnected_labels_are_told(movie):
+    file = movie / "masks" / "mask001.tif"
+    mask = tifffile.imread(file)
+    mask[80:84, 80:84] = mask.max()
+    tifffile.imwrite(file, mask)
+    result = run("track", "--masks", movie / "masks", "-o", movie / "out")
+    assert "several pieces" in result.stdout
+    assert "frame 1" in result.stdout
+
+
+def test_more_than_999_frames(tmp_path):
+    masks = np.zeros((1003, 12, 12), np.uint8)
+    masks[:, 4:8, 4:8] = 1
+    np.save(tmp_path / "m.npy", masks)
+    run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    assert (tmp_path / "out" / "mask1002.tif").exists()
+    assert (tmp_path / "out" / "mask0000.tif").exists()
+    run("validate", tmp_path / "out")
+
+
+# ---------------------------------------------------------------- as a program
+
+
+def test_as_a_program(movie):
+    done = shell("track", movie / "images", movie / "masks", "-o", movie / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "quiet where stderr is no terminal"
+    not_a_tiff(movie / "masks")
+    done = shell("track", movie / "images", movie / "masks", "-o", movie / "out2")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_interrupt_leaves_nothing(tmp_path):
+    masks = np.zeros((3000, 64, 64), np.uint16)
+    masks[:, 10:20, 10:20] = 1
+    np.save(tmp_path / "m.npy", masks)
+    (tmp_path / "results").mkdir()
+    command = [sys.executable, "-m", "gnntrack", "track", "--masks", str(tmp_path / "m.npy"), "-vv"]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "results" / "out")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert list((tmp_path / "results").iterdir()) == []

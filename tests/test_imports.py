@@ -1,0 +1,64 @@
+"""What an import costs, and that the parts stay apart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+import gnntrack
+
+HEAVY = ("torch", "torch_geometric", "numpy", "scipy", "pandas", "skimage", "numba", "cv2", "pydantic", "matplotlib")
+
+
+def best_seconds(*arguments: str, tries: int = 5) -> float:
+    """Return the shortest run of Python with these arguments: the others met a busy machine."""
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_is_quick():
+    assert best_seconds("-c", "import gnntrack") - best_seconds("-c", "pass") < 0.25
+
+
+def test_help_is_quick():
+    assert best_seconds("-m", "gnntrack", "--help") < 0.4
+
+
+def test_import_loads_nothing_heavy():
+    assert not loaded_by("import gnntrack").intersection(HEAVY)
+
+
+def test_help_loads_nothing_heavy():
+    code = "import contextlib, io\nfrom gnntrack.cli import cli\nwith contextlib.redirect_stdout(io.StringIO()):\n"
+    assert not loaded_by(code + "    cli(['--help'], standalone_mode=False)").intersection(HEAVY)
+
+
+def test_the_pipeline_loads_no_torch_no_segmenter_and_no_figures():
+    loaded = loaded_by("import gnntrack.pipeline")
+    assert not loaded.intersection(
+        {"torch", "torchvision", "segmenters", "matplotlib", "napari", "dask", "ctc_metrics"}
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in gnntrack.__all__ if name != "__version__"])
+def test_every_public_name_is_there(name):
+    assert getattr(gnntrack, name).__name__ == name
+    assert name in dir(gnntrack)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'tracks'"):
+        _ = gnntrack.tracks

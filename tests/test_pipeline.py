@@ -1,0 +1,185 @@
+"""The recipes, from arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from movies import N_CELLS, dividing_masks, images_of, write_folder
+
+import gnntrack
+from gnntrack import pipeline
+from gnntrack.errors import FormatError, FrameError, InputError, OutputError
+from gnntrack.io.frames import open_frames
+from gnntrack.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def masks():
+    return dividing_masks()
+
+
+@pytest.fixture(scope="module")
+def images(masks):
+    return images_of(masks)
+
+
+class Counting:
+    """A stack that counts how often each frame is read."""
+
+    def __init__(self, frames) -> None:
+        self._frames = open_frames(frames)
+        self.spacing, self.unit = self._frames.spacing, self._frames.unit
+        self.names, self.shape = self._frames.names, self._frames.shape
+        self.reads = [0] * len(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, frame: int, /):
+        self.reads[frame] += 1
+        return self._frames[frame]
+
+
+def families(lineage) -> list[tuple[int, int, bool]]:
+    tracks = lineage.tracks
+    return sorted(zip(tracks.start.tolist(), tracks.end.tolist(), (tracks.parent > 0).tolist(), strict=True))
+
+
+def test_track_finds_the_lineage_of_the_drawing(masks, images):
+    lineage = gnntrack.track(masks, images)
+    assert families(lineage) == [(0, 2, False), (0, 5, False), (3, 5, True), (3, 5, True)]
+    assert lineage.notes["method"] == "hungarian"
+    assert lineage.notes["settings"]["cells"]["fragments"] == "keep"
+
+
+def test_each_frame_is_read_once(masks, images, tmp_path):
+    mask_stack, image_stack = Counting(masks), Counting(images)
+    gnntrack.track(mask_stack, image_stack, out=tmp_path / "out")
+    assert mask_stack.reads == [1] * 6
+    assert image_stack.reads == [1] * 6
+
+
+def test_images_alone_are_segmented_and_read_once(images):
+    stack = Counting(images)
+    lineage = gnntrack.track(None, stack)
+    assert len(lineage.cells) == N_CELLS
+    assert max(stack.reads[1:]) == 1  # the first frame is looked at before: is it a mask?
+
+
+def test_images_that_are_masks_are_refused(masks):
+    with pytest.raises(FrameError, match="looks like a mask"):
+        gnntrack.track(None, masks)
+
+
+def test_steps_and_track_agree(masks, images):
+    at_once = gnntrack.track(masks, images)
+    in_steps = gnntrack.solve(gnntrack.build_graph(masks, images))
+    np.testing.assert_array_equal(at_once.track, in_steps.track)
+    np.testing.assert_array_equal(at_once.source, in_steps.source)
+
+
+def test_labels_do_not_matter(masks):
+    other = dividing_masks(shuffled=False)
+    assert families(gnntrack.track(masks)) == families(gnntrack.track(other))
+
+
+def test_spacing_of_the_images_serves_the_masks(masks, images, tmp_path):
+    graph = gnntrack.build_graph(masks, open_frames(images, spacing=0.5))
+    assert graph.cells.unit == "um"
+    assert graph.cells.spacing == (0.5, 0.5)
+    settings = Settings().replaced(frames__spacing=(0.5, 0.5))
+    assert gnntrack.build_graph(masks, settings=settings).cells.spacing == (0.5, 0.5)
+    assert gnntrack.build_graph(masks, settings=settings, spacing=(0.2, 0.2)).cells.spacing == (0.2, 0.2)
+
+
+def test_scale_changes_nothing(masks):
+    small, large = gnntrack.track(masks, spacing=(1e-3, 1e-3)), gnntrack.track(masks, spacing=(1e3, 1e3))
+    np.testing.assert_array_equal(small.track, large.track)
+
+
+@pytest.mark.parametrize("function", ["solve", "track"])
+def test_an_unknown_method_names_the_known_ones(masks, function):
+    subject = masks if function == "track" else gnntrack.build_graph(masks)
+    with pytest.raises(InputError, match="unknown method 'gnn'; there are: iou, greedy, hungarian"):
+        getattr(gnntrack, function)(subject, method="gnn")
+    with pytest.raises(InputError, match=r"unknown solver 'best'; there are: .*greedy"):
+        getattr(gnntrack, function)(subject, solver="best")
+
+
+@pytest.mark.parametrize("method", pipeline.METHODS)
+@pytest.mark.parametrize("solver", [None, "greedy", "hungarian"])
+def test_any_scorer_goes_with_any_solver(masks, method, solver):
+    lineage = gnntrack.track(masks, method=method, solver=solver)
+    assert len(lineage.track) == N_CELLS
+
+
+def test_a_gap_is_bridged_and_filled(masks, tmp_path):
+    holed = masks.copy()
+    holed[2, 10:32] = 0  # the cell that moves right is missed once
+    filled = gnntrack.track(holed, out=tmp_path / "filled")
+    assert (0, 5, False) in families(filled)
+    assert filled.notes["gaps_filled"] == filled.notes["gaps_bridged"] == 1
+    painted = open_frames(tmp_path / "filled")[2]
+    truth = masks[2, 10:32] > 0
+    assert (painted[10:32] > 0)[truth].mean() > 0.7
+    split = gnntrack.track(holed, out=tmp_path / "split", settings=Settings().replaced(repair__fill_gaps=False))
+    assert {(0, 1, False), (3, 5, True)} <= set(families(split))
+
+
+def test_export_needs_masks_and_a_known_format(masks, tmp_path):
+    lineage = gnntrack.track(masks)
+    with pytest.raises(InputError, match="give them"):
+        gnntrack.export(lineage, tmp_path / "out")
+    with pytest.raises(InputError, match="unknown format 'mov'; there are: ctc, csv, edges"):
+        gnntrack.export(lineage, tmp_path / "out", to="mov")
+    with pytest.raises(FormatError, match="not those that the lineage was made from"):
+        gnntrack.export(lineage, tmp_path / "out", masks=masks[:, ::-1, :80])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_of_a_lineage_without_notes(masks, tmp_path):
+    lineage = replace(gnntrack.solve(gnntrack.build_graph(masks)), notes={})
+    written = gnntrack.export(lineage, tmp_path / "out", masks=masks)
+    assert len(written.tracks) == 4
+
+
+def test_the_output_is_refused_first(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("", encoding="utf-8")
+    with pytest.raises(OutputError):
+        gnntrack.track("no such masks", out=tmp_path / "out")
+
+
+def test_progress_is_told_to_the_end(masks, images, tmp_path):
+    told: dict[str, tuple[int, int]] = {}
+    gnntrack.track(masks, images, out=tmp_path / "o", progress=lambda stage, done, n: told.update({stage: (done, n)}))
+    assert told["cells"] == (6, 6)
+    assert all(done == total for done, total in told.values())
+
+
+def test_evaluate_a_result_against_itself(masks, tmp_path):
+    gnntrack.track(masks, out=tmp_path / "01_RES")
+    scores = gnntrack.evaluate(tmp_path / "01_RES", tmp_path / "01_RES")
+    assert scores["TRA"] == scores["LNK"] == scores["CHOTA"] == 1
+
+
+def test_segment_counts_the_cells(images, tmp_path):
+    assert gnntrack.segment(images, tmp_path / "masks") == N_CELLS
+    with pytest.raises(OutputError):
+        gnntrack.segment(images, tmp_path / "masks")
+
+
+def test_simulated_movies_come_in_arrays_or_folders(tmp_path):
+    movie = gnntrack.simulate(seed=2)
+    again = gnntrack.simulate(tmp_path / "movie", seed=2)
+    np.testing.assert_array_equal(movie.lineage.track, again.lineage.track)
+    assert (tmp_path / "movie").is_dir()
+
+
+def test_folders_and_arrays_give_the_same(masks, images, tmp_path):
+    write_folder(tmp_path / "masks", masks)
+    write_folder(tmp_path / "images", images)
+    from_files = gnntrack.track(tmp_path / "masks", tmp_path / "images")
+    np.testing.assert_array_equal(from_files.track, gnntrack.track(masks, images).track)
