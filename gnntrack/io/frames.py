@@ -269,9 +269,7 @@ def _label_problem(labels: Image) -> str | None:
         return f"its values are of type {labels.dtype}; expected whole numbers, one per cell"
     if not labels.size or (kind == "u" and labels.dtype.itemsize < 8):
         return None
-    if kind == "f" and not np.isfinite(labels).all():
-        return "it holds NaN or infinity; expected whole numbers: 0 for background, labels > 0"
-    broken = labels[labels != np.floor(labels)] if kind == "f" else labels[:0]
+    broken = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))] if kind == "f" else labels[:0]
     if broken.size:
         return (
             f"{broken.size} of its values are no whole numbers, such as {float(broken.flat[0]):g}; expected labels: is "

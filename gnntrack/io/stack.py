@@ -177,7 +177,7 @@ class Layout:
         return part.transpose(self.order)
 
 
-def lay_out(axes: str, shape: Sequence[int], *, file: object = None) -> Layout:
+def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: str = "tz") -> Layout:
     """Tell how an array with named axes falls into frames.
 
     Singleton axes other than y and x are dropped, a channel among them.
@@ -190,6 +190,8 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None) -> Layout:
         Shape of the array.
     file : object
         What to name in messages.
+    unnamed : str
+        What an axis is more probably, in this order, that a file calls channels wrongly.
 
     Raises
     ------
@@ -208,7 +210,7 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None) -> Layout:
     kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
     for axis, length in size.items():
         if axis not in "tzyx" and length != 1:
-            raise FrameError(_many_channels(axis, length, axes, shape), file=file)
+            raise FrameError(_many_channels(axis, axes, shape, unnamed), file=file)
     index = tuple(None if axis == "t" else slice(None) if axis in kept else 0 for axis in axes)
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
@@ -228,14 +230,15 @@ def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
         raise FrameError(msg, file=file)
 
 
-def _many_channels(axis: str, length: int, axes: str, shape: tuple[int, ...]) -> str:
+def _many_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
+    length = shape[axes.index(axis)]
     if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
         return (
             f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: "
             "save a single channel, or the labels instead of their colours"
         )
     if axis == "c":
-        other = axes.replace("c", "z" if "t" in axes else "t")
+        other = axes.replace("c", next((letter for letter in unnamed if letter not in axes), ""))
         return (
             f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save the wanted channel by "
             f"itself, or, if this axis is time or depth, say so with axes='{other}'"
@@ -264,7 +267,7 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     shape = tuple(int(length) for length in shape)
     if len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE:
         axes = "yxs" if len(shape) == 3 else "tyxs"
-        raise FrameError(_many_channels("s", shape[-1], axes, shape), file=file)
+        raise FrameError(_many_channels("s", axes, shape), file=file)
     if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
         return "tyxc"
     if len(shape) == 5:

@@ -174,20 +174,20 @@ def _read_file(
         return np.zeros(shape, dtype)
     path = files[frame]
     with _opened(path, frame=frame, single=True) as tif:
-        series = _only_series(tif, path)
-        layout = _frame_layout(series, axes, path)
-        _check_complete(tif, series, path, frame)
+        series = _only_series(tif)
+        layout = _frame_layout(series, axes)
+        _check_complete(tif, series)
         return layout.take(series.asarray(maxworkers=1), 0)
 
 
 def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], Any]:
     with _opened(path, frame=0, single=True) as tif:
-        series = _only_series(tif, path)
-        layout = _frame_layout(series, axes, path)
+        series = _only_series(tif)
+        layout = _frame_layout(series, axes)
         return layout, spacing_in_um(*_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
 
 
-def _frame_layout(series: Any, axes: str | None, path: Path) -> Layout:
+def _frame_layout(series: Any, axes: str | None) -> Layout:
     """Lay out a file that is one frame: an unnamed axis is depth, and time is none of its axes."""
     named = axes or _name_axes(series.axes, "zt")
     if "t" in named and series.shape[named.index("t")] > 1:
@@ -195,8 +195,8 @@ def _frame_layout(series: Any, axes: str | None, path: Path) -> Layout:
             f"it holds {series.shape[named.index('t')]} time points (axes '{series.axes}', shape {series.shape}); in a "
             "folder each file is one frame: give the file itself, or, if these are slices, say so with axes='tzyx'"
         )
-        raise FrameError(msg, file=path)
-    return lay_out(named, series.shape, file=path)
+        raise FrameError(msg)
+    return lay_out(named, series.shape, unnamed="zt")
 
 
 def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
@@ -233,7 +233,7 @@ class _TiffArray:
         self._path = path
         self._lock = threading.Lock()
         with _opened(path) as tif:
-            self._series = _only_series(tif, path)
+            self._series = _only_series(tif)
             self._size: int = tif.filehandle.size
             self._raw_dtype = np.dtype(tif.byteorder + self._series.dtype.char)
             self._pages = [] if self._series.dataoffset is not None else list(self._series)
@@ -276,8 +276,8 @@ def _opened(path: Path, *, frame: int | None = None, single: bool = False) -> It
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
             yield tif
-    except FrameError:
-        raise
+    except FrameError as error:
+        raise FrameError(str(error), file=path, frame=frame) from None
     except PermissionError as error:
         msg = "no permission to read it; change its permissions"
         raise FrameError(msg, file=path, frame=frame) from error
@@ -301,24 +301,23 @@ def _unreadable(path: Path, error: BaseException) -> str:
     return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {_CUT_SHORT}"
 
 
-def _only_series(tif: Any, path: Path) -> Any:
+def _only_series(tif: Any) -> Any:
     """Return the one image series of a file, after looking for pages that the file lost."""
     if not tif.series:
         msg = "the TIFF holds no image; expected one frame or one movie"
-        raise FrameError(msg, file=path)
+        raise FrameError(msg)
+    _check_chain(tif)
     if len(tif.series) > 1:
         shapes = ", ".join(str(series.shape) for series in tif.series[:3])
         msg = (
             f"it holds {len(tif.series)} series of images, of shapes {shapes}; expected one movie of one shape: "
             "save each series as a file of its own"
         )
-        _check_chain(tif, path)
-        raise FrameError(msg, file=path)
-    _check_chain(tif, path)
+        raise FrameError(msg)
     return tif.series[0]
 
 
-def _check_chain(tif: Any, path: Path) -> None:
+def _check_chain(tif: Any) -> None:
     """Refuse a file whose last page points to another one: tifffile reads the pages before and only logs it."""
     offset = tif.pages[-1].offset
     if not offset:
@@ -329,18 +328,20 @@ def _check_chain(tif: Any, path: Path) -> None:
     handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
     pointer = handle.read(layout.offsetsize)
     if len(pointer) < layout.offsetsize or struct.unpack(layout.offsetformat, pointer)[0] >= handle.size:
-        msg = f"the TIFF is damaged: its pages after number {len(tif.pages) - 1} are missing; {_CUT_SHORT}"
-        raise FrameError(msg, file=path)
+        msg = f"the TIFF is damaged: only {len(tif.pages)} of its pages are there; {_CUT_SHORT}"
+        raise FrameError(msg)
 
 
-def _check_complete(tif: Any, series: Any, path: Path, frame: int) -> None:
+def _check_complete(tif: Any, series: Any) -> None:
     """Refuse a file whose pixels lie beyond its end: tifffile fills some of them with zeros."""
     if series.dataoffset is not None:
         return  # read in one piece, and a short read is an error there
     for page in series:
         if page is None:
-            msg = "pages that its metadata name are missing; where a movie is one OME-TIFF in several files, give one file"
-            raise FrameError(msg, file=path, frame=frame)
+            msg = (
+                "pages that its metadata name are missing; if they lie in other files of an OME-TIFF, give one of those"
+            )
+            raise FrameError(msg)
         _check_extent(page, tif.filehandle.size)
 
 
