@@ -170,6 +170,7 @@ def track(
     method: str = "hungarian",
     solver: str | None = None,
     segmenter: str | Segmenter = "threshold",
+    segmenter_options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     spacing: Sequence[float] | None = None,
     allow_missing: bool = False,
@@ -186,8 +187,8 @@ def track(
         Folder of the result; nothing is written where it is left out.
     method, solver
         As in ``solve``.
-    segmenter : str or Segmenter
-        What segments images without masks.
+    segmenter, segmenter_options
+        What segments images without masks, and its options.
     overwrite : bool
         Replace ``out`` if it exists.
 
@@ -207,6 +208,8 @@ def track(
     _plan(method, solver)  # a misspelt method or a refused output is told before the long work
     if out is not None:
         _try_output(out, overwrite=overwrite)
+    if masks is None:
+        segmenter = _loaded(segmenter, segmenter_options)
     opened = open_movie(
         masks, images, segmenter=segmenter, settings=settings, spacing=spacing, allow_missing=allow_missing
     )

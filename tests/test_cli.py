@@ -42,6 +42,7 @@ def table_of(folder: Path) -> list[tuple[int, ...]]:
     return sorted((start, end, bool(parent)) for _, start, end, parent in rows)
 
 
+SMALL = ["--frames", "6", "--shape", "96,96", "--cells", "4"]
 EXPECTED = [(0, 2, False), (0, 5, False), (3, 5, True), (3, 5, True)]
 
 

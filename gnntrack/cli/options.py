@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import tomllib
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,20 @@ import click
 
 from gnntrack.settings import Settings, SimulateSettings
 
-__all__ = ["input_path", "method_options", "out_option", "overwrite_option", "settings_options", "verbose_option"]
+__all__ = [
+    "GRAPH_SETTINGS",
+    "MASK_SETTINGS",
+    "SIMULATE_SETTINGS",
+    "allow_missing_option",
+    "input_path",
+    "json_option",
+    "method_options",
+    "out_option",
+    "overwrite_option",
+    "segmenter_option",
+    "settings_options",
+    "verbose_option",
+]
 
 Function = Callable[..., Any]
 
@@ -91,6 +105,31 @@ def method_options(command: Function) -> Function:
         help="iou, greedy or hungarian: how links are scored and chosen.",
     )
     return method(solver(command))
+
+
+def _named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Parse ``name=value``; a value is read as TOML is (number, true, "text", [list]), else it is text."""
+    named: dict[str, Any] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            message = f"expected NAME=VALUE, such as diameter=20; received '{text}'"
+            raise click.BadParameter(message, param=param)
+        try:
+            named[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            named[name] = value
+    return named
+
+
+segmenter_option = click.option(
+    "--option",
+    "segmenter_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_named_values,
+    help="An option of the segmenter, such as diameter=20; repeatable.",
+)
 
 
 def settings_options(*keys: str) -> Callable[[Function], Function]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from gnntrack.cli.options import (
     input_path,
     out_option,
     overwrite_option,
+    segmenter_option,
     settings_options,
     verbose_option,
 )
@@ -27,12 +28,20 @@ __all__ = ["segment", "segmenters"]
 @input_path("images")
 @out_option("Folder of the masks.")
 @click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
+@segmenter_option
 @settings_options("frames.spacing", "frames.axes")
 @allow_missing_option
 @overwrite_option
 @verbose_option
 def segment(
-    images: Path, out: Path, segmenter: str, settings: Settings, *, allow_missing: bool, overwrite: bool
+    images: Path,
+    out: Path,
+    segmenter: str,
+    segmenter_options: dict[str, Any],
+    settings: Settings,
+    *,
+    allow_missing: bool,
+    overwrite: bool,
 ) -> None:
     """Segment IMAGES into a folder of masks, one TIFF per frame."""
     from gnntrack import pipeline
@@ -43,6 +52,7 @@ def segment(
             images,
             out,
             segmenter=segmenter,
+            options=segmenter_options,
             settings=settings,
             allow_missing=allow_missing,
             overwrite=overwrite,

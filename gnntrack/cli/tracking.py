@@ -17,6 +17,7 @@ from gnntrack.cli.options import (
     method_options,
     out_option,
     overwrite_option,
+    segmenter_option,
     settings_options,
     verbose_option,
 )
@@ -34,6 +35,7 @@ __all__ = ["build_graph", "export", "solve", "track"]
 @out_option("Folder of the result: a mask per frame, and res_track.txt.")
 @click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks, where there are no images.")
 @click.option("--segmenter", metavar="NAME", help="How images without masks are segmented.  [default: threshold]")
+@segmenter_option
 @method_options
 @settings_options(*MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps")
 @allow_missing_option
@@ -45,6 +47,7 @@ def track(
     only_masks: Path | None,
     out: Path,
     segmenter: str | None,
+    segmenter_options: dict[str, Any],
     settings: Settings,
     **options: Any,
 ) -> None:
@@ -59,12 +62,19 @@ def track(
     masks = masks or only_masks
     if images is None and masks is None:
         raise click.UsageError("give IMAGES MASKS, or IMAGES, or --masks MASKS")  # noqa: EM101
-    if masks is not None and segmenter is not None:
+    if masks is not None and (segmenter is not None or segmenter_options):
         raise click.UsageError("--segmenter makes masks; with masks given it has no use")  # noqa: EM101
     watch = stopwatch()
     with shown_progress() as progress:
         lineage = pipeline.track(
-            masks, images, out=out, segmenter=segmenter or "threshold", settings=settings, progress=progress, **options
+            masks,
+            images,
+            out=out,
+            segmenter=segmenter or "threshold",
+            segmenter_options=segmenter_options,
+            settings=settings,
+            progress=progress,
+            **options,
         )
     show_rows([*_lineage_rows(lineage), *_cost_rows(watch.seconds), ("written", f"{out} (masks and res_track.txt)")])
     show_rows([("look at", line) for line in _worth_a_look(lineage)])
