@@ -84,7 +84,7 @@ def looks_like_labels(image: Image) -> bool:
     pairs = int(both.sum())
     flat = pairs > 0 and np.count_nonzero(both & (left == right)) >= 0.9 * pairs
     # a binary or saturated image is flat too, but it holds one value only
-    return flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2
+    return bool(flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2)
 
 
 class _Forgiving:

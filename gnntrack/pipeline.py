@@ -380,7 +380,8 @@ def open_movie(
     image_stack = open_frames(images, **reading)
     check_pair(image_stack, mask_stack)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
-        mask_stack = open_masks(masks, **{**reading, "spacing": image_stack.spacing})
+        reading["spacing"] = image_stack.spacing
+        mask_stack = open_masks(masks, **reading)
     return mask_stack, image_stack
 
 

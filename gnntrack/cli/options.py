@@ -42,21 +42,17 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the o
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class _Numbers(click.ParamType):
-    """Numbers with commas between them, such as ``1.0,0.2,0.2``."""
+def _numbers(kind: type) -> Callable[[str], tuple[Any, ...]]:
+    """Return a reader of numbers with commas between them, such as ``1.0,0.2,0.2``."""
 
-    name = "numbers"
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
-        if not isinstance(value, str):
-            return tuple(value)
+    def read(text: str) -> tuple[Any, ...]:
         try:
-            return tuple(self.kind(part) for part in value.split(","))
+            return tuple(kind(part) for part in text.split(","))
         except ValueError:
-            self.fail(f"'{value}' is no list of numbers; write for example 1.0,0.2,0.2", param, ctx)
+            message = f"'{text}' is no list of numbers; write for example 1,0.2,0.2"
+            raise click.BadParameter(message) from None
+
+    return read
 
 
 class _Verbose(logging.Handler):
@@ -189,5 +185,5 @@ def _click_type(annotation: Any) -> Any:
     if get_origin(annotation) is Literal:
         return click.Choice(list(get_args(annotation)))
     if get_origin(annotation) is tuple:
-        return _Numbers(get_args(annotation)[0])
+        return _numbers(get_args(annotation)[0])
     return annotation if annotation in (int, float, str) else str

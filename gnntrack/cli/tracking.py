@@ -102,7 +102,7 @@ def build_graph(
         graph = pipeline.build_graph(masks, images, settings=settings, allow_missing=allow_missing, progress=progress)
         write_graph(graph, out, overwrite=overwrite)
     per_cell = len(graph) / max(len(graph.cells), 1)
-    rows = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
+    rows: list[tuple[str, object]] = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
     rows += [("candidates", f"{len(graph)} ({per_cell:.1f} a cell)"), *_cost_rows(watch.seconds), ("written", out)]
     show_rows(rows)
 
@@ -145,7 +145,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
 @allow_missing_option
 @overwrite_option
 @verbose_option
-def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, **options: bool) -> None:
+def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, **options: Any) -> None:
     """Write LINEAGE, a .geff of 'gnntrack solve', as a CTC result or as tables."""
     from gnntrack import pipeline
     from gnntrack.io.geff import read_lineage
