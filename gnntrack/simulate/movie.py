@@ -1,0 +1,407 @@
+"""Simulated movies and tables with their true lineage, and the folder that they are written to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import tifffile
+from scipy.spatial import cKDTree
+
+from gnntrack.errors import OutputError
+from gnntrack.fragments import settle_fragments
+from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.settings import CellSettings, SimulateSettings
+from gnntrack.simulate.colony import Colony, Snapshot
+from gnntrack.simulate.drawing import draw_cells
+from gnntrack.simulate.microscope import take_image
+from gnntrack.types import Cells, Lineage, Runs, Tracks
+
+if TYPE_CHECKING:
+    from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Progress
+
+__all__ = ["SimulatedCells", "SimulatedMovie", "simulate_cells", "simulate_movie", "write_movie"]
+
+_DENSITY_CELLS = 6  # nearest cells that tell the density in a table
+
+
+class SimulatedMovie(NamedTuple):
+    """A movie whose lineage is known.
+
+    Parameters
+    ----------
+    images : FrameStack or None
+        Frames of uint16, taken when they are asked for, the same each time; None if the settings ask for none.
+    masks : FrameStack
+        Frames of int32 labels. They are drawn anew for every frame, so that no label tells who a cell is.
+    lineage : Lineage
+        The truth; its cells are those of `masks`, with the columns ``size`` and ``diameter``.
+    runs : Runs
+        Pixels of the cells.
+    """
+
+    images: FrameStack | None
+    masks: FrameStack
+    lineage: Lineage
+    runs: Runs
+
+
+class SimulatedCells(NamedTuple):
+    """A table of cells whose lineage is known.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells; labels are drawn anew for every frame.
+    lineage : Lineage
+        The truth.
+    """
+
+    cells: Cells
+    lineage: Lineage
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Frames that are made when they are asked for."""
+
+    make: Callable[[int], Image]
+    names: Sequence[str]
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    unit: str = "um"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, frame: int, /) -> Image:
+        return self.make(range(len(self.names))[frame])
+
+
+class _Seen(NamedTuple):
+    """The cells to be seen in one frame, in the order of their labels 1..n."""
+
+    id: IntArray
+    parent: IntArray
+    newborn: IntArray  # 1 in the first frame after the division
+    position: FloatArray  # (n, D) um
+    features: FloatArray  # (n, F)
+
+
+def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -> SimulatedMovie:
+    """Make a movie of cells that move, grow, divide, die, touch, enter and leave.
+
+    Cells walk at random with some persistence and with the drift of the field. A mother rounds up, brightens and
+    forms a plate before she divides into daughters of half her size; a dying cell shrinks, brightens and falls
+    apart. Images show stained nuclei: textured, blurred, unevenly lit, bleaching, with photon and camera noise.
+
+    Parameters
+    ----------
+    settings : SimulateSettings, optional
+        Size, length and life of the movie.
+    seed : int
+        The same seed gives the same movie.
+
+    Examples
+    --------
+    >>> movie = simulate_movie(settings=SimulateSettings(frames=3, shape=(64, 80), cells=5), seed=1)
+    >>> len(movie.masks), movie.images[2].shape, movie.images[2].dtype.name
+    (3, (64, 80), 'uint16')
+    """
+    settings = settings or SimulateSettings()
+    shape, spacing = settings.shape, _spacing(settings)
+    colony = Colony(settings, np.random.default_rng([seed, 0]), np.multiply(shape, spacing))
+    labels = np.random.default_rng([seed, 1])
+    # slivers at the border of the field are no cells that anybody would outline
+    least = max(1, int(0.02 * _ball(len(shape)) * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
+    policy = CellSettings(fragments="largest", min_size=least)
+    snapshots, seen, runs = [], [], []
+    for t in range(settings.frames):
+        if t:
+            colony.step()
+        snapshots.append(colony.snapshot())
+        frame_seen, frame_runs = _look(snapshots[-1], shape, spacing, seed, policy, labels)
+        seen.append(frame_seen)
+        runs.append(frame_runs)
+    lineage = _lineage(seen, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
+    offsets = np.cumsum([0, *(len(frame.id) for frame in seen)])
+    table = Runs(
+        cell=np.concatenate([cell + first for (cell, _, _), first in zip(runs, offsets, strict=False)]),
+        start=np.concatenate([start for _, start, _ in runs]),
+        length=np.concatenate([length for _, _, length in runs]),
+        offsets=np.cumsum([0, *(len(cell) for cell, _, _ in runs)]),
+        shape=shape,
+    )
+
+    def mask(t: int) -> Image:
+        return _painted(table, t, lineage.cells.label, np.int32)
+
+    def image(t: int) -> Image:
+        return take_image(snapshots[t], t, shape, spacing, settings=settings, seed=seed)
+
+    names = [f"frame {t}" for t in range(settings.frames)]
+    images = _Frames(image, names, shape, spacing) if settings.images else None
+    return SimulatedMovie(images, _Frames(mask, names, shape, spacing), lineage, table)
+
+
+def simulate_cells(
+    *, cells: int = 1_000_000, frames: int = 500, settings: SimulateSettings | None = None, seed: int = 0
+) -> SimulatedCells:
+    """Make a table of cells with their lineage, without masks and images: for movies too large to draw.
+
+    The number of cells per frame stays about the same: as many die as divide. The field is as large as they need
+    to cover 30 % of it.
+
+    Parameters
+    ----------
+    cells : int
+        Cells in all frames together, within a few per cent.
+    frames : int
+        Number of frames.
+    settings : SimulateSettings, optional
+        How cells live; `frames`, `shape`, `cells` and `death_rate` follow from the other arguments.
+    seed : int
+        The same seed gives the same table.
+    """
+    settings = settings or SimulateSettings()
+    spacing, d = _spacing(settings), len(settings.shape)
+    per_frame = max(1, cells // frames)
+    room = per_frame * 0.75 * _ball(d) * (settings.diameter / 2) ** d / 0.3
+    side = room ** (1 / d)
+    shape = tuple(max(8, round(side / step)) for step in spacing)
+    changes = {"frames": frames, "shape": shape, "cells": per_frame}
+    life = settings.model_copy(update=changes)
+    extent = np.multiply(shape, spacing)
+    colony = Colony(life, np.random.default_rng([seed, 0]), extent, steady=settings.divisions)
+    rng = np.random.default_rng([seed, 1])
+    seen = []
+    for t in range(frames):
+        if t:
+            colony.step()
+        seen.append(_measured(colony.snapshot(), extent, spacing, rng))
+    unit = {"size": f"um{d}", "density": f"1/um{d}", "eccentricity": "", "intensity_mean": "grey", "orientation": "rad"}
+    lineage = _lineage(seen, _COLUMNS, tuple(unit.get(name, "um") for name in _COLUMNS), shape, spacing)
+    return SimulatedCells(lineage.cells, lineage)
+
+
+def write_movie(
+    movie: SimulatedMovie, out: str | Path, *, sequence: str = "01", progress: Progress | None = None
+) -> None:
+    """Write images, masks and truth in the layout of the Cell Tracking Challenge.
+
+    ::
+
+        out/01/t000.tif                     images
+        out/01_ERR_SEG/mask000.tif          masks to be tracked: labels drawn anew for every frame
+        out/01_GT/SEG/man_seg000.tif        true outlines
+        out/01_GT/TRA/man_track000.tif      true tracks, with man_track.txt
+
+    Parameters
+    ----------
+    out : path
+        A folder that does not exist or is empty.
+    sequence : str
+        Number of the sequence.
+    progress : Progress, optional
+        Told after each frame.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds something, cannot be written, or the tracks do not fit into 16 bits.
+    """
+    out, tracks, n_frames = Path(out), movie.lineage.tracks, len(movie.masks)
+    if len(tracks) > np.iinfo(np.uint16).max:
+        msg = f"{out}: {len(tracks)} tracks do not fit into the 16 bits of the layout; simulate fewer cells or frames"
+        raise OutputError(msg)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out}: it exists already; choose another output"
+        raise OutputError(msg)
+    tra, seg = out / f"{sequence}_GT" / "TRA", out / f"{sequence}_GT" / "SEG"
+    images, masks = out / sequence, out / f"{sequence}_ERR_SEG"
+    digits = max(3, len(str(n_frames - 1)))
+    try:
+        for folder in (tra, seg, masks, *([images] if movie.images is not None else [])):
+            folder.mkdir(parents=True)
+        for t in range(n_frames):
+            name = f"{t:0{digits}d}.tif"
+            truth = _painted(movie.runs, t, movie.lineage.track, np.uint16)
+            _save(tra / f"man_track{name}", truth, movie.masks)
+            _save(seg / f"man_seg{name}", truth, movie.masks)
+            _save(masks / f"mask{name}", movie.masks[t].astype(np.uint16), movie.masks)
+            if movie.images is not None:
+                _save(images / f"t{name}", movie.images[t], movie.masks)
+            if progress is not None:
+                progress("simulate", t + 1, n_frames)
+        rows = zip(tracks.id, tracks.start, tracks.end, tracks.parent, strict=True)
+        (tra / "man_track.txt").write_text("".join(f"{i} {b} {e} {p}\n" for i, b, e, p in rows), encoding="ascii")
+    except OSError as error:
+        msg = f"{out}: it cannot be written: {error}"
+        raise OutputError(msg) from error
+
+
+def _save(path: Path, frame: Image, like: FrameStack) -> None:
+    # tags as ImageJ writes them carry the voxel size, and nothing in them changes from one run to the next
+    tifffile.imwrite(
+        path,
+        frame,
+        imagej=True,
+        resolution=(1 / like.spacing[-1], 1 / like.spacing[-2]),
+        metadata={
+            "axes": "ZYX"[-frame.ndim :],
+            "unit": "um",
+            **({"spacing": like.spacing[0]} if frame.ndim == 3 else {}),
+        },
+        compression="zlib",
+        compressionargs={"level": 1},
+        maxworkers=1,
+    )
+
+
+def _spacing(settings: SimulateSettings) -> tuple[float, ...]:
+    return settings.spacing or (1.0, 0.5, 0.5)[-len(settings.shape) :]
+
+
+def _ball(ndim: int) -> float:
+    return math.pi if ndim == 2 else 4 / 3 * math.pi
+
+
+def _painted(runs: Runs, frame: int, value: IntArray, dtype: Any) -> Image:
+    part = runs.frame(frame)
+    return paint_frame(runs.shape, runs.start[part], runs.length[part], value[runs.cell[part]], dtype)
+
+
+def _look(
+    snapshot: Snapshot,
+    shape: tuple[int, ...],
+    spacing: tuple[float, ...],
+    seed: int,
+    policy: CellSettings,
+    rng: np.random.Generator,
+) -> tuple[_Seen, tuple[IntArray, IntArray, IntArray]]:
+    """Draw a frame's mask; return its cells and their runs (cell, start, length), labels in a new order."""
+    owner, _ = draw_cells(snapshot, shape, spacing, seed)
+    settled = settle_fragments(*encode_frame(owner), layout=(1, *shape)[-3:], settings=policy)  # type: ignore[arg-type]
+    n = len(settled.label)
+    order = rng.permutation(n)
+    cell = np.argsort(order)[settled.cell]
+    row = settled.label[order] - 1
+    pixels = np.bincount(cell, settled.length, n)
+    middle = settled.start + (settled.length - 1) / 2
+    at = np.unravel_index(settled.start, shape)
+    along = [*at[:-1], at[-1] + middle - settled.start]
+    position = np.stack([np.bincount(cell, settled.length * x, n) / pixels for x in along], axis=1) * spacing
+    size = pixels * math.prod(spacing)
+    diameter = 2 * (size / _ball(len(shape))) ** (1 / len(shape))
+    newborn = (snapshot.age[row] == 0).astype(np.int64)
+    seen = _Seen(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack([size, diameter], axis=1))
+    return seen, (cell, settled.start, settled.length)
+
+
+_COLUMNS = (
+    "size",
+    "diameter",
+    "major_axis",
+    "minor_axis",
+    "eccentricity",
+    "orientation",
+    "border_distance",
+    "neighbour_distance",
+    "density",
+    "intensity_mean",
+)
+
+
+def _measured(snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...], rng: np.random.Generator) -> _Seen:
+    """Return the cells with their centre in the field, measured with a little error."""
+    d = len(extent)
+    inside = np.flatnonzero(((snapshot.position >= 0) & (snapshot.position < extent)).all(axis=1))
+    row = rng.permutation(inside)
+    n = len(row)
+    position = snapshot.position[row] + rng.normal(0, 0.2, (n, d)) * spacing
+    axes = snapshot.axes[row] * np.exp(rng.normal(0, 0.02, (n, d)))
+    size = _ball(d) * axes.prod(axis=1)
+    long, short = axes.max(axis=1), axes.min(axis=1)
+    border = np.minimum(position, extent - position)[:, -2:].min(axis=1) - long
+    k = min(_DENSITY_CELLS, n - 1)
+    nearest, density = np.full(n, float(np.linalg.norm(extent))), np.zeros(n)
+    if k > 0:
+        distance = cKDTree(position).query(position, k=[2, k + 1])[0]
+        nearest, density = distance[:, 0], k / (_ball(d) * np.maximum(distance[:, 1], 1e-6) ** d)
+    columns = [
+        size,
+        2 * (size / _ball(d)) ** (1 / d),
+        2 * long,
+        2 * short,
+        np.sqrt(1 - (short / long) ** 2),
+        np.mod(snapshot.angle[row] + math.pi / 2, math.pi) - math.pi / 2,
+        np.maximum(border, 0),
+        nearest,
+        density,
+        400 * snapshot.light[row] * np.exp(rng.normal(0, 0.03, n)),
+    ]
+    newborn = (snapshot.age[row] == 0).astype(np.int64)
+    return _Seen(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack(columns, axis=1))
+
+
+def _lineage(
+    seen: list[_Seen],
+    names: tuple[str, ...],
+    units: tuple[str, ...],
+    shape: tuple[int, ...],
+    spacing: tuple[float, ...],
+) -> Lineage:
+    """Build the table of cells and its lineage from who was seen in each frame."""
+    per_frame = [len(frame.id) for frame in seen]
+    ids, parent, newborn = (np.concatenate([frame[k] for frame in seen]) for k in range(3))
+    cells = Cells(
+        frame=np.repeat(np.arange(len(seen)), per_frame),
+        label=np.concatenate([np.arange(1, n + 1) for n in per_frame]),
+        position=np.concatenate([frame.position for frame in seen]),
+        features=np.concatenate([frame.features for frame in seen]),
+        feature_names=names,
+        feature_units=units,
+        spacing=spacing,
+        n_frames=len(seen),
+        shape=shape,
+        unit="um",
+    )
+    track, tracks, source, target = _tracks(cells.frame, ids, parent, newborn > 0)
+    return Lineage(cells, track, tracks, source, target, np.ones(len(source), np.float32), {"simulated": True})
+
+
+def _tracks(
+    frame: IntArray, ids: IntArray, parent: IntArray, newborn: Any
+) -> tuple[IntArray, Tracks, IntArray, IntArray]:
+    """Cut what was seen of each cell into tracks without gaps, numbered in the order in which they start."""
+    order = np.lexsort((frame, ids))
+    f, i = frame[order], ids[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(i) != 0) | (np.diff(f) != 1)
+    at = np.flatnonzero(first)
+    end = f[np.append(at[1:], len(order))[: len(at)] - 1] if len(at) else f
+    number = np.empty(len(at), np.int64)
+    number[np.lexsort((i[at], f[at]))] = np.arange(1, len(at) + 1)
+    track = np.empty(len(order), np.int64)
+    track[order] = number[np.cumsum(first) - 1]
+    going_on = np.flatnonzero(~first)
+    # a daughter hangs on her mother if both are seen around the division
+    span = int(frame.max()) + 2 if len(frame) else 1
+    key = i * span + f
+    child = order[at]
+    child = child[newborn[child] & (parent[child] > 0)]
+    wanted = parent[child] * span + frame[child] - 1
+    found = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    known = key[found] == wanted
+    child, mother = child[known], order[found[known]]
+    mothers = np.zeros(len(at) + 1, np.int64)
+    mothers[track[child]] = track[mother]
+    rank = np.argsort(number)
+    tracks = Tracks(np.arange(1, len(at) + 1), f[at][rank], end[rank], mothers[1:])
+    source, target = np.append(order[going_on - 1], mother), np.append(order[going_on], child)
+    by = np.lexsort((target, source))
+    return track, tracks, source[by], target[by]
