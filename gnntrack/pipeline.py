@@ -68,7 +68,9 @@ EXPORTS = ("ctc", "csv", "edges")
 
 
 def _score_links(graph: CellGraph, settings: Settings) -> LinkScores:
-    return score_links(graph, settings=settings.scores)
+    # where the solver may not choose divisions, their scores are not worth the time
+    divisions = settings.scores.divisions and settings.solver.divisions
+    return score_links(graph, settings=settings.scores.model_copy(update={"divisions": divisions}))
 
 
 def _score_overlap(graph: CellGraph, _settings: Settings) -> LinkScores:
@@ -329,11 +331,12 @@ def simulate(
     """
     from gnntrack.simulate import simulate_movie, write_movie
 
-    if out is not None:
-        _try_output(out, overwrite=overwrite)
-    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
-    if out is not None:
-        write_movie(movie, out, overwrite=overwrite, progress=progress)
+    life = (settings or Settings()).simulate
+    if out is None:
+        return simulate_movie(settings=life, seed=seed)
+    with fresh_output(out, overwrite=overwrite) as folder:
+        movie = simulate_movie(settings=life, seed=seed)
+        write_movie(movie, folder, progress=progress)
     return movie
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import logging
+import signal
+import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -109,4 +111,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # a scheduler's TERM ends a run as Ctrl-C does: what is half-written is removed
+    signal.signal(signal.SIGTERM, _terminated)
     cli(prog_name="gnntrack")
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)

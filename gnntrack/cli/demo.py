@@ -51,7 +51,7 @@ def demo(out: Path, seed: int) -> None:
             ("look at", f"{out / 'lineage.png'} (who comes from whom)"),
             ("", f"{out / 'overlay.png'} (a frame with its tracks)"),
             ("", f"{out / '01_RES'} (the result: masks and res_track.txt)"),
-            ("next", f"gnntrack info {out / '01'}; gnntrack track IMAGES MASKS -o OUT"),
+            ("next", f"gnntrack info {out / 'movie' / '01'}; gnntrack track IMAGES MASKS -o OUT"),
         ]
     )
 
@@ -63,11 +63,11 @@ def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage
     from gnntrack.settings import Settings
 
     settings = Settings()
-    images, masks, result = folder / "01", folder / "01_MASKS", folder / "01_RES"
+    images, masks, result = folder / "movie" / "01", folder / "masks", folder / "01_RES"
     pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
     pipeline.segment(images, masks, progress=progress)
     lineage = pipeline.track(masks, images, out=result, progress=progress)
-    scores = pipeline.evaluate(result, folder / "01_GT")
+    scores = pipeline.evaluate(result, folder / "movie" / "01_GT")
     middle = lineage.cells.n_frames * 2 // 3
     draw_lineage_tree(lineage, folder / "lineage.png")
     draw_overlay(open_frames(images)[middle], open_masks(result)[middle], folder / "overlay.png")

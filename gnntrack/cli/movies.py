@@ -75,7 +75,7 @@ def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> No
             ("divisions", len(mothers)),
             ("time", f"{watch.seconds:.1f} s"),
             ("memory", f"{shown_bytes(peak_memory())} at most"),
-            ("written", f"{out} (01 images, 01_GT truth)"),
+            ("written", f"{out} (01 images, 01_ERR_SEG masks to track, 01_GT truth)"),
         ]
     )
 
