@@ -1,4 +1,4 @@
-"""Movies with a known lineage: cells that move, grow, divide, die, touch, enter and leave, with images, masks, truth."""
+"""Movies with a known lineage: cells move, grow, divide, die, touch, enter and leave; images, masks and truth."""
 
 from __future__ import annotations
 

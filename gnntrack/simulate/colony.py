@@ -128,7 +128,7 @@ class Colony:
         course = self.rng.uniform(0, 2 * math.pi)
         self._course = np.array([0.0, math.sin(course), math.cos(course)])[-len(self.extent) :]
         share = float(np.prod((self._high - self._low) / self.extent))
-        n = int(round(self.settings.cells * share)) if self.settings.cells else 0
+        n = round(self.settings.cells * share)
         self.cells = self._founders(n)
         for _ in range(15):
             self._push()
@@ -311,7 +311,7 @@ def traits(ids: IntArray, n: int, seed: int) -> FloatArray:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return np.asarray((x >> np.uint64(11)) / 2.0**53, np.float64)
 
 
 def _flat(ndim: int) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +52,7 @@ def take_image(
     scene += settings.background * (0.5 + 0.5 * bleached) * _haze(shape, seed)
     photons = rng.poisson(np.maximum(scene * _shade(shape, settings.shading, seed), 0))
     grey = _OFFSET + _GAIN * (photons + rng.normal(0, settings.read_noise, shape))
-    return np.clip(np.rint(grey), 0, 65535).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(grey), 0, 65535), np.uint16)
 
 
 def _light(
@@ -92,6 +93,7 @@ def _chromatin(snapshot: Snapshot, ndim: int, seed: int) -> tuple[FloatArray, Fl
     return grains, spots
 
 
+@lru_cache(2)
 def _shade(shape: tuple[int, ...], depth: float, seed: int) -> FloatArray:
     """Return uneven light: brightest at a point near the middle, darkest in one of the corners."""
     bright = np.random.default_rng([seed, 11]).uniform(0.3, 0.7, 2)
@@ -100,11 +102,12 @@ def _shade(shape: tuple[int, ...], depth: float, seed: int) -> FloatArray:
     return np.asarray(1 - depth * away / max(float(away.max()), 1e-9))
 
 
+@lru_cache(2)
 def _haze(shape: tuple[int, ...], seed: int) -> FloatArray:
     """Return the unevenness of what shines beside the cells: medium, dirt, out-of-focus debris."""
     coarse = np.random.default_rng([seed, 13]).normal(1, 0.18, (6, 6))
     factor = (shape[-2] / 6, shape[-1] / 6)
-    return np.maximum(zoom(coarse, factor, order=3, mode="nearest", grid_mode=True)[: shape[-2], : shape[-1]], 0.3)
+    return np.maximum(np.asarray(zoom(coarse, factor, order=3, mode="nearest", grid_mode=True), np.float64), 0.3)
 
 
 @njit(cache=True, nogil=True)

@@ -65,7 +65,7 @@ class SimulatedCells(NamedTuple):
     lineage: Lineage
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Frames:
     """Frames that are made when they are asked for."""
 
