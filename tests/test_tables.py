@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+from ctc_worlds import DIVIDES, build
+
+from gnntrack.errors import OutputError
+from gnntrack.io.tables import lineage_table, link_table, track_table, write_csv
+from gnntrack.types import Cells, Lineage, Tracks
+
+
+@pytest.fixture
+def family():
+    """One cell moves, divides; one daughter goes on under a new label after a gap. 2 um x 1 um pixels.
+
+    frame   0    1    2         3    4
+    track   1 -- 1 -< 2 ------------ 4
+                   `- 3 ------- 3
+    """
+    cells = Cells(
+        frame=[0, 1, 2, 2, 3, 4],
+        label=[9, 8, 1, 2, 5, 7],
+        position=[[0, 0], [3, 4], [3, 4], [3, 5], [3, 6], [3, 8]],
+        features=[[10, 0.5]] * 6,
+        feature_names=("size", "eccentricity"),
+        feature_units=("um2", ""),
+        spacing=(2, 1),
+        n_frames=5,
+        shape=(20, 20),
+        unit="um",
+    )
+    tracks = Tracks([1, 2, 3, 4], [0, 2, 2, 4], [1, 2, 3, 4], [0, 1, 1, 2])
+    track = [1, 1, 2, 3, 3, 4]
+    return Lineage(cells, track, tracks, [0, 1, 1, 2, 3], [1, 2, 3, 5, 4], [0.9, 0.8, 0.7, 0.5, 0.6])
+
+
+def test_cells(family):
+    table = lineage_table(family)
+    assert list(table) == [
+        "frame", "label", "track", "parent", "root", "generation", "age", "confidence", "y_um", "x_um",
+        "displacement_um", "speed_um_per_frame", "size_um2", "eccentricity",
+    ]  # fmt: skip
+    assert table["parent"].tolist() == [0, 0, 1, 1, 1, 2]
+    assert table["root"].tolist() == [1] * 6
+    assert table["generation"].tolist() == [0, 0, 1, 1, 1, 1]
+    assert table["age"].tolist() == [0, 1, 0, 0, 1, 0]
+    np.testing.assert_allclose(table["confidence"], [np.nan, 0.9, 0.8, 0.7, 0.6, 0.5])
+    np.testing.assert_allclose(table["displacement_um"], [np.nan, 5, 0, 1, 1, 4])
+    np.testing.assert_allclose(table["speed_um_per_frame"], [np.nan, 5, 0, 1, 1, 2])
+
+
+def test_tracks(family):
+    table = track_table(family).set_index("track")
+    assert table["frames"].tolist() == [2, 1, 2, 1]
+    assert table["cells"].tolist() == [2, 1, 2, 1]
+    assert table["daughters"].tolist() == [2, 1, 0, 0]
+    assert table["generation"].tolist() == [0, 1, 1, 1]
+    np.testing.assert_allclose(table["confidence_mean"], [0.9, 0.8, 0.65, 0.5])
+    np.testing.assert_allclose(table["confidence_lowest"], [0.9, 0.8, 0.6, 0.5])
+    np.testing.assert_allclose(table["path_um"], [5, 0, 1, 0])
+    np.testing.assert_allclose(table["net_displacement_um"], [5, 0, 1, 0])
+    np.testing.assert_allclose(table["mean_speed_um_per_frame"], [5, np.nan, 1, np.nan])
+
+
+def test_links_are_those_of_trackastra(family):
+    table = link_table(family)
+    assert list(table) == ["source_frame", "source_label", "target_frame", "target_label", "weight"]
+    assert table.iloc[3].tolist() == [2, 1, 4, 7, 0.5]
+
+
+@pytest.mark.parametrize("make", [lineage_table, track_table, link_table])
+def test_no_cell_no_row(make):
+    lineage, _ = build({}, n_frames=2)
+    table = make(lineage)
+    assert len(table) == 0
+    assert list(table) == list(make(build(DIVIDES, ndim=2)[0]))
+
+
+def test_tables_of_3d(tmp_path):
+    lineage, _ = build(DIVIDES, ndim=3)
+    assert {"z_pixel", "y_pixel", "x_pixel"} <= set(lineage_table(lineage))
+    np.testing.assert_allclose(track_table(lineage)["path_pixel"], [3, 3, 3, 7])
+
+
+def test_csv_reads_back_and_is_not_overwritten(tmp_path, family):
+    file = tmp_path / "tracks.csv"
+    write_csv(track_table(family), file)
+    pd.testing.assert_frame_equal(pd.read_csv(file), track_table(family), rtol=1e-6, check_dtype=False)
+    with pytest.raises(OutputError):
+        write_csv(track_table(family), file)
+    write_csv(link_table(family), file, overwrite=True)
+    assert file.read_text().splitlines()[1] == "0,9,1,8,0.9"
