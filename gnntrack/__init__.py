@@ -9,7 +9,9 @@ r"""gnntrack: masks of a microscopy movie go in, a verified lineage comes out, a
                                                                              lineage --> Lineage --> io.ctc | io.geff
                                                                                             \--> evaluate | report
 
-Importing this package loads none of its stages; each comes with its first use.
+Importing this package loads none of its stages; each comes with its first use. Evaluation and simulation
+are ``gnntrack.evaluate.evaluate_sequences`` and ``gnntrack.pipeline.simulate``: a function beside a module of the
+same name would vanish with the module's first import.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gnntrack.errors import GnntrackError, InputError
     from gnntrack.io import open_frames
-    from gnntrack.pipeline import build_graph, evaluate, export, segment, simulate, solve, track
+    from gnntrack.pipeline import build_graph, export, segment, solve, track
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, Cells, Lineage, LinkScores
 
@@ -35,11 +37,9 @@ _HOME = {
     "LinkScores": "types",
     "Settings": "settings",
     "build_graph": "pipeline",
-    "evaluate": "pipeline",
     "export": "pipeline",
     "open_frames": "io",
     "segment": "pipeline",
-    "simulate": "pipeline",
     "solve": "pipeline",
     "track": "pipeline",
 }
@@ -54,11 +54,9 @@ __all__ = [
     "Settings",
     "__version__",
     "build_graph",
-    "evaluate",
     "export",
     "open_frames",
     "segment",
-    "simulate",
     "solve",
     "track",
 ]

@@ -161,7 +161,7 @@ def test_progress_is_told_to_the_end(masks, images, tmp_path):
 
 def test_evaluate_a_result_against_itself(masks, tmp_path):
     gnntrack.track(masks, out=tmp_path / "01_RES")
-    scores = gnntrack.evaluate(tmp_path / "01_RES", tmp_path / "01_RES")
+    scores = pipeline.evaluate(tmp_path / "01_RES", tmp_path / "01_RES")
     assert scores["TRA"] == scores["LNK"] == scores["CHOTA"] == 1
 
 
@@ -172,8 +172,8 @@ def test_segment_counts_the_cells(images, tmp_path):
 
 
 def test_simulated_movies_come_in_arrays_or_folders(tmp_path):
-    movie = gnntrack.simulate(seed=2)
-    again = gnntrack.simulate(tmp_path / "movie", seed=2)
+    movie = pipeline.simulate(seed=2)
+    again = pipeline.simulate(tmp_path / "movie", seed=2)
     np.testing.assert_array_equal(movie.lineage.track, again.lineage.track)
     assert (tmp_path / "movie").is_dir()
 
