@@ -8,6 +8,7 @@ but ``distance``; displacements are in radii of the two cells.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +80,7 @@ def build_candidates(
     source, target, overlap = _joined(blocks)
     names, features = _features(cells, motion, source, target, overlap, settings.max_gap)
     notes = {"gate": gate, "gate_radii": gate / typical if typical else None, "flow": motion.flow}
-    return CellGraph(cells, source, target, features, names, notes)
+    return CellGraph(_with_motion(cells, motion), source, target, features, names, notes)
 
 
 def overlaps(runs: Runs, shift: IntArray, rows: slice, frame: int, other: int) -> tuple[IntArray, IntArray, IntArray]:
@@ -116,6 +117,17 @@ def overlaps(runs: Runs, shift: IntArray, rows: slice, frame: int, other: int) -
     width = int(target.max(initial=0)) + 1
     key, inverse = np.unique(source * width + target, return_inverse=True)
     return key // width + rows.start, key % width + first, np.bincount(inverse, pixels, len(key)).astype(np.int64)
+
+
+def _with_motion(cells: Cells, motion: Motion) -> Cells:
+    """Add the field's local displacement as features ``shift_[z], shift_y, shift_x``, so that scorers know it."""
+    names = tuple(f"shift_{axis}" for axis in "zyx"[-cells.ndim :])
+    return replace(
+        cells,
+        features=np.hstack([cells.features, motion.neighbours.astype(np.float32)]),
+        feature_names=cells.feature_names + names,
+        feature_units=cells.feature_units + (cells.unit,) * len(names),
+    )
 
 
 def _estimated_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:

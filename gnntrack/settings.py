@@ -91,14 +91,20 @@ class ScoreSettings(_Section):
 
     divisions: bool = True
     """Score pairs of daughters too."""
-    start_rate: float = Field(0.02, gt=0, lt=1)
-    """Part of the cells that appear from nowhere in a frame."""
-    end_rate: float = Field(0.02, gt=0, lt=1)
-    """Part of the cells that vanish in a frame."""
+    start_rate: float = Field(0.004, gt=0, lt=1)
+    """Part of the cells that appear from nowhere in a frame, away from the border; the movie corrects it."""
+    border_rate: float = Field(0.1, gt=0, lt=1)
+    """Part of the cells at the border that enter, or leave, in a frame."""
+    end_rate: float = Field(0.01, gt=0, lt=1)
+    """Part of the cells that vanish in a frame, away from the border; the movie corrects it."""
     miss_rate: float = Field(0.02, gt=0, lt=1)
     """Part of the cells that have no mask in a frame though they are there."""
-    division_rate: float = Field(0.01, gt=0, lt=1)
-    """Part of the cells that divide in a frame."""
+    division_rate: float = Field(0.005, gt=0, lt=1)
+    """Part of the cells that divide in a frame; the movie corrects it."""
+    artefact_rate: float = Field(0.002, gt=0, lt=1)
+    """Part of the cells whose mask a segmenter tore in two, or glued to a neighbour's, for one frame."""
+    rounds: int = Field(2, ge=0)
+    """Times that rates and scales are estimated anew from the best explanation so far; 0 keeps the priors."""
 
 
 class SolverSettings(_Section):
@@ -106,6 +112,10 @@ class SolverSettings(_Section):
 
     divisions: bool = True
     """Allow a cell two successors."""
+    link_threshold: float = Field(0.4, gt=0, lt=1)
+    """A link must be more likely than this; 0.4 is the least expected CTC error (missed 1.5, wrong 1)."""
+    division_threshold: float = Field(0.444, gt=0, lt=1)
+    """A division must be more likely than this; 0.444 is the least expected CTC error."""
 
 
 class RepairSettings(_Section):

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["best_matching"]
+__all__ = ["best_matching", "components"]
 
 _BATCH = 512  # rows of one assignment problem; components are put together up to here
 
@@ -48,9 +48,8 @@ def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     useful = np.flatnonzero(weight > 0)
     if not len(useful):
         return chosen
-    rows, r = np.unique(row[useful], return_inverse=True)
-    columns, c = np.unique(column[useful], return_inverse=True)
-    component = _components(r, c, len(rows), len(columns))
+    r, c = row[useful], column[useful]
+    component = components(r, c, np.ones(len(r), bool))
     size = np.bincount(component)
     single = size[component] == 1
     chosen[useful[single]] = True
@@ -69,11 +68,13 @@ def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     return chosen
 
 
-def _components(row: IntArray, column: IntArray, n_rows: int, n_columns: int) -> IntArray:
-    """Return the component of each edge."""
+def components(row: IntArray, column: IntArray, use: BoolArray) -> IntArray:
+    """Return the connected component of each edge, over the edges in use; -1 for the others, shape (E,)."""
+    n_rows, n_columns = int(row.max(initial=-1)) + 1, int(column.max(initial=-1)) + 1
     n = n_rows + n_columns
-    graph = coo_array((np.ones(len(row), np.int8), (row, column + n_rows)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1][row], np.int64)
+    graph = coo_array((np.ones(int(use.sum()), np.int8), (row[use], column[use] + n_rows)), shape=(n, n))
+    label = connected_components(graph, directed=False)[1]
+    return np.where(use, label[row], -1).astype(np.int64)
 
 
 def _solve(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:

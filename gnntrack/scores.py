@@ -1,0 +1,401 @@
+"""Classical link and division scores: a generative model whose scales are estimated from the movie itself.
+
+A link is scored by the log-likelihood ratio of its features under "the same cell" and under "any other
+cell of this movie" (Poore and Gadaleta 2006, eq. 3), with heavy-tailed densities: the displacement after
+motion compensation in cell radii, and the ratios of size and of brightness. The scales come from the
+movie's mutual nearest pairs, so that nothing has to be set for a new microscope.
+
+A division is scored against its best explanation without one: one daughter is the mother going on, the
+other appears from nowhere. Daughters lie on both sides of the mother at a distance of about two radii,
+resemble each other, and add up to the mother.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit, gammaln
+
+from gnntrack.types import LinkScores
+
+if TYPE_CHECKING:
+    from gnntrack.settings import ScoreSettings
+    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
+
+__all__ = ["score_links", "score_overlap"]
+
+_TAIL = 2.0  # degrees of freedom of the t-densities of links: heavy, since a sure sample has no tail of its own
+_PRIOR_WEIGHT = 20.0  # cells that the prior scales count for
+_RATE_WEIGHT = 200.0  # cells that the prior rates count for
+_LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
+
+
+def score_overlap(graph: CellGraph) -> LinkScores:
+    """Score links by the intersection over union of their masks.
+
+    Raises
+    ------
+    FormatError
+        If the graph was built without masks.
+    """
+    return LinkScores(np.clip(graph.feature("iou"), 0, 1))
+
+
+def score_links(graph: CellGraph, *, settings: ScoreSettings) -> LinkScores:
+    """Score candidate links and possible divisions.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidates with the features of ``graph.py``; brightness is used where it is there.
+    settings : ScoreSettings
+        Prior rates.
+
+    Returns
+    -------
+    LinkScores
+        ``link``: probability that the two cells are one, against both being unrelated. ``division``:
+        probability that a pair are the daughters of their source, against the best explanation without.
+    """
+    if not len(graph):
+        return LinkScores(np.zeros(0, np.float32))
+    pairs = _Pairs.of(graph) if settings.divisions else _Pairs.none()
+    model = _Model.of(graph, settings)
+    for _ in range(settings.rounds):
+        model = model.refitted(graph, pairs, settings)
+    gain = model.link_gain(graph, settings)
+    return LinkScores(expit(gain), pairs.links, expit(model.division_gain(graph, pairs, gain)))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Possible divisions; lengths in radii of the mother, sizes as log ratios."""
+
+    links: IntArray  # (M, 2)
+    middle: FloatArray  # from where the mother is expected to the middle of the daughters
+    centre: FloatArray  # the same to the daughters' common centroid
+    spread: FloatArray  # between the daughters
+    together: FloatArray  # both daughters' size against the mother's
+    unequal: FloatArray  # one daughter's size against the other's
+
+    @classmethod
+    def none(cls) -> _Pairs:
+        zero = np.zeros(0)
+        return cls(np.zeros((0, 2), np.int64), zero, zero, zero, zero, zero)
+
+    @classmethod
+    def of(cls, graph: CellGraph) -> _Pairs:
+        """Return the pairs of links to the next frame that share their source and lie near enough."""
+        cells = graph.cells
+        links = _link_pairs(graph)
+        mother, first, second = graph.source[links[:, 0]], graph.target[links[:, 0]], graph.target[links[:, 1]]
+        size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
+        radius = _radius(graph)[mother]
+        shift = np.stack([cells.feature(f"shift_{axis}") for axis in "zyx"[-cells.ndim :]], axis=1)
+        expected = cells.position[mother] + shift[mother]
+        a, b = cells.position[first], cells.position[second]
+        share = (1 / (1 + np.exp(size[second] - size[first])))[:, None]
+        return cls(
+            links,
+            np.linalg.norm((a + b) / 2 - expected, axis=1) / radius,
+            np.linalg.norm(a * share + b * (1 - share) - expected, axis=1) / radius,
+            np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3),
+            np.logaddexp(size[first], size[second]) - size[mother],
+            np.abs(size[first] - size[second]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Scales and rates of one movie; distances in cell radii, sizes and brightness as log ratios."""
+
+    residual: float
+    neighbour_residual: float
+    size: float
+    size_population: float
+    intensity: float
+    intensity_population: float
+    middle: float
+    spread: tuple[float, float]  # mean and std of its logarithm
+    together: tuple[float, float]
+    unequal: float
+    start_rate: float
+    end_rate: float
+    division_rate: float
+    artefact_rate: float
+    unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated
+    border: FloatArray  # (N,) 1 at the border, 0 well inside
+    border_rate: float
+
+    @classmethod
+    def of(cls, graph: CellGraph, settings: ScoreSettings) -> _Model:
+        """Estimate the scales from pairs that are each other's nearest by a margin."""
+        sure = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0)
+        sure &= np.minimum(graph.feature("margin_source"), graph.feature("margin_target")) > 0.5
+        cells = graph.cells
+        of_norm = 1.18 if cells.ndim == 2 else 1.54  # median length of a vector of unit normals
+        size_population = _population(graph, "size")
+        bright = cells.has("intensity_mean")
+        field = _scale(graph.feature("neighbour_residual")[sure], 0.15, of_norm)
+        return cls(
+            residual=_scale(graph.feature("residual")[sure], 0.15, of_norm),
+            neighbour_residual=field,
+            size=_scale(np.abs(graph.feature("size_ratio")[sure]), 0.1),
+            size_population=size_population,
+            intensity=_scale(np.abs(graph.feature("intensity_ratio")[sure]), 0.1) if bright else 1.0,
+            intensity_population=_population(graph, "intensity_mean") if bright else 1.0,
+            middle=2.2 * field,
+            spread=(np.log(2.0), 0.3),
+            together=(0.1, 0.3),
+            unequal=0.25,
+            start_rate=settings.start_rate,
+            end_rate=settings.end_rate,
+            division_rate=settings.division_rate,
+            artefact_rate=settings.artefact_rate,
+            unrelated=_unrelated(graph, size_population),
+            border=np.exp(-cells.feature("border_distance") / _radius(graph)),
+            border_rate=settings.border_rate,
+        )
+
+    def starts(self) -> FloatArray:
+        """Return the log probability that each cell appears from nowhere, shape (N,)."""
+        return np.asarray(np.log(self.start_rate + self.border_rate * self.border))
+
+    def ends(self) -> FloatArray:
+        """Return the log probability that each cell vanishes, shape (N,)."""
+        return np.asarray(np.log(self.end_rate + self.border_rate * self.border))
+
+    def same_cell(self, graph: CellGraph, *, by: str = "residual") -> FloatArray:
+        """Return the log density of each target's place and size, given that it is the source, shape (E,).
+
+        ``by="neighbour_residual"`` asks the neighbours' motion only: where a cell divides, the optical flow
+        follows one of its daughters, which makes it look like the mother.
+        """
+        widen = np.sqrt(graph.gap.astype(np.float64))
+        scale = self.residual if by == "residual" else self.neighbour_residual
+        place = _log_t(graph.feature(by).astype(np.float64), scale * widen, _TAIL, graph.cells.ndim)
+        size = _log_t(graph.feature("size_ratio").astype(np.float64), self.size * widen, 3)
+        if not graph.has("intensity_ratio"):
+            return place + size
+        return place + size + self._light(graph.feature("intensity_ratio").astype(np.float64), widen)
+
+    def _light(self, ratio: FloatArray, widen: FloatArray | float = 1.0) -> FloatArray:
+        """Return the log odds of a ratio of brightness: a hint, since focus and neighbours change it too."""
+        gain = _log_t(ratio, self.intensity * widen, 3) - _log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
+        return np.clip(gain, -_LIMIT, 2)
+
+    def link_gain(self, graph: CellGraph, settings: ScoreSettings) -> FloatArray:
+        """Return the log odds of each link against an end and a new start, shape (E,)."""
+        missed = np.log(settings.miss_rate) * (graph.gap - 1)
+        new = self.unrelated[graph.target] + self.starts()[graph.target] + self.ends()[graph.source]
+        return np.asarray(self.same_cell(graph) + missed - new)
+
+    def division_gain(self, graph: CellGraph, pairs: _Pairs, gain: FloatArray) -> FloatArray:
+        """Return the log odds of each pair being daughters, against one link and one new start, shape (M,)."""
+        cells, links = graph.cells, pairs.links
+        mother, daughters = graph.source[links[:, 0]], graph.target[links]
+        odds = _log_t(pairs.middle, self.middle, 4, cells.ndim)
+        odds += _log_normal(np.log(pairs.spread), *self.spread) - np.log(pairs.spread)
+        odds -= np.log(2 * np.pi * pairs.spread if cells.ndim == 2 else 4 * np.pi * pairs.spread**2)  # per volume
+        odds += _log_t(pairs.together - self.together[0], self.together[1], 4)
+        odds += _log_t(pairs.unequal, self.unequal, 4) + np.log(2)
+        if cells.has("intensity_mean"):
+            light = np.log(np.maximum(cells.feature("intensity_mean").astype(np.float64), 1e-12))
+            odds += self._light(light[daughters[:, 0]] - light[daughters[:, 1]])
+        odds += np.log(self.division_rate)
+        appeared = (self.unrelated + self.starts())[daughters[:, ::-1]]
+        single = (self.same_cell(graph, by="neighbour_residual")[links] + appeared).max(axis=1)
+        torn, glued = self._artefacts(graph, pairs, gain)
+        return np.asarray(odds - np.maximum(single, torn) - glued)
+
+    def _artefacts(self, graph: CellGraph, pairs: _Pairs, gain: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what speaks for a segmenter's fault that looks like a division for one frame, shapes (M,).
+
+        Torn: the mother's mask fell into two, and is whole again in the next frame. Glued: two cells shared
+        one mask in the mother's frame, and were two in the frame before.
+        """
+        cells, links = graph.cells, pairs.links
+        mother, daughters = graph.source[links[:, 0]], graph.target[links]
+        torn = np.log(self.artefact_rate) - np.log(4.0)  # the cut may lie anywhere in the cell, about 4 radii^D
+        torn = torn + _log_t(pairs.centre, self.neighbour_residual, _TAIL, cells.ndim)
+        torn += _log_t(pairs.together, self.size, 3)
+        ahead = _Best.of(graph, gain, graph.source)
+        two = ahead.apart(daughters)
+        whole = np.stack([self._whole(graph, daughters, ahead.cell[daughters[:, side]]) for side in (0, 1)]).max(axis=0)
+        torn += np.where(cells.frame[mother] < cells.n_frames - 2, np.clip(whole - two, -3 * _LIMIT, 3 * _LIMIT), 0)
+        before = _Best.of(graph, gain, graph.target)
+        longer = _Best.of(graph, gain, graph.target, gap=2)
+        glued = longer.apart(daughters) + np.log(self.artefact_rate) - before.gain[mother]
+        known = cells.frame[mother] > 0
+        return torn, np.where(known, np.clip(glued, 0, 3 * _LIMIT), 0)
+
+    def _whole(self, graph: CellGraph, parts: IntArray, cell: IntArray) -> FloatArray:
+        """Return the log odds of a cell being two parts of the frame before put together, shape (M,)."""
+        cells = graph.cells
+        content = cells.feature("size").astype(np.float64)
+        weight = (content[parts] / content[parts].sum(axis=1, keepdims=True))[:, :, None]
+        centre = (cells.position[parts] * weight).sum(axis=1)
+        shift = np.stack([cells.feature(f"shift_{axis}") for axis in "zyx"[-cells.ndim :]], axis=1)[parts[:, 0]]
+        distance = np.linalg.norm(cells.position[cell] - centre - shift, axis=1) / _radius(graph)[cell]
+        ratio = np.log(np.maximum(content[cell], 1e-12) / np.maximum(content[parts].sum(axis=1), 1e-12))
+        odds = _log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + _log_t(ratio, self.size, 3)
+        return np.where(cell >= 0, odds - self.unrelated[cell] - self.starts()[cell], 0.0)
+
+    def refitted(self, graph: CellGraph, pairs: _Pairs, settings: ScoreSettings) -> _Model:
+        """Return the model with rates and scales of the best explanation under this one."""
+        gain = self.link_gain(graph, settings)
+        odds = self.division_gain(graph, pairs, gain)
+        best, divided = _explanation(graph, gain, pairs.links, odds)
+        inside = self.border < 0.05
+        started = np.ones(len(graph.cells), bool)
+        ended = np.ones(len(graph.cells), bool)
+        started[graph.target[best]] = ended[graph.source[best]] = False
+        started[graph.target[pairs.links[divided]]] = False
+        ended[graph.source[pairs.links[divided, 0]]] = False
+        started[graph.target[pairs.links[pairs.middle < 3 * self.middle]]] = False  # may have a mother
+        first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
+        return replace(
+            self,
+            start_rate=_rate(started[inside & ~first], settings.start_rate),
+            end_rate=_rate(ended[inside & ~last], settings.end_rate),
+            division_rate=_rate(np.isin(np.arange(len(graph.cells)), graph.source[pairs.links[divided, 0]])[~last], settings.division_rate),
+            middle=_scale(pairs.middle[divided], self.middle, 1.18 if graph.cells.ndim == 2 else 1.54),
+            spread=_location(np.log(pairs.spread[divided]), *self.spread),
+            together=_location(pairs.together[divided], *self.together),
+            unequal=_scale(pairs.unequal[divided], self.unequal),
+        )
+
+
+def _explanation(graph: CellGraph, gain: FloatArray, links: IntArray, odds: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Return links and pairs that are the best for all their cells: a quick guess at the solution."""
+    n = len(graph.cells)
+    value = odds + np.maximum(gain[links].max(axis=1, initial=-np.inf), 0) if len(links) else odds
+    out, into = np.zeros(n), np.zeros(n)
+    np.maximum.at(out, graph.source, gain)
+    np.maximum.at(into, graph.target, gain)
+    mother, daughters = graph.source[links[:, 0]], graph.target[links]
+    pair_out, pair_into = np.zeros(n), np.zeros(n)
+    good = odds > 0
+    np.maximum.at(pair_out, mother[good], value[good])
+    for side in (0, 1):
+        np.maximum.at(pair_into, daughters[good, side], value[good])
+    divided = good & (value >= pair_out[mother]) & (value > out[mother])
+    for side in (0, 1):
+        other = into[daughters[:, side]]
+        own = gain[links[:, side]]
+        divided &= (value >= pair_into[daughters[:, side]]) & ((other <= np.maximum(own, 0)) | (value > other))
+    taken = np.zeros(n, bool)
+    taken[daughters[divided]] = True
+    used = np.zeros(n, bool)
+    used[mother[divided]] = True
+    best = (gain > 0) & (gain >= out[graph.source]) & (gain >= into[graph.target])
+    best &= ~taken[graph.target] & ~used[graph.source]
+    return best, divided
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The two best links of each cell in one direction of time; 0 and -1 where there is none with a gain."""
+
+    gain: FloatArray  # (N,)
+    cell: IntArray  # (N,) at the other end
+    second: FloatArray  # (N,)
+
+    @classmethod
+    def of(cls, graph: CellGraph, gain: FloatArray, node: IntArray, gap: int = 1) -> _Best:
+        """Return the best links of each ``node``: ``graph.source`` looks ahead, ``graph.target`` back."""
+        other = graph.target if node is graph.source else graph.source
+        use = np.flatnonzero((graph.gap == gap) & (gain > 0))
+        use = use[np.lexsort((-gain[use], node[use]))]
+        first = np.diff(node[use], prepend=-1) != 0
+        n = len(graph.cells)
+        best, cell, second = np.zeros(n), np.full(n, -1), np.zeros(n)
+        best[node[use[first]]] = gain[use[first]]
+        cell[node[use[first]]] = other[use[first]]
+        after = np.flatnonzero(first) + 1
+        after = after[(after < len(use))]
+        after = after[~first[after]]
+        second[node[use[after]]] = gain[use[after]]
+        return cls(best, cell, second)
+
+    def apart(self, two: IntArray) -> FloatArray:
+        """Return the best total gain of two cells that may not share a link's other end, shape (M,)."""
+        a, b = two.T
+        same = (self.cell[a] == self.cell[b]) & (self.cell[a] >= 0)
+        shared = np.maximum(self.gain[a] + self.second[b], self.second[a] + self.gain[b])
+        return np.where(same, shared, self.gain[a] + self.gain[b])
+
+
+def _log_t(x: FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
+    """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions."""
+    constant = gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi)
+    return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
+
+
+def _log_normal(x: FloatArray, mean: float, std: float) -> FloatArray:
+    """Return the log density of a normal distribution."""
+    return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
+
+
+def _scale(values: FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
+    """Return a scale from the median of absolute values, pulled to a prior where there are few."""
+    n = len(values)
+    estimate = float(np.median(values)) / median_of_unit if n else prior
+    return float(np.sqrt((_PRIOR_WEIGHT * prior**2 + n * max(estimate, 0.02) ** 2) / (_PRIOR_WEIGHT + n)))
+
+
+def _location(values: FloatArray, mean: float, std: float) -> tuple[float, float]:
+    """Return median and scale, pulled to their priors where there are few values."""
+    n = len(values)
+    if not n:
+        return mean, std
+    middle = (_PRIOR_WEIGHT * mean + n * float(np.median(values))) / (_PRIOR_WEIGHT + n)
+    return middle, _scale(np.abs(values - middle), std)
+
+
+def _rate(happened: BoolArray, prior: float) -> float:
+    """Return a rate, pulled to its prior where there are few cells."""
+    return float((_RATE_WEIGHT * prior + happened.sum()) / (_RATE_WEIGHT + len(happened)))
+
+
+def _population(graph: CellGraph, name: str) -> float:
+    """Return the spread of the logarithm of a feature over the movie's cells."""
+    value = np.log(np.maximum(graph.cells.feature(name).astype(np.float64), 1e-12))
+    return max(float(np.std(value)), 0.1)
+
+
+def _radius(graph: CellGraph) -> FloatArray:
+    """Return cell radii, kept within a factor of two of the typical one, shape (N,)."""
+    radius = graph.cells.feature("diameter").astype(np.float64) / 2
+    typical = float(np.median(radius))
+    return np.clip(radius, typical / 2, typical * 2)
+
+
+def _unrelated(graph: CellGraph, size_population: float) -> FloatArray:
+    """Return the log density per radius^D and log size of finding each cell where it is by chance, shape (N,)."""
+    cells = graph.cells
+    radius = _radius(graph)
+    around = cells.feature("density").astype(np.float64) * radius**cells.ndim
+    field = np.asarray(cells.shape) * np.asarray(cells.spacing)
+    everywhere = len(cells) / max(cells.n_frames, 1) / float(np.prod(field)) * np.median(radius) ** cells.ndim
+    size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
+    return np.asarray(
+        np.log(np.maximum(around, everywhere)) + _log_normal(size, float(np.median(size)), size_population)
+    )
+
+
+def _link_pairs(graph: CellGraph) -> IntArray:
+    """Return all pairs of links to the next frame that share their source, at most 5 radii long, shape (M, 2)."""
+    near = np.flatnonzero((graph.gap == 1) & (graph.feature("distance_radii") < 5))
+    count = np.bincount(graph.source[near], minlength=len(graph.cells))
+    out = [np.zeros((0, 2), np.int64)]
+    for step in range(1, int(count.max(initial=0))):
+        same = np.flatnonzero(graph.source[near[:-step]] == graph.source[near[step:]])
+        out.append(np.stack([near[same], near[same + step]], axis=1))
+    pairs = np.concatenate(out)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
