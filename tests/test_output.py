@@ -1,0 +1,231 @@
+"""Results appear as a whole or not at all, and `overwrite` removes nothing that gnntrack did not write."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import zarr
+
+from gnntrack.errors import OutputError
+from gnntrack.io.output import MANIFEST, check_output, fresh_output
+
+
+def listing(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def write_text(place, text="new"):
+    place.write_text(text)
+
+
+def write_ctc(place, text="new"):
+    place.mkdir()
+    (place / "res_track.txt").write_text(text)
+    (place / "mask000.tif").write_text(text)
+
+
+def write_movie(place, text="new"):
+    (place / "01").mkdir(parents=True)
+    (place / "01" / "t000.tif").write_text(text)
+    (place / "notes.csv").write_text(text)
+
+
+def write_geff(place, text="new"):
+    zarr.open_group(str(place), mode="w", zarr_format=2).attrs["geff"] = {"text": text}
+    (place / "nodes").mkdir()
+
+
+def write_geff3(place, text="new"):
+    zarr.open_group(str(place), mode="w", zarr_format=3).attrs["geff"] = {"text": text}
+
+
+KINDS = [write_text, write_ctc, write_movie, write_geff, write_geff3]
+
+
+def content(path):
+    if path.is_file():
+        return path.read_text()
+    return {name: (path / name).read_text() for name in listing(path) if (path / name).is_file()}
+
+
+def produce(path, write, *, overwrite=False, then=None):
+    """Write a result and raise `then` before it is finished."""
+    with fresh_output(path, overwrite=overwrite) as place:
+        write(place)
+        if then:
+            raise then
+
+
+def make(path, write=write_ctc, text="old"):
+    with fresh_output(path, overwrite=False) as place:
+        write(place, text)
+    return path
+
+
+@pytest.mark.parametrize("write", KINDS)
+class TestEveryKind:
+    def test_new(self, tmp_path, write):
+        with fresh_output(tmp_path / "out.x", overwrite=False) as place:
+            assert (place.parent, place.suffix, place.exists()) == (tmp_path, ".x", False)
+            write(place)
+            assert not (tmp_path / "out.x").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["out.x"]
+
+    def test_existing_is_refused_before_the_work(self, tmp_path, write):
+        out = make(tmp_path / "out", write)
+        before = content(out)
+        with (
+            pytest.raises(OutputError, match=r"out: it exists already; .*--overwrite"),
+            fresh_output(out, overwrite=False),
+        ):
+            pytest.fail("the body ran")
+        assert content(out) == before
+
+    @pytest.mark.parametrize("first", KINDS)
+    def test_overwritten(self, tmp_path, write, first):
+        out, new = make(tmp_path / "out", first), make(tmp_path / "expected", write, "new")
+        with fresh_output(out, overwrite=True) as place:
+            write(place, "new")
+        assert content(out) == content(new)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "out"]
+
+    @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SystemExit])
+    @pytest.mark.parametrize("there", [False, True])
+    def test_interrupted(self, tmp_path, write, problem, there):
+        out = tmp_path / "above" / "out"
+        if there:
+            make(out, write)
+        before = listing(tmp_path), content(out) if there else None
+        with pytest.raises(problem):
+            produce(out, write, overwrite=there, then=problem())
+        assert (listing(tmp_path), content(out) if there else None) == before
+
+    def test_interrupted_while_it_is_moved(self, tmp_path, write, monkeypatch):
+        out = make(tmp_path / "out", write)
+        before = content(out)
+        real = Path.rename
+
+        def interrupted(self, target):
+            if self.name.startswith(".partial-"):
+                raise KeyboardInterrupt
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", interrupted)
+        monkeypatch.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt), fresh_output(out, overwrite=True) as place:
+            write(place)
+        assert content(out) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+class TestOverwrite:
+    @pytest.mark.parametrize("write", [write_ctc, write_movie, write_geff, write_geff3])
+    def test_a_result_with_something_else_in_it_is_kept(self, tmp_path, write):
+        out = make(tmp_path / "out", write)
+        (out / "thesis.txt").write_text("two years")
+        with pytest.raises(
+            OutputError, match=r"not overwritten, for it holds thesis\.txt, which gnntrack did not write"
+        ):
+            check_output(out, overwrite=True)
+
+    @pytest.mark.parametrize("name", ["t000.tif", "mask000.tif", "01_GT/TRA/man_track000.tif", "zarr.json", "a/b/c"])
+    def test_data_are_kept(self, tmp_path, name):
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        (tmp_path / "data" / name).write_text("{}")
+        with pytest.raises(OutputError, match="which gnntrack did not write; choose another output"):
+            check_output(tmp_path / "data", overwrite=True)
+
+    def test_a_folder_inside_a_ctc_result_is_kept(self, tmp_path):
+        (make(tmp_path / "out") / "mask001.tif").mkdir()
+        with pytest.raises(OutputError, match=r"holds mask001\.tif"):
+            check_output(tmp_path / "out", overwrite=True)
+
+    def test_a_broken_list_of_files_overwrites_nothing(self, tmp_path):
+        (make(tmp_path / "out", write_movie) / MANIFEST).write_text("[]")
+        with pytest.raises(OutputError, match=r"an unreadable \.gnntrack\.json"):
+            check_output(tmp_path / "out", overwrite=True)
+
+    def test_an_empty_folder(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        with pytest.raises(OutputError, match="exists already"):
+            check_output(tmp_path / "out", overwrite=False)
+        with fresh_output(tmp_path / "out", overwrite=True) as place:
+            write_ctc(place)
+        assert listing(tmp_path / "out") == ["mask000.tif", "res_track.txt"]
+
+    def test_only_unknown_folders_get_a_list_of_files(self, tmp_path):
+        assert MANIFEST not in listing(make(tmp_path / "ctc", write_ctc))
+        assert MANIFEST not in listing(make(tmp_path / "geff", write_geff3))
+        movie = make(tmp_path / "movie", write_movie)
+        assert json.loads((movie / MANIFEST).read_text())["files"] == ["01/t000.tif", "notes.csv"]
+
+    def test_the_file_behind_a_link(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        make(tmp_path / "real" / "out.csv", write_text)
+        (tmp_path / "out.csv").symlink_to(tmp_path / "real" / "out.csv")
+        with fresh_output(tmp_path / "out.csv", overwrite=True) as place:
+            write_text(place)
+        assert (tmp_path / "out.csv").is_symlink()
+        assert (tmp_path / "real" / "out.csv").read_text() == "new"
+
+
+class TestRefused:
+    def test_below_a_file(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(OutputError, match=r"file is a file, so that nothing can be written below it"):
+            check_output(tmp_path / "file" / "a" / "out", overwrite=True)
+
+    def test_the_root(self):
+        with pytest.raises(OutputError, match="/: "):
+            check_output("/", overwrite=True)
+
+    def test_no_permission(self, tmp_path, monkeypatch):
+        def denied(self, *_, **__):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "mkdir", denied)
+            with (
+                pytest.raises(OutputError, match=r"cannot be (made|written) \(Permission denied\); choose"),
+                fresh_output(tmp_path / "out", overwrite=False),
+            ):
+                pytest.fail("the body ran")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_read_only_folder(self, tmp_path):
+        tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        with pytest.raises(OutputError, match="cannot be written"), fresh_output(tmp_path / "out", overwrite=False):
+            pytest.fail("the body ran")
+
+    def test_nothing_written(self, tmp_path):
+        with (
+            pytest.raises(OutputError, match="nothing was written"),
+            fresh_output(tmp_path / "a" / "b", overwrite=False),
+        ):
+            pass
+        assert listing(tmp_path) == []
+
+    def test_a_full_disk(self, tmp_path):
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with pytest.raises(OutputError, match=r"out: it cannot be written \(No space left on device\); nothing was"):
+            produce(tmp_path / "out", write_ctc, then=full)
+        assert listing(tmp_path) == []
+
+    def test_errors_of_reading_stay_what_they_are(self, tmp_path):
+        with pytest.raises(FileNotFoundError), fresh_output(tmp_path / "out", overwrite=False):
+            (tmp_path / "input").read_text()
+
+    def test_something_that_appeared_meanwhile_is_kept(self, tmp_path):
+        def write(place):
+            write_text(place)
+            (tmp_path / "out").write_text("of somebody else")
+
+        with pytest.raises(OutputError, match="exists already"):
+            produce(tmp_path / "out", write)
+        assert (tmp_path / "out").read_text() == "of somebody else"
+        assert listing(tmp_path) == ["out"]
