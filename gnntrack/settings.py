@@ -135,7 +135,7 @@ class SimulateSettings(_Section):
     spacing: tuple[float, ...] | None = Field(None, min_length=2, max_length=3)
     """Size of a pixel in um along [z], y, x; 0.5 along y and x and 1.0 along z where it is left out."""
     cells: int = Field(24, ge=0)
-    """Cells in the field at the start, about."""
+    """Cells in the field at the start, about; no more than fit."""
     diameter: float = Field(14.0, gt=0)
     """Diameter of a grown cell in um."""
     clustering: float = Field(0.4, ge=0, le=1)

@@ -127,8 +127,10 @@ class Colony:
         self._low, self._high = -margin, self.extent + margin
         course = self.rng.uniform(0, 2 * math.pi)
         self._course = np.array([0.0, math.sin(course), math.cos(course)])[-len(self.extent) :]
-        share = float(np.prod((self._high - self._low) / self.extent))
-        n = round(self.settings.cells * share)
+        room = float(np.prod(self._high - self._low))
+        fit = 0.8 * room / (_ball(len(self.extent)) * (d / 2) ** len(self.extent))
+        n = round(min(self.settings.cells * room / float(np.prod(self.extent)), fit))
+        self._founded = n
         self.cells = self._founders(n)
         for _ in range(15):
             self._push()
@@ -192,7 +194,7 @@ class Colony:
         condensed = np.maximum.reduce([young, ready**1.5, np.sqrt(dying)])
         radius = self._radii() * (1 - 0.22 * ready**2) * (1 - 0.45 * dying)
         # a cell rounds up before it divides; its chromosomes form a plate, which each daughter takes half of
-        plate = np.maximum(0.85 * young, 0.75 * np.maximum(0, ready - 0.7) / 0.3)
+        plate = np.maximum(1.3 * young, 1.4 * np.maximum(0, ready - 0.7) / 0.3)
         aspect = 1 + (c.aspect - 1) * (1 - condensed) + plate
         long, short = radius * np.sqrt(aspect), radius / np.sqrt(aspect)
         axes = np.stack([0.8 * radius * np.ones(len(c)), long, short], axis=1)[:, -d:]
@@ -203,7 +205,7 @@ class Colony:
             position=c.position.copy(),
             axes=axes,
             angle=c.angle.copy(),
-            light=c.light * (1 + 0.9 * np.maximum(young, ready**1.5) + 1.1 * dying * (1 - dying**4)),
+            light=c.light * (1 + 1.3 * np.maximum(young, ready**1.5) + 1.8 * dying * (1 - dying**4)),
             condensed=condensed,
             rough=0.05 * (1 - np.maximum(young, ready)) + 0.14 * dying,
         )
@@ -239,15 +241,18 @@ class Colony:
             c.mitosis[resting & (c.progress >= 1)] = _PROPHASE
         ends = c.death == 1
         c.death = np.maximum(c.death - 1, 0)
+        mortal = resting & (c.mitosis == 0)
         chance = s.death_rate
-        if self.steady and len(c):
-            chance = float((c.mitosis == _PROPHASE).sum()) / max(1, int(resting.sum()))
-        c.death[resting & (c.mitosis == 0) & (rng.uniform(size=len(c)) < chance)] = _DYING
+        if self.steady:
+            # as many as will divide, and some more where there are more than at the start
+            births = int((c.mitosis == _PROPHASE).sum())
+            chance = births / max(1, int(mortal.sum())) * (len(c) / max(1, self._founded)) ** 4
+        c.death[mortal & (rng.uniform(size=len(c)) < chance)] = _DYING
         self.cells = c.taken(~ends)
 
     def _coverage(self) -> float:
-        ball = math.pi if len(self.extent) == 2 else 4 / 3 * math.pi
-        return float((ball * self._radii() ** len(self.extent)).sum() / np.prod(self._high - self._low))
+        covered = _ball(len(self.extent)) * self._radii() ** len(self.extent)
+        return float(covered.sum() / np.prod(self._high - self._low))
 
     def _move(self) -> None:
         c, s, rng = self.cells, self.settings, self.rng
@@ -312,6 +317,10 @@ def traits(ids: IntArray, n: int, seed: int) -> FloatArray:
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))
     return np.asarray((x >> np.uint64(11)) / 2.0**53, np.float64)
+
+
+def _ball(ndim: int) -> float:
+    return math.pi if ndim == 2 else 4 / 3 * math.pi
 
 
 def _flat(ndim: int) -> FloatArray:
