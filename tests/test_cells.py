@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -377,3 +378,23 @@ def test_units_follow_the_movie():
 def test_what_is_no_movie_is_refused_by_name(frames, images, message):
     with pytest.raises(FrameError, match=message):
         measure(frames, images)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("masks", "images"),
+    [("Fluo-N2DL-HeLa/01_ST/SEG", "Fluo-N2DL-HeLa/01"), ("Fluo-N3DH-CHO/02_ERR_SEG", "Fluo-N3DH-CHO/02")],
+)
+def test_real_cells_agree_with_scikit_image(ctc_data, masks, images):
+    frames = [
+        [tifffile.imread(path) for path in sorted((ctc_data / folder).glob("*.tif"))[3:5]] for folder in (masks, images)
+    ]
+    cells, _, _ = measure(*frames)
+    assert np.isfinite(cells.features).all()
+    props = [p for mask, image in zip(*frames, strict=True) for p in regionprops(mask, image)]
+    assert cells.label.tolist() == [p.label for p in props]
+    np.testing.assert_allclose(cells.position, [p.centroid for p in props], rtol=1e-9)
+    np.testing.assert_allclose(cells.feature("size"), [p.area for p in props])
+    np.testing.assert_allclose(cells.feature("intensity_mean"), [p.intensity_mean for p in props], rtol=1e-6)
+    np.testing.assert_allclose(cells.feature("intensity_std"), [p.intensity_std for p in props], rtol=1e-5)
+    np.testing.assert_allclose(cells.feature("intensity_min"), [p.intensity_min for p in props])
