@@ -210,10 +210,14 @@ def track(
     _plan(method, solver)  # a misspelt method or a refused output is told before the long work
     if out is not None:
         _try_output(out, overwrite=overwrite)
-    if masks is None:
-        segmenter = _loaded(segmenter, segmenter_options)
     opened = open_movie(
-        masks, images, segmenter=segmenter, settings=settings, spacing=spacing, allow_missing=allow_missing
+        masks,
+        images,
+        segmenter=segmenter,
+        segmenter_options=segmenter_options,
+        settings=settings,
+        spacing=spacing,
+        allow_missing=allow_missing,
     )
     graph, runs = _build(*opened, settings, progress)
     lineage = solve(graph, method=method, solver=solver, settings=settings, progress=progress)
@@ -311,7 +315,7 @@ def segment(
     frames = (settings or Settings()).frames
     size = spacing if spacing is not None else frames.spacing
     stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
-    return segment_movie(stack, _loaded(segmenter, options), out, overwrite=overwrite, progress=progress)
+    return segment_movie(stack, _loaded(segmenter, options, stack), out, overwrite=overwrite, progress=progress)
 
 
 def simulate(
@@ -358,6 +362,7 @@ def open_movie(
     images: object = None,
     *,
     segmenter: str | Segmenter = "threshold",
+    segmenter_options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     spacing: Sequence[float] | None = None,
     allow_missing: bool = False,
@@ -376,7 +381,7 @@ def open_movie(
     size = spacing if spacing is not None else frames.spacing
     reading: _Reading = {"spacing": size, "allow_missing": allow_missing, "axes": frames.axes}
     if masks is None:
-        return _segmented(open_frames(images, **reading), segmenter)
+        return _segmented(open_frames(images, **reading), segmenter, segmenter_options)
     mask_stack = open_masks(masks, **reading)
     if images is None:
         return mask_stack, None
@@ -388,12 +393,14 @@ def open_movie(
     return mask_stack, image_stack
 
 
-def _segmented(images: FrameStack, segmenter: str | Segmenter) -> tuple[FrameStack, FrameStack]:
+def _segmented(
+    images: FrameStack, segmenter: str | Segmenter, options: Mapping[str, Any] | None
+) -> tuple[FrameStack, FrameStack]:
     if len(images) and looks_like_labels(images[0]):
         msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
         raise FrameError(msg, file=images.names[0], frame=0)
     stack = _Remembered(images)
-    return _Segmented(stack, _loaded(segmenter, None)), stack
+    return _Segmented(stack, _loaded(segmenter, options, images)), stack
 
 
 def _build(
@@ -474,10 +481,17 @@ def _plan(method: str, solver: str | None) -> tuple[str, str]:
     return scorer, solver or usual
 
 
-def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None) -> Segmenter:
+def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
     from gnntrack.segmentation import load_segmenter
 
-    return load_segmenter(segmenter, **(options or {})) if isinstance(segmenter, str) else segmenter
+    if not isinstance(segmenter, str):
+        return segmenter
+    options = dict(options or {})
+    loaded = load_segmenter(segmenter, **options)
+    if images.unit == "um" and getattr(loaded, "spacing", images.spacing) is None:
+        # it can take the size of a voxel, and nobody set it
+        loaded = load_segmenter(segmenter, spacing=images.spacing, **options)
+    return loaded
 
 
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
@@ -514,7 +528,6 @@ class _Segmented(_Remembered):
         self._segmenter = segmenter
 
     def _read(self, frame: int) -> Image:
-        from gnntrack.segmentation import check_labels
+        from gnntrack.segmentation import segment_frame
 
-        image = self._frames[frame]
-        return check_labels(self._segmenter.segment(image), image, type(self._segmenter).__name__, frame)
+        return segment_frame(self._segmenter, self._frames[frame], frame=frame, file=self.names[frame])

@@ -272,7 +272,8 @@ def test_init_config_prints_the_defaults(tmp_path):
 
 
 def test_default_toml_is_the_default():
-    assert (CONFIGS / "default.toml").read_text(encoding="utf-8") == Settings().to_toml()
+    written = (CONFIGS / "default.toml").read_text(encoding="utf-8")
+    assert written == Settings().to_toml(), "run: gnntrack init-config -o configs/default.toml --overwrite"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)

@@ -68,5 +68,8 @@ def segmenters() -> None:
     """List the segmenters that are installed."""
     from gnntrack.segmentation import available_segmenters
 
-    for name in available_segmenters():
-        click.echo(name)
+    rows = []
+    for name, known in available_segmenters().items():
+        missing = f"; not installed: {', '.join(known.missing)}" if known.missing else ""
+        rows.append((name, f"{known.description or 'no description'} ({known.distribution}{missing})"))
+    show_rows(rows)
