@@ -27,15 +27,16 @@ def square(shape, lane, frame):
     return (..., slice(y, y + 3), slice(x, x + 3)) if len(shape) == 3 else (slice(y, y + 3), slice(x, x + 3))
 
 
-def build(table, *, n_frames=None, gaps=(), ndim=2, seed=0):
+def build(table, *, n_frames=None, gaps=(), ndim=2, seed=0, lanes=1):
     """Return (lineage, runs) of a table {id: (start, end, parent)}, without the cells in gaps: {(id, frame)}.
 
-    Labels in the masks are shuffled from frame to frame, so that they tell nothing about the tracks.
+    The frames have room for at least so many lanes. Labels are shuffled from frame to frame, so that
+    they tell nothing about the tracks.
     """
     n_frames = n_frames if n_frames is not None else max((end for _, end, _ in table.values()), default=0) + 1
-    shape = (2,) * (ndim == 3) + (4 * max(len(table), 1), n_frames + 5)
+    shape = (2,) * (ndim == 3) + (4 * max(len(table), lanes), n_frames + 5)
     rng = np.random.default_rng(seed)
-    lanes = {track: lane for lane, track in enumerate(sorted(table))}
+    lane_of = {track: lane for lane, track in enumerate(sorted(table))}
     frame_of, label_of, track_of, position, parts, offsets = [], [], [], [], [], [0]
     for t in range(n_frames):
         here = [k for k, (start, end, _) in sorted(table.items()) if start <= t <= end and (k, t) not in gaps]
@@ -43,8 +44,8 @@ def build(table, *, n_frames=None, gaps=(), ndim=2, seed=0):
         here = rng.permutation(here)
         mask = np.zeros(shape, np.uint16)
         for label, track in zip(labels, here, strict=True):
-            mask[square(shape, lanes[int(track)], t)] = label
-            position.append([0.5] * (ndim == 3) + [4 * lanes[int(track)] + 1, t + 2])
+            mask[square(shape, lane_of[int(track)], t)] = label
+            position.append([0.5] * (ndim == 3) + [4 * lane_of[int(track)] + 1, t + 2])
         start, length, label = encode_frame(mask)
         parts.append((np.searchsorted(labels, label) + len(frame_of), start, length))
         offsets.append(offsets[-1] + len(start))

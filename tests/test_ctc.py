@@ -333,6 +333,17 @@ def test_truncated_mask(folder):
             read_ctc(folder)
 
 
+def test_mask_that_lost_its_last_rows(folder):
+    """The decoder takes zeros for rows that are packed on their own and lie beyond the end of the file."""
+    file = folder / "mask003.tif"
+    tifffile.imwrite(file, tifffile.imread(file), compression="zlib", rowsperstrip=4)
+    with tifffile.TiffFile(file) as tiff:
+        last = tiff.pages[0].dataoffsets[-1]
+    file.write_bytes(file.read_bytes()[:last])
+    with pytest.raises(FrameError, match=f"frame 3: .*it has {last} bytes"):
+        read_ctc(folder)
+
+
 @pytest.mark.parametrize("label", [0, 9])
 def test_table_and_masks_must_agree(folder, label):
     mask = tifffile.imread(folder / "mask005.tif")
