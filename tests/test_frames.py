@@ -518,6 +518,15 @@ class TestBioio:
         opened = open_frames(movie)
         assert (len(opened), opened.shape, opened.spacing, opened.unit) == (3, (4, 20, 30), (2.0, 0.5, 0.5), "um")
 
+    def test_no_plug_in(self, movie, monkeypatch):
+        class UnsupportedFileFormatError(Exception):
+            pass
+
+        self.install(monkeypatch, None)
+        sys.modules["bioio"].BioImage = lambda _: (_ for _ in ()).throw(UnsupportedFileFormatError())
+        with pytest.raises(MissingDependencyError, match=r"m\.nd2: .*pip install bioio-nd2; .*damaged"):
+            open_frames(movie)
+
     def test_several_scenes(self, movie, monkeypatch):
         self.install(monkeypatch, DEEP[:, None], scenes=("a", "b"))
         with pytest.raises(FrameError, match=r"holds 2 scenes \(a, b"):

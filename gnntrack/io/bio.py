@@ -38,8 +38,10 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
         scenes, array = list(image.scenes), image.get_image_dask_data("TCZYX")
         size = image.physical_pixel_sizes
     except UNREADABLE as error:
-        if type(error).__name__ == "UnsupportedFileFormatError":  # also where the plug-in is not installed
-            raise MissingDependencyError(_install(path)) from error
+        if type(error).__name__ == "UnsupportedFileFormatError":
+            plugin = f"bioio-{path.suffix.lower().removeprefix('.')}"
+            msg = f"{path}: no plug-in of bioio reads it: pip install {plugin}; if that is there, the file is damaged"
+            raise MissingDependencyError(msg) from error
         msg = f"bioio cannot read it: {error}; is the file complete?"
         raise FrameError(msg, file=path) from error
     if len(scenes) > 1:

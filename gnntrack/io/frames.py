@@ -238,7 +238,7 @@ def _map_npy(path: Path, frame: int | None = None) -> Any:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except PermissionError:
         raise
-    except (*UNREADABLE, EOFError, SyntaxError) as error:
+    except UNREADABLE as error:
         msg = f"it cannot be read as .npy ({error}); expected one array of numbers saved by numpy.save, complete"
         raise FrameError(msg, file=path, frame=frame) from error
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["UNREADABLE", "Layout", "Stack", "frames_of", "guess_axes", "lay_out", "respaced", "spacing_in_um"]
 
-# A damaged file makes the decoders raise all of these: TiffFileError is a ValueError, imagecodecs' errors are
-# RuntimeErrors, and a nonsensical header ends in arithmetic, look-ups or impossible amounts of memory.
-UNREADABLE = (OSError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError)
+# Damaged files make decoders raise about every exception there is (seen: SystemError, AssertionError, TokenError,
+# MemoryError beside the expected ones), so whatever comes out of reading a file is told as that; the cause is chained.
+UNREADABLE = (Exception,)
 RGB_SIDE = 16  # an array (..., 3) is taken for RGB where its other sides are at least this long
 
 _MICROMETRES = {

@@ -284,7 +284,7 @@ def _opened(path: Path, *, frame: int | None = None, single: bool = False) -> It
     except FileNotFoundError as error:
         msg = "the file has gone since the movie was opened; open the movie again"
         raise FrameError(msg, file=path, frame=frame) from error
-    except (*UNREADABLE, struct.error, ElementTree.ParseError) as error:
+    except UNREADABLE as error:
         raise FrameError(_unreadable(path, error), file=path, frame=frame) from error
 
 
