@@ -25,9 +25,9 @@ from gnntrack.inspection import looks_like_labels
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output
-from gnntrack.lineage import build_lineage
+from gnntrack.lineage import build_lineage, gaps
 from gnntrack.motion import FlowRecorder, estimate_motion
-from gnntrack.repair import fill_gaps
+from gnntrack.repair import Repaired, fill_gaps
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import SOLVERS
@@ -63,7 +63,7 @@ class _Reading(TypedDict):
 
 
 # a method's scorer and its usual solver
-METHODS = {"iou": ("overlap", "iou"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
+METHODS = {"iou": ("overlap", "overlap"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
 EXPORTS = ("ctc", "csv", "edges")
 
 
@@ -159,7 +159,7 @@ def solve(
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "links", 2, 2)
     lineage = build_lineage(graph, chosen, scores)
-    bridged = int(np.sum(lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] > 1))
+    bridged = len(gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
     return lineage.with_notes(**graph.notes, method=method, solver=solver, gaps_bridged=bridged)
 
@@ -221,10 +221,10 @@ def track(
     )
     graph, runs = _build(*opened, settings, progress)
     lineage = solve(graph, method=method, solver=solver, settings=settings, progress=progress)
-    lineage, fills = _repaired(lineage, runs, settings)
+    repaired = _repaired(lineage, runs, settings)
     if out is not None:
-        write_ctc(out, lineage, runs, fills=fills, overwrite=overwrite)
-    return lineage
+        write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
+    return repaired.lineage
 
 
 def export(
@@ -281,9 +281,9 @@ def export(
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
     runs = _runs_of(lineage, stack, progress)
-    lineage, fills = _repaired(lineage, runs, settings)
-    write_ctc(out, lineage, runs, fills=fills, overwrite=overwrite)
-    return lineage
+    repaired = _repaired(lineage, runs, settings)
+    write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
+    return repaired.lineage
 
 
 def segment(
@@ -434,17 +434,11 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
     return runs
 
 
-def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> tuple[Lineage, Runs]:
-    bridged = _gaps(lineage)
-    lineage, fills = fill_gaps(lineage, runs, settings=settings.repair)
-    filled = _gaps(lineage)
-    _log.info("gaps: %d inside tracks, %d filled, %d split", bridged, filled, bridged - filled)
-    return lineage.with_notes(gaps_filled=filled), fills
-
-
-def _gaps(lineage: Lineage) -> int:
-    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
-    return int(np.sum(inside & (lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] > 1)))
+def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
+    repaired = fill_gaps(lineage, runs, settings=settings.repair)
+    filled, parted = len(repaired.filled), len(repaired.parted)
+    _log.info("gaps: %d masks painted, %d of them parted from a neighbour's", filled, parted)
+    return replace(repaired, lineage=repaired.lineage.with_notes(gaps_filled=filled, masks_parted=parted))
 
 
 def _write_tables(lineage: Lineage, out: str | Path, *, to: str, overwrite: bool) -> None:

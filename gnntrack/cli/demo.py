@@ -33,6 +33,7 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
 def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
     from gnntrack.io.output import fresh_output
+    from gnntrack.lineage import divisions
 
     watch = stopwatch()
     with shown_progress() as progress, fresh_output(out, overwrite=True) as folder:
@@ -40,12 +41,11 @@ def demo(out: Path, seed: int) -> None:
         lineage, scores = _run(folder, seed=seed, progress=progress)
         (folder / "scores.json").write_text(json.dumps(scores, indent=2), encoding="utf-8")
     shown = ", ".join(f"{name} {scores[name]:.3f}" for name in _METRICS if scores.get(name) is not None)
-    mothers = {parent for parent in lineage.tracks.parent.tolist() if parent}
     show_rows(
         [
             ("simulated", f"{lineage.cells.n_frames} frames with a known lineage, seed {seed}"),
             ("segmented", f"{len(lineage.cells)} cells by the segmenter 'threshold'"),
-            ("tracked", f"{len(lineage.tracks)} tracks, {len(mothers)} divisions by the method 'hungarian'"),
+            ("tracked", f"{len(lineage.tracks)} tracks, {len(divisions(lineage))} divisions by the method 'hungarian'"),
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {shown_bytes(peak_memory())} at most"),
             ("look at", f"{out / 'lineage.png'} (who comes from whom)"),

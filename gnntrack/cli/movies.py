@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
@@ -61,18 +60,17 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
 def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> None:
     """Make a movie with a known lineage: images, masks and truth."""
     from gnntrack import pipeline
+    from gnntrack.lineage import divisions
 
     watch = stopwatch()
     with shown_progress() as progress:
         movie = pipeline.simulate(out, settings=settings, seed=seed, overwrite=overwrite, progress=progress)
-    tracks = movie.lineage.tracks
-    mothers = np.unique(tracks.parent[tracks.parent > 0])
     show_rows(
         [
             ("frames", movie.lineage.cells.n_frames),
             ("cells", len(movie.lineage.cells)),
-            ("tracks", len(tracks)),
-            ("divisions", len(mothers)),
+            ("tracks", len(movie.lineage.tracks)),
+            ("divisions", len(divisions(movie.lineage))),
             ("time", f"{watch.seconds:.1f} s"),
             ("memory", f"{shown_bytes(peak_memory())} at most"),
             ("written", f"{out} (01 images, 01_ERR_SEG masks to track, 01_GT truth)"),

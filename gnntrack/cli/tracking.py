@@ -163,16 +163,17 @@ def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Sett
 
 
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
-    tracks, notes = lineage.tracks, lineage.notes
-    children = np.unique(tracks.parent[tracks.parent > 0], return_counts=True)[1]
+    from gnntrack.lineage import divisions
+
+    notes = lineage.notes
     gaps = f"{notes.get('gaps_bridged', 0)} bridged"
     if "gaps_filled" in notes:
         gaps += f", {notes['gaps_filled']} filled"
     rows: list[tuple[str, object]] = [
         ("frames", lineage.cells.n_frames),
         ("cells", len(lineage.cells)),
-        ("tracks", len(tracks)),
-        ("divisions", int(np.sum(children > 1))),
+        ("tracks", len(lineage.tracks)),
+        ("divisions", len(divisions(lineage))),
         ("gaps", gaps),
     ]
     dropped = notes.get("masks", {}).get("dropped", {}).get("count", 0)
