@@ -38,7 +38,7 @@ OVERLAP_FEATURES = (
 and with the source moved by the predicted motion."""
 
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
-_OVERLAP = 0.1  # masks that share more than this part of the smaller cell are candidates at any distance
+_OVERLAP = 0.1  # masks that share more than this part of the smaller cell once moved are candidates at any distance
 _CHUNK = 1 << 19  # links whose features are computed at once, to bound the memory
 
 
@@ -173,9 +173,9 @@ def _frame_pair(
     if gap == 1:
         size = cells.feature("size")
         pixel = float(np.prod(cells.spacing))
-        for source, target, pixels in (lying, moved):
-            large = pixels * pixel > _OVERLAP * np.minimum(size[source], size[target])
-            keys.append(source[large] * n + target[large])
+        keys.append(lying[0] * n + lying[1])
+        large = moved[2] * pixel > _OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
+        keys.append(moved[0][large] * n + moved[1][large])
     key = np.unique(np.concatenate(keys))
     shared = np.zeros((len(key), 2))
     for column, (source, target, pixels) in enumerate((lying, moved)):

@@ -29,6 +29,9 @@ __all__ = ["score_links", "score_overlap"]
 _TAIL = 2.0  # degrees of freedom of the t-densities of links: heavy, since a sure sample has no tail of its own
 _PRIOR_WEIGHT = 20.0  # cells that the prior scales count for
 _RATE_WEIGHT = 200.0  # cells that the prior rates count for
+_LOOK_WEIGHT = 20.0  # cells that the look of any cell counts for, against that of mothers and daughters
+_LOOKS = ("size_z", "elongation_z", "ellipsoid_fill_z", "intensity_mean_z", "intensity_std_z", "intensity_max_z")
+_SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
 _LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
 
@@ -131,6 +134,8 @@ class _Model:
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated
     border: FloatArray  # (N,) 1 at the border, 0 well inside
     border_rate: float
+    mother_look: FloatArray  # (N,) log odds of looking like a mother just before a division
+    daughter_look: FloatArray  # (N,) the same of a daughter just after
 
     @classmethod
     def of(cls, graph: CellGraph, settings: ScoreSettings) -> _Model:
@@ -160,6 +165,8 @@ class _Model:
             unrelated=_unrelated(graph, size_population),
             border=np.exp(-cells.feature("border_distance") / _radius(graph)),
             border_rate=settings.border_rate,
+            mother_look=np.zeros(len(cells)),
+            daughter_look=np.zeros(len(cells)),
         )
 
     def starts(self) -> FloatArray:
@@ -207,7 +214,7 @@ class _Model:
         if cells.has("intensity_mean"):
             light = np.log(np.maximum(cells.feature("intensity_mean").astype(np.float64), 1e-12))
             odds += self._light(light[daughters[:, 0]] - light[daughters[:, 1]])
-        odds += np.log(self.division_rate)
+        odds += np.log(self.division_rate) + self.mother_look[mother] + self.daughter_look[daughters].mean(axis=1)
         appeared = (self.unrelated + self.starts())[daughters[:, ::-1]]
         single = (self.same_cell(graph, by="neighbour_residual")[links] + appeared).max(axis=1)
         torn, glued = self._artefacts(graph, pairs, gain)
@@ -257,17 +264,24 @@ class _Model:
         started[graph.target[best]] = ended[graph.source[best]] = False
         started[graph.target[pairs.links[divided]]] = False
         ended[graph.source[pairs.links[divided, 0]]] = False
+        looks = _looks(graph, gain)
+        mothers, daughters = graph.source[pairs.links[divided, 0]], graph.target[pairs.links[divided]].ravel()
         started[graph.target[pairs.links[pairs.middle < 3 * self.middle]]] = False  # may have a mother
         first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
         return replace(
             self,
             start_rate=_rate(started[inside & ~first], settings.start_rate),
             end_rate=_rate(ended[inside & ~last], settings.end_rate),
-            division_rate=_rate(np.isin(np.arange(len(graph.cells)), graph.source[pairs.links[divided, 0]])[~last], settings.division_rate),
+            division_rate=_rate(
+                np.isin(np.arange(len(graph.cells)), graph.source[pairs.links[divided, 0]])[~last],
+                settings.division_rate,
+            ),
             middle=_scale(pairs.middle[divided], self.middle, 1.18 if graph.cells.ndim == 2 else 1.54),
             spread=_location(np.log(pairs.spread[divided]), *self.spread),
             together=_location(pairs.together[divided], *self.together),
             unequal=_scale(pairs.unequal[divided], self.unequal),
+            mother_look=_look_odds(looks, mothers),
+            daughter_look=_look_odds(looks, daughters),
         )
 
 
@@ -280,7 +294,7 @@ def _explanation(graph: CellGraph, gain: FloatArray, links: IntArray, odds: Floa
     np.maximum.at(into, graph.target, gain)
     mother, daughters = graph.source[links[:, 0]], graph.target[links]
     pair_out, pair_into = np.zeros(n), np.zeros(n)
-    good = odds > 0
+    good = odds > _SURE
     np.maximum.at(pair_out, mother[good], value[good])
     for side in (0, 1):
         np.maximum.at(pair_into, daughters[good, side], value[good])
@@ -331,13 +345,39 @@ class _Best:
         return np.where(same, shared, self.gain[a] + self.gain[b])
 
 
+def _looks(graph: CellGraph, gain: FloatArray) -> FloatArray:
+    """Return what a cell looks like and how that changed since the frame before, in robust z-scores, shape (N, F)."""
+    cells = graph.cells
+    value = np.stack([cells.feature(name) for name in _LOOKS if cells.has(name)], axis=1).astype(np.float64)
+    past = _Best.of(graph, gain, graph.target).cell
+    change = np.where((past >= 0)[:, None], value - value[past], 0)
+    table = np.hstack([value, change])
+    middle = np.median(table, axis=0)
+    spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
+    return np.asarray(np.clip((table - middle) / np.maximum(spread, 1e-6), -5, 5))
+
+
+def _look_odds(looks: FloatArray, cells: IntArray) -> FloatArray:
+    """Return the log odds of looking like the given cells rather than like any cell, shape (N,).
+
+    One normal distribution per column, pulled to that of all cells where there are few given ones. The columns
+    depend on each other, so that the sum is overconfident: it may speak against a division, not for one.
+    """
+    n = len(cells)
+    everyone = np.maximum(looks.std(axis=0), 0.5)
+    mean = looks[cells].sum(axis=0) / (_LOOK_WEIGHT + n)
+    variance = (_LOOK_WEIGHT * everyone**2 + ((looks[cells] - mean) ** 2).sum(axis=0)) / (_LOOK_WEIGHT + n)
+    odds = _log_normal(looks, mean, np.sqrt(variance)) - _log_normal(looks, looks.mean(axis=0), everyone)
+    return np.asarray(np.clip(odds.sum(axis=1), -_LIMIT, 0))
+
+
 def _log_t(x: FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
     """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions."""
     constant = gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi)
     return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
 
 
-def _log_normal(x: FloatArray, mean: float, std: float) -> FloatArray:
+def _log_normal(x: FloatArray, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:
     """Return the log density of a normal distribution."""
     return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
 

@@ -123,6 +123,10 @@ class RepairSettings(_Section):
 
     fill_gaps: bool = True
     """Paint the missing mask of a bridged gap, on background only; else a gap splits the track on CTC export."""
+    min_visible: float = Field(0.3, ge=0, le=1)
+    """A missing mask of which less than this part would lie on background is not painted."""
+    glued_share: float = Field(0.5, gt=0)
+    """A mask is shared with the missing cell if it is larger than usual by this part of the missing cell."""
 
 
 class SimulateSettings(_Section):

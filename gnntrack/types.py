@@ -32,7 +32,8 @@ __all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Progres
 class Progress(Protocol):
     """Told after each step of long work: the stage's name, steps done, steps in all."""
 
-    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Take the news."""
 
 
 @runtime_checkable
@@ -189,7 +190,9 @@ class Runs:
         _freeze(self, cell=np.int64, start=np.int64, length=np.int64, offsets=np.int64)
         r = len(self.cell)
         _expect(len(self.start) == len(self.length) == r, "columns of runs differ in length")
-        _expect(len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == r, "offsets do not span the runs")
+        _expect(
+            len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == r, "offsets do not span the runs"
+        )
 
     def __len__(self) -> int:
         return len(self.cell)
@@ -379,7 +382,9 @@ class Lineage:
         n = len(self.cells)
         _expect(self.track.shape == (n,), f"track has shape {self.track.shape}, there are {n} cells")
         _expect(len(self.source) == len(self.target) == len(self.confidence), "links differ in length")
-        _expect(np.array_equal(np.unique(self.track), self.tracks.id), "the cells' tracks and the table of tracks differ")
+        _expect(
+            np.array_equal(np.unique(self.track), self.tracks.id), "the cells' tracks and the table of tracks differ"
+        )
         row = np.searchsorted(self.tracks.id, self.track)
         inside = (self.cells.frame >= self.tracks.start[row]) & (self.cells.frame <= self.tracks.end[row])
         _expect(bool(inside.all()), "a cell lies outside its track's frames")

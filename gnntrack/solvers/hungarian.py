@@ -2,13 +2,16 @@
 
 Every link gains the log odds of its score against the threshold at which it pays to keep it; a cell
 without links gains nothing. Each target takes one link. Each source has two places: the first takes a
-link over any gap, the second a further daughter, at the price of a division. With one price per second
-link this is an assignment problem, and its optimum is exact (no integer program is needed).
+continuation, the second a further daughter, at the price of a division. With one price per second link
+this is one assignment problem per frame pair, and its optimum is exact (no integer program is needed).
 
 The price of a division, however, belongs to a pair of daughters. So each second link starts with the
-best that any of its pairs can gain, which never underestimates; where the solution takes a pair that
-gains less, the price is set to what the pair really gains, and the components concerned are solved
-again. When no price is left to correct, the solution is the optimum over pairs, too.
+best that any of its pairs can gain; where the solution takes a pair that gains less, the price is set to
+what the pair really gains, and the components concerned are solved again until no price is wrong.
+
+Links over gaps are then one sparse assignment between the cells that are left without a next or without
+a past. What such a link would gain is known to the frame pairs before: a cell is not bent into a
+doubtful link or division if its real past lies two frames back.
 """
 
 from __future__ import annotations
@@ -18,12 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.solvers.assignment import best_matching, components
+from gnntrack.solvers.prices import division_values, link_weights
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, LinkScores
 
-__all__ = ["division_values", "link_weights", "solve_hungarian"]
+__all__ = ["solve_hungarian"]
 
 _ROUNDS = 30  # corrections of division prices; what is still wrong then is taken back
 _EPSILON = 1e-9
@@ -85,33 +89,6 @@ def _gap_options(graph: CellGraph, weight: FloatArray) -> tuple[FloatArray, Floa
     np.maximum.at(leave, source, weight[far] - into[target])
     np.maximum.at(arrive, target, weight[far] - out[source])
     return leave, arrive
-
-
-def link_weights(scores: LinkScores, settings: SolverSettings) -> FloatArray:
-    """Return what each link gains, shape (E,): its log odds against those of the threshold."""
-    return _log_odds(scores.link) - float(_log_odds(np.array(settings.link_threshold)))
-
-
-def division_values(
-    scores: LinkScores, weight: FloatArray, settings: SolverSettings
-) -> tuple[IntArray, FloatArray]:
-    """Return the pairs that may gain, shape (M, 2), and what each gains in all, shape (M,).
-
-    A pair gains what the better of its links gains alone, and the log odds of the division on top.
-    """
-    if not settings.divisions or not len(scores.pairs):
-        return np.zeros((0, 2), np.int64), np.zeros(0)
-    extra = _log_odds(scores.division) - float(_log_odds(np.array(settings.division_threshold)))
-    value = np.maximum(weight[scores.pairs].max(axis=1), 0) + extra
-    keep = (extra > 0) & (value > 0)
-    pairs = np.sort(scores.pairs[keep], axis=1)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    return pairs[order], value[keep][order]
-
-
-def _log_odds(score: FloatArray) -> FloatArray:
-    score = np.clip(score.astype(np.float64), 1e-12, 1 - 1e-7)
-    return np.asarray(np.log(score) - np.log1p(-score))
 
 
 class _Places:

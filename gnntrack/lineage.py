@@ -1,0 +1,106 @@
+"""Chosen links to tracks: every cell in exactly one track, daughters in tracks of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from gnntrack.errors import FormatError
+from gnntrack.types import Lineage, Tracks
+
+if TYPE_CHECKING:
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, IntArray, LinkScores
+
+__all__ = ["build_lineage", "divisions", "gaps"]
+
+
+def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
+    """Return the lineage of the chosen links.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    chosen : (E,) bool
+        At most one link into each cell, at most two out of it.
+    scores : LinkScores
+        Their scores; they become the confidence of the links. A daughter's is the division's.
+
+    Returns
+    -------
+    Lineage
+        Tracks are numbered from 1 by their first cell. A cell with one successor goes on in its track, also
+        over a gap; one with two ends it, and both daughters start tracks whose parent it is.
+
+    Raises
+    ------
+    FormatError
+        If two chosen links go into one cell, or more than two out of it.
+    """
+    source, target = graph.source[chosen], graph.target[chosen]
+    n = len(graph.cells)
+    children, parents = np.bincount(source, minlength=n), np.bincount(target, minlength=n)
+    if (parents > 1).any() or (children > 2).any():
+        row = int(np.flatnonzero((parents > 1) | (children > 2))[0])
+        frame, label = int(graph.cells.frame[row]), int(graph.cells.label[row])
+        msg = f"frame {frame}, label {label}: {parents[row]} links into the cell and {children[row]} out of it"
+        raise FormatError(msg)
+    before = np.full(n, -1)
+    before[target] = source
+    track, parent = _numbered(before, children)
+    frames = graph.cells.frame
+    count = len(parent)
+    start, end = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
+    np.minimum.at(start, track - 1, frames)
+    np.maximum.at(end, track - 1, frames)
+    tracks = Tracks(np.arange(1, count + 1), start, end, parent)
+    return Lineage(graph.cells, track, tracks, source, target, _confidence(graph, chosen, scores), dict(graph.notes))
+
+
+def divisions(lineage: Lineage) -> IntArray:
+    """Return the divisions: ids of mother and of both daughters, ascending by mother, shape (K, 3)."""
+    tracks = lineage.tracks
+    parent, count = np.unique(tracks.parent[tracks.parent > 0], return_counts=True)
+    mothers = parent[count == 2]
+    child = np.flatnonzero(np.isin(tracks.parent, mothers))
+    child = child[np.argsort(tracks.parent[child], kind="stable")]
+    daughters = tracks.id[child].reshape(-1, 2)
+    return np.column_stack([mothers, daughters]) if len(mothers) else np.zeros((0, 3), np.int64)
+
+
+def gaps(lineage: Lineage) -> tuple[IntArray, IntArray]:
+    """Return the cells before and after each gap inside a track, as rows, shapes (G,)."""
+    frame = lineage.cells.frame
+    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
+    jump = inside & (frame[lineage.target] - frame[lineage.source] > 1)
+    return lineage.source[jump], lineage.target[jump]
+
+
+def _confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FeatureArray:
+    """Return the score of each chosen link, that of the division for daughters, shape (L,)."""
+    confidence = scores.link.copy()
+    both = chosen[scores.pairs].all(axis=1) if len(scores.pairs) else np.zeros(0, bool)
+    siblings = np.bincount(graph.source[chosen], minlength=len(graph.cells)) == 2
+    both &= siblings[graph.source[scores.pairs[:, 0]]] if len(scores.pairs) else True
+    for side in (0, 1):
+        confidence[scores.pairs[both, side]] = scores.division[both]
+    return confidence[chosen]
+
+
+@njit(cache=True)
+def _numbered(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the track of each cell and the parent of each track; cells come in the order of time."""
+    track = np.empty(before.size, np.int64)
+    parent = np.empty(before.size, np.int64)
+    n = 0
+    for row in range(before.size):
+        past = before[row]
+        if past >= 0 and children[past] == 1:
+            track[row] = track[past]
+        else:
+            parent[n] = track[past] if past >= 0 else 0
+            n += 1
+            track[row] = n
+    return track, parent[:n].copy()

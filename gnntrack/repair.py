@@ -1,0 +1,260 @@
+"""Masks of bridged gaps: the missing mask is painted, and two cells that share one mask are parted.
+
+A result of the Cell Tracking Challenge knows no gaps, and a link over one counts only if there is a mask
+in between. The missing mask is voted by its neighbours in time: each is moved to where the cell is
+expected, and a pixel belongs to the cell if at least half of the vote, weighted by nearness in time, is
+for it. It is painted on background only. Where it falls upon a neighbour's mask instead, and that one is
+far larger than before and after, the segmenter glued the two: the mask is shared between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.types import Lineage, Runs, Tracks
+
+if TYPE_CHECKING:
+    from gnntrack.settings import RepairSettings
+    from gnntrack.types import FloatArray, Image, IntArray
+
+__all__ = ["Repaired", "fill_gaps"]
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A lineage and its masks after repair.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The lineage; a gap that was not painted is two tracks, parent and child.
+    runs : Runs
+        The cells' pixels; fewer than before where a mask was shared between two cells.
+    fills : Runs
+        Pixels painted in gaps; the column ``cell`` holds track ids.
+    filled : (G, 2) int64
+        Track and frame of each painted mask.
+    parted : (P, 2) int64
+        Frame and label of each mask that was shared between two cells.
+    """
+
+    lineage: Lineage
+    runs: Runs
+    fills: Runs
+    filled: IntArray
+    parted: IntArray
+
+
+def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repaired:
+    """Paint the missing masks of all gaps inside tracks.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Tracks; some may skip frames.
+    runs : Runs
+        The pixels of the lineage's cells.
+    settings : RepairSettings
+        Whether to paint at all, and when a mask counts as glued.
+
+    Returns
+    -------
+    Repaired
+        A gap with a mask that would lie on other cells altogether is not painted, nor is any without
+        ``settings.fill_gaps``: there the track is split.
+    """
+    by_frame = _missing(lineage) if settings.fill_gaps else {}
+    shapes = _Shapes(lineage, runs, by_frame)
+    fills: dict[int, list[tuple[IntArray, IntArray, IntArray]]] = {}
+    cut: dict[int, Image] = {}
+    filled, parted = [], []
+    for frame, gaps in sorted(by_frame.items()):
+        part = runs.frame(frame)
+        rows = paint_frame(runs.shape, runs.start[part], runs.length[part], runs.cell[part] + 1, np.int64)
+        free = rows == 0
+        canvas = np.zeros(runs.shape, np.int64)
+        for track, before, after in gaps:
+            taken = _place(shapes, rows, free, frame, before, after, settings)
+            if taken is None:
+                continue
+            pixels, glued = taken
+            canvas[pixels] = track
+            free[pixels] = False
+            filled.append((track, frame))
+            if glued >= 0:
+                rows[pixels] = 0
+                cut[frame] = rows
+                parted.append((frame, int(lineage.cells.label[glued])))
+        fills[frame] = [encode_frame(canvas)]
+    painted = np.array(filled, np.int64).reshape(-1, 2)
+    return Repaired(
+        _split(lineage, painted),
+        _replaced(runs, cut),
+        _gathered(fills, len(runs.offsets) - 1, runs.shape),
+        painted,
+        np.array(parted, np.int64).reshape(-1, 2),
+    )
+
+
+def _missing(lineage: Lineage) -> dict[int, list[tuple[int, int, int]]]:
+    """Return (track, row before, row after) of every missing mask, by frame."""
+    frame = lineage.cells.frame
+    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
+    jump = np.flatnonzero(inside & (frame[lineage.target] - frame[lineage.source] > 1))
+    missing: dict[int, list[tuple[int, int, int]]] = {}
+    for link in jump.tolist():
+        before, after = int(lineage.source[link]), int(lineage.target[link])
+        for t in range(int(frame[before]) + 1, int(frame[after])):
+            missing.setdefault(t, []).append((int(lineage.track[before]), before, after))
+    return missing
+
+
+def _split(lineage: Lineage, painted: IntArray) -> Lineage:
+    """Return the lineage with tracks split where a frame of a gap was not painted."""
+    cells, tracks = lineage.cells, lineage.tracks
+    done = set(map(tuple, painted.tolist()))
+    late = [
+        after for frame, gaps in _missing(lineage).items() for track, _, after in gaps if (track, frame) not in done
+    ]
+    if not late:
+        return lineage
+    order = np.lexsort((cells.frame, lineage.track))
+    fresh = np.zeros(len(cells), bool)
+    fresh[late] = True
+    new = np.flatnonzero(fresh[order])
+    last = int(tracks.id[-1])
+    track = lineage.track.copy()
+    parent = dict(zip(tracks.id.tolist(), tracks.parent.tolist(), strict=True))
+    heir: dict[int, int] = {}  # the last piece of each track, which its daughters come from
+    for i, first in enumerate(new.tolist(), start=last + 1):
+        old = int(lineage.track[order[first]])
+        stop = int(np.searchsorted(lineage.track[order], old, side="right"))
+        track[order[first:stop]] = i
+        parent[i] = heir.get(old, old)
+        heir[old] = i
+    child = np.isin(tracks.parent, list(heir))
+    for name, mother in zip(tracks.id[child].tolist(), tracks.parent[child].tolist(), strict=True):
+        parent[name] = heir[mother]
+    ids, row = np.unique(track, return_inverse=True)
+    start, end = np.full(len(ids), cells.n_frames), np.full(len(ids), -1)
+    np.minimum.at(start, row, cells.frame)
+    np.maximum.at(end, row, cells.frame)
+    return replace(lineage, track=track, tracks=Tracks(ids, start, end, np.array([parent[i] for i in ids.tolist()])))
+
+
+class _Shapes:
+    """Pixels of the cells that surround gaps, and what is known of the tracks around them."""
+
+    def __init__(self, lineage: Lineage, runs: Runs, missing: dict[int, list[tuple[int, int, int]]]) -> None:
+        self.lineage = lineage
+        self.shape = runs.shape
+        self.spacing = np.asarray(lineage.cells.spacing)
+        wanted = np.zeros(len(lineage.cells), bool)
+        for gaps in missing.values():
+            wanted[[row for gap in gaps for row in gap[1:]]] = True
+        use = np.flatnonzero(wanted[runs.cell])
+        use = use[np.argsort(runs.cell[use], kind="stable")]
+        self.start, self.length, self.cell = runs.start[use], runs.length[use], runs.cell[use]
+        self.by_track = np.lexsort((lineage.cells.frame, lineage.track))
+        self.rank = np.empty(len(lineage.cells), np.int64)
+        self.rank[self.by_track] = np.arange(len(lineage.cells))
+
+    def pixels(self, row: int) -> IntArray:
+        """Return the pixel coordinates of a cell, shape (n, D)."""
+        part = slice(*np.searchsorted(self.cell, [row, row + 1]))
+        start, length = self.start[part], self.length[part]
+        flat = np.repeat(start - np.concatenate([[0], np.cumsum(length)[:-1]]), length) + np.arange(length.sum())
+        return np.stack(np.unravel_index(flat, self.shape), axis=1)
+
+    def usual_size(self, row: int) -> float:
+        """Return the mean size of the cells before and after in the same track; 0 where there are none."""
+        near = [self.rank[row] - 1, self.rank[row] + 1]
+        near = [self.by_track[i] for i in near if 0 <= i < len(self.by_track)]
+        near = [i for i in near if self.lineage.track[i] == self.lineage.track[row]]
+        return float(self.lineage.cells.feature("size")[near].mean()) if near else 0.0
+
+    def expected_centre(self, row: int) -> FloatArray:
+        """Return where the cells before and after in its track expect a cell, in pixels, shape (D,)."""
+        near = [self.by_track[i] for i in (self.rank[row] - 1, self.rank[row] + 1) if 0 <= i < len(self.by_track)]
+        near = [i for i in near if self.lineage.track[i] == self.lineage.track[row]] or [row]
+        return np.asarray(self.lineage.cells.position[near].mean(axis=0) / self.spacing)
+
+
+def _place(
+    shapes: _Shapes, rows: Image, free: Image, frame: int, before: int, after: int, settings: RepairSettings
+) -> tuple[tuple[IntArray, ...], int] | None:
+    """Return the pixels of a missing mask and the row of the cell it was glued to (-1 = none), or None."""
+    cells = shapes.lineage.cells
+    share = (frame - cells.frame[before]) / (cells.frame[after] - cells.frame[before])
+    centre = ((1 - share) * cells.position[before] + share * cells.position[after]) / shapes.spacing
+    shape = _voted(shapes, (before, after), (1 - share, share), centre)
+    if not len(shape):
+        return None
+    at = tuple(shape.T)
+    open_pixels = tuple(shape[free[at]].T)
+    under = rows[at]
+    glued = int(np.bincount(under[under > 0]).argmax()) - 1 if (under > 0).any() else -1
+    if glued >= 0 and (under == glued + 1).mean() > 0.5 and _too_large(shapes, glued, len(shape), settings):
+        own = np.argwhere(rows == glued + 1)
+        nearer = ((own - centre) ** 2).sum(axis=1) < ((own - shapes.expected_centre(glued)) ** 2).sum(axis=1)
+        if 0 < nearer.sum() < len(own):
+            joined = np.concatenate([own[nearer], shape[free[at]]])
+            return tuple(joined.T), glued
+    if len(open_pixels[0]) < settings.min_visible * len(shape):
+        return None
+    return open_pixels, -1
+
+
+def _voted(shapes: _Shapes, rows: tuple[int, int], weights: tuple[float, float], centre: FloatArray) -> IntArray:
+    """Return the pixels that at least half of the weighted vote is for, once moved to a centre, shape (n, D)."""
+    moved = []
+    for row in rows:
+        own = shapes.lineage.cells.position[row] / shapes.spacing
+        moved.append(shapes.pixels(row) + np.rint(centre - own).astype(np.int64))
+    pixels = np.concatenate(moved)
+    vote = np.concatenate([np.full(len(m), w) for m, w in zip(moved, weights, strict=True)])
+    inside = ((pixels >= 0) & (pixels < shapes.shape)).all(axis=1)
+    if not inside.any():
+        return pixels[:0]
+    flat, inverse = np.unique(np.ravel_multi_index(tuple(pixels[inside].T), shapes.shape), return_inverse=True)
+    for_it = np.bincount(inverse, vote[inside]) >= 0.5 - 1e-9
+    return np.stack(np.unravel_index(flat[for_it], shapes.shape), axis=1)
+
+
+def _too_large(shapes: _Shapes, row: int, pixels: int, settings: RepairSettings) -> bool:
+    """Tell whether a mask is as large as its own cell and the missing one together."""
+    usual = shapes.usual_size(row)
+    missing = pixels * float(np.prod(shapes.spacing))
+    return bool(usual) and float(shapes.lineage.cells.feature("size")[row]) > usual + settings.glued_share * missing
+
+
+def _replaced(runs: Runs, frames: dict[int, Image]) -> Runs:
+    """Return the runs with some frames encoded anew; their pixels hold rows + 1."""
+    if not frames:
+        return runs
+    parts = []
+    for t in range(len(runs.offsets) - 1):
+        if t in frames:
+            start, length, value = encode_frame(frames[t])
+            parts.append((start, length, value - 1))
+        else:
+            part = runs.frame(t)
+            parts.append((runs.start[part], runs.length[part], runs.cell[part]))
+    return _table(parts, runs.shape)
+
+
+def _gathered(
+    fills: dict[int, list[tuple[IntArray, IntArray, IntArray]]], n_frames: int, shape: tuple[int, ...]
+) -> Runs:
+    none = np.zeros(0, np.int64)
+    return _table([fills[t][0] if t in fills else (none, none, none) for t in range(n_frames)], shape)
+
+
+def _table(parts: list[tuple[IntArray, IntArray, IntArray]], shape: tuple[int, ...]) -> Runs:
+    offsets = np.cumsum([0, *(len(part[0]) for part in parts)])
+    start, length, cell = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return Runs(cell, start, length, offsets, shape)

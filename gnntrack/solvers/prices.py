@@ -1,0 +1,38 @@
+"""What links and divisions gain: scores as log odds against the thresholds at which they pay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gnntrack.settings import SolverSettings
+    from gnntrack.types import FeatureArray, FloatArray, IntArray, LinkScores
+
+__all__ = ["division_values", "link_weights"]
+
+
+def link_weights(scores: LinkScores, settings: SolverSettings) -> FloatArray:
+    """Return what each link gains, shape (E,): its log odds against those of the threshold."""
+    return _log_odds(scores.link) - float(_log_odds(np.array(settings.link_threshold)))
+
+
+def division_values(scores: LinkScores, weight: FloatArray, settings: SolverSettings) -> tuple[IntArray, FloatArray]:
+    """Return the pairs that may gain, shape (M, 2), and what each gains in all, shape (M,).
+
+    A pair gains what the better of its links gains alone, and the log odds of the division on top.
+    """
+    if not settings.divisions or not len(scores.pairs):
+        return np.zeros((0, 2), np.int64), np.zeros(0)
+    extra = _log_odds(scores.division) - float(_log_odds(np.array(settings.division_threshold)))
+    value = np.maximum(weight[scores.pairs].max(axis=1), 0) + extra
+    keep = (extra > 0) & (value > 0)
+    pairs = np.sort(scores.pairs[keep], axis=1)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    return pairs[order], value[keep][order]
+
+
+def _log_odds(score: FeatureArray | FloatArray) -> FloatArray:
+    score = np.clip(score.astype(np.float64), 1e-12, 1 - 1e-7)
+    return np.asarray(np.log(score) - np.log1p(-score))
