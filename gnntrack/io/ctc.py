@@ -12,9 +12,9 @@ was not painted is written as two, the second with the first as its parent.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,9 @@ __all__ = [
 
 MAX_LABEL = 65535
 """The largest label of a 16-bit mask."""
+
+# tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _T = TypeVar("_T")
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -211,7 +214,7 @@ def read_tiff(path: str | Path, *, frame: int | None = None) -> Image:
             colours = int(tiff.pages.first.samplesperpixel)
             _not_cut_short(tiff)
             pixels: Image = tiff.asarray()
-    except (*UNREADABLE, struct.error) as error:
+    except UNREADABLE as error:
         msg = f"cannot be read as a TIFF ({error}); write it again"
         raise FrameError(msg, file=path, frame=frame) from error
     if colours > 1:
