@@ -63,7 +63,7 @@ class _Reading(TypedDict):
 
 
 # a method's scorer and its usual solver
-METHODS = {"iou": ("overlap", "overlap"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
+METHODS = {"iou": ("overlap", "iou"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
 EXPORTS = ("ctc", "csv", "edges")
 
 

@@ -168,7 +168,7 @@ def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
     notes = lineage.notes
     gaps = f"{notes.get('gaps_bridged', 0)} bridged"
     if "gaps_filled" in notes:
-        gaps += f", {notes['gaps_filled']} filled"
+        gaps += f", {notes['gaps_filled']} masks painted in them"
     rows: list[tuple[str, object]] = [
         ("frames", lineage.cells.n_frames),
         ("cells", len(lineage.cells)),
