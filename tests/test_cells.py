@@ -261,6 +261,11 @@ def test_only_the_largest_piece_stays_and_of_equals_the_first():
     assert runs.start.tolist() == [2, 12]
 
 
+def test_the_largest_piece_stays_where_it_comes_last():
+    _, runs, _ = measure([np.array([[4, 0, 4, 4]])], fragments="largest")
+    assert runs.start.tolist() == [2]
+
+
 def test_pieces_become_cells_above_the_highest_label():
     cells, runs, notes = measure([PIECES], fragments="split")
     assert cells.label.tolist() == [1, 9, 10]
@@ -335,6 +340,21 @@ def test_equal_cells_have_a_z_score_of_zero():
     cells, _, _ = measure([mask], [np.full(mask.shape, 0.1)])
     assert cells.feature("size_z").tolist() == [0] * 4
     assert cells.feature("intensity_mean_z").tolist() == [0] * 4
+
+
+def test_a_spread_of_rounding_errors_is_no_spread():
+    mask = np.repeat(np.arange(1, 10), np.arange(1, 10) * 3)[None]
+    cells, _, _ = measure([mask], [np.full(mask.shape, 0.1)])
+    assert cells.feature("intensity_mean_z").tolist() == [0] * 9
+
+
+def test_a_cell_in_the_middle_of_another_has_a_finite_density():
+    mask = np.full((5, 5), 1)
+    mask[2, 2] = 2
+    cells, _, _ = measure([mask], spacing=(1.0, 0.5))
+    assert cells.feature("neighbour_distance").tolist() == [0, 0]
+    np.testing.assert_allclose(cells.feature("density"), 1 / (math.pi * 0.25**2), rtol=1e-6)
+    assert cells.feature("touching")[1] == 1
 
 
 def test_every_frame_is_read_once_and_handed_on_in_order():

@@ -49,7 +49,9 @@ def test_the_same_seed_gives_the_same_movie_in_any_order(settings):
 def test_another_seed_gives_another_movie(small):
     other = simulate_movie(settings=SMALL, seed=6)
     assert (other.masks[0] != small.masks[0]).any()
-    assert (other.images[0] != small.images[0]).any()
+    empty = SMALL.model_copy(update={"cells": 0, "shading": 0.0, "background": 0.0})
+    noise = [simulate_movie(settings=empty, seed=seed).images[0] for seed in (4, 6)]
+    assert (noise[0] != noise[1]).any()
 
 
 @BOTH
@@ -119,6 +121,14 @@ def test_cells_touch_and_stay_connected(small):
     assert (cells.feature("touching") > 0).mean() > 0.1
     assert notes["disconnected"]["count"] == 0
     assert np.median(cells.feature("ellipsoid_fill")) > 0.95
+
+
+def test_crowded_cells_push_each_other_apart():
+    crowd = SMALL.model_copy(update={"cells": 60, "speed": 3.0})
+    cells, _, _ = measure_cells(simulate_movie(settings=crowd, seed=1).masks, settings=CellSettings())
+    late = cells.frame > 15
+    apart = cells.feature("neighbour_distance")[late] / cells.feature("diameter")[late]
+    assert np.percentile(apart, 3) > 0.6
 
 
 def test_cells_enter_leave_and_die():
