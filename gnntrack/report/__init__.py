@@ -1,0 +1,13 @@
+"""Figures of a lineage: its tree, and frames with the tracks drawn over the image.
+
+Both give a family (a track and all its descendants) the same colour. The figures are made with
+matplotlib's objects, never with pyplot, so that no window, backend or global figure is touched.
+"""
+
+from __future__ import annotations
+
+from gnntrack.report.overlay import draw_overlay
+from gnntrack.report.palette import family_colours, family_of
+from gnntrack.report.tree import draw_lineage_tree
+
+__all__ = ["draw_lineage_tree", "draw_overlay", "family_colours", "family_of"]

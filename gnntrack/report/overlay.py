@@ -1,0 +1,190 @@
+"""A frame with its tracks: outlines in the colours of the families, track ids, and where cells came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from scipy import ndimage
+from skimage.measure import find_contours
+
+from gnntrack.errors import FrameError
+from gnntrack.report.palette import family_colours, family_of
+from gnntrack.report.saving import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from gnntrack.types import FloatArray, Image, IntArray, Lineage
+
+__all__ = ["draw_overlay"]
+
+_WIDTH = 7.0  # inches: two columns of a journal
+_DPI = 250
+_SMALLEST = 3.5  # points: below this a number is a stain
+_HALO: Any = [patheffects.withStroke(linewidth=1.2, foreground="black", alpha=0.75)]
+
+
+def draw_overlay(
+    image: Image | None,
+    labels: Image,
+    path: str | Path,
+    *,
+    lineage: Lineage | None = None,
+    frame: int | None = None,
+    tails: int = 10,
+    ids: bool = True,
+) -> None:
+    """Draw the tracks of one frame over its image.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Z, Y, X) array, or None
+        Grey values, stretched between their 0.5 and 99.8 percentiles; a stack is projected (brightest plane).
+        None draws the cells on black.
+    labels : integer array of the same shape
+        Track ids of the pixels, 0 = background, as in a CTC result; in a stack the upper cell hides the lower.
+    path : str or Path
+        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
+    lineage : Lineage, optional
+        Tells the families, whose colours are those of the tree, and where the cells came from. Without it
+        each track has a colour of its own.
+    frame : int, optional
+        Number of the frame in `lineage`; needed for the tails.
+    tails : int
+        Frames that the lines behind the cells reach back, through parents too.
+    ids : bool
+        Write track ids where there is room for them.
+
+    Raises
+    ------
+    FrameError
+        If image and labels differ in shape, or are neither 2D nor 3D.
+    OutputError
+        If the file cannot be written, or its suffix is unknown.
+    """
+    picture, tracks = _flat(image, labels, frame)
+    height, width = tracks.shape
+    figure = Figure(figsize=(_WIDTH, _WIDTH * height / width), facecolor="black")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    present = np.unique(tracks[tracks > 0])
+    colour = _colours(present, lineage)
+    point = 72 * _WIDTH / width  # points per pixel
+    _draw_outlines(ax, tracks, colour, filled=image is None)
+    if lineage is not None and frame is not None and tails > 0:
+        _draw_tails(ax, lineage, frame, colour, tails=tails)
+    if ids:
+        _write_ids(ax, tracks, point)
+    if lineage is not None and lineage.cells.unit == "um":
+        _draw_scale(ax, lineage.cells.spacing[-1], width, height)
+    ax.set_xlim(-0.5, width - 0.5)
+    ax.set_ylim(height - 0.5, -0.5)
+    ax.set_axis_off()
+    save_figure(figure, path, dpi=_DPI)
+
+
+def _flat(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatArray, IntArray]:
+    """Return the image in [0, 1] and the track ids, both as a plane."""
+    if labels.ndim not in (2, 3) or labels.dtype.kind not in "iu":
+        msg = f"labels are {labels.dtype} of shape {labels.shape}; expected integers, (Y, X) or (Z, Y, X)"
+        raise FrameError(msg, frame=frame)
+    if image is not None and image.shape != labels.shape:
+        msg = f"the image has shape {image.shape}, its labels {labels.shape}"
+        raise FrameError(msg, frame=frame)
+    if labels.ndim == 3:
+        upper = np.argmax(labels > 0, axis=0)
+        labels = np.take_along_axis(labels, upper[None], 0)[0]
+        image = None if image is None else image.max(0)
+    if image is None:
+        return np.zeros(labels.shape), labels.astype(np.int64)
+    values = np.nan_to_num(image.astype(np.float64))
+    low, high = np.percentile(values, (0.5, 99.8))
+    return np.clip((values - low) / (high - low if high > low else 1), 0, 1) ** 0.8, labels.astype(np.int64)
+
+
+def _colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
+    family = present
+    if lineage is not None and len(lineage.tracks):
+        ids = lineage.tracks.id
+        row = np.minimum(np.searchsorted(ids, present), len(ids) - 1)
+        family = np.where(ids[row] == present, family_of(lineage.tracks)[row], present)
+    return dict(zip(present.tolist(), family_colours(family), strict=True))
+
+
+def _draw_outlines(ax: Axes, tracks: IntArray, colour: dict[int, Any], *, filled: bool) -> None:
+    lines, colours = [], []
+    for track, box in _boxes(tracks):
+        mask = np.pad(tracks[box] == track, 1)
+        corner = np.array([box[0].start - 1, box[1].start - 1])
+        for contour in find_contours(mask.astype(np.float32), 0.5):  # type: ignore[no-untyped-call]
+            lines.append((contour + corner)[:, ::-1])
+            colours.append(colour[track])
+    if filled:
+        ax.add_collection(LineCollection(lines, facecolors=[(*c, 0.45) for c in colours], linewidths=0))
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=1.1, joinstyle="round"))
+
+
+def _boxes(tracks: IntArray) -> list[tuple[int, tuple[slice, slice]]]:
+    present, rank = np.unique(tracks, return_inverse=True)
+    if present[0] != 0:
+        rank, present = rank + 1, np.concatenate([[0], present])
+    boxes = ndimage.find_objects(rank.reshape(tracks.shape))
+    return [(track, box) for track, box in zip(present[1:].tolist(), boxes, strict=True) if box is not None]
+
+
+def _draw_tails(ax: Axes, lineage: Lineage, frame: int, colour: dict[int, Any], *, tails: int) -> None:
+    """Draw the way of each cell over the last frames, fading into the past."""
+    cells = lineage.cells
+    place = cells.position[:, -2:] / np.array(cells.spacing[-2:])
+    before = {int(t): int(s) for s, t in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)}
+    lines, colours = [], []
+    rows = cells.rows(frame)
+    for row in range(rows.start, rows.stop):
+        tint = colour.get(int(lineage.track[row]))
+        here = row
+        while tint is not None and here in before and cells.frame[before[here]] >= frame - tails:
+            past = before[here]
+            lines.append(place[[here, past]][:, ::-1])
+            colours.append((*tint, 1 - 0.85 * (frame - cells.frame[past]) / tails))
+            here = past
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=1.3, capstyle="round"))
+
+
+def _write_ids(ax: Axes, tracks: IntArray, point: float) -> None:
+    """Write each track's id into its cell, all as large as the typical cell's width allows."""
+    present, rank, size = np.unique(tracks, return_inverse=True, return_counts=True)
+    inside = present > 0
+    if not inside.any():
+        return
+    digits = np.array([max(len(str(track)), 2) for track in present.tolist()])
+    room = 2 * np.sqrt(size / np.pi) * point / (0.65 * digits)
+    fontsize = float(np.clip(np.median(room[inside]), _SMALLEST, 8))
+    centres = ndimage.center_of_mass(np.ones(tracks.shape, np.int8), rank.reshape(tracks.shape), range(len(present)))
+    for k in np.flatnonzero(inside & (room >= 0.7 * fontsize)).tolist():
+        y, x = centres[k]
+        text = ax.text(x, y, str(present[k]), fontsize=fontsize, color="white", ha="center", va="center", clip_on=True)
+        text.set_path_effects(_HALO)
+
+
+def _draw_scale(ax: Axes, pixel: float, width: int, height: int) -> None:
+    """Draw a bar of 1, 2 or 5 times a power of ten micrometres, about a sixth of the image wide."""
+    aim = width * pixel / 6
+    power = 10 ** np.floor(np.log10(aim))
+    length = float(max(k * power for k in (1, 2, 5) if k * power <= aim))
+    right, y = width * 0.97, height * 0.965
+    ax.plot([right - length / pixel, right], [y, y], color="white", linewidth=2.5, solid_capstyle="butt")
+    text = ax.text(
+        right - length / pixel / 2,
+        y - height * 0.012,
+        f"{length:g} µm",
+        color="white",
+        fontsize=8,
+        ha="center",
+        va="bottom",
+    )
+    text.set_path_effects(_HALO)

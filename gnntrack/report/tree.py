@@ -1,0 +1,322 @@
+"""The lineage tree: time runs down, a line per track, a fork per division, families side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from gnntrack.report.palette import family_colours, family_of
+from gnntrack.report.saving import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from gnntrack.types import Lineage, Tracks
+
+__all__ = ["draw_lineage_tree"]
+
+_COLUMNS = 90  # lines side by side that are still told apart over the width of a page
+_SINGLES = 8  # more tracks without a division than this share a strip
+_THIN = 0.22  # width of a line's column in the strip
+_DASH: Any = (0, (2, 1.5))
+_INK, _FAINT = "#333333", "#bbbbbb"
+_KEY = [
+    Line2D([], [], color=_INK, marker="o", markersize=4, linewidth=0, label="appears"),
+    Line2D([], [], color=_INK, marker="o", markersize=4, linewidth=0, markerfacecolor="white", label="disappears"),
+    Line2D([], [], color=_INK, linewidth=1, linestyle=_DASH, label="not seen"),
+]
+
+
+@dataclass
+class _Family:
+    """Places of the tracks of one family: rows of the table, and a column for each."""
+
+    rows: list[int]
+    column: dict[int, float] = field(default_factory=dict)
+    width: float = 1.0
+
+
+def draw_lineage_tree(lineage: Lineage, path: str | Path, *, most: int = 500, title: str | None = None) -> None:
+    """Draw who comes from whom.
+
+    Time runs down. A track is a line in the colour of its family, a division a fork; the number above a
+    family is its first track. Lines are dashed over frames where the cell was not seen. A dot is a track
+    that appears after the first frame, a circle one that ends before the last. Families stand side by
+    side, largest first, in several rows where one is too narrow; tracks without a division share a strip
+    below where they are many.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        What to draw.
+    path : str or Path
+        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
+    most : int
+        Tracks that are shown at most in the rows of families, and lines in the strip; the largest families and the
+        longest lines come first, and the figure says what it leaves out.
+    title : str, optional
+        Placed above the figure instead of its numbers of tracks, divisions and frames.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or its suffix is unknown.
+    """
+    tracks = lineage.tracks
+    families = _families(tracks)
+    single = [family for family in families if len(family.rows) == 1]
+    strip = single if len(single) > _SINGLES else []
+    forest = [family for family in families if len(family.rows) > 1 or not strip]
+    shown, left_out = _largest(forest, most)
+    lines = _packed(shown)
+    figure = Figure(figsize=_size(lines, strip), layout="constrained")
+    ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
+    axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
+    colours = family_colours(family_of(tracks)) if len(tracks) else np.zeros((0, 3))
+    span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
+    dashes = _gaps(lineage)
+    for ax, line in zip(axes, lines, strict=False):
+        _draw_line(ax, line, lineage, colours, dashes, span=span)
+    notes = [left_out] if left_out else []
+    if strip or not lines:
+        notes += _draw_strip(axes[-1], strip, lineage, colours, dashes, most=most)
+    _finish(figure, lineage, title, notes)
+    save_figure(figure, path)
+
+
+def _families(tracks: Tracks) -> list[_Family]:
+    """Return the families, largest first, each with its tracks laid out."""
+    members: dict[int, list[int]] = {}
+    for row, root in enumerate(family_of(tracks).tolist()) if len(tracks) else ():
+        members.setdefault(root, []).append(row)
+    length = tracks.end - tracks.start + 1
+    families = [_Family(rows) for rows in members.values()]
+    families.sort(key=lambda f: (-len(f.rows), -int(length[f.rows].sum()), int(tracks.id[f.rows[0]])))
+    for family in families:
+        _lay_out(family, tracks)
+    return families
+
+
+def _lay_out(family: _Family, tracks: Tracks) -> None:
+    """Give each track without daughters a column of its own, and each other the middle of its daughters'."""
+    row_of = {int(tracks.id[row]): row for row in family.rows}
+    daughters: dict[int, list[int]] = {row: [] for row in family.rows}
+    for row in family.rows:
+        if tracks.parent[row]:
+            daughters[row_of[int(tracks.parent[row])]].append(row)
+    root = next(row for row in family.rows if not tracks.parent[row])
+    order, stack = [], [root]
+    while stack:  # no recursion: a chain of tracks may be long
+        row = stack.pop()
+        order.append(row)
+        stack += reversed(daughters[row])
+    leaves = [row for row in order if not daughters[row]]
+    family.column = {row: float(k) for k, row in enumerate(leaves)}
+    for row in reversed(order):
+        if daughters[row]:
+            family.column[row] = float(np.mean([family.column[d] for d in (daughters[row][0], daughters[row][-1])]))
+    family.width = float(len(leaves))
+
+
+def _largest(forest: list[_Family], most: int) -> tuple[list[_Family], str]:
+    total = np.cumsum([len(family.rows) for family in forest])
+    n = max(1, int(np.searchsorted(total, most, side="right")))
+    hidden = sum(len(family.rows) for family in forest[n:])
+    return forest[:n], f"{hidden} tracks of the {len(forest) - n} smallest families are not shown" if hidden else ""
+
+
+def _packed(families: list[_Family]) -> list[list[_Family]]:
+    """Break the families into lines of about equal width, as words into a paragraph."""
+    total = sum(family.width + 1 for family in families)
+    limit = max([total / np.ceil(total / _COLUMNS) + 3, *(family.width for family in families)]) if families else 0
+    lines: list[list[_Family]] = []
+    used = np.inf
+    for family in families:
+        if used + family.width > limit:
+            lines.append([])
+            used = 0
+        lines[-1].append(family)
+        used += family.width + 1
+    return lines
+
+
+def _size(lines: list[list[_Family]], strip: list[_Family]) -> tuple[float, float]:
+    widest = max((sum(f.width + 1 for f in line) for line in lines), default=0.0)
+    width = float(np.clip(max(widest * 0.14, 10.0 if strip else 0.0) + 1, 5, 13.5))
+    return width, (4.5 if len(lines) <= 1 else 3.0 * len(lines)) + (1.8 if strip else 0) + 0.5
+
+
+def _gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
+    """Return for each row of the table the (frame, frame) between which its cell was not seen."""
+    order = np.lexsort((lineage.cells.frame, lineage.track))
+    track, frame = lineage.track[order], lineage.cells.frame[order]
+    gap = np.flatnonzero((np.diff(track) == 0) & (np.diff(frame) > 1))
+    rows = np.searchsorted(lineage.tracks.id, track[gap]).tolist()
+    found: dict[int, list[tuple[int, int]]] = {}
+    for row, before, after in zip(rows, frame[gap].tolist(), frame[gap + 1].tolist(), strict=True):
+        found.setdefault(row, []).append((before, after))
+    return found
+
+
+def _pieces(start: int, end: int, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the parts of a track in which its cell is seen."""
+    edges = [start, *(frame for gap in gaps for frame in gap), end]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _draw_line(
+    ax: Axes,
+    line: list[_Family],
+    lineage: Lineage,
+    colours: np.ndarray,
+    dashes: dict[int, list[tuple[int, int]]],
+    *,
+    span: float,
+) -> None:
+    """Draw one line of families."""
+    tracks = lineage.tracks
+    place: dict[int, float] = {}
+    offset = 0.0
+    for family in line:
+        place |= {row: offset + column for row, column in family.column.items()}
+        root = next(row for row in family.rows if not tracks.parent[row])
+        ax.annotate(
+            str(tracks.id[root]), (place[root], tracks.start[root]), xytext=(0, 4), textcoords="offset points",
+            ha="center", va="bottom", rotation=90 if span > 45 else 0, fontsize=6, color=_INK,
+        )  # fmt: skip
+        offset += family.width + 1
+    width = float(np.clip(130 / span, 1.0, 2.2))
+    _draw_tracks(ax, place, lineage, colours, dashes, width=width)
+    _draw_forks(ax, place, tracks, colours, width=width)
+    if span <= 45:
+        _name_tracks(ax, place, tracks)
+    ax.set_xlim(-1, span)
+    _style(ax, lineage)
+
+
+def _draw_tracks(
+    ax: Axes,
+    place: dict[int, float],
+    lineage: Lineage,
+    colours: np.ndarray,
+    dashes: dict[int, list[tuple[int, int]]],
+    *,
+    width: float,
+) -> None:
+    tracks, last = lineage.tracks, lineage.cells.n_frames - 1
+    solid, dashed, solid_rows, dashed_rows = [], [], [], []
+    for row, x in place.items():
+        gaps = dashes.get(row, [])
+        pieces = _pieces(int(tracks.start[row]), int(tracks.end[row]), gaps)
+        solid += [((x, a), (x, b)) for a, b in pieces]
+        solid_rows += [row] * len(pieces)
+        dashed += [((x, a), (x, b)) for a, b in gaps]
+        dashed_rows += [row] * len(gaps)
+    ax.add_collection(LineCollection(solid, colors=colours[solid_rows], linewidths=width, capstyle="round"))
+    ax.add_collection(LineCollection(dashed, colors=colours[dashed_rows], linewidths=0.7 * width, linestyles=_DASH))
+    parents = set(tracks.parent.tolist())
+    born = [row for row in place if tracks.start[row] > 0 and not tracks.parent[row]]
+    lost = [row for row in place if tracks.end[row] < last and int(tracks.id[row]) not in parents]
+    size = 2.2 * width + 1
+    for rows, frame, fill in ((born, tracks.start, True), (lost, tracks.end, False)):
+        edges: Any = colours[rows]
+        ax.scatter(
+            [place[row] for row in rows], frame[rows], s=size**2, zorder=3, linewidths=0.8,
+            facecolors=edges if fill else "white", edgecolors=edges,
+        )  # fmt: skip
+
+
+def _draw_forks(ax: Axes, place: dict[int, float], tracks: Tracks, colours: np.ndarray, *, width: float) -> None:
+    """Draw from each parent's end to the first frames of its daughters; dashed where frames lie between."""
+    paths: dict[bool, list[Any]] = {True: [], False: []}
+    rows: dict[bool, list[int]] = {True: [], False: []}
+    row_of = {int(tracks.id[row]): row for row in place}
+    for row, x in place.items():
+        if not tracks.parent[row]:
+            continue
+        parent = row_of[int(tracks.parent[row])]
+        end, start = int(tracks.end[parent]), int(tracks.start[row])
+        at_once = start - end == 1
+        paths[at_once].append([(place[parent], end), (place[parent], end + 0.5), (x, end + 0.5), (x, start)])
+        rows[at_once].append(row)
+    ax.add_collection(LineCollection(paths[True], colors=colours[rows[True]], linewidths=width, capstyle="round"))
+    ax.add_collection(
+        LineCollection(paths[False], colors=colours[rows[False]], linewidths=0.7 * width, linestyles=_DASH)
+    )
+
+
+def _name_tracks(ax: Axes, place: dict[int, float], tracks: Tracks) -> None:
+    for row, x in place.items():
+        if tracks.parent[row]:
+            ax.annotate(
+                str(tracks.id[row]), (x, tracks.start[row]), xytext=(2.5, -1), textcoords="offset points",
+                va="top", fontsize=5, color=_INK, rotation=90,
+            )  # fmt: skip
+
+
+def _draw_strip(
+    ax: Axes,
+    strip: list[_Family],
+    lineage: Lineage,
+    colours: np.ndarray,
+    dashes: dict[int, list[tuple[int, int]]],
+    *,
+    most: int,
+) -> list[str]:
+    """Draw tracks without a division as thin lines, by first frame; return what was left out."""
+    tracks = lineage.tracks
+    rows = [family.rows[0] for family in strip][:most]  # families come longest first
+    rows.sort(key=lambda row: (int(tracks.start[row]), -int(tracks.end[row]), int(tracks.id[row])))
+    segments = [
+        ((k, a - 0.3), (k, b + 0.3))
+        for k, row in enumerate(rows)
+        for a, b in _pieces(int(tracks.start[row]), int(tracks.end[row]), dashes.get(row, []))
+    ]
+    owner = [row for row in rows for _ in range(len(dashes.get(row, [])) + 1)]
+    width = float(np.clip(600 / max(len(rows), 1), 0.7, 2.0))
+    ax.add_collection(LineCollection(segments, colors=colours[owner], linewidths=width, capstyle="butt"))
+    ax.set_xlim(-1, max(len(rows), 1 / _THIN))
+    ax.set_title(
+        f"{len(strip)} tracks without a division" if strip else "no tracks", fontsize=7, loc="left", color=_INK
+    )
+    _style(ax, lineage)
+    hidden = len(strip) - len(rows)
+    return [f"the {hidden} shortest tracks without a division are not shown"] if hidden else []
+
+
+def _style(ax: Axes, lineage: Lineage) -> None:
+    last = max(lineage.cells.n_frames - 1, 1)
+    ax.set_ylim(last + 0.02 * last + 0.5, -0.06 * last - 0.5)
+    ax.set_ylabel("frame", fontsize=7, color=_INK)
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.tick_params(axis="y", labelsize=6, colors=_INK, length=2)
+    ax.set_xticks([])
+    ax.grid(axis="y", color=_FAINT, linewidth=0.3, alpha=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[:].set_visible(False)
+
+
+def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str]) -> None:
+    tracks = lineage.tracks
+    mothers = np.unique(tracks.parent[tracks.parent != 0], return_counts=True)[1]
+    numbers = [
+        _count(len(tracks), "track"), _count(int((mothers > 1).sum()), "division"),
+        _count(len(np.unique(family_of(tracks))) if len(tracks) else 0, "family", "families"),
+        _count(lineage.cells.n_frames, "frame"),
+    ]  # fmt: skip
+    figure.suptitle(title or ", ".join(numbers), fontsize=9, color=_INK)
+    if len(tracks):
+        figure.legend(handles=_KEY, loc="outside lower right", ncols=3, fontsize=6, frameon=False, labelcolor=_INK)
+    if notes:
+        figure.supxlabel("; ".join(notes), fontsize=7, color="#aa3300")
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
