@@ -409,12 +409,12 @@ def _same_daughters(
     its_daughters: list[tuple[int, int]],
     tolerance: int,
 ) -> bool:
-    matched = {
-        its
-        for label, begin in daughters
-        for its, its_begin in its_daughters
-        if abs(begin - its_begin) <= tolerance and follower.get((label, max(begin, its_begin))) == its
-    }
+    matched = set()
+    for label, begin in daughters:
+        close = [(its, max(begin, other)) for its, other in its_daughters if abs(begin - other) <= tolerance]
+        # one each: with a tolerance, a daughter may be followed by both labels, one after the other
+        matched.add(next((its for its, t in close if follower.get((label, t)) == its), 0))
+    matched.discard(0)
     return len(matched) == len(daughters)
 
 

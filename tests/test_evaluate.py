@@ -160,6 +160,21 @@ def test_division_with_a_daughter_too_many_is_not_found(tmp_path, truth):
     assert [scores[f"division_recall({i})"] for i in range(3)] == [0.5] * 3
 
 
+def test_one_daughter_followed_by_two_labels_is_no_division(tmp_path):
+    """Daughter 3 is followed by one label and a frame later by the other, daughter 2 by none."""
+    table = {1: (0, 0, 0), 2: (2, 3, 1), 3: (1, 3, 1)}
+    truth = write_truth(*build(table), tmp_path / "01_GT")
+    res = tmp_path / "01_RES"
+    write_ctc(res, *build(table))
+    for t in (2, 3):
+        change(res, t, 2, 0)
+        change(res, t, 3, 2)
+    rewrite(res, (1, 0, 0, 0), (2, 2, 3, 1), (3, 1, 1, 1))
+    scores = evaluate_sequence(res, truth)
+    assert [scores[f"BC({i})"] for i in range(4)] == [0, 0, 0, 0]
+    assert_equal_to_official(scores, official(res, truth))
+
+
 @pytest.mark.parametrize(("covered", "matched"), [(2, False), (3, True)])
 def test_half_a_cell_is_no_match(tmp_path, covered, matched):
     (tmp_path / "01_GT" / "TRA").mkdir(parents=True)
