@@ -82,7 +82,7 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
             if taken is None:
                 continue
             pixels, glued = taken
-            canvas[pixels] = track
+            canvas[pixels] = before + 1  # the row, since tracks may yet be split
             free[pixels] = False
             filled.append((track, frame))
             if glued >= 0:
@@ -91,10 +91,12 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
                 parted.append((frame, int(lineage.cells.label[glued])))
         fills[frame] = [encode_frame(canvas)]
     painted = np.array(filled, np.int64).reshape(-1, 2)
+    split = _split(lineage, painted)
+    gathered = _gathered(fills, len(runs.offsets) - 1, runs.shape)
     return Repaired(
-        _split(lineage, painted),
+        split,
         _replaced(runs, cut),
-        _gathered(fills, len(runs.offsets) - 1, runs.shape),
+        replace(gathered, cell=split.track[gathered.cell - 1]),
         painted,
         np.array(parted, np.int64).reshape(-1, 2),
     )
