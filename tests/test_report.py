@@ -269,7 +269,7 @@ def test_tails_reach_back_through_the_parent_and_fade(figure):
 
 
 def test_ids_are_written_where_there_is_room(figure):
-    image, labels = frame_of()
+    image, labels = frame_of(shape=(60, 400))
     labels[55, 35] = 777
     draw_overlay(image, labels, "x.png")
     assert sorted(text.get_text() for text in figure[0].axes[0].texts) == ["2", "3", "6"]

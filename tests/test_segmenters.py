@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from gnntrack.errors import FrameError, MissingDependencyError, OutputError, SegmenterError
 from gnntrack.segmentation import (
-    Segmenter,
     available_segmenters,
     check_labels,
     load_segmenter,
@@ -89,10 +88,6 @@ def test_returns_labels_of_the_images_shape_and_leaves_the_image_alone(segmenter
     labels = check_labels(segmenter.segment(image), image, "any")
     assert np.array_equal(np.unique(labels[labels > 0]), np.arange(1, labels.max(initial=0) + 1))
     assert np.array_equal(image, before)
-
-
-def test_is_a_segmenter(segmenter):
-    assert isinstance(segmenter, Segmenter)
 
 
 @pytest.mark.parametrize("name", ["constant", "constant 3D", "no pixels"])

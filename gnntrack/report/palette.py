@@ -40,7 +40,7 @@ def family_colours(family: npt.ArrayLike) -> FloatArray:
     Colours are even in OKLCH (Ottosson 2020), where equal steps look equal.
 
     >>> family_colours([1, 2]).round(2).tolist()
-    [[0.54, 0.51, 0.98], [0.78, 0.65, 0.19]]
+    [[0.16, 0.7, 0.86], [0.72, 0.56, 0.16]]
     """
     number = np.asarray(family, np.float64)
     hue = 2 * np.pi * (number * _GOLDEN % 1)
