@@ -173,7 +173,7 @@ def _cost(cells: Cells, runs: int, stack: _Forgiving, seconds: float, settings: 
     links = len(cells) * settings.graph.max_neighbours * (1 + 0.5 * (settings.graph.max_gap - 1))
     pixels = float(np.prod(stack.shape)) * len(stack)
     return {
-        "time": 1.0 + seconds + 1e-8 * pixels + 2e-6 * runs + 5e-6 * links,
+        "time": 1.0 + seconds + 1e-8 * pixels + 2e-6 * runs + 2e-5 * links,
         "memory": 300e6 + 60 * runs + 400 * links + 400 * len(cells) + 30 * float(np.prod(stack.shape)),
     }
 
