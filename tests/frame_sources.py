@@ -66,6 +66,27 @@ def ome_folder(where: Path, movie: np.ndarray) -> Path:
     return folder(where, movie, name="t{:02d}.ome.tif", ome=True, metadata={"axes": "ZYX"[-movie.ndim + 1 :]})
 
 
+def ome_set(where: Path, volume: np.ndarray) -> Path:
+    """One OME-TIFF in several files, a slice each, that name one another."""
+    where.mkdir()
+    files = [f"z{n}.ome.tif" for n in range(len(volume))]
+    parts = "".join(
+        f'<TiffData FirstC="0" FirstT="0" FirstZ="{n}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{file}">urn:uuid:{n}</UUID></TiffData>'
+        for n, file in enumerate(files)
+    )
+    z, y, x = volume.shape
+    sizes = f'DimensionOrder="XYZCT" Type="uint16" SizeX="{x}" SizeY="{y}" SizeZ="{z}" SizeC="1" SizeT="1"'
+    for n, file in enumerate(files):
+        xml = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{n}">'
+            f'<Image ID="Image:0"><Pixels ID="Pixels:0" {sizes}><Channel ID="Channel:0" SamplesPerPixel="1"/>{parts}'
+            "</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(where / file, volume[n], description=xml, metadata=None)
+    return where
+
+
 def ome_channels(where: Path, movie: np.ndarray) -> Path:
     """An OME-TIFF in the order that microscopes write: one channel, slices within it."""
     where.mkdir()

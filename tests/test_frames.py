@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from frame_sources import DEEP, FLAT, SOURCES, folder, multiscales, ome_zarr, tiff
+from frame_sources import DEEP, FLAT, SOURCES, folder, multiscales, ome_set, ome_zarr, tiff
 
 from gnntrack.errors import FrameError, InputError, MissingDependencyError
 from gnntrack.io import check_pair, iterate, open_frames, open_masks
@@ -81,6 +82,24 @@ class TestContract:
         assert open_frames(images) is images
         assert open_masks(masks) is masks
         check_pair(images, masks)
+
+
+@pytest.mark.parametrize("form", ["contiguous TIFF", "npy"])
+def test_a_frame_read_stays_when_its_file_changes(tmp_path, form):
+    path = SOURCES[form](tmp_path / "movie", FLAT)
+    read = open_frames(path)[2]
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+    np.testing.assert_array_equal(read, FLAT[2])
+
+
+def test_tifffile_says_nothing_on_the_terminal(tmp_path):
+    path = folder(tmp_path / "x", DEEP, compression=None)
+    (path / "t001.tif").write_bytes((path / "t001.tif").read_bytes()[:4000])
+    code = "import sys; from gnntrack.io import open_frames\ntry: open_frames(sys.argv[1])[1]\nexcept ValueError: pass"
+    ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 class TestIterate:
@@ -156,6 +175,10 @@ class TestSpacing:
         path = folder(tmp_path / "x", FLAT, resolution=(72, 72), resolutionunit="INCH")
         assert (open_frames(path).spacing, open_frames(path).unit) == ((1.0, 1.0), "pixel")
 
+    @pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf"), None])
+    def test_impossible_sizes_are_unknown(self, size):
+        assert spacing_in_um({"y": 2.0, "x": size}, {"y": "um", "x": "um"}, 2) == ()
+
     @pytest.mark.parametrize("unit", ["pixel", "", None, "parsec"])
     def test_unknown_units(self, unit):
         assert spacing_in_um({"y": 2.0, "x": 2.0}, {"y": unit, "x": unit}, 2) == ()
@@ -190,6 +213,29 @@ class TestAxes:
 
     def test_any_order(self):
         np.testing.assert_array_equal(open_frames(DEEP.transpose(3, 1, 0, 2), axes="xzty")[2], DEEP[2])
+
+    def test_one_volume_in_several_ome_files(self, tmp_path):
+        path = ome_set(tmp_path / "x", DEEP[0])
+        with pytest.raises(
+            FrameError, match=r"z0\.ome\.tif, frame 0: .* of 4 slices and 1 channels; .* give the path of one"
+        ):
+            open_frames(path)
+        np.testing.assert_array_equal(open_frames(path / "z1.ome.tif")[0], DEEP[0])
+        (path / "z3.ome.tif").unlink()
+        with pytest.raises(FrameError, match=r"z1\.ome\.tif, frame 0: .*page 3 is missing"):
+            open_frames(path / "z1.ome.tif")[0]
+
+    def test_ome_metadata_that_name_pages_that_are_not_there(self, tmp_path):
+        xml = re.sub(
+            "<TiffData.*</TiffData>",
+            "<TiffData/>",
+            tifffile.tiffcomment(ome_set(tmp_path / "x", DEEP[0]) / "z0.ome.tif"),
+        )
+        (tmp_path / "y").mkdir()
+        tifffile.imwrite(tmp_path / "y" / "t0.ome.tif", DEEP[0, 0], description=xml, metadata=None)
+        for path in (tmp_path / "y", tmp_path / "y" / "t0.ome.tif"):
+            with pytest.raises(FrameError, match=r"t0\.ome\.tif, frame 0: .*page.* missing"):
+                open_frames(path)[0]
 
     def test_frames_of_a_folder_that_call_their_slices_time(self, tmp_path):
         path = folder(tmp_path / "x", DEEP, compression=None, imagej=True, metadata={"axes": "TYX"})
@@ -400,6 +446,23 @@ class TestBadFiles:
         with pytest.raises(FrameError, match=r"t001\.tif, frame 1: the TIFF is damaged.*cut short.*again") as caught:
             open_frames(path)[1]
         assert (caught.value.frame, Path(caught.value.file).name) == (1, "t001.tif")
+
+    @pytest.mark.parametrize("as_folder", [True, False])
+    def test_truncated_jpeg(self, tmp_path, as_folder):
+        # a decoder that fills the lost half with grey and says nothing
+        image = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+        path = tmp_path / "t0.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for _ in range(2):
+                writer.write(image, compression="jpeg", metadata=None)
+        with tifffile.TiffFile(path) as tif:
+            first, second = tif.pages
+            half = second.dataoffsets[0] + second.databytecounts[0] // 2
+            assert second.offset < second.dataoffsets[0]
+            assert first.dataoffsets[0] < half
+        path.write_bytes(path.read_bytes()[:half])
+        with pytest.raises(FrameError, match=r"t0\.tif, frame [01]: .*pixels up to byte"):
+            list(open_frames(tmp_path if as_folder else path))
 
     @pytest.mark.parametrize(("odd", "told"), [(FLAT[0, 1:], r"\(19, 30\)"), (FLAT[:3], r"\(3, 20, 30\)")])
     def test_mixed_shapes(self, tmp_path, odd, told):

@@ -184,7 +184,20 @@ def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], 
     with _opened(path, frame=0, single=True) as tif:
         series = _only_series(tif)
         layout = _frame_layout(series, axes)
+        _check_alone(tif, layout)
         return layout, spacing_in_um(*_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
+
+
+def _check_alone(tif: Any, layout: Layout) -> None:
+    """Refuse a file that holds only a slice or a channel of an OME-TIFF in several files."""
+    planes = layout.shape[0] if len(layout.shape) == 3 else 1
+    named = [int(_number(_ome_pixels(tif).get(size)) or 1) for size in ("SizeZ", "SizeC")] if tif.is_ome else [1, 1]
+    if named[0] * named[1] > planes:
+        msg = (
+            f"it is one of several files of an OME-TIFF of {named[0]} slices and {named[1]} channels; in a folder each "
+            "file is one whole frame: give the path of one of these files to open them all as one movie"
+        )
+        raise FrameError(msg)
 
 
 def _frame_layout(series: Any, axes: str | None) -> Layout:
@@ -371,8 +384,7 @@ def _voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
     The resolution of other TIFFs is that of a printer or a screen, so it is not looked at.
     """
     if tif.is_ome:
-        pixels = next((e for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("Pixels")), None)
-        known = {} if pixels is None else pixels.attrib
+        known = _ome_pixels(tif)
         sizes = {axis: _number(known.get(f"PhysicalSize{axis.upper()}")) for axis in "zyx"}
         return sizes, {axis: known.get(f"PhysicalSize{axis.upper()}Unit", "um") for axis in "zyx"}
     if tif.is_imagej:
@@ -380,6 +392,12 @@ def _voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
         sizes = {axis: _pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
         return {**sizes, "z": _number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
     return {}, {}
+
+
+def _ome_pixels(tif: Any) -> dict[str, str]:
+    """Return what OME metadata say of the first image: its sizes and those of its voxels."""
+    elements = ElementTree.fromstring(tif.ome_metadata).iter()
+    return next((dict(element.attrib) for element in elements if element.tag.endswith("Pixels")), {})
 
 
 def _pixel_size(tag: Any) -> float | None:
