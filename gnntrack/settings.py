@@ -40,7 +40,7 @@ class FrameSettings(_Section):
     """Movies and masks as they are read (``io/frames.py``)."""
 
     spacing: tuple[float, ...] | None = Field(None, min_length=1, max_length=3)
-    """Size of a voxel in um along z, y, x; read from the files where it is left out, and 1 pixel if they do not tell."""
+    """Size of a voxel in um along z, y, x; read from the files where it is left out, or 1 pixel if they do not tell."""
     axes: str | None = Field(None, pattern="^[tzyxc]+$")
     """A letter per axis of the files (t, z, y, x, c), where they tell it wrongly, such as frames saved as slices."""
 
