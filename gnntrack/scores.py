@@ -31,6 +31,9 @@ _PRIOR_WEIGHT = 20.0  # cells that the prior scales count for
 _RATE_WEIGHT = 200.0  # cells that the prior rates count for
 _LOOK_WEIGHT = 20.0  # cells that the look of any cell counts for, against that of mothers and daughters
 _LOOKS = ("size_z", "elongation_z", "ellipsoid_fill_z", "intensity_mean_z", "intensity_std_z", "intensity_max_z")
+_ODD = 0.05  # part of the true links with a feature out of its usual range: a jump, or a mask that flickers
+_JUMP = 0.5  # scale of such jumps in radii
+_SEEN = 8.0  # log odds held against a gap in which the cell is seen
 _SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
 _LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
@@ -185,8 +188,13 @@ class _Model:
         """
         widen = np.sqrt(graph.gap.astype(np.float64))
         scale = self.residual if by == "residual" else self.neighbour_residual
-        place = _log_t(graph.feature(by).astype(np.float64), scale * widen, _TAIL, graph.cells.ndim)
-        size = _log_t(graph.feature("size_ratio").astype(np.float64), self.size * widen, 3)
+        way = graph.feature(by).astype(np.float64)
+        place = _either(
+            _log_t(way, scale * widen, _TAIL, graph.cells.ndim),
+            _log_t(way, max(_JUMP, 4 * scale), _TAIL, graph.cells.ndim),
+        )
+        ratio = graph.feature("size_ratio").astype(np.float64)
+        size = _either(_log_t(ratio, self.size * widen, 3), _log_normal(ratio, 0, self.size_population * np.sqrt(2)))
         if not graph.has("intensity_ratio"):
             return place + size
         return place + size + self._light(graph.feature("intensity_ratio").astype(np.float64), widen)
@@ -194,11 +202,11 @@ class _Model:
     def _light(self, ratio: FloatArray, widen: FloatArray | float = 1.0) -> FloatArray:
         """Return the log odds of a ratio of brightness: a hint, since focus and neighbours change it too."""
         gain = _log_t(ratio, self.intensity * widen, 3) - _log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
-        return np.clip(gain, -_LIMIT, 2)
+        return np.clip(gain, np.log(_ODD), 2)
 
     def link_gain(self, graph: CellGraph, settings: ScoreSettings) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,)."""
-        missed = np.log(settings.miss_rate) * (graph.gap - 1)
+        missed = np.log(settings.miss_rate) * (graph.gap - 1) - _SEEN * (_seen_between(graph) & (graph.gap > 1))
         new = self.unrelated[graph.target] + self.starts()[graph.target] + self.ends()[graph.source]
         return np.asarray(self.same_cell(graph) + missed - new)
 
@@ -369,6 +377,24 @@ def _look_odds(looks: FloatArray, cells: IntArray) -> FloatArray:
     variance = (_LOOK_WEIGHT * everyone**2 + ((looks[cells] - mean) ** 2).sum(axis=0)) / (_LOOK_WEIGHT + n)
     odds = _log_normal(looks, mean, np.sqrt(variance)) - _log_normal(looks, looks.mean(axis=0), everyone)
     return np.asarray(np.clip(odds.sum(axis=1), -_LIMIT, 0))
+
+
+def _either(usual: FloatArray, odd: FloatArray) -> FloatArray:
+    """Return the log density of a mixture, in which the odd case is rare."""
+    return np.asarray(np.logaddexp(np.log1p(-_ODD) + usual, np.log(_ODD) + odd))
+
+
+def _seen_between(graph: CellGraph) -> BoolArray:
+    """Tell of each link whether a cell of the frame after its source lies within the source's mask, shape (E,).
+
+    Such a cell is the source, or a piece of it: what a link over a gap would skip is no gap. A cell that is
+    larger than the source and covers it may have swallowed it, and says nothing.
+    """
+    seen = np.zeros(len(graph.cells), bool)
+    if graph.has("containment_target_moved"):
+        inside = (graph.gap == 1) & (graph.feature("containment_target_moved") > 0.6)
+        seen[graph.source[inside]] = True
+    return seen[graph.source]
 
 
 def _log_t(x: FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
