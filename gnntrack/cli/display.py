@@ -69,7 +69,7 @@ def shown_bytes(count: float | None) -> str:
     """Return a number of bytes for people.
 
     >>> shown_bytes(1_234_567), shown_bytes(5_600_000_000)
-    ('1.2 MB', '5.6 GB')
+    ('1.23 MB', '5.6 GB')
     """
     if count is None:
         return "unknown"
