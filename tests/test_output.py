@@ -184,17 +184,23 @@ class TestRefused:
         with pytest.raises(OutputError, match="/: "):
             check_output("/", overwrite=True)
 
-    def test_no_permission(self, tmp_path, monkeypatch):
-        def denied(self, *_, **__):
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    @pytest.mark.parametrize("where", ["above", ".partial-"])
+    def test_no_permission(self, tmp_path, monkeypatch, where):
+        real = Path.mkdir
+
+        def denied(self, *args, **options):
+            if where in str(self):
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            real(self, *args, **options)
 
         with monkeypatch.context() as patched:
             patched.setattr(Path, "mkdir", denied)
             with (
                 pytest.raises(OutputError, match=r"cannot be (made|written) \(Permission denied\); choose"),
-                fresh_output(tmp_path / "out", overwrite=False),
+                fresh_output(tmp_path / "above" / "out", overwrite=False),
             ):
                 pytest.fail("the body ran")
+        assert listing(tmp_path) == []
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_read_only_folder(self, tmp_path):
