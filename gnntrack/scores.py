@@ -34,6 +34,7 @@ _LOOKS = ("size_z", "elongation_z", "ellipsoid_fill_z", "intensity_mean_z", "int
 _ODD = 0.05  # part of the true links with a feature out of its usual range: a jump, or a mask that flickers
 _JUMP = 0.5  # scale of such jumps in radii
 _SEEN = 8.0  # log odds held against a gap in which the cell is seen
+_HEAT = 3.0  # temperature: the features of a link are not independent, so that their odds are too sure
 _SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
 _LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
@@ -72,7 +73,8 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings) -> LinkScores:
     for _ in range(settings.rounds):
         model = model.refitted(graph, pairs, settings)
     gain = model.link_gain(graph, settings)
-    return LinkScores(expit(gain), pairs.links, expit(model.division_gain(graph, pairs, gain)))
+    link = model.link_gain(graph, settings, pieces=True)
+    return LinkScores(expit(link / _HEAT), pairs.links, expit(model.division_gain(graph, pairs, gain) / _HEAT))
 
 
 @dataclass(frozen=True)
@@ -180,15 +182,19 @@ class _Model:
         """Return the log probability that each cell vanishes, shape (N,)."""
         return np.asarray(np.log(self.end_rate + self.border_rate * self.border))
 
-    def same_cell(self, graph: CellGraph, *, by: str = "residual") -> FloatArray:
+    def same_cell(self, graph: CellGraph, *, by: str = "residual", pieces: bool = False) -> FloatArray:
         """Return the log density of each target's place and size, given that it is the source, shape (E,).
 
         ``by="neighbour_residual"`` asks the neighbours' motion only: where a cell divides, the optical flow
-        follows one of its daughters, which makes it look like the mother.
+        follows one of its daughters, which makes it look like the mother. ``pieces=True`` forgives a mask that
+        lies within the other for its centre: masks flicker, but a daughter lies within her mother, too.
         """
         widen = np.sqrt(graph.gap.astype(np.float64))
         scale = self.residual if by == "residual" else self.neighbour_residual
         way = graph.feature(by).astype(np.float64)
+        if pieces and graph.has("iou_moved"):
+            inside = np.maximum(graph.feature("containment_source_moved"), graph.feature("containment_target_moved"))
+            way = np.where(inside > 0.5, np.minimum(way, 1 - inside), way)  # a piece of a cell is not off its centre
         place = _either(
             _log_t(way, scale * widen, _TAIL, graph.cells.ndim),
             _log_t(way, max(_JUMP, 4 * scale), _TAIL, graph.cells.ndim),
@@ -204,11 +210,11 @@ class _Model:
         gain = _log_t(ratio, self.intensity * widen, 3) - _log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
         return np.clip(gain, np.log(_ODD), 2)
 
-    def link_gain(self, graph: CellGraph, settings: ScoreSettings) -> FloatArray:
+    def link_gain(self, graph: CellGraph, settings: ScoreSettings, *, pieces: bool = False) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,)."""
         missed = np.log(settings.miss_rate) * (graph.gap - 1) - _SEEN * (_seen_between(graph) & (graph.gap > 1))
         new = self.unrelated[graph.target] + self.starts()[graph.target] + self.ends()[graph.source]
-        return np.asarray(self.same_cell(graph) + missed - new)
+        return np.asarray(self.same_cell(graph, pieces=pieces) + missed - new)
 
     def division_gain(self, graph: CellGraph, pairs: _Pairs, gain: FloatArray) -> FloatArray:
         """Return the log odds of each pair being daughters, against one link and one new start, shape (M,)."""
