@@ -362,7 +362,8 @@ class _Best:
 def _looks(graph: CellGraph, gain: FloatArray) -> FloatArray:
     """Return what a cell looks like and how that changed since the frame before, in robust z-scores, shape (N, F)."""
     cells = graph.cells
-    value = np.stack([cells.feature(name) for name in _LOOKS if cells.has(name)], axis=1).astype(np.float64)
+    columns = [cells.feature(name) for name in _LOOKS if cells.has(name)]
+    value = np.stack(columns, axis=1).astype(np.float64) if columns else np.zeros((len(cells), 0))
     past = _Best.of(graph, gain, graph.target).cell
     change = np.where((past >= 0)[:, None], value - value[past], 0)
     table = np.hstack([value, change])
