@@ -238,7 +238,8 @@ class _Model:
         """Return what speaks for a segmenter's fault that looks like a division for one frame, shapes (M,).
 
         Torn: the mother's mask fell into two, and is whole again in the next frame. Glued: two cells shared
-        one mask in the mother's frame, and were two in the frame before.
+        one mask in the mother's frame, and were two in the frame before. A daughter that is not seen again
+        counts with the glued.
         """
         cells, links = graph.cells, pairs.links
         mother, daughters = graph.source[links[:, 0]], graph.target[links]
@@ -248,12 +249,14 @@ class _Model:
         ahead = _Best.of(graph, gain, graph.source)
         two = ahead.apart(daughters)
         whole = np.stack([self._whole(graph, daughters, ahead.cell[daughters[:, side]]) for side in (0, 1)]).max(axis=0)
-        torn += np.where(cells.frame[mother] < cells.n_frames - 2, np.clip(whole - two, -3 * _LIMIT, 3 * _LIMIT), 0)
+        seen = cells.frame[mother] < cells.n_frames - 2
+        torn += np.where(seen, np.clip(whole - two, -3 * _LIMIT, 3 * _LIMIT), 0)
         before = _Best.of(graph, gain, graph.target)
         longer = _Best.of(graph, gain, graph.target, gap=2)
         glued = longer.apart(daughters) + np.log(self.artefact_rate) - before.gain[mother]
         known = cells.frame[mother] > 0
-        return torn, np.where(known, np.clip(glued, 0, 3 * _LIMIT), 0)
+        lost = np.where(seen & ~ahead.distinct(daughters), -self.ends()[daughters].max(axis=1), 0)
+        return torn, np.where(known, np.clip(glued, 0, 3 * _LIMIT), 0) + lost
 
     def _whole(self, graph: CellGraph, parts: IntArray, cell: IntArray) -> FloatArray:
         """Return the log odds of a cell being two parts of the frame before put together, shape (M,)."""
@@ -265,7 +268,8 @@ class _Model:
         distance = np.linalg.norm(cells.position[cell] - centre - shift, axis=1) / _radius(graph)[cell]
         ratio = np.log(np.maximum(content[cell], 1e-12) / np.maximum(content[parts].sum(axis=1), 1e-12))
         odds = _log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + _log_t(ratio, self.size, 3)
-        return np.where(cell >= 0, odds - self.unrelated[cell] - self.starts()[cell], 0.0)
+        new = self.unrelated[cell] + self.starts()[cell] + self.ends()[parts[:, 0]]
+        return np.where(cell >= 0, odds - new, 0.0)
 
     def refitted(self, graph: CellGraph, pairs: _Pairs, settings: ScoreSettings) -> _Model:
         """Return the model with rates and scales of the best explanation under this one."""
@@ -350,6 +354,12 @@ class _Best:
         after = after[~first[after]]
         second[node[use[after]]] = gain[use[after]]
         return cls(best, cell, second)
+
+    def distinct(self, two: IntArray) -> BoolArray:
+        """Tell whether two cells can both have a link with a gain, shape (M,)."""
+        a, b = two.T
+        same = self.cell[a] == self.cell[b]
+        return (self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0))
 
     def apart(self, two: IntArray) -> FloatArray:
         """Return the best total gain of two cells that may not share a link's other end, shape (M,)."""
