@@ -27,7 +27,7 @@ from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output
 from gnntrack.lineage import build_lineage, gaps
 from gnntrack.motion import FlowRecorder, estimate_motion
-from gnntrack.repair import Repaired, fill_gaps
+from gnntrack.repair import Repaired, fill_gaps, join_pieces
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import SOLVERS
@@ -435,10 +435,13 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
 
 
 def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
+    lineage, runs, joined = join_pieces(lineage, runs, settings=settings.repair)
     repaired = fill_gaps(lineage, runs, settings=settings.repair)
     filled, parted = len(repaired.filled), len(repaired.parted)
     _log.info("gaps: %d masks painted, %d of them parted from a neighbour's", filled, parted)
-    return replace(repaired, lineage=repaired.lineage.with_notes(gaps_filled=filled, masks_parted=parted))
+    _log.info("pieces: %d given back to the cells they were torn off", len(joined))
+    notes = {"gaps_filled": filled, "masks_parted": parted, "pieces_joined": joined.tolist()}
+    return replace(repaired, lineage=repaired.lineage.with_notes(**notes))
 
 
 def _write_tables(lineage: Lineage, out: str | Path, *, to: str, overwrite: bool) -> None:

@@ -1,10 +1,12 @@
-"""Masks of bridged gaps: the missing mask is painted, and two cells that share one mask are parted.
+"""Masks that a segmenter lost, tore or glued for a frame, mended with what the lineage knows.
 
 A result of the Cell Tracking Challenge knows no gaps, and a link over one counts only if there is a mask
 in between. The missing mask is voted by its neighbours in time: each is moved to where the cell is
 expected, and a pixel belongs to the cell if at least half of the vote, weighted by nearness in time, is
 for it. It is painted on background only. Where it falls upon a neighbour's mask instead, and that one is
-far larger than before and after, the segmenter glued the two: the mask is shared between them.
+far larger than before and after, the segmenter glued the two: the mask is shared between them. A cell that
+is seen in one frame only, linked to nothing, and completes its neighbour to the size and place that the
+neighbour has before and after, is a piece torn off it and is given back.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from gnntrack.runs import encode_frame, paint_frame
 from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
     from gnntrack.settings import RepairSettings
-    from gnntrack.types import FloatArray, Image, IntArray
+    from gnntrack.types import BoolArray, FloatArray, Image, IntArray
 
-__all__ = ["Repaired", "fill_gaps"]
+__all__ = ["Repaired", "fill_gaps", "join_pieces"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,93 @@ def _split(lineage: Lineage, painted: IntArray) -> Lineage:
     np.minimum.at(start, row, cells.frame)
     np.maximum.at(end, row, cells.frame)
     return replace(lineage, track=track, tracks=Tracks(ids, start, end, np.array([parent[i] for i in ids.tolist()])))
+
+
+def join_pieces(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tuple[Lineage, Runs, IntArray]:
+    """Give pieces that were torn off a cell for one frame back to it.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Tracks.
+    runs : Runs
+        The pixels of the lineage's cells.
+    settings : RepairSettings
+        Whether to join at all.
+
+    Returns
+    -------
+    lineage : Lineage
+        Without the pieces; their cells' features stay as they were measured.
+    runs : Runs
+        The pieces' pixels belong to their cells.
+    joined : (J, 3) int64
+        Frame, label of the piece, label of the cell that it was given to.
+    """
+    piece, owner = _torn(lineage) if settings.join_pieces else (np.zeros(0, np.int64),) * 2
+    if not len(piece):
+        return lineage, runs, np.zeros((0, 3), np.int64)
+    cells = lineage.cells
+    joined = np.column_stack([cells.frame[piece], cells.label[piece], cells.label[owner]])
+    keep = np.ones(len(cells), bool)
+    keep[piece] = False
+    row = np.cumsum(keep) - 1
+    row[piece] = row[owner]
+    kept = replace(cells, **{name: getattr(cells, name)[keep] for name in ("frame", "label", "position", "features")})
+    there = np.isin(lineage.tracks.id, lineage.track[keep])
+    tracks = Tracks(*(getattr(lineage.tracks, name)[there] for name in ("id", "start", "end", "parent")))
+    smaller = replace(
+        lineage,
+        cells=kept,
+        track=lineage.track[keep],
+        tracks=tracks,
+        source=row[lineage.source],
+        target=row[lineage.target],
+    )
+    return smaller, replace(runs, cell=row[runs.cell]), joined
+
+
+def _torn(lineage: Lineage) -> tuple[IntArray, IntArray]:
+    """Return pieces and the cells they were torn off, as rows."""
+    cells = lineage.cells
+    n = len(cells)
+    past, future = np.full(n, -1), np.full(n, -1)
+    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
+    past[lineage.target[inside]] = lineage.source[inside]
+    future[lineage.source[inside]] = lineage.target[inside]
+    alone = np.ones(n, bool)
+    alone[lineage.source] = alone[lineage.target] = False
+    pieces, owners = [], []
+    for frame in np.unique(cells.frame[alone]).tolist():
+        rows = np.arange(n)[cells.rows(frame)]
+        single, whole = rows[alone[rows]], rows[(past[rows] >= 0) & (future[rows] >= 0)]
+        if not len(single) or not len(whole):
+            continue
+        k = min(3, len(whole))
+        near = whole[cKDTree(cells.position[whole]).query(cells.position[single], k)[1].reshape(len(single), k)]
+        for column in range(k):
+            fits = _completes(lineage, single, near[:, column], past, future)
+            pieces.append(single[fits])
+            owners.append(near[fits, column])
+    if not pieces:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    piece, first = np.unique(np.concatenate(pieces), return_index=True)
+    return piece, np.concatenate(owners)[first]
+
+
+def _completes(lineage: Lineage, piece: IntArray, cell: IntArray, past: IntArray, future: IntArray) -> BoolArray:
+    """Tell whether a cell with its piece is nearer to its size and place before and after than without."""
+    cells = lineage.cells
+    size = cells.feature("size").astype(np.float64)
+    place = cells.position
+    usual = (size[past[cell]] + size[future[cell]]) / 2
+    expected = (place[past[cell]] + place[future[cell]]) / 2
+    both = size[cell] + size[piece]
+    middle = (place[cell] * size[cell][:, None] + place[piece] * size[piece][:, None]) / both[:, None]
+    nearer = np.linalg.norm(middle - expected, axis=1) < np.linalg.norm(place[cell] - expected, axis=1)
+    alone, together = np.abs(np.log(size[cell] / usual)), np.abs(np.log(both / usual))
+    steady = np.abs(np.log(size[past[cell]] / size[future[cell]])) < 0.4  # else there is no usual size to speak of
+    return np.asarray(nearer & steady & (together < 0.5 * alone) & (together < 0.3))
 
 
 class _Shapes:

@@ -125,6 +125,8 @@ class RepairSettings(_Section):
     """Paint the missing mask of a bridged gap, on background only; else a gap splits the track on CTC export."""
     min_visible: float = Field(0.3, ge=0, le=1)
     """A missing mask of which less than this part would lie on background is not painted."""
+    join_pieces: bool = True
+    """Give a piece that was torn off a cell for one frame back to it."""
     glued_share: float = Field(0.5, gt=0)
     """A mask is shared with the missing cell if it is larger than usual by this part of the missing cell."""
 
