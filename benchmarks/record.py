@@ -1,0 +1,117 @@
+"""What every benchmark tells besides its figures: the machine, the versions, the revision, the date."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS = REPOSITORY / "benchmarks" / "results"
+PACKAGES = ("gnntrack", "numpy", "scipy", "numba", "lap", "opencv-python-headless", "scikit-image", "py-ctcmetrics")
+
+
+def default_data() -> Path:
+    """Return the folder of real movies: GNNTRACK_DATA, else ../shared/ctc beside the repository."""
+    return Path(os.environ.get("GNNTRACK_DATA") or REPOSITORY.parent / "shared" / "ctc")
+
+
+def about() -> dict[str, Any]:
+    """Return the circumstances of a run, as plain JSON values."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "revision": _revision(),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gb": _memory_gb(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        },
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def circumstances(record: Mapping[str, Any]) -> str:
+    """Return a line about the machine for the head of a table."""
+    machine, versions = record["machine"], record["versions"]
+    return (
+        f"{record['date']}, revision {record['revision']}, {machine['processor']}, {machine['cores']} cores, "
+        f"Python {versions['python']}, numpy {versions['numpy']}."
+    )
+
+
+def write(out: Path, record: Mapping[str, Any], markdown: str) -> None:
+    """Write the record as JSON, and its tables as Markdown next to it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(markdown + "\n", encoding="utf-8")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are set to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def alternate(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run A B A B ..., so that a slow spell of the machine meets all alike; return the seconds of each.
+
+    The first round is not counted: it fills the caches of compiled code and of files.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for each in range(rounds + 1):
+        for name, work in works.items():
+            took = work()
+            if each:
+                seconds[name].append(round(took, 4))
+    return seconds
+
+
+def median(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of each."""
+    return {name: round(statistics.median(each), 4) for name, each in seconds.items()}
+
+
+def _revision() -> str:
+    try:
+        revision = _git("rev-parse", "--short=10", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "gnntrack", "segmenters")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return revision + (" with changes" if changed else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(REPOSITORY), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    except (ValueError, OSError, AttributeError):
+        return None

@@ -1,0 +1,211 @@
+"""Twins of real movies: what a tracker is given, with the labels shuffled in every frame.
+
+Shuffled labels tell nothing about who is who. Three kinds of twin, from one seed:
+
+* ``plain``: the masks as they are;
+* ``hard``: 3 % of the cells dropped, 2 % merged with a near neighbour, 2 % split in two;
+* ``skipN``: every N-th frame only, so that cells move and divide in larger steps.
+
+A twin is a folder in the layout of the Cell Tracking Challenge: ``01`` (links to the images), ``01_ERR_SEG`` (masks)
+and ``01_GT`` (truth). Twins of the challenge's data are made anew for each run and never kept.
+
+``python benchmarks/twins.py --same FOLDER FOLDER`` tells whether two twins are equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from scipy import ndimage
+
+Mask = npt.NDArray[Any]
+
+SEED = 20261122  # the published figures of peers were made with this one
+DROPPED, MERGED, SPLIT = 0.03, 0.02, 0.02
+_SMALLEST_SPLIT = 10  # pixels; below, a cell stays whole
+_NEAR = 3  # pixels between cells that may be merged
+
+# where full masks may lie, the best first; a folder counts if it has a mask for every frame of the truth
+_MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", "GT/TRA")
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A movie with tracking truth."""
+
+    dataset: str
+    number: str
+    masks: tuple[Path, ...]
+    images: tuple[Path, ...]
+    """Empty where there are none."""
+    truth: Path
+    """The folder with man_track.txt."""
+
+    @property
+    def name(self) -> str:
+        """Data set and number of the sequence."""
+        return f"{self.dataset} {self.number}"
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A twin on disk."""
+
+    masks: Path
+    images: Path | None
+    truth: Path
+    frames: int
+
+
+def find_sequences(data: Path) -> list[Sequence]:
+    """Return all sequences below a folder of data sets that have tracking truth."""
+    tables = sorted(data.glob("*/*_GT/TRA/man_track.txt"))
+    return [_sequence(table.parent) for table in tables]
+
+
+def _sequence(truth: Path) -> Sequence:
+    number = truth.parent.name.removesuffix("_GT")
+    home = truth.parent.parent
+    frames = len(list(truth.glob("*.tif")))
+    folders = (sorted((home / f"{number}_{kind}").glob("*.tif")) for kind in _MASKS)
+    masks = next(files for files in folders if len(files) == frames)
+    images = sorted((home / number).glob("*.tif"))
+    return Sequence(home.name, number, tuple(masks), tuple(images) if len(images) == frames else (), truth)
+
+
+def write_twin(sequence: Sequence, folder: Path, kind: str) -> Twin:
+    """Write one twin of a sequence into a new folder."""
+    rng = np.random.default_rng(SEED)
+    step = int(kind.removeprefix("skip")) if kind.startswith("skip") else 1
+    if step == 1 and kind not in ("plain", "hard"):
+        sys.exit(f"unknown twin '{kind}'; there are: plain, hard, skip2, skip3, ...")
+    masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
+    for each in (masks, images):
+        each.mkdir(parents=True)
+    files = sequence.masks[::step]
+    for t, file in enumerate(files):
+        mask = tifffile.imread(file)
+        if kind == "hard":
+            mask = corrupted(mask, rng)
+        tifffile.imwrite(masks / f"mask{t:03d}.tif", shuffled(mask, rng), compression="zlib")
+    for t, file in enumerate(sequence.images[::step]):
+        (images / f"t{t:03d}.tif").symlink_to(file.resolve())
+    truth = folder / f"{sequence.number}_GT"
+    if step == 1:
+        truth.symlink_to(sequence.truth.parent.resolve())
+    else:
+        _write_thinned_truth(sequence.truth, truth / "TRA", step)
+    return Twin(masks, images if sequence.images else None, truth, len(files))
+
+
+def shuffled(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+    """Return the mask with its labels drawn anew from 1 to their number."""
+    labels = np.unique(mask)
+    labels = labels[labels > 0]
+    new = np.zeros(int(mask.max()) + 1, np.uint16)
+    new[labels] = rng.permutation(len(labels)) + 1
+    return new[mask]
+
+
+def corrupted(mask: Mask, rng: np.random.Generator) -> Mask:
+    """Return the mask with the faults of a segmenter, drawn for one cell after the other."""
+    out = mask.copy()
+    boxes = {label: box for label, box in enumerate(ndimage.find_objects(mask), start=1) if box is not None}
+    top = max(boxes, default=0)
+    for (label, box), fate in zip(boxes.items(), rng.random(len(boxes)), strict=True):
+        if fate < DROPPED:
+            out[box][out[box] == label] = 0
+        elif fate < DROPPED + MERGED:
+            _merge(out, label, box)
+        elif fate < DROPPED + MERGED + SPLIT and _split(out, label, box, top + 1):
+            top += 1
+    return out
+
+
+def _merge(mask: Mask, label: int, box: tuple[slice, ...]) -> None:
+    """Give the first of the near neighbours the cell's label."""
+    around = mask[tuple(slice(max(side.start - _NEAR, 0), side.stop + _NEAR) for side in box)]
+    near = np.unique(around[ndimage.binary_dilation(around == label, iterations=_NEAR)])
+    others = near[(near > 0) & (near != label)]
+    if len(others):
+        mask[mask == others[0]] = label
+
+
+def _split(mask: Mask, label: int, box: tuple[slice, ...], new: int) -> bool:
+    """Cut the cell through its middle, across its longest axis."""
+    pixels = np.argwhere(mask[box] == label)
+    if len(pixels) <= _SMALLEST_SPLIT:
+        return False
+    offset = pixels - pixels.mean(axis=0)
+    longest = np.linalg.svd(offset, full_matrices=False)[2][0]
+    mask[box][tuple(pixels[offset @ longest > 0].T)] = new
+    return True
+
+
+def _write_thinned_truth(truth: Path, out: Path, step: int) -> None:
+    """Write every step-th frame of a truth; a track that is not seen any more hands its parent on to its children."""
+    out.mkdir(parents=True)
+    parent = {label: mother for label, _, _, mother in _rows(truth / "man_track.txt")}
+    seen: dict[int, list[int]] = {}
+    for t, file in enumerate(sorted(truth.glob("*.tif"))[::step]):
+        mask = tifffile.imread(file)
+        for label in np.unique(mask[mask > 0]).tolist():
+            seen.setdefault(label, []).append(t)
+        tifffile.imwrite(out / f"man_track{t:03d}.tif", mask, compression="zlib")
+    lines = []
+    for label, frames in sorted(seen.items()):
+        mother = parent[label]
+        while mother and mother not in seen:
+            mother = parent[mother]
+        lines.append(f"{label} {frames[0]} {frames[-1]} {mother}\n")
+    (out / "man_track.txt").write_text("".join(lines), encoding="ascii")
+
+
+def _rows(table: Path) -> list[tuple[int, ...]]:
+    lines = table.read_text(encoding="ascii").splitlines()
+    return [tuple(int(word) for word in line.split()) for line in lines if line.strip()]
+
+
+def differences(folder: Path, other: Path) -> Iterator[str]:
+    """Tell which masks and tables of two twins are not equal."""
+    for home in sorted(folder.glob("*_*")):
+        for file in sorted([*home.rglob("*.tif"), *home.rglob("man_track.txt")]):
+            if re.search("SEG/man_seg", file.as_posix()):
+                continue
+            twin = other / file.relative_to(folder)
+            same = twin.exists() and (
+                np.array_equal(tifffile.imread(file), tifffile.imread(twin))
+                if file.suffix == ".tif"
+                else _rows(file) == _rows(twin)
+            )
+            if not same:
+                yield f"{file} differs from {twin}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="+", type=Path, help="DATA OUT, or two twins with --same")
+    parser.add_argument("--kinds", default="plain,hard,skip2")
+    parser.add_argument("--only", default="", help="sequences whose name holds this")
+    parser.add_argument("--same", action="store_true")
+    args = parser.parse_args()
+    first, second = args.folder
+    if args.same:
+        sys.exit("\n".join(differences(first, second)) or 0)
+    for sequence in find_sequences(first):
+        for kind in args.kinds.split(",") if args.only in sequence.name else ():
+            twin = write_twin(sequence, second / f"{sequence.dataset}-{kind}", kind)
+            print(f"{sequence.name} {kind}: {twin.frames} frames", flush=True)
+
+
+if __name__ == "__main__":
+    main()
