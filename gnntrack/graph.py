@@ -70,7 +70,9 @@ def build_candidates(
         gate / typical if typical else 0,
         motion.flow,
     )
-    blocks = []
+    # overlap columns are there, or not, whatever the movie: a graph's columns do not depend on its cells
+    none = np.zeros(0, np.int64)
+    blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
     for gap in range(1, settings.max_gap + 1):
         shift = motion.after(cells, gap)
         for frame in range(cells.n_frames - gap):
@@ -156,7 +158,7 @@ def _frame_pair(
     position, target_position = cells.position[here], cells.position[there]
     none = np.zeros(0, np.int64)
     if not len(position) or not len(target_position):
-        return none, none, np.zeros((0, 2))
+        return none, none, np.zeros((0, 0 if runs is None else 2))
     k = settings.max_neighbours if gap == 1 else max(1, settings.max_neighbours // 2)
     n = len(cells)
     expected = position + shift[here]
@@ -197,8 +199,6 @@ def _nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tup
 
 def _joined(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
     """Return all blocks as one table, sorted by (source, target)."""
-    if not blocks:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0))
     source, target, overlap = (np.concatenate([block[i] for block in blocks]) for i in range(3))
     order = np.lexsort((target, source))
     return source[order], target[order], overlap[order]
