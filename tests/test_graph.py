@@ -1,0 +1,337 @@
+"""Candidates: against numpy on the pixels, under every change that must not matter, and on the real movies."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import tifffile
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnntrack.graph import OVERLAP_FEATURES, build_candidates, overlaps
+from gnntrack.io.ctc import read_track_table
+from gnntrack.motion import estimate_motion
+from gnntrack.settings import GraphSettings, MotionSettings
+from gnntrack.types import CellGraph
+
+SEEDS = st.integers(0, 999)
+
+
+def moved_mask(mask, label, by):
+    """Return the pixels of a label moved by whole pixels, cut off at the frame's borders."""
+    pixels = np.argwhere(mask == label) + by
+    inside = ((pixels >= 0) & (pixels < mask.shape)).all(axis=1)
+    out = np.zeros(mask.shape, bool)
+    out[tuple(pixels[inside].T)] = True
+    return out
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, ndim=st.integers(2, 3), far=st.integers(0, 12))
+def test_overlaps_are_those_of_the_pixels(seed, ndim, far):
+    masks = worlds.blobs((4, 14, 17)[-ndim:], 6, frames=3, seed=seed)
+    cells, runs = worlds.measured(masks)
+    rows, others = cells.rows(0), cells.rows(2)
+    shift = np.random.default_rng(seed).integers(-far, far + 1, (rows.stop - rows.start, ndim))
+    expected = []
+    for row in range(rows.start, rows.stop):
+        here = moved_mask(masks[0], cells.label[row], shift[row - rows.start])
+        for other in range(others.start, others.stop):
+            shared = int((here & (masks[2] == cells.label[other])).sum())
+            expected += [[row, other, shared]] if shared else []
+    found = overlaps(runs, shift, rows, 0, 2)
+    assert all(column.dtype == np.int64 for column in found)
+    assert np.stack(found, axis=1).tolist() == expected
+
+
+def test_overlaps_of_many_small_pieces():
+    """Runs of one frame that each meet many of the other: a comb under a bar."""
+    masks = np.zeros((2, 1, 400), np.int64)
+    masks[0] = 7
+    masks[1, 0, ::2] = np.arange(1, 201)
+    cells, runs = worlds.measured(masks)
+    source, target, pixels = overlaps(runs, np.zeros((1, 2), np.int64), cells.rows(0), 0, 1)
+    assert source.tolist() == [0] * 200
+    assert target.tolist() == list(range(1, 201))
+    assert (pixels == 1).all()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_overlap_features_are_those_of_the_pixels(ndim):
+    spacing = (2.0, 0.5, 0.5)[-ndim:]
+    masks = worlds.blobs((6, 30, 40)[-ndim:], 9, seed=2)
+    cells, runs = worlds.measured(masks, spacing)
+    motion = estimate_motion(cells, settings=MotionSettings())
+    graph = build_candidates(cells, runs, motion, settings=GraphSettings())
+    shift = {gap: np.rint(motion.after(cells, gap) / spacing).astype(int) for gap in (1, 2)}
+    for row in range(0, len(graph), 5):
+        a, b = graph.source[row], graph.target[row]
+        there = masks[cells.frame[b]] == cells.label[b]
+        here = masks[cells.frame[a]] == cells.label[a]
+        moved = moved_mask(masks[cells.frame[a]], cells.label[a], shift[graph.gap[row]][a])
+        expected = []
+        for mask in (here, moved):
+            shared = (mask & there).sum()
+            expected += [shared / (here.sum() + there.sum() - shared), shared / here.sum(), shared / there.sum()]
+        found = [graph.feature(name)[row] for name in OVERLAP_FEATURES]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_plain_features_are_what_they_say():
+    masks = worlds.blobs((50, 60), 10, seed=4)
+    cells, runs = worlds.measured(masks, (0.5, 0.5))
+    motion = estimate_motion(cells, settings=MotionSettings())
+    graph = build_candidates(cells, runs, motion, settings=GraphSettings())
+    step = cells.position[graph.target] - cells.position[graph.source]
+    distance = np.linalg.norm(step, axis=1)
+    radius = cells.feature("diameter") / 2
+    radius = np.clip(radius, np.median(radius) / 2, np.median(radius) * 2)
+    mean = (radius[graph.source] + radius[graph.target]) / 2
+    size = cells.feature("size").astype(float)
+    shift = np.where(
+        (graph.gap == 1)[:, None], motion.after(cells, 1)[graph.source], motion.after(cells, 2)[graph.source]
+    )
+    field = motion.neighbours[graph.source] * graph.gap[:, None]
+    expected = {
+        "gap": cells.frame[graph.target] - cells.frame[graph.source],
+        "distance": distance,
+        "distance_radii": distance / mean,
+        "residual": np.linalg.norm(step - shift, axis=1) / mean,
+        "neighbour_residual": np.linalg.norm(step - field, axis=1) / mean,
+        "size_ratio": np.log(size[graph.target] / size[graph.source]),
+    }
+    for name, column in expected.items():
+        np.testing.assert_allclose(graph.feature(name), column, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_ranks_and_margins_are_those_among_the_links_of_a_cell():
+    graph = worlds.candidates(worlds.blobs((60, 60), 14, seed=1))
+    residual = graph.feature("residual")
+    for name, node in (("source", graph.source), ("target", graph.target)):
+        for row in range(len(graph)):
+            rivals = (node == node[row]) & (graph.gap == graph.gap[row])
+            others = residual[rivals & (np.arange(len(graph)) != row)]
+            assert graph.feature(f"rank_{name}")[row] == (others < residual[row]).sum()
+            margin = np.clip(others.min(initial=np.inf) - residual[row], -10, 10)
+            np.testing.assert_allclose(graph.feature(f"margin_{name}")[row], margin, atol=1e-6)
+    best = (graph.feature("rank_source") == 0) & (graph.feature("rank_target") == 0)
+    np.testing.assert_array_equal(graph.feature("mutual_nearest"), best)
+
+
+def test_masks_that_overlap_are_candidates_at_any_distance():
+    """A long cell swings around: its centre is beyond the gate, its mask still touches the old place::
+
+    frame 0  ==========o..........     frame 1  .........o==========
+    """
+    masks = np.zeros((2, 20, 100), np.int64)
+    masks[0, 5, 2:52], masks[1, 5, 50:98] = 1, 2
+    masks[:, 15, 2:5] = 3
+    graph = worlds.candidates(masks, max_distance=3.0, flow="none", drift=False)
+    ends = np.stack([graph.cells.label[graph.source], graph.cells.label[graph.target]], axis=1)
+    assert [1, 2] in ends.tolist()
+    assert worlds.candidates(masks, max_distance=3.0, flow="none", drift=False, runs=False).feature("gap").size == 1
+
+
+@pytest.mark.parametrize("gate", [5.0, 12.0])
+def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
+    masks = worlds.blobs((80, 80), 40, frames=4, seed=3)
+    graph = worlds.candidates(masks, max_distance=gate, max_neighbours=3, max_gap=3, runs=False)
+    cells = graph.cells
+    assert graph.notes["gate"] == gate
+    motion = estimate_motion(cells, settings=MotionSettings())
+    for gap in (1, 2, 3):
+        here = graph.gap == gap
+        step = (cells.position[graph.target] - cells.position[graph.source])[here]
+        still = np.linalg.norm(step, axis=1)
+        moved = np.linalg.norm(step - motion.after(cells, gap)[graph.source[here]], axis=1)
+        assert (np.minimum(still, moved) <= gate).all()
+        assert here.any() == (gap <= 3)
+    assert set(graph.gap) == {1, 2, 3}
+    out = np.bincount(graph.source[graph.gap == 1])
+    assert out.mean() <= 3 + 1 + 1  # to the next frame, back from it, and from where the cell is
+
+
+@pytest.mark.parametrize("max_gap", [1, 3])
+def test_all_cells_nearby_are_candidates(max_gap):
+    """With neighbours without end, the candidates are the pairs within the gate."""
+    masks = worlds.blobs((60, 60), 12, frames=5, seed=8)
+    gate = 15.0
+    graph = worlds.candidates(
+        masks, max_distance=gate, max_neighbours=99, max_gap=max_gap, flow="none", drift=False, runs=False
+    )
+    cells = graph.cells
+    gap = cells.frame[None] - cells.frame[:, None]
+    distance = np.linalg.norm(cells.position[None] - cells.position[:, None], axis=-1)
+    expected = np.argwhere((gap > 0) & (gap <= max_gap) & (distance <= gate))
+    np.testing.assert_array_equal(np.stack([graph.source, graph.target], axis=1), expected)
+
+
+def test_the_estimated_gate_lies_well_beyond_the_steps_of_cells():
+    calm = worlds.candidates(worlds.mother_divides().masks)
+    assert calm.notes["gate_radii"] == pytest.approx(5, rel=0.05)
+    assert calm.notes["flow"] in ("cells", "none")
+    names = worlds.mother_divides().names(calm.cells)
+    links = {f"{names[s]}-{names[t]}" for s, t in zip(calm.source, calm.target, strict=True)}
+    assert worlds.links_of(worlds.mother_divides().tracks) <= links
+
+
+@pytest.mark.parametrize("world", [*worlds.DRAWN, worlds.torn_for_a_frame])
+def test_the_links_of_the_drawing_are_candidates(world):
+    world = world()
+    graph = worlds.candidates(world.masks)
+    names = world.names(graph.cells)
+    links = {f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)}
+    assert worlds.links_of(world.tracks) <= links
+    assert np.isfinite(graph.features).all()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize("shape", [(1, 9, 9), (3, 9, 9), (1, 2, 9, 9), (3, 2, 9, 9)])
+def test_no_cell_no_candidate(shape, runs):
+    graph = worlds.candidates(np.zeros(shape, np.uint16), runs=runs)
+    assert len(graph) == 0
+    assert graph.notes["gate"] == 0
+    assert graph.has("iou") == runs
+
+
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize("frames", [[0], [0, 1, 2], [1, 2, 4, 5]])
+def test_the_columns_do_not_depend_on_what_is_in_the_movie(frames, runs):
+    """A movie of one frame, empty frames or empty pairs of frames has the columns of any other."""
+    masks = worlds.mother_divides().masks
+    full = worlds.candidates(masks, runs=runs)
+    emptied = np.where(np.isin(np.arange(len(masks)), frames)[:, None, None], 0, masks)
+    for other in (emptied, masks[:1], emptied[:1]):
+        graph = worlds.candidates(other, runs=runs)
+        assert graph.feature_names == full.feature_names
+        assert graph.cells.feature_names == full.cells.feature_names
+    assert (set(full.feature_names) >= set(OVERLAP_FEATURES)) == runs
+
+
+def test_each_frame_is_told():
+    told = []
+    cells, runs = worlds.measured(worlds.mother_divides().masks)
+    motion = estimate_motion(cells, settings=MotionSettings())
+    build_candidates(cells, runs, motion, settings=GraphSettings(), progress=lambda *news: told.append(news))
+    assert told == [("linking", t, 5) for t in range(1, 6)]
+
+
+# --------------------------------------------------------------------------- what must not matter
+
+
+def in_order_of_place(graph: CellGraph, position=None):
+    """Return (ends, features) of the links in an order that knows no labels, and the cells' places."""
+    cells = graph.cells
+    place = np.round(cells.position if position is None else position, 6)
+    order = np.lexsort((*place.T, cells.frame))
+    rank = np.empty(len(cells), int)
+    rank[order] = np.arange(len(cells))
+    ends = np.stack([rank[graph.source], rank[graph.target]], axis=1)
+    by = np.lexsort(ends.T[::-1])
+    return ends[by], graph.features[by]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_labels_change_no_candidate(seed):
+    masks = worlds.blobs((50, 70), 15, seed=seed)
+    plain, other = (in_order_of_place(worlds.candidates(m)) for m in (masks, worlds.relabelled(masks, seed + 1)))
+    np.testing.assert_array_equal(plain[0], other[0])
+    np.testing.assert_allclose(plain[1], other[1], atol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, axes=st.sets(st.integers(1, 3), min_size=1))
+def test_a_mirrored_movie_has_the_mirrored_candidates(seed, axes):
+    masks = worlds.blobs((5, 30, 40), 12, seed=seed)
+    mirrored = worlds.candidates(np.flip(masks, sorted(axes)), drift=False)
+    place = mirrored.cells.position.copy()
+    for axis in axes:
+        place[:, axis - 1] = masks.shape[axis] - 1 - place[:, axis - 1]
+    plain, other = in_order_of_place(worlds.candidates(masks, drift=False)), in_order_of_place(mirrored, place)
+    np.testing.assert_array_equal(plain[0], other[0])
+    names = mirrored.feature_names
+    for name, a, b in zip(names, plain[1].T, other[1].T, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4, err_msg=name)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, factor=st.sampled_from([0.125, 0.5, 4.0, 32.0]), anisotropy=st.sampled_from([1.0, 2.0]))
+def test_the_size_of_a_pixel_changes_distances_only(seed, factor, anisotropy):
+    """Whatever the microscope's scale, the scores see the same numbers."""
+    masks = worlds.blobs((4, 30, 40), 10, seed=seed)
+    spacing = np.array([anisotropy, 1.0, 1.0])
+    plain, scaled = (worlds.candidates(masks, tuple(s)) for s in (spacing, spacing * factor))
+    np.testing.assert_array_equal(plain.source, scaled.source)
+    np.testing.assert_array_equal(plain.target, scaled.target)
+    for name, a, b in zip(plain.feature_names, plain.features.T, scaled.features.T, strict=True):
+        np.testing.assert_allclose(b, a * (factor if name == "distance" else 1), rtol=1e-4, atol=1e-5, err_msg=name)
+    assert scaled.notes["gate"] == pytest.approx(plain.notes["gate"] * factor)
+
+
+# --------------------------------------------------------------------------- the real movies
+
+
+def marker_of(mask, truth):
+    """Return {label of the mask: marker} by the rule of the challenge: a mask covers more than half of the marker."""
+    pixels = np.bincount(truth[truth > 0])
+    both = (truth > 0) & (mask > 0)
+    pair, shared = np.unique(np.stack([truth[both], mask[both]]), axis=1, return_counts=True)
+    covers = 2 * shared > pixels[pair[0]]
+    return dict(zip(pair[1, covers].tolist(), pair[0, covers].tolist(), strict=True))
+
+
+def true_links(graph, masks, truth, tracks):
+    """Return the links of the truth as pairs of rows, over gaps of one frame as well."""
+    row = {}
+    for t, (mask, markers) in enumerate(zip(masks, truth, strict=True)):
+        for label, marker in marker_of(mask, markers).items():
+            row[marker, t] = int(graph.cells.row_of(t, label))
+    links = []
+    for track, start, end, parent in zip(tracks.id, tracks.start, tracks.end, tracks.parent, strict=True):
+        seen = [t for t in range(start, end + 1) if (track, t) in row]
+        links += [(row[track, a], row[track, b]) for a, b in pairwise(seen) if b - a <= 2]
+        if parent:
+            last = tracks.end[np.searchsorted(tracks.id, parent)]
+            if (parent, last) in row and (track, start) in row and start - last <= 2:
+                links.append((row[parent, last], row[track, start]))
+    return links
+
+
+MOVIES = [  # data set, masks, truth, frames
+    ("Fluo-C2DL-MSC", "01_ST_HYBRID", "01_GT", slice(0, 48)),
+    ("Fluo-N2DH-GOWT1", "01_ST_HYBRID", "01_GT", slice(60, 75)),
+    ("Fluo-N2DH-SIM+", "01_GT/SEG", "01_GT", slice(0, 65)),
+    ("BBBC050-mouse-embryo-3D", "01_GT/SEG", "01_GT", slice(0, 75)),
+    ("iPSC-02", "02_RES", "02_GT", slice(0, 41)),
+]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "masks", "truth", "frames"), MOVIES, ids=[movie[0] for movie in MOVIES])
+def test_true_links_of_real_movies_are_among_few_candidates(ctc_data, name, masks, truth, frames):
+    folder = ctc_data / name
+    files = [sorted((folder / part).glob("*.tif"))[frames] for part in (masks, f"{truth}/TRA")]
+    masks, markers = (np.stack([tifffile.imread(file) for file in part]) for part in files)
+    masks = worlds.relabelled(masks)  # labels that agree over time must not help
+    table = read_track_table(folder / truth / "TRA" / "man_track.txt")
+    graph = worlds.candidates(masks)
+    links = true_links(graph, masks, markers, shifted(table, frames.start))
+    found = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
+    assert len(links) > 50
+    missed = [link for link in links if link not in found]
+    assert len(missed) <= 0.001 * len(links)
+    assert len(graph) <= 10 * len(graph.cells)
+
+
+def shifted(tracks, start):
+    """Return the track table as seen from a movie that begins at frame start."""
+
+    class Table:
+        id, parent = tracks.id, tracks.parent
+
+    Table.start, Table.end = np.maximum(tracks.start - start, 0), tracks.end - start
+    return Table

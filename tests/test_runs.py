@@ -1,0 +1,73 @@
+"""Runs: encoding and painting undo each other, against a plain twin."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gnntrack.runs import encode_frame, paint_frame
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
+DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64])
+
+
+@st.composite
+def masks(draw):
+    """Draw masks with few labels, so that runs are longer than a pixel, of which one is as high as may be."""
+    dtype = draw(DTYPES)
+    labels = st.sampled_from([0, 1, 2, min(np.iinfo(dtype).max, worlds.HIGHEST_LABEL)])
+    return draw(hnp.arrays(dtype, draw(SHAPES), elements=labels))
+
+
+def twin(mask):
+    """Return the runs, with itertools."""
+    runs, at = [], 0
+    for row in mask.reshape(-1, mask.shape[-1]).tolist():
+        for label, pixels in groupby(row):
+            length = len(list(pixels))
+            runs += [[at, length, label]] if label else []
+            at += length
+    return runs
+
+
+@settings(deadline=None)
+@given(masks())
+def test_runs_are_those_of_the_twin(mask):
+    assert np.stack(encode_frame(mask), axis=1).tolist() == twin(mask)
+
+
+@settings(deadline=None)
+@given(masks())
+def test_painting_the_runs_gives_the_mask_back(mask):
+    start, length, label = encode_frame(mask)
+    assert all(column.dtype == np.int64 for column in (start, length, label))
+    painted = paint_frame(mask.shape, start, length, label, mask.dtype)
+    assert painted.dtype == mask.dtype
+    np.testing.assert_array_equal(painted, mask)
+
+
+def test_how_a_mask_lies_in_memory_changes_nothing():
+    mask = worlds.blobs((20, 30), 8, frames=1)[0].astype(np.int32)
+    runs = encode_frame(mask)
+    frozen = mask.copy()
+    frozen.flags.writeable = False
+    for other in (np.asfortranarray(mask), np.repeat(mask, 2, axis=1)[:, ::2], frozen):
+        for column, same in zip(encode_frame(other), runs, strict=True):
+            np.testing.assert_array_equal(column, same)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (3, 0, 4), (2, 3)])
+def test_no_pixel_no_run(shape):
+    assert [len(column) for column in encode_frame(np.zeros(shape, np.uint16))] == [0, 0, 0]
+
+
+def test_the_later_of_two_runs_lies_on_top():
+    frame = paint_frame((1, 5), np.array([0, 2]), np.array([4, 2]), [1, 2], np.uint8)
+    assert frame.tolist() == [[1, 1, 2, 2, 0]]
+    assert paint_frame((2, 2), np.zeros(0, np.int64), np.zeros(0, np.int64), []).tolist() == [[0, 0], [0, 0]]
