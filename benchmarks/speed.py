@@ -1,0 +1,296 @@
+"""Time and memory: stages, whole movies, sizes up to a million cells, start-up; and peers in the same run.
+
+``python benchmarks/speed.py --peer-python PATH`` writes ``results/speed.json`` and, next to it, the tables as Markdown.
+What is compared runs alternately (A B A B ...), and only the ratio within the run is judged. Seconds are without
+imports; each run of a whole movie, and each size, has a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import RESULTS, about, alternate, circumstances, default_data, median, table, write
+from skimage.measure import regionprops_table
+
+from gnntrack.cells import measure_cells
+from gnntrack.io import open_frames
+from gnntrack.io.frames import open_masks
+from gnntrack.pipeline import build_graph
+from gnntrack.settings import Settings
+
+HERE = Path(__file__).resolve().parent
+BASIC = ("label", "area", "centroid", "inertia_tensor", "intensity_mean")
+FULL = (
+    *("label", "area", "equivalent_diameter_area", "centroid", "bbox", "axis_major_length", "axis_minor_length"),
+    *("eccentricity", "orientation", "intensity_mean", "intensity_std", "intensity_min", "intensity_max"),
+)
+Told = dict[str, Any]
+
+
+class Run:
+    """What was asked for, and what was measured so far."""
+
+    def __init__(self, args: argparse.Namespace, work: Path) -> None:
+        self.args, self.work = args, work
+        self.record: Told = {**about(), "rounds": args.rounds, "quick": args.quick, "checks": [], "sections": {}}
+        self._outputs = 0
+
+    def check(self, what: str, measured: float, limit: float, *, least: bool, unit: str) -> None:
+        """Hold a figure against what is asked of it."""
+        passed = measured >= limit if least else measured <= limit
+        bound = f"{'>=' if least else '<='} {limit:g} {unit}"
+        self.record["checks"].append(
+            {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
+        )
+
+    def out(self) -> Path:
+        """Return the name of a new folder."""
+        self._outputs += 1
+        return self.work / f"out{self._outputs}"
+
+    def movie(self) -> tuple[str, Path, Path]:
+        """Return the name, the masks and the images of the movie for whole runs."""
+        home = self.args.data / "Fluo-N2DL-HeLa"
+        if (home / "01_ERR_SEG").is_dir() and not self.args.quick:
+            return "Fluo-N2DL-HeLa 01", home / "01_ERR_SEG", home / "01"
+        folder = self.work / "simulated"
+        if not folder.exists():
+            alone("movie", 20, folder)
+        return "simulated, 20 frames of 512 x 512", folder / "masks.npy", folder / "images.npy"
+
+
+def alone(*words: Any, python: str = sys.executable, program: str = "work.py") -> Told:
+    """Run a program beside this one in a process of its own, and return what it tells."""
+    done = subprocess.run([python, str(HERE / program), *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{program} {' '.join(map(str, words))} failed:\n{done.stderr}")
+    told: Told = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def run_cells(run: Run) -> Told:
+    """Measure 5 000 cells of one frame, against scikit-image."""
+    labels, side = (500, 640) if run.args.quick else (5000, 2048)
+    mask, image = _frame_of_cells(labels, side)
+    masks, images, settings = open_masks(mask[None]), open_frames(image[None]), Settings().cells
+    seconds = alternate(
+        {
+            "gnntrack": _timed(lambda: measure_cells(masks, images, settings=settings)),
+            "regionprops_table, 5 basic properties": _timed(lambda: regionprops_table(mask, image, properties=BASIC)),
+            "regionprops_table, what gnntrack measures": _timed(
+                lambda: regionprops_table(mask, image, properties=FULL)
+            ),
+        },
+        run.args.rounds,
+    )
+    middle = median(seconds)
+    ours, basic, full = middle.values()
+    run.check("cells against regionprops_table (basic properties)", basic / ours, 25, least=True, unit="x")
+    run.check("cells against regionprops_table (the same properties)", full / ours, 25, least=True, unit="x")
+    return {"labels": labels, "shape": [side, side], "seconds": seconds, "median": middle}
+
+
+def run_stages(run: Run) -> Told:
+    """Time the stages of one movie, one by one."""
+    name, masks, images = run.movie()
+    return {"movie": name, **alone("stages", masks, images, run.out())}
+
+
+def run_track(run: Run) -> Told:
+    """Track a movie from its files to the written result, against KOFT."""
+    name, masks, images = run.movie()
+    works: dict[str, Callable[[], float]] = {
+        method: lambda method=method: alone("track", masks, images, run.out(), method)["seconds"]  # type: ignore[misc]
+        for method in ("hungarian", "iou")
+    }
+    if _has(run.args.peer_python, "byotrack") and images.is_dir():
+        works["KOFT"] = lambda: _peer(run, "koft", images, masks, run.out())
+    seconds = alternate(works, run.args.rounds)
+    middle = median(seconds)
+    if "KOFT" in middle:
+        ratio = middle["KOFT"] / middle["hungarian"]
+        run.check(f"track --method hungarian against KOFT, {name}", ratio, 4, least=True, unit="x")
+    return {"movie": name, "seconds": seconds, "median": middle}
+
+
+def run_link(run: Run) -> Told:
+    """Link the cells of a movie, from their table on, against laptrack."""
+    name, masks, _ = run.movie()
+    graph = build_graph(masks)
+    file = run.work / "cells.npz"
+    np.savez(file, frame=graph.cells.frame, position=graph.cells.position)
+    works: dict[str, Callable[[], float]] = {"gnntrack": lambda: alone("link", masks)["seconds"]}
+    if _has(run.args.peer_python, "laptrack"):
+        works["laptrack"] = lambda: _peer(run, "laptrack", file, graph.notes["gate"])
+    seconds = alternate(works, run.args.rounds)
+    return {"movie": name, "cells": len(graph.cells), "seconds": seconds, "median": median(seconds)}
+
+
+def run_sizes(run: Run) -> Told:
+    """Link simulated cells of growing number, from their table to the lineage."""
+    tenth = 10_000 if run.args.quick else 100_000
+    sizes = {"few frames": (tenth, 50), "few cells": (tenth, 500), "large": (10 * tenth, 500)}
+    told = {name: alone("table", *size) for name, size in sizes.items()}
+    large = told["large"]
+    if not run.args.quick:
+        run.check("1 000 000 cells in 500 frames, time", large["seconds"], 180, least=False, unit="s")
+        run.check("1 000 000 cells in 500 frames, memory", large["peak_mb"] / 1000, 3, least=False, unit="GB")
+    for name, what in (("few cells", "10 x the cells"), ("few frames", "10 x the frames")):
+        # simulated numbers of cells are off by a few per cent; per cell is what is meant
+        share = large["cells"] / told[name]["cells"] / 10
+        own = [each["peak_mb"] - each["peak_mb_imports"] for each in (large, told[name])]
+        run.check(f"{what}, time", large["seconds"] / told[name]["seconds"] / share, 11, least=False, unit="x")
+        run.check(f"{what}, memory over that of the imports", own[0] / own[1] / share, 11, least=False, unit="x")
+    return told
+
+
+def run_length(run: Run) -> Told:
+    """Track a simulated movie and one that is ten times as long, from files to the written result."""
+    told: Told = {}
+    for name, frames in (("short", 4), ("long", 40)) if run.args.quick else (("short", 30), ("long", 300)):
+        folder = run.work / name
+        alone("movie", frames, folder)
+        works = [alone("track", folder / "masks.npy", folder / "images.npy", run.out(), "hungarian") for _ in range(3)]
+        told[name] = {"frames": frames, **sorted(works, key=lambda each: each["seconds"])[1]}
+    short, long = told["short"], told["long"]
+    run.check("10 x the movie with its masks, time", long["seconds"] / short["seconds"], 11, least=False, unit="x")
+    ratio = long["peak_mb"] / short["peak_mb"]
+    run.check("10 x the movie with its masks, memory", ratio, 11, least=False, unit="x")
+    return told
+
+
+def run_start(run: Run) -> Told:
+    """Time the start: the import, and the command line's help from process to exit."""
+    code = "import time; t = time.perf_counter(); import gnntrack; print(time.perf_counter() - t)"
+
+    def imported() -> float:
+        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+    def told(*words: str) -> Callable[[], float]:
+        return _timed(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))
+
+    program = Path(sys.executable).with_name("gnntrack")
+    helped = told(str(program), "--help") if program.exists() else told("-m", "gnntrack", "--help")
+    seconds = alternate({"import gnntrack": imported, "gnntrack --help": helped, "python": told("-c", "pass")}, 5)
+    middle = median(seconds)
+    run.check("import gnntrack", middle["import gnntrack"], 0.25, least=False, unit="s")
+    run.check("gnntrack --help", middle["gnntrack --help"], 0.4, least=False, unit="s")
+    return {"seconds": seconds, "median": middle}
+
+
+SECTIONS = {
+    "start": run_start,
+    "cells": run_cells,
+    "stages": run_stages,
+    "track": run_track,
+    "link": run_link,
+    "sizes": run_sizes,
+    "length": run_length,
+}
+
+
+def markdown(record: Told) -> str:
+    """Return the tables of a record."""
+    checks = [
+        [each["what"], f"{each['measured']:g} {each['unit']}", each["limit"], "yes" if each["passed"] else "**no**"]
+        for each in record["checks"]
+    ]
+    parts = [
+        "# Speed",
+        circumstances(record),
+        "What is compared ran alternately in this run; medians. Seconds are without imports.",
+        table(["asked for", "measured", "limit", "reached"], checks),
+    ]
+    for name, told in record["sections"].items():
+        parts += [f"## {name}", (SECTIONS[name].__doc__ or "").strip(), _section(told)]
+    return "\n\n".join(parts)
+
+
+def _section(told: Told) -> str:
+    if "median" in told:
+        first = next(iter(told["median"].values()))
+        rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in told["median"].items()]
+        return _head(told) + table(["", "s", "x"], rows)
+    if "stages" in told:
+        return _head(told) + table(["", "s"], [[name, f"{took:.3f}"] for name, took in told["stages"].items()])
+    rows = []
+    for each in told.values():
+        stages = ", ".join(f"{stage} {took:.1f}" for stage, took in each.get("stages", {}).items())
+        rows.append([str(each["cells"]), f"{each['seconds']:.2f}", f"{each['peak_mb']:.0f}", stages])
+    return table(["cells", "s", "peak memory, MB", "stages, s"], rows)
+
+
+def _head(told: Told) -> str:
+    told = {"cells": told.get("labels"), **told}
+    named = [str(told[name]) + suffix for name, suffix in (("movie", ""), ("cells", " cells")) if told.get(name)]
+    return f"{', '.join(named)}:\n\n" if named else ""
+
+
+def _timed(work: Callable[[], object]) -> Callable[[], float]:
+    def run() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return run
+
+
+def _frame_of_cells(labels: int, side: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a mask of round cells on a jittered grid, with its image."""
+    rng = np.random.default_rng(0)
+    columns = int(np.ceil(np.sqrt(labels)))
+    pitch = side / columns
+    y, x = np.indices((side, side))
+    row, column = (y / pitch).astype(np.int64), (x / pitch).astype(np.int64)
+    label = row * columns + column
+    centre = (np.stack(np.divmod(np.arange(columns**2), columns)) + 0.5) * pitch
+    centre += rng.uniform(-0.08, 0.08, centre.shape) * pitch
+    radius = rng.uniform(0.3, 0.42, columns**2) * pitch
+    inside = (y - centre[0][label]) ** 2 + (x - centre[1][label]) ** 2 < radius[label] ** 2
+    names = np.zeros(columns**2, np.uint16)
+    names[rng.permutation(columns**2)[:labels]] = rng.permutation(labels) + 1
+    mask = np.where(inside, names[label], 0).astype(np.uint16)
+    image = rng.poisson(np.where(mask > 0, 120, 12)).astype(np.uint16)
+    return mask, image
+
+
+def _peer(run: Run, *words: Any) -> float:
+    told = alone(*words, python=run.args.peer_python, program="peers.py")
+    run.record.setdefault("peers", {}).update(told["versions"])
+    return float(told["seconds"])
+
+
+def _has(python: str, package: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    return subprocess.run([python, "-c", code]).returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=default_data(), help="folder with Fluo-N2DL-HeLa")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections; all where it is left out")
+    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has byotrack and laptrack")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small inputs, to try the program; nothing is proved")
+    parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        run = Run(args, Path(work))
+        for name in args.only.split(","):
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            run.record["sections"][name] = SECTIONS[name](run)
+            write(args.out, run.record, markdown(run.record))
+    print(markdown(run.record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""One piece of work in a process of its own, so that neither its time nor its memory depends on what ran before.
+
+Prints a line of JSON: seconds without imports (in all, or by stage), the peak memory of the process, and counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gnntrack.cells import measure_cells
+from gnntrack.graph import build_candidates
+from gnntrack.io import open_frames
+from gnntrack.io.frames import open_masks
+from gnntrack.lineage import build_lineage
+from gnntrack.motion import estimate_motion
+from gnntrack.pipeline import build_graph, solve, track
+from gnntrack.scores import score_links
+from gnntrack.settings import Settings, SimulateSettings
+from gnntrack.simulate import simulate_cells, simulate_movie
+from gnntrack.solvers import solve as choose_links
+from gnntrack.types import Cells
+
+Told = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class Clock:
+    """Seconds and peak memory by stage."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self.peaks: dict[str, float] = {}
+
+    def time(self, stage: str, work: Callable[[], _T]) -> _T:
+        """Do the work and take its time."""
+        start = time.perf_counter()
+        done = work()
+        self.stages[stage] = round(time.perf_counter() - start, 4)
+        self.peaks[stage] = peak_mb()
+        return done
+
+    def told(self) -> Told:
+        """Return what was measured."""
+        return {"seconds": round(sum(self.stages.values()), 4), "stages": self.stages, "peak_mb_after": self.peaks}
+
+
+def peak_mb() -> float:
+    """Return the largest memory of this process so far in MB."""
+    try:
+        # a process started by a large one inherits its ru_maxrss; this counts from its own start
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6, 1)
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def link(cells: Cells, clock: Clock) -> Told:
+    """Take a table of cells to its lineage."""
+    settings = Settings()
+    motion = clock.time("motion", lambda: estimate_motion(cells, settings=settings.motion))
+    graph = clock.time("candidates", lambda: build_candidates(cells, None, motion, settings=settings.graph))
+    scores = clock.time("scores", lambda: score_links(graph, settings=settings.scores))
+    chosen = clock.time("solve", lambda: choose_links("hungarian", graph, scores, settings=settings.solver))
+    lineage = clock.time("lineage", lambda: build_lineage(graph, chosen, scores))
+    return {"cells": len(cells), "candidates": len(graph), "pairs": len(scores.pairs), "tracks": len(lineage.tracks)}
+
+
+def work_table(args: argparse.Namespace) -> Told:
+    """Simulate a table of cells, then link it."""
+    imports = peak_mb()
+    cells = simulate_cells(cells=args.cells, frames=args.frames).cells
+    made, clock = peak_mb(), Clock()
+    counts = link(cells, clock)
+    return {**clock.told(), "peak_mb": peak_mb(), "peak_mb_imports": imports, "peak_mb_simulated": made, **counts}
+
+
+def work_link(args: argparse.Namespace) -> Told:
+    """Measure the cells of masks, then link them."""
+    cells = measure_cells(open_masks(args.masks), settings=Settings().cells)[0]
+    clock = Clock()
+    counts = link(cells, clock)
+    return {**clock.told(), **counts}
+
+
+def work_track(args: argparse.Namespace) -> Told:
+    """Track a movie: read images and masks, write the result."""
+    imports, start = peak_mb(), time.perf_counter()
+    lineage = track(args.masks, args.images, out=args.out, method=args.method)
+    seconds = time.perf_counter() - start
+    told = {"seconds": round(seconds, 4), "peak_mb": peak_mb(), "peak_mb_imports": imports}
+    return {**told, "cells": len(lineage.cells), "tracks": len(lineage.tracks)}
+
+
+def work_stages(args: argparse.Namespace) -> Told:
+    """Time the stages of a movie one by one."""
+    settings, clock = Settings(), Clock()
+    graph = build_graph(args.masks, args.images)  # also loads compiled code, which no stage is to pay for
+    for method in ("hungarian", "greedy", "iou"):
+        solve(graph, method=method)
+    masks, images = open_masks(args.masks), open_frames(args.images)
+    clock.time("cells of masks", lambda: measure_cells(masks, settings=settings.cells))
+    clock.time("cells of masks and images", lambda: measure_cells(masks, images, settings=settings.cells))
+    graph = clock.time("build_graph", lambda: build_graph(masks, images))
+    for method in ("hungarian", "greedy", "iou"):
+        clock.time(f"solve --method {method}", lambda method=method: solve(graph, method=method))  # type: ignore[misc]
+    clock.time("track", lambda: track(args.masks, args.images, out=args.out, overwrite=True))
+    return {**clock.told(), "cells": len(graph.cells), "candidates": len(graph)}
+
+
+def work_movie(args: argparse.Namespace) -> Told:
+    """Write a simulated movie of a constant number of cells as two arrays."""
+    life = SimulateSettings(frames=args.frames, shape=(512, 512), cells=100, divisions=False, death_rate=0)
+    movie = simulate_movie(settings=life, seed=1)
+    args.out.mkdir(parents=True)
+    for name, stack, kind in (("masks", movie.masks, np.int32), ("images", movie.images, np.uint16)):
+        if stack is not None:
+            array = np.lib.format.open_memmap(args.out / f"{name}.npy", "w+", kind, (args.frames, *stack.shape))
+            for t in range(args.frames):
+                array[t] = stack[t]
+    return {"cells": len(movie.lineage.cells)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, work: Callable[[argparse.Namespace], Told], **arguments: Any) -> None:
+        sub = commands.add_parser(name, help=(work.__doc__ or "").rstrip("."))
+        sub.set_defaults(work=work)
+        for argument, kind in arguments.items():
+            sub.add_argument(argument, type=kind)
+
+    command("table", work_table, cells=int, frames=int)
+    command("link", work_link, masks=Path)
+    command("track", work_track, masks=Path, images=Path, out=Path, method=str)
+    command("stages", work_stages, masks=Path, images=Path, out=Path)
+    command("movie", work_movie, frames=int, out=Path)
+    args = parser.parse_args()
+    print(json.dumps(args.work(args)))
+
+
+if __name__ == "__main__":
+    main()
