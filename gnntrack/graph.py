@@ -223,10 +223,11 @@ def _features(
             columns.setdefault(name, []).append(column.astype(np.float32))
     table = {name: np.concatenate(parts) for name, parts in columns.items()}
     table |= _competition_features(cells, source, target, table["residual"])
-    features = np.empty((len(source), len(table)), np.float32)
-    for i, name in enumerate(list(table)):
-        features[:, i] = table[name]
-    return tuple(table), features
+    features = np.empty((len(source), len(table)), np.float32, order="F")
+    names = tuple(table)
+    for i, name in enumerate(names):
+        features[:, i] = table.pop(name)
+    return names, features
 
 
 def _pair_features(
@@ -262,7 +263,7 @@ def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> Float
     """Return log(target / source) of a positive quantity; a value of zero counts as a thousandth of the median."""
     floor = max(float(np.median(value)) * 1e-3, 1e-12) if len(value) else 1.0
     value = np.maximum(value, floor)
-    return np.log(value[target] / value[source]).astype(np.float64)
+    return np.asarray(np.log(value[target] / value[source]), np.float64)
 
 
 def _overlap_features(cells: Cells, source: IntArray, target: IntArray, overlap: FloatArray) -> dict[str, FloatArray]:
@@ -295,7 +296,7 @@ def _competition_features(
         best = np.repeat(sorted_residual[begin], count)
         second = np.repeat(np.where(count > 1, sorted_residual[np.minimum(begin + 1, len(order) - 1)], np.inf), count)
         margin = np.where(rank == 0, second, best) - sorted_residual
-        columns[f"rank_{name}"] = _scattered(order, rank)
+        columns[f"rank_{name}"] = _scattered(order, rank.astype(np.float64))
         columns[f"margin_{name}"] = _scattered(order, np.clip(margin, -10, 10))
     columns["mutual_nearest"] = ((columns["rank_source"] == 0) & (columns["rank_target"] == 0)).astype(np.float32)
     return columns

@@ -189,7 +189,7 @@ def _reduced(plane: Image, scale: float) -> Image:
     usable = plane if plane.dtype in (np.uint8, np.uint16, np.float32) else plane.astype(np.float32)
     small = cv2.resize(usable, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small[::2, ::2], [1, 99.5])
-    return (np.clip((small - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip((small - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
 
 
 def _flow_at(before: Image, after: Image, position: FloatArray, shape: tuple[int, ...]) -> FloatArray:

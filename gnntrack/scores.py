@@ -12,7 +12,7 @@ resemble each other, and add up to the mother.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,8 @@ from scipy.special import expit, gammaln
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gnntrack.settings import ScoreSettings
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
@@ -36,6 +38,8 @@ _JUMP = 0.5  # scale of such jumps in radii
 _SEEN = 8.0  # log odds held against a gap in which the cell is seen
 _HEAT = 3.0  # temperature: the features of a link are not independent, so that their odds are too sure
 _SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
+_FARTHEST = 2.5  # radii from the mother to the middle of her daughters at most
+_CHUNK = 1 << 19  # links of which pairs are made at once, to bound the memory
 _LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
 
@@ -95,23 +99,37 @@ class _Pairs:
 
     @classmethod
     def of(cls, graph: CellGraph) -> _Pairs:
-        """Return the pairs of links to the next frame that share their source and lie near enough."""
+        """Return the pairs of links to the next frame that share their source and may be daughters at all."""
+        parts = [cls._measured(graph, links) for links in _link_pairs(graph)]
+        if not parts:
+            return cls.none()
+        joined = [np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)]
+        order = np.lexsort((joined[0][:, 1], joined[0][:, 0]))
+        return cls(*(column[order] for column in joined))
+
+    @classmethod
+    def _measured(cls, graph: CellGraph, links: IntArray) -> _Pairs:
+        """Measure pairs; those whose middle is far from the mother are left out."""
         cells = graph.cells
-        links = _link_pairs(graph)
         mother, first, second = graph.source[links[:, 0]], graph.target[links[:, 0]], graph.target[links[:, 1]]
-        size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
-        radius = _radius(graph)[mother]
-        shift = np.stack([cells.feature(f"shift_{axis}") for axis in "zyx"[-cells.ndim :]], axis=1)
-        expected = cells.position[mother] + shift[mother]
+        radius = _radius(graph, mother)
+        shift = np.stack([cells.feature(f"shift_{axis}")[mother] for axis in "zyx"[-cells.ndim :]], axis=1)
+        expected = cells.position[mother] + shift
         a, b = cells.position[first], cells.position[second]
-        share = (1 / (1 + np.exp(size[second] - size[first])))[:, None]
+        middle = np.linalg.norm((a + b) / 2 - expected, axis=1) / radius
+        near = middle < _FARTHEST
+        if not near.all():
+            return cls._measured(graph, links[near])
+        size = cells.feature("size")
+        volume = [np.log(np.maximum(size[row].astype(np.float64), 1e-12)) for row in (mother, first, second)]
+        share = (1 / (1 + np.exp(volume[2] - volume[1])))[:, None]
         return cls(
             links,
-            np.linalg.norm((a + b) / 2 - expected, axis=1) / radius,
+            middle,
             np.linalg.norm(a * share + b * (1 - share) - expected, axis=1) / radius,
             np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3),
-            np.logaddexp(size[first], size[second]) - size[mother],
-            np.abs(size[first] - size[second]),
+            np.logaddexp(volume[1], volume[2]) - volume[0],
+            np.abs(volume[1] - volume[2]),
         )
 
     def __len__(self) -> int:
@@ -343,30 +361,27 @@ class _Best:
         """Return the best links of each ``node``: ``graph.source`` looks ahead, ``graph.target`` back."""
         other = graph.target if node is graph.source else graph.source
         use = np.flatnonzero((graph.gap == gap) & (gain > 0))
-        use = use[np.lexsort((-gain[use], node[use]))]
-        first = np.diff(node[use], prepend=-1) != 0
-        n = len(graph.cells)
-        best, cell, second = np.zeros(n), np.full(n, -1), np.zeros(n)
-        best[node[use[first]]] = gain[use[first]]
-        cell[node[use[first]]] = other[use[first]]
-        after = np.flatnonzero(first) + 1
-        after = after[(after < len(use))]
-        after = after[~first[after]]
-        second[node[use[after]]] = gain[use[after]]
-        return cls(best, cell, second)
+        ends, worth, n = node[use], gain[use], len(graph.cells)
+        best, second, first = np.zeros(n), np.zeros(n), np.full(n, -1)
+        np.maximum.at(best, ends, worth)
+        top = np.flatnonzero(worth >= best[ends])[::-1]
+        first[ends[top]] = use[top]  # backwards, so that of equals the first one stays
+        rest = use != first[ends]
+        np.maximum.at(second, ends[rest], worth[rest])
+        return cls(best, np.where(first >= 0, other[first], -1), second)
 
     def distinct(self, two: IntArray) -> BoolArray:
         """Tell whether two cells can both have a link with a gain, shape (M,)."""
         a, b = two.T
         same = self.cell[a] == self.cell[b]
-        return (self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0))
+        return np.asarray((self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0)))
 
     def apart(self, two: IntArray) -> FloatArray:
         """Return the best total gain of two cells that may not share a link's other end, shape (M,)."""
         a, b = two.T
         same = (self.cell[a] == self.cell[b]) & (self.cell[a] >= 0)
         shared = np.maximum(self.gain[a] + self.second[b], self.second[a] + self.gain[b])
-        return np.where(same, shared, self.gain[a] + self.gain[b])
+        return np.asarray(np.where(same, shared, self.gain[a] + self.gain[b]))
 
 
 def _looks(graph: CellGraph, gain: FloatArray) -> FloatArray:
@@ -452,11 +467,12 @@ def _population(graph: CellGraph, name: str) -> float:
     return max(float(np.std(value)), 0.1)
 
 
-def _radius(graph: CellGraph) -> FloatArray:
-    """Return cell radii, kept within a factor of two of the typical one, shape (N,)."""
-    radius = graph.cells.feature("diameter").astype(np.float64) / 2
-    typical = float(np.median(radius))
-    return np.clip(radius, typical / 2, typical * 2)
+def _radius(graph: CellGraph, rows: IntArray | None = None) -> FloatArray:
+    """Return cell radii, of all cells or of some, kept within a factor of two of the typical one, shape (N,)."""
+    diameter = graph.cells.feature("diameter")
+    typical = float(np.median(diameter)) / 2
+    chosen = diameter if rows is None else diameter[rows]
+    return np.clip(chosen.astype(np.float64) / 2, typical / 2, typical * 2)
 
 
 def _unrelated(graph: CellGraph, size_population: float) -> FloatArray:
@@ -472,13 +488,20 @@ def _unrelated(graph: CellGraph, size_population: float) -> FloatArray:
     )
 
 
-def _link_pairs(graph: CellGraph) -> IntArray:
-    """Return all pairs of links to the next frame that share their source, at most 5 radii long, shape (M, 2)."""
+def _link_pairs(graph: CellGraph) -> Iterator[IntArray]:
+    """Yield all pairs of links to the next frame that share their source, at most 5 radii long, shapes (m, 2)."""
     near = np.flatnonzero((graph.gap == 1) & (graph.feature("distance_radii") < 5))
-    count = np.bincount(graph.source[near], minlength=len(graph.cells))
-    out = [np.zeros((0, 2), np.int64)]
-    for step in range(1, int(count.max(initial=0))):
-        same = np.flatnonzero(graph.source[near[:-step]] == graph.source[near[step:]])
-        out.append(np.stack([near[same], near[same + step]], axis=1))
-    pairs = np.concatenate(out)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    for start in range(0, len(near), _CHUNK):
+        stop = start + _CHUNK
+        while stop < len(near) and graph.source[near[stop]] == graph.source[near[stop - 1]]:
+            stop += 1  # a source's links stay together; the next chunk skips them
+        part = near[start:stop]
+        if start and graph.source[near[start]] == graph.source[near[start - 1]]:
+            part = part[graph.source[part] != graph.source[near[start - 1]]]
+        step = 1
+        while step < len(part):
+            same = np.flatnonzero(graph.source[part[:-step]] == graph.source[part[step:]])
+            if not len(same):
+                break
+            yield np.stack([part[same], part[same + step]], axis=1)
+            step += 1

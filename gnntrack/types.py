@@ -416,7 +416,9 @@ class Lineage:
 def _freeze(table: Any, **columns: Any) -> None:
     """Convert columns to contiguous read-only arrays of their dtypes."""
     for name, dtype in columns.items():
-        value = np.ascontiguousarray(getattr(table, name), dtype)
+        # a table of features is read column by column
+        layout = np.asfortranarray if name == "features" else np.ascontiguousarray
+        value = layout(getattr(table, name), dtype)
         if value is getattr(table, name) and value.flags.writeable:
             value = value.view()
         value.flags.writeable = False
