@@ -21,10 +21,10 @@ from scipy.special import expit, gammaln
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gnntrack.settings import ScoreSettings
-    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray
 
 __all__ = ["score_links", "score_overlap"]
 
@@ -38,7 +38,8 @@ _JUMP = 0.5  # scale of such jumps in radii
 _SEEN = 8.0  # log odds held against a gap in which the cell is seen
 _HEAT = 3.0  # temperature: the features of a link are not independent, so that their odds are too sure
 _SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
-_FARTHEST = 2.5  # radii from the mother to the middle of her daughters at most
+_FARTHEST = 2.5  # radii from where the mother is expected to the middle of her daughters at most
+_WIDEST = 5.0  # radii between daughters at most
 _CHUNK = 1 << 19  # links of which pairs are made at once, to bound the memory
 _LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
@@ -86,15 +87,15 @@ class _Pairs:
     """Possible divisions; lengths in radii of the mother, sizes as log ratios."""
 
     links: IntArray  # (M, 2)
-    middle: FloatArray  # from where the mother is expected to the middle of the daughters
-    centre: FloatArray  # the same to the daughters' common centroid
-    spread: FloatArray  # between the daughters
-    together: FloatArray  # both daughters' size against the mother's
-    unequal: FloatArray  # one daughter's size against the other's
+    middle: FeatureArray  # from where the mother is expected to the middle of the daughters
+    centre: FeatureArray  # the same to the daughters' common centroid
+    spread: FeatureArray  # between the daughters
+    together: FeatureArray  # both daughters' size against the mother's
+    unequal: FeatureArray  # one daughter's size against the other's
 
     @classmethod
     def none(cls) -> _Pairs:
-        zero = np.zeros(0)
+        zero = np.zeros(0, np.float32)
         return cls(np.zeros((0, 2), np.int64), zero, zero, zero, zero, zero)
 
     @classmethod
@@ -117,20 +118,20 @@ class _Pairs:
         expected = cells.position[mother] + shift
         a, b = cells.position[first], cells.position[second]
         middle = np.linalg.norm((a + b) / 2 - expected, axis=1) / radius
-        near = middle < _FARTHEST
+        spread = np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3)
+        near = (middle < _FARTHEST) & (spread < _WIDEST)
         if not near.all():
             return cls._measured(graph, links[near])
         size = cells.feature("size")
         volume = [np.log(np.maximum(size[row].astype(np.float64), 1e-12)) for row in (mother, first, second)]
         share = (1 / (1 + np.exp(volume[2] - volume[1])))[:, None]
-        return cls(
-            links,
-            middle,
-            np.linalg.norm(a * share + b * (1 - share) - expected, axis=1) / radius,
-            np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3),
-            np.logaddexp(volume[1], volume[2]) - volume[0],
-            np.abs(volume[1] - volume[2]),
-        )
+        centre = np.linalg.norm(a * share + b * (1 - share) - expected, axis=1) / radius
+        together, unequal = np.logaddexp(volume[1], volume[2]) - volume[0], np.abs(volume[1] - volume[2])
+        return cls(links, *(column.astype(np.float32) for column in (middle, centre, spread, together, unequal)))
+
+    def part(self, part: slice) -> _Pairs:
+        """Return some of the pairs."""
+        return _Pairs(*(getattr(self, f.name)[part] for f in fields(self)))
 
     def __len__(self) -> int:
         return len(self.links)
@@ -207,21 +208,25 @@ class _Model:
         follows one of its daughters, which makes it look like the mother. ``pieces=True`` forgives a mask that
         lies within the other for its centre: masks flicker, but a daughter lies within her mother, too.
         """
-        widen = np.sqrt(graph.gap.astype(np.float64))
+        return _in_chunks(len(graph), lambda part: self._same_cell(graph, part, by=by, pieces=pieces))
+
+    def _same_cell(self, graph: CellGraph, part: slice, *, by: str, pieces: bool) -> FloatArray:
+        widen = np.sqrt(graph.feature("gap")[part].astype(np.float64))
         scale = self.residual if by == "residual" else self.neighbour_residual
-        way = graph.feature(by).astype(np.float64)
+        way = graph.feature(by)[part].astype(np.float64)
         if pieces and graph.has("iou_moved"):
-            inside = np.maximum(graph.feature("containment_source_moved"), graph.feature("containment_target_moved"))
+            covered = (graph.feature(f"containment_{name}_moved")[part] for name in ("source", "target"))
+            inside = np.maximum(*covered)
             way = np.where(inside > 0.5, np.minimum(way, 1 - inside), way)  # a piece of a cell is not off its centre
         place = _either(
             _log_t(way, scale * widen, _TAIL, graph.cells.ndim),
             _log_t(way, max(_JUMP, 4 * scale), _TAIL, graph.cells.ndim),
         )
-        ratio = graph.feature("size_ratio").astype(np.float64)
+        ratio = graph.feature("size_ratio")[part].astype(np.float64)
         size = _either(_log_t(ratio, self.size * widen, 3), _log_normal(ratio, 0, self.size_population * np.sqrt(2)))
         if not graph.has("intensity_ratio"):
             return place + size
-        return place + size + self._light(graph.feature("intensity_ratio").astype(np.float64), widen)
+        return place + size + self._light(graph.feature("intensity_ratio")[part].astype(np.float64), widen)
 
     def _light(self, ratio: FloatArray, widen: FloatArray | float = 1.0) -> FloatArray:
         """Return the log odds of a ratio of brightness: a hint, since focus and neighbours change it too."""
@@ -230,29 +235,38 @@ class _Model:
 
     def link_gain(self, graph: CellGraph, settings: ScoreSettings, *, pieces: bool = False) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,)."""
-        missed = np.log(settings.miss_rate) * (graph.gap - 1) - _SEEN * (_seen_between(graph) & (graph.gap > 1))
-        new = self.unrelated[graph.target] + self.starts()[graph.target] + self.ends()[graph.source]
-        return np.asarray(self.same_cell(graph, pieces=pieces) + missed - new)
+        gain = self.same_cell(graph, pieces=pieces)
+        gain -= (self.unrelated + self.starts())[graph.target]
+        gain -= self.ends()[graph.source]
+        far = np.flatnonzero(graph.feature("gap") > 1)
+        gain[far] += np.log(settings.miss_rate) * (graph.feature("gap")[far] - 1)
+        gain[far] -= _SEEN * _seen_between(graph)[graph.source[far]]
+        return gain
 
     def division_gain(self, graph: CellGraph, pairs: _Pairs, gain: FloatArray) -> FloatArray:
         """Return the log odds of each pair being daughters, against one link and one new start, shape (M,)."""
+        around = _Around.of(graph, gain)
+        same = self.same_cell(graph, by="neighbour_residual")
+        return _in_chunks(len(pairs), lambda part: self._division_gain(graph, pairs.part(part), same, around))
+
+    def _division_gain(self, graph: CellGraph, pairs: _Pairs, same: FloatArray, around: _Around) -> FloatArray:
         cells, links = graph.cells, pairs.links
         mother, daughters = graph.source[links[:, 0]], graph.target[links]
-        odds = _log_t(pairs.middle, self.middle, 4, cells.ndim)
+        odds = _log_t(pairs.middle.astype(np.float64), self.middle, 4, cells.ndim)
         odds += _log_normal(np.log(pairs.spread), *self.spread) - np.log(pairs.spread)
         odds -= np.log(2 * np.pi * pairs.spread if cells.ndim == 2 else 4 * np.pi * pairs.spread**2)  # per volume
         odds += _log_t(pairs.together - self.together[0], self.together[1], 4)
         odds += _log_t(pairs.unequal, self.unequal, 4) + np.log(2)
         if cells.has("intensity_mean"):
-            light = np.log(np.maximum(cells.feature("intensity_mean").astype(np.float64), 1e-12))
-            odds += self._light(light[daughters[:, 0]] - light[daughters[:, 1]])
+            light = np.log(np.maximum(cells.feature("intensity_mean")[daughters].astype(np.float64), 1e-12))
+            odds += self._light(light[:, 0] - light[:, 1])
         odds += np.log(self.division_rate) + self.mother_look[mother] + self.daughter_look[daughters].mean(axis=1)
         appeared = (self.unrelated + self.starts())[daughters[:, ::-1]]
-        single = (self.same_cell(graph, by="neighbour_residual")[links] + appeared).max(axis=1)
-        torn, glued = self._artefacts(graph, pairs, gain)
+        single = (same[links] + appeared).max(axis=1)
+        torn, glued = self._artefacts(graph, pairs, around)
         return np.asarray(odds - np.maximum(single, torn) - glued)
 
-    def _artefacts(self, graph: CellGraph, pairs: _Pairs, gain: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _artefacts(self, graph: CellGraph, pairs: _Pairs, around: _Around) -> tuple[FloatArray, FloatArray]:
         """Return what speaks for a segmenter's fault that looks like a division for one frame, shapes (M,).
 
         Torn: the mother's mask fell into two, and is whole again in the next frame. Glued: two cells shared
@@ -264,27 +278,25 @@ class _Model:
         torn = np.log(self.artefact_rate) - np.log(4.0)  # the cut may lie anywhere in the cell, about 4 radii^D
         torn = torn + _log_t(pairs.centre, self.neighbour_residual, _TAIL, cells.ndim)
         torn += _log_t(pairs.together, self.size, 3)
-        ahead = _Best.of(graph, gain, graph.source)
-        two = ahead.apart(daughters)
-        whole = np.stack([self._whole(graph, daughters, ahead.cell[daughters[:, side]]) for side in (0, 1)]).max(axis=0)
+        two = around.ahead.apart(daughters)
+        next_cells = around.ahead.cell[daughters]
+        whole = np.maximum(*(self._whole(graph, daughters, next_cells[:, side]) for side in (0, 1)))
         seen = cells.frame[mother] < cells.n_frames - 2
         torn += np.where(seen, np.clip(whole - two, -3 * _LIMIT, 3 * _LIMIT), 0)
-        before = _Best.of(graph, gain, graph.target)
-        longer = _Best.of(graph, gain, graph.target, gap=2)
-        glued = longer.apart(daughters) + np.log(self.artefact_rate) - before.gain[mother]
+        glued = around.longer.apart(daughters) + np.log(self.artefact_rate) - around.before.gain[mother]
         known = cells.frame[mother] > 0
-        lost = np.where(seen & ~ahead.distinct(daughters), -self.ends()[daughters].max(axis=1), 0)
+        lost = np.where(seen & ~around.ahead.distinct(daughters), -self.ends()[daughters].max(axis=1), 0)
         return torn, np.where(known, np.clip(glued, 0, 3 * _LIMIT), 0) + lost
 
     def _whole(self, graph: CellGraph, parts: IntArray, cell: IntArray) -> FloatArray:
         """Return the log odds of a cell being two parts of the frame before put together, shape (M,)."""
         cells = graph.cells
-        content = cells.feature("size").astype(np.float64)
-        weight = (content[parts] / content[parts].sum(axis=1, keepdims=True))[:, :, None]
-        centre = (cells.position[parts] * weight).sum(axis=1)
-        shift = np.stack([cells.feature(f"shift_{axis}") for axis in "zyx"[-cells.ndim :]], axis=1)[parts[:, 0]]
-        distance = np.linalg.norm(cells.position[cell] - centre - shift, axis=1) / _radius(graph)[cell]
-        ratio = np.log(np.maximum(content[cell], 1e-12) / np.maximum(content[parts].sum(axis=1), 1e-12))
+        content = cells.feature("size")[parts].astype(np.float64)
+        both = np.maximum(content.sum(axis=1), 1e-12)
+        centre = (cells.position[parts] * (content / both[:, None])[:, :, None]).sum(axis=1)
+        shift = np.stack([cells.feature(f"shift_{axis}")[parts[:, 0]] for axis in "zyx"[-cells.ndim :]], axis=1)
+        distance = np.linalg.norm(cells.position[cell] - centre - shift, axis=1) / _radius(graph, cell)
+        ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         odds = _log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + _log_t(ratio, self.size, 3)
         new = self.unrelated[cell] + self.starts()[cell] + self.ends()[parts[:, 0]]
         return np.where(cell >= 0, odds - new, 0.0)
@@ -348,6 +360,29 @@ def _explanation(graph: CellGraph, gain: FloatArray, links: IntArray, odds: Floa
     return best, divided
 
 
+def _in_chunks(n: int, compute: Callable[[slice], FloatArray]) -> FloatArray:
+    """Return a long column computed piece by piece, to bound the memory of what is computed on the way."""
+    column = np.empty(n)
+    for start in range(0, n, _CHUNK):
+        part = slice(start, min(start + _CHUNK, n))
+        column[part] = compute(part)
+    return column
+
+
+@dataclass(frozen=True)
+class _Around:
+    """The best links of every cell to the frame after, to the frame before, and to the one before that."""
+
+    ahead: _Best
+    before: _Best
+    longer: _Best
+
+    @classmethod
+    def of(cls, graph: CellGraph, gain: FloatArray) -> _Around:
+        back = graph.target
+        return cls(*(_Best.of(graph, gain, node, gap) for node, gap in ((graph.source, 1), (back, 1), (back, 2))))
+
+
 @dataclass(frozen=True)
 class _Best:
     """The two best links of each cell in one direction of time; 0 and -1 where there is none with a gain."""
@@ -360,7 +395,7 @@ class _Best:
     def of(cls, graph: CellGraph, gain: FloatArray, node: IntArray, gap: int = 1) -> _Best:
         """Return the best links of each ``node``: ``graph.source`` looks ahead, ``graph.target`` back."""
         other = graph.target if node is graph.source else graph.source
-        use = np.flatnonzero((graph.gap == gap) & (gain > 0))
+        use = np.flatnonzero((graph.feature("gap") == gap) & (gain > 0))
         ends, worth, n = node[use], gain[use], len(graph.cells)
         best, second, first = np.zeros(n), np.zeros(n), np.full(n, -1)
         np.maximum.at(best, ends, worth)
@@ -417,19 +452,19 @@ def _either(usual: FloatArray, odd: FloatArray) -> FloatArray:
 
 
 def _seen_between(graph: CellGraph) -> BoolArray:
-    """Tell of each link whether a cell of the frame after its source lies within the source's mask, shape (E,).
+    """Tell of each cell whether a cell of the next frame lies within its mask, shape (N,).
 
-    Such a cell is the source, or a piece of it: what a link over a gap would skip is no gap. A cell that is
-    larger than the source and covers it may have swallowed it, and says nothing.
+    Such a cell is the same, or a piece of it: what a link over a gap would skip is no gap. A cell that is
+    larger and covers it may have swallowed it, and says nothing.
     """
     seen = np.zeros(len(graph.cells), bool)
     if graph.has("containment_target_moved"):
         inside = (graph.gap == 1) & (graph.feature("containment_target_moved") > 0.6)
         seen[graph.source[inside]] = True
-    return seen[graph.source]
+    return seen
 
 
-def _log_t(x: FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
+def _log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
     """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions."""
     constant = gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi)
     return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
@@ -440,14 +475,14 @@ def _log_normal(x: FloatArray, mean: FloatArray | float, std: FloatArray | float
     return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
 
 
-def _scale(values: FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
+def _scale(values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
     """Return a scale from the median of absolute values, pulled to a prior where there are few."""
     n = len(values)
     estimate = float(np.median(values)) / median_of_unit if n else prior
     return float(np.sqrt((_PRIOR_WEIGHT * prior**2 + n * max(estimate, 0.02) ** 2) / (_PRIOR_WEIGHT + n)))
 
 
-def _location(values: FloatArray, mean: float, std: float) -> tuple[float, float]:
+def _location(values: FeatureArray | FloatArray, mean: float, std: float) -> tuple[float, float]:
     """Return median and scale, pulled to their priors where there are few values."""
     n = len(values)
     if not n:
@@ -490,7 +525,7 @@ def _unrelated(graph: CellGraph, size_population: float) -> FloatArray:
 
 def _link_pairs(graph: CellGraph) -> Iterator[IntArray]:
     """Yield all pairs of links to the next frame that share their source, at most 5 radii long, shapes (m, 2)."""
-    near = np.flatnonzero((graph.gap == 1) & (graph.feature("distance_radii") < 5))
+    near = np.flatnonzero((graph.feature("gap") == 1) & (graph.feature("distance_radii") < 5))
     for start in range(0, len(near), _CHUNK):
         stop = start + _CHUNK
         while stop < len(near) and graph.source[near[stop]] == graph.source[near[stop - 1]]:
