@@ -11,7 +11,10 @@ neighbour has before and after, is a piece torn off it and is given back.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +24,8 @@ from gnntrack.runs import encode_frame, paint_frame
 from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gnntrack.settings import RepairSettings
     from gnntrack.types import BoolArray, FloatArray, Image, IntArray
 
@@ -72,36 +77,20 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
     """
     by_frame = _missing(lineage) if settings.fill_gaps else {}
     shapes = _Shapes(lineage, runs, by_frame)
-    fills: dict[int, list[tuple[IntArray, IntArray, IntArray]]] = {}
-    cut: dict[int, Image] = {}
-    filled, parted = [], []
-    for frame, gaps in sorted(by_frame.items()):
-        part = runs.frame(frame)
-        rows = paint_frame(runs.shape, runs.start[part], runs.length[part], runs.cell[part] + 1, np.int64)
-        free = rows == 0
-        canvas = np.zeros(runs.shape, np.int64)
-        for track, before, after in gaps:
-            taken = _place(shapes, rows, free, frame, before, after, settings)
-            if taken is None:
-                continue
-            pixels, glued = taken
-            canvas[pixels] = before + 1  # the row, since tracks may yet be split
-            free[pixels] = False
-            filled.append((track, frame))
-            if glued >= 0:
-                rows[pixels] = 0
-                cut[frame] = rows
-                parted.append((frame, int(lineage.cells.label[glued])))
-        fills[frame] = [encode_frame(canvas)]
-    painted = np.array(filled, np.int64).reshape(-1, 2)
-    split = _split(lineage, painted)
-    gathered = _gathered(fills, len(runs.offsets) - 1, runs.shape)
+    placed = [fill for frame in sorted(by_frame) for fill in _placed(shapes, runs, frame, by_frame[frame], settings)]
+    # a gap of several frames is painted altogether or not at all: a track has a mask in each of its frames
+    wanted = Counter(before for gaps in by_frame.values() for _, before, _ in gaps)
+    found = Counter(fill.before for fill in placed)
+    fills = [fill for fill in placed if found[fill.before] == wanted[fill.before]]
+    filled = np.array([(lineage.track[fill.before], fill.frame) for fill in fills], np.int64).reshape(-1, 2)
+    glued = [(fill.frame, lineage.cells.label[fill.glued]) for fill in fills if fill.glued >= 0]
+    split = _split(lineage, filled)
     return Repaired(
         split,
-        _replaced(runs, cut),
-        replace(gathered, cell=split.track[gathered.cell - 1]),
-        painted,
-        np.array(parted, np.int64).reshape(-1, 2),
+        _cut(runs, fills),
+        _painted(fills, split.track, len(runs.offsets) - 1, runs.shape),
+        filled,
+        np.array(glued, np.int64).reshape(-1, 2),
     )
 
 
@@ -132,12 +121,12 @@ def _split(lineage: Lineage, painted: IntArray) -> Lineage:
     fresh[late] = True
     new = np.flatnonzero(fresh[order])
     last = int(tracks.id[-1])
-    track = lineage.track.copy()
+    track, ordered = lineage.track.copy(), lineage.track[order]
     parent = dict(zip(tracks.id.tolist(), tracks.parent.tolist(), strict=True))
     heir: dict[int, int] = {}  # the last piece of each track, which its daughters come from
     for i, first in enumerate(new.tolist(), start=last + 1):
-        old = int(lineage.track[order[first]])
-        stop = int(np.searchsorted(lineage.track[order], old, side="right"))
+        old = int(ordered[first])
+        stop = int(np.searchsorted(ordered, old, side="right"))
         track[order[first:stop]] = i
         parent[i] = heir.get(old, old)
         heir[old] = i
@@ -276,6 +265,37 @@ class _Shapes:
         return np.asarray(self.lineage.cells.position[near].mean(axis=0) / self.spacing)
 
 
+@dataclass(frozen=True)
+class _Fill:
+    """A missing mask: its pixels, the row of the cell before it, and that of the cell it was glued to (-1 = none)."""
+
+    frame: int
+    before: int
+    pixels: tuple[IntArray, ...]
+    glued: int
+
+
+def _rows(runs: Runs, frame: int) -> Image:
+    """Return a frame's pixels by the rows + 1 of their cells."""
+    part = runs.frame(frame)
+    return paint_frame(runs.shape, runs.start[part], runs.length[part], runs.cell[part] + 1, np.int64)
+
+
+def _placed(
+    shapes: _Shapes, runs: Runs, frame: int, gaps: list[tuple[int, int, int]], settings: RepairSettings
+) -> Iterator[_Fill]:
+    """Yield the missing masks of a frame that find a place; none takes what another one has."""
+    rows = _rows(runs, frame)
+    free = rows == 0
+    for _, before, after in gaps:
+        taken = _place(shapes, rows, free, frame, before, after, settings)
+        if taken is not None:
+            pixels, glued = taken
+            free[pixels] = False
+            rows[pixels] = 0
+            yield _Fill(frame, before, pixels, glued)
+
+
 def _place(
     shapes: _Shapes, rows: Image, free: Image, frame: int, before: int, after: int, settings: RepairSettings
 ) -> tuple[tuple[IntArray, ...], int] | None:
@@ -296,7 +316,7 @@ def _place(
         if 0 < nearer.sum() < len(own):
             joined = np.concatenate([own[nearer], shape[free[at]]])
             return tuple(joined.T), glued
-    if len(open_pixels[0]) < settings.min_visible * len(shape):
+    if not len(open_pixels[0]) or len(open_pixels[0]) < settings.min_visible * len(shape):
         return None
     return open_pixels, -1
 
@@ -324,14 +344,21 @@ def _too_large(shapes: _Shapes, row: int, pixels: int, settings: RepairSettings)
     return bool(usual) and float(shapes.lineage.cells.feature("size")[row]) > usual + settings.glued_share * missing
 
 
-def _replaced(runs: Runs, frames: dict[int, Image]) -> Runs:
-    """Return the runs with some frames encoded anew; their pixels hold rows + 1."""
-    if not frames:
+def _cut(runs: Runs, fills: list[_Fill]) -> Runs:
+    """Return the cells' runs without the pixels that were given to a missing cell."""
+    taken: dict[int, list[_Fill]] = {}
+    for fill in fills:
+        if fill.glued >= 0:
+            taken.setdefault(fill.frame, []).append(fill)
+    if not taken:
         return runs
     parts = []
     for t in range(len(runs.offsets) - 1):
-        if t in frames:
-            start, length, value = encode_frame(frames[t])
+        if t in taken:
+            rows = _rows(runs, t)
+            for fill in taken[t]:
+                rows[fill.pixels] = 0
+            start, length, value = encode_frame(rows)
             parts.append((start, length, value - 1))
         else:
             part = runs.frame(t)
@@ -339,11 +366,17 @@ def _replaced(runs: Runs, frames: dict[int, Image]) -> Runs:
     return _table(parts, runs.shape)
 
 
-def _gathered(
-    fills: dict[int, list[tuple[IntArray, IntArray, IntArray]]], n_frames: int, shape: tuple[int, ...]
-) -> Runs:
+def _painted(fills: list[_Fill], track: IntArray, n_frames: int, shape: tuple[int, ...]) -> Runs:
+    """Return the runs of missing masks, by the track of the cell before."""
     none = np.zeros(0, np.int64)
-    return _table([fills[t][0] if t in fills else (none, none, none) for t in range(n_frames)], shape)
+    parts = [(none, none, none)] * n_frames
+    canvas = np.zeros(shape, np.int64)
+    for frame, group in groupby(fills, key=attrgetter("frame")):
+        canvas[:] = 0
+        for fill in group:
+            canvas[fill.pixels] = track[fill.before]
+        parts[frame] = encode_frame(canvas)
+    return _table(parts, shape)
 
 
 def _table(parts: list[tuple[IntArray, IntArray, IntArray]], shape: tuple[int, ...]) -> Runs:
