@@ -325,7 +325,7 @@ def torn_for_a_frame(seed=1):
     half[:, :64] = False
     world.masks[3][half] = world.label["a3"] + 1
     label = {**world.label, "b3": world.label["a3"] + 1}
-    return Drawn(world.masks, label, world.tracks)
+    return Drawn(world.masks, label, world.tracks | {"a0 a1 a2 a3 a4 a5", "b3"})
 
 
 def mask_dropped(seed=1):

@@ -1,0 +1,122 @@
+"""Lineages: tracks of chosen links, as drawn, and against networkx."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnntrack.errors import FormatError
+from gnntrack.lineage import build_lineage, divisions, gaps
+
+
+def chosen_by_name(world):
+    """Return which candidates are links of the drawing."""
+    return np.array([bool(world.links([i]) & worlds.links_of(world.tracks)) for i in range(len(world.graph))], bool)
+
+
+def lineage_of(world):
+    return build_lineage(world.graph, chosen_by_name(world), world.scores)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("world", worlds.SCORED)
+def test_tracks_are_those_of_the_drawing(world, seed):
+    world = world(seed)
+    lineage = lineage_of(world)
+    assert worlds.tracks_of(lineage, world.names) == world.tracks
+    assert len(lineage.tracks) == len(world.tracks)
+    assert lineage.tracks.id.tolist() == list(range(1, len(world.tracks) + 1))
+    first = [int(np.flatnonzero(lineage.track == track)[0]) for track in lineage.tracks.id]
+    assert first == sorted(first)  # numbered by their first cells
+
+
+def test_confidence_of_a_daughter_is_that_of_the_division():
+    world = worlds.one_divides()
+    lineage = lineage_of(world)
+    ends = zip(lineage.source, lineage.target, lineage.confidence.tolist(), strict=True)
+    found = {f"{world.names[s]}-{world.names[t]}": round(c, 6) for s, t, c in ends}
+    assert found == {"a0-a1": 0.9, "a1-b2": 0.9, "a1-c2": 0.9, "b2-b3": 0.9, "c2-c3": 0.9}
+    twice = lineage_of(worlds.divides_twice())
+    assert sorted(twice.confidence.tolist()) == pytest.approx([0.8, 0.8, 0.9, 0.9, 0.9])
+
+
+def test_one_link_of_a_pair_keeps_its_own_score():
+    world = worlds.one_divides()
+    chosen = np.array([world.links([i]) == {"a1-b2"} for i in range(len(world.graph))])
+    assert build_lineage(world.graph, chosen, world.scores).confidence.tolist() == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize(
+    ("links", "problem"),
+    [
+        ({"a0-a1", "b0-a1"}, r"frame 1, label 3: 2 links into the cell and 0 out of it"),
+        ({"a0-a1", "a0-b1", "a0-c1"}, r"frame 0, label 1: 0 links into the cell and 3 out of it"),
+    ],
+)
+def test_a_cell_has_one_parent_and_two_children_at_most(links, problem):
+    candidates = dict.fromkeys(["a0-a1", "b0-a1", "a0-b1", "a0-c1"], 0.9)
+    world = worlds.scored("a0 b0 a1 b1 c1", candidates)
+    # without a seed labels are in the order of the names: a0, a1, b0, b1, c1
+    label = {name: int(label) for name, label in zip(world.names, world.graph.cells.label, strict=True)}
+    problem = problem.replace("label 3", f"label {label['a1']}")
+    chosen = np.array([bool(world.links([i]) & links) for i in range(len(world.graph))])
+    with pytest.raises(FormatError, match=problem):
+        build_lineage(world.graph, chosen, world.scores)
+
+
+def test_divisions_are_mothers_with_both_daughters():
+    world = worlds.divides_twice()
+    lineage = lineage_of(world)
+    track = {name: int(lineage.track[row]) for row, name in enumerate(world.names)}
+    expected = [
+        [track["a0"], *sorted((track["b1"], track["c1"]))],
+        [track["b1"], *sorted((track["d2"], track["e2"]))],
+    ]
+    assert divisions(lineage).tolist() == sorted(expected)
+    assert divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
+    assert divisions(lineage_of(worlds.no_cell())).shape == (0, 3)
+
+
+def test_gaps_are_inside_tracks_only():
+    """A daughter born two frames after her mother's last is no gap: her track starts with her."""
+    world = worlds.one_frame_gap()
+    before, after = gaps(lineage_of(world))
+    assert [(world.names[a], world.names[b]) for a, b in zip(before, after, strict=True)] == [("a0", "a2")]
+    late = worlds.scored("a0 b2 c2", {"a0-b2": 0.9, "a0-c2": 0.9}, {"a0-b2-c2": 0.9}, ["a0", "b2 <a0", "c2 <a0"])
+    assert worlds.tracks_of(lineage_of(late), late.names) == late.tracks
+    assert [len(part) for part in gaps(lineage_of(late))] == [0, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 9999))
+def test_tracks_are_the_pieces_between_divisions(seed):
+    """Of a random forest, cut where cells divide."""
+    random = np.random.default_rng(seed)
+    names = [f"{letter}{t}" for t in range(5) for letter in "abcd"[: random.integers(0, 5)]]
+    links, children = {}, dict.fromkeys(names, 0)
+    for name in names:
+        before = [m for m in names if 0 < int(name[1:]) - int(m[1:]) <= 2 and children[m] < 2]
+        if before and random.uniform() < 0.8:
+            mother = before[random.integers(len(before))]
+            children[mother] += 1
+            links[f"{mother}-{name}"] = 0.9
+    world = worlds.scored(" ".join(names), links, n_frames=5, seed=seed)
+    lineage = build_lineage(world.graph, np.ones(len(links), bool), world.scores)
+    forest = nx.DiGraph(link.split("-") for link in links)
+    forest.add_nodes_from(names)
+    mothers = {m: list(forest.successors(m)) for m in names if forest.out_degree(m) == 2}
+    forest.remove_edges_from([(m, d) for m, both in mothers.items() for d in both])
+    expected = set()
+    for piece in nx.weakly_connected_components(forest):
+        cells = sorted(piece, key=lambda name: int(name[1:]))
+        mother = [m for m, both in mothers.items() if cells[0] in both]
+        expected.add(" ".join(cells) + "".join(f" <{m}" for m in mother))
+    assert worlds.tracks_of(lineage, world.names) == expected
+    tracks = lineage.tracks
+    for row, track in enumerate(tracks.id):
+        frames = lineage.cells.frame[lineage.track == track]
+        assert (tracks.start[row], tracks.end[row]) == (frames.min(), frames.max())

@@ -1,0 +1,341 @@
+"""Repair: what is painted, where, and that a repaired lineage is sound whatever could not be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnntrack.repair import fill_gaps, join_pieces
+from gnntrack.runs import paint_frame
+from gnntrack.settings import RepairSettings
+
+DEFAULTS = RepairSettings()
+
+
+def repaired(world, spacing=None, **options):
+    """Return (world's lineage, its runs, the repaired one); the repaired one is checked to be sound."""
+    lineage, runs = worlds.known_lineage(world, spacing)
+    result = fill_gaps(lineage, runs, settings=RepairSettings(**options))
+    check_sound(result)
+    return lineage, runs, result
+
+
+def painted(runs, frame, value=None):
+    """Return a frame's pixels by their cells' rows + 1 (track ids for fills), 0 = background."""
+    part = runs.frame(frame)
+    value = runs.cell[part] + 1 if value is None else value[part]
+    return paint_frame(runs.shape, runs.start[part], runs.length[part], value, np.int64)
+
+
+def check_sound(result):
+    """A track has one mask in each of its frames, of a cell or painted, and no pixel has two."""
+    lineage, tracks = result.lineage, result.lineage.tracks
+    masks = {(int(k), int(t)) for k, t in zip(lineage.track, lineage.cells.frame, strict=True)}
+    for frame in range(lineage.cells.n_frames):
+        cells, fills = painted(result.runs, frame), painted(result.fills, frame, result.fills.cell)
+        assert not ((cells > 0) & (fills > 0)).any()
+        part = result.fills.frame(frame)
+        assert result.fills.length[part].sum() == (fills > 0).sum()
+        assert set(np.unique(cells[cells > 0]) - 1) == set(range(*lineage.cells.rows(frame).indices(10**9)))
+        new = {(int(track), frame) for track in np.unique(fills[fills > 0])}
+        assert not new & masks
+        masks |= new
+    expected = {(int(k), t) for row, k in enumerate(tracks.id) for t in tracks.frames(row)}
+    assert masks == expected
+    assert len(result.runs.offsets) == len(result.fills.offsets) == lineage.cells.n_frames + 1
+
+
+def by_first_cell(lineage, names):
+    """Return {first cell: (first frame, last frame, first cell of the parent)}."""
+    first = {int(k): names[np.flatnonzero(lineage.track == k)[0]] for k in lineage.tracks.id}
+    columns = (lineage.tracks.id, lineage.tracks.start, lineage.tracks.end, lineage.tracks.parent)
+    return {first[k]: (s, e, first.get(p)) for k, s, e, p in zip(*(c.tolist() for c in columns), strict=True)}
+
+
+def lane(letter, frames, *, y=20.0, x=15.0, step=5.0, radius=6.0):
+    """Return the disks of a cell that moves to the right."""
+    return {f"{letter}{t}": (y, x + step * t, radius) for t in frames}
+
+
+def centre_of(pixels):
+    return np.argwhere(pixels).mean(axis=0)
+
+
+# --------------------------------------------------------------------------- gaps
+
+
+def test_a_missing_mask_is_painted_where_the_cell_must_have_been():
+    """::
+
+    frame 1  (a)          frame 2       ( )       frame 3           (a)
+    """
+    world = worlds.drawn(lane("a", (0, 1, 3)), ["a0 a1 a3"], shape=(40, 60), n_frames=4)
+    lineage, runs, result = repaired(world)
+    fill = painted(result.fills, 2, result.fills.cell)
+    assert result.filled.tolist() == [[1, 2]]
+    assert result.parted.tolist() == []
+    np.testing.assert_allclose(centre_of(fill == 1), (20, 25), atol=0.75)
+    sizes = lineage.cells.feature("size")
+    assert (fill == 1).sum() == pytest.approx(sizes.mean(), rel=0.15)
+    assert result.runs is runs
+    assert result.lineage is lineage
+
+
+def test_two_missing_masks_lie_at_a_third_and_two_thirds_of_the_way():
+    """The shape is that of the nearer neighbour: small before the gap, large behind it."""
+    disks = {"a0": (20, 20, 4.0), "a3": (20, 50, 8.0)}
+    world = worlds.drawn(disks, ["a0 a3"], shape=(40, 70), n_frames=4)
+    lineage, _, result = repaired(world)
+    assert result.filled.tolist() == [[1, 1], [1, 2]]
+    small, large = lineage.cells.feature("size")
+    for frame, x, size in ((1, 30, small), (2, 40, large)):
+        fill = painted(result.fills, frame, result.fills.cell) == 1
+        np.testing.assert_allclose(centre_of(fill), (20, x), atol=0.75)
+        assert fill.sum() == pytest.approx(size, rel=0.15)
+
+
+def test_in_3d_too():
+    disks = {f"a{t}": (4.0, 12.0, 10.0 + 4 * t, 4.0) for t in (0, 2)} | {
+        f"b{t}": (4.0, 25.0, 15.0, 4.0) for t in range(3)
+    }
+    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(9, 32, 32), n_frames=3)
+    _, _, result = repaired(world, (2.0, 0.5, 0.5))
+    fill = painted(result.fills, 1, result.fills.cell)
+    np.testing.assert_allclose(centre_of(fill > 0), (4, 12, 14), atol=0.75)
+    size = (world.masks[0] == world.label["a0"]).sum()
+    assert (fill > 0).sum() == pytest.approx(size, rel=0.15)
+
+
+def test_only_background_is_painted():
+    """Cell b has moved onto a part of the place; a keeps the rest::
+
+    frame 0  (a)   (b)     frame 1  ( ((b)       frame 2  (a)   (b)
+    """
+    disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 6), "b1": (20, 28, 6), "b2": (20, 50, 6)}
+    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    _, runs, result = repaired(world)
+    assert result.runs is runs
+    fill = painted(result.fills, 1, result.fills.cell) > 0
+    assert fill.any()
+    where_a_was = world.masks[0] == world.label["a0"]
+    np.testing.assert_array_equal(fill, where_a_was & (world.masks[1] == 0))
+
+
+def test_a_place_taken_by_another_cell_is_not_painted():
+    """Cell b lies on the place altogether, and is as large as ever: the track is split::
+
+    frame 0  (a)  (b)      frame 1  (b)          frame 2  (a)  (b)
+    """
+    disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, 20, 7), "b2": (20, 50, 7)}
+    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    lineage, _, result = repaired(world)
+    assert result.filled.tolist() == []
+    assert len(result.fills) == 0
+    assert by_first_cell(result.lineage, world.names(lineage.cells)) == {
+        "a0": (0, 0, None),
+        "b0": (0, 2, None),
+        "a2": (2, 2, "a0"),
+    }
+    np.testing.assert_array_equal(result.lineage.source, lineage.source)  # the links stay, now to a daughter
+
+
+@pytest.mark.parametrize(("share", "painted_too"), [(0.0, False), (0.2, True), (0.6, False)])
+def test_how_much_has_to_be_seen_is_a_setting(share, painted_too):
+    """About two fifths of the place are free, or nothing of it."""
+    x = 20 if share == 0.0 else 24
+    disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, x, 7), "b2": (20, 50, 7)}
+    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    assert (len(repaired(world, min_visible=share)[2].filled) == 1) == painted_too
+
+
+def test_without_fill_gaps_every_gap_splits_its_track():
+    world = worlds.frame_dropped()
+    lineage, runs, result = repaired(world, fill_gaps=False)
+    assert len(result.fills) == 0
+    assert result.runs is runs
+    names = world.names(lineage.cells)
+    expected = {f"{k}0": (0, 1, None) for k in "ABCDEFGH"} | {f"{k}3": (3, 5, f"{k}0") for k in "ABCDEFGH"}
+    assert by_first_cell(result.lineage, names) == expected
+
+
+def test_a_whole_missing_frame_is_painted():
+    world = worlds.frame_dropped()
+    _, _, result = repaired(world)
+    assert sorted(result.filled[:, 0].tolist()) == list(range(1, 9))
+    assert (result.filled[:, 1] == 2).all()
+
+
+GAPS_THEN_DIVISION = [  # a track with gaps in frames 1 and 3, then its daughters, of which one has a gap as well
+    "a0 a2 a4",
+    "b5 b7 <a4",
+    "c5 c6 c7 <a4",
+]
+
+
+def gaps_then_division(*, blocked=()):
+    """A cell with two gaps, that divides; in blocked frames another cell of the usual size lies on the place."""
+    disks = {f"a{t}": (20.0, 20.0, 6.0) for t in (0, 2, 4)}
+    disks |= {f"b{t}": (20.0, 12.0, 5.0) for t in (5, 7)} | {f"c{t}": (20.0, 28.0, 5.0) for t in (5, 6, 7)}
+    disks |= {f"d{t}": (20.0, (12.0 if t > 4 else 20.0) if t in blocked else 60.0, 7.0) for t in range(8)}
+    return worlds.drawn(disks, [*GAPS_THEN_DIVISION, " ".join(f"d{t}" for t in range(8))], shape=(40, 80), n_frames=8)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "pieces"),
+    [
+        ((), {"a0": (0, 4, None), "b5": (5, 7, "a0"), "c5": (5, 7, "a0")}),
+        ((1,), {"a0": (0, 0, None), "a2": (2, 4, "a0"), "b5": (5, 7, "a2"), "c5": (5, 7, "a2")}),
+        ((3,), {"a0": (0, 2, None), "a4": (4, 4, "a0"), "b5": (5, 7, "a4"), "c5": (5, 7, "a4")}),
+        (
+            (1, 3, 6),
+            {
+                "a0": (0, 0, None),
+                "a2": (2, 2, "a0"),
+                "a4": (4, 4, "a2"),
+                "b5": (5, 5, "a4"),
+                "b7": (7, 7, "b5"),
+                "c5": (5, 7, "a4"),
+            },
+        ),
+    ],
+)
+def test_daughters_come_from_the_last_piece_of_a_split_track(blocked, pieces):
+    world = gaps_then_division(blocked=blocked)
+    lineage, _, result = repaired(world)
+    assert by_first_cell(result.lineage, world.names(lineage.cells)) == {**pieces, "d0": (0, 7, None)}
+    assert len(result.filled) == 3 - len(blocked)
+
+
+@pytest.mark.parametrize("blocked", [(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)])
+def test_a_long_gap_that_is_blocked_in_part_is_sound(blocked):
+    """Of three missing masks some cannot be painted; no track has a mask before its start or after its end."""
+    disks = lane("a", (0, 4), step=0, x=20)
+    disks |= {f"d{t}": (20.0, 20.0 if t in blocked else 60.0, 7.0) for t in range(5)}
+    world = worlds.drawn(disks, ["a0 a4", "d0 d1 d2 d3 d4"], shape=(40, 80), n_frames=5)
+    lineage, _, result = repaired(world)
+    assert result.lineage.tracks.parent[-1] == result.lineage.track[world.names(lineage.cells).index("a0")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 9999), fill=st.booleans())
+def test_whatever_is_missing_the_result_is_sound(seed, fill):
+    """Crowded lanes of cells of which a third have no mask: gaps of all lengths, some blocked by neighbours."""
+    random = np.random.default_rng(seed)
+    disks, tracks = {}, []
+    for letter in "abcde":
+        y, x = random.uniform(8, 24, 2)
+        frames = [t for t in range(6) if random.uniform() < 0.65] or [0]
+        for t in frames:
+            disks[f"{letter}{t}"] = (y + random.normal(0, 3), x + random.normal(0, 3), random.uniform(4, 7))
+        tracks.append(" ".join(f"{letter}{t}" for t in frames))
+    world = worlds.drawn(disks, tracks, shape=(32, 32), seed=seed)
+    hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
+    tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
+    world = replace(world, tracks=frozenset(track for track in tracks if track))
+    lineage, _, result = repaired(world, fill_gaps=fill)
+    done = {tuple(pair) for pair in result.filled.tolist()}
+    assert (not done) or fill
+    np.testing.assert_array_equal(result.lineage.target, lineage.target)
+
+
+# --------------------------------------------------------------------------- cells that share a mask
+
+
+def glued(missing="b", *, shape=(44, 60)):
+    """Two cells, 12 pixels apart, that share a mask in frame 1, under the label of the one that is not missing."""
+    z = (3.0,) if len(shape) == 3 else ()
+    disks = {f"a{t}": (*z, 20.0, 20.0, 6.5) for t in range(3)} | {f"b{t}": (*z, 24.0, 32.0, 6.5) for t in range(3)}
+    world = worlds.drawn(disks, shape=shape, n_frames=3)
+    kept = "a" if missing == "b" else "b"
+    world.masks[1][world.masks[1] == world.label[f"{missing}1"]] = world.label[f"{kept}1"]
+    label = {name: label for name, label in world.label.items() if name != f"{missing}1"}
+    tracks = {f"{kept}0 {kept}1 {kept}2", f"{missing}0 {missing}2"}
+    return worlds.Drawn(world.masks, label, frozenset(tracks)), kept
+
+
+@pytest.mark.parametrize("missing", ["a", "b"])
+@pytest.mark.parametrize("shape", [(44, 60), (7, 44, 60)])
+def test_two_cells_that_share_a_mask_are_parted(missing, shape):
+    world, kept = glued(missing, shape=shape)
+    lineage, _, result = repaired(world)
+    names = world.names(lineage.cells)
+    assert result.parted.tolist() == [[1, world.label[f"{kept}1"]]]
+    assert result.filled.tolist() == [[lineage.track[names.index(f"{missing}0")], 1]]
+    fill = painted(result.fills, 1, result.fills.cell) > 0
+    rest = painted(result.runs, 1) == 1 + names.index(f"{kept}1")
+    for mask, cell in ((fill, missing), (rest, kept)):
+        before = world.masks[0] == world.label[f"{cell}0"]
+        assert (mask & before).sum() / (mask | before).sum() > 0.9
+    assert not ((world.masks[1] > 0) & ~fill & ~rest).any()
+
+
+def test_a_large_cell_is_not_parted():
+    """It is as large before and after; a small one passed over it and was not seen there."""
+    disks = {f"a{t}": (20.0, 24.0, 12.0) for t in range(3)} | {"b0": (38.0, 45.0, 5.0), "b2": (8.0, 7.0, 5.0)}
+    world = worlds.drawn(disks, ["a0 a1 a2", "b0 b2"], shape=(44, 60), n_frames=3)
+    _, runs, result = repaired(world)
+    assert len(result.parted) == 0
+    assert result.runs is runs
+
+
+def test_what_counts_as_glued_is_a_setting():
+    world, _ = glued()
+    assert len(repaired(world, glued_share=0.5)[2].parted) == 1
+    assert len(repaired(world, glued_share=1.5)[2].parted) == 0
+
+
+# --------------------------------------------------------------------------- torn pieces
+
+
+def test_a_piece_torn_off_for_a_frame_is_given_back():
+    world = worlds.torn_for_a_frame()
+    lineage, runs = worlds.known_lineage(world)
+    names = world.names(lineage.cells)
+    whole, pixels, joined = join_pieces(lineage, runs, settings=DEFAULTS)
+    assert joined.tolist() == [[3, world.label["b3"], world.label["a3"]]]
+    rest = tuple(name for name in names if name != "b3")
+    assert worlds.tracks_of(whole, rest) == world.tracks - {"b3"}
+    for frame in range(6):
+        cells = painted(pixels, frame)
+        np.testing.assert_array_equal(cells > 0, world.masks[frame] > 0)
+        for row in range(*whole.cells.rows(frame).indices(10**9)):
+            own = np.isin(world.masks[frame], [world.label[rest[row]], *([world.label["b3"]] * (rest[row] == "a3"))])
+            np.testing.assert_array_equal(cells == row + 1, own)
+    untouched = join_pieces(lineage, runs, settings=RepairSettings(join_pieces=False))
+    assert untouched[0] is lineage
+    assert untouched[1] is runs
+    assert untouched[2].shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "spot",
+    [
+        (64.0, 84.0, 5.0),  # beside a cell that is as large as ever
+        (40.0, 40.0, 5.0),  # far from all
+    ],
+)
+def test_a_cell_seen_once_is_no_piece_of_a_cell_that_misses_nothing(spot):
+    crowd, tracks = worlds.lattice()
+    crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"b3": spot}
+    world = worlds.drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
+    lineage, runs = worlds.known_lineage(world)
+    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+
+
+def test_daughters_are_no_pieces():
+    lineage, runs = worlds.known_lineage(worlds.mother_divides())
+    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+
+
+@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.starts_late])
+def test_nothing_to_mend(world):
+    lineage, runs, result = repaired(world())
+    assert result.lineage is lineage
+    assert len(result.fills) == 0
+    assert result.filled.shape == result.parted.shape == (0, 2)
+    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
