@@ -179,12 +179,12 @@ class Model:
         cells = graph.cells
         content = cells.feature("size")[parts].astype(np.float64)
         both = np.maximum(content.sum(axis=1), 1e-12)
-        centre = (cells.position[parts] * (content / both[:, None])[:, :, None]).sum(axis=1)
-        shift = np.stack([cells.feature(f"shift_{axis}")[parts[:, 0]] for axis in "zyx"[-cells.ndim :]], axis=1)
-        distance = np.linalg.norm(cells.position[cell] - centre - shift, axis=1) / cell_radii(graph, cell)
+        shift = np.stack([cells.feature(f"shift_{axis}")[parts] for axis in "zyx"[-cells.ndim :]], axis=2)
+        centre = ((cells.position[parts] + shift) * (content / both[:, None])[:, :, None]).sum(axis=1)
+        distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / cell_radii(graph, cell)
         ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
-        new = self.unrelated[cell] + self.starts()[cell] + self.ends()[parts[:, 0]]
+        new = self.unrelated[cell] + self.starts()[cell] + self.ends()[parts].max(axis=1)
         return np.where(cell >= 0, odds - new, 0.0)
 
     def refitted(self, graph: CellGraph, pairs: Pairs, settings: ScoreSettings) -> Model:
