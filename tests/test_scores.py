@@ -1,0 +1,308 @@
+"""Scores: how they behave, whatever their numbers; worlds tracked from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gnntrack
+from gnntrack.errors import FormatError
+from gnntrack.lineage import build_lineage
+from gnntrack.scores import score_links, score_overlap
+from gnntrack.settings import ScoreSettings, SolverSettings
+from gnntrack.solvers import solve
+
+SEEDS = st.integers(0, 999)
+
+
+def scored(graph, **options):
+    return score_links(graph, settings=ScoreSettings(**options))
+
+
+def by_name(world, graph, scores):
+    """Return ({"a0-a1": score of the link}, {"a0-b1-c1": score of the division})."""
+    names = world.names(graph.cells)
+    name = [f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)]
+    pairs = {}
+    for (a, b), score in zip(scores.pairs.tolist(), scores.division.tolist(), strict=True):
+        mother, *daughters = name[a].split("-")[0], *sorted(name[i].split("-")[1] for i in (a, b))
+        pairs["-".join([mother, *daughters])] = score
+    return dict(zip(name, scores.link.tolist(), strict=True)), pairs
+
+
+def tracked(world, images=None, **options):
+    """Return the tracks of a world by its names, from its masks alone."""
+    graph = worlds.candidates(world.masks) if images is None else gnntrack.build_graph(world.masks, images)
+    scores = scored(graph, **options)
+    chosen = solve("hungarian", graph, scores, settings=SolverSettings())
+    return worlds.tracks_of(build_lineage(graph, chosen, scores), world.names(graph.cells))
+
+
+# --------------------------------------------------------------------------- worlds
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("world", worlds.DRAWN)
+def test_the_drawn_worlds_are_tracked(world, seed):
+    world = world(seed)
+    assert tracked(world) == world.tracks
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_a_clean_division_is_likely_and_no_other_is(rounds):
+    world = worlds.mother_divides()
+    graph = worlds.candidates(world.masks)
+    _, pairs = by_name(world, graph, scored(graph, rounds=rounds))
+    assert pairs.pop("a2-b3-c3") > 0.5
+    assert max(pairs.values()) < 0.444
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_torn_cell_does_not_divide(seed):
+    world = worlds.torn_for_a_frame(seed)
+    graph = worlds.candidates(world.masks)
+    scores = scored(graph)
+    _, pairs = by_name(world, graph, scores)
+    assert pairs["a2-a3-b3"] < 0.444
+    tracks = tracked(world)
+    assert not [track for track in tracks if "<" in track]
+    assert len([track for track in tracks if "a0" in track and "a5" in track]) <= 1
+
+
+def test_a_dropped_mask_is_bridged_and_not_where_the_cell_is_seen():
+    world = worlds.mask_dropped()
+    graph = worlds.candidates(world.masks)
+    links, _ = by_name(world, graph, scored(graph))
+    assert links["a1-a3"] > 0.4
+    names = {f"{letter}{t}-{letter}{t + 2}" for letter in "ABCDEFGH" for t in range(4)}
+    assert max(links[name] for name in names & set(links)) < min(links[name] for name in worlds.links_of(world.tracks))
+
+
+def test_true_links_are_likelier_than_all_others():
+    """Of links to the next frame, in a field where cells pass each other."""
+    world = worlds.two_pass()
+    graph = worlds.candidates(world.masks)
+    links, _ = by_name(world, graph, scored(graph))
+    true = worlds.links_of(world.tracks)
+    near = {name: score for name, score in links.items() if int(name.split("-")[1][1:]) - int(name[1]) == 1}
+    assert min(near[name] for name in true) > 0.5
+    for name in true:
+        source, target = name.split("-")
+        rivals = [n for n in near if n != name and (n.startswith(f"{source}-") or n.endswith(f"-{target}"))]
+        assert all(near[rival] < near[name] for rival in rivals)
+
+
+def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
+    """Cell a is bright, and what lies as far to both sides in the next frame is bright and dark::
+
+    frame 2   (a)        frame 3   (b)   (c)      which lie alike; b is as bright as a
+    """
+    crowd, tracks = worlds.lattice()
+    crowd |= {f"a{t}": (64.0, 64.0, 6.0) for t in range(3)}
+    crowd |= {f"b{t}": (64.0, 52.0, 6.0) for t in range(3, 6)} | {f"c{t}": (64.0, 76.0, 6.0) for t in range(3, 6)}
+    world = worlds.drawn(crowd, tracks)
+    grey = {"a": 900, "b": 900, "c": 300}
+    images = np.zeros(world.masks.shape, np.uint16)
+    random = np.random.default_rng(0)
+    usual = dict(zip("ABCDEFGH", random.integers(300, 1200, 8).tolist(), strict=True))
+    for name, label in world.label.items():
+        frame = int(name[1:])
+        images[frame][world.masks[frame] == label] = (usual | grey)[name[0]]
+    graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replaced(motion__flow="cells"))
+    links, _ = by_name(world, graph, scored(graph))
+    assert links["a2-b3"] > links["a2-c3"]
+    plain = worlds.candidates(world.masks)
+    links, _ = by_name(world, plain, scored(plain))
+    assert links["a2-b3"] == pytest.approx(links["a2-c3"], abs=0.15)
+
+
+# --------------------------------------------------------------------------- what every score is
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, cells=st.integers(1, 14), frames=st.integers(1, 4), step=st.floats(0, 15), rounds=st.integers(0, 2))
+def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells, frames, step, rounds):
+    graph = worlds.candidates(worlds.blobs((40, 40), cells, frames=frames, seed=seed, step=step))
+    scores = scored(graph, rounds=rounds)
+    assert scores.link.shape == (len(graph),)
+    assert scores.division.shape == (len(scores.pairs),)
+    first, second = scores.pairs.T
+    assert (first < second).all()
+    np.testing.assert_array_equal(graph.source[first], graph.source[second])
+    assert (graph.gap[scores.pairs] == 1).all()
+    assert len(np.unique(scores.pairs, axis=0)) == len(scores.pairs)
+    again = scored(graph, rounds=rounds)
+    np.testing.assert_array_equal(scores.link, again.link)
+    np.testing.assert_array_equal(scores.division, again.division)
+
+
+@pytest.mark.parametrize("world", [worlds.nobody, worlds.lone_cell, worlds.starts_late])
+def test_few_cells_can_be_scored(world):
+    graph = worlds.candidates(world().masks)
+    assert len(scored(graph).link) == len(graph)
+    assert len(score_overlap(graph).link) == len(graph)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (8, 30, 30)])
+@pytest.mark.parametrize("kind", ["same place", "one pixel", "no cell in the last frame"])
+def test_degenerate_movies_can_be_scored(shape, kind):
+    """All spreads are zero: nothing moves, or every cell is one pixel."""
+    masks = np.repeat(worlds.blobs(shape, 6, frames=1), 3, axis=0)
+    if kind == "one pixel":
+        _, first = np.unique(masks[0], return_index=True)
+        keep = np.zeros(masks[0].size, bool)
+        keep[first] = True
+        masks = masks * keep.reshape(shape)
+    if kind == "no cell in the last frame":
+        masks[-1] = 0
+    graph = worlds.candidates(masks)
+    scores = scored(graph)
+    chosen = solve("hungarian", graph, scores, settings=SolverSettings())
+    cells = graph.cells
+    assert chosen.sum() == len(cells) - (cells.frame == 0).sum()
+    np.testing.assert_array_equal(cells.label[graph.source[chosen]], cells.label[graph.target[chosen]])
+
+
+def test_divisions_need_not_be_scored():
+    graph = worlds.candidates(worlds.mother_divides().masks)
+    scores = scored(graph, divisions=False)
+    assert scores.pairs.shape == (0, 2)
+    assert scores.division.shape == (0,)
+
+
+def test_overlap_scores_are_those_of_the_masks_as_they_lie():
+    graph = worlds.candidates(worlds.mother_divides().masks)
+    np.testing.assert_array_equal(score_overlap(graph).link, graph.feature("iou"))
+    with pytest.raises(FormatError, match="no link feature 'iou'"):
+        score_overlap(worlds.candidates(worlds.mother_divides().masks, runs=False))
+
+
+def test_links_can_be_scored_without_masks():
+    graph = worlds.candidates(worlds.mother_divides().masks, runs=False)
+    _, pairs = by_name(worlds.mother_divides(), graph, scored(graph))
+    assert pairs["a2-b3-c3"] == max(pairs.values())
+
+
+# --------------------------------------------------------------------------- what must not matter
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_labels_do_not_matter(seed):
+    masks = worlds.blobs((50, 50), 12, seed=seed, frames=4)
+    tables = []
+    for movie in (masks, worlds.relabelled(masks, seed + 1)):
+        graph = worlds.candidates(movie)
+        scores, place = scored(graph), np.round(graph.cells.position, 6)
+        ends = np.hstack([place[graph.source], place[graph.target], graph.gap[:, None], scores.link[:, None]])
+        mothers, daughters = place[graph.source[scores.pairs[:, 0]]], place[graph.target[scores.pairs]]
+        # which daughter comes first depends on the labels; their middle and their distance do not
+        both = np.hstack([daughters.mean(axis=1), np.abs(daughters[:, 0] - daughters[:, 1])])
+        pairs = np.hstack([np.round(both, 4), mothers, scores.division[:, None]])
+        tables.append([table[np.lexsort(table[:, :-1].T)] for table in (ends, pairs)])
+    for plain, other in zip(*tables, strict=True):
+        np.testing.assert_allclose(plain, other, atol=2e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, factor=st.sampled_from([0.125, 0.5, 4.0, 32.0]))
+def test_the_size_of_a_pixel_does_not_matter(seed, factor):
+    masks = worlds.blobs((50, 50), 12, seed=seed)
+    plain, scaled = (scored(worlds.candidates(masks, (s, s))) for s in (1.0, factor))
+    np.testing.assert_array_equal(plain.pairs, scaled.pairs)
+    np.testing.assert_allclose(plain.link, scaled.link, atol=2e-3)
+    np.testing.assert_allclose(plain.division, scaled.division, atol=2e-3)
+
+
+def test_chunked_equals_whole(monkeypatch):
+    """Memory is bounded by chunks of links and of pairs, also where one cell has more links than a chunk."""
+    masks = worlds.blobs((60, 60), 18, seed=4)
+    whole = worlds.candidates(masks)
+    expected = scored(whole)
+    assert len(expected.pairs) > 100
+    for chunk in (1, 7):
+        for name in ("graph._CHUNK", "scores.densities.CHUNK", "scores.pairs.CHUNK"):
+            monkeypatch.setattr(f"gnntrack.{name}", chunk)
+        graph = worlds.candidates(masks)
+        np.testing.assert_array_equal(graph.features, whole.features)
+        scores = scored(graph)
+        np.testing.assert_array_equal(scores.pairs, expected.pairs)
+        np.testing.assert_array_equal(scores.link, expected.link)
+        np.testing.assert_array_equal(scores.division, expected.division)
+
+
+# --------------------------------------------------------------------------- settings
+
+
+def test_rates_move_the_scores():
+    """Without rounds, so that the movie does not correct them."""
+    world = worlds.mask_dropped()
+    graph = worlds.candidates(world.masks)
+
+    def link(**options):
+        return by_name(world, graph, scored(graph, rounds=0, **options))[0]
+
+    assert link(miss_rate=0.1)["a1-a3"] > link(miss_rate=0.001)["a1-a3"]
+    assert link(miss_rate=0.1)["a0-a1"] == link(miss_rate=0.001)["a0-a1"]
+    assert link(start_rate=0.001, end_rate=0.001)["a0-a1"] > link(start_rate=0.2, end_rate=0.2)["a0-a1"]
+    world = worlds.mother_divides()
+    graph = worlds.candidates(world.masks)
+
+    def division(**options):
+        return by_name(world, graph, scored(graph, rounds=0, **options))[1]["a2-b3-c3"]
+
+    assert division(division_rate=0.05) > division(division_rate=0.0005)
+    assert division(start_rate=0.001) > division(start_rate=0.2)  # else a daughter came from nowhere
+
+
+def test_a_movie_full_of_divisions_teaches_their_rate():
+    """Nine cells divide at once, though the prior calls divisions rare."""
+    world = colony_of_divisions()
+    assert tracked(world) == world.tracks
+    graph = worlds.candidates(world.masks)
+    true = {"-".join([m, *sorted(d)]) for m, d in daughters_of(world.tracks).items()}
+    assert len(true) == 9
+    score = []
+    for rounds in (0, 2):
+        _, pairs = by_name(world, graph, scored(graph, rounds=rounds, division_rate=0.0005))
+        score.append(np.mean([pairs[name] for name in true]))
+    assert score[1] > score[0]
+
+
+def daughters_of(tracks):
+    """Return {last cell of a mother: first cells of her daughters}."""
+    daughters = {}
+    for track in tracks:
+        own, _, mother = track.partition(" <")
+        if mother:
+            daughters.setdefault(mother, []).append(own.split()[0])
+    return daughters
+
+
+def colony_of_divisions():
+    """Nine cells, of which each divides between frames 2 and 3, in a direction of its own."""
+    disks, tracks = {}, []
+    mothers, first, second = "aADGJMPSV", "bBEHKNQTW", "cCFILORUX"
+    places = [(64, 64)] + [(y, x) for y in (22, 64, 106) for x in (24, 64, 104) if (y, x) != (64, 64)]
+    angles = np.random.default_rng(0).uniform(0, np.pi, 9)
+    for m, d, e, place, angle in zip(mothers, first, second, places, angles, strict=True):
+        axis = np.array([np.sin(angle), np.cos(angle)])
+        disks |= {f"{m}{t}": (*map(float, place), 8.0) for t in range(3)}
+        for t in range(3, 6):
+            disks |= {f"{d}{t}": (*(place - (4.5 + t) * axis), 5.8), f"{e}{t}": (*(place + (4.5 + t) * axis), 5.8)}
+        tracks += [f"{m}0 {m}1 {m}2", f"{d}3 {d}4 {d}5 <{m}2", f"{e}3 {e}4 {e}5 <{m}2"]
+    return worlds.drawn(disks, tracks)
+
+
+def test_scores_do_not_depend_on_far_links_that_are_left_out():
+    """A graph without its links over gaps has the same scores for the rest, but for what is learnt from them."""
+    graph = worlds.candidates(worlds.mother_divides().masks)
+    near = graph.gap == 1
+    part = replace(graph, source=graph.source[near], target=graph.target[near], features=graph.features[near])
+    whole = scored(graph, rounds=0)
+    np.testing.assert_allclose(scored(part, rounds=0).link, whole.link[near], atol=1e-6)
