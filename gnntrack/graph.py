@@ -263,7 +263,7 @@ def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> Float
     """Return log(target / source) of a positive quantity; a value of zero counts as a thousandth of the median."""
     floor = max(float(np.median(value)) * 1e-3, 1e-12) if len(value) else 1.0
     value = np.maximum(value, floor)
-    return np.asarray(np.log(value[target] / value[source]), np.float64)
+    return np.asarray(np.log(value[target].astype(np.float64) / value[source]), np.float64)
 
 
 def _overlap_features(cells: Cells, source: IntArray, target: IntArray, overlap: FloatArray) -> dict[str, FloatArray]:

@@ -27,6 +27,7 @@ __all__ = ["FlowRecorder", "Motion", "estimate_motion", "phase_shift"]
 _RADIUS = 3.2  # cell radius in pixels of the reduced image: below it the flow blurs, above it only time grows
 _LONGEST = 1024  # longest side of the reduced image in pixels
 _WINDOW = 11  # Farneback's averaging window in reduced pixels: about three cell radii
+_WAITING = 8  # frames whose flow may wait for its turn; images that come in faster would fill the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +111,16 @@ class FlowRecorder:
         if self._small is not None and self._position is not None and len(self._position):
             self._jobs.append(self._pool.submit(_flow_at, self._small, small, self._position, plane.shape))
             self._frames.append(frame - 1)
+            if len(self._jobs) > _WAITING:
+                self._jobs[-1 - _WAITING].result()
         self._small, self._position = small, position
 
     def shifts(self, cells: Cells) -> FloatArray:
         """Return the displacements of all cells in their unit, shape (N, D)."""
         total = np.zeros_like(cells.position)
-        for frame, job in zip(self._frames, self._jobs, strict=True):
-            total[cells.rows(frame)] = job.result() * np.asarray(cells.spacing)
-        self._pool.shutdown()
+        with self._pool:
+            for frame, job in zip(self._frames, self._jobs, strict=True):
+                total[cells.rows(frame)] = job.result() * np.asarray(cells.spacing)
         return total
 
 
@@ -186,10 +189,22 @@ def phase_shift(before: FloatArray, after: FloatArray) -> FloatArray:
 def _reduced(plane: Image, scale: float) -> Image:
     """Return the plane as 8-bit contrast-stretched image at ``scale``."""
     height, width = (max(8, round(side * scale)) for side in plane.shape)
-    usable = plane if plane.dtype in (np.uint8, np.uint16, np.float32) else plane.astype(np.float32)
+    usable = plane if plane.dtype in (np.uint8, np.uint16) else _finite(plane)
     small = cv2.resize(usable, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low, high = np.percentile(small[::2, ::2], [1, 99.5])
-    return np.asarray(np.clip((small - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
+    low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
+    # against the image's own values, so that its unit does not matter and rounding is no contrast
+    contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
+    return np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
+
+
+def _finite(plane: Image) -> Image:
+    """Return the plane as float32; pixels that are no finite float32 take the median of the others."""
+    if plane.dtype.kind != "f":
+        return plane.astype(np.float32)
+    odd = ~(np.abs(plane) <= np.finfo(np.float32).max)
+    if not odd.any():
+        return plane.astype(np.float32, copy=False)
+    return np.where(odd, 0 if odd.all() else np.median(plane[~odd]), plane).astype(np.float32)
 
 
 def _flow_at(before: Image, after: Image, position: FloatArray, shape: tuple[int, ...]) -> FloatArray:
@@ -202,7 +217,7 @@ def _flow_at(before: Image, after: Image, position: FloatArray, shape: tuple[int
     start = np.broadcast_to((guess[::-1] if large else np.zeros(2)).astype(np.float32), (*before.shape, 2)).copy()
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW if large else 0
     flow = cv2.calcOpticalFlowFarneback(before, after, start, 0.5, 3, _WINDOW, 3, 5, 1.1, flags)
-    at = np.rint(position[:, -2:] * ratio).astype(np.int64)
+    at = np.floor((position[:, -2:] + 0.5) * ratio).astype(np.int64)  # positions tell the middle of pixels
     y, x = (np.clip(at[:, axis], 0, before.shape[axis] - 1) for axis in (0, 1))
     shift = np.zeros_like(position)
     shift[:, -2:] = flow[y, x][:, ::-1] / ratio
