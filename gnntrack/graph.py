@@ -18,6 +18,8 @@ from scipy.spatial import cKDTree
 from gnntrack.types import CellGraph
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gnntrack.motion import Motion
     from gnntrack.settings import GraphSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray, Progress, Runs
@@ -39,6 +41,7 @@ and with the source moved by the predicted motion."""
 
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
 _OVERLAP = 0.1  # masks that share more than this part of the smaller cell once moved are candidates at any distance
+_ENDS = ("source", "target")
 _CHUNK = 1 << 19  # links whose features are computed at once, to bound the memory
 
 
@@ -213,10 +216,11 @@ def _features(
         typical = float(np.median(radius))
         radius = np.clip(radius, typical / 2, typical * 2)
     shifts = [motion.after(cells, gap) for gap in range(1, max_gap + 1)]
+    positive = {name: _positive(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
     columns: dict[str, list[FeatureArray]] = {}
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
-        chunk = _pair_features(cells, motion, radius, shifts, source[part], target[part])
+        chunk = _pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
         if overlap.shape[1]:
             chunk |= _overlap_features(cells, source[part], target[part], overlap[part])
         for name, column in chunk.items():
@@ -231,7 +235,13 @@ def _features(
 
 
 def _pair_features(
-    cells: Cells, motion: Motion, radius: FloatArray, shifts: list[FloatArray], source: IntArray, target: IntArray
+    cells: Cells,
+    motion: Motion,
+    radius: FloatArray,
+    positive: dict[str, FeatureArray],
+    shifts: list[FloatArray],
+    source: IntArray,
+    target: IntArray,
 ) -> dict[str, FloatArray]:
     """Return the features of two cells alone."""
     gap = cells.frame[target] - cells.frame[source]
@@ -248,10 +258,10 @@ def _pair_features(
         "distance_radii": distance / r,
         "residual": np.linalg.norm(step - predicted, axis=1) / r,
         "neighbour_residual": np.linalg.norm(step - motion.neighbours[source] * gap[:, None], axis=1) / r,
-        "size_ratio": _log_ratio(cells.feature("size"), source, target),
+        "size_ratio": _log_ratio(positive["size"], source, target),
     }
     if cells.has("intensity_mean"):
-        columns["intensity_ratio"] = _log_ratio(cells.feature("intensity_mean"), source, target)
+        columns["intensity_ratio"] = _log_ratio(positive["intensity_mean"], source, target)
     for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_z"):
         if cells.has(name):
             value = cells.feature(name)
@@ -259,10 +269,14 @@ def _pair_features(
     return columns
 
 
-def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
-    """Return log(target / source) of a positive quantity; a value of zero counts as a thousandth of the median."""
+def _positive(value: FeatureArray) -> FeatureArray:
+    """Return a quantity in which a value of zero counts as a thousandth of the median."""
     floor = max(float(np.median(value)) * 1e-3, 1e-12) if len(value) else 1.0
-    value = np.maximum(value, floor)
+    return np.maximum(value, floor)
+
+
+def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
+    """Return log(target / source) of a positive quantity."""
     return np.asarray(np.log(value[target].astype(np.float64) / value[source]), np.float64)
 
 
@@ -282,30 +296,39 @@ def _competition_features(
     cells: Cells, source: IntArray, target: IntArray, residual: FeatureArray
 ) -> dict[str, FeatureArray]:
     """Return how a link stands among those that share its source or its target over the same gap."""
-    columns: dict[str, FeatureArray] = {}
+    columns = {f"{kind}_{end}": np.empty(len(source), np.float32) for end in _ENDS for kind in ("rank", "margin")}
     gap = cells.frame[target] - cells.frame[source]
-    for name, node in (("source", source), ("target", target)):
-        group = node * (int(gap.max(initial=0)) + 1) + gap
-        order = np.lexsort((residual, group))
-        first = np.ones(len(order), bool)
-        first[1:] = group[order][1:] != group[order][:-1]
-        begin = np.flatnonzero(first)
-        count = np.diff(np.append(begin, len(order)))
-        rank = np.arange(len(order)) - np.repeat(begin, count)
-        sorted_residual = residual[order]
-        best = np.repeat(sorted_residual[begin], count)
-        second = np.repeat(np.where(count > 1, sorted_residual[np.minimum(begin + 1, len(order) - 1)], np.inf), count)
-        margin = np.where(rank == 0, second, best) - sorted_residual
-        columns[f"rank_{name}"] = _scattered(order, rank.astype(np.float64))
-        columns[f"margin_{name}"] = _scattered(order, np.clip(margin, -10, 10))
+    for end, node in zip(_ENDS, (source, target), strict=True):
+        for links in _whole_groups(node):
+            group = node[links] * (int(gap.max(initial=0)) + 1) + gap[links]
+            order = np.lexsort((residual[links], group))
+            rank, margin = _standing(group[order], residual[links[order]])
+            columns[f"rank_{end}"][links[order]] = rank
+            columns[f"margin_{end}"][links[order]] = np.clip(margin, -10, 10)
     columns["mutual_nearest"] = ((columns["rank_source"] == 0) & (columns["rank_target"] == 0)).astype(np.float32)
     return columns
 
 
-def _scattered(order: IntArray, values: FloatArray) -> FeatureArray:
-    out = np.empty(len(order), np.float32)
-    out[order] = values
-    return out
+def _whole_groups(node: IntArray) -> Iterator[IntArray]:
+    """Yield links by cell in chunks, all links of a cell in one: sorting a movie at once grows faster than it."""
+    links = np.argsort(node, kind="stable")
+    ordered = node[links]
+    start = 0
+    while start < len(links):
+        last = ordered[min(start + _CHUNK, len(links)) - 1]
+        stop = int(np.searchsorted(ordered, last, "right"))
+        yield links[start:stop]
+        start = stop
+
+
+def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, FeatureArray]:
+    """Return rank and margin to the best other link of the group, of links sorted by group and residual."""
+    begin = np.flatnonzero(np.diff(group, prepend=-1))
+    count = np.diff(np.append(begin, len(group)))
+    rank = np.arange(len(group)) - np.repeat(begin, count)
+    best = np.repeat(residual[begin], count)
+    second = np.repeat(np.where(count > 1, residual[np.minimum(begin + 1, len(group) - 1)], np.inf), count)
+    return rank, np.where(rank == 0, second, best) - residual
 
 
 @njit(cache=True, nogil=True)
