@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ class Model:
     end_rate: float
     division_rate: float
     artefact_rate: float
+    radius: FloatArray  # (N,) of each cell, see `cell_radii`
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated
     border: FloatArray  # (N,) 1 at the border, 0 well inside
     border_rate: float
@@ -56,6 +58,7 @@ class Model:
         of_norm = 1.18 if cells.ndim == 2 else 1.54  # median length of a vector of unit normals
         size_population = _population(graph, "size")
         bright = cells.has("intensity_mean")
+        radius = cell_radii(graph)
         field = scale_of(graph.feature("neighbour_residual")[sure], 0.15, of_norm)
         return cls(
             residual=scale_of(graph.feature("residual")[sure], 0.15, of_norm),
@@ -72,17 +75,20 @@ class Model:
             end_rate=settings.end_rate,
             division_rate=settings.division_rate,
             artefact_rate=settings.artefact_rate,
-            unrelated=_unrelated(graph, size_population),
-            border=np.exp(-cells.feature("border_distance") / cell_radii(graph)),
+            radius=radius,
+            unrelated=_unrelated(graph, radius, size_population),
+            border=np.exp(-cells.feature("border_distance") / radius),
             border_rate=settings.border_rate,
             mother_look=np.zeros(len(cells)),
             daughter_look=np.zeros(len(cells)),
         )
 
+    @cached_property
     def starts(self) -> FloatArray:
         """Return the log probability that each cell appears from nowhere, shape (N,)."""
         return np.asarray(np.log(self.start_rate + self.border_rate * self.border))
 
+    @cached_property
     def ends(self) -> FloatArray:
         """Return the log probability that each cell vanishes, shape (N,)."""
         return np.asarray(np.log(self.end_rate + self.border_rate * self.border))
@@ -122,8 +128,8 @@ class Model:
     def link_gain(self, graph: CellGraph, settings: ScoreSettings, *, pieces: bool = False) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,)."""
         gain = self.same_cell(graph, pieces=pieces)
-        gain -= (self.unrelated + self.starts())[graph.target]
-        gain -= self.ends()[graph.source]
+        gain -= (self.unrelated + self.starts)[graph.target]
+        gain -= self.ends[graph.source]
         far = np.flatnonzero(graph.feature("gap") > 1)
         gain[far] += np.log(settings.miss_rate) * (graph.feature("gap")[far] - 1)
         gain[far] -= _SEEN * _seen_between(graph)[graph.source[far]]
@@ -147,7 +153,7 @@ class Model:
             light = np.log(np.maximum(cells.feature("intensity_mean")[daughters].astype(np.float64), 1e-12))
             odds += self._light(light[:, 0] - light[:, 1])
         odds += np.log(self.division_rate) + self.mother_look[mother] + self.daughter_look[daughters].mean(axis=1)
-        appeared = (self.unrelated + self.starts())[daughters[:, ::-1]]
+        appeared = (self.unrelated[daughters] + self.starts[daughters])[:, ::-1]
         single = (same[links] + appeared).max(axis=1)
         torn, glued = self._artefacts(graph, pairs, around)
         return np.asarray(odds - np.maximum(single, torn) - glued)
@@ -171,7 +177,7 @@ class Model:
         torn += np.where(seen, np.clip(whole - two, -3 * LIMIT, 3 * LIMIT), 0)
         glued = around.longer.apart(daughters) + np.log(self.artefact_rate) - around.before.gain[mother]
         known = cells.frame[mother] > 0
-        lost = np.where(seen & ~around.ahead.distinct(daughters), -self.ends()[daughters].max(axis=1), 0)
+        lost = np.where(seen & ~around.ahead.distinct(daughters), -self.ends[daughters].max(axis=1), 0)
         return torn, np.where(known, np.clip(glued, 0, 3 * LIMIT), 0) + lost
 
     def _whole(self, graph: CellGraph, parts: IntArray, cell: IntArray) -> FloatArray:
@@ -181,10 +187,10 @@ class Model:
         both = np.maximum(content.sum(axis=1), 1e-12)
         shift = np.stack([cells.feature(f"shift_{axis}")[parts] for axis in "zyx"[-cells.ndim :]], axis=2)
         centre = ((cells.position[parts] + shift) * (content / both[:, None])[:, :, None]).sum(axis=1)
-        distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / cell_radii(graph, cell)
+        distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / self.radius[cell]
         ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
-        new = self.unrelated[cell] + self.starts()[cell] + self.ends()[parts].max(axis=1)
+        new = self.unrelated[cell] + self.starts[cell] + self.ends[parts].max(axis=1)
         return np.where(cell >= 0, odds - new, 0.0)
 
     def refitted(self, graph: CellGraph, pairs: Pairs, settings: ScoreSettings) -> Model:
@@ -238,10 +244,9 @@ def _population(graph: CellGraph, name: str) -> float:
     return max(float(np.std(value)), 0.1)
 
 
-def _unrelated(graph: CellGraph, size_population: float) -> FloatArray:
+def _unrelated(graph: CellGraph, radius: FloatArray, size_population: float) -> FloatArray:
     """Return the log density per radius^D and log size of finding each cell where it is by chance, shape (N,)."""
     cells = graph.cells
-    radius = cell_radii(graph)
     around = cells.feature("density").astype(np.float64) * radius**cells.ndim
     field = np.asarray(cells.shape) * np.asarray(cells.spacing)
     everywhere = len(cells) / max(cells.n_frames, 1) / float(np.prod(field)) * np.median(radius) ** cells.ndim

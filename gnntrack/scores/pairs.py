@@ -40,7 +40,8 @@ class Pairs:
     @classmethod
     def of(cls, graph: CellGraph) -> Pairs:
         """Return the pairs of links to the next frame that share their source and may be daughters at all."""
-        parts = [cls._measured(graph, links) for links in _link_pairs(graph)]
+        radii = cell_radii(graph)
+        parts = [cls._measured(graph, links, radii) for links in _link_pairs(graph)]
         if not parts:
             return cls.none()
         joined = [np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)]
@@ -48,11 +49,11 @@ class Pairs:
         return cls(*(column[order] for column in joined))
 
     @classmethod
-    def _measured(cls, graph: CellGraph, links: IntArray) -> Pairs:
+    def _measured(cls, graph: CellGraph, links: IntArray, radii: FloatArray) -> Pairs:
         """Measure pairs; those whose middle is far from the mother are left out."""
         cells = graph.cells
         mother, first, second = graph.source[links[:, 0]], graph.target[links[:, 0]], graph.target[links[:, 1]]
-        radius = cell_radii(graph, mother)
+        radius = radii[mother]
         shift = np.stack([cells.feature(f"shift_{axis}")[mother] for axis in "zyx"[-cells.ndim :]], axis=1)
         expected = cells.position[mother] + shift
         a, b = cells.position[first], cells.position[second]
@@ -60,7 +61,7 @@ class Pairs:
         spread = np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3)
         near = (middle < _FARTHEST) & (spread < _WIDEST)
         if not near.all():
-            return cls._measured(graph, links[near])
+            return cls._measured(graph, links[near], radii)
         size = cells.feature("size")
         volume = [np.log(np.maximum(size[row].astype(np.float64), 1e-12)) for row in (mother, first, second)]
         share = (1 / (1 + np.exp(volume[2] - volume[1])))[:, None]
@@ -95,9 +96,8 @@ def _link_pairs(graph: CellGraph) -> Iterator[IntArray]:
             step += 1
 
 
-def cell_radii(graph: CellGraph, rows: IntArray | None = None) -> FloatArray:
-    """Return cell radii, of all cells or of some, kept within a factor of two of the typical one, shape (N,)."""
+def cell_radii(graph: CellGraph) -> FloatArray:
+    """Return cell radii, kept within a factor of two of the typical one, shape (N,)."""
     diameter = graph.cells.feature("diameter")
     typical = float(np.median(diameter)) / 2
-    chosen = diameter if rows is None else diameter[rows]
-    return np.clip(chosen.astype(np.float64) / 2, typical / 2, typical * 2)
+    return np.clip(diameter.astype(np.float64) / 2, typical / 2, typical * 2)
