@@ -64,7 +64,12 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
         value = value - leave[graph.source[pairs[:, 0]]] - arrive[graph.target[pairs]].sum(axis=1)
         pairs, value = pairs[value > 0], value[value > 0]
     if len(pairs):
-        chosen = _Places(graph, inner, pairs, value).solved()
+        # only links that can gain matter, and those are few of the candidates
+        useful = inner > 0
+        useful[pairs] = True
+        links = np.flatnonzero(useful)
+        places = _Places(graph.source[links], graph.target[links], inner[links], np.searchsorted(links, pairs), value)
+        chosen[links[places.solved()]] = True
     else:
         chosen = best_matching(graph.source, graph.target, inner)
     open_source, open_target = np.ones(len(graph.cells), bool), np.ones(len(graph.cells), bool)
@@ -94,15 +99,17 @@ def _gap_options(graph: CellGraph, weight: FloatArray) -> tuple[FloatArray, Floa
 class _Places:
     """The assignment problem: links into the first places, then links into the second places."""
 
-    def __init__(self, graph: CellGraph, weight: FloatArray, pairs: IntArray, value: FloatArray) -> None:
+    def __init__(
+        self, source: IntArray, target: IntArray, weight: FloatArray, pairs: IntArray, value: FloatArray
+    ) -> None:
         self.n_links = len(weight)
-        self.source = graph.source
+        self.source = source
         self.weight = weight
         self.pairs, self.value = pairs, value
         self.key = pairs[:, 0] * self.n_links + pairs[:, 1]
         self.second_links = np.unique(pairs)
-        self.row = np.concatenate([graph.source, graph.source[self.second_links] + len(graph.cells)])
-        self.column = np.concatenate([graph.target, graph.target[self.second_links]])
+        self.row = np.concatenate([source, source[self.second_links] + int(source.max()) + 1])
+        self.column = np.concatenate([target, target[self.second_links]])
         # a daughter counts half of the division in the first place, so that it is not outbid there
         self.first = weight.copy()
         half = value / 2
