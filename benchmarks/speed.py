@@ -139,7 +139,8 @@ def run_sizes(run: Run) -> Told:
     """Link simulated cells of growing number, from their table to the lineage."""
     tenth = 10_000 if run.args.quick else 100_000
     sizes = {"few frames": (tenth, 50), "few cells": (tenth, 500), "large": (10 * tenth, 500)}
-    told = {name: alone("table", *size) for name, size in sizes.items()}
+    runs = [{name: alone("table", *size) for name, size in sizes.items()} for _ in range(run.args.rounds)]
+    told = {name: _middle([each[name] for each in runs]) for name in sizes}
     large = told["large"]
     if not run.args.quick:
         run.check("1 000 000 cells in 500 frames, time", large["seconds"], 180, least=False, unit="s")
@@ -159,8 +160,9 @@ def run_length(run: Run) -> Told:
     for name, frames in (("short", 4), ("long", 40)) if run.args.quick else (("short", 30), ("long", 300)):
         folder = run.work / name
         alone("movie", frames, folder)
-        works = [alone("track", folder / "masks.npy", folder / "images.npy", run.out(), "hungarian") for _ in range(3)]
-        told[name] = {"frames": frames, **sorted(works, key=lambda each: each["seconds"])[1]}
+        files = folder / "masks.npy", folder / "images.npy"
+        works = [alone("track", *files, run.out(), "hungarian") for _ in range(run.args.rounds)]
+        told[name] = {"frames": frames, **_middle(works)}
     short, long = told["short"], told["long"]
     run.check("10 x the movie with its masks, time", long["seconds"] / short["seconds"], 11, least=False, unit="x")
     ratio = long["peak_mb"] / short["peak_mb"]
@@ -233,6 +235,11 @@ def _head(told: Told) -> str:
     told = {"cells": told.get("labels"), **told}
     named = [str(told[name]) + suffix for name, suffix in (("movie", ""), ("cells", " cells")) if told.get(name)]
     return f"{', '.join(named)}:\n\n" if named else ""
+
+
+def _middle(runs: list[Told]) -> Told:
+    """Return the run of the median time."""
+    return sorted(runs, key=lambda each: each["seconds"])[len(runs) // 2]
 
 
 def _timed(work: Callable[[], object]) -> Callable[[], float]:
