@@ -120,8 +120,8 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     registered = _registered()
     if name not in registered:
         near = difflib.get_close_matches(name, registered, 1)
-        guess = f"did you mean '{near[0]}'? " if near else ""
-        _fail(f"unknown segmenter '{name}'; {guess}There are: {', '.join(sorted(registered)) or 'none'}")
+        guess = f"did you mean '{near[0]}'? There are" if near else "there are"
+        _fail(f"unknown segmenter '{name}'; {guess}: {', '.join(sorted(registered)) or 'none'}")
     found = registered[name]
     if len(found) > 1:
         owners = " and ".join(f"{_distribution(entry)} ({entry.value})" for entry in found)

@@ -226,6 +226,9 @@ class Settings(_Section):
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            msg = f"{path}: there is no such settings file; check the path, or write one with 'gnntrack init-config'"
+            raise SettingsError(msg) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             msg = f"{path}: no settings could be read: {error}"
             raise SettingsError(msg) from error

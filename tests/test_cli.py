@@ -650,3 +650,50 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     assert process.returncode == 130, first + told
     assert "Traceback" not in told
     assert not out.parent.exists()
+
+
+def test_a_lineage_is_no_graph_to_solve(movie):
+    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("solve", movie / "g.geff", "-o", movie / "l.geff")
+    refused = run("solve", movie / "l.geff", "-o", movie / "again.geff", code=2)
+    assert "l.geff: it holds no candidate links" in refused.stderr
+    assert not (movie / "again.geff").exists()
+
+
+def test_a_folder_of_masks_is_no_graph(movie):
+    refused = run("solve", movie / "masks", "-o", movie / "l.geff", code=2)
+    assert "give what 'build-graph' or 'solve' wrote" in refused.stderr
+
+
+def test_a_frame_whose_gaps_are_painted_is_not_said_to_be_empty(movie):
+    (movie / "masks" / "mask001.tif").unlink()
+    result = run("track", "--masks", movie / "masks", "-o", movie / "out", "--allow-missing")
+    assert "frames without cells" not in result.stdout
+    assert "valid\n" in run("validate", movie / "out").stdout
+
+
+def test_a_frame_that_stays_empty_is_told(movie):
+    (movie / "masks" / "mask001.tif").unlink()
+    options = ["--allow-missing", "--no-fill-gaps"]
+    result = run("track", "--masks", movie / "masks", "-o", movie / "out", *options)
+    assert "1 frames without cells, such as frame 1" in result.stdout
+
+
+def test_images_taken_for_masks_are_doubted(movie):
+    result = run("track", movie / "masks", movie / "images", "-o", movie / "out")
+    assert "are these masks, and not images?" in result.stderr
+
+
+def test_validate_shortens_a_long_list(tmp_path):
+    empty = np.zeros((30, 8, 8), np.uint16)
+    np.save(tmp_path / "m.npy", empty)
+    run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    shown = run("validate", tmp_path / "out").stdout
+    assert shown.count("[empty-frame]") == 21
+    assert "[empty-frame]: and 10 more; --json lists all" in shown
+    assert len(json.loads(run("validate", tmp_path / "out", "--json").stdout)["problems"]) == 31
+
+
+def test_a_settings_file_that_is_not_there(movie):
+    refused = run("track", movie / "images", "-o", movie / "out", "--config", movie / "no.toml", code=2)
+    assert "there is no such settings file" in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from gnntrack.cli.display import show_table
 from gnntrack.cli.options import input_path, json_option, verbose_option
 
 __all__ = ["evaluate", "validate"]
+
+_LISTED = 20  # problems of one rule shown one by one
 
 
 @click.command()
@@ -71,8 +74,14 @@ def validate(result: Path, images: Path | None, *, as_json: bool) -> None:
         listed = [asdict(problem) for problem in problems]
         click.echo(json.dumps({"result": str(result), "valid": not errors, "problems": listed}, indent=2))
     else:
+        told = Counter[str]()
         for problem in problems:
-            click.echo(str(problem))
+            told[problem.rule] += 1
+            if told[problem.rule] <= _LISTED:
+                click.echo(str(problem))
+        for rule, count in told.items():
+            if count > _LISTED:
+                click.echo(f"[{rule}]: and {count - _LISTED} more; --json lists all")
         notes = len(problems) - errors
         verdict = f"not valid, {errors} errors" if errors else "valid"
         click.echo(f"{result}: {verdict}{f', {notes} warnings' if notes else ''}")

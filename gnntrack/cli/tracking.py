@@ -24,7 +24,7 @@ from gnntrack.cli.options import (
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
-    from gnntrack.types import Lineage
+    from gnntrack.types import IntArray, Lineage
 
 __all__ = ["build_graph", "export", "solve", "track"]
 
@@ -117,6 +117,7 @@ def build_graph(
 def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Settings, *, overwrite: bool) -> None:
     """Choose the links of GRAPH, a .geff of 'gnntrack build-graph'."""
     from gnntrack import pipeline
+    from gnntrack.errors import FormatError
     from gnntrack.io.geff import read_graph, write_lineage
     from gnntrack.io.output import check_output
 
@@ -124,6 +125,9 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     watch = stopwatch()
     with shown_progress() as progress:
         candidates = read_graph(graph)
+        if not {"gap", "iou"} & set(candidates.feature_names):
+            msg = f"{graph}: it holds no candidate links to choose from; give a graph of 'gnntrack build-graph'"
+            raise FormatError(msg)
         lineage = pipeline.solve(candidates, method=method, solver=solver, settings=settings, progress=progress)
         write_lineage(lineage, out, overwrite=overwrite)
     show_rows([*_lineage_rows(lineage), *_cost_rows(watch.seconds), ("written", out)])
@@ -201,9 +205,19 @@ def _worth_a_look(lineage: Lineage) -> list[str]:
             f"{found['count']} labels in several pieces, such as {label} in frame {frame} ({pieces} pieces); "
             "see --fragments"
         )
-    empty = np.setdiff1d(np.arange(cells.n_frames), cells.frame)
+    empty = np.setdiff1d(np.arange(cells.n_frames), _frames_held(lineage))
     if len(empty):
         lines.append(
             f"{len(empty)} frames without cells, such as frame {empty[0]}; the official evaluator refuses those"
         )
     return lines
+
+
+def _frames_held(lineage: Lineage) -> IntArray:
+    """Return the frames that hold a cell; one that is painted in a gap is a cell too."""
+    frame, painted = lineage.cells.frame, []
+    same = lineage.track[lineage.source] == lineage.track[lineage.target]
+    if "gaps_filled" in lineage.notes:  # what 'solve' leaves is not painted yet
+        for first, last in np.unique(np.stack([frame[lineage.source], frame[lineage.target]])[:, same], axis=1).T:
+            painted.append(np.arange(first + 1, last))
+    return np.concatenate([frame, *painted])

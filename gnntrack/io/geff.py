@@ -513,6 +513,9 @@ def _reading(path: str | Path) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        if not any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+            msg = f"{path}: no GEFF could be read: the folder is none; give what 'build-graph' or 'solve' wrote"
+            raise FormatError(msg) from error
         msg = f"{path}: no GEFF could be read: {type(error).__name__}: {error}"
         raise FormatError(msg) from error
 
