@@ -203,7 +203,7 @@ def _nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tup
 def _joined(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
     """Return all blocks as one table, sorted by (source, target)."""
     source, target, overlap = (np.concatenate([block[i] for block in blocks]) for i in range(3))
-    order = np.lexsort((target, source))
+    order = np.argsort(source, kind="stable")  # the blocks ascend, and the links over longer gaps come later
     return source[order], target[order], overlap[order]
 
 
@@ -217,15 +217,14 @@ def _features(
         radius = np.clip(radius, typical / 2, typical * 2)
     shifts = [motion.after(cells, gap) for gap in range(1, max_gap + 1)]
     positive = {name: _positive(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
-    columns: dict[str, list[FeatureArray]] = {}
+    table: dict[str, FeatureArray] = {}
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
         chunk = _pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
         if overlap.shape[1]:
             chunk |= _overlap_features(cells, source[part], target[part], overlap[part])
         for name, column in chunk.items():
-            columns.setdefault(name, []).append(column.astype(np.float32))
-    table = {name: np.concatenate(parts) for name, parts in columns.items()}
+            table.setdefault(name, np.empty(len(source), np.float32))[part] = column
     table |= _competition_features(cells, source, target, table["residual"])
     features = np.empty((len(source), len(table)), np.float32, order="F")
     names = tuple(table)

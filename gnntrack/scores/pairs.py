@@ -41,9 +41,13 @@ class Pairs:
     def of(cls, graph: CellGraph) -> Pairs:
         """Return the pairs of links to the next frame that share their source and may be daughters at all."""
         radii = cell_radii(graph)
-        parts = [cls._measured(graph, links, radii) for links in _link_pairs(graph)]
-        if not parts:
-            return cls.none()
+        parts = [cls._joined([cls._measured(graph, links, radii) for links in steps]) for steps in _link_pairs(graph)]
+        columns = ([getattr(part, f.name) for part in (*parts, cls.none())] for f in fields(cls))
+        return cls(*map(np.concatenate, columns))
+
+    @classmethod
+    def _joined(cls, parts: list[Pairs]) -> Pairs:
+        """Return pairs as one table, sorted by their links."""
         joined = [np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)]
         order = np.lexsort((joined[0][:, 1], joined[0][:, 0]))
         return cls(*(column[order] for column in joined))
@@ -77,8 +81,11 @@ class Pairs:
         return len(self.links)
 
 
-def _link_pairs(graph: CellGraph) -> Iterator[IntArray]:
-    """Yield all pairs of links to the next frame that share their source, at most 5 radii long, shapes (m, 2)."""
+def _link_pairs(graph: CellGraph) -> Iterator[list[IntArray]]:
+    """Yield all pairs of links to the next frame that share their source, at most 5 radii long, shapes (m, 2).
+
+    Each list holds those of some sources, in an order of its own; the sources ascend from list to list.
+    """
     near = np.flatnonzero((graph.feature("gap") == 1) & (graph.feature("distance_radii") < 5))
     for start in range(0, len(near), CHUNK):
         stop = start + CHUNK
@@ -87,13 +94,14 @@ def _link_pairs(graph: CellGraph) -> Iterator[IntArray]:
         part = near[start:stop]
         if start and graph.source[near[start]] == graph.source[near[start - 1]]:
             part = part[graph.source[part] != graph.source[near[start - 1]]]
-        step = 1
-        while step < len(part):
+        steps: list[IntArray] = []
+        for step in range(1, len(part)):
             same = np.flatnonzero(graph.source[part[:-step]] == graph.source[part[step:]])
             if not len(same):
                 break
-            yield np.stack([part[same], part[same + step]], axis=1)
-            step += 1
+            steps.append(np.stack([part[same], part[same + step]], axis=1))
+        if steps:
+            yield steps
 
 
 def cell_radii(graph: CellGraph) -> FloatArray:
