@@ -412,6 +412,9 @@ def _build(
     cells, runs, notes = measure_cells(
         masks, images, settings=settings.cells, progress=progress, each_image=recorder.see if recorder else None
     )
+    torn = notes["disconnected"]["count"]
+    if torn > 0.5 * len(cells):  # told without reading a frame twice: grey values are labels in many pieces
+        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", torn, len(cells))
     motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     kept = {"cells": settings.cells.model_dump()}
