@@ -83,16 +83,20 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
 def _gap_options(graph: CellGraph, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return what a link over a gap would gain for each cell, out of it and into it, shapes (N,).
 
-    Only what it gains over the best link to the next frame of its other end counts, since that end will
-    hardly be left free for it.
+    Only what it gains over the best link of its other end to the next frame counts, since that end will hardly
+    be left free for it; a link that a better one into the same cell will take does not hold it.
     """
-    near, far = (graph.gap == 1) & (weight > 0), (graph.gap > 1) & (weight > 0)
-    out, into, leave, arrive = (np.zeros(len(graph.cells)) for _ in range(4))
-    np.maximum.at(out, graph.source[near], weight[near])
-    np.maximum.at(into, graph.target[near], weight[near])
+    near, far = np.flatnonzero((graph.gap == 1) & (weight > 0)), (graph.gap > 1) & (weight > 0)
+    out, into, sure_out, sure_into, leave, arrive = (np.zeros(len(graph.cells)) for _ in range(6))
+    source, target = graph.source[near], graph.target[near]
+    np.maximum.at(out, source, weight[near])
+    np.maximum.at(into, target, weight[near])
+    first, last = weight[near] >= into[target], weight[near] >= out[source]
+    np.maximum.at(sure_out, source[first], weight[near][first])
+    np.maximum.at(sure_into, target[last], weight[near][last])
     source, target = graph.source[far], graph.target[far]
-    np.maximum.at(leave, source, weight[far] - into[target])
-    np.maximum.at(arrive, target, weight[far] - out[source])
+    np.maximum.at(leave, source, weight[far] - sure_into[target])
+    np.maximum.at(arrive, target, weight[far] - sure_out[source])
     return leave, arrive
 
 
