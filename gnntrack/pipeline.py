@@ -426,7 +426,12 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
     policy = CellSettings(**lineage.notes.get("settings", {}).get("cells", {}))
     cells, runs, _ = measure_cells(masks, settings=policy, progress=progress)
     old = lineage.cells
-    same = len(cells) == len(old) and np.array_equal(cells.frame, old.frame) and np.array_equal(cells.label, old.label)
+    # pieces that were given back to their cells before are in the masks still
+    frame, *labels = np.array(lineage.notes.get("pieces_joined", []), np.int64).reshape(-1, 3).T
+    piece, owner = (cells.row_of(frame, label) for label in labels)
+    keep = np.ones(len(cells), bool)
+    keep[piece] = False
+    same = np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
     if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
         msg = (
             f"these masks are not those that the lineage was made from: they have {len(cells)} cells in "
@@ -434,7 +439,9 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
             "or their labels differ"
         )
         raise FormatError(msg)
-    return runs
+    row = np.cumsum(keep) - 1
+    row[piece] = row[owner]
+    return replace(runs, cell=row[runs.cell])
 
 
 def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
@@ -443,7 +450,8 @@ def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
     filled, parted = len(repaired.filled), len(repaired.parted)
     _log.info("gaps: %d masks painted, %d of them parted from a neighbour's", filled, parted)
     _log.info("pieces: %d given back to the cells they were torn off", len(joined))
-    notes = {"gaps_filled": filled, "masks_parted": parted, "pieces_joined": joined.tolist()}
+    pieces = [*lineage.notes.get("pieces_joined", []), *joined.tolist()]
+    notes = {"gaps_filled": filled, "masks_parted": parted, "pieces_joined": pieces}
     return replace(repaired, lineage=repaired.lineage.with_notes(**notes))
 
 

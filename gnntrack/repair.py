@@ -196,7 +196,8 @@ def _torn(lineage: Lineage) -> tuple[IntArray, IntArray]:
     alone[lineage.source] = alone[lineage.target] = False
     pieces, owners = [], []
     for frame in np.unique(cells.frame[alone]).tolist():
-        rows = np.arange(n)[cells.rows(frame)]
+        here = cells.rows(frame)
+        rows = np.arange(here.start, here.stop)
         single, whole = rows[alone[rows]], rows[(past[rows] >= 0) & (future[rows] >= 0)]
         if not len(single) or not len(whole):
             continue
@@ -215,15 +216,17 @@ def _torn(lineage: Lineage) -> tuple[IntArray, IntArray]:
 def _completes(lineage: Lineage, piece: IntArray, cell: IntArray, past: IntArray, future: IntArray) -> BoolArray:
     """Tell whether a cell with its piece is nearer to its size and place before and after than without."""
     cells = lineage.cells
-    size = cells.feature("size").astype(np.float64)
     place = cells.position
-    usual = (size[past[cell]] + size[future[cell]]) / 2
+    own, torn, before, after = (
+        cells.feature("size")[rows].astype(np.float64) for rows in (cell, piece, past[cell], future[cell])
+    )
+    usual = (before + after) / 2
     expected = (place[past[cell]] + place[future[cell]]) / 2
-    both = size[cell] + size[piece]
-    middle = (place[cell] * size[cell][:, None] + place[piece] * size[piece][:, None]) / both[:, None]
+    both = own + torn
+    middle = (place[cell] * own[:, None] + place[piece] * torn[:, None]) / both[:, None]
     nearer = np.linalg.norm(middle - expected, axis=1) < np.linalg.norm(place[cell] - expected, axis=1)
-    alone, together = np.abs(np.log(size[cell] / usual)), np.abs(np.log(both / usual))
-    steady = np.abs(np.log(size[past[cell]] / size[future[cell]])) < 0.4  # else there is no usual size to speak of
+    alone, together = np.abs(np.log(own / usual)), np.abs(np.log(both / usual))
+    steady = np.abs(np.log(before / after)) < 0.4  # else there is no usual size to speak of
     return np.asarray(nearer & steady & (together < 0.5 * alone) & (together < 0.3))
 
 
@@ -312,7 +315,8 @@ def _place(
     glued = int(np.bincount(under[under > 0]).argmax()) - 1 if (under > 0).any() else -1
     if glued >= 0 and (under == glued + 1).mean() > 0.5 and _too_large(shapes, glued, len(shape), settings):
         own = np.argwhere(rows == glued + 1)
-        nearer = ((own - centre) ** 2).sum(axis=1) < ((own - shapes.expected_centre(glued)) ** 2).sum(axis=1)
+        ways = [(own - middle) * shapes.spacing for middle in (centre, shapes.expected_centre(glued))]
+        nearer = np.linalg.norm(ways[0], axis=1) < np.linalg.norm(ways[1], axis=1)
         if 0 < nearer.sum() < len(own):
             joined = np.concatenate([own[nearer], shape[free[at]]])
             return tuple(joined.T), glued

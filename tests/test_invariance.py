@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import worlds
 from scipy.ndimage import gaussian_filter, zoom
 
 from gnntrack import motion, pipeline
@@ -145,3 +146,17 @@ def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
     looker.join(10)
     assert stalled < 12
     assert len(seen) == 40
+
+
+def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
+    """A piece that was given back to its cell is no cell of the lineage, but one of the masks still."""
+    world = worlds.torn_for_a_frame()
+    masks = world.masks
+    monkeypatch.setattr(pipeline, "solve", lambda *_, **__: worlds.known_lineage(world)[0])
+    lineage = pipeline.track(masks, out=tmp_path / "first")
+    assert len(lineage.notes["pieces_joined"]) == 1
+    again = pipeline.export(lineage, tmp_path / "second", masks=masks)
+    pipeline.export(again, tmp_path / "third", masks=masks)
+    for file in sorted((tmp_path / "first").iterdir()):
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
+        assert file.read_bytes() == (tmp_path / "third" / file.name).read_bytes()
