@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gnntrack.graph import OVERLAP_FEATURES, build_candidates, overlaps
 from gnntrack.io.ctc import read_track_table
-from gnntrack.motion import estimate_motion
+from gnntrack.motion import Motion, estimate_motion
 from gnntrack.settings import GraphSettings, MotionSettings
 from gnntrack.types import CellGraph
 
@@ -56,6 +56,19 @@ def test_overlaps_of_many_small_pieces():
     source, target, pixels = overlaps(runs, np.zeros((1, 2), np.int64), cells.rows(0), 0, 1)
     assert source.tolist() == [0] * 200
     assert target.tolist() == list(range(1, 201))
+    assert (pixels == 1).all()
+
+
+def test_overlaps_where_many_cells_are_moved_onto_the_same_place():
+    """Ten bars, all moved onto one comb: more meetings than there are runs."""
+    masks = np.zeros((2, 10, 400), np.int64)
+    masks[0] = np.arange(1, 11)[:, None]
+    masks[1, 0, ::2] = np.arange(1, 201)
+    cells, runs = worlds.measured(masks)
+    shift = np.stack([-np.arange(10), np.zeros(10, np.int64)], axis=1)
+    source, target, pixels = overlaps(runs, shift, cells.rows(0), 0, 1)
+    assert source.tolist() == np.repeat(np.arange(10), 200).tolist()
+    assert target.tolist() == list(range(10, 210)) * 10
     assert (pixels == 1).all()
 
 
@@ -108,7 +121,7 @@ def test_plain_features_are_what_they_say():
 
 
 def test_ranks_and_margins_are_those_among_the_links_of_a_cell():
-    graph = worlds.candidates(worlds.blobs((60, 60), 14, seed=1))
+    graph = worlds.candidates(worlds.blobs((60, 60), 14, seed=1, step=9.0))
     residual = graph.feature("residual")
     for name, node in (("source", graph.source), ("target", graph.target)):
         for row in range(len(graph)):
@@ -119,6 +132,7 @@ def test_ranks_and_margins_are_those_among_the_links_of_a_cell():
             np.testing.assert_allclose(graph.feature(f"margin_{name}")[row], margin, atol=1e-6)
     best = (graph.feature("rank_source") == 0) & (graph.feature("rank_target") == 0)
     np.testing.assert_array_equal(graph.feature("mutual_nearest"), best)
+    assert best.sum() < (graph.feature("rank_source") == 0).sum()
 
 
 def test_masks_that_overlap_are_candidates_at_any_distance():
@@ -135,7 +149,7 @@ def test_masks_that_overlap_are_candidates_at_any_distance():
     assert worlds.candidates(masks, max_distance=3.0, flow="none", drift=False, runs=False).feature("gap").size == 1
 
 
-@pytest.mark.parametrize("gate", [5.0, 12.0])
+@pytest.mark.parametrize("gate", [5.0, 12.0, 40.0])
 def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
     masks = worlds.blobs((80, 80), 40, frames=4, seed=3)
     graph = worlds.candidates(masks, max_distance=gate, max_neighbours=3, max_gap=3, runs=False)
@@ -150,8 +164,33 @@ def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
         assert (np.minimum(still, moved) <= gate).all()
         assert here.any() == (gap <= 3)
     assert set(graph.gap) == {1, 2, 3}
-    out = np.bincount(graph.source[graph.gap == 1])
-    assert out.mean() <= 3 + 1 + 1  # to the next frame, back from it, and from where the cell is
+    for gap, neighbours in ((1, 3), (2, 1), (3, 1)):  # over gaps half as many
+        out = np.bincount(graph.source[graph.gap == gap], minlength=len(cells))[cells.frame + gap < 4]
+        assert out.mean() <= neighbours + 1 + 1  # to that frame, back from it, and from where the cell is
+        assert gate < 40 or out.min() >= neighbours
+
+
+def test_the_nearest_cell_before_is_a_candidate_too():
+    """With one neighbour, a0 has b1; and c1, a cell that is farther, has a0::
+
+    frame 0    (a)              frame 1     (b)   (c)
+    """
+    disks = {"a0": (20.0, 20.0, 5.0), "b1": (20.0, 22.0, 5.0), "c1": (20.0, 36.0, 5.0)}
+    world = worlds.drawn(disks, shape=(40, 60), n_frames=2)
+    graph = worlds.candidates(world.masks, max_neighbours=1, max_distance=20.0, flow="none", drift=False, runs=False)
+    names = world.names(graph.cells)
+    assert {f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)} == {"a0-b1", "a0-c1"}
+
+
+def test_cells_near_where_a_cell_is_are_candidates_whatever_its_motion():
+    """A prediction that is wrong by far does not lose the cell that stays."""
+    world = worlds.drawn({"a0": (20.0, 20.0, 5.0), "a1": (20.0, 21.0, 5.0)}, shape=(40, 90), n_frames=2)
+    cells, _ = worlds.measured(world.masks)
+    shift = np.array([[0.0, 50.0], [0.0, 0.0]])
+    motion = Motion(shift, np.zeros((2, 2)), shift, "cells")
+    graph = build_candidates(cells, None, motion, settings=GraphSettings(max_distance=10.0))
+    assert len(graph) == 1
+    assert graph.feature("residual")[0] == pytest.approx(49 / graph.cells.feature("diameter").mean() * 2, rel=0.01)
 
 
 @pytest.mark.parametrize("max_gap", [1, 3])

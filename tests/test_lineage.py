@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gnntrack.errors import FormatError
 from gnntrack.lineage import build_lineage, divisions, gaps
+from gnntrack.repair import fill_gaps
+from gnntrack.settings import RepairSettings
 
 
 def chosen_by_name(world):
@@ -42,6 +44,14 @@ def test_confidence_of_a_daughter_is_that_of_the_division():
     assert found == {"a0-a1": 0.9, "a1-b2": 0.9, "a1-c2": 0.9, "b2-b3": 0.9, "c2-c3": 0.9}
     twice = lineage_of(worlds.divides_twice())
     assert sorted(twice.confidence.tolist()) == pytest.approx([0.8, 0.8, 0.9, 0.9, 0.9])
+
+
+def test_of_many_pairs_the_chosen_one_counts():
+    links = {"a0-b1": 0.5, "a0-c1": 0.5, "a0-d1": 0.5}
+    pairs = {"a0-b1-c1": 0.1, "a0-b1-d1": 0.9, "a0-c1-d1": 0.2}
+    for seed in range(4):
+        world = worlds.scored("a0 b1 c1 d1", links, pairs, ["a0", "b1 <a0", "d1 <a0", "c1"], seed=seed)
+        assert lineage_of(world).confidence.tolist() == pytest.approx([0.9, 0.9])
 
 
 def test_one_link_of_a_pair_keeps_its_own_score():
@@ -77,6 +87,9 @@ def test_divisions_are_mothers_with_both_daughters():
         [track["b1"], *sorted((track["d2"], track["e2"]))],
     ]
     assert divisions(lineage).tolist() == sorted(expected)
+    split = fill_gaps(*worlds.known_lineage(worlds.mask_dropped()), settings=RepairSettings(fill_gaps=False))
+    assert (split.lineage.tracks.parent > 0).sum() == 1  # a lone child is no division
+    assert divisions(split.lineage).shape == (0, 3)
     assert divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
     assert divisions(lineage_of(worlds.no_cell())).shape == (0, 3)
 

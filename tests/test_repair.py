@@ -126,6 +126,24 @@ def test_only_background_is_painted():
     np.testing.assert_array_equal(fill, where_a_was & (world.masks[1] == 0))
 
 
+def test_a_painted_mask_is_left_alone_by_the_next():
+    """Both cells are missing in frame 1, and their places meet: each pixel has one of them, the first is whole::
+
+    frame 0  (a)(b)        frame 1  ( ( )        frame 2  (a)(b)
+    """
+    disks = {"a0": (20, 14, 6), "b0": (20, 28, 6), "a2": (20, 28, 6), "b2": (20, 14, 6)}
+    world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
+    _, _, result = repaired(world, min_visible=0.0)
+    assert len(result.filled) == 1  # they pass each other at the very same place, and the second finds none of it
+    disks |= {"b0": (20, 32, 6), "b2": (20, 18, 6)}
+    world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
+    _, _, result = repaired(world)
+    fill = painted(result.fills, 1, result.fills.cell)
+    sizes = [(fill == track).sum() for track in result.filled[:, 0]]
+    assert sizes[0] == 113  # a disk of radius 6
+    assert 0 < sizes[1] < 0.7 * sizes[0]
+
+
 def test_a_place_taken_by_another_cell_is_not_painted():
     """Cell b lies on the place altogether, and is as large as ever: the track is split::
 
@@ -313,16 +331,28 @@ def test_a_piece_torn_off_for_a_frame_is_given_back():
 
 
 @pytest.mark.parametrize(
-    "spot",
+    ("cell", "spot"),
     [
-        (64.0, 84.0, 5.0),  # beside a cell that is as large as ever
-        (40.0, 40.0, 5.0),  # far from all
+        ((64.0, 64.0, 8.0), (64.0, 84.0, 5.0)),  # beside a cell that is as large as ever
+        ((64.0, 61.0, 8.0), (64.0, 75.0, 5.0)),  # the same, and that cell has stepped to the other side
+        ((64.0, 64.0, 6.2), (64.0, 84.0, 5.0)),  # as large as what is missing, but not where it is missing
+        ((64.0, 64.0, 8.0), (40.0, 40.0, 5.0)),  # far from all
     ],
 )
-def test_a_cell_seen_once_is_no_piece_of_a_cell_that_misses_nothing(spot):
+def test_a_cell_seen_once_is_no_piece_of_a_cell_that_does_not_miss_it(cell, spot):
     crowd, tracks = worlds.lattice()
-    crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"b3": spot}
+    crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"a3": cell, "b3": spot}
     world = worlds.drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
+    lineage, runs = worlds.known_lineage(world)
+    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+
+
+def test_a_cell_that_goes_on_is_no_piece():
+    """What was torn off lives on as a cell of its own."""
+    torn = worlds.torn_for_a_frame()
+    label = {**torn.label, "b4": 1}
+    torn.masks[4][60:68, 82:88] = label["b4"]
+    world = worlds.Drawn(torn.masks, label, torn.tracks - {"b3"} | {"b3 b4"})
     lineage, runs = worlds.known_lineage(world)
     assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
 

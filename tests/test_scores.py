@@ -83,6 +83,14 @@ def test_a_dropped_mask_is_bridged_and_not_where_the_cell_is_seen():
     assert max(links[name] for name in names & set(links)) < min(links[name] for name in worlds.links_of(world.tracks))
 
 
+def test_a_link_over_a_frame_in_which_the_cell_is_seen_is_less_likely_than_those_to_it():
+    """Its mask is torn in frame 3: whatever becomes of the pieces, there is no gap."""
+    world = worlds.torn_for_a_frame()
+    graph = worlds.candidates(world.masks)
+    links, _ = by_name(world, graph, scored(graph))
+    assert links["a2-a4"] < min(links[name] for name in ("a2-a3", "a2-b3", "a3-a4", "b3-a4"))
+
+
 def test_true_links_are_likelier_than_all_others():
     """Of links to the next frame, in a field where cells pass each other."""
     world = worlds.two_pass()
@@ -249,7 +257,9 @@ def test_rates_move_the_scores():
 
     assert link(miss_rate=0.1)["a1-a3"] > link(miss_rate=0.001)["a1-a3"]
     assert link(miss_rate=0.1)["a0-a1"] == link(miss_rate=0.001)["a0-a1"]
-    assert link(start_rate=0.001, end_rate=0.001)["a0-a1"] > link(start_rate=0.2, end_rate=0.2)["a0-a1"]
+    assert link(start_rate=0.001)["a0-a1"] > link(start_rate=0.2)["a0-a1"]
+    assert link(end_rate=0.001)["a0-a1"] > link(end_rate=0.2)["a0-a1"]
+    assert link(border_rate=0.001)["a0-a1"] >= link(border_rate=0.2)["a0-a1"]
     world = worlds.mother_divides()
     graph = worlds.candidates(world.masks)
 

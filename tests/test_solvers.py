@@ -117,6 +117,14 @@ def test_the_order_of_pairs_does_not_matter(solver):
         np.testing.assert_array_equal(solve(solver, world.graph, turned, settings=DEFAULTS), expected)
 
 
+def test_hungarian_keeps_the_contract_where_its_rounds_run_out(monkeypatch):
+    """What is still priced wrongly is taken back."""
+    monkeypatch.setattr("gnntrack.solvers.hungarian._ROUNDS", 0)
+    for seed in range(60):
+        world = random_world(seed, cells=5)
+        keeps_contract(world, solve("hungarian", world.graph, world.scores, settings=DEFAULTS))
+
+
 @every_solver
 @pytest.mark.parametrize("world", [worlds.no_cell, worlds.one_cell])
 def test_no_candidates_no_links(solver, world):

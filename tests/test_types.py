@@ -18,7 +18,7 @@ from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Runs, Tracks
 def cells(frame=(0, 0, 2), label=(3, 7, 3), **changes):
     n = len(frame)
     columns = {
-        "frame": list(frame),
+        "frame": np.asarray(frame),
         "label": list(label),
         "position": np.zeros((n, 2)),
         "features": np.zeros((n, 1)),
@@ -166,6 +166,7 @@ def test_runs_refuse(changes, problem):
         ({"end": [1, 1, 4]}, "ends before it starts"),
         ({"parent": [0, 9, 1]}, r"unknown parents \[9\]"),
         ({"parent": [0, 1, 2]}, r"tracks \[3\] start before their parents end"),
+        ({"start": [0, 1, 2]}, r"tracks \[2\] start before their parents end"),  # in the parent's last frame
         ({"start": [0, 2]}, "differ in length"),
     ],
 )

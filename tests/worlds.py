@@ -323,8 +323,8 @@ def torn_for_a_frame(seed=1):
     world = drawn(crowd | {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)}, tracks, seed=seed)
     half = world.masks[3] == world.label["a3"]
     half[:, :64] = False
-    world.masks[3][half] = world.label["a3"] + 1
-    label = {**world.label, "b3": world.label["a3"] + 1}
+    label = {**world.label, "b3": 1}
+    world.masks[3][half] = label["b3"]
     return Drawn(world.masks, label, world.tracks | {"a0 a1 a2 a3 a4 a5", "b3"})
 
 
