@@ -40,8 +40,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from gnntrack.compiled import compiled
 from gnntrack.errors import FrameError
 from gnntrack.fragments import Settled, row_table, settle_fragments
 from gnntrack.runs import encode_frame
@@ -289,7 +289,7 @@ def _flat(image: Image) -> Image:
     return np.ascontiguousarray(image, dtype).reshape(-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shapes(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return pixels, centroid, central second moments and box of each cell, in pixels.
 
@@ -336,7 +336,7 @@ def _shapes(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, AN
     return pixels, centre, moments, box
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _meet(runs, own, others, shift, face, outer, contact):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Book the faces between the runs of one image row and those of another one."""
     start, length, cell = runs
@@ -357,7 +357,7 @@ def _meet(runs, own, others, shift, face, outer, contact):  # type: ignore[no-un
             j += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _contacts(runs, n, layout, face):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the share of each cell's faces that lie against other cells."""
     start, length, cell = runs
@@ -381,7 +381,7 @@ def _contacts(runs, n, layout, face):  # type: ignore[no-untyped-def] # noqa: AN
     return contact
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _greys(flat, runs, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return mean, standard deviation, min and max of the finite pixels of each cell; 0 where there are none."""
     start, length, cell = runs

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from gnntrack.compiled import compiled
 
 if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
@@ -107,7 +108,7 @@ def _minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
     return minor
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return the first run of each image row, (n_rows + 1,) int64; compiled code for compiled code."""
     first = np.zeros(n_rows + 1, np.int64)
@@ -118,7 +119,7 @@ def row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN
     return first
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -126,7 +127,7 @@ def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return i
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _join_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Unite the runs of one image row with the runs of another one that they touch, corners included."""
     base, end = others
@@ -144,7 +145,7 @@ def _join_rows(start, length, label, parent, runs, others, shift):  # type: igno
             j += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the connected pieces, numbered in reading order: union-find over the runs of neighbouring rows."""
     depth, height, width = layout

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.spatial import cKDTree
 
+from gnntrack.compiled import compiled
 from gnntrack.types import CellGraph
 
 if TYPE_CHECKING:
@@ -330,7 +330,7 @@ def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, Featur
     return rank, np.where(rank == 0, second, best) - residual
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _moved_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Move each run by its cell's (z, y, x) shift and cut it at the frame's borders."""
     depth, height, width = shape
@@ -351,7 +351,7 @@ def _moved_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-d
     return out_start[:n], out_length[:n], out_cell[:n]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _intersections(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
     capacity = start_a.size + start_b.size + 1

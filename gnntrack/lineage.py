@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from gnntrack.compiled import compiled
 from gnntrack.errors import FormatError
 from gnntrack.types import Lineage, Tracks
 
@@ -89,7 +89,7 @@ def _confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Feat
     return confidence[chosen]
 
 
-@njit(cache=True)
+@compiled
 def _numbered(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the track of each cell and the parent of each track; cells come in the order of time."""
     track = np.empty(before.size, np.int64)

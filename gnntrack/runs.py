@@ -10,7 +10,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from gnntrack.compiled import compiled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,7 +75,7 @@ def paint_frame(
     return frame.reshape(shape)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count_runs(flat, width):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     n = 0
     for row in range(0, flat.size, width):
@@ -88,7 +89,7 @@ def _count_runs(flat, width):  # type: ignore[no-untyped-def] # noqa: ANN001, AN
     return n
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     n = 0
     for row in range(0, flat.size, width):
@@ -103,7 +104,7 @@ def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-de
                 first = i
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _paint(frame, start, length, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for r in range(start.size):
         frame[start[r] : start[r] + length[r]] = value[r]

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from gnntrack.compiled import compiled
 from gnntrack.simulate.colony import Snapshot, traits
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _waves(snapshot: Snapshot, ndim: int, seed: int) -> FloatArray:
     return np.stack([length * up, flat * np.cos(turn), flat * np.sin(turn), phase, height], axis=-1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _bump(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     total = 0.0
     for k in range(waves.shape[0]):
@@ -65,7 +65,7 @@ def _bump(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw(owner, level, place, axes, angle, waves, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     low, high = np.zeros(3, np.int64), np.ones(3, np.int64)
     for c in range(place.shape[0]):

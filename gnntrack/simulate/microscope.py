@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter, zoom
 
+from gnntrack.compiled import compiled
 from gnntrack.simulate.colony import Snapshot, traits
 from gnntrack.simulate.drawing import draw_cells
 
@@ -110,7 +110,7 @@ def _haze(shape: tuple[int, ...], seed: int) -> FloatArray:
     return np.maximum(np.asarray(zoom(coarse, factor, order=3, mode="nearest", grid_mode=True), np.float64), 0.3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shine(light, owner, level, cell, grains, spots, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for z in range(owner.shape[0]):
         for y in range(owner.shape[1]):

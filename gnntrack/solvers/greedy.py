@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from gnntrack.compiled import compiled
 from gnntrack.solvers.prices import division_values, link_weights
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def solve_greedy(graph: CellGraph, scores: LinkScores, *, settings: SolverSettin
     return np.asarray(_best_first(choice[order], graph.source, graph.target, len(graph.cells)), dtype=bool)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _best_first(choice, source, target, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Take each choice (two links, the same twice for a single one) whose cells are all free."""
     has_next, has_past = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
