@@ -279,7 +279,10 @@ def test_labels_change_no_candidate(seed):
     masks = worlds.blobs((50, 70), 15, seed=seed)
     plain, other = (in_order_of_place(worlds.candidates(m)) for m in (masks, worlds.relabelled(masks, seed + 1)))
     np.testing.assert_array_equal(plain[0], other[0])
-    np.testing.assert_allclose(plain[1], other[1], atol=1e-4)
+    ranks = [worlds.candidates(masks).feature_names.index(f"rank_{end}") for end in ("source", "target")]
+    np.testing.assert_allclose(np.delete(plain[1], ranks, 1), np.delete(other[1], ranks, 1), atol=1e-4)
+    tied = (plain[1] != other[1])[:, ranks]  # of equals, the rows decide who comes first
+    assert tied.mean() < 0.01
 
 
 @settings(max_examples=15, deadline=None)
