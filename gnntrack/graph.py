@@ -76,14 +76,14 @@ def build_candidates(
     # overlap columns are there, or not, whatever the movie: a graph's columns do not depend on its cells
     none = np.zeros(0, np.int64)
     blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
-    for gap in range(1, settings.max_gap + 1):
-        shift = motion.after(cells, gap)
+    shifts = [motion.after(cells, gap) for gap in range(1, settings.max_gap + 1)]
+    for gap, shift in enumerate(shifts, start=1):
         for frame in range(cells.n_frames - gap):
             blocks.append(_frame_pair(cells, runs, shift, frame, gap, gate, settings))
             if progress is not None and gap == 1:
                 progress("linking", frame + 1, cells.n_frames - 1)
     source, target, overlap = _joined(blocks)
-    names, features = _features(cells, motion, source, target, overlap, settings.max_gap)
+    names, features = _features(cells, motion, source, target, overlap, shifts)
     notes = {"gate": gate, "gate_radii": gate / typical if typical else None, "flow": motion.flow}
     return CellGraph(_with_motion(cells, motion), source, target, features, names, notes)
 
@@ -208,14 +208,13 @@ def _joined(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArr
 
 
 def _features(
-    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, max_gap: int
+    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: list[FloatArray]
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns of the link features, computed in chunks of links."""
     radius = cells.feature("diameter").astype(np.float64) / 2
     if len(cells):
         typical = float(np.median(radius))
         radius = np.clip(radius, typical / 2, typical * 2)
-    shifts = [motion.after(cells, gap) for gap in range(1, max_gap + 1)]
     positive = {name: _positive(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
     table: dict[str, FeatureArray] = {}
     for start in range(0, max(len(source), 1), _CHUNK):

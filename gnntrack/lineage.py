@@ -56,7 +56,7 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     np.minimum.at(start, track - 1, frames)
     np.maximum.at(end, track - 1, frames)
     tracks = Tracks(np.arange(1, count + 1), start, end, parent)
-    return Lineage(graph.cells, track, tracks, source, target, _confidence(graph, chosen, scores), dict(graph.notes))
+    return Lineage(graph.cells, track, tracks, source, target, _confidence(chosen, scores), dict(graph.notes))
 
 
 def divisions(lineage: Lineage) -> IntArray:
@@ -78,12 +78,10 @@ def gaps(lineage: Lineage) -> tuple[IntArray, IntArray]:
     return lineage.source[jump], lineage.target[jump]
 
 
-def _confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FeatureArray:
+def _confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
     """Return the score of each chosen link, that of the division for daughters, shape (L,)."""
     confidence = scores.link.copy()
-    both = chosen[scores.pairs].all(axis=1) if len(scores.pairs) else np.zeros(0, bool)
-    siblings = np.bincount(graph.source[chosen], minlength=len(graph.cells)) == 2
-    both &= siblings[graph.source[scores.pairs[:, 0]]] if len(scores.pairs) else True
+    both = chosen[scores.pairs].all(axis=1)
     for side in (0, 1):
         confidence[scores.pairs[both, side]] = scores.division[both]
     return confidence[chosen]
