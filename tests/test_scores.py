@@ -234,7 +234,7 @@ def test_chunked_equals_whole(monkeypatch):
     expected = scored(whole)
     assert len(expected.pairs) > 100
     for chunk in (1, 7):
-        for name in ("graph._CHUNK", "scores.densities.CHUNK", "scores.pairs.CHUNK"):
+        for name in ("graph._CHUNK", "scores.densities.CHUNK", "pairs._CHUNK"):
             monkeypatch.setattr(f"gnntrack.{name}", chunk)
         graph = worlds.candidates(masks)
         np.testing.assert_array_equal(graph.features, whole.features)

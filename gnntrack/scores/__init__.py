@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
+from gnntrack.pairs import Pairs
 from gnntrack.scores.model import Model
-from gnntrack.scores.pairs import Pairs
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ __all__ = ["CHUNK", "ODD", "either", "in_chunks", "location_of", "log_normal", "
 _PRIOR_WEIGHT = 20.0  # cells that the prior scales count for
 _RATE_WEIGHT = 200.0  # cells that the prior rates count for
 ODD = 0.05  # part of the true links with a feature out of its usual range: a jump, or a mask that flickers
-CHUNK = 1 << 19  # links of which pairs are made at once, to bound the memory
+CHUNK = 1 << 19  # links and pairs that are scored at once, to bound the memory
 
 
 def log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:

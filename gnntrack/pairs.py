@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.scores.densities import CHUNK
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pairs", "cell_radii"]
 
+_CHUNK = 1 << 19  # links of which pairs are made at once, to bound the memory
 _FARTHEST = 2.5  # radii from where the mother is expected to the middle of her daughters at most
 _WIDEST = 5.0  # radii between daughters at most
 
@@ -87,8 +86,8 @@ def _link_pairs(graph: CellGraph) -> Iterator[list[IntArray]]:
     Each list holds those of some sources, in an order of its own; the sources ascend from list to list.
     """
     near = np.flatnonzero((graph.feature("gap") == 1) & (graph.feature("distance_radii") < 5))
-    for start in range(0, len(near), CHUNK):
-        stop = start + CHUNK
+    for start in range(0, len(near), _CHUNK):
+        stop = start + _CHUNK
         while stop < len(near) and graph.source[near[stop]] == graph.source[near[stop - 1]]:
             stop += 1  # a source's links stay together; the next chunk skips them
         part = near[start:stop]

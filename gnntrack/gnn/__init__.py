@@ -1,0 +1,6 @@
+"""Learned scores: a graph neural network over candidate links, its training data, and its weights.
+
+``inputs`` turns a graph into arrays, ``truth`` says which of its links are right, ``corrupt`` spoils movies for
+training; ``model`` and ``pdn`` are networks, ``train`` the loop, ``weights`` the files, ``predict`` the scorer.
+Nothing else in gnntrack imports torch.
+"""

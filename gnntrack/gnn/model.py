@@ -1,0 +1,174 @@
+"""Our network: candidate links that attend to the links they compete with and to those they continue.
+
+Candidate graphs are not homophilous: a cell is not like its candidates, one of which at most is itself. So nothing is
+smoothed over cells. Messages go from links to the cells they share, the past and the future of a cell apart (Braso and
+Leal-Taixe, Learning a Neural Solver for Multiple Object Tracking, CVPR 2020), and back to the links, which so learn of
+those that compete with them and of those before and after. All in O(links) time and memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import softmax
+
+from gnntrack.gnn.batch import Outputs
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gnntrack.gnn.batch import Batch
+
+__all__ = ["Attention", "LinkNet", "Standard"]
+
+
+class Standard(nn.Module):
+    """Columns less their mean, over their deviation; NaN, a column that the movie does not have, becomes 0.
+
+    The statistics are those of the training data, and travel with the weights.
+
+    Shapes: (R, C) -> (R, C).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("deviation", torch.ones(columns))
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return torch.nan_to_num((x - self.mean) / self.deviation).clamp(-8, 8)
+
+
+class Attention(MessagePassing):
+    r"""What the links of a cell, on one side of time, tell it.
+
+    .. math:: m_v = \sum_{e \in L(v)} \alpha_e \, V h_e, \qquad
+              \alpha_e = \mathrm{softmax}_{e \in L(v)} \; q_v \cdot K h_e / \sqrt{d}
+
+    for each head, where :math:`L(v)` are the links into the cell, or those out of it (Velickovic et al., Graph
+    Attention Networks, ICLR 2018; the query is the cell's, the keys and values are the links').
+
+    Shapes: cells (N, H), links (E, H), ends (E,) -> (N, H), and the attention (E, heads).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(aggr="sum", node_dim=0)
+        self.heads = heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.key_value = nn.Linear(width, 2 * width, bias=False)
+
+    def forward(self, cell: Tensor, link: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        n, width = cell.shape
+        key, value = self.key_value(link).view(-1, 2, self.heads, width // self.heads).unbind(1)
+        query = self.query(cell).view(n, self.heads, -1)[end]
+        share = softmax((query * key).sum(-1) / (width // self.heads) ** 0.5, end, num_nodes=n)
+        told = self.propagate(torch.stack([end, end]), size=(n, n), value=value, share=share)
+        return told.flatten(1), share
+
+    def message(self, value: Tensor, share: Tensor) -> Tensor:  # noqa: D102
+        return value * share[..., None]
+
+
+class _Round(nn.Module):
+    """One round: links to cells, past and future apart, and back.
+
+    Shapes: cells (N, H), links (E, H) -> the same.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.past, self.future = Attention(width, heads), Attention(width, heads)
+        self.cell = _mlp(3 * width, width, width, dropout)
+        self.at_source, self.at_target = (nn.Linear(2 * width, width, bias=False) for _ in range(2))
+        self.at_link = nn.Linear(width + 2 * heads, width)
+        self.link = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width))
+
+    def forward(self, cell: Tensor, link: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:  # noqa: D102
+        past, of_target = self.past(cell, link, batch.target)
+        future, of_source = self.future(cell, link, batch.source)
+        cell = cell + self.cell(torch.cat([cell, past, future], 1))
+        # the cell knows what came before and after; its links of this side of time compete
+        source = self.at_source(torch.cat([cell, future], 1))[batch.source]
+        target = self.at_target(torch.cat([cell, past], 1))[batch.target]
+        own = self.at_link(torch.cat([link, of_target, of_source], 1))
+        return cell, link + self.link(own + source + target)
+
+
+class LinkNet(nn.Module):
+    r"""The network: encoders, rounds of attention, and heads for links, divisions, starts, ends and spurious cells.
+
+    .. math:: w_e = s_e + a \, \mathrm{prior}_e - b_{t(e)} - d_{s(e)}, \qquad
+              w_p = s_p + a' \, \mathrm{prior}_p - b_{d_1} - b_{d_2} - d_m
+
+    with the birth :math:`b` of a cell and the death :math:`d`, all in log odds. It starts as the classical scores and
+    learns what they do not know.
+
+    Shapes: `Batch` -> `Outputs`.
+
+    Parameters
+    ----------
+    width : int
+        Numbers per cell and link, a multiple of ``heads``.
+    rounds : int
+        How many frames ahead and back a link sees.
+    heads : int
+        Of the attention.
+    dropout : float
+        In training.
+    """
+
+    kind = "linknet"
+    columns = {"cell": CELL_INPUTS, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
+
+    def __init__(self, *, width: int = 48, rounds: int = 3, heads: int = 4, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.cell_standard, self.link_standard, self.pair_standard = (
+            Standard(len(names)) for names in self.columns.values()
+        )
+        self.encode_cell = _mlp(len(CELL_INPUTS), width, width, dropout)
+        self.encode_link = _mlp(len(LINK_INPUTS), width, width, dropout)
+        self.ends = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(2))
+        self.rounds = nn.ModuleList(_Round(width, heads, dropout) for _ in range(rounds))
+        self.link_head = _mlp(width, width, 1, dropout)
+        self.cell_head = _mlp(width, width, 3, dropout)  # birth, death, spurious
+        self.both = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
+        self.encode_pair = nn.Linear(len(PAIR_INPUTS), width)
+        self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), _mlp(width, width, 1, dropout))
+        for head in (self.link_head, self.cell_head, self.pair_head[-1]):
+            nn.init.zeros_(head[-1].weight)
+            nn.init.zeros_(head[-1].bias)
+        self.trust = nn.Parameter(torch.ones(2))
+
+    def forward(self, batch: Batch) -> Outputs:  # noqa: D102
+        cell = self.encode_cell(self.cell_standard(batch.cell))
+        columns = self.link_standard(batch.link)
+        link = self.encode_link(columns) + self.ends[0](cell)[batch.source] + self.ends[1](cell)[batch.target]
+        for each in self.rounds:
+            cell, link = each(cell, link, batch)
+        birth, death, spurious = self.cell_head(cell).unbind(1)
+        prior = batch.link[:, 0]
+        gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.trust[0] * prior
+        return Outputs(gain, self._pairs(batch, cell, link, birth, death, prior), spurious)
+
+    def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor, prior: Tensor) -> Tensor:
+        first, second = batch.pairs.T
+        mother, one, other = batch.source[first], batch.target[first], batch.target[second]
+        a, b = self.both[0](link), self.both[1](link)
+        x = a[first] + a[second] + (b[first] - b[second]).abs() + self.both[2](cell)[mother]
+        daughters = self.both[3](cell)
+        x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
+        gain = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
+        # a division is worth the better of its links and the odds of the prior, which are against that link alone
+        alone = torch.maximum(prior[first], prior[second]).clamp(min=0)
+        return gain + self.trust[0] * alone + self.trust[1] * batch.pair[:, 0]
+
+
+def _mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, outputs))
