@@ -14,6 +14,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.solvers.greedy import solve_greedy
 from gnntrack.solvers.hungarian import solve_hungarian
 from gnntrack.solvers.overlap import solve_overlap
+from gnntrack.solvers.triplets import solve_triplets
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
@@ -29,7 +30,12 @@ class Solver(Protocol):
         """Choose links."""
 
 
-SOLVERS: dict[str, Solver] = {"greedy": solve_greedy, "hungarian": solve_hungarian, "iou": solve_overlap}
+SOLVERS: dict[str, Solver] = {
+    "greedy": solve_greedy,
+    "hungarian": solve_hungarian,
+    "iou": solve_overlap,
+    "triplets": solve_triplets,
+}
 
 
 def solve(name: str, graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
