@@ -1,0 +1,271 @@
+"""The published network: cells smoothed over gated candidate links, and a classifier of single links.
+
+Ben-Haim and Riklin-Raviv, Graph Neural Network for Cell Tracking in Microscopy Videos, ECCV 2022, written anew from the
+paper's description. It looks one frame ahead and knows no divisions: links to daughters are trained as wrong ones. It
+reads absolute places and sizes, scaled to their range in the window, so a window in use should span as many frames as
+one in training.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity
+from torch_geometric.nn import PDNConv
+from torch_geometric.utils import scatter
+
+from gnntrack.errors import FormatError
+from gnntrack.gnn.batch import Outputs
+from gnntrack.gnn.inputs import Inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.types import CellGraph, FeatureArray, LinkScores
+
+__all__ = ["PDN_CELLS", "PdnNet", "scale_columns"]
+
+PDN_CELLS = (
+    *("frame", "size", "low_z", "low_y", "low_x", "high_z", "high_y", "high_x", "z", "y", "x"),
+    *("major_axis", "minor_axis", "intensity_max", "intensity_mean", "intensity_min"),
+)
+"""The hand-made columns of the paper: frame, area, box, centroid, axes, brightness; 13 in 2D. The three along z are NaN
+there, and those of brightness without images. The box is taken to lie evenly about the centroid: of a box, a table of
+cells knows the extent only."""
+
+_NEVER = -12.0  # log odds of what this network cannot say: a link over a gap, a division, a spurious cell
+
+
+def scale_columns(columns: Tensor, window: Tensor) -> Tensor:
+    r"""Scale each column to its range in each window; what is constant there, or NaN, becomes 0.
+
+    .. math:: x'_{ic} = \frac{x_{ic} - \min_j x_{jc}}{\max_j x_{jc} - \min_j x_{jc}}, \qquad j \in \mathrm{window}(i)
+
+    Shapes: columns (N, C), window (N,) -> (N, C).
+
+    >>> scale_columns(torch.tensor([[1.0, 5.0], [3.0, 5.0], [2.0, float("nan")]]), torch.tensor([0, 0, 0])).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [0.5, 0.0]]
+    """
+    if not len(columns):
+        return columns
+    known = columns.isfinite()
+    low = scatter(torch.where(known, columns, torch.inf), window, reduce="min")[window]
+    high = scatter(torch.where(known, columns, -torch.inf), window, reduce="max")[window]
+    scaled = (columns - low) / (high - low)
+    return torch.where(known & (high > low), scaled, 0.0)
+
+
+class PdnNet(nn.Module):
+    r"""The network of Ben-Haim and Riklin-Raviv (ECCV 2022) on the links to the next frame.
+
+    Cells are encoded from their scaled columns :math:`s_i`, :math:`x_i = [f(s_i), g(a_i)]`, with the appearance
+    :math:`a_i` where the network has it, and links from both ends:
+
+    .. math:: e_{ij} = h\bigl(|s_i - s_j|, \cos(s_i, s_j), x_i, x_j, |x_i - x_j|, \cos(x_i, x_j)\bigr)
+
+    with the appearance among the columns :math:`s`. Each block lets links open or close for what cells tell each other
+    (Rozemberczki et al., Pathfinder Discovery Networks for Neural Message Passing, WWW 2021), and updates the links:
+
+    .. math:: x_j \leftarrow \sigma\Bigl(\sum_{i \in N(j) \cup \{j\}} \omega(e_{ij}) \, W x_i\Bigr), \qquad
+              e_{ij} \leftarrow h'\bigl(e_{ij}, x_i, x_j, |x_i - x_j|, \cos(x_i, x_j)\bigr)
+
+    where :math:`\omega`, a perceptron, is normalised by the degrees. A perceptron on :math:`e_{ij}` is the classifier.
+
+    Shapes: `Batch` with cell (N, 16 + embedding) -> `Outputs`. Links over gaps, divisions and spurious cells have log
+    odds of -12: the network cannot tell.
+
+    Parameters
+    ----------
+    embedding : int
+        Numbers of the learned appearance of a cell, behind the hand-made columns; 128 in the paper, 0 = without.
+    hidden, width : int
+        Of the encoders of cells, each.
+    link_hidden, link_width : int
+        Of the encoder of links and of their updates.
+    gate : int
+        Hidden numbers of the gate of a block.
+    blocks : int
+        How many frames back a link hears of.
+    head : two ints
+        Hidden numbers of the classifier.
+    dropout, encoder_dropout : float
+        In training: of links, and of cells.
+    """
+
+    kind = "pdn"
+    columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
+
+    def __init__(
+        self,
+        *,
+        embedding: int = 0,
+        hidden: int = 64,
+        width: int = 16,
+        link_hidden: int = 128,
+        link_width: int = 64,
+        gate: int = 16,
+        blocks: int = 6,
+        head: tuple[int, int] = (128, 32),
+        dropout: float = 0.2,
+        encoder_dropout: float = 0.4,
+    ) -> None:
+        super().__init__()
+        if embedding:
+            names = tuple(f"appearance_{i}" for i in range(embedding))
+            self.columns = {**self.columns, "cell": (*PDN_CELLS, *names)}
+        raw = len(self.columns["cell"])
+        self.encode_hand = _mlp(len(PDN_CELLS), hidden, width, dropout=encoder_dropout)
+        self.encode_look = _mlp(embedding, hidden, width, dropout=encoder_dropout) if embedding else None
+        cell = 2 * width if embedding else width
+        self.encode_link = _LinkUpdate(cell, raw + 1, link_hidden, link_width, dropout)
+        self.convolutions = nn.ModuleList(PDNConv(cell, cell, link_width, gate) for _ in range(blocks))
+        self.updates = nn.ModuleList(
+            _LinkUpdate(cell, link_width, link_hidden, link_width, dropout) for _ in range(blocks)
+        )
+        self.classify = _mlp(link_width, *head, 1, dropout=dropout)
+
+    def forward(self, batch: Batch) -> Outputs:  # noqa: D102
+        next_frame = torch.nonzero(batch.gap == 1)[:, 0]
+        links = torch.stack([batch.source[next_frame], batch.target[next_frame]])  # (2, L)
+        raw = self._scaled(batch)
+        cell = self._cells(raw)
+        a, b = raw[links[0]], raw[links[1]]
+        link = self.encode_link(cell, links, torch.cat([(a - b).abs(), cosine_similarity(a, b)[:, None]], 1))
+        for convolve, update in zip(self.convolutions, self.updates, strict=True):
+            cell = convolve(cell, links, link).relu()
+            link = update(cell, links, link)
+        log_odds = link.new_full((len(batch.gap),), _NEVER)
+        log_odds = log_odds.index_copy(0, next_frame, self.classify(link)[:, 0])
+        return Outputs(log_odds, link.new_full((len(batch.pairs),), _NEVER), link.new_full((len(raw),), _NEVER))
+
+    def _scaled(self, batch: Batch) -> Tensor:
+        """Return the columns with the hand-made ones scaled, shape (N, 16 + embedding)."""
+        expected = len(self.columns["cell"])
+        if batch.cell.shape[1] != expected:
+            msg = (
+                f"cells have {batch.cell.shape[1]} columns, the network reads {expected}: {len(PDN_CELLS)} hand-made "
+                f"ones and an appearance of {expected - len(PDN_CELLS)} numbers"
+            )
+            raise FormatError(msg)
+        hand, look = batch.cell[:, : len(PDN_CELLS)], batch.cell[:, len(PDN_CELLS) :]
+        return torch.cat([scale_columns(hand, batch.window), torch.nan_to_num(look)], 1)
+
+    def _cells(self, raw: Tensor) -> Tensor:
+        hand: Tensor = self.encode_hand(raw[:, : len(PDN_CELLS)])
+        if self.encode_look is None:
+            return hand
+        return torch.cat([hand, self.encode_look(raw[:, len(PDN_CELLS) :])], 1)
+
+    @staticmethod
+    def loss(outputs: Outputs, batch: Batch, answers: Answers) -> Tensor:
+        """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
+
+        Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies
+        outside the window, do not count.
+
+        Shapes: -> ().
+        """
+        # where the inputs have no pairs, the truth has both links of a division as right ones
+        children = scatter(answers.link.long(), batch.source, dim_size=len(batch.cell), reduce="sum")
+        right = answers.link & (children[batch.source] == 1)
+        counts = answers.past[batch.target] & (batch.gap == 1)
+        truth = right[counts].to(outputs.link.dtype)
+        if not len(truth):
+            return outputs.link.sum() * 0
+        weight = (len(truth) - truth.sum()) / truth.sum().clamp(min=1)
+        return binary_cross_entropy_with_logits(outputs.link[counts], truth, pos_weight=weight.clamp(min=1e-3))
+
+    @staticmethod
+    def inputs_of(
+        graph: CellGraph,
+        prior: LinkScores | None = None,  # noqa: ARG004 - every network is asked alike; this one takes no prior
+        *,
+        embedding: FeatureArray | None = None,
+    ) -> Inputs:
+        """Return the arrays that this network reads: columns of cells, none of links, and no pairs.
+
+        Parameters
+        ----------
+        graph : CellGraph
+            The candidates.
+        prior : LinkScores, optional
+            Not used.
+        embedding : (N, A) float32, optional
+            Learned appearance of each cell.
+
+        Raises
+        ------
+        FormatError
+            If there are not as many rows of the embedding as there are cells.
+        """
+        cells = graph.cells
+        columns = _hand_made(graph)
+        if embedding is not None:
+            if len(embedding) != len(cells):
+                msg = f"the embedding has {len(embedding)} rows, there are {len(cells)} cells; embed this movie's crops"
+                raise FormatError(msg)
+            columns = np.concatenate([columns, embedding.astype(np.float32, copy=False)], axis=1)
+        return Inputs(
+            cells.frame,
+            graph.source,
+            graph.target,
+            np.zeros((0, 2), np.int64),
+            columns,
+            np.zeros((len(graph), 0), np.float32),
+            np.zeros((0, 0), np.float32),
+            cells.n_frames,
+        )
+
+
+class _LinkUpdate(nn.Module):
+    """A perceptron on a link's own columns and its two ends: (own, x_i, x_j, |x_i - x_j|, cos(x_i, x_j)).
+
+    The first layer acts on the cells before they are looked up at the ends: the same sums, but fewer of them.
+
+    Shapes: cells (N, H), links (2, L), own (L, C) -> (L, outputs).
+    """
+
+    def __init__(self, cell: int, own: int, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.source, self.target = (nn.Linear(cell, hidden, bias=False) for _ in range(2))
+        self.own = nn.Linear(own + cell + 1, hidden)
+        self.rest = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs), nn.ReLU())
+
+    def forward(self, cell: Tensor, links: Tensor, own: Tensor) -> Tensor:
+        a, b = cell[links[0]], cell[links[1]]
+        alike = cosine_similarity(a, b)[:, None]
+        x = self.own(torch.cat([own, (a - b).abs(), alike], 1))
+        rest: Tensor = self.rest(x + self.source(cell)[links[0]] + self.target(cell)[links[1]])
+        return rest
+
+
+def _hand_made(graph: CellGraph) -> FeatureArray:
+    """Return the columns of `PDN_CELLS`, NaN where the movie has none, shape (N, 16)."""
+    cells = graph.cells
+    columns: dict[str, npt.NDArray[Any]] = {"frame": cells.frame}
+    columns |= {name: cells.feature(name) for name in PDN_CELLS if cells.has(name)}
+    for axis, centre in zip("zyx"[-cells.ndim :], cells.position.T, strict=True):
+        half = cells.feature(f"box_{axis}") / 2
+        columns |= {axis: centre, f"low_{axis}": centre - half, f"high_{axis}": centre + half}
+    out = np.full((len(cells), len(PDN_CELLS)), np.nan, np.float32)
+    for i, name in enumerate(PDN_CELLS):
+        if name in columns:
+            out[:, i] = columns[name]
+    return out
+
+
+def _mlp(*sizes: int, dropout: float) -> nn.Sequential:
+    """Return linear layers of these sizes with ReLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])
