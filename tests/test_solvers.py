@@ -18,6 +18,8 @@ from gnntrack.settings import ScoreSettings, SimulateSettings, SolverSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.solvers import SOLVERS, solve
 from gnntrack.solvers.assignment import best_matching
+from gnntrack.solvers.packing import best_packing
+from gnntrack.solvers.prices import link_weights
 from gnntrack.types import LinkScores
 
 SEEDS = st.integers(0, 9999)
@@ -160,7 +162,7 @@ def test_worlds(solver, made, seed):
         assert found == expected
 
 
-@pytest.mark.parametrize("solver", ["greedy", "hungarian"])
+@pytest.mark.parametrize("solver", ["greedy", "hungarian", "triplets"])
 def test_thresholds_and_divisions_are_settings(solver):
     world = worlds.one_divides()
 
@@ -246,33 +248,84 @@ def test_hungarian_with_pairs_and_gaps_is_the_optimum_mostly(frames, gaps, share
     assert np.mean(ratio) >= 0.985
 
 
-def optimum(world):
-    """Return the greatest total gain by an integer program: a part is in or out, a cell has one past and one future."""
-    graph, gains = world.graph, parts(world)
-    rows = [[graph.source[links[0]], *(len(graph.cells) + graph.target[list(links)])] for links, _ in gains]
-    columns = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    uses = csr_array((np.ones(len(columns)), (np.concatenate(rows), columns)), (2 * len(graph.cells), len(rows)))
-    once = LinearConstraint(uses, -np.inf, 1)
+def packed(place, value):
+    """Return the best packing by one integer program."""
+    used = place >= 0
+    takes = csr_array((np.ones(used.sum()), (place[used], np.nonzero(used)[0])), (place.max() + 1, len(place)))
     solution = milp(
-        [-gain for _, gain in gains], constraints=once, integrality=np.ones(len(gains)), bounds=Bounds(0, 1)
+        -value,
+        constraints=LinearConstraint(takes, -np.inf, 1),
+        integrality=np.ones(len(value)),
+        bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 0},
     )
     return -solution.fun
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_hungarian_is_next_to_the_optimum_of_a_movie(seed):
-    """A colony of which one cell in 30 has no mask."""
+def optimum(world):
+    """Return the greatest total gain by an integer program: a part is in or out, a cell has one past and one future."""
+    graph, gains = world.graph, parts(world)
+    place = np.full((len(gains), 3), -1)
+    for row, (links, _) in zip(place, gains, strict=True):
+        row[: 1 + len(links)] = graph.source[links[0]], *(len(graph.cells) + graph.target[list(links)])
+    return packed(place, np.array([gain for _, gain in gains]))
+
+
+def colony(seed):
+    """Return a movie of a colony of which one cell in 30 has no mask."""
     life = SimulateSettings(frames=24, shape=(160, 160), cells=20, cycle=10, images=False)
     masks = np.stack(list(simulate_movie(settings=life, seed=seed).masks))
     random = np.random.default_rng(seed)
     for mask in masks:
         mask[np.isin(mask, random.permutation(np.unique(mask[mask > 0]))[::30])] = 0
     graph = worlds.candidates(masks)
-    scores = score_links(graph, settings=ScoreSettings())
-    world = worlds.Scored(graph, scores, (), frozenset())
-    chosen = solve("hungarian", graph, scores, settings=DEFAULTS)
+    return worlds.Scored(graph, score_links(graph, settings=ScoreSettings()), (), frozenset())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hungarian_is_next_to_the_optimum_of_a_movie_and_triplets_is_there(seed):
+    world = colony(seed)
+    best = optimum(world)
+    for solver, share in (("hungarian", 0.998), ("triplets", 1 - 1e-9)):
+        chosen = solve(solver, world.graph, world.scores, settings=DEFAULTS)
+        keeps_contract(world, chosen)
+        assert total(world, chosen) >= share * best
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+def test_triplets_is_the_optimum_where_everything_competes(spread):
+    """Scores of a scorer that knows little: one large problem, of which the linear program is fractional."""
+    world = colony(0)
+    random = np.random.default_rng(0)
+
+    def blurred(score):
+        score = score.astype(np.float64).clip(1e-6, 1 - 1e-6)
+        return 1 / (1 + np.exp(-np.log(score / (1 - score)) / 6 - random.normal(0, spread, len(score))))
+
+    scores = LinkScores(blurred(world.scores.link), world.scores.pairs, blurred(world.scores.division))
+    world = worlds.Scored(world.graph, scores, (), frozenset())
+    chosen = solve("triplets", world.graph, scores, settings=DEFAULTS)
     keeps_contract(world, chosen)
-    assert total(world, chosen) >= 0.998 * optimum(world)
+    assert total(world, chosen) == pytest.approx(optimum(world), rel=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=SEEDS, frames=st.sampled_from([2, 3]), levels=st.sampled_from([None, [0.3, 0.6, 0.9]]))
+def test_triplets_is_the_optimum(seed, frames, levels):
+    """With pairs and gaps, where hungarian is not always."""
+    world = random_world(seed, cells=4 if frames == 2 else 3, frames=frames, levels=levels)
+    found = total(world, solve("triplets", world.graph, world.scores, settings=DEFAULTS))
+    assert found == pytest.approx(brute_force(world))
+    assert found >= total(world, solve("hungarian", world.graph, world.scores, settings=DEFAULTS)) - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_triplets_without_pairs_is_the_assignment_of_a_whole_movie(seed):
+    world = random_world(seed, cells=6, frames=4, divisions=False)
+    chosen = solve("triplets", world.graph, world.scores, settings=DEFAULTS)
+    weight = link_weights(world.scores, DEFAULTS)
+    np.testing.assert_array_equal(chosen, best_matching(world.graph.source, world.graph.target, weight))
 
 
 @settings(max_examples=100, deadline=None)
@@ -359,6 +412,48 @@ def test_best_matching_keeps_to_weights_of_any_size():
     none = np.zeros(0, np.int64)
     assert best_matching(none, none, np.zeros(0)).tolist() == []
     assert best_matching(np.array([0]), np.array([0]), np.array([0.0])).tolist() == [False]
+
+
+# --------------------------------------------------------------------------- the packing under triplets
+
+
+@pytest.mark.parametrize("n", range(3, 10))
+def test_best_packing_of_a_ring(n):
+    """Every mother wants two neighbouring daughters of a ring; an odd ring can be shared by halves only::
+
+    a0: a1 b1    b0: b1 c1    c0: c1 a1
+    """
+    mother = np.arange(n)
+    place = np.stack([mother, n + mother, n + (mother + 1) % n], axis=1)
+    for seed in range(5):
+        value = 1 + np.random.default_rng(seed).uniform(0, 0.1, n)
+        chosen = best_packing(place, value)
+        assert np.bincount(place[chosen].ravel()).max() == 1
+        assert value[chosen].sum() == pytest.approx(packed(place, value))
+        assert chosen.sum() == n // 2
+
+
+@pytest.mark.parametrize("batch", [1, 30, 4000])
+@pytest.mark.parametrize("rounds", [0, 4])
+@pytest.mark.parametrize("smaller", [0.0, 0.999])
+def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller):
+    """Many problems of many sizes, with ties, in batches of any size, by rings and by integer programs."""
+    monkeypatch.setattr("gnntrack.solvers.packing._BATCH", batch)
+    monkeypatch.setattr("gnntrack.solvers.packing._ROUNDS", rounds)
+    monkeypatch.setattr("gnntrack.solvers.packing._SMALLER", smaller)
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        n, fill = 60, random.choice([1.5, 3.0, 5.0])
+        first = random.integers(0, n, int(fill * n))
+        daughters = n + (first[:, None] + random.choice([[0, 1], [1, 2], [2, 0], [3, 1]], len(first))) % n
+        place = np.unique(np.concatenate([first[:, None], daughters], axis=1), axis=0)
+        place[random.uniform(size=len(place)) < 0.2, 2] = -1
+        place = np.unique(place, axis=0)
+        value = random.integers(1, 6, len(place)) + random.choice([0, 0.1]) * random.uniform(size=len(place))
+        chosen = best_packing(place, value)
+        taken = place[chosen]
+        assert np.bincount(taken[taken >= 0]).max() == 1
+        assert value[chosen].sum() == pytest.approx(packed(place, value))
 
 
 # --------------------------------------------------------------------------- the report's algorithms

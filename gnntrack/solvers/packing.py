@@ -9,10 +9,11 @@ independent problems.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, triu, vstack
 from scipy.sparse.csgraph import connected_components
 
 from gnntrack.compiled import compiled
@@ -26,6 +27,8 @@ __all__ = ["best_packing"]
 
 _BATCH = 4000  # choices of one linear program; independent problems are put together up to here
 _WHOLE = 1e-6  # how far the part of a choice may be from 0 or 1 to count as whole
+_ROUNDS = 4  # times that broken rings are looked for; what they leave is left to the integer program
+_SMALLER = 0.8  # part of a problem that may be left for it to be taken apart again, not solved as it is
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
 
@@ -34,7 +37,7 @@ def best_packing(place: IntArray, value: FloatArray) -> BoolArray:
 
     Reductions (see `_settled`) come first. The problems that are left and have choices of two places only are
     assignments; the others are linear programs, solved many at once since they are independent. A problem
-    whose linear program has a fractional optimum is solved again as an integer program.
+    whose linear program has a fractional optimum is made smaller by its bounds, and at last an integer program.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ def _rival(choice, place, value, start, member, state):  # type: ignore[no-untyp
 
 
 def _programs(place: IntArray, value: FloatArray, problem: IntArray) -> BoolArray:
-    """Solve independent problems as linear programs, and as integer programs where those leave fractions."""
+    """Solve independent problems as linear programs, and further those that leave fractions."""
     chosen = np.zeros(len(value), bool)
     order = np.argsort(problem, kind="stable")
     bounds = [0]
@@ -153,31 +156,100 @@ def _programs(place: IntArray, value: FloatArray, problem: IntArray) -> BoolArra
             bounds.append(int(first))
     for first, last in zip(bounds, [*bounds[1:], len(order)], strict=True):
         batch = order[first:last]
-        part = _program(place[batch], value[batch], whole=False)
-        fraction = np.minimum(part, 1 - part) > _WHOLE
+        part, loss = _linear_program(place[batch], value[batch])
         chosen[batch] = part > 0.5
-        for hard in np.unique(problem[batch[fraction]]):
-            alone = batch[problem[batch] == hard]
-            chosen[alone] = _program(place[alone], value[alone], whole=True) > 0.5
+        for hard in np.unique(problem[batch[np.minimum(part, 1 - part) > _WHOLE]]):
+            at = problem[batch] == hard
+            chosen[batch[at]] = _whole(place[batch[at]], value[batch[at]], part[at], loss[at])
     return chosen
 
 
-def _program(place: IntArray, value: FloatArray, *, whole: bool) -> FloatArray:
-    """Return the part of each choice in the best solution, shape (C,): 0 or 1 if ``whole``, else 0 to 1."""
-    # slow to import, and most movies never come here
+def _whole(place: IntArray, value: FloatArray, part: FloatArray, loss: FloatArray) -> BoolArray:
+    """Solve one problem whose linear program has a fractional optimum.
+
+    Rings of three forbid most fractions. If some are left, the best around the whole choices is a lower bound. A
+    choice that costs more than its distance to the linear program's value is in no best packing (reduced cost
+    fixing); without those, the problem falls into smaller ones.
+    """
+    rings = csr_array((0, len(value)))
+    for _ in range(_ROUNDS):
+        more = _rings(place, part)
+        if not more.shape[0]:
+            break
+        rings = csr_array(vstack([rings, more]))
+        part, loss = _linear_program(place, value, rings)
+    chosen = part > 1 - _WHOLE
+    if (chosen | (part < _WHOLE)).all():
+        return chosen
+    free = np.flatnonzero(~np.isin(place, place[chosen][place[chosen] >= 0]).any(axis=1))
+    chosen[free] = _integer_program(place[free], value[free])
+    gap = float(value @ part - value[chosen].sum())
+    keep = np.flatnonzero(loss <= gap + _WHOLE * max(1.0, float(value.max())))
+    solve = best_packing if len(keep) < _SMALLER * len(value) else _integer_program
+    chosen[:] = False
+    chosen[keep] = solve(place[keep], value[keep])
+    return chosen
+
+
+def _rings(place: IntArray, part: FloatArray) -> csr_array:
+    """Return what a fractional packing breaks: of all choices with two places of the same three, one fits.
+
+    One row per broken ring, shape (K, C), with 1 where the choice is in it (Edmonds 1965, odd sets of three).
+    """
+    takes = _takes(place)
+    fraction = np.flatnonzero((part > _WHOLE) & (part < 1 - _WHOLE))
+    touching = coo_array(triu(takes[:, fraction].T @ takes[:, fraction], 1))
+    one, two = place[fraction[touching.row]], place[fraction[touching.col]]
+    sets = []
+    for shared, left, right in product(range(3), repeat=3):
+        ring = np.stack([one[:, shared], one[:, left], two[:, right]], axis=1)
+        fits = (ring >= 0).all(axis=1) & (left != shared) & (two == ring[:, :1]).any(axis=1)
+        sets.append(ring[fits & ~(one == ring[:, 2:]).any(axis=1)])
+    ring = np.unique(np.sort(np.concatenate(sets), axis=1), axis=0)
+    row = np.searchsorted(np.unique(place[place >= 0]), ring)
+    inside = csr_array(
+        (np.ones(ring.size), (np.repeat(np.arange(len(ring)), 3), row.ravel())), (len(ring), takes.shape[0])
+    )
+    member = csr_array((inside @ takes) > 1.5, dtype=np.float64)
+    return member[member @ part > 1 + 1e-4]
+
+
+def _linear_program(
+    place: IntArray, value: FloatArray, rings: csr_array | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the part of each choice in the best fractional packing, and what it costs to take it, shapes (C,)."""
+    from scipy.optimize import linprog  # slow to import, and not every movie comes here
+
+    takes = _takes(place)
+    rows = takes if rings is None else csr_array(vstack([takes, rings]))
+    solution: Any = linprog(-value, A_ub=rows, b_ub=np.ones(rows.shape[0]), method="highs-ds")
+    _expect_found(solution, value)
+    return np.asarray(solution.x), np.maximum(-(solution.ineqlin.marginals @ rows) - value, 0)
+
+
+def _integer_program(place: IntArray, value: FloatArray) -> BoolArray:
+    """Return the best packing of a few choices, shape (C,)."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    used = place >= 0
-    places, row = np.unique(place[used], return_inverse=True)
-    takes = csr_array((np.ones(len(row)), (row, np.nonzero(used)[0])), shape=(len(places), len(value)))
     solution: Any = milp(
         -value,
-        constraints=LinearConstraint(takes, -np.inf, 1),
-        integrality=np.full(len(value), int(whole)),
+        constraints=LinearConstraint(_takes(place), -np.inf, 1),
+        integrality=np.ones(len(value)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0.0},
     )
+    _expect_found(solution, value)
+    return np.asarray(solution.x > 0.5)
+
+
+def _takes(place: IntArray) -> csr_array:
+    """Return which places (rows) each choice takes."""
+    used = place >= 0
+    places, row = np.unique(place[used], return_inverse=True)
+    return csr_array((np.ones(len(row)), (row, np.nonzero(used)[0])), shape=(len(places), len(place)))
+
+
+def _expect_found(solution: Any, value: FloatArray) -> None:
     if solution.x is None:
         msg = f"the best of {len(value)} links and divisions was not found: {solution.message}"
         raise GnntrackError(msg)
-    return np.asarray(solution.x)
