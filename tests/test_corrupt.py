@@ -160,6 +160,17 @@ def test_spurious_cells_lie_in_the_background():
     assert 5 < np.mean(numbers(spoilt)) - 144 < 14.4 + 3
 
 
+def test_some_spurious_cells_are_seen_in_the_image():
+    movie = grid_movie(10)
+    images = Frames([1000 * (frame > 0) for frame in movie])
+    for shown, expected in ((0.0, 0.0), (1.0, 1.0), (0.5, 0.5)):
+        spoilt, seen, *_ = corrupt_movie(movie, images, movie, Corruption(insert=0.1, shown=shown), seed=2)
+        grey = [seen[t][(spoilt[t] > 0) & (movie[t] == 0)] for t in range(10)]
+        assert (np.concatenate(grey) > 500).mean() == pytest.approx(expected, abs=0.15)
+        assert all((seen[t][spoilt[t] == 0] == 0).all() for t in range(10))
+    assert images[0].max() == 1000
+
+
 def test_jitter_moves_single_cells():
     movie = grid_movie(2)
     spoilt, *_ = corrupt_movie(movie, None, movie, Corruption(jitter=0.3), seed=2)

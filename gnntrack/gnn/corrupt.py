@@ -11,6 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +19,17 @@ import numpy as np
 from gnntrack.errors import FrameError, InputError
 from gnntrack.gnn.faults import FATES, consecutive, spoil, truth_keys
 from gnntrack.gnn.warp import Warp
+from gnntrack.runs import encode_frame, paint_frame
 from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
+    from gnntrack.gnn.faults import Copy, Labels
     from gnntrack.types import FrameStack, Image, IntArray
 
 __all__ = ["Corruption", "corrupt_movie", "thin_tracks"]
 
 _SAMPLED = 5  # frames looked at for the cells' size and the images' range
+_RECENT = 4  # spoilt masks kept, since a mask and its image are read one soon after the other
 _DRIFT, _SHUFFLE, _NOISE, _SKIP = range(100, 104)  # what a random number is for, apart from those in faults
 
 
@@ -40,6 +44,8 @@ class Corruption:
         it for two or three frames. Only cells that have a near neighbour can merge.
     insert : float
         Spurious cells per cell and frame, as far as there is room for them.
+    shown : float
+        Part of the spurious cells that the image shows too, as debris; there it has another cell's grey values.
     jitter : float
         Standard deviation, in cell radii, of the displacement of single cells where there is room.
     step : int
@@ -60,6 +66,7 @@ class Corruption:
 
     drop: float = 0.0
     insert: float = 0.0
+    shown: float = 0.5
     merge: float = 0.0
     split: float = 0.0
     erode: float = 0.0
@@ -121,7 +128,8 @@ class Corruption:
         return cls(
             drop=rate(0.03),
             insert=rate(0.02),
-            merge=rate(0.02),
+            shown=float(rng.random()) if hardness else cls.shown,
+            merge=rate(0.04),
             split=rate(0.02),
             erode=rate(0.03),
             dilate=rate(0.03),
@@ -290,29 +298,17 @@ class _Maker:
         walk = np.cumsum(walk, axis=0) * (corruption.scale / np.array(self.warp.spacing_after))
         # the middle of the walk is the middle of the field, so that fewest cells are lost
         self.walk: IntArray = np.rint(walk - walk.mean(axis=0)).astype(np.int64) if len(walk) else walk.astype(np.int64)
-        if not len(masks):
-            self.radius = 1.0
+        self.spoil = partial(spoil, corruption=corruption, spacing=self.spacing, radius=self.radius, seed=seed)
+        self._recent: dict[int, tuple[Labels, list[Copy]]] = {}
 
     def mask(self, frame: int) -> Image:
         """Return the mask of a frame of the original movie."""
-        name = self.masks.names[frame]
-        labels, before = consecutive(np.asarray(self.masks[frame]), name=name)
-        if self.corruption.spoils:
-            markers = None if self.markers is None else np.asarray(self.markers[frame])
-            keys, known = truth_keys(labels, len(before), markers, frame=frame)
-            labels = spoil(
-                labels,
-                keys,
-                known,
-                self.corruption,
-                spacing=self.spacing,
-                radius=self.radius,
-                frame=frame,
-                seed=self.seed,
-            )
-        labels, before = consecutive(self.warp.labels(labels, self._shift(frame)), name=name)
+        labels, _ = self._spoilt(frame)
+        start, length, label = encode_frame(self.warp.labels(labels, self._shift(frame)))
+        before, place = np.unique(label, return_inverse=True)
         order = self._random(_SHUFFLE, frame).permutation(len(before)) + 1
-        return np.append(0, order).astype(np.uint16 if len(order) < 1 << 16 else np.int32)[labels]
+        dtype = np.uint16 if len(order) < 1 << 16 else np.int32
+        return paint_frame(self.warp.shape_after, start, length, order[place], dtype)
 
     def marker(self, frame: int) -> Image:
         """Return the truth's markers of a frame of the original movie."""
@@ -326,8 +322,27 @@ class _Maker:
         if self.images is None:
             msg = "the movie has no images"
             raise FrameError(msg, frame=frame)
-        image = self._shaded(np.asarray(self.images[frame]), frame)
-        return self.warp.image(image, self._shift(frame), self.low)
+        image = np.asarray(self.images[frame])
+        copies = self._spoilt(frame)[1] if self.corruption.insert and self.corruption.shown else []
+        if copies:
+            original, image = image, image.copy()
+            for place, source in copies:
+                image[place] = original[source]
+        return self.warp.image(self._shaded(image, frame), self._shift(frame), self.low)
+
+    def _spoilt(self, frame: int) -> tuple[Labels, list[Copy]]:
+        """Return the mask with its faults, and the grey values that go with them; the last few are kept."""
+        made = self._recent.get(frame)
+        if made is None:
+            labels, before = consecutive(np.asarray(self.masks[frame]), name=self.masks.names[frame])
+            made = labels, []
+            if self.corruption.spoils:
+                markers = None if self.markers is None else np.asarray(self.markers[frame])
+                keys, known = truth_keys(labels, len(before), markers, frame=frame)
+                made = self.spoil(labels, keys, known, frame=frame)
+            # frames may be read by several threads: the table is replaced, never changed
+            self._recent = {**dict(list(self._recent.items())[-_RECENT:]), frame: made}
+        return made
 
     def _shaded(self, image: Image, frame: int) -> Image:
         c = self.corruption

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from gnntrack.errors import FrameError
+from gnntrack.runs import encode_frame, paint_frame
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.int32]
     Box = tuple[slice, ...]
+    Place = tuple[IntArray, ...]
+    Copy = tuple[Place, Place]
 
 __all__ = ["FATES", "LASTING", "chance", "consecutive", "draw_fates", "spoil", "truth_keys"]
 
@@ -35,7 +38,7 @@ _NEAR = 3  # pixels that always count as near
 _SMALLEST = 10  # pixels; smaller cells are neither split nor eroded
 _TRIES = 8  # places tried for a spurious cell
 # what a random number is for; numbers for different ends are independent
-_START, _LAST, _CUT, _PARTNER, _JITTER, _INSERT = range(6)
+_START, _LAST, _CUT, _PARTNER, _JITTER, _INSERT, _SHOWN = range(7)
 
 
 def consecutive(frame: Image, *, name: str = "mask") -> tuple[Labels, IntArray]:
@@ -66,17 +69,9 @@ def consecutive(frame: Image, *, name: str = "mask") -> tuple[Labels, IntArray]:
     if frame.dtype.kind not in "iub" or (frame.dtype.kind == "i" and frame.min(initial=0) < 0):
         msg = f"its values are {frame.dtype} from {frame.min(initial=0)}; expected whole labels >= 0: use open_masks"
         raise FrameError(msg, file=name)
-    top = int(frame.max(initial=0))
-    if top > 1 << 24:  # too long for a table of labels
-        before, place = np.unique(np.append(frame.ravel(), 0), return_inverse=True)
-        return place[:-1].reshape(frame.shape).astype(np.int32), before[1:].astype(np.int64)
-    present = np.zeros(top + 1, bool)
-    present[frame.astype(np.uint8) if frame.dtype.kind == "b" else frame] = True
-    present[0] = False
-    before = np.flatnonzero(present)
-    table = np.zeros(top + 1, np.int32)
-    table[before] = np.arange(1, len(before) + 1)
-    return table[frame.astype(np.uint8) if frame.dtype.kind == "b" else frame], before
+    start, length, label = encode_frame(frame.view(np.uint8) if frame.dtype.kind == "b" else frame)
+    before, place = np.unique(label, return_inverse=True)
+    return paint_frame(frame.shape, start, length, place + 1, np.int32), before
 
 
 def truth_keys(labels: Labels, n: int, markers: Image | None, *, frame: int) -> tuple[IntArray, BoolArray]:
@@ -164,6 +159,8 @@ class _Frame:
     """Radius of a cell, in the unit of the spacing."""
     seed: int
     frame: int
+    shown: list[Copy]
+    """Pixels of spurious cells that are seen in the image, and where their grey values come from."""
 
     def cell(self, label: int) -> tuple[Box, BoolArray] | None:
         """Return the cell's box and its pixels in it, or None if there is no such cell any more."""
@@ -190,8 +187,8 @@ def spoil(
     radius: float,
     frame: int,
     seed: int,
-) -> Labels:
-    """Return the mask with faults; labels of new cells are above n.
+) -> tuple[Labels, list[Copy]]:
+    """Return the mask with faults, and what an image of it shows of cells that are none.
 
     Parameters
     ----------
@@ -205,9 +202,16 @@ def spoil(
         Size of a pixel.
     radius : float
         Typical radius of a cell, in the unit of `spacing`.
+
+    Returns
+    -------
+    labels : array of the same shape, int32
+        Labels of new cells are above n.
+    shown : list of (place, source)
+        Spurious cells that have an image: indices of their pixels, and of those whose grey values they have.
     """
     boxes: list[Box | None] = list(ndimage.find_objects(labels))
-    work = _Frame(labels.copy(), boxes, keys, np.asarray(spacing, float), radius, seed, frame)
+    work = _Frame(labels.copy(), boxes, keys, np.asarray(spacing, float), radius, seed, frame, [])
     fates = draw_fates(keys, known, [getattr(corruption, name) for name in FATES], frame=frame, seed=seed)
     for number, fault in enumerate((_drop, _merge, _split, _erode, _dilate), start=1):
         for label in (np.flatnonzero(fates == number) + 1).tolist():
@@ -215,8 +219,8 @@ def spoil(
     if corruption.jitter > 0:
         _jitter(work, corruption.jitter)
     if corruption.insert > 0:
-        _insert(work, corruption.insert)
-    return work.labels
+        _insert(work, corruption.insert, corruption.shown)
+    return work.labels, work.shown
 
 
 def _drop(work: _Frame, label: int) -> None:
@@ -314,13 +318,13 @@ def _jitter(work: _Frame, std: float) -> None:
             continue
         box, inside = found
         pixels = np.argwhere(inside) + [side.start for side in box] + shifts[label - 1]
-        place = _room(work, pixels, label)
-        if place is not None:
+        free = _room(work, pixels, label)
+        if free is not None:
             work.labels[box][inside] = 0
-            _paint(work, place, label)
+            _paint(work, pixels[free], label)
 
 
-def _insert(work: _Frame, rate: float) -> None:
+def _insert(work: _Frame, rate: float, shown: float) -> None:
     """Invent cells beside others: copies of a cell, and debris. They stay beside the same cell while they last."""
     n = len(work.keys)
     shorter = np.append(0.0, np.cumsum(LASTING))
@@ -329,25 +333,29 @@ def _insert(work: _Frame, rate: float) -> None:
         random = np.random.default_rng([work.seed & (2**63 - 1), start & (2**63 - 1), _INSERT])
         number = np.arange(random.poisson(rate * n / _MEAN_LASTING))
         for one in number[work.chance(_INSERT, start, number) >= shorter[age]].tolist():
-            _invent(work, start, one)
+            _invent(work, start, one, shown=bool(work.chance(_SHOWN, start, one)[0] < shown))
 
 
-def _invent(work: _Frame, start: int, number: int) -> None:
+def _invent(work: _Frame, start: int, number: int, *, shown: bool) -> None:
     anchor, model = (int(np.argmax(work.chance(_INSERT, start, number, i, work.keys))) + 1 for i in range(2))
     beside, copied = work.cell(anchor), work.cell(model)
     if beside is None or copied is None:
         return
     random = np.random.default_rng([work.seed & (2**63 - 1), start & (2**63 - 1), number, _INSERT])
-    shape = np.argwhere(copied[1]) if random.random() < 0.5 else _disc(work, random.uniform(0.2, 0.7))
-    shape = shape - np.rint(shape.mean(axis=0)).astype(np.int64)
+    pixels = np.argwhere(copied[1]) + [side.start for side in copied[0]]
+    middle = np.rint(pixels.mean(axis=0)).astype(np.int64)
+    shape = pixels - middle if random.random() < 0.5 else _disc(work, random.uniform(0.2, 0.7))
     centre = np.array([(side.start + side.stop) / 2 for side in beside[0]])
     for _ in range(_TRIES):
         way = random.normal(size=len(centre))
         way *= random.uniform(1.5, 5) * work.radius / np.linalg.norm(way) / work.spacing
-        place = _room(work, shape + np.rint(centre + way).astype(np.int64), 0)
-        if place is not None:
+        place = shape + np.rint(centre + way).astype(np.int64)
+        free = _room(work, place, 0)
+        if free is not None:
             work.boxes.append(None)
-            _paint(work, place, len(work.boxes))
+            _paint(work, place[free], len(work.boxes))
+            source = np.clip(shape[free] + middle, 0, np.array(work.labels.shape) - 1)
+            work.shown.extend([(tuple(place[free].T), tuple(source.T))] if shown else [])
             return
 
 
@@ -358,17 +366,15 @@ def _disc(work: _Frame, size: float) -> IntArray:
     return disc
 
 
-def _room(work: _Frame, pixels: IntArray, label: int) -> tuple[Any, ...] | None:
-    """Return those pixels that lie in the field and are free or the cell's own, or None if a third are not."""
-    inside = ((pixels >= 0) & (pixels < work.labels.shape)).all(axis=1)
-    place = tuple(pixels[inside].T)
-    there = work.labels[place]
-    free = (there == 0) | (there == label)
-    if 3 * np.count_nonzero(free) < 2 * len(pixels) or not free.any():
-        return None
-    return tuple(axis[free] for axis in place)
+def _room(work: _Frame, pixels: IntArray, label: int) -> BoolArray | None:
+    """Tell which pixels lie in the field and are free or the cell's own, or None if a third do not."""
+    kept: BoolArray = np.all((pixels >= 0) & (pixels < work.labels.shape), axis=1)
+    there = work.labels[tuple(pixels[kept].T)]
+    kept[kept] = (there == 0) | (there == label)
+    return None if 3 * np.count_nonzero(kept) < 2 * len(pixels) or not kept.any() else kept
 
 
-def _paint(work: _Frame, place: tuple[Any, ...], label: int) -> None:
-    work.labels[place] = label
-    work.boxes[label - 1] = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in place)
+def _paint(work: _Frame, pixels: IntArray, label: int) -> None:
+    work.labels[tuple(pixels.T)] = label
+    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
+    work.boxes[label - 1] = tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))

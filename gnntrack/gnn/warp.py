@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gnntrack.types import BoolArray, Image, IntArray
+    from gnntrack.types import FloatArray, Image, IntArray
 
 __all__ = ["Warp"]
 
@@ -50,7 +51,8 @@ class Warp:
     scale: float = 1.0
     shape_after: tuple[int, ...] = field(init=False)
     spacing_after: tuple[float, ...] = field(init=False)
-    _where: npt.NDArray[np.float32] | None = field(init=False, default=None)
+    _near: IntArray | None = field(init=False, default=None)
+    _between: _Between | None = field(init=False, default=None)
     _depth: npt.NDArray[np.float32] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -65,7 +67,9 @@ class Warp:
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / self.scale
         turn = turn * size / size[:, None]  # in pixels that may be longer than wide
         grid = np.indices(self.shape_after[-2:]).reshape(2, -1) - middle[:, None]
-        self._where = (turn @ grid + middle[:, None]).astype(np.float32)
+        where = turn @ grid + middle[:, None]
+        self._near = _nearest(where, self.shape_after[-2:])
+        self._between = _Between(where, self.shape_after[-2:])
         if len(self.shape) == 3 and self.scale != 1 and self.spacing[0] < _ISOTROPIC * min(self.spacing[1:]):
             middle_z = (self.shape[0] - 1) / 2
             self._depth = ((np.arange(self.shape[0]) - middle_z) / self.scale + middle_z).astype(np.float32)
@@ -73,10 +77,11 @@ class Warp:
     def labels(self, frame: Image, shift: tuple[int, ...]) -> Image:
         """Return the label image changed, pixels taken from the nearest, and shifted by whole pixels."""
         frame = self._turned(frame)
-        if self._where is not None:
-            row, inside = _nearest(self._where, frame.shape[-2:])
-            flat = frame.reshape(*frame.shape[:-2], -1)
-            frame = np.where(inside, np.take(flat, row, axis=-1), flat.dtype.type(0)).reshape(frame.shape)
+        if self._near is not None:
+            # a pixel more, for what lies outside
+            flat = np.zeros((*frame.shape[:-2], math.prod(frame.shape[-2:]) + 1), frame.dtype)
+            flat[..., :-1] = frame.reshape(*frame.shape[:-2], -1)
+            frame = np.take(flat, self._near, axis=-1).reshape(frame.shape)
             if self._depth is not None:
                 level = np.rint(self._depth).astype(np.int64)
                 frame = frame[np.clip(level, 0, len(frame) - 1)]
@@ -86,8 +91,8 @@ class Warp:
     def image(self, frame: Image, shift: tuple[int, ...], background: float) -> Image:
         """Return the image changed, interpolated linearly where pixels do not fall on pixels; `background` outside."""
         frame = self._turned(frame)
-        if self._where is not None:
-            frame = _linear(frame, self._where, background)
+        if self._between is not None:
+            frame = self._between.taken(frame, background)
             if self._depth is not None:
                 low = np.clip(np.floor(self._depth).astype(np.int64), 0, max(len(frame) - 2, 0))
                 part = np.clip(self._depth - low, 0, 1)[:, None, None]
@@ -100,28 +105,41 @@ class Warp:
         return np.ascontiguousarray(frame[..., ::-1] if self.flip else frame)
 
 
-def _nearest(where: npt.NDArray[np.float32], shape: tuple[int, ...]) -> tuple[IntArray, BoolArray]:
+def _nearest(where: FloatArray, shape: tuple[int, ...]) -> IntArray:
+    """Return the index in a flattened plane of each place (2, Y * X); one past the end for those outside."""
     y, x = np.rint(where).astype(np.int64)
     inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
-    return np.where(inside, y * shape[1] + x, 0), inside
+    return np.where(inside, y * shape[1] + x, math.prod(shape)).astype(np.int64)
 
 
-def _linear(frame: Image, where: npt.NDArray[np.float32], background: float) -> Image:
-    """Interpolate every plane of the frame at the places ``where``, (2, Y * X)."""
-    height, width = frame.shape[-2:]
-    outside = ((where < -0.5) | (where > np.array([[height - 0.5], [width - 0.5]]))).any(axis=0)
-    y, x = np.clip(where[0], 0, height - 1), np.clip(where[1], 0, width - 1)
-    top, left = np.minimum(y.astype(np.int64), max(height - 2, 0)), np.minimum(x.astype(np.int64), max(width - 2, 0))
-    y, x = y - top, x - left
-    down, right = width * (height > 1), int(width > 1)
-    flat = frame.reshape(*frame.shape[:-2], -1).astype(np.float32)
-    corner = top * width + left
-    above = np.take(flat, corner, axis=-1) * (1 - x) + np.take(flat, corner + right, axis=-1) * x
-    below = np.take(flat, corner + down, axis=-1) * (1 - x) + np.take(flat, corner + down + right, axis=-1) * x
-    image: Image = above * (1 - y) + below * y
-    image[..., outside] = background
-    reshaped: Image = image.reshape(frame.shape)
-    return reshaped
+class _Between:
+    """Linear interpolation of planes of one shape at places (2, Y * X), prepared once."""
+
+    def __init__(self, where: FloatArray, shape: tuple[int, ...]) -> None:
+        height, width = shape
+        self.outside = ((where < -0.5) | (where > np.array([[height - 0.5], [width - 0.5]]))).any(axis=0)
+        y, x = np.clip(where[0], 0, height - 1), np.clip(where[1], 0, width - 1)
+        top = np.minimum(y.astype(np.int64), max(height - 2, 0))
+        left = np.minimum(x.astype(np.int64), max(width - 2, 0))
+        self.down, self.right = (y - top).astype(np.float32), (x - left).astype(np.float32)
+        self.corner = top * width + left
+        self.row, self.column = width * (height > 1), int(width > 1)
+
+    def taken(self, frame: Image, background: float) -> Image:
+        """Return a frame of planes interpolated, float32, `background` where places lie outside."""
+        flat = frame.reshape(*frame.shape[:-2], -1).astype(np.float32)
+
+        def along(first: int) -> Image:
+            # what is to the right is read through a shifted view, so that one table of indices serves for all corners
+            left, right = flat[..., first:], flat[..., first + self.column :]
+            value: Image = np.take(left, self.corner, axis=-1)
+            value += (np.take(right, self.corner, axis=-1) - value) * self.right
+            return value
+
+        above = along(0)
+        image: Image = above + (along(self.row) - above) * self.down
+        image[..., self.outside] = background
+        return image.reshape(frame.shape)
 
 
 def _shifted(frame: Image, shift: tuple[int, ...], fill: float) -> Image:
