@@ -6,6 +6,7 @@
     |-- InputError            the input cannot be used as it is (exit code 2)
     |   |-- FrameError        a file or a frame of a movie; carries ``file`` and ``frame``
     |   |-- FormatError       a table, a graph file or a result that breaks its format
+    |   |-- ModelError        weights or a checkpoint that cannot be used, or that do not fit this gnntrack
     |   `-- SettingsError     an unknown key or a value out of range
     |-- OutputError           the output exists, cannot be written, or does not fit the format (exit code 2)
     |-- SegmenterError        a segmenter is unknown or returned something that is no label image (exit code 2)
@@ -22,6 +23,7 @@ __all__ = [
     "GnntrackError",
     "InputError",
     "MissingDependencyError",
+    "ModelError",
     "OutputError",
     "SegmenterError",
     "SettingsError",
@@ -59,6 +61,10 @@ class FrameError(InputError):
 
 class FormatError(InputError):
     """A table, a graph file or a result breaks its format."""
+
+
+class ModelError(InputError):
+    """Weights or a checkpoint are missing, damaged, not to be trusted, or do not fit this gnntrack."""
 
 
 class SettingsError(InputError):
