@@ -315,8 +315,8 @@ def train_embedder(
         points = embedder(torch.from_numpy(crops[which][rows]).to(device))  # (batch, embedding)
         labels = torch.from_numpy(who).to(device)
         loss = loss_of(points, labels, mine(points, labels))
-        if not math.isfinite(float(loss)):
-            msg = f"the loss is {float(loss)} in step {step}; lower the rates, {rate:g} and {head_rate:g}"
+        if not math.isfinite(loss.item()):
+            msg = f"the loss is {loss.item()} in step {step}; lower the rates, {rate:g} and {head_rate:g}"
             raise SettingsError(msg)
         adam.zero_grad()
         loss.backward()
