@@ -183,6 +183,7 @@ class Embedder(nn.Module):
 
     def __init__(self, *, width: int = 16, embedding: int = 128) -> None:
         super().__init__()
+        self.options = {"width": width, "embedding": embedding}
         self.embedding = embedding
         widths = [width * 2**stage for stage in range(4)]
         self.trunk = nn.Sequential(

@@ -129,6 +129,7 @@ class LinkNet(nn.Module):
 
     def __init__(self, *, width: int = 48, rounds: int = 3, heads: int = 4, dropout: float = 0.1) -> None:
         super().__init__()
+        self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout}
         self.cell_standard, self.link_standard, self.pair_standard = (
             Standard(len(names)) for names in self.columns.values()
         )

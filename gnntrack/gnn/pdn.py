@@ -119,6 +119,11 @@ class PdnNet(nn.Module):
         encoder_dropout: float = 0.4,
     ) -> None:
         super().__init__()
+        self.options = {
+            **{"embedding": embedding, "hidden": hidden, "width": width, "link_hidden": link_hidden},
+            **{"link_width": link_width, "gate": gate, "blocks": blocks, "head": head},
+            **{"dropout": dropout, "encoder_dropout": encoder_dropout},
+        }
         if embedding:
             names = tuple(f"appearance_{i}" for i in range(embedding))
             self.columns = {**self.columns, "cell": (*PDN_CELLS, *names)}
