@@ -149,7 +149,15 @@ def test_sizes_change_and_no_cell_is_lost():
     for change, more in (({"erode": 0.5}, -1), ({"dilate": 0.5}, 1)):
         spoilt, *_ = corrupt_movie(movie, None, movie, Corruption(**change), seed=2)
         assert numbers(spoilt) == [144] * 4
+        if more > 0:
+            assert all(same_cells(frame * (movie[t] > 0), movie[t]) for t, frame in enumerate(spoilt)), "none overgrown"
         assert more * (sum((frame > 0).sum() for frame in spoilt) - size) > 0.05 * size
+
+
+def test_cells_that_fill_the_field_do_not_grow_over_each_other():
+    movie = Frames([np.kron(np.arange(1, 17).reshape(4, 4), np.ones((10, 10), int))])
+    spoilt, *_ = corrupt_movie(movie, None, movie, Corruption(dilate=1), seed=2)
+    assert same_cells(np.pad(spoilt[0], 1), np.pad(movie[0], 1))
 
 
 def test_spurious_cells_lie_in_the_background():
@@ -176,6 +184,7 @@ def test_jitter_moves_single_cells():
     spoilt, *_ = corrupt_movie(movie, None, movie, Corruption(jitter=0.3), seed=2)
     assert numbers(spoilt) == [144] * 2
     assert 0.01 < ((spoilt[0] > 0) != (movie[0] > 0)).mean() < 0.2
+    assert 0.9 < (spoilt[0] > 0).sum() / (movie[0] > 0).sum() <= 1
     assert not np.array_equal(spoilt[0] > 0, spoilt[1] > 0)
 
 
@@ -196,7 +205,9 @@ def test_frames_can_be_read_in_any_order():
         for t in (3, 1, 3, 0, -1):
             assert np.array_equal(two[t], forward[t])
     assert not np.array_equal(first[0][0], other[0][0])
-    with pytest.raises(IndexError):
+    drops = [corrupt_movie(movie, None, movie, Corruption(drop=0.3), seed=seed)[0][0] > 0 for seed in (1, 2)]
+    assert not np.array_equal(*drops)
+    with pytest.raises(IndexError, match="of a movie of"):
         first[0][len(first[3])]
 
 
@@ -244,10 +255,11 @@ def test_images_are_changed_as_told():
 
 
 def test_frames_are_left_out():
-    movie = grid_movie(30, side=2)
+    movie = Frames([np.roll(frame, t, axis=0) for t, frame in enumerate(grid_movie(30, side=2))])
     spoilt, _, marked, frames = corrupt_movie(movie, None, movie, Corruption(step=2), seed=0)
     assert frames == list(range(0, 30, 2))
     assert len(spoilt) == len(marked) == 15
+    assert all(same_cells(spoilt[t], movie[2 * t]) and np.array_equal(marked[t], movie[2 * t]) for t in range(15))
     frames = corrupt_movie(movie, None, movie, Corruption(skip=0.5), seed=0)[3]
     assert 8 < len(frames) < 22
     assert frames[0] == 0
@@ -300,6 +312,9 @@ def test_what_cannot_be_done_is_refused():
         corrupt_movie(movie, None, Frames(movie[:2]), Corruption(), seed=0)
     with pytest.raises(FrameError, match="frame 1"):
         corrupt_movie(Frames([movie[0], movie[1] - 1.0, movie[2]]), None, None, Corruption(), seed=0)
+
+    with pytest.raises(FrameError, match="from -2"):
+        corrupt_movie(Frames([movie[0].astype(int) - 2]), None, None, Corruption(), seed=0)
 
 
 def test_large_labels():

@@ -139,7 +139,7 @@ def draw_fates(keys: IntArray, known: BoolArray, rates: npt.ArrayLike, *, frame:
     shorter = np.append(0.0, np.cumsum(LASTING))
     for age in reversed(range(len(LASTING))):  # of two faults the later one counts
         kind = np.searchsorted(edges / _MEAN_LASTING, chance(seed, _START, frame - age, keys), side="right")
-        on = known & (kind < len(FATES)) & (chance(seed, _LAST, frame - age, keys) >= shorter[age])
+        on = (kind < len(FATES)) & (chance(seed, _LAST, frame - age, keys) >= shorter[age])
         fates[on] = kind[on] + 1
     alone = np.searchsorted(edges, chance(seed, _START, frame, keys), side="right")
     alone = np.where(alone < len(FATES), alone + 1, 0)
