@@ -9,10 +9,10 @@ import pytest
 import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
+from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
-from gnntrack.errors import SettingsError
+from gnntrack.errors import GnntrackError, SettingsError
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import ScoreSettings, SimulateSettings, SolverSettings
 from gnntrack.simulate import simulate_movie
@@ -443,6 +443,13 @@ def test_rings_of_three_need_no_integer_program(monkeypatch):
     rings = np.arange(0, 60, 6)[:, None, None] + np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]])
     chosen = best_packing(rings.reshape(-1, 3), np.tile([2.0, 3.0, 2.5], len(rings)))
     assert chosen.tolist() == [False, True, False] * len(rings)
+
+
+def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
+    failed = OptimizeResult(success=False, message="Numerical difficulties", x=np.zeros(3))
+    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: failed)
+    with pytest.raises(GnntrackError, match="the best of 3 links and divisions was not found: Numerical difficulties"):
+        best_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5]))
 
 
 @pytest.mark.parametrize("batch", [1, 4000])

@@ -182,7 +182,8 @@ def _whole(place: IntArray, value: FloatArray, part: FloatArray, loss: FloatArra
     if (chosen | (part < _WHOLE)).all():
         return chosen
     free = np.flatnonzero(~np.isin(place, place[chosen][place[chosen] >= 0]).any(axis=1))
-    chosen[free] = _integer_program(place[free], value[free])
+    if len(free):  # none if what is left of the fractions is rounding
+        chosen[free] = _integer_program(place[free], value[free])
     gap = float(value @ part - value[chosen].sum())
     keep = np.flatnonzero(loss <= gap + _WHOLE * max(1.0, float(value.max())))
     solve = best_packing if len(keep) < _SMALLER * len(value) else _integer_program
@@ -250,6 +251,6 @@ def _takes(place: IntArray) -> csr_array:
 
 
 def _expect_found(solution: Any, value: FloatArray) -> None:
-    if solution.x is None:
+    if not solution.success:
         msg = f"the best of {len(value)} links and divisions was not found: {solution.message}"
         raise GnntrackError(msg)
