@@ -1,0 +1,224 @@
+"""The published network: learns a tiny movie, and says the same of it in any order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import worlds
+
+from gnntrack.errors import FormatError
+from gnntrack.gnn.batch import Answers, Batch
+from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns
+from gnntrack.gnn.truth import Truth
+from gnntrack.pipeline import build_graph
+from gnntrack.settings import SimulateSettings
+from gnntrack.simulate import simulate_movie
+from gnntrack.types import Tracks
+
+FRAMES = 8
+
+
+def simulated(seed=1, shape=(128, 128), **options):
+    """Return a graph of a simulated movie and the track of each cell, with the table of tracks."""
+    life = SimulateSettings(frames=FRAMES, shape=shape, cells=8, **options)
+    movie = simulate_movie(settings=life, seed=seed)
+    graph = build_graph(movie.masks, movie.images)
+    rows = movie.lineage.cells.row_of(graph.cells.frame, graph.cells.label)
+    return graph, movie.lineage.track[rows], movie.lineage.tracks
+
+
+def posed(graph, track, tracks, embedding=None):
+    """Return a movie as one batch, and what is right in it."""
+    inputs = PdnNet.inputs_of(graph, embedding=embedding)
+    truth = Truth.of(inputs, track, tracks, longest=3)
+    return Batch.of([inputs]), Answers.of([inputs], [truth], [(0, graph.cells.n_frames)])
+
+
+def taught(batch, answers, *, steps, **sizes):
+    torch.manual_seed(0)
+    net = PdnNet(**sizes)
+    adam = torch.optim.Adam(net.parameters(), 2e-3)
+    for _ in range(steps):
+        loss = net.loss(net(batch), batch, answers)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def movie():
+    return posed(*simulated())
+
+
+@pytest.fixture(scope="module")
+def net(movie):
+    return taught(*movie, steps=120)
+
+
+def says(net, batch):
+    with torch.no_grad():
+        return net(batch)
+
+
+def test_learns_a_movie(movie, net):
+    batch, answers = movie
+    counts = (batch.gap == 1) & answers.past[batch.target]
+    truth = answers.link[counts]
+    chosen = says(net, batch).link[counts] > 0
+    assert 0.2 < truth.float().mean() < 0.7  # so that the same answer to all is no way to pass
+    assert (chosen == truth).float().mean() > 0.97
+
+
+def test_order_of_cells_and_links_does_not_matter(movie, net):
+    batch, _ = movie
+    random = torch.Generator().manual_seed(0)
+    cells, links = (torch.randperm(n, generator=random) for n in (len(batch.cell), len(batch.gap)))
+    place = torch.argsort(cells)
+    mixed = replace(
+        batch,
+        cell=batch.cell[cells],
+        link=batch.link[links],
+        source=place[batch.source[links]],
+        target=place[batch.target[links]],
+        gap=batch.gap[links],
+    )
+    before, after = says(net, batch).link[links].sigmoid(), says(net, mixed).link.sigmoid()
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+
+
+def test_windows_in_a_batch_know_nothing_of_each_other(net):
+    """Each is scaled to its own range."""
+    inputs = [PdnNet.inputs_of(simulated(seed)[0]) for seed in (2, 3)]
+    windows = [inputs[0].window(0, 5)[0], inputs[1].window(2, 6)[0]]
+    together = says(net, Batch.of(windows)).link.sigmoid()
+    apart = torch.cat([says(net, Batch.of([each])).link.sigmoid() for each in windows])
+    assert len(apart) > 100
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+
+
+def test_knows_links_to_the_next_frame_only(movie, net):
+    batch, _ = movie
+    link = says(net, batch).link
+    far = batch.gap > 1
+    assert far.any()
+    assert (link[far] == -12).all()
+    assert (link[~far] != -12).all()
+    assert (says(net, batch).spurious == -12).all()
+    assert len(says(net, batch).pair) == 0
+    two = replace(batch, pairs=torch.tensor([[0, 1], [0, 2]]), pair=torch.zeros(2, 0))
+    assert says(net, two).pair.tolist() == [-12, -12]
+
+
+def test_columns_that_are_constant_or_missing_say_nothing():
+    nan = float("nan")
+    columns = torch.tensor([[1.0, 7.0, nan, nan], [3.0, 7.0, nan, 2.0], [2.0, 7.0, nan, 4.0], [9.0, 7.0, 5.0, 3.0]])
+    scaled = scale_columns(columns, torch.tensor([0, 0, 0, 1]))
+    assert scaled.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [0.5, 0, 0, 1], [0, 0, 0, 0]]
+    assert scale_columns(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)).shape == (0, 3)
+
+
+def test_learns_without_images():
+    graph, track, tracks = simulated(images=False)
+    inputs = PdnNet.inputs_of(graph)
+    assert np.isnan(inputs.cell[:, -3:]).all()
+    batch, answers = posed(graph, track, tracks)
+    net = taught(batch, answers, steps=2)
+    assert all(torch.isfinite(each).all() for each in net.parameters())
+    assert torch.isfinite(says(net, batch).link).all()
+
+
+def test_columns_in_2d_and_3d():
+    along_z = [name.split("_")[-1] == "z" for name in PDN_CELLS]
+    flat = PdnNet.inputs_of(simulated()[0]).cell
+    assert np.isnan(flat).all(axis=0).tolist() == along_z
+    graph, track, tracks = simulated(shape=(16, 64, 64), diameter=10.0)
+    solid = PdnNet.inputs_of(graph).cell
+    assert np.isfinite(solid).all()
+    column = dict(zip(PDN_CELLS, solid.T, strict=True))
+    np.testing.assert_allclose(column["high_z"] - column["low_z"], graph.cells.feature("box_z"), rtol=1e-4)
+    np.testing.assert_allclose(column["y"], graph.cells.position[:, 1], rtol=1e-5)
+    np.testing.assert_array_equal(column["frame"], graph.cells.frame)
+    batch, answers = posed(graph, track, tracks)
+    assert torch.isfinite(says(taught(batch, answers, steps=1), batch).link).all()
+
+
+@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.frame_dropped])
+def test_movies_with_little_in_them(world):
+    graph = worlds.candidates(world().masks)
+    inputs = PdnNet.inputs_of(graph)
+    batch = Batch.of([inputs])
+    nothing = torch.zeros(len(graph.cells), dtype=torch.bool)
+    answers = Answers(torch.zeros(len(graph), dtype=torch.bool), nothing[:0], nothing, nothing, nothing)
+    net = taught(batch, answers, steps=2)
+    assert len(says(net, batch).link) == len(graph)
+    assert torch.isfinite(says(net, batch).link).all()
+
+
+def pushed(graph, answers, batch):
+    """Return the links that training raises, and those that it lowers, as pairs of rows."""
+    outputs = replace(PdnNet().eval()(batch), link=torch.zeros(len(graph), requires_grad=True))
+    PdnNet.loss(outputs, batch, answers).backward()
+    slope = outputs.link.grad.numpy()
+    ends = list(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
+    return [{ends[i] for i in np.flatnonzero(mask)} for mask in (slope < 0, slope > 0)]
+
+
+def test_links_to_daughters_are_trained_as_wrong_ones():
+    world = worlds.mother_divides()
+    graph = worlds.candidates(world.masks)
+    names = world.names(graph.cells)
+    letters = sorted({name[0] for name in names})
+    track = np.array([1 + letters.index(name[0]) for name in names])
+    start, end = ([pick(graph.cells.frame[track == i + 1]) for i in range(len(letters))] for pick in (np.min, np.max))
+    mother = 1 + letters.index("a")
+    parent = [mother if letter in "bc" else 0 for letter in letters]
+    tracks = Tracks(np.arange(len(letters)) + 1, start, end, parent)
+    batch, answers = posed(graph, track, tracks)
+    raised, lowered = pushed(graph, answers, batch)
+    row = {name: i for i, name in enumerate(names)}
+    assert {(row["a2"], row["b3"]), (row["a2"], row["c3"])} <= lowered
+    assert (row["a1"], row["a2"]) in raised
+    assert (row["b3"], row["b4"]) in raised
+    assert len(raised) == 8 * 5 + 2 + 2 * 2
+    # links to cells whose past is not known are left alone
+    answers.past[row["b4"]] = False
+    raised, lowered = pushed(graph, answers, batch)
+    assert not any(target == row["b4"] for _, target in raised | lowered)
+
+
+def test_appearance_is_heard():
+    """Where every track has a look of its own, links are learnt sooner than where looks are mixed up."""
+    graph, track, tracks = simulated()
+    names = np.random.default_rng(0).normal(size=(int(track.max()) + 1, 128)).astype(np.float32)
+    looks = names[track] / np.linalg.norm(names[track], axis=1, keepdims=True)
+    loss = []
+    for each in (looks, np.random.default_rng(1).permutation(looks)):
+        batch, answers = posed(graph, track, tracks, embedding=each)
+        net = taught(batch, answers, steps=40, embedding=128)
+        loss.append(float(net.loss(says(net, batch), batch, answers)))
+    assert net.columns["cell"][: len(PDN_CELLS)] == PDN_CELLS
+    assert len(net.columns["cell"]) == len(PDN_CELLS) + 128
+    assert loss[0] < 0.3 * loss[1]
+
+
+def test_every_part_of_the_network_is_trained():
+    graph, track, tracks = simulated()
+    looks = np.random.default_rng(0).normal(size=(len(graph.cells), 128)).astype(np.float32)
+    batch, answers = posed(graph, track, tracks, embedding=looks)
+    torch.manual_seed(0)
+    net = PdnNet(embedding=128)
+    net.loss(net(batch), batch, answers).backward()
+    assert [name for name, each in net.named_parameters() if not each.grad.any()] == []
+
+
+def test_what_does_not_fit_is_refused(movie):
+    batch, _ = movie
+    with pytest.raises(FormatError, match="16 columns, the network reads 144"):
+        PdnNet(embedding=128)(batch)
+    graph = worlds.candidates(worlds.lone_cell().masks)
+    with pytest.raises(FormatError, match=r"2 rows, there are 3 cells"):
+        PdnNet.inputs_of(graph, embedding=np.zeros((2, 128), np.float32))
