@@ -1,0 +1,169 @@
+"""The learning curve: how the loss and the validation figures went from step to step of a training."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gnntrack.errors import FormatError
+from gnntrack.report.saving import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from gnntrack.types import FloatArray
+
+__all__ = ["draw_learning_curve"]
+
+_COLUMNS = (
+    *("step", "seconds", "loss", "learning_rate"),
+    *("validation_link_error", "validation_division_f1", "validation_score", "best"),
+)
+_PANELS = (
+    ("loss", "loss"),
+    ("validation_link_error", "link error\n(validation)"),
+    ("validation_division_f1", "division F1\n(validation)"),
+)
+_COLOURS = ("#333333", "#b3441c", "#1f6f8b")
+_INK, _FAINT, _BEST = "#333333", "#bbbbbb", "#c99700"
+
+
+def draw_learning_curve(log: str | Path, path: str | Path, *, title: str | None = None) -> None:
+    """Draw the log of a training: the loss with the learning rate, and below it the validation figures.
+
+    A gold line in every panel is the step of the best validation score, the one whose weights are kept; its figures
+    stand above.
+
+    Parameters
+    ----------
+    log : path
+        A table with the columns ``step, seconds, loss, learning_rate, validation_link_error, validation_division_f1,
+        validation_score, best``; figures that were not taken in a row are empty.
+    path : path
+        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
+    title : str, optional
+        Placed above the figure instead of its best figures.
+
+    Raises
+    ------
+    FormatError
+        If the log is not there, is no such table, or has no row.
+    OutputError
+        If the file cannot be written, or its suffix is unknown.
+    """
+    columns = _read(Path(log))
+    best = _best(columns)
+    figure = Figure(figsize=(7, 6.2), layout="constrained")
+    axes = figure.subplots(len(_PANELS), 1, sharex=True)
+    for ax, (name, label), colour in zip(axes, _PANELS, _COLOURS, strict=True):
+        _draw_panel(ax, columns["step"], columns[name], best, label=label, colour=colour)
+    _draw_rate(axes[0], columns)
+    axes[1].set_ylim(bottom=0)
+    axes[2].set_ylim(top=max(1.0, axes[2].get_ylim()[1]) if np.isfinite(columns[_PANELS[2][0]]).any() else 1.0)
+    axes[-1].set_xlabel("step", fontsize=8, color=_INK)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes[-1].set_xlim(0, columns["step"][-1] * 1.02)
+    figure.align_ylabels(axes)
+    figure.suptitle(_summary(columns, best) if title is None else title, fontsize=9, color=_INK)
+    save_figure(figure, path)
+
+
+def _read(log: Path) -> dict[str, FloatArray]:
+    """Return the columns of the log; what is empty is NaN."""
+    try:
+        with log.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"{log}: no log of a training could be read ({error})"
+        raise FormatError(msg) from error
+    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        msg = f"{log}: it is no log of a training, for it has no column '{missing[0]}'; give the log.csv of a model"
+        raise FormatError(msg)
+    if not rows:
+        msg = f"{log}: it has no row yet; train for some more steps"
+        raise FormatError(msg)
+    return {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in _COLUMNS}
+
+
+def _number(log: Path, row: int, name: str, text: str | None) -> float:
+    try:
+        return float(text) if text and text.strip() else math.nan
+    except ValueError:
+        msg = f"{log}: line {row + 2}: '{name}' is '{text}', expected a number"
+        raise FormatError(msg) from None
+
+
+def _best(columns: dict[str, FloatArray]) -> int | None:
+    """Return the row whose weights were kept: the last that was the best so far."""
+    rows = np.flatnonzero(columns["best"] == 1)
+    return int(rows[-1]) if len(rows) else None
+
+
+def _draw_panel(ax: Axes, step: FloatArray, value: FloatArray, best: int | None, *, label: str, colour: str) -> None:
+    known = np.isfinite(value)
+    dots = "o" if known.sum() <= 60 else None
+    ax.plot(step[known], value[known], color=colour, linewidth=1.2, marker=dots, markersize=2.5)
+    if best is not None:
+        ax.axvline(step[best], color=_BEST, linewidth=1, zorder=0)
+        ax.plot(step[best], value[best], marker="o", markersize=6, color=_BEST, markeredgecolor="white", zorder=3)
+    if not known.any():
+        ax.text(0.5, 0.5, "not taken", transform=ax.transAxes, ha="center", va="center", fontsize=8, color=_FAINT)
+        ax.set_yticks([])
+    ax.set_ylabel(label, fontsize=8, color=_INK)
+    ax.tick_params(labelsize=7, colors=_INK, length=2)
+    ax.grid(axis="y", color=_FAINT, linewidth=0.3, alpha=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_rate(ax: Axes, columns: dict[str, FloatArray]) -> None:
+    """Draw the learning rate behind the loss, on an axis of its own at the right."""
+    if not np.isfinite(columns["learning_rate"]).any():
+        return
+    right = ax.twinx()
+    right.fill_between(columns["step"], columns["learning_rate"], color=_FAINT, alpha=0.35, linewidth=0)
+    right.set_ylim(bottom=0)
+    right.set_ylabel("learning rate", fontsize=8, color="#888888")
+    right.tick_params(labelsize=7, colors="#888888", length=2)
+    right.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+    right.yaxis.get_offset_text().set(fontsize=6, color="#888888")
+    right.spines[:].set_visible(False)
+    ax.set_zorder(right.get_zorder() + 1)  # the loss lies over it
+    ax.patch.set_visible(False)
+
+
+def _summary(columns: dict[str, FloatArray], best: int | None) -> str:
+    length = f"{columns['step'][-1]:.0f} steps in {_time(columns['seconds'][-1])}"
+    if best is None:
+        return length
+    figures = [
+        f"{label} {columns[name][best]:.4g}"
+        for name, label in (
+            ("validation_link_error", "link error"),
+            ("validation_division_f1", "division F1"),
+            ("validation_score", "score"),
+        )
+        if math.isfinite(columns[name][best])
+    ]
+    return f"{length}; best at step {columns['step'][best]:.0f}: {', '.join(figures)}"
+
+
+def _time(seconds: float) -> str:
+    """Return a duration for people.
+
+    >>> _time(42), _time(754), _time(10_000)
+    ('42 s', '13 min', '2.8 h')
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,108 @@
+"""The learning curve of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from gnntrack.errors import FormatError, OutputError
+from gnntrack.report import curve, draw_learning_curve
+
+HEAD = "step,seconds,loss,learning_rate,validation_link_error,validation_division_f1,validation_score,best"
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Collect the figures that are saved."""
+    made: list[Figure] = []
+    save = curve.save_figure
+    monkeypatch.setattr(curve, "save_figure", lambda figure, path: (made.append(figure), save(figure, path)))
+    return made
+
+
+def write_log(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join([HEAD, *rows]) + "\n")
+    return path
+
+
+def long_log(path: Path) -> Path:
+    """Return a log of 8000 steps, validated every 400, best at step 6400."""
+    random = np.random.default_rng(0)
+    rows, best = [], -1.0
+    for step in range(50, 8001, 50):
+        loss = 0.4 * np.exp(-step / 1500) + 0.08 + 0.02 * random.normal()
+        rate = 1e-3 * min(step / 400, 0.5 + 0.5 * np.cos(np.pi * step / 8000))
+        figures = ",,,0"
+        if step % 400 == 0:
+            error = 0.012 * np.exp(-step / 2000) + 0.004 + 0.0004 * random.normal() + max(step - 6400, 0) * 1e-6
+            f1 = 0.9 - 0.4 * np.exp(-step / 2500) + 0.01 * random.normal()
+            score = 0.0 if step > 6400 else step / 8000
+            figures = f"{error:.6f},{f1:.4f},{1 - error + f1:.5f},{int(score > best)}"
+            best = max(score, best)
+        rows.append(f"{step},{step * 0.31:.1f},{loss:.5f},{rate:.3g},{figures}")
+    return write_log(path, *rows)
+
+
+def test_the_panels_show_what_the_log_holds(tmp_path: Path, figures: list[Figure]) -> None:
+    draw_learning_curve(long_log(tmp_path / "log.csv"), tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = figures
+    loss, error, f1, _rate = figure.axes
+    assert [len(ax.lines[0].get_xdata()) for ax in (loss, error, f1)] == [160, 20, 20]
+    assert [ax.get_ylabel() for ax in figure.axes] == [
+        "loss", "link error\n(validation)", "division F1\n(validation)", "learning rate",
+    ]  # fmt: skip
+    assert all(ax.lines[1].get_xdata()[0] == 6400 for ax in (loss, error, f1))
+    assert figure.get_suptitle().startswith("8000 steps in 41 min; best at step 6400: link error 0.00")
+    assert f1.get_ylim()[1] >= 1
+
+
+def test_the_same_log_gives_the_same_file(tmp_path: Path) -> None:
+    log = long_log(tmp_path / "log.csv")
+    for name in ("a.png", "b.png"):
+        draw_learning_curve(log, tmp_path / name, title="A training")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        ("10,3.5,0.5,0.001,,,,0", "10 steps in 4 s"),
+        ("10,3.5,0.5,,,,,", "10 steps in 4 s"),
+        ("10,3.5,0.5,0.001,0.01,,0.99,1", "10 steps in 4 s; best at step 10: link error 0.01, score 0.99"),
+        ("10,,nan,0.001,0.01,nan,0.99,1", "10 steps in an unknown time; best at step 10: link error 0.01, score 0.99"),
+    ],
+    ids=["no validation", "hardly anything", "no divisions", "no loss"],
+)
+def test_a_log_of_one_row(tmp_path: Path, figures: list[Figure], row: str, title: str) -> None:
+    draw_learning_curve(write_log(tmp_path / "log.csv", row), tmp_path / "curve.png")
+    assert figures[0].get_suptitle() == title
+
+
+def test_what_is_no_log(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"log.csv: no log of a training could be read"):
+        draw_learning_curve(tmp_path / "log.csv", tmp_path / "curve.png")
+    with pytest.raises(FormatError, match="it has no row yet"):
+        draw_learning_curve(write_log(tmp_path / "log.csv"), tmp_path / "curve.png")
+    with pytest.raises(FormatError, match="line 3: 'loss' is 'low', expected a number"):
+        draw_learning_curve(write_log(tmp_path / "log.csv", "1,,,,,,,", "2,1,low,,,,,0"), tmp_path / "curve.png")
+    (tmp_path / "log.csv").write_text("step,loss\n1,2\n")
+    with pytest.raises(FormatError, match="it has no column 'seconds'"):
+        draw_learning_curve(tmp_path / "log.csv", tmp_path / "curve.png")
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(FormatError, match="no log of a training"):
+        draw_learning_curve(tmp_path / "log.csv", tmp_path / "curve.png")
+    assert not (tmp_path / "curve.png").exists()
+
+
+def test_a_line_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, figures: list[Figure]) -> None:
+    draw_learning_curve(write_log(tmp_path / "log.csv", "1,1,0.5,0.1,,,,0", "2,2"), tmp_path / "curve.png")
+    assert list(figures[0].axes[0].lines[0].get_xdata()) == [1]
+
+
+def test_an_unknown_suffix(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"not in '.txt'"):
+        draw_learning_curve(long_log(tmp_path / "log.csv"), tmp_path / "curve.txt")
