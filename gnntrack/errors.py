@@ -9,6 +9,7 @@
     |   |-- ModelError        weights or a checkpoint that cannot be used, or that do not fit this gnntrack
     |   `-- SettingsError     an unknown key or a value out of range
     |-- OutputError           the output exists, cannot be written, or does not fit the format (exit code 2)
+    |-- TrainingError         a training that went wrong, such as a loss that is no number (exit code 1)
     |-- SegmenterError        a segmenter is unknown or returned something that is no label image (exit code 2)
     `-- MissingDependencyError  an optional package is needed; the message is the pip line (exit code 2)
 
@@ -27,6 +28,7 @@ __all__ = [
     "OutputError",
     "SegmenterError",
     "SettingsError",
+    "TrainingError",
 ]
 
 
@@ -81,3 +83,7 @@ class SegmenterError(GnntrackError):
 
 class MissingDependencyError(GnntrackError, ImportError):
     """An optional package is needed; the message tells how to install it."""
+
+
+class TrainingError(GnntrackError, ArithmeticError):
+    """A training that went wrong."""

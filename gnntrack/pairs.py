@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gnntrack.types import CellGraph, FeatureArray, FloatArray, IntArray
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray
 
 __all__ = ["Pairs", "cell_radii"]
 
@@ -72,9 +72,9 @@ class Pairs:
         together, unequal = np.logaddexp(volume[1], volume[2]) - volume[0], np.abs(volume[1] - volume[2])
         return cls(links, *(column.astype(np.float32) for column in (middle, centre, spread, together, unequal)))
 
-    def part(self, part: slice) -> Pairs:
+    def rows(self, rows: slice | BoolArray) -> Pairs:
         """Return some of the pairs."""
-        return Pairs(*(getattr(self, f.name)[part] for f in fields(self)))
+        return Pairs(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def __len__(self) -> int:
         return len(self.links)

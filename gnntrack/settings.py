@@ -22,6 +22,7 @@ from gnntrack.errors import SettingsError
 __all__ = [
     "CellSettings",
     "FrameSettings",
+    "GnnSettings",
     "GraphSettings",
     "MotionSettings",
     "RepairSettings",
@@ -29,6 +30,7 @@ __all__ = [
     "Settings",
     "SimulateSettings",
     "SolverSettings",
+    "TrainSettings",
 ]
 
 
@@ -105,6 +107,60 @@ class ScoreSettings(_Section):
     """Part of the cells whose mask a segmenter tore in two, or glued to a neighbour's, for one frame."""
     rounds: int = Field(2, ge=0)
     """Times that rates and scales are estimated anew from the best explanation so far; 0 keeps the priors."""
+
+
+class GnnSettings(_Section):
+    """Learned scores (``gnn/``)."""
+
+    model: str | None = None
+    """Folder of the weights; those that come with gnntrack where it is left out."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network computes; auto = the first of cuda, mps and cpu that is there."""
+    window: int = Field(60_000, ge=1)
+    """Links that the network reads at once: less is less memory."""
+
+
+class TrainSettings(_Section):
+    """Training (``gnntrack train``)."""
+
+    width: int = Field(32, ge=4)
+    """Numbers per cell and link inside the network, a multiple of `heads`."""
+    rounds: int = Field(3, ge=0)
+    """Rounds of attention: how many links ahead and back a link sees."""
+    heads: int = Field(4, ge=1)
+    """Heads of the attention."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Part of the numbers inside the network that is left out in a step."""
+    feature_dropout: float = Field(0.2, ge=0, lt=1)
+    """Part of the input columns that is left out of a window, so that no column is relied on."""
+    steps: int = Field(1500, ge=1)
+    """Steps of the optimiser."""
+    links: int = Field(6000, ge=1)
+    """Candidate links in a step."""
+    window: int = Field(10, ge=3)
+    """Frames of a window."""
+    division_share: float = Field(0.3, ge=0, le=1)
+    """Part of the windows that is drawn around a division."""
+    division_weight: float = Field(2.0, gt=0)
+    """What a cell that divides, or was born by a division, counts for in the loss."""
+    learning_rate: float = Field(0.003, gt=0)
+    """Highest learning rate (AdamW); it rises over the first tenth of the steps and falls as a cosine."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Weight decay of AdamW."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """How slowly the running average of the weights, which is what is kept, follows them."""
+    validate_every: int = Field(100, ge=1)
+    """Steps between validations, checkpoints and rows of the log."""
+    patience: int = Field(8, ge=1)
+    """Validations without a better score after which training stops."""
+    variants: int = Field(4, ge=1)
+    """Versions of each movie to learn from: as it is, with every second frame, and the others made worse at random."""
+    corruption: float = Field(1.0, ge=0)
+    """How much worse: factor of the faults' rates; 0 turns and mirrors only."""
+    simulated: int = Field(0, ge=0)
+    """Simulated movies to learn from besides."""
+    held_out: float = Field(0.15, ge=0, lt=0.9)
+    """Part of each movie's frames, its last ones, that is kept for validation where no other movies are given."""
 
 
 class SolverSettings(_Section):
@@ -194,6 +250,8 @@ class Settings(_Section):
     motion: MotionSettings = MotionSettings()
     graph: GraphSettings = GraphSettings()
     scores: ScoreSettings = ScoreSettings()
+    gnn: GnnSettings = GnnSettings()
+    train: TrainSettings = TrainSettings()
     solver: SolverSettings = SolverSettings()
     repair: RepairSettings = RepairSettings()
     simulate: SimulateSettings = SimulateSettings()

@@ -288,6 +288,8 @@ class LinkScores:
         Score per pair.
     birth, death, spurious : (N,) float32 in [0, 1] or None
         Score per cell: that it has no parent, no successor, or is no cell.
+    marginal : (E,) float32 in [0, 1] or None
+        Probability of each link among all that compete with it, where a scorer knows it: its confidence once chosen.
     """
 
     link: FeatureArray
@@ -296,11 +298,12 @@ class LinkScores:
     birth: FeatureArray | None = None
     death: FeatureArray | None = None
     spurious: FeatureArray | None = None
+    marginal: FeatureArray | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, link=np.float32, pairs=np.int64, division=np.float32)
         _expect(self.pairs.shape == (len(self.division), 2), f"pairs have shape {self.pairs.shape}")
-        for name in ("link", "division", "birth", "death", "spurious"):
+        for name in ("link", "division", "birth", "death", "spurious", "marginal"):
             value = getattr(self, name)
             if value is not None and len(value):
                 _expect(

@@ -16,7 +16,7 @@ from gnntrack.pairs import Pairs, cell_radii
 if TYPE_CHECKING:
     from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray, LinkScores
 
-__all__ = ["CELL_INPUTS", "LINK_INPUTS", "PAIR_INPUTS", "Inputs", "log_odds"]
+__all__ = ["CELL_INPUTS", "LINK_INPUTS", "PAIR_INPUTS", "Inputs", "contenders", "log_odds"]
 
 CELL_INPUTS = (
     *("size", "size_z", "elongation", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
@@ -42,6 +42,8 @@ PAIR_INPUTS = (
 """Columns per possible division: where the daughters lie, their sizes and brightness against each other and against
 the mother's, how they share her place."""
 
+_BEST = 3  # links out of a cell, and into it, that may win
+_HOPELESS = -6.0  # log odds of the prior below which a pair is no division
 _LIMIT = 10.0  # log odds of a prior, and robust z-scores, count for at most this much
 _AS_THEY_ARE = frozenset(CELL_INPUTS[1:7]) - {"elongation"} | frozenset(CELL_INPUTS[-4:])
 
@@ -49,6 +51,8 @@ _AS_THEY_ARE = frozenset(CELL_INPUTS[1:7]) - {"elongation"} | frozenset(CELL_INP
 @dataclass(frozen=True)
 class Inputs:
     """The arrays of a movie, or of a window of its frames.
+
+    Links and pairs are those that could win: see `contenders`.
 
     Parameters
     ----------
@@ -63,6 +67,8 @@ class Inputs:
     pair : (M, P) float32
     n_frames : int
         Frames of the movie.
+    rows : (E,) int64
+        Row of each link in the graph.
     """
 
     frame: IntArray
@@ -73,21 +79,36 @@ class Inputs:
     link: FeatureArray
     pair: FeatureArray
     n_frames: int
+    rows: IntArray
 
     @classmethod
-    def of(cls, graph: CellGraph, prior: LinkScores) -> Inputs:
-        """Return the inputs of a graph and its classical scores, which are the prior of the learned ones."""
+    def of(cls, graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+        """Return the inputs of a graph and its classical scores, which are the prior of the learned ones.
+
+        Parameters
+        ----------
+        graph : CellGraph
+            Candidate links.
+        prior : LinkScores
+            Their classical scores.
+        embedding : (N, D) float32, optional
+            Learned appearance of the cells; its columns follow those of `CELL_INPUTS`.
+        """
         pairs = Pairs.of(graph)
-        division = _matched(pairs.links, prior)
+        link, pair = log_odds(prior.link), _matched(pairs.links, prior)
+        keep = pair > _HOPELESS
+        pairs, pair = pairs.rows(keep), pair[keep]
+        links = contenders(graph, link, pairs.links)
         return cls(
             graph.cells.frame,
-            graph.source,
-            graph.target,
-            pairs.links,
-            _cell_columns(graph),
-            _link_columns(graph, log_odds(prior.link)),
-            _pair_columns(graph, pairs, division),
+            graph.source[links],
+            graph.target[links],
+            np.searchsorted(links, pairs.links),
+            _cell_columns(graph) if embedding is None else np.hstack([_cell_columns(graph), embedding]),
+            _link_columns(graph, link)[links],
+            _pair_columns(graph, pairs, pair),
             graph.cells.n_frames,
+            links,
         )
 
     def window(self, start: int, stop: int) -> tuple[Inputs, IntArray, IntArray, IntArray]:
@@ -106,12 +127,29 @@ class Inputs:
             cell=self.cell[first:last],
             link=self.link[links],
             pair=self.pair[near],
+            rows=self.rows[links],
         )
         return inside, np.arange(first, last), links, near
 
     def nbytes(self) -> int:
         """Return the memory of the arrays."""
         return sum(value.nbytes for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray))
+
+
+def contenders(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray:
+    """Return the rows of links that could win: half of them, and all but one in some thousands of the true ones.
+
+    Those are the three best out of each cell and into it, all that are likelier than not, and those of pairs. The
+    others are not worth the network's time: they keep the score they have.
+    """
+    keep = prior > 0
+    for node in (graph.source, graph.target):
+        order = np.lexsort((-prior, node))
+        begin = np.flatnonzero(np.diff(node[order], prepend=-1))
+        rank = np.arange(len(order)) - np.repeat(begin, np.diff(np.append(begin, len(order))))
+        keep[order[rank < _BEST]] = True
+    keep[pairs] = True
+    return np.flatnonzero(keep)
 
 
 def log_odds(score: FeatureArray) -> FloatArray:

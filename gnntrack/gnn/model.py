@@ -11,17 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn  # PyG reads the annotations of messages
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
 from gnntrack.gnn.batch import Outputs
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
+from gnntrack.gnn.loss import lineage_loss
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gnntrack.gnn.batch import Batch
+    from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["Attention", "LinkNet", "Standard"]
 
@@ -122,19 +122,28 @@ class LinkNet(nn.Module):
         Of the attention.
     dropout : float
         In training.
+    embedding : int
+        Numbers of the learned appearance of a cell (`gnntrack.gnn.appearance`); 0 = without.
     """
 
     kind = "linknet"
-    columns = {"cell": CELL_INPUTS, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
 
-    def __init__(self, *, width: int = 48, rounds: int = 3, heads: int = 4, dropout: float = 0.1) -> None:
+    def __init__(
+        self, *, width: int = 32, rounds: int = 3, heads: int = 4, dropout: float = 0.1, embedding: int = 0
+    ) -> None:
         super().__init__()
-        self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout}
+        looks = tuple(f"appearance_{i}" for i in range(embedding))
+        self.columns = {"cell": CELL_INPUTS + looks, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
+        self.options = {
+            "width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding
+        }
         self.cell_standard, self.link_standard, self.pair_standard = (
-            Standard(len(names)) for names in self.columns.values()
+            Standard(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
         )
         self.encode_cell = _mlp(len(CELL_INPUTS), width, width, dropout)
         self.encode_link = _mlp(len(LINK_INPUTS), width, width, dropout)
+        self.encode_look = nn.Linear(embedding, width, bias=False) if embedding else None
+        self.encode_likeness = nn.Linear(1, width, bias=False) if embedding else None
         self.ends = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(2))
         self.rounds = nn.ModuleList(_Round(width, heads, dropout) for _ in range(rounds))
         self.link_head = _mlp(width, width, 1, dropout)
@@ -146,17 +155,33 @@ class LinkNet(nn.Module):
             nn.init.zeros_(head[-1].weight)
             nn.init.zeros_(head[-1].bias)
         self.trust = nn.Parameter(torch.ones(2))
+        self.hops = rounds + 1  # links on either side that an answer depends on
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
-        cell = self.encode_cell(self.cell_standard(batch.cell))
-        columns = self.link_standard(batch.link)
-        link = self.encode_link(columns) + self.ends[0](cell)[batch.source] + self.ends[1](cell)[batch.target]
+        cell = self.encode_cell(self.cell_standard(batch.cell[:, : len(CELL_INPUTS)]))
+        link = self.encode_link(self.link_standard(batch.link))
+        if self.encode_look is not None and self.encode_likeness is not None:
+            look = torch.nan_to_num(batch.cell[:, len(CELL_INPUTS) :])
+            cell = cell + self.encode_look(look)
+            likeness = (look[batch.source] * look[batch.target]).sum(1, keepdim=True)
+            link = link + self.encode_likeness(likeness)
+        link = link + self.ends[0](cell)[batch.source] + self.ends[1](cell)[batch.target]
         for each in self.rounds:
             cell, link = each(cell, link, batch)
         birth, death, spurious = self.cell_head(cell).unbind(1)
         prior = batch.link[:, 0]
         gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.trust[0] * prior
         return Outputs(gain, self._pairs(batch, cell, link, birth, death, prior), spurious)
+
+    @staticmethod
+    def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+        """Return what the network reads of a graph, see `Inputs.of`."""
+        return Inputs.of(graph, prior, embedding=embedding)
+
+    @staticmethod
+    def loss(outputs: Outputs, batch: Batch, answers: Answers, *, division_weight: float = 1.0) -> Tensor:
+        """Return the loss of a batch, see `lineage_loss`."""
+        return lineage_loss(outputs, batch, answers, division_weight=division_weight)
 
     def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor, prior: Tensor) -> Tensor:
         first, second = batch.pairs.T

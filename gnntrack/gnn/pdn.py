@@ -2,8 +2,8 @@
 
 Ben-Haim and Riklin-Raviv, Graph Neural Network for Cell Tracking in Microscopy Videos, ECCV 2022, written anew from the
 paper's description. It looks one frame ahead and knows no divisions: links to daughters are trained as wrong ones. It
-reads absolute places and sizes, scaled to their range in the window, so a window in use should span as many frames as
-one in training.
+reads absolute places and sizes, scaled to their range in the window: what it says of a link depends on the other cells
+of the window, and on how many frames that spans.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class PdnNet(nn.Module):
     """
 
     kind = "pdn"
+    hops: int | None = None  # columns are scaled to their range, so that an answer depends on the whole window
     columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
 
     def __init__(
@@ -120,9 +121,16 @@ class PdnNet(nn.Module):
     ) -> None:
         super().__init__()
         self.options = {
-            **{"embedding": embedding, "hidden": hidden, "width": width, "link_hidden": link_hidden},
-            **{"link_width": link_width, "gate": gate, "blocks": blocks, "head": head},
-            **{"dropout": dropout, "encoder_dropout": encoder_dropout},
+            "embedding": embedding,
+            "hidden": hidden,
+            "width": width,
+            "link_hidden": link_hidden,
+            "link_width": link_width,
+            "gate": gate,
+            "blocks": blocks,
+            "head": head,
+            "dropout": dropout,
+            "encoder_dropout": encoder_dropout,
         }
         if embedding:
             names = tuple(f"appearance_{i}" for i in range(embedding))
@@ -171,7 +179,7 @@ class PdnNet(nn.Module):
         return torch.cat([hand, self.encode_look(raw[:, len(PDN_CELLS) :])], 1)
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers) -> Tensor:
+    def loss(outputs: Outputs, batch: Batch, answers: Answers, *, division_weight: float = 1.0) -> Tensor:  # noqa: ARG004
         """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
 
         Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies
@@ -228,6 +236,7 @@ class PdnNet(nn.Module):
             np.zeros((len(graph), 0), np.float32),
             np.zeros((0, 0), np.float32),
             cells.n_frames,
+            np.arange(len(graph)),
         )
 
 

@@ -139,7 +139,7 @@ class Model:
         """Return the log odds of each pair being daughters, against one link and one new start, shape (M,)."""
         around = Around.of(graph, gain)
         same = self.same_cell(graph, by="neighbour_residual")
-        return in_chunks(len(pairs), lambda part: self._division_gain(graph, pairs.part(part), same, around))
+        return in_chunks(len(pairs), lambda part: self._division_gain(graph, pairs.rows(part), same, around))
 
     def _division_gain(self, graph: CellGraph, pairs: Pairs, same: FloatArray, around: Around) -> FloatArray:
         cells, links = graph.cells, pairs.links

@@ -1,0 +1,105 @@
+"""What a network learns from: movies as arrays with their truth, and the windows drawn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gnntrack.gnn.batch import Answers, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from gnntrack.gnn.inputs import Inputs
+    from gnntrack.gnn.truth import Truth
+    from gnntrack.types import CellGraph, FloatArray, LinkScores
+
+__all__ = ["Sample", "Windows", "fit_standards"]
+
+_MARGIN = 2  # frames at a window's cut ends whose cells do not count: part of their links lies outside
+_SAMPLED = 20_000  # rows of each movie that the statistics of columns are taken from
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A movie with its truth; the graph and its prior are for solving it in validation."""
+
+    name: str
+    inputs: Inputs
+    truth: Truth
+    graph: CellGraph
+    prior: LinkScores
+
+
+class Windows:
+    """Draws batches of windows; movies by the square root of their size, windows by their divisions.
+
+    Parameters
+    ----------
+    samples : Samples
+        Movies to draw from; those without links are left out.
+    length : int
+        Frames of a window.
+    links : int
+        A batch is closed once it has this many links.
+    division_share : float
+        Part of the windows that is drawn around a division, where the movie has any.
+    """
+
+    def __init__(self, samples: Sequence[Sample], *, length: int, links: int, division_share: float) -> None:
+        self.samples = [sample for sample in samples if len(sample.inputs.source)]
+        self.length, self.links, self.division_share = length, links, division_share
+        weight = np.sqrt([len(sample.inputs.source) for sample in self.samples])
+        self.share: FloatArray = weight / weight.sum()
+        self.divisions = [_division_frames(sample) for sample in self.samples]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Batch, Answers, list[str]]:
+        """Return a batch, its truth, and the names of the movies it is from."""
+        windows, truths, inner, names, links = [], [], [], [], 0
+        while links < self.links:
+            number = int(rng.choice(len(self.samples), p=self.share))
+            sample = self.samples[number]
+            start, stop = self._frames(sample.inputs, self.divisions[number], rng)
+            window, cells, rows, pairs = sample.inputs.window(start, stop)
+            if not len(rows):
+                continue
+            windows.append(window)
+            truths.append(sample.truth.rows(cells, rows, pairs))
+            cut = start + _MARGIN if start else 0, stop - _MARGIN if stop < sample.inputs.n_frames else stop
+            inner.append(cut)
+            names.append(f"{sample.name} frames {start} to {stop - 1}")
+            links += len(rows)
+        return Batch.of(windows), Answers.of(windows, truths, inner), names
+
+    def _frames(self, inputs: Inputs, divisions: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
+        last = max(inputs.n_frames - self.length, 0)
+        if len(divisions) and rng.random() < self.division_share:
+            frame = divisions[int(rng.integers(len(divisions)))]
+            start = frame - int(rng.integers(_MARGIN, max(self.length - _MARGIN - 1, _MARGIN + 1)))
+        else:
+            start = int(rng.integers(-_MARGIN, last + _MARGIN + 1))
+        start = min(max(start, 0), last)
+        return start, min(start + self.length, inputs.n_frames)
+
+
+def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
+    """Set the means and deviations by which a network standardises its columns."""
+    for block in ("cell", "link", "pair"):
+        standard = getattr(network, f"{block}_standard")
+        columns = [getattr(sample.inputs, block) for sample in samples]
+        values = np.concatenate([column[:: max(1, len(column) // _SAMPLED)] for column in columns])
+        for i in range(values.shape[1]):
+            known = values[np.isfinite(values[:, i]), i]
+            if len(known) > 1:
+                standard.mean[i] = float(known.mean())
+                standard.deviation[i] = torch.tensor(max(float(known.std()), 1e-3))
+
+
+def _division_frames(sample: Sample) -> Sequence[int]:
+    mothers = sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]
+    return sample.inputs.frame[mothers].tolist()
