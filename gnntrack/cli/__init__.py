@@ -32,6 +32,7 @@ COMMANDS = {
     "build-graph": ("tracking", "Find the candidate links between the cells of masks."),
     "solve": ("tracking", "Choose the links of a candidate graph."),
     "export": ("tracking", "Write a lineage as a CTC result or as tables."),
+    "train": ("training", "Train the network of --method gnn on movies with a known lineage."),
     "evaluate": ("judging", "Score results against the truth."),
     "validate": ("judging", "Report every rule of the CTC format that a result breaks."),
     "simulate": ("movies", "Make a movie with a known lineage."),

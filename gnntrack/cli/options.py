@@ -15,6 +15,7 @@ import click
 from gnntrack.settings import Settings, SimulateSettings
 
 __all__ = [
+    "GNN_SETTINGS",
     "GRAPH_SETTINGS",
     "MASK_SETTINGS",
     "SIMULATE_SETTINGS",
@@ -31,6 +32,7 @@ __all__ = [
 
 Function = Callable[..., Any]
 
+GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
 MASK_SETTINGS = ("frames.spacing", "frames.axes", "cells.fragments")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
@@ -175,7 +177,7 @@ def _shown(default: Any) -> str:
 
 
 def _metavar(name: str) -> str | None:
-    return {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS"}.get(name)
+    return {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH"}.get(name)
 
 
 def _click_type(annotation: Any) -> Any:

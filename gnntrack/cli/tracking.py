@@ -10,6 +10,7 @@ import numpy as np
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
+    GNN_SETTINGS,
     GRAPH_SETTINGS,
     MASK_SETTINGS,
     allow_missing_option,
@@ -37,7 +38,7 @@ __all__ = ["build_graph", "export", "solve", "track"]
 @click.option("--segmenter", metavar="NAME", help="How images without masks are segmented.  [default: threshold]")
 @segmenter_option
 @method_options
-@settings_options(*MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps")
+@settings_options(*MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps", *GNN_SETTINGS)
 @allow_missing_option
 @overwrite_option
 @verbose_option
@@ -111,7 +112,7 @@ def build_graph(
 @input_path("graph")
 @out_option("The lineage, a .geff.")
 @method_options
-@settings_options("solver.divisions")
+@settings_options("solver.divisions", *GNN_SETTINGS)
 @overwrite_option
 @verbose_option
 def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Settings, *, overwrite: bool) -> None:

@@ -1,0 +1,112 @@
+"""train: a network for ``--method gnn``, from movies whose lineage is known."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_figures, shown_training, stopwatch
+from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
+
+if TYPE_CHECKING:
+    from gnntrack.cli.display import ShownTraining
+    from gnntrack.settings import Settings
+
+__all__ = ["train"]
+
+
+@click.command()
+@click.argument("data", metavar="[DATA]...", nargs=-1)
+@out_option("Folder of the model: weights, log.csv, the learning curve, and a checkpoint to go on from.")
+@click.option(
+    "--model",
+    "network",
+    type=click.Choice(["linknet", "pdn"]),
+    default="linknet",
+    show_default=True,
+    help="The network: gnntrack's own, or the published one of Ben-Haim and Riklin-Raviv.",
+)
+@click.option("--from", "start", metavar="MODEL", help="Go on from these weights: a model's folder, or 'shipped'.")
+@click.option(
+    "--validation",
+    metavar="DATA",
+    multiple=True,
+    help="Movies to validate on, repeatable; blocks of frames of DATA are held out where it is left out.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same training.")
+@click.option("--resume", is_flag=True, help="Go on with the training in --out that was interrupted.")
+@settings_options("train.simulated", "train.steps", "gnn.device")
+@overwrite_option
+@verbose_option
+def train(
+    data: tuple[str, ...],
+    out: Path,
+    settings: Settings,
+    validation: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Train a network on DATA: movies in the layout of the Cell Tracking Challenge, with their truth.
+
+    The best weights by validation after solving are kept. Ctrl-C stops, and --resume goes on.
+    """
+    if options["resume"] and options["overwrite"]:
+        raise click.UsageError("--resume goes on with what is there, --overwrite removes it; give one of them")  # noqa: EM101
+    if options["resume"] and options["start"]:
+        raise click.UsageError("--resume goes on from a checkpoint, --from begins with other weights; give one of them")  # noqa: EM101
+    if not data and not settings.train.simulated:
+        raise click.UsageError("there is nothing to learn from; give DATA, or --simulated N")  # noqa: EM101
+    options |= {"device": settings.gnn.device, "validation": list(validation) or None}
+    watch = stopwatch()
+    with shown_training() as shown, _term_as_interrupt():
+        try:
+            summary = _train(data, out, settings=settings, shown=shown, **options)
+        except KeyboardInterrupt:
+            if not shown.step and not options["resume"]:
+                raise
+            where = f"at step {shown.step}" if shown.step else "before the first step"
+            click.echo(f"stopped {where}; go on with --resume", err=True)
+            raise click.exceptions.Exit(130) from None
+    cost = [("time", f"{watch.seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
+    show_rows([*_summary_rows(summary), *cost, *_written(out)])
+
+
+@contextmanager
+def _term_as_interrupt() -> Iterator[None]:
+    """Let a scheduler's TERM, which ends a long training, leave a checkpoint as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _train(data: tuple[str, ...], out: Path, *, shown: ShownTraining, **options: Any) -> dict[str, Any]:
+    from gnntrack.training import train as train_network
+
+    summary: dict[str, Any] = train_network(data, out, progress=shown.progress, report=shown.report, **options)
+    return summary
+
+
+def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
+    rows = [(name, summary[name]) for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
+    best = summary.get("best")
+    return [*rows, ("best", f"step {best['step']}: {shown_figures({**best, 'best': 0})}")] if best else rows
+
+
+def _written(out: Path) -> list[tuple[str, object]]:
+    """Return the files of a model with what they are, as far as they are there."""
+    about = {
+        "weights.safetensors": "the weights",
+        "model.json": "what they are of: network, columns, data, scores",
+        "log.csv": "loss and validation figures by step",
+        "learning_curve.png": "the same, drawn",
+        "checkpoint.safetensors": "to go on from, with --resume",
+    }
+    files = [f"{out / name} ({words})" for name, words in about.items() if (out / name).is_file()]
+    rows: list[tuple[str, object]] = [("written" if i == 0 else "", text) for i, text in enumerate(files or [out])]
+    return [*rows, ("next", f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT")]

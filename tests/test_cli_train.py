@@ -1,0 +1,152 @@
+"""gnntrack train: what reaches the training, what a person sees, and how it stops."""
+
+from __future__ import annotations
+
+import signal
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gnntrack.cli import cli
+from gnntrack.errors import FormatError
+
+ROW = {
+    "step": 400, "seconds": 9.5, "loss": 0.2514, "learning_rate": 1e-3,
+    "validation_link_error": 0.004123, "validation_division_f1": 0.875, "validation_score": 0.93, "best": 1,
+}  # fmt: skip
+SUMMARY = {"movies": 3, "cells": 12_000, "links": 11_500, "divisions": 80, "best": ROW}
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    runner = CliRunner(**({"mix_stderr": False} if version("click").startswith("8.1.") else {}))
+    result = runner.invoke(cli, ["train", *map(str, arguments)])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Stand in for the training; return what it was called with."""
+    received: list[dict[str, Any]] = []
+
+    def train(data: Any, out: Path, *, progress: Any, report: Any, **options: Any) -> dict[str, Any]:
+        received.append({"data": data, "out": out, **options})
+        progress("reading", 1, 1)
+        for step in (1, 2, 400):
+            progress("training", step, 400)
+        report({"step": 200, "loss": 0.3, "learning_rate": 1e-3, "validation_link_error": None, "best": 0})
+        report(ROW)
+        out.mkdir()
+        for name in ("weights.safetensors", "model.json", "log.csv", "learning_curve.png", "checkpoint.safetensors"):
+            (out / name).write_bytes(b"")
+        return SUMMARY
+
+    monkeypatch.setattr("gnntrack.training.train", train, raising=False)
+    return received
+
+
+def test_the_defaults_are_left_to_the_training(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    result = run("a/01", "b", "-o", tmp_path / "m")
+    (call,) = calls
+    settings = call.pop("settings")
+    assert call == {
+        "data": ("a/01", "b"), "out": tmp_path / "m", "network": "linknet", "start": None, "validation": None,
+        "seed": 0, "device": "auto", "resume": False, "overwrite": False,
+    }  # fmt: skip
+    assert settings == type(settings)()
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["movies", "3"]
+    assert lines[3].split() == ["divisions", "80"]
+    assert lines[4].split(maxsplit=1) == [
+        "best", "step 400: loss 0.2514, link error 0.00412, division F1 0.875, score 0.9300",
+    ]  # fmt: skip
+    assert sum(str(tmp_path / "m") in line for line in lines) == 6
+    assert lines[-1].split(maxsplit=1)[1] == f"gnntrack track IMAGES MASKS --method gnn --model {tmp_path / 'm'} -o OUT"
+    assert result.stderr.splitlines() == [
+        "step 400: loss 0.2514, link error 0.00412, division F1 0.875, score 0.9300, the best so far"
+    ]
+
+
+def test_options_reach_the_training(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[graph]\nmax_gap = 3\n[train]\nsteps = 7\n")
+    run(
+        *("a", "-o", tmp_path / "m", "--model", "pdn", "--from", "general", "--simulated", 5),
+        *("--validation", "v", "--validation", "w", "--seed", 3, "--overwrite", "--device", "cpu"),
+        *("--config", tmp_path / "s.toml", "--steps", 9),
+    )
+    (call,) = calls
+    settings = call.pop("settings")
+    assert (settings.graph.max_gap, settings.train.steps, settings.train.simulated) == (3, 9, 5)
+    assert call == {
+        "data": ("a",), "out": tmp_path / "m", "network": "pdn",  "start": "general",
+        "validation": ["v", "w"], "seed": 3, "device": "cpu", "resume": False, "overwrite": True,
+    }  # fmt: skip
+
+
+def test_simulated_movies_alone_will_do(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    run("--simulated", 2, "-o", tmp_path / "m")
+    assert calls[0]["data"] == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "nothing to learn from; give DATA, or --simulated N"),
+        (["--simulated", "0"], "nothing to learn from"),
+        (["a", "--simulated", "-1"], "-1"),
+        (["a", "--resume", "--overwrite"], "give one of them"),
+        (["a", "--resume", "--from", "shipped"], "give one of them"),
+        (["a", "--model", "transformer"], "linknet"),
+        (["a", "--device", "tpu"], "cuda"),
+        (["a", "--steps", "0"], "train.steps"),
+        (["a", "--config", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_wrong_usage(calls: list[dict[str, Any]], tmp_path: Path, arguments: list[str], told: str) -> None:
+    assert told in run(*arguments, "-o", tmp_path / "m", code=2).stderr
+    assert not calls
+
+
+def test_a_training_that_is_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: Any, progress: Any, **__: Any) -> None:
+        progress("training", 120, 400)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.training.train", interrupted, raising=False)
+    result = run("a", "-o", tmp_path / "m", code=130)
+    assert result.stderr == "stopped at step 120; go on with --resume\n"
+    assert result.stdout == ""
+
+
+def test_a_scheduler_stops_a_training_as_a_person_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def terminated(*_: Any, progress: Any, **__: Any) -> None:
+        progress("training", 120, 400)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("gnntrack.training.train", terminated, raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("a", "-o", tmp_path / "m", code=130).stderr == "stopped at step 120; go on with --resume\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: Any, progress: Any, **__: Any) -> None:
+        progress("reading", 1, 3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.training.train", interrupted, raising=False)
+    assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
+    resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
+    assert resumed.stderr == "stopped before the first step; go on with --resume\n"
+
+
+def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        msg = "a: no truth"
+        raise FormatError(msg)
+
+    monkeypatch.setattr("gnntrack.training.train", refused, raising=False)
+    assert run("a", "-o", tmp_path / "m", code=2).stderr == "Error: a: no truth\n"
