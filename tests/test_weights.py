@@ -62,6 +62,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     "network",
     [
         LinkNet(width=8, rounds=2, heads=2, dropout=0.0),
+        LinkNet(width=8, rounds=1, heads=2, embedding=3),
         PdnNet(hidden=8, link_hidden=8, blocks=1, head=(8, 4)),
         PdnNet(embedding=4, hidden=8, link_hidden=8, blocks=1),
         Embedder(width=2, embedding=4),
@@ -268,7 +269,7 @@ def test_large_options_take_no_memory(model: Path) -> None:
 
 
 def test_other_columns(model: Path) -> None:
-    columns = {block: list(names) for block, names in LinkNet.columns.items()}
+    columns = {block: list(names) for block, names in small().columns.items()}
     columns["cell"] = [*columns["cell"][1:], "roundness"]
     columns["pair"] = columns["pair"][::-1]
     change(model, columns=columns)

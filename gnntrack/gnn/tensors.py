@@ -1,0 +1,154 @@
+"""Tensors on disk, read without trust: what weights and checkpoints have in common."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gnntrack import __version__
+from gnntrack.errors import ModelError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+__all__ = [
+    "PICKLES",
+    "header_length",
+    "held_tensors",
+    "identity",
+    "listed",
+    "refuse_broken",
+    "refuse_other_tensors",
+    "refuse_pickle",
+    "refuse_version",
+    "write_together",
+]
+
+PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".pyt", ".joblib"})
+"""Suffixes of files that are unpickled elsewhere; here they are refused."""
+_LISTED = 4  # names that a message lists
+
+
+# --- networks --------------------------------------------------------------------------------------------------------
+
+
+def identity(network: nn.Module) -> dict[str, Any]:
+    """Return what tells which weights fit a network."""
+    columns: Mapping[str, Sequence[str]] = getattr(network, "columns", {})
+    return {
+        "kind": network.kind,
+        "options": _plain(network.options),
+        "columns": {block: list(names) for block, names in columns.items()},
+    }
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """Return options as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(options))
+    return plain
+
+
+def held_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return a network's tensors on the CPU, as copies of their own: none shares memory with another."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def refuse_pickle(path: Path, start: bytes) -> None:
+    """Refuse what torch.save, pickle and joblib write, by its name or its first bytes."""
+    # a ZIP archive, and protocols 2 to 5 of pickle, none of which safetensors begins with: it begins with a length
+    written = start.startswith(b"PK\x03\x04") or (
+        start[:1] == b"\x80" and start[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}
+    )
+    if path.suffix.lower() in PICKLES or (written and header_length(start) > path.stat().st_size):
+        msg = (
+            f"{path}: it is a pickle or an archive of one, which could run any code, so it was not opened; "
+            f"give a model of safetensors, the folder that 'gnntrack train' wrote"
+        )
+        raise ModelError(msg)
+
+
+def header_length(start: bytes) -> int:
+    """Return the length of the JSON that follows the first eight bytes of a safetensors file."""
+    return int.from_bytes(start[:8], "little")
+
+
+def refuse_version(path: Path, found: object, known: int, what: str, older: str) -> None:
+    """Refuse another version than the known one, with what to do about a newer or an older one."""
+    if found == known and not isinstance(found, bool):
+        return
+    newer = isinstance(found, int) and found > known
+    hint = "update gnntrack" if newer else older
+    msg = f"{path}: it is a {what} of version {found!r:.20}, this gnntrack {__version__} reads version {known}; {hint}"
+    raise ModelError(msg)
+
+
+def refuse_other_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not those of the network: by name, by shape, by type."""
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    reasons = [f"it lacks {listed(missing)}"] if missing else []
+    reasons += [f"it has {listed(extra)}, which the network does not"] if extra else []
+    for name in sorted(wanted.keys() & found.keys()):
+        here, there = found[name], wanted[name]
+        if here.shape != there.shape:
+            reasons.append(f"'{name}' has shape {tuple(here.shape)}, expected {tuple(there.shape)}")
+        elif here.dtype != there.dtype:
+            reasons.append(f"'{name}' is {here.dtype}, expected {there.dtype}")
+    if reasons:
+        more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+        msg = f"{path}: it does not fit the network: {'; '.join(reasons[:_LISTED])}{more}; copy the model anew"
+        raise ModelError(msg)
+
+
+def refuse_broken(path: Path, tensors: Mapping[str, Tensor], hint: str) -> None:
+    """Refuse tensors with a number that is not finite."""
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        msg = f"{path}: weights that are no finite numbers, in {listed(broken)}; {hint}"
+        raise ModelError(msg)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of some names, quoted, and the number of the others."""
+    shown = ", ".join(f"'{name}'" for name in names[:_LISTED])
+    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files aside, then put all of them in their places, one right after the other."""
+    mark = secrets.token_hex(4)
+    aside = {name: folder / f".partial-{mark}-{name}" for name in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            aside[name].write_bytes(content)
+        _move_all(folder, list(aside.items()))
+    except OSError as error:
+        msg = f"{folder}: it cannot be written ({error.strerror or error}); what was there stays"
+        raise OutputError(msg) from error
+    finally:
+        for place in aside.values():
+            with suppress(NotADirectoryError):
+                place.unlink(missing_ok=True)
+
+
+def _move_all(folder: Path, files: list[tuple[str, Path]]) -> None:
+    (name, place), *rest = files
+    try:
+        place.replace(folder / name)
+    finally:
+        # also where Ctrl-C came just after the first file was moved: the others belong to it
+        if rest and not place.exists():
+            _move_all(folder, rest)
