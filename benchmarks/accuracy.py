@@ -19,11 +19,12 @@ from typing import Any
 
 from recall import candidate_recall
 from record import RESULTS, about, circumstances, default_data, table, write
-from twins import Sequence, Twin, find_sequences, write_twin
+from twins import Twin, write_twin
 
 from gnntrack.evaluate import evaluate_sequence
 from gnntrack.io.ctc import find_ctc, parse_track_table
 from gnntrack.io.ctc_validate import validate_ctc
+from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.pipeline import track
 from gnntrack.settings import Settings
 
@@ -74,7 +75,7 @@ def main() -> None:
     print(markdown(record))
 
 
-def run_twin(sequence: Sequence, kind: str, work: Path, plan: Plan, record: dict[str, Any]) -> None:
+def run_twin(sequence: TrainingSequence, kind: str, work: Path, plan: Plan, record: dict[str, Any]) -> None:
     """Run all methods on one twin, and add what was measured to the record."""
     name = {"sequence": sequence.name, "twin": kind}
     with tempfile.TemporaryDirectory(dir=work) as folder:
@@ -233,7 +234,7 @@ def _line(row: Row) -> str:
     return f"{name} {row['seconds']:7.2f} s  {' / '.join(_text(row['figures'][each]) for each in SHOWN)}"
 
 
-def _warm_up(sequence: Sequence, work: Path, plan: Plan) -> None:
+def _warm_up(sequence: TrainingSequence, work: Path, plan: Plan) -> None:
     """Track something once, so that no row pays for loading compiled code."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         twin = write_twin(sequence, Path(folder), "skip16")

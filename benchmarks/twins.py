@@ -27,33 +27,14 @@ import numpy.typing as npt
 import tifffile
 from scipy import ndimage
 
+from gnntrack.io.sequences import TrainingSequence, find_sequences
+
 Mask = npt.NDArray[Any]
 
 SEED = 20261122  # the published figures of peers were made with this one
 DROPPED, MERGED, SPLIT = 0.03, 0.02, 0.02
 _SMALLEST_SPLIT = 10  # pixels; below, a cell stays whole
 _NEAR = 3  # pixels between cells that may be merged
-
-# where full masks may lie, the best first; a folder counts if it has a mask for every frame of the truth
-_MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", "GT/TRA")
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """A movie with tracking truth."""
-
-    dataset: str
-    number: str
-    masks: tuple[Path, ...]
-    images: tuple[Path, ...]
-    """Empty where there are none."""
-    truth: Path
-    """The folder with man_track.txt."""
-
-    @property
-    def name(self) -> str:
-        """Data set and number of the sequence."""
-        return f"{self.dataset} {self.number}"
 
 
 @dataclass(frozen=True)
@@ -66,23 +47,7 @@ class Twin:
     frames: int
 
 
-def find_sequences(data: Path) -> list[Sequence]:
-    """Return all sequences below a folder of data sets that have tracking truth."""
-    tables = sorted(data.glob("*/*_GT/TRA/man_track.txt"))
-    return [_sequence(table.parent) for table in tables]
-
-
-def _sequence(truth: Path) -> Sequence:
-    number = truth.parent.name.removesuffix("_GT")
-    home = truth.parent.parent
-    frames = len(list(truth.glob("*.tif")))
-    folders = (sorted((home / f"{number}_{kind}").glob("*.tif")) for kind in _MASKS)
-    masks = next(files for files in folders if len(files) == frames)
-    images = sorted((home / number).glob("*.tif"))
-    return Sequence(home.name, number, tuple(masks), tuple(images) if len(images) == frames else (), truth)
-
-
-def write_twin(sequence: Sequence, folder: Path, kind: str) -> Twin:
+def write_twin(sequence: TrainingSequence, folder: Path, kind: str) -> Twin:
     """Write one twin of a sequence into a new folder."""
     rng = np.random.default_rng(SEED)
     step = int(kind.removeprefix("skip")) if kind.startswith("skip") else 1
@@ -91,13 +56,13 @@ def write_twin(sequence: Sequence, folder: Path, kind: str) -> Twin:
     masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
     for each in (masks, images):
         each.mkdir(parents=True)
-    files = sequence.masks[::step]
+    files = sorted(sequence.masks.glob("*.tif"))[::step]
     for t, file in enumerate(files):
         mask = tifffile.imread(file)
         if kind == "hard":
             mask = corrupted(mask, rng)
         tifffile.imwrite(masks / f"mask{t:03d}.tif", shuffled(mask, rng), compression="zlib")
-    for t, file in enumerate(sequence.images[::step]):
+    for t, file in enumerate(sorted(sequence.images.glob("*.tif"))[::step] if sequence.images else []):
         (images / f"t{t:03d}.tif").symlink_to(file.resolve())
     truth = folder / f"{sequence.number}_GT"
     if step == 1:

@@ -26,7 +26,8 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     chosen : (E,) bool
         At most one link into each cell, at most two out of it.
     scores : LinkScores
-        Their scores; they become the confidence of the links. A daughter's is the division's.
+        Their scores; ``marginal`` becomes the confidence of the links. Where a scorer has none, a link's own score
+        does, and the division's for daughters.
 
     Returns
     -------
@@ -80,6 +81,8 @@ def gaps(lineage: Lineage) -> tuple[IntArray, IntArray]:
 
 def _confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
     """Return the score of each chosen link, that of the division for daughters, shape (L,)."""
+    if scores.marginal is not None:
+        return scores.marginal[chosen]  # a daughter's holds the division's already
     confidence = scores.link.copy()
     both = chosen[scores.pairs].all(axis=1)
     for side in (0, 1):

@@ -10,7 +10,7 @@ A *method* is a scorer with its usual solver; ``solver`` changes the second.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,22 +26,22 @@ from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output
 from gnntrack.lineage import build_lineage, gaps
+from gnntrack.methods import METHODS, plan, score
 from gnntrack.motion import FlowRecorder, estimate_motion
 from gnntrack.repair import Repaired, fill_gaps, join_pieces
-from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import CellSettings, Settings
-from gnntrack.solvers import SOLVERS
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
     from gnntrack.segmentation import Segmenter
     from gnntrack.simulate import SimulatedMovie
-    from gnntrack.types import CellGraph, FrameStack, Image, Lineage, LinkScores, Progress, Runs
+    from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
 
 __all__ = [
     "EXPORTS",
     "METHODS",
     "build_graph",
+    "build_with_runs",
     "evaluate",
     "export",
     "open_movie",
@@ -62,22 +62,7 @@ class _Reading(TypedDict):
     axes: str | None
 
 
-# a method's scorer and its usual solver
-METHODS = {"iou": ("overlap", "iou"), "greedy": ("links", "greedy"), "hungarian": ("links", "hungarian")}
 EXPORTS = ("ctc", "csv", "edges")
-
-
-def _score_links(graph: CellGraph, settings: Settings) -> LinkScores:
-    # where the solver may not choose divisions, their scores are not worth the time
-    divisions = settings.scores.divisions and settings.solver.divisions
-    return score_links(graph, settings=settings.scores.model_copy(update={"divisions": divisions}))
-
-
-def _score_overlap(graph: CellGraph, _settings: Settings) -> LinkScores:
-    return score_overlap(graph)
-
-
-_SCORERS: dict[str, Callable[[CellGraph, Settings], LinkScores]] = {"links": _score_links, "overlap": _score_overlap}
 
 
 def build_graph(
@@ -116,7 +101,7 @@ def build_graph(
     """
     settings = settings or Settings()
     opened = open_movie(masks, images, settings=settings, spacing=spacing, allow_missing=allow_missing)
-    return _build(*opened, settings, progress)[0]
+    return build_with_runs(*opened, settings, progress)[0]
 
 
 def solve(
@@ -133,7 +118,7 @@ def solve(
     ----------
     graph : CellGraph
         Candidate links.
-    method : {"iou", "greedy", "hungarian"}
+    method : {"iou", "greedy", "hungarian", "gnn"}
         How links are scored and chosen.
     solver : str, optional
         Another solver than the method's own.
@@ -153,8 +138,8 @@ def solve(
         If there is no such method or solver; the message names those there are.
     """
     settings = settings or Settings()
-    scorer, solver = _plan(method, solver)
-    scores = _SCORERS[scorer](graph, settings)
+    scorer, solver = plan(method, solver)
+    scores = score(scorer, graph, settings, progress=progress)
     _tell(progress, "solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "solving", 2, 2)
@@ -207,7 +192,7 @@ def track(
         If ``out`` exists, cannot be written, or has more than 65535 tracks.
     """
     settings = settings or Settings()
-    _plan(method, solver)  # a misspelt method or a refused output is told before the long work
+    plan(method, solver)  # a misspelt method or a refused output is told before the long work
     if out is not None:
         _try_output(out, overwrite=overwrite)
     opened = open_movie(
@@ -219,7 +204,7 @@ def track(
         spacing=spacing,
         allow_missing=allow_missing,
     )
-    graph, runs = _build(*opened, settings, progress)
+    graph, runs = build_with_runs(*opened, settings, progress)
     lineage = solve(graph, method=method, solver=solver, settings=settings, progress=progress)
     repaired = _repaired(lineage, runs, settings)
     if out is not None:
@@ -403,9 +388,10 @@ def _segmented(
     return _Segmented(stack, _loaded(segmenter, options, images)), stack
 
 
-def _build(
-    masks: FrameStack, images: FrameStack | None, settings: Settings, progress: Progress | None
+def build_with_runs(
+    masks: FrameStack, images: FrameStack | None, settings: Settings, progress: Progress | None = None
 ) -> tuple[CellGraph, Runs]:
+    """Return the graph of an open movie, and the pixels of its cells."""
     recorder = None
     if images is not None and settings.motion.flow in ("auto", "images"):
         recorder = FlowRecorder(len(images.shape))
@@ -475,18 +461,6 @@ def _try_output(out: str | Path, *, overwrite: bool) -> None:
     """Refuse an output before the long work, not after it."""
     with suppress(_Tried), fresh_output(out, overwrite=overwrite):
         raise _Tried
-
-
-def _plan(method: str, solver: str | None) -> tuple[str, str]:
-    """Return the scorer and the solver of a method."""
-    if method not in METHODS:
-        msg = f"unknown method '{method}'; there are: {', '.join(METHODS)}"
-        raise InputError(msg)
-    scorer, usual = METHODS[method]
-    if solver is not None and solver not in SOLVERS:
-        msg = f"unknown solver '{solver}'; there are: {', '.join(sorted(SOLVERS))}"
-        raise InputError(msg)
-    return scorer, solver or usual
 
 
 def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:

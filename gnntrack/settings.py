@@ -159,6 +159,10 @@ class TrainSettings(_Section):
     """How much worse: factor of the faults' rates; 0 turns and mirrors only."""
     simulated: int = Field(0, ge=0)
     """Simulated movies to learn from besides."""
+    penalty: float = Field(0.02, ge=0)
+    """What a squared step away from the classical scores costs in the loss: it keeps what they know on other movies."""
+    appearance: bool = False
+    """Learn what cells look like in the images first (metric learning), and give that to the network."""
     held_out: float = Field(0.15, ge=0, lt=0.9)
     """Part of each movie's frames, its last ones, that is kept for validation where no other movies are given."""
 

@@ -5,31 +5,67 @@ The graph is built by the same ``build_graph`` as in tracking, so that the two c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import shutil
+import time
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from gnntrack.errors import InputError, ModelError
+from gnntrack.gnn.appearance import crops
+from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability
 from gnntrack.gnn.corrupt import Corruption, corrupt_movie, thin_tracks
-from gnntrack.gnn.data import Sample
-from gnntrack.gnn.inputs import Inputs
+from gnntrack.gnn.data import Sample, fit_standards
+from gnntrack.gnn.network import Network
+from gnntrack.gnn.predict import find_device, gains, link_scores
+from gnntrack.gnn.train import Validation
 from gnntrack.gnn.truth import Truth, match_cells
+from gnntrack.gnn.weights import CHECKPOINT_FILE, load_model, network_class, save_model
 from gnntrack.io.ctc import read_track_table
 from gnntrack.io.frames import open_masks
+from gnntrack.io.output import check_output
+from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.io.stack import Stack
-from gnntrack.pipeline import _build, open_movie
+from gnntrack.pipeline import build_with_runs, open_movie
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
+from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from gnntrack.types import FrameStack, Image, Tracks
+    from torch import nn
 
-__all__ = ["TrainingMovie", "make_sample", "open_training_movie", "simulated_training_movie"]
+    from gnntrack.types import FrameStack, Image, Progress, Tracks
 
+__all__ = [
+    "TrainingMovie",
+    "learn",
+    "make_sample",
+    "make_samples",
+    "movies_of",
+    "open_sequence",
+    "open_training_movie",
+    "simulated_training_movie",
+    "train",
+    "validate",
+    "validation_samples",
+]
+
+_log = logging.getLogger(__name__)
+
+_LONG_ENOUGH = 12  # frames of a movie of which every second one is enough
+_WITHOUT_IMAGES = 3  # of four versions
+_LEAST_FRAMES = 6  # of a part of a movie
+_BETWEEN = 3  # frames between what is learnt from and what is validated on
+_LEAST_MATCHED = 0.5  # part of the cells that are a marker's, or something is wrong
+_APPEARANCE_STEPS = 400
 _SIMULATED = 41  # so that the kind of a movie and the movie are drawn apart
 _FLAT = 0.7  # part of the simulated movies that is 2D
 
@@ -107,6 +143,7 @@ def make_sample(
     corruption: Corruption | None = None,
     seed: int = 0,
     images: bool = True,
+    network: str = "linknet",
     settings: Settings | None = None,
 ) -> Sample:
     """Return what a network learns from a movie, after it was made worse.
@@ -121,20 +158,367 @@ def make_sample(
         Of the corruption.
     images : bool
         Use its images.
+    network : str
+        The kind of network, which says how it reads a graph.
     settings : Settings, optional
-        As in tracking.
+        As in tracking; ``train.appearance`` cuts out the cells' images too.
     """
     settings = settings or Settings()
     grey = movie.images if images else None
     masks, grey, markers, frames = corrupt_movie(
         movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
     )
-    graph, runs = _build(masks, grey, settings, None)
+    graph, runs = build_with_runs(masks, grey, settings)
     prior = score_links(graph, settings=settings.scores)
-    inputs = Inputs.of(graph, prior)
+    inputs = network_class(network).inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
     truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
-    return Sample(movie.name, inputs, truth, graph, prior)
+    cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
+    return Sample(movie.name, inputs, truth, graph, prior, track, cut)
+
+
+def make_samples(
+    movies: Sequence[TrainingMovie],
+    *,
+    seed: int = 0,
+    network: str = "linknet",
+    settings: Settings,
+    progress: Progress | None = None,
+) -> list[Sample]:
+    """Return versions of movies to learn from: as they are, at half the rate, and made worse at random.
+
+    Every fourth version does without images, so that the network works without them. Versions without any candidate
+    link are left out.
+    """
+    plan = settings.train
+    samples = []
+    for number, movie in enumerate(movies):
+        for variant in range(plan.variants):
+            rng = np.random.default_rng([seed, number, variant])
+            corruption = Corruption()
+            if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
+                corruption = Corruption(step=2, quarter_turns=1)
+            elif variant:
+                corruption = Corruption.drawn(rng, plan.corruption)
+            images = variant % 4 != _WITHOUT_IMAGES
+            sample = make_sample(
+                movie, corruption=corruption, seed=variant, images=images, network=network, settings=settings
+            )
+            if len(sample.inputs.source):
+                samples.append(sample)
+        if progress is not None:
+            progress("preparing", number + 1, len(movies))
+    return samples
+
+
+def train(
+    data: Sequence[str | Path],
+    out: str | Path,
+    *,
+    network: str = "linknet",
+    start: str | Path | None = None,
+    simulated: int | None = None,
+    validation: Sequence[str | Path] | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network on movies whose lineage is known.
+
+    Parameters
+    ----------
+    data : paths
+        Folders in the layout of the Cell Tracking Challenge, see `find_sequences`.
+    out : path
+        Folder of the model: weights, ``log.csv``, learning curve, reliability, checkpoint.
+    network : {"linknet", "pdn"}
+        Ours, or the published baseline.
+    start : path, optional
+        Weights to go on from: a model's folder, or ``"shipped"``.
+    simulated : int, optional
+        Simulated movies to learn from besides; ``train.simulated`` where it is left out.
+    validation : paths, optional
+        Movies to validate on. Where they are left out, the last frames of every movie of `data` are kept for it.
+    settings : Settings, optional
+        Of all stages; ``train`` holds those of the training.
+    seed : int
+        The same seed on the same machine gives the same weights.
+    resume : bool
+        Go on with the interrupted training in `out`.
+    overwrite : bool
+        Replace `out` if it exists.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    progress, report : callable, optional
+        Told after each step; told each row of the log.
+
+    Returns
+    -------
+    dict
+        Numbers of movies, cells, links and divisions learnt from, steps, the best row of the log, the temperature.
+
+    Raises
+    ------
+    InputError
+        If there is no truth, or masks and truth do not fit each other.
+    OutputError
+        If `out` exists.
+    TrainingError
+        If the loss is no number.
+    KeyboardInterrupt
+        Handed on; `out` can be resumed.
+    """
+    settings = settings or Settings()
+    folder = _training_folder(Path(out), resume=resume, overwrite=overwrite)
+    number = settings.train.simulated if simulated is None else simulated
+    learnt, held_out = movies_of(data, validation, simulated=number, seed=seed, settings=settings)
+    samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
+    checks = validation_samples(held_out, network=network, settings=settings)
+    _look_at(samples, checks)
+    samples, checks = _with_appearance(samples, checks, folder, settings, seed, resume=resume, progress=progress)
+    summary = learn(
+        samples,
+        checks,
+        folder,
+        network=network,
+        start=start,
+        settings=settings,
+        seed=seed,
+        resume=resume,
+        device=device,
+        notes={"data": sorted({movie.name for movie in learnt})},
+        progress=progress,
+        report=report,
+    )
+    return {"movies": len(learnt), **summary}
+
+
+def learn(
+    samples: Sequence[Sample],
+    checks: Sequence[Sample],
+    folder: Path,
+    *,
+    network: str = "linknet",
+    start: str | Path | None = None,
+    settings: Settings,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    notes: dict[str, Any],
+    progress: Progress | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network on samples that stand, calibrate it, and draw its learning curve and its reliability."""
+    from gnntrack.gnn.train import LOG, train_network
+    from gnntrack.report import draw_learning_curve, draw_reliability
+
+    where = find_device(device)
+    net = _new_network(network, start, samples, settings, seed)
+    started = time.monotonic()
+    notes = {**notes, "settings": settings.train.model_dump(), "seed": seed, **_counted(samples)}
+    best = train_network(
+        net,
+        samples,
+        partial(validate, samples=checks, settings=settings, device=where),
+        folder,
+        settings=settings.train,
+        seed=seed,
+        notes=notes,
+        resume=resume,
+        device=where,
+        progress=progress,
+        report=report,
+    )
+    model = load_model(folder)
+    gained = [gains(model.network, each.inputs, links_per_window=settings.gnn.window) for each in checks]
+    temperature = fit_temperature(checks, gained)
+    scores = [
+        link_scores(each.inputs, each.prior, told, temperature=temperature)
+        for each, told in zip(checks, gained, strict=True)
+    ]
+    calibration = reliability(checks, scores)
+    told = {**notes, "best": best, "calibration": calibration}
+    save_model(folder, model.network, temperature=temperature, training=told)
+    draw_learning_curve(folder / LOG, folder / "learning_curve.png")
+    draw_reliability(calibration, folder / "reliability.png")
+    seconds = round(time.monotonic() - started, 1)
+    return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
+
+
+def movies_of(
+    data: Sequence[str | Path],
+    validation: Sequence[str | Path] | None,
+    *,
+    simulated: int,
+    seed: int,
+    settings: Settings,
+) -> tuple[list[TrainingMovie], list[TrainingMovie]]:
+    """Return the movies to learn from, and those to validate on.
+
+    Without movies for validation, the last frames of each movie are kept for it, and a few before them for neither.
+    """
+    opened = [open_sequence(each, settings=settings) for folder in data for each in find_sequences(folder)]
+    made = [simulated_training_movie(seed * 1000 + i) for i in range(simulated)]
+    if validation:
+        checks = [open_sequence(each, settings=settings) for folder in validation for each in find_sequences(folder)]
+        return opened + made, checks
+    parts = [_parted(movie, settings.train.held_out) for movie in opened or made]
+    learnt, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
+    return learnt + (made if opened else []), checks
+
+
+def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:
+    """Open a sequence of the challenge's layout."""
+    return open_training_movie(sequence.name, sequence.masks, sequence.images, sequence.truth, settings=settings)
+
+
+def validation_samples(
+    movies: Sequence[TrainingMovie], *, network: str = "linknet", settings: Settings
+) -> list[Sample]:
+    """Return movies to validate on, as they are and with a segmenter's faults."""
+    faults = Corruption(drop=0.03, merge=0.03, split=0.02, insert=0.01)
+    made = [
+        make_sample(movie, corruption=corruption, seed=seed, network=network, settings=settings)
+        for movie in movies
+        for seed, corruption in enumerate((Corruption(), faults))
+    ]
+    return [sample for sample in made if len(sample.inputs.source)]
+
+
+def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
+    """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
+    found = []
+    for sample in samples:
+        gained = gains(network, sample.inputs, links_per_window=settings.gnn.window, device=device)
+        scores = link_scores(sample.inputs, sample.prior, gained)
+        found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
+    if not found:
+        return Validation(0.0, None)
+    together = sum(found, Mistakes())
+    return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
+
+
+def _new_network(
+    kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings, seed: int
+) -> nn.Module:
+    """Return a network with the statistics of the samples, or the one to go on from."""
+    if start is not None:
+        model = load_model(start)
+        if model.kind != kind:
+            msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
+            raise ModelError(msg)
+        return model.network
+    torch.manual_seed(seed)
+    plan = settings.train
+    embedding = samples[0].inputs.cell.shape[1] - len(network_class(kind)().columns["cell"])
+    options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
+    if kind == "linknet":
+        options |= {"width": plan.width, "rounds": plan.rounds, "heads": plan.heads}
+    net = network_class(kind)(**options)
+    if kind == "linknet":
+        fit_standards(net, samples)
+    return net
+
+
+def _with_appearance(
+    samples: list[Sample],
+    checks: list[Sample],
+    folder: Path,
+    settings: Settings,
+    seed: int,
+    *,
+    resume: bool,
+    progress: Progress | None,
+) -> tuple[list[Sample], list[Sample]]:
+    """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images."""
+    if not settings.train.appearance:
+        return samples, checks
+    from gnntrack.gnn.appearance import train_embedder
+
+    place = folder / "appearance"
+    if resume and place.is_dir():
+        embedder = load_model(place).network
+    else:
+        seen = [each for each in samples if each.crops is not None]
+        embedder = train_embedder(
+            [each.crops for each in seen if each.crops is not None],
+            [each.track for each in seen],
+            [each.inputs.frame for each in seen],
+            steps=_APPEARANCE_STEPS,
+            seed=seed,
+            rate=1e-3,
+            head_rate=1e-3,
+            progress=progress,
+        )
+        save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
+    return [_embedded(each, embedder) for each in samples], [_embedded(each, embedder) for each in checks]
+
+
+def _embedded(sample: Sample, embedder: nn.Module) -> Sample:
+    from gnntrack.gnn.appearance import embed
+
+    width = int(embedder.options["embedding"])
+    look = (
+        np.zeros((len(sample.inputs.frame), width), np.float32)
+        if sample.crops is None
+        else embed(embedder, sample.crops)
+    )
+    inputs = replace(sample.inputs, cell=np.hstack([sample.inputs.cell, look]))
+    return replace(sample, inputs=inputs, crops=None)
+
+
+def _parted(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
+    """Return the first and the last frames of a movie; the whole and none where it is too short for both."""
+    n = len(movie.masks)
+    last = max(round(n * held_out), _LEAST_FRAMES) if held_out else 0
+    if not last or n - last - _BETWEEN < _LEAST_FRAMES:
+        return movie, None
+    return movie.part(0, n - last - _BETWEEN), movie.part(n - last, n)
+
+
+def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
+    """Say what is wrong with the data before the first epoch."""
+    if not samples:
+        msg = "the movies have no candidate link to learn from; give movies with at least two frames with cells"
+        raise InputError(msg)
+    for sample in (*samples, *checks):
+        found = float((sample.track > 0).mean())
+        if found < _LEAST_MATCHED:
+            msg = (
+                f"{sample.name}: {found:.0%} of the cells are a marker's; masks and truth do not belong together "
+                f"(expected at least {_LEAST_MATCHED:.0%}); give the masks of this sequence"
+            )
+            raise InputError(msg)
+    if not any(sample.truth.pair.any() for sample in samples):
+        _log.warning("no division in the training data: divisions will be scored by the classical scores alone")
+    if not checks:
+        _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
+
+
+def _counted(samples: Sequence[Sample]) -> dict[str, int]:
+    return {
+        "versions": len(samples),
+        "cells": sum(len(each.inputs.frame) for each in samples),
+        "links": sum(len(each.inputs.source) for each in samples),
+        "divisions": sum(int(each.truth.pair.sum()) for each in samples),
+    }
+
+
+def _training_folder(out: Path, *, resume: bool, overwrite: bool) -> Path:
+    if resume:
+        if not (out / CHECKPOINT_FILE).is_file():
+            msg = f"{out}: there is no checkpoint to go on from; start without --resume"
+            raise ModelError(msg)
+        return out
+    check_output(out, overwrite=overwrite)
+    if out.is_dir():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    return out
 
 
 def _some(stack: FrameStack, frames: Sequence[int]) -> Stack:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from gnntrack.gnn.appearance import Crops
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.truth import Truth
-    from gnntrack.types import CellGraph, FloatArray, LinkScores
+    from gnntrack.types import CellGraph, FloatArray, IntArray, LinkScores
 
 __all__ = ["Sample", "Windows", "fit_standards"]
 
@@ -27,13 +28,29 @@ _SAMPLED = 20_000  # rows of each movie that the statistics of columns are taken
 
 @dataclass(frozen=True)
 class Sample:
-    """A movie with its truth; the graph and its prior are for solving it in validation."""
+    """A movie with its truth.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    inputs, truth
+        What a network reads, and what is right.
+    graph, prior
+        What the inputs were made of; they are needed to solve the movie in validation.
+    track : (N,) int64
+        The truth's track of each cell, 0 = none.
+    crops : (N, S, S) uint8 or None
+        The cells' images, where appearance is to be learnt.
+    """
 
     name: str
     inputs: Inputs
     truth: Truth
     graph: CellGraph
     prior: LinkScores
+    track: IntArray
+    crops: Crops | None = None
 
 
 class Windows:

@@ -18,9 +18,11 @@ from torch_geometric.utils import softmax
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
 from gnntrack.gnn.loss import lineage_loss
+from gnntrack.gnn.network import Network
 
 if TYPE_CHECKING:
     from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["Attention", "LinkNet", "Standard"]
@@ -46,7 +48,7 @@ class Standard(nn.Module):
         return torch.nan_to_num((x - self.mean) / self.deviation).clamp(-8, 8)
 
 
-class Attention(MessagePassing):
+class Attention(MessagePassing):  # type: ignore[misc]
     r"""What the links of a cell, on one side of time, tell it.
 
     .. math:: m_v = \sum_{e \in L(v)} \alpha_e \, V h_e, \qquad
@@ -90,7 +92,7 @@ class _Round(nn.Module):
         self.at_link = nn.Linear(width + 2 * heads, width)
         self.link = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width))
 
-    def forward(self, cell: Tensor, link: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def forward(self, cell: Tensor, link: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         past, of_target = self.past(cell, link, batch.target)
         future, of_source = self.future(cell, link, batch.source)
         cell = cell + self.cell(torch.cat([cell, past, future], 1))
@@ -101,7 +103,7 @@ class _Round(nn.Module):
         return cell, link + self.link(own + source + target)
 
 
-class LinkNet(nn.Module):
+class LinkNet(Network):
     r"""The network: encoders, rounds of attention, and heads for links, divisions, starts, ends and spurious cells.
 
     .. math:: w_e = s_e + a \, \mathrm{prior}_e - b_{t(e)} - d_{s(e)}, \qquad
@@ -134,9 +136,7 @@ class LinkNet(nn.Module):
         super().__init__()
         looks = tuple(f"appearance_{i}" for i in range(embedding))
         self.columns = {"cell": CELL_INPUTS + looks, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
-        self.options = {
-            "width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding
-        }
+        self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding}
         self.cell_standard, self.link_standard, self.pair_standard = (
             Standard(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
         )
@@ -150,10 +150,9 @@ class LinkNet(nn.Module):
         self.cell_head = _mlp(width, width, 3, dropout)  # birth, death, spurious
         self.both = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
         self.encode_pair = nn.Linear(len(PAIR_INPUTS), width)
-        self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), _mlp(width, width, 1, dropout))
-        for head in (self.link_head, self.cell_head, self.pair_head[-1]):
-            nn.init.zeros_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
+        self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_mlp(width, width, 1, dropout))
+        for head in (self.link_head, self.cell_head, self.pair_head):
+            _silence(head)
         self.trust = nn.Parameter(torch.ones(2))
         self.hops = rounds + 1  # links on either side that an answer depends on
 
@@ -179,9 +178,14 @@ class LinkNet(nn.Module):
         return Inputs.of(graph, prior, embedding=embedding)
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers, *, division_weight: float = 1.0) -> Tensor:
-        """Return the loss of a batch, see `lineage_loss`."""
-        return lineage_loss(outputs, batch, answers, division_weight=division_weight)
+    def loss(outputs: Outputs, batch: Batch, answers: Answers, settings: TrainSettings) -> Tensor:
+        r"""Return the loss of a batch: `lineage_loss`, and :math:`\lambda (w - \mathrm{prior})^2`.
+
+        The penalty is a Gaussian prior around the classical scores: where little was seen, they are right.
+        """
+        link, pair = outputs.link - batch.link[:, 0], outputs.pair - _prior_of_pairs(batch)
+        away = link.square().mean() + (pair.square().mean() if len(pair) else 0.0)
+        return lineage_loss(outputs, batch, answers, division_weight=settings.division_weight) + settings.penalty * away
 
     def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor, prior: Tensor) -> Tensor:
         first, second = batch.pairs.T
@@ -198,3 +202,15 @@ class LinkNet(nn.Module):
 
 def _mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, outputs))
+
+
+def _silence(head: nn.Sequential) -> None:
+    """Let a head say nothing at first, so that the network starts as the classical scores."""
+    for parameter in head[-1].parameters():
+        nn.init.zeros_(parameter)
+
+
+def _prior_of_pairs(batch: Batch) -> Tensor:
+    """Return what a pair gains by the classical scores: the better of its links, and the division's odds against it."""
+    better: Tensor = batch.link[:, 0][batch.pairs].amax(1)
+    return better.clamp(min=0) + batch.pair[:, 0]

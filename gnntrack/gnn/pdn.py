@@ -22,6 +22,7 @@ from torch_geometric.utils import scatter
 from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import Inputs
+from gnntrack.gnn.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["PDN_CELLS", "PdnNet", "scale_columns"]
@@ -64,7 +66,7 @@ def scale_columns(columns: Tensor, window: Tensor) -> Tensor:
     return torch.where(known & (high > low), scaled, 0.0)
 
 
-class PdnNet(nn.Module):
+class PdnNet(Network):
     r"""The network of Ben-Haim and Riklin-Raviv (ECCV 2022) on the links to the next frame.
 
     Cells are encoded from their scaled columns :math:`s_i`, :math:`x_i = [f(s_i), g(a_i)]`, with the appearance
@@ -179,7 +181,7 @@ class PdnNet(nn.Module):
         return torch.cat([hand, self.encode_look(raw[:, len(PDN_CELLS) :])], 1)
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers, *, division_weight: float = 1.0) -> Tensor:  # noqa: ARG004
+    def loss(outputs: Outputs, batch: Batch, answers: Answers, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
         """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
 
         Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from gnntrack.gnn.batch import Batch
     from gnntrack.gnn.data import Sample
+    from gnntrack.gnn.network import Network
     from gnntrack.settings import TrainSettings
     from gnntrack.types import Progress
 
-    Validate = Callable[[nn.Module], "Validation"]
+    Validate = Callable[[Network], "Validation"]
     Report = Callable[[dict[str, Any]], None]
 
 __all__ = ["LOG", "Validation", "train_network"]
@@ -73,8 +74,8 @@ class _State:
     waited: int = 0  # validations since the best
 
 
-def train_network(
-    network: nn.Module,
+def train_network(  # noqa: C901, PLR0915 - one loop, read from top to bottom
+    network: Network,
     samples: Sequence[Sample],
     validate: Validate,
     folder: Path,
@@ -126,9 +127,7 @@ def train_network(
     """
     network.to(device).train()
     average = deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     state, best = _State(), {}
@@ -136,9 +135,7 @@ def train_network(
         saved = load_checkpoint(folder, network=network, average=average, optimizer=optimizer)
         state, best = _State(**saved["state"]), saved["best"]
         random.bit_generator.state = saved["random"]
-    windows = Windows(
-        samples, length=settings.window, links=settings.links, division_share=settings.division_share
-    )
+    windows = Windows(samples, length=settings.window, links=settings.links, division_share=settings.division_share)
     started = time.monotonic() - state.seconds
     losses: list[float] = []
 
@@ -154,7 +151,7 @@ def train_network(
                 batch, answers, names = windows.draw(random)
                 batch = _without_columns(batch, settings.feature_dropout, random)
                 batch, answers = batch.to(device), answers.to(device)
-                loss = network.loss(network(batch), batch, answers, division_weight=settings.division_weight)
+                loss = network.loss(network(batch), batch, answers, settings)
                 if not torch.isfinite(loss):
                     _stop(state, names, folder)
                 optimizer.zero_grad()
@@ -206,7 +203,7 @@ def _learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+def _follow(average: nn.Module, network: Network, keep: float) -> None:
     """Move the running average of the weights towards the weights."""
     with torch.no_grad():
         for old, new in zip(average.parameters(), network.parameters(), strict=True):

@@ -1,0 +1,71 @@
+"""Sequences with tracking truth in the folders of the Cell Tracking Challenge: what belongs together, and where it is.
+
+::
+
+    DATASET/NN               images
+    DATASET/NN_GT/TRA        truth: markers and man_track.txt
+    DATASET/NN_ERR_SEG, ...  masks
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnntrack.errors import InputError
+
+__all__ = ["TrainingSequence", "find_sequences"]
+
+# of several folders of masks the first counts that has one for every frame of the truth
+MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", "GT/TRA")
+
+
+@dataclass(frozen=True)
+class TrainingSequence:
+    """A movie with tracking truth."""
+
+    dataset: str
+    number: str
+    masks: Path
+    images: Path | None
+    truth: Path
+    """The folder with man_track.txt and the markers."""
+
+    @property
+    def name(self) -> str:
+        """Data set and number of the sequence."""
+        return f"{self.dataset} {self.number}"
+
+
+def find_sequences(data: str | Path) -> list[TrainingSequence]:
+    """Return all sequences with truth in a folder: of data sets, of one data set, or of one sequence's truth.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a truth has no masks to go with it.
+    """
+    data = Path(data).expanduser()
+    if not data.is_dir():
+        msg = f"{data}: there is no such folder; give a folder of the Cell Tracking Challenge's layout"
+        raise InputError(msg)
+    place = "TRA/man_track.txt"
+    tables = [table for depth in (f"*/*_GT/{place}", f"*_GT/{place}", place) for table in sorted(data.glob(depth))]
+    if not tables:
+        msg = f"{data}: no truth found; expected DATASET/NN_GT/{place} with masks in DATASET/NN_ERR_SEG or NN_ST/SEG"
+        raise InputError(msg)
+    return [_sequence(table.parent.resolve() if data.name == "." else table.parent) for table in tables]
+
+
+def _sequence(truth: Path) -> TrainingSequence:
+    number = truth.parent.name.removesuffix("_GT")
+    home = truth.parent.parent
+    frames = len(list(truth.glob("*.tif")))
+    if not frames:
+        msg = f"{truth}: a table of tracks but no markers; expected man_track000.tif and so on beside it"
+        raise InputError(msg)
+    found = [home / f"{number}_{kind}" for kind in MASKS]
+    full = [folder for folder in found if len(list(folder.glob("*.tif"))) == frames]
+    images = home / number
+    has_images = len(list(images.glob("*.tif"))) == frames
+    return TrainingSequence(home.name, number, full[0], images if has_images else None, truth)
