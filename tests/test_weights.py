@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
@@ -519,3 +520,25 @@ def test_a_checkpoint_of_another_network_changes_nothing(tmp_path: Path) -> None
     with pytest.raises(ModelError, match="a training with another optimizer"):
         load_checkpoint(tmp_path, network=training.network, average=training.average, optimizer=other)
     assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer.first.step": torch.ones(1)}, "the optimizer's state cannot be read"),
+        ({"random.cpu": None}, "it lacks the state of the random numbers"),
+        ({"network.extra": torch.ones(1)}, "it has 'extra', which the network does not"),
+        ({"average.encode_hand.0.bias": torch.ones(3)}, r"'encode_hand.0.bias' has shape \(3,\), expected \(4,\)"),
+    ],
+)
+def test_a_checkpoint_of_other_tensors(tmp_path: Path, change: dict[str, torch.Tensor | None], message: str) -> None:
+    training = _Training()
+    training.run(1)
+    training.save(tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
+    tensors = load_file(file) | change
+    save_file({name: value for name, value in tensors.items() if value is not None}, file, metadata=metadata)
+    with pytest.raises(ModelError, match=message):
+        _Training().load(tmp_path)

@@ -127,6 +127,9 @@ def load_checkpoint(
     for part, module in (("network", network), ("average", average)):
         refuse_other_tensors(path, parts[part], module.state_dict())
     moments = _moments(path, about, parts["optimizer"])
+    if "cpu" not in parts["random"]:
+        msg = f"{path}: it lacks the state of the random numbers; start without resuming"
+        raise ModelError(msg)
     try:
         optimizer.load_state_dict(moments)
     except (ValueError, KeyError) as error:
@@ -134,7 +137,7 @@ def load_checkpoint(
         raise ModelError(msg) from error
     network.load_state_dict(parts["network"])
     average.load_state_dict(parts["average"])
-    _restore_random(path, parts["random"])
+    _restore_random(parts["random"])
     state: dict[str, Any] = about["state"]
     return state
 
@@ -201,10 +204,7 @@ def _moments(path: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -
     return {"state": state, "param_groups": groups}
 
 
-def _restore_random(path: Path, states: Mapping[str, Tensor]) -> None:
-    if "cpu" not in states:
-        msg = f"{path}: it lacks the state of the random numbers; start without resuming"
-        raise ModelError(msg)
+def _restore_random(states: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(states["cpu"])
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for i in range(devices):
