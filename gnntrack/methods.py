@@ -85,16 +85,17 @@ def score_learned(
     """
     from gnntrack.gnn.predict import find_device, gains, link_scores
 
-    if model.network.options.get("embedding") and embedding is None:
+    network = model.scorer
+    if network.options.get("embedding") and embedding is None:
         msg = (
             f"the model '{model.name}' looks at the cells' images; give them to 'gnntrack track', or take another model"
         )
         raise ModelError(msg)
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: brightness is not used, which tells divisions and mix-ups apart; the masks still are")
-    inputs = model.network.inputs_of(graph, prior, embedding=embedding)
+    inputs = network.inputs_of(graph, prior, embedding=embedding)
     gained = gains(
-        model.network,
+        network,
         inputs,
         links_per_window=settings.gnn.window,
         device=find_device(settings.gnn.device),

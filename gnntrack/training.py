@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from gnntrack.errors import InputError, ModelError
-from gnntrack.gnn.appearance import crops
+from gnntrack.gnn.appearance import APPEARANCE, Embedder, crops, embed, load_embedder, train_embedder
 from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability
 from gnntrack.gnn.corrupt import Corruption, corrupt_movie, thin_tracks
 from gnntrack.gnn.data import Sample, fit_standards
@@ -25,7 +25,7 @@ from gnntrack.gnn.network import Network
 from gnntrack.gnn.predict import find_device, gains, link_scores
 from gnntrack.gnn.train import Validation
 from gnntrack.gnn.truth import Truth, match_cells
-from gnntrack.gnn.weights import CHECKPOINT_FILE, load_model, network_class, save_model
+from gnntrack.gnn.weights import CHECKPOINT_FILE, load_model, save_model, scorer_class
 from gnntrack.io.ctc import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output
@@ -39,8 +39,6 @@ from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from torch import nn
 
     from gnntrack.types import FrameStack, Image, Progress, Tracks
 
@@ -170,7 +168,7 @@ def make_sample(
     )
     graph, runs = build_with_runs(masks, grey, settings)
     prior = score_links(graph, settings=settings.scores)
-    inputs = network_class(network).inputs_of(graph, prior)
+    inputs = scorer_class(network).inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
     truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
     cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
@@ -334,7 +332,7 @@ def learn(
         report=report,
     )
     model = load_model(folder)
-    gained = [gains(model.network, each.inputs, links_per_window=settings.gnn.window) for each in checks]
+    gained = [gains(model.scorer, each.inputs, links_per_window=settings.gnn.window) for each in checks]
     temperature = fit_temperature(checks, gained)
     scores = [
         link_scores(each.inputs, each.prior, told, temperature=temperature)
@@ -404,21 +402,21 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
 
 def _new_network(
     kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings, seed: int
-) -> nn.Module:
+) -> Network:
     """Return a network with the statistics of the samples, or the one to go on from."""
     if start is not None:
         model = load_model(start)
         if model.kind != kind:
             msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
             raise ModelError(msg)
-        return model.network
+        return model.scorer
     torch.manual_seed(seed)
     plan = settings.train
-    embedding = samples[0].inputs.cell.shape[1] - len(network_class(kind)().columns["cell"])
+    embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
     options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
     if kind == "linknet":
         options |= {"width": plan.width, "rounds": plan.rounds, "heads": plan.heads}
-    net = network_class(kind)(**options)
+    net = scorer_class(kind)(**options)
     if kind == "linknet":
         fit_standards(net, samples)
     return net
@@ -437,11 +435,9 @@ def _with_appearance(
     """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images."""
     if not settings.train.appearance:
         return samples, checks
-    from gnntrack.gnn.appearance import train_embedder
-
-    place = folder / "appearance"
+    place = folder / APPEARANCE
     if resume and place.is_dir():
-        embedder = load_model(place).network
+        embedder = load_embedder(place)
     else:
         seen = [each for each in samples if each.crops is not None]
         embedder = train_embedder(
@@ -458,10 +454,8 @@ def _with_appearance(
     return [_embedded(each, embedder) for each in samples], [_embedded(each, embedder) for each in checks]
 
 
-def _embedded(sample: Sample, embedder: nn.Module) -> Sample:
-    from gnntrack.gnn.appearance import embed
-
-    width = int(embedder.options["embedding"])
+def _embedded(sample: Sample, embedder: Embedder) -> Sample:
+    width = embedder.embedding
     look = (
         np.zeros((len(sample.inputs.frame), width), np.float32)
         if sample.crops is None

@@ -303,13 +303,22 @@ class LinkScores:
     def __post_init__(self) -> None:
         _freeze(self, link=np.float32, pairs=np.int64, division=np.float32)
         _expect(self.pairs.shape == (len(self.division), 2), f"pairs have shape {self.pairs.shape}")
-        for name in ("link", "division", "birth", "death", "spurious", "marginal"):
+        names = ("birth", "death", "spurious", "marginal")
+        _freeze(self, **{name: np.float32 for name in names if getattr(self, name) is not None})
+        for name in ("link", "division", *names):
             value = getattr(self, name)
             if value is not None and len(value):
                 _expect(
                     bool(np.isfinite(value).all()) and value.min() >= 0 and value.max() <= 1,
                     f"{name} scores lie outside [0, 1]",
                 )
+        e, cells = len(self.link), {len(each) for each in (self.birth, self.death, self.spurious) if each is not None}
+        _expect(len(cells) < 2, f"birth, death and spurious are of different numbers of cells: {sorted(cells)}")
+        _expect(self.marginal is None or len(self.marginal) == e, f"marginal has other rows than link, which has {e}")
+        if len(self.pairs):
+            low, high = int(self.pairs.min()), int(self.pairs.max())
+            _expect(low >= 0 and high < e, f"pairs name links {low}..{high} of {e}")
+            _expect(bool((self.pairs[:, 0] != self.pairs[:, 1]).all()), "a pair is one link twice")
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,12 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from gnntrack.errors import FormatError, FrameError, MissingDependencyError, SettingsError
+from gnntrack.errors import FormatError, FrameError, MissingDependencyError, ModelError, SettingsError
+from gnntrack.gnn.weights import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
     from torch import Tensor
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
     Crops = npt.NDArray[np.uint8]
 
-__all__ = ["Embedder", "crops", "embed", "train_embedder"]
+__all__ = ["APPEARANCE", "Embedder", "crops", "embed", "load_embedder", "train_embedder"]
+
+APPEARANCE = "appearance"
+"""Folder, beside the weights of a network that looks at cells, of the embedder that it was trained with."""
 
 _ALMOST_ALL = 0.95  # part of the cells of a movie that fit into a crop; larger ones lose their ends
 
@@ -231,6 +236,21 @@ def embed(embedder: Embedder, crops: Crops, *, batch: int = 1024) -> FeatureArra
             out[first : first + batch] = embedder(part).cpu().numpy()
     embedder.train(was_training)
     return out
+
+
+def load_embedder(folder: str | Path, *, device: torch.device | str = "cpu") -> Embedder:
+    """Read an embedder from its folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read (see `load_model`).
+    """
+    model = load_model(folder, device=device)
+    if not isinstance(model.network, Embedder):
+        msg = f"{folder}: the model is of kind '{model.kind}', expected '{Embedder.kind}', which embeds crops of cells"
+        raise ModelError(msg)
+    return model.network
 
 
 # --- training --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -151,6 +151,18 @@ class Corruption:
     def spoils(self) -> bool:
         """Whether masks get faults."""
         return any(getattr(self, name) > 0 for name in (*FATES, "insert", "jitter"))
+
+
+@overload
+def corrupt_movie(
+    masks: FrameStack, images: FrameStack | None, markers: FrameStack, corruption: Corruption, *, seed: int
+) -> tuple[FrameStack, FrameStack | None, FrameStack, list[int]]: ...
+
+
+@overload
+def corrupt_movie(
+    masks: FrameStack, images: FrameStack | None, markers: None, corruption: Corruption, *, seed: int
+) -> tuple[FrameStack, FrameStack | None, None, list[int]]: ...
 
 
 def corrupt_movie(

@@ -119,4 +119,5 @@ def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
 
 def _division_frames(sample: Sample) -> Sequence[int]:
     mothers = sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]
-    return sample.inputs.frame[mothers].tolist()
+    frames: list[int] = sample.inputs.frame[mothers].tolist()
+    return frames

@@ -199,7 +199,7 @@ def _cell_columns(graph: CellGraph) -> FeatureArray:
 
 
 def _link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
-    columns = {name: graph.feature(name) for name in LINK_INPUTS if graph.has(name)}
+    columns = {name: graph.feature(name).astype(np.float64) for name in LINK_INPUTS if graph.has(name)}
     for name in ("residual", "neighbour_residual"):
         columns[name] = np.log(columns[name] + 0.05)
     columns["distance"] = np.log(graph.feature("distance_radii") + 0.05)

@@ -194,7 +194,7 @@ class LinkNet(Network):
         x = a[first] + a[second] + (b[first] - b[second]).abs() + self.both[2](cell)[mother]
         daughters = self.both[3](cell)
         x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
-        gain = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
+        gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
         # a division is worth the better of its links and the odds of the prior, which are against that link alone
         alone = torch.maximum(prior[first], prior[second]).clamp(min=0)
         return gain + self.trust[0] * alone + self.trust[1] * batch.pair[:, 0]

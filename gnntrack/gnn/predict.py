@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.network import Network
-    from gnntrack.types import FloatArray, Progress
+    from gnntrack.types import FeatureArray, FloatArray, IntArray, Progress
 
 __all__ = ["find_device", "gains", "link_scores"]
 
@@ -122,21 +122,25 @@ def link_scores(
     alone = np.maximum(link[inputs.pairs].max(axis=1, initial=-np.inf), 0) if len(pair) else pair
     past, birth = _shares(link, pair, inputs, inputs.target, daughters=True)
     _, death = _shares(link, pair, inputs, inputs.source, daughters=False)
-    marginal = prior.link.astype(np.float64) * 0
+    marginal = np.zeros(len(everything))
     marginal[inputs.rows] = past
     return LinkScores(
-        expit(everything),
+        _single(expit(everything)),
         inputs.rows[inputs.pairs],
-        expit(pair - alone),
-        birth=birth,
-        death=death,
-        spurious=expit(spurious),
-        marginal=marginal,
+        _single(expit(pair - alone)),
+        birth=_single(birth),
+        death=_single(death),
+        spurious=_single(expit(spurious)),
+        marginal=_single(marginal),
     )
 
 
+def _single(values: FloatArray) -> FeatureArray:
+    return values.astype(np.float32)
+
+
 def _shares(
-    link: FloatArray, pair: FloatArray, inputs: Inputs, node: FloatArray, *, daughters: bool
+    link: FloatArray, pair: FloatArray, inputs: Inputs, node: IntArray, *, daughters: bool
 ) -> tuple[FloatArray, FloatArray]:
     """Return the probability of each link among the options of its cell, divisions with it; and that of none."""
     n = len(inputs.frame)

@@ -155,7 +155,7 @@ def train_network(  # noqa: C901, PLR0915 - one loop, read from top to bottom
                 if not torch.isfinite(loss):
                     _stop(state, names, folder)
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
                 optimizer.step()
                 _follow(average, network, min(settings.average, (1 + state.step) / (10 + state.step)))

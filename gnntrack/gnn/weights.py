@@ -23,6 +23,7 @@ from torch import nn
 from gnntrack import __version__
 from gnntrack.errors import ModelError
 from gnntrack.gnn.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from gnntrack.gnn.network import Network
 from gnntrack.gnn.tensors import (
     PICKLES,
     header_length,
@@ -51,6 +52,7 @@ __all__ = [
     "network_class",
     "save_checkpoint",
     "save_model",
+    "scorer_class",
 ]
 
 NETWORKS = {
@@ -59,6 +61,8 @@ NETWORKS = {
     "appearance": "gnntrack.gnn.appearance:Embedder",
 }
 """Where the class of each kind of network is, for `network_class`."""
+
+_SCORERS = "linknet, pdn"
 
 SHIPPED = ("shipped", "general")
 """Names of the model that comes with gnntrack, where a model is asked for."""
@@ -85,6 +89,8 @@ class Model:
         What it was trained on and how well: data, settings, scores.
     name : str
         The name of its folder, or ``shipped``.
+    folder : Path
+        Where it is; its ``appearance``, if it has one, is a folder there.
     """
 
     network: nn.Module
@@ -92,6 +98,36 @@ class Model:
     temperature: float
     training: dict[str, Any]
     name: str
+    folder: Path
+
+    @property
+    def scorer(self) -> Network:
+        """The network, if it is one that scores links.
+
+        Raises
+        ------
+        ModelError
+            If it is of another kind.
+        """
+        if not isinstance(self.network, Network):
+            msg = f"the model '{self.name}' is of kind '{self.kind}', which scores no links; there are: {_SCORERS}"
+            raise ModelError(msg)
+        return self.network
+
+
+def scorer_class(kind: str) -> type[Network]:
+    """Return the class of a kind of network that scores links, imported only now.
+
+    Raises
+    ------
+    ModelError
+        If there is no such kind.
+    """
+    found = network_class(kind)
+    if not issubclass(found, Network):
+        msg = f"a network of kind '{kind}' scores no links; there are: {_SCORERS}"
+        raise ModelError(msg)
+    return found
 
 
 def network_class(kind: str) -> type[nn.Module]:
@@ -190,7 +226,7 @@ def load_model(folder: str | Path | None = None, *, device: torch.device | str =
     refuse_other_tensors(place / WEIGHTS_FILE, tensors, network.state_dict())
     refuse_broken(place / WEIGHTS_FILE, tensors, "train the model anew")
     network.load_state_dict(tensors, assign=True)
-    return Model(network.to(device).eval(), about["kind"], float(about["temperature"]), about["training"], name)
+    return Model(network.to(device).eval(), about["kind"], float(about["temperature"]), about["training"], name, place)
 
 
 def _place(folder: str | Path | None) -> tuple[Path, str]:
