@@ -50,10 +50,12 @@ __all__ = [
     "movies_of",
     "open_sequence",
     "open_training_movie",
+    "parted",
     "simulated_training_movie",
     "train",
     "validate",
     "validation_samples",
+    "with_appearance",
 ]
 
 _log = logging.getLogger(__name__)
@@ -277,7 +279,7 @@ def train(
     samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
     checks = validation_samples(held_out, network=network, settings=settings)
     _look_at(samples, checks)
-    samples, checks = _with_appearance(samples, checks, folder, settings, seed, resume=resume, progress=progress)
+    samples, checks = with_appearance(samples, checks, folder, settings, seed, resume=resume, progress=progress)
     summary = learn(
         samples,
         checks,
@@ -364,7 +366,7 @@ def movies_of(
     if validation:
         checks = [open_sequence(each, settings=settings) for folder in validation for each in find_sequences(folder)]
         return opened + made, checks
-    parts = [_parted(movie, settings.train.held_out) for movie in opened or made]
+    parts = [parted(movie, settings.train.held_out) for movie in opened or made]
     learnt, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
     return learnt + (made if opened else []), checks
 
@@ -422,7 +424,7 @@ def _new_network(
     return net
 
 
-def _with_appearance(
+def with_appearance(
     samples: list[Sample],
     checks: list[Sample],
     folder: Path,
@@ -465,7 +467,7 @@ def _embedded(sample: Sample, embedder: Embedder) -> Sample:
     return replace(sample, inputs=inputs, crops=None)
 
 
-def _parted(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
+def parted(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
     """Return the first and the last frames of a movie; the whole and none where it is too short for both."""
     n = len(movie.masks)
     last = max(round(n * held_out), _LEAST_FRAMES) if held_out else 0
