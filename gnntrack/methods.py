@@ -12,7 +12,7 @@ from gnntrack.solvers import SOLVERS
 if TYPE_CHECKING:
     from gnntrack.gnn.weights import Model
     from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, FeatureArray, LinkScores, Progress
+    from gnntrack.types import CellGraph, FeatureArray, FrameStack, LinkScores, Progress, Runs
 
 __all__ = ["METHODS", "plan", "score", "score_learned"]
 
@@ -49,10 +49,14 @@ def score(
     graph: CellGraph,
     settings: Settings,
     *,
-    embedding: FeatureArray | None = None,
+    runs: Runs | None = None,
+    images: FrameStack | None = None,
     progress: Progress | None = None,
 ) -> LinkScores:
-    """Score a graph by ``overlap``, ``links`` (the classical scores) or ``network``."""
+    """Score a graph by ``overlap``, ``links`` (the classical scores) or ``network``.
+
+    The cells' pixels and images are looked at by a network that was trained with their appearance, if it is asked for.
+    """
     if scorer == "overlap":
         return score_overlap(graph)
     # where the solver may not choose divisions, their scores are not worth the time
@@ -63,7 +67,14 @@ def score(
     from gnntrack.gnn.predict import find_device
     from gnntrack.gnn.weights import load_model
 
-    model = load_model(settings.gnn.model, device=find_device(settings.gnn.device))
+    device = find_device(settings.gnn.device)
+    model = load_model(settings.gnn.model, device=device)
+    embedding = None
+    if model.scorer.options.get("embedding") and runs is not None and images is not None:
+        from gnntrack.gnn.appearance import APPEARANCE, crops, embed, load_embedder
+
+        embedder = load_embedder(model.folder / APPEARANCE, device=device)
+        embedding = embed(embedder, crops(graph.cells, runs, images, progress=progress))
     return score_learned(model, graph, prior, settings, embedding=embedding, progress=progress)
 
 
@@ -88,7 +99,8 @@ def score_learned(
     network = model.scorer
     if network.options.get("embedding") and embedding is None:
         msg = (
-            f"the model '{model.name}' looks at the cells' images; give them to 'gnntrack track', or take another model"
+            f"the model '{model.name}' looks at the cells' images, and a graph holds none; give masks and images to "
+            "'gnntrack track', or take another model"
         )
         raise ModelError(msg)
     if not graph.cells.has("intensity_mean"):

@@ -137,9 +137,20 @@ def solve(
     InputError
         If there is no such method or solver; the message names those there are.
     """
-    settings = settings or Settings()
+    return _solved(graph, None, None, method, solver, settings or Settings(), progress)
+
+
+def _solved(
+    graph: CellGraph,
+    runs: Runs | None,
+    images: FrameStack | None,
+    method: str,
+    solver: str | None,
+    settings: Settings,
+    progress: Progress | None,
+) -> Lineage:
     scorer, solver = plan(method, solver)
-    scores = score(scorer, graph, settings, progress=progress)
+    scores = score(scorer, graph, settings, runs=runs, images=images, progress=progress)
     _tell(progress, "solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "solving", 2, 2)
@@ -195,7 +206,7 @@ def track(
     plan(method, solver)  # a misspelt method or a refused output is told before the long work
     if out is not None:
         _try_output(out, overwrite=overwrite)
-    opened = open_movie(
+    mask_stack, image_stack = open_movie(
         masks,
         images,
         segmenter=segmenter,
@@ -204,8 +215,8 @@ def track(
         spacing=spacing,
         allow_missing=allow_missing,
     )
-    graph, runs = build_with_runs(*opened, settings, progress)
-    lineage = solve(graph, method=method, solver=solver, settings=settings, progress=progress)
+    graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
+    lineage = _solved(graph, runs, image_stack, method, solver, settings, progress)
     repaired = _repaired(lineage, runs, settings)
     if out is not None:
         write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)

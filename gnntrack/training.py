@@ -101,6 +101,12 @@ def open_training_movie(
     """
     mask_stack, image_stack = open_movie(masks, images, settings=settings)
     markers = open_masks(truth)
+    if (len(markers), tuple(markers.shape)) != (len(mask_stack), tuple(mask_stack.shape)):
+        msg = (
+            f"{name}: the truth in {truth} has {len(markers)} frames of {tuple(markers.shape)}, the masks have "
+            f"{len(mask_stack)} of {tuple(mask_stack.shape)}; give the masks of this truth"
+        )
+        raise InputError(msg)
     return TrainingMovie(name, mask_stack, image_stack, markers, read_track_table(Path(truth) / "man_track.txt"))
 
 
@@ -279,7 +285,9 @@ def train(
     samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
     checks = validation_samples(held_out, network=network, settings=settings)
     _look_at(samples, checks)
-    samples, checks = with_appearance(samples, checks, folder, settings, seed, resume=resume, progress=progress)
+    samples, checks = with_appearance(
+        samples, checks, folder, settings, seed, resume=resume, progress=progress, start=start
+    )
     summary = learn(
         samples,
         checks,
@@ -406,14 +414,22 @@ def _new_network(
     kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings, seed: int
 ) -> Network:
     """Return a network with the statistics of the samples, or the one to go on from."""
+    plan = settings.train
     if start is not None:
         model = load_model(start)
         if model.kind != kind:
             msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
             raise ModelError(msg)
-        return model.scorer
+        net = model.scorer
+        if (knows := bool(net.options["embedding"])) != plan.appearance:
+            knowing = "was" if knows else "was not"
+            msg = (
+                f"{start} {knowing} trained with the cells' appearance; set train.appearance to {str(knows).lower()}, "
+                "or start from other weights"
+            )
+            raise ModelError(msg)
+        return net
     torch.manual_seed(seed)
-    plan = settings.train
     embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
     options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
     if kind == "linknet":
@@ -433,13 +449,20 @@ def with_appearance(
     *,
     resume: bool,
     progress: Progress | None,
+    start: str | Path | None = None,
 ) -> tuple[list[Sample], list[Sample]]:
-    """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images."""
+    """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images.
+
+    Where the training goes on from a model, the appearance is the one that the model knows.
+    """
     if not settings.train.appearance:
         return samples, checks
     place = folder / APPEARANCE
     if resume and place.is_dir():
         embedder = load_embedder(place)
+    elif start is not None:
+        embedder = load_embedder(load_model(start).folder / APPEARANCE)
+        save_model(place, embedder, training={"from": str(start)})
     else:
         seen = [each for each in samples if each.crops is not None]
         embedder = train_embedder(

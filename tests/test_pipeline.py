@@ -102,8 +102,8 @@ def test_scale_changes_nothing(masks):
 @pytest.mark.parametrize("function", ["solve", "track"])
 def test_an_unknown_method_names_the_known_ones(masks, function):
     subject = masks if function == "track" else gnntrack.build_graph(masks)
-    with pytest.raises(InputError, match="unknown method 'gnn'; there are: iou, greedy, hungarian"):
-        getattr(gnntrack, function)(subject, method="gnn")
+    with pytest.raises(InputError, match="unknown method 'gnns'; there are: iou, greedy, hungarian"):
+        getattr(gnntrack, function)(subject, method="gnns")
     with pytest.raises(InputError, match=r"unknown solver 'best'; there are: .*greedy"):
         getattr(gnntrack, function)(subject, solver="best")
 

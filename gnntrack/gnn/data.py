@@ -110,7 +110,7 @@ def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
         standard = getattr(network, f"{block}_standard")
         columns = [getattr(sample.inputs, block) for sample in samples]
         values = np.concatenate([column[:: max(1, len(column) // _SAMPLED)] for column in columns])
-        for i in range(values.shape[1]):
+        for i in range(len(standard.mean)):  # a learned appearance, behind those columns, is of length 1 already
             known = values[np.isfinite(values[:, i]), i]
             if len(known) > 1:
                 standard.mean[i] = float(known.mean())

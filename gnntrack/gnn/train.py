@@ -6,7 +6,7 @@ import csv
 import math
 import time
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +72,25 @@ class _State:
     best: float = -math.inf
     best_step: int = 0
     waited: int = 0  # validations since the best
+    losses: list[float] = field(default_factory=list)  # since the last validation
+
+    def due(self, settings: TrainSettings) -> bool:
+        """Tell whether it is time for a validation; also after an interruption that came just before one."""
+        return bool(self.losses) and (self.step % settings.validate_every == 0 or self.step >= settings.steps)
+
+    def goes_on(self, settings: TrainSettings) -> bool:
+        """Tell whether there is anything left to do."""
+        return self.due(settings) or (self.step < settings.steps and self.waited < settings.patience)
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Note a validation."""
+        self.losses = []
+        self.waited = 0 if row["best"] else self.waited + 1
+        if row["best"]:
+            self.best, self.best_step = row["validation_score"], row["step"]
 
 
-def train_network(  # noqa: C901, PLR0915 - one loop, read from top to bottom
+def train_network(  # noqa: C901 - one loop, read from top to bottom
     network: Network,
     samples: Sequence[Sample],
     validate: Validate,
@@ -128,70 +144,64 @@ def train_network(  # noqa: C901, PLR0915 - one loop, read from top to bottom
     network.to(device).train()
     average = deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
     state, best = _State(), {}
     if resume:
         saved = load_checkpoint(folder, network=network, average=average, optimizer=optimizer)
         state, best = _State(**saved["state"]), saved["best"]
-        random.bit_generator.state = saved["random"]
     windows = Windows(samples, length=settings.window, links=settings.links, division_share=settings.division_share)
     started = time.monotonic() - state.seconds
-    losses: list[float] = []
 
     def checkpoint() -> None:
-        plain = {"state": vars(state), "best": best, "random": random.bit_generator.state}
+        plain = {"state": vars(state), "best": best}
         save_checkpoint(folder, network=network, average=average, optimizer=optimizer, state=plain)
 
     with _Log(folder / LOG, after=state.step) as log:
         try:
-            while state.step < settings.steps and state.waited < settings.patience:
+            while state.goes_on(settings):
+                if state.due(settings):
+                    row = _row(state, validate(average), settings)
+                    if row["best"]:
+                        save_model(folder, average, training={**notes, "best": row})
+                        best = row
+                    state.note(row)
+                    log.add(row)
+                    checkpoint()
+                    if report is not None:
+                        report(row)
+                    continue
+                # each step has random numbers of its own, so that it can be done again after an interruption
+                random = np.random.default_rng([seed, state.step])
+                torch.manual_seed(int(random.integers(2**63)))
                 for group in optimizer.param_groups:
                     group["lr"] = _learning_rate(state.step, settings)
                 batch, answers, names = windows.draw(random)
                 batch = _without_columns(batch, settings.feature_dropout, random)
                 batch, answers = batch.to(device), answers.to(device)
                 loss = network.loss(network(batch), batch, answers, settings)
-                if not torch.isfinite(loss):
-                    _stop(state, names, folder)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+                steepness = torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+                if not torch.isfinite(loss + steepness):
+                    _stop(state, names, folder)
                 optimizer.step()
                 _follow(average, network, min(settings.average, (1 + state.step) / (10 + state.step)))
-                losses.append(float(loss.detach()))
+                state.losses.append(float(loss.detach()))
                 state.step += 1
                 state.seconds = time.monotonic() - started
                 if progress is not None:
                     progress("training", state.step, settings.steps)
-                if state.step % settings.validate_every and state.step < settings.steps:
-                    continue
-                found = validate(average)
-                row = _row(state, losses, found, settings)
-                if row["best"]:
-                    best = row
-                    save_model(folder, average, training={**notes, "best": row})
-                losses.clear()
-                log.add(row)
-                checkpoint()
-                if report is not None:
-                    report(row)
         except KeyboardInterrupt:
             checkpoint()
             raise
     return best
 
 
-def _row(state: _State, losses: Sequence[float], found: Validation, settings: TrainSettings) -> dict[str, Any]:
-    """Return a row of the log, and note in the state whether it is the best one."""
-    better = found.score > state.best
-    state.waited = 0 if better else state.waited + 1
-    if better:
-        state.best, state.best_step = found.score, state.step
+def _row(state: _State, found: Validation, settings: TrainSettings) -> dict[str, Any]:
+    """Return a row of the log."""
     rate = _learning_rate(state.step - 1, settings)
-    figures = (found.link_error, found.division_f1, found.score)
-    head = (state.step, round(state.seconds, 1), float(np.mean(losses)), rate)
-    return dict(zip(_COLUMNS, (*head, *figures, int(better)), strict=True))
+    head = (state.step, round(state.seconds, 1), float(np.mean(state.losses)), rate)
+    figures = (found.link_error, found.division_f1, found.score, int(found.score > state.best))
+    return dict(zip(_COLUMNS, (*head, *figures), strict=True))
 
 
 def _learning_rate(step: int, settings: TrainSettings) -> float:

@@ -38,23 +38,24 @@ class TrainingSequence:
 
 
 def find_sequences(data: str | Path) -> list[TrainingSequence]:
-    """Return all sequences with truth in a folder: of data sets, of one data set, or of one sequence's truth.
+    """Return all sequences with truth in a folder: of data sets, of one data set, or of one sequence's truth (or TRA).
 
     Raises
     ------
     InputError
         If there is none, or a truth has no masks to go with it.
     """
-    data = Path(data).expanduser()
+    given, data = data, Path(data).expanduser().resolve()  # a name is wanted of "." too
     if not data.is_dir():
-        msg = f"{data}: there is no such folder; give a folder of the Cell Tracking Challenge's layout"
+        msg = f"{given}: there is no such folder; give a folder of the Cell Tracking Challenge's layout"
         raise InputError(msg)
     place = "TRA/man_track.txt"
-    tables = [table for depth in (f"*/*_GT/{place}", f"*_GT/{place}", place) for table in sorted(data.glob(depth))]
+    depths = (f"*/*_GT/{place}", f"*_GT/{place}", place, "man_track.txt")
+    tables = [table for depth in depths for table in sorted(data.glob(depth))]
     if not tables:
-        msg = f"{data}: no truth found; expected DATASET/NN_GT/{place} with masks in DATASET/NN_ERR_SEG or NN_ST/SEG"
+        msg = f"{given}: no truth found; expected DATASET/NN_GT/{place} with masks in DATASET/NN_ERR_SEG or NN_ST/SEG"
         raise InputError(msg)
-    return [_sequence(table.parent.resolve() if data.name == "." else table.parent) for table in tables]
+    return [_sequence(table.parent) for table in tables]
 
 
 def _sequence(truth: Path) -> TrainingSequence:
@@ -64,8 +65,12 @@ def _sequence(truth: Path) -> TrainingSequence:
     if not frames:
         msg = f"{truth}: a table of tracks but no markers; expected man_track000.tif and so on beside it"
         raise InputError(msg)
-    found = [home / f"{number}_{kind}" for kind in MASKS]
-    full = [folder for folder in found if len(list(folder.glob("*.tif"))) == frames]
+    found = {f"{number}_{kind}": len(list((home / f"{number}_{kind}").glob("*.tif"))) for kind in MASKS}
+    full = [home / name for name, count in found.items() if count == frames]
+    if not full:
+        counts = ", ".join(f"{name} ({count})" for name, count in found.items())
+        msg = f"{truth}: no masks for its {frames} frames; looked in {home} for {counts} TIFFs"
+        raise InputError(msg)
     images = home / number
     has_images = len(list(images.glob("*.tif"))) == frames
     return TrainingSequence(home.name, number, full[0], images if has_images else None, truth)
