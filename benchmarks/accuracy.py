@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 from recall import candidate_recall
 from record import RESULTS, about, circumstances, default_data, table, write
+from rivals import rival
 from twins import Twin, write_twin
 
 from gnntrack.evaluate import evaluate_sequence
@@ -85,34 +85,27 @@ def run_twin(sequence: TrainingSequence, kind: str, work: Path, plan: Plan, reco
         for method in (*plan.methods, *plan.peers):
             out = Path(folder) / method / f"{sequence.number}_RES"
             try:
-                measured = _peer(twin, out, method, plan) if method in plan.peers else _ours(twin, out, method, plan)
+                measured = (
+                    rival(twin, out, method, plan.peer_python)
+                    if method in plan.peers
+                    else ours(twin, out, method, plan.settings)
+                )
                 row = {**name, "method": method, **measured, **scored(out, twin)}
             except Exception as error:  # noqa: BLE001
                 # one method that fails is a row of the table too, and the hours of the others are kept
                 row = {**name, "method": method, "failed": f"{type(error).__name__}: {error}"}
             record["rows"].append(row)
-            print(_line(row), flush=True)
+            print(line(row), flush=True)
 
 
-def _ours(twin: Twin, out: Path, method: str, plan: Plan) -> Row:
+def ours(twin: Twin, out: Path, method: str, settings: Settings) -> Row:
+    """Run a method of ours, ``method+solver`` with another solver than its own."""
+    method, _, solver = method.partition("+")
     start = time.perf_counter()
-    lineage = track(twin.masks, twin.images, out=out, method=method, settings=plan.settings)
+    lineage = track(twin.masks, twin.images, out=out, method=method, solver=solver or None, settings=settings)
     seconds = time.perf_counter() - start
     notes = {key: lineage.notes[key] for key in ("gaps_bridged", "gaps_filled", "masks_parted") if key in lineage.notes}
     return {"seconds": round(seconds, 2), "frames": twin.frames, "cells": len(lineage.cells), "notes": notes}
-
-
-def _peer(twin: Twin, out: Path, method: str, plan: Plan) -> Row:
-    if twin.images is None:
-        msg = f"{method} needs images"
-        raise ValueError(msg)
-    command = [plan.peer_python, str(Path(__file__).with_name("peers.py")), method]
-    done = subprocess.run([*command, str(twin.images), str(twin.masks), str(out)], capture_output=True, text=True)
-    if done.returncode:
-        msg = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(msg)
-    told: Row = json.loads(done.stdout.splitlines()[-1])
-    return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
 
 
 def scored(result: Path, twin: Twin) -> Row:
@@ -134,8 +127,8 @@ def markdown(record: dict[str, Any]) -> str:
     lines = []
     for sequence, kind in dict.fromkeys((sequence, kind) for sequence, kind, _ in rows):
         koft = KOFT["rows"].get(sequence, {}).get(kind)
-        mine = [_cell(rows.get((sequence, kind, method)), koft) for method in methods]
-        theirs = " / ".join(_text(value) for value in koft[: len(SHOWN)]) if koft else ""
+        mine = [cell(rows.get((sequence, kind, method)), koft) for method in methods]
+        theirs = " / ".join(text(value) for value in koft[: len(SHOWN)]) if koft else ""
         lines.append([f"{sequence}, {kind}", mine[0], theirs, *mine[1:]])
     parts = [
         "# Accuracy",
@@ -155,7 +148,7 @@ def markdown(record: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _cell(row: Row | None, koft: list[float | None] | None) -> str:
+def cell(row: Row | None, koft: list[float | None] | None) -> str:
     if row is None:
         return ""
     if "failed" in row:
@@ -163,12 +156,12 @@ def _cell(row: Row | None, koft: list[float | None] | None) -> str:
     bounds = koft[: len(SHOWN)] if koft else [None] * len(SHOWN)
     values = [row["figures"][name] for name in SHOWN]
     return " / ".join(
-        f"**{_text(value)}**" if _at_least(value, bound) else _text(value)
+        f"**{text(value)}**" if at_least(value, bound) else text(value)
         for value, bound in zip(values, bounds, strict=True)
     )
 
 
-def _at_least(value: float | None, bound: float | None) -> bool:
+def at_least(value: float | None, bound: float | None) -> bool:
     return value is not None and bound is not None and round(value, 4) >= bound
 
 
@@ -182,10 +175,10 @@ def _tally(rows: dict[tuple[str, str, str], Row], method: str) -> str:
         for name, bound in zip(SHOWN, koft, strict=False):
             if bound is None:
                 continue
-            if _at_least(row["figures"][name], bound):
+            if at_least(row["figures"][name], bound):
                 good += 1
             else:
-                short.append(f"{sequence} {kind} {name} {_text(row['figures'][name])} ({_text(bound)})")
+                short.append(f"{sequence} {kind} {name} {text(row['figures'][name])} ({text(bound)})")
     if not good and not short:
         return ""
     told = f" Not: {'; '.join(short)}." if short and method == ORDER[0] else ""
@@ -209,7 +202,7 @@ def _recall_lines(rows: list[Row]) -> Iterator[list[str]]:
         shares = [row["recall"], row["recall_of_divisions"], row["recall_over_gaps"]]
         counts = [row["candidates_per_cell"], row["candidates_per_cell_to_the_next_frame"]]
         numbers = ["-" if each is None else f"{each:.2f}" for each in counts]
-        yield [f"{row['sequence']}, {row['twin']}", str(row["cells"]), *(_text(share, 5) for share in shares), *numbers]
+        yield [f"{row['sequence']}, {row['twin']}", str(row["cells"]), *(text(share, 5) for share in shares), *numbers]
 
 
 def _recall_tally(rows: list[Row]) -> str:
@@ -219,19 +212,19 @@ def _recall_tally(rows: list[Row]) -> str:
         if (row["recall"] or 0) < LEAST_RECALL or (row["candidates_per_cell"] or 0) > MOST_CANDIDATES
     ]
     told = f" Not: {', '.join(short)}." if short else ""
-    limit = f"{_text(LEAST_RECALL, 3)} at no more than {MOST_CANDIDATES} candidates a cell"
+    limit = f"{text(LEAST_RECALL, 3)} at no more than {MOST_CANDIDATES} candidates a cell"
     return f"A recall of {limit}: {len(rows) - len(short)} of {len(rows)}.{told}"
 
 
-def _text(value: float | None, digits: int = 4) -> str:
+def text(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:.{digits}f}".removeprefix("0")
 
 
-def _line(row: Row) -> str:
+def line(row: Row) -> str:
     name = f"{row['sequence']:28s} {row['twin']:6s} {row['method']:10s}"
     if "failed" in row:
         return f"{name} failed: {row['failed']}"
-    return f"{name} {row['seconds']:7.2f} s  {' / '.join(_text(row['figures'][each]) for each in SHOWN)}"
+    return f"{name} {row['seconds']:7.2f} s  {' / '.join(text(row['figures'][each]) for each in SHOWN)}"
 
 
 def _warm_up(sequence: TrainingSequence, work: Path, plan: Plan) -> None:
@@ -239,7 +232,7 @@ def _warm_up(sequence: TrainingSequence, work: Path, plan: Plan) -> None:
     with tempfile.TemporaryDirectory(dir=work) as folder:
         twin = write_twin(sequence, Path(folder), "skip16")
         for method in plan.methods:
-            _ours(twin, Path(folder) / method, method, plan)
+            ours(twin, Path(folder) / method, method, plan.settings)
 
 
 def _arguments() -> argparse.Namespace:
@@ -248,7 +241,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--methods", default=",".join(ORDER))
     parser.add_argument("--twins", default="plain,hard,skip2")
     parser.add_argument("--only", default="", help="sequences whose name holds this, such as 'HeLa 01'")
-    parser.add_argument("--peers", default="", help="'koft' runs KOFT anew, next to us")
+    parser.add_argument("--peers", default="", help="of koft, laptrack, btrack: run anew, next to us")
     parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has the peers")
     parser.add_argument("--config", type=Path, help="settings as TOML; the defaults where it is left out")
     parser.add_argument("--work", type=Path, help="folder for the twins and results of a run; a temporary one if not")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,16 @@ def circumstances(record: Mapping[str, Any]) -> str:
         f"{record['date']}, revision {record['revision']}, {machine['processor']}, {machine['cores']} cores, "
         f"Python {versions['python']}, numpy {versions['numpy']}."
     )
+
+
+@cache
+def code() -> str:
+    """Return a digest of the code that results depend on: of gnntrack, less its command line and its drawings."""
+    package = REPOSITORY / "gnntrack"
+    files = sorted(
+        each for each in package.rglob("*.py") if each.relative_to(package).parts[0] not in {"cli", "report"}
+    )
+    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:10]
 
 
 def write(out: Path, record: Mapping[str, Any], markdown: str) -> None:

@@ -18,7 +18,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ import numpy.typing as npt
 import tifffile
 from scipy import ndimage
 
+from gnntrack.gnn.corrupt import thin_tracks
+from gnntrack.io.ctc import read_track_table
 from gnntrack.io.sequences import TrainingSequence, find_sequences
 
 Mask = npt.NDArray[Any]
@@ -70,6 +72,21 @@ def write_twin(sequence: TrainingSequence, folder: Path, kind: str) -> Twin:
     else:
         _write_thinned_truth(sequence.truth, truth / "TRA", step)
     return Twin(masks, images if sequence.images else None, truth, len(files))
+
+
+def write_start(sequence: TrainingSequence, folder: Path, frames: int) -> TrainingSequence:
+    """Write the first frames of a sequence into a new folder, as a sequence of its own: links to files, a cut table."""
+    masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
+    truth = folder / f"{sequence.number}_GT" / "TRA"
+    for source, target in ((sequence.masks, masks), (sequence.images, images), (sequence.truth, truth)):
+        target.mkdir(parents=True)
+        for file in sorted(source.glob("*.tif"))[:frames] if source else []:
+            (target / file.name).symlink_to(file.resolve())
+    tracks = thin_tracks(read_track_table(sequence.truth / "man_track.txt"), range(frames))
+    columns = tracks.id, tracks.start, tracks.end, tracks.parent
+    lines = [" ".join(map(str, row)) + "\n" for row in zip(*(each.tolist() for each in columns), strict=True)]
+    (truth / "man_track.txt").write_text("".join(lines), encoding="ascii")
+    return replace(sequence, masks=masks, images=images if sequence.images else None, truth=truth)
 
 
 def shuffled(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint16]:

@@ -1,0 +1,82 @@
+"""Peers on twins: `peers.py` runs them in an interpreter of their own, and their results stand beside ours.
+
+KOFT writes its result itself, with its discs in gaps. Those that link tables of cells hand back links, and what follows
+links is ours: lineage, gap filling, writing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from twins import Twin
+
+from gnntrack.cells import measure_cells
+from gnntrack.io.frames import open_masks
+from gnntrack.lineage import build_lineage
+from gnntrack.pipeline import export
+from gnntrack.settings import Settings
+from gnntrack.types import CellGraph, Cells, LinkScores
+
+WRITERS = {"koft": "byotrack"}
+LINKERS = {"laptrack": "laptrack", "btrack": "btrack"}
+PACKAGES = {**WRITERS, **LINKERS}
+MOST_SECONDS = 1800
+
+Row = dict[str, Any]
+
+
+def rival(twin: Twin, out: Path, name: str, python: str) -> Row:
+    """Run a peer on a twin, and write its result."""
+    if name in LINKERS:
+        return _linked(twin, out, name, python)
+    if twin.images is None:
+        msg = f"{name} needs images"
+        raise ValueError(msg)
+    told = _told(python, name, twin.images, twin.masks, out)
+    return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
+
+
+def missing(name: str, python: str) -> bool:
+    """Tell whether an interpreter lacks a peer."""
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({PACKAGES[name]!r}) is None)"
+    return subprocess.run([python, "-c", code]).returncode != 0
+
+
+def _linked(twin: Twin, out: Path, name: str, python: str) -> Row:
+    settings = Settings()
+    cells = measure_cells(open_masks(twin.masks), settings=settings.cells)[0]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    file, links = out.with_suffix(".cells.npz"), out.with_suffix(".links.npz")
+    np.savez(file, frame=cells.frame, position=cells.position)
+    told = _told(python, name, file, _gate(cells), "--links", links)
+    with np.load(links) as arrays:
+        source, target = arrays["source"], arrays["target"]
+    order = np.lexsort((target, source))
+    columns = np.zeros((len(order), 0), np.float32)
+    graph = CellGraph(cells, source[order], target[order], columns, ())
+    every = np.ones(len(order), bool)
+    lineage = build_lineage(graph, every, LinkScores(every.astype(np.float32)))
+    export(lineage, out, masks=twin.masks, settings=settings)
+    return {"seconds": told["seconds"], "frames": twin.frames, "cells": len(cells), "notes": told["versions"]}
+
+
+def _gate(cells: Cells) -> float:
+    """Return how far a cell may go: three radii, or to its usual nearest neighbour, as KOFT has it."""
+    apart = cells.feature("neighbour_distance")
+    apart = apart[np.isfinite(apart)]
+    radius = float(np.median(cells.feature("diameter"))) / 2
+    return max(3 * radius, float(np.median(apart)) if len(apart) else 0.0)
+
+
+def _told(python: str, *words: Any) -> Row:
+    command = [python, str(Path(__file__).with_name("peers.py")), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
+    if done.returncode:
+        msg = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(msg)
+    told: Row = json.loads(done.stdout.splitlines()[-1])
+    return told
