@@ -44,7 +44,13 @@ def write_geff3(place, text="new"):
     zarr.open_group(str(place), mode="w", zarr_format=3).attrs["geff"] = {"text": text}
 
 
-KINDS = [write_text, write_ctc, write_movie, write_geff, write_geff3]
+def write_model(place, text="new"):
+    (place / "appearance").mkdir(parents=True)
+    for name in ("weights.safetensors", "model.json", "log.csv", "appearance/weights.safetensors"):
+        (place / name).write_text(text)
+
+
+KINDS = [write_text, write_ctc, write_movie, write_geff, write_geff3, write_model]
 
 
 def content(path):
@@ -144,6 +150,29 @@ class TestOverwrite:
         (make(tmp_path / "out") / "mask001.tif").mkdir()
         with pytest.raises(OutputError, match=r"holds mask001\.tif"):
             check_output(tmp_path / "out", overwrite=True)
+
+    @pytest.mark.parametrize("name", ["paper.tex", "appearance/cells.tif", "log.csv/log.csv"])
+    def test_what_lies_in_a_models_folder_is_kept(self, tmp_path, name):
+        out = tmp_path / "out"
+        (out / name).parent.mkdir(parents=True)
+        for written in ("weights.safetensors", "model.json", name):
+            (out / written).write_text("")
+        with pytest.raises(OutputError, match=f"it holds {name}, which gnntrack did not write"):
+            check_output(out, overwrite=True)
+
+    @pytest.mark.parametrize("names", [["model.json"], ["weights.safetensors"], ["log.csv"], ["model.json", "log.csv"]])
+    def test_what_only_looks_like_a_part_of_a_model_is_kept(self, tmp_path, names):
+        (tmp_path / "out").mkdir()
+        for name in names:
+            (tmp_path / "out" / name).write_text("")
+        with pytest.raises(OutputError, match="which gnntrack did not write"):
+            check_output(tmp_path / "out", overwrite=True)
+
+    def test_a_training_that_was_interrupted_early(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        for name in ("checkpoint.safetensors", "log.csv"):
+            (tmp_path / "out" / name).write_text("")
+        assert check_output(tmp_path / "out", overwrite=True) == tmp_path / "out"
 
     def test_a_broken_list_of_files_overwrites_nothing(self, tmp_path):
         (make(tmp_path / "out", write_movie) / MANIFEST).write_text("[]")

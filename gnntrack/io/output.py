@@ -20,6 +20,9 @@ MANIFEST = ".gnntrack.json"
 """Lists the files of a result folder that is not known by their names, so that `--overwrite` removes only those."""
 _CTC_RESULT = re.compile(r"res_track\.txt|mask\d+\.tif")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_MODEL = re.compile(
+    r"(appearance/)?(weights\.safetensors|model\.json)|checkpoint\.safetensors|log\.csv|(learning_curve|reliability)\.png"
+)
 _GEFF_TOP = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata", "nodes", "edges"}
 
 
@@ -36,8 +39,9 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         Where the result shall be. A link is followed.
     overwrite : bool
         Replace what is there: a file, an empty folder, or a folder that holds nothing but a result of gnntrack.
-        Such are a CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF store, and a folder whose every file
-        is listed in its ``.gnntrack.json``. Any other folder is refused, so that no data are lost to a slip.
+        Such are a CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF store, a model of ``gnntrack train``,
+        and a folder whose every file is listed in its ``.gnntrack.json``. Any other folder is refused, so that no data
+        are lost to a slip.
 
     Yields
     ------
@@ -121,19 +125,19 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
 def _stranger(folder: Path) -> str | None:
     """Return the first thing in a folder that is no part of a result, or None where it may go as a whole."""
     entries = sorted(entry.name for entry in folder.iterdir())
-    if not entries:
-        return None
     if MANIFEST in entries:
         try:
             listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
         except (OSError, ValueError, LookupError, TypeError):
             return f"an unreadable {MANIFEST}"
         return next((name for name in _files(folder) if name not in listed), None)
+    if {"weights.safetensors", "model.json"} <= set(entries) or "checkpoint.safetensors" in entries:
+        return next((name for name in _files(folder) if not _MODEL.fullmatch(name)), None)
     if _is_geff(folder):
         return next((name for name in entries if name not in _GEFF_TOP), None)
     if "res_track.txt" in entries:
         return next((n for n in entries if not _CTC_RESULT.fullmatch(n) or (folder / n).is_dir()), None)
-    return entries[0]
+    return next(iter(entries), None)
 
 
 def _is_geff(folder: Path) -> bool:
