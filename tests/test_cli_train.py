@@ -44,7 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             (out / name).write_bytes(b"")
         return SUMMARY
 
-    monkeypatch.setattr("gnntrack.training.train", train, raising=False)
+    monkeypatch.setattr("gnntrack.training.train", train)
     return received
 
 
@@ -115,21 +115,50 @@ def test_a_training_that_is_interrupted_says_how_to_go_on(monkeypatch: pytest.Mo
         progress("training", 120, 400)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.train", interrupted, raising=False)
+    monkeypatch.setattr("gnntrack.training.train", interrupted)
     result = run("a", "-o", tmp_path / "m", code=130)
     assert result.stderr == "stopped at step 120; go on with --resume\n"
     assert result.stdout == ""
 
 
-def test_a_scheduler_stops_a_training_as_a_person_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def terminated(*_: Any, progress: Any, **__: Any) -> None:
-        progress("training", 120, 400)
-        signal.raise_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("asked", "stopped"), [(3, 4), (9, 10), (10, 11), (19, 20)])
+def test_a_training_is_stopped_between_two_steps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, asked: int, stopped: int
+) -> None:
+    """A validation that is due, every 10 steps, is made before it stops."""
+    done: list[str] = []
 
-    monkeypatch.setattr("gnntrack.training.train", terminated, raising=False)
-    before = signal.getsignal(signal.SIGTERM)
-    assert run("a", "-o", tmp_path / "m", code=130).stderr == "stopped at step 120; go on with --resume\n"
-    assert signal.getsignal(signal.SIGTERM) == before
+    def stopped_training(*_: Any, progress: Any, report: Any, **__: Any) -> None:
+        for step in range(1, 21):
+            if step == asked + 1:
+                signal.raise_signal(number)
+            done.append(f"step {step}")
+            progress("training", step, 20)
+            if step % 10 == 0:
+                done.append(f"validation {step}")
+                report(ROW | {"step": step})
+
+    monkeypatch.setattr("gnntrack.training.train", stopped_training)
+    (tmp_path / "s.toml").write_text("[train]\nvalidate_every = 10\n")
+    before = signal.getsignal(number)
+    result = run("a", "-o", tmp_path / "m", "--config", tmp_path / "s.toml", code=130)
+    lines = result.stderr.splitlines()
+    assert "stopping after this step; Ctrl-C again stops at once" in lines
+    assert lines[-1] == f"stopped at step {stopped}; go on with --resume"
+    assert done[-1] == (f"validation {stopped}" if stopped % 10 == 0 else f"step {stopped}")
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def twice(*_: Any, progress: Any, **__: Any) -> None:
+        progress("training", 1, 20)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("it did not stop")
+
+    monkeypatch.setattr("gnntrack.training.train", twice)
+    assert "stopped at step 1" in run("a", "-o", tmp_path / "m", code=130).stderr
 
 
 def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,7 +166,7 @@ def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp
         progress("reading", 1, 3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.train", interrupted, raising=False)
+    monkeypatch.setattr("gnntrack.training.train", interrupted)
     assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
     assert resumed.stderr == "stopped before the first step; go on with --resume\n"
@@ -148,5 +177,5 @@ def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
         msg = "a: no truth"
         raise FormatError(msg)
 
-    monkeypatch.setattr("gnntrack.training.train", refused, raising=False)
+    monkeypatch.setattr("gnntrack.training.train", refused)
     assert run("a", "-o", tmp_path / "m", code=2).stderr == "Error: a: no truth\n"

@@ -100,7 +100,7 @@ def method_options(command: Function) -> Function:
         metavar="NAME",
         default="hungarian",
         show_default=True,
-        help="iou, greedy or hungarian: how links are scored and chosen.",
+        help="iou, greedy, hungarian or gnn: how links are scored and chosen.",
     )
     return method(solver(command))
 

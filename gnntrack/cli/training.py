@@ -36,7 +36,7 @@ __all__ = ["train"]
     "--validation",
     metavar="DATA",
     multiple=True,
-    help="Movies to validate on, repeatable; blocks of frames of DATA are held out where it is left out.",
+    help="Movies to validate on, repeatable; else the last frames of each movie of DATA are kept for it.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same training.")
 @click.option("--resume", is_flag=True, help="Go on with the training in --out that was interrupted.")
@@ -50,9 +50,11 @@ def train(
     validation: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train a network on DATA: movies in the layout of the Cell Tracking Challenge, with their truth.
+    """Train a network on DATA: folders in the layout of the Cell Tracking Challenge, with tracking truth.
 
-    The best weights by validation after solving are kept. Ctrl-C stops, and --resume goes on.
+    Each of DATA is a data set (images in 01, truth in 01_GT/TRA, masks in 01_ERR_SEG or 01_ST/SEG, and so on), a folder
+    of data sets, or the truth of one sequence (01_GT). The weights with the best validation after solving are kept.
+    Ctrl-C stops, and --resume goes on.
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume goes on with what is there, --overwrite removes it; give one of them")  # noqa: EM101
@@ -62,9 +64,11 @@ def train(
         raise click.UsageError("there is nothing to learn from; give DATA, or --simulated N")  # noqa: EM101
     options |= {"device": settings.gnn.device, "validation": list(validation) or None}
     watch = stopwatch()
-    with shown_training() as shown, _term_as_interrupt():
+    with shown_training() as shown:
+        stop = _Stop(shown, validate_every=settings.train.validate_every)
         try:
-            summary = _train(data, out, settings=settings, shown=shown, **options)
+            with stop.listening():
+                summary = _train(data, out, settings=settings, progress=stop.progress, report=stop.report, **options)
         except KeyboardInterrupt:
             if not shown.step and not options["resume"]:
                 raise
@@ -75,21 +79,49 @@ def train(
     show_rows([*_summary_rows(summary), *cost, *_written(out)])
 
 
-@contextmanager
-def _term_as_interrupt() -> Iterator[None]:
-    """Let a scheduler's TERM, which ends a long training, leave a checkpoint as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class _Stop:
+    """Stops a training between two steps, when it is asked by Ctrl-C or by a scheduler's TERM.
+
+    In the middle of a step the weights are neither those before nor after it, and a training that goes on from them
+    is another one. A second Ctrl-C stops at once.
+    """
+
+    def __init__(self, shown: ShownTraining, *, validate_every: int) -> None:
+        self._shown = shown
+        self._every = validate_every
+        self._asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        if self._asked or not self._shown.step:
+            raise KeyboardInterrupt
+        self._asked = True
+        click.echo("stopping after this step; Ctrl-C again stops at once", err=True)
+
+    def progress(self, stage: str, done: int, total: int, /) -> None:
+        self._shown.progress(stage, done, total)
+        # a validation that is due belongs to the step: it stops after it
+        if self._asked and stage == "training" and done % self._every and done < total:
+            raise KeyboardInterrupt
+
+    def report(self, row: Mapping[str, Any]) -> None:
+        self._shown.report(row)
+        if self._asked:
+            raise KeyboardInterrupt
 
 
-def _train(data: tuple[str, ...], out: Path, *, shown: ShownTraining, **options: Any) -> dict[str, Any]:
+def _train(data: tuple[str, ...], out: Path, **options: Any) -> dict[str, Any]:
     from gnntrack.training import train as train_network
 
-    summary: dict[str, Any] = train_network(data, out, progress=shown.progress, report=shown.report, **options)
-    return summary
+    return train_network(data, out, **options)
 
 
 def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -105,6 +137,7 @@ def _written(out: Path) -> list[tuple[str, object]]:
         "model.json": "what they are of: network, columns, data, scores",
         "log.csv": "loss and validation figures by step",
         "learning_curve.png": "the same, drawn",
+        "reliability.png": "how often links of a score are right",
         "checkpoint.safetensors": "to go on from, with --resume",
     }
     files = [f"{out / name} ({words})" for name, words in about.items() if (out / name).is_file()]
