@@ -1,7 +1,8 @@
 """Other trackers, run as their users would run them; needs their packages, not gnntrack.
 
-``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack TABLE CUTOFF`` (TABLE: npz with frame, position) print a line
-of JSON: seconds without imports, cells, versions.
+``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack|btrack TABLE CUTOFF [--links OUT]`` print a line of JSON:
+seconds without imports, cells, versions. TABLE is an npz with frame and position; OUT holds the rows of the table that
+are linked, source and target.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import json
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 Told = dict[str, Any]
+Numbers = npt.NDArray[Any]
+
+MANY = 1000  # cells in a frame above which btrack's exact update takes too long, as its authors say
 
 
 def koft(images: Path, masks: Path, out: Path) -> Callable[[], Told]:
@@ -62,27 +68,109 @@ def koft(images: Path, masks: Path, out: Path) -> Callable[[], Told]:
     return run
 
 
-def laptrack(table: Path, cutoff: float) -> Callable[[], Told]:
+def laptrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Told]:
     """Return the run of laptrack on the cells' centres, with gaps of one frame and divisions."""
     import pandas as pd
     from laptrack import LapTrack
 
-    with np.load(table) as arrays:
-        frame, position = arrays["frame"], arrays["position"]
+    frame, position = _table(table)
     names = list("zyx"[-position.shape[1] :])
-    cells = pd.DataFrame(position, columns=names).assign(frame=frame)
+    cells = pd.DataFrame(position, columns=names).assign(frame=frame, row=np.arange(len(frame)))
 
     def run() -> Told:
         limit = cutoff**2
         tracker = LapTrack(
             cutoff=limit, gap_closing_cutoff=limit, gap_closing_max_frame_count=1, splitting_cutoff=limit
         )
-        found = tracker.predict_dataframe(cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False)[
-            0
-        ]
-        return {"cells": len(cells), "tracks": int(found["track_id"].nunique())}
+        found, splits, _ = tracker.predict_dataframe(
+            cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False
+        )
+        tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
+        mothers = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
+        _write_links(links, tracks, dict(mothers))
+        return {"cells": len(cells), "tracks": len(tracks)}
 
     return run
+
+
+def btrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Told]:
+    """Return the run of btrack on the cells' centres, with the settings it publishes for cells and our search radius.
+
+    Without the state of the cells (mitotic, dead), which a classifier of its authors' tells from images.
+    """
+    import btrack as package
+    from btrack.io import objects_from_array
+
+    frame, position = _table(table)
+    position = np.hstack([position[:, ::-1], np.zeros((len(position), 3 - position.shape[1]))])  # x, y, z
+    many = int(np.bincount(frame).max()) > MANY
+
+    def run() -> Told:
+        update = package.constants.BayesianUpdates
+        with package.BayesianTracker(verbose=False) as tracker:
+            tracker.configure(_cell_config())
+            tracker.update_method = update.APPROXIMATE if many else update.EXACT
+            tracker.max_search_radius = cutoff
+            tracker.append(objects_from_array(np.column_stack([frame, position])))
+            tracker.volume = tuple(zip(position.min(axis=0) - 1, position.max(axis=0) + 1, strict=True))
+            tracker.track(step_size=100)
+            tracker.optimize()
+            tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
+            mothers = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
+        _write_links(links, tracks, mothers)
+        return {"cells": len(frame), "tracks": len(tracks)}
+
+    return run
+
+
+def _cell_config() -> Told:
+    """Return the figures of btrack's published cell_config.json: constant velocity, lengths in pixels."""
+    step = np.eye(6)
+    step[[0, 1, 2], [3, 4, 5]] = 1
+    motion = {
+        "measurements": 3,
+        "states": 6,
+        "accuracy": 7.5,
+        "prob_not_assign": 0.001,
+        "max_lost": 5,
+        "A": step,
+        "H": np.eye(3, 6),
+        "P": 150 * np.diag([0.1, 0.1, 0.1, 1, 1, 1]),
+        "G": 15 * np.array([0.5, 0.5, 0.5, 1, 1, 1]),
+        "R": 5 * np.eye(3),
+    }
+    hypotheses = {
+        "hypotheses": ["P_FP", "P_init", "P_term", "P_link", "P_branch", "P_dead"],
+        "lambda_time": 5.0,
+        "lambda_dist": 3.0,
+        "lambda_link": 10.0,
+        "lambda_branch": 50.0,
+        "eta": 1e-10,
+        "theta_dist": 20.0,
+        "theta_time": 5.0,
+        "dist_thresh": 40,
+        "time_thresh": 2,
+        "apop_thresh": 5,
+        "segmentation_miss_rate": 0.1,
+        "apoptosis_rate": 0.001,
+        "relax": True,
+    }
+    return {"motion_model": motion, "hypothesis_model": hypotheses}
+
+
+def _table(path: Path) -> tuple[Numbers, Numbers]:
+    with np.load(path) as arrays:
+        return arrays["frame"], arrays["position"]
+
+
+def _write_links(out: Path | None, tracks: dict[int, list[int]], mothers: dict[int, int]) -> None:
+    """Write the links of tracks, given as rows in the order of time, and of daughters to their mothers."""
+    if out is None:
+        return
+    inside = [pair for rows in tracks.values() for pair in pairwise(rows)]
+    born = [(tracks[mother][-1], tracks[child][0]) for child, mother in mothers.items() if tracks.get(mother)]
+    source, target = np.array([*inside, *born], np.int64).reshape(-1, 2).T
+    np.savez(out, source=source, target=target)
 
 
 def main() -> None:
@@ -91,17 +179,24 @@ def main() -> None:
     for_koft = commands.add_parser("koft")
     for name in ("images", "masks", "out"):
         for_koft.add_argument(name, type=Path)
-    for_laptrack = commands.add_parser("laptrack")
-    for_laptrack.add_argument("table", type=Path)
-    for_laptrack.add_argument("cutoff", type=float)
+    for name in LINKERS:
+        command = commands.add_parser(name)
+        command.add_argument("table", type=Path)
+        command.add_argument("cutoff", type=float)
+        command.add_argument("--links", type=Path)
     args = parser.parse_args()
-    run = koft(args.images, args.masks, args.out) if args.peer == "koft" else laptrack(args.table, args.cutoff)
+    if args.peer == "koft":
+        run = koft(args.images, args.masks, args.out)
+    else:
+        run = LINKERS[args.peer](args.table, args.cutoff, args.links)
     start = time.perf_counter()
     told = run()
     seconds = time.perf_counter() - start
     package = {"koft": "byotrack"}.get(args.peer, args.peer)
     print(json.dumps({"seconds": round(seconds, 3), **told, "versions": {package: version(package)}}))
 
+
+LINKERS = {"laptrack": laptrack, "btrack": btrack}
 
 if __name__ == "__main__":
     main()
