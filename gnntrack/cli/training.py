@@ -65,7 +65,7 @@ def train(
     options |= {"device": settings.gnn.device, "validation": list(validation) or None}
     watch = stopwatch()
     with shown_training() as shown:
-        stop = _Stop(shown, validate_every=settings.train.validate_every)
+        stop = _Stop(shown)
         try:
             with stop.listening():
                 summary = _train(data, out, settings=settings, progress=stop.progress, report=stop.report, **options)
@@ -86,9 +86,8 @@ class _Stop:
     is another one. A second Ctrl-C stops at once.
     """
 
-    def __init__(self, shown: ShownTraining, *, validate_every: int) -> None:
+    def __init__(self, shown: ShownTraining) -> None:
         self._shown = shown
-        self._every = validate_every
         self._asked = False
 
     @contextmanager
@@ -108,8 +107,7 @@ class _Stop:
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
         self._shown.progress(stage, done, total)
-        # a validation that is due belongs to the step: it stops after it
-        if self._asked and stage == "training" and done % self._every and done < total:
+        if self._asked and stage == "training":
             raise KeyboardInterrupt
 
     def report(self, row: Mapping[str, Any]) -> None:
