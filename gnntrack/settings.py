@@ -131,9 +131,9 @@ class TrainSettings(_Section):
     """Heads of the attention."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Part of the numbers inside the network that is left out in a step."""
-    feature_dropout: float = Field(0.2, ge=0, lt=1)
+    feature_dropout: float = Field(0.3, ge=0, lt=1)
     """Part of the input columns that is left out of a window, so that no column is relied on."""
-    steps: int = Field(1500, ge=1)
+    steps: int = Field(500, ge=1)
     """Steps of the optimiser."""
     links: int = Field(6000, ge=1)
     """Candidate links in a step."""
@@ -141,7 +141,7 @@ class TrainSettings(_Section):
     """Frames of a window."""
     division_share: float = Field(0.3, ge=0, le=1)
     """Part of the windows that is drawn around a division."""
-    division_weight: float = Field(2.0, gt=0)
+    division_weight: float = Field(4.0, gt=0)
     """What a cell that divides, or was born by a division, counts for in the loss."""
     learning_rate: float = Field(0.003, gt=0)
     """Highest learning rate (AdamW); it rises over the first tenth of the steps and falls as a cosine."""
@@ -151,9 +151,9 @@ class TrainSettings(_Section):
     """How slowly the running average of the weights, which is what is kept, follows them."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
-    patience: int = Field(8, ge=1)
+    patience: int = Field(6, ge=1)
     """Validations without a better score after which training stops."""
-    variants: int = Field(4, ge=1)
+    variants: int = Field(5, ge=1)
     """Versions of each movie to learn from: as it is, with every second frame, and the others made worse at random."""
     corruption: float = Field(1.0, ge=0)
     """How much worse: factor of the faults' rates; 0 turns and mirrors only."""

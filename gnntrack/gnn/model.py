@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn  # PyG reads the annotations of messages
 from torch_geometric.nn import MessagePassing
-from torch_geometric.utils import softmax
 
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["Attention", "LinkNet", "Standard"]
+
+_BOUND = 10.0  # of the logarithm of attention, so that its exponential needs no largest one to be found first
 
 
 class Standard(nn.Module):
@@ -52,10 +53,11 @@ class Attention(MessagePassing):  # type: ignore[misc]
     r"""What the links of a cell, on one side of time, tell it.
 
     .. math:: m_v = \sum_{e \in L(v)} \alpha_e \, V h_e, \qquad
-              \alpha_e = \mathrm{softmax}_{e \in L(v)} \; q_v \cdot K h_e / \sqrt{d}
+              \alpha_e = \mathrm{softmax}_{e \in L(v)} \; c \tanh \frac{q_v \cdot K h_e}{c \sqrt{d}}
 
     for each head, where :math:`L(v)` are the links into the cell, or those out of it (Velickovic et al., Graph
-    Attention Networks, ICLR 2018; the query is the cell's, the keys and values are the links').
+    Attention Networks, ICLR 2018; the query is the cell's, the keys and values are the links'; bounded as in Gemma 2, so
+    that sums and their weights are one pass over the links).
 
     Shapes: cells (N, H), links (E, H), ends (E,) -> (N, H), and the attention (E, heads).
     """
@@ -64,18 +66,26 @@ class Attention(MessagePassing):  # type: ignore[misc]
         super().__init__(aggr="sum", node_dim=0)
         self.heads = heads
         self.query = nn.Linear(width, width, bias=False)
-        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
 
     def forward(self, cell: Tensor, link: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         n, width = cell.shape
-        key, value = self.key_value(link).view(-1, 2, self.heads, width // self.heads).unbind(1)
-        query = self.query(cell).view(n, self.heads, -1)[end]
-        share = softmax((query * key).sum(-1) / (width // self.heads) ** 0.5, end, num_nodes=n)
-        told = self.propagate(torch.stack([end, end]), size=(n, n), value=value, share=share)
-        return told.flatten(1), share
+        each = width // self.heads
+        agreement = (self.query(cell)[end] * self.key(link)).view(-1, self.heads, each).sum(-1)
+        weight = torch.exp(_BOUND * torch.tanh(agreement / (_BOUND * each**0.5)))  # (E, heads)
+        told = self.propagate(torch.stack([end, end]), size=(n, n), value=self.value(link), weight=weight)
+        total = told[:, width:]
+        share = weight / total[end]
+        told = told[:, :width].view(n, self.heads, each) / total.clamp(min=1e-6)[..., None]
+        return told.view(n, width), share
 
-    def message(self, value: Tensor, share: Tensor) -> Tensor:  # noqa: D102
-        return value * share[..., None]
+    def message(self, value: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
+        weighted = value.view(len(value), self.heads, -1) * weight[..., None]
+        return torch.cat([weighted.view(len(value), -1), weight], 1)
+
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:  # noqa: D102
+        return inputs.new_zeros(dim_size, inputs.shape[1]).index_add_(0, index, inputs)  # faster than a scatter
 
 
 class _Round(nn.Module):
@@ -89,7 +99,8 @@ class _Round(nn.Module):
         self.past, self.future = Attention(width, heads), Attention(width, heads)
         self.cell = _mlp(3 * width, width, width, dropout)
         self.at_source, self.at_target = (nn.Linear(2 * width, width, bias=False) for _ in range(2))
-        self.at_link = nn.Linear(width + 2 * heads, width)
+        self.at_link = nn.Linear(width, width)
+        self.at_share = nn.Linear(2 * heads, width, bias=False)
         self.link = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width))
 
     def forward(self, cell: Tensor, link: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -99,7 +110,7 @@ class _Round(nn.Module):
         # the cell knows what came before and after; its links of this side of time compete
         source = self.at_source(torch.cat([cell, future], 1))[batch.source]
         target = self.at_target(torch.cat([cell, past], 1))[batch.target]
-        own = self.at_link(torch.cat([link, of_target, of_source], 1))
+        own = self.at_link(link) + self.at_share(torch.cat([of_target, of_source], 1))
         return cell, link + self.link(own + source + target)
 
 
