@@ -106,5 +106,5 @@ def _link_pairs(graph: CellGraph) -> Iterator[list[IntArray]]:
 def cell_radii(graph: CellGraph) -> FloatArray:
     """Return cell radii, kept within a factor of two of the typical one, shape (N,)."""
     diameter = graph.cells.feature("diameter")
-    typical = float(np.median(diameter)) / 2
+    typical = float(np.median(diameter)) / 2 if len(diameter) else 0.0
     return np.clip(diameter.astype(np.float64) / 2, typical / 2, typical * 2)

@@ -172,7 +172,7 @@ def _matched(links: IntArray, prior: LinkScores) -> FloatArray:
 
 def _cell_columns(graph: CellGraph) -> FeatureArray:
     cells = graph.cells
-    radius = cell_radii(graph) if len(cells) else np.zeros(0)
+    radius = cell_radii(graph)
     median = float(np.median(_light(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
     columns = {
         "size": _against_median(cells.feature("size")),
