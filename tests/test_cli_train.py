@@ -183,3 +183,37 @@ def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr("gnntrack.training.train", refused)
     assert run("a", "-o", tmp_path / "m", code=2).stderr == "Error: a: no truth\n"
+
+
+@pytest.mark.slow
+def test_a_movie_is_learnt_interrupted_resumed_and_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gnntrack.cli import training
+
+    def command(*arguments: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(cli, [*map(str, arguments)])
+        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+        return result
+
+    movie, config = tmp_path / "movie", tmp_path / "s.toml"
+    command("simulate", "-o", movie, "--frames", 24, "--shape", "96,96", "--cells", 6, "--cycle", 12)
+    config.write_text("[train]\nvalidate_every = 4\nvariants = 2\nsteps = 8\nwidth = 8\nrounds = 1\n")
+    run(movie, "-o", tmp_path / "whole", "--config", config)
+    progress = training._Stop.progress
+
+    def interrupted(self: training._Stop, stage: str, done: int, total: int, /) -> None:
+        if (stage, done) == ("training", 6):
+            signal.raise_signal(signal.SIGINT)
+        progress(self, stage, done, total)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Stop, "progress", interrupted)
+        stopped = run(movie, "-o", tmp_path / "m", "--config", config, code=130)
+        assert "stopped at step 6; go on with --resume" in stopped.stderr
+    run(movie, "-o", tmp_path / "m", "--config", config, "--resume")
+    whole, resumed = (tmp_path / name / "weights.safetensors" for name in ("whole", "m"))
+    assert whole.read_bytes() == resumed.read_bytes()
+    track = ["track", movie / "01", movie / "01_ERR_SEG", "--method", "gnn", "--model", tmp_path / "m", "-o"]
+    command(*track, tmp_path / "res")
+    command("evaluate", tmp_path / "res", movie / "01_GT", "--require", "LNK=0.9")
+    run(movie, "-o", tmp_path / "m", "--config", config, code=2)
+    run(movie, "-o", tmp_path / "m", "--config", config, "--from", tmp_path / "whole", "--overwrite")
