@@ -105,7 +105,10 @@ def refuse_other_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mappin
             reasons.append(f"'{name}' is {here.dtype}, expected {there.dtype}")
     if reasons:
         more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
-        msg = f"{path}: it does not fit the network: {'; '.join(reasons[:_LISTED])}{more}. Use the gnntrack that wrote it, or train anew"
+        msg = (
+            f"{path}: it does not fit the network: {'; '.join(reasons[:_LISTED])}{more}. "
+            "Use the gnntrack that wrote it, or train anew"
+        )
         raise ModelError(msg)
 
 

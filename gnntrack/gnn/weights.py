@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import math
+import warnings
 from dataclasses import dataclass
 from importlib import import_module, resources
 from pathlib import Path
@@ -312,7 +313,8 @@ def _empty_network(path: Path, about: dict[str, Any]) -> nn.Module:
                 msg = f"{path}: option '{key}' is {value!r:.60}, expected numbers from 0 to {_LARGEST}"
                 raise ModelError(msg)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch makes of odd options does not matter: the tensors will not fit
             network = kind(**options)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         msg = f"{path}: its options are none of '{about['kind']}' in this gnntrack: {error}"
