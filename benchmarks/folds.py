@@ -13,10 +13,13 @@ import pickle
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from record import code
 
 from gnntrack.gnn.data import Sample
@@ -38,8 +41,6 @@ NEVER = "ctc-official-evaluation"  # results with official scores: they judge th
 BETWEEN = 3  # frames between the tested first half of a sequence and what is learnt from
 SEED = 0
 DONE = "done.json"
-
-Change = Callable[[Sample], Sample]
 
 
 @dataclass(frozen=True)
@@ -107,28 +108,32 @@ class Workshop:
     device: str = "auto"
     models: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
-    def model(
-        self, fold: Fold, network: str, settings: Settings, *, name: str = "", change: Change | None = None
-    ) -> tuple[Path, dict[str, Any]]:
+    def model(self, fold: Fold, network: str, settings: Settings, *, name: str = "") -> tuple[Path, dict[str, Any]]:
         """Return the folder of a network trained on a fold, and what there is to tell of the training.
 
-        ``change`` is made to all samples; ``name`` tells such a network from the others of its kind.
+        ``name`` tells it from others of its kind.
         """
         folder = self.work / "models" / fold.name / (name or network)
         if folder not in self.models:
             told = _finished(folder, settings) if self.reuse else None
-            self.models[folder] = told or self._train(folder, fold, network, settings, change)
+            self.models[folder] = told or self._train(folder, fold, network, settings)
         return folder, self.models[folder]
 
-    def _train(
-        self, folder: Path, fold: Fold, network: str, settings: Settings, change: Change | None
-    ) -> dict[str, Any]:
+    def train_all(self, trainings: Sequence[tuple[Fold, str, Settings]], *, jobs: int) -> None:
+        """Train several networks, ``jobs`` at a time."""
+        if jobs == 1 or not trainings:
+            return  # each when it is asked for, so that the first results come early
+        for fold, network, settings in trainings:
+            samples_of(fold, network=network, settings=settings, work=self.work)  # so that no two make the same ones
+        context = get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            self.models |= dict(pool.map(self.model, *zip(*trainings, strict=True)))
+
+    def _train(self, folder: Path, fold: Fold, network: str, settings: Settings) -> dict[str, Any]:
         resume = self.reuse and (folder / CHECKPOINT_FILE).is_file()
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
         learnt, checks = samples_of(fold, network=network, settings=settings, work=self.work)
-        if change is not None:
-            learnt, checks = [change(each) for each in learnt], [change(each) for each in checks]
         learnt, checks = with_appearance(learnt, checks, folder, settings, SEED, resume=resume, progress=None)
         summary = learn(
             learnt,

@@ -9,7 +9,6 @@ Markdown. The work folder keeps what is learnt from and the models; ``--resume``
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 from accuracy import SHOWN, at_least, cell, line, ours, scored, text
 from folds import TESTED, Fold, Workshop, frames_of, left_out, plan_of, same, sequences_of
-from record import RESULTS, about, circumstances, code, default_data, table, write
+from record import RESULTS, about, circumstances, code, default_data, placed, rows_before, stands, table, write
 from rivals import PACKAGES, missing, rival
 from twins import Twin, write_start, write_twin
 
@@ -33,6 +32,7 @@ PROTOCOLS = {
     "same": "One network, trained on all sequences less the first half of each tested one; tested on those halves.",
     "left-out": "A network for each data set, trained on all others; tested on the whole sequence.",
 }
+KEY = ("protocol", "sequence", "twin", "method")
 F1 = "division_f1(1)"
 ABOVE = {"BIO(1) at least KOFT's": "BIO(1)", "OP_CLB(1) at least KOFT's": "OP_CLB(1)"}
 WORSE = 0.001  # LNK error by which a learned method may be worse than `hungarian`
@@ -75,7 +75,7 @@ def main() -> None:
         args.out,
         _settings(args),
     )
-    rows = json.loads(args.out.read_text(encoding="utf-8"))["rows"] if args.resume and args.out.exists() else []
+    rows = rows_before(args.out) if args.resume else []
     record = {
         **about(),
         "code": code(),
@@ -84,6 +84,7 @@ def main() -> None:
         "rows": rows,
     }
     sequences = sequences_of(args.data)
+    plan.workshop.train_all(_trainings_of(plan, sequences), jobs=args.jobs)
     for protocol in plan.protocols:
         for sequence in filter(plan.wants, sequences):
             run_sequence(protocol, sequence, sequences, plan, record)
@@ -91,24 +92,39 @@ def main() -> None:
     print(markdown(record))
 
 
+def _trainings_of(plan: Plan, sequences: list[TrainingSequence]) -> list[tuple[Fold, str, Settings]]:
+    """Return what has to be trained for a plan."""
+    networks = [NETWORKS[method] for method in plan.methods if method in NETWORKS]
+    folds = {
+        fold.name: fold
+        for protocol in plan.protocols
+        for fold in (_fold(protocol, each, sequences) for each in sequences if plan.wants(each))
+    }
+    return [(fold, network, plan_of(network, plan.settings)) for fold in folds.values() for network in networks]
+
+
+def _fold(protocol: str, tested: TrainingSequence, sequences: list[TrainingSequence]) -> Fold:
+    return same(sequences) if protocol == "same" else left_out(sequences, tested.dataset)
+
+
 def run_sequence(
     protocol: str, sequence: TrainingSequence, sequences: list[TrainingSequence], plan: Plan, record: dict[str, Any]
 ) -> None:
     """Run all methods on the twins of one sequence; each row is written as soon as it stands."""
-    fold = same(sequences) if protocol == "same" else left_out(sequences, sequence.dataset)
-    stands = {_key(row) for row in record["rows"] if row["code"] == code() and "failed" not in row}
+    fold = _fold(protocol, sequence, sequences)
     with tempfile.TemporaryDirectory(dir=plan.workshop.work) as temporary:
         home, tested = Path(temporary), sequence
         if protocol == "same":
             tested = write_start(sequence, home / "start", frames_of(sequence) // 2)
         for kind in plan.kinds:
-            methods = [method for method in plan.methods if (protocol, sequence.name, kind, method) not in stands]
+            keys = {method: (protocol, sequence.name, kind, method) for method in plan.methods}
+            methods = [method for method, key in keys.items() if not stands(record["rows"], KEY, key)]
             twin = write_twin(tested, home / kind, kind) if methods else None
             for method in methods if twin else ():
-                name = {"protocol": protocol, "sequence": sequence.name, "twin": kind, "method": method}
+                name = dict(zip(KEY, keys[method], strict=True))
                 out = home / f"{kind} {method}" / f"{sequence.number}_RES"
                 row = {**name, "code": code(), **_measured(twin, out, method, fold, plan)}
-                record["rows"] = [*(each for each in record["rows"] if _key(each) != _key(row)), row]
+                record["rows"] = placed(record["rows"], KEY, row)
                 print(f"{protocol:8s} {line(row)}", flush=True)
                 write(plan.out, record, markdown(record))
 
@@ -129,7 +145,6 @@ def _measured(twin: Twin, out: Path, method: str, fold: Fold, plan: Plan) -> Row
 
 def markdown(record: dict[str, Any]) -> str:
     """Return the tables of a record."""
-    rows = {_key(row): row for row in record["rows"]}
     parts = [
         "# Learned methods",
         circumstances(record),
@@ -139,7 +154,7 @@ def markdown(record: dict[str, Any]) -> str:
         *(f"Not installed: {peer}." for peer in record["absent"]),
     ]
     for protocol, about_it in PROTOCOLS.items():
-        of_it = {key[1:]: row for key, row in rows.items() if key[0] == protocol}
+        of_it = {tuple(row[name] for name in KEY[1:]): row for row in record["rows"] if row["protocol"] == protocol}
         if of_it:
             parts += [f"## {protocol}", about_it, *_protocol(protocol, of_it)]
     parts += [_trainings(record["rows"]), _faults(record["rows"])]
@@ -248,7 +263,7 @@ def _trainings(rows: list[Row]) -> str:
 
 
 def _faults(rows: list[Row]) -> str:
-    failed = [" ".join((*_key(row), row["failed"])) for row in rows if "failed" in row]
+    failed = [" ".join(row[name] for name in (*KEY, "failed")) for row in rows if "failed" in row]
     errors = sum(row.get("errors", 0) for row in rows)
     codes = len({row["code"] for row in rows})
     told = f"{len(rows) - len(failed)} results, {errors} errors of the format, made by {codes} version(s) of the code."
@@ -262,10 +277,6 @@ def _in_order(methods: set[str]) -> list[str]:
 
 def _yes(reached: bool) -> str:  # noqa: FBT001
     return "yes" if reached else "**no**"
-
-
-def _key(row: Row) -> tuple[str, str, str, str]:
-    return row["protocol"], row["sequence"], row["twin"], row["method"]
 
 
 def _listed(words: str) -> tuple[str, ...]:
@@ -292,6 +303,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="settings as TOML; the defaults where it is left out")
     parser.add_argument("--steps", type=int, help="train.steps, to try the program")
     parser.add_argument("--device", default="auto", help="where the networks are trained")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one core")
     parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code has made")
     parser.add_argument(
         "--reuse-models", action="store_true", help="keep the models, and go on with the interrupted one"

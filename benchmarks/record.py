@@ -60,6 +60,24 @@ def code() -> str:
     return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:10]
 
 
+def rows_before(out: Path) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run."""
+    rows: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.exists() else []
+    return rows
+
+
+def stands(rows: Iterable[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> bool:
+    """Tell whether there is a row of this key, made by this code."""
+    return any(
+        row["code"] == code() and "failed" not in row and [row[name] for name in names] == list(key) for row in rows
+    )
+
+
+def placed(rows: Iterable[dict[str, Any]], names: Sequence[str], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return rows with one more, which takes the place of an older one with the same names."""
+    return [*(each for each in rows if any(each[name] != row[name] for name in names)), row]
+
+
 def write(out: Path, record: Mapping[str, Any], markdown: str) -> None:
     """Write the record as JSON, and its tables as Markdown next to it."""
     out.parent.mkdir(parents=True, exist_ok=True)

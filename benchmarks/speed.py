@@ -30,6 +30,7 @@ from gnntrack.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 BASIC = ("label", "area", "centroid", "inertia_tensor", "intensity_mean")
+TRACKASTRA = {"seconds": 81 + 2.5, "frames": 30, "cells": 30 * 275}  # 0.5.6, 2 cores: network and features
 FULL = (
     *("label", "area", "equivalent_diameter_area", "centroid", "bbox", "axis_major_length", "axis_minor_length"),
     *("eccentricity", "orientation", "intensity_mean", "intensity_std", "intensity_min", "intensity_max"),
@@ -122,6 +123,39 @@ def run_track(run: Run) -> Told:
     return {"movie": name, "seconds": seconds, "median": middle}
 
 
+def run_gnn(run: Run) -> Told:
+    """Take a movie through the network; track it, against KOFT; score 30 frames, against Trackastra's published size.
+
+    Trackastra's figure was measured once for this project on the same machine and is not rerun: per cell, features and
+    network.
+    """
+    name, masks, images = run.movie()
+    model = ("--model", run.args.model) if run.args.model else ()
+    whole, some = (
+        _middle([alone("network", masks, images, frames, *model) for _ in range(run.args.rounds)])
+        for frames in (10**6, TRACKASTRA["frames"])
+    )
+    for what in ("candidates", "through the network"):
+        whole[f"{what}, per second"] = round(whole[what] / whole["stages"]["network"])
+    run.check("links through the network", whole["through the network, per second"], 150_000, least=True, unit="1/s")
+    theirs = TRACKASTRA["seconds"] / TRACKASTRA["cells"]
+    run.check(
+        "30 frames scored, against Trackastra, per cell",
+        theirs / some["seconds"] * some["cells"],
+        20,
+        least=True,
+        unit="x",
+    )
+    works = {"gnn": lambda: alone("track", masks, images, run.out(), "gnn", *model)["seconds"]}
+    if _has(run.args.peer_python, "byotrack") and images.is_dir():
+        works["KOFT"] = lambda: _peer(run, "koft", images, masks, run.out())
+    seconds = alternate(works, run.args.rounds)
+    middle = median(seconds)
+    if "KOFT" in middle:
+        run.check(f"track --method gnn against KOFT, {name}", middle["KOFT"] / middle["gnn"], 1, least=True, unit="x")
+    return {"movie": name, "seconds": seconds, "median": middle, "network": {"whole": whole, "30 frames": some}}
+
+
 def run_link(run: Run) -> Told:
     """Link the cells of a movie, from their table on, against laptrack."""
     name, masks, _ = run.movie()
@@ -194,6 +228,7 @@ SECTIONS = {
     "cells": run_cells,
     "stages": run_stages,
     "track": run_track,
+    "gnn": run_gnn,
     "link": run_link,
     "sizes": run_sizes,
     "length": run_length,
@@ -221,7 +256,7 @@ def _section(told: Told) -> str:
     if "median" in told:
         first = next(iter(told["median"].values()))
         rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in told["median"].items()]
-        return _head(told) + table(["", "s", "x"], rows)
+        return _head(told) + table(["", "s", "x"], rows) + _network(told.get("network", {}))
     if "stages" in told:
         return _head(told) + table(["", "s"], [[name, f"{took:.3f}"] for name, took in told["stages"].items()])
     rows = []
@@ -229,6 +264,20 @@ def _section(told: Told) -> str:
         stages = ", ".join(f"{stage} {took:.1f}" for stage, took in each.get("stages", {}).items())
         rows.append([str(each["cells"]), f"{each['seconds']:.2f}", f"{each['peak_mb']:.0f}", stages])
     return table(["cells", "s", "peak memory, MB", "stages, s"], rows)
+
+
+def _network(told: Told) -> str:
+    """Return what went through the network, and how long each stage took."""
+    if not told:
+        return ""
+    counts = ("frames", "cells", "candidates", "through the network")
+    stages = list(told["whole"]["stages"])
+    rows = [
+        [name, *(str(each[count]) for count in counts), *(f"{each['stages'][stage]:.3f}" for stage in stages)]
+        for name, each in told.items()
+    ]
+    rates = [f"{rate} {what}" for what, rate in told["whole"].items() if what.endswith("per second")]
+    return f"\n\n{table(['', *counts, *(f'{stage}, s' for stage in stages)], rows)}\n\nLinks: {'; '.join(rates)}."
 
 
 def _head(told: Told) -> str:
@@ -290,6 +339,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default_data(), help="folder with Fluo-N2DL-HeLa")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections; all where it is left out")
     parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has byotrack and laptrack")
+    parser.add_argument("--model", help="folder of the network of section gnn; the shipped one where it is left out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small inputs, to try the program; nothing is proved")
     parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")

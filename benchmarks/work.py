@@ -97,11 +97,30 @@ def work_link(args: argparse.Namespace) -> Told:
 
 def work_track(args: argparse.Namespace) -> Told:
     """Track a movie: read images and masks, write the result."""
+    settings = Settings().replaced(gnn__model=args.model)
     imports, start = peak_mb(), time.perf_counter()
-    lineage = track(args.masks, args.images, out=args.out, method=args.method)
+    lineage = track(args.masks, args.images, out=args.out, method=args.method, settings=settings)
     seconds = time.perf_counter() - start
     told = {"seconds": round(seconds, 4), "peak_mb": peak_mb(), "peak_mb_imports": imports}
     return {**told, "cells": len(lineage.cells), "tracks": len(lineage.tracks)}
+
+
+def work_network(args: argparse.Namespace) -> Told:
+    """Take the last frames of a movie through features and network."""
+    from gnntrack.gnn.predict import gains
+    from gnntrack.gnn.weights import load_model
+
+    settings, clock = Settings(), Clock()
+    model = load_model(args.model).scorer
+    masks, images = open_masks(args.masks), open_frames(args.images)
+    build_graph(*(np.stack([stack[t] for t in range(2)]) for stack in (masks, images)))  # loads compiled code
+    some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (masks, images)]
+    graph = clock.time("features", lambda: build_graph(*some, settings=settings))
+    prior = clock.time("classical scores", lambda: score_links(graph, settings=settings.scores))
+    inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
+    clock.time("network", lambda: gains(model, inputs, links_per_window=settings.gnn.window))
+    counts = {"cells": len(graph.cells), "candidates": len(graph), "through the network": len(inputs.source)}
+    return {**clock.told(), **counts, "frames": len(some[0])}
 
 
 def work_stages(args: argparse.Namespace) -> Told:
@@ -137,15 +156,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True)
 
-    def command(name: str, work: Callable[[argparse.Namespace], Told], **arguments: Any) -> None:
+    def command(name: str, work: Callable[[argparse.Namespace], Told], **arguments: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=(work.__doc__ or "").rstrip("."))
         sub.set_defaults(work=work)
         for argument, kind in arguments.items():
             sub.add_argument(argument, type=kind)
+        return sub
 
     command("table", work_table, cells=int, frames=int)
     command("link", work_link, masks=Path)
-    command("track", work_track, masks=Path, images=Path, out=Path, method=str)
+    command("track", work_track, masks=Path, images=Path, out=Path, method=str).add_argument("--model")
+    command("network", work_network, masks=Path, images=Path, frames=int).add_argument("--model")
     command("stages", work_stages, masks=Path, images=Path, out=Path)
     command("movie", work_movie, frames=int, out=Path)
     args = parser.parse_args()
