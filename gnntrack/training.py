@@ -405,7 +405,7 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
         scores = link_scores(sample.inputs, sample.prior, gained)
         found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
-        return Validation(0.0, None)
+        return Validation(None, None)
     together = sum(found, Mistakes())
     return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
 

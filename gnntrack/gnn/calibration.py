@@ -123,8 +123,9 @@ def reliability(samples: Sequence[Sample], scores: Sequence[LinkScores]) -> dict
     dict
         ``said``, ``right``, ``count`` per bin, and ``ece``.
     """
+    nothing = (np.zeros(0), np.zeros(0, bool))
     pairs = [_marginals(each, sample) for sample, each in zip(samples, scores, strict=True)]
-    said, right = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    said, right = (np.concatenate(column) for column in zip(nothing, *pairs, strict=True))
     number = np.minimum((said * _BINS).astype(int), _BINS - 1)
     count = np.bincount(number, minlength=_BINS)
     safe = np.maximum(count, 1)

@@ -48,19 +48,20 @@ class Validation:
 
     Parameters
     ----------
-    link_error : float
-        Wrong links + 1.5 x missed ones, as a share of 1.5 x the true ones: 1 - LNK, had all cells masks.
+    link_error : float or None
+        Wrong links + 1.5 x missed ones, as a share of 1.5 x the true ones: 1 - LNK, had all cells masks; None where
+        there is no movie to validate on.
     division_f1 : float or None
         F1 of the divisions; None where there are none.
     """
 
-    link_error: float
+    link_error: float | None
     division_f1: float | None
 
     @property
-    def score(self) -> float:
+    def score(self) -> float | None:
         """What training seeks the best of: one less link error, and a tenth of the division F1."""
-        return 1 - self.link_error + 0.1 * (self.division_f1 or 0.0)
+        return None if self.link_error is None else 1 - self.link_error + 0.1 * (self.division_f1 or 0.0)
 
 
 @dataclass
@@ -87,7 +88,8 @@ class _State:
         self.losses = []
         self.waited = 0 if row["best"] else self.waited + 1
         if row["best"]:
-            self.best, self.best_step = row["validation_score"], row["step"]
+            self.best_step = row["step"]
+            self.best = self.best if row["validation_score"] is None else row["validation_score"]
 
 
 def train_network(  # noqa: C901 - one loop, read from top to bottom
@@ -200,7 +202,8 @@ def _row(state: _State, found: Validation, settings: TrainSettings) -> dict[str,
     """Return a row of the log."""
     rate = _learning_rate(state.step - 1, settings)
     head = (state.step, round(state.seconds, 1), float(np.mean(state.losses)), rate)
-    figures = (found.link_error, found.division_f1, found.score, int(found.score > state.best))
+    better = found.score is None or found.score > state.best  # where nothing is validated, the last weights stay
+    figures = (found.link_error, found.division_f1, found.score, int(better))
     return dict(zip(_COLUMNS, (*head, *figures), strict=True))
 
 

@@ -1,0 +1,264 @@
+"""A network's gains as scores, how far they can be believed, and what is wrong once they are solved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import worlds
+from learning import random_inputs, random_truth, sample_of, simulated
+from scipy.special import expit
+
+from gnntrack.errors import InputError
+from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
+from gnntrack.gnn.data import Sample
+from gnntrack.gnn.predict import find_device, link_scores
+from gnntrack.gnn.truth import Truth
+from gnntrack.types import CellGraph, LinkScores
+
+
+def posed(seed=0, **options):
+    """Return inputs of which every second link of the graph is no contender, a prior, and random gains."""
+    inputs = random_inputs(seed, **options)
+    inputs = replace(inputs, rows=2 * np.arange(len(inputs.source)))
+    random = np.random.default_rng(seed)
+    prior = LinkScores(random.uniform(0.01, 0.99, 2 * len(inputs.source)).astype(np.float32))
+    sizes = len(inputs.source), len(inputs.pairs), len(inputs.frame)
+    return inputs, prior, tuple(random.normal(0, 2, n) for n in sizes)
+
+
+def sample_from(inputs, truth, prior) -> Sample:
+    """Return a sample whose graph has no columns."""
+    cells = worlds.scored(" ".join(f"c{i}" for i in range(1))).graph.cells
+    n = len(inputs.frame)
+    cells = replace(
+        cells,
+        frame=inputs.frame,
+        label=np.arange(n) + 1,
+        position=np.zeros((n, 2)),
+        features=np.zeros((n, 0)),
+        n_frames=inputs.n_frames,
+    )
+    graph = CellGraph(cells, inputs.source, inputs.target, np.zeros((len(inputs.source), 0)), ())
+    return Sample("random", inputs, truth, graph, prior, np.ones(n, np.int64))
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_probabilities_and_shares_add_up():
+    inputs, prior, gained = posed()
+    scores = link_scores(inputs, prior, gained)
+    for name in ("link", "division", "birth", "death", "spurious", "marginal"):
+        value = getattr(scores, name)
+        assert value.dtype == np.float32
+        assert value.min() >= 0
+        assert value.max() <= 1
+    into = np.bincount(inputs.target, scores.marginal[inputs.rows], len(inputs.frame))
+    np.testing.assert_allclose(into + scores.birth, 1, atol=1e-6)
+
+
+def test_a_cells_options_by_hand():
+    """One mother with two links and a division of both; the second daughter has another link."""
+    inputs = random_inputs(frames=2, cells=3, chance=0)
+    ends = [(0, 3), (0, 4), (1, 4)]
+    source, target = np.array(ends).T
+    inputs = replace(
+        inputs, source=source, target=target, pairs=np.array([[0, 1]]), rows=np.arange(3), link=np.zeros((3, 1))
+    )
+    link, pair = np.log([2.0, 3.0, 4.0]), np.log([12.0])
+    scores = link_scores(inputs, LinkScores(np.full(3, 0.5)), (link, pair, np.zeros(6)))
+    np.testing.assert_allclose(scores.link, [2 / 3, 3 / 4, 4 / 5], rtol=1e-5)
+    np.testing.assert_allclose(scores.division, [12 / 15], rtol=1e-5)  # against the better link alone, 3
+    np.testing.assert_allclose(scores.marginal, [14 / 15, 15 / 20, 4 / 20], rtol=1e-5)
+    np.testing.assert_allclose(scores.birth, [1, 1, 1, 1 / 15, 1 / 20, 1], rtol=1e-5)
+    np.testing.assert_allclose(scores.death, [1 / 18, 1 / 5, 1, 1, 1, 1], rtol=1e-5)
+    np.testing.assert_array_equal(scores.pairs, [[0, 1]])
+
+
+def test_links_that_are_no_contenders_keep_their_score():
+    inputs, prior, gained = posed()
+    scores = link_scores(inputs, prior, gained)
+    np.testing.assert_allclose(scores.link[1::2], prior.link[1::2], atol=1e-6)
+    np.testing.assert_allclose(scores.link[::2], expit(gained[0]), atol=1e-6)
+    assert not scores.marginal[1::2].any()
+    np.testing.assert_array_equal(scores.pairs, 2 * inputs.pairs)
+
+
+def test_high_gains_are_no_overflow():
+    inputs, prior, gained = posed()
+    scores = link_scores(inputs, prior, tuple(400 * each for each in gained))
+    assert np.isfinite(scores.marginal).all()
+
+
+def test_temperature_divides_the_gains():
+    inputs, prior, gained = posed()
+    warm = link_scores(inputs, prior, gained, temperature=2.0)
+    half = link_scores(inputs, prior, tuple(each / 2 for each in gained))
+    for name in ("link", "division", "birth", "death", "spurious", "marginal"):
+        np.testing.assert_allclose(getattr(warm, name), getattr(half, name), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"pairs": False}, {"chance": 0.0}, {"cells": 0}])
+def test_without_pairs_links_or_cells(options):
+    inputs, prior, gained = posed(**options)
+    scores = link_scores(inputs, prior, gained)
+    assert len(scores.link) == 2 * len(inputs.source)
+    assert len(scores.division) == 0
+    assert len(scores.birth) == len(inputs.frame)
+
+
+# --- calibration -----------------------------------------------------------------------------------------------------
+
+
+def drawn_by_their_odds(seed=0, n=60, temperature=1.0):
+    """Return a sample in which each cell's past is drawn by the very odds of its links, and gains hotter than that."""
+    inputs = replace(random_inputs(seed, frames=2, cells=n, chance=5 / n, pairs=False))
+    random = np.random.default_rng(seed)
+    gain = random.normal(0, 2, len(inputs.source))
+    right = np.zeros(len(gain), bool)
+    for cell in range(n, 2 * n):
+        links = np.flatnonzero(inputs.target == cell)
+        odds = np.append(np.exp(gain[links]), 1)
+        drawn = random.choice(len(odds), p=odds / odds.sum())
+        right[links[drawn : drawn + 1]] = True
+    known = np.ones(2 * n, bool)
+    truth = Truth(right, np.zeros(0, bool), known, known, ~known)
+    prior = LinkScores(np.full(len(gain), 0.5))
+    return sample_from(inputs, truth, prior), (gain * temperature, np.zeros(0), np.zeros(2 * n))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found(temperature):
+    posed = [drawn_by_their_odds(seed, 300, temperature) for seed in range(6)]
+    found = fit_temperature([sample for sample, _ in posed], [gained for _, gained in posed])
+    assert found == pytest.approx(temperature, rel=0.08)
+
+
+def test_the_temperature_of_nothing_is_one():
+    inputs, _, gained = posed(chance=0.0)
+    sample = sample_from(inputs, random_truth(inputs), LinkScores(np.zeros(0)))
+    assert fit_temperature([sample], [gained]) == 1
+    assert fit_temperature([], []) == 1
+
+
+def test_scores_that_can_be_believed():
+    posed = [drawn_by_their_odds(seed, 400) for seed in range(6)]
+    samples = [sample for sample, _ in posed]
+
+    def ece(temperature):
+        scores = [link_scores(each.inputs, each.prior, told, temperature=temperature) for each, told in posed]
+        return reliability(samples, scores)
+
+    right = ece(1.0)
+    assert right["ece"] < 0.012
+    assert ece(0.25)["ece"] > 0.05
+    assert ece(4.0)["ece"] > 0.05
+    assert sum(right["count"]) == sum(len(each.inputs.source) for each in samples)
+    assert all(abs(said - found) < 0.08 for said, found in zip(right["said"], right["right"], strict=True))
+
+
+def test_reliability_by_hand():
+    inputs = replace(random_inputs(frames=2, cells=4, chance=0), link=np.zeros((4, 1)), rows=np.arange(4))
+    inputs = replace(inputs, source=np.arange(4), target=np.arange(4, 8))
+    known = np.array([True] * 7 + [False])  # the past of the last cell is not known: its link does not count
+    truth = Truth(np.array([True, False, True, True]), np.zeros(0, bool), known, known, ~known)
+    scores = LinkScores(np.full(4, 0.5), marginal=np.array([0.95, 0.65, 0.65, 1.0]))
+    told = reliability([sample_from(inputs, truth, scores)], [scores])
+    assert told["count"] == [0, 0, 0, 0, 0, 0, 2, 0, 0, 1]
+    assert told["said"][9] == pytest.approx(0.95)
+    assert told["right"][6] == pytest.approx(0.5)
+    assert told["ece"] == pytest.approx((2 * 0.15 + 0.05) / 3, abs=1e-4)
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def divided():
+    """Return the world of a division as a sample, and a function from link names to chosen links."""
+    world = worlds.one_divides()
+    graph = world.graph
+    row = {
+        f"{world.names[a]}-{world.names[b]}": i for i, (a, b) in enumerate(zip(graph.source, graph.target, strict=True))
+    }
+    pairs = np.sort([[row["a1-b2"], row["a1-c2"]], [row["b2-b3"], row["b2-c3"]]], axis=1)
+    pairs = pairs[np.argsort(pairs[:, 0])]
+    empty = random_inputs(frames=1, cells=1)
+    n, e = len(graph.cells), len(graph)
+    inputs = replace(
+        empty,
+        frame=graph.cells.frame,
+        source=graph.source,
+        target=graph.target,
+        pairs=pairs,
+        cell=np.zeros((n, 1)),
+        link=np.zeros((e, 1)),
+        pair=np.zeros((2, 1)),
+        n_frames=4,
+        rows=np.arange(e),
+    )
+    link = np.zeros(e, bool)
+    link[[row["a0-a1"], row["b2-b3"], row["c2-c3"]]] = True
+    known = np.ones(n, bool)
+    truth = Truth(link, np.isin(pairs, row["a1-b2"]).any(axis=1), known, known, ~known)
+    sample = Sample("divided", inputs, truth, graph, world.scores, known.astype(int))
+
+    def chosen(names):
+        out = np.zeros(e, bool)
+        out[[row[name] for name in names.split()]] = True
+        return out
+
+    return sample, chosen
+
+
+def test_mistakes_by_hand():
+    sample, chosen = divided()
+    every = "a0-a1 a1-b2 a1-c2 b2-b3 c2-c3"
+    np.testing.assert_array_equal(true_links(sample), chosen(every))
+    assert mistakes(sample, chosen(every)) == Mistakes(0, 0, 5, 1, 1, 1)
+    assert mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 c2-c3")) == Mistakes(0, 1, 5, 0, 0, 1)
+    wrong = mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 b2-c3"))
+    assert wrong == Mistakes(1, 2, 5, 0, 1, 1)
+    assert wrong.link_error == pytest.approx((1 + 3) / 7.5)
+    assert wrong.division_f1 == 0
+    assert mistakes(sample, chosen("a0-a1") & False) == Mistakes(0, 5, 5, 0, 0, 1)
+
+
+def test_cells_whose_past_is_not_known_are_no_mistakes():
+    sample, chosen = divided()
+    known = sample.truth.parent_known.copy()
+    known[sample.graph.target[np.flatnonzero(chosen("c2-c3"))]] = False
+    sample = replace(sample, truth=replace(sample.truth, parent_known=known))
+    assert mistakes(sample, chosen("a0-a1 a1-b2 a1-c2 b2-b3 b2-c3")) == Mistakes(0, 0, 4, 1, 1, 1)
+
+
+def test_mistakes_add_up():
+    together = Mistakes(1, 2, 5, 0, 1, 1) + Mistakes(0, 1, 3, 1, 1, 2)
+    assert together == Mistakes(1, 3, 8, 1, 2, 3)
+    assert together.division_f1 == pytest.approx(2 / 5)
+    assert Mistakes(0, 0, 3).division_f1 is None
+    assert Mistakes().link_error == 0
+
+
+def test_the_truth_makes_no_mistake():
+    sample = sample_of(simulated(frames=16))
+    assert sample.truth.pair.any()
+    found = mistakes(sample, true_links(sample))
+    assert found.link_error == 0
+    assert found.division_f1 == 1
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert find_device("auto") == find_device("cpu") == "cpu"
+    for name in ("cuda", "mps", "abacus"):
+        with pytest.raises(InputError, match=f"there is no device '{name}' here; there is: cpu"):
+            find_device(name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device("auto") == find_device("cuda") == "cuda"
