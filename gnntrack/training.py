@@ -279,12 +279,15 @@ def train(
         Handed on; `out` can be resumed.
     """
     settings = settings or Settings()
-    folder = _training_folder(Path(out), resume=resume, overwrite=overwrite)
+    folder = Path(out)
+    _refuse_early(folder, network, start, device, settings, resume=resume, overwrite=overwrite)
     number = settings.train.simulated if simulated is None else simulated
     learnt, held_out = movies_of(data, validation, simulated=number, seed=seed, settings=settings)
     samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
     checks = validation_samples(held_out, network=network, settings=settings)
     _look_at(samples, checks)
+    if not resume:
+        _clear(folder)
     samples, checks = with_appearance(
         samples, checks, folder, settings, seed, resume=resume, progress=progress, start=start
     )
@@ -410,25 +413,29 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
 
 
+def _network_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> Network:
+    """Return the network of other weights, if it is one that can go on."""
+    model = load_model(start)
+    if model.kind != kind:
+        msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
+        raise ModelError(msg)
+    if (knows := bool(model.scorer.options["embedding"])) != settings.train.appearance:
+        knowing = "was" if knows else "was not"
+        msg = (
+            f"{start} {knowing} trained with the cells' appearance; set train.appearance to {str(knows).lower()}, "
+            "or start from other weights"
+        )
+        raise ModelError(msg)
+    return model.scorer
+
+
 def _new_network(
     kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings, seed: int
 ) -> Network:
     """Return a network with the statistics of the samples, or the one to go on from."""
-    plan = settings.train
     if start is not None:
-        model = load_model(start)
-        if model.kind != kind:
-            msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
-            raise ModelError(msg)
-        net = model.scorer
-        if (knows := bool(net.options["embedding"])) != plan.appearance:
-            knowing = "was" if knows else "was not"
-            msg = (
-                f"{start} {knowing} trained with the cells' appearance; set train.appearance to {str(knows).lower()}, "
-                "or start from other weights"
-            )
-            raise ModelError(msg)
-        return net
+        return _network_to_go_on_from(start, kind, settings)
+    plan = settings.train
     torch.manual_seed(seed)
     embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
     options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
@@ -527,17 +534,32 @@ def _counted(samples: Sequence[Sample]) -> dict[str, int]:
     }
 
 
-def _training_folder(out: Path, *, resume: bool, overwrite: bool) -> Path:
-    if resume:
-        if not (out / CHECKPOINT_FILE).is_file():
-            msg = f"{out}: there is no checkpoint to go on from; start without --resume"
-            raise ModelError(msg)
-        return out
-    check_output(out, overwrite=overwrite)
+def _refuse_early(
+    out: Path,
+    network: str,
+    start: str | Path | None,
+    device: str,
+    settings: Settings,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Refuse what cannot work before the movies are read."""
+    find_device(device)
+    if start is not None:
+        _network_to_go_on_from(start, network, settings)
+    if not resume:
+        check_output(out, overwrite=overwrite)
+    elif not (out / CHECKPOINT_FILE).is_file():
+        msg = f"{out}: there is no checkpoint to go on from; start without --resume"
+        raise ModelError(msg)
+
+
+def _clear(out: Path) -> None:
+    """Make the folder of a training, in place of the one that may be there."""
     if out.is_dir():
         shutil.rmtree(out)
     out.mkdir(parents=True)
-    return out
 
 
 def _some(stack: FrameStack, frames: Sequence[int]) -> Stack:

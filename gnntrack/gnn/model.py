@@ -56,7 +56,7 @@ class Attention(MessagePassing):  # type: ignore[misc]
               \alpha_e = \mathrm{softmax}_{e \in L(v)} \; c \tanh \frac{q_v \cdot K h_e}{c \sqrt{d}}
 
     for each head, where :math:`L(v)` are the links into the cell, or those out of it (Velickovic et al., Graph
-    Attention Networks, ICLR 2018; the query is the cell's, the keys and values are the links'; bounded as in Gemma 2, so
+    Attention Networks, ICLR 2018; the query is the cell's, keys and values are the links'; bounded as in Gemma 2, so
     that sums and their weights are one pass over the links).
 
     Shapes: cells (N, H), links (E, H), ends (E,) -> (N, H), and the attention (E, heads).
