@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ def markdown(record: Told) -> str:
         table(["asked for", "measured", "limit", "reached"], checks),
     ]
     for name, told in record["sections"].items():
-        parts += [f"## {name}", (SECTIONS[name].__doc__ or "").strip(), _section(told)]
+        parts += [f"## {name}", cleandoc(SECTIONS[name].__doc__ or ""), _section(told)]
     return "\n\n".join(parts)
 
 
