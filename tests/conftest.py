@@ -20,3 +20,16 @@ def ctc_data() -> Path:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small network, trained on a simulated movie for a few steps."""
+    from learning import TINY, sample_of, simulated  # torch takes a second, which most tests do without
+
+    from gnntrack.training import learn
+
+    folder = tmp_path_factory.mktemp("model")
+    settings = TINY.replaced(train__steps=16)
+    learn([sample_of(simulated(1))], [sample_of(simulated(2))], folder, settings=settings, device="cpu", notes={})
+    return folder

@@ -110,8 +110,9 @@ def test_an_unknown_method_names_the_known_ones(masks, function):
 
 @pytest.mark.parametrize("method", pipeline.METHODS)
 @pytest.mark.parametrize("solver", [None, "greedy", "hungarian", "triplets"])
-def test_any_scorer_goes_with_any_solver(masks, method, solver):
-    lineage = gnntrack.track(masks, method=method, solver=solver)
+def test_any_scorer_goes_with_any_solver(masks, method, solver, tiny_model):
+    settings = Settings().replaced(gnn__model=str(tiny_model), gnn__device="cpu")
+    lineage = gnntrack.track(masks, method=method, solver=solver, settings=settings)
     assert len(lineage.track) == N_CELLS
 
 

@@ -42,6 +42,9 @@ PAIR_INPUTS = (
 """Columns per possible division: where the daughters lie, their sizes and brightness against each other and against
 the mother's, how they share her place."""
 
+_MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(("intensity", "iou", "containment")))
+"""Columns per link that need images, or masks."""
+
 _BEST = 3  # links out of a cell, and into it, that may win
 _HOPELESS = -6.0  # log odds of the prior below which a pair is no division
 _LIMIT = 10.0  # log odds of a prior, and robust z-scores, count for at most this much
@@ -199,7 +202,9 @@ def _cell_columns(graph: CellGraph) -> FeatureArray:
 
 
 def _link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
-    columns = {name: graph.feature(name).astype(np.float64) for name in LINK_INPUTS if graph.has(name)}
+    own = [name for name in LINK_INPUTS if name not in {"prior", "distance"}]
+    found = [name for name in own if name not in _MAY_LACK or graph.has(name)]
+    columns = {name: graph.feature(name).astype(np.float64) for name in found}
     for name in ("residual", "neighbour_residual"):
         columns[name] = np.log(columns[name] + 0.05)
     columns["distance"] = np.log(graph.feature("distance_radii") + 0.05)

@@ -81,8 +81,8 @@ class Attention(MessagePassing):  # type: ignore[misc]
         return told.view(n, width), share
 
     def message(self, value: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
-        weighted = value.view(len(value), self.heads, -1) * weight[..., None]
-        return torch.cat([weighted.view(len(value), -1), weight], 1)
+        weighted = value.view(len(value), self.heads, value.shape[1] // self.heads) * weight[..., None]
+        return torch.cat([weighted.flatten(1), weight], 1)
 
     def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:  # noqa: D102
         return inputs.new_zeros(dim_size, inputs.shape[1]).index_add_(0, index, inputs)  # faster than a scatter

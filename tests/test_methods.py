@@ -1,0 +1,110 @@
+"""Method gnn in the pipeline: from movies and from graphs, with images and without."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import worlds
+from learning import simulated
+
+import gnntrack
+from gnntrack.errors import FormatError, InputError, ModelError
+from gnntrack.methods import plan, score
+from gnntrack.settings import Settings
+
+
+@pytest.fixture
+def settings(tiny_model):
+    return Settings().replaced(gnn__model=str(tiny_model), gnn__device="cpu")
+
+
+def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
+    movie = simulated(4)
+    unfilled = settings.replaced(repair__fill_gaps=False, repair__join_pieces=False)
+    graph = gnntrack.build_graph(movie.masks, movie.images)
+    solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
+    tracked = gnntrack.track(movie.masks, movie.images, out=tmp_path / "out", method="gnn", settings=settings)
+    assert (solved.notes["method"], solved.notes["solver"]) == ("gnn", "triplets")
+    links = set(zip(solved.source.tolist(), solved.target.tolist(), strict=True))
+    known = set(zip(tracked.source.tolist(), tracked.target.tolist(), strict=True))
+    assert len(links & known) > 0.97 * len(links)
+    assert (tmp_path / "out" / "res_track.txt").is_file()
+
+
+def test_confidence_is_that_among_all_options(settings):
+    graph = gnntrack.build_graph(simulated(4).masks)
+    scores = score("network", graph, settings)
+    lineage = gnntrack.solve(graph, method="gnn", settings=settings)
+    at = {ends: i for i, ends in enumerate(zip(graph.source.tolist(), graph.target.tolist(), strict=True))}
+    rows = [at[ends] for ends in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)]
+    np.testing.assert_allclose(lineage.confidence, scores.marginal[rows], atol=1e-6)
+    assert lineage.confidence.min() > 0.1
+
+
+def test_windows_change_nothing(settings):
+    graph = gnntrack.build_graph(simulated(4).masks)
+    one, other = (score("network", graph, settings.replaced(gnn__window=size)) for size in (10**6, 30))
+    for name in ("link", "division", "birth", "death", "marginal"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
+
+
+def test_what_is_lost_without_images_is_told(settings, caplog):
+    masks = worlds.mother_divides().masks
+    with caplog.at_level(logging.WARNING):
+        gnntrack.solve(gnntrack.build_graph(masks), method="gnn", settings=settings)
+    assert [record.message for record in caplog.records if "no images: brightness is not used" in record.message]
+
+
+@pytest.mark.parametrize("world", worlds.DRAWN)
+def test_drawn_worlds(world, settings):
+    drawn = world()
+    lineage = gnntrack.track(drawn.masks, method="gnn", settings=settings)
+    assert len(lineage.track) >= len(drawn.label)
+
+
+def test_a_graph_without_the_features_says_which(settings):
+    graph = gnntrack.build_graph(worlds.mother_divides().masks)
+    kept = [i for i, name in enumerate(graph.feature_names) if name != "rank_source"]
+    names = tuple(graph.feature_names[i] for i in kept)
+    with pytest.raises(FormatError, match="there is no link feature 'rank_source'; there are: "):
+        gnntrack.solve(
+            replace(graph, features=graph.features[:, kept], feature_names=names), method="gnn", settings=settings
+        )
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    with pytest.raises(ModelError, match="there is no such model"):
+        gnntrack.solve(graph, method="gnn", settings=Settings().replaced(gnn__model=str(tmp_path / "none")))
+
+
+def test_a_model_that_scores_no_links(tmp_path):
+    from gnntrack.gnn.appearance import Embedder
+    from gnntrack.gnn.weights import load_model, save_model, scorer_class
+
+    save_model(tmp_path / "look", Embedder(width=2, embedding=4), training={})
+    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    with pytest.raises(
+        ModelError, match=r"the model 'look' is of kind 'appearance', which scores no links; .* linknet, pdn"
+    ):
+        gnntrack.solve(graph, method="gnn", settings=Settings().replaced(gnn__model=str(tmp_path / "look")))
+    assert load_model(tmp_path / "look").kind == "appearance"
+    with pytest.raises(ModelError, match="a network of kind 'appearance' scores no links"):
+        scorer_class("appearance")
+
+
+def test_an_embedder_is_expected(tiny_model):
+    from gnntrack.gnn.appearance import load_embedder
+
+    with pytest.raises(ModelError, match="the model is of kind 'linknet', expected 'appearance'"):
+        load_embedder(tiny_model)
+
+
+def test_plans():
+    assert plan("gnn", None) == ("network", "triplets")
+    assert plan("gnn", "greedy") == ("network", "greedy")
+    with pytest.raises(InputError, match=r"unknown method 'cnn'; there are: .*gnn"):
+        plan("cnn", None)
