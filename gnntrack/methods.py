@@ -110,6 +110,7 @@ def score_learned(
         network,
         inputs,
         links_per_window=settings.gnn.window,
+        correction=settings.gnn.correction,
         device=find_device(settings.gnn.device),
         progress=progress,
     )

@@ -345,7 +345,10 @@ def learn(
         report=report,
     )
     model = load_model(folder)
-    gained = [gains(model.scorer, each.inputs, links_per_window=settings.gnn.window) for each in checks]
+    gained = [
+        gains(model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction)
+        for each in checks
+    ]
     temperature = fit_temperature(checks, gained)
     scores = [
         link_scores(each.inputs, each.prior, told, temperature=temperature)
@@ -404,7 +407,13 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
     found = []
     for sample in samples:
-        gained = gains(network, sample.inputs, links_per_window=settings.gnn.window, device=device)
+        gained = gains(
+            network,
+            sample.inputs,
+            links_per_window=settings.gnn.window,
+            correction=settings.gnn.correction,
+            device=device,
+        )
         scores = link_scores(sample.inputs, sample.prior, gained)
         found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:

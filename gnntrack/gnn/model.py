@@ -140,6 +140,7 @@ class LinkNet(Network):
     """
 
     kind = "linknet"
+    corrects = True
 
     def __init__(
         self, *, width: int = 32, rounds: int = 3, heads: int = 4, dropout: float = 0.1, embedding: int = 0

@@ -31,12 +31,15 @@ class Network(nn.Module):
         Names of the columns it reads of cells, links and pairs.
     hops : int or None
         How many links on either side an answer depends on; None where a movie has to be read as a whole.
+    corrects : bool
+        Its answers are the classical scores, the first column of links and pairs, and what it adds to them.
     """
 
     kind: str
     options: dict[str, Any]
     columns: Mapping[str, tuple[str, ...]]
     hops: int | None
+    corrects: bool
 
     def __call__(self, batch: Batch) -> Outputs:
         """Return what the network says of a batch."""

@@ -104,6 +104,7 @@ class PdnNet(Network):
     """
 
     kind = "pdn"
+    corrects = False
     hops: int | None = None  # columns are scaled to their range, so that an answer depends on the whole window
     columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
 

@@ -46,6 +46,7 @@ def gains(
     inputs: Inputs,
     *,
     links_per_window: int,
+    correction: float = 1.0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -63,6 +64,8 @@ def gains(
         Of the whole movie.
     links_per_window : int
         A window is closed once it has this many links; at least one frame each.
+    correction : float
+        Part of the network's step away from the classical scores that is believed, where it starts from them.
     device : device
         Where to compute.
     progress : Progress, optional
@@ -89,6 +92,13 @@ def gains(
             spurious[cells[inner]] = outputs.spurious.numpy()[inner]
             if progress is not None:
                 progress("scoring", stop, inputs.n_frames)
+    if network.corrects:
+        prior = inputs.link[:, 0].astype(np.float64)
+        link = prior + correction * (link - prior)
+        prior = (
+            np.maximum(prior[inputs.pairs].max(axis=1, initial=-np.inf), 0) + inputs.pair[:, 0] if len(pair) else pair
+        )
+        pair = prior + correction * (pair - prior)
     return link, pair, spurious
 
 
