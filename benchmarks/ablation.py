@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from accuracy import line, ours, scored, text
-from folds import Fold, Workshop, left_out, sequences_of
+from folds import Fold, Workshop, left_out, plan_of, sequences_of
 from record import RESULTS, about, circumstances, code, default_data, placed, rows_before, stands, table, write
 from torch import Tensor
 from twins import Twin, write_twin
@@ -121,7 +121,7 @@ def run_variation(
     if all(stands(record["rows"], KEY, key) for key in keys):
         return
     variation = VARIATIONS[name]
-    settings = settings.replaced(**variation.settings)
+    settings = plan_of("linknet", settings).replaced(**variation.settings)
     with _network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
         trained = FULL if variation.solver else name
         folder, told = workshop.model(fold, "linknet", settings, name=trained)

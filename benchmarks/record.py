@@ -17,7 +17,11 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
-PACKAGES = ("gnntrack", "numpy", "scipy", "numba", "lap", "opencv-python-headless", "scikit-image", "py-ctcmetrics")
+ORDER = ("gnn", "koft", "pdn", "hungarian", "hungarian+triplets", "iou", "laptrack", "btrack")  # of methods
+PACKAGES = (
+    *("gnntrack", "numpy", "scipy", "numba", "lap", "opencv-python-headless", "scikit-image", "py-ctcmetrics"),
+    *("torch", "torch-geometric"),
+)
 
 
 def default_data() -> Path:
@@ -76,6 +80,11 @@ def stands(rows: Iterable[Mapping[str, Any]], names: Sequence[str], key: Sequenc
 def placed(rows: Iterable[dict[str, Any]], names: Sequence[str], row: dict[str, Any]) -> list[dict[str, Any]]:
     """Return rows with one more, which takes the place of an older one with the same names."""
     return [*(each for each in rows if any(each[name] != row[name] for name in names)), row]
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Return methods as they stand in tables: ours, the leader, the others."""
+    return sorted(methods, key=lambda method: ORDER.index(method) if method in ORDER else len(ORDER))
 
 
 def write(out: Path, record: Mapping[str, Any], markdown: str) -> None:

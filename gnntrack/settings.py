@@ -117,8 +117,7 @@ class GnnSettings(_Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network computes; auto = the first of cuda, mps and cpu that is there."""
     correction: float = Field(0.6, ge=0, le=1)
-    """Part of the network's step away from the classical scores that is believed; 1 = all of it, for movies of the kind
-    that it was trained on."""
+    """Part of the network's step away from the classical scores that is believed; 1 for the kind of movie it learnt."""
     window: int = Field(60_000, ge=1)
     """Links that the network reads at once: less is less memory."""
 
