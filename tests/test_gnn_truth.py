@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import worlds
@@ -206,6 +208,8 @@ def test_rows_of_the_truth_are_those_of_a_window():
     inputs = Inputs.of(graph, score_links(graph, settings=ScoreSettings()))
     truth = Truth.of(inputs, lineage.track, lineage.tracks, longest=2)
     assert truth.pair.sum() == 1
+    known = np.random.default_rng(0).random((3, len(lineage.track))) < 0.5
+    truth = replace(truth, parent_known=known[0], child_known=known[1], spurious=known[2])
     for start, stop in ((0, 6), (1, 4), (2, 5), (3, 3), (-2, 9)):
         window, cells, links, pairs = inputs.window(start, stop)
         part = truth.rows(cells, links, pairs)
@@ -215,6 +219,8 @@ def test_rows_of_the_truth_are_those_of_a_window():
         np.testing.assert_array_equal(links[window.pairs], inputs.pairs[pairs])
         np.testing.assert_array_equal(inputs.link[links], window.link)
         np.testing.assert_array_equal(part.link, truth.link[links])
+        for name in ("parent_known", "child_known", "spurious"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(truth, name)[cells])
         inside = (inputs.frame[inputs.source] >= start) & (inputs.frame[inputs.target] < stop)
         assert len(links) == inside.sum()
         assert len(pairs) == inside[inputs.pairs].all(axis=1).sum()

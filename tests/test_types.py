@@ -136,6 +136,27 @@ def test_scores_lie_between_0_and_1(name, value):
         LinkScores(**(columns | {name: np.full(len(columns.get(name, [0])), value)}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"birth": [0.5], "death": [0.5, 0.5]}, r"of different numbers of cells: \[1, 2\]"),
+        ({"marginal": [0.5]}, "marginal has other rows than link, which has 2"),
+        ({"pairs": [[0, 2]], "division": [0.5]}, r"pairs name links 0..2 of 2"),
+        ({"pairs": [[1, 1]], "division": [0.5]}, "a pair is one link twice"),
+    ],
+)
+def test_scores_fit_each_other(changes, problem):
+    with pytest.raises(FormatError, match=problem):
+        LinkScores(np.array([0.5, 0.5]), **{name: np.array(value) for name, value in changes.items()})
+
+
+def test_scores_are_single_and_read_only():
+    scores = LinkScores(np.array([0.5]), birth=np.array([0.25, 1.0]), marginal=np.array([0.1]))
+    for value in (scores.link, scores.birth, scores.marginal):
+        assert value.dtype == np.float32
+        assert not value.flags.writeable
+
+
 def test_every_pair_has_a_score():
     with pytest.raises(FormatError, match="pairs have shape"):
         LinkScores([0.5, 0.5], pairs=[[0, 1]])
