@@ -128,7 +128,12 @@ class Workshop:
             samples_of(fold, network=network, settings=settings, work=self.work)  # so that no two make the same ones
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            self.models |= dict(pool.map(self.model, *zip(*trainings, strict=True)))
+            works = [pool.submit(self.model, *training) for training in trainings]
+        for work in works:
+            if (error := work.exception()) is None:
+                self.models.update([work.result()])
+            else:
+                print(f"a training failed, it is tried again when it is asked for: {error}", flush=True)
 
     def _train(self, folder: Path, fold: Fold, network: str, settings: Settings) -> dict[str, Any]:
         resume = self.reuse and (folder / CHECKPOINT_FILE).is_file()

@@ -46,15 +46,18 @@ class Run:
     def __init__(self, args: argparse.Namespace, work: Path) -> None:
         self.args, self.work = args, work
         self.record: Told = {**about(), "rounds": args.rounds, "quick": args.quick, "checks": [], "sections": {}}
+        if args.add:
+            now = {name: self.record[name] for name in ("date", "revision")}
+            self.record = json.loads(args.out.read_text(encoding="utf-8"))
+            self.record.setdefault("added", {}).update(dict.fromkeys(args.only.split(","), now))
         self._outputs = 0
 
     def check(self, what: str, measured: float, limit: float, *, least: bool, unit: str) -> None:
         """Hold a figure against what is asked of it."""
         passed = measured >= limit if least else measured <= limit
         bound = f"{'>=' if least else '<='} {limit:g} {unit}"
-        self.record["checks"].append(
-            {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
-        )
+        told = {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
+        self.record["checks"] = [*(each for each in self.record["checks"] if each["what"] != what), told]
 
     def out(self) -> Path:
         """Return the name of a new folder."""
@@ -245,6 +248,10 @@ def markdown(record: Told) -> str:
     parts = [
         "# Speed",
         circumstances(record),
+        *(
+            f"Section {name}: {now['date']}, revision {now['revision']}."
+            for name, now in record.get("added", {}).items()
+        ),
         "What is compared ran alternately in this run; medians. Seconds are without imports.",
         table(["asked for", "measured", "limit", "reached"], checks),
     ]
@@ -342,6 +349,7 @@ def main() -> None:
     parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has byotrack and laptrack")
     parser.add_argument("--model", help="folder of the network of section gnn; the shipped one where it is left out")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--add", action="store_true", help="keep the other sections of the output as they are")
     parser.add_argument("--quick", action="store_true", help="small inputs, to try the program; nothing is proved")
     parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
     args = parser.parse_args()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -17,6 +19,12 @@ def test_the_example_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\d+ tracks of \d+ cells\n", done.stdout)
     assert (tmp_path / "01_RES" / "res_track.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["accuracy", "learned", "speed"])
+def test_there_is_a_place_for_every_table(name):
+    places = re.findall(rf"<!-- {name} -->\n(.+?)\n<!-- end {name} -->", README, re.DOTALL)
+    assert len(places) == 1
 
 
 def test_the_tables_are_those_of_the_results():
