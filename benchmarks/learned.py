@@ -206,7 +206,8 @@ def _summary(rows: Rows, method: str) -> list[str]:
     mine = _errors(rows, method)
     koft, classical = _errors(rows, "koft"), _errors(rows, "hungarian")
     both = mine.keys() & koft.keys()
-    ratio = fmean(mine[twin] for twin in both) / fmean(koft[twin] for twin in both) if both else None
+    theirs = fmean(koft[twin] for twin in both) if both else 0.0
+    ratio = fmean(mine[twin] for twin in both) / theirs if theirs else None  # a perfect one cannot be compared with
     worse = sum(mine[twin] > classical[twin] + WORSE for twin in mine.keys() & classical.keys())
     above = [_above(rows, method, name) for name in ABOVE.values()]
     error = text(fmean(mine.values())) if mine else "-"
