@@ -83,6 +83,16 @@ def test_a_fresh_network_says_what_the_classical_scores_say():
     assert not outputs.spurious.any()
 
 
+def test_a_part_of_what_the_network_says_is_believed():
+    inputs, net = random_inputs(), talking()
+    none, half, whole = (gains(net, inputs, links_per_window=10**9, correction=part) for part in (0.0, 0.5, 1.0))
+    fresh = gains(LinkNet(), inputs, links_per_window=10**9)
+    for block in range(2):
+        np.testing.assert_allclose(none[block], fresh[block], atol=1e-5)
+        np.testing.assert_allclose(half[block], (fresh[block] + whole[block]) / 2, atol=1e-5)
+        assert np.abs(whole[block] - fresh[block]).max() > 0.5
+
+
 # --- windows of a movie ----------------------------------------------------------------------------------------------
 
 

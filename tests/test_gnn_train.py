@@ -170,17 +170,18 @@ def test_goes_on_as_if_it_had_never_stopped(samples, checks, whole, tmp_path, st
     assert sums_of(tmp_path) == whole
 
 
-@pytest.mark.parametrize("where", ["draw", "validate", "save_model"])
+@pytest.mark.parametrize("where", ["draw", "clip_grad_norm_", "validate", "save_model"])
 def test_an_interruption_at_any_place(samples, checks, whole, tmp_path, monkeypatch, where):
     from gnntrack.gnn import train as loop
 
-    place = {"draw": loop.Windows, "validate": training, "save_model": loop}[where]
+    places = {"draw": loop.Windows, "clip_grad_norm_": torch.nn.utils, "validate": training, "save_model": loop}
+    place = places[where]
     real, calls = getattr(place, where), []
 
     def stopped(*args, **options):
         calls.append(1)
         made = real(*args, **options)
-        if len(calls) == (12 if where == "draw" else 1):
+        if len(calls) == (12 if where in {"draw", "clip_grad_norm_"} else 1):
             raise KeyboardInterrupt
         return made
 
