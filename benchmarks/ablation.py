@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from accuracy import line, ours, scored, text
-from folds import Fold, Workshop, left_out, plan_of, sequences_of
+from folds import WORK, Fold, Workshop, left_out, plan_of, sequences_of
 from record import RESULTS, about, circumstances, code, default_data, placed, rows_before, stands, table, write
 from torch import Tensor
 from twins import Twin, write_twin
@@ -44,7 +44,9 @@ class WithoutDivisionHead(LinkNet):
 
 
 class WithoutPrior(LinkNet):
-    """It does not read the classical scores; which links contend is still theirs to say."""
+    """It neither reads nor corrects the classical scores; which links contend is still theirs to say."""
+
+    corrects = False
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
         link, pair = batch.link.clone(), batch.pair.clone()
@@ -63,12 +65,15 @@ class Variation:
     network : str
         A class of this module that takes the place of `LinkNet`.
     solver : str
-        Another solver; the model is the full one then.
+        Another solver.
+    retrained : bool
+        It needs a training of its own; else the model is the full one.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     network: str = ""
     solver: str = ""
+    retrained: bool = True
 
 
 VARIATIONS = {
@@ -79,8 +84,9 @@ VARIATIONS = {
     "without division head": Variation(network="WithoutDivisionHead"),
     "without classical prior": Variation({"train__penalty": 0.0}, network="WithoutPrior"),
     "without penalty": Variation({"train__penalty": 0.0}),
-    "greedy instead of triplets": Variation(solver="greedy"),
-    "hungarian instead of triplets": Variation(solver="hungarian"),
+    "with the whole correction": Variation({"gnn__correction": 1.0}, retrained=False),
+    "greedy instead of triplets": Variation(solver="greedy", retrained=False),
+    "hungarian instead of triplets": Variation(solver="hungarian", retrained=False),
     "with appearance": Variation({"train__appearance": True}),
 }
 
@@ -123,7 +129,7 @@ def run_variation(
     variation = VARIATIONS[name]
     settings = plan_of("linknet", settings).replaced(**variation.settings)
     with _network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
-        trained = FULL if variation.solver else name
+        trained = name if variation.retrained else FULL
         folder, told = workshop.model(fold, "linknet", settings, name=trained)
         settings = settings.replaced(gnn__model=str(folder))
         for (sequence, kind), twin in twins.items():
@@ -153,22 +159,36 @@ def _network(variation: Variation) -> Iterator[None]:
 def markdown(record: dict[str, Any]) -> str:
     """Return the tables of a record."""
     rows = [row for row in record["rows"] if "figures" in row]
-    names = [name for name in VARIATIONS if any(row["variation"] == name for row in rows)]
-    means = {name: _means([row for row in rows if row["variation"] == name]) for name in names}
+    means = means_of(rows)
     tested = ", ".join(dict.fromkeys(f"{row['sequence']} {row['twin']}" for row in rows))
     failed = [f"{' '.join(row[each] for each in KEY)}: {row['failed']}" for row in record["rows"] if "failed" in row]
-    steps = {row["variation"]: row["model"]["steps"] for row in rows}
-    lines = [[name, *(text(each) for each in means[name].values()), str(steps[name])] for name in names]
     parts = [
         "# Ablations",
         circumstances(record),
         f"Each network was trained on everything but {' and '.join(LEFT_OUT)}, and tested on: {tested}. Means over "
         "them; LNK error is 1 - LNK. One training each: differences of a few per cent may be chance.",
-        table(["", *MEANS, "best step"], lines),
-        "\n".join(f"- {_sentence(name, means)}" for name in names if name != FULL and FULL in means),
+        table_of(means),
+        sentences_of(means),
         f"Failed: {'; '.join(failed)}." if failed else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def means_of(rows: list[Row]) -> dict[str, dict[str, float | None]]:
+    """Return the mean figures of each variation."""
+    rows = [row for row in rows if "figures" in row]
+    names = [name for name in VARIATIONS if any(row["variation"] == name for row in rows)]
+    return {name: _means([row for row in rows if row["variation"] == name]) for name in names}
+
+
+def table_of(means: Mapping[str, dict[str, float | None]]) -> str:
+    """Return the means as a table."""
+    return table(["", *MEANS], [[name, *(text(each) for each in mine.values())] for name, mine in means.items()])
+
+
+def sentences_of(means: Mapping[str, dict[str, float | None]]) -> str:
+    """Return what each variation changes, in words."""
+    return "\n".join(f"- {_sentence(name, means)}" for name in means if name != FULL and FULL in means)
 
 
 def _means(rows: list[Row]) -> dict[str, float | None]:
@@ -201,7 +221,7 @@ def _more(change: float) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, required=True, help="folder for what is learnt from and models")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for what is learnt from and models")
     parser.add_argument("--variations", default="", help=f"of {', '.join(VARIATIONS)}; all where it is left out")
     parser.add_argument("--twins", default="plain,hard,skip2")
     parser.add_argument("--only", default="", help="tested sequences whose name holds this")

@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ BETWEEN = 3  # frames between the tested first half of a sequence and what is le
 SEED = 0
 SIMULATED = 8  # movies in every training
 DONE = "done.json"
+WORK = Path(gettempdir()) / "gnntrack-benchmarks"
 
 
 @dataclass(frozen=True)

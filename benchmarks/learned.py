@@ -9,6 +9,7 @@ Markdown. The work folder keeps what is learnt from and the models; ``--resume``
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from accuracy import SHOWN, at_least, cell, line, ours, scored, text
-from folds import TESTED, Fold, Workshop, frames_of, left_out, plan_of, same, sequences_of
+from folds import TESTED, WORK, Fold, Workshop, frames_of, left_out, plan_of, same, sequences_of
 from record import (
     RESULTS,
     about,
@@ -76,6 +77,9 @@ class Plan:
 
 def main() -> None:
     args = _arguments()
+    if args.merge:
+        merge(args.merge, args.out)
+        return
     args.work.mkdir(parents=True, exist_ok=True)
     absent = [peer for peer in _listed(args.peers) if missing(peer, args.peer_python)]
     plan = Plan(
@@ -103,6 +107,14 @@ def main() -> None:
             run_sequence(protocol, sequence, sequences, plan, record)
     write(plan.out, record, markdown(record))
     print(markdown(record))
+
+
+def merge(files: Sequence[Path], out: Path) -> None:
+    """Put the rows of several runs into one record, whose circumstances are those of the first."""
+    record = json.loads(files[0].read_text(encoding="utf-8"))
+    for row in (row for file in files[1:] for row in rows_before(file)):
+        record["rows"] = placed(record["rows"], KEY, row)
+    write(out, record, markdown(record))
 
 
 def _trainings_of(plan: Plan, sequences: list[TrainingSequence]) -> list[tuple[Fold, str, Settings]]:
@@ -304,7 +316,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, required=True, help="folder for what is learnt from, models and twins")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for what is learnt from, models and twins")
     parser.add_argument("--protocol", default=",".join(PROTOCOLS))
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--twins", default="plain,hard,skip2")
@@ -321,6 +333,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reuse-models", action="store_true", help="keep the models, and go on with the interrupted one"
     )
+    parser.add_argument("--merge", type=Path, nargs="+", help="outputs whose rows are put together; nothing is run")
     parser.add_argument("--out", type=Path, default=RESULTS / "learned.json")
     return parser.parse_args()
 
