@@ -1,4 +1,7 @@
-"""Put the figures of ``results/*.json`` into the README, between its markers; ``--check`` tells whether they fit."""
+"""Put figures of ``results/*.json`` and of the shipped model into the pages, between their markers.
+
+The pages are the README, `docs/gnn.md` and the model card; ``--check`` tells whether their tables are up to date.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,30 @@ from typing import Any
 
 from record import REPOSITORY, RESULTS, in_order, table
 
-README = REPOSITORY / "README.md"
+PAGES = ("README.md", "docs/gnn.md", "gnntrack/weights/README.md")
+MODEL = REPOSITORY / "gnntrack" / "weights" / "model.json"
+NOT_YET = "(not measured yet)"
 SHOWN = {"LNK": 0, "BIO(1)": 1, "division_f1(1)": 2, "CHOTA": 3}
 Figures = dict[tuple[str, str], dict[str, Any]]  # by sequence and twin
 TITLES = ("linking (LNK)", "biology (BIO)", "divisions (F1)", "CHOTA")
 
 
 def main() -> None:
-    old = README.read_text(encoding="utf-8")
-    new = filled(old)
+    pages = [REPOSITORY / page for page in PAGES]
+    texts = {page: page.read_text(encoding="utf-8") for page in pages if page.exists()}
+    old = [page.name for page, text in texts.items() if filled(text) != text]
     if "--check" in sys.argv:
-        sys.exit(0 if new == old else "README.md: its tables are not those of benchmarks/results; run this program")
-    README.write_text(new, encoding="utf-8")
+        sys.exit(f"{', '.join(old)}: not the tables of benchmarks/results; run this program" if old else 0)
+    for page, text in texts.items():
+        page.write_text(filled(text), encoding="utf-8")
 
 
 def filled(text: str) -> str:
-    """Return the README with the tables of the committed results."""
-    for name, content in (("accuracy", accuracy()), ("learned", learned()), ("speed", speed())):
+    """Return a page with the tables of the committed results."""
+    tables = {"accuracy": accuracy, "learned": learned, "speed": speed, "ablation": ablation, "model": model}
+    for name, made in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        text = marked.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)  # type: ignore[misc]
+        text = marked.sub(lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text)  # type: ignore[misc]
     return text
 
 
@@ -55,7 +63,7 @@ def _accuracy_cells(row: dict[str, Any], peer: list[float | None]) -> Iterator[s
 def learned() -> str:
     """Return the learned methods beside the others, means over the twins of each protocol."""
     if not (RESULTS / "learned.json").exists():
-        return "(not measured yet)"
+        return NOT_YET
     rows = [row for row in _read("learned")["rows"] if "figures" in row]
     lines = []
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
@@ -89,6 +97,41 @@ def speed() -> str:
         for check in checks
     ]
     return table(["what", "measured", "asked", "reached"], lines)
+
+
+def ablation() -> str:
+    """Return what each part of the network is worth."""
+    if not (RESULTS / "ablation.json").exists():
+        return NOT_YET
+    from ablation import means_of, sentences_of, table_of
+
+    means = means_of(_read("ablation")["rows"])
+    return f"{table_of(means)}\n\n{sentences_of(means)}"
+
+
+def model() -> str:
+    """Return what the shipped model tells of itself."""
+    if not MODEL.exists():
+        return NOT_YET
+    about = json.loads(MODEL.read_text(encoding="utf-8"))
+    training = about["training"]
+    best, plan = training["best"], training["settings"]
+    lines = [
+        ["network", about["kind"]],
+        ["learnt from", ", ".join(training["data"])],
+        ["versions of movies", str(training["versions"])],
+        [
+            "cells, candidate links, divisions in them",
+            f"{training['cells']}, {training['links']}, {training['divisions']}",
+        ],
+        ["steps, of which the best", f"{plan['steps']}, {best['step']}"],
+        ["frames held out: link error", f"{best['validation_link_error']:.4f}"],
+        ["frames held out: division F1", f"{best['validation_division_f1']:.3f}"],
+        ["temperature", f"{about['temperature']:.2f}"],
+        ["expected calibration error of links", f"{training['calibration']['ece']:.4f}"],
+        ["sha256 of the weights", f"`{about['sha256']}`"],
+    ]
+    return table(["", "shipped model"], lines)
 
 
 def _read(name: str) -> dict[str, Any]:
