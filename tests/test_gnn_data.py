@@ -114,6 +114,20 @@ def test_the_ends_of_a_window_count_only_where_they_are_those_of_the_movie(sampl
         assert answers.future.any()
 
 
+def test_windows_are_as_long_as_gaps_demand():
+    """Of a cell whose true link may lie outside the window nothing is learnt."""
+    far = sample_of(simulated(frames=24), settings=TINY.replaced(graph__max_gap=4))
+    inputs = far.inputs
+    assert (inputs.frame[inputs.target] - inputs.frame[inputs.source]).max() == 4
+    for _, answers, (name,) in drawn([far], length=3):
+        start, last = frames_of(name)
+        assert last - start == 9
+        frame = inputs.frame[(inputs.frame >= start) & (inputs.frame <= last)]
+        assert answers.past.any()
+        assert frame[answers.past.numpy()].min() >= (start + 4 if start else 1)
+        assert frame[answers.future.numpy()].max() <= (last - 4 if last < 23 else 22)
+
+
 def test_all_frames_are_drawn(sample):
     starts = {frames_of(names[0])[0] for _, _, names in drawn([sample], n=200)}
     assert starts == set(range(24 - 8 + 1))

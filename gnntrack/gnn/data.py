@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sample", "Windows", "fit_standards"]
 
-_MARGIN = 2  # frames at a window's cut ends whose cells do not count: part of their links lies outside
+_MARGIN = 2  # frames at a window's cut ends whose cells do not count, at least
 _SAMPLED = 20_000  # rows of each movie that the statistics of columns are taken from
 
 
@@ -87,21 +87,24 @@ class Windows:
                 continue
             windows.append(window)
             truths.append(sample.truth.rows(cells, rows, pairs))
-            cut = start + _MARGIN if start else 0, stop - _MARGIN if stop < sample.inputs.n_frames else stop
+            margin = _margin(sample.inputs)
+            cut = start + margin if start else 0, stop - margin if stop < sample.inputs.n_frames else stop
             inner.append(cut)
             names.append(f"{sample.name} frames {start} to {stop - 1}")
             links += len(rows)
         return Batch.of(windows), Answers.of(windows, truths, inner), names
 
     def _frames(self, inputs: Inputs, divisions: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
-        last = max(inputs.n_frames - self.length, 0)
+        margin = _margin(inputs)
+        length = max(self.length, 2 * margin + 2)  # so that there is something left that counts
+        last = max(inputs.n_frames - length, 0)
         if len(divisions) and rng.random() < self.division_share:
             frame = divisions[int(rng.integers(len(divisions)))]
-            start = frame - int(rng.integers(_MARGIN, max(self.length - _MARGIN - 1, _MARGIN + 1)))
+            start = frame - int(rng.integers(margin, max(length - margin - 1, margin + 1)))
         else:
-            start = int(rng.integers(-_MARGIN, last + _MARGIN + 1))
+            start = int(rng.integers(-margin, last + margin + 1))
         start = min(max(start, 0), last)
-        return start, min(start + self.length, inputs.n_frames)
+        return start, min(start + length, inputs.n_frames)
 
 
 def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
@@ -115,6 +118,11 @@ def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
             if len(known) > 1:
                 standard.mean[i] = float(known.mean())
                 standard.deviation[i] = torch.tensor(max(float(known.std()), 1e-3))
+
+
+def _margin(inputs: Inputs) -> int:
+    """Return the frames at a window's cut ends whose cells do not count: part of their links lies outside."""
+    return max(_MARGIN, int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=0)))
 
 
 def _division_frames(sample: Sample) -> Sequence[int]:
