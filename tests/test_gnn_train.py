@@ -15,6 +15,7 @@ import tifffile
 import torch
 from learning import TINY, sample_of, simulated
 from movies import dividing_masks, images_of, write_folder, write_truth
+from safetensors.torch import load_file, save
 
 from gnntrack import training
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
@@ -43,10 +44,11 @@ def rows_of(folder):
 
 
 def sums_of(folder):
-    """Return a checksum of all weights, and of the log but for its seconds."""
+    """Return checksums of the best weights and of the last ones, with their averages and moments, and the log."""
     log = [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
     weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    return weights, log
+    last = {k: v for k, v in load_file(folder / "checkpoint.safetensors").items() if not k.startswith("random")}
+    return weights, hashlib.sha256(save(last)).hexdigest(), log
 
 
 def taught(samples, checks, folder, *, steps=20, seed=0, settings=TINY, **options):
@@ -187,6 +189,22 @@ def test_an_interruption_at_any_place(samples, checks, whole, tmp_path, monkeypa
     monkeypatch.setattr(place, where, stopped)
     with pytest.raises(KeyboardInterrupt):
         taught(samples, checks, tmp_path)
+    taught(samples, checks, tmp_path, resume=True)
+    assert sums_of(tmp_path) == whole
+
+
+def test_goes_on_from_the_checkpoint_where_the_log_is_ahead_of_it(samples, checks, whole, tmp_path):
+    """As after a crash: rows behind the checkpoint are written anew, not twice."""
+
+    def stop(_stage, done, _total):
+        if done == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        taught(samples, checks, tmp_path, progress=stop)
+    old = (tmp_path / "checkpoint.safetensors").read_bytes()
+    taught(samples, checks, tmp_path, resume=True)
+    (tmp_path / "checkpoint.safetensors").write_bytes(old)
     taught(samples, checks, tmp_path, resume=True)
     assert sums_of(tmp_path) == whole
 
