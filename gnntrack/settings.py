@@ -174,6 +174,8 @@ class SolverSettings(_Section):
 
     divisions: bool = True
     """Allow a cell two successors."""
+    costs: Literal["odds", "aogm"] = "odds"
+    """What is optimised: the log odds of all links together, or the expected errors of the challenge (AOGM)."""
     link_threshold: float = Field(0.4, gt=0, lt=1)
     """A link must be more likely than this; 0.4 is the least expected CTC error (missed 1.5, wrong 1)."""
     division_threshold: float = Field(0.444, gt=0, lt=1)
