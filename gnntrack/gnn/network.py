@@ -31,6 +31,8 @@ class Network(nn.Module):
         Names of the columns it reads of cells, links and pairs.
     hops : int or None
         How many links on either side an answer depends on; None where a movie has to be read as a whole.
+    frames : int or None
+        Frames of the windows that it reads in tracking, where those have to be as long as in training.
     corrects : bool
         Its answers are the classical scores, the first column of links and pairs, and what it adds to them.
     """
@@ -39,6 +41,7 @@ class Network(nn.Module):
     options: dict[str, Any]
     columns: Mapping[str, tuple[str, ...]]
     hops: int | None
+    frames: int | None = None
     corrects: bool
 
     def __call__(self, batch: Batch) -> Outputs:

@@ -106,6 +106,7 @@ class PdnNet(Network):
     kind = "pdn"
     corrects = False
     hops: int | None = None  # columns are scaled to their range, so that an answer depends on the whole window
+    frames: int | None = 10  # as in the paper's training, so that the range of a column is what it was there
     columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
 
     def __init__(

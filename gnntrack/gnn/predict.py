@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_device", "gains", "link_scores"]
 
+_MARGIN = 2  # frames at the ends of windows of a fixed length that are read and not answered
+
 
 def find_device(name: str) -> str:
     """Return the device of this name; ``auto`` is the first of cuda, mps and cpu that is there.
@@ -74,12 +76,9 @@ def gains(
     network.eval()
     link, pair = np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs))
     spurious = np.zeros(len(inputs.frame))
-    longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))
-    reach = inputs.n_frames if network.hops is None else network.hops * longest
-    size = len(inputs.source) + 1 if network.hops is None else links_per_window
     with torch.inference_mode():
-        for start, stop in _cores(inputs, size):
-            window, cells, links, pairs = inputs.window(start - reach, stop + reach)
+        for start, stop, first_frame, last_frame in _windows(network, inputs, links_per_window):
+            window, cells, links, pairs = inputs.window(first_frame, last_frame)
             outputs: Outputs = network(Batch.of([window]).to(device)).to("cpu")
             # a link belongs to the window of its source, so that each is answered once
             first = window.frame[window.source]
@@ -172,13 +171,33 @@ def _shares(
     return np.clip(of_link, 0, 1), none / total
 
 
-def _cores(inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int]]:
-    """Yield frames [start, stop) whose links are answered together."""
+def _windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield windows: the frames [start, stop) that are answered, and those [first, last) that are read for it."""
     n_frames = inputs.n_frames
+    if network.frames is not None:
+        yield from _windows_of(min(network.frames, n_frames), n_frames)
+        return
+    if network.hops is None:
+        yield 0, n_frames, 0, n_frames
+        return
+    longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))
+    reach = network.hops * longest
     per_frame = np.bincount(inputs.frame[inputs.source], minlength=n_frames)
     start, count = 0, 0
     for frame in range(n_frames):
         count += int(per_frame[frame])
         if count >= links_per_window or frame == n_frames - 1:
-            yield start, frame + 1
+            yield start, frame + 1, start - reach, frame + 1 + reach
             start, count = frame + 1, 0
+
+
+def _windows_of(length: int, n_frames: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield windows of one length that overlap; the frames at their ends are answered where the movie ends only."""
+    margin = min(_MARGIN, (length - 1) // 2)
+    start = 0
+    while start < n_frames:
+        first = min(max(start - margin, 0), n_frames - length)
+        last = first + length
+        stop = n_frames if last >= n_frames else last - margin
+        yield start, stop, first, last
+        start = stop
