@@ -163,14 +163,19 @@ class Workshop:
 def plan_of(network: str, settings: Settings) -> Settings:
     """Return the settings that a network is trained with.
 
-    The published network knows no missing columns, and its loss is flat for hundreds of steps: it is trained to the
-    end.
+    The published network is trained as it was published, on movies as they are (and at half the rate); it knows no
+    missing columns, and its loss is flat for hundreds of steps: it is trained to the end.
     """
     settings = settings.replaced(train__simulated=SIMULATED)
     if network != "pdn":
         return settings
     plan = settings.train
-    return settings.replaced(train__feature_dropout=0.0, train__patience=plan.steps // plan.validate_every + 1)
+    return settings.replaced(
+        train__variants=2,
+        train__feature_dropout=0.0,
+        train__learning_rate=0.001,
+        train__patience=plan.steps // plan.validate_every + 1,
+    )
 
 
 def _made(
