@@ -132,7 +132,7 @@ def link_scores(
     alone = np.maximum(link[inputs.pairs].max(axis=1, initial=-np.inf), 0) if len(pair) else pair
     past, birth = _shares(link, pair, inputs, inputs.target, daughters=True)
     _, death = _shares(link, pair, inputs, inputs.source, daughters=False)
-    marginal = np.zeros(len(everything))
+    marginal = expit(everything)  # of those that are no contenders; they are hardly ever chosen
     marginal[inputs.rows] = past
     return LinkScores(
         _single(expit(everything)),
