@@ -83,7 +83,7 @@ def test_links_that_are_no_contenders_keep_their_score():
     scores = link_scores(inputs, prior, gained)
     np.testing.assert_allclose(scores.link[1::2], prior.link[1::2], atol=1e-6)
     np.testing.assert_allclose(scores.link[::2], expit(gained[0]), atol=1e-6)
-        np.testing.assert_allclose(scores.marginal[1::2], prior.link[1::2], atol=1e-6)
+    np.testing.assert_allclose(scores.marginal[1::2], prior.link[1::2], atol=1e-6)
     np.testing.assert_array_equal(scores.pairs, 2 * inputs.pairs)
 
 
