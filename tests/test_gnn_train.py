@@ -209,6 +209,16 @@ def test_goes_on_from_the_checkpoint_where_the_log_is_ahead_of_it(samples, check
     assert sums_of(tmp_path) == whole
 
 
+def test_another_training_is_not_gone_on_with(samples, checks, tmp_path):
+    taught(samples, checks, tmp_path)
+    with pytest.raises(ModelError, match="differs from this one in seed; give what was given then"):
+        taught(samples, checks, tmp_path, resume=True, seed=1)
+    with pytest.raises(ModelError, match="differs from this one in settings"):
+        taught(samples, checks, tmp_path, resume=True, steps=30)
+    with pytest.raises(ModelError, match="differs from this one in cells, divisions, links; give"):
+        taught(samples[:0] + checks, checks, tmp_path, resume=True)
+
+
 def test_a_training_that_is_done_is_done(samples, checks, whole, tmp_path):
     taught(samples, checks, tmp_path)
     taught(samples, checks, tmp_path, resume=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from copy import deepcopy
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gnntrack.errors import TrainingError
+from gnntrack.errors import ModelError, TrainingError
 from gnntrack.gnn.data import Windows
 from gnntrack.gnn.weights import load_checkpoint, save_checkpoint, save_model
 
@@ -140,6 +141,8 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
     ------
     TrainingError
         If the loss is not finite; the folder keeps the last good weights.
+    ModelError
+        If the checkpoint to go on from is of another training.
     KeyboardInterrupt
         Handed on after a checkpoint is written.
     """
@@ -149,12 +152,13 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
     state, best = _State(), {}
     if resume:
         saved = load_checkpoint(folder, network=network, average=average, optimizer=optimizer)
+        _refuse_another(saved.get("notes"), notes, folder)
         state, best = _State(**saved["state"]), saved["best"]
     windows = Windows(samples, length=settings.window, links=settings.links, division_share=settings.division_share)
     started = time.monotonic() - state.seconds
 
     def checkpoint() -> None:
-        plain = {"state": vars(state), "best": best}
+        plain = {"state": vars(state), "best": best, "notes": notes}
         save_checkpoint(folder, network=network, average=average, optimizer=optimizer, state=plain)
 
     with _Log(folder / LOG, after=state.step) as log:
@@ -196,6 +200,19 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
             checkpoint()
             raise
     return best
+
+
+def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a training of other data, settings or another seed: it would be neither of the two."""
+    now: dict[str, Any] = json.loads(json.dumps(notes))
+    saved = saved or {}
+    differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
+    if differing:
+        msg = (
+            f"{folder}: the interrupted training differs from this one in {', '.join(differing)}; "
+            "give what was given then, or start anew with --overwrite"
+        )
+        raise ModelError(msg)
 
 
 def _row(state: _State, found: Validation, settings: TrainSettings) -> dict[str, Any]:
