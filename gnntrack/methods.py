@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gnntrack.errors import InputError, ModelError
+from gnntrack.errors import FormatError, InputError, ModelError
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.solvers import SOLVERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.gnn.appearance import Embedder
     from gnntrack.gnn.weights import Model
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, FrameStack, LinkScores, Progress, Runs
 
-__all__ = ["METHODS", "plan", "score", "score_learned"]
+__all__ = ["METHODS", "load_network", "plan", "score", "score_learned"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +48,36 @@ def plan(method: str, solver: str | None) -> tuple[str, str]:
     return scorer, solver or usual
 
 
+def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
+    """Return the model of the settings, on their device, and what looks at the cells' images if the model wants that.
+
+    It takes a moment, where a graph takes minutes: a model that cannot be used is told before the long work.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, it cannot be used, or it looks at images and there are none.
+    InputError
+        If this machine has no such device.
+    """
+    from gnntrack.gnn.predict import find_device
+    from gnntrack.gnn.weights import load_model
+
+    device = find_device(settings.gnn.device)
+    model = load_model(settings.gnn.model, device=device)
+    if not model.scorer.options.get("embedding"):
+        return model, None
+    if not images:
+        msg = (
+            f"the model '{model.name}' looks at the cells' images, and a graph holds none; give masks and images to "
+            "'gnntrack track', or take another model"
+        )
+        raise ModelError(msg)
+    from gnntrack.gnn.appearance import APPEARANCE, load_embedder
+
+    return model, load_embedder(model.folder / APPEARANCE, device=device)
+
+
 def score(
     scorer: str,
     graph: CellGraph,
@@ -56,26 +90,45 @@ def score(
     """Score a graph by ``overlap``, ``links`` (the classical scores) or ``network``.
 
     The cells' pixels and images are looked at by a network that was trained with their appearance, if it is asked for.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be used; see `load_network`.
+    InputError
+        If this machine has no such device.
+    FormatError
+        If the graph lacks a feature.
     """
     if scorer == "overlap":
-        return score_overlap(graph)
+        with _with_cure():
+            return score_overlap(graph)
+    looks = runs is not None and images is not None
+    network = load_network(settings, images=looks) if scorer == "network" else None
     # where the solver may not choose divisions, their scores are not worth the time
     divisions = settings.scores.divisions and settings.solver.divisions
-    prior = score_links(graph, settings=settings.scores.model_copy(update={"divisions": divisions}))
-    if scorer == "links":
+    with _with_cure():
+        prior = score_links(graph, settings=settings.scores.model_copy(update={"divisions": divisions}))
+    if network is None:
         return prior
-    from gnntrack.gnn.predict import find_device
-    from gnntrack.gnn.weights import load_model
-
-    device = find_device(settings.gnn.device)
-    model = load_model(settings.gnn.model, device=device)
+    model, embedder = network
     embedding = None
-    if model.scorer.options.get("embedding") and runs is not None and images is not None:
-        from gnntrack.gnn.appearance import APPEARANCE, crops, embed, load_embedder
+    if embedder is not None and runs is not None and images is not None:
+        from gnntrack.gnn.appearance import crops, embed
 
-        embedder = load_embedder(model.folder / APPEARANCE, device=device)
         embedding = embed(embedder, crops(graph.cells, runs, images, progress=progress))
-    return score_learned(model, graph, prior, settings, embedding=embedding, progress=progress)
+    with _with_cure():
+        return score_learned(model, graph, prior, settings, embedding=embedding, progress=progress)
+
+
+@contextmanager
+def _with_cure() -> Iterator[None]:
+    """Tell what to do about a graph that lacks a feature."""
+    try:
+        yield
+    except FormatError as error:
+        msg = f"{error}; build the graph anew with 'gnntrack build-graph'"
+        raise FormatError(msg) from error
 
 
 def score_learned(
@@ -87,22 +140,16 @@ def score_learned(
     embedding: FeatureArray | None = None,
     progress: Progress | None = None,
 ) -> LinkScores:
-    """Score a graph by a network, which starts from the classical scores.
+    """Score a graph by a network, which starts from the classical scores, on the device where the network is.
 
     Raises
     ------
-    ModelError
-        If the network wants the cells' appearance and there is none.
+    FormatError
+        If the graph lacks a feature.
     """
-    from gnntrack.gnn.predict import find_device, gains, link_scores
+    from gnntrack.gnn.predict import gains, link_scores
 
     network = model.scorer
-    if network.options.get("embedding") and embedding is None:
-        msg = (
-            f"the model '{model.name}' looks at the cells' images, and a graph holds none; give masks and images to "
-            "'gnntrack track', or take another model"
-        )
-        raise ModelError(msg)
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: brightness is not used, which tells divisions and mix-ups apart; the masks still are")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
@@ -111,7 +158,7 @@ def score_learned(
         inputs,
         links_per_window=settings.gnn.window,
         correction=settings.gnn.correction,
-        device=find_device(settings.gnn.device),
+        device=next(network.parameters()).device,
         progress=progress,
     )
     return link_scores(inputs, prior, gained, temperature=model.temperature)

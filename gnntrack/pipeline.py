@@ -26,7 +26,7 @@ from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output
 from gnntrack.lineage import build_lineage, gaps
-from gnntrack.methods import METHODS, plan, score
+from gnntrack.methods import METHODS, load_network, plan, score
 from gnntrack.motion import FlowRecorder, estimate_motion
 from gnntrack.repair import Repaired, fill_gaps, join_pieces
 from gnntrack.settings import CellSettings, Settings
@@ -135,7 +135,11 @@ def solve(
     Raises
     ------
     InputError
-        If there is no such method or solver; the message names those there are.
+        If there is no such method or solver (the message names those there are), or no device of this name here.
+    ModelError
+        If the network of ``gnn`` is missing, cannot be used, or looks at images, which a graph does not hold.
+    FormatError
+        If the graph lacks a feature that the method scores by.
     """
     return _solved(graph, None, None, method, solver, settings or Settings(), progress)
 
@@ -198,12 +202,16 @@ def track(
     Raises
     ------
     InputError
-        If the movie cannot be read, or there is no such method.
+        If the movie cannot be read, or there is no such method, solver or device.
+    ModelError
+        If the network of ``gnn`` is missing, cannot be used, or looks at images and there are none.
     OutputError
         If ``out`` exists, cannot be written, or has more than 65535 tracks.
     """
     settings = settings or Settings()
-    plan(method, solver)  # a misspelt method or a refused output is told before the long work
+    scorer, _ = plan(method, solver)  # a misspelt method, model or device, or a refused output, before the long work
+    if scorer == "network":
+        load_network(settings, images=images is not None)
     if out is not None:
         _try_output(out, overwrite=overwrite)
     mask_stack, image_stack = open_movie(

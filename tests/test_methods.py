@@ -65,14 +65,17 @@ def test_drawn_worlds(world, settings):
     assert len(lineage.track) >= len(drawn.label)
 
 
-def test_a_graph_without_the_features_says_which(settings):
+@pytest.mark.parametrize(
+    ("method", "feature"), [("gnn", "rank_source"), ("hungarian", "mutual_nearest"), ("iou", "iou")]
+)
+def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method, feature):
     graph = gnntrack.build_graph(worlds.mother_divides().masks)
-    kept = [i for i, name in enumerate(graph.feature_names) if name != "rank_source"]
+    kept = [i for i, name in enumerate(graph.feature_names) if name != feature]
     names = tuple(graph.feature_names[i] for i in kept)
-    with pytest.raises(FormatError, match="there is no link feature 'rank_source'; there are: "):
-        gnntrack.solve(
-            replace(graph, features=graph.features[:, kept], feature_names=names), method="gnn", settings=settings
-        )
+    lacking = replace(graph, features=graph.features[:, kept], feature_names=names)
+    told = f"there is no link feature '{feature}'; there are: .*; build the graph anew with 'gnntrack build-graph'"
+    with pytest.raises(FormatError, match=told):
+        gnntrack.solve(lacking, method=method, settings=settings)
 
 
 def test_a_model_that_is_not_there(tmp_path):

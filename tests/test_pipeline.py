@@ -10,7 +10,7 @@ from movies import N_CELLS, dividing_masks, images_of, write_folder
 
 import gnntrack
 from gnntrack import pipeline
-from gnntrack.errors import FormatError, FrameError, InputError, OutputError
+from gnntrack.errors import FormatError, FrameError, InputError, ModelError, OutputError
 from gnntrack.io.frames import open_frames
 from gnntrack.settings import Settings
 
@@ -106,6 +106,32 @@ def test_an_unknown_method_names_the_known_ones(masks, function):
         getattr(gnntrack, function)(subject, method="gnns")
     with pytest.raises(InputError, match=r"unknown solver 'best'; there are: .*greedy"):
         getattr(gnntrack, function)(subject, solver="best")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"gnn__model": "nonsense"}, "nonsense: there is no such model"),
+        ({"gnn__device": "mps"}, "there is no device 'mps' here"),
+    ],
+)
+def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, changes, told, monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    stack = Counting(masks)
+    with pytest.raises(InputError, match=told):
+        gnntrack.track(stack, images, method="gnn", settings=Settings().replaced(**changes))
+    assert stack.reads == [0] * len(masks)
+
+
+def test_a_model_that_looks_at_images_is_refused_before_a_mask_is_read(masks, tmp_path):
+    from gnntrack.gnn.model import LinkNet
+    from gnntrack.gnn.weights import save_model
+
+    save_model(tmp_path / "looking", LinkNet(width=8, rounds=1, embedding=4), training={})
+    stack, settings = Counting(masks), Settings().replaced(gnn__model=str(tmp_path / "looking"), gnn__device="cpu")
+    with pytest.raises(ModelError, match="the model 'looking' looks at the cells' images, and a graph holds none"):
+        gnntrack.track(stack, method="gnn", settings=settings)
+    assert stack.reads == [0] * len(masks)
 
 
 @pytest.mark.parametrize("method", pipeline.METHODS)
