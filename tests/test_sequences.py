@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,35 @@ def test_masks_that_are_not_complete_are_passed_over(tmp_path):
 def test_images_may_be_missing(tmp_path):
     dataset = write_sequence(tmp_path / "A", images=False)
     assert find_sequences(dataset)[0].images is None
+
+
+def warnings_of(data: Path, caplog) -> list[str]:
+    with caplog.at_level(logging.WARNING, "gnntrack"):
+        find_sequences(data)
+    return caplog.messages
+
+
+def test_images_that_are_not_complete_are_left_out_aloud(tmp_path, caplog):
+    dataset = write_sequence(tmp_path / "A")
+    (dataset / "01" / "t003.tif").unlink()
+    assert find_sequences(dataset)[0].images is None
+    caplog.clear()
+    (told,) = warnings_of(dataset, caplog)
+    assert told.startswith(f"{dataset / '01'}: 5 images for the truth's 6 frames; they are not used")
+
+
+def test_markers_in_place_of_masks_are_told(tmp_path, caplog):
+    dataset = write_sequence(tmp_path / "A", masks=())
+    (told,) = warnings_of(dataset, caplog)
+    assert told.startswith(
+        f"{dataset / '01_GT' / 'TRA'}: there are no masks of all 6 frames but the truth's own markers"
+    )
+    assert "sizes and overlaps are those of markers, not of cells" in told
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_complete_sequence_is_taken_without_a_word(tmp_path, caplog, images):
+    assert not warnings_of(write_sequence(tmp_path / "A", images=images), caplog)
 
 
 def test_a_folder_without_truth(tmp_path):

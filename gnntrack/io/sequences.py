@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from gnntrack.errors import InputError
 
 __all__ = ["TrainingSequence", "find_sequences"]
 
+_log = logging.getLogger(__name__)
+
+MARKERS = "GT/TRA"
 # of several folders of masks the first counts that has one for every frame of the truth
-MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", "GT/TRA")
+MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", MARKERS)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,24 @@ def _sequence(truth: Path) -> TrainingSequence:
         counts = ", ".join(f"{name} ({count})" for name, count in found.items())
         msg = f"{truth}: no masks for its {frames} frames; looked in {home} for {counts} TIFFs"
         raise InputError(msg)
-    images = home / number
-    has_images = len(list(images.glob("*.tif"))) == frames
-    return TrainingSequence(home.name, number, full[0], images if has_images else None, truth)
+    if full[0] == home / f"{number}_{MARKERS}":
+        _log.warning(
+            "%s: there are no masks of all %d frames but the truth's own markers, which are taken; sizes and overlaps "
+            "are those of markers, not of cells",
+            truth,
+            frames,
+        )
+    return TrainingSequence(home.name, number, full[0], _images(home / number, frames), truth)
+
+
+def _images(folder: Path, frames: int) -> Path | None:
+    """Return the folder of images if it holds one for every frame of the truth."""
+    count = len(list(folder.glob("*.tif")))
+    if count and count != frames:
+        _log.warning(
+            "%s: %d images for the truth's %d frames; they are not used; give one for every frame",
+            folder,
+            count,
+            frames,
+        )
+    return folder if count == frames else None
