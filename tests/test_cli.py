@@ -319,6 +319,9 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "{images}", "{masks}"], "--out"),
         (["track", "{images}", "{masks}", "--masks", "{masks}", "-o", "out"], "twice"),
         (["track", "{images}", "{masks}", "--segmenter", "threshold", "-o", "{out}"], "no use"),
+        (["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"], "--model is of --method gnn"),
+        (["track", "{images}", "{masks}", "--device", "cpu", "--method", "iou", "-o", "{out}"], "--device is of"),
+        (["solve", "{masks}", "--model", "shipped", "-o", "{out}"], "with hungarian it has no use"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--method", "magic"], "iou, greedy, hungarian"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--solver", "magic"], "hungarian"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--max-gap", "0"], "max_gap"),
@@ -345,6 +348,12 @@ def test_wrong_usage_is_told_with_exit_code_2(movie, arguments, told):
     assert told in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(movie.rglob("*")) == before
+
+
+def test_a_settings_file_of_the_network_serves_every_method(movie):
+    (movie / "s.toml").write_text('[gnn]\nmodel = "shipped"\ndevice = "cpu"\n')
+    run("track", movie / "images", movie / "masks", "-o", movie / "out", "--config", movie / "s.toml")
+    assert table_of(movie / "out") == EXPECTED
 
 
 def test_a_misspelt_setting_names_the_nearest(movie):

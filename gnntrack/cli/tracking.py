@@ -65,6 +65,7 @@ def track(
         raise click.UsageError("give IMAGES MASKS, or IMAGES, or --masks MASKS")  # noqa: EM101
     if masks is not None and (segmenter is not None or segmenter_options):
         raise click.UsageError("--segmenter makes masks; with masks given it has no use")  # noqa: EM101
+    _refuse_unused(options["method"])
     watch = stopwatch()
     with shown_progress() as progress:
         lineage = pipeline.track(
@@ -122,6 +123,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     from gnntrack.io.geff import read_graph, write_lineage
     from gnntrack.io.output import check_output
 
+    _refuse_unused(method)
     check_output(out, overwrite=overwrite)
     watch = stopwatch()
     with shown_progress() as progress:
@@ -165,6 +167,19 @@ def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Sett
             read_lineage(lineage), out, masks=masks, to=to, settings=settings, progress=progress, **options
         )
     show_rows([*_lineage_rows(written), *_cost_rows(watch.seconds), ("written", out)])
+
+
+def _refuse_unused(method: str) -> None:
+    """Refuse the network's options on the command line of another method; a settings file may hold them for any."""
+    from gnntrack.methods import METHODS
+
+    if method not in METHODS or METHODS[method][0] == "network":  # the pipeline names the methods there are
+        return
+    given = click.get_current_context().params  # None where an option is left out
+    for section, name in (key.split(".") for key in GNN_SETTINGS):
+        if given[f"{section}_{name}"] is not None:
+            msg = f"--{name} is of --method gnn; with {method} it has no use"
+            raise click.UsageError(msg)
 
 
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
