@@ -32,6 +32,7 @@ from gnntrack.training import (
     make_samples,
     open_sequence,
     parted,
+    plan_for,
     simulated_training_movie,
     validation_samples,
     with_appearance,
@@ -161,21 +162,8 @@ class Workshop:
 
 
 def plan_of(network: str, settings: Settings) -> Settings:
-    """Return the settings that a network is trained with.
-
-    The published network is trained as it was published, on movies as they are (and at half the rate); it knows no
-    missing columns, and its loss is flat for hundreds of steps: it is trained to the end.
-    """
-    settings = settings.replaced(train__simulated=SIMULATED)
-    if network != "pdn":
-        return settings
-    plan = settings.train
-    return settings.replaced(
-        train__variants=2,
-        train__feature_dropout=0.0,
-        train__learning_rate=0.001,
-        train__patience=plan.steps // plan.validate_every + 1,
-    )
+    """Return the settings that a network is trained with."""
+    return plan_for(network, settings.replaced(train__simulated=SIMULATED))
 
 
 def _made(

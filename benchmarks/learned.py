@@ -249,7 +249,7 @@ def _asked(protocol: str, rows: Rows) -> Iterator[list[str]]:
                 yield [f"division F1, {sequence}, plain", text(f1, 3), f">= {text(least, 2)}", _yes(f1 >= least)]
     for title, name in wanted:
         good, n = _above(rows, "gnn", name)
-        yield [title, f"{good} of {n}", "all", _yes(good == n)]
+        yield [title, f"{good} of {n}", "all", _yes(0 < good == n)]
 
 
 def _above(rows: Rows, method: str, name: str) -> tuple[int, int]:

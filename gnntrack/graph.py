@@ -320,10 +320,15 @@ def _whole_groups(node: IntArray) -> Iterator[IntArray]:
 
 
 def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, FeatureArray]:
-    """Return rank and margin to the best other link of the group, of links sorted by group and residual."""
+    """Return rank and margin to the best other link of the group, of links sorted by group and residual.
+
+    Equal residuals share the lowest of their ranks, so that the order in which cells are stored does not show.
+    """
     begin = np.flatnonzero(np.diff(group, prepend=-1))
     count = np.diff(np.append(begin, len(group)))
-    rank = np.arange(len(group)) - np.repeat(begin, count)
+    fresh = np.ones(len(group), bool)
+    fresh[1:] = (np.diff(group) != 0) | (np.diff(residual) != 0)
+    rank = np.maximum.accumulate(np.where(fresh, np.arange(len(group)), 0)) - np.repeat(begin, count)
     best = np.repeat(residual[begin], count)
     second = np.repeat(np.where(count > 1, residual[np.minimum(begin + 1, len(group) - 1)], np.inf), count)
     return rank, np.where(rank == 0, second, best) - residual

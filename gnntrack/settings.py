@@ -119,7 +119,7 @@ class GnnSettings(_Section):
     correction: float = Field(0.6, ge=0, le=1)
     """Part of the network's step away from the classical scores that is believed; 1 for the kind of movie it learnt."""
     window: int = Field(60_000, ge=1)
-    """Links that the network reads at once: less is less memory."""
+    """Links answered at once, besides those read around them: less is less memory and more work."""
 
 
 class TrainSettings(_Section):
@@ -153,7 +153,7 @@ class TrainSettings(_Section):
     """How slowly the running average of the weights, which is what is kept, follows them."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
-    patience: int = Field(6, ge=1)
+    patience: int = Field(3, ge=1)
     """Validations without a better score after which training stops."""
     variants: int = Field(5, ge=1)
     """Versions of each movie to learn from: as it is, with every second frame, and the others made worse at random."""
@@ -177,9 +177,9 @@ class SolverSettings(_Section):
     costs: Literal["odds", "aogm"] = "odds"
     """What is optimised: the log odds of all links together, or the expected errors of the challenge (AOGM)."""
     link_threshold: float = Field(0.4, gt=0, lt=1)
-    """A link must be more likely than this; 0.4 is the least expected CTC error (missed 1.5, wrong 1)."""
+    """A link must be more likely than this (costs = odds); 0.4 is the least expected error (missed 1.5, wrong 1)."""
     division_threshold: float = Field(0.444, gt=0, lt=1)
-    """A division must be more likely than this; 0.444 is the least expected CTC error."""
+    """A division must be more likely than this (costs = odds); 0.444 is the least expected CTC error."""
 
 
 class RepairSettings(_Section):

@@ -19,13 +19,14 @@ import torch
 from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn.appearance import APPEARANCE, Embedder, crops, embed, load_embedder, train_embedder
 from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability
+from gnntrack.gnn.checkpoint import read_checkpoint
 from gnntrack.gnn.corrupt import Corruption, corrupt_movie, thin_tracks
 from gnntrack.gnn.data import Sample, fit_standards
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.predict import find_device, gains, link_scores
 from gnntrack.gnn.train import Validation
 from gnntrack.gnn.truth import Truth, match_cells
-from gnntrack.gnn.weights import CHECKPOINT_FILE, load_model, save_model, scorer_class
+from gnntrack.gnn.weights import CHECKPOINT_FILE, Model, load_model, save_model, scorer_class
 from gnntrack.io.ctc import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output
@@ -33,12 +34,12 @@ from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.io.stack import Stack
 from gnntrack.pipeline import build_with_runs, open_movie
 from gnntrack.scores import score_links
-from gnntrack.settings import Settings, SimulateSettings
+from gnntrack.settings import Settings, SimulateSettings, TrainSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gnntrack.types import FrameStack, Image, Progress, Tracks
 
@@ -51,6 +52,7 @@ __all__ = [
     "open_sequence",
     "open_training_movie",
     "parted",
+    "plan_for",
     "simulated_training_movie",
     "train",
     "validate",
@@ -66,6 +68,7 @@ _LEAST_FRAMES = 6  # of a part of a movie
 _BETWEEN = 3  # frames between what is learnt from and what is validated on
 _LEAST_MATCHED = 0.5  # part of the cells that are a marker's, or something is wrong
 _APPEARANCE_STEPS = 400
+_GENTLE = 0.3  # of the learning rate, where training goes on from other weights
 _SIMULATED = 41  # so that the kind of a movie and the movie are drawn apart
 _FLAT = 0.7  # part of the simulated movies that is 2D
 
@@ -208,7 +211,12 @@ def make_samples(
                 corruption = Corruption.drawn(rng, plan.corruption)
             images = variant % 4 != _WITHOUT_IMAGES
             sample = make_sample(
-                movie, corruption=corruption, seed=variant, images=images, network=network, settings=settings
+                movie,
+                corruption=corruption,
+                seed=1000 * seed + variant,
+                images=images,
+                network=network,
+                settings=settings,
             )
             if len(sample.inputs.source):
                 samples.append(sample)
@@ -278,7 +286,7 @@ def train(
     KeyboardInterrupt
         Handed on; `out` can be resumed.
     """
-    settings = settings or Settings()
+    settings = plan_for(network, settings or Settings())
     folder = Path(out)
     _refuse_early(folder, network, start, device, settings, resume=resume, overwrite=overwrite)
     number = settings.train.simulated if simulated is None else simulated
@@ -308,6 +316,21 @@ def train(
     return {"movies": len(learnt), **summary}
 
 
+def plan_for(network: str, settings: Settings) -> Settings:
+    """Return the settings that a kind of network is trained with.
+
+    The published network is trained as it was published, on movies as they are (and at half the rate); it knows no
+    missing columns, and its loss is flat for hundreds of steps, so that it is trained to the end. What was set
+    otherwise than by default stays.
+    """
+    if network != "pdn":
+        return settings
+    usual, plan = TrainSettings(), settings.train
+    published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": plan.steps}
+    changes = {name: value for name, value in published.items() if getattr(plan, name) == getattr(usual, name)}
+    return settings.replaced(**{f"train__{name}": value for name, value in changes.items()})
+
+
 def learn(
     samples: Sequence[Sample],
     checks: Sequence[Sample],
@@ -323,23 +346,50 @@ def learn(
     progress: Progress | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a network on samples that stand, calibrate it, and draw its learning curve and its reliability."""
+    """Train a network on samples that stand, calibrate it, and draw its learning curve and its reliability.
+
+    Parameters
+    ----------
+    samples, checks : Samples
+        What it learns from, and what it is validated and calibrated on; see `make_samples`, `validation_samples`.
+    folder : path
+        Where the model goes; it is there already.
+    notes : dict
+        What the model shall tell of its training, besides settings and counts.
+    network, start, settings, seed, resume, device, progress, report
+        As in `train`.
+
+    Returns
+    -------
+    dict
+        As of `train`, without the number of movies.
+    """
     from gnntrack.gnn.train import LOG, train_network
     from gnntrack.report import draw_learning_curve, draw_reliability
 
     where = find_device(device)
-    net = _new_network(network, start, samples, settings, seed)
+    begun = read_checkpoint(folder) if resume else None
+    net = _new_network(network, start, samples, settings, seed) if begun is None else _same_network(begun)
+    origin = None if start is None else load_model(start)
+    source = begun["state"].get("notes", {}).get("from") if begun else (origin and _origin(origin))
+    plan = settings.train
+    if source:
+        plan = plan.model_copy(update={"learning_rate": _GENTLE * plan.learning_rate})
     started = time.monotonic()
-    notes = {**notes, "settings": settings.train.model_dump(), "seed": seed, **_counted(samples)}
+    stages = settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+    notes = {**notes, "settings": plan.model_dump(), "stages": stages, "seed": seed, **_counted(samples)}
+    if source:
+        notes["from"] = source
     best = train_network(
         net,
         samples,
         partial(validate, samples=checks, settings=settings, device=where),
         folder,
-        settings=settings.train,
+        settings=plan,
         seed=seed,
         notes=notes,
         resume=resume,
+        fine_tuning=bool(source),
         device=where,
         progress=progress,
         report=report,
@@ -349,7 +399,8 @@ def learn(
         gains(model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction)
         for each in checks
     ]
-    temperature = fit_temperature(checks, gained)
+    known = float(source["temperature"]) if source else 1.0  # a few frames of one's own are too few to fit it
+    temperature = fit_temperature(checks, gained) if checks else known
     scores = [
         link_scores(each.inputs, each.prior, told, temperature=temperature)
         for each, told in zip(checks, gained, strict=True)
@@ -358,7 +409,8 @@ def learn(
     told = {**notes, "best": best, "calibration": calibration}
     save_model(folder, model.network, temperature=temperature, training=told)
     draw_learning_curve(folder / LOG, folder / "learning_curve.png")
-    draw_reliability(calibration, folder / "reliability.png")
+    if calibration["ece"] is not None:
+        draw_reliability(calibration, folder / "reliability.png")
     seconds = round(time.monotonic() - started, 1)
     return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
 
@@ -436,6 +488,17 @@ def _network_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> 
         )
         raise ModelError(msg)
     return model.scorer
+
+
+def _same_network(begun: Mapping[str, Any]) -> Network:
+    """Return a network of the options of an interrupted training."""
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in begun["options"].items()}
+    return scorer_class(begun["kind"])(**options)
+
+
+def _origin(model: Model) -> dict[str, Any]:
+    """Return what is told of the weights that a training began from."""
+    return {"model": model.name, "temperature": model.temperature}
 
 
 def _new_network(
@@ -530,7 +593,7 @@ def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
             raise InputError(msg)
     knows_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not
     if knows_divisions and not any(sample.truth.pair.any() for sample in samples):
-        _log.warning("no division in the training data: divisions will be scored by the classical scores alone")
+        _log.warning("no division in the training data: the network will hardly change their scores")
     if not checks:
         _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
 
@@ -569,6 +632,7 @@ def _clear(out: Path) -> None:
     """Make the folder of a training, in place of the one that may be there."""
     if out.is_dir():
         shutil.rmtree(out)
+    out.unlink(missing_ok=True)
     out.mkdir(parents=True)
 
 

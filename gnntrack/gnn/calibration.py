@@ -115,8 +115,8 @@ def fit_temperature(samples: Sequence[Sample], gained: Sequence[Gained]) -> floa
 def reliability(samples: Sequence[Sample], scores: Sequence[LinkScores]) -> dict[str, Any]:
     """Return how often links are right, by how likely they are said to be, and the expected calibration error.
 
-    Links that could not win are left out: there are many of them, and they are easy (Guo et al., On Calibration of
-    Modern Neural Networks, ICML 2017, eq. 3).
+    Links that are no contenders are left out, since there are many of them and they are easy (Guo et al., On
+    Calibration of Modern Neural Networks, ICML 2017, eq. 3). Most contenders are easy, too: look at the bins between.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def reliability(samples: Sequence[Sample], scores: Sequence[LinkScores]) -> dict
         "said": mean_said.round(4).tolist(),
         "right": mean_right.round(4).tolist(),
         "count": count.tolist(),
-        "ece": round(ece, 5),
+        "ece": round(ece, 5) if count.sum() else None,
     }
 
 

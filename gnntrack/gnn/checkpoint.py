@@ -142,6 +142,17 @@ def load_checkpoint(
     return state
 
 
+def read_checkpoint(folder: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint tells of itself: ``kind``, ``options`` of the network, ``state``.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is damaged.
+    """
+    return _parse_checkpoint(*_read_checkpoint(folder))[0]
+
+
 def _read_checkpoint(folder: str | Path) -> tuple[Path, bytes]:
     path = Path(folder).expanduser()
     path = path if path.name == CHECKPOINT_FILE else path / CHECKPOINT_FILE

@@ -6,7 +6,7 @@ Columns that a movie cannot have (brightness without images, overlap without mas
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +51,10 @@ _MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(("intensit
 _BEST = 3  # links out of a cell, and into it, that may win
 _HOPELESS = -6.0  # log odds of the prior below which a pair is no division
 _LIMIT = 10.0  # log odds of a prior, and robust z-scores, count for at most this much
-_AS_THEY_ARE = frozenset(CELL_INPUTS[1:7]) - {"elongation"} | frozenset(CELL_INPUTS[-4:])
+_AS_THEY_ARE = (  # columns of cells, clipped
+    *("size_z", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
+    *("intensity_mean_z", "intensity_std_z", "intensity_max_z", "intensity_min_z"),
+)
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,6 @@ class Inputs:
         )
         return inside, np.arange(first, last), links, near
 
-    def nbytes(self) -> int:
-        """Return the memory of the arrays."""
-        return sum(value.nbytes for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray))
-
 
 def contenders(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray:
     """Return the rows of links that could win: half of them, and all but one in some thousands of the true ones.
@@ -165,15 +164,15 @@ def log_odds(score: FeatureArray) -> FloatArray:
 
 
 def _matched(links: IntArray, prior: LinkScores) -> FloatArray:
-    """Return the log odds of the prior for each pair, 0 where it has none, shape (M,)."""
+    """Return the log odds of the prior for each pair, as low as can be where it has none, shape (M,)."""
     if not len(prior.pairs) or not len(links):
-        return np.zeros(len(links))
-    width = int(links.max()) + 1
+        return np.full(len(links), -_LIMIT)
+    width = int(max(links.max(), prior.pairs.max())) + 1
     known = prior.pairs[:, 0] * width + prior.pairs[:, 1]
     order = np.argsort(known)
     wanted = links[:, 0] * width + links[:, 1]
     at = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
-    return np.where(known[at] == wanted, log_odds(prior.division)[at], 0.0)
+    return np.where(known[at] == wanted, log_odds(prior.division)[at], -_LIMIT)
 
 
 def _cell_columns(graph: CellGraph) -> FeatureArray:

@@ -190,13 +190,13 @@ def _one_thread(device: torch.device | str) -> Iterator[None]:
 def _windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield windows: the frames [start, stop) that are answered, and those [first, last) that are read for it."""
     n_frames = inputs.n_frames
+    longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))
     if network.frames is not None:
-        yield from _windows_of(min(network.frames, n_frames), n_frames)
+        yield from _windows_of(min(max(network.frames, 2 * longest + 1), n_frames), n_frames, max(_MARGIN, longest))
         return
     if network.hops is None:
         yield 0, n_frames, 0, n_frames
         return
-    longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))
     reach = network.hops * longest
     per_frame = np.bincount(inputs.frame[inputs.source], minlength=n_frames)
     start, count = 0, 0
@@ -207,9 +207,9 @@ def _windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterato
             start, count = frame + 1, 0
 
 
-def _windows_of(length: int, n_frames: int) -> Iterator[tuple[int, int, int, int]]:
+def _windows_of(length: int, n_frames: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield windows of one length that overlap; the frames at their ends are answered where the movie ends only."""
-    margin = min(_MARGIN, (length - 1) // 2)
+    margin = min(margin, (length - 1) // 2)
     start = 0
     while start < n_frames:
         first = min(max(start - margin, 0), n_frames - length)

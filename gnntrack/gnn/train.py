@@ -103,6 +103,7 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
     seed: int,
     notes: dict[str, Any],
     resume: bool = False,
+    fine_tuning: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     report: Report | None = None,
@@ -127,6 +128,8 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
         What the model shall tell of its training.
     resume : bool
         Go on from the checkpoint in the folder, as if there had been no interruption.
+    fine_tuning : bool
+        The network is good already: it is validated before the first step, and kept if no step makes it better.
     device : device
         Where to compute.
     progress, report : callable, optional
@@ -164,7 +167,7 @@ def train_network(  # noqa: C901 - one loop, read from top to bottom
     with _Log(folder / LOG, after=state.step) as log:
         try:
             while state.goes_on(settings):
-                if state.due(settings):
+                if state.due(settings) or (fine_tuning and not state.step and not best):
                     row = _row(state, validate(average), settings)
                     if row["best"]:
                         save_model(folder, average, training={**notes, "best": row})
@@ -207,6 +210,10 @@ def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder:
     now: dict[str, Any] = json.loads(json.dumps(notes))
     saved = saved or {}
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
+    for plan in ("settings", "stages"):
+        if plan in differing and plan in saved:
+            names = sorted(key for key, value in now[plan].items() if saved[plan].get(key) != value)
+            differing[differing.index(plan)] = f"{plan} ({', '.join(names)})"
     if differing:
         msg = (
             f"{folder}: the interrupted training differs from this one in {', '.join(differing)}; "
@@ -217,8 +224,9 @@ def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder:
 
 def _row(state: _State, found: Validation, settings: TrainSettings) -> dict[str, Any]:
     """Return a row of the log."""
-    rate = _learning_rate(state.step - 1, settings)
-    head = (state.step, round(state.seconds, 1), float(np.mean(state.losses)), rate)
+    rate = _learning_rate(max(state.step - 1, 0), settings)
+    loss = float(np.mean(state.losses)) if state.losses else None
+    head = (state.step, round(state.seconds, 1), loss, rate)
     better = found.score is None or found.score > state.best  # where nothing is validated, the last weights stay
     figures = (found.link_error, found.division_f1, found.score, int(better))
     return dict(zip(_COLUMNS, (*head, *figures), strict=True))
