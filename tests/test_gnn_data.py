@@ -64,10 +64,6 @@ def test_log_odds_are_within_what_a_score_can_tell():
     np.testing.assert_allclose(log_odds(np.array([0.5, 0.9, 0.0, 1.0], np.float32)), [0, np.log(9), -10, 10], rtol=1e-4)
 
 
-def test_memory_is_told():
-    inputs = random_inputs()
-
-
 # --- windows ---------------------------------------------------------------------------------------------------------
 
 
