@@ -65,6 +65,7 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
 
     device = find_device(settings.gnn.device)
     model = load_model(settings.gnn.model, device=device)
+    _tell_other_settings(model, settings)
     if not model.scorer.options.get("embedding"):
         return model, None
     if not images:
@@ -76,6 +77,20 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
     from gnntrack.gnn.appearance import APPEARANCE, load_embedder
 
     return model, load_embedder(model.folder / APPEARANCE, device=device)
+
+
+def _tell_other_settings(model: Model, settings: Settings) -> None:
+    """Warn of settings of the stages before the network that differ from those it was trained with."""
+    now = settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+    learnt = model.training.get("stages", now)
+    differing = [
+        f"{stage}.{key}"
+        for stage, values in now.items()
+        for key, value in values.items()
+        if learnt.get(stage, values).get(key, value) != value
+    ]
+    if differing:
+        _log.warning("the model '%s' was trained with other settings: %s", model.name, ", ".join(differing))
 
 
 def score(

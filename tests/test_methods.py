@@ -21,6 +21,16 @@ def settings(tiny_model):
     return Settings().replaced(gnn__model=str(tiny_model), gnn__device="cpu")
 
 
+def test_other_settings_than_in_training_are_told(caplog):
+    from gnntrack.methods import load_network
+    from gnntrack.settings import Settings
+
+    load_network(Settings().replaced(gnn__device="cpu"), images=False)
+    assert not caplog.records
+    load_network(Settings().replaced(gnn__device="cpu", graph__max_gap=3), images=False)
+    assert "trained with other settings: graph.max_gap" in caplog.text
+
+
 def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     movie = simulated(4)
     unfilled = settings.replaced(repair__fill_gaps=False, repair__join_pieces=False)
