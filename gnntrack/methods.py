@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import FormatError, InputError, ModelError
 from gnntrack.scores import score_links, score_overlap
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, FrameStack, LinkScores, Progress, Runs
 
-__all__ = ["METHODS", "load_network", "plan", "score", "score_learned"]
+__all__ = ["METHODS", "load_network", "plan", "score", "score_learned", "stages_before"]
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +79,14 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
     return model, load_embedder(model.folder / APPEARANCE, device=device)
 
 
+def stages_before(settings: Settings) -> dict[str, Any]:
+    """Return the settings of the stages before the network, as they travel with its weights."""
+    return settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+
+
 def _tell_other_settings(model: Model, settings: Settings) -> None:
     """Warn of settings of the stages before the network that differ from those it was trained with."""
-    now = settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+    now = stages_before(settings)
     learnt = model.training.get("stages", now)
     differing = [
         f"{stage}.{key}"
@@ -100,11 +105,13 @@ def score(
     *,
     runs: Runs | None = None,
     images: FrameStack | None = None,
+    network: tuple[Model, Embedder | None] | None = None,
     progress: Progress | None = None,
 ) -> LinkScores:
     """Score a graph by ``overlap``, ``links`` (the classical scores) or ``network``.
 
     The cells' pixels and images are looked at by a network that was trained with their appearance, if it is asked for.
+    The network is loaded here unless it was before, to be told early of one that cannot be used.
 
     Raises
     ------
@@ -118,8 +125,8 @@ def score(
     if scorer == "overlap":
         with _with_cure():
             return score_overlap(graph)
-    looks = runs is not None and images is not None
-    network = load_network(settings, images=looks) if scorer == "network" else None
+    if scorer == "network" and network is None:
+        network = load_network(settings, images=runs is not None and images is not None)
     # where the solver may not choose divisions, their scores are not worth the time
     divisions = settings.scores.divisions and settings.solver.divisions
     with _with_cure():

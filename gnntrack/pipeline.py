@@ -33,6 +33,8 @@ from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
+    from gnntrack.gnn.appearance import Embedder
+    from gnntrack.gnn.weights import Model
     from gnntrack.segmentation import Segmenter
     from gnntrack.simulate import SimulatedMovie
     from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
@@ -141,20 +143,21 @@ def solve(
     FormatError
         If the graph lacks a feature that the method scores by.
     """
-    return _solved(graph, None, None, method, solver, settings or Settings(), progress)
+    return _solved(graph, None, None, None, method, solver, settings or Settings(), progress)
 
 
 def _solved(
     graph: CellGraph,
     runs: Runs | None,
     images: FrameStack | None,
+    network: tuple[Model, Embedder | None] | None,
     method: str,
     solver: str | None,
     settings: Settings,
     progress: Progress | None,
 ) -> Lineage:
     scorer, solver = plan(method, solver)
-    scores = score(scorer, graph, settings, runs=runs, images=images, progress=progress)
+    scores = score(scorer, graph, settings, runs=runs, images=images, network=network, progress=progress)
     _tell(progress, "solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "solving", 2, 2)
@@ -210,8 +213,7 @@ def track(
     """
     settings = settings or Settings()
     scorer, _ = plan(method, solver)  # a misspelt method, model or device, or a refused output, before the long work
-    if scorer == "network":
-        load_network(settings, images=images is not None)
+    network = load_network(settings, images=images is not None) if scorer == "network" else None
     if out is not None:
         _try_output(out, overwrite=overwrite)
     mask_stack, image_stack = open_movie(
@@ -224,7 +226,7 @@ def track(
         allow_missing=allow_missing,
     )
     graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
-    lineage = _solved(graph, runs, image_stack, method, solver, settings, progress)
+    lineage = _solved(graph, runs, image_stack, network, method, solver, settings, progress)
     repaired = _repaired(lineage, runs, settings)
     if out is not None:
         write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)

@@ -32,6 +32,7 @@ from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output
 from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.io.stack import Stack
+from gnntrack.methods import stages_before
 from gnntrack.pipeline import build_with_runs, open_movie
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings, SimulateSettings, TrainSettings
@@ -369,14 +370,19 @@ def learn(
 
     where = find_device(device)
     begun = read_checkpoint(folder) if resume else None
-    net = _new_network(network, start, samples, settings, seed) if begun is None else _same_network(begun)
-    origin = None if start is None else load_model(start)
-    source = begun["state"].get("notes", {}).get("from") if begun else (origin and _origin(origin))
+    source: dict[str, Any] | None = None
+    if begun is not None:
+        net, source = _same_network(begun), begun["state"].get("notes", {}).get("from")
+    elif start is not None:
+        origin = _model_to_go_on_from(start, network, settings)
+        net, source = origin.scorer, {"model": origin.name, "temperature": origin.temperature}
+    else:
+        net = _new_network(network, samples, settings, seed)
     plan = settings.train
     if source:
         plan = plan.model_copy(update={"learning_rate": _GENTLE * plan.learning_rate})
     started = time.monotonic()
-    stages = settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+    stages = stages_before(settings)
     notes = {**notes, "settings": plan.model_dump(), "stages": stages, "seed": seed, **_counted(samples)}
     if source:
         notes["from"] = source
@@ -474,8 +480,8 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
 
 
-def _network_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> Network:
-    """Return the network of other weights, if it is one that can go on."""
+def _model_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> Model:
+    """Return other weights, if they are such that can go on."""
     model = load_model(start)
     if model.kind != kind:
         msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
@@ -487,7 +493,7 @@ def _network_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> 
             "or start from other weights"
         )
         raise ModelError(msg)
-    return model.scorer
+    return model
 
 
 def _same_network(begun: Mapping[str, Any]) -> Network:
@@ -496,17 +502,8 @@ def _same_network(begun: Mapping[str, Any]) -> Network:
     return scorer_class(begun["kind"])(**options)
 
 
-def _origin(model: Model) -> dict[str, Any]:
-    """Return what is told of the weights that a training began from."""
-    return {"model": model.name, "temperature": model.temperature}
-
-
-def _new_network(
-    kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings, seed: int
-) -> Network:
-    """Return a network with the statistics of the samples, or the one to go on from."""
-    if start is not None:
-        return _network_to_go_on_from(start, kind, settings)
+def _new_network(kind: str, samples: Sequence[Sample], settings: Settings, seed: int) -> Network:
+    """Return a network with the statistics of the samples."""
     plan = settings.train
     torch.manual_seed(seed)
     embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
@@ -620,7 +617,7 @@ def _refuse_early(
     """Refuse what cannot work before the movies are read."""
     find_device(device)
     if start is not None:
-        _network_to_go_on_from(start, network, settings)
+        _model_to_go_on_from(start, network, settings)
     if not resume:
         check_output(out, overwrite=overwrite)
     elif not (out / CHECKPOINT_FILE).is_file():

@@ -182,7 +182,7 @@ class LinkNet(Network):
         birth, death, spurious = self.cell_head(cell).unbind(1)
         prior = batch.link[:, 0]
         gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.trust[0] * prior
-        return Outputs(gain, self._pairs(batch, cell, link, birth, death, prior), spurious)
+        return Outputs(gain, self._pairs(batch, cell, link, birth, death), spurious)
 
     @staticmethod
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
@@ -199,7 +199,7 @@ class LinkNet(Network):
         away = link.square().mean() + (pair.square().mean() if len(pair) else 0.0)
         return lineage_loss(outputs, batch, answers, division_weight=settings.division_weight) + settings.penalty * away
 
-    def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor, prior: Tensor) -> Tensor:
+    def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor) -> Tensor:
         first, second = batch.pairs.T
         mother, one, other = batch.source[first], batch.target[first], batch.target[second]
         a, b = self.both[0](link), self.both[1](link)
@@ -208,8 +208,7 @@ class LinkNet(Network):
         x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
         gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
         # a division is worth the better of its links and the odds of the prior, which are against that link alone
-        alone = torch.maximum(prior[first], prior[second]).clamp(min=0)
-        return gain + self.trust[0] * alone + self.trust[1] * batch.pair[:, 0]
+        return gain + self.trust[0] * _better_link(batch) + self.trust[1] * batch.pair[:, 0]
 
 
 def _mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -222,7 +221,12 @@ def _silence(head: nn.Sequential) -> None:
         nn.init.zeros_(parameter)
 
 
+def _better_link(batch: Batch) -> Tensor:
+    """Return what the better link of each pair gains alone by the classical scores, shape (M,)."""
+    better: Tensor = batch.link[:, 0][batch.pairs].amax(1)
+    return better.clamp(min=0)
+
+
 def _prior_of_pairs(batch: Batch) -> Tensor:
     """Return what a pair gains by the classical scores: the better of its links, and the division's odds against it."""
-    better: Tensor = batch.link[:, 0][batch.pairs].amax(1)
-    return better.clamp(min=0) + batch.pair[:, 0]
+    return _better_link(batch) + batch.pair[:, 0]
