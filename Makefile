@@ -1,8 +1,8 @@
 # make demo   creates .venv, installs gnntrack into it, and runs the main job end to end
 # make test   installs and passes the checks and the tests
-# TORCH=torch==2.13.0 or PYTHON=python3.12 before either choose another build of torch or another Python.
+# TORCH="torch==2.14.1 torchvision==0.29.1" or PYTHON=python3.12 before either choose another build of torch or another Python.
 
-TORCH ?= torch
+TORCH ?= torch torchvision
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 
@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "gnntrack needs Python 3.11 or later; none was found (set PYTHON=...)" >&2; exit 2; }
 	@echo "installing gnntrack into .venv; minutes the first time" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet "$(TORCH)"
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet $(TORCH)
 	@$(BIN)/python -m pip install --quiet -e ".[test]"
 	@touch $@
 

@@ -24,8 +24,8 @@ import torch
 from record import code
 
 from gnntrack.gnn.data import Sample
-from gnntrack.gnn.weights import CHECKPOINT_FILE
 from gnntrack.io.sequences import TrainingSequence, find_sequences
+from gnntrack.learning.checkpoint import CHECKPOINT_FILE
 from gnntrack.settings import Settings
 from gnntrack.training import (
     learn,

@@ -60,8 +60,8 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
     InputError
         If this machine has no such device.
     """
-    from gnntrack.gnn.predict import find_device
     from gnntrack.gnn.weights import load_model
+    from gnntrack.learning.devices import find_device
 
     device = find_device(settings.gnn.device)
     model = load_model(settings.gnn.model, device=device)

@@ -19,19 +19,20 @@ import torch
 from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn.appearance import APPEARANCE, Embedder, crops, embed, load_embedder, train_embedder
 from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability
-from gnntrack.gnn.checkpoint import read_checkpoint
 from gnntrack.gnn.corrupt import Corruption, corrupt_movie, thin_tracks
 from gnntrack.gnn.data import Sample, fit_standards
 from gnntrack.gnn.network import Network
-from gnntrack.gnn.predict import find_device, gains, link_scores
+from gnntrack.gnn.predict import gains, link_scores
 from gnntrack.gnn.train import Validation
 from gnntrack.gnn.truth import Truth, match_cells
-from gnntrack.gnn.weights import CHECKPOINT_FILE, Model, load_model, save_model, scorer_class
+from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
 from gnntrack.io.ctc import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output
 from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.io.stack import Stack
+from gnntrack.learning.checkpoint import CHECKPOINT_FILE, read_checkpoint
+from gnntrack.learning.devices import find_device
 from gnntrack.methods import stages_before
 from gnntrack.pipeline import build_with_runs, open_movie
 from gnntrack.scores import score_links

@@ -14,8 +14,9 @@ from scipy.special import expit
 from gnntrack.errors import InputError
 from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
 from gnntrack.gnn.data import Sample
-from gnntrack.gnn.predict import find_device, link_scores
+from gnntrack.gnn.predict import link_scores
 from gnntrack.gnn.truth import Truth
+from gnntrack.learning.devices import find_device
 from gnntrack.types import CellGraph, LinkScores
 
 

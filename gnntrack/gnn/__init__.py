@@ -4,3 +4,8 @@
 training; ``model`` and ``pdn`` are networks, ``train`` the loop, ``weights`` the files, ``predict`` the scorer.
 Nothing else in gnntrack imports torch.
 """
+
+import warnings
+
+# torch-geometric compiles with what newer versions of torch call deprecated, when it is imported
+warnings.filterwarnings("ignore", message=".torch.jit", category=FutureWarning)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from gnntrack.errors import InputError
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.inputs import log_odds
 from gnntrack.types import LinkScores
@@ -21,27 +20,9 @@ if TYPE_CHECKING:
     from gnntrack.gnn.network import Network
     from gnntrack.types import FeatureArray, FloatArray, IntArray, Progress
 
-__all__ = ["find_device", "gains", "link_scores"]
+__all__ = ["gains", "link_scores"]
 
 _MARGIN = 2  # frames at the ends of windows of a fixed length that are read and not answered
-
-
-def find_device(name: str) -> str:
-    """Return the device of this name; ``auto`` is the first of cuda, mps and cpu that is there.
-
-    Raises
-    ------
-    InputError
-        If this machine has no such device.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return next(device for device, found in there.items() if found)
-    if not there.get(name, False):
-        here = ", ".join(device for device, found in there.items() if found)
-        msg = f"there is no device '{name}' here; there is: {here}"
-        raise InputError(msg)
-    return name
 
 
 def gains(

@@ -72,7 +72,7 @@ def refuse_pickle(path: Path, start: bytes) -> None:
     if path.suffix.lower() in PICKLES or (written and header_length(start) > path.stat().st_size):
         msg = (
             f"{path}: it is a pickle or an archive of one, which could run any code, so it was not opened; "
-            f"give a model of safetensors, the folder that 'gnntrack train' wrote"
+            f"give a model of safetensors, the folder that gnntrack wrote when it trained"
         )
         raise ModelError(msg)
 

@@ -15,7 +15,7 @@ import torch
 
 from gnntrack import __version__
 from gnntrack.errors import ModelError
-from gnntrack.gnn.tensors import (
+from gnntrack.learning.tensors import (
     header_length,
     held_tensors,
     identity,
