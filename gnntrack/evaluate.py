@@ -32,9 +32,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gnntrack.errors import FormatError, FrameError
+from gnntrack.evaluate_masks import find_overlaps
 from gnntrack.io.ctc import CtcFolder, TrackRows, find_ctc, parse_track_table, read_mask, threaded
 from gnntrack.io.ctc_validate import check_labels, check_table
-from gnntrack.runs import encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -197,21 +197,10 @@ def _match(result: Image, truth: Image, file: Path, frame: int) -> _Match:
     if max(result.max(initial=0), truth.max(initial=0)) >= 2**31:
         msg = f"holds label {max(result.max(), truth.max())}; CTC labels have 16 bits"
         raise FrameError(msg, file=file, frame=frame)
-    # runs of equal pairs are few, whatever the pixels are
-    pairs = (truth.astype(np.int64) << 32) | result.astype(np.int64)
-    _, length, pair = encode_frame(pairs)
-    pair, which = np.unique(pair, return_inverse=True)
-    area = np.bincount(which, weights=length, minlength=len(pair)).astype(np.int64)
-    of_truth, of_result = pair >> 32, pair & (2**32 - 1)
-    truth_label, truth_row = np.unique(of_truth, return_inverse=True)
-    result_label, result_row = np.unique(of_result, return_inverse=True)
-    truth_area = np.bincount(truth_row, weights=area, minlength=len(truth_label))[truth_row]
-    result_area = np.bincount(result_row, weights=area, minlength=len(result_label))[result_row]
-    covers = (of_truth > 0) & (of_result > 0) & (2 * area > truth_area)
-    iou = area[covers] / (truth_area + result_area - area)[covers]
-    return _Match(
-        truth_label[truth_label > 0], result_label[result_label > 0], of_truth[covers], of_result[covers], iou
-    )
+    pairs = find_overlaps(result, truth)
+    truth_label, result_label = (np.unique(side[side > 0]) for side in (pairs.truth, pairs.result))
+    covers = pairs.covers
+    return _Match(truth_label, result_label, pairs.truth[covers], pairs.result[covers], pairs.iou[covers])
 
 
 def _seg_files(reference: CtcFolder, wanted: bool | None) -> dict[int, list[tuple[Path, int | None]]]:  # noqa: FBT001

@@ -1,4 +1,4 @@
-"""evaluate and validate."""
+"""evaluate, evaluate-segmentation and validate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from gnntrack.cli.display import show_table
+from gnntrack.cli.display import show_rows, show_table, shown_progress
 from gnntrack.cli.options import input_path, json_option, verbose_option
 
-__all__ = ["evaluate", "validate"]
+__all__ = ["evaluate", "evaluate_segmentation", "validate"]
 
 _LISTED = 20  # problems of one rule shown one by one
 
@@ -57,6 +57,38 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
         click.echo(line, err=True)
     if low:
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@input_path("result")
+@input_path("truth")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="The truth has not all cells: leave out cells of RESULT that touch none of TRUTH.",
+)
+@json_option
+@verbose_option
+def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, as_json: bool) -> None:
+    """Score the masks RESULT against TRUTH, each a folder of label images (TIFF, PNG) or one file.
+
+    TRUTH may be 01_GT or 01_ST, whose SEG is taken; other images go together by name. Labels need not agree. --json
+    has the scores of each image, too.
+    """
+    from gnntrack import evaluate_masks
+
+    with shown_progress() as progress:
+        report = evaluate_masks.evaluate_segmentation(result, truth, partial=partial, progress=progress)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    total, mean = report.total, report.mean
+    fate = "left out" if partial else "counted as false; --partial leaves them out"
+    cells = f"{total.truth_cells} in the truth, {total.result_cells} in the result"
+    lone = f"{total.lone_cells} of the result touch none of the truth, {fate}"
+    show_rows([("images", len(report.images)), ("cells", cells), *[("", lone)] * (total.lone_cells > 0)])
+    scores = [[name, _shown(value), _shown(mean[name])] for name, value in total.scores().items()]
+    show_table(["", "in all", "mean of images"], scores)
 
 
 @click.command()
