@@ -302,9 +302,13 @@ def segment(
     spacing: Sequence[float] | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Segment the images of a movie into a folder of masks, and return the number of cells.
+
+    With `resume`, the masks of a run that does not come to its end are kept, and those of an earlier run are gone on
+    with; see `gnntrack.segmentation.segment_movie`.
 
     Raises
     ------
@@ -321,7 +325,8 @@ def segment(
     frames = (settings or Settings()).frames
     size = spacing if spacing is not None else frames.spacing
     stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
-    return segment_movie(stack, _loaded(segmenter, options, stack), out, overwrite=overwrite, progress=progress)
+    ready = _loaded(segmenter, options, stack)
+    return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
 
 
 def simulate(
@@ -485,15 +490,17 @@ def _try_output(out: str | Path, *, overwrite: bool) -> None:
 
 
 def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
-    from gnntrack.segmentation import load_segmenter
+    from gnntrack.segmentation import load_segmenter, prepare_segmenter
 
     if not isinstance(segmenter, str):
+        prepare_segmenter(segmenter, images)
         return segmenter
     options = dict(options or {})
     loaded = load_segmenter(segmenter, **options)
     if images.unit == "um" and getattr(loaded, "spacing", images.spacing) is None:
         # it can take the size of a voxel, and nobody set it
         loaded = load_segmenter(segmenter, spacing=images.spacing, **options)
+    prepare_segmenter(loaded, images)
     return loaded
 
 

@@ -12,18 +12,21 @@ import ast
 import difflib
 import importlib.util
 import inspect
+import json
+import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 import tifffile
 
-from gnntrack.errors import FrameError, GnntrackError, MissingDependencyError, SegmenterError
-from gnntrack.io.output import fresh_output
+from gnntrack.errors import FrameError, GnntrackError, MissingDependencyError, OutputError, SegmenterError
+from gnntrack.io.output import check_output, fresh_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,12 +40,15 @@ __all__ = [
     "available_segmenters",
     "check_labels",
     "load_segmenter",
+    "prepare_segmenter",
     "segment_frame",
     "segment_movie",
+    "segmenter_class",
 ]
 
 GROUP = "gnntrack.segmenters"
 """The entry-point group."""
+_IDENTITY = "run.json"
 
 
 @runtime_checkable
@@ -51,6 +57,9 @@ class Segmenter(Protocol):
 
     def segment(self, image: Image, /) -> Image:
         """Return the labels of an image.
+
+        A segmenter may have more: ``dimensions``, the numbers of axes of the images that it takes, ``prepare(images)``,
+        see `prepare_segmenter`, and a classmethod ``train``, see `gnntrack.segmenter_training`.
 
         Parameters
         ----------
@@ -78,9 +87,11 @@ class SegmenterInfo:
     description : str
         First line of the class's docstring, "" where its source cannot be found.
     needs : tuple of str
-        What its file imports beyond Python itself, as far as its source tells.
+        What its file imports beyond Python itself, as far as its source tells, and the packages of its extras.
     missing : tuple of str
         Those of `needs` that are not installed.
+    install : str
+        The pip line that installs what it needs, "" where it has no extras.
     """
 
     name: str
@@ -88,6 +99,7 @@ class SegmenterInfo:
     description: str
     needs: tuple[str, ...]
     missing: tuple[str, ...]
+    install: str = ""
 
 
 def available_segmenters() -> dict[str, SegmenterInfo]:
@@ -117,6 +129,28 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     MissingDependencyError
         If a library that it needs is not installed.
     """
+    factory = segmenter_class(name)
+    _check_options(name, factory, options)
+    segmenter = _make(name, factory, options)
+    if isinstance(segmenter, type) or not isinstance(segmenter, Segmenter):
+        entry = _registered()[name][0]
+        _fail(
+            f"segmenter '{name}' of {_distribution(entry)}: {entry.value} makes a {type(segmenter).__name__}, "
+            f"which has no method segment(image); its author must register a class that has one"
+        )
+    return segmenter
+
+
+def segmenter_class(name: str) -> Callable[..., Any]:
+    """Return the class, or the callable, that is registered under a name.
+
+    Raises
+    ------
+    SegmenterError
+        If no segmenter has this name or several have, or if it cannot be imported.
+    MissingDependencyError
+        If a library that it needs is not installed.
+    """
     registered = _registered()
     if name not in registered:
         near = difflib.get_close_matches(name, registered, 1)
@@ -126,15 +160,7 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     if len(found) > 1:
         owners = " and ".join(f"{_distribution(entry)} ({entry.value})" for entry in found)
         _fail(f"segmenter '{name}' is registered more than once, by {owners}; uninstall all but one")
-    factory = _load(found[0])
-    _check_options(name, factory, options)
-    segmenter = _make(name, factory, options)
-    if isinstance(segmenter, type) or not isinstance(segmenter, Segmenter):
-        _fail(
-            f"segmenter '{name}' of {_distribution(found[0])}: {found[0].value} makes a {type(segmenter).__name__}, "
-            f"which has no method segment(image); its author must register a class that has one"
-        )
-    return segmenter
+    return _load(found[0])
 
 
 def check_labels(labels: Any, image: Image, name: str, frame: int | None = None) -> Image:
@@ -207,6 +233,7 @@ def segment_movie(
     out: str | Path,
     *,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Segment a movie frame by frame into a folder of masks; return the number of cells.
@@ -221,6 +248,9 @@ def segment_movie(
         The folder to make: ``maskTTT.tif`` for each frame, 16 bit, or 32 bit for a frame with labels above 65535.
     overwrite : bool
         Replace an earlier result at `out`.
+    resume : bool
+        Keep the masks of a run that does not come to its end, in a folder ``.NAME.unfinished`` beside `out`, and go on
+        with those that an earlier run left there, if it was of the same movie and segmenter.
     progress : callable, optional
         Told after each frame.
 
@@ -233,19 +263,77 @@ def segment_movie(
     OutputError
         If `out` exists or cannot be written; then nothing is left there.
     """
-    cells, digits = 0, max(3, len(str(len(images) - 1)))
+    if not resume:
+        with fresh_output(out, overwrite=overwrite) as folder:
+            folder.mkdir()
+            return _write_masks(images, segmenter, folder, progress=progress)
+    target = check_output(out, overwrite=overwrite)
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    _begin(unfinished, _identity(images, segmenter))
+    cells = _write_masks(images, segmenter, unfinished, progress=progress)
     with fresh_output(out, overwrite=overwrite) as folder:
-        folder.mkdir()
-        for frame in range(len(images)):
+        (unfinished / _IDENTITY).unlink()
+        unfinished.rename(folder)
+    return cells
+
+
+def _write_masks(images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None) -> int:
+    """Write the masks that a folder lacks, and return the number of cells in all of them."""
+    cells, digits = 0, max(3, len(str(len(images) - 1)))
+    for frame in range(len(images)):
+        place = folder / f"mask{frame:0{digits}d}.tif"
+        if place.exists():
+            values = np.unique(tifffile.imread(place))
+        else:
             labels = segment_frame(segmenter, images[frame], frame=frame, file=images.names[frame])
             values = np.unique(labels)
-            cells += int(np.count_nonzero(values))
             dtype = np.min_scalar_type(max(65535, int(values[-1]) if len(values) else 0))
-            place = folder / f"mask{frame:0{digits}d}.tif"
-            tifffile.imwrite(place, labels.astype(dtype), compression="zlib", compressionargs={"level": 1})
-            if progress is not None:
-                progress("segment", frame + 1, len(images))
+            aside = place.with_suffix(".partial")  # a mask is there as a whole or not at all
+            tifffile.imwrite(aside, labels.astype(dtype), compression="zlib", compressionargs={"level": 1})
+            aside.replace(place)
+        cells += int(np.count_nonzero(values))
+        if progress is not None:
+            progress("segment", frame + 1, len(images))
     return cells
+
+
+def _identity(images: FrameStack, segmenter: Segmenter) -> str:
+    """Return what tells a movie and a segmenter from others: what went on with other options would be neither."""
+    options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
+    options.pop("network", None)  # its options and weights are told by the model's path
+    about = {"segmenter": _name_of(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
+    return json.dumps(about, indent=1, sort_keys=True)
+
+
+def _begin(folder: Path, identity: str) -> None:
+    """Make the folder of a run, or take the one that an earlier run of the same kind left."""
+    note = folder / _IDENTITY
+    if note.is_file() and note.read_text(encoding="utf-8") != identity:
+        msg = (
+            f"{folder}: it is of a run with another movie, segmenter or options; give what was given then, "
+            "or remove that folder"
+        )
+        raise OutputError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(identity, encoding="utf-8")
+
+
+def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:
+    """Let a segmenter that has a method ``prepare(images)`` look at some frames of a movie before it segments them.
+
+    So it can choose for the whole movie what it would choose for each frame alone. Frames that cannot be read are left
+    for later, when their number is told.
+    """
+    prepare = getattr(segmenter, "prepare", None)
+    if prepare is None:
+        return
+    some = sorted({0, len(images) // 2, max(len(images) - 1, 0)}) if len(images) else []
+    frames = []
+    for frame in some:
+        with suppress(GnntrackError):
+            frames.append(images[frame])
+    with suppress(FrameError):
+        prepare(frames)
 
 
 # -------------------------------------------------------------------------------------- loading
@@ -335,10 +423,33 @@ class _Source(NamedTuple):
 def _describe(name: str, found: Iterable[EntryPoint]) -> SegmenterInfo:
     entries = list(found)
     source = _read_source(entries[0])
-    missing = tuple(module for module in source.imports if importlib.util.find_spec(module) is None)
-    return SegmenterInfo(
-        name, " and ".join(_distribution(entry) for entry in entries), source.description, source.imports, missing
-    )
+    missing = [module for module in source.imports if importlib.util.find_spec(module) is None]
+    packages = _packages(entries[0])
+    missing += [package for package in packages if package not in missing and not _installed(package)]
+    needs = (*source.imports, *(package for package in packages if package not in source.imports))
+    install = _pip_line(entries[0], "") if entries[0].extras else ""
+    owners = " and ".join(_distribution(entry) for entry in entries)
+    return SegmenterInfo(name, owners, source.description, needs, tuple(missing), install)
+
+
+def _packages(entry: EntryPoint) -> list[str]:
+    """Return the packages that a segmenter's extras install."""
+    requirements = (entry.dist.requires if entry.dist is not None else None) or []
+    found = []
+    for requirement in requirements:
+        package, _, marker = requirement.partition(";")
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", marker)
+        if extra and extra[1] in entry.extras:
+            found.append(re.split(r"[^A-Za-z0-9._-]", package.strip())[0])
+    return found
+
+
+def _installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "SimulateSettings",
     "SolverSettings",
+    "TrainSegmenterSettings",
     "TrainSettings",
 ]
 
@@ -169,6 +170,61 @@ class TrainSettings(_Section):
     """Part of each movie's frames, its last ones, that is kept for validation where no other movies are given."""
 
 
+class TrainSegmenterSettings(_Section):
+    """Training of a segmenter (``gnntrack train-segmenter``)."""
+
+    steps: int = Field(2000, ge=1)
+    """Steps of the optimiser."""
+    epochs: int | None = Field(None, ge=1)
+    """Passes over all images, instead of `steps`; a patch of each image is a pass."""
+    batch: int = Field(8, ge=1)
+    """Patches in a step."""
+    patch: int = Field(256, ge=16)
+    """Side of a patch along y and x, in pixels."""
+    planes: int = Field(16, ge=1)
+    """Planes of a patch, for networks in 3D."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or gradient descent with momentum."""
+    learning_rate: float = Field(0.002, gt=0)
+    """Highest learning rate."""
+    momentum: float = Field(0.95, ge=0, lt=1)
+    """Momentum of sgd."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Weight decay."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The learning rate rises over the first tenth of the steps and falls as a cosine, or stays the same."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """How slowly the running average of the weights, which is what is kept, follows them; 0 keeps the weights."""
+    loss: Literal["both", "cross_entropy", "dice", "focal"] = "both"
+    """Loss of the foreground; both = cross-entropy and Dice."""
+    head: Literal["instances", "foreground"] = "instances"
+    """What is learnt: foreground and depth in the cell, which tells touching cells apart, or the foreground alone."""
+    normalise: Literal["percentile", "standard", "none"] = "percentile"
+    """Grey values: from percentiles, to mean 0 and standard deviation 1, or as they come."""
+    zoom: Literal["auto", "each", "none"] = "auto"
+    """Pixels as they come (none), cells of all movies brought to one size (each), or what the cells' sizes call for."""
+    flat: int = Field(1, ge=0)
+    """In 3D: levels of the network that keep their planes, for planes that are far apart."""
+    augment: bool = True
+    """Turn, mirror, scale, blur and light patches at random."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of multiplications; auto = bfloat16 where the processor is made for it."""
+    validate_every: int = Field(100, ge=1)
+    """Steps between validations, checkpoints and rows of the log."""
+    patience: int = Field(8, ge=1)
+    """Validations without a better score after which training stops."""
+    held_out: float = Field(0.15, ge=0, lt=0.9)
+    """Part of the images, of movies the last ones, that is kept for validation where no others are given."""
+    simulated: int = Field(0, ge=0)
+    """Simulated movies to learn from besides."""
+    simulated_axes: Literal[2, 3] = 2
+    """Axes of the simulated images."""
+    truth: Literal["best", "gold", "silver"] = "best"
+    """Which truth of the challenge's movies: gold where there is any and else silver, or only one of them."""
+    options: dict[str, bool | int | float | str] = {}
+    """Options of the new network, as a table."""
+
+
 class SolverSettings(_Section):
     """From scores to links (``solvers/``)."""
 
@@ -260,6 +316,7 @@ class Settings(_Section):
     scores: ScoreSettings = ScoreSettings()
     gnn: GnnSettings = GnnSettings()
     train: TrainSettings = TrainSettings()
+    train_segmenter: TrainSegmenterSettings = TrainSegmenterSettings()
     solver: SolverSettings = SolverSettings()
     repair: RepairSettings = RepairSettings()
     simulate: SimulateSettings = SimulateSettings()
@@ -338,6 +395,8 @@ def _toml(value: Any) -> str:
         return f'"{value}"'
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
     return repr(value)
 
 

@@ -13,9 +13,15 @@ import cv2
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_li, threshold_otsu
-from skimage.segmentation import watershed
 
-from gnntrack.errors import FrameError, SegmenterError
+from segmenters.images import checked_frame, expect_option
+from segmenters.postprocess import (
+    depth_inside,
+    leave_out_small,
+    smooth,
+    split_relief,
+    typical_diameter,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -92,14 +98,15 @@ class ThresholdSegmenter:
         min_size: float = 0.1,
         spacing: tuple[float, ...] | None = None,
     ) -> None:
-        _expect(foreground in {"bright", "dark"}, "foreground", foreground, "'bright' or 'dark'")
-        _expect(diameter is None or diameter > 0, "diameter", diameter, "above 0")
+        known = foreground in {"bright", "dark"}
+        expect_option(self.name, "foreground", foreground, "'bright' or 'dark'", holds=known)
+        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
         for name, value in (("smoothing", smoothing), ("background", background), ("noise", noise)):
-            _expect(value is None or value >= 0, name, value, "0 or above")
+            expect_option(self.name, name, value, "0 or above", holds=value is None or value >= 0)
         for name, value in (("outline", outline), ("neck", neck), ("min_size", min_size)):
-            _expect(0 <= value <= 1, name, value, "between 0 and 1")
+            expect_option(self.name, name, value, "between 0 and 1", holds=0 <= value <= 1)
         positive = spacing is None or (len(spacing) in (2, 3) and min(spacing) > 0)
-        _expect(positive, "spacing", spacing, "two or three numbers above 0")
+        expect_option(self.name, "spacing", spacing, "two or three numbers above 0", holds=positive)
         self.foreground, self.diameter, self.smoothing = foreground, diameter, smoothing
         self.background, self.threshold, self.noise = background, threshold, noise
         self.outline, self.neck, self.min_size, self.spacing = outline, neck, min_size, spacing
@@ -125,31 +132,19 @@ class ThresholdSegmenter:
         pixels, step = self._checked(image)
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
-        bright = _bright(_smooth(pixels, 1.0, step))
-        diameter = self.diameter or _thickness(bright, step)
+        bright = _bright(smooth(pixels, 1.0, step))
+        diameter = self.diameter or typical_diameter(bright, step)
         sigma = float(np.clip(diameter / 20, 0.7, 3.0)) if self.smoothing is None else self.smoothing
         window = 4 * diameter if self.background is None else self.background
-        height, noise = _flatten(_smooth(pixels, sigma, step), bright, window)
+        height, noise = _flatten(smooth(pixels, sigma, step), bright, window)
         mask = _fill_holes(height > self._threshold(height, noise))
         labels = _split(mask, height, sigma, step, self.neck)
         labels = _fit_outlines(labels, height, self.outline)
-        return _leave_out_small(_whole(labels), self.min_size)
+        return leave_out_small(_whole(labels), self.min_size)
 
     def _checked(self, image: npt.NDArray[Any]) -> tuple[Heights, Step]:
-        image = np.asarray(image)
-        dimensions = {len(self.spacing)} if self.spacing else {2, 3}
-        if image.ndim not in dimensions or image.dtype.kind not in "biuf":
-            want = (
-                "(Y, X) or (Z, Y, X)" if self.spacing is None else f"an image with {len(self.spacing)} axes as spacing"
-            )
-            msg = f"the image is {image.dtype} of shape {image.shape}; expected {want}, one number a pixel"
-            raise FrameError(msg)
-        pixels = np.ascontiguousarray(image, np.float32)
-        if not np.isfinite(pixels).all():
-            msg = f"{np.count_nonzero(~np.isfinite(pixels))} pixels are NaN or infinite; replace them, by 0 say"
-            raise FrameError(msg)
-        spacing = self.spacing or (1.0,) * image.ndim
-        return -pixels if self.foreground == "dark" else pixels, tuple(s / spacing[-1] for s in spacing)
+        pixels, step = checked_frame(image, self.spacing)
+        return -pixels if self.foreground == "dark" else pixels, step
 
     def _threshold(self, height: Heights, noise: float) -> float:
         if self.threshold is not None:
@@ -158,21 +153,6 @@ class ThresholdSegmenter:
         low = sample.min()
         between = min(_otsu(sample), _li(sample - low) + low) if sample.max() > low else 0.0
         return max(_FAINTEST * between, self.noise * noise)
-
-
-def _expect(condition: bool, name: str, value: object, want: str) -> None:  # noqa: FBT001
-    if not condition:
-        msg = f"segmenter 'threshold': option {name} is {value!r}, but must be {want}"
-        raise SegmenterError(msg)
-
-
-def _smooth(pixels: Heights, sigma: float, step: Step) -> Heights:
-    """Blur by `sigma` pixels along x, and by as much of the specimen along the other axes."""
-    if sigma <= 0:
-        return pixels
-    if pixels.ndim == 2:
-        return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma / step[1], sigmaY=sigma / step[0]), np.float32)
-    return np.asarray(ndimage.gaussian_filter(pixels, [sigma / s for s in step], truncate=3), np.float32)
 
 
 def _sample(values: npt.NDArray[Any]) -> Heights:
@@ -197,29 +177,6 @@ def _bright(pixels: Heights) -> Mask:
     rest = pixels - surroundings
     sample = _sample(rest)
     return _fill_holes(rest > (_otsu(sample) if sample.min() < sample.max() else sample[0]))
-
-
-def _depth(mask: Mask, step: Step) -> Heights:
-    """Return the distance of each pixel of the mask to the mask's outside, in pixels along x."""
-    if mask.ndim == 2 and step[0] == step[1]:
-        # What lies beyond the border is no outside: a cell cut by the border is not thin there.
-        whole = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return np.asarray(np.minimum(whole, max(mask.shape)), np.float32)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
-
-
-def _thickness(mask: Mask, step: Step) -> float:
-    """Return the typical diameter of the parts of a mask: half of all its pixels lie in thinner ones."""
-    depth = _depth(mask, step)
-    parts, n = ndimage.label(mask)
-    radius = np.zeros(n + 1, np.float32)
-    np.maximum.at(radius, parts[mask], depth[mask])
-    size = np.bincount(parts[mask], minlength=n + 1) * (radius > 1.5)
-    if not size.any():
-        return 4.0  # nothing but single pixels
-    order = np.argsort(radius)
-    below = np.cumsum(size[order])
-    return float(2 * radius[order][np.searchsorted(below, below[-1] / 2)])
 
 
 def _flatten(height: Heights, bright: Mask, window: float) -> tuple[Heights, float]:
@@ -274,56 +231,12 @@ def _fill_holes(mask: Mask) -> Mask:
 
 
 def _split(mask: Mask, height: Heights, sigma: float, step: Step, neck: float) -> Labels:
-    """Cut the mask along its necks and seams.
-
-    Every peak of (depth x smoothed brightness) gets a basin; then basins are joined again, those with
-    the highest saddle first, where the saddle reaches `neck` of the lower peak.
-    """
-    typical = _thickness(mask, step)
-    depth = _smooth(_depth(mask, step), sigma / 2, step) * mask
-    relief = depth * np.maximum(_smooth(height, typical / 8, step), 0)
+    """Cut the mask along its necks and seams: between the peaks of (depth x smoothed brightness)."""
+    typical = typical_diameter(mask, step)
+    depth = smooth(depth_inside(mask, step), sigma / 2, step) * mask
+    relief = depth * np.maximum(smooth(height, typical / 8, step), 0)
     peaks = (relief == ndimage.maximum_filter(relief, 3)) & (depth > 0.1 * typical)
-    markers, n = ndimage.label(peaks, np.ones((3,) * mask.ndim))
-    basins = np.asarray(watershed(-relief, markers, mask=mask), np.int32)  # type: ignore[no-untyped-call]
-    pair, saddle = _saddles(basins, relief)
-    peak = np.zeros(n + 1, np.float32)
-    inside = basins > 0
-    np.maximum.at(peak, basins[inside], relief[inside])
-    return _join(pair[np.argsort(-saddle, kind="stable")], np.sort(saddle)[::-1], peak, neck)[basins]
-
-
-def _saddles(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
-    """Return the pairs of basins that touch, (P, 2), and the height of the pass between them, (P,)."""
-    n = int(basins.max()) + 1
-    keys, passes = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-    for axis in range(basins.ndim):
-        label, level = np.moveaxis(basins, axis, 0), np.moveaxis(relief, axis, 0)
-        here, there = label[:-1], label[1:]
-        touch = (here != there) & (here > 0) & (there > 0)
-        a, b = here[touch].astype(np.int64), there[touch].astype(np.int64)
-        keys.append(np.minimum(a, b) * n + np.maximum(a, b))
-        passes.append(np.minimum(level[:-1][touch], level[1:][touch]))
-    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
-    saddle = np.zeros(len(pairs), np.float32)
-    np.maximum.at(saddle, which, np.concatenate(passes))
-    return np.stack([pairs // n, pairs % n], axis=1), saddle
-
-
-def _join(pair: npt.NDArray[np.int64], saddle: Heights, peak: Heights, neck: float) -> Labels:
-    """Return the label of each basin after joining; a joined basin keeps its highest peak."""
-    root = list(range(len(peak)))
-
-    def find(basin: int) -> int:
-        while root[basin] != basin:
-            root[basin] = root[root[basin]]
-            basin = root[basin]
-        return basin
-
-    for (a, b), level in zip(pair.tolist(), saddle.tolist(), strict=True):
-        low, high = sorted((find(a), find(b)), key=lambda basin: peak[basin])
-        if level >= neck * peak[low]:
-            root[low] = high
-    return np.array([find(basin) for basin in range(len(peak))], np.int32)
+    return split_relief(relief, mask, summits=peaks, neck=neck)
 
 
 def _fit_outlines(labels: Labels, height: Heights, outline: float) -> Labels:
@@ -351,18 +264,3 @@ def _whole(labels: Labels) -> Labels:
         own = _fill_holes(largest) & ((here == label) | (here == 0))
         out[box][own] = label
     return out
-
-
-def _leave_out_small(labels: Labels, share: float) -> Labels:
-    """Leave out cells below `share` of the typical size and number the rest from 1.
-
-    The typical cell is the one that half of all the cells' pixels lie in smaller ones of, so that specks,
-    however many, do not make themselves typical.
-    """
-    size = np.bincount(labels.ravel())
-    size[0] = 0
-    order = np.sort(size)
-    below = np.cumsum(order)
-    typical = order[np.searchsorted(below, below[-1] / 2)]
-    keep = (size > 0) & (size >= share * typical)
-    return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)

@@ -198,15 +198,15 @@ def test_a_movie_is_learnt_interrupted_resumed_and_tracked(tmp_path: Path, monke
     command("simulate", "-o", movie, "--frames", 24, "--shape", "96,96", "--cells", 6, "--cycle", 12)
     config.write_text("[train]\nvalidate_every = 4\nvariants = 2\nsteps = 8\nwidth = 8\nrounds = 1\n")
     run(movie, "-o", tmp_path / "whole", "--config", config)
-    progress = training._Stop.progress
+    progress = training.Stop.progress
 
-    def interrupted(self: training._Stop, stage: str, done: int, total: int, /) -> None:
+    def interrupted(self: training.Stop, stage: str, done: int, total: int, /) -> None:
         if (stage, done) == ("training", 6):
             signal.raise_signal(signal.SIGINT)
         progress(self, stage, done, total)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Stop, "progress", interrupted)
+        patched.setattr(training.Stop, "progress", interrupted)
         stopped = run(movie, "-o", tmp_path / "m", "--config", config, code=130)
         assert "stopped at step 6; go on with --resume" in stopped.stderr
     run(movie, "-o", tmp_path / "m", "--config", config, "--resume")

@@ -33,6 +33,9 @@ _FIGURES = {
     "loss": ("loss", ".4f"),
     "validation_link_error": ("link error", ".5f"),
     "validation_division_f1": ("division F1", ".3f"),
+    "validation_dice": ("Dice", ".4f"),
+    "validation_seg": ("SEG", ".4f"),
+    "validation_f1": ("F1", ".4f"),
     "validation_score": ("score", ".4f"),
 }
 
@@ -99,7 +102,7 @@ class ShownTraining:
             for task in self._bars.tasks:
                 if task.description == "training":
                     self._bars.update(task.id, beside=text.partition(",")[0])
-        if "link error" in text or "F1" in text:
+        if "score" in text:
             line = f"step {int(row['step'])}: {text}"
             if self._bars is None:
                 click.echo(line, err=True)

@@ -23,6 +23,7 @@ __all__ = [
     "input_path",
     "json_option",
     "method_options",
+    "named_values",
     "out_option",
     "overwrite_option",
     "segmenter_option",
@@ -105,7 +106,7 @@ def method_options(command: Function) -> Function:
     return method(solver(command))
 
 
-def _named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """Parse ``name=value``; a value is read as TOML is (number, true, "text", [list]), else it is text."""
     named: dict[str, Any] = {}
     for text in values:
@@ -125,7 +126,7 @@ segmenter_option = click.option(
     "segmenter_options",
     metavar="NAME=VALUE",
     multiple=True,
-    callback=_named_values,
+    callback=named_values,
     help="An option of the segmenter, such as diameter=20; repeatable.",
 )
 

@@ -28,7 +28,12 @@ __all__ = ["segment", "segmenters"]
 @input_path("images")
 @out_option("Folder of the masks.")
 @click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
+@click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
+@click.option("--device", metavar="NAME", help="Where its network computes: auto, cpu, cuda or mps.  [default: auto]")
 @segmenter_option
+@click.option(
+    "--resume", is_flag=True, help="Keep the masks if interrupted, and go on with those of an interrupted run."
+)
 @settings_options("frames.spacing", "frames.axes")
 @allow_missing_option
 @overwrite_option
@@ -37,25 +42,30 @@ def segment(
     images: Path,
     out: Path,
     segmenter: str,
+    model: str | None,
+    device: str | None,
     segmenter_options: dict[str, Any],
     settings: Settings,
     *,
+    resume: bool,
     allow_missing: bool,
     overwrite: bool,
 ) -> None:
     """Segment IMAGES into a folder of masks, one TIFF per frame."""
     from gnntrack import pipeline
 
+    given = {key: value for key, value in (("model", model), ("device", device)) if value is not None}
     watch = stopwatch()
     with shown_progress() as progress:
         cells = pipeline.segment(
             images,
             out,
             segmenter=segmenter,
-            options=segmenter_options,
+            options={**segmenter_options, **given},
             settings=settings,
             allow_missing=allow_missing,
             overwrite=overwrite,
+            resume=resume,
             progress=progress,
         )
     rows: list[tuple[str, object]] = [("cells", cells), ("time", f"{watch.seconds:.1f} s")]
@@ -70,6 +80,7 @@ def segmenters() -> None:
 
     rows = []
     for name, known in available_segmenters().items():
-        missing = f"; not installed: {', '.join(known.missing)}" if known.missing else ""
+        pip = f": {known.install}" if known.install else ""
+        missing = f"; needs {', '.join(known.missing)}, not installed{pip}" if known.missing else ""
         rows.append((name, f"{known.description or 'no description'} ({known.distribution}{missing})"))
     show_rows(rows)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gnntrack.cli.display import ShownTraining
     from gnntrack.settings import Settings
 
-__all__ = ["train"]
+__all__ = ["Stop", "model_files", "train"]
 
 
 @click.command()
@@ -65,7 +65,7 @@ def train(
     options |= {"device": settings.gnn.device, "validation": list(validation) or None}
     watch = stopwatch()
     with shown_training() as shown:
-        stop = _Stop(shown)
+        stop = Stop(shown)
         try:
             with stop.listening():
                 summary = _train(data, out, settings=settings, progress=stop.progress, report=stop.report, **options)
@@ -76,10 +76,11 @@ def train(
             click.echo(f"stopped {where}; go on with --resume", err=True)
             raise click.exceptions.Exit(130) from None
     cost = [("time", f"{watch.seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
-    show_rows([*_summary_rows(summary), *cost, *_written(out)])
+    next_line = f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT"
+    show_rows([*_summary_rows(summary), *cost, *model_files(out), ("next", next_line)])
 
 
-class _Stop:
+class Stop:
     """Stops a training between two steps, when it is asked by Ctrl-C or by a scheduler's TERM.
 
     In the middle of a step the weights are neither those before nor after it, and a training that goes on from them
@@ -92,6 +93,7 @@ class _Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
+        """Take Ctrl-C and TERM for a wish to stop, as long as the context lasts."""
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -106,11 +108,13 @@ class _Stop:
         click.echo("stopping after this step; Ctrl-C again stops at once", err=True)
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
+        """Show progress; between two steps, stop if that was asked."""
         self._shown.progress(stage, done, total)
         if self._asked and stage == "training":
             raise KeyboardInterrupt
 
     def report(self, row: Mapping[str, Any]) -> None:
+        """Show a validation; stop if that was asked."""
         self._shown.report(row)
         if self._asked:
             raise KeyboardInterrupt
@@ -128,16 +132,15 @@ def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
     return [*rows, ("best", f"step {best['step']}: {shown_figures({**best, 'best': 0})}")] if best else rows
 
 
-def _written(out: Path) -> list[tuple[str, object]]:
+def model_files(out: Path) -> list[tuple[str, object]]:
     """Return the files of a model with what they are, as far as they are there."""
     about = {
         "weights.safetensors": "the weights",
-        "model.json": "what they are of: network, columns, data, scores",
+        "model.json": "what they are of: network, data, scores",
         "log.csv": "loss and validation figures by step",
         "learning_curve.png": "the same, drawn",
         "reliability.png": "how often links of a score are right",
         "checkpoint.safetensors": "to go on from, with --resume",
     }
     files = [f"{out / name} ({words})" for name, words in about.items() if (out / name).is_file()]
-    rows: list[tuple[str, object]] = [("written" if i == 0 else "", text) for i, text in enumerate(files or [out])]
-    return [*rows, ("next", f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT")]
+    return [("written" if i == 0 else "", text) for i, text in enumerate(files or [out])]

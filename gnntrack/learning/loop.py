@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import time
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +55,6 @@ class Plan:
         A line up and a cosine down (Loshchilov and Hutter 2017), or always the same.
     clip : float or None
         Norm of the gradient at most.
-    bfloat16 : bool
-        Multiply in bfloat16, which some processors do several times as fast; weights and sums stay float32.
     """
 
     steps: int
@@ -70,7 +67,6 @@ class Plan:
     momentum: float = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     clip: float | None = 1.0
-    bfloat16: bool = False
 
 
 class Course(Protocol):
@@ -217,8 +213,7 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
                 torch.manual_seed(int(random.integers(2**63)))
                 for group in optimizer.param_groups:
                     group["lr"] = _learning_rate(state.step, plan)
-                with _precision(device, plan):
-                    loss, names = course.loss(network, random)
+                loss, names = course.loss(network, random)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 limit = math.inf if plan.clip is None else plan.clip
@@ -243,12 +238,6 @@ def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
         rates: dict[str, Any] = {"lr": plan.learning_rate, "momentum": plan.momentum}
         return torch.optim.SGD(network.parameters(), **rates, weight_decay=plan.weight_decay)
     return torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-
-
-def _precision(device: torch.device | str, plan: Plan) -> Any:
-    if not plan.bfloat16:
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
 def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder: Path) -> None:
@@ -295,7 +284,10 @@ def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
         for old, new in zip(average.parameters(), network.parameters(), strict=True):
             old.lerp_(new, 1 - keep)
         for kept, now in zip(average.buffers(), network.buffers(), strict=True):
-            kept.copy_(now)
+            if kept.is_floating_point():
+                kept.lerp_(now, 1 - keep)
+            else:
+                kept.copy_(now)
 
 
 def _stop(state: _State, course: Course, names: Sequence[str], folder: Path) -> None:

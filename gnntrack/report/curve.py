@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,36 +16,32 @@ from gnntrack.errors import FormatError
 from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
 
     from gnntrack.types import FloatArray
 
 __all__ = ["draw_learning_curve"]
 
-_COLUMNS = (
-    *("step", "seconds", "loss", "learning_rate"),
-    *("validation_link_error", "validation_division_f1", "validation_score", "best"),
-)
-_PANELS = (
-    ("loss", "loss"),
-    ("validation_link_error", "link error\n(validation)"),
-    ("validation_division_f1", "division F1\n(validation)"),
-)
-_COLOURS = ("#333333", "#b3441c", "#1f6f8b")
+_COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_score", "best")
+_FIGURE = "validation_"  # columns that begin so are figures of a validation
+_WORDS = {"division_f1": "division F1", "dice": "Dice", "seg": "SEG", "f1": "F1"}
+_COLOURS = ("#333333", "#b3441c", "#1f6f8b", "#6b8e23", "#7a4f9a")
 _INK, _FAINT, _BEST = "#333333", "#bbbbbb", "#c99700"
 
 
 def draw_learning_curve(log: str | Path, path: str | Path, *, title: str | None = None) -> None:
     """Draw the log of a training: the loss with the learning rate, and below it the validation figures.
 
-    A gold line in every panel is the step of the best validation score, the one whose weights are kept; its figures
-    stand above.
+    There is a panel for the loss and for every figure but the score. A gold line in every panel is the step of the
+    best validation score, the one whose weights are kept; its figures stand above.
 
     Parameters
     ----------
     log : path
-        A table with the columns ``step, seconds, loss, learning_rate, validation_link_error, validation_division_f1,
-        validation_score, best``; figures that were not taken in a row are empty.
+        A table with the columns ``step, seconds, loss, learning_rate, validation_score, best`` and other figures that
+        begin with ``validation_``; those that were not taken in a row are empty.
     path : path
         The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
     title : str, optional
@@ -59,13 +56,17 @@ def draw_learning_curve(log: str | Path, path: str | Path, *, title: str | None 
     """
     columns = _read(Path(log))
     best = _best(columns)
-    figure = Figure(figsize=(7, 6.2), layout="constrained")
-    axes = figure.subplots(len(_PANELS), 1, sharex=True)
-    for ax, (name, label), colour in zip(axes, _PANELS, _COLOURS, strict=True):
+    panels = ["loss", *_figures(columns)]
+    figure = Figure(figsize=(7, 1.1 + 1.7 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name, colour in zip(axes, panels, cycle(_COLOURS), strict=False):
+        label = name if name == "loss" else f"{_word(name)}\n(validation)"
         _draw_panel(ax, columns["step"], columns[name], best, label=label, colour=colour)
+        if name.endswith("error"):
+            ax.set_ylim(bottom=0)
+        elif name != "loss":
+            ax.set_ylim(top=max(1.0, ax.get_ylim()[1]) if np.isfinite(columns[name]).any() else 1.0)
     _draw_rate(axes[0], columns)
-    axes[1].set_ylim(bottom=0)
-    axes[2].set_ylim(top=max(1.0, axes[2].get_ylim()[1]) if np.isfinite(columns[_PANELS[2][0]]).any() else 1.0)
     axes[-1].set_xlabel("step", fontsize=8, color=_INK)
     axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     axes[-1].set_xlim(0, columns["step"][-1] * 1.02)
@@ -90,7 +91,18 @@ def _read(log: Path) -> dict[str, FloatArray]:
     if not rows:
         msg = f"{log}: it has no row yet; train for some more steps"
         raise FormatError(msg)
-    return {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in _COLUMNS}
+    names = [*_COLUMNS, *(name for name in reader.fieldnames or () if name.startswith(_FIGURE))]
+    return {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in names}
+
+
+def _figures(columns: Iterable[str]) -> list[str]:
+    """Return the columns that are figures of a validation, but for the score, which is made of them."""
+    return [name for name in columns if name.startswith(_FIGURE) and name != "validation_score"]
+
+
+def _word(column: str) -> str:
+    name = column.removeprefix(_FIGURE)
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 def _number(log: Path, row: int, name: str, text: str | None) -> float:
@@ -145,12 +157,8 @@ def _summary(columns: dict[str, FloatArray], best: int | None) -> str:
     if best is None:
         return length
     figures = [
-        f"{label} {columns[name][best]:.4g}"
-        for name, label in (
-            ("validation_link_error", "link error"),
-            ("validation_division_f1", "division F1"),
-            ("validation_score", "score"),
-        )
+        f"{_word(name)} {columns[name][best]:.4g}"
+        for name in (*_figures(columns), "validation_score")
         if math.isfinite(columns[name][best])
     ]
     return f"{length}; best at step {columns['step'][best]:.0f}: {', '.join(figures)}"

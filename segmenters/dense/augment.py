@@ -1,0 +1,99 @@
+"""Patches that look different each time: turned, mirrored, scaled, sharper, noisier; by MONAI."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Heights = npt.NDArray[np.float32]
+
+__all__ = ["Augment"]
+
+_SCALE = 0.3  # cells become up to this part larger or smaller
+_EMPTY = 0.03  # part of the patches that becomes noise without cells
+
+
+class Augment:
+    """Random changes of patches.
+
+    Parameters
+    ----------
+    dimensions : {2, 3}
+        Axes of the patches; 3D ones are turned about z only, for z is often coarser.
+    grey : bool
+        Change grey values too, and turn some patches into noise without cells; not for images that are not
+        normalised, where the network may rely on the grey values as they are.
+
+    Raises
+    ------
+    MissingDependencyError
+        If MONAI is not installed.
+    """
+
+    def __init__(self, dimensions: int, *, grey: bool) -> None:
+        try:
+            transforms: Any = import_module("monai.transforms")
+        except ModuleNotFoundError as error:
+            msg = (
+                f"augmentation needs '{error.name}', which is not installed: pip install 'gnntrack[segmenters]', "
+                "or set train_segmenter.augment to false"
+            )
+            raise MissingDependencyError(msg) from error
+        self._keys = keys = ["image", "foreground", "depth"]
+        turn: Any = (math.pi, 0.0, 0.0) if dimensions == 3 else math.pi
+        scale: Any = ((0.0, 0.0), _SCALE, _SCALE) if dimensions == 3 else _SCALE
+        steps: list[Any] = [
+            transforms.RandFlipd(keys, prob=0.5, spatial_axis=dimensions - 1),
+            transforms.RandAffined(
+                keys,
+                prob=0.5,
+                rotate_range=turn,
+                scale_range=scale,
+                mode=["bilinear", "nearest", "bilinear"],
+                padding_mode="reflection",
+            ),
+        ]
+        if grey:
+            steps += [
+                transforms.RandGaussianSmoothd(["image"], prob=0.2, **_blur(dimensions)),
+                transforms.RandAdjustContrastd(["image"], prob=0.4, gamma=(0.6, 1.6), retain_stats=False),
+                transforms.RandScaleIntensityd(["image"], prob=0.5, factors=0.4),
+                transforms.RandShiftIntensityd(["image"], prob=0.5, offsets=0.1),
+                transforms.RandGaussianNoised(["image"], prob=0.4, std=0.1),
+            ]
+        self._change = transforms.Compose(steps)
+        self._grey = grey
+
+    def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
+        """Return image, foreground and depth, (3, *shape), changed alike."""
+        if self._grey and random.random() < _EMPTY:
+            noise = _noise(patch.shape[1:], random)
+            return np.stack([noise, np.zeros_like(noise), np.zeros_like(noise)])
+        self._change.set_random_state(int(random.integers(2**31)))
+        changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
+        return np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])
+
+
+def _blur(dimensions: int) -> dict[str, tuple[float, float]]:
+    sigma = {"sigma_x": (0.3, 1.5), "sigma_y": (0.3, 1.5)}
+    return {"sigma_x": (0.01, 0.02), "sigma_y": (0.3, 1.5), "sigma_z": (0.3, 1.5)} if dimensions == 3 else sigma
+
+
+def _noise(shape: tuple[int, ...], random: np.random.Generator) -> Heights:
+    """Return noise such as the normalisation makes of an image without cells, more or less grainy."""
+    import cv2
+
+    planes = random.normal(size=(math.prod(shape[:-2]), *shape[-2:])).astype(np.float32)
+    sigma = float(random.choice([0.0, 0.7, 1.5]))
+    if sigma:
+        planes = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in planes])
+    low, high = np.percentile(planes, (1, 99.9))
+    return np.asarray((planes - low) / (high - low), np.float32).reshape(shape)

@@ -1,0 +1,225 @@
+"""What a dense network learns: the loss of a batch of patches, and images segmented as in use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from segmenters.dense.augment import Augment
+from segmenters.dense.pixels import normalised, resized
+from segmenters.dense.targets import depth_in_cells
+from segmenters.images import checked_image
+from segmenters.lessons import multiplying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from gnntrack.settings import TrainSegmenterSettings
+    from segmenters.lessons import Judge, Pair
+
+    Heights = npt.NDArray[np.float32]
+
+__all__ = ["DenseCourse", "Examples", "loss_of"]
+
+_KEPT = 1_500_000_000  # bytes of prepared images that are kept in memory
+_CHECKED = 24  # images of a validation at most
+_DEPTH_WEIGHT = 4.0
+_AROUND_A_CELL = 0.8  # part of the patches that is drawn around a cell
+
+
+class _Ready(NamedTuple):
+    image: Heights  # normalised
+    foreground: npt.NDArray[np.bool_]
+    depth: npt.NDArray[np.float16]
+    cells: npt.NDArray[np.int32]  # (N, axes) a pixel of each
+
+    @property
+    def size(self) -> int:
+        return self.image.nbytes + self.foreground.nbytes + self.depth.nbytes
+
+
+class Examples:
+    """Images with their labels, at the network's scale; the last ones read are kept in memory.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        What there is.
+    normalise : str
+        See `segmenters.dense.pixels.normalised`.
+    factor : callable
+        From the labels of an image to the factor by which its pixels along y and x are scaled.
+    dimensions : int
+        Axes that images have to have.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], *, normalise: Any, factor: Callable[[npt.NDArray[Any]], float], dimensions: int
+    ) -> None:
+        self.pairs = pairs
+        self._normalise, self._factor, self._dimensions = normalise, factor, dimensions
+        self._kept: OrderedDict[int, _Ready] = OrderedDict()
+        movies: dict[str, list[int]] = {}
+        for number, pair in enumerate(pairs):
+            movies.setdefault(pair.movie, []).append(number)
+        self._movies = list(movies.values())
+
+    def drawn(self, random: np.random.Generator) -> int:
+        """Return the number of an example; each movie is as likely as another, however long it is."""
+        return int(random.choice(self._movies[random.integers(len(self._movies))]))
+
+    def __getitem__(self, number: int) -> _Ready:
+        if number not in self._kept:
+            self._kept[number] = self._prepared(self.pairs[number])
+            while len(self._kept) > 1 and sum(each.size for each in self._kept.values()) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _prepared(self, pair: Pair) -> _Ready:
+        image, labels = pair.read()
+        pixels = normalised(checked_image(image, {self._dimensions}), self._normalise, dtype=image.dtype)
+        factor = self._factor(labels)
+        size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))
+        labels = _nearest(labels, size)
+        depth = depth_in_cells(labels)
+        _, first = np.unique(labels, return_index=True)
+        places = np.stack(np.unravel_index(first, labels.shape), axis=1)
+        cells = places[labels.ravel()[first] > 0].astype(np.int32)
+        return _Ready(resized(pixels, size), labels > 0, depth.astype(np.float16), cells)
+
+
+def _nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    rows = np.minimum((np.arange(size[0]) + 0.5) * labels.shape[-2] / size[0], labels.shape[-2] - 1).astype(int)
+    columns = np.minimum((np.arange(size[1]) + 0.5) * labels.shape[-1] / size[1], labels.shape[-1] - 1).astype(int)
+    return labels[..., rows[:, None], columns]
+
+
+class DenseCourse:
+    """Patches for a network that answers every pixel.
+
+    Parameters
+    ----------
+    examples : Examples
+        What it learns from.
+    checks : Pairs
+        What it is validated on.
+    segment : callable
+        From a network and an image to labels, as in use.
+    judge : callable
+        From results and truths to figures.
+    settings : TrainSegmenterSettings
+        Losses, patches, augmentation.
+    dimensions : int
+        Axes of the patches.
+    patch : sequence of int
+        Pixels of a patch along ``[z], y, x``.
+    device : device
+        Where to compute.
+    bfloat16 : bool
+        Multiply in bfloat16.
+    """
+
+    unit = "patches"
+    advice = "Look for broken images there, or lower train_segmenter.learning_rate"
+    figures: Sequence[str] = ("validation_dice", "validation_seg", "validation_f1", "validation_score")
+
+    def __init__(
+        self,
+        examples: Examples,
+        checks: Sequence[Pair],
+        *,
+        segment: Callable[[Any, npt.NDArray[Any]], npt.NDArray[Any]],
+        judge: Judge,
+        settings: TrainSegmenterSettings,
+        dimensions: int,
+        patch: Sequence[int],
+        device: Any = "cpu",
+        bfloat16: bool = False,
+    ) -> None:
+        self._examples, self._segment, self._judge = examples, segment, judge
+        self._settings, self._patch, self._device = settings, tuple(patch), device
+        self._bfloat16 = bfloat16
+        grey = settings.normalise != "none"
+        self._augment = Augment(dimensions, grey=grey) if settings.augment else None
+        every = max(1, -(-len(checks) // _CHECKED))
+        self._checks = checks[::every]
+
+    def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+        """Return the loss of a batch, and the names of its images."""
+        numbers = [self._examples.drawn(random) for _ in range(self._settings.batch)]
+        patches = np.stack([self._cut(self._examples[number], random) for number in numbers])
+        batch = torch.from_numpy(patches).to(self._device)
+        with multiplying(self._device, bfloat16=self._bfloat16):
+            answers = network(batch[:, :1])
+        loss = loss_of(answers, batch[:, 1], batch[:, 2], kind=self._settings.loss)
+        return loss, [self._examples.pairs[number].name for number in numbers]
+
+    def _cut(self, ready: _Ready, random: np.random.Generator) -> Heights:
+        """Return a patch of image, foreground and depth, (3, *patch); what lies beyond the border is mirrored."""
+        shape = np.array(ready.image.shape)
+        middle = random.integers(0, shape)
+        if len(ready.cells) and random.random() < _AROUND_A_CELL:
+            middle = random.choice(ready.cells) + random.integers(-16, 17, len(shape))
+        start = np.clip(middle - np.array(self._patch) // 2, 0, np.maximum(shape - self._patch, 0))
+        box = tuple(slice(a, a + n) for a, n in zip(start, self._patch, strict=True))
+        beyond = [(0, max(0, n - m)) for n, m in zip(self._patch, shape, strict=True)]
+        parts = [
+            np.pad(np.asarray(each[box], np.float32), beyond, mode="symmetric")
+            for each in (ready.image, ready.foreground, ready.depth)
+        ]
+        patch = np.stack(parts)
+        return patch if self._augment is None else self._augment(patch, random)
+
+    def validate(self, network: Any) -> dict[str, float | None]:
+        """Return Dice of the foreground, SEG and F1 at IoU .5 over the images to validate on."""
+        if not self._checks:
+            return dict.fromkeys(self.figures)
+        results = []
+        for pair in self._checks:
+            image, labels = pair.read()
+            results.append((self._segment(network, image), labels))
+        found = self._judge(results)
+        score = (
+            found["dice"] if self._settings.head == "foreground" else (found["dice"] + found["seg"] + found["f1"]) / 3
+        )
+        return dict(zip(self.figures, (found["dice"], found["seg"], found["f1"], score), strict=True))
+
+
+def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) -> Tensor:
+    """Return the loss of answers: of the two classes, and of the depth where the network tells it.
+
+    Parameters
+    ----------
+    answers : (B, 2 or 3, ...) tensor
+        Log odds of background and foreground, and the depth.
+    foreground, depth : (B, ...) tensors
+        The truth: 0 or 1; 0 to 1.
+    kind : {"cross_entropy", "dice", "both", "focal"}
+        Of the classes. ``dice`` is the soft Dice loss over the batch (Milletari et al., 2016), ``focal`` weighs pixels
+        less that are right already (Lin et al., 2017; gamma 2), ``both`` is cross-entropy and Dice, one each.
+    """
+    answers = answers.float()
+    truth = foreground > 0.5
+    classes = torch.zeros((), device=answers.device)
+    if kind in {"cross_entropy", "both"}:
+        classes = classes + functional.cross_entropy(answers[:, :2], truth.long())
+    if kind == "focal":
+        each = functional.cross_entropy(answers[:, :2], truth.long(), reduction="none")
+        classes = classes + ((1 - torch.exp(-each)) ** 2 * each).mean()
+    if kind in {"dice", "both"}:
+        inside = torch.softmax(answers[:, :2], dim=1)[:, 1]
+        shared, total = (inside * truth).sum(), inside.sum() + truth.sum()
+        classes = classes + 1 - (2 * shared + 1) / (total + 1)
+    if answers.shape[1] == 2:
+        return classes
+    off = functional.smooth_l1_loss(answers[:, 2], depth, beta=0.1, reduction="none")
+    weight = 0.2 + 0.8 * truth.float()  # the background is easy, and mostly all there is
+    return classes + _DEPTH_WEIGHT * (weight * off).mean()

@@ -1,0 +1,57 @@
+"""Grey values and sizes as a network wants them, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Heights = npt.NDArray[np.float32]
+    Normalise = Literal["percentile", "standard", "none"]
+
+__all__ = ["normalised", "resized"]
+
+_SAMPLE = 1_000_000  # pixels that percentiles are taken of
+_LOW, _HIGH = 1.0, 99.9  # percentiles that become 0 and 1
+
+
+def normalised(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heights:
+    """Return an image at the scale that a network knows.
+
+    Parameters
+    ----------
+    pixels : float32 array
+        Grey values of a whole image.
+    how : {"percentile", "standard", "none"}
+        ``percentile``: the 1st percentile becomes 0 and the 99.9th 1; what is brighter is compressed as a logarithm,
+        so that one bright speck or a dividing cell does not darken all others. ``standard``: mean 0, standard
+        deviation 1. ``none``: the grey values as they come, as shares of what their type can hold.
+    dtype : dtype
+        Type of the image before it became float32.
+    """
+    if how == "none":
+        return pixels / np.float32(np.iinfo(dtype).max) if dtype.kind in "iu" else pixels
+    if how == "standard":
+        spread = float(pixels.std())
+        return np.asarray((pixels - pixels.mean()) / (spread or 1.0), np.float32)
+    sample = pixels.ravel()[:: max(1, pixels.size // _SAMPLE)]
+    low, high = np.percentile(sample, (_LOW, _HIGH))
+    if high <= low:
+        low, high = float(pixels.min()), float(pixels.max())
+    scaled = (pixels - np.float32(low)) * np.float32(1 / max(high - low, 1e-12))
+    return np.where(scaled > 1, 1 + np.log(np.maximum(scaled, 1)), scaled).astype(np.float32)
+
+
+def resized(pixels: Heights, size: tuple[int, int]) -> Heights:
+    """Return an image, or a stack of planes, with other numbers of pixels along y and x."""
+    if pixels.shape[-2:] == size:
+        return pixels
+    if pixels.ndim > 2:
+        return np.stack([resized(plane, size) for plane in pixels])
+    shrinks = size[0] < pixels.shape[0] or size[1] < pixels.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=how), np.float32)

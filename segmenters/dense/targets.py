@@ -1,0 +1,65 @@
+"""What a network learns of a label image: where cells are, and how deep inside its cell a pixel lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+__all__ = ["depth_in_cells", "mean_diameter"]
+
+
+def depth_in_cells(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
+    """Return the distance of each pixel to the outline of its own cell, as a share of the cell's largest.
+
+    It is 1 in a cell's middle and falls to about 0 at its outline, also where two cells touch, so that a pass
+    between cells is low whatever their size.
+
+    Parameters
+    ----------
+    labels : (Y, X) or (Z, Y, X) integer array
+        0 = background. The border of the image is no outline: a cell that it cuts goes on beyond it.
+    spacing : sequence of float, optional
+        Sides of a pixel along ``[z], y, x``; squares or cubes where left out.
+
+    Returns
+    -------
+    depth : float32 array of the same shape
+        0 outside the cells, above 0 up to 1 inside.
+    """
+    depth = np.zeros(labels.shape, np.float32)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        # one pixel of surroundings on the sides where the image goes on
+        wide = tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, labels.shape, strict=True))
+        mask = labels[wide] == label
+        inside = _distance(mask, spacing)
+        depth[wide][mask] = inside[mask] / inside.max()
+    return depth
+
+
+def _distance(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | None) -> npt.NDArray[np.float32]:
+    if mask.all():
+        return np.ones(mask.shape, np.float32)
+    if mask.ndim == 2 and spacing is None:
+        return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing), np.float32)
+
+
+def mean_diameter(labels: npt.NDArray[Any]) -> float | None:
+    """Return the median over cells of the diameter of a disc as large, in pixels; None without cells.
+
+    In 3D the discs are the cells' largest sections through y and x.
+    """
+    planes = labels[None] if labels.ndim == 2 else labels
+    area = np.max([np.bincount(plane.ravel(), minlength=int(labels.max()) + 1) for plane in planes], axis=0)[1:]
+    area = area[area > 0]
+    return float(np.median(2 * np.sqrt(area / np.pi))) if area.size else None

@@ -1,0 +1,269 @@
+"""Torchvision's FCN and DeepLab as networks that answer for every pixel, and their backbones."""
+
+from __future__ import annotations
+
+import logging
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+from torchvision.models.segmentation.fcn import FCNHead
+
+from gnntrack.errors import SegmenterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "BACKBONES",
+    "DeepLab",
+    "Fcn",
+    "chosen_options",
+    "like_a_photo",
+    "load_pretrained",
+    "new_dense",
+    "refuse_stacks",
+]
+
+_log = logging.getLogger(__name__)
+
+BACKBONES = ("resnet50", "resnet101", "resnet18", "mobilenet_v3_large")
+"""Names of backbones: the report's, a deeper one, and two light ones."""
+
+_OPTIONS: dict[str, Any] = {"backbone": "resnet50", "enlarge": 1, "weights": "pretrained"}
+_MEAN, _SPREAD = 0.449, 0.226  # of the grey values of ImageNet's photos, which backbones were trained on
+_MULTIPLE = 32  # sides are padded to multiples of it, so that maps of a sixteenth have at least 2 x 2 values
+_ENLARGE = (1, 2, 4)  # they divide _MULTIPLE
+
+
+class _Torchvision(nn.Module):
+    """A backbone of torchvision, dilated, with a head on its last map.
+
+    Parameters
+    ----------
+    backbone : str
+        One of `BACKBONES`.
+    enlarge : {1, 2, 4}
+        The backbone sees images as many times as large. Its last map has a value for 8 x 8 of the pixels that it
+        sees (MobileNet: 16 x 16), which is coarse for small cells.
+    dimensions : {2}
+        Axes of the images.
+    outputs : int
+        Channels of the answer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backbone, or a number is out of range.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, *, backbone: str = "resnet50", enlarge: int = 1, dimensions: int = 2, outputs: int = 2) -> None:
+        super().__init__()
+        if dimensions != 2 or outputs < 1 or enlarge not in _ENLARGE:
+            msg = f"there is no {self.kind} of {dimensions} dimensions, enlarge {enlarge}, {outputs} outputs"
+            raise ValueError(msg)
+        self.options: dict[str, Any] = {
+            "backbone": backbone,
+            "enlarge": enlarge,
+            "dimensions": dimensions,
+            "outputs": outputs,
+        }
+        self.dimensions, self.outputs, self.enlarge = dimensions, outputs, enlarge
+        self.backbone, channels = _dilated(backbone)
+        self.head = self._head(channels, outputs)
+
+    @staticmethod
+    def _head(channels: int, outputs: int) -> nn.Module:
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the answers, (B, outputs, Y, X), for images (B, 1, Y, X) of any size."""
+        height, width = images.shape[2:]
+        x = like_a_photo(images)
+        if self.enlarge > 1:
+            x = functional.interpolate(x, scale_factor=self.enlarge, mode="bilinear")
+        x = functional.pad(x, (0, -x.shape[3] % _MULTIPLE, 0, -x.shape[2] % _MULTIPLE), mode="replicate")
+        answers = self.head(self.backbone(x)["out"]).float()  # (B, outputs, Y / 8, X / 8)
+        size = (x.shape[2] // self.enlarge, x.shape[3] // self.enlarge)
+        return functional.interpolate(answers, size, mode="bilinear")[..., :height, :width]
+
+
+class Fcn(_Torchvision):
+    """FCN of Long, Shelhamer and Darrell (CVPR 2015), on a dilated backbone as torchvision has it."""
+
+    kind = "fcn"
+
+    @staticmethod
+    def _head(channels: int, outputs: int) -> nn.Module:
+        head: nn.Module = FCNHead(channels, outputs)
+        return head
+
+
+class DeepLab(_Torchvision):
+    """DeepLab v3 of Chen, Papandreou, Schroff and Adam (2017), as torchvision has it, save one normalisation."""
+
+    kind = "deeplab"
+
+    @staticmethod
+    def _head(channels: int, outputs: int) -> nn.Module:
+        head: nn.Module = DeepLabHead(channels, outputs)
+        for module in head.modules():
+            if isinstance(module, nn.Sequential) and len(module) and isinstance(module[0], nn.AdaptiveAvgPool2d):
+                # one value an image and channel: batch normalisation over few images would be noise, over one an error
+                norm: Any = module[2]
+                module[2] = nn.GroupNorm(32, norm.num_features)
+        return head
+
+
+def like_a_photo(images: Tensor) -> Tensor:
+    """Return grey images, (B, 1, Y, X), as the photos that backbones were trained on, (B, 3, Y, X)."""
+    return ((images - _MEAN) / _SPREAD).expand(-1, 3, -1, -1)
+
+
+def _dilated(name: str) -> tuple[nn.Module, int]:
+    """Return a backbone whose last map is not much smaller than the image, and the channels of that map."""
+    _expect_backbone(name)
+    if name.startswith("mobilenet"):
+        features: Any = models.get_model(name, weights=None, dilated=True).features
+        last = str(len(features) - 1)
+        return IntermediateLayerGetter(features, {last: "out"}), int(features[-1].out_channels)
+    resnet: Any = models.get_model(name, weights=None)
+    channels = int(resnet.fc.in_features)
+    for layer, dilation in ((resnet.layer3, 2), (resnet.layer4, 4)):
+        _dilate(layer, dilation)
+    return IntermediateLayerGetter(resnet, {"layer4": "out"}), channels
+
+
+def _dilate(layer: nn.Module, dilation: int) -> None:
+    """Let a part of a ResNet keep the size of its map, and see as far as before.
+
+    It is what torchvision's ``replace_stride_with_dilation`` makes, which refuses a ResNet-18.
+    """
+    first = True
+    for module in layer.modules():
+        if not isinstance(module, nn.Conv2d):
+            continue
+        if module.kernel_size == (3, 3):
+            # the first is on the map of the part before it
+            step = dilation // 2 if first else dilation
+            module.dilation = module.padding = (step, step)
+            first = False
+        module.stride = (1, 1)
+
+
+def _expect_backbone(name: str) -> None:
+    if name not in BACKBONES:
+        msg = f"there is no backbone '{name}'; there are: {', '.join(BACKBONES)}"
+        raise ValueError(msg)
+
+
+# ------------------------------------------------------------------------------------------- new networks
+
+
+def new_dense(
+    network: type[_Torchvision], *, dimensions: int, outputs: int, options: Mapping[str, Any]
+) -> _Torchvision:
+    """Return a network to train, whose backbone has seen photos if these weights can be had.
+
+    Parameters
+    ----------
+    network : type
+        `Fcn` or `DeepLab`.
+    dimensions : int
+        Axes of the images.
+    outputs : int
+        Channels of the answer.
+    options : dict
+        ``backbone``, ``enlarge``, and ``weights``: ``pretrained`` or ``none``.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is unknown or out of range, or images have three axes.
+    """
+    refuse_stacks(network.kind, dimensions)
+    chosen = chosen_options(network.kind, options, _OPTIONS)
+    weights = chosen.pop("weights")
+    try:
+        made = network(dimensions=dimensions, outputs=outputs, **chosen)
+    except (TypeError, ValueError) as error:
+        msg = f"a new network of '{network.kind}' cannot be made: {error}"
+        raise SegmenterError(msg) from error
+    if weights == "pretrained":
+        load_pretrained(made.backbone, chosen["backbone"])
+    return made
+
+
+def refuse_stacks(kind: str, dimensions: int) -> None:
+    """Refuse to train a network on stacks.
+
+    Raises
+    ------
+    SegmenterError
+        If the images have not two axes.
+    """
+    if dimensions != 2:
+        msg = (
+            f"a network of '{kind}' learns on images (Y, X), but these have {dimensions} axes; train 'unet' on stacks, "
+            f"or '{kind}' on single planes and lift it to 3D with --segmenter slices --option segmenter={kind}"
+        )
+        raise SegmenterError(msg)
+
+
+def chosen_options(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a new network, those that were not given as they are known.
+
+    Raises
+    ------
+    SegmenterError
+        If one is unknown, or ``weights`` is no word for weights.
+    """
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        msg = f"a new network of '{kind}' has no option '{unknown[0]}'; there are: {', '.join(known)}"
+        raise SegmenterError(msg)
+    chosen = {**known, **given}
+    if chosen["weights"] not in {"pretrained", "none"}:
+        msg = f"a new network of '{kind}': option weights is {chosen['weights']!r}, but must be pretrained or none"
+        raise SegmenterError(msg)
+    return chosen
+
+
+def load_pretrained(backbone: nn.Module, name: str) -> bool:
+    """Give a backbone the weights that it has for photos (ImageNet), downloaded by torchvision if need be.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+        As torchvision's of this name, without its last layers.
+    name : str
+        One of `BACKBONES`.
+
+    Returns
+    -------
+    bool
+        False where they cannot be had: the backbone then is as it was, and a warning in the log says so.
+    """
+    try:
+        weights = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
+    except (OSError, HTTPException, RuntimeError) as error:  # no network, an interrupted one, a damaged file
+        _log.warning(
+            "the pretrained weights of %s could not be had (%s): training starts from random ones, which takes "
+            "longer; --option weights=none does not try",
+            name,
+            error,
+        )
+        return False
+    with torch.no_grad():
+        own = backbone.state_dict()
+        found = {key.removeprefix("features."): value for key, value in weights.items()}
+        counts = "num_batches_tracked"  # older files have none, and nothing depends on it
+        backbone.load_state_dict({key: found[key] for key in own if not key.endswith(counts)}, strict=False)
+    return True

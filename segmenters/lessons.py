@@ -1,0 +1,105 @@
+"""What trainable segmenters have in common, whatever their network is."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from gnntrack.errors import TrainingError
+from gnntrack.learning.loop import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from gnntrack.settings import TrainSegmenterSettings
+
+    Judge = Callable[[Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]], Mapping[str, float]]
+    """From results and truths to ``dice``, ``seg`` and ``f1``."""
+
+__all__ = ["Pair", "chosen_precision", "dimensions_of", "multiplying", "plan_of"]
+
+
+class Pair(Protocol):
+    """An image with its labels, still on disk."""
+
+    @property
+    def name(self) -> str:
+        """Where it is from, for messages."""
+        ...
+
+    @property
+    def movie(self) -> str:
+        """The movie, or the folder, that it is of."""
+        ...
+
+    def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """Return the image and its labels, of one shape."""
+        ...
+
+
+def plan_of(settings: TrainSegmenterSettings, images: int) -> Plan:
+    """Return how a training goes; ``epochs`` are turned into steps.
+
+    Parameters
+    ----------
+    settings : TrainSegmenterSettings
+        What was asked for.
+    images : int
+        Number of images to learn from: an epoch sees as many.
+    """
+    steps = settings.steps
+    if settings.epochs is not None:
+        steps = settings.epochs * max(1, math.ceil(images / settings.batch))
+    return Plan(
+        steps=steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        average=settings.average,
+        validate_every=min(settings.validate_every, steps),
+        patience=settings.patience,
+        optimizer=settings.optimizer,
+        momentum=settings.momentum,
+        schedule=settings.schedule,
+    )
+
+
+def chosen_precision(wanted: str, device: str) -> bool:
+    """Tell whether to multiply in bfloat16: where it is asked for, or ``auto`` and the processor is made for it."""
+    if wanted != "auto":
+        return wanted == "bfloat16"
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    made_for = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device == "cpu" and made_for is not None and bool(made_for())
+
+
+def multiplying(device: torch.device | str, *, bfloat16: bool) -> AbstractContextManager[Any]:
+    """Return a context in which torch multiplies in bfloat16, or as usual; weights and sums stay float32."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()
+
+
+def dimensions_of(pairs: Sequence[Pair]) -> int:
+    """Return the number of axes of the images.
+
+    Raises
+    ------
+    TrainingError
+        If some have another number than others, or it is neither 2 nor 3.
+    """
+    found: dict[int, str] = {}
+    seen: set[str] = set()
+    for pair in pairs:
+        if pair.movie not in seen:  # the frames of a movie are alike
+            seen.add(pair.movie)
+            found.setdefault(pair.read()[1].ndim, pair.name)
+    if len(found) != 1 or not found.keys() <= {2, 3}:
+        which = ", ".join(f"{name} has {axes} axes" for axes, name in sorted(found.items()))
+        msg = f"a network learns on images of 2 axes or on stacks of 3, not on both: {which}; give one kind"
+        raise TrainingError(msg)
+    return next(iter(found))

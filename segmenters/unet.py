@@ -1,0 +1,41 @@
+"""U-Net: the report's, in two and three dimensions, and a light one for machines without a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.errors import SegmenterError
+from segmenters.dense.layers import UNet
+from segmenters.dense.segmenter import DenseSegmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["UNetSegmenter"]
+
+_LIGHT = {"width": 24, "levels": 4, "stem": 2, "norm": "batch"}
+
+
+class UNetSegmenter(DenseSegmenter):
+    """U-Net: foreground, and depth in the cell to tell touching ones apart; comes with a model for fluorescent nuclei.
+
+    In training, ``--option`` sets the network: ``width`` (24), ``levels`` (4), ``stem`` (2; 1 computes at full
+    resolution) and ``norm`` (``batch`` or ``none``); ``width=64 levels=5 stem=1`` is the layout of 2015.
+
+    See `DenseSegmenter` for the other options.
+    """
+
+    name = "unet"
+
+    @classmethod
+    def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> UNet:
+        """Return a network with random weights, see `DenseSegmenter.new_network`."""
+        unknown = sorted(options.keys() - _LIGHT.keys())
+        if unknown:
+            msg = f"a new network of '{cls.name}' has no option '{unknown[0]}'; there are: {', '.join(_LIGHT)}"
+            raise SegmenterError(msg)
+        try:
+            return UNet(dimensions=dimensions, outputs=outputs, flat=flat, **{**_LIGHT, **options})
+        except (TypeError, ValueError, RuntimeError) as error:
+            msg = f"a new network of '{cls.name}' cannot be made: {error}"
+            raise SegmenterError(msg) from error
