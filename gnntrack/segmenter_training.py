@@ -270,7 +270,7 @@ class SimulatedExample:
     @cached_property
     def movie(self) -> str:
         """The name of its movie."""
-        return f"simulated {self.seed}"
+        return f"simulated {self.dimensions}D {self.seed}"
 
     @cached_property
     def name(self) -> str:

@@ -289,14 +289,13 @@ def _read_cell_table(path: Path) -> pd.DataFrame:
 
 
 def _appended(cells: pd.DataFrame, shapes: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the cell table with the columns of the shapes that it lacks; counts stay whole numbers."""
+    """Return the cell table with the columns of the shapes; empty where there is no mask."""
     added = shapes.drop(columns=[c for c in ("track", *_positions(shapes)) if c in shapes])
     twice = [column for column in added if column in cells and column not in {"frame", "label"}]
     if twice:
         msg = f"{name}: it has the column {twice[0]} already; give the table without the shapes of an earlier run"
         raise FormatError(msg)
-    counts = added.select_dtypes("integer").columns.difference(["frame", "label"])
-    table = cells.merge(added.astype(dict.fromkeys(counts, "Int64")), how="left", on=["frame", "label"])
+    table = cells.merge(added, how="left", on=["frame", "label"])
     if not table["solidity"].notna().any():
         msg = (
             f"{name}: none of its {len(cells)} cells (frame, label) is in the masks; give the masks that it was made of"
@@ -401,11 +400,8 @@ def _surface(field: FeatureArray, content: float, spacing: tuple[float, ...], or
     from skimage.measure import marching_cubes
 
     places, faces, _, _ = marching_cubes(field, 0.5, spacing=spacing)  # type: ignore[no-untyped-call]
-    places = places[:, ::-1].astype(float)  # x, y, z, as meshes are
+    places = places[:, ::-1].astype(float)  # x, y, z; the mirror image turns the faces outwards
     volume, area, normals = _measured_surface(places, faces)
-    if volume < 0:  # the faces look inwards
-        faces = faces[:, ::-1]
-        volume, area, normals = _measured_surface(places, faces)
     for _ in range(_ROUNDS):
         step = _step(content, volume, area, spacing)
         if not step:
@@ -417,7 +413,7 @@ def _surface(field: FeatureArray, content: float, spacing: tuple[float, ...], or
 
 
 def _measured_surface(places: FloatArray, faces: IntArray) -> tuple[float, float, FloatArray]:
-    """Return the signed volume and the area of a closed mesh, and the unit normal (M, 3) of each vertex.
+    """Return the volume and the area of a closed mesh, and the unit normal (M, 3) of each vertex.
 
     The volume is that of the tetrahedra from the origin to the faces; a vertex's normal is the mean of its
     faces', weighted by their area.

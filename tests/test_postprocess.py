@@ -10,7 +10,7 @@ from scipy import ndimage
 from gnntrack.errors import FrameError, SegmenterError
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie
-from segmenters.postprocess import PostprocessSegmenter, depth_inside, instances, split_relief
+from segmenters.postprocess import PostprocessSegmenter, depth_inside, instances, smooth, split_relief
 
 
 def balls(shape, cells, spacing=None):
@@ -114,12 +114,30 @@ def test_depth_is_the_least_dip_of_a_given_height():
     assert instances(mask, height=height, depth=0.45, smoothing=0).max() == 1
 
 
+def test_basins_are_joined_highest_pass_first():
+    # 1.0 \_0.66_/ 0.7 \_0.6_/ 0.9: the low summit belongs to the left one, and then 0.9 dips by 0.3.
+    level = np.interp(np.arange(41), [0, 10, 20, 30, 40], [1, 0.66, 0.7, 0.6, 0.9]).astype(np.float32)
+    labels = instances(np.ones((3, 41)), height=np.tile(level, (3, 1)), smoothing=0, min_size=0)
+    assert len(np.unique(labels)) == 2
+    assert labels[1, 20] == labels[1, 0] != labels[1, 40]
+
+
+def test_what_lies_outside_the_foreground_is_no_summit():
+    mask = np.zeros((20, 40), bool)
+    mask[5:10, 5:35] = True
+    height = np.indices(mask.shape)[0] / 20  # highest below the mask
+    assert np.array_equal(instances(mask, height=height), mask)
+    corner = np.zeros((8, 8), bool)
+    corner[0:4, 0:4] = corner[4:8, 4:8] = True  # a summit across the corner is another cell's
+    assert instances(corner, height=np.indices(corner.shape).sum(0) / 14, smoothing=0).max() == 2
+
+
 def test_noise_of_a_network_in_height_and_probability_makes_no_cells():
     rng = np.random.default_rng(0)
     noise = ndimage.gaussian_filter(rng.normal(size=(2, *PAIR.shape)), (0, 1.5, 1.5))
     noise /= noise.std()
     probability = ndimage.gaussian_filter((PAIR > 0).astype(float), 1) + 0.05 * noise[0]
-    labels = instances(probability, height=heights(PAIR) + 0.05 * noise[1])
+    labels = instances(probability, height=heights(PAIR) + 0.1 * noise[1])
     assert labels.max() == 2
     assert seg(labels, PAIR) > 0.9
 
@@ -131,7 +149,19 @@ def test_a_cell_at_the_border_of_the_image_is_no_thinner_for_that():
     assert instances(mask).max() == 2
 
 
-# ----------------------------------------------------------------------------------------------- 3D
+# --------------------------------------------------------------------------- 3D, and voxels' sides
+
+
+@pytest.mark.parametrize("step", [(2.0, 1.0), (1.0, 2.0, 1.0)])
+def test_distance_and_smoothing_know_the_sides_of_a_voxel(step):
+    mask = np.ones((21,) * len(step), bool)
+    mask[(10,) * len(step)] = False
+    centre = (10,) * (len(step) - 2)
+    depth = depth_inside(mask, step)
+    assert (depth[*centre, 10, 13], depth[*centre, 13, 10]) == pytest.approx((3, 6))
+    blurred = smooth((~mask).astype(np.float32), 2.0, step)[centre] * 1000
+    assert blurred[12, 10] == pytest.approx(blurred[10, 14], rel=0.02)
+    assert np.all(depth_inside(np.ones_like(mask), step) == 21)
 
 
 def test_cells_that_touch_in_depth_are_split_if_the_planes_distance_is_known():
@@ -188,10 +218,9 @@ def test_a_hole_at_the_border_of_the_image_is_background():
 
 
 def test_holes_of_a_stack_are_filled_plane_by_plane():
-    truth = balls((11, 40, 40), [((5, 20, 20), 15)])
-    tube = truth > 0
+    tube = balls((21, 40, 40), [((10, 20, 20), 8)]) > 0
     tube[:, 19:22, 19:22] = False  # open above and below
-    assert instances(tube)[5, 20, 20] == 1
+    assert instances(tube)[10, 20, 20] == 1
 
 
 def test_specks_are_left_out_beside_the_typical_cell():
@@ -300,6 +329,20 @@ def test_a_frame_of_low_probabilities_has_no_cells(dtype):
     full = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     assert PostprocessSegmenter().segment((PROBABILITY * 0.3 * full).astype(dtype)).max() == 0
     assert PostprocessSegmenter(threshold=0.15).segment((PROBABILITY * 0.3 * full).astype(dtype)).max() == 2
+
+
+@pytest.mark.parametrize(
+    "image",
+    [(PROBABILITY * 200).astype(np.uint16), (PROBABILITY * 200).astype(">u2"), PROBABILITY * 0.3 - 0.03],
+    ids=["uint16", "big endian", "interpolated"],
+)
+def test_a_frame_with_next_to_nothing_in_it_is_not_stretched(image):
+    assert PostprocessSegmenter().segment(image).max() == 0
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.7])
+def test_a_frame_of_one_value_has_no_cells(value):
+    assert PostprocessSegmenter().segment(np.full((20, 30), value)).max() == 0
 
 
 def test_the_options_reach_the_recipe():

@@ -1,0 +1,182 @@
+"""Segmentation of movies that the network has not seen, or not these frames of: Dice, IoU, SEG, F1.
+
+``python benchmarks/segmentation.py --work FOLDER`` trains what it needs and writes ``results/segmentation.json``; a row
+that stands in it is kept unless ``--again`` names its task. Tasks:
+
+``folds NAME``   Fluo-N2DH-GOWT1 01 and Fluo-C2DL-MSC 01: the gold frames in five blocks of time; a network for each
+                 block learns on all other frames that are no neighbours of a tested one. Gold truth is of some cells of
+                 a frame only, so results are scored on those cells (``--partial`` of evaluate-segmentation), and on the
+                 frames whose truth is complete as a whole.
+``halves``       Fluo-N2DH-SIM+ 01: learnt on the first half, tested on the second.
+``chain``        Fluo-N2DL-HeLa 01: each half segmented by a network that learnt on the other half's silver truth, then
+                 the whole tracked with ``hungarian`` and scored against the tracking truth.
+``stacks``       Simulated 3D movies with touching cells, of seeds that nothing learnt on: slices, diffusionnet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from filled import filled_examples
+from record import RESULTS, about, default_data
+
+from gnntrack import pipeline
+from gnntrack.evaluate_masks import Counts, compare_labels
+from gnntrack.io.examples import find_examples, time_folds
+from gnntrack.segmentation import load_segmenter
+from gnntrack.segmenter_training import learn, simulated_examples
+from gnntrack.settings import TrainSegmenterSettings
+
+RESULT = RESULTS / "segmentation.json"
+FOLDS = 5
+GAP = 1
+HELD_OUT_SEEDS = 77  # of the simulated stacks
+PLANS: dict[str, dict[str, Any]] = {
+    "unet": {"steps": 300},
+    "unet, not normalised": {"steps": 300, "normalise": "none"},
+    "deeplab": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
+    "fcn": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
+}
+DATASETS = ("Fluo-N2DH-GOWT1", "Fluo-C2DL-MSC")
+Row = dict[str, Any]
+
+
+def folds(network: str, data: Path, work: Path) -> list[Row]:
+    """Return a row for each data set: five networks, each tested on a block of the gold frames."""
+    rows = []
+    for dataset in DATASETS:
+        gold = find_examples([data / dataset / "01"], truth="gold")
+        frames = filled_examples(data / dataset)
+        partial, whole, seconds = Counts(), Counts(), 0.0
+        for number, (_, tested) in enumerate(time_folds(gold, FOLDS, gap=GAP)):
+            first, last = (chosen(each.frame for each in tested) for chosen in (min, max))
+            learnt = [each for each in frames if not first - GAP <= each.frame <= last + GAP]
+            model, spent = trained(network, learnt, work / f"{network}-{dataset}-{number}")
+            seconds += spent
+            for example in tested:
+                image, truth = example.read()
+                found = model.segment(image)
+                partial += compare_labels(found, truth, partial=True)
+                whole += compare_labels(found, truth) if example.complete() else Counts()
+        row = {"task": f"folds {network}", "data": f"{dataset} 01", "frames": len(gold), "train_seconds": seconds}
+        rows.append(row | scores(partial) | {f"complete_{key}": value for key, value in scores(whole).items()})
+    return rows
+
+
+def halves(data: Path, work: Path) -> list[Row]:
+    """Return the row of the simulated movie of the challenge."""
+    examples = find_examples([data / "Fluo-N2DH-SIM+" / "01"])
+    middle = len(examples) // 2
+    model, seconds = trained("unet", examples[:middle], work / "halves", steps=500)
+    total = sum(
+        (compare_labels(model.segment(image), truth) for image, truth in map(read, examples[middle:])), Counts()
+    )
+    row = {"task": "halves", "data": "Fluo-N2DH-SIM+ 01", "frames": len(examples) - middle, "train_seconds": seconds}
+    return [row | scores(total)]
+
+
+def chain(data: Path, work: Path) -> list[Row]:
+    """Return the row of the chain from images to tracks: each half is segmented by a network of the other."""
+    movie = data / "Fluo-N2DL-HeLa"
+    examples = find_examples([movie / "01"], truth="silver")
+    middle = len(examples) // 2
+    total, seconds = Counts(), 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        masks = Path(scratch) / "masks"
+        masks.mkdir()
+        for number, (learnt, tested) in enumerate(
+            [(examples[: middle - GAP], examples[middle:]), (examples[middle + GAP :], examples[:middle])]
+        ):
+            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=500)
+            seconds += spent
+            model.prepare([example.read()[0] for example in tested[::20]])
+            for example in tested:
+                image, truth = example.read()
+                found = model.segment(image)
+                total += compare_labels(found, truth)
+                tifffile.imwrite(masks / f"mask{example.frame:03d}.tif", found.astype(np.uint16))
+        pipeline.track(masks, movie / "01", Path(scratch) / "result")
+        found = pipeline.evaluate(Path(scratch) / "result", movie / "01_GT")
+    row = {"task": "chain", "data": "Fluo-N2DL-HeLa 01", "frames": len(examples), "train_seconds": seconds}
+    tracked = {name: found[name] for name in ("TRA", "DET", "LNK", "SEG") if name in found}
+    return [row | scores(total) | {f"tracked_{key}": value for key, value in tracked.items()}]
+
+
+def stacks(_: Path, __: Path) -> list[Row]:
+    """Return a row for each segmenter of stacks."""
+    examples = simulated_examples(10, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
+    rows = []
+    for name in ("slices", "diffusionnet"):
+        model = load_segmenter(name)
+        start = time.perf_counter()
+        total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read, examples)), Counts())
+        seconds = (time.perf_counter() - start) / len(examples)
+        row = {"task": "stacks", "data": "simulated 3D", "segmenter": name, "frames": len(examples)}
+        rows.append(row | {"seconds_a_stack": seconds} | scores(total))
+    return rows
+
+
+def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -> tuple[Any, float]:
+    """Return a segmenter trained on some images, with its last weights, and the seconds it took."""
+    plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS[network], **changes})
+    name = network.partition(",")[0]
+    if not (folder / "model.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        learn(name, learnt, [], folder, settings=plan)
+    told = json.loads((folder / "model.json").read_text())["training"]["best"]
+    return load_segmenter(name, model=str(folder)), told["seconds"]
+
+
+def read(example: Any) -> tuple[Any, Any]:
+    """Return the image and the labels of an example."""
+    return example.read()
+
+
+def scores(total: Counts) -> dict[str, float | None]:
+    """Return the figures of a row."""
+    return {"dice": total.dice, "iou": total.iou, "seg": total.seg, "f1": total.f1, "ap50": total.ap(0.5)}
+
+
+TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
+    "halves": halves,
+    "chain": chain,
+    "stacks": stacks,
+    **{f"folds {name}": (lambda data, work, name=name: folds(name, data, work)) for name in PLANS},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do the tasks that have no rows yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--work", type=Path, required=True, help="folder for the networks")
+    parser.add_argument("--only", nargs="*", choices=TASKS, help="tasks")
+    parser.add_argument("--again", nargs="*", default=[], choices=TASKS, help="tasks whose rows are made anew")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    for name in options.only or TASKS:
+        record = json.loads(RESULT.read_text()) if RESULT.is_file() else {"rows": []}
+        if any(row["task"] == name for row in record["rows"]) and name not in options.again:
+            continue
+        made = TASKS[name](options.data, options.work)
+        record = json.loads(RESULT.read_text()) if RESULT.is_file() else {"rows": []}  # another run may have written
+        rows = [row for row in record["rows"] if row["task"] != name] + [{**row, "about": about()} for row in made]
+        RESULT.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        print(json.dumps(made, indent=1), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
