@@ -14,7 +14,13 @@ from typing import Any
 
 from record import REPOSITORY, RESULTS, in_order, table
 
-PAGES = ("README.md", "docs/gnn.md", "gnntrack/weights/README.md")
+PAGES = (
+    "README.md",
+    "docs/gnn.md",
+    "docs/segmentation.md",
+    "gnntrack/weights/README.md",
+    "segmenters/weights/README.md",
+)
 MODEL = REPOSITORY / "gnntrack" / "weights" / "model.json"
 NOT_YET = "(not measured yet)"
 SHOWN = {"LNK": 0, "BIO(1)": 1, "division_f1(1)": 2, "CHOTA": 3}
@@ -35,6 +41,7 @@ def main() -> None:
 def filled(text: str) -> str:
     """Return a page with the tables of the committed results."""
     tables = {"accuracy": accuracy, "learned": learned, "speed": speed, "ablation": ablation, "model": model}
+    tables |= {"segmentation": segmentation, "unet": lambda: segmenter("unet")}
     for name, made in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         text = marked.sub(lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text)  # type: ignore[misc]
@@ -129,6 +136,69 @@ def model() -> str:
         ["frames held out: division F1", f"{best['validation_division_f1']:.3f}"],
         ["temperature", f"{about['temperature']:.2f}"],
         ["expected calibration error of links", f"{training['calibration']['ece']:.4f}"],
+        ["sha256 of the weights", f"`{about['sha256']}`"],
+    ]
+    return table(["", "shipped model"], lines)
+
+
+REPORT = {  # the internship report's best Dice and IoU, Tables 1 and 2
+    ("unet", "Fluo-N2DH-GOWT1 01"): (0.9780, 0.9570),
+    ("unet, not normalised", "Fluo-N2DH-GOWT1 01"): (0.9772, 0.9555),
+    ("deeplab", "Fluo-N2DH-GOWT1 01"): (0.9774, 0.9558),
+    ("fcn", "Fluo-N2DH-GOWT1 01"): (0.9390, 0.8851),
+    ("maskrcnn", "Fluo-N2DH-GOWT1 01"): (0.8554, 0.7473),
+    ("unet", "Fluo-C2DL-MSC 01"): (0.8891, 0.8003),
+    ("unet, not normalised", "Fluo-C2DL-MSC 01"): (0.8580, 0.7513),
+    ("deeplab", "Fluo-C2DL-MSC 01"): (0.8919, 0.8049),
+    ("fcn", "Fluo-C2DL-MSC 01"): (0.8558, 0.7479),
+    ("maskrcnn", "Fluo-C2DL-MSC 01"): (0.3327, 0.1995),
+}
+
+
+def segmentation() -> str:
+    """Return how good segmenters are, with the report's figures in brackets."""
+    if not (RESULTS / "segmentation.json").exists():
+        return NOT_YET
+    lines = []
+    for row in _read("segmentation")["rows"]:
+        name = row["task"].removeprefix("folds ")
+        report = REPORT.get((name, row["data"]))
+        dice, iou = (f" ({value:.3f})" for value in report) if report else ("", "")
+        what = f"{name}, {row['segmenter']}" if "segmenter" in row else name if report else f"{name}, unet"
+        whole = row.get("complete_dice")
+        time = f"{row['train_seconds'] / 60:.0f} min" if "train_seconds" in row else "-"
+        figures = [f"{row[key]:.3f}" for key in ("seg", "f1")]
+        tracked = row.get("tracked_TRA")
+        lines.append(
+            [
+                *(what, row["data"], f"{row['dice']:.3f}{dice}", f"{row['iou']:.3f}{iou}"),
+                *(
+                    "-" if whole is None else f"{whole:.3f}",
+                    *figures,
+                    "-" if tracked is None else f"{tracked:.3f}",
+                    time,
+                ),
+            ]
+        )
+    head = ["task", "movie", "Dice (report)", "IoU (report)", "Dice, complete", "SEG", "F1", "TRA", "time"]
+    return table(head, lines)
+
+
+def segmenter(name: str) -> str:
+    """Return what a shipped segmenter tells of itself."""
+    place = REPOSITORY / "segmenters" / "weights" / name / "model.json"
+    if not place.exists():
+        return NOT_YET
+    about = json.loads(place.read_text(encoding="utf-8"))
+    training = about["training"]
+    best = training["best"]
+    lines = [
+        ["network", f"{about['kind']}, {', '.join(f'{key} {value}' for key, value in about['options'].items())}"],
+        ["learnt from", ", ".join(each for each in training["data"] if not each.startswith("simulated"))],
+        ["simulated movies", str(sum(each.startswith("simulated") for each in training["data"]))],
+        ["images", str(training["images"])],
+        ["steps, of which the best", f"{training['settings']['steps']}, {best['step']}"],
+        *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in ("dice", "seg", "f1")),
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
     return table(["", "shipped model"], lines)

@@ -28,6 +28,7 @@ from gnntrack.simulate import simulate_movie
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gnntrack.io.examples import Example
     from gnntrack.types import Image, Progress
 
 __all__ = ["Pair", "SimulatedExample", "judge", "learn", "simulated_examples", "train_segmenter"]
@@ -218,7 +219,7 @@ def _examples(
 ) -> tuple[list[Pair], list[Pair]]:
     """Return the images to learn from, and those to validate on."""
     plan = settings.train_segmenter
-    found = find_examples(data, truth=plan.truth) if data else []
+    found = _complete(find_examples(data, truth=plan.truth)) if data else []
     made = simulated_examples(plan.simulated, seed=seed, dimensions=plan.simulated_axes)
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
@@ -226,7 +227,7 @@ def _examples(
     checks: list[Pair] = []
     learnt: list[Pair] = [*found]
     if validation:
-        checks = [*find_examples(validation, truth=plan.truth)]
+        checks = [*_complete(find_examples(validation, truth=plan.truth))]
     elif found:
         learning, held_out = parted(found, held_out=plan.held_out)
         learnt, checks = [*learning], [*held_out]
@@ -236,6 +237,26 @@ def _examples(
     if not checks:
         _log.warning("no images are kept for validation: the last weights are kept, not the best ones")
     return [*learnt, *made], checks
+
+
+def _complete(examples: list[Example]) -> list[Example]:
+    """Leave out gold truth of some cells only: the network would learn that the other cells are background."""
+    whole = [each for each in examples if not each.gold or each.complete()]
+    if len(whole) == len(examples):
+        return examples
+    if not whole:
+        _log.warning(
+            "the gold truth of all %d images leaves out cells that the tracking truth knows of; they are learnt as "
+            "background, so expect cells to be missed; give silver truth (NN_ST/SEG) too",
+            len(examples),
+        )
+        return examples
+    _log.warning(
+        "%d of %d images are left out: their gold truth lacks cells that the tracking truth knows of",
+        len(examples) - len(whole),
+        len(examples),
+    )
+    return whole
 
 
 def _clear(out: Path) -> None:

@@ -56,7 +56,8 @@ def write_sequence(movie: Path, *, frames=range(4), gold=(), silver=(), markers=
             marks = np.zeros(SHAPE, np.uint16)
             marks[2:4, 3:5], marks[8:10, 11:13] = 1, 2
             file = movie.parent / f"{movie.name}_GT" / "TRA" / f"man_track{frame:03d}.tif"
-            save(file, np.stack([marks] * 3) if deep else marks)
+            # a cell ends above the last plane, so that the markers of one plane are not those of another
+            save(file, np.stack([marks, marks, marks * (marks == 1)]) if deep else marks)
     for kind, given in (("GT", gold), ("ST", silver)):
         for frame, labels in dict(given).items():
             save(movie.parent / f"{movie.name}_{kind}" / "SEG" / f"man_seg{frame:03d}.tif", labels)
@@ -142,10 +143,11 @@ def test_best_is_complete_gold_then_silver_then_what_gold_there_is(tmp_path):
 
 
 def test_gold_and_silver_given_apart_are_one_movie(tmp_path):
-    write_sequence(tmp_path / "A" / "01", gold={0: one_cell()}, silver={0: two_cells()})
-    assert not only(tmp_path / "A").gold
-    assert find_examples([tmp_path / "A" / "01_GT", tmp_path / "A" / "01_ST"]) == find_examples([tmp_path / "A"])
-    assert only(tmp_path / "A" / "01_GT").gold
+    write_sequence(tmp_path / "A" / "01", gold={0: one_cell(), 1: two_cells()}, silver={0: two_cells(), 1: two_cells()})
+    found = find_examples([tmp_path / "A" / "01_GT", tmp_path / "A" / "01_ST"])
+    assert [each.gold for each in found] == [False, True]
+    assert found == find_examples([tmp_path / "A"])
+    assert all(each.gold for each in find_examples([tmp_path / "A" / "01_GT"]))
 
 
 @pytest.mark.parametrize(("covered", "complete"), [(2, True), (1, False), (0, False)])
@@ -156,6 +158,13 @@ def test_a_marker_counts_as_labelled_from_half_of_it_on(tmp_path, covered, compl
     labels[8, 11 + covered : 13] = 0
     example = only(write_sequence(tmp_path / "A" / "01", gold={0: labels}))
     assert example.complete() is complete
+
+
+def test_markers_of_another_shape_are_refused(tmp_path):
+    example = only(write_sequence(tmp_path / "A" / "01", gold={1: two_cells()}))
+    save(example.markers_file, two_cells()[1:])
+    with pytest.raises(FrameError, match=r"man_seg001\.tif, frame 1: .*\(12, 16\).*man_track001\.tif is \(11, 16\)"):
+        example.complete()
 
 
 def test_without_markers_labels_count_as_complete(tmp_path):
@@ -172,7 +181,9 @@ def test_labels_of_planes_are_read_with_their_plane_of_the_stack(tmp_path):
     np.testing.assert_array_equal(labels, two_cells())
     assert all(each.complete() for each in found)
     save(found[1].labels_file, one_cell())
-    assert [each.complete() for each in found] == [True, False, True]
+    assert [each.complete() for each in found] == [True, True, True]
+    save(found[0].labels_file, one_cell())
+    assert [each.complete() for each in found] == [False, True, True]
 
 
 def test_gold_of_planes_yields_to_silver_of_stacks(tmp_path):
@@ -265,13 +276,14 @@ def test_endings_of_labels_beside_their_image(tmp_path, ending, image):
 @pytest.mark.parametrize("images", ["images", "image", "raw", "IMG"])
 @pytest.mark.parametrize("labels", ["masks", "labels", "label", "Annotations", "gt", "mask"])
 def test_images_and_labels_in_two_folders(tmp_path, images, labels):
-    for stem in ("a", "b_seg"):
+    for stem in ("a", "b", "b_seg"):
         save(tmp_path / "P" / images / f"{stem}.png", grey())
     save(tmp_path / "P" / labels / "a_mask.png", two_cells())
+    save(tmp_path / "P" / labels / "b.png", two_cells())
     save(tmp_path / "P" / labels / "b_seg.png", two_cells())
     found = find_examples([tmp_path / "P"])
-    assert [each.name for each in found] == ["P a", "P b_seg"]
-    assert [each.labels_file.name for each in found] == ["a_mask.png", "b_seg.png"]
+    assert [each.name for each in found] == ["P a", "P b", "P b_seg"]
+    assert [each.labels_file.name for each in found] == ["a_mask.png", "b.png", "b_seg.png"]
 
 
 def test_folders_of_folders_of_pairs(tmp_path):
@@ -336,6 +348,21 @@ def test_deep_pixels_and_stacks_keep_their_values(tmp_path):
     assert stack.shape == stacked.shape == (5, *SHAPE)
 
 
+def test_images_of_a_foreign_byte_order_are_turned(tmp_path):
+    save(tmp_path / "a.npy", grey().astype(">u2"))
+    save(tmp_path / "a_mask.npy", two_cells())
+    image, _ = only(tmp_path).read()
+    assert image.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(image, grey())
+
+
+def test_images_of_four_axes_are_refused(tmp_path):
+    for name in ("a", "a_mask"):
+        save(tmp_path / f"{name}.npy", np.ones((2, 3, 4, 5), np.uint8))
+    with pytest.raises(FrameError, match=r"\(2, 3, 4, 5\); expected \(Y, X\) or \(Z, Y, X\)"):
+        only(tmp_path).read()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
 def test_colours_become_luminance(tmp_path, suffix):
     colours = np.stack([grey(1), grey(2), grey(3)], axis=-1)
@@ -352,7 +379,7 @@ def test_opacity_palettes_and_jpeg_give_grey_values_too(tmp_path):
     save(tmp_path / "b.jpg", np.full((*SHAPE, 3), 90, np.uint8))
     paletted = Image.fromarray(one_cell().astype(np.uint8), mode=None).convert("P")
     paletted.putpalette([10, 10, 10] + [0, 0, 0] * 2 + [200, 200, 200])
-    paletted.save(tmp_path / "c.png", transparency=b"\x00\xff")
+    paletted.save(tmp_path / "c.png", transparency=b"\x10\x80\x20\x40")
     for stem in "abc":
         save(tmp_path / f"{stem}_mask.png", two_cells().astype(np.uint8))
     a, b, c = (each.read()[0] for each in find_examples(tmp_path))
@@ -416,10 +443,13 @@ def test_labels_that_are_none_are_refused(tmp_path, name, pixels, told):
         only(tmp_path).read()
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
-def test_a_damaged_file_is_named(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".png", {}), (".tif", {}), (".tif", {"compression": "jpeg"}), (".npy", {})],
+)
+def test_a_damaged_file_is_named(tmp_path, suffix, options):
     colours = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    file = save(tmp_path / f"a{suffix}", colours)
+    file = save(tmp_path / f"a{suffix}", colours, **options)
     save(tmp_path / "a_mask.png", np.eye(64, dtype=np.uint8))
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(FrameError, match=rf"a\{suffix}: .*cannot be read"):

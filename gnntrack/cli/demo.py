@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-# small enough for half a minute, sparse enough for a segmenter that learnt nothing
+# small enough for half a minute
 _MOVIE = {"simulate__frames": 40, "simulate__cells": 14, "simulate__clustering": 0.2}
 _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
 
@@ -46,7 +46,7 @@ def demo(out: Path, seed: int) -> None:
     show_rows(
         [
             ("simulated", f"{lineage.cells.n_frames} frames with a known lineage, seed {seed}"),
-            ("segmented", f"{len(lineage.cells)} cells by the segmenter 'threshold'"),
+            ("segmented", f"{len(lineage.cells)} cells by the segmenter 'unet'"),
             ("tracked", f"{len(lineage.tracks)} tracks, {len(divisions(lineage))} divisions by the method 'hungarian'"),
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {shown_bytes(peak_memory())} at most"),
@@ -67,7 +67,7 @@ def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage
     settings = Settings().replaced(**_MOVIE)
     images, masks, result = folder / "movie" / "01", folder / "masks", folder / "01_RES"
     pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
-    pipeline.segment(images, masks, progress=progress)
+    pipeline.segment(images, masks, segmenter="unet", progress=progress)
     lineage = pipeline.track(masks, images, out=result, progress=progress)
     scores = pipeline.evaluate(result, folder / "movie" / "01_GT")
     middle = lineage.cells.n_frames * 2 // 3

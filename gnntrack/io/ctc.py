@@ -212,7 +212,7 @@ def read_tiff(path: str | Path, *, frame: int | None = None) -> Image:
     try:
         with tifffile.TiffFile(path) as tiff:
             colours = int(tiff.pages.first.samplesperpixel)
-            _not_cut_short(tiff)
+            refuse_cut_short(tiff)
             pixels: Image = tiff.asarray()
     except UNREADABLE as error:
         msg = f"cannot be read as a TIFF ({error}); write it again"
@@ -223,7 +223,7 @@ def read_tiff(path: str | Path, *, frame: int | None = None) -> Image:
     return pixels
 
 
-def _not_cut_short(tiff: tifffile.TiffFile) -> None:
+def refuse_cut_short(tiff: tifffile.TiffFile) -> None:
     """Refuse a file that ends before its pixels: tifffile takes zeros for some of them."""
     ends = [at + n for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > tiff.filehandle.size:

@@ -26,7 +26,7 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.io.ctc import _not_cut_short, find_ctc, read_mask, read_tiff
+from gnntrack.io.ctc import find_ctc, read_mask, read_tiff, refuse_cut_short
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import UNREADABLE, Stack
 
@@ -113,7 +113,8 @@ class Example:
         if image.ndim not in (2, 3):
             msg = f"the image has shape {image.shape}; expected (Y, X) or (Z, Y, X)"
             raise FrameError(msg, file=self.image_file, frame=self.frame)
-        return image, labels
+        # numba and torch take neither foreign byte orders nor broken strides
+        return np.ascontiguousarray(image, image.dtype.newbyteorder("=")), labels
 
     def complete(self) -> bool:
         """Tell whether every cell has a label, as far as is known; files are read for it.
@@ -564,10 +565,8 @@ def _picture(file: Path, *, indices: bool) -> Image:
             msg = f"it holds {count} pictures; expected one: save each as a file of its own"
             raise FrameError(msg, file=file)
         if picture.mode in {"P", "PA"} and not indices:
-            pixels = np.asarray(picture.convert("RGBA"))
-        else:
-            pixels = np.asarray(picture.convert("RGB") if picture.mode in {"CMYK", "YCbCr", "HSV", "LAB"} else picture)
-    return pixels.astype(pixels.dtype.newbyteorder("="))
+            return np.asarray(picture.convert("RGBA"))
+        return np.asarray(picture.convert("RGB") if picture.mode in {"CMYK", "YCbCr", "HSV", "LAB"} else picture)
 
 
 def _tiff(file: Path, frame: int | None) -> tuple[Image, bool]:
@@ -576,7 +575,7 @@ def _tiff(file: Path, frame: int | None) -> tuple[Image, bool]:
         with tifffile.TiffFile(file) as tiff:
             axes = tiff.series[0].axes
             if "S" in axes:
-                _not_cut_short(tiff)
+                refuse_cut_short(tiff)
                 return np.moveaxis(tiff.series[0].asarray(), axes.index("S"), -1), True
     except UNREADABLE as error:
         msg = f"cannot be read as a TIFF ({error}); write it again"

@@ -1,0 +1,31 @@
+"""FCN: torchvision's, for images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segmenters.dense.segmenter import DenseSegmenter
+from segmenters.dense.torchvision_networks import Fcn, new_dense
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FcnSegmenter"]
+
+
+class FcnSegmenter(DenseSegmenter):
+    """FCN by torchvision, 2D: a ResNet or MobileNet that answers for every pixel; has to be trained first.
+
+    In training, ``--option`` sets the network: ``backbone`` (``resnet50``; ``resnet101``, ``resnet18``,
+    ``mobilenet_v3_large``), ``enlarge`` (1; 2 or 4 for cells of few pixels, at 4 or 16 times the work) and
+    ``weights`` (``pretrained`` on photos, or ``none``).
+
+    See `DenseSegmenter` for the other options.
+    """
+
+    name = "fcn"
+
+    @classmethod
+    def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Fcn:  # noqa: ARG003
+        """Return a network to train, see `DenseSegmenter.new_network`; `flat` is for stacks."""
+        return new_dense(Fcn, dimensions=dimensions, outputs=outputs, options=options)

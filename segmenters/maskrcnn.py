@@ -1,0 +1,287 @@
+"""Mask R-CNN: cell by cell, a box and a mask in it; torchvision's, for images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from gnntrack.learning.devices import find_device
+from gnntrack.learning.loop import run_training
+from gnntrack.learning.models import write_model
+from segmenters.dense.models import FAMILY, load_network
+from segmenters.dense.pixels import normalised, resized
+from segmenters.dense.training import _scaler, inputs_for
+from segmenters.dense.use import Inputs
+from segmenters.images import checked_image, expect_option
+from segmenters.lessons import chosen_precision, dimensions_of, plan_of
+from segmenters.masks.cells import fitting_factor, found_in_tiles, painted
+from segmenters.masks.course import LabelledExamples, MaskCourse
+from segmenters.masks.network import MaskRcnn, new_mask_rcnn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from gnntrack.settings import TrainSegmenterSettings
+    from gnntrack.types import Progress
+    from segmenters.lessons import Judge, Pair
+
+    Heights = npt.NDArray[np.float32]
+    Labels = npt.NDArray[np.int32]
+
+__all__ = ["MaskRcnn", "MaskRcnnSegmenter"]
+
+_TILE, _OVERLAP = 512, 128
+
+
+class MaskRcnnSegmenter:
+    """Mask R-CNN by torchvision, 2D: a box for each cell and a mask in it; has to be trained first.
+
+    In training, ``--option`` sets the network: ``backbone`` (``resnet50``; ``resnet101``, ``resnet18``,
+    ``mobilenet_v3_large``), ``width`` (256; 128, 64 or 32 are lighter) and ``weights`` (``pretrained`` on photos, or
+    ``none``).
+
+    Parameters
+    ----------
+    model : path, optional
+        Folder that ``gnntrack train-segmenter`` wrote; the model that comes with gnntrack where left out, if there
+        is one.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    diameter : float, optional
+        Typical diameter of a cell in pixels; as in training, or found from the images, where left out.
+    score : float
+        Lowest score of a cell, 0 to 1.
+    threshold : float
+        Lowest probability that a pixel is of the cell in whose box it is.
+    covered : float
+        Of two cells that overlap, the one with the lower score loses what they share, and is left out if it loses
+        more than this part.
+    tile, overlap : int
+        Sides of the tiles and pixels that neighbours share, as the network sees them; the latter has to be more than
+        a cell.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the multiplications; ``auto`` is bfloat16 where the processor is made for it: faster, hardly different.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is out of range.
+    ModelError
+        If there is no model, it is damaged, or of another segmenter.
+    InputError
+        If there is no such device.
+    """
+
+    name: ClassVar[str] = "maskrcnn"
+    dimensions: tuple[int, ...] = (2,)
+
+    def __init__(
+        self,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        diameter: float | None = None,
+        score: float = 0.5,
+        threshold: float = 0.5,
+        covered: float = 0.5,
+        tile: int = _TILE,
+        overlap: int = _OVERLAP,
+        precision: str = "float32",
+    ) -> None:
+        for option, share in (("score", score), ("threshold", threshold), ("covered", covered)):
+            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        expect_option(self.name, "tile", tile, "64 or more", holds=tile >= 64)
+        expect_option(self.name, "overlap", overlap, "0 or more, and less than tile", holds=0 <= overlap < tile)
+        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
+        words = ("float32", "bfloat16", "auto")
+        expect_option(self.name, "precision", precision, " or ".join(words), holds=precision in words)
+        place = find_device(device)
+        self.network, about = load_network(self.name, model, device=place)
+        self.inputs = Inputs(**about["inputs"])
+        self.diameter, self.tile, self.overlap = diameter, tile, overlap
+        self.rules = {"score": score, "threshold": threshold, "covered": covered}
+        self.bfloat16 = chosen_precision(precision, place)
+        self._factor: float | None = None
+
+    def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
+        """Look at some images of a movie, so that all its frames are seen at one scale.
+
+        Parameters
+        ----------
+        images : sequence of (Y, X) arrays
+            Some of its frames; those without anything to see do not count.
+
+        Raises
+        ------
+        FrameError
+            If one is no such image.
+        """
+        if self.inputs.factor is not None or self.diameter is not None:
+            return
+        ready = [each for image in images if (each := self._ready(image)) is not None]
+        found = [fitting_factor(each, self.inputs.diameter, segment=self._at) for each in ready]
+        self._factor = float(np.median(found)) if found else None
+
+    def segment(self, image: npt.NDArray[Any]) -> Labels:
+        """Return the labels of the cells of one frame.
+
+        Parameters
+        ----------
+        image : (Y, X) array of numbers
+            Grey values.
+
+        Returns
+        -------
+        labels : int32 array of the same shape
+            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells.
+
+        Raises
+        ------
+        FrameError
+            If the image has not two axes, or is not a number everywhere.
+        """
+        ready = self._ready(image)
+        if ready is None:
+            return np.zeros(np.shape(image), np.int32)
+        factor = self._factor or self.inputs.factor
+        if self.diameter is not None:
+            factor = self.inputs.diameter / self.diameter
+        return self._at(ready, factor or fitting_factor(ready, self.inputs.diameter, segment=self._at))
+
+    def _ready(self, image: npt.NDArray[Any]) -> Heights | None:
+        """Return an image as the network wants it, or None where there is nothing to see."""
+        hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
+        pixels = checked_image(image, self.dimensions, hint=hint)
+        if not pixels.size or pixels.min() == pixels.max():
+            return None
+        return normalised(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
+
+    def _at(self, ready: Heights, factor: float) -> Labels:
+        return _segmented(
+            self.network,
+            ready,
+            factor,
+            tile=self.tile,
+            overlap=self.overlap,
+            bfloat16=self.bfloat16,
+            rules=self.rules,
+        )
+
+    @classmethod
+    def train(
+        cls,
+        examples: Sequence[Pair],
+        out: Path,
+        *,
+        checks: Sequence[Pair],
+        judge: Judge,
+        settings: TrainSegmenterSettings,
+        notes: dict[str, Any],
+        seed: int = 0,
+        resume: bool = False,
+        device: str = "auto",
+        progress: Progress | None = None,
+        report: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Train a network; `out` then holds the model, ``log.csv`` and a checkpoint.
+
+        Parameters
+        ----------
+        examples, checks : Pairs
+            Images with labels to learn from, and to validate on.
+        out : path
+            Folder of the model.
+        judge : callable
+            From pairs of result and truth to figures: ``dice``, ``seg``, ``f1``.
+        settings : TrainSegmenterSettings
+            Everything else, save ``loss``, ``head``, ``planes`` and ``flat``, which are of other networks; its
+            ``options`` are those of the network.
+        notes : dict
+            What the model shall tell of its training besides.
+        seed, resume, device, progress, report
+            As in `gnntrack.learning.loop.run_training`.
+
+        Returns
+        -------
+        dict
+            The row of the best validation.
+
+        Raises
+        ------
+        TrainingError
+            If the images cannot be learnt from, or the loss is not finite.
+        SegmenterError
+            If an option is unknown, or the images are stacks.
+        """
+        place = find_device(device)
+        torch.manual_seed(seed)
+        network = new_mask_rcnn(dimensions=dimensions_of(examples), options=settings.options)
+        inputs = inputs_for(examples, settings)
+        told = {**notes, "images": len(examples), "settings": settings.model_dump(), "seed": seed}
+
+        def save(average: Any, row: dict[str, Any]) -> None:
+            write_model(out, average, FAMILY, training={**told, "best": row}, inputs=asdict(inputs))
+
+        return run_training(
+            network,
+            _course(examples, checks, judge, inputs, settings, place),
+            out,
+            plan=plan_of(settings, len(examples)),
+            seed=seed,
+            notes=told,
+            save=save,
+            resume=resume,
+            device=place,
+            progress=progress,
+            report=report,
+        )
+
+
+def _course(
+    examples: Sequence[Pair],
+    checks: Sequence[Pair],
+    judge: Judge,
+    inputs: Inputs,
+    settings: TrainSegmenterSettings,
+    device: str,
+) -> MaskCourse:
+    """Return what is learnt from images, and how it is validated."""
+    bfloat16 = chosen_precision(settings.precision, device)
+    rules = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
+    tiles: dict[str, Any] = {"tile": _TILE, "overlap": _OVERLAP, "bfloat16": bfloat16, "rules": rules}
+
+    def segment(network: Any, image: npt.NDArray[Any]) -> Labels:
+        ready = normalised(checked_image(image, {2}), inputs.normalise, dtype=image.dtype)
+
+        def at(pixels: Heights, factor: float) -> Labels:
+            return _segmented(network, pixels, factor, **tiles)
+
+        return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
+
+    return MaskCourse(
+        LabelledExamples(examples, normalise=settings.normalise, factor=_scaler(inputs), dimensions=2),
+        checks,
+        segment=segment,
+        judge=judge,
+        settings=settings,
+        dimensions=2,
+        patch=(settings.patch, settings.patch),
+        device=device,
+        bfloat16=bfloat16,
+    )
+
+
+def _segmented(
+    network: Any, ready: Heights, factor: float, *, tile: int, overlap: int, bfloat16: bool, rules: dict[str, float]
+) -> Labels:
+    """Return the cells of a normalised image that is scaled by a factor for the network."""
+    shape = (ready.shape[0], ready.shape[1])
+    seen = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
+    found = found_in_tiles(network, resized(ready, seen), tile=tile, overlap=overlap, bfloat16=bfloat16)
+    return painted(found, shape, seen=seen, **rules)
