@@ -117,8 +117,8 @@ def stacks(_: Path, __: Path) -> list[Row]:
     """Return a row for each segmenter of stacks."""
     examples = simulated_examples(10, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
     rows = []
-    for name in ("slices", "diffusionnet"):
-        model = load_segmenter(name)
+    for name, options in (("slices", {}), ("diffusionnet", {"spacing": examples[0].spacing})):
+        model = load_segmenter(name, **options)
         start = time.perf_counter()
         total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read, examples)), Counts())
         seconds = (time.perf_counter() - start) / len(examples)

@@ -287,6 +287,7 @@ class SimulatedExample:
 
     def __init__(self, seed: int, frame: int, dimensions: int) -> None:
         self.seed, self.frame, self.dimensions = seed, frame, dimensions
+        self.spacing = (1.0, 0.5, 0.5)[-dimensions:]
 
     @cached_property
     def movie(self) -> str:

@@ -16,8 +16,7 @@ from skimage.segmentation import relabel_sequential
 
 from gnntrack.errors import SegmenterError
 from gnntrack.learning.devices import find_device
-from segmenters.images import checked_image
-from segmenters.postprocess import expect_option
+from segmenters.images import checked_image, expect_option
 
 if TYPE_CHECKING:
     import numpy.typing as npt

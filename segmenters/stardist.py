@@ -17,8 +17,7 @@ from skimage.segmentation import relabel_sequential
 from stardist.models import StarDist2D, StarDist3D
 
 from gnntrack.errors import FrameError, SegmenterError
-from segmenters.images import checked_image
-from segmenters.postprocess import expect_option
+from segmenters.images import checked_image, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

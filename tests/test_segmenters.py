@@ -311,7 +311,7 @@ def test_a_segmenter_of_another_package_is_found_and_made(install):
 
 def test_an_unknown_name_names_the_nearest(install):
     install("cell-zeros", "cell_zeros", GOOD, zeros="Zeros")
-    with pytest.raises(SegmenterError, match=r"unknown segmenter 'zero'; did you mean 'zeros'\? .*threshold, zeros"):
+    with pytest.raises(SegmenterError, match=r"unknown segmenter 'zero'; did you mean 'zeros'\? .*threshold, unet, zeros"):
         load_segmenter("zero")
 
 

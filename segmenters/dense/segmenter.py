@@ -14,9 +14,8 @@ from segmenters.dense.models import load_network
 from segmenters.dense.pixels import normalised
 from segmenters.dense.training import train_dense
 from segmenters.dense.use import Inputs, Use, estimated_factor, segment_pixels
-from segmenters.images import checked_image
+from segmenters.images import checked_image, expect_option
 from segmenters.lessons import chosen_precision
-from segmenters.postprocess import expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +45,9 @@ class DenseSegmenter:
         Typical diameter of a cell in pixels along x; as in training, or found from the images, where left out.
     threshold : float
         Lowest probability of the foreground.
-    depth : float
-        Two cells are told apart if the network's depth between them falls by more than this; lower splits more.
+    depth : float, optional
+        Two cells are told apart if the network's depth between them falls by more than this; lower splits more. 0.25
+        where left out.
     min_size : float
         Cells smaller than this share of the typical cell are left out.
     max_hole : float
@@ -83,7 +83,7 @@ class DenseSegmenter:
         device: str = "auto",
         diameter: float | None = None,
         threshold: float = 0.5,
-        depth: float = 0.1,
+        depth: float | None = None,
         min_size: float = 0.1,
         max_hole: float = 0.03,
         flips: bool = False,
@@ -93,7 +93,7 @@ class DenseSegmenter:
         precision: str = "float32",
     ) -> None:
         for option, share in (("threshold", threshold), ("depth", depth), ("min_size", min_size)):
-            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+            expect_option(self.name, option, share, "between 0 and 1", holds=share is None or 0 <= share <= 1)
         for option, value, least in (("tile", tile, 32), ("overlap", overlap, 0), ("batch", batch, 1)):
             expect_option(self.name, option, value, f"{least} or more", holds=value is None or value >= least)
         for option, size in (("diameter", diameter), ("max_hole", max_hole)):

@@ -57,7 +57,7 @@ class Use:
 
     diameter: float | None = None
     threshold: float = 0.5
-    depth: float = 0.1
+    depth: float | None = None
     min_size: float = 0.1
     max_hole: float = 0.03
     flips: bool = False

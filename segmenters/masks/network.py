@@ -12,6 +12,7 @@ from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
 
 from gnntrack.errors import SegmenterError
@@ -104,7 +105,7 @@ class MaskRcnn(nn.Module):
             rpn_post_nms_top_n_test=_CELLS * 2,
             box_batch_size_per_image=128,
             box_score_thresh=0.05,
-            _skip_resize=True,
+            _skip_resize=True,  # in training
         )
 
     def forward(self, images: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> Tensor:
@@ -128,7 +129,9 @@ class MaskRcnn(nn.Module):
 
     def find(self, images: Tensor) -> list[Found]:
         """Return the cells of images, (B, 1, Y, X), in eval mode; masks stay as small as the network makes them."""
-        listed, _ = self.detector.transform(list(_padded(images)))
+        seen = _padded(images)
+        height, width = seen.shape[2:]
+        listed = ImageList(seen, [(height, width)] * len(seen))  # torchvision's own way would resize them
         features = self.detector.backbone(listed.tensors)
         proposals, _ = self.detector.rpn(listed, features)
         self.detector.roi_heads.detections_per_img = min(_CELLS, max(10, images[0].numel() // _LEAST))

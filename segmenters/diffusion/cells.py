@@ -1,0 +1,99 @@
+"""From a stack to its cells by a trained network: cloud, blocks, answers, votes, voxels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from segmenters.diffusion.blocks import cut_blocks, part_of
+from segmenters.diffusion.grouping import group_points, paint_voxels
+from segmenters.diffusion.network import shape_of
+from segmenters.diffusion.operators import operators_of
+from segmenters.diffusion.points import measure_levels, volume_cloud
+from segmenters.diffusion.surface import surface_cloud
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from segmenters.diffusion.network import DiffusionNet
+    from segmenters.diffusion.points import Cloud
+
+    Stack = npt.NDArray[np.float32]
+    Floats = npt.NDArray[np.floating]
+    Labels = npt.NDArray[np.int32]
+    Spacing = tuple[float, float, float]
+
+__all__ = ["answer_points", "find_cells"]
+
+
+def find_cells(
+    network: DiffusionNet,
+    stack: Stack,
+    *,
+    spacing: Spacing,
+    surface: bool = False,
+    threshold: float | None = None,
+    diameter: float | None = None,
+    foreground: float = 0.5,
+    neck: float = 0.6,
+    min_size: float = 0.08,
+    modes: int = 96,
+) -> Labels:
+    """Return the cells of a stack.
+
+    Parameters
+    ----------
+    network : DiffusionNet
+        On any device.
+    stack : (Z, Y, X) float32 array
+        Grey values.
+    spacing : three floats
+        Size of a voxel along z, y, x.
+    surface : bool
+        Ask the points of the surface instead of those of the volume.
+    threshold, diameter : float, optional
+        As of `measure_levels`.
+    foreground : float
+        Probability from which on a point lies in a cell.
+    neck, min_size : float
+        As of `group_points`.
+    modes : int
+        Eigenvectors of a block.
+
+    Returns
+    -------
+    labels : (Z, Y, X) int32 array
+        1, 2, ... without gaps; 0 = background. A stack of one value has no cells.
+    """
+    nothing = np.zeros(stack.shape, np.int32)
+    if not stack.size or stack.min() == stack.max():
+        return nothing
+    levels = measure_levels(stack, spacing=spacing, threshold=threshold, diameter=diameter)
+    cloud = (surface_cloud if surface else volume_cloud)(stack, levels, spacing=spacing)
+    if not len(cloud):
+        return nothing
+    probability, offset = answer_points(network, cloud, modes=modes)
+    inside = probability > foreground
+    labels = np.zeros(len(cloud), np.int32)
+    weight = np.ones(int(inside.sum())) if surface else cloud.mass[inside]
+    labels[inside] = group_points(cloud.points[inside], offset[inside], weight, neck=neck, min_size=min_size)
+    scale = np.asarray(spacing, np.float64) / levels.diameter
+    # where the probability reaches what is asked for, the mean of the points around a voxel is one half
+    even = np.clip(probability * 0.5 / max(foreground, 1e-6), 0, 1)
+    return paint_voxels(cloud, labels, even, shape=stack.shape, scale=scale)
+
+
+def answer_points(network: Any, cloud: Cloud, *, modes: int = 96) -> tuple[Floats, Floats]:
+    """Return the probability that each point lies in a cell, (N,), and its offset to the centre, (N, 3)."""
+    device = next(network.parameters()).device
+    probability, offset = np.zeros(len(cloud)), np.zeros((len(cloud), 3))
+    for whole in cut_blocks(cloud.points):
+        part, block = part_of(cloud, whole)
+        with torch.inference_mode():
+            answers = network(shape_of(part, operators_of(part, modes=modes)).to(device))
+        rows = block.rows[block.core]
+        probability[rows] = torch.sigmoid(answers.foreground).cpu().numpy()[block.core]
+        offset[rows] = answers.offset.cpu().numpy()[block.core]
+    return probability, offset

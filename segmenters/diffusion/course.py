@@ -1,0 +1,254 @@
+"""What DiffusionNet learns from: blocks of clouds whose cells are known."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from gnntrack.errors import TrainingError
+from segmenters.diffusion.blocks import cut_blocks, part_of
+from segmenters.diffusion.network import Shape, shape_of
+from segmenters.diffusion.operators import operators_of
+from segmenters.diffusion.points import measure_levels, volume_cloud
+from segmenters.diffusion.surface import surface_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from segmenters.diffusion.network import DiffusionNet
+    from segmenters.diffusion.points import Cloud
+
+    Labels = npt.NDArray[np.integer[Any]]
+    Floats = npt.NDArray[np.floating]
+    Spacing = tuple[float, float, float]
+
+__all__ = ["DiffusionCourse", "Lesson", "Targets", "point_targets"]
+
+_OFFSET = 2.0  # weight of the offsets beside the foreground
+_TRIES = 100  # images without a point that may be drawn in a step
+_SIZES = (0.7, 1.35)  # by which the measured diameter is wrong in training
+_LEVELS = (0.8, 1.25)  # by which brightness is wrong in training
+
+
+class Targets(NamedTuple):
+    """What is right for each point.
+
+    Parameters
+    ----------
+    foreground : (N,) float array
+        Share of its voxels that lie in cells.
+    offset : (N, 3) float array
+        To the centre of its cell, in diameters; 0 where it has none.
+    cell : (N,) int array
+        Its cell, 0 = none.
+    """
+
+    foreground: Floats
+    offset: Floats
+    cell: Labels
+
+
+def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
+    """Return what is right for each point of a cloud.
+
+    Parameters
+    ----------
+    cloud : Cloud
+        N points.
+    labels : (Z, Y, X) int array
+        The true cells, 0 = background.
+    scale : (3,) float array
+        Size of a voxel along z, y, x in diameters.
+    """
+    n, scale = len(cloud), np.asarray(scale, np.float64)
+    numbers, dense = np.unique(labels, return_inverse=True)
+    dense = dense.reshape(labels.shape) + (1 if numbers[0] > 0 else 0)
+    here = dense[tuple(cloud.voxels.T)]
+    count = np.maximum(np.bincount(cloud.owner, minlength=n), 1)
+    foreground = np.bincount(cloud.owner, here > 0, n) / count
+    cell = _most_frequent(cloud.owner, here, n)
+    if cloud.faces is not None:  # a vertex owns few voxels or none: it is of the cell that it lies on
+        inside = np.argwhere(dense > 0)
+        if len(inside):
+            distance, row = cKDTree(inside * scale).query(cloud.points)
+            cell = np.where(distance < 1.5 / 6, dense[tuple(inside[row].T)], 0)
+        foreground = (cell > 0).astype(np.float64)
+    centre = np.zeros((int(dense.max()) + 1, 3))
+    if dense.max():
+        middle = ndimage.center_of_mass(dense > 0, dense, np.arange(1, dense.max() + 1))
+        centre[1:] = np.asarray(middle) * scale
+    offset = np.where(cell[:, None] > 0, centre[cell] - cloud.points, 0.0)
+    return Targets(foreground, offset, cell)
+
+
+def _most_frequent(owner: Labels, values: Labels, n: int) -> Labels:
+    """Return the most frequent value above 0 of each owner, 0 where there is none."""
+    found = np.zeros(n, np.int64)
+    known = values > 0
+    if known.any():
+        width = int(values.max()) + 1
+        key, count = np.unique(owner[known] * width + values[known], return_counts=True)
+        order = np.argsort(count, kind="stable")  # the most frequent is written last
+        found[key[order] // width] = key[order] % width
+    return found
+
+
+class Lesson(NamedTuple):
+    """A block with what is right for its points.
+
+    Parameters
+    ----------
+    shape : Shape
+        N points.
+    foreground, offset : tensors (N,), (N, 3)
+        As in `Targets`.
+    counts : (N,) bool tensor
+        Points of its core.
+    """
+
+    shape: Shape
+    foreground: Tensor
+    offset: Tensor
+    counts: Tensor
+
+
+class DiffusionCourse:
+    """Draws blocks for training, and segments whole images for validation.
+
+    A block is made when it is drawn for the first time, and kept while there is room. What is drawn depends on
+    nothing but the random numbers, so that an interrupted training goes on as if it had not been.
+
+    Parameters
+    ----------
+    examples : sequence
+        With ``read() -> (image, labels)`` and ``name``.
+    score : callable
+        Network -> figures of the validation.
+    spacing : callable
+        Example -> size of a voxel along z, y, x.
+    variants : int
+        Clouds that are made of each example, with other grids, sizes and levels.
+    surfaces : float
+        Part of the variants that are surfaces.
+    blocks : int
+        Blocks in a step.
+    modes : int
+        Eigenvectors of a block.
+    room : int
+        Blocks that are kept.
+    device : device
+        Where the network is.
+    """
+
+    figures = ("validation_f1", "validation_seg", "validation_score")
+    unit = "blocks"
+    advice = "Look for images of one value there, or lower the learning rate"
+
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        score: Callable[[DiffusionNet], Mapping[str, float | None]],
+        *,
+        spacing: Callable[[Any], Spacing],
+        variants: int = 2,
+        surfaces: float = 0.25,
+        blocks: int = 2,
+        modes: int = 96,
+        room: int = 400,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.examples, self.score, self.spacing = list(examples), score, spacing
+        self.variants, self.surfaces, self.blocks, self.modes = variants, surfaces, blocks, modes
+        self.device, self.room = device, room
+        self._clouds: OrderedDict[tuple[int, int], tuple[Cloud, Targets, list[Any]]] = OrderedDict()
+        self._lessons: OrderedDict[tuple[int, int, int], Lesson] = OrderedDict()
+
+    def loss(self, network: DiffusionNet, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+        """Return the mean loss of a few blocks, and the names of their examples.
+
+        Raises
+        ------
+        TrainingError
+            If there is nothing to learn from.
+        """
+        losses: list[Tensor] = []
+        names: list[str] = []
+        for _ in range(self.blocks + _TRIES):
+            number, variant = int(random.integers(len(self.examples))), int(random.integers(self.variants))
+            lesson = self._lesson(number, variant, random.random())
+            if lesson is not None:
+                names.append(self.examples[number].name)
+                losses.append(_loss(network, lesson, self.device))
+            if len(losses) == self.blocks:
+                return torch.stack(losses).mean(), names
+        msg = f"hardly any of the {len(self.examples)} images has anything bright in it; give images with cells"
+        raise TrainingError(msg)
+
+    def validate(self, network: DiffusionNet) -> Mapping[str, float | None]:
+        """Return the figures of the validation."""
+        return self.score(network)
+
+    def _lesson(self, number: int, variant: int, where: float) -> Lesson | None:
+        cloud, targets, blocks = _kept(self._clouds, (number, variant), self._cloud, self.room)
+        if not blocks:
+            return None
+        at = min(int(where * len(blocks)), len(blocks) - 1)
+
+        def make(*_: int) -> Lesson:
+            part, block = part_of(cloud, blocks[at])
+            values = (targets.foreground[block.rows], targets.offset[block.rows])
+            foreground, offset = (torch.from_numpy(np.asarray(value, np.float32)) for value in values)
+            shape = shape_of(part, operators_of(part, modes=self.modes))
+            return Lesson(shape, foreground, offset, torch.from_numpy(block.core))
+
+        lesson: Lesson = _kept(self._lessons, (number, variant, at), make, self.room)
+        return lesson
+
+    def _cloud(self, number: int, variant: int) -> tuple[Cloud, Targets, list[Any]]:
+        """Return a cloud of an example, seen a little differently in each variant."""
+        random = np.random.default_rng([number, variant])
+        example = self.examples[number]
+        image, labels = example.read()
+        stack, spacing = np.asarray(image, np.float32), self.spacing(example)
+        levels = measure_levels(stack, spacing=spacing)
+        if variant:
+            span = levels.bright - levels.background
+            levels = levels._replace(
+                diameter=levels.diameter * float(np.exp(random.uniform(*np.log(_SIZES)))),
+                bright=levels.background + span * float(np.exp(random.uniform(*np.log(_LEVELS)))),
+            )
+        if random.random() < self.surfaces:
+            cloud = surface_cloud(stack, levels, spacing=spacing)
+        else:
+            origin = random.random(3)
+            cloud = volume_cloud(stack, levels, spacing=spacing, origin=(origin[0], origin[1], origin[2]))
+        targets = point_targets(cloud, labels, scale=np.asarray(spacing) / levels.diameter)
+        return cloud, targets, cut_blocks(cloud.points)
+
+
+def _loss(network: DiffusionNet, lesson: Lesson, device: torch.device | str) -> Tensor:
+    answers = network(lesson.shape.to(device))
+    counts, foreground = lesson.counts.to(device), lesson.foreground.to(device)
+    cross = torch.nn.functional.binary_cross_entropy_with_logits(answers.foreground, foreground, reduction="none")
+    far = torch.linalg.vector_norm(answers.offset - lesson.offset.to(device) + 1e-6, dim=1)  # its slope at 0 is finite
+    cells = counts & (foreground > 0.5)
+    loss: Tensor = cross[counts].mean() + _OFFSET * (far * cells).sum() / cells.sum().clamp(min=1)
+    return loss
+
+
+def _kept(kept: OrderedDict[Any, Any], key: tuple[int, ...], make: Callable[..., Any], room: int) -> Any:
+    """Return what is kept under a key, made where it is not; the least recently used goes where room is short."""
+    if key not in kept:
+        kept[key] = make(*key)
+        if len(kept) > room:
+            kept.popitem(last=False)
+    kept.move_to_end(key)
+    return kept[key]

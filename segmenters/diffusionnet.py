@@ -1,0 +1,194 @@
+"""DiffusionNet: cells in stacks, found on point clouds and surfaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gnntrack.learning.devices import find_device
+from segmenters.dense.models import load_network
+from segmenters.diffusion.cells import find_cells
+from segmenters.diffusion.training import train_diffusionnet
+from segmenters.images import checked_image
+from segmenters.postprocess import expect_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from gnntrack.settings import TrainSegmenterSettings
+    from gnntrack.types import Progress
+    from segmenters.lessons import Judge, Pair
+
+    Labels = npt.NDArray[np.int32]
+
+__all__ = ["DiffusionNetSegmenter"]
+
+_CLOUDS = ("volume", "surface")
+
+
+class DiffusionNetSegmenter:
+    """Point clouds of stacks by DiffusionNet: each point tells where its cell's centre is; 3D only.
+
+    What is bright becomes a cloud of some hundred points a cell; a network of learned diffusion (Sharp et al.
+    2022) tells of each point whether it lies in a cell and where that cell's centre is; points that agree are a
+    cell, which is painted back into the voxels. It comes with a model for fluorescent nuclei.
+
+    Parameters
+    ----------
+    model : path, optional
+        Folder that ``gnntrack train-segmenter`` wrote; the model that comes with gnntrack where left out.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    spacing : sequence of float, optional
+        Size of a voxel along ``z, y, x``, in any unit: only the ratios count. Cubes where left out.
+    cloud : {"volume", "surface"}
+        Points in all that is bright, or on its surface alone: fewer where cells are large, but nothing is seen
+        of a cell that others enclose.
+    diameter : float, optional
+        Typical diameter of a cell in pixels along x; estimated where left out.
+    grey : float, optional
+        Grey value above which a voxel becomes a point; estimated, generously, where left out.
+    threshold : float
+        Lowest probability of the foreground.
+    neck : float
+        Two heaps of votes for a centre are one cell where the pass between them reaches this share of the
+        lower heap; higher splits more.
+    min_size : float
+        Cells smaller than this share of the typical cell are left out.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is out of range.
+    ModelError
+        If there is no model, it is damaged, or of another segmenter.
+    InputError
+        If there is no such device.
+    """
+
+    name: ClassVar[str] = "diffusionnet"
+    dimensions: ClassVar[tuple[int, ...]] = (3,)
+
+    def __init__(
+        self,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        spacing: tuple[float, ...] | None = None,
+        cloud: str = "volume",
+        diameter: float | None = None,
+        grey: float | None = None,
+        threshold: float = 0.5,
+        neck: float = 0.6,
+        min_size: float = 0.08,
+    ) -> None:
+        for option, share in (("threshold", threshold), ("neck", neck), ("min_size", min_size)):
+            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        positive = spacing is None or (len(spacing) == 3 and min(spacing) > 0)
+        expect_option(self.name, "spacing", spacing, "three numbers above 0", holds=positive)
+        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
+        expect_option(self.name, "cloud", cloud, " or ".join(_CLOUDS), holds=cloud in _CLOUDS)
+        self.network, about = load_network(self.name, model, device=find_device(device))
+        self._modes = int(about["inputs"].get("modes", 96))
+        sides = spacing or (1.0, 1.0, 1.0)
+        self._spacing = (sides[0] / sides[2], sides[1] / sides[2], 1.0)
+        self._surface, self._diameter, self._grey = cloud == "surface", diameter, grey
+        self._threshold, self._neck, self._min_size = threshold, neck, min_size
+
+    def segment(self, image: npt.NDArray[Any]) -> Labels:
+        """Return the labels of the cells of one frame.
+
+        Parameters
+        ----------
+        image : (Z, Y, X) array of numbers
+            Grey values; cells are bright.
+
+        Returns
+        -------
+        labels : int32 array of the same shape
+            1, 2, ... without gaps, 0 = background. A stack of one value has no cells.
+
+        Raises
+        ------
+        FrameError
+            If the image is no stack, or is not a number everywhere.
+        """
+        return find_cells(
+            self.network,
+            checked_image(image, self.dimensions, hint="; 'diffusionnet' segments stacks, choose another segmenter"),
+            spacing=self._spacing,
+            surface=self._surface,
+            threshold=self._grey,
+            diameter=self._diameter,
+            foreground=self._threshold,
+            neck=self._neck,
+            min_size=self._min_size,
+            modes=self._modes,
+        )
+
+    @classmethod
+    def train(
+        cls,
+        examples: Sequence[Pair],
+        out: Path,
+        *,
+        checks: Sequence[Pair],
+        judge: Judge,
+        settings: TrainSegmenterSettings,
+        notes: dict[str, Any],
+        seed: int = 0,
+        resume: bool = False,
+        device: str = "auto",
+        progress: Progress | None = None,
+        report: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Train a network; `out` then holds the model, ``log.csv`` and a checkpoint.
+
+        Parameters
+        ----------
+        examples, checks : Pairs
+            Stacks with labels to learn from, and to validate on. Those that have a ``spacing`` (z, y, x) are seen
+            with it.
+        out : path
+            Folder of the model.
+        judge : callable
+            From pairs of result and truth to figures: ``dice``, ``seg``, ``f1``.
+        settings : TrainSegmenterSettings
+            Steps, learning rate and so on; a step takes a block of about ten cells for each four of its ``batch``,
+            ``augment`` varies grids, sizes and levels. What is said of patches and heads there does not count.
+            Its ``options`` are ``width`` (64) and ``blocks`` (4) of the network, ``modes`` (96) of a block,
+            ``surfaces`` (0.25), the part of the clouds that are surfaces, and ``depth`` (1), how far planes lie apart,
+            in pixels, where an example has no spacing.
+        notes : dict
+            What the model shall tell of its training besides.
+        seed, resume, device, progress, report
+            As in `gnntrack.learning.loop.run_training`.
+
+        Returns
+        -------
+        dict
+            The row of the best validation.
+
+        Raises
+        ------
+        TrainingError
+            If the images are no stacks, there is nothing to learn from, or the loss is not finite.
+        SegmenterError
+            If an option is unknown or out of range.
+        """
+        return train_diffusionnet(
+            examples,
+            out,
+            checks=checks,
+            judge=judge,
+            settings=settings,
+            notes=notes,
+            seed=seed,
+            resume=resume,
+            device=device,
+            progress=progress,
+            report=report,
+        )
