@@ -13,7 +13,7 @@ from gnntrack.learning.loop import run_training
 from gnntrack.learning.models import write_model
 from segmenters.dense.models import FAMILY, load_network
 from segmenters.dense.pixels import normalised, resized
-from segmenters.dense.training import _scaler, inputs_for
+from segmenters.dense.training import inputs_for, scaler
 from segmenters.dense.use import Inputs
 from segmenters.images import checked_image, expect_option
 from segmenters.lessons import chosen_precision, dimensions_of, plan_of
@@ -265,7 +265,7 @@ def _course(
         return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
 
     return MaskCourse(
-        LabelledExamples(examples, normalise=settings.normalise, factor=_scaler(inputs), dimensions=2),
+        LabelledExamples(examples, normalise=settings.normalise, factor=scaler(inputs), dimensions=2),
         checks,
         segment=segment,
         judge=judge,

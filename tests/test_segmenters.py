@@ -12,10 +12,13 @@ from scipy import ndimage
 from tiny_models import train_tiny
 
 from gnntrack.errors import FrameError, MissingDependencyError, ModelError, OutputError, SegmenterError
+from gnntrack.io.frames import open_frames
+from gnntrack.io.stack import Stack
 from gnntrack.segmentation import (
     available_segmenters,
     check_labels,
     load_segmenter,
+    prepare_segmenter,
     segment_frame,
     segment_movie,
 )
@@ -311,7 +314,7 @@ def test_a_segmenter_of_another_package_is_found_and_made(install):
 
 def test_an_unknown_name_names_the_nearest(install):
     install("cell-zeros", "cell_zeros", GOOD, zeros="Zeros")
-    with pytest.raises(SegmenterError, match=r"unknown segmenter 'zero'; did you mean 'zeros'\? .*threshold, unet, zeros"):
+    with pytest.raises(SegmenterError, match=r"segmenter 'zero'; did you mean 'zeros'\? .*threshold, unet, zeros"):
         load_segmenter("zero")
 
 
@@ -467,3 +470,89 @@ def test_whatever_a_segmenter_raises_names_it_and_the_frame():
         segment_frame(Returns(KeyError("lost")), np.zeros((2, 2)), frame=5)
     with pytest.raises(FrameError, match=r"^a\.tif, frame 5: too dark$"):
         segment_frame(Returns(FrameError("too dark")), np.zeros((2, 2)), frame=5, file="a.tif")
+
+
+# -------------------------------------------------------------------------- runs that are gone on with
+
+
+class Counting:
+    """A segmenter that counts what it was asked, and stops at a frame."""
+
+    name = "counting"
+
+    def __init__(self, stop=None, option=1):
+        self._stop, self._asked, self.option = stop, [], option
+
+    def segment(self, image):
+        if len(self._asked) == self._stop:
+            raise KeyboardInterrupt
+        self._asked.append(1)
+        return (image > 50).astype(np.int32)
+
+
+MOVIE = [draw((30, 40), [((15, 20), 6, 1.0)], seed=seed)[0] for seed in range(4)]
+
+
+def test_an_interrupted_run_is_gone_on_with(tmp_path):
+    movie = open_frames(np.stack(MOVIE))
+    segment_movie(movie, Counting(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        segment_movie(movie, Counting(stop=2), tmp_path / "out", resume=True)
+    assert not (tmp_path / "out").exists()
+    rest = Counting()
+    assert segment_movie(movie, rest, tmp_path / "out", resume=True) == 4
+    assert len(rest._asked) == 2
+    files = sorted(file.name for file in (tmp_path / "out").glob("mask*"))
+    assert files == [f"mask00{frame}.tif" for frame in range(4)]
+    for name in files:
+        assert np.array_equal(tifffile.imread(tmp_path / "out" / name), tifffile.imread(tmp_path / "whole" / name))
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_run_with_other_options_is_not_gone_on_with(tmp_path):
+    movie = open_frames(np.stack(MOVIE))
+    with pytest.raises(KeyboardInterrupt):
+        segment_movie(movie, Counting(stop=2), tmp_path / "out", resume=True)
+    with pytest.raises(OutputError, match="another movie, segmenter or options"):
+        segment_movie(movie, Counting(option=2), tmp_path / "out", resume=True)
+
+
+def test_without_resume_nothing_is_left_of_an_interrupted_run(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        segment_movie(open_frames(np.stack(MOVIE)), Counting(stop=2), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segmenter_is_shown_a_few_frames_that_can_be_read():
+    shown = []
+
+    class Looking(Counting):
+        def prepare(self, images):
+            shown.extend(images)
+
+    def read(frame):
+        if frame == 3:
+            raise FrameError("broken", frame=frame)
+        return MOVIE[frame]
+
+    names, shape = tuple("abcd"), MOVIE[0].shape
+    prepare_segmenter(Looking(), Stack(read, names, shape, (1.0, 1.0)))
+    assert [np.array_equal(a, b) for a, b in zip(shown, [MOVIE[0], MOVIE[2]], strict=True)] == [True, True]
+    prepare_segmenter(Counting(), open_frames(np.stack(MOVIE)))  # one without the method is left alone
+
+
+def test_what_an_extra_lacks_is_told_with_its_pip_line(monkeypatch):
+    from gnntrack import segmentation
+
+    real = segmentation.distribution
+
+    def without(name):
+        if name == "torchvision":
+            raise segmentation.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(segmentation, "distribution", without)
+    known = available_segmenters()
+    assert known["fcn"].missing == ("torchvision",)
+    assert known["fcn"].install == "pip install 'gnntrack[segmenters]'"
+    assert known["threshold"].install == ""

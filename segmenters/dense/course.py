@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Heights = npt.NDArray[np.float32]
 
-__all__ = ["DenseCourse", "Examples", "loss_of"]
+__all__ = ["DenseCourse", "Examples", "Ready", "loss_of"]
 
 _KEPT = 1_500_000_000  # bytes of prepared images that are kept in memory
 _CHECKED = 24  # images of a validation at most
@@ -34,7 +34,9 @@ _DEPTH_WEIGHT = 4.0
 _AROUND_A_CELL = 0.8  # part of the patches that is drawn around a cell
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
+    """An image as the network sees it, with what is learnt of it."""
+
     image: Heights  # normalised
     foreground: npt.NDArray[np.bool_]
     depth: npt.NDArray[np.float16]
@@ -42,6 +44,7 @@ class _Ready(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Bytes."""
         return self.image.nbytes + self.foreground.nbytes + self.depth.nbytes
 
 
@@ -65,7 +68,7 @@ class Examples:
     ) -> None:
         self.pairs = pairs
         self._normalise, self._factor, self._dimensions = normalise, factor, dimensions
-        self._kept: OrderedDict[int, _Ready] = OrderedDict()
+        self._kept: OrderedDict[int, Ready] = OrderedDict()
         movies: dict[str, list[int]] = {}
         for number, pair in enumerate(pairs):
             movies.setdefault(pair.movie, []).append(number)
@@ -75,7 +78,7 @@ class Examples:
         """Return the number of an example; each movie is as likely as another, however long it is."""
         return int(random.choice(self._movies[random.integers(len(self._movies))]))
 
-    def __getitem__(self, number: int) -> _Ready:
+    def __getitem__(self, number: int) -> Ready:
         if number not in self._kept:
             self._kept[number] = self._prepared(self.pairs[number])
             while len(self._kept) > 1 and sum(each.size for each in self._kept.values()) > _KEPT:
@@ -83,7 +86,7 @@ class Examples:
         self._kept.move_to_end(number)
         return self._kept[number]
 
-    def _prepared(self, pair: Pair) -> _Ready:
+    def _prepared(self, pair: Pair) -> Ready:
         image, labels = pair.read()
         pixels = normalised(checked_image(image, {self._dimensions}), self._normalise, dtype=image.dtype)
         factor = self._factor(labels)
@@ -93,7 +96,7 @@ class Examples:
         _, first = np.unique(labels, return_index=True)
         places = np.stack(np.unravel_index(first, labels.shape), axis=1)
         cells = places[labels.ravel()[first] > 0].astype(np.int32)
-        return _Ready(resized(pixels, size), labels > 0, depth.astype(np.float16), cells)
+        return Ready(resized(pixels, size), labels > 0, depth.astype(np.float16), cells)
 
 
 def _nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -162,7 +165,7 @@ class DenseCourse:
         loss = loss_of(answers, batch[:, 1], batch[:, 2], kind=self._settings.loss)
         return loss, [self._examples.pairs[number].name for number in numbers]
 
-    def _cut(self, ready: _Ready, random: np.random.Generator) -> Heights:
+    def _cut(self, ready: Ready, random: np.random.Generator) -> Heights:
         """Return a patch of image, foreground and depth, (3, *patch); what lies beyond the border is mirrored."""
         shape = np.array(ready.image.shape)
         middle = random.integers(0, shape)

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     Heights = npt.NDArray[np.float32]
 
-__all__ = ["in_tiles"]
+__all__ = ["TileWindow", "in_tiles", "tile_windows"]
 
 
-class _Window(NamedTuple):
+class TileWindow(NamedTuple):
+    """A tile: what is read of the image, what is written, and where that lies in what was read."""
+
     read: tuple[slice, ...]  # of the image
     write: tuple[slice, ...]  # of the image, without the margins that overlap
     inner: tuple[slice, ...]  # the same within what was read
@@ -52,7 +54,7 @@ def in_tiles(
     answers : (C, *image.shape) float32 array
     """
     out = np.empty((channels, *image.shape), np.float32)
-    windows = list(_windows(image.shape, tile, overlap))
+    windows = list(tile_windows(image.shape, tile, overlap))
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
         found = answer(np.stack([image[window.read] for window in some]))
@@ -61,12 +63,13 @@ def in_tiles(
     return out
 
 
-def _windows(shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int]) -> Iterator[_Window]:
+def tile_windows(shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int]) -> Iterator[TileWindow]:
+    """Yield the tiles of an image; what they write makes up the whole image."""
     axes = [_along(n, min(t, n), min(o, t - 1)) for n, t, o in zip(shape, tile, overlap, strict=True)]
     for parts in product(*axes):
         read, write = zip(*parts, strict=True)
         inner = tuple(slice(w.start - r.start, w.stop - r.start) for r, w in parts)
-        yield _Window(read, write, inner)
+        yield TileWindow(read, write, inner)
 
 
 def _along(length: int, tile: int, overlap: int) -> list[tuple[slice, slice]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gnntrack.types import Progress
     from segmenters.lessons import Judge, Pair
 
-__all__ = ["inputs_for", "train_dense"]
+__all__ = ["inputs_for", "scaler", "train_dense"]
 
 _ALIKE = 1.6  # movies whose cells differ in diameter by less than this factor are seen at one scale
 _SMALLEST, _LARGEST = 14.0, 44.0  # diameters in pixels that networks see well; others are scaled to them
@@ -67,7 +67,7 @@ def train_dense(
         return segment_pixels(net, checked_image(image, {dimensions}), inputs, use, dtype=image.dtype)
 
     course = DenseCourse(
-        Examples(examples, normalise=settings.normalise, factor=_scaler(inputs), dimensions=dimensions),
+        Examples(examples, normalise=settings.normalise, factor=scaler(inputs), dimensions=dimensions),
         checks,
         segment=segment,
         judge=judge,
@@ -135,7 +135,9 @@ def _diameters(examples: Sequence[Pair]) -> list[float]:
     return sizes
 
 
-def _scaler(inputs: Inputs) -> Callable[[npt.NDArray[Any]], float]:
+def scaler(inputs: Inputs) -> Callable[[npt.NDArray[Any]], float]:
+    """Return what tells, from the labels of an image, the factor by which its pixels are scaled for the network."""
+
     def factor(labels: npt.NDArray[Any]) -> float:
         if inputs.factor is not None:
             return inputs.factor

@@ -27,6 +27,7 @@ __all__ = ["Cloud", "measure_levels", "stack_to_points", "volume_cloud"]
 
 _SAMPLE = 400_000  # voxels that are enough to tell levels
 _WHOLE = 2**25  # voxels of a stack whose levels are measured on all of them
+_BINS = 64  # of the histogram of the dark grey values
 _BLUR = 1 / 15  # of the typical diameter: the blur with which levels are measured
 _GENEROUS = 0.35  # height of the threshold between the background (0) and Otsu's threshold (1): dim cells are in
 _HOLE = 0.25  # holes up to this share of a typical cell's section are filled when its size is measured
@@ -248,14 +249,25 @@ def _smoothed_levels(stack: Stack, sigma: float, spacing: Spacing) -> Levels:
     sample = smooth.ravel()[:: max(1, smooth.size // _SAMPLE)]
     otsu = _otsu(sample)
     dark, light = sample[sample <= otsu], sample[sample > otsu]
-    background = float(np.median(dark)) if dark.size else float(sample.min())
+    background, noise = _ground(dark) if dark.size else (float(sample.min()), 0.0)
     bright = float(np.median(light)) if light.size else float(sample.max())
-    noise = float(1.4826 * np.median(np.abs(dark - background))) if dark.size else 0.0
     threshold = max(background + _GENEROUS * (otsu - background), min(background + _NOISE * noise, otsu))
     mask = smooth > otsu
     largest = _HOLE * np.pi / 4 * _thickness(mask, spacing) ** 2 / (spacing[1] * spacing[2])
     whole = np.stack([_without_holes(plane, largest) for plane in mask])  # nuclei are dark in places
     return Levels(background, bright, threshold, _thickness(whole, spacing))
+
+
+def _ground(dark: Stack) -> tuple[float, float]:
+    """Return the most frequent of the dark grey values, and how far they scatter below it.
+
+    Above it lie dim cells as well, so many in a crowd that neither median nor scatter would be the background's.
+    """
+    count, edges = np.histogram(dark, _BINS)
+    most = int(np.argmax(ndimage.gaussian_filter1d(count.astype(np.float64), 2)))
+    background = float(edges[most] + edges[most + 1]) / 2
+    below = dark[dark <= background]
+    return background, float(np.sqrt(np.mean((below - background) ** 2))) if below.size else 0.0
 
 
 def _coarser(stack: Stack, spacing: Spacing) -> tuple[Stack, Spacing]:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from segmenters.dense.targets import mean_diameter
-from segmenters.dense.tiles import _windows
+from segmenters.dense.tiles import tile_windows
 from segmenters.lessons import multiplying
 from segmenters.masks.network import Found
 from segmenters.postprocess import smooth, typical_diameter
@@ -53,7 +53,7 @@ def found_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfl
     """
     device = next(network.parameters()).device
     parts = []
-    for window in _windows(image.shape, (tile, tile), (overlap, overlap)):
+    for window in tile_windows(image.shape, (tile, tile), (overlap, overlap)):
         batch = torch.from_numpy(np.ascontiguousarray(image[window.read]))[None, None].to(device)
         with torch.inference_mode(), multiplying(device, bfloat16=bfloat16):
             found = network.find(batch)[0]

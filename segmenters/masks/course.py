@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from skimage import measure
 
-from segmenters.dense.course import DenseCourse, Examples, _Ready
+from segmenters.dense.course import DenseCourse, Examples, Ready
 from segmenters.dense.pixels import normalised, resized
 from segmenters.images import checked_image
 from segmenters.lessons import multiplying
@@ -42,7 +42,7 @@ class LabelledExamples(Examples):
         places = np.stack(np.unravel_index(first, seen.shape), axis=1)
         cells = places[seen.ravel()[first] > 0].astype(np.int32)
         depth = np.zeros(seen.shape, np.float16)
-        return _Ready(resized(pixels, size), cast("Any", seen), depth, cells)
+        return Ready(resized(pixels, size), cast("Any", seen), depth, cells)
 
 
 class MaskCourse(DenseCourse):

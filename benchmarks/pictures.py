@@ -1,0 +1,56 @@
+"""The pictures of docs/segmentation.md: simulated stacks, and what segmenters make of them.
+
+``python benchmarks/pictures.py`` writes ``docs/pictures/slices.png`` and ``docs/pictures/diffusionnet.png``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from record import REPOSITORY
+
+from gnntrack.report.palette import family_colours
+from gnntrack.report.saving import save_figure
+from gnntrack.segmentation import load_segmenter
+from gnntrack.segmenter_training import simulated_examples
+
+SEED, MOVIE, FRAME = 77, 0, 3
+
+
+def main() -> int:
+    """Draw both."""
+    example = simulated_examples(MOVIE + 1, seed=SEED, dimensions=3)[4 * MOVIE + FRAME]
+    image, truth = example.read()
+    folder = REPOSITORY / "docs" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, options in (("slices", {}), ("diffusionnet", {"spacing": example.spacing})):
+        draw(image, truth, load_segmenter(name, **options).segment(image), name, folder / f"{name}.png")
+    return 0
+
+
+def draw(image: Any, truth: Any, found: Any, name: str, path: Path) -> None:
+    """Draw a plane and a section through z of an image, its truth, and a result."""
+    middle = np.array(image.shape) // 2
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.subplots(2, 3, height_ratios=[image.shape[1], 2 * image.shape[0]])
+    for column, (title, stack) in enumerate((("image", image), ("truth", truth), (name, found))):
+        for row, section in enumerate((stack[middle[0]], np.repeat(stack[:, middle[1]], 2, axis=0))):
+            ax = axes[row, column]
+            ax.imshow(section, cmap="gray") if column == 0 else ax.imshow(coloured(section))
+            ax.set_axis_off()
+        axes[0, column].set_title(f"{title}, plane {middle[0]}", fontsize=9)
+        axes[1, column].set_title(f"section at y = {middle[1]}", fontsize=9)
+    save_figure(figure, path)
+
+
+def coloured(labels: Any) -> Any:
+    """Return labels in colours, black where there is none."""
+    return np.where(labels[..., None] > 0, family_colours(labels), 0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
