@@ -12,22 +12,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from record import REPOSITORY
+from segmentation import plain_stack
 
 from gnntrack.report.palette import family_colours
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation import load_segmenter
-from gnntrack.segmenter_training import simulated_examples
-
-SEED, MOVIE, FRAME = 77, 0, 3
 
 
 def main() -> int:
     """Draw both."""
-    example = simulated_examples(MOVIE + 1, seed=SEED, dimensions=3)[4 * MOVIE + FRAME]
-    image, truth = example.read()
+    image, truth = plain_stack(0)
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, options in (("slices", {}), ("diffusionnet", {"spacing": example.spacing})):
+    for name, options in (("slices", {}), ("diffusionnet", {"spacing": (1.0, 0.5, 0.5)})):
         draw(image, truth, load_segmenter(name, **options).segment(image), name, folder / f"{name}.png")
     return 0
 

@@ -12,6 +12,7 @@ that stands in it is kept unless ``--again`` names its task. Tasks:
                  the whole tracked with ``hungarian`` and scored against the tracking truth.
 ``stacks``       Simulated 3D movies with touching cells, of seeds that nothing learnt on: with the light that
                  ``gnntrack simulate`` makes by default, and with light, noise and blur of all kinds.
+``cho``          Real stacks, against the masks of ``02_ERR_SEG``, which are a segmenter's and no truth.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from record import RESULTS, about, default_data
 
 from gnntrack import pipeline
 from gnntrack.evaluate_masks import Counts, compare_labels
+from gnntrack.io.ctc import read_mask, read_tiff
 from gnntrack.io.examples import find_examples, time_folds
 from gnntrack.segmentation import load_segmenter
 from gnntrack.segmenter_training import learn, simulated_examples
@@ -135,6 +137,23 @@ def stacks(_: Path, __: Path) -> list[Row]:
     return rows
 
 
+def cho(data: Path, _: Path) -> list[Row]:
+    """Return rows of real stacks, against the masks that trackers are given; there is no truth."""
+    movie = data / "Fluo-N3DH-CHO"
+    spacing = (1.0, 0.202, 0.202)
+    pairs = []
+    for image in sorted((movie / "02").glob("t*.tif"))[::5]:
+        (mask,) = (movie / "02_ERR_SEG").glob(f"*{image.stem.removeprefix('t')}.tif")
+        pairs.append((read_tiff(image), read_mask(mask)))
+    rows = []
+    for name in ("slices", "diffusionnet", "threshold"):
+        model = load_segmenter(name, **({} if name == "slices" else {"spacing": spacing}))
+        total = sum((compare_labels(model.segment(image), masks) for image, masks in pairs), Counts())
+        row = {"task": "cho", "data": "Fluo-N3DH-CHO 02", "segmenter": name, "frames": len(pairs)}
+        rows.append(row | scores(total))
+    return rows
+
+
 def plain_stack(seed: int) -> tuple[Any, Any]:
     """Return a crowded stack and its labels."""
     life = SimulateSettings(frames=8, shape=(20, 128, 128), cells=25, clustering=0.8)
@@ -168,6 +187,7 @@ TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "halves": halves,
     "chain": chain,
     "stacks": stacks,
+    "cho": cho,
     **{f"folds {name}": (lambda data, work, name=name: folds(name, data, work)) for name in PLANS},
 }
 

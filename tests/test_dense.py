@@ -99,9 +99,9 @@ def test_the_right_answers_have_the_least_loss(kind, outputs):
 
 def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
     plan = tiny_plan("unet", zoom="auto")
-    assert inputs_for([discs(9), discs(10)], plan).factor == 1.0
+    assert inputs_for([discs(13), discs(14)], plan).factor == 1.0
     assert inputs_for([discs(9, movie="a"), discs(20, movie="b")], plan).factor is None
-    assert inputs_for([discs(4)], plan).factor == pytest.approx(14 / 8, rel=0.1)
+    assert inputs_for([discs(4)], plan).factor == pytest.approx(24 / 8, rel=0.1)
 
 
 def test_images_without_cells_teach_nothing():

@@ -151,7 +151,7 @@ def test_planes_that_lie_farther_apart_give_a_cloud_of_the_same_size():
         extents.append(np.ptp(cloud.points, axis=0))
         masses.append(cloud.mass.sum())
         assert sparse.csgraph.connected_components(operators_laplacian(cloud))[0] == 2  # the ball apart, and the pair
-    assert np.allclose(extents[0], extents[1], atol=0.3)
+    assert np.allclose(extents[0], extents[1], atol=0.4)
     assert masses[0] == pytest.approx(masses[1], rel=0.15)
 
 

@@ -113,6 +113,16 @@ def test_cells_that_one_plane_glues_are_parted_there():
     assert np.array_equal(lifted(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
 
 
+def test_a_glued_plane_is_shared_out_though_the_cells_move():
+    truth = np.zeros(SHAPE, np.int32)
+    for z in range(1, 8):
+        block(truth[z : z + 1], (0, 1), (8 + z, 18 + z), (10, 20), 1)
+        block(truth[z : z + 1], (0, 1), (8 + z, 18 + z), (20, 30), 2)
+    planes = truth.copy()
+    planes[4][planes[4] == 2] = 1
+    assert np.array_equal(lifted(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
+
+
 def test_a_piece_that_one_plane_cuts_off_is_given_back():
     truth = two_columns()
     planes = truth.copy()
@@ -123,7 +133,9 @@ def test_a_piece_that_one_plane_cuts_off_is_given_back():
 def test_a_piece_that_goes_through_many_planes_is_a_cell():
     planes = two_columns()
     planes[3:7, 10:20, 10:12] = 3
-    assert lifted(planes).max() == 3
+    labels = lifted(planes)
+    assert labels.max() == 3
+    assert (labels[3:7, 10:20, 10:12] == 3).all()
 
 
 # ----------------------------------------------------------------------------- necks, noise, blur
@@ -153,6 +165,15 @@ def test_cells_that_shift_at_once_are_cut_without_a_neck():
     assert labels.max() == 2
     assert (labels[:5, 12, 12] == 1).all()
     assert (labels[7:, 12, 22] == 2).all()
+
+
+@pytest.mark.parametrize(("width", "cells"), [(4, 1), (8, 2)])
+def test_what_is_small_above_a_neck_is_no_cell_of_its_own(width, cells):
+    planes = np.zeros((9, 40, 40), np.int32)
+    block(planes, (0, 6), (10, 20), (10, 20), 1)
+    block(planes, (6, 7), (12, 14), (12, 14), 1)
+    block(planes, (7, 9), (10, 10 + width), (10, 10 + width), 1)
+    assert lifted(planes).max() == cells
 
 
 def test_a_slanted_cell_stays_one():

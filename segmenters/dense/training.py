@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["inputs_for", "scaler", "train_dense"]
 
 _ALIKE = 1.6  # movies whose cells differ in diameter by less than this factor are seen at one scale
-_SMALLEST, _LARGEST = 14.0, 44.0  # diameters in pixels that networks see well; others are scaled to them
+_SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels that networks see well; others are scaled to them
 _GENERAL = 28.0  # diameter that cells of all kinds are scaled to
 _LOOKED_AT = 5  # images of each movie
 
