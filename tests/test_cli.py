@@ -288,7 +288,7 @@ def test_default_toml_is_the_default():
 def test_every_settings_file_loads(path):
     settings = Settings.from_toml(path)
     spacing = settings.frames.spacing
-    if path.stem != "default":
+    if path.stem not in {"default", "internship-report"}:
         assert spacing is not None
         assert len(spacing) == (3 if "3D" in path.stem else 2)
 
