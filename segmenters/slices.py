@@ -417,10 +417,10 @@ def _straight(inside: Mask) -> Floats:
 
 
 def _necks(light: Floats, straight: Floats, neck: float, least: int) -> list[int]:
-    """Return the first rows of the cells above the lowest one, ascending.
+    """Return the first rows of the cells above the lowest one, ascending; the neck goes to the brighter side.
 
     >>> _necks(np.array([1.0, 4, 5, 1, 6, 4, 2]), np.ones(7), 0.5, 2)
-    [4]
+    [3]
     """
     if len(light) < 2 * least + 1:
         return []
