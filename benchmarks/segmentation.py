@@ -12,6 +12,7 @@ that stands in it is kept unless ``--again`` names its task. Tasks:
                  the whole tracked with ``hungarian`` and scored against the tracking truth.
 ``stacks``       Simulated 3D movies with touching cells, of seeds that nothing learnt on: with the light that
                  ``gnntrack simulate`` makes by default, and with light, noise and blur of all kinds.
+``inference``    Time (two threads, the best of three) and memory of the shipped U-Net.
 ``cho``          Real stacks, against the masks of ``02_ERR_SEG``, which are a segmenter's and no truth.
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -154,6 +156,31 @@ def cho(data: Path, _: Path) -> list[Row]:
     return rows
 
 
+def inference(_: Path, __: Path) -> list[Row]:
+    """Return rows of what the shipped U-Net takes: seconds, and memory beyond that of what was loaded before."""
+    torch.set_num_threads(2)
+    rows = []
+    for side, tile in ((1024, 1024), (2048, 1024), (2048, 512)):
+        program = (
+            "import resource, sys, time, numpy as np, torch\n"
+            "from gnntrack.segmentation import load_segmenter\n"
+            "torch.set_num_threads(2)\n"
+            f"model = load_segmenter('unet', diameter=28.0, tile={tile})\n"
+            "model.segment(np.random.default_rng(0).gamma(2, size=(64, 64)).astype(np.float32))\n"
+            f"image = np.random.default_rng(0).gamma(2, size=({side}, {side})).astype(np.float32)\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "times = []\n"
+            "for _ in range(3):\n"
+            "    start = time.perf_counter(); model.segment(image); times.append(time.perf_counter() - start)\n"
+            "print(min(times), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        seconds, megabytes = map(float, done.stdout.split())
+        row = {"task": "inference", "data": f"{side} x {side}, tiles of {tile}", "segmenter": "unet"}
+        rows.append(row | {"seconds": round(seconds, 3), "megabytes": round(megabytes)})
+    return rows
+
+
 def plain_stack(seed: int) -> tuple[Any, Any]:
     """Return a crowded stack and its labels."""
     life = SimulateSettings(frames=8, shape=(20, 128, 128), cells=25, clustering=0.8)
@@ -188,6 +215,7 @@ TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "chain": chain,
     "stacks": stacks,
     "cho": cho,
+    "inference": inference,
     **{f"folds {name}": (lambda data, work, name=name: folds(name, data, work)) for name in PLANS},
 }
 
