@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
-from filled import filled_examples
+from filled import Filled, filled_examples, measured
 from record import RESULTS, about, default_data
 
 from gnntrack import pipeline
 from gnntrack.evaluate_masks import Counts, compare_labels
 from gnntrack.io.ctc import read_mask, read_tiff
-from gnntrack.io.examples import find_examples, time_folds
+from gnntrack.io.examples import Example, find_examples, time_folds
 from gnntrack.segmentation import load_segmenter
 from gnntrack.segmenter_training import learn, simulated_examples
 from gnntrack.settings import SimulateSettings, TrainSegmenterSettings
@@ -49,8 +49,8 @@ FOLDS = 5
 GAP = 1
 HELD_OUT_SEEDS, STACKS = 77, 12  # of the simulated stacks
 PLANS: dict[str, dict[str, Any]] = {
-    "unet": {"steps": 250},
-    "unet, not normalised": {"steps": 250, "normalise": "none"},
+    "unet": {"steps": 1000},
+    "unet, not normalised": {"steps": 1000, "normalise": "none"},
     "deeplab": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
     "fcn": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
 }
@@ -62,22 +62,29 @@ def folds(network: str, data: Path, work: Path) -> list[Row]:
     """Return a row for each data set: five networks, each tested on a block of the gold frames."""
     rows = []
     for dataset in DATASETS:
-        gold = find_examples([data / dataset / "01"], truth="gold")
-        frames = filled_examples(data / dataset)
-        partial, whole, seconds = Counts(), Counts(), 0.0
-        for number, (_, tested) in enumerate(time_folds(gold, FOLDS, gap=GAP)):
-            first, last = (chosen(each.frame for each in tested) for chosen in (min, max))
-            learnt = [each for each in frames if not first - GAP <= each.frame <= last + GAP]
-            model, spent = trained(network, learnt, work / f"{network}-{dataset}-{number}")
+        gold, partial, whole, seconds = 0, Counts(), Counts(), 0.0
+        for number, (learnt, tested) in enumerate(fold_parts(data / dataset)):
+            model, spent = trained(network, measured(learnt), work / f"{network}-{dataset}-{number}")
             seconds += spent
+            gold += len(tested)
             for example in tested:
                 image, truth = example.read()
                 found = model.segment(image)
                 partial += compare_labels(found, truth, partial=True)
                 whole += compare_labels(found, truth) if example.complete() else Counts()
-        row = {"task": f"folds {network}", "data": f"{dataset} 01", "frames": len(gold), "train_seconds": seconds}
+        row = {"task": f"folds {network}", "data": f"{dataset} 01", "frames": gold, "train_seconds": seconds}
         rows.append(row | scores(partial) | {f"complete_{key}": value for key, value in scores(whole).items()})
     return rows
+
+
+def fold_parts(dataset: Path) -> list[tuple[list[Filled], list[Example]]]:
+    """Return what is learnt from, and the gold frames that are tested on: blocks of time, no neighbours in both."""
+    frames = filled_examples(dataset)
+    parts = []
+    for _, tested in time_folds(find_examples([dataset / "01"], truth="gold"), FOLDS, gap=GAP):
+        first, last = (chosen(each.frame or 0 for each in tested) for chosen in (min, max))
+        parts.append(([each for each in frames if not first - GAP <= each.frame <= last + GAP], tested))
+    return parts
 
 
 def halves(data: Path, work: Path) -> list[Row]:
@@ -104,7 +111,7 @@ def chain(data: Path, work: Path) -> list[Row]:
         for number, (learnt, tested) in enumerate(
             [(examples[: middle - GAP], examples[middle:]), (examples[middle + GAP :], examples[:middle])]
         ):
-            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=500)
+            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=1500)
             seconds += spent
             model.prepare([example.read()[0] for example in tested[::20]])
             for example in tested:

@@ -39,7 +39,10 @@ class Pair(Protocol):
         ...
 
     def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-        """Return the image and its labels, of one shape."""
+        """Return the image and its labels, of one shape: 0 is background, below 0 nobody knows what is there.
+
+        Networks that answer every pixel learn nothing where it is unknown; the others take it for background.
+        """
         ...
 
 
@@ -75,8 +78,8 @@ def chosen_precision(wanted: str, device: str) -> bool:
         return wanted == "bfloat16"
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    made_for = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device == "cpu" and made_for is not None and bool(made_for())
+    made_for = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return device == "cpu" and any(tells is not None and tells() for tells in made_for)
 
 
 def multiplying(device: torch.device | str, *, bfloat16: bool) -> AbstractContextManager[Any]:

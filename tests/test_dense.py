@@ -97,6 +97,45 @@ def test_the_right_answers_have_the_least_loss(kind, outputs):
     assert right < unsure < wrong
 
 
+@pytest.mark.parametrize("kind", ["cross_entropy", "dice", "both", "focal"])
+def test_nothing_is_learnt_where_nobody_knows(kind):
+    truth = torch.tensor([[[0.0, 1.0], [1.0, -1.0]]])
+    depth = torch.tensor([[[0.0, 0.7], [-1.0, -1.0]]])  # of one cell it is not known how deep it is
+    answers = torch.randn(1, 3, 2, 2, generator=torch.manual_seed(0))
+    loss = loss_of(answers, truth, depth, kind=kind)
+    other = answers.clone()
+    other[0, :, 1, 1] = 9.0
+    other[0, 2, 1, 0] = -5.0
+    assert loss_of(other, truth, depth, kind=kind) == loss
+    nothing = loss_of(answers, -torch.ones(1, 2, 2), -torch.ones(1, 2, 2), kind=kind)
+    assert torch.isfinite(nothing)
+
+
+def test_unknown_pixels_are_no_cells_and_hide_the_depth_of_those_they_touch():
+    labels = np.zeros((20, 40), np.int32)
+    labels[5:15, 3:13], labels[5:15, 23:33] = 1, 2
+    known = depth_in_cells(labels)
+    labels[5:15, 33:35] = -1
+    depth = depth_in_cells(labels)
+    assert np.array_equal(depth[:, :20], known[:, :20])
+    assert (depth[labels == 2] == -1).all()
+    assert (depth[labels < 0] == -1).all()
+    assert (depth[labels == 0] == 0).all()
+    assert mean_diameter(labels) == pytest.approx(2 * np.sqrt(100 / np.pi))
+
+
+def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
+    drawn = discs(12)
+    labels = drawn.labels.copy()
+    labels[labels == 3] = -1
+    labels[:4] = -1
+    told = learn(
+        "unet", [Drawn(drawn.image, labels)], [Drawn(drawn.image, labels)], tmp_path, settings=tiny_plan("unet")
+    )
+    assert np.isfinite(told["best"]["loss"])
+    assert 0 <= told["best"]["validation_f1"] <= 1
+
+
 def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
     plan = tiny_plan("unet", zoom="auto")
     assert inputs_for([discs(13), discs(14)], plan).factor == 1.0

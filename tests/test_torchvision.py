@@ -354,6 +354,7 @@ def test_targets_are_pieces_with_outer_edges():
     assert targets["masks"].sum(dim=(1, 2)).tolist() == [60, 70, 60]
     assert targets["labels"].tolist() == [1, 1, 1]
     assert targets_of(0 * labels)["masks"].shape == (0, 30, 40)
+    assert targets_of(np.where(labels == 0, -1, 0))["masks"].shape == (0, 30, 40)  # unknown is no cell
 
 
 @pytest.mark.parametrize(("radius", "diameter"), [(6, 30), (20, 20)])

@@ -38,8 +38,8 @@ class Ready(NamedTuple):
     """An image as the network sees it, with what is learnt of it."""
 
     image: Heights  # normalised
-    foreground: npt.NDArray[np.bool_]
-    depth: npt.NDArray[np.float16]
+    foreground: npt.NDArray[np.int8]  # 1 in cells, 0 outside, -1 where nobody knows
+    depth: npt.NDArray[np.float16]  # -1 where nobody knows
     cells: npt.NDArray[np.int32]  # (N, axes) a pixel of each
 
     @property
@@ -96,7 +96,8 @@ class Examples:
         _, first = np.unique(labels, return_index=True)
         places = np.stack(np.unravel_index(first, labels.shape), axis=1)
         cells = places[labels.ravel()[first] > 0].astype(np.int32)
-        return Ready(resized(pixels, size), labels > 0, depth.astype(np.float16), cells)
+        foreground = np.where(labels < 0, -1, labels > 0).astype(np.int8)
+        return Ready(resized(pixels, size), foreground, depth.astype(np.float16), cells)
 
 
 def _nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -188,12 +189,12 @@ class DenseCourse:
         results = []
         for pair in self._checks:
             image, labels = pair.read()
-            results.append((self._segment(network, image), labels))
-        found = self._judge(results)
-        score = (
-            found["dice"] if self._settings.head == "foreground" else (found["dice"] + found["seg"] + found["f1"]) / 3
-        )
-        return dict(zip(self.figures, (found["dice"], found["seg"], found["f1"], score), strict=True))
+            found = self._segment(network, image)
+            results.append((np.where(labels < 0, 0, found), np.maximum(labels, 0)))
+        figures = self._judge(results)
+        dice, seg, f1 = (figures[name] for name in ("dice", "seg", "f1"))
+        score = dice if self._settings.head == "foreground" else (dice + seg + f1) / 3
+        return dict(zip(self.figures, (dice, seg, f1, score), strict=True))
 
 
 def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) -> Tensor:
@@ -204,25 +205,25 @@ def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) ->
     answers : (B, 2 or 3, ...) tensor
         Log odds of background and foreground, and the depth.
     foreground, depth : (B, ...) tensors
-        The truth: 0 or 1; 0 to 1.
+        The truth: 0 or 1; 0 to 1. What is below 0 is unknown, and nothing is learnt there.
     kind : {"cross_entropy", "dice", "both", "focal"}
         Of the classes. ``dice`` is the soft Dice loss over the batch (Milletari et al., 2016), ``focal`` weighs pixels
         less that are right already (Lin et al., 2017; gamma 2), ``both`` is cross-entropy and Dice, one each.
     """
     answers = answers.float()
-    truth = foreground > 0.5
+    truth, known = foreground > 0.5, foreground >= 0
     classes = torch.zeros((), device=answers.device)
-    if kind in {"cross_entropy", "both"}:
-        classes = classes + functional.cross_entropy(answers[:, :2], truth.long())
-    if kind == "focal":
+    if kind in {"cross_entropy", "both", "focal"}:
         each = functional.cross_entropy(answers[:, :2], truth.long(), reduction="none")
-        classes = classes + ((1 - torch.exp(-each)) ** 2 * each).mean()
+        each = (1 - torch.exp(-each)) ** 2 * each if kind == "focal" else each
+        classes = classes + (each * known).sum() / known.sum().clamp(min=1)
     if kind in {"dice", "both"}:
-        inside = torch.softmax(answers[:, :2], dim=1)[:, 1]
+        inside = torch.softmax(answers[:, :2], dim=1)[:, 1] * known
         shared, total = (inside * truth).sum(), inside.sum() + truth.sum()
         classes = classes + 1 - (2 * shared + 1) / (total + 1)
     if answers.shape[1] == 2:
         return classes
+    measured = depth >= 0
     off = functional.smooth_l1_loss(answers[:, 2], depth, beta=0.1, reduction="none")
-    weight = 0.2 + 0.8 * truth.float()  # the background is easy, and mostly all there is
-    return classes + _DEPTH_WEIGHT * (weight * off).mean()
+    weight = (0.2 + 0.8 * truth.float()) * measured  # the background is easy, and mostly all there is
+    return classes + _DEPTH_WEIGHT * (weight * off).sum() / measured.sum().clamp(min=1)

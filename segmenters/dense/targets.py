@@ -25,22 +25,28 @@ def depth_in_cells(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None 
     Parameters
     ----------
     labels : (Y, X) or (Z, Y, X) integer array
-        0 = background. The border of the image is no outline: a cell that it cuts goes on beyond it.
+        0 = background, below 0 = unknown. The border of the image is no outline: a cell that it cuts goes on beyond it.
     spacing : sequence of float, optional
         Sides of a pixel along ``[z], y, x``; squares or cubes where left out.
 
     Returns
     -------
     depth : float32 array of the same shape
-        0 outside the cells, above 0 up to 1 inside.
+        0 outside the cells, above 0 up to 1 inside. -1 where labels are unknown, and in the whole of a cell that
+        touches such a pixel: nobody knows where it ends.
     """
-    depth = np.zeros(labels.shape, np.float32)
+    unknown = labels < 0
+    some_unknown = bool(unknown.any())
+    depth = np.where(unknown, np.float32(-1), np.float32(0))
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         # one pixel of surroundings on the sides where the image goes on
         wide = tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, labels.shape, strict=True))
         mask = labels[wide] == label
+        if some_unknown and unknown[wide][ndimage.binary_dilation(mask)].any():
+            depth[wide][mask] = -1
+            continue
         inside = _distance(mask, spacing)
         depth[wide][mask] = inside[mask] / inside.max()
     return depth
@@ -60,6 +66,7 @@ def mean_diameter(labels: npt.NDArray[Any]) -> float | None:
     In 3D the discs are the cells' largest sections through y and x.
     """
     planes = labels[None] if labels.ndim == 2 else labels
-    area = np.max([np.bincount(plane.ravel(), minlength=int(labels.max()) + 1) for plane in planes], axis=0)[1:]
+    count = int(labels.max(initial=0)) + 1
+    area = np.max([np.bincount(np.maximum(plane, 0).ravel(), minlength=count) for plane in planes], axis=0)[1:]
     area = area[area > 0]
     return float(np.median(2 * np.sqrt(area / np.pi))) if area.size else None

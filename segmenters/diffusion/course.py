@@ -230,7 +230,7 @@ class DiffusionCourse:
         else:
             origin = random.random(3)
             cloud = volume_cloud(stack, levels, spacing=spacing, origin=(origin[0], origin[1], origin[2]))
-        targets = point_targets(cloud, labels, scale=np.asarray(spacing) / levels.diameter)
+        targets = point_targets(cloud, np.maximum(labels, 0), scale=np.asarray(spacing) / levels.diameter)
         return cloud, targets, cut_blocks(cloud.points)
 
 

@@ -67,7 +67,7 @@ def targets_of(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
     Parameters
     ----------
     labels : (Y, X) array
-        The cells, 0 = background. Pieces of a cell that do not touch count as cells: a patch whose border was
+        The cells, 0 = background; what is unknown (below 0) counts as background. Pieces of a cell that do not touch count as cells: a patch whose border was
         mirrored holds a cell twice.
 
     Returns
@@ -77,7 +77,7 @@ def targets_of(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
         (N,), all 1; ``masks`` (N, Y, X).
     """
     label: Any = measure.label  # it tells cells that touch apart, as scipy's does not
-    pieces = label(labels.round().astype(np.int32), connectivity=1)
+    pieces = label(np.maximum(labels.round(), 0).astype(np.int32), connectivity=1)
     boxes, masks = [], []
     for piece, box in enumerate(ndimage.find_objects(pieces), start=1):
         if box is None:
