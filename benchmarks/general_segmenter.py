@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filled import filled_examples
+from filled import filled_examples, measured
 from record import default_data
 
 from gnntrack.io.examples import find_examples
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.data / name
         if name not in options.without:
             hybrid = (folder / "01_ST_HYBRID").is_dir()
-            movies.append(filled_examples(folder) if hybrid else find_examples([folder]))
+            movies.append(measured(filled_examples(folder)) if hybrid else find_examples([folder]))
     learnt: list[Any] = [*simulated_examples(SIMULATED)]
     checks: list[Any] = [*simulated_examples(4, seed=9)][::2]
     for movie in movies:

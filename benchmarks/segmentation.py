@@ -7,6 +7,8 @@ that stands in it is kept unless ``--again`` names its task. Tasks:
                  block learns on all other frames that are no neighbours of a tested one. Gold truth is of some cells of
                  a frame only, so results are scored on those cells (``--partial`` of evaluate-segmentation), and on the
                  frames whose truth is complete as a whole.
+``overfit NAME`` The four frames of GOWT1 whose gold truth is complete, learnt by heart: shows that a network learns
+                 which two cores cannot train on whole movies in reason. No figure of use.
 ``halves``       Fluo-N2DH-SIM+ 01: learnt on the first half, tested on the second.
 ``chain``        Fluo-N2DL-HeLa 01: each half segmented by a network that learnt on the other half's silver truth, then
                  the whole tracked with ``hungarian`` and scored against the tracking truth.
@@ -51,8 +53,14 @@ HELD_OUT_SEEDS, STACKS = 77, 12  # of the simulated stacks
 PLANS: dict[str, dict[str, Any]] = {
     "unet": {"steps": 1000},
     "unet, not normalised": {"steps": 1000, "normalise": "none"},
-    "deeplab": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
-    "fcn": {"steps": 200, "options": {"backbone": "mobilenet_v3_large", "weights": "none"}},
+}
+_LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}
+_BY_HEART = {"batch": 4, "patch": 320, "augment": False, "zoom": "none"}
+OVERFIT: dict[str, dict[str, Any]] = {
+    "unet": {"steps": 300, **_BY_HEART},
+    "deeplab": {"steps": 400, **_BY_HEART, "options": {**_LIGHT, "enlarge": 2}},
+    "fcn": {"steps": 400, **_BY_HEART, "options": {**_LIGHT, "enlarge": 2}},
+    "maskrcnn": {"steps": 400, **_BY_HEART, "options": {**_LIGHT, "width": 128}},
 }
 DATASETS = ("Fluo-N2DH-GOWT1", "Fluo-C2DL-MSC")
 Row = dict[str, Any]
@@ -85,6 +93,15 @@ def fold_parts(dataset: Path) -> list[tuple[list[Filled], list[Example]]]:
         first, last = (chosen(each.frame or 0 for each in tested) for chosen in (min, max))
         parts.append(([each for each in frames if not first - GAP <= each.frame <= last + GAP], tested))
     return parts
+
+
+def overfit(network: str, data: Path, work: Path) -> list[Row]:
+    """Return the row of a network that is tested on the four frames that it learnt."""
+    frames = [each for each in find_examples([data / DATASETS[0] / "01"], truth="gold") if each.complete()]
+    model, seconds = trained(network, frames, work / f"overfit-{network}", **OVERFIT[network])
+    total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read, frames)), Counts())
+    row = {"task": f"overfit {network}", "data": f"{DATASETS[0]} 01", "frames": len(frames), "train_seconds": seconds}
+    return [row | scores(total)]
 
 
 def halves(data: Path, work: Path) -> list[Row]:
@@ -197,7 +214,7 @@ def plain_stack(seed: int) -> tuple[Any, Any]:
 
 def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -> tuple[Any, float]:
     """Return a segmenter trained on some images, with its last weights, and the seconds it took."""
-    plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS[network], **changes})
+    plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS.get(network, {}), **changes})
     name = network.partition(",")[0]
     if not (folder / "model.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
@@ -223,6 +240,7 @@ TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "stacks": stacks,
     "cho": cho,
     "inference": inference,
+    **{f"overfit {name}": (lambda data, work, name=name: overfit(name, data, work)) for name in OVERFIT},
     **{f"folds {name}": (lambda data, work, name=name: folds(name, data, work)) for name in PLANS},
 }
 

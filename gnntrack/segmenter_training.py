@@ -284,6 +284,7 @@ class SimulatedExample:
     """
 
     gold = True
+    simulated = True
 
     def __init__(self, seed: int, frame: int, dimensions: int) -> None:
         self.seed, self.frame, self.dimensions = seed, frame, dimensions

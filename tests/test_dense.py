@@ -16,9 +16,9 @@ from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.evaluate_masks import Counts, compare_labels
 from gnntrack.segmentation import load_segmenter, prepare_segmenter
-from gnntrack.segmenter_training import judge, learn
+from gnntrack.segmenter_training import judge, learn, simulated_examples
 from segmenters.dense.augment import Augment
-from segmenters.dense.course import loss_of
+from segmenters.dense.course import Examples, loss_of
 from segmenters.dense.layers import UNet, _packed, _unpacked, fused
 from segmenters.dense.pixels import normalised, resized
 from segmenters.dense.targets import depth_in_cells, mean_diameter
@@ -95,6 +95,16 @@ def test_the_right_answers_have_the_least_loss(kind, outputs):
     unsure = loss_of(0 * sure, truth, depth, kind=kind)
     assert right < 0.2 * wrong
     assert right < unsure < wrong
+
+
+@pytest.mark.parametrize(("simulated", "share"), [(0, 0), (1, 1 / 3), (30, 1 / 2)])
+def test_simulated_movies_are_drawn_as_often_as_real_ones_at_most(simulated, share):
+    real = [discs(9, movie=name) for name in "aabbbbb"]
+    made = simulated_examples(simulated)
+    examples = Examples([*real, *made], normalise="none", factor=lambda _: 1.0, dimensions=2)
+    drawn = np.array([examples.drawn(random) for random in [np.random.default_rng(0)] for _ in range(3000)])
+    assert np.mean(drawn >= 7) == pytest.approx(share, abs=0.04)
+    assert np.mean(drawn < 2) == pytest.approx((1 - share) / 2, abs=0.04)
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "dice", "both", "focal"])

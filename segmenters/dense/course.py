@@ -69,14 +69,22 @@ class Examples:
         self.pairs = pairs
         self._normalise, self._factor, self._dimensions = normalise, factor, dimensions
         self._kept: OrderedDict[int, Ready] = OrderedDict()
-        movies: dict[str, list[int]] = {}
+        movies: dict[tuple[bool, str], list[int]] = {}
         for number, pair in enumerate(pairs):
-            movies.setdefault(pair.movie, []).append(number)
-        self._movies = list(movies.values())
+            movies.setdefault((getattr(pair, "simulated", False), pair.movie), []).append(number)
+        self._real = [numbers for (simulated, _), numbers in movies.items() if not simulated]
+        self._simulated = [numbers for (simulated, _), numbers in movies.items() if simulated]
 
     def drawn(self, random: np.random.Generator) -> int:
-        """Return the number of an example; each movie is as likely as another, however long it is."""
-        return int(random.choice(self._movies[random.integers(len(self._movies))]))
+        """Return the number of an example; each movie is as likely as another, however long it is.
+
+        Simulated movies together are as likely as real ones at most, however many they are.
+        """
+        movies = self._real or self._simulated
+        if self._real and self._simulated:
+            rare = min(len(self._simulated), len(self._real))
+            movies = self._simulated if random.random() * (rare + len(self._real)) < rare else self._real
+        return int(random.choice(movies[random.integers(len(movies))]))
 
     def __getitem__(self, number: int) -> Ready:
         if number not in self._kept:

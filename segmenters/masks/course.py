@@ -67,8 +67,8 @@ def targets_of(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
     Parameters
     ----------
     labels : (Y, X) array
-        The cells, 0 = background; what is unknown (below 0) counts as background. Pieces of a cell that do not touch count as cells: a patch whose border was
-        mirrored holds a cell twice.
+        The cells, 0 = background; what is unknown (below 0) counts as background. Pieces of a cell that do not touch
+        count as cells: a patch whose border was mirrored holds a cell twice.
 
     Returns
     -------
