@@ -16,7 +16,7 @@ from skimage.segmentation import relabel_sequential
 
 from gnntrack.errors import SegmenterError
 from gnntrack.learning.devices import find_device
-from segmenters.images import checked_image, expect_option
+from segmenters.images import checked_image, expect_option, stretched
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -132,11 +132,11 @@ class CellposeSegmenter:
         pixels = checked_image(image, self.dimensions)
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
-        stretched = _stretched(pixels, self.percentiles)
+        grey = stretched(pixels, self.percentiles)
         if pixels.ndim == 2 or len(pixels) == 1:
-            stack, scene = {}, stretched.reshape(pixels.shape[-2:])
+            stack, scene = {}, grey.reshape(pixels.shape[-2:])
         else:
-            stack, scene = self._stack_options(), stretched
+            stack, scene = self._stack_options(), grey
         # Cellpose's own stretch makes an image whose values span less than 0.001 black, and works in place.
         masks, _, _ = self._network.eval(scene, normalize={"normalize": False}, **self._options, **stack)
         # It squeezes what it returns: an axis of one pixel is lost.
@@ -173,11 +173,3 @@ def _load(model: str, device: torch.device) -> Any:
 
 def _error(problem: str) -> SegmenterError:
     return SegmenterError(f"segmenter '{CellposeSegmenter.name}': {problem}")
-
-
-def _stretched(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """Return a copy from 0 to 1 between two percentiles; between the extremes where those are one value."""
-    low, high = (float(value) for value in np.percentile(pixels, percentiles))
-    if low == high:
-        low, high = float(pixels.min()), float(pixels.max())
-    return np.asarray((pixels - low) / (high - low), np.float32)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["checked_frame", "checked_image", "expect_option"]
+__all__ = ["checked_frame", "checked_image", "expect_option", "stretched"]
 
 _AXES = {2: "(Y, X)", 3: "(Z, Y, X)"}
 
@@ -79,6 +79,20 @@ def checked_frame(
     axes = len(spacing)
     pixels = checked_image(image, {axes}, hint=f"; the option spacing is for an image with {axes} axes, change either")
     return pixels, tuple(float(side / spacing[-1]) for side in spacing)
+
+
+def stretched(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Return a copy from 0 to 1 between two percentiles; between the extremes where those are one value.
+
+    Examples
+    --------
+    >>> stretched(np.array([2, 3, 4], np.float32), (0, 100)).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    low, high = (float(value) for value in np.percentile(pixels, percentiles))
+    if low == high:
+        low, high = float(pixels.min()), float(pixels.max())
+    return np.asarray((pixels - low) / (high - low), np.float32)
 
 
 def expect_option(segmenter: str, option: str, value: object, want: str, *, holds: bool) -> None:

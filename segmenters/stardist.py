@@ -17,7 +17,7 @@ from skimage.segmentation import relabel_sequential
 from stardist.models import StarDist2D, StarDist3D
 
 from gnntrack.errors import FrameError, SegmenterError
-from segmenters.images import checked_image, expect_option
+from segmenters.images import checked_image, expect_option, stretched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ class StarDistSegmenter:
         if pixels.ndim not in self._networks:
             self._networks[pixels.ndim] = _load(_USUAL[pixels.ndim])[1]
         found, _ = self._networks[pixels.ndim].predict_instances(
-            _stretched(pixels, self.percentiles), show_tile_progress=False, **self._options
+            stretched(pixels, self.percentiles), show_tile_progress=False, **self._options
         )
         # A shape that others cover wholly leaves a gap in the numbers.
         labels, _, _ = relabel_sequential(np.asarray(found, np.int32))  # type: ignore[no-untyped-call]
@@ -194,11 +194,3 @@ def _read(folder: Path) -> tuple[int, Any]:
 
 def _error(problem: str) -> SegmenterError:
     return SegmenterError(f"segmenter '{StarDistSegmenter.name}': {problem}")
-
-
-def _stretched(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """Return a copy from 0 to 1 between two percentiles; between the extremes where those are one value."""
-    low, high = (float(value) for value in np.percentile(pixels, percentiles))
-    if low == high:
-        low, high = float(pixels.min()), float(pixels.max())
-    return np.asarray((pixels - low) / (high - low), np.float32)
