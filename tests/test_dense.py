@@ -21,7 +21,7 @@ from segmenters.dense.augment import Augment
 from segmenters.dense.course import Examples, loss_of
 from segmenters.dense.layers import UNet, _packed, _unpacked, fused
 from segmenters.dense.pixels import normalised, resized
-from segmenters.dense.targets import depth_in_cells, mean_diameter
+from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
 from segmenters.dense.tiles import in_tiles
 from segmenters.dense.training import inputs_for
 from segmenters.dense.use import Use, answers_of
@@ -77,6 +77,26 @@ def test_depth_of_stacks_knows_the_spacing():
     labels[3:6, 2:9, 2:9] = 1
     cubes, flat = depth_in_cells(labels), depth_in_cells(labels, spacing=(3, 1, 1))
     assert cubes[3, 5, 5] < flat[3, 5, 5] == 0.75
+
+
+def test_the_pixels_between_two_cells_count_and_no_others():
+    labels = np.zeros((30, 60), np.int32)
+    labels[5:25, 5:20], labels[5:25, 20:35], labels[5:25, 50:58] = 1, 2, 3
+    near = nearness_of_two(labels)
+    assert near[15, 19] == near[15, 20] == near.max() == 1
+    assert 0 < near[15, 23] < near[15, 21] < 1
+    assert near[:, 35:].max() == 0
+    assert nearness_of_two(np.where(labels == 2, -1, labels)).max() == 0
+    labels[5:25, 20] = 0
+    assert nearness_of_two(labels)[15, 20] > 0.9
+
+
+def test_a_wrong_pixel_between_two_cells_costs_more():
+    truth, depth = torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[0.0, 0.5]]])
+    answers, extra = torch.zeros(1, 3, 1, 2), torch.tensor([[[5.0, 0.0]]])
+    for outputs in (2, 3):
+        plain, dear = (loss_of(answers[:, :outputs], truth, depth, more, kind="both") for more in (0.0, extra))
+        assert dear > plain
 
 
 def test_the_mean_diameter_of_discs_is_theirs():
@@ -161,12 +181,13 @@ def test_images_without_cells_teach_nothing():
 
 def test_augmentation_changes_image_and_truth_alike():
     drawn = discs(12)
-    patch = np.stack([drawn.image / 120, drawn.labels > 0, depth_in_cells(drawn.labels)]).astype(np.float32)
+    truth = (drawn.labels > 0, depth_in_cells(drawn.labels), nearness_of_two(drawn.labels))
+    patch = np.stack([drawn.image / 120, *truth]).astype(np.float32)
     change = Augment(2, grey=False)
     made = [change(patch, np.random.default_rng(seed)) for seed in range(6)]
     assert all(each.shape == patch.shape for each in made)
     assert any(np.abs(each - patch).max() > 0.5 for each in made)
-    for image, foreground, depth in made:
+    for image, foreground, depth, _ in made:
         assert np.array_equal(foreground, np.round(foreground))
         assert np.corrcoef(image.ravel(), foreground.ravel())[0, 1] > 0.9
         assert depth[foreground == 0].max() < 0.4

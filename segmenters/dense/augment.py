@@ -47,7 +47,7 @@ class Augment:
                 "or set train_segmenter.augment to false"
             )
             raise MissingDependencyError(msg) from error
-        self._keys = keys = ["image", "foreground", "depth"]
+        self._keys = keys = ["image", "foreground", "depth", "nearness"]
         turn: Any = (math.pi, 0.0, 0.0) if dimensions == 3 else math.pi
         scale: Any = ((0.0, 0.0), _SCALE, _SCALE) if dimensions == 3 else _SCALE
         steps: list[Any] = [
@@ -57,7 +57,7 @@ class Augment:
                 prob=0.5,
                 rotate_range=turn,
                 scale_range=scale,
-                mode=["bilinear", "nearest", "bilinear"],
+                mode=["bilinear", "nearest", "bilinear", "bilinear"],
                 padding_mode="reflection",
             ),
         ]
@@ -73,10 +73,10 @@ class Augment:
         self._grey = grey
 
     def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
-        """Return image, foreground and depth, (3, *shape), changed alike."""
+        """Return image, foreground, depth and nearness of two cells, (4, *shape), changed alike."""
         if self._grey and random.random() < _EMPTY:
             noise = _noise(patch.shape[1:], random)
-            return np.stack([noise, np.zeros_like(noise), np.zeros_like(noise)])
+            return np.stack([noise, *np.zeros((len(self._keys) - 1, *noise.shape), np.float32)])
         self._change.set_random_state(int(random.integers(2**31)))
         changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
         return np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])

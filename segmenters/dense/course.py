@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from segmenters.dense.augment import Augment
 from segmenters.dense.pixels import normalised, resized
-from segmenters.dense.targets import depth_in_cells
+from segmenters.dense.targets import depth_in_cells, nearness_of_two
 from segmenters.images import checked_image
 from segmenters.lessons import multiplying
 
@@ -40,12 +40,13 @@ class Ready(NamedTuple):
     image: Heights  # normalised
     foreground: npt.NDArray[np.int8]  # 1 in cells, 0 outside, -1 where nobody knows
     depth: npt.NDArray[np.float16]  # -1 where nobody knows
+    nearness: npt.NDArray[np.float16]  # where two cells touch
     cells: npt.NDArray[np.int32]  # (N, axes) a pixel of each
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.image.nbytes + self.foreground.nbytes + self.depth.nbytes
+        return self.image.nbytes + self.foreground.nbytes + self.depth.nbytes + self.nearness.nbytes
 
 
 class Examples:
@@ -105,7 +106,8 @@ class Examples:
         places = np.stack(np.unravel_index(first, labels.shape), axis=1)
         cells = places[labels.ravel()[first] > 0].astype(np.int32)
         foreground = np.where(labels < 0, -1, labels > 0).astype(np.int8)
-        return Ready(resized(pixels, size), foreground, depth.astype(np.float16), cells)
+        nearness = nearness_of_two(labels).astype(np.float16)
+        return Ready(resized(pixels, size), foreground, depth.astype(np.float16), nearness, cells)
 
 
 def _nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -171,11 +173,13 @@ class DenseCourse:
         batch = torch.from_numpy(patches).to(self._device)
         with multiplying(self._device, bfloat16=self._bfloat16):
             answers = network(batch[:, :1])
-        loss = loss_of(answers, batch[:, 1], batch[:, 2], kind=self._settings.loss)
+        truth, depth, nearness = batch[:, 1], batch[:, 2], batch[:, 3]
+        extra = self._settings.border_weight * nearness
+        loss = loss_of(answers, truth, depth, extra, kind=self._settings.loss)
         return loss, [self._examples.pairs[number].name for number in numbers]
 
     def _cut(self, ready: Ready, random: np.random.Generator) -> Heights:
-        """Return a patch of image, foreground and depth, (3, *patch); what lies beyond the border is mirrored."""
+        """Return a patch of what an example holds, (4, *patch); what lies beyond the border is mirrored."""
         shape = np.array(ready.image.shape)
         middle = random.integers(0, shape)
         if len(ready.cells) and random.random() < _AROUND_A_CELL:
@@ -185,7 +189,7 @@ class DenseCourse:
         beyond = [(0, max(0, n - m)) for n, m in zip(self._patch, shape, strict=True)]
         parts = [
             np.pad(np.asarray(each[box], np.float32), beyond, mode="symmetric")
-            for each in (ready.image, ready.foreground, ready.depth)
+            for each in (ready.image, ready.foreground, ready.depth, ready.nearness)
         ]
         patch = np.stack(parts)
         return patch if self._augment is None else self._augment(patch, random)
@@ -205,7 +209,7 @@ class DenseCourse:
         return dict(zip(self.figures, (dice, seg, f1, score), strict=True))
 
 
-def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) -> Tensor:
+def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, extra: Tensor | float = 0.0, *, kind: str) -> Tensor:
     """Return the loss of answers: of the two classes, and of the depth where the network tells it.
 
     Parameters
@@ -214,6 +218,8 @@ def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) ->
         Log odds of background and foreground, and the depth.
     foreground, depth : (B, ...) tensors
         The truth: 0 or 1; 0 to 1. What is below 0 is unknown, and nothing is learnt there.
+    extra : (B, ...) tensor
+        How much more than others a pixel counts.
     kind : {"cross_entropy", "dice", "both", "focal"}
         Of the classes. ``dice`` is the soft Dice loss over the batch (Milletari et al., 2016), ``focal`` weighs pixels
         less that are right already (Lin et al., 2017; gamma 2), ``both`` is cross-entropy and Dice, one each.
@@ -224,7 +230,7 @@ def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) ->
     if kind in {"cross_entropy", "both", "focal"}:
         each = functional.cross_entropy(answers[:, :2], truth.long(), reduction="none")
         each = (1 - torch.exp(-each)) ** 2 * each if kind == "focal" else each
-        classes = classes + (each * known).sum() / known.sum().clamp(min=1)
+        classes = classes + (each * known * (1 + extra)).sum() / known.sum().clamp(min=1)
     if kind in {"dice", "both"}:
         inside = torch.softmax(answers[:, :2], dim=1)[:, 1] * known
         shared, total = (inside * truth).sum(), inside.sum() + truth.sum()
@@ -233,5 +239,5 @@ def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, *, kind: str) ->
         return classes
     measured = depth >= 0
     off = functional.smooth_l1_loss(answers[:, 2], depth, beta=0.1, reduction="none")
-    weight = (0.2 + 0.8 * truth.float()) * measured  # the background is easy, and mostly all there is
+    weight = (0.2 + 0.8 * truth.float() + extra) * measured  # the background is easy, and mostly all there is
     return classes + _DEPTH_WEIGHT * (weight * off).sum() / measured.sum().clamp(min=1)

@@ -29,7 +29,7 @@ _SMALLEST = 12  # pixels of a cell; what is left of one at the border of a patch
 
 
 class LabelledExamples(Examples):
-    """As `Examples`, but with the labels in the place of the foreground, and no depth."""
+    """As `Examples`, but with the labels in the place of the foreground, and nothing else."""
 
     def _prepared(self, pair: Pair) -> Any:
         image, labels = pair.read()
@@ -41,8 +41,8 @@ class LabelledExamples(Examples):
         _, first = np.unique(seen, return_index=True)
         places = np.stack(np.unravel_index(first, seen.shape), axis=1)
         cells = places[seen.ravel()[first] > 0].astype(np.int32)
-        depth = np.zeros(seen.shape, np.float16)
-        return Ready(resized(pixels, size), cast("Any", seen), depth, cells)
+        nothing = np.zeros(seen.shape, np.float16)
+        return Ready(resized(pixels, size), cast("Any", seen), nothing, nothing, cells)
 
 
 class MaskCourse(DenseCourse):
