@@ -11,7 +11,8 @@ that stands in it is kept unless ``--again`` names its task. Tasks:
                  which two cores cannot train on whole movies in reason. No figure of use.
 ``halves``       Fluo-N2DH-SIM+ 01: learnt on the first half, tested on the second.
 ``chain``        Fluo-N2DL-HeLa 01: each half segmented by a network that learnt on the other half's silver truth, then
-                 the whole tracked with ``hungarian`` and scored against the tracking truth.
+                 the whole tracked with ``hungarian`` and the settings file of the data set, and scored against the
+                 tracking truth.
 ``stacks``       Simulated 3D movies with touching cells, of seeds that nothing learnt on: with the light that
                  ``gnntrack simulate`` makes by default, and with light, noise and blur of all kinds.
 ``inference``    Time (two threads, the best of three) and memory of the shipped U-Net.
@@ -35,7 +36,7 @@ import numpy as np
 import tifffile
 import torch
 from filled import Filled, filled_examples, measured
-from record import RESULTS, about, default_data
+from record import REPOSITORY, RESULTS, about, default_data
 
 from gnntrack import pipeline
 from gnntrack.evaluate_masks import Counts, compare_labels
@@ -43,7 +44,7 @@ from gnntrack.io.ctc import read_mask, read_tiff
 from gnntrack.io.examples import Example, find_examples, time_folds
 from gnntrack.segmentation import load_segmenter
 from gnntrack.segmenter_training import learn, simulated_examples
-from gnntrack.settings import SimulateSettings, TrainSegmenterSettings
+from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
 
 RESULT = RESULTS / "segmentation.json"
@@ -136,7 +137,8 @@ def chain(data: Path, work: Path) -> list[Row]:
                 found = model.segment(image)
                 total += compare_labels(found, truth)
                 tifffile.imwrite(masks / f"mask{example.frame:03d}.tif", found.astype(np.uint16))
-        pipeline.track(masks, movie / "01", out=Path(scratch) / "result")
+        settings = Settings.from_toml(REPOSITORY / "configs" / "Fluo-N2DL-HeLa.toml")
+        pipeline.track(masks, movie / "01", out=Path(scratch) / "result", settings=settings)
         found = pipeline.evaluate(Path(scratch) / "result", movie / "01_GT")
     row = {"task": "chain", "data": "Fluo-N2DL-HeLa 01", "frames": len(examples), "train_seconds": seconds}
     tracked = {name: found[name] for name in ("TRA", "DET", "LNK", "SEG") if name in found}

@@ -20,6 +20,7 @@ import numpy as np
 
 from gnntrack.cells import measure_cells
 from gnntrack.errors import FormatError, FrameError, InputError
+from gnntrack.field import keep_field
 from gnntrack.graph import build_candidates
 from gnntrack.inspection import looks_like_labels
 from gnntrack.io.ctc import write_ctc
@@ -441,8 +442,9 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
     # pieces that were given back to their cells before are in the masks still
     frame, *labels = np.array(lineage.notes.get("pieces_joined", []), np.int64).reshape(-1, 3).T
     piece, owner = (cells.row_of(frame, label) for label in labels)
+    outside = cells.row_of(*np.array(lineage.notes.get("outside_field", []), np.int64).reshape(-1, 2).T)
     keep = np.ones(len(cells), bool)
-    keep[piece] = False
+    keep[piece] = keep[outside] = False
     same = np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
     if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
         msg = (
@@ -452,8 +454,8 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
         )
         raise FormatError(msg)
     row = np.cumsum(keep) - 1
-    row[piece] = row[owner]
-    return replace(runs, cell=row[runs.cell])
+    row[piece], keep[piece] = row[owner], keep[owner]
+    return runs.only(keep[runs.cell], row[runs.cell])
 
 
 def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
@@ -464,6 +466,11 @@ def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
     _log.info("pieces: %d given back to the cells they were torn off", len(joined))
     pieces = [*lineage.notes.get("pieces_joined", []), *joined.tolist()]
     notes = {"gaps_filled": filled, "masks_parted": parted, "pieces_joined": pieces}
+    if margin := settings.repair.margin:
+        kept, runs, fills, outside = keep_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
+        _log.info("field of interest: %d masks lie in the margin of %d pixels and are left out", len(outside), margin)
+        notes["outside_field"] = [*lineage.notes.get("outside_field", []), *outside.tolist()]
+        repaired = replace(repaired, lineage=kept, runs=runs, fills=fills)
     return replace(repaired, lineage=repaired.lineage.with_notes(**notes))
 
 

@@ -251,6 +251,8 @@ class RepairSettings(_Section):
     """Give a piece that was torn off a cell for one frame back to it."""
     glued_share: float = Field(0.5, gt=0)
     """A mask is shared with the missing cell if it is larger than usual by this part of the missing cell."""
+    margin: int = Field(0, ge=0)
+    """Pixels along the border outside the field of interest: cells that lie there altogether are left out at last."""
 
 
 class SimulateSettings(_Section):

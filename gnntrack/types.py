@@ -201,6 +201,23 @@ class Runs:
         """Return the runs of one frame."""
         return slice(int(self.offsets[frame]), int(self.offsets[frame + 1]))
 
+    def frames(self) -> IntArray:
+        """Return the frame of each run, shape (R,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def only(self, keep: BoolArray, cell: IntArray) -> Runs:
+        """Return some of the runs.
+
+        Parameters
+        ----------
+        keep : (R,) bool
+            Which runs.
+        cell : (R,) int64
+            The cell of each run from now on; what is not kept may hold anything.
+        """
+        count = np.concatenate([[0], np.cumsum(keep)])
+        return Runs(cell[keep], self.start[keep], self.length[keep], count[self.offsets], self.shape)
+
 
 @dataclass(frozen=True, eq=False)
 class CellGraph:

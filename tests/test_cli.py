@@ -279,6 +279,14 @@ def test_init_config_prints_the_defaults(tmp_path):
     run("init-config", "-o", tmp_path / "s.toml", "--overwrite")
 
 
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
+def test_settings_files_can_be_read(file):
+    settings = Settings.from_toml(file)
+    if file.stem not in {"default", "internship-report"}:
+        assert settings.frames.spacing
+        assert settings.repair.margin in {0, 25, 50}
+
+
 def test_default_toml_is_the_default():
     written = (CONFIGS / "default.toml").read_text(encoding="utf-8")
     assert written == Settings().to_toml(), "run: gnntrack init-config -o configs/default.toml --overwrite"

@@ -38,7 +38,9 @@ __all__ = ["build_graph", "export", "solve", "track"]
 @click.option("--segmenter", metavar="NAME", help="How images without masks are segmented.  [default: threshold]")
 @segmenter_option
 @method_options
-@settings_options(*MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps", *GNN_SETTINGS)
+@settings_options(
+    *MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps", "repair.margin", *GNN_SETTINGS
+)
 @allow_missing_option
 @overwrite_option
 @verbose_option
@@ -148,7 +150,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     help="Masks and res_track.txt; tables of cells and of tracks; a table of links.",
 )
 @out_option("A folder for ctc and csv, a file for edges.")
-@settings_options("frames.spacing", "frames.axes", "repair.fill_gaps")
+@settings_options("frames.spacing", "frames.axes", "repair.fill_gaps", "repair.margin")
 @allow_missing_option
 @overwrite_option
 @verbose_option

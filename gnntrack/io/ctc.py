@@ -488,7 +488,7 @@ def _belong_together(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
                 f"the lineage has {n_frames} of shape {lineage.cells.shape}; pass those of the same movie"
             )
             raise FormatError(msg)
-    if len(runs) and not np.array_equal(lineage.cells.frame[runs.cell], _run_frames(runs)):
+    if len(runs) and not np.array_equal(lineage.cells.frame[runs.cell], runs.frames()):
         msg = "the runs belong to other cells than the lineage's; pass those of the same movie"
         raise FormatError(msg)
     if not np.array_equal(np.unique(runs.cell), np.arange(len(lineage.cells))):
@@ -509,17 +509,13 @@ def _digits(n_frames: int, digits: int | None) -> int:
     return digits
 
 
-def _run_frames(runs: Runs) -> IntArray:
-    return np.repeat(np.arange(len(runs.offsets) - 1), np.diff(runs.offsets))
-
-
 def _plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
     n_frames, tracks = lineage.cells.n_frames, lineage.tracks
     cell_key = np.searchsorted(tracks.id, lineage.track) * n_frames + lineage.cells.frame
     fill_key = np.zeros(0, np.int64)
     visible = cell_key
     if fills is not None:
-        fill_key = np.searchsorted(tracks.id, fills.cell) * n_frames + _run_frames(fills)
+        fill_key = np.searchsorted(tracks.id, fills.cell) * n_frames + fills.frames()
         visible = np.concatenate([cell_key, _visible_keys(runs, fills, fill_key)])
     key = np.unique(visible)  # a key is a track in a frame
     row, frame = np.divmod(key, n_frames)

@@ -1,0 +1,113 @@
+"""The field of interest: what lies in the margin is taken out, and what is left is sound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_repair import check_sound, lane, painted
+
+from gnntrack import pipeline
+from gnntrack.field import keep_field
+from gnntrack.io.ctc import read_mask, read_track_table
+from gnntrack.lineage import divisions
+from gnntrack.repair import Repaired, fill_gaps
+from gnntrack.settings import RepairSettings, Settings
+
+
+def kept(world, margin):
+    """Return (lineage before, runs before, what is left, cells that are not); what is left is checked to be sound."""
+    lineage, runs = worlds.known_lineage(world)
+    whole = fill_gaps(lineage, runs, settings=RepairSettings())
+    smaller, few, fills, left_out = keep_field(whole.lineage, whole.runs, whole.fills, margin=margin)
+    result = Repaired(smaller, few, fills, whole.filled, whole.parted)
+    check_sound(result)
+    return whole, result, {tuple(each) for each in left_out.tolist()}
+
+
+def test_a_cell_that_reaches_into_the_field_stays_whole():
+    world = worlds.drawn({"a0": (20, 10, 6), "b0": (20, 4, 4)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
+    whole, result, left_out = kept(world, 10)
+    assert left_out == {(0, world.label["b0"])}
+    assert (painted(result.runs, 0) > 0).sum() == (world.masks[0] == world.label["a0"]).sum()
+    assert result.lineage.cells.label.tolist() == [world.label["a0"]]
+    assert kept(world, 3)[1].lineage is not whole.lineage
+
+
+@pytest.mark.parametrize("place", [(20, 4, 4), (20, 55, 4), (4, 30, 4), (35, 30, 4)])
+def test_the_margin_is_on_all_sides(place):
+    world = worlds.drawn({"a0": place, "b0": (20, 30, 5)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
+    assert kept(world, 9)[2] == {(0, world.label["a0"])}
+    assert kept(world, 2)[2] == set()
+
+
+def test_planes_have_no_margin():
+    world = worlds.drawn({"a0": (1, 15, 15, 3), "b0": (4, 15, 2, 2)}, ["a0", "b0"], shape=(9, 30, 30), n_frames=1)
+    assert kept(world, 5)[2] == {(0, world.label["b0"])}
+
+
+def test_a_track_that_leaves_the_field_and_comes_back_is_two():
+    disks = lane("a", (0, 1), x=30) | {"a2": (4, 40, 3)} | lane("a", (3, 4), x=30)
+    world = worlds.drawn(disks, ["a0 a1 a2 a3 a4"], shape=(40, 80), n_frames=5)
+    _, result, left_out = kept(world, 8)
+    assert left_out == {(2, world.label["a2"])}
+    tracks = result.lineage.tracks
+    assert list(zip(tracks.id.tolist(), tracks.start.tolist(), tracks.end.tolist(), strict=True)) == [
+        (1, 0, 1),
+        (2, 3, 4),
+    ]
+    assert tracks.parent.tolist() == [0, 0]
+    assert len(result.lineage.source) == 2
+
+
+def test_a_daughter_keeps_her_mother_if_she_divided_in_the_field():
+    disks = lane("a", (0, 1), x=30) | lane("b", (2, 3), x=20, y=12) | lane("c", (2, 3), x=20, y=28)
+    world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
+    assert len(divisions(kept(world, 3)[1].lineage)) == 1
+    disks |= {"a1": (3, 30, 2)}
+    world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
+    lineage = kept(world, 6)[1].lineage
+    assert lineage.tracks.parent.tolist() == [0, 0, 0]
+    assert len(lineage.source) == 2
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 9999), margin=st.integers(0, 20))
+def test_whatever_lies_outside_the_result_is_sound(seed, margin):
+    """Cells that wander in and out, with gaps and divisions: what is left has all that is inside, and no other mask."""
+    random = np.random.default_rng(seed)
+    disks, tracks = {}, []
+    for letter in "abcd":
+        frames = [t for t in range(6) if random.uniform() < 0.75] or [0]
+        for t in frames:
+            disks[f"{letter}{t}"] = (*random.uniform(0, 39, 2), random.uniform(2, 5))
+        tracks.append(" ".join(f"{letter}{t}" for t in frames))
+    world = worlds.drawn(disks, tracks, shape=(40, 40), seed=seed)
+    hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
+    tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
+    world = worlds.Drawn(world.masks, world.label, frozenset(track for track in tracks if track))
+    whole, result, left_out = kept(world, margin)
+    field = np.zeros((40, 40), bool)
+    field[margin : 40 - margin, margin : 40 - margin] = True
+    for frame in range(6):
+        before, after = painted(whole.runs, frame), painted(result.runs, frame)
+        for row in range(*whole.lineage.cells.rows(frame).indices(10**9)):
+            pixels, label = before == row + 1, int(whole.lineage.cells.label[row])
+            assert ((frame, label) in left_out) == (not (pixels & field).any())
+            assert ((after > 0) == pixels)[pixels].all() == ((frame, label) not in left_out)
+
+
+def test_a_result_without_its_margin_is_written_and_can_be_exported_again(tmp_path):
+    disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
+    world = worlds.drawn(disks, shape=(40, 60), n_frames=4)
+    settings = Settings().replaced(repair__margin=8)
+    lineage = pipeline.track(world.masks, out=tmp_path / "RES", settings=settings)
+    assert len(lineage.cells) == 4
+    assert [len(np.unique(read_mask(tmp_path / "RES" / f"mask{t:03d}.tif"))) for t in range(4)] == [2] * 4
+    assert len(read_track_table(tmp_path / "RES" / "res_track.txt")) == 1
+    pipeline.export(lineage, tmp_path / "AGAIN", masks=world.masks)
+    for t in range(4):
+        one, two = (read_mask(tmp_path / name / f"mask{t:03d}.tif") for name in ("RES", "AGAIN"))
+        assert np.array_equal(one, two)
