@@ -52,8 +52,8 @@ FOLDS = 5
 GAP = 1
 HELD_OUT_SEEDS, STACKS = 77, 12  # of the simulated stacks
 PLANS: dict[str, dict[str, Any]] = {
-    "unet": {"steps": 1000},
-    "unet, not normalised": {"steps": 1000, "normalise": "none"},
+    "unet": {"steps": 1000, "patch": 192},
+    "unet, not normalised": {"steps": 1000, "patch": 192, "normalise": "none"},
 }
 _LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}
 _BY_HEART = {"batch": 4, "patch": 320, "augment": False, "zoom": "none"}

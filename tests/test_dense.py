@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from segmenters.dense.pixels import normalised, resized
 from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
 from segmenters.dense.tiles import in_tiles
 from segmenters.dense.training import inputs_for
-from segmenters.dense.use import Use, answers_of
+from segmenters.dense.use import Inputs, Use, answers_of, best_depth, segment_pixels
 
 torch.set_num_threads(1)
 
@@ -115,6 +115,49 @@ def test_the_right_answers_have_the_least_loss(kind, outputs):
     unsure = loss_of(0 * sure, truth, depth, kind=kind)
     assert right < 0.2 * wrong
     assert right < unsure < wrong
+
+
+class TwoHills(torch.nn.Module):
+    """A network that says cell everywhere, and as depth what the image holds."""
+
+    outputs, dimensions = 3, 2
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, image):
+        inside = 9 * (image > 0).float()
+        return torch.cat([-inside, inside - 1, image], dim=1)
+
+
+@pytest.mark.parametrize(("cells", "wanted"), [(1, 0.5), (2, 0.2)])
+def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
+    """Two hills with a pass that is 0.4 deep between them are one cell or two; a depth well on its side is chosen."""
+    rows, columns = np.indices((40, 80))
+    hills = [np.clip(1.15 - np.hypot(rows - 20, columns - x) / 22, 0, 1) for x in (28, 52)]
+    image = np.where(np.maximum(*hills) > 0.3, np.maximum(*hills), 0).astype(np.float32)
+    labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
+    inputs = Inputs("none", 20.0, 1.0)
+    drawn = [(image, labels), (np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
+    depth = best_depth(TwoHills(), drawn, inputs, Use(), judge)
+    assert depth == pytest.approx(wanted, abs=0.06)
+    found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), Use(), dtype=image.dtype)
+    assert found.max() == cells
+    assert best_depth(TwoHills(), drawn[1:], inputs, Use(), judge) is None
+    left = (columns < 40) & (image > 0)
+    only = [(np.where(left, image, 0), left.astype(np.int32))]
+    assert best_depth(TwoHills(), only, inputs, Use(), judge) is None  # all do as well
+
+
+def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
+    drawn = discs(12)
+    learn("unet", [drawn], [], tmp_path, settings=tiny_plan("unet", steps=30))
+    told = json.loads((tmp_path / "model.json").read_text())
+    assert "depth" in told["inputs"]
+    del told["inputs"]["depth"]
+    (tmp_path / "model.json").write_text(json.dumps(told))
+    assert load_segmenter("unet", model=str(tmp_path)).inputs.depth is None
 
 
 @pytest.mark.parametrize(("simulated", "share"), [(0, 0), (1, 1 / 3), (30, 1 / 2)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,11 @@ import torch
 from gnntrack.errors import TrainingError
 from gnntrack.learning.devices import find_device
 from gnntrack.learning.loop import run_training
-from gnntrack.learning.models import write_model
+from gnntrack.learning.models import read_model, write_model
 from segmenters.dense.course import DenseCourse, Examples
 from segmenters.dense.models import FAMILY
 from segmenters.dense.targets import mean_diameter
-from segmenters.dense.use import Inputs, Use, segment_pixels
+from segmenters.dense.use import Inputs, Use, best_depth, segment_pixels
 from segmenters.images import checked_image
 from segmenters.lessons import chosen_precision, dimensions_of, plan_of
 
@@ -35,6 +35,7 @@ _ALIKE = 1.6  # movies whose cells differ in diameter by less than this factor a
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels that networks see well; others are scaled to them
 _GENERAL = 28.0  # diameter that cells of all kinds are scaled to
 _LOOKED_AT = 5  # images of each movie
+_LOOKED_AT_LAST = 16  # images that tell how deep a pass between cells is
 
 
 def train_dense(
@@ -82,7 +83,7 @@ def train_dense(
     def save(average: Any, row: dict[str, Any]) -> None:
         write_model(out, average, FAMILY, training={**told, "best": row}, inputs=asdict(inputs))
 
-    return run_training(
+    best = run_training(
         network,
         course,
         out,
@@ -95,6 +96,11 @@ def train_dense(
         progress=progress,
         report=report,
     )
+    kept, about = read_model(out, FAMILY, device=place)
+    known = [pair.read() for pair in (checks or examples)[:: -(-len(checks or examples) // _LOOKED_AT_LAST)]]
+    depth = best_depth(kept, known, inputs, use, judge)
+    write_model(out, kept, FAMILY, training=about["training"], inputs=asdict(replace(inputs, depth=depth)))
+    return best
 
 
 def inputs_for(examples: Sequence[Pair], settings: TrainSegmenterSettings) -> Inputs:

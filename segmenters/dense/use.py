@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,14 @@ from segmenters.lessons import multiplying
 from segmenters.postprocess import instances, smooth, typical_diameter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import numpy.typing as npt
 
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
 
-__all__ = ["Inputs", "Use", "answers_of", "estimated_factor", "segment_pixels"]
+__all__ = ["Inputs", "Use", "answers_of", "best_depth", "estimated_factor", "segment_pixels"]
 
 _TILES = {2: (1024, 1024), 3: (48, 192, 192)}
 _SEEN = 1024  # pixels of the network's that the size of cells is estimated on, along y and x
@@ -30,6 +32,8 @@ _GUESSES = (1.0, 2.0, 0.5)  # factors to look for cells at, of a first guess
 _CLOSE = 1.2  # an estimate this near is not made better
 _ROUNDS = 3
 _LARGEST_FACTOR = 8.0
+_DEPTHS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # of a pass between two cells, tried after training
+_AS_GOOD = 0.002  # of SEG and F1 together
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,15 @@ class Inputs:
         Typical diameter of the cells in the pixels that the network sees.
     factor : float or None
         By which pixels of the image are scaled for the network; None where each movie needs its own.
+    depth : float or None
+        How deep a pass between two cells has to be, as was best on images with known cells; see
+        `segmenters.postprocess.instances`.
     """
 
     normalise: Any
     diameter: float
     factor: float | None
+    depth: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,59 @@ def segment_pixels(
         factor = inputs.diameter / use.diameter
     factor = factor or inputs.factor or estimated_factor(network, ready, inputs, use)
     probability, height = answers_of(network, ready, use, factor=factor)
-    return _cells(probability, height, use)
+    return _cells(probability, height, inputs, use)
 
 
-def _cells(probability: Heights, height: Heights | None, use: Use) -> Labels:
-    rules: dict[str, Any] = {"threshold": use.threshold, "depth": use.depth}
+def best_depth(
+    network: Any,
+    images: Sequence[tuple[npt.NDArray[Any], Labels]],
+    inputs: Inputs,
+    use: Use,
+    judge: Callable[[Sequence[tuple[Labels, Labels]]], Mapping[str, float]],
+) -> float | None:
+    """Return the depth of a pass between two cells with which most cells are found as they are.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In eval mode.
+    images : sequence of (image, labels)
+        With known cells; labels below 0 are unknown.
+    inputs : Inputs
+        What the network wants.
+    use : Use
+        How it is used.
+    judge : callable
+        From results and truths to ``seg`` and ``f1``.
+
+    Returns
+    -------
+    depth : float or None
+        None where no image has a cell, or all depths do as well.
+    """
+    results: dict[float, list[tuple[Labels, Labels]]] = {depth: [] for depth in _DEPTHS}
+    for image, labels in images:
+        pixels = np.asarray(image, np.float32)
+        if pixels.min() == pixels.max() or labels.max() <= 0:
+            continue
+        ready = normalised(pixels, inputs.normalise, dtype=image.dtype)
+        factor = inputs.factor or estimated_factor(network, ready, inputs, use)
+        probability, height = answers_of(network, ready, use, factor=factor)
+        for depth, found in results.items():
+            cells = _cells(probability, height, inputs, replace(use, depth=depth))
+            found.append((np.where(labels < 0, 0, cells), np.maximum(labels, 0)))
+    if not results[_DEPTHS[0]]:
+        return None
+    figures = {depth: judge(found) for depth, found in results.items()}
+    score = {depth: each["seg"] + each["f1"] for depth, each in figures.items()}
+    best = max(score.values())
+    good = [depth for depth in _DEPTHS if score[depth] >= best - _AS_GOOD]
+    return None if len(good) == len(_DEPTHS) else good[len(good) // 2]  # not at the edge of what does well
+
+
+def _cells(probability: Heights, height: Heights | None, inputs: Inputs, use: Use) -> Labels:
+    depth = inputs.depth if use.depth is None else use.depth
+    rules: dict[str, Any] = {"threshold": use.threshold, "depth": depth}
     rules |= {"min_size": use.min_size, "max_hole": use.max_hole}
     return instances(probability, height=height, **rules)
 
@@ -162,7 +218,7 @@ def estimated_factor(network: Any, ready: Heights, inputs: Inputs, use: Use) -> 
     for guess in _GUESSES:
         factor = found = _bounded(guess * first, ready.shape)
         for _ in range(_ROUNDS):
-            diameter = _seen_diameter(network, ready, use, factor)
+            diameter = _seen_diameter(network, ready, inputs, use, factor)
             if diameter is None:
                 break
             found = _bounded(factor * inputs.diameter / diameter, ready.shape)
@@ -186,7 +242,7 @@ def _bright_diameter(plane: Heights) -> float:
     return typical_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
 
 
-def _seen_diameter(network: Any, ready: Heights, use: Use, factor: float) -> float | None:
+def _seen_diameter(network: Any, ready: Heights, inputs: Inputs, use: Use, factor: float) -> float | None:
     """Return the diameter of the cells that the network finds at a factor, in its own pixels."""
     half = max(16, round(_SEEN / factor / 2))
     middle = [n // 2 for n in ready.shape[-2:]]
@@ -194,4 +250,4 @@ def _seen_diameter(network: Any, ready: Heights, use: Use, factor: float) -> flo
     part = ready[..., rows, columns]
     size = (max(1, round(part.shape[-2] * factor)), max(1, round(part.shape[-1] * factor)))
     probability, height = answers_of(network, resized(part, size), use)
-    return mean_diameter(_cells(probability, height, use))
+    return mean_diameter(_cells(probability, height, inputs, use))
