@@ -23,7 +23,7 @@ from gnntrack.settings import TrainSegmenterSettings
 
 SIMULATED = 80  # movies
 LAST = 0.12  # part of each movie that is validated on
-PLAN = TrainSegmenterSettings(steps=1600, validate_every=400, patience=99, zoom="each", batch=8, patch=224)
+PLAN = TrainSegmenterSettings(steps=3000, validate_every=500, patience=99, zoom="each", batch=8, patch=192)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
