@@ -163,18 +163,10 @@ def segmentation() -> str:
     for row in _read("segmentation")["rows"]:
         if row["task"] == "inference":
             continue
-        name = row["task"].removeprefix("folds ")
-        report = REPORT.get(
-            (name, row["data"])
-        )  # of folds only; a network that is tested on what it learnt is no match
+        kind, _, network = row["task"].partition(" ")
+        report = REPORT.get((network, row["data"])) if kind in {"folds", "report"} else None
         dice, iou = (f" ({value:.3f})" for value in report) if report else ("", "")
-        what = (
-            f"{name}, {row['segmenter']}"
-            if "segmenter" in row
-            else name
-            if report or name.startswith("overfit")
-            else f"{name}, unet"
-        )
+        what = f"{kind}, {network or row.get('segmenter', 'unet')}"
         whole = row.get("complete_dice")
         time = f"{row['train_seconds'] / 60:.0f} min, {_hardware(row)}" if "train_seconds" in row else "-"
         figures = [f"{row[key]:.3f}" for key in ("seg", "f1")]

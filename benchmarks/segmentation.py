@@ -262,12 +262,20 @@ def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -
     """Return a segmenter trained on some images, with its last weights, and the seconds it took."""
     plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS.get(network, {}), **changes})
     name = network.partition(",")[0]
-    if not (folder / "model.json").is_file():
+    if not finished(folder, plan):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         learn(name, learnt, [], folder, settings=plan)
     told = json.loads((folder / "model.json").read_text())["training"]["best"]
     return load_segmenter(name, model=str(folder)), told["seconds"]
+
+
+def finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
+    """Tell whether a training by this plan came to its end in a folder."""
+    if not (folder / "model.json").is_file():
+        return False
+    told = json.loads((folder / "model.json").read_text())["training"]
+    return bool(told["settings"] == json.loads(plan.model_dump_json()) and told["best"]["step"] == plan.steps)
 
 
 def read(example: Any) -> tuple[Any, Any]:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.types import Lineage, Runs, Tracks
+from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.types import BoolArray, IntArray
+    from gnntrack.types import BoolArray, IntArray, Lineage, Runs
 
 __all__ = ["keep_field"]
+
+_COLUMNS = ("frame", "label", "position", "features")  # of cells, with a row for each
 
 
 def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tuple[Lineage, Runs, Runs, IntArray]:
@@ -44,109 +46,61 @@ def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tup
     left_out : (M, 2) int64
         Frame and label of each cell that is not.
     """
-    cells = lineage.cells
-    n = len(cells)
-    inside = np.zeros(n, bool)
+    cells, tracks = lineage.cells, lineage.tracks
+    inside = np.zeros(len(cells), bool)
     inside[runs.cell[_reaching(runs, margin)]] = True
-    if inside.all():  # what is painted lies between two of them
-        return lineage, runs, fills, np.zeros((0, 2), np.int64)
-    painted = _painted(fills, margin)
-    track, parent = _pieces(lineage, inside, painted)
-    row = np.cumsum(inside) - 1
-    kept = replace(cells, **{name: getattr(cells, name)[inside] for name in ("frame", "label", "position", "features")})
-    ids, at = np.unique(track[inside], return_inverse=True)
-    start, end = np.full(len(ids), cells.n_frames), np.full(len(ids), -1)
-    np.minimum.at(start, at, kept.frame)
-    np.maximum.at(end, at, kept.frame)
-    mothers = np.array([parent[each] for each in ids.tolist()], np.int64)
+    order = np.lexsort((cells.frame, lineage.track))
+    seen = order[inside[order]]
+    # places in time, track by track; a piece goes on as long as every mask since its last cell is painted
+    at = lineage.track[seen] * cells.n_frames + cells.frame[seen]
+    place = fills.cell * cells.n_frames + fills.frames()
+    painted = np.unique(place[_reaching(fills, margin)])
+    begins = np.diff(lineage.track[seen], prepend=0) > 0
+    again = ~begins & (np.diff(at, prepend=0) - 1 != np.diff(np.searchsorted(painted, at), prepend=0))
+    name = np.where(begins, lineage.track[seen], tracks.id.max(initial=0) + np.cumsum(again))
+    opens = begins | again
+    track = np.zeros(len(cells), np.int64)  # 0 is left out
+    track[seen] = name[opens][np.cumsum(opens) - 1]
     source, target = lineage.source, lineage.target
     linked = inside[source] & inside[target]
-    linked[linked] = (track[source] == track[target])[linked] | _is_parent(
-        ids, mothers, track[source[linked]], track[target[linked]]
+    linked &= (track[source] == track[target]) | (lineage.track[source] != lineage.track[target])
+    row = np.cumsum(inside) - 1
+    smaller = replace(
+        lineage,
+        cells=replace(cells, **{each: getattr(cells, each)[inside] for each in _COLUMNS}),
+        track=track[inside],
+        tracks=_tracks(lineage, order, track),
+        source=row[source[linked]],
+        target=row[target[linked]],
+        confidence=lineage.confidence[linked],
     )
-    smaller = Lineage(
-        kept,
-        track[inside],
-        Tracks(ids, start, end, mothers),
-        row[source[linked]],
-        row[target[linked]],
-        lineage.confidence[linked],
-        lineage.notes,
-    )
-    left = np.column_stack([cells.frame[~inside], cells.label[~inside]])
-    return smaller, runs.only(inside[runs.cell], row[runs.cell]), _renamed(fills, smaller, lineage, track, inside), left
+    around = np.concatenate([[0], track[seen], [0]])  # of a painted mask, the piece before it and that after it
+    i = np.searchsorted(at, place)
+    owner = np.where(around[i] == around[i + 1], around[i], 0)
+    left_out = np.column_stack([cells.frame[~inside], cells.label[~inside]])
+    return smaller, runs.only(inside[runs.cell], row[runs.cell]), fills.only(owner > 0, owner), left_out
 
 
 def _reaching(runs: Runs, margin: int) -> BoolArray:
     """Tell which runs have a pixel in the field."""
     height, width = runs.shape[-2:]
     y, x = (runs.start // width) % height, runs.start % width
-    return np.asarray((y >= margin) & (y < height - margin) & (x + runs.length > margin) & (x < width - margin))
+    across = np.minimum(x + runs.length, width - margin) > np.maximum(x, margin)
+    return np.asarray(across & (y >= margin) & (y < height - margin))
 
 
-def _painted(fills: Runs, margin: int) -> set[tuple[int, int]]:
-    """Return track and frame of the painted masks that reach into the field."""
-    reach = _reaching(fills, margin)
-    return set(zip(fills.cell[reach].tolist(), fills.frames()[reach].tolist(), strict=True))
-
-
-def _pieces(lineage: Lineage, inside: BoolArray, painted: set[tuple[int, int]]) -> tuple[IntArray, dict[int, int]]:
-    """Return the new track of each cell that is inside, and the parent of each new track."""
-    cells, tracks = lineage.cells, lineage.tracks
-    new = np.zeros(len(cells), np.int64)
-    order = np.lexsort((cells.frame, lineage.track))
-    fresh = int(tracks.id[-1])
-    first: dict[int, int] = {}  # the piece of an old track that holds its first cell, and that which holds its last
-    last: dict[int, int] = {}
-    parent: dict[int, int] = {}
-    before = -1
-    for cell in order.tolist():
-        old, frame = int(lineage.track[cell]), int(cells.frame[cell])
-        starts = before < 0 or lineage.track[before] != old
-        if inside[cell]:
-            goes_on = not starts and inside[before]
-            goes_on = goes_on and all((old, t) in painted for t in range(int(cells.frame[before]) + 1, frame))
-            if goes_on:
-                new[cell] = new[before]
-            elif old in parent:  # a later piece
-                fresh += 1
-                new[cell] = fresh
-                parent[fresh] = 0
-            else:
-                new[cell] = old
-                parent[old] = 0
-            if starts:
-                first[old] = old
-            last[old] = int(new[cell])
-        else:
-            last.pop(old, None)
-        before = cell
-    for name, mother in zip(tracks.id.tolist(), tracks.parent.tolist(), strict=True):
-        if mother and name in first:
-            parent[name] = last.get(mother, 0)
-    return new, parent
-
-
-def _is_parent(ids: IntArray, mothers: IntArray, source: IntArray, target: IntArray) -> BoolArray:
-    return np.asarray(mothers[np.searchsorted(ids, target)] == source)
-
-
-def _renamed(fills: Runs, smaller: Lineage, lineage: Lineage, track: IntArray, inside: BoolArray) -> Runs:
-    """Return the painted masks that lie within a track that is left, by its new name."""
-    span = {
-        name: (start, end)
-        for name, start, end in zip(
-            *(getattr(smaller.tracks, each).tolist() for each in ("id", "start", "end")), strict=True
-        )
-    }
-    pieces: dict[int, set[int]] = {}
-    for old, new in zip(lineage.track[inside].tolist(), track[inside].tolist(), strict=True):
-        pieces.setdefault(old, set()).add(new)
-    name = np.array(
-        [
-            next((piece for piece in pieces.get(old, ()) if span[piece][0] < t < span[piece][1]), 0)
-            for old, t in zip(fills.cell.tolist(), fills.frames().tolist(), strict=True)
-        ],
-        np.int64,
-    ).reshape(-1)
-    return fills.only(name > 0, name)
+def _tracks(lineage: Lineage, order: IntArray, track: IntArray) -> Tracks:
+    """Return the table of the new tracks of the cells, which are in `order` of their old tracks and time."""
+    old, frame = lineage.tracks, lineage.cells.frame
+    kept = track > 0
+    ids, row = np.unique(track[kept], return_inverse=True)
+    start, end = np.full(len(ids), lineage.cells.n_frames), np.full(len(ids), -1)
+    np.minimum.at(start, row, frame[kept])
+    np.maximum.at(end, row, frame[kept])
+    first = order[np.searchsorted(lineage.track[order], old.id)]
+    last = order[np.searchsorted(lineage.track[order], old.id, side="right") - 1]
+    mother = np.where(old.parent > 0, track[last[np.searchsorted(old.id, old.parent)]], 0)
+    born = kept[first]  # in the field
+    parent = np.zeros(len(ids), np.int64)
+    parent[np.searchsorted(ids, old.id[born])] = mother[born]
+    return Tracks(ids, start, end, parent)

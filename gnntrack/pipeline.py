@@ -226,6 +226,7 @@ def track(
         spacing=spacing,
         allow_missing=allow_missing,
     )
+    _check_margin(settings.repair.margin, mask_stack)
     graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
     lineage = _solved(graph, runs, image_stack, network, method, solver, settings, progress)
     repaired = _repaired(lineage, runs, settings)
@@ -279,6 +280,8 @@ def export(
         msg = f"unknown format '{to}'; there are: {', '.join(EXPORTS)}"
         raise InputError(msg)
     if to != "ctc":
+        if settings is not None and settings.repair.margin:
+            _log.warning("the margin of %d pixels is not taken out of tables; track with it", settings.repair.margin)
         _write_tables(lineage, out, to=to, overwrite=overwrite)
         return lineage
     if masks is None:
@@ -287,6 +290,7 @@ def export(
     _try_output(out, overwrite=overwrite)
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
+    _check_margin(settings.repair.margin, stack)
     runs = _runs_of(lineage, stack, progress)
     repaired = _repaired(lineage, runs, settings)
     write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
@@ -443,9 +447,11 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
     frame, *labels = np.array(lineage.notes.get("pieces_joined", []), np.int64).reshape(-1, 3).T
     piece, owner = (cells.row_of(frame, label) for label in labels)
     outside = cells.row_of(*np.array(lineage.notes.get("outside_field", []), np.int64).reshape(-1, 2).T)
+    known = all((rows >= 0).all() for rows in (piece, owner, outside))
     keep = np.ones(len(cells), bool)
-    keep[piece] = keep[outside] = False
-    same = np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
+    if known:
+        keep[piece] = keep[outside] = False
+    same = known and np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
     if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
         msg = (
             f"these masks are not those that the lineage was made from: they have {len(cells)} cells in "
@@ -461,17 +467,26 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
 def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
     lineage, runs, joined = join_pieces(lineage, runs, settings=settings.repair)
     repaired = fill_gaps(lineage, runs, settings=settings.repair)
-    filled, parted = len(repaired.filled), len(repaired.parted)
-    _log.info("gaps: %d masks painted, %d of them parted from a neighbour's", filled, parted)
-    _log.info("pieces: %d given back to the cells they were torn off", len(joined))
-    pieces = [*lineage.notes.get("pieces_joined", []), *joined.tolist()]
-    notes = {"gaps_filled": filled, "masks_parted": parted, "pieces_joined": pieces}
+    notes: dict[str, Any] = {"pieces_joined": [*lineage.notes.get("pieces_joined", []), *joined.tolist()]}
     if margin := settings.repair.margin:
         kept, runs, fills, outside = keep_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
         _log.info("field of interest: %d masks lie in the margin of %d pixels and are left out", len(outside), margin)
         notes["outside_field"] = [*lineage.notes.get("outside_field", []), *outside.tolist()]
-        repaired = replace(repaired, lineage=kept, runs=runs, fills=fills)
+        filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
+        repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled=filled)
+    notes |= {"gaps_filled": len(repaired.filled), "masks_parted": len(repaired.parted)}
+    _log.info("gaps: %d masks painted, %d parted from a neighbour's", len(repaired.filled), len(repaired.parted))
+    _log.info("pieces: %d given back to the cells they were torn off", len(joined))
     return replace(repaired, lineage=repaired.lineage.with_notes(**notes))
+
+
+def _check_margin(margin: int, stack: FrameStack) -> None:
+    """Refuse a margin that leaves nothing of a frame."""
+    height, width = stack.shape[-2:]
+    if 2 * margin >= min(height, width):
+        half = -(-min(height, width) // 2)
+        msg = f"a margin of {margin} pixels leaves nothing of frames of {height} x {width}; give less than {half}"
+        raise InputError(msg)
 
 
 def _write_tables(lineage: Lineage, out: str | Path, *, to: str, overwrite: bool) -> None:

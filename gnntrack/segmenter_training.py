@@ -55,7 +55,7 @@ class Pair(Protocol):
         ...
 
     def read(self) -> tuple[Image, Image]:
-        """Return the image and its labels, of one shape."""
+        """Return the image and its labels, of one shape; labels below 0 mean that nobody knows what is there."""
         ...
 
 

@@ -198,7 +198,7 @@ class TrainSegmenterSettings(_Section):
     loss: Literal["both", "cross_entropy", "dice", "focal"] = "both"
     """Loss of the foreground; both = cross-entropy and Dice."""
     border_weight: float = Field(5.0, ge=0)
-    """How much more than others the pixels count where two cells touch, as in the U-Net's paper; 0 = not more."""
+    """How much more than others pixels between two cells count, as in the U-Net's paper (unet, fcn, deeplab)."""
     head: Literal["instances", "foreground"] = "instances"
     """What is learnt: foreground and depth in the cell, which tells touching cells apart, or the foreground alone."""
     normalise: Literal["percentile", "standard", "none"] = "percentile"

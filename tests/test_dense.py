@@ -25,6 +25,7 @@ from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_
 from segmenters.dense.tiles import in_tiles
 from segmenters.dense.training import inputs_for
 from segmenters.dense.use import Inputs, Use, answers_of, best_depth, segment_pixels
+from segmenters.lessons import known_part
 
 torch.set_num_threads(1)
 
@@ -91,6 +92,24 @@ def test_the_pixels_between_two_cells_count_and_no_others():
     assert nearness_of_two(labels)[15, 20] > 0.9
 
 
+def test_cells_of_a_stack_with_planes_between_them_are_not_near():
+    stack = np.zeros((9, 30, 30), np.int32)
+    stack[1:3, 5:25, 5:25], stack[4:6, 5:25, 5:25] = 1, 2
+    assert nearness_of_two(stack).max() == 0
+    stack[3, 5:25, 5:25] = 2
+    near = nearness_of_two(stack)
+    assert near[2, 15, 15] == near[3, 15, 15] == 1
+    assert near[1, 15, 15] < 0.2
+
+
+def test_a_cell_where_nobody_knows_is_no_error():
+    found, truth = np.zeros((2, 20, 40), np.int32)
+    found[5:15, 5:15], found[5:15, 15:25], truth[5:15, 5:15] = 1, 2, 7
+    truth[:, 17:] = -1  # between the known cell and what is unknown is a rim of background
+    assert judge([known_part(found, truth)])["f1"] == 1
+    assert judge([known_part(found, np.maximum(truth, 0))])["f1"] < 1
+
+
 def test_a_wrong_pixel_between_two_cells_costs_more():
     truth, depth = torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[0.0, 0.5]]])
     answers, extra = torch.zeros(1, 3, 1, 2), torch.tensor([[[5.0, 0.0]]])
@@ -139,14 +158,14 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
     image = np.where(np.maximum(*hills) > 0.3, np.maximum(*hills), 0).astype(np.float32)
     labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
     inputs = Inputs("none", 20.0, 1.0)
-    drawn = [(image, labels), (np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
+    drawn = [Drawn(image, labels), Drawn(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
     depth = best_depth(TwoHills(), drawn, inputs, Use(), judge)
     assert depth == pytest.approx(wanted, abs=0.06)
     found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), Use(), dtype=image.dtype)
     assert found.max() == cells
     assert best_depth(TwoHills(), drawn[1:], inputs, Use(), judge) is None
     left = (columns < 40) & (image > 0)
-    only = [(np.where(left, image, 0), left.astype(np.int32))]
+    only = [Drawn(np.where(left, image, 0), left.astype(np.int32))]
     assert best_depth(TwoHills(), only, inputs, Use(), judge) is None  # all do as well
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import worlds
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from test_repair import check_sound, lane, painted
 
 from gnntrack import pipeline
+from gnntrack.errors import FormatError, InputError
 from gnntrack.field import keep_field
 from gnntrack.io.ctc import read_mask, read_track_table
 from gnntrack.lineage import divisions
@@ -62,6 +65,34 @@ def test_a_track_that_leaves_the_field_and_comes_back_is_two():
     assert len(result.lineage.source) == 2
 
 
+@pytest.mark.parametrize("crowd", [{}, {f"z{t}": (3, 75, 2) for t in range(4)}])
+def test_a_painted_mask_outside_the_field_is_taken_out_whatever_else_is_there(crowd):
+    """The cell is lost while it is outside; the painted masks of two frames bring it there::
+
+    frame 0  (a)   frame 1  ( ) above the field   frame 2  ( ) above the field   frame 3   (a)
+    """
+    disks = {"a0": (12, 30, 5), "a3": (12, 36, 5)} | crowd
+    tracks = ["a0 a3", *([" ".join(crowd)] if crowd else [])]
+    world = worlds.drawn(disks, tracks, shape=(40, 80), n_frames=4)
+    lineage, runs = worlds.known_lineage(world)
+    whole = fill_gaps(lineage, runs, settings=RepairSettings())
+    up = 5 * 80
+    high = replace(whole.fills, start=np.where(whole.fills.frames() == 1, whole.fills.start - up, whole.fills.start))
+    smaller, few, fills, _ = keep_field(whole.lineage, whole.runs, high, margin=14)
+    check_sound(Repaired(smaller, few, fills, whole.filled, whole.parted))
+    assert len(smaller.tracks) == 2
+    assert len(fills) == 0
+
+
+def test_a_margin_of_half_the_image_leaves_nothing():
+    world = worlds.drawn({"a0": (20, 30, 30)}, ["a0"], shape=(40, 60), n_frames=1)
+    assert not kept(world, 19)[2]
+    for margin in (20, 25, 31, 99):
+        assert len(kept(world, margin)[1].lineage.cells) == 0
+    with pytest.raises(InputError, match=r"a margin of 20 pixels leaves nothing of frames of 40 x 60; .* less than 20"):
+        pipeline.track(world.masks, settings=Settings().replaced(repair__margin=20))
+
+
 def test_a_daughter_keeps_her_mother_if_she_divided_in_the_field():
     disks = lane("a", (0, 1), x=30) | lane("b", (2, 3), x=20, y=12) | lane("c", (2, 3), x=20, y=28)
     world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
@@ -93,10 +124,27 @@ def test_whatever_lies_outside_the_result_is_sound(seed, margin):
     field[margin : 40 - margin, margin : 40 - margin] = True
     for frame in range(6):
         before, after = painted(whole.runs, frame), painted(result.runs, frame)
+        filled = painted(result.fills, frame, result.fills.cell)
+        assert all((field & (filled == track)).any() for track in np.unique(filled[filled > 0]))
         for row in range(*whole.lineage.cells.rows(frame).indices(10**9)):
             pixels, label = before == row + 1, int(whole.lineage.cells.label[row])
             assert ((frame, label) in left_out) == (not (pixels & field).any())
             assert ((after > 0) == pixels)[pixels].all() == ((frame, label) not in left_out)
+
+
+def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
+    world = worlds.drawn(lane("a", range(4)), shape=(40, 60), n_frames=4)
+    lineage = pipeline.track(world.masks)
+    pipeline.export(lineage, tmp_path / "tables", to="csv", settings=Settings().replaced(repair__margin=8))
+    assert "the margin of 8 pixels is not taken out of tables" in caplog.text
+
+
+def test_masks_of_another_movie_are_refused_after_the_margin_too():
+    disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
+    world = worlds.drawn(disks, shape=(40, 60), n_frames=4)
+    lineage = pipeline.track(world.masks, settings=Settings().replaced(repair__margin=8))
+    with pytest.raises(FormatError, match="these masks are not those"):
+        pipeline.export(lineage, "nowhere", masks=0 * world.masks)
 
 
 def test_a_result_without_its_margin_is_written_and_can_be_exported_again(tmp_path):

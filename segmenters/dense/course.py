@@ -14,7 +14,7 @@ from segmenters.dense.augment import Augment
 from segmenters.dense.pixels import normalised, resized
 from segmenters.dense.targets import depth_in_cells, nearness_of_two
 from segmenters.images import checked_image
-from segmenters.lessons import multiplying
+from segmenters.lessons import known_part, multiplying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -201,8 +201,7 @@ class DenseCourse:
         results = []
         for pair in self._checks:
             image, labels = pair.read()
-            found = self._segment(network, image)
-            results.append((np.where(labels < 0, 0, found), np.maximum(labels, 0)))
+            results.append(known_part(self._segment(network, image), labels))
         figures = self._judge(results)
         dice, seg, f1 = (figures[name] for name in ("dice", "seg", "f1"))
         score = dice if self._settings.head == "foreground" else (dice + seg + f1) / 3

@@ -46,8 +46,8 @@ class DenseSegmenter:
     threshold : float
         Lowest probability of the foreground.
     depth : float, optional
-        Two cells are told apart if the network's depth between them falls by more than this; lower splits more. 0.25
-        where left out.
+        Two cells are told apart if the network's depth between them falls by more than this; lower splits more. What
+        was best after training where left out; 0.25 where the model does not tell.
     min_size : float
         Cells smaller than this share of the typical cell are left out.
     max_hole : float

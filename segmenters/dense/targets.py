@@ -77,10 +77,12 @@ def nearness_of_two(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     Returns
     -------
     nearness : float32 array of the same shape
-        1 on the line between two cells that are at most 6 pixels apart, less beside it, 0 elsewhere.
+        1 on the line between two cells that are at most 6 pixels apart, less beside it, 0 elsewhere. Planes of a
+        stack may lie far apart: there, two cells are near each other if they touch.
     """
     expand: Any = expand_labels
-    wide = expand(np.maximum(labels, 0), _REACH / 2)
+    step = (_REACH,) * (labels.ndim - 2) + (1, 1)
+    wide = expand(np.maximum(labels, 0), _REACH / 2, spacing=step)
     line = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
         one = wide[(slice(None),) * axis + (slice(None, -1),)]
@@ -90,7 +92,7 @@ def nearness_of_two(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         line[(slice(None),) * axis + (slice(1, None),)] |= meet
     if not line.any():
         return np.zeros(labels.shape, np.float32)
-    far = np.asarray(ndimage.distance_transform_edt(~line), np.float32)
+    far = np.asarray(ndimage.distance_transform_edt(~line, sampling=step), np.float32)
     return np.where(far < 3 * _WIDTH, np.exp(-0.5 * (far / _WIDTH) ** 2), np.float32(0))
 
 

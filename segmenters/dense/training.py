@@ -35,7 +35,7 @@ _ALIKE = 1.6  # movies whose cells differ in diameter by less than this factor a
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels that networks see well; others are scaled to them
 _GENERAL = 28.0  # diameter that cells of all kinds are scaled to
 _LOOKED_AT = 5  # images of each movie
-_LOOKED_AT_LAST = 16  # images that tell how deep a pass between cells is
+_LOOKED_AT_LAST = {2: 16, 3: 4}  # images, or stacks, that tell how deep a pass between cells is
 
 
 def train_dense(
@@ -97,8 +97,8 @@ def train_dense(
         report=report,
     )
     kept, about = read_model(out, FAMILY, device=place)
-    known = [pair.read() for pair in (checks or examples)[:: -(-len(checks or examples) // _LOOKED_AT_LAST)]]
-    depth = best_depth(kept, known, inputs, use, judge)
+    known, most = checks or examples, _LOOKED_AT_LAST[dimensions]
+    depth = best_depth(kept, known[:: -(-len(known) // most)], inputs, use, judge)
     write_model(out, kept, FAMILY, training=about["training"], inputs=asdict(replace(inputs, depth=depth)))
     return best
 

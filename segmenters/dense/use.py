@@ -13,13 +13,16 @@ from skimage.filters import threshold_otsu
 from segmenters.dense.pixels import normalised, resized
 from segmenters.dense.targets import mean_diameter
 from segmenters.dense.tiles import in_tiles
-from segmenters.lessons import multiplying
+from segmenters.images import checked_image
+from segmenters.lessons import known_part, multiplying
 from segmenters.postprocess import instances, smooth, typical_diameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from segmenters.lessons import Judge, Pair
 
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
@@ -111,10 +114,10 @@ def segment_pixels(
 
 def best_depth(
     network: Any,
-    images: Sequence[tuple[npt.NDArray[Any], Labels]],
+    pairs: Sequence[Pair],
     inputs: Inputs,
     use: Use,
-    judge: Callable[[Sequence[tuple[Labels, Labels]]], Mapping[str, float]],
+    judge: Judge,
 ) -> float | None:
     """Return the depth of a pass between two cells with which most cells are found as they are.
 
@@ -122,8 +125,8 @@ def best_depth(
     ----------
     network : nn.Module
         In eval mode.
-    images : sequence of (image, labels)
-        With known cells; labels below 0 are unknown.
+    pairs : Pairs
+        Images with known cells; labels below 0 are unknown.
     inputs : Inputs
         What the network wants.
     use : Use
@@ -136,23 +139,22 @@ def best_depth(
     depth : float or None
         None where no image has a cell, or all depths do as well.
     """
-    results: dict[float, list[tuple[Labels, Labels]]] = {depth: [] for depth in _DEPTHS}
-    for image, labels in images:
-        pixels = np.asarray(image, np.float32)
-        if pixels.min() == pixels.max() or labels.max() <= 0:
-            continue
-        ready = normalised(pixels, inputs.normalise, dtype=image.dtype)
-        factor = inputs.factor or estimated_factor(network, ready, inputs, use)
-        probability, height = answers_of(network, ready, use, factor=factor)
-        for depth, found in results.items():
-            cells = _cells(probability, height, inputs, replace(use, depth=depth))
-            found.append((np.where(labels < 0, 0, cells), np.maximum(labels, 0)))
-    if not results[_DEPTHS[0]]:
+    answers = []
+    for pair in pairs:
+        image, labels = pair.read()
+        pixels = checked_image(image)
+        if pixels.min() < pixels.max() and labels.max() > 0:
+            ready = normalised(pixels, inputs.normalise, dtype=image.dtype)
+            factor = inputs.factor or estimated_factor(network, ready, inputs, use)
+            answers.append((*answers_of(network, ready, use, factor=factor), labels))
+    if not answers:
         return None
-    figures = {depth: judge(found) for depth, found in results.items()}
-    score = {depth: each["seg"] + each["f1"] for depth, each in figures.items()}
-    best = max(score.values())
-    good = [depth for depth in _DEPTHS if score[depth] >= best - _AS_GOOD]
+    score = []
+    for depth in _DEPTHS:
+        rules = replace(use, depth=depth)
+        figures = judge([known_part(_cells(p, height, inputs, rules), labels) for p, height, labels in answers])
+        score.append(figures["seg"] + figures["f1"])
+    good = [depth for depth, each in zip(_DEPTHS, score, strict=True) if each >= max(score) - _AS_GOOD]
     return None if len(good) == len(_DEPTHS) else good[len(good) // 2]  # not at the edge of what does well
 
 

@@ -71,7 +71,8 @@ def train_diffusionnet(
         for each in checks[::every]:
             image, labels = each.read()
             stack = checked_image(image, {3})
-            found.append((find_cells(net, stack, spacing=spacing_of(each), modes=inputs["modes"]), labels))
+            cells = find_cells(net, stack, spacing=spacing_of(each), modes=inputs["modes"])
+            found.append((cells, np.maximum(labels, 0)))  # what is unknown counts as background, as it is learnt
         return _figures(found, judge)
 
     course = DiffusionCourse(
