@@ -37,10 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
+    learnt, checks = examples(options.data, options.without)
+    options.out.mkdir(parents=True, exist_ok=True)
+    plan = PLAN.model_copy(update={"steps": options.steps})
+    learn("unet", learnt, checks, options.out, settings=plan, resume=options.resume, report=_tell)
+    return 0
+
+
+def examples(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
+    """Return what is learnt from, and what is validated on."""
     movies: list[list[Any]] = []
     for name in ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa"):
-        folder = options.data / name
-        if name not in options.without:
+        folder = data / name
+        if name not in without:
             hybrid = (folder / "01_ST_HYBRID").is_dir()
             movies.append(measured(filled_examples(folder)) if hybrid else find_examples([folder]))
     learnt: list[Any] = [*simulated_examples(SIMULATED)]
@@ -49,10 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         last = round(LAST * len(movie))
         learnt += movie[: -last - 1]
         checks += movie[-last::4]
-    options.out.mkdir(parents=True, exist_ok=True)
-    plan = PLAN.model_copy(update={"steps": options.steps})
-    learn("unet", learnt, checks, options.out, settings=plan, resume=options.resume, report=_tell)
-    return 0
+    return learnt, checks
 
 
 def _tell(row: dict[str, Any]) -> None:
