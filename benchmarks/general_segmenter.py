@@ -1,7 +1,9 @@
-"""The U-Net that comes with gnntrack: fluorescent nuclei of several movies, and simulated ones.
+"""The segmenters that come with gnntrack.
 
-``python benchmarks/general_segmenter.py --out segmenters/weights/unet`` trains it anew. The last frames of each movie
-are for validation; nothing is reported on these movies with these weights.
+``python benchmarks/general_segmenter.py unet --out segmenters/weights/unet`` trains the U-Net anew, on fluorescent
+nuclei of several movies and on simulated ones; the last frames of each movie are for validation, and nothing is
+reported on these movies with these weights. ``diffusionnet`` learns on simulated stacks, some with planes twice as far
+apart.
 """
 
 from __future__ import annotations
@@ -13,38 +15,48 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filled import filled_examples, measured
 from record import default_data
 
 from gnntrack.io.examples import find_examples
-from gnntrack.segmenter_training import learn, simulated_examples
+from gnntrack.segmenter_training import SimulatedExample, learn, simulated_examples
 from gnntrack.settings import TrainSegmenterSettings
 
 SIMULATED = 80  # movies
+STACKS = 16  # simulated movies in 3D
 LAST = 0.12  # part of each movie that is validated on
-PLAN = TrainSegmenterSettings(steps=3000, validate_every=500, patience=99, zoom="each", batch=8, patch=192)
+PLANS = {
+    "unet": TrainSegmenterSettings(steps=3000, validate_every=500, patience=99, zoom="each", batch=8, patch=192),
+    "diffusionnet": TrainSegmenterSettings(steps=1000, validate_every=200, patience=99),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train the network, or go on with it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Train a network, or go on with it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("segmenter", choices=PLANS)
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=PLAN.steps)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--without", nargs="*", default=[], help="data sets to leave out")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
-    learnt, checks = examples(options.data, options.without)
+    if options.segmenter == "unet":
+        learnt, checks = images(options.data, options.without)
+    else:
+        learnt, checks = stacks()
     options.out.mkdir(parents=True, exist_ok=True)
-    plan = PLAN.model_copy(update={"steps": options.steps})
-    learn("unet", learnt, checks, options.out, settings=plan, resume=options.resume, report=_tell)
+    plan = PLANS[options.segmenter]
+    plan = plan.model_copy(update={"steps": options.steps or plan.steps})
+    learn(options.segmenter, learnt, checks, options.out, settings=plan, resume=options.resume, report=_tell)
     return 0
 
 
-def examples(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
+def images(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
     """Return what is learnt from, and what is validated on."""
     movies: list[list[Any]] = []
     for name in ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa"):
@@ -59,6 +71,35 @@ def examples(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[A
         learnt += movie[: -last - 1]
         checks += movie[-last::4]
     return learnt, checks
+
+
+class Thinned:
+    """A simulated stack of which every other plane is left out.
+
+    Parameters
+    ----------
+    whole : SimulatedExample
+        The stack.
+    """
+
+    simulated = True
+
+    def __init__(self, whole: SimulatedExample) -> None:
+        self.whole = whole
+        self.movie, self.name = f"{whole.movie}, thinned", f"{whole.name}, thinned"
+        self.spacing = (2 * whole.spacing[0], *whole.spacing[1:])
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image and its labels."""
+        image, labels = self.whole.read()
+        return image[::2], labels[::2]
+
+
+def stacks() -> tuple[list[Any], list[Any]]:
+    """Return what is learnt from, and what is validated on, in 3D."""
+    learnt = simulated_examples(STACKS, seed=11, dimensions=3)
+    checks = simulated_examples(3, seed=12, dimensions=3)[1::2]
+    return [*learnt, *map(Thinned, learnt[::4])], [*checks, *map(Thinned, checks[::3])]
 
 
 def _tell(row: dict[str, Any]) -> None:
