@@ -76,11 +76,18 @@ def measured(frames: Sequence[Filled]) -> list[Filled]:
             cells, masks = each.gold.read()[1] > 0, read_mask(each.masks_file) > 0
             missing.append(distance_transform_edt(~masks)[cells & ~masks])
             extra.append(distance_transform_edt(masks)[masks & ~cells])
-    outer = float(np.percentile(np.concatenate(missing), _MOST))
-    inner = float(np.percentile(np.concatenate(extra), _MOST))
+    outer, inner = _mostly(missing), _mostly(extra)
     if outer <= _TRUSTED:
         return [replace(each, inner=inner, outer=outer) for each in frames]
     return [replace(each, inner=inner, outer=np.inf) for each in frames if each.gold is not None]
+
+
+def _mostly(distances: Sequence[np.ndarray]) -> float:
+    """Return how far most of the wrong pixels are off; infinitely far where no frame tells."""
+    if not distances:
+        return float("inf")
+    found = np.concatenate(distances)
+    return float(np.percentile(found, _MOST)) if found.size else 0.0
 
 
 def _inside(cells: np.ndarray) -> np.ndarray:
