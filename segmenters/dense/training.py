@@ -20,7 +20,7 @@ from segmenters.images import checked_image
 from segmenters.lessons import chosen_precision, dimensions_of, plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -98,9 +98,17 @@ def train_dense(
     )
     kept, about = read_model(out, FAMILY, device=place)
     known, most = checks or examples, _LOOKED_AT_LAST[dimensions]
-    depth = best_depth(kept, known[:: -(-len(known) // most)], inputs, use, judge)
+    depth = best_depth(kept, _told(known[:: -(-len(known) // most)], progress), inputs, use, judge)
     write_model(out, kept, FAMILY, training=about["training"], inputs=asdict(replace(inputs, depth=depth)))
     return best
+
+
+def _told(pairs: Sequence[Pair], progress: Progress | None) -> Iterator[Pair]:
+    """Yield pairs, and tell how many are done."""
+    for done, pair in enumerate(pairs, start=1):
+        yield pair
+        if progress is not None:
+            progress("passes between cells", done, len(pairs))
 
 
 def inputs_for(examples: Sequence[Pair], settings: TrainSegmenterSettings) -> Inputs:

@@ -18,7 +18,7 @@ from segmenters.lessons import known_part, multiplying
 from segmenters.postprocess import instances, smooth, typical_diameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
@@ -114,7 +114,7 @@ def segment_pixels(
 
 def best_depth(
     network: Any,
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     inputs: Inputs,
     use: Use,
     judge: Judge,
