@@ -204,7 +204,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 1.0  # nothing to find and nothing found
 
 
-def compare_labels(result: npt.ArrayLike, truth: npt.ArrayLike, *, partial: bool = False) -> Counts:
+def compare_labels(result: npt.ArrayLike, truth: npt.ArrayLike, *, partial: bool = False, margin: int = 0) -> Counts:
     """Compare two label images.
 
     Parameters
@@ -213,11 +213,13 @@ def compare_labels(result: npt.ArrayLike, truth: npt.ArrayLike, *, partial: bool
         0 is background, every other value one cell; labels of the two need not agree.
     partial : bool
         The truth has not all cells: leave out the result's cells that share no pixel with one of the truth.
+    margin : int
+        Pixels along y and x outside the field of interest: cells that lie there altogether are left out of both.
 
     Raises
     ------
     FrameError
-        If one is no label image, or their shapes differ.
+        If one is no label image, their shapes differ, or the margin leaves nothing of them.
 
     Examples
     --------
@@ -232,7 +234,22 @@ def compare_labels(result: npt.ArrayLike, truth: npt.ArrayLike, *, partial: bool
     if mine.shape != theirs.shape:
         msg = f"the result has shape {mine.shape}, the truth {theirs.shape}; result and truth must have one shape"
         raise FrameError(msg)
+    return _compared(mine, theirs, partial=partial, margin=margin, name="result")
+
+
+def _compared(mine: Image, theirs: Image, *, partial: bool, margin: int, name: str) -> Counts:
+    if margin:
+        mine, theirs = _in_field(mine, margin, name), _in_field(theirs, margin, name)
     return _count(find_overlaps(_small(mine), _small(theirs)), partial=partial)
+
+
+def _in_field(labels: Image, margin: int, name: str) -> Image:
+    """Return labels without the cells that have no pixel in the field of interest."""
+    inner = labels[..., margin:-margin, margin:-margin]
+    if 2 * margin >= min(labels.shape[-2:]):
+        msg = f"a margin of {margin} pixels leaves nothing of its shape {labels.shape}; give less"
+        raise FrameError(msg, file=name)
+    return np.where(np.isin(labels, np.unique(inner)), labels, 0)
 
 
 def _checked(labels: npt.NDArray[Any], name: str) -> Image:
@@ -309,10 +326,13 @@ class SegmentationReport:
         In the order of the frames or names.
     partial : bool
         Whether cells of the result that touch none of the truth were left out.
+    margin : int
+        Pixels along the border; cells that lie there altogether were left out.
     """
 
     images: tuple[ImageCounts, ...]
     partial: bool = False
+    margin: int = 0
 
     @property
     def total(self) -> Counts:
@@ -331,7 +351,13 @@ class SegmentationReport:
         images = [
             {"truth": str(image.truth), "result": str(image.result), **_told(image.counts)} for image in self.images
         ]
-        return {"partial": self.partial, "total": _told(self.total), "mean": self.mean, "images": images}
+        return {
+            "partial": self.partial,
+            "margin": self.margin,
+            "total": _told(self.total),
+            "mean": self.mean,
+            "images": images,
+        }
 
 
 def _told(counts: Counts) -> dict[str, float | None]:
@@ -348,7 +374,12 @@ _Key = int | str  # the frame of a name of the Cell Tracking Challenge, else the
 
 
 def evaluate_segmentation(
-    result: str | Path, truth: str | Path, *, partial: bool = False, progress: Progress | None = None
+    result: str | Path,
+    truth: str | Path,
+    *,
+    partial: bool = False,
+    margin: int = 0,
+    progress: Progress | None = None,
 ) -> SegmentationReport:
     """Compare the masks of a folder, or of one file, with the truth.
 
@@ -363,6 +394,8 @@ def evaluate_segmentation(
         with the result of the same name, but for the suffix. Two single files go together whatever their names are.
     partial : bool
         The truth has not all cells: leave out the result's cells that share no pixel with one of the truth.
+    margin : int
+        Pixels along y and x outside the field of interest: cells that lie there altogether are left out of both.
     progress : Progress or None
         Told after each frame.
 
@@ -380,7 +413,8 @@ def evaluate_segmentation(
         frame = key if isinstance(key, int) else None
         labels = _read(file, frame)
         return [
-            ImageCounts(each.file, file, _compare_files(labels, file, each, frame, partial=partial)) for each in truths
+            ImageCounts(each.file, file, _compare_files(labels, file, each, frame, partial=partial, margin=margin))
+            for each in truths
         ]
 
     images: list[ImageCounts] = []
@@ -389,10 +423,12 @@ def evaluate_segmentation(
             images += rows
             if progress is not None:
                 progress("compare", done, len(jobs))
-    return SegmentationReport(tuple(images), partial)
+    return SegmentationReport(tuple(images), partial, margin)
 
 
-def _compare_files(labels: Image, file: Path, truth: _Truth, frame: int | None, *, partial: bool) -> Counts:
+def _compare_files(
+    labels: Image, file: Path, truth: _Truth, frame: int | None, *, partial: bool, margin: int
+) -> Counts:
     theirs = _read(truth.file, frame)
     if truth.plane is not None:
         if labels.ndim != 3 or truth.plane >= len(labels):
@@ -402,7 +438,7 @@ def _compare_files(labels: Image, file: Path, truth: _Truth, frame: int | None, 
     if labels.shape != theirs.shape:
         msg = f"has shape {labels.shape}, the truth {truth.file} {theirs.shape}; result and truth must have one shape"
         raise FrameError(msg, file=file, frame=frame)
-    return _count(find_overlaps(_small(labels), _small(theirs)), partial=partial)
+    return _compared(labels, theirs, partial=partial, margin=margin, name=str(file))
 
 
 def _read(file: Path, frame: int | None) -> Image:

@@ -127,6 +127,30 @@ def test_an_image_without_cells_is_right_if_there_are_none():
     assert set(false.values()) == {0.0}
 
 
+def test_cells_outside_the_field_of_interest_are_left_out_of_both():
+    result, truth = np.zeros((2, 20, 30), int)
+    result[8:12, 8:12] = truth[8:12, 8:12] = 3
+    result[0:4, 10:14], truth[10:14, 26:30] = 4, 5  # within four pixels of the border
+    result[15:20, 15:20] = truth[15:20, 15:20] = 6  # reaches into the field by a pixel
+    counts = compare_labels(result, truth, margin=4)
+    assert (counts.result_cells, counts.truth_cells, counts.dice, counts.seg) == (2, 2, 1, 1)
+    assert compare_labels(result, truth).f1 < 1
+    assert compare_labels(result, truth, margin=3) == compare_labels(result, truth)
+    with pytest.raises(FrameError, match="a margin of 10 pixels leaves nothing of its shape"):
+        compare_labels(result, truth, margin=10)
+
+
+def test_the_margin_reaches_files_and_is_told(tmp_path):
+    far = np.zeros((20, 30), np.uint8)
+    far[8:12, 8:12] = 1
+    near = far.copy()
+    near[:3, :3] = 2
+    result, truth = write(tmp_path / "result", a=near), write(tmp_path / "truth", a=far)
+    told = json.loads(run(result, truth, "--json", "--margin", "4").output)
+    assert (told["margin"], told["total"]["Dice"]) == (4, 1)
+    assert json.loads(run(result, truth, "--json").output)["total"]["Dice"] < 1
+
+
 def test_a_partial_truth_leaves_out_cells_that_touch_none_of_its_own():
     truth = row((1, 0, 4))
     result = row((1, 0, 3), (2, 3, 3), (3, 10, 5))  # 2 touches by a pixel, 3 does not

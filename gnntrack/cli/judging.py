@@ -67,9 +67,16 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
     is_flag=True,
     help="The truth has not all cells: leave out cells of RESULT that touch none of TRUTH.",
 )
+@click.option(
+    "--margin",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Pixels along the border outside the field of interest: cells that lie there altogether are left out.",
+)
 @json_option
 @verbose_option
-def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, as_json: bool) -> None:
+def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: int, as_json: bool) -> None:
     """Score the masks RESULT against TRUTH, each a folder of label images (TIFF, PNG) or one file.
 
     TRUTH may be 01_GT or 01_ST, whose SEG is taken; other images go together by name. Labels need not agree. --json
@@ -78,7 +85,7 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, as_json: 
     from gnntrack import evaluate_masks
 
     with shown_progress() as progress:
-        report = evaluate_masks.evaluate_segmentation(result, truth, partial=partial, progress=progress)
+        report = evaluate_masks.evaluate_segmentation(result, truth, partial=partial, margin=margin, progress=progress)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
         return
