@@ -177,13 +177,13 @@ def chain(data: Path, work: Path) -> list[Row]:
         for number, (learnt, tested) in enumerate(
             [(examples[: middle - GAP], examples[middle:]), (examples[middle + GAP :], examples[:middle])]
         ):
-            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=1500)
+            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=1500, patch=256)
             seconds += spent
             model.prepare([example.read()[0] for example in tested[::20]])
             for example in tested:
                 image, truth = example.read()
                 found = model.segment(image)
-                total += compare_labels(found, truth, margin=settings.repair.margin)
+                total += compare_labels(found, truth)
                 tifffile.imwrite(masks / f"mask{example.frame:03d}.tif", found.astype(np.uint16))
         pipeline.track(masks, movie / "01", out=Path(scratch) / "result", settings=settings)
         found = pipeline.evaluate(Path(scratch) / "result", movie / "01_GT")
