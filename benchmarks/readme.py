@@ -160,9 +160,9 @@ def segmentation() -> str:
     if not (RESULTS / "segmentation.json").exists():
         return NOT_YET
     lines = []
-    for row in _read("segmentation")["rows"]:
-        if row["task"] == "inference":
-            continue
+    order = ["folds", "report", "overfit", "halves", "chain", "stacks", "cho"]
+    rows = [row for row in _read("segmentation")["rows"] if row["task"] != "inference"]
+    for row in sorted(rows, key=lambda row: order.index(row["task"].split(" ")[0])):
         kind, _, network = row["task"].partition(" ")
         report = REPORT.get((network, row["data"])) if kind in {"folds", "report"} else None
         dice, iou = (f" ({value:.3f})" for value in report) if report else ("", "")

@@ -283,7 +283,7 @@ def finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
     if not (folder / "model.json").is_file():
         return False
     told = json.loads((folder / "model.json").read_text())["training"]
-    return bool(told["settings"] == json.loads(plan.model_dump_json()) and told["best"]["step"] == plan.steps)
+    return TrainSegmenterSettings(**told["settings"]) == plan and bool(told["best"]["step"] == plan.steps)
 
 
 def read(example: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -175,9 +176,9 @@ def learn(
         As of `train_segmenter`.
     """
     best = _trainable(name).train(
-        learnt,
+        [_Framed.of(each, settings.margin) for each in learnt],
         folder,
-        checks=checks,
+        checks=[_Framed.of(each, settings.margin) for each in checks],
         judge=judge,
         settings=settings,
         notes={"segmenter": name, "data": sorted({each.movie for each in learnt})},
@@ -191,6 +192,33 @@ def learn(
 
     draw_learning_curve(folder / LOG, folder / "learning_curve.png")
     return {"movies": len({each.movie for each in learnt}), "images": len(learnt), "steps": best["step"], "best": best}
+
+
+@dataclass(frozen=True)
+class _Framed:
+    """An image whose truth may lack cells along the border: what is not labelled there is unknown."""
+
+    pair: Pair
+    margin: int
+
+    @classmethod
+    def of(cls, pair: Pair, margin: int) -> Pair:
+        """Return the pair itself where there is no margin, or the truth is a simulation's."""
+        return cls(pair, margin) if margin and not isinstance(pair, SimulatedExample) else pair
+
+    @property
+    def name(self) -> str:
+        return self.pair.name
+
+    @property
+    def movie(self) -> str:
+        return self.pair.movie
+
+    def read(self) -> tuple[Image, Image]:
+        image, labels = self.pair.read()
+        edge = np.ones(labels.shape, bool)
+        edge[..., self.margin : -self.margin, self.margin : -self.margin] = False
+        return image, np.where(edge & (labels == 0), -1, labels).astype(np.int32)
 
 
 def judge(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:

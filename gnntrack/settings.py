@@ -223,6 +223,8 @@ class TrainSegmenterSettings(_Section):
     """Axes of the simulated images."""
     truth: Literal["best", "gold", "silver"] = "best"
     """Which truth of the challenge's movies: gold where there is any and else silver, or only one of them."""
+    margin: int = Field(0, ge=0)
+    """Pixels along the border where the truth may lack cells (the challenge's field of interest): unknown there."""
     options: dict[str, bool | int | float | str] = {}
     """Options of the new network, as a table."""
 

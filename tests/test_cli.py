@@ -285,6 +285,7 @@ def test_settings_files_can_be_read(file):
     if file.stem not in {"default", "internship-report"}:
         assert settings.frames.spacing
         assert settings.repair.margin in {0, 25, 50}
+        assert settings.train_segmenter.margin == settings.repair.margin
 
 
 def test_default_toml_is_the_default():

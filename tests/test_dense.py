@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,6 +227,24 @@ def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
     )
     assert np.isfinite(told["best"]["loss"])
     assert 0 <= told["best"]["validation_f1"] <= 1
+
+
+def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
+    seen = []
+
+    def train(learnt, *_, **__):
+        seen.extend(learnt)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.segmenter_training._trainable", lambda _: SimpleNamespace(train=train))
+    drawn = discs(12)
+    with pytest.raises(KeyboardInterrupt):
+        learn("unet", [drawn, *pairs()], [], tmp_path, settings=tiny_plan("unet", margin=20))
+    framed, simulated = seen[0].read()[1], seen[1].read()[1]
+    assert (framed[20:-20, 20:-20] == drawn.labels[20:-20, 20:-20]).all()
+    assert (framed[drawn.labels > 0] == drawn.labels[drawn.labels > 0]).all()
+    assert (framed[:20][drawn.labels[:20] == 0] == -1).all()
+    assert simulated.min() == 0
 
 
 def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
