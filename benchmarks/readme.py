@@ -42,6 +42,7 @@ def filled(text: str) -> str:
     """Return a page with the tables of the committed results."""
     tables = {"accuracy": accuracy, "learned": learned, "speed": speed, "ablation": ablation, "model": model}
     tables |= {"segmentation": segmentation, "inference": inference, "unet": lambda: segmenter("unet")}
+    tables |= {"diffusionnet": lambda: segmenter("diffusionnet")}
     for name, made in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         text = marked.sub(lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text)  # type: ignore[misc]
@@ -209,13 +210,14 @@ def segmenter(name: str) -> str:
     about = json.loads(place.read_text(encoding="utf-8"))
     training = about["training"]
     best = training["best"]
+    figures = [key for key in ("dice", "seg", "f1") if f"validation_{key}" in best]
     lines = [
         ["network", f"{about['kind']}, {', '.join(f'{key} {value}' for key, value in about['options'].items())}"],
-        ["learnt from", ", ".join(each for each in training["data"] if not each.startswith("simulated"))],
+        ["learnt from", ", ".join(each for each in training["data"] if not each.startswith("simulated")) or "-"],
         ["simulated movies", str(sum(each.startswith("simulated") for each in training["data"]))],
         ["images", str(training["images"])],
         ["steps, of which the best", f"{training['settings']['steps']}, {best['step']}"],
-        *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in ("dice", "seg", "f1")),
+        *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in figures),
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
     return table(["", "shipped model"], lines)
