@@ -59,7 +59,7 @@ HELD_OUT_SEEDS, STACKS = 77, 12  # of the simulated stacks
 _LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}
 PLANS: dict[str, dict[str, Any]] = {
     "unet": {"steps": 1000, "patch": 192},
-    "unet, not normalised": {"steps": 1000, "patch": 192, "normalise": "none"},
+    "unet, not normalised": {"steps": 2400, "patch": 192, "normalise": "none"},
     "deeplab": {"steps": 600, "batch": 4, "options": _LIGHT},
     "fcn": {"steps": 600, "batch": 4, "options": _LIGHT},
 }
