@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
+from skimage.segmentation import find_boundaries
 
 from gnntrack.io.ctc import read_mask, read_tiff
 from gnntrack.io.examples import Example, find_examples
@@ -92,13 +93,7 @@ def _mostly(distances: Sequence[np.ndarray]) -> float:
 
 def _inside(cells: np.ndarray) -> np.ndarray:
     """Return the distance of each pixel to the outline of its cell, also where cells touch."""
-    edge = np.zeros(cells.shape, bool)
-    for axis in (0, 1):
-        differ = np.diff(cells, axis=axis) != 0
-        first, last = [slice(None)] * 2, [slice(None)] * 2
-        first[axis], last[axis] = slice(None, -1), slice(1, None)
-        edge[tuple(first)] |= differ
-        edge[tuple(last)] |= differ
+    edge = find_boundaries(cells, mode="thick")
     return np.where(cells > 0, distance_transform_edt(~edge) + 1, 0)
 
 

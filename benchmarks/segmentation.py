@@ -2,7 +2,7 @@
 
 ``python benchmarks/segmentation.py --work FOLDER`` trains what it needs and writes ``results/segmentation.json``; a row
 that stands in it is kept unless ``--again`` names its task. Cells outside the field of interest of the challenge are
-left out of result and truth. Tasks:
+left out of result and truth, but for the masks of ``chain``. Tasks:
 
 ``folds NAME``   Fluo-N2DH-GOWT1 01 and Fluo-C2DL-MSC 01: the gold frames in five blocks of time; a network for each
                  block learns on all other frames that are no neighbours of a tested one. Gold truth is of some cells of
@@ -33,7 +33,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def folds(network: str, data: Path, work: Path) -> list[Row]:
     """Return a row for each data set: five networks, each tested on a block of the gold frames."""
     rows = []
     for dataset in DATASETS:
-        gold, partial, whole, seconds = 0, Counts(), Counts(), 0.0
+        gold, some, whole, seconds = 0, Counts(), Counts(), 0.0
         margin = settings_of(dataset).repair.margin
         for number, (learnt, tested) in enumerate(fold_parts(data / dataset)):
             model, spent = trained(network, measured(learnt), work / f"{network}-{dataset}-{number}")
@@ -87,10 +88,10 @@ def folds(network: str, data: Path, work: Path) -> list[Row]:
             for example in tested:
                 image, truth = example.read()
                 found = model.segment(image)
-                partial += compare_labels(found, truth, partial=True, margin=margin)
+                some += compare_labels(found, truth, partial=True, margin=margin)
                 whole += compare_labels(found, truth, margin=margin) if example.complete() else Counts()
         row = {"task": f"folds {network}", "data": f"{dataset} 01", "frames": gold, "train_seconds": seconds}
-        rows.append(row | scores(partial) | {f"complete_{key}": value for key, value in scores(whole).items()})
+        rows.append(row | scores(some) | {f"complete_{key}": value for key, value in scores(whole).items()})
     return rows
 
 
@@ -108,14 +109,14 @@ def report(network: str, data: Path, work: Path) -> list[Row]:
     """Return a row for each data set: a network, tested on a fifth of the frames, drawn at random."""
     rows = []
     for dataset in DATASETS:
-        frames = [replace(each, movie=each.name.split(" ")[0]) for each in filled_examples(data / dataset)]
+        frames = [Made(each.name, f"{dataset}/01", partial(computed, each)) for each in filled_examples(data / dataset)]
         order = np.random.default_rng(0).permutation(len(frames))
         tested = {int(each) for each in order[: len(frames) // FOLDS]}
-        learnt = [Computed(each) for number, each in enumerate(frames) if number not in tested]
+        learnt = [each for number, each in enumerate(frames) if number not in tested]
         model, seconds = trained(network, learnt, work / f"report-{network}-{dataset}")
         total = Counts()
         for number in sorted(tested):
-            image, masks = Computed(frames[number]).read()
+            image, masks = frames[number].read()
             total += compare_labels(model.segment(image), masks, margin=settings_of(dataset).repair.margin)
         row = {"task": f"report {network}", "data": f"{dataset} 01", "frames": len(tested), "train_seconds": seconds}
         rows.append(row | scores(total))
@@ -123,57 +124,34 @@ def report(network: str, data: Path, work: Path) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Computed:
-    """A frame with the masks that trackers are given, whatever the gold truth is."""
+class Made:
+    """An image with labels that are made of a frame's when it is read."""
 
-    frame: Filled
+    name: str
+    movie: str
+    read: Callable[[], tuple[np.ndarray, np.ndarray]]
 
-    @property
-    def name(self) -> str:
-        """Where it is from."""
-        return self.frame.name
 
-    @property
-    def movie(self) -> str:
-        """Its movie."""
-        return self.frame.movie
-
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image and its masks."""
-        return read_tiff(self.frame.image_file), read_mask(self.frame.masks_file).astype(np.int32)
+def computed(frame: Filled) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and the masks that trackers are given, whatever the gold truth is."""
+    return read_tiff(frame.image_file), read_mask(frame.masks_file).astype(np.int32)
 
 
 def overfit(network: str, data: Path, work: Path) -> list[Row]:
     """Return the row of a network that is tested on the middle of four frames, which it learnt."""
     frames = [each for each in find_examples([data / DATASETS[0] / "01"], truth="gold") if each.complete()]
-    middles = [Middle(each) for each in frames]
+    middles = [Made(each.name, each.movie, partial(middle, each)) for each in frames]
     model, seconds = trained(network, middles, work / f"overfit-{network}", **OVERFIT[network])
     total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read, middles)), Counts())
     row = {"task": f"overfit {network}", "data": f"{DATASETS[0]} 01", "frames": len(frames), "train_seconds": seconds}
     return [row | scores(total)]
 
 
-@dataclass(frozen=True)
-class Middle:
-    """The middle of a frame, where no truth ends."""
-
-    frame: Example
-
-    @property
-    def name(self) -> str:
-        """Where it is from."""
-        return self.frame.name
-
-    @property
-    def movie(self) -> str:
-        """Its movie."""
-        return self.frame.movie
-
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image and its labels."""
-        image, labels = self.frame.read()
-        box = tuple(slice((n - MIDDLE) // 2, (n + MIDDLE) // 2) for n in labels.shape)
-        return image[box], labels[box]
+def middle(frame: Example) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of an image and of its labels, where no truth ends."""
+    image, labels = frame.read()
+    box = tuple(slice((n - MIDDLE) // 2, (n + MIDDLE) // 2) for n in labels.shape)
+    return image[box], labels[box]
 
 
 def halves(data: Path, work: Path) -> list[Row]:

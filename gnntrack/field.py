@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["keep_field"]
 
-_COLUMNS = ("frame", "label", "position", "features")  # of cells, with a row for each
-
 
 def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tuple[Lineage, Runs, Runs, IntArray]:
     """Take out the masks that lie in the margin altogether.
@@ -67,7 +65,7 @@ def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tup
     row = np.cumsum(inside) - 1
     smaller = replace(
         lineage,
-        cells=replace(cells, **{each: getattr(cells, each)[inside] for each in _COLUMNS}),
+        cells=cells.only(inside),
         track=track[inside],
         tracks=_tracks(lineage, order, track),
         source=row[source[linked]],
@@ -91,16 +89,15 @@ def _reaching(runs: Runs, margin: int) -> BoolArray:
 
 def _tracks(lineage: Lineage, order: IntArray, track: IntArray) -> Tracks:
     """Return the table of the new tracks of the cells, which are in `order` of their old tracks and time."""
-    old, frame = lineage.tracks, lineage.cells.frame
-    kept = track > 0
-    ids, row = np.unique(track[kept], return_inverse=True)
-    start, end = np.full(len(ids), lineage.cells.n_frames), np.full(len(ids), -1)
-    np.minimum.at(start, row, frame[kept])
-    np.maximum.at(end, row, frame[kept])
+    old, kept = lineage.tracks, track > 0
     first = order[np.searchsorted(lineage.track[order], old.id)]
     last = order[np.searchsorted(lineage.track[order], old.id, side="right") - 1]
     mother = np.where(old.parent > 0, track[last[np.searchsorted(old.id, old.parent)]], 0)
     born = kept[first]  # in the field
-    parent = np.zeros(len(ids), np.int64)
-    parent[np.searchsorted(ids, old.id[born])] = mother[born]
-    return Tracks(ids, start, end, parent)
+
+    def parents(ids: IntArray) -> IntArray:
+        parent = np.zeros(len(ids), np.int64)
+        parent[np.searchsorted(ids, old.id[born])] = mother[born]
+        return parent
+
+    return Tracks.spanning(track[kept], lineage.cells.frame[kept], parents)

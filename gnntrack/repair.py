@@ -133,11 +133,8 @@ def _split(lineage: Lineage, painted: IntArray) -> Lineage:
     child = np.isin(tracks.parent, list(heir))
     for name, mother in zip(tracks.id[child].tolist(), tracks.parent[child].tolist(), strict=True):
         parent[name] = heir[mother]
-    ids, row = np.unique(track, return_inverse=True)
-    start, end = np.full(len(ids), cells.n_frames), np.full(len(ids), -1)
-    np.minimum.at(start, row, cells.frame)
-    np.maximum.at(end, row, cells.frame)
-    return replace(lineage, track=track, tracks=Tracks(ids, start, end, np.array([parent[i] for i in ids.tolist()])))
+    split = Tracks.spanning(track, cells.frame, lambda ids: np.array([parent[i] for i in ids.tolist()]))
+    return replace(lineage, track=track, tracks=split)
 
 
 def join_pieces(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tuple[Lineage, Runs, IntArray]:
@@ -170,12 +167,11 @@ def join_pieces(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tu
     keep[piece] = False
     row = np.cumsum(keep) - 1
     row[piece] = row[owner]
-    kept = replace(cells, **{name: getattr(cells, name)[keep] for name in ("frame", "label", "position", "features")})
     there = np.isin(lineage.tracks.id, lineage.track[keep])
     tracks = Tracks(*(getattr(lineage.tracks, name)[there] for name in ("id", "start", "end", "parent")))
     smaller = replace(
         lineage,
-        cells=kept,
+        cells=cells.only(keep),
         track=lineage.track[keep],
         tracks=tracks,
         source=row[lineage.source],

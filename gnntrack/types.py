@@ -15,7 +15,7 @@ import numpy as np
 from gnntrack.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import networkx as nx
     import numpy.typing as npt
@@ -135,6 +135,11 @@ class Cells:
             If there is no such column.
         """
         return self.features[:, _column(self.feature_names, name, "cell feature")]
+
+    def only(self, keep: BoolArray) -> Cells:
+        """Return some of the cells, (N,) bool; the rows of the others are gone."""
+        rows = {name: getattr(self, name)[keep] for name in ("frame", "label", "position", "features")}
+        return replace(self, **rows)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a feature column of this name."""
@@ -369,6 +374,23 @@ class Tracks:
         row = np.searchsorted(self.id, self.parent[child])
         late = self.end[row] >= self.start[child]
         _expect(not late.any(), f"tracks {self.id[child][late][:5].tolist()} start before their parents end")
+
+    @classmethod
+    def spanning(cls, track: IntArray, frame: IntArray, parent: Callable[[IntArray], IntArray]) -> Tracks:
+        """Return the table of the tracks of some cells.
+
+        Parameters
+        ----------
+        track, frame : (N,) int64
+            Of each cell.
+        parent : callable
+            From the ids of the tracks, ascending, to their parents.
+        """
+        ids, row = np.unique(track, return_inverse=True)
+        start, end = np.full(len(ids), np.iinfo(np.int64).max), np.full(len(ids), -1)
+        np.minimum.at(start, row, frame)
+        np.maximum.at(end, row, frame)
+        return cls(ids, start, end, parent(ids))
 
     def __len__(self) -> int:
         return len(self.id)

@@ -104,12 +104,19 @@ def segment_pixels(
     """
     if not pixels.size or pixels.min() == pixels.max():
         return np.zeros(pixels.shape, np.int32)
+    probability, height = _seen(network, pixels, inputs, use, dtype=dtype, factor=factor)
+    return _cells(probability, height, inputs, use)
+
+
+def _seen(
+    network: Any, pixels: Heights, inputs: Inputs, use: Use, *, dtype: np.dtype[Any], factor: float | None = None
+) -> tuple[Heights, Heights | None]:
+    """Return the answers for an image, at the scale that the network wants."""
     ready = normalised(pixels, inputs.normalise, dtype=dtype)
     if use.diameter is not None:
         factor = inputs.diameter / use.diameter
     factor = factor or inputs.factor or estimated_factor(network, ready, inputs, use)
-    probability, height = answers_of(network, ready, use, factor=factor)
-    return _cells(probability, height, inputs, use)
+    return answers_of(network, ready, use, factor=factor)
 
 
 def best_depth(
@@ -144,9 +151,7 @@ def best_depth(
         image, labels = pair.read()
         pixels = checked_image(image)
         if pixels.min() < pixels.max() and labels.max() > 0:
-            ready = normalised(pixels, inputs.normalise, dtype=image.dtype)
-            factor = inputs.factor or estimated_factor(network, ready, inputs, use)
-            answers.append((*answers_of(network, ready, use, factor=factor), labels))
+            answers.append((*_seen(network, pixels, inputs, use, dtype=image.dtype), labels))
     if not answers:
         return None
     score = []
