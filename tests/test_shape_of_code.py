@@ -12,7 +12,7 @@ from support import code_shape, limits, prose
 @pytest.fixture(scope="module")
 def figures() -> dict[str, float]:
     """Names and sizes of both packages."""
-    return prose.measure()
+    return prose.measure_shape()
 
 
 SHAPE = [name for name in limits.LIMITS if name.split(":")[0] not in prose.GROUPS]

@@ -23,9 +23,10 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from .code_shape import describe_source, measure_code, read_source  # noqa: TID252 - is support.prose to pytest
+from .code_shape import describe_source, find_training, measure_code, parse_file, read_source  # noqa: TID252 - is support.prose to pytest
 from .limits import AT_LEAST, GOALS, REFERENCE  # noqa: TID252
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,10 +94,11 @@ class Finding:
     group: str
 
 
-def collect_passages(root: Path = ROOT) -> list[Passage]:
+@cache
+def collect_passages(root: Path = ROOT) -> tuple[Passage, ...]:
     """Return all prose of a checkout, code first."""
     passages = [passage for path in code_files(root) for passage in code_passages(path)]
-    return passages + [passage for path in document_files(root) for passage in markdown_passages(path)]
+    return (*passages, *(passage for path in document_files(root) for passage in markdown_passages(path)))
 
 
 def code_files(root: Path = ROOT) -> list[Path]:
@@ -111,18 +113,17 @@ def document_files(root: Path = ROOT) -> list[Path]:
 
 def code_passages(path: Path) -> Iterator[Passage]:
     """Yield docstrings and comments, then the other strings of three words or more."""
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    text, nodes = parse_file(path)
     for line, comment in _comments(text):
         yield Passage(path, line, comment, "docstrings")
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inside: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            inside.update(id(part) for part in ast.walk(node) if isinstance(part, ast.Constant))
-    for node in ast.walk(tree):
+    docstrings, inside = set[int](), set[int]()
+    for node in nodes:  # parents come before their children
+        if isinstance(node, ast.Expr):
+            docstrings.add(id(node.value))
         if id(node) in inside or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
+        if isinstance(node, ast.JoinedStr):
+            inside.update(id(part) for part in ast.walk(node) if isinstance(part, ast.Constant | ast.JoinedStr))
         value = _string_value(node)
         if id(node) in docstrings:
             yield Passage(path, node.lineno, value, "docstrings")
@@ -219,15 +220,22 @@ def measure_prose(root: Path = ROOT) -> dict[str, float]:
     return figures
 
 
+def measure_shape(root: Path = ROOT) -> dict[str, float]:
+    """Return the figures of the code: of each package, of everything that trains, and the length of `pipeline.py`."""
+    figures: dict[str, float] = {}
+    sources = {path: read_source(path) for path in code_files(root)}
+    for package in PACKAGES:
+        inside = [source for path, source in sources.items() if path.relative_to(root).parts[0] == package]
+        figures |= {f"{package}: {name}": figure for name, figure in measure_code(inside).items()}
+    training = [fn for path, source in sources.items() for fn in find_training(source, path.relative_to(root))]
+    figures["training: most arguments"] = max(fn.arguments for fn in training)
+    figures["gnntrack/pipeline.py: lines"] = sources[root / "gnntrack/pipeline.py"].lines
+    return figures
+
+
 def measure(root: Path = ROOT) -> dict[str, float]:
     """Return all figures of a checkout."""
-    figures = measure_prose(root)
-    for package in PACKAGES:
-        sources = [read_source(path) for path in sorted((root / package).rglob("*.py"))]
-        figures |= {f"{package}: {name}": figure for name, figure in measure_code(sources).items()}
-    pipeline = root / "gnntrack/pipeline.py"
-    figures["gnntrack/pipeline.py: lines"] = len(pipeline.read_text(encoding="utf-8").splitlines())
-    return figures
+    return measure_prose(root) | measure_shape(root)
 
 
 def list_offences(paths: Iterable[Path]) -> list[str]:
