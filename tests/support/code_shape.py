@@ -14,101 +14,30 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+
+def _words(*texts: str) -> frozenset[str]:
+    return frozenset(word for text in texts for word in text.split())
+
+
 # First words of function names: verbs, and the prefixes of predicates (is, has) and conversions (from, to).
-VERBS = frozenset((Path(__file__).parent / "verbs.txt").read_text("utf-8").split())
-# Verbs that are mostly nouns in this code base: a name that starts so is a verb only if an object follows as a plural
-# (`link_cells`), or if it stands alone (`link`).
-NOUN_OR_VERB = frozenset(
-    {
-        "bin",
-        "bound",
-        "cover",
-        "cut",
-        "divide",
-        "fit",
-        "fold",
-        "index",
-        "label",
-        "limit",
-        "link",
-        "mark",
-        "note",
-        "number",
-        "place",
-        "project",
-        "rank",
-        "record",
-        "report",
-        "sample",
-        "score",
-        "segment",
-        "shade",
-        "share",
-        "shift",
-        "stack",
-        "step",
-        "stream",
-        "sum",
-        "test",
-        "time",
-        "total",
-        "track",
-        "train",
-        "transfer",
-        "turn",
-        "weight",
-        "work",
-    }
+VERBS = _words((Path(__file__).parent / "verbs.txt").read_text("utf-8"))
+# Verbs that are often nouns here (`link_gain`, `track_table`): they count as verbs if they stand alone (`link`), or if
+# a plural, "all" or a preposition follows (`link_cells`).
+NOUN_OR_VERB = _words(
+    "bin bound cluster cover flag group index label limit link name note number order place probe project quote rank",
+    "record report route sample scale score shade share shift stack step stream sum survey tag test threshold time",
+    "total trace track transfer weight work zoom",
 )
-PARTICIPLES = frozenset(
-    {
-        "told",
-        "torn",
-        "drawn",
-        "known",
-        "seen",
-        "found",
-        "taken",
-        "held",
-        "kept",
-        "left",
-        "made",
-        "given",
-        "gone",
-        "lost",
-        "shown",
-        "grown",
-        "chosen",
-        "written",
-        "spoilt",
-        "meant",
-        "built",
-        "cut",
-        "sent",
-        "met",
-        "born",
-        "spent",
-        "worn",
-        "thrown",
-    }
+PARTICIPLES = _words(
+    "born built chosen cut drawn found given gone grown held kept known left lost made meant met seen sent shown spent",
+    "spoilt taken thrown told torn worn written",
 )
-NOT_PARTICIPLES = frozenset({"embed", "feed", "need", "seed", "shed", "speed", "proceed", "exceed", "read", "spread"})
-ADJECTIVE_CLASSES = frozenset({"forgiving", "lazy", "missing"})
-FRAMEWORK_NAMES = frozenset(
-    {
-        "forward",
-        "backward",
-        "extra_repr",
-        "main",
-        "invoke",
-        "list_commands",
-        "get_command",
-        "format_commands",
-        "state_dict",
-        "load_state_dict",
-        "get_metavar",
-    }
-)  # set by torch or click
+NOT_PARTICIPLES = _words("embed exceed feed need proceed read seed shed speed spread")
+ADJECTIVE_CLASSES = _words("found forgiving lazy missing seen")
+FRAMEWORK_NAMES = _words(  # given by torch and click
+    "forward backward extra_repr main invoke list_commands get_command format_commands state_dict load_state_dict",
+    "get_metavar",
+)
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 LONG_FUNCTION = 30
@@ -135,7 +64,7 @@ class Function:
         """Whether the first word of the name is a verb of the list."""
         first, *rest = self.name.strip("_").split("_")
         if first in NOUN_OR_VERB:
-            return not rest or rest[0].endswith("s")
+            return not rest or rest[0] in {"all", "to", "from", "by"} or rest[0].endswith("s")
         return first in VERBS
 
     @property
