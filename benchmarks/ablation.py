@@ -21,7 +21,7 @@ from torch import Tensor
 from twins import Twin, write_twin
 
 from gnntrack.gnn.batch import Batch, Outputs
-from gnntrack.gnn.model import LinkNet
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.weights import NETWORKS
 from gnntrack.settings import Settings
 

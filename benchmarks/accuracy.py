@@ -21,12 +21,12 @@ from record import RESULTS, about, circumstances, default_data, table, write
 from rivals import rival
 from twins import Twin, write_twin
 
-from gnntrack.evaluate import evaluate_sequence
+from gnntrack.evaluate.tracking import evaluate_sequence
 from gnntrack.io.ctc import find_ctc, parse_track_table
 from gnntrack.io.ctc_validate import validate_ctc
-from gnntrack.io.sequences import TrainingSequence, find_sequences
 from gnntrack.pipeline import track
 from gnntrack.settings import Settings
+from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 SHOWN = ("LNK", "BIO(1)", "division_f1(1)", "CHOTA", "TRA")
 FIGURES = (

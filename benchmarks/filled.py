@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 
 from gnntrack.io.ctc import read_mask, read_tiff
-from gnntrack.io.examples import Example, find_examples
+from gnntrack.training.examples import Example, find_examples
 
 _BESIDE = 0.2  # part of a mask that may lie under gold cells, or it is one of them
 _MOST = 95  # percentile of the distances of wrong pixels to the outline of the masks

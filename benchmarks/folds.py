@@ -23,11 +23,9 @@ from typing import Any
 import torch
 from record import code
 
-from gnntrack.gnn.data import Sample
-from gnntrack.io.sequences import TrainingSequence, find_sequences
-from gnntrack.learning.checkpoint import CHECKPOINT_FILE
+from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.settings import Settings
-from gnntrack.training import (
+from gnntrack.training.links import (
     learn,
     make_samples,
     open_sequence,
@@ -37,6 +35,8 @@ from gnntrack.training import (
     validation_samples,
     with_appearance,
 )
+from gnntrack.training.samples import Sample
+from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC")
 NEVER = "ctc-official-evaluation"  # results with official scores: they judge the metrics, not the trackers

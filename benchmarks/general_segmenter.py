@@ -20,9 +20,9 @@ import torch
 from filled import filled_examples, measured
 from record import default_data
 
-from gnntrack.io.examples import find_examples
-from gnntrack.segmenter_training import SimulatedExample, learn, simulated_examples
 from gnntrack.settings import TrainSegmenterSettings
+from gnntrack.training.examples import find_examples
+from gnntrack.training.segmenter import SimulatedExample, learn, simulated_examples
 
 SIMULATED = 80  # movies
 STACKS = 16  # simulated movies in 3D

@@ -36,8 +36,8 @@ from record import (
 from rivals import PACKAGES, missing, rival
 from twins import Twin, write_start, write_twin
 
-from gnntrack.io.sequences import TrainingSequence
 from gnntrack.settings import Settings
+from gnntrack.training.sequences import TrainingSequence
 
 NETWORKS = {"gnn": "linknet", "pdn": "pdn"}
 METHODS = (*NETWORKS, "hungarian", "hungarian+triplets", "iou")

@@ -16,7 +16,7 @@ from segmentation import plain_stack
 
 from gnntrack.report.palette import family_colours
 from gnntrack.report.saving import save_figure
-from gnntrack.segmentation import load_segmenter
+from gnntrack.segmentation.registry import load_segmenter
 
 
 def main() -> int:

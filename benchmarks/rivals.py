@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from twins import Twin
 
-from gnntrack.cells import measure_cells
 from gnntrack.io.frames import open_masks
-from gnntrack.lineage import build_lineage
+from gnntrack.lineage.build import build_lineage
+from gnntrack.measure.cells import measure_cells
 from gnntrack.pipeline import export
 from gnntrack.settings import Settings
 from gnntrack.types import CellGraph, Cells, LinkScores

@@ -45,13 +45,13 @@ from filled import Filled, filled_examples, measured
 from record import REPOSITORY, RESULTS, about, default_data
 
 from gnntrack import pipeline
-from gnntrack.evaluate_masks import Counts, compare_labels
+from gnntrack.evaluate.segmentation import Counts, compare_labels
 from gnntrack.io.ctc import read_mask, read_tiff
-from gnntrack.io.examples import Example, find_examples, time_folds
-from gnntrack.segmentation import load_segmenter
-from gnntrack.segmenter_training import learn, simulated_examples
+from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
+from gnntrack.training.examples import Example, find_examples, time_folds
+from gnntrack.training.segmenter import learn, simulated_examples
 
 RESULT = RESULTS / "segmentation.json"
 FOLDS = 5
@@ -237,7 +237,7 @@ def inference(_: Path, __: Path) -> list[Row]:
     for side, tile in ((1024, 1024), (2048, 1024), (2048, 512)):
         program = (
             "import resource, sys, time, numpy as np, torch\n"
-            "from gnntrack.segmentation import load_segmenter\n"
+            "from gnntrack.segmentation.registry import load_segmenter\n"
             "torch.set_num_threads(2)\n"
             f"model = load_segmenter('unet', diameter=28.0, tile={tile})\n"
             "model.segment(np.random.default_rng(0).gamma(2, size=(64, 64)).astype(np.float32))\n"

@@ -23,9 +23,9 @@ import numpy.typing as npt
 from record import RESULTS, about, alternate, circumstances, default_data, median, table, write
 from skimage.measure import regionprops_table
 
-from gnntrack.cells import measure_cells
 from gnntrack.io import open_frames
 from gnntrack.io.frames import open_masks
+from gnntrack.measure.cells import measure_cells
 from gnntrack.pipeline import build_graph
 from gnntrack.settings import Settings
 

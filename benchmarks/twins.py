@@ -27,9 +27,9 @@ import numpy.typing as npt
 import tifffile
 from scipy import ndimage
 
-from gnntrack.gnn.corrupt import thin_tracks
 from gnntrack.io.ctc import read_track_table
-from gnntrack.io.sequences import TrainingSequence, find_sequences
+from gnntrack.training.corruption.movie import thin_tracks
+from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 Mask = npt.NDArray[Any]
 

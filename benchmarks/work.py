@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gnntrack.cells import measure_cells
-from gnntrack.graph import build_candidates
+from gnntrack.graph.candidates import build_candidates
+from gnntrack.graph.motion import estimate_motion
 from gnntrack.io import open_frames
 from gnntrack.io.frames import open_masks
-from gnntrack.lineage import build_lineage
-from gnntrack.motion import estimate_motion
+from gnntrack.lineage.build import build_lineage
+from gnntrack.measure.cells import measure_cells
 from gnntrack.pipeline import build_graph, solve, track
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings, SimulateSettings

@@ -14,60 +14,8 @@ are ``gnntrack.evaluate.evaluate_sequences`` and ``gnntrack.pipeline.simulate``:
 same name would vanish with the module's first import.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from gnntrack.errors import GnntrackError, InputError
-    from gnntrack.io import open_frames
-    from gnntrack.pipeline import build_graph, export, segment, solve, track
-    from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, Cells, Lineage, LinkScores
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "CellGraph": "types",
-    "Cells": "types",
-    "GnntrackError": "errors",
-    "InputError": "errors",
-    "Lineage": "types",
-    "LinkScores": "types",
-    "Settings": "settings",
-    "build_graph": "pipeline",
-    "export": "pipeline",
-    "open_frames": "io",
-    "segment": "pipeline",
-    "solve": "pipeline",
-    "track": "pipeline",
-}
-
-__all__ = [
-    "CellGraph",
-    "Cells",
-    "GnntrackError",
-    "InputError",
-    "Lineage",
-    "LinkScores",
-    "Settings",
-    "__version__",
-    "build_graph",
-    "export",
-    "open_frames",
-    "segment",
-    "solve",
-    "track",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        msg = f"module 'gnntrack' has no attribute '{name}'"
-        raise AttributeError(msg)
-    return getattr(import_module(f"gnntrack.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.cells import measure_cells
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import iterate, open_frames, open_masks
+from gnntrack.masks.labels import looks_like_labels
+from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import Cells, FrameStack, Image, Progress
 
-__all__ = ["inspect_movie", "looks_like_labels"]
+__all__ = ["inspect_movie"]
 
 _LISTED = 20  # problems of one kind named one by one
 
@@ -68,23 +69,6 @@ def inspect_movie(
     }
     found |= _inspected_masks(stack, settings, progress) if as_masks else _inspected_images(stack, progress)
     return {**found, "problems": problems}
-
-
-def looks_like_labels(image: Image) -> bool:
-    """Tell whether an image is a label image by its looks: integers, flat within the cells, some background.
-
-    >>> labels = np.zeros((32, 32), np.uint16); labels[4:12, 4:12] = 7; labels[20:28, 3:9] = 9
-    >>> looks_like_labels(labels), looks_like_labels(labels * np.arange(32)), looks_like_labels(labels * 0)
-    (True, False, False)
-    """
-    if image.dtype.kind not in "iu" or image.ndim < 2:
-        return False
-    left, right = image[..., :-1], image[..., 1:]
-    both = (left != 0) & (right != 0)
-    pairs = int(both.sum())
-    flat = pairs > 0 and np.count_nonzero(both & (left == right)) >= 0.9 * pairs
-    # a binary or saturated image is flat too, but it holds one value only
-    return bool(flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2)
 
 
 class _Forgiving:

@@ -61,7 +61,7 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
         If this machine has no such device.
     """
     from gnntrack.gnn.weights import load_model
-    from gnntrack.learning.devices import find_device
+    from gnntrack.models.devices import find_device
 
     device = find_device(settings.gnn.device)
     model = load_model(settings.gnn.model, device=device)

@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from gnntrack.cells import measure_cells
 from gnntrack.errors import FormatError, FrameError, InputError
-from gnntrack.field import keep_field
-from gnntrack.graph import build_candidates
-from gnntrack.inspection import looks_like_labels
+from gnntrack.graph.candidates import build_candidates
+from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output
-from gnntrack.lineage import build_lineage, gaps
+from gnntrack.lineage.build import build_lineage, gaps
+from gnntrack.lineage.field_of_interest import keep_field
+from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
+from gnntrack.masks.labels import looks_like_labels
+from gnntrack.measure.cells import measure_cells
 from gnntrack.methods import METHODS, load_network, plan, score
-from gnntrack.motion import FlowRecorder, estimate_motion
-from gnntrack.repair import Repaired, fill_gaps, join_pieces
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Embedder
     from gnntrack.gnn.weights import Model
-    from gnntrack.segmentation import Segmenter
+    from gnntrack.segmentation.registry import Segmenter
     from gnntrack.simulate import SimulatedMovie
     from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
 
@@ -313,7 +313,7 @@ def segment(
     """Segment the images of a movie into a folder of masks, and return the number of cells.
 
     With `resume`, the masks of a run that does not come to its end are kept, and those of an earlier run are gone on
-    with; see `gnntrack.segmentation.segment_movie`.
+    with; see `gnntrack.segmentation.registry.segment_movie`.
 
     Raises
     ------
@@ -324,7 +324,7 @@ def segment(
     OutputError
         If ``out`` exists or cannot be written.
     """
-    from gnntrack.segmentation import segment_movie
+    from gnntrack.segmentation.registry import segment_movie
 
     _try_output(out, overwrite=overwrite)
     frames = (settings or Settings()).frames
@@ -361,14 +361,14 @@ def simulate(
 
 
 def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
-    """Score a CTC result against its truth; see ``gnntrack.evaluate``.
+    """Score a CTC result against its truth; see ``gnntrack.evaluate.tracking``.
 
     Raises
     ------
     InputError
         If either folder is no CTC result or truth.
     """
-    from gnntrack.evaluate import evaluate_sequence
+    from gnntrack.evaluate.tracking import evaluate_sequence
 
     return evaluate_sequence(result, truth)
 
@@ -512,7 +512,7 @@ def _try_output(out: str | Path, *, overwrite: bool) -> None:
 
 
 def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
-    from gnntrack.segmentation import load_segmenter, prepare_segmenter
+    from gnntrack.segmentation.registry import load_segmenter, prepare_segmenter
 
     if not isinstance(segmenter, str):
         prepare_segmenter(segmenter, images)
@@ -560,6 +560,6 @@ class _Segmented(_Remembered):
         self._segmenter = segmenter
 
     def _read(self, frame: int) -> Image:
-        from gnntrack.segmentation import segment_frame
+        from gnntrack.segmentation.registry import segment_frame
 
         return segment_frame(self._segmenter, self._frames[frame], frame=frame, file=self.names[frame])

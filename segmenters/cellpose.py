@@ -15,8 +15,8 @@ from cellpose import models
 from skimage.segmentation import relabel_sequential
 
 from gnntrack.errors import SegmenterError
-from gnntrack.learning.devices import find_device
-from segmenters.images import checked_image, expect_option, stretched
+from gnntrack.models.devices import find_device
+from segmenters.common.inputs import checked_image, expect_option, stretched
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gnntrack.learning.devices import find_device
-from segmenters.dense.models import load_network
+from gnntrack.models.devices import find_device
+from segmenters.common.inputs import checked_image
+from segmenters.common.models import load_network
 from segmenters.diffusion.cells import find_cells
 from segmenters.diffusion.training import train_diffusionnet
-from segmenters.images import checked_image
 from segmenters.postprocess import expect_option
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.types import Progress
-    from segmenters.lessons import Judge, Pair
+    from segmenters.common.training import Judge, Pair
 
     Labels = npt.NDArray[np.int32]
 
@@ -165,7 +165,7 @@ class DiffusionNetSegmenter:
         notes : dict
             What the model shall tell of its training besides.
         seed, resume, device, progress, report
-            As in `gnntrack.learning.loop.run_training`.
+            As in `gnntrack.training.loop.run_training`.
 
         Returns
         -------

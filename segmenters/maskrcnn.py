@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from gnntrack.learning.devices import find_device
-from gnntrack.learning.loop import run_training
-from gnntrack.learning.models import write_model
-from segmenters.dense.models import FAMILY, load_network
-from segmenters.dense.pixels import normalised, resized
+from gnntrack.models.devices import find_device
+from gnntrack.models.files import write_model
+from gnntrack.training.loop import run_training
+from segmenters.common.inputs import checked_image, expect_option
+from segmenters.common.models import FAMILY, load_network
+from segmenters.common.pixels import normalised, resized
+from segmenters.common.training import chosen_precision, dimensions_of, plan_of
+from segmenters.dense.inference import Inputs
 from segmenters.dense.training import inputs_for, scaler
-from segmenters.dense.use import Inputs
-from segmenters.images import checked_image, expect_option
-from segmenters.lessons import chosen_precision, dimensions_of, plan_of
-from segmenters.masks.cells import fitting_factor, found_in_tiles, painted
-from segmenters.masks.course import LabelledExamples, MaskCourse
-from segmenters.masks.network import MaskRcnn, new_mask_rcnn
+from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted
+from segmenters.mask_rcnn.network import MaskRcnn, new_mask_rcnn
+from segmenters.mask_rcnn.task import LabelledExamples, MaskCourse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.types import Progress
-    from segmenters.lessons import Judge, Pair
+    from segmenters.common.training import Judge, Pair
 
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
@@ -205,7 +205,7 @@ class MaskRcnnSegmenter:
         notes : dict
             What the model shall tell of its training besides.
         seed, resume, device, progress, report
-            As in `gnntrack.learning.loop.run_training`.
+            As in `gnntrack.training.loop.run_training`.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from gnntrack.errors import FrameError
-from segmenters.images import checked_frame, checked_image, expect_option
+from segmenters.common.inputs import checked_frame, checked_image, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

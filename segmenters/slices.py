@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from gnntrack.segmentation import load_segmenter, segment_frame
+from gnntrack.segmentation.registry import load_segmenter, segment_frame
 from gnntrack.solvers.assignment import best_matching
-from segmenters.images import checked_image, expect_option
+from segmenters.common.inputs import checked_image, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

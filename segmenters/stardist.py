@@ -17,7 +17,7 @@ from skimage.segmentation import relabel_sequential
 from stardist.models import StarDist2D, StarDist3D
 
 from gnntrack.errors import FrameError, SegmenterError
-from segmenters.images import checked_image, expect_option, stretched
+from segmenters.common.inputs import checked_image, expect_option, stretched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

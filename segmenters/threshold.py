@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_li, threshold_otsu
 
-from segmenters.images import checked_frame, expect_option
+from segmenters.common.inputs import checked_frame, expect_option
 from segmenters.postprocess import (
     depth_inside,
     leave_out_small,

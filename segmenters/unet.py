@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import SegmenterError
-from segmenters.dense.layers import UNet
 from segmenters.dense.segmenter import DenseSegmenter
+from segmenters.dense.unet import UNet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,9 +25,9 @@ def ctc_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small network, trained on a simulated movie for a few steps."""
-    from learning import TINY, sample_of, simulated  # torch takes a second, which most tests do without
+    from support.learning import TINY, sample_of, simulated  # torch takes a second, which most tests do without
 
-    from gnntrack.training import learn
+    from gnntrack.training.links import learn
 
     folder = tmp_path_factory.mktemp("model")
     settings = TINY.replaced(train__steps=16)

@@ -19,8 +19,8 @@ import pytest
 from scipy import ndimage
 from test_segmenters import IMAGES
 
-from gnntrack import segmentation
 from gnntrack.errors import FrameError, InputError, MissingDependencyError, SegmenterError
+from gnntrack.segmentation import registry as segmentation
 
 CLASSES = {"cellpose": "CellposeSegmenter", "stardist": "StarDistSegmenter"}
 

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-import worlds
+from support import worlds
 
-from gnntrack.cells import measure_cells
 from gnntrack.errors import FormatError, FrameError, MissingDependencyError
 from gnntrack.gnn.appearance import Embedder, crops, embed, train_embedder
 from gnntrack.io.frames import open_frames, open_masks
+from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 

@@ -15,10 +15,10 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 from skimage.measure import regionprops
 
-from gnntrack.cells import feature_columns, measure_cells
 from gnntrack.errors import FrameError
-from gnntrack.fragments import settle_fragments
-from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.masks.fragments import settle_fragments
+from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.measure.cells import feature_columns, measure_cells
 from gnntrack.settings import CellSettings
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
-from movies import N_CELLS, SHAPE, dividing_masks, images_of, write_folder, write_truth
+from support.movies import N_CELLS, SHAPE, dividing_masks, images_of, write_folder, write_truth
 
 from gnntrack.cli import COMMANDS, cli
 from gnntrack.settings import Settings

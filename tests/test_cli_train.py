@@ -44,7 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             (out / name).write_bytes(b"")
         return SUMMARY
 
-    monkeypatch.setattr("gnntrack.training.train", train)
+    monkeypatch.setattr("gnntrack.training.links.train", train)
     return received
 
 
@@ -115,7 +115,7 @@ def test_a_training_that_is_interrupted_says_how_to_go_on(monkeypatch: pytest.Mo
         progress("training", 120, 400)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.train", interrupted)
+    monkeypatch.setattr("gnntrack.training.links.train", interrupted)
     result = run("a", "-o", tmp_path / "m", code=130)
     assert result.stderr == "stopped at step 120; go on with --resume\n"
     assert result.stdout == ""
@@ -144,7 +144,7 @@ def test_a_training_is_stopped_between_two_steps(
                 work(f"validation {step}")
                 report(ROW | {"step": step})
 
-    monkeypatch.setattr("gnntrack.training.train", training)
+    monkeypatch.setattr("gnntrack.training.links.train", training)
     before = signal.getsignal(number)
     result = run("a", "-o", tmp_path / "m", code=130)
     lines = result.stderr.splitlines()
@@ -161,7 +161,7 @@ def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
         signal.raise_signal(signal.SIGINT)
         pytest.fail("it did not stop")
 
-    monkeypatch.setattr("gnntrack.training.train", twice)
+    monkeypatch.setattr("gnntrack.training.links.train", twice)
     assert "stopped at step 1" in run("a", "-o", tmp_path / "m", code=130).stderr
 
 
@@ -170,7 +170,7 @@ def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp
         progress("reading", 1, 3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.train", interrupted)
+    monkeypatch.setattr("gnntrack.training.links.train", interrupted)
     assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
     assert resumed.stderr == "stopped before the first step; go on with --resume\n"
@@ -181,7 +181,7 @@ def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
         msg = "a: no truth"
         raise FormatError(msg)
 
-    monkeypatch.setattr("gnntrack.training.train", refused)
+    monkeypatch.setattr("gnntrack.training.links.train", refused)
     assert run("a", "-o", tmp_path / "m", code=2).stderr == "Error: a: no truth\n"
 
 

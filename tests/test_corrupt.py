@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from movies import disk, dividing_masks, images_of
+from support.movies import disk, dividing_masks, images_of
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.gnn.corrupt import Corruption, corrupt_movie, thin_tracks
-from gnntrack.gnn.faults import LASTING, consecutive, draw_fates
+from gnntrack.training.corruption.faults import LASTING, consecutive, draw_fates
+from gnntrack.training.corruption.movie import Corruption, corrupt_movie, thin_tracks
 from gnntrack.types import FrameStack, Tracks
 
 

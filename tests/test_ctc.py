@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tifffile
-from ctc_worlds import DIVIDES, as_table, build, fills_of, gaps_of, masks_of, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.ctc_worlds import DIVIDES, as_table, build, fills_of, gaps_of, masks_of, tables
 
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.ctc import read_ctc, read_track_table, write_ctc

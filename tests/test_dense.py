@@ -11,22 +11,22 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from tiny_models import NETWORKS, pairs, tiny_plan, train_tiny
+from support.tiny_models import NETWORKS, pairs, tiny_plan, train_tiny
 
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
-from gnntrack.evaluate_masks import Counts, compare_labels
-from gnntrack.segmentation import load_segmenter, prepare_segmenter
-from gnntrack.segmenter_training import judge, learn, simulated_examples
+from gnntrack.evaluate.segmentation import Counts, compare_labels
+from gnntrack.segmentation.registry import load_segmenter, prepare_segmenter
+from gnntrack.training.segmenter import judge, learn, simulated_examples
+from segmenters.common.pixels import normalised, resized
+from segmenters.common.tiles import in_tiles
+from segmenters.common.training import known_part
 from segmenters.dense.augment import Augment
-from segmenters.dense.course import Examples, loss_of
-from segmenters.dense.layers import UNet, _packed, _unpacked, fused
-from segmenters.dense.pixels import normalised, resized
+from segmenters.dense.inference import Inputs, Use, answers_of, best_depth, segment_pixels
 from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
-from segmenters.dense.tiles import in_tiles
+from segmenters.dense.task import Examples, loss_of
 from segmenters.dense.training import inputs_for
-from segmenters.dense.use import Inputs, Use, answers_of, best_depth, segment_pixels
-from segmenters.lessons import known_part
+from segmenters.dense.unet import UNet, _packed, _unpacked, fused
 
 torch.set_num_threads(1)
 
@@ -236,7 +236,7 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
         seen.extend(learnt)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.segmenter_training._trainable", lambda _: SimpleNamespace(train=train))
+    monkeypatch.setattr("gnntrack.training.segmenter._trainable", lambda _: SimpleNamespace(train=train))
     drawn = discs(12)
     with pytest.raises(KeyboardInterrupt):
         learn("unet", [drawn, *pairs()], [], tmp_path, settings=tiny_plan("unet", margin=20))
@@ -590,6 +590,6 @@ def test_simulated_movies_alone_are_enough(tmp_path):
 
 
 def test_the_networks_of_the_tests_are_of_every_trainable_segmenter():
-    from gnntrack.segmentation import available_segmenters
+    from gnntrack.segmentation.registry import available_segmenters
 
     assert set(NETWORKS) <= set(available_segmenters())

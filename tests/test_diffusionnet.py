@@ -21,7 +21,6 @@ from gnntrack.settings import SimulateSettings, TrainSegmenterSettings  # noqa: 
 from gnntrack.simulate import simulate_movie  # noqa: E402
 from segmenters.diffusion.blocks import cut_blocks, part_of  # noqa: E402
 from segmenters.diffusion.cells import answer_points, find_cells  # noqa: E402
-from segmenters.diffusion.course import DiffusionCourse, point_targets  # noqa: E402
 from segmenters.diffusion.features import FEATURES, VECTORS  # noqa: E402
 from segmenters.diffusion.grouping import group_points, paint_voxels  # noqa: E402
 from segmenters.diffusion.network import Diffusion, DiffusionNet, Gradients, shape_of  # noqa: E402
@@ -34,6 +33,7 @@ from segmenters.diffusion.operators import (  # noqa: E402
 )
 from segmenters.diffusion.points import measure_levels, stack_to_points, volume_cloud  # noqa: E402
 from segmenters.diffusion.surface import stack_to_surface, surface_cloud  # noqa: E402
+from segmenters.diffusion.task import DiffusionCourse, point_targets  # noqa: E402
 from segmenters.diffusionnet import DiffusionNetSegmenter  # noqa: E402
 
 CUBES = (1.0, 1.0, 1.0)

@@ -6,12 +6,12 @@ import warnings
 import numpy as np
 import pytest
 import tifffile
-from ctc_worlds import DIVIDES, build, tables, write_truth
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.ctc_worlds import DIVIDES, build, tables, write_truth
 
 from gnntrack.errors import FormatError, FrameError
-from gnntrack.evaluate import (
+from gnntrack.evaluate.tracking import (
     SUMMARY,
     evaluate_sequence,
     evaluate_sequences,

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
-from ctc_worlds import build, write_truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support.ctc_worlds import build, write_truth
 
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError, InputError
-from gnntrack.evaluate import evaluate_sequence
-from gnntrack.evaluate_masks import METRICS, THRESHOLDS, Counts, compare_labels, evaluate_segmentation
+from gnntrack.evaluate.segmentation import METRICS, THRESHOLDS, Counts, compare_labels, evaluate_segmentation
+from gnntrack.evaluate.tracking import evaluate_sequence
 from gnntrack.io.ctc import write_ctc
 
 PERFECT = dict.fromkeys(METRICS, 1.0)

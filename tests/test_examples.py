@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.io.examples import Example, find_examples, parted, time_folds
+from gnntrack.training.examples import Example, find_examples, parted, time_folds
 
 SHAPE = (12, 16)
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 from test_repair import check_sound, lane, painted
 
 from gnntrack import pipeline
 from gnntrack.errors import FormatError, InputError
-from gnntrack.field import keep_field
 from gnntrack.io.ctc import read_mask, read_track_table
-from gnntrack.lineage import divisions
-from gnntrack.repair import Repaired, fill_gaps
+from gnntrack.lineage.build import divisions
+from gnntrack.lineage.field_of_interest import keep_field
+from gnntrack.lineage.repair import Repaired, fill_gaps
 from gnntrack.settings import RepairSettings, Settings
 
 

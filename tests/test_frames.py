@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from frame_sources import DEEP, FLAT, SOURCES, folder, multiscales, ome_set, ome_zarr, tiff
+from support.frame_sources import DEEP, FLAT, SOURCES, folder, multiscales, ome_set, ome_zarr, tiff
 
 from gnntrack.errors import FrameError, InputError, MissingDependencyError
 from gnntrack.io import check_pair, iterate, open_frames, open_masks

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning import TINY, random_inputs, sample_of, simulated
+from support.learning import TINY, random_inputs, sample_of, simulated
 
-from gnntrack.gnn.data import Windows, fit_standards
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, contenders, log_odds
-from gnntrack.gnn.model import LinkNet
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
-from gnntrack.training import make_samples
+from gnntrack.training.links import make_samples
+from gnntrack.training.samples import Windows, fit_standards
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from learning import posed, random_inputs, says, talking, with_links
+from support.learning import posed, random_inputs, says, talking, with_links
 
 from gnntrack.gnn.batch import Outputs
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.loss import lineage_loss
-from gnntrack.gnn.model import LinkNet
 from gnntrack.settings import TrainSettings
 
 

@@ -8,14 +8,14 @@ from time import perf_counter
 import numpy as np
 import pytest
 import torch
-import worlds
-from learning import random_inputs, says, simulated, talking, with_links
+from support import worlds
+from support.learning import random_inputs, says, simulated, talking, with_links
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Batch
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs
-from gnntrack.gnn.model import LinkNet
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.predict import gains
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links

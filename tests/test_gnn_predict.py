@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import worlds
-from learning import random_inputs, random_truth, sample_of, simulated
 from scipy.special import expit
+from support import worlds
+from support.learning import random_inputs, random_truth, sample_of, simulated
 
 from gnntrack.errors import InputError
-from gnntrack.gnn.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
-from gnntrack.gnn.data import Sample
 from gnntrack.gnn.predict import link_scores
-from gnntrack.gnn.truth import Truth
-from gnntrack.learning.devices import find_device
+from gnntrack.models.devices import find_device
+from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
+from gnntrack.training.samples import Sample
+from gnntrack.training.truth import Truth
 from gnntrack.types import CellGraph, LinkScores
 
 

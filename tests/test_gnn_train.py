@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from learning import TINY, sample_of, simulated
-from movies import dividing_masks, images_of, write_folder, write_truth
 from safetensors.torch import load_file, save
+from support.learning import TINY, sample_of, simulated
+from support.movies import dividing_masks, images_of, write_folder, write_truth
 
-from gnntrack import training
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
-from gnntrack.gnn.model import LinkNet
-from gnntrack.gnn.train import Validation, train_network
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.weights import load_model
 from gnntrack.pipeline import track
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie, write_movie
-from gnntrack.training import learn, train, validate
+from gnntrack.training import links as training
+from gnntrack.training.link_task import Validation, train_network
+from gnntrack.training.links import learn, train, validate
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_goes_on_as_if_it_had_never_stopped(samples, checks, whole, tmp_path, st
 
 @pytest.mark.parametrize("where", ["draw", "clip_grad_norm_", "validate", "save_model"])
 def test_an_interruption_at_any_place(samples, checks, whole, tmp_path, monkeypatch, where):
-    from gnntrack.gnn import train as loop
+    from gnntrack.training import link_task as loop
 
     places = {"draw": loop.Windows, "clip_grad_norm_": torch.nn.utils, "validate": training, "save_model": loop}
     place = places[where]

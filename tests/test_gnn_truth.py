@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
-from worlds import drawn
+from support import worlds
+from support.worlds import drawn
 
 from gnntrack.gnn.inputs import Inputs
-from gnntrack.gnn.truth import Truth, match_cells
 from gnntrack.io.frames import open_masks
 from gnntrack.scores import score_links
 from gnntrack.settings import ScoreSettings
+from gnntrack.training.truth import Truth, match_cells
 from gnntrack.types import Tracks
 
 # --- cells against markers -------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import tifffile
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 
-from gnntrack.graph import OVERLAP_FEATURES, build_candidates, overlaps
+from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates, overlaps
+from gnntrack.graph.motion import Motion, estimate_motion
 from gnntrack.io.ctc import read_track_table
-from gnntrack.motion import Motion, estimate_motion
 from gnntrack.settings import GraphSettings, MotionSettings
 from gnntrack.types import CellGraph
 

@@ -6,11 +6,12 @@ import threading
 
 import numpy as np
 import pytest
-import worlds
 from scipy.ndimage import gaussian_filter, zoom
+from support import worlds
 
-from gnntrack import motion, pipeline
-from gnntrack.motion import FlowRecorder
+from gnntrack import pipeline
+from gnntrack.graph import motion
+from gnntrack.graph.motion import FlowRecorder
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 

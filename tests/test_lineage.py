@@ -5,13 +5,13 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 
 from gnntrack.errors import FormatError
-from gnntrack.lineage import build_lineage, divisions, gaps
-from gnntrack.repair import fill_gaps
+from gnntrack.lineage.build import build_lineage, divisions, gaps
+from gnntrack.lineage.repair import fill_gaps
 from gnntrack.settings import RepairSettings
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
-from learning import simulated
+from support import worlds
+from support.learning import simulated
 
 import gnntrack
 from gnntrack.errors import FormatError, InputError, ModelError

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
+from support import worlds
 
-from gnntrack.motion import FlowRecorder, Motion, estimate_motion, phase_shift
+from gnntrack.graph.motion import FlowRecorder, Motion, estimate_motion, phase_shift
 from gnntrack.settings import MotionSettings
 from gnntrack.types import Cells
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import worlds
+from support import worlds
 
 from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Answers, Batch
 from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns
-from gnntrack.gnn.truth import Truth
 from gnntrack.pipeline import build_graph
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie
+from gnntrack.training.truth import Truth
 from gnntrack.types import Tracks
 
 FRAMES = 8

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from movies import N_CELLS, dividing_masks, images_of, write_folder
+from support.movies import N_CELLS, dividing_masks, images_of, write_folder
 
 import gnntrack
 from gnntrack import pipeline
@@ -124,7 +124,7 @@ def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, ch
 
 
 def test_a_model_that_looks_at_images_is_refused_before_a_mask_is_read(masks, tmp_path):
-    from gnntrack.gnn.model import LinkNet
+    from gnntrack.gnn.linknet import LinkNet
     from gnntrack.gnn.weights import save_model
 
     save_model(tmp_path / "looking", LinkNet(width=8, rounds=1, embedding=4), training={})

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 
-from gnntrack.repair import fill_gaps, join_pieces
-from gnntrack.runs import paint_frame
+from gnntrack.lineage.repair import fill_gaps, join_pieces
+from gnntrack.masks.runs import paint_frame
 from gnntrack.settings import RepairSettings
 
 DEFAULTS = RepairSettings()

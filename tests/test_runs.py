@@ -6,12 +6,12 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support import worlds
 
-from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import encode_frame, paint_frame
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64])

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 
 import gnntrack
 from gnntrack.errors import FormatError
-from gnntrack.lineage import build_lineage
+from gnntrack.lineage.build import build_lineage
 from gnntrack.scores import score_links, score_overlap
 from gnntrack.settings import ScoreSettings, SolverSettings
 from gnntrack.solvers import solve
@@ -234,7 +234,7 @@ def test_chunked_equals_whole(monkeypatch):
     expected = scored(whole)
     assert len(expected.pairs) > 100
     for chunk in (1, 7):
-        for name in ("graph._CHUNK", "scores.densities.CHUNK", "pairs._CHUNK"):
+        for name in ("graph.candidates._CHUNK", "scores.densities.CHUNK", "graph.divisions._CHUNK"):
             monkeypatch.setattr(f"gnntrack.{name}", chunk)
         graph = worlds.candidates(masks)
         np.testing.assert_array_equal(graph.features, whole.features)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 from scipy import ndimage
-from tiny_models import train_tiny
+from support.tiny_models import train_tiny
 
 from gnntrack.errors import FrameError, MissingDependencyError, ModelError, OutputError, SegmenterError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.stack import Stack
-from gnntrack.segmentation import (
+from gnntrack.segmentation.registry import (
     available_segmenters,
     check_labels,
     load_segmenter,
@@ -542,7 +542,7 @@ def test_a_segmenter_is_shown_a_few_frames_that_can_be_read():
 
 
 def test_what_an_extra_lacks_is_told_with_its_pip_line(monkeypatch):
-    from gnntrack import segmentation
+    from gnntrack.segmentation import registry as segmentation
 
     real = segmentation.distribution
 

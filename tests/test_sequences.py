@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from movies import dividing_masks, images_of, write_folder, write_truth
+from support.movies import dividing_masks, images_of, write_folder, write_truth
 
 from gnntrack.errors import InputError
-from gnntrack.io.sequences import find_sequences
+from gnntrack.training.sequences import find_sequences
 
 MASKS = dividing_masks()
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import tifffile
 from click.testing import CliRunner
-from movies import N_CELLS, dividing_masks, write_folder
 from scipy import ndimage
 from scipy.sparse import csgraph
+from support.movies import N_CELLS, dividing_masks, write_folder
 
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError, InputError, MissingDependencyError, OutputError
+from gnntrack.measure.shapes import _junctions, _pruned, _thinned, measure_shapes, write_shapes
 from gnntrack.settings import Settings
-from gnntrack.shape import _junctions, _pruned, _thinned, measure_shapes, write_shapes
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("skan")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from gnntrack.cells import measure_cells
 from gnntrack.errors import OutputError
 from gnntrack.io.ctc import read_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
+from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, Settings, SimulateSettings
 from gnntrack.simulate import simulate_cells, simulate_movie, write_movie
 from gnntrack.simulate.colony import traits

@@ -8,9 +8,9 @@ import tifffile
 from scipy import ndimage
 
 from gnntrack.errors import FrameError, SegmenterError
-from gnntrack.evaluate_masks import Counts, compare_labels
+from gnntrack.evaluate.segmentation import Counts, compare_labels
 from gnntrack.pipeline import simulate
-from gnntrack.segmentation import load_segmenter
+from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings
 from segmenters.slices import SlicesSegmenter
 

@@ -7,11 +7,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linear_sum_assignment, milp
 from scipy.sparse import csr_array
+from support import worlds
 
 from gnntrack.errors import GnntrackError, SettingsError
 from gnntrack.scores import score_links, score_overlap
@@ -19,8 +19,8 @@ from gnntrack.settings import ScoreSettings, SimulateSettings, SolverSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.solvers import SOLVERS, solve
 from gnntrack.solvers.assignment import best_matching
+from gnntrack.solvers.objective import link_weights
 from gnntrack.solvers.packing import best_packing
-from gnntrack.solvers.prices import link_weights
 from gnntrack.types import LinkScores
 
 SEEDS = st.integers(0, 9999)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from ctc_worlds import DIVIDES, build
+from support.ctc_worlds import DIVIDES, build
 
 from gnntrack.errors import OutputError
 from gnntrack.io.tables import lineage_table, link_table, track_table, write_csv

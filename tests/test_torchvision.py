@@ -22,10 +22,10 @@ from gnntrack.settings import TrainSegmenterSettings  # noqa: E402
 from segmenters.deeplab import DeepLabSegmenter  # noqa: E402
 from segmenters.dense.torchvision_networks import DeepLab, Fcn  # noqa: E402
 from segmenters.fcn import FcnSegmenter  # noqa: E402
+from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted  # noqa: E402
+from segmenters.mask_rcnn.network import Found, new_mask_rcnn  # noqa: E402
+from segmenters.mask_rcnn.task import targets_of  # noqa: E402
 from segmenters.maskrcnn import MaskRcnn, MaskRcnnSegmenter  # noqa: E402
-from segmenters.masks.cells import fitting_factor, found_in_tiles, painted  # noqa: E402
-from segmenters.masks.course import targets_of  # noqa: E402
-from segmenters.masks.network import Found, new_mask_rcnn  # noqa: E402
 
 SEGMENTERS = {"fcn": FcnSegmenter, "deeplab": DeepLabSegmenter, "maskrcnn": MaskRcnnSegmenter}
 LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}

@@ -7,9 +7,9 @@ from dataclasses import FrozenInstanceError, replace
 import networkx as nx
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import worlds
 
 from gnntrack.errors import FormatError
 from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Runs, Tracks

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import tifffile
-from ctc_worlds import DIVIDES, build, masks_of, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.ctc_worlds import DIVIDES, build, masks_of, tables
 
 from gnntrack.errors import FormatError
 from gnntrack.io.ctc import write_ctc

@@ -19,10 +19,10 @@ from torch import nn
 from gnntrack.errors import ModelError, OutputError
 from gnntrack.gnn import weights
 from gnntrack.gnn.appearance import Embedder
-from gnntrack.gnn.model import LinkNet
+from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.pdn import PdnNet
 from gnntrack.gnn.weights import load_model, network_class, save_model
-from gnntrack.learning.checkpoint import load_checkpoint, save_checkpoint
+from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
 

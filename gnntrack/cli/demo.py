@@ -35,7 +35,7 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
 def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
     from gnntrack.io.output import fresh_output
-    from gnntrack.lineage import divisions
+    from gnntrack.lineage.build import divisions
 
     watch = stopwatch()
     with shown_progress() as progress, fresh_output(out, overwrite=True) as folder:

@@ -33,7 +33,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
 
     The table shows the main metrics, --json all of them.
     """
-    from gnntrack.evaluate import SUMMARY, evaluate_sequences, mean_scores
+    from gnntrack.evaluate.tracking import SUMMARY, evaluate_sequences, mean_scores
 
     if len(folders) % 2:
         raise click.UsageError(f"results and truths come in pairs; received {len(folders)} folders")  # noqa: EM102
@@ -82,7 +82,7 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: i
     TRUTH may be 01_GT or 01_ST, whose SEG is taken; other images go together by name. Labels need not agree. --json
     has the scores of each image, too.
     """
-    from gnntrack import evaluate_masks
+    from gnntrack.evaluate import segmentation as evaluate_masks
 
     with shown_progress() as progress:
         report = evaluate_masks.evaluate_segmentation(result, truth, partial=partial, margin=margin, progress=progress)

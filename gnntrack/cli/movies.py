@@ -60,7 +60,7 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
 def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> None:
     """Make a movie with a known lineage: images, masks and truth."""
     from gnntrack import pipeline
-    from gnntrack.lineage import divisions
+    from gnntrack.lineage.build import divisions
 
     watch = stopwatch()
     with shown_progress() as progress:

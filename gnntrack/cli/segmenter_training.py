@@ -92,6 +92,6 @@ def train_segmenter(
 
 
 def _train(name: str, data: tuple[str, ...], out: Path, **options: Any) -> dict[str, Any]:
-    from gnntrack.segmenter_training import train_segmenter as train
+    from gnntrack.training.segmenter import train_segmenter as train
 
     return train(name, data, out, **options)

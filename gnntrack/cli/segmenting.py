@@ -76,7 +76,7 @@ def segment(
 @verbose_option
 def segmenters() -> None:
     """List the segmenters that are installed."""
-    from gnntrack.segmentation import available_segmenters
+    from gnntrack.segmentation.registry import available_segmenters
 
     rows = []
     for name, known in available_segmenters().items():

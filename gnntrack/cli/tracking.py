@@ -185,7 +185,7 @@ def _refuse_unused(method: str) -> None:
 
 
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
-    from gnntrack.lineage import divisions
+    from gnntrack.lineage.build import divisions
 
     notes = lineage.notes
     gaps = f"{notes.get('gaps_bridged', 0)} bridged"

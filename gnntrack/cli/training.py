@@ -121,7 +121,7 @@ class Stop:
 
 
 def _train(data: tuple[str, ...], out: Path, **options: Any) -> dict[str, Any]:
-    from gnntrack.training import train as train_network
+    from gnntrack.training.links import train as train_network
 
     return train_network(data, out, **options)
 

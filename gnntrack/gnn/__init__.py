@@ -2,7 +2,7 @@
 
 ``inputs`` turns a graph into arrays, ``truth`` says which of its links are right, ``corrupt`` spoils movies for
 training; ``model`` and ``pdn`` are networks, ``train`` the loop, ``weights`` the files, ``predict`` the scorer.
-Only `gnntrack.learning` imports torch besides.
+Only `gnntrack.training` imports torch besides.
 """
 
 import warnings

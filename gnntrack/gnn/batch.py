@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.gnn.truth import Truth
+    from gnntrack.training.truth import Truth
 
 __all__ = ["Answers", "Batch", "Outputs"]
 
@@ -77,7 +77,7 @@ class Batch(_Tensors):
 
 @dataclass(frozen=True)
 class Answers(_Tensors):
-    """The truth of a batch, see `gnntrack.gnn.truth.Truth`; ``past`` and ``future`` tell what counts.
+    """The truth of a batch, see `gnntrack.training.truth.Truth`; ``past`` and ``future`` tell what counts.
 
     Parameters
     ----------

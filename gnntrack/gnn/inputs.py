@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.pairs import Pairs, cell_radii
+from gnntrack.graph.divisions import Pairs, cell_radii
 
 if TYPE_CHECKING:
     from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray, LinkScores

@@ -1,4 +1,4 @@
-"""Models that score links, and those of the cells' appearance: a family of `gnntrack.learning.models`."""
+"""Models that score links, and those of the cells' appearance: a family of `gnntrack.models.files`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from gnntrack.errors import ModelError
 from gnntrack.gnn.network import Network
-from gnntrack.learning.models import MODEL_FILE, Family, model_folder, read_model, write_model
+from gnntrack.models.files import MODEL_FILE, Family, model_folder, read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 NETWORKS = {
-    "linknet": "gnntrack.gnn.model:LinkNet",
+    "linknet": "gnntrack.gnn.linknet:LinkNet",
     "pdn": "gnntrack.gnn.pdn:PdnNet",
     "appearance": "gnntrack.gnn.appearance:Embedder",
 }

@@ -26,7 +26,7 @@ import tifffile
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.output import fresh_output
 from gnntrack.io.stack import UNREADABLE
-from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import encode_frame, paint_frame
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gnntrack.errors import FrameError
 from gnntrack.io.ctc import MAX_LABEL, CtcFolder, TrackRows, find_ctc, parse_track_table, read_tiff, threaded
-from gnntrack.runs import encode_frame
+from gnntrack.masks.runs import encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

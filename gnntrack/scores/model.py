@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.pairs import Pairs, cell_radii
-from gnntrack.scores.best import Around, explanation
+from gnntrack.graph.divisions import Pairs, cell_radii
 from gnntrack.scores.densities import ODD, either, in_chunks, location_of, log_normal, log_t, rate_of, scale_of
-from gnntrack.scores.looks import LIMIT, look_odds, looks_of
+from gnntrack.scores.division_appearance import LIMIT, look_odds, looks_of
+from gnntrack.scores.quick_solution import Around, explanation
 
 if TYPE_CHECKING:
     from gnntrack.settings import ScoreSettings

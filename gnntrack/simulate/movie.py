@@ -13,8 +13,8 @@ import tifffile
 from scipy.spatial import cKDTree
 
 from gnntrack.errors import OutputError
-from gnntrack.fragments import settle_fragments
-from gnntrack.runs import encode_frame, paint_frame
+from gnntrack.masks.fragments import settle_fragments
+from gnntrack.masks.runs import encode_frame, paint_frame
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate.colony import Colony, Snapshot
 from gnntrack.simulate.drawing import draw_cells

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.solvers.assignment import best_matching, components
-from gnntrack.solvers.prices import division_values, link_weights
+from gnntrack.solvers.objective import division_values, link_weights
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings

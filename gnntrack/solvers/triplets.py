@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.solvers.objective import division_values, link_weights
 from gnntrack.solvers.packing import best_packing
-from gnntrack.solvers.prices import division_values, link_weights
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from gnntrack.learning.devices import find_device
-from segmenters.dense.layers import fused
-from segmenters.dense.models import load_network
-from segmenters.dense.pixels import normalised
+from gnntrack.models.devices import find_device
+from segmenters.common.inputs import checked_image, expect_option
+from segmenters.common.models import load_network
+from segmenters.common.pixels import normalised
+from segmenters.common.training import chosen_precision
+from segmenters.dense.inference import Inputs, Use, estimated_factor, segment_pixels
 from segmenters.dense.training import train_dense
-from segmenters.dense.use import Inputs, Use, estimated_factor, segment_pixels
-from segmenters.images import checked_image, expect_option
-from segmenters.lessons import chosen_precision
+from segmenters.dense.unet import fused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.types import Progress
-    from segmenters.lessons import Judge, Pair
+    from segmenters.common.training import Judge, Pair
 
     Labels = npt.NDArray[np.int32]
 
@@ -226,7 +226,7 @@ class DenseSegmenter:
         notes : dict
             What the model shall tell of its training besides.
         seed, resume, device, progress, report
-            As in `gnntrack.learning.loop.run_training`.
+            As in `gnntrack.training.loop.run_training`.
 
         Returns
         -------

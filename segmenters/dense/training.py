@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from gnntrack.errors import TrainingError
-from gnntrack.learning.devices import find_device
-from gnntrack.learning.loop import run_training
-from gnntrack.learning.models import read_model, write_model
-from segmenters.dense.course import DenseCourse, Examples
-from segmenters.dense.models import FAMILY
+from gnntrack.models.devices import find_device
+from gnntrack.models.files import read_model, write_model
+from gnntrack.training.loop import run_training
+from segmenters.common.inputs import checked_image
+from segmenters.common.models import FAMILY
+from segmenters.common.training import chosen_precision, dimensions_of, plan_of
+from segmenters.dense.inference import Inputs, Use, best_depth, segment_pixels
 from segmenters.dense.targets import mean_diameter
-from segmenters.dense.use import Inputs, Use, best_depth, segment_pixels
-from segmenters.images import checked_image
-from segmenters.lessons import chosen_precision, dimensions_of, plan_of
+from segmenters.dense.task import DenseCourse, Examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.types import Progress
-    from segmenters.lessons import Judge, Pair
+    from segmenters.common.training import Judge, Pair
 
 __all__ = ["inputs_for", "scaler", "train_dense"]
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from gnntrack.errors import SegmenterError, TrainingError
-from gnntrack.learning.devices import find_device
-from gnntrack.learning.loop import run_training
-from gnntrack.learning.models import write_model
-from segmenters.dense.models import FAMILY
+from gnntrack.models.devices import find_device
+from gnntrack.models.files import write_model
+from gnntrack.training.loop import run_training
+from segmenters.common.inputs import checked_image
+from segmenters.common.models import FAMILY
+from segmenters.common.training import dimensions_of, plan_of
 from segmenters.diffusion.cells import find_cells
-from segmenters.diffusion.course import DiffusionCourse
 from segmenters.diffusion.features import FEATURES, VECTORS
 from segmenters.diffusion.network import DiffusionNet
-from segmenters.images import checked_image
-from segmenters.lessons import dimensions_of, plan_of
+from segmenters.diffusion.task import DiffusionCourse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.types import Progress
-    from segmenters.lessons import Judge, Pair
+    from segmenters.common.training import Judge, Pair
 
     Spacing = tuple[float, float, float]
 

@@ -1,0 +1,15 @@
+from .errors import GnntrackError as GnntrackError
+from .errors import InputError as InputError
+from .io import open_frames as open_frames
+from .pipeline import build_graph as build_graph
+from .pipeline import export as export
+from .pipeline import segment as segment
+from .pipeline import solve as solve
+from .pipeline import track as track
+from .settings import Settings as Settings
+from .types import CellGraph as CellGraph
+from .types import Cells as Cells
+from .types import Lineage as Lineage
+from .types import LinkScores as LinkScores
+
+__version__: str

@@ -1,0 +1,5 @@
+"""From cells to a graph: predicted motion, candidate links and possible divisions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,6 @@
+from .candidates import build_candidates as build_candidates
+from .divisions import Pairs as Pairs
+from .divisions import cell_radii as cell_radii
+from .motion import FlowRecorder as FlowRecorder
+from .motion import Motion as Motion
+from .motion import estimate_motion as estimate_motion

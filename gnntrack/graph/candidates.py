@@ -1,0 +1,376 @@
+"""Cells to candidate links: who could be whom in the next frames, and how well each pair fits.
+
+Candidates are the nearest cells around the predicted position within a gate that is estimated from
+the movie, in both directions of time, and every pair whose masks overlap. All features are scale-free
+but ``distance``; displacements are in radii of the two cells.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from gnntrack.compiled import compiled
+from gnntrack.types import CellGraph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.graph.motion import Motion
+    from gnntrack.settings import GraphSettings
+    from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray, Progress, Runs
+
+__all__ = ["OVERLAP_FEATURES", "build_candidates", "overlaps"]
+
+logger = logging.getLogger(__name__)
+
+OVERLAP_FEATURES = (
+    "iou",
+    "containment_source",
+    "containment_target",
+    "iou_moved",
+    "containment_source_moved",
+    "containment_target_moved",
+)
+"""Link features that need masks: intersection over union, and over each cell's size; as the masks lie,
+and with the source moved by the predicted motion."""
+
+_GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
+_OVERLAP = 0.1  # masks that share more than this part of the smaller cell once moved are candidates at any distance
+_ENDS = ("source", "target")
+_CHUNK = 1 << 19  # links whose features are computed at once, to bound the memory
+
+
+def build_candidates(
+    cells: Cells, runs: Runs | None, motion: Motion, *, settings: GraphSettings, progress: Progress | None = None
+) -> CellGraph:
+    """Return the candidate links of a movie with their features.
+
+    Parameters
+    ----------
+    cells : Cells
+        All cells.
+    runs : Runs or None
+        Their pixels; without them there are no overlap features.
+    motion : Motion
+        Their predicted displacements.
+    settings : GraphSettings
+        Number of neighbours, gap, gate.
+    progress : Progress, optional
+        Told after each frame.
+    """
+    radius = cells.feature("diameter").astype(np.float64) / 2
+    gate = settings.max_distance or _estimated_gate(cells, radius, motion)
+    typical = float(np.median(radius)) if len(cells) else 0.0
+    logger.info(
+        "gate %.1f %s (%.1f cell radii), motion from %s",
+        gate,
+        cells.unit,
+        gate / typical if typical else 0,
+        motion.flow,
+    )
+    # overlap columns are there, or not, whatever the movie: a graph's columns do not depend on its cells
+    none = np.zeros(0, np.int64)
+    blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
+    shifts = [motion.after(cells, gap) for gap in range(1, settings.max_gap + 1)]
+    for gap, shift in enumerate(shifts, start=1):
+        for frame in range(cells.n_frames - gap):
+            blocks.append(_frame_pair(cells, runs, shift, frame, gap, gate, settings))
+            if progress is not None and gap == 1:
+                progress("linking", frame + 1, cells.n_frames - 1)
+    source, target, overlap = _joined(blocks)
+    names, features = _features(cells, motion, source, target, overlap, shifts)
+    notes = {"gate": gate, "gate_radii": gate / typical if typical else None, "flow": motion.flow}
+    return CellGraph(_with_motion(cells, motion), source, target, features, names, notes)
+
+
+def overlaps(runs: Runs, shift: IntArray, rows: slice, frame: int, other: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Return how many pixels the cells of one frame share with those of another.
+
+    Parameters
+    ----------
+    runs : Runs
+        The pixels of all cells.
+    shift : (n, D) int64
+        Pixels by which each cell of ``frame`` is moved before.
+    rows : slice
+        The rows of ``frame``'s cells.
+    frame, other : int
+        The two frames.
+
+    Returns
+    -------
+    source, target, pixels : (P,) int64
+        Rows of cells that share pixels, ascending by (source, target), and how many.
+    """
+    here, there = runs.frame(frame), runs.frame(other)
+    if here.start == here.stop or there.start == there.stop:
+        none = np.zeros(0, np.int64)
+        return none, none, none
+    shape = np.array((1,) * (3 - len(runs.shape)) + tuple(runs.shape))
+    moved = np.zeros((len(shift), 3), np.int64)
+    moved[:, 3 - shift.shape[1] :] = shift
+    start, length, cell = _moved_runs(runs.start[here], runs.length[here], runs.cell[here] - rows.start, moved, shape)
+    first = int(runs.cell[there].min())
+    source, target, pixels = _intersections(
+        start, length, cell, runs.start[there], runs.length[there], runs.cell[there] - first
+    )
+    width = int(target.max(initial=0)) + 1
+    key, inverse = np.unique(source * width + target, return_inverse=True)
+    return key // width + rows.start, key % width + first, np.bincount(inverse, pixels, len(key)).astype(np.int64)
+
+
+def _with_motion(cells: Cells, motion: Motion) -> Cells:
+    """Add the field's local displacement as features ``shift_[z], shift_y, shift_x``, so that scorers know it."""
+    names = tuple(f"shift_{axis}" for axis in "zyx"[-cells.ndim :])
+    return replace(
+        cells,
+        features=np.hstack([cells.features, motion.neighbours.astype(np.float32)]),
+        feature_names=cells.feature_names + names,
+        feature_units=cells.feature_units + (cells.unit,) * len(names),
+    )
+
+
+def _estimated_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
+    """Return a gate that the displacements of mutual nearest cells stay well within."""
+    if not len(cells):
+        return 0.0
+    residuals = []
+    for frame in range(cells.n_frames - 1):
+        here, there = cells.rows(frame), cells.rows(frame + 1)
+        source, target = cells.position[here] + motion.shift[here], cells.position[there]
+        if len(source) and len(target):
+            distance, nearest = cKDTree(target).query(source)
+            mutual = cKDTree(source).query(target)[1][nearest] == np.arange(len(source))
+            residuals.append(distance[mutual])
+    typical = float(np.median(radius))
+    far = float(np.quantile(np.concatenate(residuals), 0.99)) if residuals else 0.0
+    low, high = _GATE_RADII
+    return float(np.clip(3 * far, low * typical, high * typical))
+
+
+def _frame_pair(
+    cells: Cells, runs: Runs | None, shift: FloatArray, frame: int, gap: int, gate: float, settings: GraphSettings
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return the candidates between two frames: source, target, pixels shared as they lie and moved."""
+    here, there = cells.rows(frame), cells.rows(frame + gap)
+    position, target_position = cells.position[here], cells.position[there]
+    none = np.zeros(0, np.int64)
+    if not len(position) or not len(target_position):
+        return none, none, np.zeros((0, 0 if runs is None else 2))
+    k = settings.max_neighbours if gap == 1 else max(1, settings.max_neighbours // 2)
+    n = len(cells)
+    expected = position + shift[here]
+    forward = _nearest(expected, target_position, k, gate)
+    backward = _nearest(target_position, expected, max(1, k // 3), gate)[::-1]
+    still = _nearest(position, target_position, max(1, k // 3), gate)
+    keys = [(pair[0] + here.start) * n + pair[1] + there.start for pair in (forward, backward, still)]
+    if runs is None:
+        key = np.unique(np.concatenate(keys))
+        return key // n, key % n, np.zeros((len(key), 0))
+    pixel_shift = np.rint(shift[here] / np.asarray(cells.spacing)).astype(np.int64)
+    lying = overlaps(runs, np.zeros_like(pixel_shift), here, frame, frame + gap)
+    moved = overlaps(runs, pixel_shift, here, frame, frame + gap)
+    if gap == 1:
+        size = cells.feature("size")
+        pixel = float(np.prod(cells.spacing))
+        keys.append(lying[0] * n + lying[1])
+        large = moved[2] * pixel > _OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
+        keys.append(moved[0][large] * n + moved[1][large])
+    key = np.unique(np.concatenate(keys))
+    shared = np.zeros((len(key), 2))
+    for column, (source, target, pixels) in enumerate((lying, moved)):
+        found = source * n + target
+        if len(found):
+            at = np.minimum(np.searchsorted(found, key), len(found) - 1)
+            shared[:, column] = np.where(found[at] == key, pixels[at], 0)
+    return key // n, key % n, shared
+
+
+def _nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
+    """Return (point, other) of the k nearest others of each point within the gate."""
+    k = min(k, len(others))
+    distance, other = cKDTree(others).query(points, k, distance_upper_bound=gate)
+    inside = np.isfinite(distance).reshape(len(points), k)
+    point = np.broadcast_to(np.arange(len(points))[:, None], inside.shape)[inside]
+    return point, other.reshape(len(points), k)[inside]
+
+
+def _joined(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return all blocks as one table, sorted by (source, target)."""
+    source, target, overlap = (np.concatenate([block[i] for block in blocks]) for i in range(3))
+    order = np.argsort(source, kind="stable")  # the blocks ascend, and the links over longer gaps come later
+    return source[order], target[order], overlap[order]
+
+
+def _features(
+    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: list[FloatArray]
+) -> tuple[tuple[str, ...], FeatureArray]:
+    """Return names and columns of the link features, computed in chunks of links."""
+    radius = cells.feature("diameter").astype(np.float64) / 2
+    if len(cells):
+        typical = float(np.median(radius))
+        radius = np.clip(radius, typical / 2, typical * 2)
+    positive = {name: _positive(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
+    table: dict[str, FeatureArray] = {}
+    for start in range(0, max(len(source), 1), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        chunk = _pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
+        if overlap.shape[1]:
+            chunk |= _overlap_features(cells, source[part], target[part], overlap[part])
+        for name, column in chunk.items():
+            table.setdefault(name, np.empty(len(source), np.float32))[part] = column
+    table |= _competition_features(cells, source, target, table["residual"])
+    features = np.empty((len(source), len(table)), np.float32, order="F")
+    names = tuple(table)
+    for i, name in enumerate(names):
+        features[:, i] = table.pop(name)
+    return names, features
+
+
+def _pair_features(
+    cells: Cells,
+    motion: Motion,
+    radius: FloatArray,
+    positive: dict[str, FeatureArray],
+    shifts: list[FloatArray],
+    source: IntArray,
+    target: IntArray,
+) -> dict[str, FloatArray]:
+    """Return the features of two cells alone."""
+    gap = cells.frame[target] - cells.frame[source]
+    r = 0.5 * (radius[source] + radius[target])
+    step = cells.position[target] - cells.position[source]
+    predicted = np.zeros_like(step)
+    for i, shift in enumerate(shifts):
+        at = gap == i + 1
+        predicted[at] = shift[source[at]]
+    distance = np.linalg.norm(step, axis=1)
+    columns = {
+        "gap": gap.astype(np.float64),
+        "distance": distance,
+        "distance_radii": distance / r,
+        "residual": np.linalg.norm(step - predicted, axis=1) / r,
+        "neighbour_residual": np.linalg.norm(step - motion.neighbours[source] * gap[:, None], axis=1) / r,
+        "size_ratio": _log_ratio(positive["size"], source, target),
+    }
+    if cells.has("intensity_mean"):
+        columns["intensity_ratio"] = _log_ratio(positive["intensity_mean"], source, target)
+    for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_z"):
+        if cells.has(name):
+            value = cells.feature(name)
+            columns[f"{name}_difference"] = (value[target] - value[source]).astype(np.float64)
+    return columns
+
+
+def _positive(value: FeatureArray) -> FeatureArray:
+    """Return a quantity in which a value of zero counts as a thousandth of the median."""
+    floor = max(float(np.median(value)) * 1e-3, 1e-12) if len(value) else 1.0
+    return np.maximum(value, floor)
+
+
+def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
+    """Return log(target / source) of a positive quantity."""
+    return np.asarray(np.log(value[target].astype(np.float64) / value[source]), np.float64)
+
+
+def _overlap_features(cells: Cells, source: IntArray, target: IntArray, overlap: FloatArray) -> dict[str, FloatArray]:
+    """Return the features of shared pixels, as the masks lie and after moving the source."""
+    size = cells.feature("size").astype(np.float64) / float(np.prod(cells.spacing))
+    a, b = size[source], size[target]
+    columns = {}
+    for pixels, suffix in ((overlap[:, 0], ""), (overlap[:, 1], "_moved")):
+        columns["iou" + suffix] = pixels / (a + b - pixels)
+        columns["containment_source" + suffix] = pixels / a
+        columns["containment_target" + suffix] = pixels / b
+    return columns
+
+
+def _competition_features(
+    cells: Cells, source: IntArray, target: IntArray, residual: FeatureArray
+) -> dict[str, FeatureArray]:
+    """Return how a link stands among those that share its source or its target over the same gap."""
+    columns = {f"{kind}_{end}": np.empty(len(source), np.float32) for end in _ENDS for kind in ("rank", "margin")}
+    gap = cells.frame[target] - cells.frame[source]
+    for end, node in zip(_ENDS, (source, target), strict=True):
+        for links in _whole_groups(node):
+            group = node[links] * (int(gap.max(initial=0)) + 1) + gap[links]
+            order = np.lexsort((residual[links], group))
+            rank, margin = _standing(group[order], residual[links[order]])
+            columns[f"rank_{end}"][links[order]] = rank
+            columns[f"margin_{end}"][links[order]] = np.clip(margin, -10, 10)
+    columns["mutual_nearest"] = ((columns["rank_source"] == 0) & (columns["rank_target"] == 0)).astype(np.float32)
+    return columns
+
+
+def _whole_groups(node: IntArray) -> Iterator[IntArray]:
+    """Yield links by cell in chunks, all links of a cell in one: sorting a movie at once grows faster than it."""
+    links = np.argsort(node, kind="stable")
+    ordered = node[links]
+    start = 0
+    while start < len(links):
+        last = ordered[min(start + _CHUNK, len(links)) - 1]
+        stop = int(np.searchsorted(ordered, last, "right"))
+        yield links[start:stop]
+        start = stop
+
+
+def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, FeatureArray]:
+    """Return rank and margin to the best other link of the group, of links sorted by group and residual.
+
+    Equal residuals share the lowest of their ranks, so that the order in which cells are stored does not show.
+    """
+    begin = np.flatnonzero(np.diff(group, prepend=-1))
+    count = np.diff(np.append(begin, len(group)))
+    fresh = np.ones(len(group), bool)
+    fresh[1:] = (np.diff(group) != 0) | (np.diff(residual) != 0)
+    rank = np.maximum.accumulate(np.where(fresh, np.arange(len(group)), 0)) - np.repeat(begin, count)
+    best = np.repeat(residual[begin], count)
+    second = np.repeat(np.where(count > 1, residual[np.minimum(begin + 1, len(group) - 1)], np.inf), count)
+    return rank, np.where(rank == 0, second, best) - residual
+
+
+@compiled
+def _moved_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Move each run by its cell's (z, y, x) shift and cut it at the frame's borders."""
+    depth, height, width = shape
+    n = 0
+    out_start, out_length, out_cell = np.empty_like(start), np.empty_like(length), np.empty_like(cell)
+    for r in range(start.size):
+        dz, dy, dx = shift[cell[r]]
+        row = start[r] // width
+        x, y, z = start[r] - row * width + dx, row % height + dy, row // height + dz
+        end = min(x + length[r], width)
+        x = max(x, 0)
+        if end <= x or y < 0 or y >= height or z < 0 or z >= depth:
+            continue
+        out_start[n] = (z * height + y) * width + x
+        out_length[n] = end - x
+        out_cell[n] = cell[r]
+        n += 1
+    return out_start[:n], out_length[:n], out_cell[:n]
+
+
+@compiled
+def _intersections(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
+    capacity = start_a.size + start_b.size + 1
+    out_a, out_b, out_n = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    n = 0
+    for i in range(start_a.size):
+        end = start_a[i] + length_a[i]
+        j = np.searchsorted(start_b, start_a[i])
+        if j > 0 and start_b[j - 1] + length_b[j - 1] > start_a[i]:
+            j -= 1
+        while j < start_b.size and start_b[j] < end:
+            if n == out_n.size:
+                out_a, out_b, out_n = np.append(out_a, out_a), np.append(out_b, out_b), np.append(out_n, out_n)
+            out_a[n], out_b[n] = cell_a[i], cell_b[j]
+            out_n[n] = min(end, start_b[j] + length_b[j]) - max(start_a[i], start_b[j])
+            n += 1
+            j += 1
+    return out_a[:n], out_b[:n], out_n[:n]

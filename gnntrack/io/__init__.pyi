@@ -1,0 +1,16 @@
+from .ctc import read_ctc as read_ctc
+from .ctc import read_track_table as read_track_table
+from .ctc import write_ctc as write_ctc
+from .ctc_validate import validate_ctc as validate_ctc
+from .frames import check_pair as check_pair
+from .frames import iterate as iterate
+from .frames import open_frames as open_frames
+from .frames import open_masks as open_masks
+from .geff import read_graph as read_graph
+from .geff import read_lineage as read_lineage
+from .geff import write_graph as write_graph
+from .geff import write_lineage as write_lineage
+from .output import fresh_output as fresh_output
+from .tables import lineage_table as lineage_table
+from .tables import track_table as track_table
+from .tables import write_csv as write_csv

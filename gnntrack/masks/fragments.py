@@ -1,0 +1,172 @@
+"""Labels in several pieces: found on a frame's runs, then kept, reduced to the largest, or made cells of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.compiled import compiled
+
+if TYPE_CHECKING:
+    from gnntrack.settings import CellSettings
+    from gnntrack.types import BoolArray, IntArray
+
+__all__ = ["Settled", "row_table", "settle_fragments"]
+
+_NONE = np.zeros((2, 0), np.int64)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The cells of a frame once fragments and small cells are dealt with.
+
+    Parameters
+    ----------
+    start, length, cell : (R,) int64
+        The runs that stay, ascending by `start`, with the row of each in `label`.
+    label : (n,) int64
+        Labels of the cells, ascending.
+    disconnected : (2, .) int64
+        Labels that came in several pieces, and the number of pieces.
+    split : (2, .) int64
+        New labels of pieces, and the labels that they were part of.
+    dropped : (2, .) int64
+        Labels that are too small, and their pixels.
+    """
+
+    start: IntArray
+    length: IntArray
+    cell: IntArray
+    label: IntArray
+    disconnected: IntArray
+    split: IntArray
+    dropped: IntArray
+
+
+def settle_fragments(
+    start: IntArray, length: IntArray, label: IntArray, *, layout: tuple[int, int, int], settings: CellSettings
+) -> Settled:
+    """Apply the policy on fragments, then the least size, to the runs of one frame.
+
+    Parameters
+    ----------
+    start, length, label : (R,) int64
+        Runs of the frame, ascending by `start`, none across the end of an image row.
+    layout : 3 ints
+        Depth, height and width of the frame in pixels; depth 1 in 2D.
+    settings : CellSettings
+        `fragments` and `min_size` are read.
+
+    Notes
+    -----
+    Pixels are connected to all of their 8 (3D: 26) neighbours. Of pieces of equal size the first in reading
+    order counts as the largest. Split pieces are numbered on from the frame's highest label, in reading
+    order, so that they do not depend on the order of the labels.
+
+    Examples
+    --------
+    >>> from gnntrack.masks.runs import encode_frame
+    >>> from gnntrack.settings import CellSettings
+    >>> runs = encode_frame(np.array([[3, 0, 7, 0, 3, 3]]))
+    >>> settled = settle_fragments(*runs, layout=(1, 1, 6), settings=CellSettings(fragments="split"))
+    >>> settled.label[settled.cell].tolist(), settled.split.tolist()
+    ([8, 7, 3], [[8], [3]])
+    """
+    if not len(start):
+        return Settled(start, length, label, label, _NONE, _NONE, _NONE)
+    piece, n_pieces = _pieces(start, length, label, layout)
+    pixels = np.bincount(piece, length, n_pieces).astype(np.int64)
+    piece_label = np.empty(n_pieces, np.int64)
+    piece_label[piece] = label
+    labels, group = np.unique(piece_label, return_inverse=True)
+    keep, disconnected, split = np.ones(n_pieces, bool), _NONE, _NONE
+    if len(labels) < n_pieces:
+        count = np.bincount(group)
+        disconnected = np.stack([labels[count > 1], count[count > 1]])
+        minor = _minor_pieces(group, pixels)
+        if settings.fragments == "largest":
+            keep = ~minor
+        elif settings.fragments == "split":
+            split = np.stack([labels[-1] + 1 + np.arange(minor.sum()), piece_label[minor]])
+            piece_label[minor] = split[0]
+            labels, group = np.unique(piece_label, return_inverse=True)
+    size = np.bincount(group[keep], pixels[keep], len(labels)).astype(np.int64)
+    large = size >= settings.min_size
+    keep &= large[group]
+    stays, cell = keep[piece], (np.cumsum(large) - 1)[group[piece]]
+    dropped = np.stack([labels[~large], size[~large]])
+    return Settled(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped)
+
+
+def _minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
+    """Tell which pieces are not the largest of their label."""
+    order = np.lexsort((np.arange(len(group)), -pixels, group))
+    minor = np.ones(len(group), bool)
+    minor[order[np.flatnonzero(np.diff(group[order], prepend=-1))]] = False
+    return minor
+
+
+@compiled
+def row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Return the first run of each image row, (n_rows + 1,) int64; compiled code for compiled code."""
+    first = np.zeros(n_rows + 1, np.int64)
+    for i in range(start.size):
+        first[start[i] // width + 1] += 1
+    for row in range(n_rows):
+        first[row + 1] += first[row]
+    return first
+
+
+@compiled
+def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@compiled
+def _join_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Unite the runs of one image row with the runs of another one that they touch, corners included."""
+    base, end = others
+    for i in range(runs[0], runs[1]):
+        low = start[i] - shift
+        high = low + length[i]
+        while base < end and start[base] + length[base] < low:
+            base += 1
+        # the next run may touch the last ones of the other row as well, so the base stays behind
+        j = base
+        while j < end and start[j] <= high:
+            if label[j] == label[i]:
+                a, b = _root(parent, i), _root(parent, j)
+                parent[max(a, b)] = min(a, b)
+            j += 1
+
+
+@compiled
+def _pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the connected pieces, numbered in reading order: union-find over the runs of neighbouring rows."""
+    depth, height, width = layout
+    first = row_table(start, width, depth * height)
+    parent = np.arange(start.size)
+    for row in range(depth * height):
+        for back in range(4):  # the row above, and the three nearest in the plane below
+            dz, dy = (0, -1) if back == 0 else (-1, back - 2)
+            other = row + dz * height + dy
+            if other < 0 or not 0 <= row % height + dy < height:
+                continue
+            runs, others = (first[row], first[row + 1]), (first[other], first[other + 1])
+            # flat indices are compared as columns: both rows start a multiple of the width from each other
+            _join_rows(start, length, label, parent, runs, others, (row - other) * width)
+    piece = np.empty(start.size, np.int64)
+    n = 0
+    for i in range(start.size):
+        root = _root(parent, i)
+        if root == i:
+            piece[i] = n
+            n += 1
+        else:
+            piece[i] = piece[root]
+    return piece, n

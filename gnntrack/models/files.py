@@ -1,0 +1,292 @@
+"""Models on disk: a folder of safetensors and JSON. Nothing is ever unpickled, so no file can run code.
+
+A model holds ``weights.safetensors``, and ``model.json``, which says what they are of: the network and its options, the
+columns it reads if it reads any, the checksum of the weights, and how they were trained. There are several families of
+models, each with a name of its own in ``model.json``, so that none is taken for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from gnntrack import __version__
+from gnntrack.errors import ModelError
+from gnntrack.models.tensors import (
+    PICKLES,
+    header_length,
+    held_tensors,
+    identity,
+    listed,
+    refuse_broken,
+    refuse_other_tensors,
+    refuse_pickle,
+    refuse_version,
+    write_together,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import nn
+
+__all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "WEIGHTS_FILE", "Family", "model_folder", "read_model", "write_model"]
+
+WEIGHTS_FILE, MODEL_FILE, CHECKPOINT_FILE = "weights.safetensors", "model.json", "checkpoint.safetensors"
+
+_LARGEST = 4096  # an option of a network beyond this is no network of ours, and would take the memory
+_LONGEST = 64  # letters of an option that is a word
+_WORDS = {str: "text", dict: "table", float: "number"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the models of one family have in common.
+
+    Parameters
+    ----------
+    format : str
+        Stands in ``model.json``.
+    version : int
+        The version that is written and read.
+    command : str
+        What writes such models, for messages: ``gnntrack train``.
+    network_class : callable
+        From the kind of a network to its class; raises `ModelError` for an unknown one.
+    fields : dict
+        Further keys of ``model.json`` with their types: `str`, `dict` or `float`.
+    words : bool
+        Options of its networks may be words, not only numbers.
+    """
+
+    format: str
+    version: int
+    command: str
+    network_class: Callable[[str], type[nn.Module]]
+    fields: Mapping[str, type] = field(default_factory=dict)
+    words: bool = False
+
+
+def write_model(
+    folder: str | Path, network: nn.Module, family: Family, *, training: Mapping[str, Any], **fields: Any
+) -> None:
+    """Write a model to a folder, over the model that may be there; other files in the folder stay.
+
+    Parameters
+    ----------
+    folder : path
+        It is made where there is none.
+    network : nn.Module
+        With ``kind`` and ``options``, on any device.
+    family : Family
+        Which it is of.
+    training : dict
+        What it was trained on and how well, as plain JSON values.
+    **fields
+        The family's further keys.
+
+    Raises
+    ------
+    ModelError
+        If a number among the weights is not finite.
+    OutputError
+        If the folder cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    tensors = held_tensors(network)
+    refuse_broken(folder / WEIGHTS_FILE, tensors, "they are not saved")
+    weights = safetensors.torch.save(tensors)
+    about = {
+        "format": family.format,
+        "version": family.version,
+        **identity(network),
+        **fields,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "gnntrack": __version__,
+        "training": dict(training),
+    }
+    text = json.dumps(about, indent=2, allow_nan=False).encode()
+    write_together(folder, {WEIGHTS_FILE: weights, MODEL_FILE: text})
+
+
+def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """Read a model. Whatever the files hold, they are only read: nothing in them is executed.
+
+    Parameters
+    ----------
+    place : Path
+        A model's folder, see `model_folder`.
+    family : Family
+        Which it has to be of.
+    device : torch.device or str
+        Where the network shall be.
+
+    Returns
+    -------
+    network : nn.Module
+        In eval mode.
+    about : dict
+        What ``model.json`` holds.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged or a pickle, or it is not of this gnntrack: another version, another network, other columns.
+    """
+    about = _read_about(place / MODEL_FILE, family)
+    network = _empty_network(place / MODEL_FILE, about, family)
+    content = _read_weights(place / WEIGHTS_FILE)
+    if hashlib.sha256(content).hexdigest() != about["sha256"]:
+        msg = (
+            f"{place / WEIGHTS_FILE}: its checksum (sha256) is not the one in {MODEL_FILE}: the file is damaged or "
+            "belongs to another model; copy both files anew"
+        )
+        raise ModelError(msg)
+    try:
+        tensors = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, KeyError) as error:
+        msg = f"{place / WEIGHTS_FILE}: no weights could be read ({error}); copy the model anew"
+        raise ModelError(msg) from error
+    refuse_other_tensors(place / WEIGHTS_FILE, tensors, network.state_dict())
+    refuse_broken(place / WEIGHTS_FILE, tensors, "train the model anew")
+    network.load_state_dict(tensors, assign=True)
+    return network.to(device).eval(), about
+
+
+def model_folder(folder: str | Path, family: Family) -> Path:
+    """Return the folder of a model, given the folder or a file in it.
+
+    Raises
+    ------
+    ModelError
+        If there is no model.
+    """
+    place = Path(folder).expanduser()
+    if place.is_file():
+        if place.name not in {WEIGHTS_FILE, MODEL_FILE}:
+            _refuse_file(place, family)
+        place = place.parent
+    if not place.is_dir():
+        msg = f"{folder}: there is no such model; give the folder that '{family.command}' wrote"
+        raise ModelError(msg)
+    missing = [name for name in (MODEL_FILE, WEIGHTS_FILE) if not (place / name).is_file()]
+    if missing:
+        _refuse_incomplete(place, missing, family)
+    return place
+
+
+def _refuse_file(path: Path, family: Family) -> None:
+    with path.open("rb") as file:
+        refuse_pickle(path, file.read(8))
+    msg = (
+        f"{path}: a model is a folder with {MODEL_FILE} and {WEIGHTS_FILE}; "
+        f"give the folder that '{family.command}' wrote"
+    )
+    raise ModelError(msg)
+
+
+def _refuse_incomplete(place: Path, missing: list[str], family: Family) -> None:
+    pickles = sorted(file for file in place.iterdir() if file.suffix.lower() in PICKLES)
+    if pickles:
+        refuse_pickle(pickles[0], b"")
+    hint = f"give the folder that '{family.command}' wrote"
+    if (place / CHECKPOINT_FILE).is_file():
+        hint = f"it holds a training that has no model yet; go on with '{family.command} --resume'"
+    msg = f"{place}: it is no model, for it has no {' and no '.join(missing)}; {hint}"
+    raise ModelError(msg)
+
+
+def _read_about(path: Path, family: Family) -> dict[str, Any]:
+    """Read and check the JSON of a model."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"{path}: it cannot be read as JSON ({error}); copy the model anew"
+        raise ModelError(msg) from error
+    if not isinstance(about, dict) or about.get("format") != family.format:
+        found = about.get("format") if isinstance(about, dict) else about
+        msg = (
+            f"{path}: its format is {found!r:.60}, expected '{family.format}'; "
+            f"give the folder that '{family.command}' wrote"
+        )
+        raise ModelError(msg)
+    refuse_version(path, about.get("version"), family.version, "model", "train it anew")
+    kinds = {"kind": str, "options": dict, "columns": dict, "sha256": str, **family.fields, "training": dict}
+    for key, kind in kinds.items():
+        value = about.get(key)
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            msg = f"{path}: '{key}' is {value!r:.60}, expected a {_WORDS[kind]}; copy the model anew"
+            raise ModelError(msg)
+    return about
+
+
+def _empty_network(path: Path, about: dict[str, Any], family: Family) -> nn.Module:
+    """Return a network without memory for its weights, so that no option can ask for too much of it."""
+    try:
+        kind = family.network_class(about["kind"])
+    except ModelError as error:
+        msg = f"{path}: {error}"
+        raise ModelError(msg) from None
+    options = {key: tuple(v) if isinstance(v, list) else v for key, v in about["options"].items()}
+    for key, value in options.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            _refuse_odd_option(path, key, part, words=family.words)
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch makes of odd options does not matter: the tensors will not fit
+            network = kind(**options)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        msg = f"{path}: its options are none of '{about['kind']}' in this gnntrack: {error}"
+        raise ModelError(msg) from error
+    _refuse_other_columns(path, about["columns"], identity(network)["columns"])
+    return network
+
+
+def _refuse_odd_option(path: Path, key: str, value: Any, *, words: bool) -> None:
+    if isinstance(value, (int, float)) and 0 <= value <= _LARGEST:
+        return
+    if words and isinstance(value, str) and len(value) <= _LONGEST:
+        return
+    msg = f"{path}: option '{key}' is {value!r:.60}, expected numbers from 0 to {_LARGEST}{' or a word' * words}"
+    raise ModelError(msg)
+
+
+def _refuse_other_columns(path: Path, wanted: dict[str, Any], known: dict[str, list[str]]) -> None:
+    if wanted == known:
+        return
+    reasons = []
+    for block in {**known, **wanted}:
+        asked, here = wanted.get(block, []), known.get(block, [])
+        if asked == here:
+            continue
+        if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+            reasons.append(f"the columns of each {block} are no list of names")
+            continue
+        missing = [name for name in asked if name not in here]
+        unknown = [name for name in here if name not in asked]
+        reasons += [f"it wants of each {block} {listed(missing)}, which this gnntrack does not make"] if missing else []
+        reasons += [f"it does not know of each {block} {listed(unknown)}"] if unknown else []
+        reasons += [f"it wants the columns of each {block} in another order"] if not missing and not unknown else []
+    msg = (
+        f"{path}: the model was trained on other columns: {'; '.join(reasons)}. Use the gnntrack that trained it, or "
+        "train it anew"
+    )
+    raise ModelError(msg)
+
+
+def _read_weights(path: Path) -> bytes:
+    """Read the file whole, once: what is checked is what is used."""
+    content = path.read_bytes()
+    refuse_pickle(path, content[:8])
+    if len(content) < 8 or header_length(content) > len(content) - 8:
+        msg = f"{path}: it ends after {len(content)} bytes, before the weights: it is cut off; copy the model anew"
+        raise ModelError(msg)
+    return content

@@ -1,0 +1,5 @@
+"""Segmenters, found by entry point, and the segmentation of a movie."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

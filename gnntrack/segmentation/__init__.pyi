@@ -1,0 +1,10 @@
+from .registry import GROUP as GROUP
+from .registry import Segmenter as Segmenter
+from .registry import SegmenterInfo as SegmenterInfo
+from .registry import available_segmenters as available_segmenters
+from .registry import check_labels as check_labels
+from .registry import load_segmenter as load_segmenter
+from .registry import prepare_segmenter as prepare_segmenter
+from .registry import segment_frame as segment_frame
+from .registry import segment_movie as segment_movie
+from .registry import segmenter_class as segmenter_class

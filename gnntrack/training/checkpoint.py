@@ -1,0 +1,223 @@
+"""Checkpoints of a training: one file, replaced as a whole, so that there is a good one at any time.
+
+It is safetensors with JSON in its header; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from gnntrack import __version__
+from gnntrack.errors import ModelError
+from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.models.tensors import (
+    header_length,
+    held_tensors,
+    identity,
+    refuse_other_tensors,
+    refuse_pickle,
+    refuse_version,
+    write_together,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+FORMAT, VERSION = "gnntrack checkpoint", 1
+
+
+def save_checkpoint(
+    folder: str | Path,
+    *,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+) -> None:
+    """Write all that a training needs to go on as if it had never stopped, over the checkpoint that may be there.
+
+    The state of torch's random numbers goes with it; that of numpy's generators is plain JSON already
+    (``generator.bit_generator.state``) and belongs to `state`.
+
+    Parameters
+    ----------
+    folder : path
+        Where ``checkpoint.safetensors`` shall be; it is made where there is none.
+    network, average : nn.Module
+        The network in training, and the running average of its weights.
+    optimizer : torch.optim.Optimizer
+        Of the network's parameters.
+    state : dict
+        Step, best score and so on: plain JSON values.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    moments = optimizer.state_dict()
+    tensors = {f"network.{name}": tensor for name, tensor in held_tensors(network).items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in held_tensors(average).items()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for row, values in moments["state"].items():
+        for key, value in values.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"optimizer.{row}.{key}"] = value.detach().to("cpu", copy=True).contiguous()
+            else:
+                numbers.setdefault(str(row), {})[key] = value
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors |= {f"random.cuda.{i}": value for i, value in enumerate(torch.cuda.get_rng_state_all())}
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        **identity(network),
+        "gnntrack": __version__,
+        "optimizer": {"groups": moments["param_groups"], "numbers": numbers},
+        "state": dict(state),
+    }
+    # JSON in the header: with one file there is no moment at which two do not fit each other
+    content = safetensors.torch.save(tensors, metadata={"checkpoint": json.dumps(about)})
+    write_together(Path(folder).expanduser(), {CHECKPOINT_FILE: content})
+
+
+def load_checkpoint(
+    folder: str | Path, *, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Put a training back to where its checkpoint was saved, torch's random numbers too.
+
+    Nothing is changed unless the checkpoint fits.
+
+    Parameters
+    ----------
+    folder : path
+        Where ``checkpoint.safetensors`` is, or that file.
+    network, average : nn.Module
+        Networks made with the options of the saved ones, on any device.
+    optimizer : torch.optim.Optimizer
+        Of the network's parameters, in the same groups.
+
+    Returns
+    -------
+    dict
+        The state that was saved.
+
+    Raises
+    ------
+    ModelError
+        If there is no checkpoint, it is damaged, or it is of another network.
+    """
+    path, content = _read_checkpoint(folder)
+    about, tensors = _parse_checkpoint(path, content)
+    _refuse_other_training(path, about, identity(network))
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    for part, module in (("network", network), ("average", average)):
+        refuse_other_tensors(path, parts[part], module.state_dict())
+    moments = _moments(path, about, parts["optimizer"])
+    if "cpu" not in parts["random"]:
+        msg = f"{path}: it lacks the state of the random numbers; start without resuming"
+        raise ModelError(msg)
+    try:
+        optimizer.load_state_dict(moments)
+    except (ValueError, KeyError) as error:
+        msg = f"{path}: it is of a training with another optimizer ({error}); start anew, without resuming"
+        raise ModelError(msg) from error
+    network.load_state_dict(parts["network"])
+    average.load_state_dict(parts["average"])
+    _restore_random(parts["random"])
+    state: dict[str, Any] = about["state"]
+    return state
+
+
+def read_checkpoint(folder: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint tells of itself: ``kind``, ``options`` of the network, ``state``.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is damaged.
+    """
+    return _parse_checkpoint(*_read_checkpoint(folder))[0]
+
+
+def _read_checkpoint(folder: str | Path) -> tuple[Path, bytes]:
+    path = Path(folder).expanduser()
+    path = path if path.name == CHECKPOINT_FILE else path / CHECKPOINT_FILE
+    try:
+        return path, path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        msg = f"{path}: there is no checkpoint to go on from; start without resuming"
+        raise ModelError(msg) from error
+
+
+def _parse_checkpoint(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the JSON and the tensors of a checkpoint."""
+    refuse_pickle(path, content[:8])
+    try:
+        tensors = safetensors.torch.load(content)
+        header = json.loads(content[8 : 8 + header_length(content)])
+        about = json.loads(header["__metadata__"]["checkpoint"])
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
+        msg = f"{path}: no checkpoint could be read ({error}); start without resuming"
+        raise ModelError(msg) from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        msg = f"{path}: it is no checkpoint of gnntrack; start without resuming"
+        raise ModelError(msg)
+    refuse_version(path, about.get("version"), VERSION, "checkpoint", "start without resuming")
+    if not isinstance(about.get("state"), dict) or not isinstance(about.get("optimizer"), dict):
+        msg = f"{path}: it lacks the state of the training; start without resuming"
+        raise ModelError(msg)
+    return about, tensors
+
+
+def _refuse_other_training(path: Path, about: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for key, value in wanted.items():
+        if about.get(key) != value:
+            msg = (
+                f"{path}: it is of a training with other {key}: {about.get(key)!r:.200}, now {value!r:.200}; "
+                "resume with the settings it was begun with, or start anew"
+            )
+            raise ModelError(msg)
+
+
+def _moments(path: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the optimizer's state as its ``load_state_dict`` takes it."""
+    state: dict[int, dict[str, Any]] = {}
+    try:
+        for name, tensor in tensors.items():
+            row, _, key = name.partition(".")
+            state.setdefault(int(row), {})[key] = tensor
+        for row, values in about["optimizer"]["numbers"].items():
+            state.setdefault(int(row), {}).update(values)
+        groups = [
+            {
+                key: tuple(value) if isinstance(value, list) and key != "params" else value
+                for key, value in group.items()
+            }
+            for group in about["optimizer"]["groups"]
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        msg = f"{path}: the optimizer's state cannot be read ({error}); start without resuming"
+        raise ModelError(msg) from error
+    return {"state": state, "param_groups": groups}
+
+
+def _restore_random(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for i in range(devices):
+        if f"cuda.{i}" in states:
+            torch.cuda.set_rng_state(states[f"cuda.{i}"], i)

@@ -1,0 +1,1 @@
+"""Corruption of training movies: masks that are missing, merged, split or shifted, and frames that are skipped."""

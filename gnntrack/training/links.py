@@ -1,0 +1,645 @@
+"""From movies with a known lineage to what a network learns from: the recipe of training.
+
+The graph is built by the same ``build_graph`` as in tracking, so that the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from gnntrack.errors import InputError, ModelError
+from gnntrack.gnn.appearance import APPEARANCE, Embedder, crops, embed, load_embedder, train_embedder
+from gnntrack.gnn.network import Network
+from gnntrack.gnn.predict import gains, link_scores
+from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
+from gnntrack.io.ctc import read_track_table
+from gnntrack.io.frames import open_masks
+from gnntrack.io.output import check_output
+from gnntrack.io.stack import Stack
+from gnntrack.methods import stages_before
+from gnntrack.models.devices import find_device
+from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.pipeline import build_with_runs, open_movie
+from gnntrack.scores import score_links
+from gnntrack.settings import Settings, SimulateSettings, TrainSettings
+from gnntrack.simulate import simulate_movie
+from gnntrack.solvers import solve as choose_links
+from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability
+from gnntrack.training.checkpoint import read_checkpoint
+from gnntrack.training.corruption.movie import Corruption, corrupt_movie, thin_tracks
+from gnntrack.training.link_task import Validation
+from gnntrack.training.samples import Sample, fit_standards
+from gnntrack.training.sequences import TrainingSequence, find_sequences
+from gnntrack.training.truth import Truth, match_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gnntrack.types import FrameStack, Image, Progress, Tracks
+
+__all__ = [
+    "TrainingMovie",
+    "learn",
+    "make_sample",
+    "make_samples",
+    "movies_of",
+    "open_sequence",
+    "open_training_movie",
+    "parted",
+    "plan_for",
+    "simulated_training_movie",
+    "train",
+    "validate",
+    "validation_samples",
+    "with_appearance",
+]
+
+_log = logging.getLogger(__name__)
+
+_LONG_ENOUGH = 12  # frames of a movie of which every second one is enough
+_WITHOUT_IMAGES = 3  # of four versions
+_LEAST_FRAMES = 6  # of a part of a movie
+_BETWEEN = 3  # frames between what is learnt from and what is validated on
+_LEAST_MATCHED = 0.5  # part of the cells that are a marker's, or something is wrong
+_APPEARANCE_STEPS = 400
+_GENTLE = 0.3  # of the learning rate, where training goes on from other weights
+_SIMULATED = 41  # so that the kind of a movie and the movie are drawn apart
+_FLAT = 0.7  # part of the simulated movies that is 2D
+
+
+@dataclass(frozen=True)
+class TrainingMovie:
+    """A movie whose lineage is known."""
+
+    name: str
+    masks: FrameStack
+    images: FrameStack | None
+    markers: FrameStack
+    tracks: Tracks
+
+    def part(self, start: int, stop: int) -> TrainingMovie:
+        """Return frames ``start`` to ``stop - 1`` as a movie of their own."""
+        frames = range(max(start, 0), min(stop, len(self.masks)))
+        images = None if self.images is None else _some(self.images, frames)
+        tracks = thin_tracks(self.tracks, list(frames))
+        name = f"{self.name} [{frames.start}:{frames.stop}]"
+        return TrainingMovie(name, _some(self.masks, frames), images, _some(self.markers, frames), tracks)
+
+
+def open_training_movie(
+    name: str, masks: object, images: object, truth: str | Path, *, settings: Settings | None = None
+) -> TrainingMovie:
+    """Open a movie and its truth, a folder with ``man_track.txt`` and markers.
+
+    Raises
+    ------
+    InputError
+        If any of them cannot be read, or they do not fit each other.
+    """
+    mask_stack, image_stack = open_movie(masks, images, settings=settings)
+    markers = open_masks(truth)
+    if (len(markers), tuple(markers.shape)) != (len(mask_stack), tuple(mask_stack.shape)):
+        msg = (
+            f"{name}: the truth in {truth} has {len(markers)} frames of {tuple(markers.shape)}, the masks have "
+            f"{len(mask_stack)} of {tuple(mask_stack.shape)}; give the masks of this truth"
+        )
+        raise InputError(msg)
+    return TrainingMovie(name, mask_stack, image_stack, markers, read_track_table(Path(truth) / "man_track.txt"))
+
+
+def simulated_training_movie(seed: int) -> TrainingMovie:
+    """Return a simulated movie of a random kind: size, crowd, speed, cycle, light, two or three dimensions."""
+    rng = np.random.default_rng([seed, _SIMULATED])
+    flat = rng.random() < _FLAT
+    life = SimulateSettings(
+        frames=int(rng.integers(30, 70)),
+        shape=(384, 384) if flat else (24, 128, 128),
+        cells=int(rng.integers(15, 70) if flat else rng.integers(15, 40)),
+        diameter=float(rng.uniform(9, 18)),
+        clustering=float(rng.uniform(0, 0.9)),
+        speed=float(np.exp(rng.uniform(np.log(0.3), np.log(3)))),
+        persistence=float(rng.uniform(0.2, 0.9)),
+        drift=float(rng.exponential(0.3)),
+        cycle=float(np.exp(rng.uniform(np.log(12), np.log(50)))),
+        death_rate=float(rng.exponential(0.002)),
+        photons=float(np.exp(rng.uniform(np.log(40), np.log(300)))),
+        texture=float(rng.uniform(0, 0.6)),
+        bleaching=float(rng.uniform(0, 0.6)),
+    )
+    movie = simulate_movie(settings=life, seed=seed)
+    lineage = movie.lineage
+
+    def marker(frame: int) -> Image:
+        rows = lineage.cells.rows(frame)
+        track = np.zeros(int(lineage.cells.label[rows].max(initial=0)) + 1, np.int64)
+        track[lineage.cells.label[rows]] = lineage.track[rows]
+        return np.asarray(track[movie.masks[frame]])
+
+    masks = movie.masks
+    markers = Stack(marker, masks.names, masks.shape, masks.spacing, masks.unit)
+    return TrainingMovie(f"simulated {seed}", masks, movie.images, markers, lineage.tracks)
+
+
+def make_sample(
+    movie: TrainingMovie,
+    *,
+    corruption: Corruption | None = None,
+    seed: int = 0,
+    images: bool = True,
+    network: str = "linknet",
+    settings: Settings | None = None,
+) -> Sample:
+    """Return what a network learns from a movie, after it was made worse.
+
+    Parameters
+    ----------
+    movie : TrainingMovie
+        The movie.
+    corruption : Corruption, optional
+        What is done to it; by default nothing but new labels.
+    seed : int
+        Of the corruption.
+    images : bool
+        Use its images.
+    network : str
+        The kind of network, which says how it reads a graph.
+    settings : Settings, optional
+        As in tracking; ``train.appearance`` cuts out the cells' images too.
+    """
+    settings = settings or Settings()
+    grey = movie.images if images else None
+    masks, grey, markers, frames = corrupt_movie(
+        movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
+    )
+    graph, runs = build_with_runs(masks, grey, settings)
+    prior = score_links(graph, settings=settings.scores)
+    inputs = scorer_class(network).inputs_of(graph, prior)
+    track = match_cells(graph.cells, runs, markers)
+    truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
+    cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
+    return Sample(movie.name, inputs, truth, graph, prior, track, cut)
+
+
+def make_samples(
+    movies: Sequence[TrainingMovie],
+    *,
+    seed: int = 0,
+    network: str = "linknet",
+    settings: Settings,
+    progress: Progress | None = None,
+) -> list[Sample]:
+    """Return versions of movies to learn from: as they are, at half the rate, and made worse at random.
+
+    Every fourth version does without images, so that the network works without them. Versions without any candidate
+    link are left out.
+    """
+    plan = settings.train
+    samples = []
+    for number, movie in enumerate(movies):
+        for variant in range(plan.variants):
+            rng = np.random.default_rng([seed, number, variant])
+            corruption = Corruption()
+            if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
+                corruption = Corruption(step=2, quarter_turns=1)
+            elif variant:
+                corruption = Corruption.drawn(rng, plan.corruption)
+            images = variant % 4 != _WITHOUT_IMAGES
+            sample = make_sample(
+                movie,
+                corruption=corruption,
+                seed=1000 * seed + variant,
+                images=images,
+                network=network,
+                settings=settings,
+            )
+            if len(sample.inputs.source):
+                samples.append(sample)
+        if progress is not None:
+            progress("preparing", number + 1, len(movies))
+    return samples
+
+
+def train(
+    data: Sequence[str | Path],
+    out: str | Path,
+    *,
+    network: str = "linknet",
+    start: str | Path | None = None,
+    simulated: int | None = None,
+    validation: Sequence[str | Path] | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network on movies whose lineage is known.
+
+    Parameters
+    ----------
+    data : paths
+        Folders in the layout of the Cell Tracking Challenge, see `find_sequences`.
+    out : path
+        Folder of the model: weights, ``log.csv``, learning curve, reliability, checkpoint.
+    network : {"linknet", "pdn"}
+        Ours, or the published baseline.
+    start : path, optional
+        Weights to go on from: a model's folder, or ``"shipped"``.
+    simulated : int, optional
+        Simulated movies to learn from besides; ``train.simulated`` where it is left out.
+    validation : paths, optional
+        Movies to validate on. Where they are left out, the last frames of every movie of `data` are kept for it.
+    settings : Settings, optional
+        Of all stages; ``train`` holds those of the training.
+    seed : int
+        The same seed on the same machine gives the same weights.
+    resume : bool
+        Go on with the interrupted training in `out`.
+    overwrite : bool
+        Replace `out` if it exists.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    progress, report : callable, optional
+        Told after each step; told each row of the log.
+
+    Returns
+    -------
+    dict
+        Numbers of movies, cells, links and divisions learnt from, steps, the best row of the log, the temperature.
+
+    Raises
+    ------
+    InputError
+        If there is no truth, or masks and truth do not fit each other.
+    OutputError
+        If `out` exists.
+    TrainingError
+        If the loss is no number.
+    KeyboardInterrupt
+        Handed on; `out` can be resumed.
+    """
+    settings = plan_for(network, settings or Settings())
+    folder = Path(out)
+    _refuse_early(folder, network, start, device, settings, resume=resume, overwrite=overwrite)
+    number = settings.train.simulated if simulated is None else simulated
+    learnt, held_out = movies_of(data, validation, simulated=number, seed=seed, settings=settings)
+    samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
+    checks = validation_samples(held_out, network=network, settings=settings)
+    _look_at(samples, checks)
+    if not resume:
+        _clear(folder)
+    samples, checks = with_appearance(
+        samples, checks, folder, settings, seed, resume=resume, progress=progress, start=start
+    )
+    summary = learn(
+        samples,
+        checks,
+        folder,
+        network=network,
+        start=start,
+        settings=settings,
+        seed=seed,
+        resume=resume,
+        device=device,
+        notes={"data": sorted({movie.name for movie in learnt})},
+        progress=progress,
+        report=report,
+    )
+    return {"movies": len(learnt), **summary}
+
+
+def plan_for(network: str, settings: Settings) -> Settings:
+    """Return the settings that a kind of network is trained with.
+
+    The published network is trained as it was published, on movies as they are (and at half the rate); it knows no
+    missing columns, and its loss is flat for hundreds of steps, so that it is trained to the end. What was set
+    otherwise than by default stays.
+    """
+    if network != "pdn":
+        return settings
+    usual, plan = TrainSettings(), settings.train
+    published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": plan.steps}
+    changes = {name: value for name, value in published.items() if getattr(plan, name) == getattr(usual, name)}
+    return settings.replaced(**{f"train__{name}": value for name, value in changes.items()})
+
+
+def learn(
+    samples: Sequence[Sample],
+    checks: Sequence[Sample],
+    folder: Path,
+    *,
+    network: str = "linknet",
+    start: str | Path | None = None,
+    settings: Settings,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    notes: dict[str, Any],
+    progress: Progress | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network on samples that stand, calibrate it, and draw its learning curve and its reliability.
+
+    Parameters
+    ----------
+    samples, checks : Samples
+        What it learns from, and what it is validated and calibrated on; see `make_samples`, `validation_samples`.
+    folder : path
+        Where the model goes; it is there already.
+    notes : dict
+        What the model shall tell of its training, besides settings and counts.
+    network, start, settings, seed, resume, device, progress, report
+        As in `train`.
+
+    Returns
+    -------
+    dict
+        As of `train`, without the number of movies.
+    """
+    from gnntrack.report import draw_learning_curve, draw_reliability
+    from gnntrack.training.link_task import LOG, train_network
+
+    where = find_device(device)
+    begun = read_checkpoint(folder) if resume else None
+    source: dict[str, Any] | None = None
+    if begun is not None:
+        net, source = _same_network(begun), begun["state"].get("notes", {}).get("from")
+    elif start is not None:
+        origin = _model_to_go_on_from(start, network, settings)
+        net, source = origin.scorer, {"model": origin.name, "temperature": origin.temperature}
+    else:
+        net = _new_network(network, samples, settings, seed)
+    plan = settings.train
+    if source:
+        plan = plan.model_copy(update={"learning_rate": _GENTLE * plan.learning_rate})
+    started = time.monotonic()
+    stages = stages_before(settings)
+    notes = {**notes, "settings": plan.model_dump(), "stages": stages, "seed": seed, **_counted(samples)}
+    if source:
+        notes["from"] = source
+    best = train_network(
+        net,
+        samples,
+        partial(validate, samples=checks, settings=settings, device=where),
+        folder,
+        settings=plan,
+        seed=seed,
+        notes=notes,
+        resume=resume,
+        fine_tuning=bool(source),
+        device=where,
+        progress=progress,
+        report=report,
+    )
+    model = load_model(folder)
+    gained = [
+        gains(model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction)
+        for each in checks
+    ]
+    known = float(source["temperature"]) if source else 1.0  # a few frames of one's own are too few to fit it
+    temperature = fit_temperature(checks, gained) if checks else known
+    scores = [
+        link_scores(each.inputs, each.prior, told, temperature=temperature)
+        for each, told in zip(checks, gained, strict=True)
+    ]
+    calibration = reliability(checks, scores)
+    told = {**notes, "best": best, "calibration": calibration}
+    save_model(folder, model.network, temperature=temperature, training=told)
+    draw_learning_curve(folder / LOG, folder / "learning_curve.png")
+    if calibration["ece"] is not None:
+        draw_reliability(calibration, folder / "reliability.png")
+    seconds = round(time.monotonic() - started, 1)
+    return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
+
+
+def movies_of(
+    data: Sequence[str | Path],
+    validation: Sequence[str | Path] | None,
+    *,
+    simulated: int,
+    seed: int,
+    settings: Settings,
+) -> tuple[list[TrainingMovie], list[TrainingMovie]]:
+    """Return the movies to learn from, and those to validate on.
+
+    Without movies for validation, the last frames of each movie are kept for it, and a few before them for neither.
+    """
+    opened = [open_sequence(each, settings=settings) for folder in data for each in find_sequences(folder)]
+    made = [simulated_training_movie(seed * 1000 + i) for i in range(simulated)]
+    if validation:
+        checks = [open_sequence(each, settings=settings) for folder in validation for each in find_sequences(folder)]
+        return opened + made, checks
+    parts = [parted(movie, settings.train.held_out) for movie in opened or made]
+    learnt, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
+    return learnt + (made if opened else []), checks
+
+
+def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:
+    """Open a sequence of the challenge's layout."""
+    return open_training_movie(sequence.name, sequence.masks, sequence.images, sequence.truth, settings=settings)
+
+
+def validation_samples(
+    movies: Sequence[TrainingMovie], *, network: str = "linknet", settings: Settings
+) -> list[Sample]:
+    """Return movies to validate on, as they are and with a segmenter's faults."""
+    faults = Corruption(drop=0.03, merge=0.03, split=0.02, insert=0.01)
+    made = [
+        make_sample(movie, corruption=corruption, seed=seed, network=network, settings=settings)
+        for movie in movies
+        for seed, corruption in enumerate((Corruption(), faults))
+    ]
+    return [sample for sample in made if len(sample.inputs.source)]
+
+
+def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
+    """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
+    found = []
+    for sample in samples:
+        gained = gains(
+            network,
+            sample.inputs,
+            links_per_window=settings.gnn.window,
+            correction=settings.gnn.correction,
+            device=device,
+        )
+        scores = link_scores(sample.inputs, sample.prior, gained)
+        found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
+    if not found:
+        return Validation(None, None)
+    together = sum(found, Mistakes())
+    return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
+
+
+def _model_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> Model:
+    """Return other weights, if they are such that can go on."""
+    model = load_model(start)
+    if model.kind != kind:
+        msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
+        raise ModelError(msg)
+    if (knows := bool(model.scorer.options["embedding"])) != settings.train.appearance:
+        knowing = "was" if knows else "was not"
+        msg = (
+            f"{start} {knowing} trained with the cells' appearance; set train.appearance to {str(knows).lower()}, "
+            "or start from other weights"
+        )
+        raise ModelError(msg)
+    return model
+
+
+def _same_network(begun: Mapping[str, Any]) -> Network:
+    """Return a network of the options of an interrupted training."""
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in begun["options"].items()}
+    return scorer_class(begun["kind"])(**options)
+
+
+def _new_network(kind: str, samples: Sequence[Sample], settings: Settings, seed: int) -> Network:
+    """Return a network with the statistics of the samples."""
+    plan = settings.train
+    torch.manual_seed(seed)
+    embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
+    options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
+    if kind == "linknet":
+        options |= {"width": plan.width, "rounds": plan.rounds, "heads": plan.heads}
+    net = scorer_class(kind)(**options)
+    if kind == "linknet":
+        fit_standards(net, samples)
+    return net
+
+
+def with_appearance(
+    samples: list[Sample],
+    checks: list[Sample],
+    folder: Path,
+    settings: Settings,
+    seed: int,
+    *,
+    resume: bool,
+    progress: Progress | None,
+    start: str | Path | None = None,
+) -> tuple[list[Sample], list[Sample]]:
+    """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images.
+
+    Where the training goes on from a model, the appearance is the one that the model knows.
+    """
+    if not settings.train.appearance:
+        return samples, checks
+    place = folder / APPEARANCE
+    if resume and place.is_dir():
+        embedder = load_embedder(place)
+    elif start is not None:
+        embedder = load_embedder(load_model(start).folder / APPEARANCE)
+        save_model(place, embedder, training={"from": str(start)})
+    else:
+        seen = [each for each in samples if each.crops is not None]
+        embedder = train_embedder(
+            [each.crops for each in seen if each.crops is not None],
+            [each.track for each in seen],
+            [each.inputs.frame for each in seen],
+            steps=_APPEARANCE_STEPS,
+            seed=seed,
+            rate=1e-3,
+            head_rate=1e-3,
+            progress=progress,
+        )
+        save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
+    return [_embedded(each, embedder) for each in samples], [_embedded(each, embedder) for each in checks]
+
+
+def _embedded(sample: Sample, embedder: Embedder) -> Sample:
+    width = embedder.embedding
+    look = (
+        np.zeros((len(sample.inputs.frame), width), np.float32)
+        if sample.crops is None
+        else embed(embedder, sample.crops)
+    )
+    inputs = replace(sample.inputs, cell=np.hstack([sample.inputs.cell, look]))
+    return replace(sample, inputs=inputs, crops=None)
+
+
+def parted(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
+    """Return the first and the last frames of a movie; the whole and none where it is too short for both."""
+    n = len(movie.masks)
+    last = max(round(n * held_out), _LEAST_FRAMES) if held_out else 0
+    if not last or n - last - _BETWEEN < _LEAST_FRAMES:
+        return movie, None
+    return movie.part(0, n - last - _BETWEEN), movie.part(n - last, n)
+
+
+def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
+    """Say what is wrong with the data before the first epoch."""
+    if not samples:
+        msg = "the movies have no candidate link to learn from; give movies with at least two frames with cells"
+        raise InputError(msg)
+    for sample in (*samples, *checks):
+        found = float((sample.track > 0).mean())
+        if found < _LEAST_MATCHED:
+            msg = (
+                f"{sample.name}: {found:.0%} of the cells are a marker's; masks and truth do not belong together "
+                f"(expected at least {_LEAST_MATCHED:.0%}); give the masks of this sequence"
+            )
+            raise InputError(msg)
+    knows_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not
+    if knows_divisions and not any(sample.truth.pair.any() for sample in samples):
+        _log.warning("no division in the training data: the network will hardly change their scores")
+    if not checks:
+        _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
+
+
+def _counted(samples: Sequence[Sample]) -> dict[str, int]:
+    return {
+        "versions": len(samples),
+        "cells": sum(len(each.inputs.frame) for each in samples),
+        "links": sum(len(each.inputs.source) for each in samples),
+        "divisions": sum(int(each.truth.pair.sum()) for each in samples),
+    }
+
+
+def _refuse_early(
+    out: Path,
+    network: str,
+    start: str | Path | None,
+    device: str,
+    settings: Settings,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Refuse what cannot work before the movies are read."""
+    find_device(device)
+    if start is not None:
+        _model_to_go_on_from(start, network, settings)
+    if not resume:
+        check_output(out, overwrite=overwrite)
+    elif not (out / CHECKPOINT_FILE).is_file():
+        msg = f"{out}: there is no checkpoint to go on from; start without --resume"
+        raise ModelError(msg)
+
+
+def _clear(out: Path) -> None:
+    """Make the folder of a training, in place of the one that may be there."""
+    if out.is_dir():
+        shutil.rmtree(out)
+    out.unlink(missing_ok=True)
+    out.mkdir(parents=True)
+
+
+def _some(stack: FrameStack, frames: Sequence[int]) -> Stack:
+    return Stack(
+        lambda number: stack[frames[number]],
+        names=[stack.names[frame] for frame in frames],
+        shape=stack.shape,
+        spacing=stack.spacing,
+        unit=stack.unit,
+    )

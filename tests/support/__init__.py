@@ -1,0 +1,1 @@
+"""Worlds, movies and small models that several tests use."""

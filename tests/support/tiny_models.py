@@ -1,0 +1,37 @@
+"""Models of segmenters that learnt for a moment: enough to be used, not to be good."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gnntrack.settings import TrainSegmenterSettings
+from gnntrack.training.segmenter import learn, simulated_examples
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "unet": {"width": 4, "levels": 2},
+    "fcn": {"backbone": "mobilenet_v3_large", "weights": "none"},
+    "deeplab": {"backbone": "mobilenet_v3_large", "weights": "none"},
+    "maskrcnn": {"backbone": "mobilenet_v3_large", "weights": "none"},
+    "diffusionnet": {},
+}
+
+
+def tiny_plan(name: str, **changes: Any) -> TrainSegmenterSettings:
+    """Return settings of a training that takes a moment."""
+    usual = {"steps": 2, "batch": 2, "patch": 64, "planes": 8, "augment": False, "zoom": "none", "precision": "float32"}
+    return TrainSegmenterSettings(**{**usual, "options": NETWORKS[name], **changes})
+
+
+@cache
+def pairs(dimensions: int = 2) -> list[Any]:
+    """Return a few simulated images with labels."""
+    return list(simulated_examples(1, seed=3, dimensions=dimensions)[:2])
+
+
+def train_tiny(name: str, folder: Path, *, dimensions: int = 2, **changes: Any) -> Path:
+    """Train a segmenter for a moment, and return the folder of its model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    learn(name, pairs(dimensions), [], folder, settings=tiny_plan(name, **changes), device="cpu")
+    return folder
