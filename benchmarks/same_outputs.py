@@ -1,0 +1,188 @@
+"""Comparison of outputs for `same_results.py`, and the table of differences that are intended."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+import zarr
+from safetensors.numpy import load_file
+
+Json = Any
+
+
+class Change(NamedTuple):
+    """An intended difference between the base revision and the working tree.
+
+    ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, a
+    property of a GEFF graph, a key or a text of a JSON file; ``result``: `old` is a pattern of ``CASE: FILE`` whose
+    difference is accepted, and `new` is empty.
+    """
+
+    kind: Literal["option", "file", "name", "result"]
+    old: str
+    new: str
+    reason: str
+
+
+ON_PURPOSE: tuple[Change, ...] = ()
+
+# Keys of JSON files and columns of tables that differ from run to run, or that hold the version.
+VARIABLE = {"seconds", "time", "memory", "date", "revision", "gnntrack", "geff_version"}
+# Text for people: it may be rewritten without a change of the result.
+PROSE = {"message", "description"}
+# Files that are not compared: pictures, whose titles are prose.
+SKIPPED = ("*.png",)
+
+
+def compare_folders(base: Path, new: Path) -> list[tuple[str, str]]:
+    """Return the files that differ, each with the kind of difference."""
+    ours, theirs = _outputs(new), {_renamed_file(name): path for name, path in _outputs(base).items()}
+    found = [(name, "missing") for name in sorted(theirs.keys() - ours.keys())]
+    found += [(name, "not in the base revision") for name in sorted(ours.keys() - theirs.keys())]
+    for name in sorted(theirs.keys() & ours.keys()):
+        if difference := compare_files(theirs[name], ours[name]):
+            found.append((name, difference))
+    return found
+
+
+def _outputs(folder: Path) -> dict[str, Path]:
+    """Return the outputs of a case by name; a graph on disk (GEFF), a folder of many files, counts as one."""
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        graph = next((part for part in (*reversed(name.parents), name) if part.suffix == ".geff"), None)
+        if graph:
+            found[graph.as_posix()] = folder / graph
+        elif path.is_file() and not any(path.match(pattern) for pattern in SKIPPED):
+            found[name.as_posix()] = path
+    return {name: path for name, path in found.items() if name not in {"stdout", "stderr", "run.json"}}
+
+
+def _renamed_file(name: str) -> str:
+    for change in ON_PURPOSE:
+        if change.kind == "file":
+            name = name.replace(change.old, change.new)
+    return name
+
+
+def compare_files(base: Path, new: Path) -> str | None:
+    """Return how two outputs differ, None if they are the same."""
+    if base.suffix == ".geff":
+        return compare_graphs(base, new)
+    if base.read_bytes() == new.read_bytes():
+        return None
+    compare = COMPARISONS.get(base.suffix)
+    return compare(base, new) if compare else "bytes"
+
+
+def compare_graphs(base: Path, new: Path) -> str | None:
+    """Compare two graphs on disk: every array, and the metadata without its prose."""
+    groups = [zarr.open_group(str(path), mode="r") for path in (base, new)]
+    theirs, ours = [
+        {name: item for name, item in group.members(max_depth=None) if isinstance(item, zarr.Array)} for group in groups
+    ]
+    theirs = {"/".join(map(_renamed, name.split("/"))): array for name, array in theirs.items()}
+    if theirs.keys() != ours.keys():
+        return f"arrays {_both(sorted(theirs.keys() ^ ours.keys()))} are in one only"
+    differing = [name for name in ours if not _same_array(np.asarray(theirs[name][...]), np.asarray(ours[name][...]))]
+    if differing:
+        return f"arrays {_both(differing)}"
+    attributes = [dict(group.attrs) for group in groups]
+    return _compare_plain(attributes[0], attributes[1])
+
+
+def compare_images(base: Path, new: Path) -> str | None:
+    """Compare the pixels of two TIFFs."""
+    return None if _same_array(tifffile.imread(base), tifffile.imread(new)) else "pixels"
+
+
+def compare_tensors(base: Path, new: Path) -> str | None:
+    """Compare the tensors of two safetensors files."""
+    theirs, ours = load_file(base), load_file(new)
+    if theirs.keys() != ours.keys():
+        return f"tensors {_both(sorted(theirs.keys() ^ ours.keys()))} are in one only"
+    differing = [name for name in ours if not _same_array(theirs[name], ours[name])]
+    return f"tensors {_both(differing)}" if differing else None
+
+
+def compare_json(base: Path, new: Path) -> str | None:
+    """Compare two JSON files without what differs from run to run, and without prose."""
+    try:
+        theirs, ours = [json.loads(path.read_text(encoding="utf-8")) for path in (base, new)]
+    except ValueError:
+        return "not JSON"
+    return _compare_plain(theirs, ours)
+
+
+def compare_settings(base: Path, new: Path) -> str | None:
+    """Compare the values of two TOML files; comments may differ."""
+    theirs, ours = [tomllib.loads(path.read_text(encoding="utf-8")) for path in (base, new)]
+    return _compare_plain(theirs, ours)
+
+
+def compare_tables(base: Path, new: Path) -> str | None:
+    """Compare two CSV files, column by column, without those that differ from run to run."""
+    theirs, ours = [list(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in (base, new)]
+    names = [[*map(_renamed, theirs[0])], ours[0]] if theirs and ours else [[], []]
+    if names[0] != names[1]:
+        return f"columns {_both(sorted(set(names[0]) ^ set(names[1]))) or 'in another order'}"
+    if len(theirs) != len(ours):
+        return f"{len(theirs) - 1} rows, {len(ours) - 1} rows"
+    columns = zip(names[0], zip(*theirs[1:], strict=True), zip(*ours[1:], strict=True), strict=True)
+    differing = [name for name, a, b in columns if a != b and name not in VARIABLE]
+    return f"columns {_both(differing)}" if differing else None
+
+
+COMPARISONS: dict[str, Callable[[Path, Path], str | None]] = {
+    ".tif": compare_images,
+    ".safetensors": compare_tensors,
+    ".json": compare_json,
+    ".toml": compare_settings,
+    ".csv": compare_tables,
+}
+
+
+def _same_array(base: npt.NDArray[Any], new: npt.NDArray[Any]) -> bool:
+    return base.dtype == new.dtype and base.shape == new.shape and base.tobytes() == new.tobytes()
+
+
+def _compare_plain(base: Json, new: Json) -> str | None:
+    theirs, ours = dict(_leaves(base, renamed=True)), dict(_leaves(new, renamed=False))
+    # as text: NaN equals NaN, and 1 is not 1.0
+    differing = [key for key in {**theirs, **ours} if repr(theirs.get(key, "-")) != repr(ours.get(key, "-"))]
+    return f"values {_both(differing)}" if differing else None
+
+
+def _leaves(value: Json, *, renamed: bool, key: str = "") -> Iterator[tuple[str, Json]]:
+    """Yield the path and the value of every leaf of nested tables, less what is variable or prose."""
+    if isinstance(value, dict):
+        yield f"{key} keys", [name for name in map(_renamed if renamed else str, value) if name not in PROSE]
+        for name, each in value.items():
+            # the notes of a graph are a table named gnntrack, too
+            if name not in PROSE and (name not in VARIABLE or isinstance(each, dict)):
+                yield from _leaves(each, renamed=renamed, key=f"{key}.{_renamed(name) if renamed else name}")
+    elif isinstance(value, list):
+        yield f"{key} length", len(value)
+        for number, each in enumerate(value):
+            yield from _leaves(each, renamed=renamed, key=f"{key}[{number}]")
+    else:
+        yield key, _renamed(value) if renamed and isinstance(value, str) else value
+
+
+def _renamed(name: str) -> str:
+    return next((change.new for change in ON_PURPOSE if change.kind == "name" and change.old == name), name)
+
+
+def _both(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more
