@@ -25,17 +25,9 @@ from record import code
 
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.settings import Settings
-from gnntrack.training.links import (
-    learn,
-    make_samples,
-    open_sequence,
-    parted,
-    plan_for,
-    simulated_training_movie,
-    validation_samples,
-    with_appearance,
-)
-from gnntrack.training.samples import Sample
+from gnntrack.training.links import learn, plan_for, with_appearance
+from gnntrack.training.movies import open_sequence, parted, simulated_training_movie
+from gnntrack.training.samples import Sample, make_samples, validation_samples
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC")

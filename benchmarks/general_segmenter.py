@@ -22,7 +22,8 @@ from record import default_data
 
 from gnntrack.settings import TrainSegmenterSettings
 from gnntrack.training.examples import find_examples
-from gnntrack.training.segmenter import SimulatedExample, learn, simulated_examples
+from gnntrack.training.movies import SimulatedExample, simulated_examples
+from gnntrack.training.segmenter import learn
 
 SIMULATED = 80  # movies
 STACKS = 16  # simulated movies in 3D

@@ -51,7 +51,8 @@ from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.examples import Example, find_examples, time_folds
-from gnntrack.training.segmenter import learn, simulated_examples
+from gnntrack.training.movies import simulated_examples
+from gnntrack.training.segmenter import learn
 
 RESULT = RESULTS / "segmentation.json"
 FOLDS = 5

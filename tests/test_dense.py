@@ -17,7 +17,8 @@ from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.evaluate.segmentation import Counts, compare_labels
 from gnntrack.segmentation.registry import load_segmenter, prepare_segmenter
-from gnntrack.training.segmenter import judge, learn, simulated_examples
+from gnntrack.training.movies import simulated_examples
+from gnntrack.training.segmenter import judge, learn
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
 from segmenters.common.training import known_part

@@ -12,8 +12,7 @@ from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, contenders, lo
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
-from gnntrack.training.links import make_samples
-from gnntrack.training.samples import Windows, fit_standards
+from gnntrack.training.samples import Windows, fit_standards, make_samples
 
 
 @pytest.fixture(scope="module")

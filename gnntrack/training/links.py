@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,215 +17,34 @@ import numpy as np
 import torch
 
 from gnntrack.errors import InputError, ModelError
-from gnntrack.gnn.appearance import APPEARANCE, Embedder, crops, embed, load_embedder, train_embedder
+from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder, train_embedder
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.predict import gains, link_scores
 from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
-from gnntrack.io.ctc import read_track_table
-from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output
-from gnntrack.io.stack import Stack
 from gnntrack.methods import stages_before
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
-from gnntrack.pipeline import build_with_runs, open_movie
-from gnntrack.scores import score_links
-from gnntrack.settings import Settings, SimulateSettings, TrainSettings
-from gnntrack.simulate import simulate_movie
+from gnntrack.settings import Settings, TrainSettings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability
 from gnntrack.training.checkpoint import read_checkpoint
-from gnntrack.training.corruption.movie import Corruption, corrupt_movie, thin_tracks
 from gnntrack.training.link_task import Validation
-from gnntrack.training.samples import Sample, fit_standards
-from gnntrack.training.sequences import TrainingSequence, find_sequences
-from gnntrack.training.truth import Truth, match_cells
+from gnntrack.training.movies import movies_of
+from gnntrack.training.samples import Sample, fit_standards, make_samples, validation_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gnntrack.types import FrameStack, Image, Progress, Tracks
+    from gnntrack.types import Progress
 
-__all__ = [
-    "TrainingMovie",
-    "learn",
-    "make_sample",
-    "make_samples",
-    "movies_of",
-    "open_sequence",
-    "open_training_movie",
-    "parted",
-    "plan_for",
-    "simulated_training_movie",
-    "train",
-    "validate",
-    "validation_samples",
-    "with_appearance",
-]
+__all__ = ["learn", "plan_for", "train", "validate", "with_appearance"]
 
 _log = logging.getLogger(__name__)
 
-_LONG_ENOUGH = 12  # frames of a movie of which every second one is enough
-_WITHOUT_IMAGES = 3  # of four versions
-_LEAST_FRAMES = 6  # of a part of a movie
-_BETWEEN = 3  # frames between what is learnt from and what is validated on
 _LEAST_MATCHED = 0.5  # part of the cells that are a marker's, or something is wrong
 _APPEARANCE_STEPS = 400
 _GENTLE = 0.3  # of the learning rate, where training goes on from other weights
-_SIMULATED = 41  # so that the kind of a movie and the movie are drawn apart
-_FLAT = 0.7  # part of the simulated movies that is 2D
-
-
-@dataclass(frozen=True)
-class TrainingMovie:
-    """A movie whose lineage is known."""
-
-    name: str
-    masks: FrameStack
-    images: FrameStack | None
-    markers: FrameStack
-    tracks: Tracks
-
-    def part(self, start: int, stop: int) -> TrainingMovie:
-        """Return frames ``start`` to ``stop - 1`` as a movie of their own."""
-        frames = range(max(start, 0), min(stop, len(self.masks)))
-        images = None if self.images is None else _some(self.images, frames)
-        tracks = thin_tracks(self.tracks, list(frames))
-        name = f"{self.name} [{frames.start}:{frames.stop}]"
-        return TrainingMovie(name, _some(self.masks, frames), images, _some(self.markers, frames), tracks)
-
-
-def open_training_movie(
-    name: str, masks: object, images: object, truth: str | Path, *, settings: Settings | None = None
-) -> TrainingMovie:
-    """Open a movie and its truth, a folder with ``man_track.txt`` and markers.
-
-    Raises
-    ------
-    InputError
-        If any of them cannot be read, or they do not fit each other.
-    """
-    mask_stack, image_stack = open_movie(masks, images, settings=settings)
-    markers = open_masks(truth)
-    if (len(markers), tuple(markers.shape)) != (len(mask_stack), tuple(mask_stack.shape)):
-        msg = (
-            f"{name}: the truth in {truth} has {len(markers)} frames of {tuple(markers.shape)}, the masks have "
-            f"{len(mask_stack)} of {tuple(mask_stack.shape)}; give the masks of this truth"
-        )
-        raise InputError(msg)
-    return TrainingMovie(name, mask_stack, image_stack, markers, read_track_table(Path(truth) / "man_track.txt"))
-
-
-def simulated_training_movie(seed: int) -> TrainingMovie:
-    """Return a simulated movie of a random kind: size, crowd, speed, cycle, light, two or three dimensions."""
-    rng = np.random.default_rng([seed, _SIMULATED])
-    flat = rng.random() < _FLAT
-    life = SimulateSettings(
-        frames=int(rng.integers(30, 70)),
-        shape=(384, 384) if flat else (24, 128, 128),
-        cells=int(rng.integers(15, 70) if flat else rng.integers(15, 40)),
-        diameter=float(rng.uniform(9, 18)),
-        clustering=float(rng.uniform(0, 0.9)),
-        speed=float(np.exp(rng.uniform(np.log(0.3), np.log(3)))),
-        persistence=float(rng.uniform(0.2, 0.9)),
-        drift=float(rng.exponential(0.3)),
-        cycle=float(np.exp(rng.uniform(np.log(12), np.log(50)))),
-        death_rate=float(rng.exponential(0.002)),
-        photons=float(np.exp(rng.uniform(np.log(40), np.log(300)))),
-        texture=float(rng.uniform(0, 0.6)),
-        bleaching=float(rng.uniform(0, 0.6)),
-    )
-    movie = simulate_movie(settings=life, seed=seed)
-    lineage = movie.lineage
-
-    def marker(frame: int) -> Image:
-        rows = lineage.cells.rows(frame)
-        track = np.zeros(int(lineage.cells.label[rows].max(initial=0)) + 1, np.int64)
-        track[lineage.cells.label[rows]] = lineage.track[rows]
-        return np.asarray(track[movie.masks[frame]])
-
-    masks = movie.masks
-    markers = Stack(marker, masks.names, masks.shape, masks.spacing, masks.unit)
-    return TrainingMovie(f"simulated {seed}", masks, movie.images, markers, lineage.tracks)
-
-
-def make_sample(
-    movie: TrainingMovie,
-    *,
-    corruption: Corruption | None = None,
-    seed: int = 0,
-    images: bool = True,
-    network: str = "linknet",
-    settings: Settings | None = None,
-) -> Sample:
-    """Return what a network learns from a movie, after it was made worse.
-
-    Parameters
-    ----------
-    movie : TrainingMovie
-        The movie.
-    corruption : Corruption, optional
-        What is done to it; by default nothing but new labels.
-    seed : int
-        Of the corruption.
-    images : bool
-        Use its images.
-    network : str
-        The kind of network, which says how it reads a graph.
-    settings : Settings, optional
-        As in tracking; ``train.appearance`` cuts out the cells' images too.
-    """
-    settings = settings or Settings()
-    grey = movie.images if images else None
-    masks, grey, markers, frames = corrupt_movie(
-        movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
-    )
-    graph, runs = build_with_runs(masks, grey, settings)
-    prior = score_links(graph, settings=settings.scores)
-    inputs = scorer_class(network).inputs_of(graph, prior)
-    track = match_cells(graph.cells, runs, markers)
-    truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
-    cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
-    return Sample(movie.name, inputs, truth, graph, prior, track, cut)
-
-
-def make_samples(
-    movies: Sequence[TrainingMovie],
-    *,
-    seed: int = 0,
-    network: str = "linknet",
-    settings: Settings,
-    progress: Progress | None = None,
-) -> list[Sample]:
-    """Return versions of movies to learn from: as they are, at half the rate, and made worse at random.
-
-    Every fourth version does without images, so that the network works without them. Versions without any candidate
-    link are left out.
-    """
-    plan = settings.train
-    samples = []
-    for number, movie in enumerate(movies):
-        for variant in range(plan.variants):
-            rng = np.random.default_rng([seed, number, variant])
-            corruption = Corruption()
-            if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
-                corruption = Corruption(step=2, quarter_turns=1)
-            elif variant:
-                corruption = Corruption.drawn(rng, plan.corruption)
-            images = variant % 4 != _WITHOUT_IMAGES
-            sample = make_sample(
-                movie,
-                corruption=corruption,
-                seed=1000 * seed + variant,
-                images=images,
-                network=network,
-                settings=settings,
-            )
-            if len(sample.inputs.source):
-                samples.append(sample)
-        if progress is not None:
-            progress("preparing", number + 1, len(movies))
-    return samples
 
 
 def train(
@@ -423,46 +242,6 @@ def learn(
     return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
 
 
-def movies_of(
-    data: Sequence[str | Path],
-    validation: Sequence[str | Path] | None,
-    *,
-    simulated: int,
-    seed: int,
-    settings: Settings,
-) -> tuple[list[TrainingMovie], list[TrainingMovie]]:
-    """Return the movies to learn from, and those to validate on.
-
-    Without movies for validation, the last frames of each movie are kept for it, and a few before them for neither.
-    """
-    opened = [open_sequence(each, settings=settings) for folder in data for each in find_sequences(folder)]
-    made = [simulated_training_movie(seed * 1000 + i) for i in range(simulated)]
-    if validation:
-        checks = [open_sequence(each, settings=settings) for folder in validation for each in find_sequences(folder)]
-        return opened + made, checks
-    parts = [parted(movie, settings.train.held_out) for movie in opened or made]
-    learnt, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
-    return learnt + (made if opened else []), checks
-
-
-def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:
-    """Open a sequence of the challenge's layout."""
-    return open_training_movie(sequence.name, sequence.masks, sequence.images, sequence.truth, settings=settings)
-
-
-def validation_samples(
-    movies: Sequence[TrainingMovie], *, network: str = "linknet", settings: Settings
-) -> list[Sample]:
-    """Return movies to validate on, as they are and with a segmenter's faults."""
-    faults = Corruption(drop=0.03, merge=0.03, split=0.02, insert=0.01)
-    made = [
-        make_sample(movie, corruption=corruption, seed=seed, network=network, settings=settings)
-        for movie in movies
-        for seed, corruption in enumerate((Corruption(), faults))
-    ]
-    return [sample for sample in made if len(sample.inputs.source)]
-
-
 def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
     """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
     found = []
@@ -568,15 +347,6 @@ def _embedded(sample: Sample, embedder: Embedder) -> Sample:
     return replace(sample, inputs=inputs, crops=None)
 
 
-def parted(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
-    """Return the first and the last frames of a movie; the whole and none where it is too short for both."""
-    n = len(movie.masks)
-    last = max(round(n * held_out), _LEAST_FRAMES) if held_out else 0
-    if not last or n - last - _BETWEEN < _LEAST_FRAMES:
-        return movie, None
-    return movie.part(0, n - last - _BETWEEN), movie.part(n - last, n)
-
-
 def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
     """Say what is wrong with the data before the first epoch."""
     if not samples:
@@ -633,13 +403,3 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out)
     out.unlink(missing_ok=True)
     out.mkdir(parents=True)
-
-
-def _some(stack: FrameStack, frames: Sequence[int]) -> Stack:
-    return Stack(
-        lambda number: stack[frames[number]],
-        names=[stack.names[frame] for frame in frames],
-        shape=stack.shape,
-        spacing=stack.spacing,
-        unit=stack.unit,
-    )

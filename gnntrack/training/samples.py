@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gnntrack.gnn.appearance import crops
 from gnntrack.gnn.batch import Answers, Batch
+from gnntrack.gnn.weights import scorer_class
+from gnntrack.pipeline import build_with_runs
+from gnntrack.scores import score_links
+from gnntrack.settings import Settings
+from gnntrack.training.corruption.movie import Corruption, corrupt_movie, thin_tracks
+from gnntrack.training.truth import Truth, match_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +24,13 @@ if TYPE_CHECKING:
 
     from gnntrack.gnn.appearance import Crops
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.training.truth import Truth
-    from gnntrack.types import CellGraph, FloatArray, IntArray, LinkScores
+    from gnntrack.training.movies import TrainingMovie
+    from gnntrack.types import CellGraph, FloatArray, IntArray, LinkScores, Progress
 
-__all__ = ["Sample", "Windows", "fit_standards"]
+__all__ = ["Sample", "Windows", "fit_standards", "make_sample", "make_samples", "validation_samples"]
 
+_LONG_ENOUGH = 12  # frames of a movie of which every second one is enough
+_WITHOUT_IMAGES = 3  # of four versions
 _MARGIN = 2  # frames at a window's cut ends whose cells do not count, at least
 _SAMPLED = 20_000  # rows of each movie that the statistics of columns are taken from
 
@@ -51,6 +60,98 @@ class Sample:
     prior: LinkScores
     track: IntArray
     crops: Crops | None = None
+
+
+def make_sample(
+    movie: TrainingMovie,
+    *,
+    corruption: Corruption | None = None,
+    seed: int = 0,
+    images: bool = True,
+    network: str = "linknet",
+    settings: Settings | None = None,
+) -> Sample:
+    """Return what a network learns from a movie, after it was made worse.
+
+    Parameters
+    ----------
+    movie : TrainingMovie
+        The movie.
+    corruption : Corruption, optional
+        What is done to it; by default nothing but new labels.
+    seed : int
+        Of the corruption.
+    images : bool
+        Use its images.
+    network : str
+        The kind of network, which says how it reads a graph.
+    settings : Settings, optional
+        As in tracking; ``train.appearance`` cuts out the cells' images too.
+    """
+    settings = settings or Settings()
+    grey = movie.images if images else None
+    masks, grey, markers, frames = corrupt_movie(
+        movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
+    )
+    graph, runs = build_with_runs(masks, grey, settings)
+    prior = score_links(graph, settings=settings.scores)
+    inputs = scorer_class(network).inputs_of(graph, prior)
+    track = match_cells(graph.cells, runs, markers)
+    truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
+    cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
+    return Sample(movie.name, inputs, truth, graph, prior, track, cut)
+
+
+def make_samples(
+    movies: Sequence[TrainingMovie],
+    *,
+    seed: int = 0,
+    network: str = "linknet",
+    settings: Settings,
+    progress: Progress | None = None,
+) -> list[Sample]:
+    """Return versions of movies to learn from: as they are, at half the rate, and made worse at random.
+
+    Every fourth version does without images, so that the network works without them. Versions without any candidate
+    link are left out.
+    """
+    plan = settings.train
+    samples = []
+    for number, movie in enumerate(movies):
+        for variant in range(plan.variants):
+            rng = np.random.default_rng([seed, number, variant])
+            corruption = Corruption()
+            if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
+                corruption = Corruption(step=2, quarter_turns=1)
+            elif variant:
+                corruption = Corruption.drawn(rng, plan.corruption)
+            images = variant % 4 != _WITHOUT_IMAGES
+            sample = make_sample(
+                movie,
+                corruption=corruption,
+                seed=1000 * seed + variant,
+                images=images,
+                network=network,
+                settings=settings,
+            )
+            if len(sample.inputs.source):
+                samples.append(sample)
+        if progress is not None:
+            progress("preparing", number + 1, len(movies))
+    return samples
+
+
+def validation_samples(
+    movies: Sequence[TrainingMovie], *, network: str = "linknet", settings: Settings
+) -> list[Sample]:
+    """Return movies to validate on, as they are and with a segmenter's faults."""
+    faults = Corruption(drop=0.03, merge=0.03, split=0.02, insert=0.01)
+    made = [
+        make_sample(movie, corruption=corruption, seed=seed, network=network, settings=settings)
+        for movie in movies
+        for seed, corruption in enumerate((Corruption(), faults))
+    ]
+    return [sample for sample in made if len(sample.inputs.source)]
 
 
 class Windows:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,25 +20,20 @@ from gnntrack.io.output import check_output
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.segmentation.registry import segmenter_class
-from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
-from gnntrack.simulate import simulate_movie
+from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples import find_examples, parted
 from gnntrack.training.loop import LOG
+from gnntrack.training.movies import SimulatedExample, simulated_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from gnntrack.training.examples import Example
     from gnntrack.types import Image, Progress
 
-__all__ = ["Pair", "SimulatedExample", "judge", "learn", "simulated_examples", "train_segmenter"]
+__all__ = ["Pair", "judge", "learn", "train_segmenter"]
 
 _log = logging.getLogger(__name__)
-
-_FRAMES = 13  # of a simulated movie; every fourth is an example
-_EVERY = 4
-_KINDS = 53  # so that the kind of a movie and the movie are drawn apart
-_KEPT = 8  # simulated movies in memory
 
 
 class Pair(Protocol):
@@ -293,82 +287,3 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out)
     out.unlink(missing_ok=True)
     out.mkdir(parents=True)
-
-
-# ------------------------------------------------------------------------------------------- simulation
-
-
-class SimulatedExample:
-    """A frame of a simulated movie.
-
-    Parameters
-    ----------
-    seed : int
-        Of the movie and of what kind it is.
-    frame : int
-        Its frame.
-    dimensions : {2, 3}
-        Axes of the image.
-    """
-
-    gold = True
-    simulated = True
-
-    def __init__(self, seed: int, frame: int, dimensions: int) -> None:
-        self.seed, self.frame, self.dimensions = seed, frame, dimensions
-        self.spacing = (1.0, 0.5, 0.5)[-dimensions:]
-
-    @cached_property
-    def movie(self) -> str:
-        """The name of its movie."""
-        return f"simulated {self.dimensions}D {self.seed}"
-
-    @cached_property
-    def name(self) -> str:
-        """Movie and frame."""
-        return f"{self.movie} frame {self.frame}"
-
-    def read(self) -> tuple[Image, Image]:
-        """Return the image and its labels."""
-        movie = _simulated(self.seed, self.dimensions)
-        images = movie.images
-        if images is None:
-            msg = f"{self.name}: the simulation made no images"
-            raise InputError(msg)
-        return np.asarray(images[self.frame]), np.asarray(movie.masks[self.frame]).astype(np.int32)
-
-
-def simulated_examples(count: int, *, seed: int = 0, dimensions: int = 2) -> list[SimulatedExample]:
-    """Return frames of so many simulated movies, each of a kind of its own.
-
-    Parameters
-    ----------
-    count : int
-        Number of movies.
-    seed : int
-        The same seed, the same movies.
-    dimensions : {2, 3}
-        Axes of the images.
-    """
-    frames = range(0, _FRAMES, _EVERY)
-    return [SimulatedExample(1000 * seed + i, frame, dimensions) for i in range(count) for frame in frames]
-
-
-@lru_cache(_KEPT)
-def _simulated(seed: int, dimensions: int) -> Any:
-    """Return a movie of a random kind: size and crowd of the cells, light, noise, blur."""
-    rng = np.random.default_rng([seed, _KINDS])
-    kind: Mapping[str, Any] = {
-        "frames": _FRAMES,
-        "shape": (320, 320) if dimensions == 2 else (20, 112, 112),
-        "cells": int(rng.integers(4, 90) if dimensions == 2 else rng.integers(6, 40)),
-        "diameter": float(rng.uniform(8, 20)),
-        "clustering": float(rng.uniform(0, 1)),
-        "cycle": 12.0,
-        "photons": float(np.exp(rng.uniform(np.log(20), np.log(400)))),
-        "background": float(np.exp(rng.uniform(np.log(3), np.log(60)))),
-        "blur": float(rng.uniform(0.3, 1.4)),
-        "texture": float(rng.uniform(0, 0.8)),
-        "shading": float(rng.uniform(0, 0.6)),
-    }
-    return simulate_movie(settings=SimulateSettings(**kind), seed=seed)

@@ -12,7 +12,8 @@ from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
-from gnntrack.training.links import TrainingMovie, make_sample
+from gnntrack.training.movies import TrainingMovie
+from gnntrack.training.samples import make_sample
 from gnntrack.training.truth import Truth
 
 TINY = Settings().replaced(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gnntrack.settings import TrainSegmenterSettings
-from gnntrack.training.segmenter import learn, simulated_examples
+from gnntrack.training.movies import simulated_examples
+from gnntrack.training.segmenter import learn
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "levels": 2},
