@@ -17,7 +17,7 @@ from skimage.measure import regionprops
 
 from gnntrack.errors import FrameError
 from gnntrack.masks.fragments import settle_fragments
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame
 from gnntrack.measure.cells import feature_columns, measure_cells
 from gnntrack.settings import CellSettings
 
@@ -177,7 +177,7 @@ def test_runs_paint_the_masks_again():
     cells, runs, _ = measure(frames)
     for t, mask in enumerate(frames):
         part = runs.frame(t)
-        again = paint_frame(runs.shape, runs.start[part], runs.length[part], cells.label[runs.cell[part]], np.int32)
+        again = decode_frame(runs.shape, runs.start[part], runs.length[part], cells.label[runs.cell[part]], np.int32)
         np.testing.assert_array_equal(again, mask)
 
 
@@ -300,7 +300,7 @@ def test_a_dropped_neighbour_is_no_contact():
 def test_pieces_are_the_connected_components(mask):
     layout = (1, *mask.shape)[-3:]
     settled = settle_fragments(*encode_frame(mask), layout=layout, settings=CellSettings(fragments="split"))
-    ours = paint_frame(mask.shape, settled.start, settled.length, settled.label[settled.cell], np.int64)
+    ours = decode_frame(mask.shape, settled.start, settled.length, settled.label[settled.cell], np.int64)
     pieces = 0
     for label in (1, 2):
         theirs, n = ndimage.label(mask == label, np.ones((3,) * mask.ndim))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support import worlds
 
 from gnntrack.lineage.repair import fill_gaps, join_pieces
-from gnntrack.masks.runs import paint_frame
+from gnntrack.masks.runs import decode_frame
 from gnntrack.settings import RepairSettings
 
 DEFAULTS = RepairSettings()
@@ -29,7 +29,7 @@ def painted(runs, frame, value=None):
     """Return a frame's pixels by their cells' rows + 1 (track ids for fills), 0 = background."""
     part = runs.frame(frame)
     value = runs.cell[part] + 1 if value is None else value[part]
-    return paint_frame(runs.shape, runs.start[part], runs.length[part], value, np.int64)
+    return decode_frame(runs.shape, runs.start[part], runs.length[part], value, np.int64)
 
 
 def check_sound(result):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support import worlds
 
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64])
@@ -47,7 +47,7 @@ def test_runs_are_those_of_the_twin(mask):
 def test_painting_the_runs_gives_the_mask_back(mask):
     start, length, label = encode_frame(mask)
     assert all(column.dtype == np.int64 for column in (start, length, label))
-    painted = paint_frame(mask.shape, start, length, label, mask.dtype)
+    painted = decode_frame(mask.shape, start, length, label, mask.dtype)
     assert painted.dtype == mask.dtype
     np.testing.assert_array_equal(painted, mask)
 
@@ -68,6 +68,6 @@ def test_no_pixel_no_run(shape):
 
 
 def test_the_later_of_two_runs_lies_on_top():
-    frame = paint_frame((1, 5), np.array([0, 2]), np.array([4, 2]), [1, 2], np.uint8)
+    frame = decode_frame((1, 5), np.array([0, 2]), np.array([4, 2]), [1, 2], np.uint8)
     assert frame.tolist() == [[1, 1, 2, 2, 0]]
-    assert paint_frame((2, 2), np.zeros(0, np.int64), np.zeros(0, np.int64), []).tolist() == [[0, 0], [0, 0]]
+    assert decode_frame((2, 2), np.zeros(0, np.int64), np.zeros(0, np.int64), []).tolist() == [[0, 0], [0, 0]]

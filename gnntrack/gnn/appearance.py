@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from gnntrack.errors import FormatError, FrameError, MissingDependencyError, ModelError, SettingsError
 from gnntrack.gnn.weights import load_model
+from gnntrack.masks.runs import expand_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +94,7 @@ def crops(cells: Cells, runs: Runs, images: FrameStack, *, side: int = 32, progr
 def _cut(out: Crops, image: Image, runs: Runs, here: slice, zoom: float) -> None:
     """Fill in the crops of one frame."""
     length = runs.length[here]
-    begin = np.cumsum(length) - length
-    pixel = np.repeat(runs.start[here] - begin, length) + np.arange(length.sum())
+    pixel = expand_runs(runs.start[here], length)
     cell = np.repeat(runs.cell[here], length)
     height, width = runs.shape[-2:]
     level = _levels(np.asarray(image).reshape(-1)[pixel])

@@ -26,7 +26,7 @@ import tifffile
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.output import fresh_output
 from gnntrack.io.stack import UNREADABLE
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
@@ -307,13 +307,8 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     _table_and_masks_agree(found, tracks, cells)
     counts = np.array([len(f.label) for f in frames], np.int64)
     first = np.cumsum(counts) - counts
-    runs = Runs(
-        cell=np.concatenate([f.row + row for f, row in zip(frames, first, strict=True)]),
-        start=np.concatenate([f.start for f in frames]),
-        length=np.concatenate([f.length for f in frames]),
-        offsets=np.concatenate([[0], np.cumsum([len(f.start) for f in frames])]),
-        shape=frames[0].shape,
-    )
+    parts = [(f.start, f.length, f.row + row) for f, row in zip(frames, first, strict=True)]
+    runs = join_frames(parts, frames[0].shape)
     source, target = _links(cells, tracks)
     return Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32)), runs
 
@@ -543,7 +538,7 @@ def _visible_keys(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
         length = np.concatenate([fills.length[below], runs.length[above]])
         n = below.stop - below.start
         painter = np.concatenate([np.arange(1, n + 1), np.zeros(above.stop - above.start, np.int64)])
-        painted = paint_frame(fills.shape, start, length, painter, np.int32)
+        painted = decode_frame(fills.shape, start, length, painter, np.int32)
         keys.append(fill_key[below][np.unique(painted[painted > 0]) - 1])
     return np.concatenate(keys)
 
@@ -577,4 +572,4 @@ def _paint(t: int, runs: Runs, fills: Runs | None, plan: _Plan) -> Image:
         below = fills.frame(t)  # painted first, so that cells cover them
         start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
         value = np.append(plan.fill_value[below], value)
-    return paint_frame(runs.shape, start, length, value)
+    return decode_frame(runs.shape, start, length, value)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame, expand_runs, join_frames
 from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
@@ -246,8 +246,7 @@ class _Shapes:
     def pixels(self, row: int) -> IntArray:
         """Return the pixel coordinates of a cell, shape (n, D)."""
         part = slice(*np.searchsorted(self.cell, [row, row + 1]))
-        start, length = self.start[part], self.length[part]
-        flat = np.repeat(start - np.concatenate([[0], np.cumsum(length)[:-1]]), length) + np.arange(length.sum())
+        flat = expand_runs(self.start[part], self.length[part])
         return np.stack(np.unravel_index(flat, self.shape), axis=1)
 
     def usual_size(self, row: int) -> float:
@@ -277,7 +276,7 @@ class _Fill:
 def _rows(runs: Runs, frame: int) -> Image:
     """Return a frame's pixels by the rows + 1 of their cells."""
     part = runs.frame(frame)
-    return paint_frame(runs.shape, runs.start[part], runs.length[part], runs.cell[part] + 1, np.int64)
+    return decode_frame(runs.shape, runs.start[part], runs.length[part], runs.cell[part] + 1, np.int64)
 
 
 def _placed(
@@ -363,7 +362,7 @@ def _cut(runs: Runs, fills: list[_Fill]) -> Runs:
         else:
             part = runs.frame(t)
             parts.append((runs.start[part], runs.length[part], runs.cell[part]))
-    return _table(parts, runs.shape)
+    return join_frames(parts, runs.shape)
 
 
 def _painted(fills: list[_Fill], track: IntArray, n_frames: int, shape: tuple[int, ...]) -> Runs:
@@ -376,10 +375,4 @@ def _painted(fills: list[_Fill], track: IntArray, n_frames: int, shape: tuple[in
         for fill in group:
             canvas[fill.pixels] = track[fill.before]
         parts[frame] = encode_frame(canvas)
-    return _table(parts, shape)
-
-
-def _table(parts: list[tuple[IntArray, IntArray, IntArray]], shape: tuple[int, ...]) -> Runs:
-    offsets = np.cumsum([0, *(len(part[0]) for part in parts)])
-    start, length, cell = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    return Runs(cell, start, length, offsets, shape)
+    return join_frames(parts, shape)

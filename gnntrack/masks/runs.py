@@ -1,7 +1,7 @@
 """Masks to runs and back: a label image as its runs of equal labels along the last axis.
 
-A mask is decoded once; features, overlaps between frames, filled gaps and painted results all work
-on its runs, of which there are a hundred times fewer than pixels.
+A mask is decoded once. Features, overlaps between frames, filled gaps and written results are computed from
+its runs, of which there are about a hundred times fewer than pixels.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.compiled import compiled
+from gnntrack.types import Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from gnntrack.types import Image, IntArray
 
-__all__ = ["encode_frame", "paint_frame"]
+__all__ = ["decode_frame", "draw_labels", "encode_frame", "expand_runs", "join_frames"]
 
 
 def encode_frame(mask: Image) -> tuple[IntArray, IntArray, IntArray]:
@@ -51,10 +54,10 @@ def encode_frame(mask: Image) -> tuple[IntArray, IntArray, IntArray]:
     return start, length, label
 
 
-def paint_frame(
+def decode_frame(
     shape: tuple[int, ...], start: IntArray, length: IntArray, value: npt.ArrayLike, dtype: npt.DTypeLike = np.uint16
 ) -> npt.NDArray[Any]:
-    """Paint runs into an empty frame; where runs overlap, the later one wins.
+    """Return the label image of runs; where runs overlap, the later one is on top.
 
     Parameters
     ----------
@@ -63,16 +66,92 @@ def paint_frame(
     start, length : (R,) int64
         As returned by `encode_frame`.
     value : (R,) integers
-        Value of each run; the caller makes sure that it fits `dtype`.
+        Value of each run; it must fit `dtype`, which is not checked.
+    dtype : dtype, optional
+        Type of the image, default uint16.
+
+    Returns
+    -------
+    array of `shape`
+        0 outside all runs.
 
     Examples
     --------
-    >>> paint_frame((2, 3), np.array([1, 4]), np.array([2, 1]), [7, 5]).tolist()
+    >>> decode_frame((2, 3), np.array([1, 4]), np.array([2, 1]), [7, 5]).tolist()
     [[0, 7, 7], [0, 5, 0]]
     """
     frame = np.zeros(math.prod(shape), dtype)
-    _paint(frame, start, length, np.ascontiguousarray(value, frame.dtype))
+    _set_runs(frame, start, length, np.ascontiguousarray(value, frame.dtype))
     return frame.reshape(shape)
+
+
+def draw_labels(runs: Runs, frame: int, value: npt.NDArray[Any], dtype: npt.DTypeLike = np.uint16) -> npt.NDArray[Any]:
+    """Return a frame of a movie in which every cell has its value.
+
+    Parameters
+    ----------
+    runs : Runs
+        The pixels of all cells.
+    frame : int
+        Which frame.
+    value : (N,) integers
+        Value of each cell of the movie, such as its label or track; it must fit `dtype`, which is not checked.
+    dtype : dtype, optional
+        Type of the image, default uint16.
+
+    Examples
+    --------
+    >>> runs = Runs([0, 1], [1, 4], [2, 1], [0, 1, 2], (2, 3))
+    >>> draw_labels(runs, 0, np.array([7, 5])).tolist()
+    [[0, 7, 7], [0, 0, 0]]
+    """
+    here = runs.frame(frame)
+    return decode_frame(runs.shape, runs.start[here], runs.length[here], value[runs.cell[here]], dtype)
+
+
+def expand_runs(start: IntArray, length: IntArray) -> IntArray:
+    """Return the pixels of runs, run by run.
+
+    Parameters
+    ----------
+    start, length : (R,) int64
+        As returned by `encode_frame`; runs may overlap and need not be sorted.
+
+    Returns
+    -------
+    (sum of length,) int64
+        Indices into the flattened frame. ``np.repeat(value, length)`` gives the value of each pixel.
+
+    Examples
+    --------
+    >>> expand_runs(np.array([4, 0]), np.array([2, 3])).tolist()
+    [4, 5, 0, 1, 2]
+    """
+    pixels: IntArray = np.repeat(start - (np.cumsum(length) - length), length) + np.arange(length.sum())
+    return pixels
+
+
+def join_frames(frames: Sequence[tuple[IntArray, IntArray, IntArray]], shape: tuple[int, ...]) -> Runs:
+    """Return the runs of a movie from those of its frames.
+
+    Parameters
+    ----------
+    frames : sequence of (start, length, cell)
+        For each frame three arrays (R_t,) int64: the runs, ascending by `start`, and the row of each run's cell
+        in the table of all cells.
+    shape : D ints
+        Shape of a frame in pixels.
+
+    Examples
+    --------
+    >>> one, empty = np.array([3]), np.array([], int)
+    >>> runs = join_frames([(one, one, one), (empty, empty, empty)], (2, 4))
+    >>> len(runs), runs.offsets.tolist()
+    (1, [0, 1, 1])
+    """
+    offsets = np.cumsum([0, *(len(frame[0]) for frame in frames)])
+    start, length, cell = (np.concatenate([frame[column] for frame in frames]) for column in range(3))
+    return Runs(cell, start, length, offsets, shape)
 
 
 @compiled
@@ -105,6 +184,6 @@ def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-de
 
 
 @compiled
-def _paint(frame, start, length, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _set_runs(frame, start, length, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for r in range(start.size):
         frame[start[r] : start[r] + length[r]] = value[r]

@@ -44,7 +44,7 @@ import numpy as np
 from gnntrack.compiled import compiled
 from gnntrack.errors import FrameError
 from gnntrack.masks.fragments import Settled, row_table, settle_fragments
-from gnntrack.masks.runs import encode_frame
+from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.types import Cells, Runs
 
 if TYPE_CHECKING:
@@ -445,13 +445,8 @@ def _cells(kept: list[Settled], sums: _Sums, masks: FrameStack, settings: CellSe
 
 def _runs(kept: list[Settled], cells: Cells) -> Runs:
     first = np.cumsum([0, *(len(settled.label) for settled in kept)])
-    return Runs(
-        cell=np.concatenate([settled.cell + row for settled, row in zip(kept, first, strict=False)]),
-        start=np.concatenate([settled.start for settled in kept]),
-        length=np.concatenate([settled.length for settled in kept]),
-        offsets=np.cumsum([0, *(len(settled.start) for settled in kept)]),
-        shape=cells.shape,
-    )
+    parts = [(one.start, one.length, one.cell + row) for one, row in zip(kept, first, strict=False)]
+    return join_frames(parts, cells.shape)
 
 
 def _float32(values: FloatArray) -> FeatureArray:

@@ -37,6 +37,7 @@ import numpy as np
 from gnntrack.errors import FormatError, FrameError, InputError, MissingDependencyError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.output import check_output, fresh_output
+from gnntrack.masks.runs import expand_runs
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
@@ -319,8 +320,7 @@ def _crops(runs: Runs, frame: int, rows: range) -> Iterator[_Crop]:
     bounds = np.searchsorted(runs.cell[part][order], [*rows, rows.stop])
     for first, stop in itertools.pairwise(bounds):
         lengths = length[first:stop]
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        voxels = np.stack(np.unravel_index(np.repeat(start[first:stop], lengths) + within, runs.shape))
+        voxels = np.stack(np.unravel_index(expand_runs(start[first:stop], lengths), runs.shape))
         origin = voxels.min(1)
         mask = np.zeros(voxels.max(1) - origin + 1, bool)
         mask[tuple(voxels - origin[:, None])] = True

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from gnntrack.errors import OutputError
 from gnntrack.masks.fragments import settle_fragments
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import draw_labels, encode_frame, join_frames
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate.colony import Colony, Snapshot
 from gnntrack.simulate.drawing import draw_cells
@@ -129,16 +129,11 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
         runs.append(frame_runs)
     lineage = _lineage(seen, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
     offsets = np.cumsum([0, *(len(frame.id) for frame in seen)])
-    table = Runs(
-        cell=np.concatenate([cell + first for (cell, _, _), first in zip(runs, offsets, strict=False)]),
-        start=np.concatenate([start for _, start, _ in runs]),
-        length=np.concatenate([length for _, _, length in runs]),
-        offsets=np.cumsum([0, *(len(cell) for cell, _, _ in runs)]),
-        shape=shape,
-    )
+    parts = [(start, length, cell + first) for (cell, start, length), first in zip(runs, offsets, strict=False)]
+    table = join_frames(parts, shape)
 
     def mask(t: int) -> Image:
-        return _painted(table, t, lineage.cells.label, np.int32)
+        return draw_labels(table, t, lineage.cells.label, np.int32)
 
     def image(t: int) -> Image:
         return take_image(snapshots[t], t, shape, spacing, settings=settings, seed=seed)
@@ -229,7 +224,7 @@ def write_movie(
             folder.mkdir(parents=True)
         for t in range(n_frames):
             name = f"{t:0{digits}d}.tif"
-            truth = _painted(movie.runs, t, movie.lineage.track, np.uint16)
+            truth = draw_labels(movie.runs, t, movie.lineage.track)
             _save(tra / f"man_track{name}", truth, movie.masks)
             _save(seg / f"man_seg{name}", truth, movie.masks)
             _save(masks / f"mask{name}", movie.masks[t].astype(np.uint16), movie.masks)
@@ -268,11 +263,6 @@ def _spacing(settings: SimulateSettings) -> tuple[float, ...]:
 
 def _ball(ndim: int) -> float:
     return math.pi if ndim == 2 else 4 / 3 * math.pi
-
-
-def _painted(runs: Runs, frame: int, value: IntArray, dtype: Any) -> Image:
-    part = runs.frame(frame)
-    return paint_frame(runs.shape, runs.start[part], runs.length[part], value[runs.cell[part]], dtype)
 
 
 def _look(

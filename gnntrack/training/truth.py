@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.masks.runs import expand_runs
+
 if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.types import BoolArray, Cells, FrameStack, IntArray, Runs, Tracks
@@ -27,8 +29,7 @@ def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
         length = runs.length[here]
         if not len(length):
             continue
-        begin = np.cumsum(length) - length
-        pixel = np.repeat(runs.start[here] - begin, length) + np.arange(length.sum())
+        pixel = expand_runs(runs.start[here], length)
         cell, value = np.repeat(runs.cell[here], length), marker[pixel].astype(np.int64)
         cell, value = cell[value > 0], value[value > 0]
         width = int(marker.max()) + 1

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from gnntrack.errors import FrameError
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,7 +71,7 @@ def consecutive(frame: Image, *, name: str = "mask") -> tuple[Labels, IntArray]:
         raise FrameError(msg, file=name)
     start, length, label = encode_frame(frame.view(np.uint8) if frame.dtype.kind == "b" else frame)
     before, place = np.unique(label, return_inverse=True)
-    return paint_frame(frame.shape, start, length, place + 1, np.int32), before
+    return decode_frame(frame.shape, start, length, place + 1, np.int32), before
 
 
 def truth_keys(labels: Labels, n: int, markers: Image | None, *, frame: int) -> tuple[IntArray, BoolArray]:

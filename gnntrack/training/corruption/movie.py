@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.masks.runs import encode_frame, paint_frame
+from gnntrack.masks.runs import decode_frame, encode_frame
 from gnntrack.training.corruption.faults import FATES, consecutive, spoil, truth_keys
 from gnntrack.training.corruption.warp import Warp
 from gnntrack.types import Tracks
@@ -320,7 +320,7 @@ class _Maker:
         before, place = np.unique(label, return_inverse=True)
         order = self._random(_SHUFFLE, frame).permutation(len(before)) + 1
         dtype = np.uint16 if len(order) < 1 << 16 else np.int32
-        return paint_frame(self.warp.shape_after, start, length, order[place], dtype)
+        return decode_frame(self.warp.shape_after, start, length, order[place], dtype)
 
     def marker(self, frame: int) -> Image:
         """Return the truth's markers of a frame of the original movie."""
