@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -23,7 +22,8 @@ from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
-from gnntrack.io.output import fresh_output
+from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage, gaps
 from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
 
 __all__ = [
-    "EXPORTS",
     "METHODS",
     "build_graph",
     "build_with_runs",
@@ -63,9 +62,6 @@ class _Reading(TypedDict):
     spacing: Sequence[float] | None
     allow_missing: bool
     axes: str | None
-
-
-EXPORTS = ("ctc", "csv", "edges")
 
 
 def build_graph(
@@ -216,7 +212,7 @@ def track(
     scorer, _ = plan(method, solver)  # a misspelt method, model or device, or a refused output, before the long work
     network = load_network(settings, images=images is not None) if scorer == "network" else None
     if out is not None:
-        _try_output(out, overwrite=overwrite)
+        try_output(out, overwrite=overwrite)
     mask_stack, image_stack = open_movie(
         masks,
         images,
@@ -247,18 +243,19 @@ def export(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Lineage:
-    """Write a lineage as a CTC result or as tables.
+    """Write a lineage as a CTC result, as tables, or in another format.
 
     Parameters
     ----------
     lineage : Lineage
         Any lineage.
     out : path
-        A folder for ``ctc`` and ``csv``, a file for ``edges``.
+        A folder for ``ctc``, ``csv`` and ``geff``, a file for ``edges``.
     masks : path, array or FrameStack
         The masks that the lineage was made from; only ``ctc`` needs them.
-    to : {"ctc", "csv", "edges"}
-        Masks and ``res_track.txt``; a table of cells and one of tracks; a table of links.
+    to : str
+        Name of a format in `gnntrack.io.writers.WRITERS`: ``ctc`` (masks and ``res_track.txt``), ``csv`` (a table of
+        cells and one of tracks), ``edges`` (a table of links), ``geff`` (a graph), or one of another package.
     settings : Settings, optional
         Of ``repair``; how the masks are read is known to the lineage.
     spacing, allow_missing, overwrite, progress
@@ -276,24 +273,24 @@ def export(
     OutputError
         If ``out`` exists, cannot be written, or does not fit the format.
     """
-    if to not in EXPORTS:
-        msg = f"unknown format '{to}'; there are: {', '.join(EXPORTS)}"
-        raise InputError(msg)
-    if to != "ctc":
+    writer = WRITERS[to]()
+    if not writer.needs_masks:
         if settings is not None and settings.repair.margin:
-            _log.warning("the margin of %d pixels is not taken out of tables; track with it", settings.repair.margin)
-        _write_tables(lineage, out, to=to, overwrite=overwrite)
+            _log.warning(
+                "the margin of %d pixels is not applied in format '%s'; track with it", settings.repair.margin, to
+            )
+        writer.write(lineage, out, overwrite=overwrite)
         return lineage
     if masks is None:
-        msg = "a CTC result is painted from the masks that the lineage was made from; give them"
+        msg = f"format '{to}' draws the masks that the lineage was made from, and none are given; give masks"
         raise InputError(msg)
-    _try_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
     _check_margin(settings.repair.margin, stack)
     runs = _runs_of(lineage, stack, progress)
     repaired = _repaired(lineage, runs, settings)
-    write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
+    writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
     return repaired.lineage
 
 
@@ -326,7 +323,7 @@ def segment(
     """
     from gnntrack.segmentation.registry import segment_movie
 
-    _try_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     frames = (settings or Settings()).frames
     size = spacing if spacing is not None else frames.spacing
     stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
@@ -487,28 +484,6 @@ def _check_margin(margin: int, stack: FrameStack) -> None:
         half = -(-min(height, width) // 2)
         msg = f"a margin of {margin} pixels leaves nothing of frames of {height} x {width}; give less than {half}"
         raise InputError(msg)
-
-
-def _write_tables(lineage: Lineage, out: str | Path, *, to: str, overwrite: bool) -> None:
-    from gnntrack.io.tables import lineage_table, link_table, track_table, write_csv
-
-    if to == "edges":
-        write_csv(link_table(lineage), out, overwrite=overwrite)
-        return
-    with fresh_output(out, overwrite=overwrite) as folder:
-        folder.mkdir()
-        write_csv(lineage_table(lineage), folder / "cells.csv")
-        write_csv(track_table(lineage), folder / "tracks.csv")
-
-
-class _Tried(Exception):  # noqa: N818
-    """Nothing went wrong: the output can be written."""
-
-
-def _try_output(out: str | Path, *, overwrite: bool) -> None:
-    """Refuse an output before the long work, not after it."""
-    with suppress(_Tried), fresh_output(out, overwrite=overwrite):
-        raise _Tried
 
 
 def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:

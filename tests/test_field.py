@@ -136,7 +136,7 @@ def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
     world = worlds.drawn(lane("a", range(4)), shape=(40, 60), n_frames=4)
     lineage = pipeline.track(world.masks)
     pipeline.export(lineage, tmp_path / "tables", to="csv", settings=Settings().replaced(repair__margin=8))
-    assert "the margin of 8 pixels is not taken out of tables" in caplog.text
+    assert "the margin of 8 pixels is not applied in format 'csv'" in caplog.text
 
 
 def test_masks_of_another_movie_are_refused_after_the_margin_too():

@@ -31,7 +31,7 @@ COMMANDS = {
     "segmenters": ("segmenting", "List the segmenters that are installed."),
     "build-graph": ("tracking", "Find the candidate links between the cells of masks."),
     "solve": ("tracking", "Choose the links of a candidate graph."),
-    "export": ("tracking", "Write a lineage as a CTC result or as tables."),
+    "export": ("tracking", "Write a lineage as a CTC result, as tables, or in another format."),
     "shape": ("shaping", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("training", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("segmenter_training", "Train a segmenter on images whose masks are known."),

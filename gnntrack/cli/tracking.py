@@ -139,29 +139,42 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     show_rows([("look at", line) for line in _worth_a_look(lineage)])
 
 
+class FormatOption(click.Option):
+    """Option whose choices are the registered writers; the writers are loaded when the help is shown."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        from gnntrack.io.writers import WRITERS
+
+        options["type"] = click.Choice(list(WRITERS))
+        super().__init__(*args, **options)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option with a description of each format."""
+        from gnntrack.io.writers import WRITERS
+
+        self.help = "; ".join(f"{name}: {writer.about}" for name, writer in WRITERS.items()) + "."
+        return super().get_help_record(ctx)
+
+
 @click.command()
 @input_path("lineage")
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that the lineage was made from, for ctc.")
-@click.option(
-    "--to",
-    type=click.Choice(["ctc", "csv", "edges"]),
-    default="ctc",
-    show_default=True,
-    help="Masks and res_track.txt; tables of cells and of tracks; a table of links.",
-)
-@out_option("A folder for ctc and csv, a file for edges.")
+@click.option("--to", cls=FormatOption, default="ctc", show_default=True)
+@out_option("The file or folder to write.")
 @settings_options("frames.spacing", "frames.axes", "repair.fill_gaps", "repair.margin")
 @allow_missing_option
 @overwrite_option
 @verbose_option
 def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, **options: Any) -> None:
-    """Write LINEAGE, a .geff of 'gnntrack solve', as a CTC result or as tables."""
+    """Write LINEAGE, a .geff of 'gnntrack solve', as a CTC result, as tables, or in another format."""
     from gnntrack import pipeline
     from gnntrack.io.geff import read_lineage
     from gnntrack.io.output import check_output
+    from gnntrack.io.writers import WRITERS
 
-    if to == "ctc" and masks is None:
-        raise click.UsageError("--to ctc paints the masks that the lineage was made from: give --masks MASKS")  # noqa: EM101
+    if masks is None and WRITERS[to].needs_masks:
+        message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
+        raise click.UsageError(message)
     check_output(out, overwrite=options["overwrite"])
     watch = stopwatch()
     with shown_progress() as progress:

@@ -11,6 +11,10 @@ from .geff import read_lineage as read_lineage
 from .geff import write_graph as write_graph
 from .geff import write_lineage as write_lineage
 from .output import fresh_output as fresh_output
+from .output import try_output as try_output
 from .tables import lineage_table as lineage_table
 from .tables import track_table as track_table
 from .tables import write_csv as write_csv
+from .writers import WRITERS as WRITERS
+from .writers import CellMasks as CellMasks
+from .writers import Writer as Writer

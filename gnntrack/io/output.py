@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gnntrack.errors import OutputError
 
-__all__ = ["MANIFEST", "check_output", "fresh_output"]
+__all__ = ["MANIFEST", "check_output", "fresh_output", "try_output"]
 
 MANIFEST = ".gnntrack.json"
 """Lists the files of a result folder that is not known by their names, so that `--overwrite` removes only those."""
@@ -65,7 +65,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     """
     target = check_output(path, overwrite=overwrite)
     made = _make_parents(target)
-    place = target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
+    place = _place_beside(target)
     try:
         _try_writing(place, path)
         yield place
@@ -78,9 +78,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         _move(place, target)
     except BaseException as error:
         _remove(place)
-        for folder in made:
-            with suppress(OSError):  # it is not empty: somebody else writes there too
-                folder.rmdir()
+        _remove_empty(made)
         if isinstance(error, OSError) and _is_about(error, place):
             msg = f"{path}: it cannot be written ({error.strerror or error}); nothing was left there"
             raise OutputError(msg) from error
@@ -120,6 +118,24 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         )
         raise OutputError(msg)
     return target
+
+
+def try_output(path: str | Path, *, overwrite: bool) -> None:
+    """Raise before the long work, and not after it, if a result cannot be written to `path`.
+
+    As `fresh_output` with a body that writes nothing: a folder is made beside `path` and removed again.
+
+    Raises
+    ------
+    OutputError
+        If `path` exists and may not be replaced, or cannot be written.
+    """
+    target = check_output(path, overwrite=overwrite)
+    made = _make_parents(target)
+    try:
+        _try_writing(_place_beside(target), path)
+    finally:
+        _remove_empty(made)
 
 
 def _stranger(folder: Path) -> str | None:
@@ -171,6 +187,16 @@ def _make_parents(target: Path) -> list[Path]:
         msg = f"{target}: its folder cannot be made ({error.strerror}); choose an output where you may write"
         raise OutputError(msg) from error
     return missing
+
+
+def _place_beside(target: Path) -> Path:
+    return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # another process has written there meanwhile
+            folder.rmdir()
 
 
 def _try_writing(place: Path, path: str | Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray, Lineage, Tracks
 
-__all__ = ["lineage_table", "link_table", "track_table", "write_csv"]
+__all__ = ["lineage_table", "link_table", "track_table", "write_csv", "write_tables"]
 
 
 def lineage_table(lineage: Lineage) -> pd.DataFrame:
@@ -144,6 +144,20 @@ def write_csv(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False)
         except OSError as error:
             msg = f"{path}: cannot be written: {error}"
             raise OutputError(msg) from error
+
+
+def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) -> None:
+    """Write ``cells.csv`` (`lineage_table`) and ``tracks.csv`` (`track_table`) to a folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists or cannot be written.
+    """
+    with fresh_output(out, overwrite=overwrite) as folder:
+        folder.mkdir()
+        write_csv(lineage_table(lineage), folder / "cells.csv")
+        write_csv(track_table(lineage), folder / "tracks.csv")
 
 
 def _families(tracks: Tracks) -> tuple[IntArray, IntArray]:

@@ -1,0 +1,165 @@
+"""Writers: the formats that ``gnntrack export`` and `gnntrack.pipeline.export` write a lineage in.
+
+A writer is a class with two attributes and one method (`Writer`). The built-in ones are below; another package adds
+one by an entry point of the group ``gnntrack.writers``. This module is light: each writer loads its libraries when it
+writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+
+from gnntrack.plugins import Registry
+
+if TYPE_CHECKING:
+    from gnntrack.types import Lineage, Runs
+
+__all__ = ["WRITERS", "CellMasks", "CsvWriter", "CtcWriter", "EdgesWriter", "GeffWriter", "Writer"]
+
+
+class CellMasks(NamedTuple):
+    """The masks of a lineage as run lengths, for writers that draw them."""
+
+    runs: Runs
+    """Pixels of the cells; the column ``cell`` holds rows of ``lineage.cells``."""
+    fills: Runs | None = None
+    """Pixels of the masks drawn in bridged gaps; the column ``cell`` holds track ids."""
+
+
+class Writer(Protocol):
+    """Writes a lineage in one format; the class is called without arguments.
+
+    Examples
+    --------
+    A writer of another package, registered as ``count = "my_package:CountWriter"``:
+
+    >>> class CountWriter:
+    ...     about = "a text file with the number of tracks"
+    ...     needs_masks = False
+    ...
+    ...     def write(self, lineage, out, *, masks=None, overwrite=False):
+    ...         with fresh_output(out, overwrite=overwrite) as file:
+    ...             file.write_text(str(len(lineage.tracks)))
+    """
+
+    about: ClassVar[str]
+    """What is written, in a few words for ``gnntrack export --help``: ``"a folder with ..."``."""
+    needs_masks: ClassVar[bool]
+    """Whether `write` draws masks. Then gaps are filled first, and `masks` is given."""
+
+    def write(
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
+    ) -> None:
+        """Write the lineage.
+
+        Parameters
+        ----------
+        lineage : Lineage
+            Any lineage.
+        out : path
+            The file or folder to make. Write it inside `gnntrack.io.fresh_output`, so that it appears as a whole or
+            not at all; a folder with files of other names than ours is then listed in its ``.gnntrack.json``.
+        masks : CellMasks, optional
+            Given if `needs_masks` is True, else None.
+        overwrite : bool
+            Replace `out` if it exists.
+
+        Raises
+        ------
+        OutputError
+            If `out` exists, cannot be written, or the lineage does not fit the format.
+        """
+        ...
+
+
+WRITERS: Registry[type[Writer]] = Registry(
+    "format",
+    {
+        "ctc": "gnntrack.io.writers:CtcWriter",
+        "csv": "gnntrack.io.writers:CsvWriter",
+        "edges": "gnntrack.io.writers:EdgesWriter",
+        "geff": "gnntrack.io.writers:GeffWriter",
+    },
+    group="gnntrack.writers",
+)
+"""Formats by the name that ``gnntrack export --to`` takes."""
+
+
+class CtcWriter:
+    """A result of the Cell Tracking Challenge."""
+
+    about: ClassVar[str] = "a folder with res_track.txt and a mask per frame"
+    needs_masks: ClassVar[bool] = True
+
+    def write(
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
+    ) -> None:
+        """Write masks and ``res_track.txt``; see `gnntrack.io.ctc.write_ctc`."""
+        from gnntrack.errors import InputError
+        from gnntrack.io.ctc import write_ctc
+
+        if masks is None:
+            msg = "a CTC result is drawn from masks, and none are given; give the masks that the lineage was made from"
+            raise InputError(msg)
+        write_ctc(out, lineage, masks.runs, fills=masks.fills, overwrite=overwrite)
+
+
+class CsvWriter:
+    """Tables of cells and of tracks."""
+
+    about: ClassVar[str] = "a folder with cells.csv and tracks.csv"
+    needs_masks: ClassVar[bool] = False
+
+    def write(
+        self,
+        lineage: Lineage,
+        out: str | Path,
+        *,
+        masks: CellMasks | None = None,  # noqa: ARG002
+        overwrite: bool = False,
+    ) -> None:
+        """Write ``cells.csv`` and ``tracks.csv``; see `gnntrack.io.tables`."""
+        from gnntrack.io.tables import write_tables
+
+        write_tables(lineage, out, overwrite=overwrite)
+
+
+class EdgesWriter:
+    """A table of links."""
+
+    about: ClassVar[str] = "a CSV file with a row per link, as Trackastra writes and TrackMate reads them"
+    needs_masks: ClassVar[bool] = False
+
+    def write(
+        self,
+        lineage: Lineage,
+        out: str | Path,
+        *,
+        masks: CellMasks | None = None,  # noqa: ARG002
+        overwrite: bool = False,
+    ) -> None:
+        """Write one CSV file; see `gnntrack.io.tables.link_table`."""
+        from gnntrack.io.tables import link_table, write_csv
+
+        write_csv(link_table(lineage), out, overwrite=overwrite)
+
+
+class GeffWriter:
+    """A lineage in the graph exchange file format of the tracking field."""
+
+    about: ClassVar[str] = "a .geff folder with a node per cell and an edge per link"
+    needs_masks: ClassVar[bool] = False
+
+    def write(
+        self,
+        lineage: Lineage,
+        out: str | Path,
+        *,
+        masks: CellMasks | None = None,  # noqa: ARG002
+        overwrite: bool = False,
+    ) -> None:
+        """Write a GEFF folder; see `gnntrack.io.geff.write_lineage`."""
+        from gnntrack.io.geff import write_lineage
+
+        write_lineage(lineage, out, overwrite=overwrite)

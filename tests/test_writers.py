@@ -1,0 +1,65 @@
+"""One contract for all writers: built-in ones, and one that another package adds."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+import gnntrack
+from gnntrack import plugins
+from gnntrack.errors import OutputError
+from gnntrack.io import WRITERS, fresh_output, read_lineage
+
+MASKS = np.zeros((3, 12, 24), np.uint16)
+for t in range(3):
+    MASKS[t, 3:8, 2 + t : 7 + t] = 1
+    MASKS[t, 3:8, 15 - t : 20 - t] = 2
+
+
+class CountWriter:
+    """A writer of another package."""
+
+    about = "a text file with the number of tracks"
+    needs_masks = False
+
+    def write(self, lineage, out, *, masks=None, overwrite=False):  # noqa: ARG002
+        with fresh_output(out, overwrite=overwrite) as file:
+            file.write_text(str(len(lineage.tracks)))
+
+
+@pytest.fixture
+def lineage():
+    return gnntrack.solve(gnntrack.build_graph(MASKS))
+
+
+@pytest.fixture(autouse=True)
+def foreign(monkeypatch):
+    entry = EntryPoint("count", "tests.test_writers:CountWriter", "gnntrack.writers")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == "gnntrack.writers" else [])
+
+
+@pytest.mark.parametrize("name", [*WRITERS.built_in, "count"])
+def test_a_writer_describes_itself_and_writes_and_replaces_its_own(name, lineage, tmp_path):
+    writer, out = WRITERS[name](), tmp_path / "deep" / "out"
+    assert writer.about
+    assert not writer.about.endswith(".")
+    for overwrite in (False, True):
+        gnntrack.export(lineage, out, to=name, masks=MASKS, overwrite=overwrite)
+        assert [path.name for path in out.parent.iterdir()] == ["out"]
+    with pytest.raises(OutputError, match="exists already"):
+        gnntrack.export(lineage, out, to=name, masks=MASKS)
+
+
+def test_another_package_adds_a_format(lineage, tmp_path):
+    assert [*WRITERS] == ["ctc", "csv", "edges", "geff", "count"]
+    gnntrack.export(lineage, tmp_path / "count.txt", to="count")
+    assert (tmp_path / "count.txt").read_text() == "2"
+
+
+def test_geff_is_the_lineage_itself(lineage, tmp_path):
+    gnntrack.export(lineage, tmp_path / "lineage.geff", to="geff")
+    again = read_lineage(tmp_path / "lineage.geff")
+    for name in ("track", "source", "target", "confidence"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(lineage, name))
