@@ -104,7 +104,8 @@ def ours(twin: Twin, out: Path, method: str, settings: Settings) -> Row:
     start = time.perf_counter()
     lineage = track(twin.masks, twin.images, out=out, method=method, solver=solver or None, settings=settings)
     seconds = time.perf_counter() - start
-    notes = {key: lineage.notes[key] for key in ("gaps_bridged", "gaps_filled", "masks_parted") if key in lineage.notes}
+    known = lineage.provenance.as_dict()
+    notes = {key: known[key] for key in ("gaps_bridged", "gaps_filled", "masks_parted") if key in known}
     return {"seconds": round(seconds, 2), "frames": twin.frames, "cells": len(lineage.cells), "notes": notes}
 
 

@@ -168,7 +168,7 @@ def run_link(run: Run) -> Told:
     np.savez(file, frame=graph.cells.frame, position=graph.cells.position)
     works: dict[str, Callable[[], float]] = {"gnntrack": lambda: alone("link", masks)["seconds"]}
     if _has(run.args.peer_python, "laptrack"):
-        works["laptrack"] = lambda: _peer(run, "laptrack", file, graph.notes["gate"])
+        works["laptrack"] = lambda: _peer(run, "laptrack", file, graph.provenance.gate)
     seconds = alternate(works, run.args.rounds)
     return {"movie": name, "cells": len(graph.cells), "seconds": seconds, "median": median(seconds)}
 

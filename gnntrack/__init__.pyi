@@ -11,5 +11,6 @@ from .types import CellGraph as CellGraph
 from .types import Cells as Cells
 from .types import Lineage as Lineage
 from .types import LinkScores as LinkScores
+from .types import Provenance as Provenance
 
 __version__: str

@@ -91,7 +91,7 @@ def build_graph(
     Returns
     -------
     CellGraph
-        Its notes hold what was estimated and, under ``settings``, how the masks were read.
+        Its provenance holds the estimates and the settings by which the masks were read.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def _solved(
     lineage = build_lineage(graph, chosen, scores)
     bridged = len(gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
-    return lineage.with_notes(**graph.notes, method=method, solver=solver, gaps_bridged=bridged)
+    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 
 
 def track(
@@ -431,19 +431,19 @@ def build_with_runs(
         _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", torn, len(cells))
     motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    kept = {"cells": settings.cells.model_dump()}
-    return replace(graph, notes={**graph.notes, "masks": notes, "settings": kept}), runs
+    provenance = graph.provenance.replaced(masks=notes, cell_settings=settings.cells.model_dump())
+    return replace(graph, provenance=provenance), runs
 
 
 def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> Runs:
     """Decode the masks as they were when the lineage was made, and see that they are the same."""
-    policy = CellSettings(**lineage.notes.get("settings", {}).get("cells", {}))
+    policy = CellSettings(**lineage.provenance.cell_settings)
     cells, runs, _ = measure_cells(masks, settings=policy, progress=progress)
     old = lineage.cells
     # pieces that were given back to their cells before are in the masks still
-    frame, *labels = np.array(lineage.notes.get("pieces_joined", []), np.int64).reshape(-1, 3).T
+    frame, *labels = np.array(lineage.provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
     piece, owner = (cells.row_of(frame, label) for label in labels)
-    outside = cells.row_of(*np.array(lineage.notes.get("outside_field", []), np.int64).reshape(-1, 2).T)
+    outside = cells.row_of(*np.array(lineage.provenance.outside_field or (), np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (piece, owner, outside))
     keep = np.ones(len(cells), bool)
     if known:
@@ -464,17 +464,18 @@ def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> 
 def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
     lineage, runs, joined = join_pieces(lineage, runs, settings=settings.repair)
     repaired = fill_gaps(lineage, runs, settings=settings.repair)
-    notes: dict[str, Any] = {"pieces_joined": [*lineage.notes.get("pieces_joined", []), *joined.tolist()]}
+    before = lineage.provenance
+    found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, joined.tolist()))}
     if margin := settings.repair.margin:
         kept, runs, fills, outside = keep_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
         _log.info("field of interest: %d masks lie in the margin of %d pixels and are left out", len(outside), margin)
-        notes["outside_field"] = [*lineage.notes.get("outside_field", []), *outside.tolist()]
+        found["outside_field"] = (*(before.outside_field or ()), *map(tuple, outside.tolist()))
         filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
         repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled=filled)
-    notes |= {"gaps_filled": len(repaired.filled), "masks_parted": len(repaired.parted)}
+    found |= {"gaps_filled": len(repaired.filled), "masks_split": len(repaired.parted)}
     _log.info("gaps: %d masks painted, %d parted from a neighbour's", len(repaired.filled), len(repaired.parted))
     _log.info("pieces: %d given back to the cells they were torn off", len(joined))
-    return replace(repaired, lineage=repaired.lineage.with_notes(**notes))
+    return replace(repaired, lineage=repaired.lineage.with_provenance(**found))
 
 
 def _check_margin(margin: int, stack: FrameStack) -> None:

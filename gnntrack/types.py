@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     FeatureArray = npt.NDArray[np.float32]
     Image = npt.NDArray[Any]
 
-__all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Progress", "Runs", "Tracks"]
+__all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Progress", "Provenance", "Runs", "Tracks"]
 
 
 class Progress(Protocol):
@@ -238,8 +239,8 @@ class CellGraph:
         One named column each.
     feature_names : K strings
         Names of the columns; scale-free unless the name says otherwise.
-    notes : dict
-        What was estimated from the movie on the way (gate, drift), as plain JSON values.
+    provenance : Provenance
+        How the graph was made: estimates, and the settings by which the masks were read.
 
     Raises
     ------
@@ -253,7 +254,7 @@ class CellGraph:
     target: IntArray
     features: FeatureArray
     feature_names: tuple[str, ...]
-    notes: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         _freeze(self, source=np.int64, target=np.int64, features=np.float32)
@@ -416,8 +417,8 @@ class Lineage:
         The chosen links: rows of ``cells``, within tracks and from parents to daughters.
     confidence : (L,) float32 in [0, 1]
         Confidence of each chosen link.
-    notes : dict
-        What the stages found on the way, as plain JSON values.
+    provenance : Provenance
+        How the lineage was made: method, solver, estimates, and repairs.
     """
 
     cells: Cells
@@ -426,7 +427,7 @@ class Lineage:
     source: IntArray
     target: IntArray
     confidence: FeatureArray
-    notes: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         _freeze(self, track=np.int64, source=np.int64, target=np.int64, confidence=np.float32)
@@ -459,9 +460,9 @@ class Lineage:
         graph.add_edges_from((s, t, {"confidence": c}) for s, t, c in links)
         return graph
 
-    def with_notes(self, **notes: Any) -> Lineage:
-        """Return the same lineage with further notes."""
-        return replace(self, notes={**self.notes, **notes})
+    def with_provenance(self, **changes: Any) -> Lineage:
+        """Return the same lineage with some fields of its provenance changed."""
+        return replace(self, provenance=self.provenance.replaced(**changes))
 
 
 def _freeze(table: Any, **columns: Any) -> None:

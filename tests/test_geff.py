@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gnntrack.errors import FormatError, OutputError
-from gnntrack.types import CellGraph, Cells, Lineage, Tracks
+from gnntrack.types import CellGraph, Cells, Lineage, Provenance, Tracks
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -60,7 +60,7 @@ def small_graph(**options):
     """
     cells = make_cells([0, 0, 1, 1, 1, 3, 3], [7, 2_000_000_000, 3, 9, 40, 1, 2], **options)
     features = np.array([[0, 1], [np.nan, -0.0], [np.inf, 2], [1e-30, 3], [5, 6]], np.float32)
-    notes = {"gate": 12.5, "drift": [[0.1, -0.2], None], "nested": {"a": True, "text": "µm"}}
+    notes = Provenance(gate=12.5, gate_radii=2.0, other={"drift": [[0.1, -0.2], None], "nested": {"text": "µm"}})
     return CellGraph(cells, [0, 0, 1, 2, 3], [2, 3, 3, 5, 6], features, ("distance", "iou"), notes)
 
 
@@ -78,7 +78,13 @@ def dividing_lineage(**options):
     tracks = Tracks([2, 3, 5, 8, 11], [2, 0, 0, 2, 4], [3, 0, 1, 4, 4], [5, 0, 0, 5, 2])
     confidence = np.array([1, 0.5, 0.25, 0.125, 0, 0.75], np.float32)
     return Lineage(
-        cells, [5, 3, 5, 2, 8, 2, 11, 8], tracks, [0, 2, 2, 4, 3, 5], [2, 3, 4, 7, 5, 6], confidence, {"solver": "x"}
+        cells,
+        [5, 3, 5, 2, 8, 2, 11, 8],
+        tracks,
+        [0, 2, 2, 4, 3, 5],
+        [2, 3, 4, 7, 5, 6],
+        confidence,
+        Provenance(solver="x"),
     )
 
 
@@ -89,7 +95,9 @@ GRAPHS = {
     "pixels, anisotropic": small_graph(spacing=(5.0, 1.0, 1.0), unit="pixel"),
     "no features": CellGraph(make_cells([0, 1], [1, 1], names=()), [0], [1], np.zeros((1, 0)), ()),
     "no links": CellGraph(make_cells([0, 1], [1, 1]), [], [], np.zeros((0, 2)), ("distance", "iou")),
-    "no cells": CellGraph(make_cells([], []), [], [], np.zeros((0, 2)), ("distance", "iou"), {"empty": []}),
+    "no cells": CellGraph(
+        make_cells([], []), [], [], np.zeros((0, 2)), ("distance", "iou"), Provenance(other={"empty": []})
+    ),
     "no frames": CellGraph(make_cells([], [], n_frames=0), [], [], np.zeros((0, 0)), ()),
 }
 
@@ -196,11 +204,11 @@ def test_lineage_is_read_as_a_graph_too(tmp_path):
 
 def test_notes_lose_their_numpy_types_and_nothing_else(tmp_path):
     graph = small_graph()
-    notes = {"a": np.float32(0.5), "b": np.arange(2), "c": (1, 2), 4: float("nan")}
-    write_graph(dataclasses.replace(graph, notes=notes), tmp_path / "g.geff")
-    assert read_graph(tmp_path / "g.geff").notes == {"a": 0.5, "b": [0, 1], "c": [1, 2], "4": None}
+    notes = Provenance(other={"a": np.float32(0.5), "b": np.arange(2), "c": (1, 2), 4: float("nan")})
+    write_graph(dataclasses.replace(graph, provenance=notes), tmp_path / "g.geff")
+    assert read_graph(tmp_path / "g.geff").provenance.other == {"a": 0.5, "b": [0, 1], "c": [1, 2], "4": None}
     with pytest.raises(FormatError, match=r"notes\.x\[1\] is a object"):
-        write_graph(dataclasses.replace(graph, notes={"x": [1, object()]}), tmp_path / "h.geff")
+        write_graph(dataclasses.replace(graph, provenance=Provenance(other={"x": [1, object()]})), tmp_path / "h.geff")
     assert not (tmp_path / "h.geff").exists()
 
 

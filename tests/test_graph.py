@@ -154,7 +154,7 @@ def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
     masks = worlds.blobs((80, 80), 40, frames=4, seed=3)
     graph = worlds.candidates(masks, max_distance=gate, max_neighbours=3, max_gap=3, runs=False)
     cells = graph.cells
-    assert graph.notes["gate"] == gate
+    assert graph.provenance.gate == gate
     motion = estimate_motion(cells, settings=MotionSettings())
     for gap in (1, 2, 3):
         here = graph.gap == gap
@@ -210,8 +210,8 @@ def test_all_cells_nearby_are_candidates(max_gap):
 
 def test_the_estimated_gate_lies_well_beyond_the_steps_of_cells():
     calm = worlds.candidates(worlds.mother_divides().masks)
-    assert calm.notes["gate_radii"] == pytest.approx(5, rel=0.05)
-    assert calm.notes["flow"] in ("cells", "none")
+    assert calm.provenance.gate_radii == pytest.approx(5, rel=0.05)
+    assert calm.provenance.flow in ("cells", "none")
     names = worlds.mother_divides().names(calm.cells)
     links = {f"{names[s]}-{names[t]}" for s, t in zip(calm.source, calm.target, strict=True)}
     assert worlds.links_of(worlds.mother_divides().tracks) <= links
@@ -232,7 +232,7 @@ def test_the_links_of_the_drawing_are_candidates(world):
 def test_no_cell_no_candidate(shape, runs):
     graph = worlds.candidates(np.zeros(shape, np.uint16), runs=runs)
     assert len(graph) == 0
-    assert graph.notes["gate"] == 0
+    assert graph.provenance.gate == 0
     assert graph.has("iou") == runs
 
 
@@ -311,7 +311,7 @@ def test_the_size_of_a_pixel_changes_distances_only(seed, factor, anisotropy):
     np.testing.assert_array_equal(plain.target, scaled.target)
     for name, a, b in zip(plain.feature_names, plain.features.T, scaled.features.T, strict=True):
         np.testing.assert_allclose(b, a * (factor if name == "distance" else 1), rtol=1e-4, atol=1e-5, err_msg=name)
-    assert scaled.notes["gate"] == pytest.approx(plain.notes["gate"] * factor)
+    assert scaled.provenance.gate == pytest.approx(plain.provenance.gate * factor)
 
 
 # --------------------------------------------------------------------------- the real movies

@@ -155,7 +155,7 @@ def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
     masks = world.masks
     monkeypatch.setattr(pipeline, "_solved", lambda *_, **__: worlds.known_lineage(world)[0])
     lineage = pipeline.track(masks, out=tmp_path / "first")
-    assert len(lineage.notes["pieces_joined"]) == 1
+    assert len(lineage.provenance.pieces_joined) == 1
     again = pipeline.export(lineage, tmp_path / "second", masks=masks)
     pipeline.export(again, tmp_path / "third", masks=masks)
     for file in sorted((tmp_path / "first").iterdir()):

@@ -37,7 +37,7 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     graph = gnntrack.build_graph(movie.masks, movie.images)
     solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
     tracked = gnntrack.track(movie.masks, movie.images, out=tmp_path / "out", method="gnn", settings=settings)
-    assert (solved.notes["method"], solved.notes["solver"]) == ("gnn", "triplets")
+    assert (solved.provenance.method, solved.provenance.solver) == ("gnn", "triplets")
     links = set(zip(solved.source.tolist(), solved.target.tolist(), strict=True))
     known = set(zip(tracked.source.tolist(), tracked.target.tolist(), strict=True))
     assert len(links & known) > 0.97 * len(links)

@@ -13,6 +13,7 @@ from gnntrack import pipeline
 from gnntrack.errors import FormatError, FrameError, InputError, ModelError, OutputError
 from gnntrack.io.frames import open_frames
 from gnntrack.settings import Settings
+from gnntrack.types import Provenance
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def families(lineage) -> list[tuple[int, int, bool]]:
 def test_track_finds_the_lineage_of_the_drawing(masks, images):
     lineage = gnntrack.track(masks, images)
     assert families(lineage) == [(0, 2, False), (0, 5, False), (3, 5, True), (3, 5, True)]
-    assert lineage.notes["method"] == "hungarian"
-    assert lineage.notes["settings"]["cells"]["fragments"] == "keep"
+    assert lineage.provenance.method == "hungarian"
+    assert lineage.provenance.cell_settings["fragments"] == "keep"
 
 
 def test_each_frame_is_read_once(masks, images, tmp_path):
@@ -147,7 +148,7 @@ def test_a_gap_is_bridged_and_filled(masks, tmp_path):
     holed[2, 10:32] = 0  # the cell that moves right is missed once
     filled = gnntrack.track(holed, out=tmp_path / "filled")
     assert (0, 5, False) in families(filled)
-    assert filled.notes["gaps_filled"] == filled.notes["gaps_bridged"] == 1
+    assert filled.provenance.gaps_filled == filled.provenance.gaps_bridged == 1
     painted = open_frames(tmp_path / "filled")[2]
     truth = masks[2, 10:32] > 0
     assert (painted[10:32] > 0)[truth].mean() > 0.7
@@ -166,8 +167,8 @@ def test_export_needs_masks_and_a_known_format(masks, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_of_a_lineage_without_notes(masks, tmp_path):
-    lineage = replace(gnntrack.solve(gnntrack.build_graph(masks)), notes={})
+def test_export_of_a_lineage_without_provenance(masks, tmp_path):
+    lineage = replace(gnntrack.solve(gnntrack.build_graph(masks)), provenance=Provenance())
     written = gnntrack.export(lineage, tmp_path / "out", masks=masks)
     assert len(written.tracks) == 4
 

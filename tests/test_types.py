@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import worlds
 
 from gnntrack.errors import FormatError
-from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Runs, Tracks
+from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Provenance, Runs, Tracks
 
 
 def cells(frame=(0, 0, 2), label=(3, 7, 3), **changes):
@@ -210,7 +210,24 @@ def test_a_lineage_has_all_its_cells_in_its_tracks():
         replace(lineage, confidence=[])
     with pytest.raises(FormatError, match="outside its track"):
         replace(lineage, tracks=Tracks([1, 2], [0, 0], [1, 0], [0, 0]))
-    assert lineage.with_notes(a=1).with_notes(b=2).notes == {"a": 1, "b": 2}
+    noted = lineage.with_provenance(solver="greedy").with_provenance(gaps_bridged=2)
+    assert noted.provenance == Provenance(solver="greedy", gaps_bridged=2)
+
+
+def test_provenance_goes_to_the_stored_keys_and_back():
+    every = Provenance(
+        gate=0.0, flow="none", masks={"cells": 3}, cell_settings={"fragments": "keep"}, method="iou", solver="iou",
+        gaps_bridged=1, pieces_joined=((0, 1, 2),), outside_field=(), gaps_filled=1, masks_split=0, other={"mine": [1]},
+    )  # fmt: skip
+    stored = every.as_dict()
+    assert stored == {
+        "gate": 0.0, "gate_radii": None, "flow": "none", "masks": {"cells": 3},
+        "settings": {"cells": {"fragments": "keep"}}, "method": "iou", "solver": "iou", "gaps_bridged": 1,
+        "pieces_joined": [[0, 1, 2]], "outside_field": [], "gaps_filled": 1, "masks_parted": 0, "mine": [1],
+    }  # fmt: skip
+    assert Provenance.from_dict(stored) == every
+    assert Provenance().as_dict() == {}
+    assert not Provenance().repaired
 
 
 def test_the_networkx_view_holds_every_cell_and_link():

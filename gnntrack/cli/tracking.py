@@ -200,10 +200,10 @@ def _refuse_unused(method: str) -> None:
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
     from gnntrack.lineage.build import divisions
 
-    notes = lineage.notes
-    gaps = f"{notes.get('gaps_bridged', 0)} bridged"
-    if "gaps_filled" in notes:
-        gaps += f", {notes['gaps_filled']} masks painted in them"
+    provenance = lineage.provenance
+    gaps = f"{provenance.gaps_bridged or 0} bridged"
+    if provenance.repaired:
+        gaps += f", {provenance.gaps_filled} masks painted in them"
     rows: list[tuple[str, object]] = [
         ("frames", lineage.cells.n_frames),
         ("cells", len(lineage.cells)),
@@ -211,7 +211,7 @@ def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
         ("divisions", len(divisions(lineage))),
         ("gaps", gaps),
     ]
-    dropped = notes.get("masks", {}).get("dropped", {}).get("count", 0)
+    dropped = provenance.dropped_cells
     return [*rows, ("left out", f"{dropped} cells below cells.min_size")] if dropped else rows
 
 
@@ -229,7 +229,7 @@ def _worth_a_look(lineage: Lineage) -> list[str]:
                 f"link of frame {cells.frame[s]}, label {cells.label[s]} -> frame {cells.frame[t]}, "
                 f"label {cells.label[t]} (track {lineage.track[t]}, confidence {lineage.confidence[link]:.2f})"
             )
-    found = lineage.notes.get("masks", {}).get("disconnected", {})
+    found = lineage.provenance.masks.get("disconnected", {})
     if found.get("count"):
         frame, label, pieces = found["listed"][0][:3]
         lines.append(
@@ -248,7 +248,7 @@ def _frames_held(lineage: Lineage) -> IntArray:
     """Return the frames that hold a cell; one that is painted in a gap is a cell too."""
     frame, painted = lineage.cells.frame, []
     same = lineage.track[lineage.source] == lineage.track[lineage.target]
-    if "gaps_filled" in lineage.notes:  # what 'solve' leaves is not painted yet
+    if lineage.provenance.repaired:  # what 'solve' leaves is not painted yet
         for first, last in np.unique(np.stack([frame[lineage.source], frame[lineage.target]])[:, same], axis=1).T:
             painted.append(np.arange(first + 1, last))
     return np.concatenate([frame, *painted])

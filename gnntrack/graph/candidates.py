@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from gnntrack.compiled import compiled
-from gnntrack.types import CellGraph
+from gnntrack.types import CellGraph, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,8 +84,8 @@ def build_candidates(
                 progress("linking", frame + 1, cells.n_frames - 1)
     source, target, overlap = _joined(blocks)
     names, features = _features(cells, motion, source, target, overlap, shifts)
-    notes = {"gate": gate, "gate_radii": gate / typical if typical else None, "flow": motion.flow}
-    return CellGraph(_with_motion(cells, motion), source, target, features, names, notes)
+    provenance = Provenance(gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow)
+    return CellGraph(_with_motion(cells, motion), source, target, features, names, provenance)
 
 
 def overlaps(runs: Runs, shift: IntArray, rows: slice, frame: int, other: int) -> tuple[IntArray, IntArray, IntArray]:

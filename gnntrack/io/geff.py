@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 
 from gnntrack.errors import FormatError
 from gnntrack.io.output import fresh_output
-from gnntrack.types import CellGraph, Cells, Lineage, Tracks
+from gnntrack.types import CellGraph, Cells, Lineage, Provenance, Tracks
 
 with warnings.catch_warnings():  # zarr and its codecs announce their own future at import
     warnings.simplefilter("ignore")
@@ -85,7 +85,11 @@ def write_graph(
         If a name or a note cannot be stored.
     """
     columns = {name: _Column(graph.features[:, k]) for k, name in enumerate(graph.feature_names)}
-    extra = {"kind": "graph", "link_features": list(graph.feature_names), "notes": _plain(graph.notes, "notes")}
+    extra = {
+        "kind": "graph",
+        "link_features": list(graph.feature_names),
+        "notes": _plain(graph.provenance.as_dict(), "notes"),
+    }
     edges = np.column_stack([graph.source, graph.target])
     _write(path, graph.cells, {}, edges, columns, extra, masks_path=masks_path, overwrite=overwrite)
 
@@ -125,7 +129,7 @@ def write_lineage(
         _TRACKLET: _Column(_named(path_of, lineage.track), about="unbranched path"),
         _LINEAGE: _Column(_named(family_of, lineage.track), about="connected component"),
     }
-    extra = {"kind": "lineage", "link_features": ["confidence"], "notes": _plain(lineage.notes, "notes")}
+    extra = {"kind": "lineage", "link_features": ["confidence"], "notes": _plain(lineage.provenance.as_dict(), "notes")}
     edges = np.column_stack([lineage.source, lineage.target])
     confidence = {"confidence": _Column(lineage.confidence, about="confidence of the link, in [0, 1]")}
     _write(path, lineage.cells, nodes, edges, confidence, extra, masks_path=masks_path, overwrite=overwrite)
@@ -276,7 +280,7 @@ def read_graph(path: str | Path) -> CellGraph:
     features, names = stored.link_features()
     order = np.lexsort((target, source))
     with _naming(path):
-        return CellGraph(cells, source[order], target[order], features[order], names, stored.notes)
+        return CellGraph(cells, source[order], target[order], features[order], names, stored.provenance)
 
 
 def read_lineage(path: str | Path) -> Lineage:
@@ -309,7 +313,7 @@ def read_lineage(path: str | Path) -> Lineage:
         _refuse_merges(path, cells, target)
     with _naming(path):
         track, tracks = stored.tracks(cells, row, source, target)
-        return Lineage(cells, track, tracks, source, target, np.clip(confidence, 0, 1), stored.notes)
+        return Lineage(cells, track, tracks, source, target, np.clip(confidence, 0, 1), stored.provenance)
 
 
 class _Stored:
@@ -330,8 +334,8 @@ class _Stored:
         self.extra: dict[str, Any] = extra if self.own and isinstance(extra, dict) else {}
 
     @property
-    def notes(self) -> dict[str, Any]:
-        return dict(self.extra.get("notes") or {})
+    def provenance(self) -> Provenance:
+        return Provenance.from_dict(self.extra.get("notes") or {})
 
     def cells(self) -> tuple[Cells, IntArray]:
         """Return the cells, and the row of each stored node among them."""

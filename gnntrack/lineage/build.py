@@ -57,7 +57,7 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     np.minimum.at(start, track - 1, frames)
     np.maximum.at(end, track - 1, frames)
     tracks = Tracks(np.arange(1, count + 1), start, end, parent)
-    return Lineage(graph.cells, track, tracks, source, target, _confidence(chosen, scores), dict(graph.notes))
+    return Lineage(graph.cells, track, tracks, source, target, _confidence(chosen, scores), graph.provenance)
 
 
 def divisions(lineage: Lineage) -> IntArray:

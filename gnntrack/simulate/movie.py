@@ -19,7 +19,7 @@ from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate.colony import Colony, Snapshot
 from gnntrack.simulate.drawing import draw_cells
 from gnntrack.simulate.microscope import take_image
-from gnntrack.types import Cells, Lineage, Runs, Tracks
+from gnntrack.types import Cells, Lineage, Provenance, Runs, Tracks
 
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Progress
@@ -361,7 +361,9 @@ def _lineage(
         unit="um",
     )
     track, tracks, source, target = _tracks(cells.frame, ids, parent, newborn > 0)
-    return Lineage(cells, track, tracks, source, target, np.ones(len(source), np.float32), {"simulated": True})
+    return Lineage(
+        cells, track, tracks, source, target, np.ones(len(source), np.float32), Provenance(other={"simulated": True})
+    )
 
 
 def _tracks(

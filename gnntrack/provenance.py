@@ -1,0 +1,109 @@
+"""Provenance: what is known about the way a graph or a lineage was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+__all__ = ["Provenance"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Estimates, settings and repairs behind a graph or a lineage; None if the stage has not run.
+
+    Parameters
+    ----------
+    gate : float, optional
+        Largest distance of a candidate link per frame, in the unit of the cells.
+    gate_radii : float, optional
+        The same in median cell radii.
+    flow : str, optional
+        Source of the motion estimate: ``"images"``, ``"cells"`` or ``"none"``.
+    masks : mapping
+        Report of `gnntrack.measure.measure_cells`, plain JSON values: number of cells, disconnected, split and dropped
+        labels, pixels that are not finite.
+    cell_settings : mapping
+        The settings ``cells`` by which the masks were read.
+    method, solver : str, optional
+        Names of the method and of the solver.
+    gaps_bridged : int, optional
+        Chosen links that skip frames.
+    pieces_joined : tuple of (frame, label of the fragment, label of the cell), optional
+        Over-segmented fragments that were joined to their cells.
+    outside_field : tuple of (frame, label), optional
+        Cells that were removed because they lie outside the field of interest.
+    gaps_filled : int, optional
+        Masks that were drawn in gaps.
+    masks_split : int, optional
+        Masks that were divided between two cells.
+    other : mapping
+        Notes under other keys, as plain JSON values: those of other programs, or of other versions.
+
+    Examples
+    --------
+    >>> provenance = Provenance(gate=12.5, gate_radii=2.5, flow="none").replaced(solver="greedy")
+    >>> provenance.as_dict()
+    {'gate': 12.5, 'gate_radii': 2.5, 'flow': 'none', 'solver': 'greedy'}
+    >>> Provenance.from_dict(provenance.as_dict()) == provenance
+    True
+    """
+
+    gate: float | None = None
+    gate_radii: float | None = None
+    flow: str | None = None
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    cell_settings: Mapping[str, Any] = field(default_factory=dict)
+    method: str | None = None
+    solver: str | None = None
+    gaps_bridged: int | None = None
+    pieces_joined: tuple[tuple[int, int, int], ...] | None = None
+    outside_field: tuple[tuple[int, int], ...] | None = None
+    gaps_filled: int | None = None
+    masks_split: int | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the gaps of the lineage have been filled, as far as that is possible."""
+        return self.gaps_filled is not None
+
+    @property
+    def dropped_cells(self) -> int:
+        """Number of cells that were dropped because they are smaller than ``cells.min_size``."""
+        count: int = self.masks.get("dropped", {}).get("count", 0)
+        return count
+
+    def replaced(self, **changes: Any) -> Provenance:
+        """Return the same provenance with some fields changed."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields that are known under the keys by which files store them, as plain JSON values."""
+        values = {stored: getattr(self, name) for name, stored in _STORED.items()}
+        values["settings"] = {"cells": dict(self.cell_settings)} if self.cell_settings else None
+        for name in ("pieces_joined", "outside_field"):
+            rows = getattr(self, name)
+            values[name] = None if rows is None else [list(row) for row in rows]
+        values["masks"] = dict(self.masks) or None
+        # the gate of a movie without cells has no size in cell radii, but it is stored
+        known = {k: v for k, v in values.items() if v is not None or (k == "gate_radii" and self.gate is not None)}
+        return known | dict(self.other)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
+        """Return the provenance that a file stores; unknown keys go to `other`."""
+        values = {name: stored.get(key) for name, key in _STORED.items()}
+        values["masks"] = stored.get("masks") or {}
+        values["cell_settings"] = (stored.get("settings") or {}).get("cells") or {}
+        for name in ("pieces_joined", "outside_field"):
+            rows = stored.get(name)
+            values[name] = None if rows is None else tuple(tuple(row) for row in rows)
+        other = {key: value for key, value in stored.items() if key not in _STORED.values()}
+        return cls(**values, other=other)
+
+
+# field -> key in files
+_STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
+_STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}
