@@ -22,7 +22,8 @@ from rivals import rival
 from twins import Twin, write_twin
 
 from gnntrack.evaluate.tracking import evaluate_sequence
-from gnntrack.io.ctc import find_ctc, parse_track_table
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.ctc_table import parse_track_table
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.pipeline import track
 from gnntrack.settings import Settings

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 
-from gnntrack.io.ctc import read_mask, read_tiff
+from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.training.examples import Example, find_examples
 
 _BESIDE = 0.2  # part of a mask that may lie under gold cells, or it is one of them

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from gnntrack.io.ctc import find_ctc, parse_track_table
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.ctc_table import parse_track_table
 from gnntrack.pipeline import build_graph
 from gnntrack.settings import Settings
 

@@ -46,7 +46,7 @@ from record import REPOSITORY, RESULTS, about, default_data
 
 from gnntrack import pipeline
 from gnntrack.evaluate.segmentation import Counts, compare_labels
-from gnntrack.io.ctc import read_mask, read_tiff
+from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import tifffile
 from scipy import ndimage
 
-from gnntrack.io.ctc import read_track_table
+from gnntrack.io.ctc_table import read_track_table
 from gnntrack.training.corruption.movie import thin_tracks
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 

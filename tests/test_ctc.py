@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from support.ctc_worlds import DIVIDES, as_table, build, fills_of, gaps_of, masks_of, tables
 
 from gnntrack.errors import FormatError, FrameError, OutputError
-from gnntrack.io.ctc import read_ctc, read_track_table, write_ctc
+from gnntrack.io.ctc import read_ctc, write_ctc
+from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
@@ -49,7 +50,7 @@ def test_table_of_one_line_and_of_none(tmp_path):
         ("2 4 x 1", "line 2: 'x' is not an integer"),
         ("2,4,7,1", "line 2: '2,4,7,1' is not an integer"),
         ("2 4 7", "line 2: 3 numbers; expected four"),
-        ("1 4 7 0", "line 2: label 1 stands in line 1 too"),
+        ("1 4 7 0", "line 2: label 1 is in line 1 as well"),
         ("0 4 7 0", "line 2: label 0; labels are positive"),
         ("2 -1 7 0", "line 2: label 2 has begin -1"),
         ("2 4 7 -1", "line 2: label 2 has begin 4 and parent -1"),

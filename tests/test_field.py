@@ -13,7 +13,8 @@ from test_repair import check_sound, lane, painted
 
 from gnntrack import pipeline
 from gnntrack.errors import FormatError, InputError
-from gnntrack.io.ctc import read_mask, read_track_table
+from gnntrack.io.ctc_table import read_track_table
+from gnntrack.io.images import read_mask
 from gnntrack.lineage.build import divisions
 from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps

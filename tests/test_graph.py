@@ -13,7 +13,7 @@ from support import worlds
 
 from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates, overlaps
 from gnntrack.graph.motion import Motion, estimate_motion
-from gnntrack.io.ctc import read_track_table
+from gnntrack.io.ctc_table import read_track_table
 from gnntrack.settings import GraphSettings, MotionSettings
 from gnntrack.types import CellGraph
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FormatError, FrameError, InputError
-from gnntrack.io.ctc import read_mask, read_tiff
 from gnntrack.io.frames import open_masks
+from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.io.stack import UNREADABLE, frames_of
 from gnntrack.masks.runs import encode_frame
 

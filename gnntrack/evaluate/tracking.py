@@ -33,8 +33,11 @@ from scipy.sparse import csr_array
 
 from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.segmentation import find_overlaps
-from gnntrack.io.ctc import CtcFolder, TrackRows, find_ctc, parse_track_table, read_mask, threaded
+from gnntrack.io.ctc_names import CtcFolder, find_ctc
+from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
+from gnntrack.io.frames import map_frames
+from gnntrack.io.images import read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -115,7 +118,7 @@ def evaluate_sequence(result: str | Path, truth: str | Path, *, seg: bool | None
         msg = f"{found.path}: {found.n_frames} frames; the truth {reference.path} has {reference.n_frames}"
         raise FormatError(msg)
     gold = _seg_files(reference, seg)
-    frames = threaded(partial(_match_frame, found, reference, gold), range(found.n_frames))
+    frames = map_frames(partial(_match_frame, found, reference, gold), range(found.n_frames))
     matches = [match for match, _ in frames]
     _refuse_broken(found, table, {t: m.result for t, m in enumerate(matches)})
     _refuse_broken(reference, reference_table, {t: m.truth for t, m in enumerate(matches)})

@@ -1,6 +1,6 @@
 from .ctc import read_ctc as read_ctc
-from .ctc import read_track_table as read_track_table
 from .ctc import write_ctc as write_ctc
+from .ctc_table import read_track_table as read_track_table
 from .ctc_validate import validate_ctc as validate_ctc
 from .frames import check_pair as check_pair
 from .frames import iterate as iterate

@@ -12,247 +12,27 @@ was not painted is written as two, the second with the first as its parent.
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tifffile
 
 from gnntrack.errors import FormatError, FrameError, OutputError
+from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, count_digits, find_ctc, format_name
+from gnntrack.io.ctc_table import format_track_table, read_track_table
+from gnntrack.io.frames import map_frames
+from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
-from gnntrack.io.stack import UNREADABLE
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = [
-    "MAX_LABEL",
-    "CtcFolder",
-    "TrackRows",
-    "find_ctc",
-    "parse_track_table",
-    "read_ctc",
-    "read_mask",
-    "read_tiff",
-    "read_track_table",
-    "threaded",
-    "write_ctc",
-]
-
-MAX_LABEL = 65535
-"""The largest label of a 16-bit mask."""
-
-# tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-_T = TypeVar("_T")
-_WORKERS = min(4, os.cpu_count() or 1)
-_TABLES = {"mask": "res_track.txt", "man_track": "man_track.txt"}
-
-
-# ---------------------------------------------------------------- the table
-
-
-class TrackRows(NamedTuple):
-    """A table of tracks as it stands in the file, good or bad."""
-
-    rows: IntArray
-    """(K, 4): label, begin, end, parent, in the order of the file."""
-    lines: IntArray
-    """(K,): line of each row in the file, from 1."""
-    faults: list[tuple[int, str]]
-    """Lines that hold no four integers, and why."""
-
-
-def parse_track_table(path: str | Path) -> TrackRows:
-    """Read a table of tracks without judging what it says; blank lines are skipped.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        msg = f"{path}: cannot read the table of tracks: {error.strerror}"
-        raise FormatError(msg) from error
-    rows: list[list[int]] = []
-    lines: list[int] = []
-    faults: list[tuple[int, str]] = []
-    for line, content in enumerate(text.split("\n"), start=1):
-        words = content.split()
-        wrong = [word for word in words if not re.fullmatch(r"[+-]?[0-9]{1,18}", word)]
-        if wrong:
-            faults.append((line, f"{wrong[0]!r} is not an integer; expected four: label, begin, end, parent"))
-        elif words and len(words) != 4:
-            faults.append((line, f"{len(words)} numbers; expected four: label, begin, end, parent"))
-        elif words:
-            rows.append([int(word) for word in words])
-            lines.append(line)
-    return TrackRows(np.array(rows, np.int64).reshape(-1, 4), np.array(lines, np.int64), faults)
-
-
-def read_track_table(path: str | Path) -> Tracks:
-    """Read ``res_track.txt`` or ``man_track.txt``.
-
-    Parameters
-    ----------
-    path : path
-        A line per track with four integers, separated by spaces or tabs; lines in any order. An empty
-        file is a movie without tracks.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read, or names file and line where four good integers were expected.
-    """
-    table = parse_track_table(path)
-    faults = [*table.faults, *_bad_rows(table)]
-    if faults:
-        line, fault = min(faults)
-        msg = f"{path}, line {line}: {fault}"
-        raise FormatError(msg)
-    label, begin, end, parent = table.rows[np.argsort(table.rows[:, 0])].T
-    try:
-        return Tracks(label, begin, end, parent)
-    except FormatError as error:
-        msg = f"{path}: {error}"
-        raise FormatError(msg) from None
-
-
-def _bad_rows(table: TrackRows) -> Iterable[tuple[int, str]]:
-    seen: dict[int, int] = {}
-    for line, (label, begin, end, parent) in zip(table.lines.tolist(), table.rows.tolist(), strict=True):
-        if label < 1:
-            yield line, f"label {label}; labels are positive"
-        if label in seen:
-            yield line, f"label {label} stands in line {seen[label]} too; a label has one line"
-        if begin < 0 or parent < 0:
-            yield line, f"label {label} has begin {begin} and parent {parent}; neither may be negative"
-        if begin > end:
-            yield line, f"label {label} begins in frame {begin} and ends before it, in frame {end}"
-        seen[label] = line
-
-
-# ---------------------------------------------------------------- the folder
-
-
-@dataclass(frozen=True)
-class CtcFolder:
-    """What lies in a result or truth folder."""
-
-    path: Path
-    prefix: str
-    """``"mask"`` for a result, ``"man_track"`` for a truth."""
-    table: Path | None
-    """The table of tracks, None where it is missing."""
-    masks: dict[int, Path]
-    """Mask of each frame, by frame."""
-    strays: tuple[Path, ...]
-    """TIFFs that are no mask of a frame of their own."""
-
-    @property
-    def n_frames(self) -> int:
-        """One more than the last frame."""
-        return max(self.masks, default=-1) + 1
-
-    @property
-    def missing(self) -> list[int]:
-        """Frames without a mask before the last one."""
-        return [frame for frame in range(self.n_frames) if frame not in self.masks]
-
-
-def find_ctc(folder: str | Path) -> CtcFolder:
-    """List a result folder (``01_RES``) or a truth folder (``01_GT`` or ``01_GT/TRA``); no mask is opened.
-
-    Raises
-    ------
-    FormatError
-        If there is no such folder.
-    """
-    path = Path(folder)
-    if not path.is_dir():
-        msg = f"{path}: no such folder; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
-        raise FormatError(msg)
-    if (path / "TRA").is_dir() and not any((path / name).exists() for name in _TABLES.values()):
-        path = path / "TRA"
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".tif", ".tiff"})
-    truth = (path / "man_track.txt").exists() or any(file.name.startswith("man_track") for file in files)
-    prefix = "man_track" if truth and not (path / "res_track.txt").exists() else "mask"
-    masks: dict[int, Path] = {}
-    strays = []
-    for file in files:
-        match = re.fullmatch(rf"{prefix}([0-9]{{1,9}})\.tif", file.name)
-        if match is None or int(match[1]) in masks:
-            strays.append(file)
-        else:
-            masks[int(match[1])] = file
-    table = path / _TABLES[prefix]
-    return CtcFolder(path, prefix, table if table.exists() else None, dict(sorted(masks.items())), tuple(strays))
-
-
-def read_tiff(path: str | Path, *, frame: int | None = None) -> Image:
-    """Read a TIFF whatever it holds.
-
-    Raises
-    ------
-    FrameError
-        If the file is no TIFF, is damaged, or holds colours.
-    """
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            colours = int(tiff.pages.first.samplesperpixel)
-            refuse_cut_short(tiff)
-            pixels: Image = tiff.asarray()
-    except UNREADABLE as error:
-        msg = f"cannot be read as a TIFF ({error}); write it again"
-        raise FrameError(msg, file=path, frame=frame) from error
-    if colours > 1:
-        msg = f"holds {colours} colours a pixel; expected one label a pixel"
-        raise FrameError(msg, file=path, frame=frame)
-    return pixels
-
-
-def refuse_cut_short(tiff: tifffile.TiffFile) -> None:
-    """Refuse a file that ends before its pixels: tifffile takes zeros for some of them."""
-    ends = [at + n for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if max(ends, default=0) > tiff.filehandle.size:
-        msg = f"it has {tiff.filehandle.size} bytes, {max(ends)} are expected"
-        raise ValueError(msg)
-
-
-def read_mask(path: str | Path, *, frame: int | None = None) -> Image:
-    """Read one mask as it is, (Y, X) or (Z, Y, X).
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read, or holds anything but integer labels >= 0.
-    """
-    mask = read_tiff(path, frame=frame)
-    if mask.dtype.kind not in "ui" or mask.ndim not in (2, 3):
-        msg = f"holds {mask.dtype} of shape {mask.shape}; expected integer labels, (Y, X) or (Z, Y, X)"
-        raise FrameError(msg, file=path, frame=frame)
-    if mask.dtype.kind == "i" and mask.size and mask.min() < 0:
-        msg = f"holds label {mask.min()}; labels are 0 (background) or positive"
-        raise FrameError(msg, file=path, frame=frame)
-    return mask
-
-
-def threaded(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
-    """Do the work of each frame on a few threads, since reading and packing a TIFF release the interpreter."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(work, frames))
+__all__ = ["read_ctc", "write_ctc"]
 
 
 # ---------------------------------------------------------------- reading
@@ -295,13 +75,13 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     """
     found = find_ctc(folder)
     if found.table is None or not found.masks:
-        msg = f"{found.path}: no {_TABLES[found.prefix]}" if found.table is None else f"{found.path}: no mask in it"
+        msg = f"{found.path}: no {found.table_name}" if found.table is None else f"{found.path}: no mask in it"
         raise FormatError(msg + "; expected a table of tracks and a mask per frame")
     if found.missing:
         msg = f"no mask for it, though there is one for frame {found.n_frames - 1}"
         raise FrameError(msg, file=found.path, frame=found.missing[0])
     tracks = read_track_table(found.table)
-    frames = threaded(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
+    frames = map_frames(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
     _same_shape(found, frames)
     cells = _join_cells(frames, spacing)
     _table_and_masks_agree(found, tracks, cells)
@@ -445,13 +225,12 @@ def write_ctc(
     n_frames = lineage.cells.n_frames
     width = _digits(n_frames, digits)
     plan = _plan(lineage, runs, fills)
-    table = zip(plan.tracks.id, plan.tracks.start, plan.tracks.end, plan.tracks.parent, strict=True)
 
     def write_frame(t: int) -> None:
         # level 1 packs labels as well as higher levels do, in half the time
         mask = _paint(t, runs, fills, plan)
         tifffile.imwrite(
-            folder / f"mask{t:0{width}d}.tif",
+            folder / format_name("mask", t, digits=width),
             mask,
             photometric="minisblack",
             compression="zlib",
@@ -462,9 +241,8 @@ def write_ctc(
     with fresh_output(Path(out), overwrite=overwrite) as folder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            threaded(write_frame, range(n_frames))
-            text = "".join(f"{label} {start} {end} {parent}\n" for label, start, end, parent in table)
-            (folder / "res_track.txt").write_text(text, encoding="ascii")
+            map_frames(write_frame, range(n_frames))
+            (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
         except OSError as error:
             msg = f"{out}: cannot be written: {error}"
             raise OutputError(msg) from error
@@ -497,7 +275,7 @@ def _belong_together(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
 def _digits(n_frames: int, digits: int | None) -> int:
     needed = len(str(n_frames - 1))
     if digits is None:
-        return max(3, len(str(n_frames)))
+        return count_digits(n_frames)
     if digits < needed:
         msg = f"{digits} digits do not hold {n_frames} frames; pass digits={max(3, needed)} or leave it out"
         raise OutputError(msg)

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.io.ctc import MAX_LABEL, CtcFolder, TrackRows, find_ctc, parse_track_table, read_tiff, threaded
+from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc
+from gnntrack.io.ctc_table import TrackRows, parse_track_table
+from gnntrack.io.frames import map_frames
+from gnntrack.io.images import read_tiff
 from gnntrack.masks.runs import encode_frame
 
 if TYPE_CHECKING:
@@ -107,7 +110,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
     """
     found = find_ctc(result)
     problems = [*_files(found)]
-    masks = dict(zip(found.masks, threaded(lambda t: _read(found.masks[t], t), list(found.masks)), strict=True))
+    masks = dict(zip(found.masks, map_frames(lambda t: _read(found.masks[t], t), list(found.masks)), strict=True))
     shapes = {t: mask.shape for t, mask in masks.items() if mask.shape is not None}
     if images is not None:
         problems += _fits_images(found, shapes, images)

@@ -17,12 +17,13 @@ frames that were saved as slices.
 from __future__ import annotations
 
 import difflib
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -33,7 +34,10 @@ from gnntrack.types import FrameStack
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["check_pair", "iterate", "open_frames", "open_masks"]
+__all__ = ["check_pair", "iterate", "map_frames", "open_frames", "open_masks"]
+
+_T = TypeVar("_T")
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 def open_frames(
@@ -160,6 +164,15 @@ def iterate(stack: FrameStack, *, frames: Iterable[int] | None = None, ahead: in
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
+    """Return the result of a function for each frame, computed in a few threads.
+
+    Reading and compressing TIFFs, and compiled functions, run in parallel in threads.
+    """
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(work, frames))
 
 
 def _open(source: Any, axes: str | None, *, allow_missing: bool) -> FrameStack:

@@ -259,7 +259,7 @@ def _tracks(masks: object, label: IntArray) -> dict[str, IntArray]:
     """Return the column of tracks of a CTC result, whose labels are its tracks."""
     if not isinstance(masks, str | Path):
         return {}
-    from gnntrack.io.ctc import read_track_table
+    from gnntrack.io.ctc_table import read_track_table
 
     for name in ("res_track.txt", "man_track.txt"):
         path = Path(masks).expanduser() / name

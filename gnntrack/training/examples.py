@@ -26,8 +26,9 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.io.ctc import find_ctc, read_mask, read_tiff, refuse_cut_short
+from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.frames import open_masks
+from gnntrack.io.images import check_not_truncated, read_mask, read_tiff
 from gnntrack.io.stack import UNREADABLE, Stack
 
 if TYPE_CHECKING:
@@ -575,7 +576,7 @@ def _tiff(file: Path, frame: int | None) -> tuple[Image, bool]:
         with tifffile.TiffFile(file) as tiff:
             axes = tiff.series[0].axes
             if "S" in axes:
-                refuse_cut_short(tiff)
+                check_not_truncated(tiff)
                 return np.moveaxis(tiff.series[0].asarray(), axes.index("S"), -1), True
     except UNREADABLE as error:
         msg = f"cannot be read as a TIFF ({error}); write it again"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import InputError
-from gnntrack.io.ctc import read_track_table
+from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack
 from gnntrack.pipeline import open_movie

@@ -1,0 +1,162 @@
+"""Names of files and folders in the layout of the Cell Tracking Challenge (CTC).
+
+::
+
+    DATASET/01/t000.tif                       images
+    DATASET/01_GT/TRA/man_track000.tif        ground truth of tracking: a mask per frame, and man_track.txt
+    DATASET/01_GT/SEG/man_seg000.tif          ground truth of segmentation ("gold"), not for every frame;
+    DATASET/01_GT/SEG/man_seg_000_012.tif     or a single plane of a 3D frame: frame 0, plane 12
+    DATASET/01_ST/SEG/man_seg000.tif          the same, computed ("silver")
+    DATASET/01_RES/mask000.tif                a result: a mask per frame, and res_track.txt
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gnntrack.errors import FormatError
+
+__all__ = [
+    "MAX_LABEL",
+    "TRACK_TABLES",
+    "CtcFolder",
+    "CtcName",
+    "count_digits",
+    "find_ctc",
+    "format_name",
+    "list_numbered",
+    "parse_name",
+]
+
+MAX_LABEL = 65535
+"""The largest label of a 16-bit mask."""
+
+TRACK_TABLES = {"mask": "res_track.txt", "man_track": "man_track.txt"}
+"""Name of the table of tracks beside the masks of a result and of a ground truth."""
+
+_NAME = re.compile(r"(t|mask|man_track|man_seg)(?:(?<=seg)_)?([0-9]{1,9})(?:_([0-9]{1,9}))?\.(tiff?)")
+
+
+class CtcName(NamedTuple):
+    """The parts of a file name such as ``man_seg_007_012.tif``."""
+
+    kind: str
+    """``"t"`` (image), ``"mask"``, ``"man_track"`` or ``"man_seg"``."""
+    frame: int
+    """Number of the frame, from 0."""
+    plane: int | None
+    """Number of the plane, from 0, if the file is a single plane of a 3D frame."""
+
+
+def parse_name(name: str, *, suffixes: tuple[str, ...] = ("tif",)) -> CtcName | None:
+    """Return the parts of a file name, or None if it is not one of the challenge.
+
+    Examples
+    --------
+    >>> parse_name("man_seg_007_012.tif")
+    CtcName(kind='man_seg', frame=7, plane=12)
+    >>> parse_name("mask0007.tif")
+    CtcName(kind='mask', frame=7, plane=None)
+    >>> parse_name("mask7.tiff") is None  # the challenge's own software reads .tif only
+    True
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or match[4] not in suffixes:
+        return None
+    return CtcName(match[1], int(match[2]), None if match[3] is None else int(match[3]))
+
+
+def format_name(kind: str, frame: int, *, digits: int = 3) -> str:
+    """Return the name of a frame's file.
+
+    >>> format_name("mask", 7)
+    'mask007.tif'
+    """
+    return f"{kind}{frame:0{digits}d}.tif"
+
+
+def count_digits(number: int) -> int:
+    """Return the number of digits of frame numbers up to `number`: 3, or more beyond 999.
+
+    >>> count_digits(92), count_digits(1000)
+    (3, 4)
+    """
+    return max(3, len(str(number)))
+
+
+def list_numbered(
+    folder: Path, kind: str, *, suffixes: tuple[str, ...] = ("tif",)
+) -> dict[tuple[int, int | None], Path]:
+    """Return the files of one kind in a folder by frame and plane, sorted by name.
+
+    If two names have the same numbers, such as ``mask01.tif`` and ``mask001.tif``, the first one in the order of
+    names is returned. A folder that does not exist is empty.
+    """
+    found: dict[tuple[int, int | None], Path] = {}
+    for file in sorted(folder.glob(f"{kind}*")):
+        name = parse_name(file.name, suffixes=suffixes)
+        if name is not None and name.kind == kind:
+            found.setdefault((name.frame, name.plane), file)
+    return found
+
+
+@dataclass(frozen=True)
+class CtcFolder:
+    """The files of a result folder, or of the folder of a ground truth."""
+
+    path: Path
+    prefix: str
+    """``"mask"`` for a result, ``"man_track"`` for a ground truth."""
+    table: Path | None
+    """The table of tracks, None if it is missing."""
+    masks: dict[int, Path]
+    """Mask of each frame, by frame."""
+    strays: tuple[Path, ...]
+    """TIFFs that are not the mask of a frame, or a second one of the same frame."""
+
+    @property
+    def n_frames(self) -> int:
+        """One more than the last frame."""
+        return max(self.masks, default=-1) + 1
+
+    @property
+    def missing(self) -> list[int]:
+        """Frames without a mask before the last one."""
+        return [frame for frame in range(self.n_frames) if frame not in self.masks]
+
+    @property
+    def table_name(self) -> str:
+        """Name that the table of tracks has, or should have."""
+        return TRACK_TABLES[self.prefix]
+
+
+def find_ctc(folder: str | Path) -> CtcFolder:
+    """List a result folder (``01_RES``) or a ground truth (``01_GT`` or ``01_GT/TRA``); no mask is opened.
+
+    Raises
+    ------
+    FormatError
+        If the folder does not exist.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        msg = f"{path}: no such folder; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
+        raise FormatError(msg)
+    if (path / "TRA").is_dir() and not any((path / name).exists() for name in TRACK_TABLES.values()):
+        path = path / "TRA"
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".tif", ".tiff"})
+    truth = (path / "man_track.txt").exists() or any(file.name.startswith("man_track") for file in files)
+    prefix = "man_track" if truth and not (path / "res_track.txt").exists() else "mask"
+    masks: dict[int, Path] = {}
+    strays = []
+    for file in files:
+        name = parse_name(file.name)
+        if name is None or name.kind != prefix or name.plane is not None or name.frame in masks:
+            strays.append(file)
+        else:
+            masks[name.frame] = file
+    table = path / TRACK_TABLES[prefix]
+    return CtcFolder(path, prefix, table if table.exists() else None, dict(sorted(masks.items())), tuple(strays))
