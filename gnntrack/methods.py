@@ -1,186 +1,132 @@
-"""Methods: a scorer with its usual solver."""
+"""Methods: a scorer and a solver under one name."""
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from gnntrack.errors import FormatError, InputError, ModelError
-from gnntrack.scores import score_links, score_overlap
-from gnntrack.solvers import SOLVERS
+from gnntrack.errors import FormatError, InputError
+from gnntrack.scores.registry import SCORERS
+from gnntrack.solvers.registry import SOLVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gnntrack.gnn.appearance import Embedder
-    from gnntrack.gnn.weights import Model
+    from gnntrack.scores.registry import CellPixels, Scorer
     from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, FeatureArray, FrameStack, LinkScores, Progress, Runs
+    from gnntrack.types import CellGraph, LinkScores, Progress
 
-__all__ = ["METHODS", "load_network", "plan", "score", "score_learned", "stages_before"]
+__all__ = ["METHODS", "Method", "resolve_method", "score_graph"]
 
-_log = logging.getLogger(__name__)
-
-METHODS = {
-    "iou": ("overlap", "iou"),
-    "greedy": ("links", "greedy"),
-    "hungarian": ("links", "hungarian"),
-    "gnn": ("network", "triplets"),
-}
+_DEFAULT_SOLVER = "hungarian"  # of scorers of other packages that do not name one
 
 
-def plan(method: str, solver: str | None) -> tuple[str, str]:
-    """Return the scorer and the solver of a method.
+class Method(NamedTuple):
+    """Names of a scorer and of a solver."""
+
+    scorer: str
+    solver: str
+
+    def new_scorer(self, settings: Settings, *, images: bool) -> Scorer:
+        """Return the scorer, ready for use.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of all stages.
+        images : bool
+            Whether the images of the cells will be given.
+
+        Raises
+        ------
+        InputError
+            If the scorer cannot be used, for example without its model (`ModelError`).
+        """
+        return SCORERS[self.scorer](settings, images=images)
+
+    def reads(self, section: str) -> bool:
+        """Return whether the scorer may read this section of the settings."""
+        sections: tuple[str, ...] | None = getattr(SCORERS[self.scorer], "sections", None)
+        return sections is None or section in sections
+
+
+class Methods(Mapping[str, Method]):
+    """Methods by name: the built-in ones, and each scorer of another package under its own name.
+
+    Examples
+    --------
+    >>> METHODS["gnn"]
+    Method(scorer='network', solver='triplets')
+    >>> METHODS["cnn"]
+    Traceback (most recent call last):
+    gnntrack.errors.InputError: unknown method 'cnn'; did you mean 'gnn'? There are: iou, greedy, hungarian, gnn
+    """
+
+    def __init__(self, built_in: Mapping[str, Method]) -> None:
+        self.built_in = dict(built_in)
+
+    def __getitem__(self, name: str) -> Method:
+        """Return a method.
+
+        Raises
+        ------
+        InputError
+            If the name is unknown; the message proposes the nearest name.
+        """
+        if name in self.built_in:
+            return self.built_in[name]
+        if name not in self:
+            near = difflib.get_close_matches(str(name), self, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            msg = f"unknown method '{name}'; {hint}There are: {', '.join(self)}"
+            raise InputError(msg)
+        return Method(name, getattr(SCORERS[name], "solver", _DEFAULT_SOLVER))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.built_in
+        yield from (name for name in SCORERS if name not in SCORERS.built_in and name not in self.built_in)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+METHODS = Methods(
+    {
+        "iou": Method("overlap", "iou"),
+        "greedy": Method("links", "greedy"),
+        "hungarian": Method("links", "hungarian"),
+        "gnn": Method("network", "triplets"),
+    }
+)
+"""All methods."""
+
+
+def resolve_method(method: str, solver: str | None = None) -> Method:
+    """Return the scorer of a method, and its solver or the one given instead.
 
     Raises
     ------
     InputError
-        If there is no such method or solver; the message names those there are.
+        If the method or the solver is unknown; the message proposes the nearest name.
     """
-    if method not in METHODS:
-        msg = f"unknown method '{method}'; there are: {', '.join(METHODS)}"
-        raise InputError(msg)
-    scorer, usual = METHODS[method]
-    if solver is not None and solver not in SOLVERS:
-        msg = f"unknown solver '{solver}'; there are: {', '.join(sorted(SOLVERS))}"
-        raise InputError(msg)
-    return scorer, solver or usual
+    found = METHODS[method]
+    return Method(found.scorer, SOLVERS.check(found.solver if solver is None else solver))
 
 
-def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
-    """Return the model of the settings, on their device, and what looks at the cells' images if the model wants that.
-
-    It takes a moment, where a graph takes minutes: a model that cannot be used is told before the long work.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, it cannot be used, or it looks at images and there are none.
-    InputError
-        If this machine has no such device.
-    """
-    from gnntrack.gnn.weights import load_model
-    from gnntrack.models.devices import find_device
-
-    device = find_device(settings.gnn.device)
-    model = load_model(settings.gnn.model, device=device)
-    _tell_other_settings(model, settings)
-    if not model.scorer.options.get("embedding"):
-        return model, None
-    if not images:
-        msg = (
-            f"the model '{model.name}' looks at the cells' images, and a graph holds none; give masks and images to "
-            "'gnntrack track', or take another model"
-        )
-        raise ModelError(msg)
-    from gnntrack.gnn.appearance import APPEARANCE, load_embedder
-
-    return model, load_embedder(model.folder / APPEARANCE, device=device)
-
-
-def stages_before(settings: Settings) -> dict[str, Any]:
-    """Return the settings of the stages before the network, as they travel with its weights."""
-    return settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
-
-
-def _tell_other_settings(model: Model, settings: Settings) -> None:
-    """Warn of settings of the stages before the network that differ from those it was trained with."""
-    now = stages_before(settings)
-    learnt = model.training.get("stages", now)
-    differing = [
-        f"{stage}.{key}"
-        for stage, values in now.items()
-        for key, value in values.items()
-        if learnt.get(stage, values).get(key, value) != value
-    ]
-    if differing:
-        _log.warning("the model '%s' was trained with other settings: %s", model.name, ", ".join(differing))
-
-
-def score(
-    scorer: str,
-    graph: CellGraph,
-    settings: Settings,
-    *,
-    runs: Runs | None = None,
-    images: FrameStack | None = None,
-    network: tuple[Model, Embedder | None] | None = None,
-    progress: Progress | None = None,
+def score_graph(
+    scorer: Scorer, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
 ) -> LinkScores:
-    """Score a graph by ``overlap``, ``links`` (the classical scores) or ``network``.
-
-    The cells' pixels and images are looked at by a network that was trained with their appearance, if it is asked for.
-    The network is loaded here unless it was before, to be told early of one that cannot be used.
+    """Score a graph; an error because of a missing feature advises to build the graph again.
 
     Raises
     ------
-    ModelError
-        If the network cannot be used; see `load_network`.
-    InputError
-        If this machine has no such device.
     FormatError
-        If the graph lacks a feature.
+        If the graph lacks a feature that the scorer reads.
     """
-    if scorer == "overlap":
-        with _with_cure():
-            return score_overlap(graph)
-    if scorer == "network" and network is None:
-        network = load_network(settings, images=runs is not None and images is not None)
-    # where the solver may not choose divisions, their scores are not worth the time
-    divisions = settings.scores.divisions and settings.solver.divisions
-    with _with_cure():
-        prior = score_links(graph, settings=settings.scores.model_copy(update={"divisions": divisions}))
-    if network is None:
-        return prior
-    model, embedder = network
-    embedding = None
-    if embedder is not None and runs is not None and images is not None:
-        from gnntrack.gnn.appearance import crops, embed
-
-        embedding = embed(embedder, crops(graph.cells, runs, images, progress=progress))
-    with _with_cure():
-        return score_learned(model, graph, prior, settings, embedding=embedding, progress=progress)
-
-
-@contextmanager
-def _with_cure() -> Iterator[None]:
-    """Tell what to do about a graph that lacks a feature."""
     try:
-        yield
+        return scorer.score(graph, pixels=pixels, progress=progress)
     except FormatError as error:
-        msg = f"{error}; build the graph anew with 'gnntrack build-graph'"
+        msg = f"{error}; build the graph again with 'gnntrack build-graph'"
         raise FormatError(msg) from error
-
-
-def score_learned(
-    model: Model,
-    graph: CellGraph,
-    prior: LinkScores,
-    settings: Settings,
-    *,
-    embedding: FeatureArray | None = None,
-    progress: Progress | None = None,
-) -> LinkScores:
-    """Score a graph by a network, which starts from the classical scores, on the device where the network is.
-
-    Raises
-    ------
-    FormatError
-        If the graph lacks a feature.
-    """
-    from gnntrack.gnn.predict import gains, link_scores
-
-    network = model.scorer
-    if not graph.cells.has("intensity_mean"):
-        _log.warning("no images: brightness is not used, which tells divisions and mix-ups apart; the masks still are")
-    inputs = network.inputs_of(graph, prior, embedding=embedding)
-    gained = gains(
-        network,
-        inputs,
-        links_per_window=settings.gnn.window,
-        correction=settings.gnn.correction,
-        device=next(network.parameters()).device,
-        progress=progress,
-    )
-    return link_scores(inputs, prior, gained, temperature=model.temperature)

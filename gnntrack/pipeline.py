@@ -29,13 +29,13 @@ from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
 from gnntrack.masks.labels import looks_like_labels
 from gnntrack.measure.cells import measure_cells
-from gnntrack.methods import METHODS, load_network, plan, score
+from gnntrack.methods import METHODS, resolve_method, score_graph
+from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
-    from gnntrack.gnn.appearance import Embedder
-    from gnntrack.gnn.weights import Model
+    from gnntrack.scores.registry import Scorer
     from gnntrack.segmentation.registry import Segmenter
     from gnntrack.simulate import SimulatedMovie
     from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
@@ -140,21 +140,23 @@ def solve(
     FormatError
         If the graph lacks a feature that the method scores by.
     """
-    return _solved(graph, None, None, None, method, solver, settings or Settings(), progress)
+    settings = settings or Settings()
+    plan = resolve_method(method, solver)
+    scorer = plan.new_scorer(settings, images=False)
+    return _solved(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
 
 
 def _solved(
     graph: CellGraph,
-    runs: Runs | None,
-    images: FrameStack | None,
-    network: tuple[Model, Embedder | None] | None,
+    scorer: Scorer,
+    *,
     method: str,
-    solver: str | None,
+    solver: str,
     settings: Settings,
-    progress: Progress | None,
+    pixels: CellPixels | None = None,
+    progress: Progress | None = None,
 ) -> Lineage:
-    scorer, solver = plan(method, solver)
-    scores = score(scorer, graph, settings, runs=runs, images=images, network=network, progress=progress)
+    scores = score_graph(scorer, graph, pixels=pixels, progress=progress)
     _tell(progress, "solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "solving", 2, 2)
@@ -209,8 +211,8 @@ def track(
         If ``out`` exists, cannot be written, or has more than 65535 tracks.
     """
     settings = settings or Settings()
-    scorer, _ = plan(method, solver)  # a misspelt method, model or device, or a refused output, before the long work
-    network = load_network(settings, images=images is not None) if scorer == "network" else None
+    plan = resolve_method(method, solver)  # errors in method, model, device or output are raised before the long work
+    scorer = plan.new_scorer(settings, images=images is not None)
     if out is not None:
         try_output(out, overwrite=overwrite)
     mask_stack, image_stack = open_movie(
@@ -224,7 +226,10 @@ def track(
     )
     _check_margin(settings.repair.margin, mask_stack)
     graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
-    lineage = _solved(graph, runs, image_stack, network, method, solver, settings, progress)
+    pixels = None if image_stack is None else CellPixels(runs, image_stack)
+    lineage = _solved(
+        graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
+    )
     repaired = _repaired(lineage, runs, settings)
     if out is not None:
         write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)

@@ -370,7 +370,7 @@ def test_resuming_where_nothing_was_begun(dataset, tmp_path):
 
 @pytest.fixture(scope="module")
 def looking(dataset, tmp_path_factory):
-    """A model that looks at the cells' images."""
+    """A model that uses the cells' images."""
     folder = tmp_path_factory.mktemp("looking") / "model"
     settings = SHORT.replaced(train__appearance=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -393,7 +393,7 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
     )
     assert {"crops", "scoring"} <= stages
     assert len(lineage.track)
-    with pytest.raises(ModelError, match=r"looks at the cells' images.*give masks and images to 'gnntrack track'"):
+    with pytest.raises(ModelError, match=r"uses the cells' images.*give masks and images to 'gnntrack track'"):
         track(dataset / "01_ERR_SEG", method="gnn", settings=settings)
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from support.learning import simulated
 
 import gnntrack
 from gnntrack.errors import FormatError, InputError, ModelError
-from gnntrack.methods import plan, score
+from gnntrack.methods import METHODS, Method, resolve_method, score_graph
+from gnntrack.scores.learned import NetworkScorer, load_network
 from gnntrack.settings import Settings
+from gnntrack.types import LinkScores
 
 
 @pytest.fixture
@@ -22,9 +25,6 @@ def settings(tiny_model):
 
 
 def test_other_settings_than_in_training_are_told(caplog):
-    from gnntrack.methods import load_network
-    from gnntrack.settings import Settings
-
     load_network(Settings().replaced(gnn__device="cpu"), images=False)
     assert not caplog.records
     load_network(Settings().replaced(gnn__device="cpu", graph__max_gap=3), images=False)
@@ -46,7 +46,7 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
 
 def test_confidence_is_that_among_all_options(settings):
     graph = gnntrack.build_graph(simulated(4).masks)
-    scores = score("network", graph, settings)
+    scores = NetworkScorer(settings).score(graph)
     lineage = gnntrack.solve(graph, method="gnn", settings=settings)
     at = {ends: i for i, ends in enumerate(zip(graph.source.tolist(), graph.target.tolist(), strict=True))}
     rows = [at[ends] for ends in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)]
@@ -56,7 +56,7 @@ def test_confidence_is_that_among_all_options(settings):
 
 def test_windows_change_nothing(settings):
     graph = gnntrack.build_graph(simulated(4).masks)
-    one, other = (score("network", graph, settings.replaced(gnn__window=size)) for size in (10**6, 30))
+    one, other = (NetworkScorer(settings.replaced(gnn__window=size)).score(graph) for size in (10**6, 30))
     for name in ("link", "division", "birth", "death", "marginal"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
 
@@ -65,7 +65,11 @@ def test_what_is_lost_without_images_is_told(settings, caplog):
     masks = worlds.mother_divides().masks
     with caplog.at_level(logging.WARNING):
         gnntrack.solve(gnntrack.build_graph(masks), method="gnn", settings=settings)
-    assert [record.message for record in caplog.records if "no images: brightness is not used" in record.message]
+    assert [
+        record.message
+        for record in caplog.records
+        if "no images: the network scores by the masks alone" in record.message
+    ]
 
 
 @pytest.mark.parametrize("world", worlds.DRAWN)
@@ -83,7 +87,7 @@ def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method
     kept = [i for i, name in enumerate(graph.feature_names) if name != feature]
     names = tuple(graph.feature_names[i] for i in kept)
     lacking = replace(graph, features=graph.features[:, kept], feature_names=names)
-    told = f"there is no link feature '{feature}'; there are: .*; build the graph anew with 'gnntrack build-graph'"
+    told = f"there is no link feature '{feature}'; there are: .*; build the graph again with 'gnntrack build-graph'"
     with pytest.raises(FormatError, match=told):
         gnntrack.solve(lacking, method=method, settings=settings)
 
@@ -116,8 +120,72 @@ def test_an_embedder_is_expected(tiny_model):
         load_embedder(tiny_model)
 
 
-def test_plans():
-    assert plan("gnn", None) == ("network", "triplets")
-    assert plan("gnn", "greedy") == ("network", "greedy")
-    with pytest.raises(InputError, match=r"unknown method 'cnn'; there are: .*gnn"):
-        plan("cnn", None)
+def test_methods_are_a_scorer_and_a_solver():
+    assert resolve_method("gnn") == Method("network", "triplets")
+    assert resolve_method("gnn", "greedy") == Method("network", "greedy")
+    assert resolve_method("hungarian", "exact") == Method("links", "exact")
+    with pytest.raises(InputError, match=r"unknown method 'cnn'; did you mean 'gnn'\? There are: .*gnn"):
+        resolve_method("cnn")
+    with pytest.raises(InputError, match=r"unknown solver 'gready'; did you mean 'greedy'\? There are: greedy"):
+        resolve_method("gnn", "gready")
+
+
+@pytest.mark.parametrize(("method", "reads"), [("iou", False), ("greedy", False), ("hungarian", False), ("gnn", True)])
+def test_only_the_network_reads_the_settings_of_the_network(method, reads):
+    assert METHODS[method].reads("gnn") == reads
+
+
+class NearestScorer:
+    """A scorer of another package: the nearer, the likelier."""
+
+    def __init__(self, settings, *, images):  # noqa: ARG002
+        self.images = images
+
+    def score(self, graph, *, pixels=None, progress=None):  # noqa: ARG002
+        assert (pixels is not None) == self.images
+        return LinkScores(np.exp(-graph.feature("distance_radii") / 4) * (graph.gap == 1))
+
+
+class GreedyScorer(NearestScorer):
+    """The same with another default solver."""
+
+    solver = "greedy"
+    sections = ()
+
+
+def solve_nothing(graph, scores, *, settings):
+    """Choose no link."""
+    return np.zeros(len(graph), bool)
+
+
+@pytest.fixture
+def other_package(monkeypatch):
+    """Entry points of another package: two scorers and a solver."""
+    names = {
+        "gnntrack.scorers": {"nearest": "NearestScorer", "nearest-greedy": "GreedyScorer"},
+        "gnntrack.solvers": {"none": "solve_nothing"},
+    }
+
+    def entry_points(*, group):
+        return [EntryPoint(name, f"{__name__}:{value}", group) for name, value in names.get(group, {}).items()]
+
+    monkeypatch.setattr("gnntrack.plugins.entry_points", entry_points)
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_scorer_of_another_package_is_a_method_of_its_own_name():
+    assert list(METHODS) == ["iou", "greedy", "hungarian", "gnn", "nearest", "nearest-greedy"]
+    assert METHODS["nearest"] == Method("nearest", "hungarian")
+    assert METHODS["nearest-greedy"] == Method("nearest-greedy", "greedy")
+    assert METHODS["nearest"].reads("gnn")
+    assert not METHODS["nearest-greedy"].reads("gnn")
+    movie = simulated(4)
+    lineage = gnntrack.track(movie.masks, movie.images, method="nearest")
+    assert len(lineage.source) > 0.8 * (len(lineage.cells) - (lineage.cells.frame == 0).sum())
+    assert len(gnntrack.track(movie.masks, method="nearest", solver="none").source) == 0
+
+
+def test_a_graph_is_scored_by_any_scorer():
+    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    scorer = METHODS["iou"].new_scorer(Settings(), images=False)
+    np.testing.assert_array_equal(score_graph(scorer, graph).link, graph.feature("iou"))

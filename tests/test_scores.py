@@ -13,7 +13,7 @@ from support import worlds
 import gnntrack
 from gnntrack.errors import FormatError
 from gnntrack.lineage.build import build_lineage
-from gnntrack.scores import score_links, score_overlap
+from gnntrack.scores import score_by_overlap, score_links
 from gnntrack.settings import ScoreSettings, SolverSettings
 from gnntrack.solvers import solve
 
@@ -153,7 +153,7 @@ def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells,
 def test_few_cells_can_be_scored(world):
     graph = worlds.candidates(world().masks)
     assert len(scored(graph).link) == len(graph)
-    assert len(score_overlap(graph).link) == len(graph)
+    assert len(score_by_overlap(graph).link) == len(graph)
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (8, 30, 30)])
@@ -178,16 +178,16 @@ def test_degenerate_movies_can_be_scored(shape, kind):
 
 def test_divisions_need_not_be_scored():
     graph = worlds.candidates(worlds.mother_divides().masks)
-    scores = scored(graph, divisions=False)
+    scores = score_links(graph, settings=ScoreSettings(), divisions=False)
     assert scores.pairs.shape == (0, 2)
     assert scores.division.shape == (0,)
 
 
 def test_overlap_scores_are_those_of_the_masks_as_they_lie():
     graph = worlds.candidates(worlds.mother_divides().masks)
-    np.testing.assert_array_equal(score_overlap(graph).link, graph.feature("iou"))
+    np.testing.assert_array_equal(score_by_overlap(graph).link, graph.feature("iou"))
     with pytest.raises(FormatError, match="no link feature 'iou'"):
-        score_overlap(worlds.candidates(worlds.mother_divides().masks, runs=False))
+        score_by_overlap(worlds.candidates(worlds.mother_divides().masks, runs=False))
 
 
 def test_links_can_be_scored_without_masks():

@@ -188,7 +188,7 @@ def _refuse_unused(method: str) -> None:
     """Refuse the network's options on the command line of another method; a settings file may hold them for any."""
     from gnntrack.methods import METHODS
 
-    if method not in METHODS or METHODS[method][0] == "network":  # the pipeline names the methods there are
+    if method not in METHODS or METHODS[method].reads("gnn"):  # an unknown method is reported by the pipeline
         return
     given = click.get_current_context().params  # None where an option is left out
     for section, name in (key.split(".") for key in GNN_SETTINGS):

@@ -1,4 +1,4 @@
-"""Scores of candidate links and possible divisions, without a network."""
+"""Scores of candidate links and of division candidates. A scorer is chosen by name from `SCORERS`."""
 
 import lazy_loader
 

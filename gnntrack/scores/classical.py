@@ -22,27 +22,40 @@ from gnntrack.scores.model import Model
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
-    from gnntrack.settings import ScoreSettings
-    from gnntrack.types import CellGraph
+    from gnntrack.scores.registry import CellPixels
+    from gnntrack.settings import ScoreSettings, Settings
+    from gnntrack.types import CellGraph, Progress
 
-__all__ = ["score_links", "score_overlap"]
+__all__ = ["ClassicalScorer", "score_links"]
 
 _HEAT = 3.0  # temperature: the features of a link are not independent, so that their odds are too sure
 
 
-def score_overlap(graph: CellGraph) -> LinkScores:
-    """Score links by the intersection over union of their masks.
+class ClassicalScorer:
+    """Scores links and division candidates by `score_links`.
 
-    Raises
-    ------
-    FormatError
-        If the graph was built without masks.
+    Parameters
+    ----------
+    settings : Settings
+        ``scores`` holds the prior rates. Divisions are scored only if ``solver.divisions`` allows them.
+    images : bool
+        Not used.
     """
-    return LinkScores(np.clip(graph.feature("iou"), 0, 1))
+
+    sections: tuple[str, ...] = ("scores",)
+
+    def __init__(self, settings: Settings, *, images: bool = False) -> None:
+        self.settings = settings
+
+    def score(
+        self, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
+    ) -> LinkScores:
+        """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
+        return score_links(graph, settings=self.settings.scores, divisions=self.settings.solver.divisions)
 
 
-def score_links(graph: CellGraph, *, settings: ScoreSettings) -> LinkScores:
-    """Score candidate links and possible divisions.
+def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = True) -> LinkScores:
+    """Score candidate links and division candidates.
 
     Parameters
     ----------
@@ -50,6 +63,8 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings) -> LinkScores:
         Candidates with the features of ``graph.py``; brightness is used where it is there.
     settings : ScoreSettings
         Prior rates.
+    divisions : bool
+        Find and score division candidates.
 
     Returns
     -------
@@ -59,7 +74,7 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings) -> LinkScores:
     """
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
-    pairs = Pairs.of(graph) if settings.divisions else Pairs.none()
+    pairs = Pairs.of(graph) if divisions else Pairs.none()
     model = Model.of(graph, settings)
     for _ in range(settings.rounds):
         model = model.refitted(graph, pairs, settings)

@@ -27,7 +27,7 @@ def solve_overlap(graph: CellGraph, scores: LinkScores, *, settings: SolverSetti
     graph : CellGraph
         Candidate links; those over gaps are ignored.
     scores : LinkScores
-        With ``scores.score_overlap`` this is the report's method.
+        With ``scores.score_by_overlap`` this is the report's method.
     settings : SolverSettings
         Not used; solvers have one signature.
 

@@ -22,9 +22,9 @@ from gnntrack.gnn.network import Network
 from gnntrack.gnn.predict import gains, link_scores
 from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
 from gnntrack.io.output import check_output
-from gnntrack.methods import stages_before
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings, TrainSettings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability
@@ -203,7 +203,7 @@ def learn(
     if source:
         plan = plan.model_copy(update={"learning_rate": _GENTLE * plan.learning_rate})
     started = time.monotonic()
-    stages = stages_before(settings)
+    stages = upstream_settings(settings)
     notes = {**notes, "settings": plan.model_dump(), "stages": stages, "seed": seed, **_counted(samples)}
     if source:
         notes["from"] = source

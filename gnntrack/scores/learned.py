@@ -1,0 +1,156 @@
+"""Learned scores: a graph neural network that corrects the classical scores.
+
+torch is imported when a scorer is constructed, not with this module.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.errors import ModelError
+from gnntrack.scores.classical import ClassicalScorer
+
+if TYPE_CHECKING:
+    from gnntrack.gnn.appearance import Embedder
+    from gnntrack.gnn.weights import Model
+    from gnntrack.scores.registry import CellPixels
+    from gnntrack.settings import Settings
+    from gnntrack.types import CellGraph, FeatureArray, LinkScores, Progress
+
+__all__ = ["NetworkScorer", "load_network", "score_by_network", "upstream_settings"]
+
+_log = logging.getLogger(__name__)
+
+
+class NetworkScorer:
+    """Scores links by the network of ``settings.gnn``, which starts from the classical scores.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``gnn`` names the model, the device and the windows; ``scores`` and ``solver`` are for the classical scores.
+    images : bool
+        Whether `score` will be given the cells' pixels.
+
+    Raises
+    ------
+    ModelError, InputError
+        See `load_network`.
+    """
+
+    sections: tuple[str, ...] = ("scores", "gnn")
+
+    def __init__(self, settings: Settings, *, images: bool = False) -> None:
+        self.settings = settings
+        self.model, self.embedder = load_network(settings, images=images)
+        self._classical = ClassicalScorer(settings)
+
+    def score(
+        self, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
+    ) -> LinkScores:
+        """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
+        prior = self._classical.score(graph)
+        embedding = None
+        if self.embedder is not None and pixels is not None:
+            from gnntrack.gnn.appearance import crops, embed
+
+            images = crops(graph.cells, pixels.runs, pixels.images, progress=progress)
+            embedding = embed(self.embedder, images)
+        return score_by_network(self.model, graph, prior, self.settings, embedding=embedding, progress=progress)
+
+
+def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
+    """Load the network and, if it uses appearance, its embedding network, both on the device of the settings.
+
+    Raises
+    ------
+    ModelError
+        If the model does not exist or cannot be used, or if it uses the cells' images and there are none.
+    InputError
+        If this machine does not have the device.
+    """
+    from gnntrack.gnn.weights import load_model
+    from gnntrack.models.devices import find_device
+
+    device = find_device(settings.gnn.device)
+    model = load_model(settings.gnn.model, device=device)
+    _warn_of_other_settings(model, settings)
+    if not model.scorer.options.get("embedding"):
+        return model, None
+    if not images:
+        msg = (
+            f"the model '{model.name}' uses the cells' images, and a graph does not hold any; give masks and images to "
+            "'gnntrack track', or choose another model"
+        )
+        raise ModelError(msg)
+    from gnntrack.gnn.appearance import APPEARANCE, load_embedder
+
+    return model, load_embedder(model.folder / APPEARANCE, device=device)
+
+
+def score_by_network(
+    model: Model,
+    graph: CellGraph,
+    prior: LinkScores,
+    settings: Settings,
+    *,
+    embedding: FeatureArray | None = None,
+    progress: Progress | None = None,
+) -> LinkScores:
+    """Score a graph by a network, on the device of the network.
+
+    Parameters
+    ----------
+    model : Model
+        A network that scores links.
+    graph : CellGraph
+        Candidate links.
+    prior : LinkScores
+        Their classical scores.
+    settings : Settings
+        Of ``gnn``: `window` and `correction`.
+    embedding : (N, D) float32, optional
+        Learned appearance of the cells.
+    progress : Progress, optional
+        Called after each window.
+
+    Raises
+    ------
+    FormatError
+        If the graph lacks a feature.
+    """
+    from gnntrack.gnn.predict import gains, link_scores
+
+    network = model.scorer
+    if not graph.cells.has("intensity_mean"):
+        _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
+    inputs = network.inputs_of(graph, prior, embedding=embedding)
+    gained = gains(
+        network,
+        inputs,
+        links_per_window=settings.gnn.window,
+        correction=settings.gnn.correction,
+        device=next(network.parameters()).device,
+        progress=progress,
+    )
+    return link_scores(inputs, prior, gained, temperature=model.temperature)
+
+
+def upstream_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings of the stages before the network, as they are stored with its weights."""
+    return settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+
+
+def _warn_of_other_settings(model: Model, settings: Settings) -> None:
+    """Warn of settings of the stages before the network that differ from those of its training."""
+    now = upstream_settings(settings)
+    trained = model.training.get("stages", now)
+    differing = [
+        f"{stage}.{key}"
+        for stage, values in now.items()
+        for key, value in values.items()
+        if trained.get(stage, values).get(key, value) != value
+    ]
+    if differing:
+        _log.warning("the model '%s' was trained with other settings: %s", model.name, ", ".join(differing))
