@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import worlds
 
-from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates, overlaps
+from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates
 from gnntrack.graph.motion import Motion, estimate_motion
 from gnntrack.io.ctc_table import read_track_table
+from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.settings import GraphSettings, MotionSettings
 from gnntrack.types import CellGraph
 
@@ -42,7 +43,7 @@ def test_overlaps_are_those_of_the_pixels(seed, ndim, far):
         for other in range(others.start, others.stop):
             shared = int((here & (masks[2] == cells.label[other])).sum())
             expected += [[row, other, shared]] if shared else []
-    found = overlaps(runs, shift, rows, 0, 2)
+    found = count_shared_pixels(runs, shift, rows, 0, 2)
     assert all(column.dtype == np.int64 for column in found)
     assert np.stack(found, axis=1).tolist() == expected
 
@@ -53,7 +54,7 @@ def test_overlaps_of_many_small_pieces():
     masks[0] = 7
     masks[1, 0, ::2] = np.arange(1, 201)
     cells, runs = worlds.measured(masks)
-    source, target, pixels = overlaps(runs, np.zeros((1, 2), np.int64), cells.rows(0), 0, 1)
+    source, target, pixels = count_shared_pixels(runs, np.zeros((1, 2), np.int64), cells.rows(0), 0, 1)
     assert source.tolist() == [0] * 200
     assert target.tolist() == list(range(1, 201))
     assert (pixels == 1).all()
@@ -66,7 +67,7 @@ def test_overlaps_where_many_cells_are_moved_onto_the_same_place():
     masks[1, 0, ::2] = np.arange(1, 201)
     cells, runs = worlds.measured(masks)
     shift = np.stack([-np.arange(10), np.zeros(10, np.int64)], axis=1)
-    source, target, pixels = overlaps(runs, shift, cells.rows(0), 0, 1)
+    source, target, pixels = count_shared_pixels(runs, shift, cells.rows(0), 0, 1)
     assert source.tolist() == np.repeat(np.arange(10), 200).tolist()
     assert target.tolist() == list(range(10, 210)) * 10
     assert (pixels == 1).all()

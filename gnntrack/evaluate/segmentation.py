@@ -29,25 +29,23 @@ from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.io.stack import UNREADABLE, frames_of
-from gnntrack.masks.runs import encode_frame
+from gnntrack.masks.overlaps import Overlaps, find_overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from gnntrack.types import BoolArray, FloatArray, Image, IntArray, Progress
+    from gnntrack.types import Image, Progress
 
 __all__ = [
     "METRICS",
     "THRESHOLDS",
     "Counts",
     "ImageCounts",
-    "Overlaps",
     "SegmentationReport",
     "compare_labels",
     "evaluate_segmentation",
-    "find_overlaps",
 ]
 
 THRESHOLDS = tuple(n / 20 for n in range(10, 19))
@@ -63,59 +61,6 @@ _CTC_NAME = re.compile(r"(?:mask|man_track|man_seg_?)([0-9]{1,9})(?:_([0-9]{1,9}
 
 
 # ---------------------------------------------------------------- two label images
-
-
-class Overlaps(NamedTuple):
-    """Pairs of labels that share pixels, ascending by truth and result; label 0 is the background."""
-
-    truth: IntArray  # (P,) labels
-    result: IntArray  # (P,) labels
-    area: IntArray  # (P,) pixels in both
-    truth_area: IntArray  # (P,) pixels of the truth's label; of background, only those under a cell
-    result_area: IntArray  # (P,)
-
-    @property
-    def of_cells(self) -> BoolArray:
-        """(P,) whether both are cells."""
-        return (self.truth > 0) & (self.result > 0)
-
-    @property
-    def covers(self) -> BoolArray:
-        """(P,) whether the result's cell covers more than half of the truth's, as SEG and DET match them."""
-        return self.of_cells & (2 * self.area > self.truth_area)
-
-    @property
-    def iou(self) -> FloatArray:
-        """(P,) intersection over union; of pairs of cells only it means something."""
-        iou: FloatArray = self.area / (self.truth_area + self.result_area - self.area)
-        return iou
-
-
-def find_overlaps(result: Image, truth: Image) -> Overlaps:
-    """Count the pixels of all pairs of labels, in one pass over the image.
-
-    Parameters
-    ----------
-    result, truth : (Y, X) or (Z, Y, X) integer arrays
-        Of one shape; 0 is background, labels are below 2**31. Both are the caller's duty.
-
-    Examples
-    --------
-    >>> pairs = find_overlaps(np.array([[7, 7, 0, 0]]), np.array([[0, 3, 3, 0]]))
-    >>> pairs.truth.tolist(), pairs.result.tolist(), pairs.area.tolist()
-    ([0, 3, 3], [7, 0, 7], [1, 1, 1])
-    """
-    # runs of equal pairs are few, whatever the pixels are
-    _, length, pair = encode_frame((truth.astype(np.int64) << 32) | result.astype(np.int64))
-    pair, which = np.unique(pair, return_inverse=True)
-    area = np.bincount(which, weights=length, minlength=len(pair)).astype(np.int64)
-    of_truth, of_result = pair >> 32, pair & (2**32 - 1)
-    return Overlaps(of_truth, of_result, area, _summed(of_truth, area), _summed(of_result, area))
-
-
-def _summed(label: IntArray, area: IntArray) -> IntArray:
-    _, row = np.unique(label, return_inverse=True)
-    return np.bincount(row, weights=area).astype(np.int64)[row] if len(row) else area
 
 
 @dataclass(frozen=True)

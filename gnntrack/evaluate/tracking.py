@@ -32,12 +32,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gnntrack.errors import FormatError, FrameError
-from gnntrack.evaluate.segmentation import find_overlaps
 from gnntrack.io.ctc_names import CtcFolder, find_ctc
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import read_mask
+from gnntrack.masks.overlaps import find_overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from gnntrack.compiled import compiled
+from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import GraphSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray, Progress, Runs
 
-__all__ = ["OVERLAP_FEATURES", "build_candidates", "overlaps"]
+__all__ = ["OVERLAP_FEATURES", "build_candidates"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,42 +88,6 @@ def build_candidates(
     return CellGraph(_with_motion(cells, motion), source, target, features, names, provenance)
 
 
-def overlaps(runs: Runs, shift: IntArray, rows: slice, frame: int, other: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Return how many pixels the cells of one frame share with those of another.
-
-    Parameters
-    ----------
-    runs : Runs
-        The pixels of all cells.
-    shift : (n, D) int64
-        Pixels by which each cell of ``frame`` is moved before.
-    rows : slice
-        The rows of ``frame``'s cells.
-    frame, other : int
-        The two frames.
-
-    Returns
-    -------
-    source, target, pixels : (P,) int64
-        Rows of cells that share pixels, ascending by (source, target), and how many.
-    """
-    here, there = runs.frame(frame), runs.frame(other)
-    if here.start == here.stop or there.start == there.stop:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    shape = np.array((1,) * (3 - len(runs.shape)) + tuple(runs.shape))
-    moved = np.zeros((len(shift), 3), np.int64)
-    moved[:, 3 - shift.shape[1] :] = shift
-    start, length, cell = _moved_runs(runs.start[here], runs.length[here], runs.cell[here] - rows.start, moved, shape)
-    first = int(runs.cell[there].min())
-    source, target, pixels = _intersections(
-        start, length, cell, runs.start[there], runs.length[there], runs.cell[there] - first
-    )
-    width = int(target.max(initial=0)) + 1
-    key, inverse = np.unique(source * width + target, return_inverse=True)
-    return key // width + rows.start, key % width + first, np.bincount(inverse, pixels, len(key)).astype(np.int64)
-
-
 def _with_motion(cells: Cells, motion: Motion) -> Cells:
     """Add the field's local displacement as features ``shift_[z], shift_y, shift_x``, so that scorers know it."""
     names = tuple(f"shift_{axis}" for axis in "zyx"[-cells.ndim :])
@@ -173,8 +137,8 @@ def _frame_pair(
         key = np.unique(np.concatenate(keys))
         return key // n, key % n, np.zeros((len(key), 0))
     pixel_shift = np.rint(shift[here] / np.asarray(cells.spacing)).astype(np.int64)
-    lying = overlaps(runs, np.zeros_like(pixel_shift), here, frame, frame + gap)
-    moved = overlaps(runs, pixel_shift, here, frame, frame + gap)
+    lying = count_shared_pixels(runs, np.zeros_like(pixel_shift), here, frame, frame + gap)
+    moved = count_shared_pixels(runs, pixel_shift, here, frame, frame + gap)
     if gap == 1:
         size = cells.feature("size")
         pixel = float(np.prod(cells.spacing))
@@ -332,45 +296,3 @@ def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, Featur
     best = np.repeat(residual[begin], count)
     second = np.repeat(np.where(count > 1, residual[np.minimum(begin + 1, len(group) - 1)], np.inf), count)
     return rank, np.where(rank == 0, second, best) - residual
-
-
-@compiled
-def _moved_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Move each run by its cell's (z, y, x) shift and cut it at the frame's borders."""
-    depth, height, width = shape
-    n = 0
-    out_start, out_length, out_cell = np.empty_like(start), np.empty_like(length), np.empty_like(cell)
-    for r in range(start.size):
-        dz, dy, dx = shift[cell[r]]
-        row = start[r] // width
-        x, y, z = start[r] - row * width + dx, row % height + dy, row // height + dz
-        end = min(x + length[r], width)
-        x = max(x, 0)
-        if end <= x or y < 0 or y >= height or z < 0 or z >= depth:
-            continue
-        out_start[n] = (z * height + y) * width + x
-        out_length[n] = end - x
-        out_cell[n] = cell[r]
-        n += 1
-    return out_start[:n], out_length[:n], out_cell[:n]
-
-
-@compiled
-def _intersections(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
-    capacity = start_a.size + start_b.size + 1
-    out_a, out_b, out_n = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    n = 0
-    for i in range(start_a.size):
-        end = start_a[i] + length_a[i]
-        j = np.searchsorted(start_b, start_a[i])
-        if j > 0 and start_b[j - 1] + length_b[j - 1] > start_a[i]:
-            j -= 1
-        while j < start_b.size and start_b[j] < end:
-            if n == out_n.size:
-                out_a, out_b, out_n = np.append(out_a, out_a), np.append(out_b, out_b), np.append(out_n, out_n)
-            out_a[n], out_b[n] = cell_a[i], cell_b[j]
-            out_n[n] = min(end, start_b[j] + length_b[j]) - max(start_a[i], start_b[j])
-            n += 1
-            j += 1
-    return out_a[:n], out_b[:n], out_n[:n]

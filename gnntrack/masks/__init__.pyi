@@ -1,5 +1,9 @@
 from .fragments import Settled as Settled
 from .fragments import settle_fragments as settle_fragments
+from .overlaps import Overlaps as Overlaps
+from .overlaps import count_shared_pixels as count_shared_pixels
+from .overlaps import find_overlaps as find_overlaps
+from .overlaps import is_covered as is_covered
 from .runs import decode_frame as decode_frame
 from .runs import draw_labels as draw_labels
 from .runs import encode_frame as encode_frame

@@ -43,6 +43,7 @@ import numpy as np
 
 from gnntrack.compiled import compiled
 from gnntrack.errors import FrameError
+from gnntrack.geometry import UNIT_BALL, compute_radius
 from gnntrack.masks.fragments import Settled, row_table, settle_fragments
 from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.types import Cells, Runs
@@ -157,8 +158,7 @@ def measure_cells(
         sums.append(_measure_frame(settled, image, masks, notes))
         if each_image is not None and image is not None:
             ndim = len(masks.shape)
-            content = sums[-1].pixels / (math.pi if ndim == 2 else 4 / 3 * math.pi)
-            each_image(frame, image, sums[-1].centre[:, -ndim:], content ** (1 / ndim))
+            each_image(frame, image, sums[-1].centre[:, -ndim:], compute_radius(sums[-1].pixels, ndim))
         if progress is not None:
             progress("cells", frame + 1, len(masks))
     movie = _Sums._make(np.concatenate([getattr(part, name) for part in sums]) for name in _Sums._fields)
@@ -504,7 +504,6 @@ def _neighbourhood(
 
     nearest = np.full(len(position), math.dist([0] * len(shape), np.multiply(shape, spacing)))
     density = np.zeros(len(position))
-    unit_ball = math.pi if len(shape) == 2 else 4 / 3 * math.pi
     for low, high in itertools.pairwise(offsets):
         k = min(neighbours, int(high - low) - 1)
         if k < 1:
@@ -513,7 +512,7 @@ def _neighbourhood(
         distance = cKDTree(place).query(place, k=[2, k + 1])[0]
         nearest[low:high] = distance[:, 0]
         # cells may share a centroid (rings around others); half a pixel keeps the density finite
-        density[low:high] = k / (unit_ball * np.maximum(distance[:, 1], min(spacing) / 2) ** len(shape))
+        density[low:high] = k / (UNIT_BALL[len(shape)] * np.maximum(distance[:, 1], min(spacing) / 2) ** len(shape))
     return {"neighbour_distance": nearest, "density": density}
 
 

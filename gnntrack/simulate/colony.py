@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from gnntrack.geometry import UNIT_BALL
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -128,7 +130,7 @@ class Colony:
         course = self.rng.uniform(0, 2 * math.pi)
         self._course = np.array([0.0, math.sin(course), math.cos(course)])[-len(self.extent) :]
         room = float(np.prod(self._high - self._low))
-        fit = 0.8 * room / (_ball(len(self.extent)) * (d / 2) ** len(self.extent))
+        fit = 0.8 * room / (UNIT_BALL[len(self.extent)] * (d / 2) ** len(self.extent))
         n = round(min(self.settings.cells * room / float(np.prod(self.extent)), fit))
         self._founded = n
         self.cells = self._founders(n)
@@ -251,7 +253,7 @@ class Colony:
         self.cells = c.taken(~ends)
 
     def _coverage(self) -> float:
-        covered = _ball(len(self.extent)) * self._radii() ** len(self.extent)
+        covered = UNIT_BALL[len(self.extent)] * self._radii() ** len(self.extent)
         return float(covered.sum() / np.prod(self._high - self._low))
 
     def _move(self) -> None:
@@ -317,10 +319,6 @@ def traits(ids: IntArray, n: int, seed: int) -> FloatArray:
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))
     return np.asarray((x >> np.uint64(11)) / 2.0**53, np.float64)
-
-
-def _ball(ndim: int) -> float:
-    return math.pi if ndim == 2 else 4 / 3 * math.pi
 
 
 def _flat(ndim: int) -> FloatArray:

@@ -13,6 +13,7 @@ import tifffile
 from scipy.spatial import cKDTree
 
 from gnntrack.errors import OutputError
+from gnntrack.geometry import UNIT_BALL, compute_radius
 from gnntrack.masks.fragments import settle_fragments
 from gnntrack.masks.runs import draw_labels, encode_frame, join_frames
 from gnntrack.settings import CellSettings, SimulateSettings
@@ -117,7 +118,7 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
     colony = Colony(settings, np.random.default_rng([seed, 0]), np.multiply(shape, spacing))
     labels = np.random.default_rng([seed, 1])
     # slivers at the border of the field are no cells that anybody would outline
-    least = max(1, int(0.02 * _ball(len(shape)) * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
+    least = max(1, int(0.02 * UNIT_BALL[len(shape)] * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
     policy = CellSettings(fragments="largest", min_size=least)
     snapshots, seen, runs = [], [], []
     for t in range(settings.frames):
@@ -165,7 +166,7 @@ def simulate_cells(
     settings = settings or SimulateSettings()
     spacing, d = _spacing(settings), len(settings.shape)
     per_frame = max(1, cells // frames)
-    room = per_frame * 0.75 * _ball(d) * (settings.diameter / 2) ** d / 0.3
+    room = per_frame * 0.75 * UNIT_BALL[d] * (settings.diameter / 2) ** d / 0.3
     side = room ** (1 / d)
     shape = tuple(max(8, round(side / step)) for step in spacing)
     changes = {"frames": frames, "shape": shape, "cells": per_frame}
@@ -261,10 +262,6 @@ def _spacing(settings: SimulateSettings) -> tuple[float, ...]:
     return settings.spacing or (1.0, 0.5, 0.5)[-len(settings.shape) :]
 
 
-def _ball(ndim: int) -> float:
-    return math.pi if ndim == 2 else 4 / 3 * math.pi
-
-
 def _look(
     snapshot: Snapshot,
     shape: tuple[int, ...],
@@ -286,7 +283,7 @@ def _look(
     along = [*at[:-1], at[-1] + middle - settled.start]
     position = np.stack([np.bincount(cell, settled.length * x, n) / pixels for x in along], axis=1) * spacing
     size = pixels * math.prod(spacing)
-    diameter = 2 * (size / _ball(len(shape))) ** (1 / len(shape))
+    diameter = 2 * compute_radius(size, len(shape))
     newborn = (snapshot.age[row] == 0).astype(np.int64)
     seen = _Seen(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack([size, diameter], axis=1))
     return seen, (cell, settled.start, settled.length)
@@ -314,17 +311,17 @@ def _measured(snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...]
     n = len(row)
     position = snapshot.position[row] + rng.normal(0, 0.2, (n, d)) * spacing
     axes = snapshot.axes[row] * np.exp(rng.normal(0, 0.02, (n, d)))
-    size = _ball(d) * axes.prod(axis=1)
+    size = UNIT_BALL[d] * axes.prod(axis=1)
     long, short = axes.max(axis=1), axes.min(axis=1)
     border = np.minimum(position, extent - position)[:, -2:].min(axis=1) - long
     k = min(_DENSITY_CELLS, n - 1)
     nearest, density = np.full(n, float(np.linalg.norm(extent))), np.zeros(n)
     if k > 0:
         distance = cKDTree(position).query(position, k=[2, k + 1])[0]
-        nearest, density = distance[:, 0], k / (_ball(d) * np.maximum(distance[:, 1], 1e-6) ** d)
+        nearest, density = distance[:, 0], k / (UNIT_BALL[d] * np.maximum(distance[:, 1], 1e-6) ** d)
     columns = [
         size,
-        2 * (size / _ball(d)) ** (1 / d),
+        2 * compute_radius(size, d),
         2 * long,
         2 * short,
         np.sqrt(1 - (short / long) ** 2),

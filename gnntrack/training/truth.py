@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.masks.overlaps import is_covered
 from gnntrack.masks.runs import expand_runs
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
         key, shared = np.unique(cell * width + value, return_counts=True)
         cell, value = key // width, key % width
         whole = np.bincount(marker[marker > 0].astype(np.int64), minlength=width)
-        good = 2 * shared > whole[value]
+        good = is_covered(shared, whole[value])
         order = np.argsort(shared[good], kind="stable")  # the largest comes last and stays
         track[cell[good][order]] = value[good][order]
     return track

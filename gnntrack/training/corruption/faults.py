@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from gnntrack.errors import FrameError
+from gnntrack.masks.overlaps import is_covered
 from gnntrack.masks.runs import decode_frame, encode_frame
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def truth_keys(labels: Labels, n: int, markers: Image | None, *, frame: int) -> 
     marked = marked[inside].astype(np.int64)
     code = labels[inside] * np.int64(len(ids) + 1) + marked
     overlap = np.bincount(code, minlength=(n + 1) * (len(ids) + 1)).reshape(n + 1, -1)
-    cell, marker = np.nonzero(2 * overlap > np.bincount(marked, minlength=len(ids) + 1))
+    cell, marker = np.nonzero(is_covered(overlap, np.bincount(marked, minlength=len(ids) + 1)))
     cell, marker = cell[cell > 0], marker[cell > 0]
     keys[cell - 1], known[cell - 1] = ids[marker - 1], True
     return keys, known

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
+from gnntrack.geometry import compute_radius
 from gnntrack.masks.runs import decode_frame, encode_frame
 from gnntrack.training.corruption.faults import FATES, consecutive, spoil, truth_keys
 from gnntrack.training.corruption.warp import Warp
@@ -384,8 +385,7 @@ def _typical_radius(masks: FrameStack, frames: list[int]) -> float:
     sizes = [np.bincount(consecutive(np.asarray(masks[t]), name=masks.names[t])[0].ravel())[1:] for t in frames]
     pixels = float(np.median(np.concatenate(sizes))) if sum(map(len, sizes)) else 1.0
     ndim = len(masks.shape)
-    volume = pixels * math.prod(masks.spacing)
-    radius = (volume / math.pi) ** 0.5 if ndim == 2 else (volume * 3 / (4 * math.pi)) ** (1 / 3)
+    radius = compute_radius(pixels * math.prod(masks.spacing), ndim)
     return float(max(radius, *masks.spacing[-1:]))
 
 
