@@ -24,7 +24,8 @@ from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.writers import WRITERS, CellMasks
-from gnntrack.lineage.build import build_lineage, gaps
+from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
 from gnntrack.masks.labels import looks_like_labels
@@ -161,7 +162,7 @@ def _solved(
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     _tell(progress, "solving", 2, 2)
     lineage = build_lineage(graph, chosen, scores)
-    bridged = len(gaps(lineage)[0])
+    bridged = len(find_gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 

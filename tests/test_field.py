@@ -15,7 +15,7 @@ from gnntrack import pipeline
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.images import read_mask
-from gnntrack.lineage.build import divisions
+from gnntrack.lineage.families import find_divisions
 from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps
 from gnntrack.settings import RepairSettings, Settings
@@ -97,7 +97,7 @@ def test_a_margin_of_half_the_image_leaves_nothing():
 def test_a_daughter_keeps_her_mother_if_she_divided_in_the_field():
     disks = lane("a", (0, 1), x=30) | lane("b", (2, 3), x=20, y=12) | lane("c", (2, 3), x=20, y=28)
     world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
-    assert len(divisions(kept(world, 3)[1].lineage)) == 1
+    assert len(find_divisions(kept(world, 3)[1].lineage)) == 1
     disks |= {"a1": (3, 30, 2)}
     world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
     lineage = kept(world, 6)[1].lineage

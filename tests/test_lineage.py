@@ -10,9 +10,19 @@ from hypothesis import strategies as st
 from support import worlds
 
 from gnntrack.errors import FormatError
-from gnntrack.lineage.build import build_lineage, divisions, gaps
+from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.families import (
+    count_divisions,
+    count_generations,
+    find_divisions,
+    find_gaps,
+    find_missing_frames,
+    find_neighbours,
+    find_roots,
+)
 from gnntrack.lineage.repair import fill_gaps
 from gnntrack.settings import RepairSettings
+from gnntrack.types import Tracks
 
 
 def chosen_by_name(world):
@@ -86,22 +96,95 @@ def test_divisions_are_mothers_with_both_daughters():
         [track["a0"], *sorted((track["b1"], track["c1"]))],
         [track["b1"], *sorted((track["d2"], track["e2"]))],
     ]
-    assert divisions(lineage).tolist() == sorted(expected)
+    assert find_divisions(lineage).tolist() == sorted(expected)
     split = fill_gaps(*worlds.known_lineage(worlds.mask_dropped()), settings=RepairSettings(fill_gaps=False))
     assert (split.lineage.tracks.parent > 0).sum() == 1  # a lone child is no division
-    assert divisions(split.lineage).shape == (0, 3)
-    assert divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
-    assert divisions(lineage_of(worlds.no_cell())).shape == (0, 3)
+    assert find_divisions(split.lineage).shape == (0, 3)
+    assert find_divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
+    assert find_divisions(lineage_of(worlds.no_cell())).shape == (0, 3)
 
 
 def test_gaps_are_inside_tracks_only():
     """A daughter born two frames after her mother's last is no gap: her track starts with her."""
     world = worlds.one_frame_gap()
-    before, after = gaps(lineage_of(world))
+    before, after = find_gaps(lineage_of(world))
     assert [(world.names[a], world.names[b]) for a, b in zip(before, after, strict=True)] == [("a0", "a2")]
     late = worlds.scored("a0 b2 c2", {"a0-b2": 0.9, "a0-c2": 0.9}, {"a0-b2-c2": 0.9}, ["a0", "b2 <a0", "c2 <a0"])
     assert worlds.tracks_of(lineage_of(late), late.names) == late.tracks
-    assert [len(part) for part in gaps(lineage_of(late))] == [0, 0]
+    assert [len(part) for part in find_gaps(lineage_of(late))] == [0, 0]
+
+
+def test_a_missing_frame_is_listed_with_the_cells_around_it():
+    world = worlds.scored("a0 b0 b1 a3 b3", {"a0-a3": 0.9, "b0-b1": 0.9, "b1-b3": 0.9}, {}, ["a0 a3", "b0 b1 b3"])
+    frame, before, after = find_missing_frames(lineage_of(world))
+    found = [(t, world.names[a], world.names[b]) for t, a, b in zip(frame.tolist(), before, after, strict=True)]
+    assert sorted(found) == [(1, "a0", "a3"), (2, "a0", "a3"), (2, "b1", "b3")]
+    assert [len(column) for column in find_missing_frames(lineage_of(worlds.no_cell()))] == [0, 0, 0]
+
+
+def test_neighbours_stay_in_the_track():
+    world = worlds.one_divides()
+    previous, following = find_neighbours(lineage_of(world))
+    names = [*world.names, None]  # -1 = none
+    links = {(names[a], name, names[b]) for a, name, b in zip(previous, world.names, following, strict=True)}
+    assert links >= {(None, "a0", "a1"), ("a0", "a1", None), (None, "b2", "b3"), ("b2", "b3", None)}
+
+
+# 1 divides into 2 and 3, 3 into 4 and 5; 8 continues 5; 6 and 7 are alone
+FAMILY = [
+    (1, 0, 2, 0),
+    (2, 3, 9, 1),
+    (3, 3, 5, 1),
+    (4, 6, 9, 3),
+    (5, 6, 7, 3),
+    (6, 2, 8, 0),
+    (7, 5, 5, 0),
+    (8, 9, 9, 5),
+]
+
+
+def test_a_family_is_a_track_and_all_its_descendants():
+    tracks = Tracks(*np.array(FAMILY).T)
+    assert find_roots(tracks).tolist() == [1, 1, 1, 1, 1, 6, 7, 1]
+    assert count_generations(tracks).tolist() == [0, 1, 1, 2, 2, 0, 0, 2]
+    assert count_divisions(tracks) == 2
+
+
+def test_a_long_chain_of_tracks_is_one_family():
+    chain = Tracks(np.arange(1, 2001), np.arange(2000), np.arange(2000), np.arange(2000))
+    assert (find_roots(chain) == 1).all()
+    assert (count_generations(chain) == 0).all()
+
+
+def test_no_track_has_no_family():
+    none = Tracks(*np.zeros((4, 0)))
+    assert (len(find_roots(none)), len(count_generations(none)), count_divisions(none)) == (0, 0, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 9999))
+def test_families_are_as_walked(seed):
+    """Against walking up from each track, in tables whose ids have gaps."""
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 12))
+    ids = np.sort(random.choice(np.arange(1, 40), n, replace=False))
+    start = random.integers(0, 20, n)
+    end = start + random.integers(0, 4, n)
+    parent = np.array([random.choice([0, *ids[end < start[k]]]) for k in range(n)])
+    row = {track: k for k, track in enumerate(ids.tolist())}
+    daughters = {track: int((parent == track).sum()) for track in ids.tolist()}
+    roots, generations = [], []
+    for track in ids.tolist():
+        here, count = track, 0
+        while parent[row[here]]:
+            here = int(parent[row[here]])
+            count += daughters[here] > 1
+        roots.append(here)
+        generations.append(count)
+    tracks = Tracks(ids, start, end, parent)
+    assert find_roots(tracks).tolist() == roots
+    assert count_generations(tracks).tolist() == generations
+    assert count_divisions(tracks) == sum(count > 1 for count in daughters.values())
 
 
 @settings(max_examples=100, deadline=None)

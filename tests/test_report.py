@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 
 from gnntrack.errors import FrameError, OutputError
-from gnntrack.report import draw_lineage_tree, draw_overlay, family_colours, family_of, overlay, tree
+from gnntrack.report import draw_lineage_tree, draw_overlay, family_colours, overlay, tree
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -64,15 +64,6 @@ def segments(ax, *, dashed=False):
 
 
 # ---------------------------------------------------------------------------------------- colours
-
-
-def test_a_family_is_a_track_and_all_its_descendants():
-    assert family_of(make_lineage(TABLE).tracks).tolist() == [1, 1, 1, 1, 1, 6, 7]
-
-
-def test_a_long_chain_of_tracks_is_one_family():
-    chain = Tracks(np.arange(1, 2001), np.arange(2000), np.arange(2000), np.arange(2000))
-    assert (family_of(chain) == 1).all()
 
 
 def luminance(colours):

@@ -35,7 +35,7 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
 def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
     from gnntrack.io.output import fresh_output
-    from gnntrack.lineage.build import divisions
+    from gnntrack.lineage.families import find_divisions
 
     watch = stopwatch()
     with shown_progress() as progress, fresh_output(out, overwrite=True) as folder:
@@ -47,7 +47,10 @@ def demo(out: Path, seed: int) -> None:
         [
             ("simulated", f"{lineage.cells.n_frames} frames with a known lineage, seed {seed}"),
             ("segmented", f"{len(lineage.cells)} cells by the segmenter 'unet'"),
-            ("tracked", f"{len(lineage.tracks)} tracks, {len(divisions(lineage))} divisions by the method 'hungarian'"),
+            (
+                "tracked",
+                f"{len(lineage.tracks)} tracks, {len(find_divisions(lineage))} divisions by the method 'hungarian'",
+            ),
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {shown_bytes(peak_memory())} at most"),
             ("look at", f"{out / 'lineage.png'} (who comes from whom)"),

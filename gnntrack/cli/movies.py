@@ -60,7 +60,7 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
 def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> None:
     """Make a movie with a known lineage: images, masks and truth."""
     from gnntrack import pipeline
-    from gnntrack.lineage.build import divisions
+    from gnntrack.lineage.families import find_divisions
 
     watch = stopwatch()
     with shown_progress() as progress:
@@ -70,7 +70,7 @@ def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> No
             ("frames", movie.lineage.cells.n_frames),
             ("cells", len(movie.lineage.cells)),
             ("tracks", len(movie.lineage.tracks)),
-            ("divisions", len(divisions(movie.lineage))),
+            ("divisions", len(find_divisions(movie.lineage))),
             ("time", f"{watch.seconds:.1f} s"),
             ("memory", f"{shown_bytes(peak_memory())} at most"),
             ("written", f"{out} (01 images, 01_ERR_SEG masks to track, 01_GT truth)"),

@@ -198,7 +198,7 @@ def _refuse_unused(method: str) -> None:
 
 
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
-    from gnntrack.lineage.build import divisions
+    from gnntrack.lineage.families import count_divisions
 
     provenance = lineage.provenance
     gaps = f"{provenance.gaps_bridged or 0} bridged"
@@ -208,7 +208,7 @@ def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
         ("frames", lineage.cells.n_frames),
         ("cells", len(lineage.cells)),
         ("tracks", len(lineage.tracks)),
-        ("divisions", len(divisions(lineage))),
+        ("divisions", count_divisions(lineage.tracks)),
         ("gaps", gaps),
     ]
     dropped = provenance.dropped_cells
@@ -246,9 +246,8 @@ def _worth_a_look(lineage: Lineage) -> list[str]:
 
 def _frames_held(lineage: Lineage) -> IntArray:
     """Return the frames that hold a cell; one that is painted in a gap is a cell too."""
-    frame, painted = lineage.cells.frame, []
-    same = lineage.track[lineage.source] == lineage.track[lineage.target]
-    if lineage.provenance.repaired:  # what 'solve' leaves is not painted yet
-        for first, last in np.unique(np.stack([frame[lineage.source], frame[lineage.target]])[:, same], axis=1).T:
-            painted.append(np.arange(first + 1, last))
-    return np.concatenate([frame, *painted])
+    from gnntrack.lineage.families import find_missing_frames
+
+    frame = lineage.cells.frame
+    # the gaps of 'solve' are not filled yet
+    return np.concatenate([frame, find_missing_frames(lineage)[0]]) if lineage.provenance.repaired else frame

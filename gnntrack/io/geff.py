@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from gnntrack.errors import FormatError
 from gnntrack.io.output import fresh_output
+from gnntrack.lineage.families import label_components
 from gnntrack.types import CellGraph, Cells, Lineage, Provenance, Tracks
 
 with warnings.catch_warnings():  # zarr and its codecs announce their own future at import
@@ -120,7 +119,7 @@ def write_lineage(
     """
     n, tracks = len(lineage.cells), lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
-    path_of, family_of = _paths(n, lineage.source, lineage.target), _families(n, lineage.source, lineage.target)
+    path_of, family_of = _paths(n, lineage.source, lineage.target), label_components(n, lineage.source, lineage.target)
     nodes = {
         _TRACK[0]: _Column(lineage.track, about="track of the cell"),
         _TRACK[1]: _Column(tracks.start[row], "frame", "first frame of the track"),
@@ -540,15 +539,7 @@ def _naming(path: str | Path) -> Iterator[None]:
 def _paths(n: int, source: IntArray, target: IntArray) -> IntArray:
     """Return for each of n cells the number of its unbranched path: GEFF's tracklet."""
     alone = (np.bincount(source, minlength=n)[source] == 1) & (np.bincount(target, minlength=n)[target] == 1)
-    return _families(n, source[alone], target[alone])
-
-
-def _families(n: int, source: IntArray, target: IntArray) -> IntArray:
-    """Return for each of n cells the number of its connected component, from 0."""
-    links = coo_array((np.ones(len(source), bool), (source, target)), shape=(n, n))
-    if not n:
-        return np.zeros(0, np.int64)
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+    return label_components(n, source[alone], target[alone])
 
 
 def _named(group: IntArray, name: IntArray) -> IntArray:

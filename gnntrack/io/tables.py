@@ -9,12 +9,13 @@ import numpy as np
 
 from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
+from gnntrack.lineage.families import count_generations, find_roots
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from gnntrack.types import FloatArray, IntArray, Lineage, Tracks
+    from gnntrack.types import FloatArray, IntArray, Lineage
 
 __all__ = ["lineage_table", "link_table", "track_table", "write_csv", "write_tables"]
 
@@ -35,7 +36,7 @@ def lineage_table(lineage: Lineage) -> pd.DataFrame:
 
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
-    root, generation = _families(tracks)
+    root, generation = find_roots(tracks), count_generations(tracks)
     before, confidence = _before(lineage)
     displacement, frames = _steps(lineage, before)
     columns: dict[str, npt.NDArray[Any]] = {
@@ -70,7 +71,7 @@ def track_table(lineage: Lineage) -> pd.DataFrame:
 
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
-    root, generation = _families(tracks)
+    root, generation = find_roots(tracks), count_generations(tracks)
     before, confidence = _before(lineage)
     within = before >= 0
     within[within] = lineage.track[before[within]] == lineage.track[within]
@@ -158,18 +159,6 @@ def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) 
         folder.mkdir()
         write_csv(lineage_table(lineage), folder / "cells.csv")
         write_csv(track_table(lineage), folder / "tracks.csv")
-
-
-def _families(tracks: Tracks) -> tuple[IntArray, IntArray]:
-    """Return the root of each track, and how many divisions lie between: a lone child is its parent's continuation."""
-    parent = np.where(tracks.parent > 0, np.searchsorted(tracks.id, tracks.parent), -1)
-    children = np.bincount(parent[parent >= 0], minlength=len(tracks))
-    root, generation = tracks.id.copy(), np.zeros(len(tracks), np.int64)
-    for row in np.argsort(tracks.start, kind="stable"):  # parents end, so begin, before their children
-        if parent[row] >= 0:
-            root[row] = root[parent[row]]
-            generation[row] = generation[parent[row]] + (children[parent[row]] > 1)
-    return root, generation
 
 
 def _before(lineage: Lineage) -> tuple[IntArray, FloatArray]:

@@ -1,6 +1,9 @@
 from .build import build_lineage as build_lineage
-from .build import divisions as divisions
-from .build import gaps as gaps
+from .families import count_divisions as count_divisions
+from .families import count_generations as count_generations
+from .families import find_divisions as find_divisions
+from .families import find_gaps as find_gaps
+from .families import find_roots as find_roots
 from .field_of_interest import keep_field as keep_field
 from .repair import Repaired as Repaired
 from .repair import fill_gaps as fill_gaps

@@ -11,9 +11,9 @@ from gnntrack.errors import FormatError
 from gnntrack.types import Lineage, Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.types import BoolArray, CellGraph, FeatureArray, IntArray, LinkScores
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, LinkScores
 
-__all__ = ["build_lineage", "divisions", "gaps"]
+__all__ = ["build_lineage"]
 
 
 def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
@@ -51,32 +51,8 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     before = np.full(n, -1)
     before[target] = source
     track, parent = _numbered(before, children)
-    frames = graph.cells.frame
-    count = len(parent)
-    start, end = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
-    np.minimum.at(start, track - 1, frames)
-    np.maximum.at(end, track - 1, frames)
-    tracks = Tracks(np.arange(1, count + 1), start, end, parent)
+    tracks = Tracks.spanning(track, graph.cells.frame, lambda _: parent)
     return Lineage(graph.cells, track, tracks, source, target, _confidence(chosen, scores), graph.provenance)
-
-
-def divisions(lineage: Lineage) -> IntArray:
-    """Return the divisions: ids of mother and of both daughters, ascending by mother, shape (K, 3)."""
-    tracks = lineage.tracks
-    parent, count = np.unique(tracks.parent[tracks.parent > 0], return_counts=True)
-    mothers = parent[count == 2]
-    child = np.flatnonzero(np.isin(tracks.parent, mothers))
-    child = child[np.argsort(tracks.parent[child], kind="stable")]
-    daughters = tracks.id[child].reshape(-1, 2)
-    return np.column_stack([mothers, daughters]) if len(mothers) else np.zeros((0, 3), np.int64)
-
-
-def gaps(lineage: Lineage) -> tuple[IntArray, IntArray]:
-    """Return the cells before and after each gap inside a track, as rows, shapes (G,)."""
-    frame = lineage.cells.frame
-    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
-    jump = inside & (frame[lineage.target] - frame[lineage.source] > 1)
-    return lineage.source[jump], lineage.target[jump]
 
 
 def _confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from gnntrack.lineage.families import find_missing_frames, find_neighbours
 from gnntrack.masks.runs import decode_frame, encode_frame, expand_runs, join_frames
 from gnntrack.types import Lineage, Runs, Tracks
 
@@ -96,14 +97,11 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
 
 def _missing(lineage: Lineage) -> dict[int, list[tuple[int, int, int]]]:
     """Return (track, row before, row after) of every missing mask, by frame."""
-    frame = lineage.cells.frame
-    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
-    jump = np.flatnonzero(inside & (frame[lineage.target] - frame[lineage.source] > 1))
+    frame, before, after = find_missing_frames(lineage)
+    columns = (frame, lineage.track[before], before, after)
     missing: dict[int, list[tuple[int, int, int]]] = {}
-    for link in jump.tolist():
-        before, after = int(lineage.source[link]), int(lineage.target[link])
-        for t in range(int(frame[before]) + 1, int(frame[after])):
-            missing.setdefault(t, []).append((int(lineage.track[before]), before, after))
+    for t, *gap in zip(*(column.tolist() for column in columns), strict=True):
+        missing.setdefault(t, []).append(tuple(gap))
     return missing
 
 
@@ -183,12 +181,8 @@ def join_pieces(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tu
 def _torn(lineage: Lineage) -> tuple[IntArray, IntArray]:
     """Return pieces and the cells they were torn off, as rows."""
     cells = lineage.cells
-    n = len(cells)
-    past, future = np.full(n, -1), np.full(n, -1)
-    inside = lineage.track[lineage.source] == lineage.track[lineage.target]
-    past[lineage.target[inside]] = lineage.source[inside]
-    future[lineage.source[inside]] = lineage.target[inside]
-    alone = np.ones(n, bool)
+    past, future = find_neighbours(lineage)
+    alone = np.ones(len(cells), bool)
     alone[lineage.source] = alone[lineage.target] = False
     pieces, owners = [], []
     for frame in np.unique(cells.frame[alone]).tolist():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gnntrack.report.curve import draw_learning_curve
 from gnntrack.report.overlay import draw_overlay
-from gnntrack.report.palette import family_colours, family_of
+from gnntrack.report.palette import family_colours
 from gnntrack.report.reliability import draw_reliability
 from gnntrack.report.tree import draw_lineage_tree
 
@@ -18,5 +18,4 @@ __all__ = [
     "draw_overlay",
     "draw_reliability",
     "family_colours",
-    "family_of",
 ]

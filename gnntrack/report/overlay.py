@@ -13,7 +13,8 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from gnntrack.errors import FrameError
-from gnntrack.report.palette import family_colours, family_of
+from gnntrack.lineage.families import find_roots
+from gnntrack.report.palette import family_colours
 from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
     if lineage is not None and len(lineage.tracks):
         ids = lineage.tracks.id
         row = np.minimum(np.searchsorted(ids, present), len(ids) - 1)
-        family = np.where(ids[row] == present, family_of(lineage.tracks)[row], present)
+        family = np.where(ids[row] == present, find_roots(lineage.tracks)[row], present)
     return dict(zip(present.tolist(), family_colours(family), strict=True))
 
 

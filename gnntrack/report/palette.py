@@ -9,27 +9,12 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gnntrack.types import FloatArray, IntArray, Tracks
+    from gnntrack.types import FloatArray
 
-__all__ = ["family_colours", "family_of"]
+__all__ = ["family_colours"]
 
 _GOLDEN = (5**0.5 - 1) / 2
 _PLASTIC = 0.7548776662466927  # the next such number: two sequences that do not keep step
-
-
-def family_of(tracks: Tracks) -> IntArray:
-    """Return the id of the first ancestor of each track, shape (K,).
-
-    >>> from gnntrack.types import Tracks
-    >>> family_of(Tracks([2, 5, 7, 9], [0, 4, 4, 8], [3, 7, 9, 9], [0, 2, 2, 5])).tolist()
-    [2, 2, 2, 2]
-    """
-    root = np.arange(len(tracks))
-    child = tracks.parent != 0
-    root[child] = np.searchsorted(tracks.id, tracks.parent[child])
-    while not np.array_equal(root, root[root]):  # each round halves the way up
-        root = root[root]
-    return np.asarray(tracks.id[root], np.int64)
 
 
 def family_colours(family: npt.ArrayLike) -> FloatArray:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from gnntrack.report.palette import family_colours, family_of
+from gnntrack.lineage.families import count_divisions, find_gaps, find_roots
+from gnntrack.report.palette import family_colours
 from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def draw_lineage_tree(lineage: Lineage, path: str | Path, *, most: int = 500, ti
     figure = Figure(figsize=_size(lines, strip), layout="constrained")
     ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
     axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
-    colours = family_colours(family_of(tracks)) if len(tracks) else np.zeros((0, 3))
+    colours = family_colours(find_roots(tracks))
     span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
     dashes = _gaps(lineage)
     for ax, line in zip(axes, lines, strict=False):
@@ -94,7 +95,7 @@ def draw_lineage_tree(lineage: Lineage, path: str | Path, *, most: int = 500, ti
 def _families(tracks: Tracks) -> list[_Family]:
     """Return the families, largest first, each with its tracks laid out."""
     members: dict[int, list[int]] = {}
-    for row, root in enumerate(family_of(tracks).tolist()) if len(tracks) else ():
+    for row, root in enumerate(find_roots(tracks).tolist()):
         members.setdefault(root, []).append(row)
     length = tracks.end - tracks.start + 1
     families = [_Family(rows) for rows in members.values()]
@@ -155,12 +156,11 @@ def _size(lines: list[list[_Family]], strip: list[_Family]) -> tuple[float, floa
 
 def _gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
     """Return for each row of the table the (frame, frame) between which its cell was not seen."""
-    order = np.lexsort((lineage.cells.frame, lineage.track))
-    track, frame = lineage.track[order], lineage.cells.frame[order]
-    gap = np.flatnonzero((np.diff(track) == 0) & (np.diff(frame) > 1))
-    rows = np.searchsorted(lineage.tracks.id, track[gap]).tolist()
+    ends = find_gaps(lineage)
+    rows = np.searchsorted(lineage.tracks.id, lineage.track[ends[0]]).tolist()
+    first, last = (lineage.cells.frame[end].tolist() for end in ends)
     found: dict[int, list[tuple[int, int]]] = {}
-    for row, before, after in zip(rows, frame[gap].tolist(), frame[gap + 1].tolist(), strict=True):
+    for row, before, after in sorted(zip(rows, first, last, strict=True)):
         found.setdefault(row, []).append((before, after))
     return found
 
@@ -305,10 +305,9 @@ def _style(ax: Axes, lineage: Lineage) -> None:
 
 def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str]) -> None:
     tracks = lineage.tracks
-    mothers = np.unique(tracks.parent[tracks.parent != 0], return_counts=True)[1]
     numbers = [
-        _count(len(tracks), "track"), _count(int((mothers > 1).sum()), "division"),
-        _count(len(np.unique(family_of(tracks))) if len(tracks) else 0, "family", "families"),
+        _count(len(tracks), "track"), _count(count_divisions(tracks), "division"),
+        _count(int((tracks.parent == 0).sum()), "family", "families"),
         _count(lineage.cells.n_frames, "frame"),
     ]  # fmt: skip
     figure.suptitle(title or ", ".join(numbers), fontsize=9, color=_INK)
