@@ -1,4 +1,4 @@
-"""Simulated movies: the truth fits the pixels, chance comes from the seed alone, and cells live as told."""
+"""Simulated movies: the truth fits the pixels, the seed fixes all random numbers, and cells follow the settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gnntrack.errors import OutputError
 from gnntrack.io.ctc import read_ctc
 from gnntrack.io.frames import check_pair, open_frames, open_masks
 from gnntrack.measure.cells import measure_cells
+from gnntrack.randomness import draw_traits
 from gnntrack.settings import CellSettings, Settings, SimulateSettings
 from gnntrack.simulate import simulate_cells, simulate_movie, write_movie
-from gnntrack.simulate.colony import traits
 
 SMALL = SimulateSettings(frames=24, shape=(160, 200), cells=14, cycle=10, death_rate=0.01)
 DEEP = SimulateSettings(frames=8, shape=(12, 90, 100), cells=12, cycle=6)
@@ -88,29 +88,29 @@ def test_tracks_have_no_gaps_and_links_follow_them(settings):
 
 def test_daughters_have_half_the_size_and_lie_beside_their_mother(small):
     lineage, size = small.lineage, small.lineage.cells.feature("size")
-    mothers = [m for m in np.unique(lineage.tracks.parent) if m and (lineage.tracks.parent == m).sum() == 2]
-    assert len(mothers) > 8
+    parents = [m for m in np.unique(lineage.tracks.parent) if m and (lineage.tracks.parent == m).sum() == 2]
+    assert len(parents) > 8
     share, distance = [], []
-    for mother in mothers:
-        end = lineage.tracks.end[mother - 1]
-        before = np.flatnonzero((lineage.track == mother) & (lineage.cells.frame == end - 3))
-        daughters = lineage.tracks.id[lineage.tracks.parent == mother]
+    for parent in parents:
+        end = lineage.tracks.end[parent - 1]
+        before = np.flatnonzero((lineage.track == parent) & (lineage.cells.frame == end - 3))
+        daughters = lineage.tracks.id[lineage.tracks.parent == parent]
         after = np.flatnonzero(np.isin(lineage.track, daughters) & (lineage.cells.frame == end + 1))
         assert len(after) == 2
         share += (size[after] / size[before]).tolist() if len(before) else []
-        last = np.flatnonzero((lineage.track == mother) & (lineage.cells.frame == end))
+        last = np.flatnonzero((lineage.track == parent) & (lineage.cells.frame == end))
         middle = lineage.cells.position[after].mean(axis=0) - lineage.cells.position[last[0]]
         distance.append(np.linalg.norm(middle))
     assert 0.4 < np.median(share) < 0.6
     assert np.median(distance) < SMALL.diameter / 3
 
 
-def test_a_mother_brightens_before_she_divides(small):
+def test_a_parent_brightens_before_it_divides(small):
     cells, _, _ = measure_cells(small.masks, small.images, settings=CellSettings())
     lineage, mean = small.lineage, cells.feature("intensity_mean")
     gain = []
-    for mother in np.unique(lineage.tracks.parent[lineage.tracks.parent > 0]):
-        rows = np.flatnonzero(lineage.track == mother)
+    for parent in np.unique(lineage.tracks.parent[lineage.tracks.parent > 0]):
+        rows = np.flatnonzero(lineage.track == parent)
         if len(rows) > 6:
             gain.append(mean[rows[-1]] / mean[rows[-7]])
     assert np.median(gain) > 1.3
@@ -149,10 +149,10 @@ def test_cells_enter_leave_and_die():
         ]
     )
     inside = left & (border[last] > settings.diameter)
-    assert inside.any(), "nobody died in the middle of the field"
+    assert inside.any(), "no cell died in the middle of the field"
 
 
-def test_labels_do_not_tell_who_a_cell_is(small):
+def test_labels_do_not_identify_a_cell_over_time(small):
     lineage, label = small.lineage, small.lineage.cells.label
     same_track = lineage.track[lineage.source] == lineage.track[lineage.target]
     assert (label[lineage.source] == label[lineage.target])[same_track].mean() < 0.25
@@ -273,11 +273,11 @@ def test_a_table_has_the_cells_asked_for_and_their_lineage(shape):
 
 
 def test_traits_are_even_and_belong_to_the_cell():
-    chance = traits(np.arange(1, 2001), 8, seed=3)
+    chance = draw_traits(np.arange(1, 2001), 8, seed=3)
     assert abs(chance.mean() - 0.5) < 0.01
     assert np.abs(np.corrcoef(chance.T) - np.eye(8)).max() < 0.1
-    np.testing.assert_array_equal(traits(np.array([700, 5]), 8, seed=3), chance[[699, 4]])
-    assert (traits(np.array([5]), 8, seed=4) != chance[4]).all()
+    np.testing.assert_array_equal(draw_traits(np.array([700, 5]), 8, seed=3), chance[[699, 4]])
+    assert (draw_traits(np.array([5]), 8, seed=4) != chance[4]).all()
 
 
 @pytest.mark.slow

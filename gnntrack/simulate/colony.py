@@ -1,4 +1,4 @@
-"""The life of simulated cells: they move, grow, divide, die and push each other, all of them at once per step."""
+"""The life of simulated cells: they move, grow, divide, die and push each other; all cells advance frame by frame."""
 
 from __future__ import annotations
 
@@ -12,33 +12,30 @@ from scipy.spatial import cKDTree
 from gnntrack.geometry import UNIT_BALL
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from gnntrack.settings import SimulateSettings
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-    UintArray = npt.NDArray[np.uint64]
-
-__all__ = ["Colony", "Snapshot", "traits"]
+__all__ = ["Colony", "Snapshot"]
 
 _PROPHASE = 4  # frames from the first rounding to the division
-_DYING = 6  # frames from the first shrinking to the end
-_FULL = 0.62  # share of the area (volume) covered by cells at which they stop growing
+_DYING = 6  # frames from the first shrinking to the death
+_FULL = 0.62  # fraction of the area (volume) covered by cells at which they stop growing
 _PUSHES = 3  # rounds of pushing apart per frame
-_YOUNG = 4.0  # frames until a daughter has unfolded
+_YOUNG = 4.0  # frames until a daughter has its resting shape
+_MOBILITY = np.array([0.3, 1.0, 1.0])  # along [z], y, x: cells on a dish move little along z
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What there is to be seen of the cells in one frame.
+    """The visible state of the cells in one frame.
 
     Parameters
     ----------
     id, parent : (n,) int64
-        Identity of the cell and of its mother, 0 = none. A cell that wraps around far outside the field has a
+        Identity of the cell and of its parent, 0 = none. A cell that wraps around far outside the field gets a
         new identity.
     age : (n,) int64
-        Frames since its birth; the cells of the first frame are older than the movie.
+        Frames since its birth. The cells of the first frame were born long before it.
     position : (n, D) float64
         Centre along [z], y, x in um from the centre of the frame's first pixel.
     axes : (n, D) float64
@@ -48,9 +45,9 @@ class Snapshot:
     light : (n,) float64
         Brightness; 1 = an ordinary cell.
     condensed : (n,) float64 in [0, 1]
-        How far its chromatin is condensed: 1 in mitosis and death.
+        Degree of condensation of its chromatin: 1 in mitosis and death.
     rough : (n,) float64
-        How far its outline leaves the ellipse, as a part of the radius.
+        Height of the bumps of its outline on the ellipse, as a fraction of the radius.
     """
 
     id: IntArray
@@ -69,7 +66,7 @@ class Snapshot:
 
 @dataclass
 class _Cells:
-    """State of the living cells, a row each."""
+    """State of the living cells, one row each."""
 
     id: IntArray
     parent: IntArray
@@ -83,16 +80,16 @@ class _Cells:
     light: FloatArray
     rate: FloatArray  # progress per frame
     progress: FloatArray  # 0 at birth, 1 when grown
-    mitosis: IntArray  # frames to the division, 0 = resting
-    death: IntArray  # frames to the end, 0 = alive
+    mitosis: IntArray  # frames to the division, 0 = not in mitosis
+    death: IntArray  # frames to the death, 0 = not dying
 
     def __len__(self) -> int:
         return len(self.id)
 
-    def taken(self, rows: BoolArray | IntArray) -> _Cells:
+    def take(self, rows: BoolArray | IntArray) -> _Cells:
         return _Cells(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
-    def joined(self, other: _Cells) -> _Cells:
+    def concatenate(self, other: _Cells) -> _Cells:
         return _Cells(**{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)})
 
 
@@ -100,19 +97,19 @@ class _Cells:
 class Colony:
     """Cells in a field and around it.
 
-    Cells live in a region that is wider than the field by two diameters along y and x, and that wraps around:
-    what leaves the field at one side comes in at the other as another cell. Along z, cells stay within the field.
+    Cells live in a region that extends beyond the field by two diameters along y and x, and that wraps around:
+    a cell that leaves the region at one side enters at the other as another cell. Along z, cells stay in the field.
 
     Parameters
     ----------
     settings : SimulateSettings
-        How they live.
+        Number, size, motion, division and death of the cells.
     rng : numpy.random.Generator
-        The source of all chance.
+        Source of all random numbers.
     extent : (D,) float64
         Size of the field along [z], y, x in um.
     steady : bool
-        As many cells die as divide.
+        Keep the number of cells about constant: as many cells die as divide.
     """
 
     settings: SimulateSettings
@@ -127,30 +124,31 @@ class Colony:
         d = self.settings.diameter
         margin = np.array([0.0, 2 * d, 2 * d])[-len(self.extent) :]
         self._low, self._high = -margin, self.extent + margin
-        course = self.rng.uniform(0, 2 * math.pi)
-        self._course = np.array([0.0, math.sin(course), math.cos(course)])[-len(self.extent) :]
+        angle = self.rng.uniform(0, 2 * math.pi)
+        self._drift = np.array([0.0, math.sin(angle), math.cos(angle)])[-len(self.extent) :]  # direction
         room = float(np.prod(self._high - self._low))
         fit = 0.8 * room / (UNIT_BALL[len(self.extent)] * (d / 2) ** len(self.extent))
         n = round(min(self.settings.cells * room / float(np.prod(self.extent)), fit))
         self._founded = n
-        self.cells = self._founders(n)
+        self.cells = self._create_founders(n)
         for _ in range(15):
             self._push()
 
-    def _founders(self, n: int) -> _Cells:
-        """Return the first cells, part of them in clusters, at all ages."""
+    def _create_founders(self, n: int) -> _Cells:
+        """Return the first cells, some of them in clusters, at all ages."""
         rng, s, d = self.rng, self.settings, len(self.extent)
         position = rng.uniform(self._low, self._high, (n, d))
         clustered = rng.uniform(size=n) < s.clustering
-        nests = rng.uniform(self._low, self._high, (max(1, n // 8), d))
-        near = nests[rng.integers(len(nests), size=n)] + rng.normal(0, 0.9 * s.diameter, (n, d))
+        centres = rng.uniform(self._low, self._high, (max(1, n // 8), d))
+        near = centres[rng.integers(len(centres), size=n)] + rng.normal(0, 0.9 * s.diameter, (n, d))
         position[clustered] = near[clustered]
-        cells = self._born(self._wrapped(position)[0], np.zeros(n, np.int64))
+        cells = self._create_cells(self._wrap(position)[0], np.zeros(n, np.int64))
         cells.birth[:] = -1000
         cells.progress[:] = rng.uniform(0, 1, n)
         return cells
 
-    def _born(self, position: FloatArray, parent: IntArray) -> _Cells:
+    def _create_cells(self, position: FloatArray, parent: IntArray) -> _Cells:
+        """Return newborn cells."""
         rng, s, n = self.rng, self.settings, len(position)
         ids = np.arange(self._next_id, self._next_id + n)
         self._next_id += n
@@ -159,7 +157,7 @@ class Colony:
             parent=parent,
             birth=np.full(n, self.frame),
             position=position,
-            velocity=rng.normal(0, s.speed, position.shape) * _flat(position.shape[1]),
+            velocity=rng.normal(0, s.speed, position.shape) * _MOBILITY[-position.shape[1] :],
             angle=rng.uniform(0, math.pi, n),
             turn=np.zeros(n),
             radius=0.5 * s.diameter * np.exp(rng.normal(0, 0.07, n)),
@@ -172,30 +170,30 @@ class Colony:
         )
 
     def step(self) -> None:
-        """Go on by one frame."""
+        """Advance by one frame."""
         self.frame += 1
         self._divide()
-        self._age()
+        self._grow()
         self._move()
         for _ in range(_PUSHES):
             self._push()
-        self.cells.position, left = self._wrapped(self.cells.position)
-        if left.any():  # what comes in on the other side is nobody that was seen before
+        self.cells.position, left = self._wrap(self.cells.position)
+        if left.any():  # a cell that enters on the other side is a new one
             n = int(left.sum())
             self.cells.id[left] = np.arange(self._next_id, self._next_id + n)
             self._next_id += n
             self.cells.parent[left] = 0
             self.cells.birth[left] = -1000
 
-    def snapshot(self) -> Snapshot:
-        """Return what there is to be seen now."""
+    def take_snapshot(self) -> Snapshot:
+        """Return the visible state of the cells in the current frame."""
         c, d = self.cells, len(self.extent)
         young = np.exp(-(self.frame - c.birth) / (_YOUNG / 3))
         ready = np.where(c.mitosis > 0, 1 - (c.mitosis - 1) / _PROPHASE, 0.0)
         dying = np.where(c.death > 0, 1 - (c.death - 1) / _DYING, 0.0)
         condensed = np.maximum.reduce([young, ready**1.5, np.sqrt(dying)])
-        radius = self._radii() * (1 - 0.22 * ready**2) * (1 - 0.45 * dying)
-        # a cell rounds up before it divides; its chromosomes form a plate, which each daughter takes half of
+        radius = self._compute_radii() * (1 - 0.22 * ready**2) * (1 - 0.45 * dying)
+        # a cell rounds up before it divides; its chromosomes form a plate, and each daughter gets half of it
         plate = np.maximum(1.3 * young, 1.4 * np.maximum(0, ready - 0.7) / 0.3)
         aspect = 1 + (c.aspect - 1) * (1 - condensed) + plate
         long, short = radius * np.sqrt(aspect), radius / np.sqrt(aspect)
@@ -212,8 +210,8 @@ class Colony:
             rough=0.05 * (1 - np.maximum(young, ready)) + 0.14 * dying,
         )
 
-    def _radii(self) -> FloatArray:
-        """Return the radius of a ball of each cell's size; a daughter has half of her mother's."""
+    def _compute_radii(self) -> FloatArray:
+        """Return the radius of a ball of each cell's size; a newborn daughter has half of its parent's size."""
         c = self.cells
         return c.radius * (0.5 * (1 + np.minimum(c.progress, 1))) ** (1 / len(self.extent))
 
@@ -222,21 +220,21 @@ class Colony:
         now = c.mitosis == 1
         if not now.any():
             return
-        mother, rng = c.taken(now), self.rng
-        apart = 0.62 * self._radii()[now][:, None] * _across(mother.angle, len(self.extent))
-        daughters = [self._born(mother.position + side * apart, mother.id) for side in (-1, 1)]
+        parent, rng = c.take(now), self.rng
+        apart = 0.62 * self._compute_radii()[now][:, None] * _get_normal(parent.angle, len(self.extent))
+        daughters = [self._create_cells(parent.position + side * apart, parent.id) for side in (-1, 1)]
         for side, daughter in zip((-1, 1), daughters, strict=True):
             daughter.velocity = 1.1 * side * apart / 2
-            daughter.angle = mother.angle + rng.normal(0, 0.12, len(mother))
-            daughter.light = mother.light * np.exp(rng.normal(0, 0.04, len(mother)))
-        self.cells = c.taken(~now).joined(daughters[0]).joined(daughters[1])
+            daughter.angle = parent.angle + rng.normal(0, 0.12, len(parent))
+            daughter.light = parent.light * np.exp(rng.normal(0, 0.04, len(parent)))
+        self.cells = c.take(~now).concatenate(daughters[0]).concatenate(daughters[1])
 
-    def _age(self) -> None:
-        """Let cells grow, get ready to divide, and die."""
+    def _grow(self) -> None:
+        """Let cells grow, enter mitosis, and die."""
         c, s, rng = self.cells, self.settings, self.rng
         c.mitosis = np.maximum(c.mitosis - 1, 0)
         resting = (c.mitosis == 0) & (c.death == 0)
-        crowd = min(1.0, self._coverage() / _FULL)
+        crowd = min(1.0, self._compute_coverage() / _FULL)
         if s.divisions:
             growing = resting & (self.frame - c.birth > 1)
             c.progress[growing] += (c.rate * (1 if self.steady else 1 - crowd**4))[growing]
@@ -244,16 +242,17 @@ class Colony:
         ends = c.death == 1
         c.death = np.maximum(c.death - 1, 0)
         mortal = resting & (c.mitosis == 0)
-        chance = s.death_rate
+        rate = s.death_rate
         if self.steady:
-            # as many as will divide, and some more where there are more than at the start
+            # as many as will divide, and more of them if there are more cells than at the start
             births = int((c.mitosis == _PROPHASE).sum())
-            chance = births / max(1, int(mortal.sum())) * (len(c) / max(1, self._founded)) ** 4
-        c.death[mortal & (rng.uniform(size=len(c)) < chance)] = _DYING
-        self.cells = c.taken(~ends)
+            rate = births / max(1, int(mortal.sum())) * (len(c) / max(1, self._founded)) ** 4
+        c.death[mortal & (rng.uniform(size=len(c)) < rate)] = _DYING
+        self.cells = c.take(~ends)
 
-    def _coverage(self) -> float:
-        covered = UNIT_BALL[len(self.extent)] * self._radii() ** len(self.extent)
+    def _compute_coverage(self) -> float:
+        """Return the fraction of the region that is covered by cells, overlaps counted twice."""
+        covered = UNIT_BALL[len(self.extent)] * self._compute_radii() ** len(self.extent)
         return float(covered.sum() / np.prod(self._high - self._low))
 
     def _move(self) -> None:
@@ -261,16 +260,16 @@ class Colony:
         n, d = len(c), len(self.extent)
         calm = np.where((c.mitosis > 0) | (c.death > 0), 0.3, 1.0)[:, None]
         keep = s.persistence
-        chance = rng.normal(0, s.speed / math.sqrt(2), (n, d)) * _flat(d)
-        c.velocity = keep * c.velocity + math.sqrt(1 - keep**2) * chance
-        self._course = self._course + rng.normal(0, 0.15, d) * np.array([0, 1, 1])[-d:]
-        self._course /= max(float(np.linalg.norm(self._course)), 1e-9)
-        c.position = c.position + calm * c.velocity + s.drift * (self._course + self._swirl(c.position))
+        impulse = rng.normal(0, s.speed / math.sqrt(2), (n, d)) * _MOBILITY[-d:]
+        c.velocity = keep * c.velocity + math.sqrt(1 - keep**2) * impulse
+        self._drift = self._drift + rng.normal(0, 0.15, d) * np.array([0, 1, 1])[-d:]
+        self._drift /= max(float(np.linalg.norm(self._drift)), 1e-9)
+        c.position = c.position + calm * c.velocity + s.drift * (self._drift + self._compute_flow(c.position))
         c.turn = 0.8 * c.turn + rng.normal(0, 0.05, n)
         c.angle = c.angle + c.turn * calm[:, 0]
 
-    def _swirl(self, position: FloatArray) -> FloatArray:
-        """Return a slow flow that differs from place to place, in parts of the drift."""
+    def _compute_flow(self, position: FloatArray) -> FloatArray:
+        """Return a slow flow that differs from place to place, in units of the drift."""
         y, x = (2 * math.pi * (position[:, -2:] - self._low[-2:]) / (self._high - self._low)[-2:]).T
         flow = np.zeros_like(position)
         flow[:, -2] = 0.5 * np.sin(x + 0.05 * self.frame)
@@ -278,11 +277,11 @@ class Colony:
         return flow
 
     def _push(self) -> None:
-        """Push apart the cells that overlap; what is left of it is settled when the masks are drawn."""
+        """Push overlapping cells apart; remaining overlaps are resolved when the masks are drawn."""
         c, d = self.cells, len(self.extent)
         if len(c) < 2:
             return
-        radius = self._radii() * np.where(self.frame - c.birth < 3, 0.8, 1.0)
+        radius = self._compute_radii() * np.where(self.frame - c.birth < 3, 0.8, 1.0)
         pairs = cKDTree(c.position).query_pairs(2 * float(radius.max()), output_type="ndarray")
         a, b = pairs[:, 0], pairs[:, 1]
         apart = c.position[b] - c.position[a]
@@ -297,7 +296,7 @@ class Colony:
             inside = np.minimum(radius, self.extent[0] / 2)
             c.position[:, 0] = np.clip(c.position[:, 0], inside, self.extent[0] - inside)
 
-    def _wrapped(self, position: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def _wrap(self, position: FloatArray) -> tuple[FloatArray, BoolArray]:
         size = self._high - self._low
         outside = (position < self._low) | (position >= self._high)
         if len(self.extent) == 3:
@@ -306,26 +305,6 @@ class Colony:
         return np.where(outside, turned, position), outside.any(axis=1)
 
 
-def traits(ids: IntArray, n: int, seed: int) -> FloatArray:
-    """Return n numbers in [0, 1) for each cell that stay the same for its life, (len(ids), n).
-
-    They are hashed from the identity (splitmix64), so that frames can be drawn in any order.
-    """
-    column = np.arange(n, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        x = ids.astype(np.uint64)[:, None] * np.uint64(0x9E3779B97F4A7C15) + column * np.uint64(0xD1B54A32D192ED03)
-        x = x + np.uint64(seed) * np.uint64(0x2545F4914F6CDD1D)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return np.asarray((x >> np.uint64(11)) / 2.0**53, np.float64)
-
-
-def _flat(ndim: int) -> FloatArray:
-    """Return how free cells move along each axis: on a dish, little along z."""
-    return np.array([0.3, 1.0, 1.0])[-ndim:]
-
-
-def _across(angle: FloatArray, ndim: int) -> FloatArray:
-    """Return the direction across an angle: daughters part across the plate."""
+def _get_normal(angle: FloatArray, ndim: int) -> FloatArray:
+    """Return the unit vector perpendicular to an angle: daughters separate along it."""
     return np.stack([np.zeros_like(angle), -np.sin(angle), np.cos(angle)], axis=1)[:, -ndim:]

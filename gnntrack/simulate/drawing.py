@@ -1,4 +1,4 @@
-"""Simulated cells on the pixel grid: whose pixel it is, and how deep inside the cell."""
+"""Simulated cells on the pixel grid: the cell of each pixel, and the depth of the pixel inside the cell."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.compiled import compiled
-from gnntrack.simulate.colony import Snapshot, traits
+from gnntrack.randomness import draw_traits
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gnntrack.simulate.colony import Snapshot
     from gnntrack.types import FeatureArray, FloatArray
 
 __all__ = ["draw_cells"]
 
-_WAVES = 5  # bumps on an outline are a sum of so many waves
+_WAVES = 5  # number of waves whose sum is the bumps of an outline
 
 
 def draw_cells(
@@ -26,7 +27,7 @@ def draw_cells(
     """Draw the cells of one frame.
 
     A cell is an ellipse (ellipsoid) with bumps: the pixel at x is inside where ``|M (x - c)| < 1 + bumps``.
-    Where cells overlap, a pixel goes to the one that it lies deeper in, so that cells touch along a line.
+    Where cells overlap, a pixel belongs to the cell that it lies deeper in, so that cells touch along a line.
 
     Returns
     -------
@@ -40,14 +41,14 @@ def draw_cells(
     place, axes = np.zeros((len(snapshot), 3)), np.ones((len(snapshot), 3))
     place[:, -len(shape) :], axes[:, -len(shape) :] = snapshot.position, snapshot.axes
     pixel = np.array((1.0, *spacing)[-3:])
-    waves = _waves(snapshot, len(shape), seed)
-    _draw(owner, level, place, axes, snapshot.angle, waves, pixel, len(shape))
+    waves = _draw_waves(snapshot, len(shape), seed)
+    _fill_cells(owner, level, place, axes, snapshot.angle, waves, pixel, len(shape))
     return owner.reshape(shape), level.reshape(shape)
 
 
-def _waves(snapshot: Snapshot, ndim: int, seed: int) -> FloatArray:
+def _draw_waves(snapshot: Snapshot, ndim: int, seed: int) -> FloatArray:
     """Return wave vector, phase and height of each cell's bumps, (n, waves, 5); they change slowly with age."""
-    chance = traits(snapshot.id, 5 * _WAVES, seed + 1).reshape(-1, _WAVES, 5)
+    chance = draw_traits(snapshot.id, 5 * _WAVES, seed=seed + 1).reshape(-1, _WAVES, 5)
     turn, up = 2 * math.pi * chance[..., 0], (2 * chance[..., 1] - 1) * (ndim == 3)
     length = 1.5 + 2.5 * chance[..., 2]
     flat = length * np.sqrt(1 - up**2)
@@ -58,7 +59,7 @@ def _waves(snapshot: Snapshot, ndim: int, seed: int) -> FloatArray:
 
 
 @compiled
-def _bump(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _sum_waves(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     total = 0.0
     for k in range(waves.shape[0]):
         total += waves[k, 4] * math.sin(waves[k, 0] * z + waves[k, 1] * y + waves[k, 2] * x + waves[k, 3])
@@ -66,7 +67,7 @@ def _bump(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
 
 
 @compiled
-def _draw(owner, level, place, axes, angle, waves, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _fill_cells(owner, level, place, axes, angle, waves, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     low, high = np.zeros(3, np.int64), np.ones(3, np.int64)
     for c in range(place.shape[0]):
         reach = 1.35 * axes[c].max() if ndim == 2 else 1.35 * max(axes[c, 1], axes[c, 2])
@@ -86,8 +87,8 @@ def _draw(owner, level, place, axes, angle, waves, pixel, ndim):  # type: ignore
                     if far >= 1.35:
                         continue
                     if far > 1e-6:
-                        # the outline's radius in this direction; the bumps hang on the cell and turn with it
-                        far /= 1 + _bump(waves[c], dz / far, along / far, across / far)
+                        # divided by the outline's radius in this direction; the bumps turn with the cell
+                        far /= 1 + _sum_waves(waves[c], dz / far, along / far, across / far)
                     if far < level[z, y, x]:
                         level[z, y, x] = far
                         owner[z, y, x] = c + 1

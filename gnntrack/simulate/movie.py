@@ -1,4 +1,4 @@
-"""Simulated movies and tables with their true lineage, and the folder that they are written to."""
+"""Simulated movies, and simulated tables of cells, with their true lineage; writing a movie as a folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedCells", "SimulatedMovie", "simulate_cells", "simulate_movie", "write_movie"]
 
-_DENSITY_CELLS = 6  # nearest cells that tell the density in a table
+_DENSITY_CELLS = 6  # number of nearest cells that the density in a table is computed from
 
 
 class SimulatedMovie(NamedTuple):
@@ -36,11 +36,11 @@ class SimulatedMovie(NamedTuple):
     Parameters
     ----------
     images : FrameStack or None
-        Frames of uint16, taken when they are asked for, the same each time; None if the settings ask for none.
+        Frames of uint16, computed when they are read, the same at each reading; None if `settings.images` is off.
     masks : FrameStack
-        Frames of int32 labels. They are drawn anew for every frame, so that no label tells who a cell is.
+        Frames of int32 labels. They are shuffled in every frame, so that a label does not identify a cell over time.
     lineage : Lineage
-        The truth; its cells are those of `masks`, with the columns ``size`` and ``diameter``.
+        The true lineage; its cells are those of `masks`, with the columns ``size`` and ``diameter``.
     runs : Runs
         Pixels of the cells.
     """
@@ -57,9 +57,9 @@ class SimulatedCells(NamedTuple):
     Parameters
     ----------
     cells : Cells
-        The cells; labels are drawn anew for every frame.
+        The cells; their labels are shuffled in every frame.
     lineage : Lineage
-        The truth.
+        The true lineage.
     """
 
     cells: Cells
@@ -68,7 +68,7 @@ class SimulatedCells(NamedTuple):
 
 @dataclass
 class _Frames:
-    """Frames that are made when they are asked for."""
+    """Frames that are computed when they are read (a ``FrameStack``)."""
 
     make: Callable[[int], Image]
     names: Sequence[str]
@@ -83,8 +83,8 @@ class _Frames:
         return self.make(range(len(self.names))[frame])
 
 
-class _Seen(NamedTuple):
-    """The cells to be seen in one frame, in the order of their labels 1..n."""
+class _FrameCells(NamedTuple):
+    """The visible cells of one frame, in the order of their labels 1..n."""
 
     id: IntArray
     parent: IntArray
@@ -94,16 +94,16 @@ class _Seen(NamedTuple):
 
 
 def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -> SimulatedMovie:
-    """Make a movie of cells that move, grow, divide, die, touch, enter and leave.
+    """Simulate a movie of cells that move, grow, divide, die, touch, enter and leave.
 
-    Cells walk at random with some persistence and with the drift of the field. A mother rounds up, brightens and
-    forms a plate before she divides into daughters of half her size; a dying cell shrinks, brightens and falls
-    apart. Images show stained nuclei: textured, blurred, unevenly lit, bleaching, with photon and camera noise.
+    Cells walk at random with some persistence and with the drift of the field. A parent rounds up, brightens and
+    forms a plate before it divides into daughters of half its size. A dying cell shrinks, brightens and gets rough.
+    Images show stained nuclei: textured, blurred, unevenly lit, bleaching, with photon and camera noise.
 
     Parameters
     ----------
     settings : SimulateSettings, optional
-        Size, length and life of the movie.
+        Size and length of the movie, life of the cells, properties of the images.
     seed : int
         The same seed gives the same movie.
 
@@ -114,57 +114,44 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
     (3, (64, 80), 'uint16')
     """
     settings = settings or SimulateSettings()
-    shape, spacing = settings.shape, _spacing(settings)
-    colony = Colony(settings, np.random.default_rng([seed, 0]), np.multiply(shape, spacing))
-    labels = np.random.default_rng([seed, 1])
-    # slivers at the border of the field are no cells that anybody would outline
-    least = max(1, int(0.02 * UNIT_BALL[len(shape)] * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
-    policy = CellSettings(fragments="largest", min_size=least)
-    snapshots, seen, runs = [], [], []
-    for t in range(settings.frames):
-        if t:
-            colony.step()
-        snapshots.append(colony.snapshot())
-        frame_seen, frame_runs = _look(snapshots[-1], shape, spacing, seed, policy, labels)
-        seen.append(frame_seen)
-        runs.append(frame_runs)
-    lineage = _lineage(seen, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
-    offsets = np.cumsum([0, *(len(frame.id) for frame in seen)])
-    parts = [(start, length, cell + first) for (cell, start, length), first in zip(runs, offsets, strict=False)]
-    table = join_frames(parts, shape)
+    shape, spacing = settings.shape, _get_spacing(settings)
+    snapshots = _grow_colony(settings, shape, spacing, seed)
+    cells, table = _draw_frames(snapshots, settings, shape, spacing, seed)
+    lineage = _build_lineage(cells, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
 
-    def mask(t: int) -> Image:
+    def make_mask(t: int) -> Image:
         return draw_labels(table, t, lineage.cells.label, np.int32)
 
-    def image(t: int) -> Image:
+    def make_image(t: int) -> Image:
         return take_image(snapshots[t], t, shape, spacing, settings=settings, seed=seed)
 
     names = [f"frame {t}" for t in range(settings.frames)]
-    images = _Frames(image, names, shape, spacing) if settings.images else None
-    return SimulatedMovie(images, _Frames(mask, names, shape, spacing), lineage, table)
+    images = _Frames(make_image, names, shape, spacing) if settings.images else None
+    return SimulatedMovie(images, _Frames(make_mask, names, shape, spacing), lineage, table)
 
 
 def simulate_cells(
     *, cells: int = 1_000_000, frames: int = 500, settings: SimulateSettings | None = None, seed: int = 0
 ) -> SimulatedCells:
-    """Make a table of cells with their lineage, without masks and images: for movies too large to draw.
+    """Simulate a table of cells with their lineage, without masks and images: for movies too large to draw.
 
-    The number of cells per frame stays about the same: as many die as divide. The field is as large as they need
-    to cover 30 % of it.
+    The number of cells per frame stays about constant: as many die as divide. The size of the field is chosen so that
+    the cells cover 30 % of it.
 
     Parameters
     ----------
     cells : int
-        Cells in all frames together, within a few per cent.
+        Total number of cells in all frames, reached within a few per cent.
     frames : int
         Number of frames.
     settings : SimulateSettings, optional
-        How cells live; `frames`, `shape`, `cells` and `death_rate` follow from the other arguments.
+        Life of the cells. `frames`, `shape`, `cells` and `death_rate` are not used: they follow from the other
+        arguments.
     seed : int
         The same seed gives the same table.
     """
     settings = settings or SimulateSettings()
-    spacing, d = _spacing(settings), len(settings.shape)
+    spacing, d = _get_spacing(settings), len(settings.shape)
     per_frame = max(1, cells // frames)
     room = per_frame * 0.75 * UNIT_BALL[d] * (settings.diameter / 2) ** d / 0.3
     side = room ** (1 / d)
@@ -178,21 +165,21 @@ def simulate_cells(
     for t in range(frames):
         if t:
             colony.step()
-        seen.append(_measured(colony.snapshot(), extent, spacing, rng))
+        seen.append(_measure_cells(colony.take_snapshot(), extent, spacing, rng))
     unit = {"size": f"um{d}", "density": f"1/um{d}", "eccentricity": "", "intensity_mean": "grey", "orientation": "rad"}
-    lineage = _lineage(seen, _COLUMNS, tuple(unit.get(name, "um") for name in _COLUMNS), shape, spacing)
+    lineage = _build_lineage(seen, _COLUMNS, tuple(unit.get(name, "um") for name in _COLUMNS), shape, spacing)
     return SimulatedCells(lineage.cells, lineage)
 
 
 def write_movie(
     movie: SimulatedMovie, out: str | Path, *, sequence: str = "01", progress: Progress | None = None
 ) -> None:
-    """Write images, masks and truth in the layout of the Cell Tracking Challenge.
+    """Write images, masks and ground truth in the layout of the Cell Tracking Challenge (CTC).
 
     ::
 
         out/01/t000.tif                     images
-        out/01_ERR_SEG/mask000.tif          masks to be tracked: labels drawn anew for every frame
+        out/01_ERR_SEG/mask000.tif          masks to be tracked: labels shuffled in every frame
         out/01_GT/SEG/man_seg000.tif        true outlines
         out/01_GT/TRA/man_track000.tif      true tracks, with man_track.txt
 
@@ -203,20 +190,15 @@ def write_movie(
     sequence : str
         Number of the sequence.
     progress : Progress, optional
-        Told after each frame.
+        Called after each frame.
 
     Raises
     ------
     OutputError
-        If the folder holds something, cannot be written, or the tracks do not fit into 16 bits.
+        If the folder is not empty, cannot be written, or the tracks do not fit into 16 bits.
     """
     out, tracks, n_frames = Path(out), movie.lineage.tracks, len(movie.masks)
-    if len(tracks) > np.iinfo(np.uint16).max:
-        msg = f"{out}: {len(tracks)} tracks do not fit into the 16 bits of the layout; simulate fewer cells or frames"
-        raise OutputError(msg)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out}: it exists already; choose another output"
-        raise OutputError(msg)
+    _check_writable(out, tracks)
     tra, seg = out / f"{sequence}_GT" / "TRA", out / f"{sequence}_GT" / "SEG"
     images, masks = out / sequence, out / f"{sequence}_ERR_SEG"
     digits = max(3, len(str(n_frames - 1)))
@@ -240,8 +222,17 @@ def write_movie(
         raise OutputError(msg) from error
 
 
+def _check_writable(out: Path, tracks: Tracks) -> None:
+    if len(tracks) > np.iinfo(np.uint16).max:
+        msg = f"{out}: {len(tracks)} tracks do not fit into the 16 bits of the layout; simulate fewer cells or frames"
+        raise OutputError(msg)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out}: it exists already; choose another output"
+        raise OutputError(msg)
+
+
 def _save(path: Path, frame: Image, like: FrameStack) -> None:
-    # tags as ImageJ writes them carry the voxel size, and nothing in them changes from one run to the next
+    # ImageJ's tags hold the voxel size, and they are the same in each run (no date)
     tifffile.imwrite(
         path,
         frame,
@@ -258,19 +249,46 @@ def _save(path: Path, frame: Image, like: FrameStack) -> None:
     )
 
 
-def _spacing(settings: SimulateSettings) -> tuple[float, ...]:
+def _get_spacing(settings: SimulateSettings) -> tuple[float, ...]:
     return settings.spacing or (1.0, 0.5, 0.5)[-len(settings.shape) :]
 
 
-def _look(
+def _grow_colony(
+    settings: SimulateSettings, shape: tuple[int, ...], spacing: tuple[float, ...], seed: int
+) -> list[Snapshot]:
+    """Return the visible state of the cells in every frame."""
+    colony = Colony(settings, np.random.default_rng([seed, 0]), np.multiply(shape, spacing))
+    snapshots = [colony.take_snapshot()]
+    for _ in range(1, settings.frames):
+        colony.step()
+        snapshots.append(colony.take_snapshot())
+    return snapshots
+
+
+def _draw_frames(
+    snapshots: list[Snapshot], settings: SimulateSettings, shape: tuple[int, ...], spacing: tuple[float, ...], seed: int
+) -> tuple[list[_FrameCells], Runs]:
+    """Draw the masks of all frames; return the visible cells of each, and their pixels."""
+    rng = np.random.default_rng([seed, 1])
+    # slivers at the border of the field are removed: an annotator would not outline them
+    least = max(1, int(0.02 * UNIT_BALL[len(shape)] * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
+    policy = CellSettings(fragments="largest", min_size=least)
+    drawn = [_draw_frame(snapshot, shape, spacing, seed, policy, rng) for snapshot in snapshots]
+    cells, runs = [cells for cells, _ in drawn], [runs for _, runs in drawn]
+    offsets = np.cumsum([0, *(len(frame.id) for frame in cells)])
+    parts = [(start, length, cell + first) for (cell, start, length), first in zip(runs, offsets, strict=False)]
+    return cells, join_frames(parts, shape)
+
+
+def _draw_frame(
     snapshot: Snapshot,
     shape: tuple[int, ...],
     spacing: tuple[float, ...],
     seed: int,
     policy: CellSettings,
     rng: np.random.Generator,
-) -> tuple[_Seen, tuple[IntArray, IntArray, IntArray]]:
-    """Draw a frame's mask; return its cells and their runs (cell, start, length), labels in a new order."""
+) -> tuple[_FrameCells, tuple[IntArray, IntArray, IntArray]]:
+    """Draw a frame's mask; return its cells and their runs (cell, start, length), labels in random order."""
     owner, _ = draw_cells(snapshot, shape, spacing, seed)
     settled = settle_fragments(*encode_frame(owner), layout=(1, *shape)[-3:], settings=policy)  # type: ignore[arg-type]
     n = len(settled.label)
@@ -285,8 +303,8 @@ def _look(
     size = pixels * math.prod(spacing)
     diameter = 2 * compute_radius(size, len(shape))
     newborn = (snapshot.age[row] == 0).astype(np.int64)
-    seen = _Seen(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack([size, diameter], axis=1))
-    return seen, (cell, settled.start, settled.length)
+    cells = _FrameCells(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack([size, diameter], axis=1))
+    return cells, (cell, settled.start, settled.length)
 
 
 _COLUMNS = (
@@ -303,8 +321,10 @@ _COLUMNS = (
 )
 
 
-def _measured(snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...], rng: np.random.Generator) -> _Seen:
-    """Return the cells with their centre in the field, measured with a little error."""
+def _measure_cells(
+    snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...], rng: np.random.Generator
+) -> _FrameCells:
+    """Return the cells whose centre is in the field, with small random errors of position, size and intensity."""
     d = len(extent)
     inside = np.flatnonzero(((snapshot.position >= 0) & (snapshot.position < extent)).all(axis=1))
     row = rng.permutation(inside)
@@ -314,11 +334,7 @@ def _measured(snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...]
     size = UNIT_BALL[d] * axes.prod(axis=1)
     long, short = axes.max(axis=1), axes.min(axis=1)
     border = np.minimum(position, extent - position)[:, -2:].min(axis=1) - long
-    k = min(_DENSITY_CELLS, n - 1)
-    nearest, density = np.full(n, float(np.linalg.norm(extent))), np.zeros(n)
-    if k > 0:
-        distance = cKDTree(position).query(position, k=[2, k + 1])[0]
-        nearest, density = distance[:, 0], k / (UNIT_BALL[d] * np.maximum(distance[:, 1], 1e-6) ** d)
+    nearest, density = _measure_neighbourhood(position, extent)
     columns = [
         size,
         2 * compute_radius(size, d),
@@ -332,17 +348,28 @@ def _measured(snapshot: Snapshot, extent: FloatArray, spacing: tuple[float, ...]
         400 * snapshot.light[row] * np.exp(rng.normal(0, 0.03, n)),
     ]
     newborn = (snapshot.age[row] == 0).astype(np.int64)
-    return _Seen(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack(columns, axis=1))
+    return _FrameCells(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack(columns, axis=1))
 
 
-def _lineage(
-    seen: list[_Seen],
+def _measure_neighbourhood(position: FloatArray, extent: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the distance to the nearest cell in um, and the density in cells per um^D, (n,) each."""
+    n, d = position.shape
+    k = min(_DENSITY_CELLS, n - 1)
+    nearest, density = np.full(n, float(np.linalg.norm(extent))), np.zeros(n)
+    if k > 0:
+        distance = cKDTree(position).query(position, k=[2, k + 1])[0]
+        nearest, density = distance[:, 0], k / (UNIT_BALL[d] * np.maximum(distance[:, 1], 1e-6) ** d)
+    return nearest, density
+
+
+def _build_lineage(
+    seen: list[_FrameCells],
     names: tuple[str, ...],
     units: tuple[str, ...],
     shape: tuple[int, ...],
     spacing: tuple[float, ...],
 ) -> Lineage:
-    """Build the table of cells and its lineage from who was seen in each frame."""
+    """Build the table of cells and its lineage from the visible cells of each frame."""
     per_frame = [len(frame.id) for frame in seen]
     ids, parent, newborn = (np.concatenate([frame[k] for frame in seen]) for k in range(3))
     cells = Cells(
@@ -357,16 +384,16 @@ def _lineage(
         shape=shape,
         unit="um",
     )
-    track, tracks, source, target = _tracks(cells.frame, ids, parent, newborn > 0)
+    track, tracks, source, target = _build_tracks(cells.frame, ids, parent, newborn > 0)
     return Lineage(
         cells, track, tracks, source, target, np.ones(len(source), np.float32), Provenance(other={"simulated": True})
     )
 
 
-def _tracks(
+def _build_tracks(
     frame: IntArray, ids: IntArray, parent: IntArray, newborn: Any
 ) -> tuple[IntArray, Tracks, IntArray, IntArray]:
-    """Cut what was seen of each cell into tracks without gaps, numbered in the order in which they start."""
+    """Build tracks without gaps, numbered in the order in which they start; return also their links."""
     order = np.lexsort((frame, ids))
     f, i = frame[order], ids[order]
     first = np.ones(len(order), bool)
@@ -378,7 +405,7 @@ def _tracks(
     track = np.empty(len(order), np.int64)
     track[order] = number[np.cumsum(first) - 1]
     going_on = np.flatnonzero(~first)
-    # a daughter hangs on her mother if both are seen around the division
+    # a daughter gets its parent if both are visible in the frames around the division
     span = int(frame.max()) + 2 if len(frame) else 1
     key = i * span + f
     child = order[at]
@@ -386,11 +413,11 @@ def _tracks(
     wanted = parent[child] * span + frame[child] - 1
     found = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
     known = key[found] == wanted
-    child, mother = child[known], order[found[known]]
-    mothers = np.zeros(len(at) + 1, np.int64)
-    mothers[track[child]] = track[mother]
+    child, parent_row = child[known], order[found[known]]
+    parent_track = np.zeros(len(at) + 1, np.int64)
+    parent_track[track[child]] = track[parent_row]
     rank = np.argsort(number)
-    tracks = Tracks(np.arange(1, len(at) + 1), f[at][rank], end[rank], mothers[1:])
-    source, target = np.append(order[going_on - 1], mother), np.append(order[going_on], child)
+    tracks = Tracks(np.arange(1, len(at) + 1), f[at][rank], end[rank], parent_track[1:])
+    source, target = np.append(order[going_on - 1], parent_row), np.append(order[going_on], child)
     by = np.lexsort((target, source))
     return track, tracks, source[by], target[by]

@@ -14,7 +14,8 @@ from gnntrack.gnn.weights import scorer_class
 from gnntrack.pipeline import build_with_runs
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings
-from gnntrack.training.corruption.movie import Corruption, corrupt_movie, thin_tracks
+from gnntrack.training.corruption.movie import corrupt_movie, thin_tracks
+from gnntrack.training.corruption.settings import Corruption
 from gnntrack.training.truth import Truth, match_cells
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def make_samples(
             if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
                 corruption = Corruption(step=2, quarter_turns=1)
             elif variant:
-                corruption = Corruption.drawn(rng, plan.corruption)
+                corruption = Corruption.random(rng, plan.corruption)
             images = variant % 4 != _WITHOUT_IMAGES
             sample = make_sample(
                 movie,

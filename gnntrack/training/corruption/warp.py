@@ -1,4 +1,4 @@
-"""The geometry of a movie changed for all its frames alike: turned, mirrored, rotated, zoomed, shifted."""
+"""A change of geometry that applies to all frames of a movie: turn, mirror, rotate, zoom; shifts differ by frame."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Warp"]
 
-_ISOTROPIC = 1.5  # a zoom spares z where its pixels are longer than this many of the others
+_ISOTROPIC = 1.5  # z is zoomed only if its pixels are shorter than this many times those along y and x
 
 
 @dataclass(eq=False)
 class Warp:
-    """A change of geometry: quarter turns and flip first, then rotation and zoom about the middle of the field.
+    """A change of geometry: first quarter turns and flip, then rotation and zoom about the middle of the field.
 
     Parameters
     ----------
     shape : D ints
-        Shape of a frame before.
+        Shape of an original frame.
     spacing : D floats
-        Size of a pixel before.
+        Size of an original pixel.
     quarter_turns : int
-        Turns by 90 degrees in the plane of y and x; exact.
+        Number of turns by 90 degrees in the plane of y and x; exact.
     flip : bool
-        Mirrored along x; exact.
+        Mirror along x; exact.
     rotation : float
-        Degrees in the plane of y and x.
+        Angle in degrees in the plane of y and x.
     scale : float
-        Zoom, above 1 cells become larger; along z too where pixels are about as long as wide.
+        Zoom; above 1 cells become larger. It includes z if pixels along z are about as long as along y and x.
 
     Attributes
     ----------
     shape_after, spacing_after : D ints, D floats
-        Shape and pixel size of what comes out.
+        Shape and pixel size of the result.
     """
 
     shape: tuple[int, ...]
@@ -52,7 +52,7 @@ class Warp:
     shape_after: tuple[int, ...] = field(init=False)
     spacing_after: tuple[float, ...] = field(init=False)
     _near: IntArray | None = field(init=False, default=None)
-    _between: _Between | None = field(init=False, default=None)
+    _between: _Interpolation | None = field(init=False, default=None)
     _depth: npt.NDArray[np.float32] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -68,17 +68,17 @@ class Warp:
         turn = turn * size / size[:, None]  # in pixels that may be longer than wide
         grid = np.indices(self.shape_after[-2:]).reshape(2, -1) - middle[:, None]
         where = turn @ grid + middle[:, None]
-        self._near = _nearest(where, self.shape_after[-2:])
-        self._between = _Between(where, self.shape_after[-2:])
+        self._near = _find_nearest(where, self.shape_after[-2:])
+        self._between = _Interpolation(where, self.shape_after[-2:])
         if len(self.shape) == 3 and self.scale != 1 and self.spacing[0] < _ISOTROPIC * min(self.spacing[1:]):
             middle_z = (self.shape[0] - 1) / 2
             self._depth = ((np.arange(self.shape[0]) - middle_z) / self.scale + middle_z).astype(np.float32)
 
-    def labels(self, frame: Image, shift: tuple[int, ...]) -> Image:
-        """Return the label image changed, pixels taken from the nearest, and shifted by whole pixels."""
-        frame = self._turned(frame)
+    def warp_labels(self, frame: Image, shift: tuple[int, ...]) -> Image:
+        """Return the changed label image, by nearest-neighbour interpolation, shifted by whole pixels."""
+        frame = self._turn(frame)
         if self._near is not None:
-            # a pixel more, for what lies outside
+            # one more pixel, for places outside
             flat = np.zeros((*frame.shape[:-2], math.prod(frame.shape[-2:]) + 1), frame.dtype)
             flat[..., :-1] = frame.reshape(*frame.shape[:-2], -1)
             frame = np.take(flat, self._near, axis=-1).reshape(frame.shape)
@@ -86,34 +86,34 @@ class Warp:
                 level = np.rint(self._depth).astype(np.int64)
                 frame = frame[np.clip(level, 0, len(frame) - 1)]
                 frame[(level < 0) | (level >= len(frame))] = 0
-        return _shifted(frame, shift, 0)
+        return _translate(frame, shift, 0)
 
-    def image(self, frame: Image, shift: tuple[int, ...], background: float) -> Image:
-        """Return the image changed, interpolated linearly where pixels do not fall on pixels; `background` outside."""
-        frame = self._turned(frame)
+    def warp_image(self, frame: Image, shift: tuple[int, ...], background: float) -> Image:
+        """Return the changed image, by linear interpolation if needed, shifted; `background` outside the frame."""
+        frame = self._turn(frame)
         if self._between is not None:
-            frame = self._between.taken(frame, background)
+            frame = self._between.apply(frame, background)
             if self._depth is not None:
                 low = np.clip(np.floor(self._depth).astype(np.int64), 0, max(len(frame) - 2, 0))
-                part = np.clip(self._depth - low, 0, 1)[:, None, None]
-                frame = frame[low] * (1 - part) + frame[np.minimum(low + 1, len(frame) - 1)] * part
+                fraction = np.clip(self._depth - low, 0, 1)[:, None, None]
+                frame = frame[low] * (1 - fraction) + frame[np.minimum(low + 1, len(frame) - 1)] * fraction
                 frame[(self._depth < -0.5) | (self._depth > len(frame) - 0.5)] = background
-        return _shifted(frame, shift, background)
+        return _translate(frame, shift, background)
 
-    def _turned(self, frame: Image) -> Image:
+    def _turn(self, frame: Image) -> Image:
         frame = np.rot90(frame, self.quarter_turns % 4, axes=(-2, -1))
         return np.ascontiguousarray(frame[..., ::-1] if self.flip else frame)
 
 
-def _nearest(where: FloatArray, shape: tuple[int, ...]) -> IntArray:
-    """Return the index in a flattened plane of each place (2, Y * X); one past the end for those outside."""
+def _find_nearest(where: FloatArray, shape: tuple[int, ...]) -> IntArray:
+    """Return the index in a flattened plane of each place (2, Y * X); one past the end for places outside."""
     y, x = np.rint(where).astype(np.int64)
     inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
     return np.where(inside, y * shape[1] + x, math.prod(shape)).astype(np.int64)
 
 
-class _Between:
-    """Linear interpolation of planes of one shape at places (2, Y * X), prepared once."""
+class _Interpolation:
+    """Linear interpolation of planes of one shape at places (2, Y * X); indices and weights are computed once."""
 
     def __init__(self, where: FloatArray, shape: tuple[int, ...]) -> None:
         height, width = shape
@@ -125,24 +125,25 @@ class _Between:
         self.corner = top * width + left
         self.row, self.column = width * (height > 1), int(width > 1)
 
-    def taken(self, frame: Image, background: float) -> Image:
-        """Return a frame of planes interpolated, float32, `background` where places lie outside."""
+    def apply(self, frame: Image, background: float) -> Image:
+        """Return the interpolated planes of a frame, float32, with `background` at places outside."""
         flat = frame.reshape(*frame.shape[:-2], -1).astype(np.float32)
 
-        def along(first: int) -> Image:
-            # what is to the right is read through a shifted view, so that one table of indices serves for all corners
+        def interpolate_row(first: int) -> Image:
+            # pixels to the right are read through a shifted view, so that one table of indices is used for all corners
             left, right = flat[..., first:], flat[..., first + self.column :]
             value: Image = np.take(left, self.corner, axis=-1)
             value += (np.take(right, self.corner, axis=-1) - value) * self.right
             return value
 
-        above = along(0)
-        image: Image = above + (along(self.row) - above) * self.down
+        above = interpolate_row(0)
+        image: Image = above + (interpolate_row(self.row) - above) * self.down
         image[..., self.outside] = background
         return image.reshape(frame.shape)
 
 
-def _shifted(frame: Image, shift: tuple[int, ...], fill: float) -> Image:
+def _translate(frame: Image, shift: tuple[int, ...], fill: float) -> Image:
+    """Return the frame shifted by whole pixels, with `fill` where it was empty; the frame itself if not shifted."""
     if not any(shift):
         return frame
     out = np.full_like(frame, fill)
