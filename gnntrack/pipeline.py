@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from gnntrack.errors import FormatError, FrameError, InputError
+from gnntrack.errors import FormatError, InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
@@ -28,7 +28,6 @@ from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import keep_field
 from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
-from gnntrack.masks.labels import looks_like_labels
 from gnntrack.measure.cells import measure_cells
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.scores.registry import CellPixels
@@ -37,9 +36,9 @@ from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
     from gnntrack.scores.registry import Scorer
-    from gnntrack.segmentation.registry import Segmenter
+    from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.simulate import SimulatedMovie
-    from gnntrack.types import CellGraph, FrameStack, Image, Lineage, Progress, Runs
+    from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
 
 __all__ = [
     "METHODS",
@@ -316,7 +315,7 @@ def segment(
     """Segment the images of a movie into a folder of masks, and return the number of cells.
 
     With `resume`, the masks of a run that does not come to its end are kept, and those of an earlier run are gone on
-    with; see `gnntrack.segmentation.registry.segment_movie`.
+    with; see `gnntrack.segmentation.segment_movie`.
 
     Raises
     ------
@@ -327,13 +326,13 @@ def segment(
     OutputError
         If ``out`` exists or cannot be written.
     """
-    from gnntrack.segmentation.registry import segment_movie
+    from gnntrack.segmentation.movie import load_for_movie, segment_movie
 
     try_output(out, overwrite=overwrite)
     frames = (settings or Settings()).frames
     size = spacing if spacing is not None else frames.spacing
     stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
-    ready = _loaded(segmenter, options, stack)
+    ready = load_for_movie(segmenter, options, stack)
     return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
 
 
@@ -400,7 +399,9 @@ def open_movie(
     size = spacing if spacing is not None else frames.spacing
     reading: _Reading = {"spacing": size, "allow_missing": allow_missing, "axes": frames.axes}
     if masks is None:
-        return _segmented(open_frames(images, **reading), segmenter, segmenter_options)
+        from gnntrack.segmentation.movie import segment_on_demand
+
+        return segment_on_demand(open_frames(images, **reading), segmenter, segmenter_options)
     mask_stack = open_masks(masks, **reading)
     if images is None:
         return mask_stack, None
@@ -410,16 +411,6 @@ def open_movie(
         reading["spacing"] = image_stack.spacing
         mask_stack = open_masks(masks, **reading)
     return mask_stack, image_stack
-
-
-def _segmented(
-    images: FrameStack, segmenter: str | Segmenter, options: Mapping[str, Any] | None
-) -> tuple[FrameStack, FrameStack]:
-    if len(images) and looks_like_labels(images[0]):
-        msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
-        raise FrameError(msg, file=images.names[0], frame=0)
-    stack = _Remembered(images)
-    return _Segmented(stack, _loaded(segmenter, options, images)), stack
 
 
 def build_with_runs(
@@ -493,55 +484,6 @@ def _check_margin(margin: int, stack: FrameStack) -> None:
         raise InputError(msg)
 
 
-def _loaded(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
-    from gnntrack.segmentation.registry import load_segmenter, prepare_segmenter
-
-    if not isinstance(segmenter, str):
-        prepare_segmenter(segmenter, images)
-        return segmenter
-    options = dict(options or {})
-    loaded = load_segmenter(segmenter, **options)
-    if images.unit == "um" and getattr(loaded, "spacing", images.spacing) is None:
-        # it can take the size of a voxel, and nobody set it
-        loaded = load_segmenter(segmenter, spacing=images.spacing, **options)
-    prepare_segmenter(loaded, images)
-    return loaded
-
-
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
     if progress is not None:
         progress(stage, done, total)
-
-
-class _Remembered:
-    """A stack that keeps its latest frame: segmentation and measurement ask for the same one in turn."""
-
-    def __init__(self, frames: FrameStack) -> None:
-        self._frames = frames
-        self._latest: tuple[int, Image] | None = None
-        self.spacing, self.unit, self.names, self.shape = frames.spacing, frames.unit, frames.names, frames.shape
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, frame: int, /) -> Image:
-        latest = self._latest  # one variable, so that a second thread may replace it meanwhile
-        if latest is None or latest[0] != frame:
-            latest = self._latest = frame, self._read(frame)
-        return latest[1]
-
-    def _read(self, frame: int) -> Image:
-        return self._frames[frame]
-
-
-class _Segmented(_Remembered):
-    """The masks of a stack of images, made when they are asked for."""
-
-    def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
-        super().__init__(images)
-        self._segmenter = segmenter
-
-    def _read(self, frame: int) -> Image:
-        from gnntrack.segmentation.registry import segment_frame
-
-        return segment_frame(self._segmenter, self._frames[frame], frame=frame, file=self.names[frame])

@@ -19,9 +19,9 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from gnntrack.errors import GnntrackError, InputError
+from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "distribution_of", "pip_line"]
 
 T = TypeVar("T")
 
@@ -69,32 +69,33 @@ class Registry(Generic[T]):
         Raises
         ------
         InputError
-            Or the registry's own error, if there is no plug-in of this name or it cannot be imported.
+            Or the registry's own error, if no plug-in has this name or several have, or if it cannot be imported.
+        MissingDependencyError
+            If a library that the plug-in needs is not installed.
         """
         if name in self.built_in:
             module, _, attribute = self.built_in[name].partition(":")
             found: T = getattr(import_module(module), attribute)
             return found
-        entry = self._entries().get(name)
-        if entry is None:
+        entries = self.entries().get(name, [])
+        if not entries:
             raise self.error(self._unknown(name))
-        try:
-            loaded: T = entry.load()
-        except (ImportError, AttributeError) as error:
-            msg = f"{self.kind} '{name}' ({entry.value}) cannot be imported: {error}; install what it needs"
-            raise self.error(msg) from error
-        return loaded
+        if len(entries) > 1:
+            owners = " and ".join(f"{distribution_of(entry)} ({entry.value})" for entry in entries)
+            msg = f"{self.kind} '{name}' is registered more than once, by {owners}; uninstall all but one"
+            raise self.error(msg)
+        return self._load(entries[0])
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names: built-in ones first, then those of other packages in alphabetical order."""
         yield from self.built_in
-        yield from sorted(self._entries().keys() - self.built_in.keys())
+        yield from sorted(self.entries().keys() - self.built_in.keys())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in or name in self._entries()
+        return name in self.built_in or name in self.entries()
 
     def check(self, name: str) -> str:
         """Return the name if there is such a plug-in, without importing it.
@@ -112,11 +113,42 @@ class Registry(Generic[T]):
         """Iterate over names and plug-ins; all are imported."""
         return ((name, self[name]) for name in self)
 
-    def _entries(self) -> dict[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=self.group)}
+    def entries(self) -> dict[str, list[EntryPoint]]:
+        """Return the entry points of other packages by name; more than one if packages use the same name."""
+        found: dict[str, list[EntryPoint]] = {}
+        for entry in entry_points(group=self.group):
+            found.setdefault(entry.name, []).append(entry)
+        return found
+
+    def _load(self, entry: EntryPoint) -> T:
+        who = f"{self.kind} '{entry.name}' of {distribution_of(entry)}"
+        try:
+            loaded: T = entry.load()
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == entry.module.partition(".")[0]:
+                msg = f"{who}: {entry.value} cannot be imported: {error}; reinstall it, or write to its author"
+                raise self.error(msg) from error
+            msg = f"{who} needs '{error.name}', which is not installed: {pip_line(entry, error.name)}"
+            raise MissingDependencyError(msg) from error
+        except Exception as error:  # a plug-in may raise anything while it is imported
+            msg = f"{who}: {entry.value} cannot be imported: {type(error).__name__}: {error}; write to its author"
+            raise self.error(msg) from error
+        return loaded
 
     def _unknown(self, name: str) -> str:
         names = list(self)
         near = difflib.get_close_matches(str(name), names, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown {self.kind} '{name}'; {hint}There are: {', '.join(names)}"
+
+
+def distribution_of(entry: EntryPoint) -> str:
+    """Return the name of the package that has an entry point."""
+    return entry.dist.name if entry.dist is not None else "an unnamed package"
+
+
+def pip_line(entry: EntryPoint, module: str) -> str:
+    """Return the pip command that installs the extras of an entry point, or else a missing module."""
+    if entry.extras:
+        return f"pip install '{distribution_of(entry)}[{','.join(entry.extras)}]'"
+    return f"pip install {module.partition('.')[0]}"

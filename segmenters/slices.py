@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from gnntrack.segmentation.registry import load_segmenter, segment_frame
+from gnntrack.segmentation.movie import segment_frame
+from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import best_matching
 from segmenters.common.inputs import checked_image, expect_option
 

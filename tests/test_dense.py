@@ -16,7 +16,7 @@ from support.tiny_models import NETWORKS, pairs, tiny_plan, train_tiny
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.evaluate.segmentation import Counts, compare_labels
-from gnntrack.segmentation.registry import load_segmenter, prepare_segmenter
+from gnntrack.segmentation import load_segmenter, prepare_segmenter
 from gnntrack.training.movies import simulated_examples
 from gnntrack.training.segmenter import judge, learn
 from segmenters.common.pixels import normalised, resized
@@ -591,6 +591,6 @@ def test_simulated_movies_alone_are_enough(tmp_path):
 
 
 def test_the_networks_of_the_tests_are_of_every_trainable_segmenter():
-    from gnntrack.segmentation.registry import available_segmenters
+    from gnntrack.segmentation import available_segmenters
 
     assert set(NETWORKS) <= set(available_segmenters())

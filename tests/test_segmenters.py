@@ -14,7 +14,7 @@ from support.tiny_models import train_tiny
 from gnntrack.errors import FrameError, MissingDependencyError, ModelError, OutputError, SegmenterError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.stack import Stack
-from gnntrack.segmentation.registry import (
+from gnntrack.segmentation import (
     available_segmenters,
     check_labels,
     load_segmenter,
@@ -376,7 +376,7 @@ def test_options_are_checked_against_the_class(install):
     install("cell-zeros", "cell_zeros", GOOD, zeros="Zeros")
     with pytest.raises(SegmenterError, match="no option 'color'; did you mean 'colour'"):
         load_segmenter("zeros", size=1, color="blue")
-    with pytest.raises(SegmenterError, match="cannot do without the option size"):
+    with pytest.raises(SegmenterError, match="needs the option size"):
         load_segmenter("zeros")
     with pytest.raises(SegmenterError, match="cannot be made with size=-1: ValueError: no negative"):
         load_segmenter("zeros", size=-1)
@@ -542,7 +542,7 @@ def test_a_segmenter_is_shown_a_few_frames_that_can_be_read():
 
 
 def test_what_an_extra_lacks_is_told_with_its_pip_line(monkeypatch):
-    from gnntrack.segmentation import registry as segmentation
+    from gnntrack.segmentation import description as segmentation
 
     real = segmentation.distribution
 

@@ -1,4 +1,4 @@
-"""Segmenters, found by entry point, and the segmentation of a movie."""
+"""Segmenters: their protocol, how they are found, and the segmentation of a movie."""
 
 import lazy_loader
 

@@ -1,0 +1,265 @@
+"""Segmentation of a movie: frame by frame when the masks are read, or into a folder of masks."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
+from gnntrack.io.output import check_output, fresh_output
+from gnntrack.masks.labels import looks_like_labels
+from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, name_of
+from gnntrack.segmentation.registry import load_segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gnntrack.segmentation.protocol import Segmenter
+    from gnntrack.types import FrameStack, Image, Progress
+
+__all__ = [
+    "load_for_movie",
+    "prepare_segmenter",
+    "segment_frame",
+    "segment_movie",
+    "segment_on_demand",
+]
+
+_FINGERPRINT = "run.json"
+
+
+def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
+    """Return a segmenter that is prepared for a movie.
+
+    Parameters
+    ----------
+    segmenter : str or Segmenter
+        A name, or an object with ``segment(image)``.
+    options : mapping, optional
+        Keyword arguments of the class of a segmenter given by name. Its option ``spacing``, if it has one that is not
+        given, is set to the voxel size of the movie if that is known in um.
+    images : FrameStack
+        The movie.
+
+    Raises
+    ------
+    SegmenterError, MissingDependencyError
+        As `gnntrack.segmentation.load_segmenter`.
+    """
+    if isinstance(segmenter, str):
+        name, options = segmenter, dict(options or {})
+        segmenter = load_segmenter(name, **options)
+        if images.unit == "um" and getattr(segmenter, "spacing", images.spacing) is None:
+            segmenter = load_segmenter(name, spacing=images.spacing, **options)
+    prepare_segmenter(segmenter, images)
+    return segmenter
+
+
+def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:
+    """Show some frames of a movie to a segmenter that has a method ``prepare``, before it segments them.
+
+    So it can choose once for the whole movie what it would otherwise choose for each frame. Frames that cannot be
+    read are skipped; the error comes when they are segmented, with their number.
+    """
+    if not isinstance(segmenter, MovieSegmenter):
+        return
+    some = sorted({0, len(images) // 2, max(len(images) - 1, 0)}) if len(images) else []
+    frames = []
+    for frame in some:
+        with suppress(GnntrackError):
+            frames.append(images[frame])
+    with suppress(FrameError):
+        segmenter.prepare(frames)
+
+
+def segment_frame(segmenter: Segmenter, image: Image, *, frame: int | None = None, file: object = None) -> Image:
+    """Return the labels of one frame; every error names segmenter, file and frame.
+
+    Raises
+    ------
+    FrameError
+        If the segmenter cannot use the image.
+    SegmenterError
+        If it fails otherwise, or does not return a label image.
+    """
+    name = name_of(segmenter)
+    try:
+        labels = segmenter.segment(image)
+    except FrameError as error:
+        if error.frame is not None or error.file is not None:
+            raise
+        raise FrameError(str(error), file=file, frame=frame) from error
+    except (GnntrackError, MemoryError):
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        where = "" if frame is None else f", frame {frame}"
+        msg = f"segmenter '{name}'{where}: it failed with {type(error).__name__}: {error}"
+        raise SegmenterError(msg) from error
+    return check_labels(labels, image, name, frame)
+
+
+# ------------------------------------------------------------------------------- masks on demand
+
+
+def segment_on_demand(
+    images: FrameStack, segmenter: str | Segmenter, options: Mapping[str, Any] | None = None
+) -> tuple[FrameStack, FrameStack]:
+    """Return masks that are made when they are read, and images that decode each frame once for both.
+
+    Parameters
+    ----------
+    images, segmenter, options
+        As in `load_for_movie`.
+
+    Returns
+    -------
+    masks, images : FrameStack
+
+    Raises
+    ------
+    FrameError
+        If the first image looks like a mask.
+    SegmenterError, MissingDependencyError
+        As `gnntrack.segmentation.load_segmenter`.
+    """
+    if len(images) and looks_like_labels(images[0]):
+        msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
+        raise FrameError(msg, file=images.names[0], frame=0)
+    stack = _FrameCache(images)
+    return _MaskStack(stack, load_for_movie(segmenter, options, images)), stack
+
+
+class _FrameCache:
+    """A stack that keeps its latest frame: segmentation and measurement ask for the same one in turn."""
+
+    def __init__(self, frames: FrameStack) -> None:
+        self._frames = frames
+        self._latest: tuple[int, Image] | None = None
+        self.spacing, self.unit, self.names, self.shape = frames.spacing, frames.unit, frames.names, frames.shape
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, frame: int, /) -> Image:
+        latest = self._latest  # one variable, so that a second thread may replace it meanwhile
+        if latest is None or latest[0] != frame:
+            latest = self._latest = frame, self._read(frame)
+        return latest[1]
+
+    def _read(self, frame: int) -> Image:
+        return self._frames[frame]
+
+
+class _MaskStack(_FrameCache):
+    """The masks of a stack of images, made when they are read."""
+
+    def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
+        super().__init__(images)
+        self._segmenter = segmenter
+
+    def _read(self, frame: int) -> Image:
+        return segment_frame(self._segmenter, self._frames[frame], frame=frame, file=self.names[frame])
+
+
+# ------------------------------------------------------------------------------- folder of masks
+
+
+def segment_movie(
+    images: FrameStack,
+    segmenter: Segmenter,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Segment a movie frame by frame into a folder of masks.
+
+    Parameters
+    ----------
+    images : FrameStack
+        The movie.
+    segmenter : Segmenter
+        Used on each frame in turn.
+    out : str or Path
+        The folder to make: ``maskTTT.tif`` for each frame, 16 bit, or 32 bit for a frame with labels above 65535.
+    overwrite : bool
+        Replace an earlier result at `out`.
+    resume : bool
+        Keep the masks if the run is interrupted, in a folder ``.NAME.unfinished`` beside `out`, and continue an
+        earlier run that left such a folder, if movie and segmenter are the same.
+    progress : Progress, optional
+        Called after each frame.
+
+    Returns
+    -------
+    int
+        Number of cells in all frames.
+
+    Raises
+    ------
+    FrameError
+        If a frame cannot be read or used.
+    SegmenterError
+        If the segmenter fails or does not return a label image.
+    OutputError
+        If `out` exists or cannot be written; then nothing is left there.
+    """
+    if not resume:
+        with fresh_output(out, overwrite=overwrite) as folder:
+            folder.mkdir()
+            return _write_masks(images, segmenter, folder, progress=progress)
+    target = check_output(out, overwrite=overwrite)
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    _begin(unfinished, _fingerprint(images, segmenter))
+    cells = _write_masks(images, segmenter, unfinished, progress=progress)
+    with fresh_output(out, overwrite=overwrite) as folder:
+        (unfinished / _FINGERPRINT).unlink()
+        unfinished.rename(folder)
+    return cells
+
+
+def _write_masks(images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None) -> int:
+    """Write the masks that are missing in a folder; return the number of cells in all of them."""
+    cells, digits = 0, max(3, len(str(len(images) - 1)))
+    for frame in range(len(images)):
+        place = folder / f"mask{frame:0{digits}d}.tif"
+        if place.exists():
+            values = np.unique(tifffile.imread(place))
+        else:
+            labels = segment_frame(segmenter, images[frame], frame=frame, file=images.names[frame])
+            values = np.unique(labels)
+            dtype = np.min_scalar_type(max(65535, int(values[-1]) if len(values) else 0))
+            aside = place.with_suffix(".partial")  # renamed when complete, so that half a mask is never resumed from
+            tifffile.imwrite(aside, labels.astype(dtype), compression="zlib", compressionargs={"level": 1})
+            aside.replace(place)
+        cells += int(np.count_nonzero(values))
+        if progress is not None:
+            progress("segment", frame + 1, len(images))
+    return cells
+
+
+def _fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
+    """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
+    options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
+    options.pop("network", None)  # its options and weights are identified by the path of the model
+    about = {"segmenter": name_of(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
+    return json.dumps(about, indent=1, sort_keys=True)
+
+
+def _begin(folder: Path, fingerprint: str) -> None:
+    """Make the folder of a run, or check that an earlier run with the same fingerprint left it."""
+    note = folder / _FINGERPRINT
+    if note.is_file() and note.read_text(encoding="utf-8") != fingerprint:
+        msg = (
+            f"{folder}: it is of a run with another movie, segmenter or options; repeat the call of that run, "
+            "or remove that folder"
+        )
+        raise OutputError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(fingerprint, encoding="utf-8")

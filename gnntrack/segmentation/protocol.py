@@ -1,0 +1,107 @@
+"""The protocol of segmenters, and the check of the labels that they return.
+
+Only `segment` is required. Three more members are optional:
+
+- ``dimensions``, a tuple: the numbers of axes of the images that it takes; 2 and 3 by default.
+- ``prepare(images)``: see `MovieSegmenter`.
+- the option ``spacing``: the recipes set it to the voxel size of the movie if it is known and the user gave none.
+
+A segmenter that can be trained has a classmethod ``train`` as well: see `gnntrack.training.segmenter`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from gnntrack.errors import SegmenterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gnntrack.types import Image
+
+__all__ = ["MovieSegmenter", "Segmenter", "check_labels", "name_of"]
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds the cells in one frame."""
+
+    def segment(self, image: Image, /) -> Image:
+        """Return the labels of an image.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Z, Y, X) array
+            Grey values of one frame.
+
+        Returns
+        -------
+        labels : integer array of the same shape
+            0 = background, every other value one cell.
+        """
+        ...
+
+
+@runtime_checkable
+class MovieSegmenter(Segmenter, Protocol):
+    """A segmenter that estimates some of its parameters once for the whole movie."""
+
+    def prepare(self, images: Sequence[Image], /) -> None:
+        """Estimate parameters from some frames of the movie, before any frame is segmented.
+
+        Parameters
+        ----------
+        images : sequence of (Y, X) or (Z, Y, X) arrays
+            The first, the middle and the last frame; fewer if the movie is short or a frame cannot be read.
+        """
+
+
+def check_labels(labels: Any, image: Image, name: str, frame: int | None = None) -> Image:
+    """Return the labels if they are a label image that fits the image.
+
+    Parameters
+    ----------
+    labels : array
+        Result of the segmenter.
+    image : (Y, X) or (Z, Y, X) array
+        The image that was segmented.
+    name : str
+        Name of the segmenter, for the message.
+    frame : int, optional
+        Number of the frame, for the message.
+
+    Raises
+    ------
+    SegmenterError
+        If `labels` is not an array of integers, has another shape than the image, or has negative values.
+
+    Examples
+    --------
+    >>> check_labels(np.zeros((2, 2)), np.zeros((2, 2)), "mine", 7)
+    Traceback (most recent call last):
+    gnntrack.errors.SegmenterError: segmenter 'mine', frame 7: it returned float64; labels are integers, 0 = background
+    """
+    problem = ""
+    if not isinstance(labels, np.ndarray):
+        problem = f"{type(labels).__name__}; expected an array of integer labels"
+    elif labels.dtype.kind not in "iu":
+        hint = "; number the cells of the mask first, as scipy.ndimage.label does" if labels.dtype == bool else ""
+        problem = f"{labels.dtype}; labels are integers, 0 = background{hint}"
+    elif labels.shape != image.shape:
+        problem = f"shape {labels.shape} for an image of shape {image.shape}"
+    elif labels.size and labels.min() < 0:
+        problem = f"the label {labels.min()}; labels are positive, 0 = background"
+    if problem:
+        where = f"segmenter '{name}'" + ("" if frame is None else f", frame {frame}")
+        msg = f"{where}: it returned {problem}"
+        raise SegmenterError(msg)
+    return labels  # type: ignore[no-any-return]
+
+
+def name_of(segmenter: Segmenter) -> str:
+    """Return the attribute ``name`` of a segmenter, or the name of its class."""
+    name = getattr(segmenter, "name", None)
+    return name if isinstance(name, str) else type(segmenter).__name__
