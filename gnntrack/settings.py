@@ -11,15 +11,19 @@ gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'g
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from gnntrack.errors import SettingsError
 
 __all__ = [
+    "REMOVED",
     "CellSettings",
     "FrameSettings",
     "GnnSettings",
@@ -32,7 +36,13 @@ __all__ = [
     "SolverSettings",
     "TrainSegmenterSettings",
     "TrainSettings",
+    "drop_removed",
 ]
+
+_log = logging.getLogger(__name__)
+
+REMOVED: dict[str, str] = {}
+"""Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 
 
 class _Section(BaseModel):
@@ -46,14 +56,38 @@ class FrameSettings(_Section):
     """Size of a voxel in um along z, y, x; read from the files where it is left out, or 1 pixel if they do not tell."""
     axes: str | None = Field(None, pattern="^[tzyxc]+$")
     """A letter per axis of the files (t, z, y, x, c), where they tell it wrongly, such as frames saved as slices."""
+    allow_missing: bool = False
+    """Read a frame that is missing in the numbering of a folder as an empty one; else it is an error."""
 
-    @field_validator("spacing")
+    @field_validator("spacing", mode="before")
     @classmethod
-    def _positive(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and not all(0 < v < float("inf") for v in value):
-            msg = "the size of a voxel is positive"
+    def _check_sizes(cls, value: Any) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        try:
+            sizes = tuple(float(size) for size in ([value] if isinstance(value, int | float) else value))
+        except (TypeError, ValueError):
+            sizes = ()
+        if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(0 < size < float("inf") for size in sizes):
+            msg = "expected 1 to 3 sizes > 0 in um along z, y, x; one number is the size along all axes"
             raise ValueError(msg)
-        return value
+        return sizes
+
+    def with_given(self, **arguments: Any) -> FrameSettings:
+        """Return a copy in which arguments of a function replace settings; an argument that is None does not.
+
+        Raises
+        ------
+        SettingsError
+            If a value is out of range.
+
+        Examples
+        --------
+        >>> FrameSettings(spacing=(0.5, 0.5)).with_given(spacing=None, allow_missing=True)
+        FrameSettings(spacing=(0.5, 0.5), axes=None, allow_missing=True)
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return Settings(frames=self).replaced(**{f"frames__{k}": v for k, v in given.items()}).frames if given else self
 
 
 class CellSettings(_Section):
@@ -336,12 +370,12 @@ class Settings(_Section):
         SettingsError
             For an unknown key, with the nearest known one, or a value out of range.
         """
+        values = _without_removed(values, warn=True)
         _refuse_unknown(cls, values, "")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = [f"'{'.'.join(map(str, e['loc']))}' = {e['input']!r}: {e['msg']}" for e in error.errors()]
-            msg = f"settings: {'; '.join(problems)}"
+            msg = f"settings: {'; '.join(_explain(cls, error))}"
             raise SettingsError(msg) from None
 
     @classmethod
@@ -351,15 +385,15 @@ class Settings(_Section):
         Raises
         ------
         SettingsError
-            If the file cannot be read, is no TOML, or holds an unknown key or a value out of range.
+            If the file cannot be read, is not TOML, or holds an unknown key or a value out of range.
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            msg = f"{path}: there is no such settings file; check the path, or write one with 'gnntrack init-config'"
+            msg = f"{path}: this settings file does not exist; check the path, or write one with 'gnntrack init-config'"
             raise SettingsError(msg) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            msg = f"{path}: no settings could be read: {error}"
+            msg = f"{path}: cannot be read as a TOML file: {error}"
             raise SettingsError(msg) from error
         try:
             return cls.from_dict(values)
@@ -377,49 +411,88 @@ class Settings(_Section):
         for key, value in changes.items():
             section, _, name = key.partition("__")
             if section not in values or not name:
-                msg = f"unknown setting '{key}'"
+                msg = f"unknown setting '{key}'; expected SECTION__NAME, such as graph__max_gap"
                 raise SettingsError(msg)
             values[section][name] = value
         return type(self).from_dict(values)
 
     def to_toml(self) -> str:
-        """Return the settings as TOML, each key with its meaning as a comment; None is left as a comment."""
+        """Return the settings as TOML, each with its meaning as a comment; a value of None is a comment, too."""
+        import tomlkit
+
+        def write(value: Any) -> str:
+            if isinstance(value, dict):
+                table = tomlkit.inline_table()
+                table.update(value)
+                return str(table.as_string())
+            return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())
+
         lines = []
         for name, section in self:
             lines += [f"[{name}]  # {(type(section).__doc__ or '').strip()}"]
             for key, value in section:
                 about = type(section).model_fields[key].description or ""
-                lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {_toml(value)}"]
+                lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {write(value)}"]
             lines.append("")
         return "\n".join(lines)
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
-    return repr(value)
+def drop_removed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored tables of settings without those that this version has removed (`REMOVED`)."""
+    return _without_removed(values, warn=False)
+
+
+def _without_removed(values: Mapping[str, Any], *, warn: bool) -> dict[str, Any]:
+    kept = {name: dict(table) if isinstance(table, dict) else table for name, table in values.items()}
+    for key, reason in REMOVED.items():
+        section, name = key.split(".")
+        if isinstance(kept.get(section), dict) and name in kept[section]:
+            del kept[section][name]
+            if warn:
+                _log.warning("the setting '%s' has been removed and is ignored: %s", key, reason)
+    return kept
 
 
 def _refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
     if not isinstance(values, dict):
-        msg = f"setting '{prefix.rstrip('.')}' is a table, not {values!r}"
+        msg = f"settings: '{prefix.rstrip('.')}' = {values!r}: expected a table, such as [graph] with max_gap = 2"
         raise SettingsError(msg)
     known = model.model_fields
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0)
-            msg = (
-                f"unknown setting '{prefix}{key}'; did you mean '{prefix}{near[0]}'?"
-                if near
-                else (f"unknown setting '{prefix}{key}'; table '{prefix.rstrip('.')}' has no settings")
-            )
+            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"table '{prefix.rstrip('.')}' has no settings"
+            msg = f"unknown setting '{prefix}{key}'; {hint}"
             raise SettingsError(msg)
         kind = known[key].annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             _refuse_unknown(kind, value, f"{prefix}{key}.")
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    """Yield a sentence for each setting out of range: its name, the value received and what is expected."""
+    for each in error.errors():
+        section, name = (*each["loc"], "", "")[:2]
+        table = model.model_fields[str(section)].annotation
+        field = table.model_fields.get(str(name)) if isinstance(table, type) and issubclass(table, BaseModel) else None
+        own = each["msg"].removeprefix("Value error, ")
+        expected = own if field is None or each["type"] == "value_error" else _expected(field) or own
+        where, value = (f"{section}.{name}", each["input"]) if name else (section, each["input"])
+        yield f"'{where}' = {value!r}: {expected}" if name else f"'{where}': {expected}"
+
+
+def _expected(field: FieldInfo) -> str | None:
+    """Return the values that a setting takes, in words; None for a kind of its own."""
+    kinds = get_args(field.annotation) if get_origin(field.annotation) is not Literal else (field.annotation,)
+    kind = next((each for each in kinds if each is not type(None)), field.annotation)
+    if get_origin(kind) is Literal:
+        return f"expected one of {', '.join(map(repr, get_args(kind)))}"
+    bounds = [(sign, getattr(each, name)) for each in field.metadata for name, sign in _SIGNS if hasattr(each, name)]
+    words = next((words for each, words in _WORDS if kind is each), None)
+    if kind is str and any(hasattr(each, "pattern") for each in field.metadata):
+        return "expected text of the letters t, z, y, x, c"
+    return words and f"expected {words} {' and '.join(f'{sign} {bound:g}' for sign, bound in bounds)}".rstrip()
+
+
+_WORDS = ((bool, "true or false"), (int, "an integer"), (float, "a number"), (str, "text"))
+_SIGNS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))

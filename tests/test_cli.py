@@ -714,4 +714,4 @@ def test_validate_shortens_a_long_list(tmp_path):
 
 def test_a_settings_file_that_is_not_there(movie):
     refused = run("track", movie / "images", "-o", movie / "out", "--config", movie / "no.toml", code=2)
-    assert "there is no such settings file" in refused.stderr
+    assert "this settings file does not exist" in refused.stderr
