@@ -15,9 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-
-from gnntrack.errors import FormatError, InputError
+from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
@@ -26,8 +24,8 @@ from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
-from gnntrack.lineage.field_of_interest import keep_field
-from gnntrack.lineage.repair import Repaired, fill_gaps, join_pieces
+from gnntrack.lineage.field_of_interest import check_margin
+from gnntrack.lineage.repair import match_masks, repair_movie
 from gnntrack.measure.cells import measure_cells
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.scores.registry import CellPixels
@@ -224,13 +222,13 @@ def track(
         spacing=spacing,
         allow_missing=allow_missing,
     )
-    _check_margin(settings.repair.margin, mask_stack)
+    check_margin(settings.repair.margin, mask_stack.shape)
     graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
     pixels = None if image_stack is None else CellPixels(runs, image_stack)
     lineage = _solved(
         graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
     )
-    repaired = _repaired(lineage, runs, settings)
+    repaired = repair_movie(lineage, runs, settings=settings.repair)
     if out is not None:
         write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
     return repaired.lineage
@@ -292,9 +290,9 @@ def export(
     try_output(out, overwrite=overwrite)
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
-    _check_margin(settings.repair.margin, stack)
-    runs = _runs_of(lineage, stack, progress)
-    repaired = _repaired(lineage, runs, settings)
+    check_margin(settings.repair.margin, stack.shape)
+    runs = _match_runs(lineage, stack, progress)
+    repaired = repair_movie(lineage, runs, settings=settings.repair)
     writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
     return repaired.lineage
 
@@ -432,56 +430,11 @@ def build_with_runs(
     return replace(graph, provenance=provenance), runs
 
 
-def _runs_of(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> Runs:
-    """Decode the masks as they were when the lineage was made, and see that they are the same."""
-    policy = CellSettings(**lineage.provenance.cell_settings)
-    cells, runs, _ = measure_cells(masks, settings=policy, progress=progress)
-    old = lineage.cells
-    # pieces that were given back to their cells before are in the masks still
-    frame, *labels = np.array(lineage.provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
-    piece, owner = (cells.row_of(frame, label) for label in labels)
-    outside = cells.row_of(*np.array(lineage.provenance.outside_field or (), np.int64).reshape(-1, 2).T)
-    known = all((rows >= 0).all() for rows in (piece, owner, outside))
-    keep = np.ones(len(cells), bool)
-    if known:
-        keep[piece] = keep[outside] = False
-    same = known and np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
-    if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
-        msg = (
-            f"these masks are not those that the lineage was made from: they have {len(cells)} cells in "
-            f"{cells.n_frames} frames of {cells.shape}, the lineage has {len(old)} in {old.n_frames} of {old.shape}, "
-            "or their labels differ"
-        )
-        raise FormatError(msg)
-    row = np.cumsum(keep) - 1
-    row[piece], keep[piece] = row[owner], keep[owner]
-    return runs.only(keep[runs.cell], row[runs.cell])
-
-
-def _repaired(lineage: Lineage, runs: Runs, settings: Settings) -> Repaired:
-    lineage, runs, joined = join_pieces(lineage, runs, settings=settings.repair)
-    repaired = fill_gaps(lineage, runs, settings=settings.repair)
-    before = lineage.provenance
-    found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, joined.tolist()))}
-    if margin := settings.repair.margin:
-        kept, runs, fills, outside = keep_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
-        _log.info("field of interest: %d masks lie in the margin of %d pixels and are left out", len(outside), margin)
-        found["outside_field"] = (*(before.outside_field or ()), *map(tuple, outside.tolist()))
-        filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
-        repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled=filled)
-    found |= {"gaps_filled": len(repaired.filled), "masks_split": len(repaired.parted)}
-    _log.info("gaps: %d masks painted, %d parted from a neighbour's", len(repaired.filled), len(repaired.parted))
-    _log.info("pieces: %d given back to the cells they were torn off", len(joined))
-    return replace(repaired, lineage=repaired.lineage.with_provenance(**found))
-
-
-def _check_margin(margin: int, stack: FrameStack) -> None:
-    """Refuse a margin that leaves nothing of a frame."""
-    height, width = stack.shape[-2:]
-    if 2 * margin >= min(height, width):
-        half = -(-min(height, width) // 2)
-        msg = f"a margin of {margin} pixels leaves nothing of frames of {height} x {width}; give less than {half}"
-        raise InputError(msg)
+def _match_runs(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> Runs:
+    """Return the pixels of a lineage's cells, from the masks that it was made from."""
+    settings = CellSettings(**lineage.provenance.cell_settings)
+    cells, runs, _ = measure_cells(masks, settings=settings, progress=progress)
+    return match_masks(lineage, cells, runs)
 
 
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:

@@ -16,8 +16,8 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.images import read_mask
 from gnntrack.lineage.families import find_divisions
-from gnntrack.lineage.field_of_interest import keep_field
-from gnntrack.lineage.repair import Repaired, fill_gaps
+from gnntrack.lineage.field_of_interest import crop_to_field
+from gnntrack.lineage.repair import RepairedMovie, fill_gaps
 from gnntrack.settings import RepairSettings, Settings
 
 
@@ -25,8 +25,8 @@ def kept(world, margin):
     """Return (lineage before, runs before, what is left, cells that are not); what is left is checked to be sound."""
     lineage, runs = worlds.known_lineage(world)
     whole = fill_gaps(lineage, runs, settings=RepairSettings())
-    smaller, few, fills, left_out = keep_field(whole.lineage, whole.runs, whole.fills, margin=margin)
-    result = Repaired(smaller, few, fills, whole.filled, whole.parted)
+    smaller, few, fills, left_out = crop_to_field(whole.lineage, whole.runs, whole.fills, margin=margin)
+    result = RepairedMovie(smaller, few, fills, whole.filled_masks, whole.split_masks)
     check_sound(result)
     return whole, result, {tuple(each) for each in left_out.tolist()}
 
@@ -79,8 +79,8 @@ def test_a_painted_mask_outside_the_field_is_taken_out_whatever_else_is_there(cr
     whole = fill_gaps(lineage, runs, settings=RepairSettings())
     up = 5 * 80
     high = replace(whole.fills, start=np.where(whole.fills.frames() == 1, whole.fills.start - up, whole.fills.start))
-    smaller, few, fills, _ = keep_field(whole.lineage, whole.runs, high, margin=14)
-    check_sound(Repaired(smaller, few, fills, whole.filled, whole.parted))
+    smaller, few, fills, _ = crop_to_field(whole.lineage, whole.runs, high, margin=14)
+    check_sound(RepairedMovie(smaller, few, fills, whole.filled_masks, whole.split_masks))
     assert len(smaller.tracks) == 2
     assert len(fills) == 0
 

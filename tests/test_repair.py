@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import worlds
 
-from gnntrack.lineage.repair import fill_gaps, join_pieces
+from gnntrack.lineage.merged_fragments import merge_fragments
+from gnntrack.lineage.repair import fill_gaps
 from gnntrack.masks.runs import decode_frame
 from gnntrack.settings import RepairSettings
 
@@ -77,8 +78,8 @@ def test_a_missing_mask_is_painted_where_the_cell_must_have_been():
     world = worlds.drawn(lane("a", (0, 1, 3)), ["a0 a1 a3"], shape=(40, 60), n_frames=4)
     lineage, runs, result = repaired(world)
     fill = painted(result.fills, 2, result.fills.cell)
-    assert result.filled.tolist() == [[1, 2]]
-    assert result.parted.tolist() == []
+    assert result.filled_masks.tolist() == [[1, 2]]
+    assert result.split_masks.tolist() == []
     np.testing.assert_allclose(centre_of(fill == 1), (20, 25), atol=0.75)
     sizes = lineage.cells.feature("size")
     assert (fill == 1).sum() == pytest.approx(sizes.mean(), rel=0.15)
@@ -91,7 +92,7 @@ def test_two_missing_masks_lie_at_a_third_and_two_thirds_of_the_way():
     disks = {"a0": (20, 20, 4.0), "a3": (20, 50, 8.0)}
     world = worlds.drawn(disks, ["a0 a3"], shape=(40, 70), n_frames=4)
     lineage, _, result = repaired(world)
-    assert result.filled.tolist() == [[1, 1], [1, 2]]
+    assert result.filled_masks.tolist() == [[1, 1], [1, 2]]
     small, large = lineage.cells.feature("size")
     for frame, x, size in ((1, 30, small), (2, 40, large)):
         fill = painted(result.fills, frame, result.fills.cell) == 1
@@ -134,12 +135,12 @@ def test_a_painted_mask_is_left_alone_by_the_next():
     disks = {"a0": (20, 14, 6), "b0": (20, 28, 6), "a2": (20, 28, 6), "b2": (20, 14, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
     _, _, result = repaired(world, min_visible=0.0)
-    assert len(result.filled) == 1  # they pass each other at the very same place, and the second finds none of it
+    assert len(result.filled_masks) == 1  # they pass each other at the very same place, and the second finds none of it
     disks |= {"b0": (20, 32, 6), "b2": (20, 18, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
     _, _, result = repaired(world)
     fill = painted(result.fills, 1, result.fills.cell)
-    sizes = [(fill == track).sum() for track in result.filled[:, 0]]
+    sizes = [(fill == track).sum() for track in result.filled_masks[:, 0]]
     assert sizes[0] == 113  # a disk of radius 6
     assert 0 < sizes[1] < 0.7 * sizes[0]
 
@@ -152,7 +153,7 @@ def test_a_place_taken_by_another_cell_is_not_painted():
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, 20, 7), "b2": (20, 50, 7)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
     lineage, _, result = repaired(world)
-    assert result.filled.tolist() == []
+    assert result.filled_masks.tolist() == []
     assert len(result.fills) == 0
     assert by_first_cell(result.lineage, world.names(lineage.cells)) == {
         "a0": (0, 0, None),
@@ -168,7 +169,7 @@ def test_how_much_has_to_be_seen_is_a_setting(share, painted_too):
     x = 20 if share == 0.0 else 24
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, x, 7), "b2": (20, 50, 7)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
-    assert (len(repaired(world, min_visible=share)[2].filled) == 1) == painted_too
+    assert (len(repaired(world, min_visible=share)[2].filled_masks) == 1) == painted_too
 
 
 def test_without_fill_gaps_every_gap_splits_its_track():
@@ -184,8 +185,8 @@ def test_without_fill_gaps_every_gap_splits_its_track():
 def test_a_whole_missing_frame_is_painted():
     world = worlds.frame_dropped()
     _, _, result = repaired(world)
-    assert sorted(result.filled[:, 0].tolist()) == list(range(1, 9))
-    assert (result.filled[:, 1] == 2).all()
+    assert sorted(result.filled_masks[:, 0].tolist()) == list(range(1, 9))
+    assert (result.filled_masks[:, 1] == 2).all()
 
 
 GAPS_THEN_DIVISION = [  # a track with gaps in frames 1 and 3, then its daughters, of which one has a gap as well
@@ -226,7 +227,7 @@ def test_daughters_come_from_the_last_piece_of_a_split_track(blocked, pieces):
     world = gaps_then_division(blocked=blocked)
     lineage, _, result = repaired(world)
     assert by_first_cell(result.lineage, world.names(lineage.cells)) == {**pieces, "d0": (0, 7, None)}
-    assert len(result.filled) == 3 - len(blocked)
+    assert len(result.filled_masks) == 3 - len(blocked)
 
 
 @pytest.mark.parametrize("blocked", [(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)])
@@ -256,7 +257,7 @@ def test_whatever_is_missing_the_result_is_sound(seed, fill):
     tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
     world = replace(world, tracks=frozenset(track for track in tracks if track))
     lineage, _, result = repaired(world, fill_gaps=fill)
-    done = {tuple(pair) for pair in result.filled.tolist()}
+    done = {tuple(pair) for pair in result.filled_masks.tolist()}
     assert (not done) or fill
     np.testing.assert_array_equal(result.lineage.target, lineage.target)
 
@@ -282,8 +283,8 @@ def test_two_cells_that_share_a_mask_are_parted(missing, shape):
     world, kept = glued(missing, shape=shape)
     lineage, _, result = repaired(world)
     names = world.names(lineage.cells)
-    assert result.parted.tolist() == [[1, world.label[f"{kept}1"]]]
-    assert result.filled.tolist() == [[lineage.track[names.index(f"{missing}0")], 1]]
+    assert result.split_masks.tolist() == [[1, world.label[f"{kept}1"]]]
+    assert result.filled_masks.tolist() == [[lineage.track[names.index(f"{missing}0")], 1]]
     fill = painted(result.fills, 1, result.fills.cell) > 0
     rest = painted(result.runs, 1) == 1 + names.index(f"{kept}1")
     for mask, cell in ((fill, missing), (rest, kept)):
@@ -297,14 +298,14 @@ def test_a_large_cell_is_not_parted():
     disks = {f"a{t}": (20.0, 24.0, 12.0) for t in range(3)} | {"b0": (38.0, 45.0, 5.0), "b2": (8.0, 7.0, 5.0)}
     world = worlds.drawn(disks, ["a0 a1 a2", "b0 b2"], shape=(44, 60), n_frames=3)
     _, runs, result = repaired(world)
-    assert len(result.parted) == 0
+    assert len(result.split_masks) == 0
     assert result.runs is runs
 
 
 def test_what_counts_as_glued_is_a_setting():
     world, _ = glued()
-    assert len(repaired(world, glued_share=0.5)[2].parted) == 1
-    assert len(repaired(world, glued_share=1.5)[2].parted) == 0
+    assert len(repaired(world, glued_share=0.5)[2].split_masks) == 1
+    assert len(repaired(world, glued_share=1.5)[2].split_masks) == 0
 
 
 # --------------------------------------------------------------------------- torn pieces
@@ -314,7 +315,7 @@ def test_a_piece_torn_off_for_a_frame_is_given_back():
     world = worlds.torn_for_a_frame()
     lineage, runs = worlds.known_lineage(world)
     names = world.names(lineage.cells)
-    whole, pixels, joined = join_pieces(lineage, runs, settings=DEFAULTS)
+    whole, pixels, joined = merge_fragments(lineage, runs, settings=DEFAULTS)
     assert joined.tolist() == [[3, world.label["b3"], world.label["a3"]]]
     rest = tuple(name for name in names if name != "b3")
     assert worlds.tracks_of(whole, rest) == world.tracks - {"b3"}
@@ -324,7 +325,7 @@ def test_a_piece_torn_off_for_a_frame_is_given_back():
         for row in range(*whole.cells.rows(frame).indices(10**9)):
             own = np.isin(world.masks[frame], [world.label[rest[row]], *([world.label["b3"]] * (rest[row] == "a3"))])
             np.testing.assert_array_equal(cells == row + 1, own)
-    untouched = join_pieces(lineage, runs, settings=RepairSettings(join_pieces=False))
+    untouched = merge_fragments(lineage, runs, settings=RepairSettings(join_pieces=False))
     assert untouched[0] is lineage
     assert untouched[1] is runs
     assert untouched[2].shape == (0, 3)
@@ -344,7 +345,7 @@ def test_a_cell_seen_once_is_no_piece_of_a_cell_that_does_not_miss_it(cell, spot
     crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"a3": cell, "b3": spot}
     world = worlds.drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
     lineage, runs = worlds.known_lineage(world)
-    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 def test_a_cell_that_goes_on_is_no_piece():
@@ -354,12 +355,12 @@ def test_a_cell_that_goes_on_is_no_piece():
     torn.masks[4][60:68, 82:88] = label["b4"]
     world = worlds.Drawn(torn.masks, label, torn.tracks - {"b3"} | {"b3 b4"})
     lineage, runs = worlds.known_lineage(world)
-    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 def test_daughters_are_no_pieces():
     lineage, runs = worlds.known_lineage(worlds.mother_divides())
-    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 @pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.starts_late])
@@ -367,5 +368,5 @@ def test_nothing_to_mend(world):
     lineage, runs, result = repaired(world())
     assert result.lineage is lineage
     assert len(result.fills) == 0
-    assert result.filled.shape == result.parted.shape == (0, 2)
-    assert join_pieces(lineage, runs, settings=DEFAULTS)[0] is lineage
+    assert result.filled_masks.shape == result.split_masks.shape == (0, 2)
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage

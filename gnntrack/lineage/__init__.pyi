@@ -4,7 +4,10 @@ from .families import count_generations as count_generations
 from .families import find_divisions as find_divisions
 from .families import find_gaps as find_gaps
 from .families import find_roots as find_roots
-from .field_of_interest import keep_field as keep_field
-from .repair import Repaired as Repaired
+from .field_of_interest import check_margin as check_margin
+from .field_of_interest import crop_to_field as crop_to_field
+from .merged_fragments import merge_fragments as merge_fragments
+from .repair import RepairedMovie as RepairedMovie
 from .repair import fill_gaps as fill_gaps
-from .repair import join_pieces as join_pieces
+from .repair import match_masks as match_masks
+from .repair import repair_movie as repair_movie

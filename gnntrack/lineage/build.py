@@ -50,12 +50,12 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
         raise FormatError(msg)
     before = np.full(n, -1)
     before[target] = source
-    track, parent = _numbered(before, children)
+    track, parent = _number_tracks(before, children)
     tracks = Tracks.spanning(track, graph.cells.frame, lambda _: parent)
-    return Lineage(graph.cells, track, tracks, source, target, _confidence(chosen, scores), graph.provenance)
+    return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)
 
 
-def _confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
+def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
     """Return the score of each chosen link, that of the division for daughters, shape (L,)."""
     if scores.marginal is not None:
         return scores.marginal[chosen]  # a daughter's holds the division's already
@@ -67,7 +67,7 @@ def _confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
 
 
 @compiled
-def _numbered(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _number_tracks(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the track of each cell and the parent of each track; cells come in the order of time."""
     track = np.empty(before.size, np.int64)
     parent = np.empty(before.size, np.int64)

@@ -1,8 +1,8 @@
-"""The field of interest: the image without a margin, outside of which cells are not to be told of.
+"""Field of interest: the frame without a border of `margin` pixels.
 
-The Cell Tracking Challenge leaves a margin of 25 or 50 pixels out of the truth of most of its data sets: a cell
-that has no pixel inside is not annotated, and one in a result is an error. All cells are tracked, the more the
-better; what lies outside altogether is taken out of the result at the end.
+The Cell Tracking Challenge annotates no cell that lies in the border entirely: 25 or 50 pixels in most of its data
+sets. Such a cell in a result counts as an error. All cells are tracked, because more cells make better tracks, and
+those outside the field are removed from the result at the end.
 """
 
 from __future__ import annotations
@@ -12,53 +12,84 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.errors import InputError
 from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.types import BoolArray, IntArray, Lineage, Runs
 
-__all__ = ["keep_field"]
+__all__ = ["check_margin", "crop_to_field"]
 
 
-def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tuple[Lineage, Runs, Runs, IntArray]:
-    """Take out the masks that lie in the margin altogether.
+def check_margin(margin: int, shape: Sequence[int]) -> None:
+    """Refuse a margin that leaves nothing of a frame.
 
-    A track that leaves the field and comes back is two tracks, without a link between them; a daughter whose mother
-    was outside when she divided has no mother.
+    Parameters
+    ----------
+    margin : int
+        Pixels along y and x.
+    shape : D ints
+        Shape of a frame, ``[z], y, x``.
+
+    Raises
+    ------
+    InputError
+        If the margin is half of the height or width, or more.
+
+    Examples
+    --------
+    >>> check_margin(20, (40, 60))
+    Traceback (most recent call last):
+    gnntrack.errors.InputError: a margin of 20 pixels leaves nothing of frames of 40 x 60; give less than 20
+    """
+    height, width = shape[-2:]
+    if 2 * margin >= min(height, width):
+        half = -(-min(height, width) // 2)
+        msg = f"a margin of {margin} pixels leaves nothing of frames of {height} x {width}; give less than {half}"
+        raise InputError(msg)
+
+
+def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tuple[Lineage, Runs, Runs, IntArray]:
+    """Remove the cells that lie in the border entirely; the others stay whole.
+
+    A track that leaves the field and comes back becomes two tracks without a link between them. A daughter whose
+    parent was outside when it divided has no parent.
 
     Parameters
     ----------
     lineage : Lineage
-        Tracks without gaps, but for those that `fills` fills.
+        Tracks without gaps, except those that `fills` fills.
     runs : Runs
         The pixels of the lineage's cells.
     fills : Runs
-        Pixels painted in gaps; the column ``cell`` holds track ids.
+        Pixels of the masks drawn in gaps; the column ``cell`` holds track ids.
     margin : int
-        Pixels along y and x that are outside; planes of a stack are all inside.
+        Width of the border along y and x, in pixels. The planes of a stack have no border.
 
     Returns
     -------
     lineage, runs, fills
-        Of what is left.
-    left_out : (M, 2) int64
-        Frame and label of each cell that is not.
+        Of the cells inside.
+    removed : (M, 2) int64
+        Frame and label of each removed cell.
     """
     cells, tracks = lineage.cells, lineage.tracks
     inside = np.zeros(len(cells), bool)
-    inside[runs.cell[_reaching(runs, margin)]] = True
+    inside[runs.cell[_are_in_field(runs, margin)]] = True
     order = np.lexsort((cells.frame, lineage.track))
-    seen = order[inside[order]]
-    # places in time, track by track; a piece goes on as long as every mask since its last cell is painted
-    at = lineage.track[seen] * cells.n_frames + cells.frame[seen]
-    place = fills.cell * cells.n_frames + fills.frames()
-    painted = np.unique(place[_reaching(fills, margin)])
-    begins = np.diff(lineage.track[seen], prepend=0) > 0
-    again = ~begins & (np.diff(at, prepend=0) - 1 != np.diff(np.searchsorted(painted, at), prepend=0))
-    name = np.where(begins, lineage.track[seen], tracks.id.max(initial=0) + np.cumsum(again))
-    opens = begins | again
-    track = np.zeros(len(cells), np.int64)  # 0 is left out
-    track[seen] = name[opens][np.cumsum(opens) - 1]
+    kept = order[inside[order]]
+    # key of a (track, frame); a section of a track continues if each mask since its last cell was drawn in a gap
+    key = lineage.track[kept] * cells.n_frames + cells.frame[kept]
+    fill_key = fills.cell * cells.n_frames + fills.frames()
+    drawn = np.unique(fill_key[_are_in_field(fills, margin)])
+    begins = np.diff(lineage.track[kept], prepend=0) > 0
+    returns = ~begins & (np.diff(key, prepend=0) - 1 != np.diff(np.searchsorted(drawn, key), prepend=0))
+    name = np.where(begins, lineage.track[kept], tracks.id.max(initial=0) + np.cumsum(returns))
+    opens = begins | returns
+    track = np.zeros(len(cells), np.int64)  # 0 = removed
+    track[kept] = name[opens][np.cumsum(opens) - 1]
     source, target = lineage.source, lineage.target
     linked = inside[source] & inside[target]
     linked &= (track[source] == track[target]) | (lineage.track[source] != lineage.track[target])
@@ -67,37 +98,47 @@ def keep_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> tup
         lineage,
         cells=cells.only(inside),
         track=track[inside],
-        tracks=_tracks(lineage, order, track),
+        tracks=_build_tracks(lineage, order, track),
         source=row[source[linked]],
         target=row[target[linked]],
         confidence=lineage.confidence[linked],
     )
-    around = np.concatenate([[0], track[seen], [0]])  # of a painted mask, the piece before it and that after it
-    i = np.searchsorted(at, place)
-    owner = np.where(around[i] == around[i + 1], around[i], 0)
-    left_out = np.column_stack([cells.frame[~inside], cells.label[~inside]])
-    return smaller, runs.only(inside[runs.cell], row[runs.cell]), fills.only(owner > 0, owner), left_out
+    sections = np.concatenate([[0], track[kept], [0]])
+    i = np.searchsorted(key, fill_key)
+    owner = np.where(sections[i] == sections[i + 1], sections[i], 0)  # a fill needs one section before and after it
+    removed = np.column_stack([cells.frame[~inside], cells.label[~inside]])
+    return smaller, runs.only(inside[runs.cell], row[runs.cell]), fills.only(owner > 0, owner), removed
 
 
-def _reaching(runs: Runs, margin: int) -> BoolArray:
-    """Tell which runs have a pixel in the field."""
+def _are_in_field(runs: Runs, margin: int) -> BoolArray:
+    """Return, for each run, whether it has a pixel in the field, shape (R,)."""
     height, width = runs.shape[-2:]
     y, x = (runs.start // width) % height, runs.start % width
     across = np.minimum(x + runs.length, width - margin) > np.maximum(x, margin)
     return np.asarray(across & (y >= margin) & (y < height - margin))
 
 
-def _tracks(lineage: Lineage, order: IntArray, track: IntArray) -> Tracks:
-    """Return the table of the new tracks of the cells, which are in `order` of their old tracks and time."""
+def _build_tracks(lineage: Lineage, order: IntArray, track: IntArray) -> Tracks:
+    """Return the table of the new tracks.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The lineage before.
+    order : (N,) int64
+        Rows of its cells, sorted by old track and frame.
+    track : (N,) int64
+        New track of each cell, 0 = removed.
+    """
     old, kept = lineage.tracks, track > 0
     first = order[np.searchsorted(lineage.track[order], old.id)]
     last = order[np.searchsorted(lineage.track[order], old.id, side="right") - 1]
-    mother = np.where(old.parent > 0, track[last[np.searchsorted(old.id, old.parent)]], 0)
-    born = kept[first]  # in the field
+    parent = np.where(old.parent > 0, track[last[np.searchsorted(old.id, old.parent)]], 0)
+    begins = kept[first]  # in the field
 
-    def parents(ids: IntArray) -> IntArray:
-        parent = np.zeros(len(ids), np.int64)
-        parent[np.searchsorted(ids, old.id[born])] = mother[born]
-        return parent
+    def find_parents(ids: IntArray) -> IntArray:
+        parents = np.zeros(len(ids), np.int64)
+        parents[np.searchsorted(ids, old.id[begins])] = parent[begins]
+        return parents
 
-    return Tracks.spanning(track[kept], lineage.cells.frame[kept], parents)
+    return Tracks.spanning(track[kept], lineage.cells.frame[kept], find_parents)
