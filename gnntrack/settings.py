@@ -41,7 +41,11 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-REMOVED: dict[str, str] = {}
+_RATES = ("start_rate", "border_rate", "end_rate", "miss_rate", "division_rate", "artefact_rate")
+REMOVED: dict[str, str] = {
+    "scores.divisions": "set solver.divisions",
+    **dict.fromkeys((f"scores.{rate}" for rate in _RATES), "the movie corrects the rates"),
+}
 """Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 
 
@@ -126,20 +130,6 @@ class GraphSettings(_Section):
 class ScoreSettings(_Section):
     """Classical link and division scores (``scores.py``)."""
 
-    divisions: bool = True
-    """Score pairs of daughters too."""
-    start_rate: float = Field(0.004, gt=0, lt=1)
-    """Part of the cells that appear from nowhere in a frame, away from the border; the movie corrects it."""
-    border_rate: float = Field(0.1, gt=0, lt=1)
-    """Part of the cells at the border that enter, or leave, in a frame."""
-    end_rate: float = Field(0.01, gt=0, lt=1)
-    """Part of the cells that vanish in a frame, away from the border; the movie corrects it."""
-    miss_rate: float = Field(0.02, gt=0, lt=1)
-    """Part of the cells that have no mask in a frame though they are there."""
-    division_rate: float = Field(0.005, gt=0, lt=1)
-    """Part of the cells that divide in a frame; the movie corrects it."""
-    artefact_rate: float = Field(0.002, gt=0, lt=1)
-    """Part of the cells whose mask a segmenter tore in two, or glued to a neighbour's, for one frame."""
     rounds: int = Field(2, ge=0)
     """Times that rates and scales are estimated anew from the best explanation so far; 0 keeps the priors."""
 

@@ -13,7 +13,7 @@ from support import worlds
 import gnntrack
 from gnntrack.errors import FormatError
 from gnntrack.lineage.build import build_lineage
-from gnntrack.scores import score_by_overlap, score_links
+from gnntrack.scores import model, score_by_overlap, score_links
 from gnntrack.settings import ScoreSettings, SolverSettings
 from gnntrack.solvers import solve
 
@@ -247,13 +247,14 @@ def test_chunked_equals_whole(monkeypatch):
 # --------------------------------------------------------------------------- settings
 
 
-def test_rates_move_the_scores():
+def test_rates_move_the_scores(monkeypatch):
     """Without rounds, so that the movie does not correct them."""
     world = worlds.mask_dropped()
     graph = worlds.candidates(world.masks)
 
-    def link(**options):
-        return by_name(world, graph, scored(graph, rounds=0, **options))[0]
+    def link(**rates):
+        monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
+        return by_name(world, graph, scored(graph, rounds=0))[0]
 
     assert link(miss_rate=0.1)["a1-a3"] > link(miss_rate=0.001)["a1-a3"]
     assert link(miss_rate=0.1)["a0-a1"] == link(miss_rate=0.001)["a0-a1"]
@@ -263,14 +264,15 @@ def test_rates_move_the_scores():
     world = worlds.mother_divides()
     graph = worlds.candidates(world.masks)
 
-    def division(**options):
-        return by_name(world, graph, scored(graph, rounds=0, **options))[1]["a2-b3-c3"]
+    def division(**rates):
+        monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
+        return by_name(world, graph, scored(graph, rounds=0))[1]["a2-b3-c3"]
 
     assert division(division_rate=0.05) > division(division_rate=0.0005)
     assert division(start_rate=0.001) > division(start_rate=0.2)  # else a daughter came from nowhere
 
 
-def test_a_movie_full_of_divisions_teaches_their_rate():
+def test_a_movie_full_of_divisions_teaches_their_rate(monkeypatch):
     """Nine cells divide at once, though the prior calls divisions rare."""
     world = colony_of_divisions()
     assert tracked(world) == world.tracks
@@ -278,8 +280,9 @@ def test_a_movie_full_of_divisions_teaches_their_rate():
     true = {"-".join([m, *sorted(d)]) for m, d in daughters_of(world.tracks).items()}
     assert len(true) == 9
     score = []
+    monkeypatch.setattr(model, "PRIOR", model.PriorRates(division_rate=0.0005))
     for rounds in (0, 2):
-        _, pairs = by_name(world, graph, scored(graph, rounds=rounds, division_rate=0.0005))
+        _, pairs = by_name(world, graph, scored(graph, rounds=rounds))
         score.append(np.mean([pairs[name] for name in true]))
     assert score[1] > score[0]
 

@@ -37,7 +37,8 @@ class ClassicalScorer:
     Parameters
     ----------
     settings : Settings
-        ``scores`` holds the prior rates. Divisions are scored only if ``solver.divisions`` allows them.
+        ``scores.rounds`` is how often rates are estimated again. Divisions are scored only if ``solver.divisions``
+        allows them.
     images : bool
         Not used.
     """
@@ -62,7 +63,7 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     graph : CellGraph
         Candidates with the features of ``graph.py``; brightness is used where it is there.
     settings : ScoreSettings
-        Prior rates.
+        How often the rates are estimated again.
     divisions : bool
         Find and score division candidates.
 
@@ -75,9 +76,9 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
     pairs = Pairs.of(graph) if divisions else Pairs.none()
-    model = Model.of(graph, settings)
+    model = Model.of(graph)
     for _ in range(settings.rounds):
-        model = model.refitted(graph, pairs, settings)
-    gain = model.link_gain(graph, settings)
-    link = model.link_gain(graph, settings, pieces=True)
+        model = model.refitted(graph, pairs)
+    gain = model.link_gain(graph)
+    link = model.link_gain(graph, pieces=True)
     return LinkScores(expit(link / _HEAT), pairs.links, expit(model.division_gain(graph, pairs, gain) / _HEAT))

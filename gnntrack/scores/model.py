@@ -14,14 +14,39 @@ from gnntrack.scores.division_appearance import LIMIT, look_odds, looks_of
 from gnntrack.scores.quick_solution import Around, explanation
 
 if TYPE_CHECKING:
-    from gnntrack.settings import ScoreSettings
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
-__all__ = ["Model"]
+__all__ = ["PRIOR", "Model", "PriorRates"]
 
 _TAIL = 2.0  # degrees of freedom of the t-densities of links: heavy, since a sure sample has no tail of its own
 _JUMP = 0.5  # scale of such jumps in radii
 _SEEN = 8.0  # log odds held against a gap in which the cell is seen
+
+
+@dataclass(frozen=True)
+class PriorRates:
+    """Fractions of the cells to which something happens in a frame, before a movie has corrected them.
+
+    They are orders of magnitude for movies whose masks are good, and constants because they hardly matter: those that
+    vary most between movies (start, end, division) are estimated again from the movie itself, ``scores.rounds`` times,
+    and all enter the scores by their logarithm.
+    """
+
+    start_rate: float = 0.004
+    """Cells that appear, away from the border; estimated again."""
+    end_rate: float = 0.01
+    """Cells that vanish, away from the border; estimated again."""
+    division_rate: float = 0.005
+    """Cells that divide, one cycle of 200 frames; estimated again."""
+    border_rate: float = 0.1
+    """Cells at the border that enter, or that leave."""
+    miss_rate: float = 0.02
+    """Cells without a mask though they are there."""
+    artefact_rate: float = 0.002
+    """Cells whose mask is over-segmented into two, or merged with a neighbour's, for one frame."""
+
+
+PRIOR = PriorRates()
 
 
 @dataclass(frozen=True)
@@ -50,7 +75,7 @@ class Model:
     daughter_look: FloatArray  # (N,) the same of a daughter just after
 
     @classmethod
-    def of(cls, graph: CellGraph, settings: ScoreSettings) -> Model:
+    def of(cls, graph: CellGraph) -> Model:
         """Estimate the scales from pairs that are each other's nearest by a margin."""
         sure = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0)
         sure &= np.minimum(graph.feature("margin_source"), graph.feature("margin_target")) > 0.5
@@ -71,14 +96,14 @@ class Model:
             spread=(np.log(2.0), 0.3),
             together=(0.1, 0.3),
             unequal=0.25,
-            start_rate=settings.start_rate,
-            end_rate=settings.end_rate,
-            division_rate=settings.division_rate,
-            artefact_rate=settings.artefact_rate,
+            start_rate=PRIOR.start_rate,
+            end_rate=PRIOR.end_rate,
+            division_rate=PRIOR.division_rate,
+            artefact_rate=PRIOR.artefact_rate,
             radius=radius,
             unrelated=_unrelated(graph, radius, size_population),
             border=np.exp(-cells.feature("border_distance") / radius),
-            border_rate=settings.border_rate,
+            border_rate=PRIOR.border_rate,
             mother_look=np.zeros(len(cells)),
             daughter_look=np.zeros(len(cells)),
         )
@@ -125,13 +150,13 @@ class Model:
         gain = log_t(ratio, self.intensity * widen, 3) - log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
         return np.clip(gain, np.log(ODD), 2)
 
-    def link_gain(self, graph: CellGraph, settings: ScoreSettings, *, pieces: bool = False) -> FloatArray:
+    def link_gain(self, graph: CellGraph, *, pieces: bool = False) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,)."""
         gain = self.same_cell(graph, pieces=pieces)
         gain -= (self.unrelated + self.starts)[graph.target]
         gain -= self.ends[graph.source]
         far = np.flatnonzero(graph.feature("gap") > 1)
-        gain[far] += np.log(settings.miss_rate) * (graph.feature("gap")[far] - 1)
+        gain[far] += np.log(PRIOR.miss_rate) * (graph.feature("gap")[far] - 1)
         gain[far] -= _SEEN * _seen_between(graph)[graph.source[far]]
         return gain
 
@@ -193,9 +218,9 @@ class Model:
         new = self.unrelated[cell] + self.starts[cell] + self.ends[parts].max(axis=1)
         return np.where(cell >= 0, odds - new, 0.0)
 
-    def refitted(self, graph: CellGraph, pairs: Pairs, settings: ScoreSettings) -> Model:
+    def refitted(self, graph: CellGraph, pairs: Pairs) -> Model:
         """Return the model with rates and scales of the best explanation under this one."""
-        gain = self.link_gain(graph, settings)
+        gain = self.link_gain(graph)
         odds = self.division_gain(graph, pairs, gain)
         best, divided = explanation(graph, gain, pairs.links, odds)
         inside = self.border < 0.05
@@ -210,11 +235,11 @@ class Model:
         first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
         return replace(
             self,
-            start_rate=rate_of(started[inside & ~first], settings.start_rate),
-            end_rate=rate_of(ended[inside & ~last], settings.end_rate),
+            start_rate=rate_of(started[inside & ~first], PRIOR.start_rate),
+            end_rate=rate_of(ended[inside & ~last], PRIOR.end_rate),
             division_rate=rate_of(
                 np.isin(np.arange(len(graph.cells)), graph.source[pairs.links[divided, 0]])[~last],
-                settings.division_rate,
+                PRIOR.division_rate,
             ),
             middle=scale_of(pairs.middle[divided], self.middle, 1.18 if graph.cells.ndim == 2 else 1.54),
             spread=location_of(np.log(pairs.spread[divided]), *self.spread),
