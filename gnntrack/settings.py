@@ -45,6 +45,7 @@ _RATES = ("start_rate", "border_rate", "end_rate", "miss_rate", "division_rate",
 REMOVED: dict[str, str] = {
     "scores.divisions": "set solver.divisions",
     **dict.fromkeys((f"scores.{rate}" for rate in _RATES), "the movie corrects the rates"),
+    "solver.costs": "log odds are maximised",
 }
 """Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 
@@ -131,7 +132,7 @@ class ScoreSettings(_Section):
     """Classical link and division scores (``scores.py``)."""
 
     rounds: int = Field(2, ge=0)
-    """Times that rates and scales are estimated anew from the best explanation so far; 0 keeps the priors."""
+    """Times that rates and scales are estimated again from the best solution so far; 0 keeps the prior rates."""
 
 
 class GnnSettings(_Section):
@@ -258,12 +259,10 @@ class SolverSettings(_Section):
 
     divisions: bool = True
     """Allow a cell two successors."""
-    costs: Literal["odds", "aogm"] = "odds"
-    """What is optimised: the log odds of all links together, or the expected errors of the challenge (AOGM)."""
     link_threshold: float = Field(0.4, gt=0, lt=1)
-    """A link must be more likely than this (costs = odds); 0.4 is the least expected error (missed 1.5, wrong 1)."""
+    """Probability above which a link pays; higher = fewer wrong links, more broken tracks; 0.4 is the CTC optimum."""
     division_threshold: float = Field(0.444, gt=0, lt=1)
-    """A division must be more likely than this (costs = odds); 0.444 is the least expected CTC error."""
+    """Probability above which a division pays; higher = fewer wrong divisions; 0.444 is the CTC optimum."""
 
 
 class RepairSettings(_Section):
@@ -274,7 +273,7 @@ class RepairSettings(_Section):
     min_visible: float = Field(0.3, ge=0, le=1)
     """A missing mask of which less than this part would lie on background is not painted."""
     join_pieces: bool = True
-    """Give a piece that was torn off a cell for one frame back to it."""
+    """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     glued_share: float = Field(0.5, gt=0)
     """A mask is shared with the missing cell if it is larger than usual by this part of the missing cell."""
     margin: int = Field(0, ge=0)

@@ -176,36 +176,12 @@ def test_thresholds_and_divisions_are_settings(solver):
     assert links(link_threshold=0.95, division_threshold=0.95) == set()
 
 
-@pytest.mark.parametrize("solver", ["greedy", "hungarian", "triplets"])
-def test_expected_errors_as_costs(solver):
-    """Links pay from p = 1 / 2.5, divisions from q = 2 / 4.5, and sums are of errors, not of log odds."""
-    costs = SolverSettings(costs="aogm")
-    world = worlds.one_divides()
-
-    def found(link, division, marginal=None):
-        count = len(world.scores.link)
-        marginal = None if marginal is None else np.full(count, marginal, np.float32)
-        scores = LinkScores(
-            np.full(count, link, np.float32),
-            world.scores.pairs,
-            np.full(len(world.scores.pairs), division, np.float32),
-            marginal=marginal,
-        )
-        return world.links(solve(solver, world.graph, scores, settings=costs))
-
-    assert found(0.39, 0.40) == set()
-    assert len(found(0.41, 0.43)) == 4
-    assert len(found(0.41, 0.46)) == 5
-    assert found(0.9, 0.1, marginal=0.39) == set()
-
-
-def test_either_cost_is_optimised():
+def test_the_sum_of_log_odds_is_optimised():
     world = worlds.the_best_leaves_less()
     link = np.array([0.999] + [0.8] * (len(world.graph) - 1), np.float32)
-    for costs in ("odds", "aogm"):
-        chosen = solve("triplets", world.graph, LinkScores(link), settings=SolverSettings(costs=costs))
-        gain = 2.5 * link - 1 if costs == "aogm" else np.log(link / (1 - link)) - np.log(0.4 / 0.6)
-        assert gain[chosen].sum() == pytest.approx(most(world.graph, gain))
+    chosen = solve("triplets", world.graph, LinkScores(link), settings=SolverSettings())
+    gain = np.log(link / (1 - link)) - np.log(0.4 / 0.6)
+    assert gain[chosen].sum() == pytest.approx(most(world.graph, gain))
 
 
 def most(graph, gain):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from gnntrack.errors import ModelError, TrainingError
+from gnntrack.settings import drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder:
     """Refuse to go on with a training of other data, settings or another seed: it would be neither of the two."""
     now: dict[str, Any] = json.loads(json.dumps(notes))
     saved = saved or {}
+    if "stages" in saved:  # a checkpoint of an earlier version may hold settings that have been removed
+        saved = {**saved, "stages": drop_removed(saved["stages"])}
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
     for plan in ("settings", "stages"):
         if plan in differing and plan in saved:
