@@ -20,7 +20,8 @@ from gnntrack.lineage.families import (
     find_neighbours,
     find_roots,
 )
-from gnntrack.lineage.repair import fill_gaps
+from gnntrack.lineage.repair import fill_gaps, repair_movie
+from gnntrack.lineage.summary import review, summarise
 from gnntrack.settings import RepairSettings
 from gnntrack.types import Tracks
 
@@ -159,6 +160,28 @@ def test_a_long_chain_of_tracks_is_one_family():
 def test_no_track_has_no_family():
     none = Tracks(*np.zeros((4, 0)))
     assert (len(find_roots(none)), len(count_generations(none)), count_divisions(none)) == (0, 0, 0)
+
+
+def test_review_lists_the_least_confident_links_first():
+    lineage = lineage_of(worlds.one_divides())
+    assert review(lineage) == []
+    cells = lineage.cells
+    unsure = [item for item in review(lineage, links=2, below=0.95) if item.kind == "link"]
+    assert len(unsure) == 2
+    rows = [int(cells.row_of(item.frame, item.label)) for item in unsure]
+    least = np.argsort(lineage.confidence, kind="stable")[:2]
+    assert rows == lineage.target[least].tolist()
+    assert f"confidence {lineage.confidence[least[0]]:.2f}" in unsure[0].text
+
+
+def test_a_frame_is_empty_until_its_gap_is_filled():
+    lineage, runs = worlds.known_lineage(worlds.frame_dropped())
+    (item,) = review(lineage)
+    assert (item.kind, item.frame, item.label) == ("empty frames", 2, None)
+    assert summarise(lineage).gaps_filled is None
+    filled = repair_movie(lineage, runs, settings=RepairSettings()).lineage
+    assert review(filled) == []
+    assert summarise(filled).gaps_filled == 8
 
 
 @settings(max_examples=100, deadline=None)

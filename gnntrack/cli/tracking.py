@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
@@ -25,7 +24,7 @@ from gnntrack.cli.options import (
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
-    from gnntrack.types import IntArray, Lineage
+    from gnntrack.types import Lineage
 
 __all__ = ["build_graph", "export", "solve", "track"]
 
@@ -81,7 +80,7 @@ def track(
             **options,
         )
     show_rows([*_lineage_rows(lineage), *_cost_rows(watch.seconds), ("written", f"{out} (masks and res_track.txt)")])
-    show_rows([("look at", line) for line in _worth_a_look(lineage)])
+    show_rows(_review_rows(lineage))
 
 
 @click.command("build-graph")
@@ -136,7 +135,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
         lineage = pipeline.solve(candidates, method=method, solver=solver, settings=settings, progress=progress)
         write_lineage(lineage, out, overwrite=overwrite)
     show_rows([*_lineage_rows(lineage), *_cost_rows(watch.seconds), ("written", out)])
-    show_rows([("look at", line) for line in _worth_a_look(lineage)])
+    show_rows(_review_rows(lineage))
 
 
 class FormatOption(click.Option):
@@ -198,20 +197,20 @@ def _refuse_unused(method: str) -> None:
 
 
 def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
-    from gnntrack.lineage.families import count_divisions
+    from gnntrack.lineage.summary import summarise
 
-    provenance = lineage.provenance
-    gaps = f"{provenance.gaps_bridged or 0} bridged"
-    if provenance.repaired:
-        gaps += f", {provenance.gaps_filled} masks painted in them"
+    summary = summarise(lineage)
+    gaps = f"{summary.gaps_bridged} bridged"
+    if summary.gaps_filled is not None:
+        gaps += f", {summary.gaps_filled} masks drawn in them"
     rows: list[tuple[str, object]] = [
-        ("frames", lineage.cells.n_frames),
-        ("cells", len(lineage.cells)),
-        ("tracks", len(lineage.tracks)),
-        ("divisions", count_divisions(lineage.tracks)),
+        ("frames", summary.frames),
+        ("cells", summary.cells),
+        ("tracks", summary.tracks),
+        ("divisions", summary.divisions),
         ("gaps", gaps),
     ]
-    dropped = provenance.dropped_cells
+    dropped = summary.dropped_cells
     return [*rows, ("left out", f"{dropped} cells below cells.min_size")] if dropped else rows
 
 
@@ -219,35 +218,9 @@ def _cost_rows(seconds: float) -> list[tuple[str, object]]:
     return [("time", f"{seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
 
 
-def _worth_a_look(lineage: Lineage) -> list[str]:
-    """Return what a person should check first, in words."""
-    cells, lines = lineage.cells, []
-    for link in np.argsort(lineage.confidence, kind="stable")[:3]:
-        s, t = lineage.source[link], lineage.target[link]
-        if lineage.confidence[link] < 0.5:
-            lines.append(
-                f"link of frame {cells.frame[s]}, label {cells.label[s]} -> frame {cells.frame[t]}, "
-                f"label {cells.label[t]} (track {lineage.track[t]}, confidence {lineage.confidence[link]:.2f})"
-            )
-    found = lineage.provenance.masks.get("disconnected", {})
-    if found.get("count"):
-        frame, label, pieces = found["listed"][0][:3]
-        lines.append(
-            f"{found['count']} labels in several pieces, such as {label} in frame {frame} ({pieces} pieces); "
-            "see --fragments"
-        )
-    empty = np.setdiff1d(np.arange(cells.n_frames), _frames_held(lineage))
-    if len(empty):
-        lines.append(
-            f"{len(empty)} frames without cells, such as frame {empty[0]}; the official evaluator refuses those"
-        )
-    return lines
+def _review_rows(lineage: Lineage) -> list[tuple[str, object]]:
+    """Return the places to check first."""
+    from gnntrack.lineage.summary import review
 
-
-def _frames_held(lineage: Lineage) -> IntArray:
-    """Return the frames that hold a cell; one that is painted in a gap is a cell too."""
-    from gnntrack.lineage.families import find_missing_frames
-
-    frame = lineage.cells.frame
-    # the gaps of 'solve' are not filled yet
-    return np.concatenate([frame, find_missing_frames(lineage)[0]]) if lineage.provenance.repaired else frame
+    hints = {"fragments": "; see --fragments"}
+    return [("look at", item.text + hints.get(item.kind, "")) for item in review(lineage)]

@@ -11,3 +11,7 @@ from .repair import RepairedMovie as RepairedMovie
 from .repair import fill_gaps as fill_gaps
 from .repair import match_masks as match_masks
 from .repair import repair_movie as repair_movie
+from .summary import ReviewItem as ReviewItem
+from .summary import Summary as Summary
+from .summary import review as review
+from .summary import summarise as summarise
