@@ -358,7 +358,7 @@ def test_no_geff_says_so(tmp_path):
     with pytest.raises(FormatError, match="no such folder"):
         read_graph(tmp_path / "nothing.geff")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(FormatError, match="no GEFF could be read"):
+    with pytest.raises(FormatError, match="not a GEFF"):
         read_graph(tmp_path / "folder")
     (tmp_path / "file").write_text("x")
     with pytest.raises(FormatError, match="no such folder"):
@@ -371,5 +371,5 @@ def test_no_geff_says_so(tmp_path):
 def test_broken_file_says_so(tmp_path, victim):
     write_graph(small_graph(), tmp_path / "g.geff")
     (tmp_path / "g.geff" / victim).write_bytes(b"\x02 no longer what it was")
-    with pytest.raises(FormatError, match=r"g\.geff: no GEFF could be read"):
+    with pytest.raises(FormatError, match=r"g\.geff: the GEFF is damaged or not valid"):
         read_graph(tmp_path / "g.geff")

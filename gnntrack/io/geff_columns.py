@@ -1,0 +1,207 @@
+"""Columns of a GEFF: the properties of nodes and edges, with their metadata, and how they are written.
+
+A property is a folder of the file with one value per node or edge. This module writes; `gnntrack.io.geff_store` reads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gnntrack.errors import FormatError
+from gnntrack.io.output import fresh_output
+
+with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
+    warnings.simplefilter("ignore")
+    from geff.core_io import write_arrays
+    from geff_spec import Axis, DisplayHint, GeffMetadata, PropMetadata, RelatedObject
+
+if TYPE_CHECKING:
+    from gnntrack.types import Cells, IntArray
+
+__all__ = ["EXACT", "EXTRA", "LINEAGE", "SEG_ID", "SPACE", "TRACK", "TRACKLET", "Column", "to_json", "write_columns"]
+
+EXTRA = "gnntrack"
+"""Key of our own metadata, under ``extra`` of the file."""
+SEG_ID = "seg_id"
+"""Property of a cell's label in the mask of its frame."""
+TRACK = ("track_id", "track_start", "track_end", "track_parent")
+"""Properties of a cell's track: id, first and last frame, parent."""
+TRACKLET, LINEAGE = "tracklet_id", "lineage_id"
+SPACE = ("z", "y", "x")
+EXACT = "_exact"
+"""Ending of a property with positions that pixels times voxel size do not reproduce to the last bit."""
+
+_UNIT = {"um": "micrometer", "pixel": "pixel"}
+
+
+class Column(NamedTuple):
+    """Values of one property."""
+
+    values: np.ndarray
+    unit: str | None = None
+    about: str | None = None
+
+
+def write_columns(
+    path: str | Path,
+    cells: Cells,
+    nodes: dict[str, Column],
+    edges: IntArray,
+    edge_columns: dict[str, Column],
+    extra: dict[str, Any],
+    *,
+    masks_path: str | Path | None,
+    overwrite: bool,
+) -> None:
+    """Write cells as nodes, and links as edges.
+
+    Parameters
+    ----------
+    path : path
+        The folder to make.
+    cells : Cells
+        The nodes, with their frame, position, label and features.
+    nodes : dict of Column
+        Further properties of the nodes.
+    edges : (E, 2) int64
+        Rows of source and target of each edge.
+    edge_columns : dict of Column
+        Properties of the edges.
+    extra : dict
+        Our own metadata, as JSON values.
+    masks_path : path, optional
+        Folder or file of the masks that ``seg_id`` refers to.
+    overwrite : bool
+        Replace what exists at `path`.
+
+    Raises
+    ------
+    OutputError
+        If `path` exists and `overwrite` is False, or it cannot be written.
+    FormatError
+        If the name of a feature cannot be stored.
+    """
+    columns = _collect_cell_columns(cells) | nodes
+    features = dict(zip(cells.feature_names, zip(cells.features.T, cells.feature_units, strict=True), strict=True))
+    _check_names(path, cells.feature_names, taken=(*columns, *TRACK, TRACKLET, LINEAGE))
+    _check_names(path, tuple(edge_columns), taken=())
+    columns |= {name: Column(values, unit or None) for name, (values, unit) in features.items()}
+    extra |= {
+        "n_frames": int(cells.n_frames),
+        "shape": [int(size) for size in cells.shape],
+        "cell_features": list(cells.feature_names),
+    }
+    with fresh_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_arrays(
+            str(temporary),
+            node_ids=np.arange(len(cells), dtype=np.uint64),
+            node_props=_get_values(columns),
+            edge_ids=edges.astype(np.uint64),
+            edge_props=_get_values(edge_columns),
+            metadata=_build_metadata(path, cells, columns, edge_columns, extra, masks_path),
+        )
+
+
+def to_json(value: Any, where: str) -> Any:
+    """Return a value as plain JSON values; a number that is not finite, which JSON does not have, becomes None.
+
+    Parameters
+    ----------
+    value : any
+        Nested dicts, lists and tuples of numbers, text, booleans, None, or numpy arrays.
+    where : str
+        What to name in messages: ``"notes"``.
+
+    Raises
+    ------
+    FormatError
+        If it holds anything else.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item, f"{where}[{k}]") for k, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    msg = f"{where} is a {type(value).__name__}; expected plain JSON values: text, numbers, lists and dicts of them"
+    raise FormatError(msg)
+
+
+def _build_metadata(
+    path: str | Path,
+    cells: Cells,
+    nodes: dict[str, Column],
+    edges: dict[str, Column],
+    extra: dict[str, Any],
+    masks_path: str | Path | None,
+) -> GeffMetadata:
+    space = [
+        Axis(name=name, type="space", unit="pixel", scale=float(scale), scaled_unit=_UNIT[cells.unit])
+        for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True)
+    ]
+    related = None
+    if masks_path is not None:
+        related = [RelatedObject(type="labels", path=_make_relative(masks_path, path), node_prop=SEG_ID)]
+    return GeffMetadata(
+        directed=True,
+        axes=[Axis(name="t", type="time", unit="frame"), *space],
+        node_props_metadata={name: _describe(name, column) for name, column in nodes.items()},
+        edge_props_metadata={name: _describe(name, column) for name, column in edges.items()},
+        track_node_props={"tracklet": TRACKLET, "lineage": LINEAGE} if TRACKLET in nodes else None,
+        related_objects=related,
+        display_hints=DisplayHint(
+            display_horizontal="x",
+            display_vertical="y",
+            display_depth="z" if cells.ndim == 3 else None,
+            display_time="t",
+        ),
+        extra={EXTRA: extra},
+    )
+
+
+def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
+    columns = {"t": Column(cells.frame, "frame")}
+    for name, position, step in zip(SPACE[-cells.ndim :], cells.position.T, cells.spacing, strict=True):
+        columns[name] = Column(position / step, "pixel", "centroid")
+        if not np.array_equal(position / step * step, position):
+            columns[name + EXACT] = Column(position, cells.unit, "centroid that pixels cannot tell to the last bit")
+    columns[SEG_ID] = Column(cells.label, about="label of the cell's pixels in the mask of its frame")
+    return columns
+
+
+def _describe(name: str, column: Column) -> PropMetadata:
+    return PropMetadata(identifier=name, dtype=str(column.values.dtype), unit=column.unit, description=column.about)
+
+
+def _get_values(columns: dict[str, Column]) -> dict[str, Any]:
+    return {name: {"values": np.ascontiguousarray(column.values), "missing": None} for name, column in columns.items()}
+
+
+def _check_names(path: str | Path, names: tuple[str, ...], *, taken: tuple[str, ...]) -> None:
+    """Raise if a name cannot be that of a folder (each property is a folder), or is that of another property."""
+    for k, name in enumerate(names):
+        if not name or name.startswith((".", "__")) or "/" in name or "\\" in name:
+            msg = f"{path}: '{name}' cannot be the name of a feature in a GEFF; use letters, digits and '_'"
+            raise FormatError(msg)
+        if name in taken or name in names[:k]:
+            msg = f"{path}: the feature '{name}' has the name of another property of the file; rename it"
+            raise FormatError(msg)
+
+
+def _make_relative(target: str | Path, start: str | Path) -> str:
+    try:
+        return Path(os.path.relpath(target, start)).as_posix()
+    except ValueError:  # another drive of Windows
+        return Path(target).resolve().as_posix()
