@@ -1,8 +1,8 @@
-"""From a foreground to single cells: what a network's probabilities, or a binary mask, still lack.
+"""From a foreground (probabilities of a network, or a binary mask) to single cells.
 
-A recipe of six steps, a function each: threshold, fill small holes, make a relief (the network's own, or
-the distance to the outline), split it between its summits, leave out what is small, fill what one cell
-encloses. The steps that the threshold takes as well are public here.
+Six steps, one function each: threshold, fill small holes, make a relief (given by the network, or the distance to the
+outline), split it between its peaks, remove small cells, fill holes enclosed by one cell. The steps that the segmenter
+`threshold` uses too are public.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PostprocessSegmenter",
-    "depth_inside",
     "expect_option",
-    "instances",
-    "leave_out_small",
+    "measure_depth",
+    "measure_diameter",
+    "remove_small",
     "smooth",
+    "split_foreground",
     "split_relief",
-    "typical_diameter",
 ]
 
 # Chosen on simulated movies, 2D and 3D, with clean and with ragged outlines.
-_NECK = 0.1  # depth for distances
-_DIP = 0.25  # depth for a network's height, which is noisier
-_STAIR = 0.75  # no dip below this is a neck, in mean sides of a voxel: outlines are stairs
+_NECK = 0.1  # default of `depth` for distances
+_DIP = 0.25  # default of `depth` for the height of a network, which is noisier
+_STAIR = 0.75  # smallest dip of a neck, in mean voxel sides, because outlines of voxels are stepped
 _FULL_SCALES = (1.0, 255.0, 65535.0)
-_OVERSHOOT = 0.1  # interpolated probabilities leave their range a little
+_OVERSHOOT = 0.1  # interpolated probabilities may exceed their range by this fraction
 
 
-def instances(
+def split_foreground(
     foreground: npt.NDArray[Any],
     *,
     height: npt.NDArray[Any] | None = None,
@@ -62,32 +62,32 @@ def instances(
     Parameters
     ----------
     foreground : (Y, X) or (Z, Y, X) array of bool or float
-        Where cells are, or how probable that is.
+        Mask of the cells, or the probability of a cell.
     height : array of float of the same shape, optional
-        Higher is nearer to a cell's middle: about 0 at its outline, about 1 at its middle, as a network
-        tells it. The distance to the outline of the foreground where left out.
+        Depth in the cell as predicted by a network: about 0 at the outline, about 1 in the middle. By default the
+        distance to the outline of the foreground.
     threshold : float
         Lowest probability of the foreground.
     depth : float, optional
-        Two summits are two cells if the pass between them lies lower than the lower summit by more than
-        this: of the height's 1 where `height` is given (0.25 where left out), else of the lower summit, so
-        that the rule is the same for cells of any size (0.1). Lower splits more.
+        Two peaks are two cells if the saddle between them is lower than the lower peak by more than this: in units of
+        `height` if it is given (default 0.25), else as a fraction of the lower peak (default 0.1), so that the rule
+        does not depend on the size of cells. A lower value splits more.
     smoothing : float, optional
-        Standard deviation of the Gaussian over the relief in pixels along x; a fortieth of the typical
-        diameter (0.35 to 1.5) where left out.
+        Standard deviation of the Gaussian applied to the relief, in pixels along x; by default 1/40 of the typical
+        diameter (0.35 to 1.5).
     min_size : float
-        Cells smaller than this share of the typical cell are left out.
+        Cells smaller than this fraction of the typical cell are removed.
     max_hole : float
-        Holes up to this share of the typical cell are filled before cells are split. Those that end up
-        inside a single cell are always filled.
+        Holes up to this fraction of the typical cell are filled before cells are split. Holes inside a single cell
+        are always filled.
     spacing : sequence of float, optional
-        Size of a voxel along ``[z], y, x``; only the ratios count. Cubes where left out.
+        Size of a voxel along ``[z], y, x``; only the ratios matter. By default voxels are cubes.
 
     Returns
     -------
     labels : int32 array of the same shape
-        1, 2, ... without gaps, in the order of the cells' summits, plane by plane and row by row;
-        0 = background. Each cell is one piece. A frame full of foreground is one cell.
+        1, 2, ... without gaps, in the order of the peaks of the cells, plane by plane and row by row;
+        0 = background. Each cell is connected. A frame full of foreground is one cell.
 
     Raises
     ------
@@ -97,17 +97,17 @@ def instances(
 
     Notes
     -----
-    The cells are those of a watershed of the h-maxima (Soille, Morphological Image Analysis, 2003, section
-    6.3.4): every summit gets a basin, and basins are joined, highest pass first, where the dip to the pass is
-    none. It is several times faster than the reconstruction that finds h-maxima first.
+    The result equals a watershed from the h-maxima (Soille, Morphological Image Analysis, 2003, section 6.3.4): every
+    peak gets a basin, and basins are joined, highest saddle first, if the dip at the saddle is too small. This is
+    several times faster than computing the h-maxima by reconstruction first.
 
     Examples
     --------
-    Two squares that touch at a corner are two cells, a bar is one:
+    Two squares that touch at a corner are two cells; a bar is one cell:
 
     >>> mask = np.zeros((5, 9), bool)
     >>> mask[0:2, 0:2] = mask[2:4, 2:4] = mask[1, 5:] = True
-    >>> instances(mask)
+    >>> split_foreground(mask)
     array([[1, 1, 0, 0, 0, 0, 0, 0, 0],
            [1, 1, 0, 0, 0, 2, 2, 2, 2],
            [0, 0, 3, 3, 0, 0, 0, 0, 0],
@@ -118,46 +118,45 @@ def instances(
     if not pixels.size:
         return np.zeros(pixels.shape, np.int32)
     mask = pixels >= threshold
-    typical = typical_diameter(mask, step)
+    typical = measure_diameter(mask, step)
     mask = _fill_small_holes(mask, max_hole * np.pi / 4 * typical**2 / step[-2])
     sigma = float(np.clip(typical / 40, 0.35, 1.5)) if smoothing is None else smoothing
     if height is None:
-        relief = smooth(depth_inside(mask, step), sigma, step)
+        relief = smooth(measure_depth(mask, step), sigma, step)
         labels = split_relief(
             relief, mask, neck=1 - (_NECK if depth is None else depth), dip=_STAIR * float(np.mean(step))
         )
     else:
-        relief = smooth(_checked_height(height, pixels.shape), sigma, step)
+        relief = smooth(_check_height(height, pixels.shape), sigma, step)
         labels = split_relief(relief, mask, dip=_DIP if depth is None else depth)
-    return _fill_enclosed(leave_out_small(labels, min_size))
+    return _fill_enclosed(remove_small(labels, min_size))
 
 
 class PostprocessSegmenter:
-    """Cells of a binary mask or of probabilities: holes, splitting, small ones left out.
+    """Cells of a binary mask or of probabilities: holes are filled, touching cells are split, small cells are removed.
 
-    The image is a foreground: a binary mask (bool, or any numbers of two values, of which the higher is the
-    foreground) or probabilities. Those are whole shares of 255 in uint8 and of 65535 in uint16; in other
-    types the full scale is the first of 1, 255 and 65535 that the image keeps to. Any other image, one with
-    clearly negative numbers say, is stretched: its lowest value to 0 and its highest to 1.
+    The image is a foreground: a binary mask (bool, or exactly two values, of which the higher is the foreground) or
+    probabilities. The full scale of probabilities is 255 in uint8 and 65535 in uint16; in other dtypes it is the first
+    of 1, 255 and 65535 that no pixel exceeds. Any other image, for example with clearly negative values, is rescaled from
+    its lowest value to 0 and its highest value to 1.
 
     Parameters
     ----------
     threshold : float
         Lowest probability of the foreground.
     depth : float
-        Touching parts are two cells if the neck between them is thinner than the thinner part by more than
-        this share; lower splits more.
+        Touching parts are two cells if the neck between them is thinner than the thinner part by more than this
+        fraction; a lower value splits more.
     smoothing : float, optional
-        Standard deviation of the Gaussian over the distances to the outline in pixels along x; a fortieth
-        of the typical diameter (0.35 to 1.5) where left out.
+        Standard deviation of the Gaussian applied to the distances to the outline, in pixels along x; by default 1/40
+        of the typical diameter (0.35 to 1.5).
     min_size : float
-        Cells smaller than this share of the typical cell are left out.
+        Cells smaller than this fraction of the typical cell are removed.
     max_hole : float
-        Holes up to this share of the typical cell are filled before cells are split. Those that end up
-        inside a single cell are always filled.
+        Holes up to this fraction of the typical cell are filled before cells are split. Holes inside a single cell
+        are always filled.
     spacing : sequence of float, optional
-        Size of a voxel along ``[z], y, x``, in any unit: only the ratios count. Voxels are cubes where
-        left out.
+        Size of a voxel along ``[z], y, x``, in any unit: only the ratios matter. By default voxels are cubes.
 
     Raises
     ------
@@ -177,9 +176,9 @@ class PostprocessSegmenter:
         max_hole: float = 0.03,
         spacing: tuple[float, ...] | None = None,
     ) -> None:
-        shares = {"threshold": threshold, "depth": depth, "min_size": min_size}
-        for option, share in shares.items():
-            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        fractions = {"threshold": threshold, "depth": depth, "min_size": min_size}
+        for option, fraction in fractions.items():
+            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
         for option, value in (("smoothing", smoothing), ("max_hole", max_hole)):
             expect_option(self.name, option, value, "0 or above", holds=value is None or value >= 0)
         positive = spacing is None or (len(spacing) in (2, 3) and min(spacing) > 0)
@@ -208,8 +207,8 @@ class PostprocessSegmenter:
         pixels, _ = checked_frame(image, self.spacing)
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
-        return instances(
-            _probabilities(pixels, np.asarray(image).dtype),
+        return split_foreground(
+            _to_probabilities(pixels, np.asarray(image).dtype),
             threshold=self.threshold,
             depth=self.depth,
             smoothing=self.smoothing,
@@ -219,7 +218,7 @@ class PostprocessSegmenter:
         )
 
 
-def _probabilities(pixels: Heights, dtype: np.dtype[Any]) -> Heights | Mask:
+def _to_probabilities(pixels: Heights, dtype: np.dtype[Any]) -> Heights | Mask:
     low, high = float(pixels.min()), float(pixels.max())
     if bool(((pixels == low) | (pixels == high)).all()):
         return np.asarray(pixels == high)
@@ -231,10 +230,10 @@ def _probabilities(pixels: Heights, dtype: np.dtype[Any]) -> Heights | Mask:
     return (pixels - np.float32(low)) / np.float32(high - low)
 
 
-def _checked_height(height: npt.NDArray[Any], shape: tuple[int, ...]) -> Heights:
+def _check_height(height: npt.NDArray[Any], shape: tuple[int, ...]) -> Heights:
     relief = checked_image(height)
     if relief.shape != shape:
-        msg = f"the height has shape {relief.shape}; expected that of the foreground, {shape}"
+        msg = f"the height has shape {relief.shape}; expected {shape} like the foreground; give arrays of one shape"
         raise FrameError(msg)
     return relief
 
@@ -243,7 +242,7 @@ def _checked_height(height: npt.NDArray[Any], shape: tuple[int, ...]) -> Heights
 
 
 def smooth(pixels: Heights, sigma: float, step: Step) -> Heights:
-    """Blur by `sigma` pixels along x, and by as much of the specimen along the other axes."""
+    """Blur by `sigma` pixels along x and by the same physical length along the other axes."""
     if sigma <= 0:
         return pixels
     if pixels.ndim == 2:
@@ -251,10 +250,10 @@ def smooth(pixels: Heights, sigma: float, step: Step) -> Heights:
     return np.asarray(ndimage.gaussian_filter(pixels, [sigma / s for s in step], truncate=3), np.float32)
 
 
-def depth_inside(mask: Mask, step: Step) -> Heights:
-    """Return the distance of each pixel of a mask to the mask's outside, in pixels along x.
+def measure_depth(mask: Mask, step: Step) -> Heights:
+    """Return the distance of each pixel of a mask to the background, in pixels along x.
 
-    What lies beyond the border of the image is no outside: a cell cut by the border is not thin there.
+    The outside of the image does not count as background, so a cell cut by the border is not thin there.
     """
     if mask.all():
         return np.full(mask.shape, max(mask.shape), np.float32)
@@ -264,68 +263,68 @@ def depth_inside(mask: Mask, step: Step) -> Heights:
     return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
 
 
-def typical_diameter(mask: Mask, step: Step) -> float:
-    """Return the typical thickness of a mask's parts in pixels along x: half its pixels lie in thinner ones."""
-    depth = depth_inside(mask, step)
+def measure_diameter(mask: Mask, step: Step) -> float:
+    """Return the typical thickness of the parts of a mask, in pixels along x: the pixel-weighted median."""
+    depth = measure_depth(mask, step)
     parts, n = ndimage.label(mask)
     radius = np.zeros(n + 1, np.float32)
     np.maximum.at(radius, parts[mask], depth[mask])
     size = np.bincount(parts[mask], minlength=n + 1) * (radius > 1.5)
     if not size.any():
-        return 4.0  # nothing but single pixels
+        return 4.0  # all parts are about one pixel wide
     order = np.argsort(radius)
     below = np.cumsum(size[order])
     return float(2 * radius[order][np.searchsorted(below, below[-1] / 2)])
 
 
 def split_relief(
-    relief: Heights, mask: Mask, *, summits: Mask | None = None, neck: float = 1.0, dip: float = 0.0
+    relief: Heights, mask: Mask, *, peaks: Mask | None = None, neck: float = 1.0, dip: float = 0.0
 ) -> Labels:
-    """Split a mask between the summits of a relief.
+    """Split a mask between the peaks of a relief.
 
-    Every summit gets a basin; then basins are joined again, those with the highest pass first, where the
-    pass reaches `neck` times the lower summit, or lies no more than `dip` below it.
+    Every peak gets a basin; then basins are joined, highest saddle first, if the saddle reaches `neck` times the lower
+    peak, or is at most `dip` below it.
 
     Parameters
     ----------
     relief : (Y, X) or (Z, Y, X) float32 array
-        Higher is farther inside a cell.
+        Higher is deeper inside a cell.
     mask : bool array of the same shape
-        What is split.
-    summits : bool array of the same shape, optional
-        Where cells may have their middle; the local maxima of the relief within the mask where left out.
+        The mask to split.
+    peaks : bool array of the same shape, optional
+        Allowed peaks; by default the local maxima of the relief within the mask.
     neck, dip : float
-        The rule; a pass at the height of the lower summit always joins.
+        Thresholds of the rule; a saddle as high as the lower peak always joins.
 
     Returns
     -------
     labels : int32 array of the same shape
-        One number a cell, with gaps; 0 also where a part of the mask has none of the given `summits`.
+        One label per cell, with gaps; 0 also in parts of the mask without any of the given `peaks`.
     """
     around = np.ones((3,) * mask.ndim)
-    if summits is None:
-        # Across faces only, as the watershed spreads: so each part of the mask has a summit.
+    if peaks is None:
+        # Neighbours across faces only, like the watershed, so that each part of the mask has a peak.
         around = ndimage.generate_binary_structure(mask.ndim, 1)
         relief = np.where(mask, relief, -np.inf).astype(np.float32)
-        summits = mask & (relief == _highest_near(relief, around))
-    markers, n = ndimage.label(summits, around)
+        peaks = mask & (relief == _dilate(relief, around))
+    markers, n = ndimage.label(peaks, around)
     basins = np.asarray(watershed(-relief, markers, mask=mask), np.int32)  # type: ignore[no-untyped-call]
-    pair, level = _passes(basins, relief)
+    pair, level = _find_saddles(basins, relief)
     height = np.full(n + 1, -np.inf, np.float32)
     inside = basins > 0
     np.maximum.at(height, basins[inside], relief[inside])
     order = np.argsort(-level, kind="stable")
-    return _join(pair[order], level[order], height, neck=neck, dip=dip)[basins]
+    return _join_basins(pair[order], level[order], height, neck=neck, dip=dip)[basins]
 
 
-def _highest_near(relief: Heights, around: npt.NDArray[Any]) -> Heights:
+def _dilate(relief: Heights, around: npt.NDArray[Any]) -> Heights:
     if relief.ndim == 2:
         return np.asarray(cv2.dilate(relief, around.astype(np.uint8)), np.float32)
     return np.asarray(ndimage.maximum_filter(relief, footprint=around), np.float32)
 
 
-def _passes(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
-    """Return the pairs of basins that touch, (P, 2), and the height of the pass between them, (P,)."""
+def _find_saddles(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
+    """Return the pairs of touching basins, (P, 2), and the height of the saddle between them, (P,)."""
     n = int(basins.max()) + 1
     keys, levels = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     for axis in range(basins.ndim):
@@ -341,8 +340,8 @@ def _passes(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Hei
     return np.stack([pairs // n, pairs % n], axis=1), highest
 
 
-def _join(pair: npt.NDArray[np.int64], level: Heights, height: Heights, *, neck: float, dip: float) -> Labels:
-    """Return the label of each basin after joining; a joined basin keeps its highest summit."""
+def _join_basins(pair: npt.NDArray[np.int64], level: Heights, height: Heights, *, neck: float, dip: float) -> Labels:
+    """Return the label of each basin after joining; a joined basin keeps its highest peak."""
     root = list(range(len(height)))
 
     def find(basin: int) -> int:
@@ -358,33 +357,33 @@ def _join(pair: npt.NDArray[np.int64], level: Heights, height: Heights, *, neck:
     return np.array([find(basin) for basin in range(len(height))], np.int32)
 
 
-def leave_out_small(labels: Labels, share: float) -> Labels:
-    """Leave out cells below `share` of the typical size and number the rest from 1.
+def remove_small(labels: Labels, fraction: float) -> Labels:
+    """Remove cells smaller than `fraction` of the typical size and number the others from 1.
 
-    The typical cell is the one that half of all the cells' pixels lie in smaller ones of, so that specks,
-    however many, do not make themselves typical.
+    The typical size is the pixel-weighted median: half of all labelled pixels are in smaller cells. So a large number
+    of specks does not change it.
     """
     size = np.bincount(labels.ravel())
     size[0] = 0
     order = np.sort(size)
     below = np.cumsum(order)
     typical = order[np.searchsorted(below, below[-1] / 2)]
-    keep = (size > 0) & (size >= share * typical)
+    keep = (size > 0) & (size >= fraction * typical)
     return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)
 
 
 # ------------------------------------------------------------------------------------------- holes
 
 
-def _gaps(outside: Mask) -> tuple[Labels, Mask]:
-    """Return the parts of an outside, plane by plane, for in 3D a hole is often open above or below.
+def _find_holes(outside: Mask) -> tuple[Labels, Mask]:
+    """Return the connected parts of the background, plane by plane, because in 3D a hole is often open above or below.
 
     Returns
     -------
     parts : int32 array
-        0 = not outside.
+        0 = not background.
     closed : (P,) bool array
-        Which parts do not reach the border of the image.
+        True for parts that do not reach the border of the image.
     """
     cross = ndimage.generate_binary_structure(2, 1)
     parts, n = ndimage.label(outside, cross if outside.ndim == 2 else np.pad(cross[None], [(1, 1), (0, 0), (0, 0)]))
@@ -396,14 +395,14 @@ def _gaps(outside: Mask) -> tuple[Labels, Mask]:
 
 
 def _fill_small_holes(mask: Mask, area: float) -> Mask:
-    """Fill the holes of a mask that have at most this many pixels in their plane."""
-    parts, closed = _gaps(~mask)
+    """Fill the holes of a mask with at most this many pixels in their plane."""
+    parts, closed = _find_holes(~mask)
     return mask | (closed & (np.bincount(parts.ravel()) <= area))[parts]
 
 
 def _fill_enclosed(labels: Labels) -> Labels:
-    """Give each cell the holes that it alone encloses; gaps between several cells stay."""
-    parts, closed = _gaps(labels == 0)
+    """Add to each cell the holes that it encloses alone; holes between several cells stay."""
+    parts, closed = _find_holes(labels == 0)
     lowest, highest = np.full(len(closed), np.iinfo(np.int32).max), np.zeros(len(closed), np.int64)
     inside = closed[parts]
     for axis in (-1, -2):

@@ -15,7 +15,7 @@ from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
 from segmenters.common.training import known_part, multiplying
 from segmenters.dense.targets import mean_diameter
-from segmenters.postprocess import instances, smooth, typical_diameter
+from segmenters.postprocess import measure_diameter, smooth, split_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ class Inputs:
         By which pixels of the image are scaled for the network; None where each movie needs its own.
     depth : float or None
         How deep a pass between two cells has to be, as was best on images with known cells; see
-        `segmenters.postprocess.instances`.
+        `segmenters.postprocess.split_foreground`.
     """
 
     normalise: Any
@@ -167,7 +167,7 @@ def _cells(probability: Heights, height: Heights | None, inputs: Inputs, use: Us
     depth = inputs.depth if use.depth is None else use.depth
     rules: dict[str, Any] = {"threshold": use.threshold, "depth": depth}
     rules |= {"min_size": use.min_size, "max_hole": use.max_hole}
-    return instances(probability, height=height, **rules)
+    return split_foreground(probability, height=height, **rules)
 
 
 def answers_of(network: Any, ready: Heights, use: Use, *, factor: float = 1.0) -> tuple[Heights, Heights | None]:
@@ -246,7 +246,7 @@ def _bright_diameter(plane: Heights) -> float:
     blurred = smooth(np.ascontiguousarray(plane), 1.0, (1.0, 1.0))
     if blurred.min() == blurred.max():
         return 10.0
-    return typical_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
+    return measure_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
 
 
 def _seen_diameter(network: Any, ready: Heights, inputs: Inputs, use: Use, factor: float) -> float | None:

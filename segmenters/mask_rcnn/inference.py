@@ -15,7 +15,7 @@ from segmenters.common.tiles import tile_windows
 from segmenters.common.training import multiplying
 from segmenters.dense.targets import mean_diameter
 from segmenters.mask_rcnn.network import Found
-from segmenters.postprocess import smooth, typical_diameter
+from segmenters.postprocess import measure_diameter, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,4 +172,4 @@ def _bright_diameter(ready: Heights) -> float:
     blurred = smooth(np.ascontiguousarray(ready), 1.0, (1.0, 1.0))
     if blurred.min() == blurred.max():
         return 10.0
-    return typical_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
+    return measure_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
