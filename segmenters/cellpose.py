@@ -1,7 +1,7 @@
-"""Cellpose: whole cells and nuclei by the network of the package of this name, version 4.
+"""Adapter to the package Cellpose, version 4: whole cells and nuclei.
 
-Only what lies between the two is here: images as the network wants them, labels as gnntrack wants them, and
-an error where Cellpose would go on without the weights that were asked for.
+The adapter converts images and labels, and raises an error where Cellpose would silently use other weights than the
+requested ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from skimage.segmentation import relabel_sequential
 
 from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import checked_image, expect_option, stretched
+from segmenters.common.inputs import check_image, expect_option, rescale
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,45 +32,45 @@ class CellposeSegmenter:
     Parameters
     ----------
     model : str
-        The weights: a name that Cellpose knows (they are downloaded once, 1.2 GB) or a file, such as one of
-        your own training. The names depend on the release of Cellpose; all know 'cpsam'.
+        The weights: a name from Cellpose (downloaded once, 1.2 GB) or a file, for example of your own training. The
+        names depend on the release of Cellpose; all have 'cpsam'.
     device : str
-        Where the network computes: 'auto' is the first of 'cuda', 'mps' and 'cpu' that is there. A frame takes
-        seconds to minutes without a graphics card.
+        Device of the network: 'auto' is the first available of 'cuda', 'mps' and 'cpu'. Without a GPU, a frame takes
+        seconds to minutes.
     diameter : float, optional
-        Typical diameter of a cell in pixels along x: the image is scaled until it is 30. Not scaled where
-        left out, which does for cells of about 7 to 120 pixels.
+        Typical diameter of a cell in pixels along x; the image is scaled so that it is 30. By default the image is not
+        scaled, which works for cells of about 7 to 120 pixels.
     cellprob_threshold : float
-        Lowest value (a logit) of a pixel of a cell; lower finds more and larger cells.
+        Lowest value (a logit) of a pixel of a cell; a lower value finds more and larger cells.
     flow_threshold : float
-        Cells whose shape contradicts the flow by more than this are left out, in 2D and plane by plane;
-        0 keeps all.
+        Cells whose shape differs from the flow by more than this are removed, in 2D and plane by plane; 0 keeps all
+        cells.
     min_size : int
-        Cells of fewer pixels are left out.
+        Cells with fewer pixels are removed.
     niter : int, optional
-        Steps along the flow; long cells need more (2000, say). As many as the diameter asks for where left out.
+        Steps along the flow; long cells need more, for example 2000. By default computed from the diameter.
     stitch_threshold : float
-        How a stack is segmented: 0 is in 3D, by the flow along all three axes; above 0 is plane by plane,
-        and cells of neighbouring planes are one if their overlap (intersection over union) is this high.
+        How a stack is segmented. 0: in 3D, with the flow along all three axes. Above 0: plane by plane; cells of
+        neighbouring planes are joined if their intersection over union is at least this value.
     spacing : sequence of float, optional
-        Size of a voxel along ``z, y, x``, in any unit: only the ratio of z to x counts, and only in 3D by the
-        flow. Cubes where left out.
+        Size of a voxel along ``z, y, x``, in any unit: only the ratio of z to x matters, and only in 3D by the flow. By
+        default voxels are cubes.
     percentiles : two floats
         These percentiles of the grey values become 0 and 1.
     batch_size : int
-        Tiles of 256 x 256 pixels at once; less needs less memory.
+        Number of tiles of 256 x 256 pixels at once; fewer need less memory.
 
     Raises
     ------
     InputError
-        If this machine has no such device.
+        If the device is not available.
     SegmenterError
-        If an option is out of range, or the weights cannot be had.
+        If an option is out of range, or the weights cannot be loaded.
 
     Notes
     -----
-    The network is Cellpose-SAM (Pachitariu, Rariden and Stringer, 2025). Look at the licence of its weights
-    before you use them: it is not that of the package.
+    The network is Cellpose-SAM (Pachitariu, Rariden and Stringer, 2025). Its weights have another licence than the
+    package; read it before you use them.
     """
 
     name = "cellpose"
@@ -127,19 +127,19 @@ class CellposeSegmenter:
         Raises
         ------
         FrameError
-            If the image has other dimensions, or is not a number everywhere.
+            If the image has other dimensions, or has NaN or infinite pixels.
         """
-        pixels = checked_image(image, self.dimensions)
+        pixels = check_image(image, self.dimensions)
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
-        grey = stretched(pixels, self.percentiles)
+        grey = rescale(pixels, self.percentiles)
         if pixels.ndim == 2 or len(pixels) == 1:
             stack, scene = {}, grey.reshape(pixels.shape[-2:])
         else:
             stack, scene = self._stack_options(), grey
-        # Cellpose's own stretch makes an image whose values span less than 0.001 black, and works in place.
+        # Cellpose's own normalisation sets images with a range below 0.001 to 0, and modifies its input.
         masks, _, _ = self._network.eval(scene, normalize={"normalize": False}, **self._options, **stack)
-        # It squeezes what it returns: an axis of one pixel is lost.
+        # Cellpose squeezes its result, which removes axes of length 1.
         labels, _, _ = relabel_sequential(np.asarray(masks, np.int32).reshape(pixels.shape))  # type: ignore[no-untyped-call]
         return np.asarray(labels, np.int32)
 
@@ -150,23 +150,23 @@ class CellposeSegmenter:
 
 
 def _load(model: str, device: torch.device) -> Any:
-    """Return the network; of an unknown name Cellpose itself would take other weights, and only log it."""
+    """Return the network. For an unknown name, Cellpose itself would load other weights and only log this."""
     file = Path(model).expanduser()
     known = [*models.MODEL_NAMES, *models.get_user_models()]
     if not file.is_file() and model not in known:
-        msg = f"option model is '{model}', which is no file; expected a file of weights or one of: {', '.join(known)}"
+        msg = f"option model is '{model}', which is not a file; give a file of weights or one of: {', '.join(known)}"
         raise _error(msg)
     try:
         return models.CellposeModel(device=device, pretrained_model=str(file) if file.is_file() else model)
-    except Exception as error:  # by the network outside, by torch or by Cellpose, each with its own
+    except Exception as error:  # the network, torch and Cellpose raise exceptions of many types
         reason = f"({type(error).__name__}: {error})"
         if file.is_file() or Path(models.MODEL_DIR, model).is_file():
-            msg = f"the weights '{model}' cannot be loaded {reason}; expected those of Cellpose 4"
+            msg = f"the weights '{model}' cannot be loaded {reason}; give weights of Cellpose 4"
         else:
             msg = (
                 f"the weights '{model}' cannot be downloaded {reason}; get the file '{model}' of "
-                f"'mouseland/cellpose-sam' from Hugging Face where there is a network, and put it into "
-                f"{models.MODEL_DIR}, or tell where it is by option model"
+                f"'mouseland/cellpose-sam' from Hugging Face on a computer with internet access, and put it into "
+                f"{models.MODEL_DIR}, or give its path as option model"
             )
         raise _error(msg) from error
 

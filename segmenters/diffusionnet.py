@@ -1,4 +1,4 @@
-"""DiffusionNet: cells in stacks, found on point clouds and surfaces."""
+"""DiffusionNet: cells in 3D stacks, segmented on point clouds and surfaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.models import load_network
 from segmenters.diffusion.cells import find_cells
 from segmenters.diffusion.training import train_diffusionnet
@@ -30,43 +30,43 @@ _CLOUDS = ("volume", "surface")
 
 
 class DiffusionNetSegmenter:
-    """Point clouds of stacks by DiffusionNet: each point tells where its cell's centre is; 3D only.
+    """DiffusionNet on point clouds of stacks: each point predicts the centre of its cell; 3D only.
 
-    What is bright becomes a cloud of some hundred points a cell; a network of learned diffusion (Sharp et al.
-    2022) tells of each point whether it lies in a cell and where that cell's centre is; points that agree are a
-    cell, which is painted back into the voxels. It comes with a model for fluorescent nuclei.
+    Bright voxels are sampled as a cloud of some hundred points per cell. A network with learned diffusion (Sharp et al.
+    2022) predicts for each point whether it lies in a cell, and the centre of that cell. Points that agree form a cell,
+    which is drawn into the voxels. The shipped model is for fluorescent nuclei.
 
     Parameters
     ----------
     model : path, optional
-        Folder that ``gnntrack train-segmenter`` wrote; the model that comes with gnntrack where left out.
+        Folder written by ``gnntrack train-segmenter``; by default the shipped model.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     spacing : sequence of float, optional
-        Size of a voxel along ``z, y, x``, in any unit: only the ratios count. Cubes where left out.
+        Size of a voxel along ``z, y, x``, in any unit: only the ratios matter. By default voxels are cubes.
     cloud : {"volume", "surface"}
-        Points in all that is bright, or on its surface alone: fewer where cells are large, but nothing is seen
-        of a cell that others enclose.
+        Points in the whole bright volume, or only on its surface. A surface has fewer points if cells are large, but
+        cells that are enclosed by others are missed.
     diameter : float, optional
-        Typical diameter of a cell in pixels along x; estimated where left out.
+        Typical diameter of a cell in pixels along x; by default estimated.
     grey : float, optional
-        Grey value above which a voxel becomes a point; estimated, generously, where left out.
+        Grey value above which a voxel can become a point; by default estimated, with a low value.
     threshold : float
         Lowest probability of the foreground.
     neck : float
-        Two heaps of votes for a centre are one cell where the pass between them reaches this share of the
-        lower heap; higher splits more.
+        Two peaks of the density of predicted centres are one cell if the saddle between them reaches this fraction of
+        the lower peak; a higher value splits more.
     min_size : float
-        Cells smaller than this share of the typical cell are left out.
+        Cells smaller than this fraction of the typical cell are removed.
 
     Raises
     ------
     SegmenterError
         If an option is out of range.
     ModelError
-        If there is no model, it is damaged, or of another segmenter.
+        If the model is missing, damaged, or of another segmenter.
     InputError
-        If there is no such device.
+        If the device is not available.
     """
 
     name: ClassVar[str] = "diffusionnet"
@@ -85,8 +85,8 @@ class DiffusionNetSegmenter:
         neck: float = 0.6,
         min_size: float = 0.08,
     ) -> None:
-        for option, share in (("threshold", threshold), ("neck", neck), ("min_size", min_size)):
-            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        for option, fraction in (("threshold", threshold), ("neck", neck), ("min_size", min_size)):
+            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
         positive = spacing is None or (len(spacing) == 3 and min(spacing) > 0)
         expect_option(self.name, "spacing", spacing, "three numbers above 0", holds=positive)
         expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
@@ -114,11 +114,11 @@ class DiffusionNetSegmenter:
         Raises
         ------
         FrameError
-            If the image is no stack, or is not a number everywhere.
+            If the image is not a stack, or has NaN or infinite pixels.
         """
         return find_cells(
             self.network,
-            checked_image(image, self.dimensions, hint="; 'diffusionnet' segments stacks, choose another segmenter"),
+            check_image(image, self.dimensions, hint="; 'diffusionnet' segments stacks, choose another segmenter"),
             spacing=self._spacing,
             surface=self._surface,
             threshold=self._grey,

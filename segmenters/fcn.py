@@ -1,4 +1,4 @@
-"""FCN: torchvision's, for images."""
+"""FCN of torchvision, for 2D images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["FcnSegmenter"]
 
 
 class FcnSegmenter(DenseSegmenter):
-    """FCN by torchvision, 2D: a ResNet or MobileNet that answers for every pixel; has to be trained first.
+    """FCN of torchvision, 2D: a ResNet or MobileNet that classifies every pixel; must be trained first.
 
     In training, ``--option`` sets the network: ``backbone`` (``resnet50``; ``resnet101``, ``resnet18``,
-    ``mobilenet_v3_large``), ``enlarge`` (1; 2 or 4 for cells of few pixels, at 4 or 16 times the work) and
-    ``weights`` (``pretrained`` on photos, or ``none``).
+    ``mobilenet_v3_large``), ``enlarge`` (1; use 2 or 4 for cells of few pixels, in 4 or 16 times the time) and
+    ``weights`` (``pretrained`` on photographs, or ``none``).
 
     See `DenseSegmenter` for the other options.
     """
@@ -27,5 +27,5 @@ class FcnSegmenter(DenseSegmenter):
 
     @classmethod
     def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Fcn:  # noqa: ARG003
-        """Return a network to train, see `DenseSegmenter.new_network`; `flat` is for stacks."""
+        """Return a network to train; see `DenseSegmenter.new_network`. `flat` is not used in 2D."""
         return new_dense(Fcn, dimensions=dimensions, outputs=outputs, options=options)

@@ -1,4 +1,4 @@
-"""Mask R-CNN: cell by cell, a box and a mask in it; torchvision's, for images."""
+"""Mask R-CNN of torchvision: a box and a mask for each cell; 2D."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import write_model
 from gnntrack.training.loop import run_training
-from segmenters.common.inputs import checked_image, expect_option
+from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import FAMILY, load_network
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.training import chosen_precision, dimensions_of, plan_of
@@ -40,42 +40,41 @@ _TILE, _OVERLAP = 512, 128
 
 
 class MaskRcnnSegmenter:
-    """Mask R-CNN by torchvision, 2D: a box for each cell and a mask in it; has to be trained first.
+    """Mask R-CNN of torchvision, 2D: a box and a mask for each cell; must be trained first.
 
     In training, ``--option`` sets the network: ``backbone`` (``resnet50``; ``resnet101``, ``resnet18``,
-    ``mobilenet_v3_large``), ``width`` (256; 128, 64 or 32 are lighter) and ``weights`` (``pretrained`` on photos, or
-    ``none``).
+    ``mobilenet_v3_large``), ``width`` (256; 128, 64 or 32 are lighter) and ``weights`` (``pretrained`` on
+    photographs, or ``none``).
 
     Parameters
     ----------
     model : path, optional
-        Folder that ``gnntrack train-segmenter`` wrote; the model that comes with gnntrack where left out, if there
-        is one.
+        Folder written by ``gnntrack train-segmenter``; by default the shipped model, if there is one.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     diameter : float, optional
-        Typical diameter of a cell in pixels; as in training, or found from the images, where left out.
+        Typical diameter of a cell in pixels; by default as in training, or estimated from the images.
     score : float
         Lowest score of a cell, 0 to 1.
     threshold : float
-        Lowest probability that a pixel is of the cell in whose box it is.
+        Lowest probability that a pixel in the box of a cell belongs to it.
     covered : float
-        Of two cells that overlap, the one with the lower score loses what they share, and is left out if it loses
-        more than this part.
+        If two cells overlap, the shared pixels go to the cell with the higher score. The other cell is removed if it
+        loses more than this fraction.
     tile, overlap : int
-        Sides of the tiles and pixels that neighbours share, as the network sees them; the latter has to be more than
-        a cell.
+        Side of a tile and overlap of neighbouring tiles, in pixels at the scale of the network; the overlap must
+        be larger than a cell.
     precision : {"float32", "bfloat16", "auto"}
-        Of the multiplications; ``auto`` is bfloat16 where the processor is made for it: faster, hardly different.
+        Precision of multiplications; ``auto`` is bfloat16 if the processor supports it, which is faster.
 
     Raises
     ------
     SegmenterError
         If an option is out of range.
     ModelError
-        If there is no model, it is damaged, or of another segmenter.
+        If the model is missing, damaged, or of another segmenter.
     InputError
-        If there is no such device.
+        If the device is not available.
     """
 
     name: ClassVar[str] = "maskrcnn"
@@ -94,8 +93,8 @@ class MaskRcnnSegmenter:
         overlap: int = _OVERLAP,
         precision: str = "float32",
     ) -> None:
-        for option, share in (("score", score), ("threshold", threshold), ("covered", covered)):
-            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        for option, fraction in (("score", score), ("threshold", threshold), ("covered", covered)):
+            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
         expect_option(self.name, "tile", tile, "64 or more", holds=tile >= 64)
         expect_option(self.name, "overlap", overlap, "0 or more, and less than tile", holds=0 <= overlap < tile)
         expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
@@ -110,22 +109,22 @@ class MaskRcnnSegmenter:
         self._factor: float | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Look at some images of a movie, so that all its frames are seen at one scale.
+        """Estimate the size of cells from some frames of a movie, so that all its frames have the same scale.
 
         Parameters
         ----------
         images : sequence of (Y, X) arrays
-            Some of its frames; those without anything to see do not count.
+            Some of its frames; those with a single grey value are ignored.
 
         Raises
         ------
         FrameError
-            If one is no such image.
+            If one of them cannot be segmented.
         """
         if self.inputs.factor is not None or self.diameter is not None:
             return
-        ready = [each for image in images if (each := self._ready(image)) is not None]
-        found = [fitting_factor(each, self.inputs.diameter, segment=self._at) for each in ready]
+        ready = [each for image in images if (each := self._normalise(image)) is not None]
+        found = [fitting_factor(each, self.inputs.diameter, segment=self._segment_at) for each in ready]
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
@@ -144,26 +143,26 @@ class MaskRcnnSegmenter:
         Raises
         ------
         FrameError
-            If the image has not two axes, or is not a number everywhere.
+            If the image does not have two axes, or has NaN or infinite pixels.
         """
-        ready = self._ready(image)
+        ready = self._normalise(image)
         if ready is None:
             return np.zeros(np.shape(image), np.int32)
         factor = self._factor or self.inputs.factor
         if self.diameter is not None:
             factor = self.inputs.diameter / self.diameter
-        return self._at(ready, factor or fitting_factor(ready, self.inputs.diameter, segment=self._at))
+        return self._segment_at(ready, factor or fitting_factor(ready, self.inputs.diameter, segment=self._segment_at))
 
-    def _ready(self, image: npt.NDArray[Any]) -> Heights | None:
-        """Return an image as the network wants it, or None where there is nothing to see."""
+    def _normalise(self, image: npt.NDArray[Any]) -> Heights | None:
+        """Return the normalised image, or None if it has a single grey value."""
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
-        pixels = checked_image(image, self.dimensions, hint=hint)
+        pixels = check_image(image, self.dimensions, hint=hint)
         if not pixels.size or pixels.min() == pixels.max():
             return None
         return normalised(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
 
-    def _at(self, ready: Heights, factor: float) -> Labels:
-        return _segmented(
+    def _segment_at(self, ready: Heights, factor: float) -> Labels:
+        return _segment_scaled(
             self.network,
             ready,
             factor,
@@ -257,10 +256,10 @@ def _course(
     tiles: dict[str, Any] = {"tile": _TILE, "overlap": _OVERLAP, "bfloat16": bfloat16, "rules": rules}
 
     def segment(network: Any, image: npt.NDArray[Any]) -> Labels:
-        ready = normalised(checked_image(image, {2}), inputs.normalise, dtype=image.dtype)
+        ready = normalised(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
 
         def at(pixels: Heights, factor: float) -> Labels:
-            return _segmented(network, pixels, factor, **tiles)
+            return _segment_scaled(network, pixels, factor, **tiles)
 
         return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
 
@@ -277,7 +276,7 @@ def _course(
     )
 
 
-def _segmented(
+def _segment_scaled(
     network: Any, ready: Heights, factor: float, *, tile: int, overlap: int, bfloat16: bool, rules: dict[str, float]
 ) -> Labels:
     """Return the cells of a normalised image that is scaled by a factor for the network."""

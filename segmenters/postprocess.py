@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from gnntrack.errors import FrameError
-from segmenters.common.inputs import checked_frame, checked_image, expect_option
+from segmenters.common.inputs import check_frame, check_image, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def split_foreground(
            [0, 0, 3, 3, 0, 0, 0, 0, 0],
            [0, 0, 0, 0, 0, 0, 0, 0, 0]], dtype=int32)
     """
-    pixels, step = checked_frame(foreground, spacing)
+    pixels, step = check_frame(foreground, spacing)
     if not pixels.size:
         return np.zeros(pixels.shape, np.int32)
     mask = pixels >= threshold
@@ -137,8 +137,8 @@ class PostprocessSegmenter:
 
     The image is a foreground: a binary mask (bool, or exactly two values, of which the higher is the foreground) or
     probabilities. The full scale of probabilities is 255 in uint8 and 65535 in uint16; in other dtypes it is the first
-    of 1, 255 and 65535 that no pixel exceeds. Any other image, for example with clearly negative values, is rescaled from
-    its lowest value to 0 and its highest value to 1.
+    of 1, 255 and 65535 that no pixel exceeds. Any other image, for example with clearly negative values, is rescaled to
+    the range from 0 to 1.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class PostprocessSegmenter:
         FrameError
             If the image has other dimensions, does not fit `spacing`, or is not a number everywhere.
         """
-        pixels, _ = checked_frame(image, self.spacing)
+        pixels, _ = check_frame(image, self.spacing)
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
         return split_foreground(
@@ -231,7 +231,7 @@ def _to_probabilities(pixels: Heights, dtype: np.dtype[Any]) -> Heights | Mask:
 
 
 def _check_height(height: npt.NDArray[Any], shape: tuple[int, ...]) -> Heights:
-    relief = checked_image(height)
+    relief = check_image(height)
     if relief.shape != shape:
         msg = f"the height has shape {relief.shape}; expected {shape} like the foreground; give arrays of one shape"
         raise FrameError(msg)

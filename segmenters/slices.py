@@ -1,8 +1,8 @@
-"""Cells of a stack from cells of its planes: any 2D segmenter, and the tracker's assignment along z.
+"""Cells of a stack from the cells of its planes: any 2D segmenter, and the assignment of the tracker along z.
 
-A recipe of a function each: segment the planes, leave out what is too faint for this stack, link the labels
-of neighbouring planes one to one, bridge planes that miss a cell, give pieces that one plane cut off back,
-cut cells that lie on top of each other at their neck, cut the blur above and below a cell, and paint.
+The steps, one function each: segment the planes, remove labels that are too faint for this stack, link the labels of
+neighbouring planes one to one, bridge planes where a cell is missing, return fragments split off in one plane, cut
+cells that lie on top of each other at their neck, cut the blur above and below a cell, and draw the labels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import ndimage
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import best_matching
-from segmenters.common.inputs import checked_image, expect_option
+from segmenters.common.inputs import check_image, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,50 +31,50 @@ if TYPE_CHECKING:
 
 __all__ = ["SlicesSegmenter"]
 
-_SAME_SIGN = 0.8  # share of the labels' light from which brightness is what tells cells from background
-_BRIDGE = 0.5  # a missed cell is at least this bright in the plane that misses it, beside its neighbours
-_INSIDE = 0.7  # share of a piece that lies in the cell that it is given back to
-_LAG = 1  # planes to both sides of a plane at which sections are compared
-_PEAK = 0.25  # the lower of two peaks is at least this share of the higher: the rest is no cell of its own
-_PIECE = 2  # planes: what goes through more is a cell of its own
+_SAME_SIGN = 0.8  # brightness is used only if at least this fraction of the labels' contrast has one sign
+_BRIDGE = 0.5  # lowest brightness in the bridged plane, as a fraction of the brightness in the planes beside it
+_INSIDE = 0.7  # fraction of a fragment that lies inside the cell that it is returned to
+_LAG = 1  # distance in planes, up and down, at which sections are compared
+_PEAK = 0.25  # the lower of two peaks is at least this fraction of the higher one, or it is not a separate cell
+_PIECE = 2  # planes of a fragment at most
 
 
 class SlicesSegmenter:
-    """Any 2D segmenter on stacks: labels of the planes are linked through z; 3D only.
+    """Applies any 2D segmenter to stacks: the labels of the planes are linked through z; 3D only.
 
     Parameters
     ----------
     segmenter : str
-        Name of the segmenter of the planes. The U-Net that comes with gnntrack looks at each plane as it is;
-        `threshold` is lost where cells fill a plane, for then it takes them for background.
+        Name of the segmenter for the planes. `threshold` does not work for planes that are filled by cells, because
+        it then treats them as background.
     options : dict, optional
         Options of that segmenter.
     min_overlap : float
-        Labels of neighbouring planes may be one cell if they share this part of the smaller one.
+        Labels of neighbouring planes can be one cell if they share this fraction of the smaller one.
     max_gap : int
-        Planes in a row that may miss a cell.
+        Largest number of consecutive planes in which a cell may be missing.
     min_planes : int
-        Cells in fewer planes are left out, unless the stack itself has fewer.
+        Cells in fewer planes are removed, unless the stack itself has fewer.
     min_contrast : float
-        Labels that stand out from their surroundings by less than this share of what is typical of the stack
-        are left out: a segmenter that sees one plane alone finds cells in the noise of an empty one. 0 keeps
-        all. Where cells are neither brighter nor darker than their surroundings nothing is left out.
+        Labels whose contrast with their surroundings is less than this fraction of the typical contrast of the stack
+        are removed, because a 2D segmenter finds cells in the noise of an empty plane. 0 keeps all labels. If cells are
+        neither brighter nor darker than their surroundings, all labels are kept.
     neck : float
-        Cells on top of each other are cut where the light of the planes (area times contrast) falls below
-        the lower of the two peaks by more than this share; lower cuts more, 1 never cuts.
+        Cells on top of each other are cut where the light of the planes (area times contrast) falls below the lower
+        of two peaks by more than this fraction; a lower value cuts more, 1 never cuts.
     outline : float
-        A cell ends above and below where its contrast falls below this share of its highest: beyond, there
-        is only its blur. 0 keeps all.
+        A cell ends above and below where its contrast falls below this fraction of its highest contrast; further
+        planes contain only its blur. 0 keeps all planes.
 
     Raises
     ------
     SegmenterError
-        If an option is out of range, there is no segmenter of that name, or it refuses its options.
+        If an option is out of range, or the segmenter of the planes is unknown or refuses its options.
 
     Notes
     -----
-    Labels are assigned plane by plane as cells are from frame to frame, so that the total intersection over
-    union is greatest and no label is linked twice in a direction (`gnntrack.solvers.assignment`).
+    Labels of neighbouring planes are assigned like cells of neighbouring frames: the total intersection over union is
+    maximal, and each label has at most one link in each direction (`gnntrack.solvers.assignment`).
     """
 
     name = "slices"
@@ -92,9 +92,9 @@ class SlicesSegmenter:
         neck: float = 0.35,
         outline: float = 0.4,
     ) -> None:
-        shares = {"min_overlap": min_overlap, "min_contrast": min_contrast, "neck": neck, "outline": outline}
-        for option, share in shares.items():
-            expect_option(self.name, option, share, "between 0 and 1", holds=0 <= share <= 1)
+        fractions = {"min_overlap": min_overlap, "min_contrast": min_contrast, "neck": neck, "outline": outline}
+        for option, fraction in fractions.items():
+            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
         expect_option(self.name, "max_gap", max_gap, "0 or above", holds=max_gap >= 0)
         expect_option(self.name, "min_planes", min_planes, "1 or above", holds=min_planes >= 1)
         other = segmenter != self.name
@@ -108,22 +108,22 @@ class SlicesSegmenter:
         self._prepared = False
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Show some planes of a movie to the segmenter of the planes, if it wants to see them.
+        """Pass some planes of a movie to the `prepare` method of the segmenter of the planes, if it has one.
 
         Parameters
         ----------
         images : sequence of (Z, Y, X) arrays
-            Some of its frames; one that is no stack does not count.
+            Some of its frames; those that are not stacks are ignored.
         """
         stacks = [stack for stack in map(np.asarray, images) if stack.ndim == 3 and stack.size]
         if stacks:
-            self._show(stacks)
+            self._prepare_planes(stacks)
             self._prepared = True
 
-    def _show(self, stacks: Sequence[npt.NDArray[Any]]) -> None:
+    def _prepare_planes(self, stacks: Sequence[npt.NDArray[Any]]) -> None:
         prepare = getattr(self._inner, "prepare", None)
         if prepare is not None:
-            prepare([plane for stack in stacks for plane in _telling_planes(stack)])
+            prepare([plane for stack in stacks for plane in _choose_planes(stack)])
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of the cells of one stack.
@@ -136,44 +136,44 @@ class SlicesSegmenter:
         Returns
         -------
         labels : int32 array of the same shape
-            1, 2, ... without gaps, in the order of the lowest plane and of the label in it; 0 = background. A
-            stack of one grey value has no cells.
+            1, 2, ... without gaps, sorted by lowest plane and by the label in it; 0 = background. A stack of one grey
+            value has no cells.
 
         Raises
         ------
         FrameError
-            If the image is no stack, or is not a number everywhere.
+            If the image is not a stack, or has NaN or infinite pixels.
         SegmenterError
             If the segmenter of the planes fails.
         """
-        pixels = checked_image(image, self.dimensions, hint=f"; use '{self.segmenter}' itself for single planes")
+        pixels = check_image(image, self.dimensions, hint=f"; use '{self.segmenter}' itself for single planes")
         if not pixels.size or pixels.min() == pixels.max():
             return np.zeros(pixels.shape, np.int32)
         if not self._prepared:
-            self._show([np.asarray(image)])
+            self._prepare_planes([np.asarray(image)])
         planes = [segment_frame(self._inner, plane) for plane in np.asarray(image)]
         return self._lift(planes, pixels)
 
     def _lift(self, planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> Labels:
-        """Return the cells that the labels of the planes are sections of."""
+        """Return the cells whose sections are the labels of the planes."""
         least = min(self.min_planes, len(planes))
-        parts = _without_faint(_measured(planes, pixels), self.min_contrast)
+        parts = _remove_faint(_measure_parts(planes, pixels), self.min_contrast)
         covered = parts.labels > 0
         if self.max_gap:
-            parts = parts.without(_glued(parts, self.min_overlap))
-        after = _linked(parts, self.min_overlap)
+            parts = parts.remove(_find_merged(parts, self.min_overlap))
+        after = _link_planes(parts, self.min_overlap)
         for gap in range(1, self.max_gap + 1):
-            after = _bridged(parts, after, gap, self.min_overlap, pixels)
-        cell = _given_back(parts, _chains(after))
+            after = _bridge_gaps(parts, after, gap, self.min_overlap, pixels)
+        cell = _return_fragments(parts, _follow_chains(after))
         cell = _cut_necks(parts, cell, self.neck, least)
         cell = _cut_blur(parts, cell, self.outline)
         labels = cell.astype(np.int32)[parts.labels]
         for gap in range(1, self.max_gap + 1):
-            labels = _filled(labels, gap, covered)
-        return _numbered(labels, least)
+            labels = _fill_planes(labels, gap, covered)
+        return _renumber(labels, least)
 
 
-def _telling_planes(stack: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+def _choose_planes(stack: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     """Return the three planes of a stack with the greatest contrast."""
     spread = [float(plane.std()) for plane in stack]
     return [stack[z] for z in sorted(np.argsort(spread, kind="stable")[-3:])]
@@ -187,22 +187,22 @@ class _Parts(NamedTuple):
 
     labels: Labels  # (Z, Y, X)
     plane: Numbers  # (n + 1,)
-    area: Numbers  # (n + 1,) pixels; 0 = left out
+    area: Numbers  # (n + 1,) pixels; 0 = removed
     level: Floats  # (n + 1,) mean grey value
     around: Floats  # (n + 1,) mean grey value of its surroundings
     sign: int  # 1 = cells are bright, -1 = dark, 0 = neither
 
     @property
     def contrast(self) -> Floats:
-        """(n + 1,) how far each stands out; 1 where brightness tells nothing."""
+        """Contrast of each label with its surroundings, shape (n + 1,); 1 if brightness is not used."""
         return self.sign * (self.level - self.around) if self.sign else np.ones(len(self.area))
 
-    def without(self, labels: Mask) -> _Parts:
-        """Return the table with some labels, (n + 1,) bool, left out."""
+    def remove(self, labels: Mask) -> _Parts:
+        """Return the table without some labels, given as a mask (n + 1,) bool."""
         return self._replace(labels=np.where(labels[self.labels], 0, self.labels), area=self.area * ~labels)
 
 
-def _measured(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Parts:
+def _measure_parts(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Parts:
     """Measure the labels of all planes, numbered through the stack."""
     labels, numbers = np.zeros(pixels.shape, np.int32), [np.zeros(1, np.int64)]
     for z, plane in enumerate(planes):
@@ -215,18 +215,20 @@ def _measured(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Parts:
     area = np.bincount(labels.ravel(), minlength=len(place))
     level = np.bincount(labels.ravel(), pixels.ravel(), len(place)) / np.maximum(area, 1)
     area[0] = 0
-    around = _surroundings(labels, pixels, area)
-    return _Parts(labels, place, area, level, around, _sign(area, level - around))
+    around = _measure_surroundings(labels, pixels, area)
+    return _Parts(labels, place, area, level, around, _find_sign(area, level - around))
 
 
-def _surroundings(labels: Labels, pixels: Heights, area: Numbers) -> Floats:
-    """Return the mean of the unlabelled pixels within a quarter of a radius; for one without any, the stack's."""
+def _measure_surroundings(labels: Labels, pixels: Heights, area: Numbers) -> Floats:
+    """Return the mean of the unlabelled pixels within a quarter of a radius, else the median of the stack."""
     n, outside = len(area), pixels[labels == 0]
     radius = np.sqrt(np.median(area[1:]) / np.pi) if n > 1 else 0.0
     ring = np.ones((2 * max(2, round(radius / 4)) + 1,) * 2, np.uint8)
     count, total = np.zeros(n), np.zeros(n)
     for part, plane in zip(labels, pixels, strict=True):
-        first = int(part[part > 0].min(initial=n)) - 1  # float32 tells the numbers of one plane apart, not all
+        first = (
+            int(part[part > 0].min(initial=n)) - 1
+        )  # float32 can represent the numbers of one plane, but not those of all planes
         near = cv2.dilate(np.where(part > 0, part - first, 0).astype(np.float32), ring)
         here = (part == 0) & (near > 0)
         owner = near[here].astype(np.int64) + first
@@ -236,8 +238,8 @@ def _surroundings(labels: Labels, pixels: Heights, area: Numbers) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), background)
 
 
-def _sign(area: Numbers, contrast: Floats) -> int:
-    """Return 1 where nearly all labels are brighter than their surroundings, -1 where darker, else 0."""
+def _find_sign(area: Numbers, contrast: Floats) -> int:
+    """Return 1 if nearly all labels are brighter than their surroundings, -1 if they are darker, else 0."""
     light = area * contrast
     up, down = float(light[light > 0].sum()), -float(light[light < 0].sum())
     if max(up, down) <= _SAME_SIGN * (up + down):
@@ -245,94 +247,94 @@ def _sign(area: Numbers, contrast: Floats) -> int:
     return 1 if up > down else -1
 
 
-def _without_faint(parts: _Parts, share: float) -> _Parts:
-    """Leave out labels of less than a share of the typical contrast: half of all light lies in fainter ones."""
+def _remove_faint(parts: _Parts, fraction: float) -> _Parts:
+    """Remove labels below a fraction of the typical contrast, which is the light-weighted median."""
     contrast = parts.contrast
     order = np.argsort(contrast, kind="stable")
     below = np.cumsum((parts.area * np.maximum(contrast, 0))[order])
     typical = contrast[order][np.searchsorted(below, below[-1] / 2)]
-    keep = contrast >= share * typical
+    keep = contrast >= fraction * typical
     keep[0] = True
-    return parts.without(~keep)
+    return parts.remove(~keep)
 
 
 # ------------------------------------------------------------------------------------------- links
 
 
-class _Pairs(NamedTuple):
-    """Labels of two planes that share pixels."""
+class _Overlaps(NamedTuple):
+    """Pairs of labels of two planes that share pixels."""
 
     low: Numbers  # (P,)
     high: Numbers  # (P,)
     shared: Numbers  # (P,) pixels
 
 
-def _pairs(low: Labels, high: Labels, n: int) -> _Pairs:
-    """Return the pairs of labels in the same place of two arrays; background makes no pairs."""
+def _find_overlaps(low: Labels, high: Labels, n: int) -> _Overlaps:
+    """Return the pairs of labels at the same pixels of two arrays, without background."""
     key = np.where((low > 0) & (high > 0), low.astype(np.int64) * n + high, 0).ravel()
-    start = np.flatnonzero(np.diff(key, prepend=-1))  # runs are few: sorting them is cheap
+    start = np.flatnonzero(np.diff(key, prepend=-1))  # there are few runs, so sorting them is cheap
     length = np.diff(start, append=len(key))
     pair, which = np.unique(key[start], return_inverse=True)
     shared = np.bincount(which, length).astype(np.int64)
     cells = pair > 0
-    return _Pairs(pair[cells] // n, pair[cells] % n, shared[cells])
+    return _Overlaps(pair[cells] // n, pair[cells] % n, shared[cells])
 
 
-def _weights(parts: _Parts, pairs: _Pairs, least: float) -> Floats:
-    """Return the intersection over union of each pair, 0 for those that share too little."""
+def _compute_weights(parts: _Parts, pairs: _Overlaps, least: float) -> Floats:
+    """Return the intersection over union of each pair, 0 if the overlap is too small."""
     low, high = parts.area[pairs.low], parts.area[pairs.high]
     enough = pairs.shared >= least * np.minimum(low, high)
     return np.asarray(enough * pairs.shared / (low + high - pairs.shared), np.float64)
 
 
-def _linked(parts: _Parts, least: float) -> Numbers:
-    """Return the label of the next plane that each label goes on in, (n + 1,), 0 = none."""
-    pairs = _pairs(parts.labels[:-1], parts.labels[1:], len(parts.area))
-    return _assigned(pairs, _weights(parts, pairs, least), np.zeros(len(parts.area), np.int64))
+def _link_planes(parts: _Parts, least: float) -> Numbers:
+    """Return the label of the next plane that continues each label, (n + 1,), 0 = none."""
+    pairs = _find_overlaps(parts.labels[:-1], parts.labels[1:], len(parts.area))
+    return _add_links(pairs, _compute_weights(parts, pairs, least), np.zeros(len(parts.area), np.int64))
 
 
-def _assigned(pairs: _Pairs, weight: Floats, after: Numbers) -> Numbers:
-    """Return the links with those of greatest total weight added."""
+def _add_links(pairs: _Overlaps, weight: Floats, after: Numbers) -> Numbers:
+    """Return the links with the assignment of greatest total weight added."""
     chosen = best_matching(pairs.low, pairs.high, weight)
     after = after.copy()
     after[pairs.low[chosen]] = pairs.high[chosen]
     return after
 
 
-def _glued(parts: _Parts, least: float) -> Mask:
-    """Tell which labels are several cells: two or more of the plane below lie in them and go on in the plane above."""
+def _find_merged(parts: _Parts, least: float) -> Mask:
+    """Return which labels cover several cells: two or more labels of the plane below continue in the plane above."""
     n = len(parts.area)
-    glued = np.zeros(n, bool)
+    merged = np.zeros(n, bool)
     if len(parts.labels) < 3:
-        return glued
-    near = _pairs(parts.labels[:-1], parts.labels[1:], n)
+        return merged
+    near = _find_overlaps(parts.labels[:-1], parts.labels[1:], n)
     above, below = np.zeros(n, np.int64), np.zeros(n, np.int64)
     inside = near.shared >= _INSIDE * parts.area[near.low]
     above[near.low[inside]] = near.high[inside]
     inside = near.shared >= _INSIDE * parts.area[near.high]
     below[near.high[inside]] = near.low[inside]
-    far = _pairs(parts.labels[:-2], parts.labels[2:], n)
+    far = _find_overlaps(parts.labels[:-2], parts.labels[2:], n)
     between = above[far.low] * (above[far.low] == below[far.high])
-    chosen = best_matching(far.low, far.high, _weights(parts, far, least) * (between > 0))
-    glued[np.bincount(between[chosen], minlength=n) > 1] = True
-    glued[0] = False
-    return glued
+    chosen = best_matching(far.low, far.high, _compute_weights(parts, far, least) * (between > 0))
+    merged[np.bincount(between[chosen], minlength=n) > 1] = True
+    merged[0] = False
+    return merged
 
 
-def _bridged(parts: _Parts, after: Numbers, gap: int, least: float, pixels: Heights) -> Numbers:
-    """Link labels over planes that miss a cell, where the image shows one."""
+def _bridge_gaps(parts: _Parts, after: Numbers, gap: int, least: float, pixels: Heights) -> Numbers:
+    """Link labels across planes where a cell is missing in the labels but visible in the image."""
     if len(pixels) < gap + 2:
         return after
     ends, starts = after == 0, np.ones(len(after), bool)
     starts[after] = False
     low, high = parts.labels[: -gap - 1], parts.labels[gap + 1 :]
-    pairs = _pairs(np.where(ends[low], low, 0), np.where(starts[high], high, 0), len(after))
-    weight = _weights(parts, pairs, least) * _seen_between(parts, pairs, gap, pixels)
-    return _assigned(pairs, weight, after)
+    pairs = _find_overlaps(np.where(ends[low], low, 0), np.where(starts[high], high, 0), len(after))
+    weight = _compute_weights(parts, pairs, least) * _check_planes_between(parts, pairs, gap, pixels)
+    return _add_links(pairs, weight, after)
 
 
-def _seen_between(parts: _Parts, pairs: _Pairs, gap: int, pixels: Heights) -> Mask:
-    """Tell of each pair whether the planes between are as bright as a cell where both lie."""
+def _check_planes_between(parts: _Parts, pairs: _Overlaps, gap: int, pixels: Heights) -> Mask:
+    """Return for each pair whether the planes between are as bright as a cell at the common pixels."""
     seen = np.ones(len(pairs.low), bool)
     if not parts.sign:
         return seen
@@ -344,10 +346,10 @@ def _seen_between(parts: _Parts, pairs: _Pairs, gap: int, pixels: Heights) -> Ma
     return seen
 
 
-def _chains(after: Numbers) -> Numbers:
-    """Return the cell of each label, (n + 1,): the lowest label of its chain."""
+def _follow_chains(after: Numbers) -> Numbers:
+    """Return the cell of each label, (n + 1,), which is the lowest label of its chain."""
     cell = np.arange(len(after))
-    for label in np.flatnonzero(after):  # links go upwards, so a label comes after the one below it
+    for label in np.flatnonzero(after):  # links lead upwards, so a label has a higher number than the label below it
         cell[after[label]] = cell[label]
     return cell
 
@@ -355,10 +357,10 @@ def _chains(after: Numbers) -> Numbers:
 # ------------------------------------------------------------------------------------------- cells
 
 
-def _given_back(parts: _Parts, cell: Numbers) -> Numbers:
-    """Give short chains to the cell that lies around them in the next plane, if it has a label in theirs, too."""
+def _return_fragments(parts: _Parts, cell: Numbers) -> Numbers:
+    """Return short chains to the cell around them in the next plane, if that cell also has a label in their plane."""
     n = len(cell)
-    pairs = _pairs(parts.labels[:-1], parts.labels[1:], n)
+    pairs = _find_overlaps(parts.labels[:-1], parts.labels[1:], n)
     piece = np.concatenate([pairs.low, pairs.high])
     host = cell[np.concatenate([pairs.high, pairs.low])]
     shared = np.concatenate([pairs.shared, pairs.shared])
@@ -372,15 +374,15 @@ def _given_back(parts: _Parts, cell: Numbers) -> Numbers:
     return result
 
 
-def _profile(parts: _Parts, rows: Numbers) -> tuple[Numbers, Floats, Floats]:
-    """Return the planes of a cell, and its light and its contrast in each."""
+def _measure_profile(parts: _Parts, rows: Numbers) -> tuple[Numbers, Floats, Floats]:
+    """Return the planes of a cell, with its light and its contrast in each plane."""
     planes, which = np.unique(parts.plane[rows], return_inverse=True)
     area = np.bincount(which, parts.area[rows].astype(float))
     light = np.bincount(which, parts.area[rows] * np.maximum(parts.contrast[rows], 0.0)).astype(float)
     return planes, light, light / area
 
 
-def _rows_of_cells(parts: _Parts, cell: Numbers) -> list[Numbers]:
+def _group_by_cell(parts: _Parts, cell: Numbers) -> list[Numbers]:
     """Return the labels of each cell."""
     rows = np.flatnonzero(parts.area > 0)
     rows = rows[np.argsort(cell[rows], kind="stable")]
@@ -388,39 +390,39 @@ def _rows_of_cells(parts: _Parts, cell: Numbers) -> list[Numbers]:
 
 
 def _cut_necks(parts: _Parts, cell: Numbers, neck: float, least: int) -> Numbers:
-    """Cut cells at the planes where they let through little light beside both peaks."""
+    """Cut cells at planes whose light is much lower than both peaks beside them."""
     result = cell.copy()
     solid = cell.astype(np.int32)[parts.labels]
     boxes = ndimage.find_objects(solid)
-    for rows in _rows_of_cells(parts, cell):
-        planes, light, _ = _profile(parts, rows)
+    for rows in _group_by_cell(parts, cell):
+        planes, light, _ = _measure_profile(parts, rows)
         if len(planes) < 2 * least:
             continue
         own = cell[rows[0]]
         inside = solid[(planes, *boxes[own - 1][1:])] == own
-        for cut in _necks(light, _straight(inside), neck, least):
+        for cut in _find_necks(light, _measure_straightness(inside), neck, least):
             above = rows[parts.plane[rows] >= planes[cut]]
             result[above] = above[0]
     return result
 
 
-def _straight(inside: Mask) -> Floats:
-    """Return for each plane which part of the smaller of the two sections beside it lies straight above the other.
+def _measure_straightness(inside: Mask) -> Floats:
+    """Return for each plane the overlap of the sections below and above, as a fraction of the smaller one.
 
-    Sections of one cell lie within one another; where two cells meet they shift at once.
+    Sections of one cell overlap almost completely; where two cells meet, the sections are shifted.
     """
-    share = np.ones(len(inside))
+    fraction = np.ones(len(inside))
     area = inside.sum((1, 2))
     for k in range(_LAG, len(inside) - _LAG):
         low, high = k - _LAG, k + _LAG
-        share[k] = np.count_nonzero(inside[low] & inside[high]) / min(area[low], area[high])
-    return share
+        fraction[k] = np.count_nonzero(inside[low] & inside[high]) / min(area[low], area[high])
+    return fraction
 
 
-def _necks(light: Floats, straight: Floats, neck: float, least: int) -> list[int]:
-    """Return the first rows of the cells above the lowest one, ascending; the neck goes to the brighter side.
+def _find_necks(light: Floats, straight: Floats, neck: float, least: int) -> list[int]:
+    """Return the first row of each cell above the lowest cell, ascending; a neck goes to its brighter side.
 
-    >>> _necks(np.array([1.0, 4, 5, 1, 6, 4, 2]), np.ones(7), 0.5, 2)
+    >>> _find_necks(np.array([1.0, 4, 5, 1, 6, 4, 2]), np.ones(7), 0.5, 2)
     [3]
     """
     if len(light) < 2 * least + 1:
@@ -434,25 +436,29 @@ def _necks(light: Floats, straight: Floats, neck: float, least: int) -> list[int
     if depth[at] <= neck:
         return []
     cut = at if light[at - 1] < light[at + 1] else at + 1
-    below = _necks(light[:cut], straight[:cut], neck, least)
-    return [*below, cut, *(cut + row for row in _necks(light[cut:], straight[cut:], neck, least))]
+    below = _find_necks(light[:cut], straight[:cut], neck, least)
+    return [*below, cut, *(cut + row for row in _find_necks(light[cut:], straight[cut:], neck, least))]
 
 
 def _cut_blur(parts: _Parts, cell: Numbers, outline: float) -> Numbers:
-    """Leave out the planes above and below a cell that show its blur only; the background is cell 0."""
+    """Remove the planes above and below a cell that contain only its blur; the background is cell 0."""
     result = np.where(parts.area > 0, cell, 0)
-    for rows in _rows_of_cells(parts, cell):
-        planes, _, contrast = _profile(parts, rows)
+    for rows in _group_by_cell(parts, cell):
+        planes, _, contrast = _measure_profile(parts, rows)
         clear = planes[contrast >= outline * contrast.max()]
         plane = parts.plane[rows]
         result[rows[(plane < clear[0]) | (plane > clear[-1])]] = 0
     return result
 
 
-def _filled(labels: Labels, gap: int, covered: Mask) -> Labels:
-    """Give cells that miss `gap` planes what both of their neighbours cover, and of what is covered what one does."""
+def _fill_planes(labels: Labels, gap: int, covered: Mask) -> Labels:
+    """Fill `gap` missing planes of a cell.
+
+    Filled are the pixels that the cell covers in both planes beside the gap, and the foreground pixels that it covers
+    in one of them.
+    """
     filled = labels.copy()
-    there = _planes_of(labels)
+    there = _find_planes(labels)
     for z in range(len(labels) - gap - 1):
         low, high = labels[z], labels[z + gap + 1]
         missed = there[z] & there[z + gap + 1] & ~there[z + 1 : z + gap + 1].any(0)
@@ -465,14 +471,14 @@ def _filled(labels: Labels, gap: int, covered: Mask) -> Labels:
     return filled
 
 
-def _planes_of(labels: Labels) -> Mask:
-    """Return for each plane and cell whether it is there, (Z, n + 1)."""
+def _find_planes(labels: Labels) -> Mask:
+    """Return whether each cell is present in each plane, (Z, n + 1)."""
     n = int(labels.max(initial=0)) + 1
     return np.stack([np.bincount(plane.ravel(), minlength=n) > 0 for plane in labels])
 
 
-def _numbered(labels: Labels, least: int) -> Labels:
-    """Leave out cells in less than so many planes and number the others from 1."""
-    keep = _planes_of(labels).sum(0) >= least
+def _renumber(labels: Labels, least: int) -> Labels:
+    """Remove cells in fewer than `least` planes and number the others from 1."""
+    keep = _find_planes(labels).sum(0) >= least
     keep[0] = False
     return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)

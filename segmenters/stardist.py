@@ -1,7 +1,7 @@
-"""StarDist: nuclei and other round cells by the network of the package of this name.
+"""Adapter to the package StarDist: nuclei and other round cells.
 
-Only what lies between the two is here: the model that fits the image, images as the network wants them, labels
-as gnntrack wants them, and an error where StarDist would go on without weights.
+The adapter chooses a model for the image, converts images and labels, and raises an error where StarDist would continue
+with random weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from skimage.segmentation import relabel_sequential
 from stardist.models import StarDist2D, StarDist3D
 
 from gnntrack.errors import FrameError, SegmenterError
-from segmenters.common.inputs import checked_image, expect_option, stretched
+from segmenters.common.inputs import check_image, expect_option, rescale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StarDistSegmenter"]
 
-# The models of grey values that StarDist's authors offer, and the axes of their images.
+# The published models for grey images, with the number of axes of their images.
 _SHIPPED = {"2D_versatile_fluo": 2, "2D_paper_dsb2018": 2, "2D_demo": 2, "3D_demo": 3}
 _USUAL = {2: "2D_versatile_fluo", 3: "3D_demo"}
 
@@ -40,31 +40,31 @@ class StarDistSegmenter:
     ----------
     model : str, optional
         '2D_versatile_fluo' (fluorescent nuclei), '2D_paper_dsb2018', '2D_demo' or '3D_demo' (downloaded once),
-        or the folder of a model of your own, with its ``config.json`` and weights. Where left out,
-        '2D_versatile_fluo' for images and '3D_demo' for stacks; the latter has seen simulated nuclei only:
-        train one of your own.
+        or the folder of your own model, with its ``config.json`` and weights. By default '2D_versatile_fluo' for
+        images and '3D_demo' for stacks; the latter was trained on simulated nuclei only, so train your own model for
+        real stacks.
     prob_thresh : float, optional
-        Lowest probability of a cell's pixel to vote for its shape; lower finds more cells. The model's own
-        where left out.
+        Lowest probability of a pixel that proposes a shape; a lower value finds more cells. By default the value stored
+        in the model.
     nms_thresh : float, optional
-        Shapes that overlap by more than this share are one cell. The model's own where left out.
+        Shapes that overlap by more than this fraction are one cell. By default the value stored in the model.
     scale : float or sequence of float, optional
-        The image is scaled by this, one number or one along each of ``[z], y, x``, to the size of cells that
-        the model has seen, and the labels are scaled back.
+        Factor, or one factor for each of ``[z], y, x``, that scales the image to the cell size of the training data;
+        the labels are scaled back.
     n_tiles : sequence of int, optional
-        Tiles along ``[z], y, x``, for images too large for the memory; one tile where left out.
+        Tiles along ``[z], y, x``, for images too large for the memory; by default one tile.
     percentiles : two floats
         These percentiles of the grey values become 0 and 1.
 
     Raises
     ------
     SegmenterError
-        If an option is out of range, or the model cannot be had.
+        If an option is out of range, or the model cannot be loaded.
 
     Notes
     -----
     Schmidt, Weigert, Broaddus and Myers, MICCAI 2018; Weigert, Schmidt, Haase, Sugawara and Myers, WACV 2020.
-    A model is loaded with the first image that needs it, unless it is given.
+    A default model is loaded with the first image that needs it.
     """
 
     name = "stardist"
@@ -115,12 +115,11 @@ class StarDistSegmenter:
         Raises
         ------
         FrameError
-            If the image has other dimensions than the model's or those of `scale` and `n_tiles`, or is not a
-            number everywhere.
+            If the number of axes does not fit the model, `scale` or `n_tiles`, or pixels are NaN or infinite.
         SegmenterError
-            If the model of such images cannot be had.
+            If the default model cannot be loaded.
         """
-        pixels = checked_image(image, self.dimensions, hint=self._hint())
+        pixels = check_image(image, self.dimensions, hint=self._hint())
         for option in ("scale", "n_tiles"):
             numbers = self._options[option]
             if np.ndim(numbers) and np.size(numbers) != pixels.ndim:
@@ -131,16 +130,16 @@ class StarDistSegmenter:
         if pixels.ndim not in self._networks:
             self._networks[pixels.ndim] = _load(_USUAL[pixels.ndim])[1]
         found, _ = self._networks[pixels.ndim].predict_instances(
-            stretched(pixels, self.percentiles), show_tile_progress=False, **self._options
+            rescale(pixels, self.percentiles), show_tile_progress=False, **self._options
         )
-        # A shape that others cover wholly leaves a gap in the numbers.
+        # A shape that is completely covered by others leaves a gap in the labels.
         labels, _, _ = relabel_sequential(np.asarray(found, np.int32))  # type: ignore[no-untyped-call]
         return np.asarray(labels, np.int32)
 
     def _hint(self) -> str:
         if self.dimensions == (2,):
-            return f"; '{self.model}' is a model of images: give option model one of stacks, or segment plane by plane"
-        return f"; '{self.model}' is a model of stacks: give option model one of images" if self.model else ""
+            return f"; '{self.model}' is a 2D model: give a 3D model as option model, or segment plane by plane"
+        return f"; '{self.model}' is a 3D model: give a 2D model as option model" if self.model else ""
 
 
 def _load(model: str) -> tuple[int, Any]:
@@ -148,17 +147,17 @@ def _load(model: str) -> tuple[int, Any]:
     folder = Path(model).expanduser()
     if model not in _SHIPPED and not folder.is_dir():
         names = ", ".join(_SHIPPED)
-        msg = f"option model is '{model}', which is no folder; expected one with a model, or one of: {names}"
+        msg = f"option model is '{model}', which is not a folder; give a folder with a model, or one of: {names}"
         raise _error(msg)
-    with redirect_stdout(sys.stderr):  # StarDist tells what it loads; what gnntrack prints may be read by programs
+    with redirect_stdout(sys.stderr):  # StarDist prints messages, but the output of gnntrack may be read by programs
         return (_SHIPPED[model], _download(model)) if model in _SHIPPED else _read(folder.resolve())
 
 
 def _download(model: str) -> Any:
-    """Return a model of StarDist's authors, from its own cache if it was downloaded before."""
+    """Return a published model, from the cache of StarDist if it was downloaded before."""
     remedy = (
-        f"get 'python_{model}.zip' from the releases of 'stardist/stardist-models' on GitHub where there is a network, "
-        f"unpack it into a folder, and tell that by option model"
+        f"get 'python_{model}.zip' from the releases of 'stardist/stardist-models' on GitHub on a computer with "
+        f"internet access, unpack it into a folder, and give this folder as option model"
     )
     try:
         network = (StarDist2D if _SHIPPED[model] == 2 else StarDist3D).from_pretrained(model)
@@ -166,7 +165,7 @@ def _download(model: str) -> Any:
         reason = f"({type(error).__name__}: {error})"
         msg = f"the model '{model}' cannot be downloaded {reason}; {remedy}"
         raise _error(msg) from error
-    if network is None:  # what StarDist makes of a download whose checksum is wrong
+    if network is None:  # StarDist returns None for a download with a wrong checksum
         msg = f"the model '{model}' was downloaded incompletely; try again, or {remedy}"
         raise _error(msg)
     return network
@@ -174,20 +173,20 @@ def _download(model: str) -> Any:
 
 def _read(folder: Path) -> tuple[int, Any]:
     config, weights = folder / "config.json", [*folder.glob("*.h5"), *folder.glob("*.hdf5")]
-    if not config.is_file() or not weights:  # without weights StarDist would go on with random ones
+    if not config.is_file() or not weights:  # without weights StarDist would continue with random ones
         lacking = "weights (*.h5)" if config.is_file() else "config.json"
-        msg = f"the folder {folder} has no {lacking}; expected a model as StarDist's training saves it"
+        msg = f"the folder {folder} has no {lacking}; give a folder that was saved by the training of StarDist"
         raise _error(msg)
     try:
         about = json.loads(config.read_text(encoding="utf-8"))
         ndim, channels = about["n_dim"], about["n_channel_in"]
         network = (StarDist3D if ndim == 3 else StarDist2D)(None, name=folder.name, basedir=str(folder.parent))
-    except Exception as error:  # by json, h5py, Keras or StarDist, each with its own
+    except Exception as error:  # json, h5py, Keras and StarDist raise exceptions of many types
         reason = f"({type(error).__name__}: {error})"
-        msg = f"the model in {folder} cannot be loaded {reason}; expected one that StarDist saved"
+        msg = f"the model in {folder} cannot be loaded {reason}; give a model that StarDist saved"
         raise _error(msg) from error
     if channels != 1:
-        msg = f"the model in {folder} takes images of {channels} channels; expected one of grey values"
+        msg = f"the model in {folder} needs images with {channels} channels; give a model for grey images"
         raise _error(msg)
     return ndim, network
 

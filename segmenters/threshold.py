@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_li, threshold_otsu
 
-from segmenters.common.inputs import checked_frame, expect_option
+from segmenters.common.inputs import check_frame, expect_option
 from segmenters.postprocess import (
     measure_depth,
     measure_diameter,
@@ -141,7 +141,7 @@ class ThresholdSegmenter:
         return remove_small(_keep_largest_parts(labels), self.min_size)
 
     def _check(self, image: npt.NDArray[Any]) -> tuple[Heights, Step]:
-        pixels, step = checked_frame(image, self.spacing)
+        pixels, step = check_frame(image, self.spacing)
         return -pixels if self.foreground == "dark" else pixels, step
 
     def _threshold(self, height: Heights, noise: float) -> float:

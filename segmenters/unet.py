@@ -1,4 +1,4 @@
-"""U-Net: the report's, in two and three dimensions, and a light one for machines without a GPU."""
+"""U-Net in two and three dimensions: the published layout, and a light one for computers without a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIGHT = {"width": 24, "levels": 4, "stem": 2, "norm": "batch"}
 
 
 class UNetSegmenter(DenseSegmenter):
-    """U-Net: foreground, and depth in the cell to tell touching ones apart; comes with a model for fluorescent nuclei.
+    """U-Net: foreground and depth in the cell, which separates touching cells; the shipped model is for nuclei.
 
     In training, ``--option`` sets the network: ``width`` (24), ``levels`` (4), ``stem`` (2; 1 computes at full
     resolution) and ``norm`` (``batch`` or ``none``); ``width=64 levels=5 stem=1`` is the layout of 2015.
@@ -29,7 +29,7 @@ class UNetSegmenter(DenseSegmenter):
 
     @classmethod
     def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> UNet:
-        """Return a network with random weights, see `DenseSegmenter.new_network`."""
+        """Return a network with random weights; see `DenseSegmenter.new_network`."""
         unknown = sorted(options.keys() - _LIGHT.keys())
         if unknown:
             msg = f"a new network of '{cls.name}' has no option '{unknown[0]}'; there are: {', '.join(_LIGHT)}"

@@ -240,7 +240,7 @@ def test_cellpose_without_weights_says_where_to_get_them(cellpose, tmp_path):
 
 
 def test_cellpose_refuses_unknown_names_and_files_that_are_no_weights(cellpose, tmp_path):
-    with pytest.raises(SegmenterError, match=r"'cyto3', which is no file; .* one of: cpsam_v2, cpsam, livecell"):
+    with pytest.raises(SegmenterError, match=r"'cyto3', which is not a file; .* one of: cpsam_v2, cpsam, livecell"):
         cellpose(model="cyto3", device="cpu")
     (tmp_path / "other").write_bytes(b"text")
     with pytest.raises(SegmenterError, match=r"other' cannot be loaded \(ValueError: .*CP4 model.*of Cellpose 4"):
@@ -279,9 +279,9 @@ def test_stardist_reads_off_a_model_which_images_it_takes(stardist, tmp_path):
     assert (flat.dimensions, deep.dimensions, stardist.dimensions) == ((2,), (3,), (2, 3))
     assert flat.segment(IMAGES["2D"]).max() > 0
     assert deep.segment(IMAGES["3D"]).max() > 0
-    with pytest.raises(FrameError, match=r"expected \(Y, X\).*model2' is a model of images: .*plane by plane"):
+    with pytest.raises(FrameError, match=r"expected \(Y, X\).*model2' is a 2D model: .*plane by plane"):
         flat.segment(IMAGES["3D"])
-    with pytest.raises(FrameError, match=r"expected \(Z, Y, X\).*model3' is a model of stacks"):
+    with pytest.raises(FrameError, match=r"expected \(Z, Y, X\).*model3' is a 3D model"):
         deep.segment(IMAGES["2D"])
 
 
@@ -306,7 +306,7 @@ def test_stardist_without_a_model_says_where_to_get_it(stardist, monkeypatch):
 
 
 def test_stardist_refuses_what_is_no_model_of_grey_values(stardist, tmp_path):
-    with pytest.raises(SegmenterError, match=r"'2D_versatile', which is no folder; .*2D_versatile_fluo"):
+    with pytest.raises(SegmenterError, match=r"'2D_versatile', which is not a folder; .*2D_versatile_fluo"):
         stardist(model="2D_versatile")
     with pytest.raises(SegmenterError, match=r"has no config\.json"):
         stardist(model=str(tmp_path))
@@ -315,7 +315,7 @@ def test_stardist_refuses_what_is_no_model_of_grey_values(stardist, tmp_path):
         stardist(model=str(tmp_path))
     with pytest.raises(SegmenterError, match=r"damaged cannot be loaded \(OSError: no HDF5\)"):
         stardist(model=save_model(tmp_path / "damaged", 2, weights=b"text"))
-    with pytest.raises(SegmenterError, match="images of 3 channels"):
+    with pytest.raises(SegmenterError, match="images with 3 channels"):
         stardist(model=save_model(tmp_path / "colours", 2, channels=3))
 
 

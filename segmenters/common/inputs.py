@@ -1,4 +1,4 @@
-"""What every segmenter asks of its image and of its options."""
+"""Checks of the images and options of a segmenter."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["checked_frame", "checked_image", "expect_option", "stretched"]
+__all__ = ["check_frame", "check_image", "expect_option", "rescale"]
 
 _AXES = {2: "(Y, X)", 3: "(Z, Y, X)"}
 
 
-def checked_image(
+def check_image(
     image: npt.NDArray[Any], dimensions: Collection[int] = (2, 3), *, hint: str = ""
 ) -> npt.NDArray[np.float32]:
-    """Return an image as float32, if it is one.
+    """Return an image as float32.
 
     Parameters
     ----------
     image : (Y, X) or (Z, Y, X) array of numbers
-        Grey values; it is left as it is.
+        Grey values; they are not modified.
     dimensions : collection of int
-        Numbers of axes that are welcome.
+        Allowed numbers of axes.
     hint : str
-        What to do about another number of axes; it ends the message.
+        End of the error message for another number of axes: what to do.
 
     Raises
     ------
     FrameError
-        If it has another number of axes, is no array of real numbers, or holds NaN or infinite values.
+        If the image has another number of axes, is not an array of real numbers, or has NaN or infinite values.
 
     Examples
     --------
-    >>> checked_image(np.zeros(4), [2], hint="; use 2D")
+    >>> check_image(np.zeros(4), [2], hint="; use 2D")
     Traceback (most recent call last):
-    gnntrack.errors.FrameError: the image is float64 of shape (4,); expected (Y, X), one number a pixel; use 2D
+    gnntrack.errors.FrameError: the image is float64 of shape (4,); expected (Y, X), one number per pixel; use 2D
     """
     image = np.asarray(image)
     if image.ndim not in dimensions or image.dtype.kind not in "biuf":
         want = " or ".join(_AXES[n] for n in sorted(dimensions))
-        msg = f"the image is {image.dtype} of shape {image.shape}; expected {want}, one number a pixel{hint}"
+        msg = f"the image is {image.dtype} of shape {image.shape}; expected {want}, one number per pixel{hint}"
         raise FrameError(msg)
     pixels = np.ascontiguousarray(image, np.float32)
     broken = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if broken:
-        msg = f"{broken} pixels are NaN or infinite; replace them, by 0 say"
+        msg = f"{broken} pixels are NaN or infinite; replace them, for example by 0"
         raise FrameError(msg)
     return pixels
 
 
-def checked_frame(
+def check_frame(
     image: npt.NDArray[Any], spacing: Sequence[float] | None
 ) -> tuple[npt.NDArray[np.float32], tuple[float, ...]]:
     """Return an image as float32, and the sides of its voxels in units of the side along x.
@@ -64,29 +64,29 @@ def checked_frame(
     Parameters
     ----------
     image : (Y, X) or (Z, Y, X) array of numbers
-        One frame; it is left as it is.
+        One frame; it is not modified.
     spacing : sequence of float or None
-        Size of a voxel along ``[z], y, x``; cubes where None.
+        Size of a voxel along ``[z], y, x``; None for cubes.
 
     Raises
     ------
     FrameError
-        If it has another number of axes than `spacing`, is no array of numbers, or holds NaN.
+        If the number of axes differs from that of `spacing`, the image is not an array of numbers, or has NaN values.
     """
     if spacing is None:
-        pixels = checked_image(image)
+        pixels = check_image(image)
         return pixels, (1.0,) * pixels.ndim
     axes = len(spacing)
-    pixels = checked_image(image, {axes}, hint=f"; the option spacing is for an image with {axes} axes, change either")
+    pixels = check_image(image, {axes}, hint=f"; option spacing has {axes} values; give one value per axis")
     return pixels, tuple(float(side / spacing[-1]) for side in spacing)
 
 
-def stretched(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """Return a copy from 0 to 1 between two percentiles; between the extremes where those are one value.
+def rescale(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Return a copy, rescaled to 0 and 1 at two percentiles, or at the extremes if the percentiles are equal.
 
     Examples
     --------
-    >>> stretched(np.array([2, 3, 4], np.float32), (0, 100)).tolist()
+    >>> rescale(np.array([2, 3, 4], np.float32), (0, 100)).tolist()
     [0.0, 0.5, 1.0]
     """
     low, high = (float(value) for value in np.percentile(pixels, percentiles))
@@ -96,12 +96,12 @@ def stretched(pixels: npt.NDArray[np.float32], percentiles: tuple[float, float])
 
 
 def expect_option(segmenter: str, option: str, value: object, want: str, *, holds: bool) -> None:
-    """Refuse an option of a segmenter unless a condition holds.
+    """Raise an error about an option of a segmenter unless a condition holds.
 
     Raises
     ------
     SegmenterError
-        If it does not.
+        If `holds` is False.
 
     Examples
     --------

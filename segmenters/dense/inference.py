@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from skimage.filters import threshold_otsu
 
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
 from segmenters.common.training import known_part, multiplying
@@ -149,7 +149,7 @@ def best_depth(
     answers = []
     for pair in pairs:
         image, labels = pair.read()
-        pixels = checked_image(image)
+        pixels = check_image(image)
         if pixels.min() < pixels.max() and labels.max() > 0:
             answers.append((*_seen(network, pixels, inputs, use, dtype=image.dtype), labels))
     if not answers:

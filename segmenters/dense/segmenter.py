@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import checked_image, expect_option
+from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalised
 from segmenters.common.training import chosen_precision
@@ -169,7 +169,7 @@ class DenseSegmenter:
 
     def _checked(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
-        return checked_image(image, self.dimensions, hint=hint if self.dimensions == (2,) else "")
+        return check_image(image, self.dimensions, hint=hint if self.dimensions == (2,) else "")
 
     # ---------------------------------------------------------------------------------------------- training
 

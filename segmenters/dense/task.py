@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.training import known_part, multiplying
 from segmenters.dense.augment import Augment
@@ -97,7 +97,7 @@ class Examples:
 
     def _prepared(self, pair: Pair) -> Ready:
         image, labels = pair.read()
-        pixels = normalised(checked_image(image, {self._dimensions}), self._normalise, dtype=image.dtype)
+        pixels = normalised(check_image(image, {self._dimensions}), self._normalise, dtype=image.dtype)
         factor = self._factor(labels)
         size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))
         labels = _nearest(labels, size)

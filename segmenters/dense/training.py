@@ -12,7 +12,7 @@ from gnntrack.errors import TrainingError
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import read_model, write_model
 from gnntrack.training.loop import run_training
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import chosen_precision, dimensions_of, plan_of
 from segmenters.dense.inference import Inputs, Use, best_depth, segment_pixels
@@ -65,7 +65,7 @@ def train_dense(
     use = Use(batch=settings.batch, bfloat16=chosen_precision(settings.precision, place))
 
     def segment(net: Any, image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        return segment_pixels(net, checked_image(image, {dimensions}), inputs, use, dtype=image.dtype)
+        return segment_pixels(net, check_image(image, {dimensions}), inputs, use, dtype=image.dtype)
 
     course = DenseCourse(
         Examples(examples, normalise=settings.normalise, factor=scaler(inputs), dimensions=dimensions),

@@ -11,7 +11,7 @@ from gnntrack.errors import SegmenterError, TrainingError
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import write_model
 from gnntrack.training.loop import run_training
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import dimensions_of, plan_of
 from segmenters.diffusion.cells import find_cells
@@ -70,7 +70,7 @@ def train_diffusionnet(
         found = []
         for each in checks[::every]:
             image, labels = each.read()
-            stack = checked_image(image, {3})
+            stack = check_image(image, {3})
             cells = find_cells(net, stack, spacing=spacing_of(each), modes=inputs["modes"])
             found.append((cells, np.maximum(labels, 0)))  # what is unknown counts as background, as it is learnt
         return _figures(found, judge)

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from skimage import measure
 
-from segmenters.common.inputs import checked_image
+from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.training import multiplying
 from segmenters.dense.task import DenseCourse, Examples, Ready
@@ -33,7 +33,7 @@ class LabelledExamples(Examples):
 
     def _prepared(self, pair: Pair) -> Any:
         image, labels = pair.read()
-        pixels = normalised(checked_image(image, {2}), self._normalise, dtype=image.dtype)
+        pixels = normalised(check_image(image, {2}), self._normalise, dtype=image.dtype)
         factor = self._factor(labels)
         size = (max(1, round(labels.shape[0] * factor)), max(1, round(labels.shape[1] * factor)))
         # float32 holds 2**24 labels exactly, and is what patches are made of
