@@ -46,6 +46,8 @@ REMOVED: dict[str, str] = {
     "scores.divisions": "set solver.divisions",
     **dict.fromkeys((f"scores.{rate}" for rate in _RATES), "the movie corrects the rates"),
     "solver.costs": "log odds are maximised",
+    "repair.min_visible": "it is 0.3",
+    "repair.glued_share": "it is 0.5",
 }
 """Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 
@@ -270,12 +272,8 @@ class RepairSettings(_Section):
 
     fill_gaps: bool = True
     """Paint the missing mask of a bridged gap, on background only; else a gap splits the track on CTC export."""
-    min_visible: float = Field(0.3, ge=0, le=1)
-    """A missing mask of which less than this part would lie on background is not painted."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
-    glued_share: float = Field(0.5, gt=0)
-    """A mask is shared with the missing cell if it is larger than usual by this part of the missing cell."""
     margin: int = Field(0, ge=0)
     """Pixels along the border outside the field of interest: cells that lie there altogether are left out at last."""
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import worlds
 
+from gnntrack.lineage import missing_masks
 from gnntrack.lineage.merged_fragments import merge_fragments
 from gnntrack.lineage.repair import fill_gaps
 from gnntrack.masks.runs import decode_frame
@@ -127,14 +128,16 @@ def test_only_background_is_painted():
     np.testing.assert_array_equal(fill, where_a_was & (world.masks[1] == 0))
 
 
-def test_a_painted_mask_is_left_alone_by_the_next():
+def test_a_painted_mask_is_left_alone_by_the_next(monkeypatch):
     """Both cells are missing in frame 1, and their places meet: each pixel has one of them, the first is whole::
 
     frame 0  (a)(b)        frame 1  ( ( )        frame 2  (a)(b)
     """
     disks = {"a0": (20, 14, 6), "b0": (20, 28, 6), "a2": (20, 28, 6), "b2": (20, 14, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
-    _, _, result = repaired(world, min_visible=0.0)
+    with monkeypatch.context() as changed:
+        changed.setattr(missing_masks, "_MIN_VISIBLE", 0.0)
+        _, _, result = repaired(world)
     assert len(result.filled_masks) == 1  # they pass each other at the very same place, and the second finds none of it
     disks |= {"b0": (20, 32, 6), "b2": (20, 18, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
@@ -164,12 +167,13 @@ def test_a_place_taken_by_another_cell_is_not_painted():
 
 
 @pytest.mark.parametrize(("share", "painted_too"), [(0.0, False), (0.2, True), (0.6, False)])
-def test_how_much_has_to_be_seen_is_a_setting(share, painted_too):
+def test_a_mask_is_drawn_only_if_enough_of_it_is_visible(share, painted_too, monkeypatch):
     """About two fifths of the place are free, or nothing of it."""
     x = 20 if share == 0.0 else 24
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, x, 7), "b2": (20, 50, 7)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
-    assert (len(repaired(world, min_visible=share)[2].filled_masks) == 1) == painted_too
+    monkeypatch.setattr(missing_masks, "_MIN_VISIBLE", share)
+    assert (len(repaired(world)[2].filled_masks) == 1) == painted_too
 
 
 def test_without_fill_gaps_every_gap_splits_its_track():
@@ -302,10 +306,11 @@ def test_a_large_cell_is_not_parted():
     assert result.runs is runs
 
 
-def test_what_counts_as_glued_is_a_setting():
+@pytest.mark.parametrize(("excess", "split"), [(0.5, 1), (1.5, 0)])
+def test_a_mask_is_split_if_it_is_large_enough(excess, split, monkeypatch):
     world, _ = glued()
-    assert len(repaired(world, glued_share=0.5)[2].split_masks) == 1
-    assert len(repaired(world, glued_share=1.5)[2].split_masks) == 0
+    monkeypatch.setattr(missing_masks, "_MERGED_EXCESS", excess)
+    assert len(repaired(world)[2].split_masks) == split
 
 
 # --------------------------------------------------------------------------- torn pieces

@@ -21,10 +21,15 @@ from gnntrack.masks.runs import decode_frame, expand_runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gnntrack.settings import RepairSettings
     from gnntrack.types import FloatArray, Image, IntArray, Lineage, Runs
 
 __all__ = ["MissingMask", "draw_rows", "locate_missing_masks"]
+
+_MIN_VISIBLE = 0.3
+"""Fraction of a missing mask on background below which it is not drawn: the rest would not have the cell's shape."""
+_MERGED_EXCESS = 0.5
+"""A mask is split if it is larger than usual by this fraction of the missing cell: one that was merged with it has its
+whole size more, and masks vary by much less from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class _Gap(NamedTuple):
     after: int
 
 
-def locate_missing_masks(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> list[MissingMask]:
+def locate_missing_masks(lineage: Lineage, runs: Runs) -> list[MissingMask]:
     """Find a mask for each frame of each gap.
 
     Parameters
@@ -65,8 +70,6 @@ def locate_missing_masks(lineage: Lineage, runs: Runs, *, settings: RepairSettin
         Tracks; some may skip frames.
     runs : Runs
         The pixels of the lineage's cells.
-    settings : RepairSettings
-        ``min_visible`` and ``glued_share``.
 
     Returns
     -------
@@ -78,9 +81,7 @@ def locate_missing_masks(lineage: Lineage, runs: Runs, *, settings: RepairSettin
     for frame, *rows in zip(*(column.tolist() for column in find_missing_frames(lineage)), strict=True):
         by_frame.setdefault(frame, []).append(_Gap(*rows))
     around = _CellsAround(lineage, runs, by_frame)
-    placed = [
-        mask for frame in sorted(by_frame) for mask in _locate_in_frame(around, runs, frame, by_frame[frame], settings)
-    ]
+    placed = [mask for frame in sorted(by_frame) for mask in _locate_in_frame(around, runs, frame, by_frame[frame])]
     wanted = Counter(gap.before for gaps in by_frame.values() for gap in gaps)
     found = Counter(mask.before for mask in placed)
     return [mask for mask in placed if found[mask.before] == wanted[mask.before]]
@@ -130,23 +131,19 @@ class _CellsAround:
         return np.asarray(self.cells.position[rows].mean(axis=0) / self.spacing)
 
 
-def _locate_in_frame(
-    around: _CellsAround, runs: Runs, frame: int, gaps: list[_Gap], settings: RepairSettings
-) -> Iterator[MissingMask]:
+def _locate_in_frame(around: _CellsAround, runs: Runs, frame: int, gaps: list[_Gap]) -> Iterator[MissingMask]:
     """Yield the masks of one frame; none takes the pixels of an earlier one."""
     rows = draw_rows(runs, frame)
     free = rows == 0
     for gap in gaps:
-        mask = _locate(around, rows, free, frame, gap, settings)
+        mask = _locate(around, rows, free, frame, gap)
         if mask is not None:
             free[mask.pixels] = False
             rows[mask.pixels] = 0
             yield mask
 
 
-def _locate(
-    around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Gap, settings: RepairSettings
-) -> MissingMask | None:
+def _locate(around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Gap) -> MissingMask | None:
     """Return the mask of a gap in one frame, or None if too little of it would be visible."""
     cells = around.cells
     fraction = (frame - cells.frame[gap.before]) / (cells.frame[gap.after] - cells.frame[gap.before])
@@ -158,11 +155,11 @@ def _locate(
     visible = shape[free[at]]
     below = rows[at]
     cell = int(np.bincount(below[below > 0]).argmax()) - 1 if (below > 0).any() else -1
-    if cell >= 0 and (below == cell + 1).mean() > 0.5 and _is_merged(around, cell, len(shape), settings):
+    if cell >= 0 and (below == cell + 1).mean() > 0.5 and _is_merged(around, cell, len(shape)):
         share = _split_mask(around, np.argwhere(rows == cell + 1), cell, centre)
         if share is not None:
             return MissingMask(frame, gap.before, tuple(np.concatenate([share, visible]).T), cell)
-    if not len(visible) or len(visible) < settings.min_visible * len(shape):
+    if not len(visible) or len(visible) < _MIN_VISIBLE * len(shape):
         return None
     return MissingMask(frame, gap.before, tuple(visible.T), -1)
 
@@ -183,11 +180,11 @@ def _vote_shape(around: _CellsAround, gap: _Gap, weights: tuple[float, float], c
     return np.stack(np.unravel_index(flat[accepted], around.shape), axis=1)
 
 
-def _is_merged(around: _CellsAround, row: int, pixels: int, settings: RepairSettings) -> bool:
+def _is_merged(around: _CellsAround, row: int, pixels: int) -> bool:
     """Return whether a mask is so large that it holds its own cell and a missing one of so many pixels."""
     expected = around.estimate_size(row)
     missing = pixels * float(np.prod(around.spacing))
-    return bool(expected) and float(around.cells.feature("size")[row]) > expected + settings.glued_share * missing
+    return bool(expected) and float(around.cells.feature("size")[row]) > expected + _MERGED_EXCESS * missing
 
 
 def _split_mask(around: _CellsAround, pixels: IntArray, row: int, centre: FloatArray) -> IntArray | None:

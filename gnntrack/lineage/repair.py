@@ -116,7 +116,7 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
     runs : Runs
         The pixels of the lineage's cells.
     settings : RepairSettings
-        ``fill_gaps``: whether to draw masks at all; ``min_visible`` and ``glued_share``.
+        ``fill_gaps``: whether to draw masks at all.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
         A track is split at each gap that is not filled: if a mask would lie on other cells, or without
         ``settings.fill_gaps``.
     """
-    masks = locate_missing_masks(lineage, runs, settings=settings) if settings.fill_gaps else []
+    masks = locate_missing_masks(lineage, runs) if settings.fill_gaps else []
     filled = np.array([(lineage.track[mask.before], mask.frame) for mask in masks], np.int64).reshape(-1, 2)
     split = [(mask.frame, lineage.cells.label[mask.split_cell]) for mask in masks if mask.split_cell >= 0]
     without_gaps = _split_tracks(lineage, filled)
