@@ -107,7 +107,7 @@ def work_track(args: argparse.Namespace) -> Told:
 
 def work_network(args: argparse.Namespace) -> Told:
     """Take the last frames of a movie through features and network."""
-    from gnntrack.gnn.predict import gains
+    from gnntrack.gnn.predict import predict_log_odds
     from gnntrack.gnn.weights import load_model
 
     settings, clock = Settings(), Clock()
@@ -118,10 +118,12 @@ def work_network(args: argparse.Namespace) -> Told:
     graph = clock.time("features", lambda: build_graph(*some, settings=settings))
     prior = clock.time("classical scores", lambda: score_links(graph, settings=settings.scores))
     inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
-    gains(model, inputs.window(0, 3)[0], links_per_window=settings.gnn.window)  # what torch does on its first call
+    predict_log_odds(
+        model, inputs.cut_window(0, 3)[0], links_per_window=settings.gnn.window
+    )  # what torch does on its first call
     works = []
     for _ in range(5):  # torch's threads wait for each other: one busy core makes single runs many times slower
-        clock.time("network", lambda: gains(model, inputs, links_per_window=settings.gnn.window))
+        clock.time("network", lambda: predict_log_odds(model, inputs, links_per_window=settings.gnn.window))
         works.append(clock.stages["network"])
     clock.stages["network"] = sorted(works)[2]
     counts = {"cells": len(graph.cells), "candidates": len(graph), "through the network": len(inputs.source)}

@@ -8,6 +8,7 @@ its pixels for ever; inside a table cells are rows, and links name rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     import networkx as nx
     import numpy.typing as npt
+
+    from gnntrack.graph.divisions import Pairs
 
     BoolArray = npt.NDArray[np.bool_]
     IntArray = npt.NDArray[np.int64]
@@ -281,6 +284,15 @@ class CellGraph:
         """Frames from source to target, shape (E,); 1 = consecutive frames."""
         return self.cells.frame[self.target] - self.cells.frame[self.source]
 
+    @cached_property
+    def cell_radii(self) -> FloatArray:
+        """Radii of the cells, limited to half and twice the median radius, shape (N,), in the unit of positions."""
+        diameter = self.cells.feature("diameter")
+        typical = float(np.median(diameter)) / 2 if len(diameter) else 0.0
+        radii = np.clip(diameter.astype(np.float64) / 2, typical / 2, typical * 2)
+        radii.setflags(write=False)
+        return radii
+
     def feature(self, name: str) -> FeatureArray:
         """Return one column of the link features, shape (E,).
 
@@ -309,39 +321,47 @@ class LinkScores:
         targets share their frame: the possible divisions.
     division : (M,) float32 in [0, 1]
         Score per pair.
-    birth, death, spurious : (N,) float32 in [0, 1] or None
-        Score per cell: that it has no parent, no successor, or is no cell.
-    marginal : (E,) float32 in [0, 1] or None
-        Probability of each link among all that compete with it, where a scorer knows it: its confidence once chosen.
+    marginal : (E,) float32 in [0, 1], optional
+        Probability of each link among all that compete with it: its confidence once chosen.
+    candidates : division candidates, optional
+        The measurements of the pairs, in their order, if the scorer made them; `gnntrack.gnn` reads them again.
     """
 
     link: FeatureArray
     pairs: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     division: FeatureArray = field(default_factory=lambda: np.zeros(0, np.float32))
-    birth: FeatureArray | None = None
-    death: FeatureArray | None = None
-    spurious: FeatureArray | None = None
     marginal: FeatureArray | None = None
+    candidates: Pairs | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, link=np.float32, pairs=np.int64, division=np.float32)
         _expect(self.pairs.shape == (len(self.division), 2), f"pairs have shape {self.pairs.shape}")
-        names = ("birth", "death", "spurious", "marginal")
-        _freeze(self, **{name: np.float32 for name in names if getattr(self, name) is not None})
-        for name in ("link", "division", *names):
+        if self.marginal is not None:
+            _freeze(self, marginal=np.float32)
+        for name in ("link", "division", "marginal"):
             value = getattr(self, name)
             if value is not None and len(value):
                 _expect(
                     bool(np.isfinite(value).all()) and value.min() >= 0 and value.max() <= 1,
                     f"{name} scores lie outside [0, 1]",
                 )
-        e, cells = len(self.link), {len(each) for each in (self.birth, self.death, self.spurious) if each is not None}
-        _expect(len(cells) < 2, f"birth, death and spurious are of different numbers of cells: {sorted(cells)}")
+        e = len(self.link)
+        _expect(self.candidates is None or len(self.candidates) == len(self.pairs), "candidates are not those of pairs")
         _expect(self.marginal is None or len(self.marginal) == e, f"marginal has other rows than link, which has {e}")
         if len(self.pairs):
             low, high = int(self.pairs.min()), int(self.pairs.max())
             _expect(low >= 0 and high < e, f"pairs name links {low}..{high} of {e}")
             _expect(bool((self.pairs[:, 0] != self.pairs[:, 1]).all()), "a pair is one link twice")
+
+
+def log_odds(probability: FeatureArray | FloatArray) -> FloatArray:
+    """Return log(p / (1 - p)) of probabilities; those next to 0 and 1 count as 1e-12 and 1 - 1e-7.
+
+    >>> log_odds(np.array([0.0, 0.5, 1.0])).round(1)
+    array([-27.6,   0. ,  16.1])
+    """
+    p = np.clip(probability.astype(np.float64), 1e-12, 1 - 1e-7)
+    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 @dataclass(frozen=True, eq=False)

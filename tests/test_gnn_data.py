@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.learning import TINY, random_inputs, sample_of, simulated
 
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, contenders, log_odds
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds, retain_links
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
@@ -25,7 +25,7 @@ def sample():
 
 def inputs_of(masks, images=None, spacing=None):
     graph = build_graph(masks, images, spacing=spacing)
-    return Inputs.of(graph, score_links(graph, settings=TINY.scores))
+    return Inputs.from_graph(graph, score_links(graph, settings=TINY.scores))
 
 
 def test_the_size_of_a_pixel_and_the_grey_levels_do_not_matter():
@@ -48,8 +48,8 @@ def test_columns_stay_small():
 
 def test_links_that_could_win(sample):
     """The three best out of a cell and into it, the likely ones, and those of pairs; the true ones are among them."""
-    graph, prior = sample.graph, log_odds(sample.prior.link)
-    kept = set(contenders(graph, prior, np.array([[0, 1]])).tolist())
+    graph, prior = sample.graph, clip_log_odds(sample.prior.link)
+    kept = set(retain_links(graph, prior, np.array([[0, 1]])).tolist())
     for row in range(len(graph)):
         rivals = [prior[node == node[row]] for node in (graph.source, graph.target)]
         best = any((each > prior[row]).sum() < 3 for each in rivals)
@@ -60,7 +60,9 @@ def test_links_that_could_win(sample):
 
 
 def test_log_odds_are_within_what_a_score_can_tell():
-    np.testing.assert_allclose(log_odds(np.array([0.5, 0.9, 0.0, 1.0], np.float32)), [0, np.log(9), -10, 10], rtol=1e-4)
+    np.testing.assert_allclose(
+        clip_log_odds(np.array([0.5, 0.9, 0.0, 1.0], np.float32)), [0, np.log(9), -10, 10], rtol=1e-4
+    )
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------

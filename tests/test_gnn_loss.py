@@ -83,7 +83,7 @@ def test_cells_that_are_not_known_do_not_count():
     assert lineage_loss(changed, batch, answers, division_weight=2) != before
 
 
-def test_high_gains_are_no_overflow():
+def test_high_log_odds_do_not_overflow():
     batch, answers = posed(random_inputs())
     outputs = random_outputs(batch)
     link = (outputs.link + 200).requires_grad_()

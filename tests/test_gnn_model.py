@@ -16,7 +16,7 @@ from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Batch
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs
 from gnntrack.gnn.linknet import LinkNet
-from gnntrack.gnn.predict import gains
+from gnntrack.gnn.predict import predict_log_odds
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
 from gnntrack.settings import ScoreSettings
@@ -30,7 +30,7 @@ def odds(outputs):
 
 
 def inputs_of(graph: CellGraph) -> Inputs:
-    return Inputs.of(graph, score_links(graph, settings=ScoreSettings()))
+    return Inputs.from_graph(graph, score_links(graph, settings=ScoreSettings()))
 
 
 # --- order -----------------------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def inputs_of(graph: CellGraph) -> Inputs:
 
 def test_order_of_cells_links_and_pairs_does_not_matter():
     inputs, net = random_inputs(cells=10, frames=6), talking()
-    batch = Batch.of([inputs])
+    batch = Batch.from_windows([inputs])
     random = torch.Generator().manual_seed(0)
     cells, links, pairs = (torch.randperm(len(each), generator=random) for each in (batch.cell, batch.gap, batch.pair))
     place, at = torch.argsort(cells), torch.argsort(links)
@@ -61,9 +61,9 @@ def test_order_of_cells_links_and_pairs_does_not_matter():
 
 def test_windows_in_a_batch_know_nothing_of_each_other():
     windows, net = [random_inputs(seed, cells=5 + seed) for seed in range(3)], talking()
-    apart = [says(net, Batch.of([each])) for each in windows]
+    apart = [says(net, Batch.from_windows([each])) for each in windows]
     for order in ([0, 1, 2], [2, 0, 1]):
-        together = odds(says(net, Batch.of([windows[i] for i in order])))
+        together = odds(says(net, Batch.from_windows([windows[i] for i in order])))
         for block, whole in enumerate(together):
             torch.testing.assert_close(whole, torch.cat([odds(apart[i])[block] for i in order]), **CLOSE)
 
@@ -73,7 +73,7 @@ def test_windows_in_a_batch_know_nothing_of_each_other():
 
 def test_a_fresh_network_says_what_the_classical_scores_say():
     inputs = inputs_of(build_graph(simulated().masks))
-    batch = Batch.of([inputs])
+    batch = Batch.from_windows([inputs])
     outputs = says(LinkNet().eval(), batch)
     prior = torch.from_numpy(inputs.link[:, 0])
     assert torch.equal(outputs.link, prior)
@@ -85,8 +85,10 @@ def test_a_fresh_network_says_what_the_classical_scores_say():
 
 def test_a_part_of_what_the_network_says_is_believed():
     inputs, net = random_inputs(), talking()
-    none, half, whole = (gains(net, inputs, links_per_window=10**9, correction=part) for part in (0.0, 0.5, 1.0))
-    fresh = gains(LinkNet(), inputs, links_per_window=10**9)
+    none, half, whole = (
+        predict_log_odds(net, inputs, links_per_window=10**9, correction=part) for part in (0.0, 0.5, 1.0)
+    )
+    fresh = predict_log_odds(LinkNet(), inputs, links_per_window=10**9)
     for block in range(2):
         np.testing.assert_allclose(none[block], fresh[block], atol=1e-5)
         np.testing.assert_allclose(half[block], (fresh[block] + whole[block]) / 2, atol=1e-5)
@@ -101,8 +103,8 @@ def test_a_part_of_what_the_network_says_is_believed():
 def test_windows_do_not_show(links_per_window, rounds):
     inputs, net = random_inputs(frames=24, cells=6), talking(rounds=rounds)
     assert (np.diff(inputs.frame[np.stack([inputs.source, inputs.target])], axis=0) == 2).any()
-    whole = gains(net, inputs, links_per_window=10**9)
-    parts = gains(net, inputs, links_per_window=links_per_window)
+    whole = predict_log_odds(net, inputs, links_per_window=10**9)
+    parts = predict_log_odds(net, inputs, links_per_window=links_per_window)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4, rtol=0)
 
@@ -112,14 +114,17 @@ def test_an_answer_depends_on_as_many_links_as_the_network_says():
     inputs, net = random_inputs(frames=16, cells=4, chance=1.0), talking(rounds=2)
     changed = replace(inputs, cell=inputs.cell.copy())
     changed.cell[inputs.frame == 15] += 3
-    moved = np.abs(gains(net, inputs, links_per_window=10**9)[0] - gains(net, changed, links_per_window=10**9)[0])
+    moved = np.abs(
+        predict_log_odds(net, inputs, links_per_window=10**9)[0]
+        - predict_log_odds(net, changed, links_per_window=10**9)[0]
+    )
     first = inputs.frame[inputs.source][moved > 0].min()
     assert 15 - net.hops * 2 == first
 
 
 def test_progress_is_told():
     told = []
-    gains(talking(), random_inputs(), links_per_window=1, progress=lambda *each: told.append(each))
+    predict_log_odds(talking(), random_inputs(), links_per_window=1, progress=lambda *each: told.append(each))
     assert told[-1] == ("scoring", 5, 5)
     assert len(told) == 5
 
@@ -156,7 +161,7 @@ def test_memory_grows_with_the_links_and_no_faster():
     net, most = LinkNet().eval(), []
     for n in (5_000, 10_000):
         with _Largest() as largest:
-            says(net, Batch.of([many_links(n)]))
+            says(net, Batch.from_windows([many_links(n)]))
         most.append(largest.most)
     assert most[0] <= 5_000 * 4 * 32
     assert most[1] == 2 * most[0]
@@ -165,7 +170,7 @@ def test_memory_grows_with_the_links_and_no_faster():
 def test_a_hundred_thousand_links():
     inputs = many_links(100_000)
     began = perf_counter()
-    link, _, _ = gains(LinkNet(), inputs, links_per_window=60_000)
+    link, _ = predict_log_odds(LinkNet(), inputs, links_per_window=60_000)
     assert perf_counter() - began < 30
     assert np.isfinite(link).all()
 
@@ -184,7 +189,7 @@ def test_the_same_weights_in_2d_and_3d():
         inputs = inputs_of(build_graph(movie.masks, movie.images))
         assert np.isfinite(inputs.cell).all()
         assert np.isfinite(inputs.link).all()
-        assert all(np.isfinite(each).all() for each in gains(net, inputs, links_per_window=10**9))
+        assert all(np.isfinite(each).all() for each in predict_log_odds(net, inputs, links_per_window=10**9))
 
 
 def test_columns_that_a_movie_does_not_have():
@@ -200,7 +205,7 @@ def test_columns_that_a_movie_does_not_have():
     assert len(overlap) == 6
     assert np.isnan(apart.link[:, overlap]).all()
     for inputs in (bare, apart):
-        assert all(np.isfinite(each).all() for each in gains(net, inputs, links_per_window=10**9))
+        assert all(np.isfinite(each).all() for each in predict_log_odds(net, inputs, links_per_window=10**9))
 
 
 def test_a_column_that_is_missing_counts_as_usual():
@@ -208,7 +213,9 @@ def test_a_column_that_is_missing_counts_as_usual():
     net.cell_standard.mean[2] = 0.7
     usual, missing = (replace(inputs, cell=inputs.cell.copy()) for _ in range(2))
     usual.cell[:, 2], missing.cell[:, 2] = 0.7, np.nan
-    torch.testing.assert_close(says(net, Batch.of([usual])).link, says(net, Batch.of([missing])).link, **CLOSE)
+    torch.testing.assert_close(
+        says(net, Batch.from_windows([usual])).link, says(net, Batch.from_windows([missing])).link, **CLOSE
+    )
 
 
 @pytest.mark.parametrize("world", [worlds.nobody, worlds.lone_cell, worlds.frame_dropped, worlds.starts_late])
@@ -216,15 +223,15 @@ def test_movies_with_little_in_them(world):
     masks = world().masks
     for part in (masks, masks[:1]):
         inputs = inputs_of(build_graph(part))
-        answers = gains(talking(), inputs, links_per_window=50)
-        assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs), len(inputs.frame)]
+        answers = predict_log_odds(talking(), inputs, links_per_window=50)
+        assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs)]
         assert all(np.isfinite(each).all() for each in answers)
 
 
 @pytest.mark.parametrize("links", [0, 7])
 def test_no_links_or_no_pairs(links):
     inputs = with_links(random_inputs(), np.arange(links))
-    outputs = says(talking(), Batch.of([inputs]))
+    outputs = says(talking(), Batch.from_windows([inputs]))
     assert (len(outputs.link), len(outputs.pair), len(outputs.spurious)) == (links, 0, len(inputs.frame))
     assert torch.isfinite(outputs.spurious).all()
 
@@ -246,5 +253,5 @@ def test_appearance_is_heard():
     inputs, net = random_inputs(), talking(embedding=3)
     looks = np.random.default_rng(0).normal(size=(len(inputs.frame), 3)).astype(np.float32)
     with_looks, without = (replace(inputs, cell=np.hstack([inputs.cell, look])) for look in (looks, looks * 0))
-    one, other = (says(net, Batch.of([each])).link for each in (with_looks, without))
+    one, other = (says(net, Batch.from_windows([each])).link for each in (with_looks, without))
     assert (one - other).abs().max() > 0.1

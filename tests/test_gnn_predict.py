@@ -1,4 +1,4 @@
-"""A network's gains as scores, how far they can be believed, and what is wrong once they are solved."""
+"""Scores from a network's log odds, their calibration, and the mistakes of the solution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import worlds
 from support.learning import random_inputs, random_truth, sample_of, simulated
 
 from gnntrack.errors import InputError
-from gnntrack.gnn.predict import link_scores
+from gnntrack.gnn.predict import LogOdds, make_link_scores
 from gnntrack.models.devices import find_device
 from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
 from gnntrack.training.samples import Sample
@@ -21,13 +21,12 @@ from gnntrack.types import CellGraph, LinkScores
 
 
 def posed(seed=0, **options):
-    """Return inputs of which every second link of the graph is no contender, a prior, and random gains."""
+    """Return inputs that retain every second link of the graph, a prior, and random log odds."""
     inputs = random_inputs(seed, **options)
     inputs = replace(inputs, rows=2 * np.arange(len(inputs.source)))
     random = np.random.default_rng(seed)
     prior = LinkScores(random.uniform(0.01, 0.99, 2 * len(inputs.source)).astype(np.float32))
-    sizes = len(inputs.source), len(inputs.pairs), len(inputs.frame)
-    return inputs, prior, tuple(random.normal(0, 2, n) for n in sizes)
+    return inputs, prior, LogOdds(random.normal(0, 2, len(inputs.source)), random.normal(0, 2, len(inputs.pairs)))
 
 
 def sample_from(inputs, truth, prior) -> Sample:
@@ -50,19 +49,21 @@ def sample_from(inputs, truth, prior) -> Sample:
 
 
 def test_scores_are_probabilities_and_shares_add_up():
-    inputs, prior, gained = posed()
-    scores = link_scores(inputs, prior, gained)
-    for name in ("link", "division", "birth", "death", "spurious", "marginal"):
+    inputs, prior, log_odds = posed()
+    scores = make_link_scores(inputs, prior, log_odds)
+    for name in ("link", "division", "marginal"):
         value = getattr(scores, name)
         assert value.dtype == np.float32
         assert value.min() >= 0
         assert value.max() <= 1
     into = np.bincount(inputs.target, scores.marginal[inputs.rows], len(inputs.frame))
-    np.testing.assert_allclose(into + scores.birth, 1, atol=1e-6)
+    total = 1 + np.bincount(inputs.target, np.exp(log_odds.link), len(into))
+    total += np.bincount(inputs.target[inputs.pairs].ravel(), np.exp(log_odds.pair).repeat(2), len(into))
+    np.testing.assert_allclose(into, 1 - 1 / total, atol=1e-6)
 
 
 def test_a_cells_options_by_hand():
-    """One mother with two links and a division of both; the second daughter has another link."""
+    """One parent with two links and a division of both; the second daughter has another link."""
     inputs = random_inputs(frames=2, cells=3, chance=0)
     ends = [(0, 3), (0, 4), (1, 4)]
     source, target = np.array(ends).T
@@ -70,52 +71,50 @@ def test_a_cells_options_by_hand():
         inputs, source=source, target=target, pairs=np.array([[0, 1]]), rows=np.arange(3), link=np.zeros((3, 1))
     )
     link, pair = np.log([2.0, 3.0, 4.0]), np.log([12.0])
-    scores = link_scores(inputs, LinkScores(np.full(3, 0.5)), (link, pair, np.zeros(6)))
+    scores = make_link_scores(inputs, LinkScores(np.full(3, 0.5)), LogOdds(link, pair))
     np.testing.assert_allclose(scores.link, [2 / 3, 3 / 4, 4 / 5], rtol=1e-5)
     np.testing.assert_allclose(scores.division, [12 / 15], rtol=1e-5)  # against the better link alone, 3
     np.testing.assert_allclose(scores.marginal, [14 / 15, 15 / 20, 4 / 20], rtol=1e-5)
-    np.testing.assert_allclose(scores.birth, [1, 1, 1, 1 / 15, 1 / 20, 1], rtol=1e-5)
-    np.testing.assert_allclose(scores.death, [1 / 18, 1 / 5, 1, 1, 1, 1], rtol=1e-5)
     np.testing.assert_array_equal(scores.pairs, [[0, 1]])
 
 
-def test_links_that_are_no_contenders_keep_their_score():
-    inputs, prior, gained = posed()
-    scores = link_scores(inputs, prior, gained)
+def test_links_that_are_not_retained_keep_their_score():
+    inputs, prior, log_odds = posed()
+    scores = make_link_scores(inputs, prior, log_odds)
     np.testing.assert_allclose(scores.link[1::2], prior.link[1::2], atol=1e-6)
-    np.testing.assert_allclose(scores.link[::2], expit(gained[0]), atol=1e-6)
+    np.testing.assert_allclose(scores.link[::2], expit(log_odds.link), atol=1e-6)
     np.testing.assert_allclose(scores.marginal[1::2], prior.link[1::2], atol=1e-6)
     np.testing.assert_array_equal(scores.pairs, 2 * inputs.pairs)
 
 
-def test_high_gains_are_no_overflow():
-    inputs, prior, gained = posed()
-    scores = link_scores(inputs, prior, tuple(400 * each for each in gained))
+def test_high_log_odds_do_not_overflow():
+    inputs, prior, log_odds = posed()
+    scores = make_link_scores(inputs, prior, LogOdds(*(400 * each for each in log_odds)))
     assert np.isfinite(scores.marginal).all()
 
 
-def test_temperature_divides_the_gains():
-    inputs, prior, gained = posed()
-    warm = link_scores(inputs, prior, gained, temperature=2.0)
-    half = link_scores(inputs, prior, tuple(each / 2 for each in gained))
-    for name in ("link", "division", "birth", "death", "spurious", "marginal"):
+def test_temperature_divides_the_log_odds():
+    inputs, prior, log_odds = posed()
+    warm = make_link_scores(inputs, prior, log_odds, temperature=2.0)
+    half = make_link_scores(inputs, prior, LogOdds(*(each / 2 for each in log_odds)))
+    for name in ("link", "division", "marginal"):
         np.testing.assert_allclose(getattr(warm, name), getattr(half, name), atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"pairs": False}, {"chance": 0.0}, {"cells": 0}])
 def test_without_pairs_links_or_cells(options):
-    inputs, prior, gained = posed(**options)
-    scores = link_scores(inputs, prior, gained)
+    inputs, prior, log_odds = posed(**options)
+    scores = make_link_scores(inputs, prior, log_odds)
     assert len(scores.link) == 2 * len(inputs.source)
     assert len(scores.division) == 0
-    assert len(scores.birth) == len(inputs.frame)
+    assert len(scores.marginal) == len(scores.link)
 
 
 # --- calibration -----------------------------------------------------------------------------------------------------
 
 
 def drawn_by_their_odds(seed=0, n=60, temperature=1.0):
-    """Return a sample in which each cell's past is drawn by the very odds of its links, and gains hotter than that."""
+    """Return a sample whose pasts are drawn by the odds of their links, and these log odds times the temperature."""
     inputs = replace(random_inputs(seed, frames=2, cells=n, chance=5 / n, pairs=False))
     random = np.random.default_rng(seed)
     gain = random.normal(0, 2, len(inputs.source))
@@ -128,20 +127,20 @@ def drawn_by_their_odds(seed=0, n=60, temperature=1.0):
     known = np.ones(2 * n, bool)
     truth = Truth(right, np.zeros(0, bool), known, known, ~known)
     prior = LinkScores(np.full(len(gain), 0.5))
-    return sample_from(inputs, truth, prior), (gain * temperature, np.zeros(0), np.zeros(2 * n))
+    return sample_from(inputs, truth, prior), LogOdds(gain * temperature, np.zeros(0))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_is_found(temperature):
     posed = [drawn_by_their_odds(seed, 300, temperature) for seed in range(6)]
-    found = fit_temperature([sample for sample, _ in posed], [gained for _, gained in posed])
+    found = fit_temperature([sample for sample, _ in posed], [log_odds for _, log_odds in posed])
     assert found == pytest.approx(temperature, rel=0.08)
 
 
 def test_the_temperature_of_nothing_is_one():
-    inputs, _, gained = posed(chance=0.0)
+    inputs, _, log_odds = posed(chance=0.0)
     sample = sample_from(inputs, random_truth(inputs), LinkScores(np.zeros(0)))
-    assert fit_temperature([sample], [gained]) == 1
+    assert fit_temperature([sample], [log_odds]) == 1
     assert fit_temperature([], []) == 1
 
 
@@ -150,7 +149,7 @@ def test_scores_that_can_be_believed():
     samples = [sample for sample, _ in posed]
 
     def ece(temperature):
-        scores = [link_scores(each.inputs, each.prior, told, temperature=temperature) for each, told in posed]
+        scores = [make_link_scores(each.inputs, each.prior, told, temperature=temperature) for each, told in posed]
         return reliability(samples, scores)
 
     right = ece(1.0)

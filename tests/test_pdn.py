@@ -10,7 +10,7 @@ import torch
 from support import worlds
 
 from gnntrack.errors import FormatError
-from gnntrack.gnn.batch import Answers, Batch
+from gnntrack.gnn.batch import Batch, Targets
 from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns
 from gnntrack.pipeline import build_graph
 from gnntrack.settings import SimulateSettings
@@ -34,7 +34,7 @@ def posed(graph, track, tracks, embedding=None):
     """Return a movie as one batch, and what is right in it."""
     inputs = PdnNet.inputs_of(graph, embedding=embedding)
     truth = Truth.of(inputs, track, tracks, longest=3)
-    return Batch.of([inputs]), Answers.of([inputs], [truth], [(0, graph.cells.n_frames)])
+    return Batch.from_windows([inputs]), Targets.from_windows([inputs], [truth], [(0, graph.cells.n_frames)])
 
 
 def taught(batch, answers, *, steps, **sizes):
@@ -93,9 +93,9 @@ def test_order_of_cells_and_links_does_not_matter(movie, net):
 def test_windows_in_a_batch_know_nothing_of_each_other(net):
     """Each is scaled to its own range."""
     inputs = [PdnNet.inputs_of(simulated(seed)[0]) for seed in (2, 3)]
-    windows = [inputs[0].window(0, 5)[0], inputs[1].window(2, 6)[0]]
-    together = says(net, Batch.of(windows)).link.sigmoid()
-    apart = torch.cat([says(net, Batch.of([each])).link.sigmoid() for each in windows])
+    windows = [inputs[0].cut_window(0, 5)[0], inputs[1].cut_window(2, 6)[0]]
+    together = says(net, Batch.from_windows(windows)).link.sigmoid()
+    apart = torch.cat([says(net, Batch.from_windows([each])).link.sigmoid() for each in windows])
     assert len(apart) > 100
     torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
 
@@ -150,9 +150,9 @@ def test_columns_in_2d_and_3d():
 def test_movies_with_little_in_them(world):
     graph = worlds.candidates(world().masks)
     inputs = PdnNet.inputs_of(graph)
-    batch = Batch.of([inputs])
+    batch = Batch.from_windows([inputs])
     nothing = torch.zeros(len(graph.cells), dtype=torch.bool)
-    answers = Answers(torch.zeros(len(graph), dtype=torch.bool), nothing[:0], nothing, nothing, nothing)
+    answers = Targets(torch.zeros(len(graph), dtype=torch.bool), nothing[:0], nothing, nothing, nothing)
     net = taught(batch, answers, steps=2)
     assert len(says(net, batch).link) == len(graph)
     assert torch.isfinite(says(net, batch).link).all()

@@ -128,18 +128,17 @@ def test_gap_is_counted_in_frames():
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf])
-@pytest.mark.parametrize("name", ["link", "division", "birth", "death", "spurious"])
+@pytest.mark.parametrize("name", ["link", "division", "marginal"])
 def test_scores_lie_between_0_and_1(name, value):
     columns = {"link": [0.5, 0.5], "pairs": [[0, 1]], "division": [0.5]}
-    LinkScores(**columns, birth=np.array([0.0, 1.0]))
+    LinkScores(**columns, marginal=np.array([0.0, 1.0]))
     with pytest.raises(FormatError, match=rf"{name} scores lie outside"):
-        LinkScores(**(columns | {name: np.full(len(columns.get(name, [0])), value)}))
+        LinkScores(**(columns | {name: np.full(len(columns.get(name, [0, 0])), value)}))
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"birth": [0.5], "death": [0.5, 0.5]}, r"of different numbers of cells: \[1, 2\]"),
         ({"marginal": [0.5]}, "marginal has other rows than link, which has 2"),
         ({"pairs": [[0, 2]], "division": [0.5]}, r"pairs name links 0..2 of 2"),
         ({"pairs": [[1, 1]], "division": [0.5]}, "a pair is one link twice"),
@@ -151,8 +150,8 @@ def test_scores_fit_each_other(changes, problem):
 
 
 def test_scores_are_single_and_read_only():
-    scores = LinkScores(np.array([0.5]), birth=np.array([0.25, 1.0]), marginal=np.array([0.1]))
-    for value in (scores.link, scores.birth, scores.marginal):
+    scores = LinkScores(np.array([0.5]), marginal=np.array([0.1]))
+    for value in (scores.link, scores.marginal):
         assert value.dtype == np.float32
         assert not value.flags.writeable
 

@@ -1,11 +1,11 @@
-"""Learned scores: a graph neural network over candidate links, its training data, and its weights.
+"""Learned scores: graph neural networks over candidate links.
 
-``inputs`` turns a graph into arrays, ``truth`` says which of its links are right, ``corrupt`` spoils movies for
-training; ``model`` and ``pdn`` are networks, ``train`` the loop, ``weights`` the files, ``predict`` the scorer.
-Only `gnntrack.training` imports torch besides.
+``inputs`` turns a graph into arrays and ``batch`` into tensors; ``linknet`` and ``pdn`` are networks; ``predict`` runs
+a network over a movie; ``appearance`` embeds the images of cells; ``loss`` is what training minimises; ``weights``
+reads and writes models. The networks are trained by `gnntrack.training`.
 """
 
 import warnings
 
-# torch-geometric compiles with what newer versions of torch call deprecated, when it is imported
+# torch-geometric uses a compiler that newer versions of torch report as deprecated when it is imported
 warnings.filterwarnings("ignore", message=".torch.jit", category=FutureWarning)

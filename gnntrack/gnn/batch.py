@@ -1,4 +1,4 @@
-"""Windows of movies put side by side as tensors: what a network reads in one step."""
+"""Tensors of a training or inference step: a batch of windows, its targets, and the outputs of a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.training.truth import Truth
 
-__all__ = ["Answers", "Batch", "Outputs"]
+__all__ = ["Batch", "Outputs", "Targets"]
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class _Tensors:
 
 @dataclass(frozen=True)
 class Batch(_Tensors):
-    """Windows as one graph whose parts know nothing of each other.
+    """Windows of movies joined into one graph; no link connects two windows.
 
     Parameters
     ----------
     cell : (N, F) float32
     link : (E, K) float32
     pair : (M, P) float32
-        Columns of `Inputs`, NaN where a movie has none.
+        Columns of `Inputs`; NaN if a movie lacks the column.
     source, target : (E,) int64
         Cells of each candidate link.
     pairs : (M, 2) int64
-        Candidate links of each possible division.
+        Candidate links of each division candidate.
     gap : (E,) int64
         Frames from source to target.
     window : (N,) int64
-        Which of the windows each cell belongs to.
+        Number of the window that each cell belongs to.
     """
 
     cell: Tensor
@@ -57,8 +57,8 @@ class Batch(_Tensors):
     window: Tensor
 
     @classmethod
-    def of(cls, windows: Sequence[Inputs]) -> Batch:
-        """Put windows side by side."""
+    def from_windows(cls, windows: Sequence[Inputs]) -> Batch:
+        """Join windows; rows of cells and links are shifted accordingly."""
         cells = np.cumsum([0, *(len(each.frame) for each in windows)])
         links = np.cumsum([0, *(len(each.source) for each in windows)])
         shifted = list(zip(windows, cells, links, strict=False))
@@ -76,16 +76,19 @@ class Batch(_Tensors):
 
 
 @dataclass(frozen=True)
-class Answers(_Tensors):
-    """The truth of a batch, see `gnntrack.training.truth.Truth`; ``past`` and ``future`` tell what counts.
+class Targets(_Tensors):
+    """The ground truth of a batch, see `gnntrack.training.truth`; ``past`` and ``future`` mark the cells that count.
 
     Parameters
     ----------
     link : (E,) bool
+        Whether the link is true.
     pair : (M,) bool
+        Whether the pair are the daughters of their source.
     spurious : (N,) bool
+        Whether the mask is not a cell.
     past, future : (N,) bool
-        Cells whose past, or future, is known and wholly inside the window.
+        Whether the past, or the future, of the cell is known and lies entirely inside the window.
     """
 
     link: Tensor
@@ -95,8 +98,20 @@ class Answers(_Tensors):
     future: Tensor
 
     @classmethod
-    def of(cls, windows: Sequence[Inputs], truths: Sequence[Truth], inner: Sequence[tuple[int, int]]) -> Answers:
-        """Put the truth of windows side by side; of each, frames ``inner[0]`` to ``inner[1] - 1`` count."""
+    def from_windows(
+        cls, windows: Sequence[Inputs], truths: Sequence[Truth], inner: Sequence[tuple[int, int]]
+    ) -> Targets:
+        """Join the ground truth of windows.
+
+        Parameters
+        ----------
+        windows : B `Inputs`
+            The windows of the batch.
+        truths : B `Truth`
+            Their ground truth.
+        inner : B pairs of int
+            First frame of each window that counts, and the frame after the last one.
+        """
         past, future = [], []
         for each, truth, (start, stop) in zip(windows, truths, inner, strict=True):
             counts = (each.frame >= start) & (each.frame < stop)
@@ -108,16 +123,16 @@ class Answers(_Tensors):
 
 @dataclass(frozen=True)
 class Outputs(_Tensors):
-    """What a network says of a batch, as log odds.
+    """The log odds that a network predicts for a batch.
 
     Parameters
     ----------
     link : (E,) float32
-        What a link gains: its log odds against an end and a new start.
+        Log odds of the link, against an end of its source and a new start of its target.
     pair : (M,) float32
-        What a division gains: its log odds against an end and two new starts.
+        Log odds of the division, against an end of the parent and two new starts.
     spurious : (N,) float32
-        Log odds that the cell is none.
+        Log odds that the mask is not a cell.
     """
 
     link: Tensor

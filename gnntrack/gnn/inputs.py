@@ -1,7 +1,7 @@
-"""A candidate graph as the arrays that a network reads: scale-free columns for cells, links and pairs of links.
+"""Input arrays of a network: scale-free columns for the cells, candidate links and division candidates of a graph.
 
-Columns that a movie cannot have (brightness without images, overlap without masks) are NaN; the networks read them as
-"as usual". Nothing depends on the size of a pixel, the number of dimensions or the grey levels of the camera.
+Columns that a movie lacks (brightness without images, overlap without masks) are NaN; the networks replace them by the
+mean. Nothing depends on the size of a pixel, the number of dimensions or the grey levels of the camera.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.graph.divisions import Pairs, cell_radii
+from gnntrack.errors import FormatError
+from gnntrack.graph.divisions import Pairs
+from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
     from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray, LinkScores
 
-__all__ = ["CELL_INPUTS", "LINK_INPUTS", "PAIR_INPUTS", "Inputs", "contenders", "log_odds"]
+__all__ = ["CELL_INPUTS", "LINK_INPUTS", "PAIR_INPUTS", "Inputs", "clip_log_odds", "retain_links"]
 
 CELL_INPUTS = (
     *("size", "size_z", "elongation", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
@@ -35,23 +37,23 @@ LINK_INPUTS = (
 )
 """Columns per candidate link; ``prior`` is the log odds of the classical score.
 
-Distances are not among them, nor anything else that has a scale of its own in every movie: the prior has judged them by
-what is usual in this one. With them, networks were worse on kinds of microscopy that they had not seen."""
+Distances and other columns with a scale of their own in every movie are not among them: the prior already compares them
+with the typical values of the movie. With them, networks were worse on kinds of microscopy not seen in training."""
 
 PAIR_INPUTS = (
     *("prior", "spread", "together", "unequal", "opening"),
     *("intensity_unequal", "intensity_ratio", "overlap", "overlap_unequal"),
 )
-"""Columns per possible division: the daughters' sizes and brightness against each other and against the mother's, and
-how they share her place."""
+"""Columns per division candidate: the daughters' sizes and brightness against each other and against the parent's, and
+how they share its place."""
 
 _MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(("intensity", "iou", "containment")))
 """Columns per link that need images, or masks."""
 
-_BEST = 3  # links out of a cell, and into it, that may win
-_HOPELESS = -6.0  # log odds of the prior below which a pair is no division
-_LIMIT = 10.0  # log odds of a prior, and robust z-scores, count for at most this much
-_AS_THEY_ARE = (  # columns of cells, clipped
+_BEST = 3  # links out of a cell, and into it, that are retained
+_HOPELESS = -6.0  # log odds of the prior below which a division candidate is dropped
+_LIMIT = 10.0  # bound of the log odds of a prior, and of robust z-scores
+_UNSCALED = (  # cell features that are used as they are, but clipped
     *("size_z", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
     *("intensity_mean_z", "intensity_std_z", "intensity_max_z", "intensity_min_z"),
 )
@@ -61,7 +63,7 @@ _AS_THEY_ARE = (  # columns of cells, clipped
 class Inputs:
     """The arrays of a movie, or of a window of its frames.
 
-    Links and pairs are those that could win: see `contenders`.
+    Links are those of `retain_links`; pairs are the division candidates that the prior does not rule out.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ class Inputs:
     source, target : (E,) int64
         Cells of each candidate link, sorted by source.
     pairs : (M, 2) int64
-        Candidate links of each possible division, sorted.
+        Candidate links of each division candidate, sorted.
     cell : (N, F) float32
     link : (E, K) float32
     pair : (M, P) float32
@@ -91,36 +93,41 @@ class Inputs:
     rows: IntArray
 
     @classmethod
-    def of(cls, graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
-        """Return the inputs of a graph and its classical scores, which are the prior of the learned ones.
+    def from_graph(cls, graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+        """Return the inputs of a graph and its classical scores, which are the prior of the learned scores.
 
         Parameters
         ----------
         graph : CellGraph
             Candidate links.
         prior : LinkScores
-            Their classical scores.
+            Their classical scores, with the measurements of the division candidates.
         embedding : (N, D) float32, optional
             Learned appearance of the cells; its columns follow those of `CELL_INPUTS`.
+
+        Raises
+        ------
+        FormatError
+            If the prior scores division candidates without their measurements.
         """
-        pairs = Pairs.of(graph)
-        link, pair = log_odds(prior.link), _matched(pairs.links, prior)
+        pairs = _get_candidates(prior)
+        link, pair = clip_log_odds(prior.link), clip_log_odds(prior.division)
         keep = pair > _HOPELESS
         pairs, pair = pairs.rows(keep), pair[keep]
-        links = contenders(graph, link, pairs.links)
+        links = retain_links(graph, link, pairs.links)
         return cls(
             graph.cells.frame,
             graph.source[links],
             graph.target[links],
             np.searchsorted(links, pairs.links),
-            _cell_columns(graph) if embedding is None else np.hstack([_cell_columns(graph), embedding]),
-            _link_columns(graph, link)[links],
-            _pair_columns(graph, pairs, pair),
+            _make_cell_columns(graph) if embedding is None else np.hstack([_make_cell_columns(graph), embedding]),
+            _make_link_columns(graph, link)[links],
+            _make_pair_columns(graph, pairs, pair),
             graph.cells.n_frames,
             links,
         )
 
-    def window(self, start: int, stop: int) -> tuple[Inputs, IntArray, IntArray, IntArray]:
+    def cut_window(self, start: int, stop: int) -> tuple[Inputs, IntArray, IntArray, IntArray]:
         """Return the inputs of frames ``start`` to ``stop - 1``, and the rows of their cells, links and pairs."""
         first, last = np.searchsorted(self.frame, [start, stop])
         low, high = np.searchsorted(self.source, [first, last])
@@ -141,11 +148,20 @@ class Inputs:
         return inside, np.arange(first, last), links, near
 
 
-def contenders(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray:
-    """Return the rows of links that could win: half of them, and all but one in some thousands of the true ones.
+def retain_links(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray:
+    """Return the rows of the links worth scoring: about half of the candidates.
 
-    Those are the three best out of each cell and into it, all that are likelier than not, and those of pairs. The
-    others are not worth the network's time: they keep the score they have.
+    These are the three best links out of each cell and into it, all with positive log odds, and those of pairs. The
+    others keep their classical score. About one true link in several thousand is among the others.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    prior : (E,) float64
+        Log odds of the classical scores.
+    pairs : (M, 2) int64
+        Links of the division candidates.
     """
     keep = prior > 0
     for node in (graph.source, graph.target):
@@ -157,65 +173,62 @@ def contenders(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray
     return np.flatnonzero(keep)
 
 
-def log_odds(score: FeatureArray) -> FloatArray:
-    """Return log(p / (1 - p)), within a range that a float32 score can tell."""
-    score = np.clip(score.astype(np.float64), 1e-7, 1 - 1e-7)
-    return np.asarray(np.clip(np.log(score) - np.log1p(-score), -_LIMIT, _LIMIT))
+def clip_log_odds(score: FeatureArray) -> FloatArray:
+    """Return the log odds of scores, clipped to -10 to 10: a float32 score near 1 cannot express more."""
+    return np.clip(log_odds(score), -_LIMIT, _LIMIT)
 
 
-def _matched(links: IntArray, prior: LinkScores) -> FloatArray:
-    """Return the log odds of the prior for each pair, as low as can be where it has none, shape (M,)."""
-    if not len(prior.pairs) or not len(links):
-        return np.full(len(links), -_LIMIT)
-    width = int(max(links.max(), prior.pairs.max())) + 1
-    known = prior.pairs[:, 0] * width + prior.pairs[:, 1]
-    order = np.argsort(known)
-    wanted = links[:, 0] * width + links[:, 1]
-    at = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
-    return np.where(known[at] == wanted, log_odds(prior.division)[at], -_LIMIT)
+def _get_candidates(prior: LinkScores) -> Pairs:
+    """Return the division candidates of the classical scores."""
+    if prior.candidates is not None:
+        return prior.candidates
+    if len(prior.pairs):
+        msg = f"the scores of {len(prior.pairs)} division candidates lack their measurements; use `score_links`"
+        raise FormatError(msg)
+    return Pairs.none()
 
 
-def _cell_columns(graph: CellGraph) -> FeatureArray:
+def _make_cell_columns(graph: CellGraph) -> FeatureArray:
     cells = graph.cells
-    radius = cell_radii(graph)
-    median = float(np.median(_light(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
+    radius = graph.cell_radii
+    median = float(np.median(_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
     columns = {
-        "size": _against_median(cells.feature("size")),
-        "elongation": _log(cells.feature("elongation")),
+        "size": _divide_by_median(cells.feature("size")),
+        "elongation": _log_feature(cells.feature("elongation")),
         "border": np.exp(-cells.feature("border_distance") / radius),
         "touching": cells.feature("touching"),
         "first_frame": cells.frame == 0,
         "last_frame": cells.frame == cells.n_frames - 1,
     }
     if cells.has("intensity_mean"):
-        light = _light(cells)
+        light = _log_intensity(cells)
         columns |= {
             "intensity": light - median,
-            "intensity_std": _log(cells.feature("intensity_std")) - light,
-            "intensity_max": _log(cells.feature("intensity_max")) - light,
-            "intensity_min": np.maximum(_log(cells.feature("intensity_min")) - light, -3),
+            "intensity_std": _log_feature(cells.feature("intensity_std")) - light,
+            "intensity_max": _log_feature(cells.feature("intensity_max")) - light,
+            "intensity_min": np.maximum(_log_feature(cells.feature("intensity_min")) - light, -3),
         }
-    for name in _AS_THEY_ARE:
+    for name in _UNSCALED:
         if cells.has(name):
             columns[name] = np.clip(cells.feature(name), -_LIMIT, _LIMIT)
-    return _table(columns, CELL_INPUTS, len(cells))
+    return _stack_columns(columns, CELL_INPUTS, len(cells))
 
 
-def _link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
+def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
     own = [name for name in LINK_INPUTS if name not in {"prior", "distance"}]
     found = [name for name in own if name not in _MAY_LACK or graph.has(name)]
     columns = {name: graph.feature(name).astype(np.float64) for name in found}
     for end in ("source", "target"):
         columns[f"rank_{end}"] = np.log1p(columns[f"rank_{end}"])
         columns[f"margin_{end}"] = np.clip(columns[f"margin_{end}"], -4, 4)
-    return _table({**columns, "prior": prior}, LINK_INPUTS, len(graph))
+    return _stack_columns({**columns, "prior": prior}, LINK_INPUTS, len(graph))
 
 
-def _pair_columns(graph: CellGraph, pairs: Pairs, prior: FloatArray) -> FeatureArray:
+def _make_pair_columns(graph: CellGraph, pairs: Pairs, prior: FloatArray) -> FeatureArray:
     cells, links = graph.cells, pairs.links
-    mother, daughters = graph.source[links[:, 0]], graph.target[links]
-    shift = np.stack([cells.feature(f"shift_{axis}")[mother] for axis in "zyx"[-cells.ndim :]], axis=1)
-    expected = cells.position[mother] + shift
+    parent, daughters = graph.source[links[:, 0]], graph.target[links]
+    shift = np.stack([cells.feature(f"shift_{axis}")[parent] for axis in "zyx"[-cells.ndim :]], axis=1)
+    expected = cells.position[parent] + shift
     a, b = cells.position[daughters[:, 0]] - expected, cells.position[daughters[:, 1]] - expected
     length = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
     columns = {
@@ -226,31 +239,31 @@ def _pair_columns(graph: CellGraph, pairs: Pairs, prior: FloatArray) -> FeatureA
         "opening": (a * b).sum(axis=1) / length,
     }
     if cells.has("intensity_mean"):
-        light = _light(cells)
+        light = _log_intensity(cells)
         columns["intensity_unequal"] = np.abs(light[daughters[:, 0]] - light[daughters[:, 1]])
-        columns["intensity_ratio"] = light[daughters].mean(axis=1) - light[mother]
+        columns["intensity_ratio"] = light[daughters].mean(axis=1) - light[parent]
     if graph.has("containment_target_moved"):
         inside = graph.feature("containment_target_moved")[links]
         columns["overlap"] = inside.mean(axis=1)
         columns["overlap_unequal"] = np.abs(inside[:, 0] - inside[:, 1])
-    return _table(columns, PAIR_INPUTS, len(links))
+    return _stack_columns(columns, PAIR_INPUTS, len(links))
 
 
-def _light(cells: Cells) -> FloatArray:
-    return _log(cells.feature("intensity_mean"))
+def _log_intensity(cells: Cells) -> FloatArray:
+    return _log_feature(cells.feature("intensity_mean"))
 
 
-def _against_median(value: FeatureArray) -> FloatArray:
-    return _log(value) - np.log(max(float(np.median(value)), 1e-9)) if len(value) else np.zeros(0)
+def _divide_by_median(value: FeatureArray) -> FloatArray:
+    return _log_feature(value) - np.log(max(float(np.median(value)), 1e-9)) if len(value) else np.zeros(0)
 
 
-def _log(value: FeatureArray | FloatArray) -> FloatArray:
+def _log_feature(value: FeatureArray | FloatArray) -> FloatArray:
     """Return the logarithm; a value of zero counts as a thousandth of the median."""
     floor = max(float(np.median(value)) * 1e-3, 1e-9) if len(value) else 1.0
     return np.log(np.maximum(value.astype(np.float64), floor))
 
 
-def _table(columns: dict[str, FloatArray], names: tuple[str, ...], n: int) -> FeatureArray:
+def _stack_columns(columns: dict[str, FloatArray], names: tuple[str, ...], n: int) -> FeatureArray:
     """Return columns in the order of their names; those that are missing are NaN."""
     out = np.full((n, len(names)), np.nan, np.float32)
     for i, name in enumerate(names):

@@ -20,7 +20,7 @@ from gnntrack.gnn.loss import lineage_loss
 from gnntrack.gnn.network import Network
 
 if TYPE_CHECKING:
-    from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.gnn.batch import Batch, Targets
     from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
@@ -186,11 +186,11 @@ class LinkNet(Network):
 
     @staticmethod
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
-        """Return what the network reads of a graph, see `Inputs.of`."""
-        return Inputs.of(graph, prior, embedding=embedding)
+        """Return what the network reads of a graph, see `Inputs.from_graph`."""
+        return Inputs.from_graph(graph, prior, embedding=embedding)
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers, settings: TrainSettings) -> Tensor:
+    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings) -> Tensor:
         r"""Return the loss of a batch: `lineage_loss`, and :math:`\lambda (w - \mathrm{prior})^2`.
 
         The penalty is a Gaussian prior around the classical scores: where little was seen, they are right.

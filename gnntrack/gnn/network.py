@@ -10,7 +10,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gnntrack.gnn.batch import Answers, Batch, Outputs
+    from gnntrack.gnn.batch import Batch, Outputs, Targets
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
@@ -55,6 +55,6 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers, settings: TrainSettings) -> Tensor:
+    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings) -> Tensor:
         """Return the loss of a batch, shape ()."""
         raise NotImplementedError

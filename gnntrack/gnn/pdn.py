@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from gnntrack.gnn.batch import Answers, Batch
+    from gnntrack.gnn.batch import Batch, Targets
     from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
@@ -183,7 +183,7 @@ class PdnNet(Network):
         return torch.cat([hand, self.encode_look(raw[:, len(PDN_CELLS) :])], 1)
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Answers, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
+    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
         """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
 
         Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies

@@ -1,16 +1,16 @@
-"""A network as a scorer: a graph in, scores out, in windows of frames, so that memory does not grow with the movie."""
+"""Inference in windows of frames: memory does not grow with the length of the movie."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import expit
 
 from gnntrack.gnn.batch import Batch, Outputs
-from gnntrack.gnn.inputs import log_odds
+from gnntrack.gnn.inputs import clip_log_odds
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
@@ -18,14 +18,27 @@ if TYPE_CHECKING:
 
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.network import Network
-    from gnntrack.types import FeatureArray, FloatArray, IntArray, Progress
+    from gnntrack.types import FloatArray, Progress
 
-__all__ = ["gains", "link_scores"]
+__all__ = ["LogOdds", "make_link_scores", "predict_log_odds"]
 
-_MARGIN = 2  # frames at the ends of windows of a fixed length that are read and not answered
+_MARGIN = 2  # frames at both ends of a window of fixed length that give context only
 
 
-def gains(
+class LogOdds(NamedTuple):
+    """Log odds of the links and of the division candidates of a movie, as defined in `Outputs`.
+
+    Parameters
+    ----------
+    link : (E,) float64
+    pair : (M,) float64
+    """
+
+    link: FloatArray
+    pair: FloatArray
+
+
+def predict_log_odds(
     network: Network,
     inputs: Inputs,
     *,
@@ -33,131 +46,122 @@ def gains(
     correction: float = 1.0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what links and pairs gain, and the log odds of spurious cells; shapes (E,), (M,), (N,).
+) -> LogOdds:
+    """Run a network over a movie.
 
-    The movie is read in windows that overlap by as many frames as the network sees, so that the windows do not show
-    in the scores.
+    The movie is read in windows. They overlap by as many frames as the network looks ahead and back, so that the
+    result does not depend on the windows.
 
     Parameters
     ----------
-    network : Module
-        `Batch` -> `Outputs`, with ``hops``, the number of links on either side that an answer depends on, or None
-        where a movie has to be read as a whole.
+    network : Network
+        `Batch` -> `Outputs`, with ``hops``, the number of links on either side that a result depends on, or None
+        if a movie has to be read as a whole.
     inputs : Inputs
         Of the whole movie.
     links_per_window : int
-        A window is closed once it has this many links; at least one frame each.
+        A window ends with the frame that brings it to this many links; it has at least one frame.
     correction : float
-        Part of the network's step away from the classical scores that is believed, where it starts from them.
+        Weight of the network's correction, 0 (classical scores) to 1 (network), if the network corrects them.
     device : device
         Where to compute.
     progress : Progress, optional
-        Told after each window.
+        Called after each window.
+
+    Returns
+    -------
+    LogOdds
     """
     network.eval()
-    link, pair = np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs))
-    spurious = np.zeros(len(inputs.frame))
-    with torch.inference_mode(), _one_thread(device):
-        for start, stop, first_frame, last_frame in _windows(network, inputs, links_per_window):
-            window, cells, links, pairs = inputs.window(first_frame, last_frame)
-            outputs: Outputs = network(Batch.of([window]).to(device)).to("cpu")
-            # a link belongs to the window of its source, so that each is answered once
+    found = LogOdds(np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs)))
+    with torch.inference_mode(), _use_one_thread(device):
+        for start, stop, first_frame, last_frame in _split_into_windows(network, inputs, links_per_window):
+            window, _, links, pairs = inputs.cut_window(first_frame, last_frame)
+            outputs: Outputs = network(Batch.from_windows([window]).to(device)).to("cpu")
+            # a link belongs to the window of its source, so that each is scored once
             first = window.frame[window.source]
             inner = (first >= start) & (first < stop)
-            link[links[inner]] = outputs.link.numpy()[inner]
-            mother = first[window.pairs[:, 0]]
-            inner = (mother >= start) & (mother < stop)
-            pair[pairs[inner]] = outputs.pair.numpy()[inner]
-            inner = (window.frame >= start) & (window.frame < stop)
-            spurious[cells[inner]] = outputs.spurious.numpy()[inner]
+            found.link[links[inner]] = outputs.link.numpy()[inner]
+            parent = first[window.pairs[:, 0]]
+            inner = (parent >= start) & (parent < stop)
+            found.pair[pairs[inner]] = outputs.pair.numpy()[inner]
             if progress is not None:
                 progress("scoring", stop, inputs.n_frames)
-    if network.corrects:
-        prior = inputs.link[:, 0].astype(np.float64)
-        link = prior + correction * (link - prior)
-        prior = (
-            np.maximum(prior[inputs.pairs].max(axis=1, initial=-np.inf), 0) + inputs.pair[:, 0] if len(pair) else pair
-        )
-        pair = prior + correction * (pair - prior)
-    return link, pair, spurious
+    return _weigh_correction(found, inputs, correction) if network.corrects else found
 
 
-def link_scores(
-    inputs: Inputs,
-    prior: LinkScores,
-    gained: tuple[FloatArray, FloatArray, FloatArray],
-    *,
-    temperature: float = 1.0,
-) -> LinkScores:
-    """Return a network's gains as scores.
+def _weigh_correction(found: LogOdds, inputs: Inputs, correction: float) -> LogOdds:
+    """Return the log odds between those of the classical scores (0) and those of the network (1)."""
+    link_prior = inputs.link[:, 0].astype(np.float64)
+    pair_prior = _best_single(link_prior, inputs) + inputs.pair[:, 0] if len(found.pair) else found.pair
+    return LogOdds(
+        link_prior + correction * (found.link - link_prior),
+        pair_prior + correction * (found.pair - pair_prior),
+    )
 
-    ``link`` and ``division`` are against the alternatives that the solvers set them against: a link against neither of
-    its cells having one, a division against the better of its links alone. ``marginal`` is what a link's odds are
-    among all that compete with it.
+
+def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, temperature: float = 1.0) -> LinkScores:
+    """Turn a network's log odds into scores.
+
+    ``link``: probability of the link, against both cells staying unlinked. ``division``: probability of the pair,
+    against its better link alone. ``marginal``: probability of the link among all links and divisions that compete
+    for its target.
 
     Parameters
     ----------
     inputs : Inputs
         Of the movie.
     prior : LinkScores
-        Links that are no contenders keep their score.
-    gained : (E,), (M,), (N,) float64
-        See `gains`.
+        Links that the network does not score keep these scores.
+    log_odds : LogOdds
+        See `predict_log_odds`.
     temperature : float
-        By which the gains are divided (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+        The log odds are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
     """
-    link, pair, spurious = (each / temperature for each in gained)
-    everything = log_odds(prior.link)
+    link, pair = (each / temperature for each in log_odds)
+    everything = clip_log_odds(prior.link)
     everything[inputs.rows] = link
-    alone = np.maximum(link[inputs.pairs].max(axis=1, initial=-np.inf), 0) if len(pair) else pair
-    past, birth = _shares(link, pair, inputs, inputs.target, daughters=True)
-    _, death = _shares(link, pair, inputs, inputs.source, daughters=False)
-    marginal = expit(everything)  # of those that are no contenders; they are hardly ever chosen
-    marginal[inputs.rows] = past
+    single = _best_single(link, inputs) if len(pair) else pair
+    marginal = expit(everything)  # stays so for links that the network does not score; they are hardly ever chosen
+    marginal[inputs.rows] = _share_of_targets(link, pair, inputs)
     return LinkScores(
-        _single(expit(everything)),
+        expit(everything).astype(np.float32),
         inputs.rows[inputs.pairs],
-        _single(expit(pair - alone)),
-        birth=_single(birth),
-        death=_single(death),
-        spurious=_single(expit(spurious)),
-        marginal=_single(marginal),
+        expit(pair - single).astype(np.float32),
+        marginal=marginal.astype(np.float32),
     )
 
 
-def _single(values: FloatArray) -> FeatureArray:
-    return values.astype(np.float32)
+def _best_single(link: FloatArray, inputs: Inputs) -> FloatArray:
+    """Return the log odds of the better link of each pair, or 0 if neither has positive log odds, shape (M,)."""
+    return np.asarray(np.maximum(link[inputs.pairs].max(axis=1, initial=-np.inf), 0))
 
 
-def _shares(
-    link: FloatArray, pair: FloatArray, inputs: Inputs, node: IntArray, *, daughters: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Return the probability of each link among the options of its cell, divisions with it; and that of none."""
+def _share_of_targets(link: FloatArray, pair: FloatArray, inputs: Inputs) -> FloatArray:
+    """Return the probability of each link among all pasts of its target, shape (E,).
+
+    The pasts of a cell are the links into it, the divisions that it may be a daughter of, and none.
+    """
     n = len(inputs.frame)
-    columns = [inputs.pairs[:, side] for side in ((0, 1) if daughters else (0,))]
-    cell = np.concatenate([node, *(node[column] for column in columns)])
-    gain = np.concatenate([link, *([pair] * len(columns))])
-    highest = np.zeros(n)
-    np.maximum.at(highest, cell, gain)
-    odds = np.exp(gain - highest[cell])
-    none = np.exp(-highest)
-    total = none + np.bincount(cell, odds, n)
+    first, second = inputs.pairs.T
+    cell = inputs.target[np.concatenate([np.arange(len(link)), first, second])]
+    value = np.concatenate([link, pair, pair])
+    highest = np.zeros(n)  # the log odds of none
+    np.maximum.at(highest, cell, value)
+    odds = np.exp(value - highest[cell])
+    total = np.exp(-highest) + np.bincount(cell, odds, n)
     share = odds / total[cell]
-    of_link = share[: len(link)].copy()
-    for i, column in enumerate(columns):
-        part = share[len(link) + i * len(pair) :][: len(pair)]
-        np.add.at(of_link, column, part)
-        if not daughters:
-            np.add.at(of_link, inputs.pairs[:, 1], part)
-    return np.clip(of_link, 0, 1), none / total
+    of_link, of_first, of_second = np.split(share, [len(link), len(link) + len(pair)])
+    np.add.at(of_link, first, of_first)
+    np.add.at(of_link, second, of_second)
+    return np.clip(of_link, 0, 1)
 
 
 @contextmanager
-def _one_thread(device: torch.device | str) -> Iterator[None]:
-    """Compute on one core: it is enough (200 000 links a second), always gives the same bits, and bears company.
+def _use_one_thread(device: torch.device | str) -> Iterator[None]:
+    """Use one CPU thread: fast enough (200 000 links a second), reproducible, and not slowed by other processes.
 
-    With more threads than free cores, torch waits for its threads in turns, and took twenty times as long.
+    With more threads than free cores, the threads wait for each other, and torch took twenty times as long.
     """
     before = torch.get_num_threads()
     if str(device) == "cpu":
@@ -168,12 +172,13 @@ def _one_thread(device: torch.device | str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield windows: the frames [start, stop) that are answered, and those [first, last) that are read for it."""
+def _split_into_windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield windows: the frames [start, stop) that are scored, and the frames [first, last) that are read for them."""
     n_frames = inputs.n_frames
     longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))
     if network.frames is not None:
-        yield from _windows_of(min(max(network.frames, 2 * longest + 1), n_frames), n_frames, max(_MARGIN, longest))
+        length = min(max(network.frames, 2 * longest + 1), n_frames)
+        yield from _split_by_length(length, n_frames, max(_MARGIN, longest))
         return
     if network.hops is None:
         yield 0, n_frames, 0, n_frames
@@ -188,8 +193,8 @@ def _windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterato
             start, count = frame + 1, 0
 
 
-def _windows_of(length: int, n_frames: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield windows of one length that overlap; the frames at their ends are answered where the movie ends only."""
+def _split_by_length(length: int, n_frames: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield overlapping windows of one length; the frames at their ends are scored only at the ends of the movie."""
     margin = min(margin, (length - 1) // 2)
     start = 0
     while start < n_frames:

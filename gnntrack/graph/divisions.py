@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray
 
-__all__ = ["Pairs", "cell_radii"]
+__all__ = ["Pairs"]
 
 _CHUNK = 1 << 19  # links of which pairs are made at once, to bound the memory
 _FARTHEST = 2.5  # radii from where the mother is expected to the middle of her daughters at most
@@ -39,7 +39,7 @@ class Pairs:
     @classmethod
     def of(cls, graph: CellGraph) -> Pairs:
         """Return the pairs of links to the next frame that share their source and may be daughters at all."""
-        radii = cell_radii(graph)
+        radii = graph.cell_radii
         parts = [cls._joined([cls._measured(graph, links, radii) for links in steps]) for steps in _link_pairs(graph)]
         columns = ([getattr(part, f.name) for part in (*parts, cls.none())] for f in fields(cls))
         return cls(*map(np.concatenate, columns))
@@ -101,10 +101,3 @@ def _link_pairs(graph: CellGraph) -> Iterator[list[IntArray]]:
             steps.append(np.stack([part[same], part[same + step]], axis=1))
         if steps:
             yield steps
-
-
-def cell_radii(graph: CellGraph) -> FloatArray:
-    """Return cell radii, kept within a factor of two of the typical one, shape (N,)."""
-    diameter = graph.cells.feature("diameter")
-    typical = float(np.median(diameter)) / 2 if len(diameter) else 0.0
-    return np.clip(diameter.astype(np.float64) / 2, typical / 2, typical * 2)

@@ -81,4 +81,5 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
         model = model.refitted(graph, pairs)
     gain = model.link_gain(graph)
     link = model.link_gain(graph, pieces=True)
-    return LinkScores(expit(link / _HEAT), pairs.links, expit(model.division_gain(graph, pairs, gain) / _HEAT))
+    division = model.division_gain(graph, pairs, gain)
+    return LinkScores(expit(link / _HEAT), pairs.links, expit(division / _HEAT), candidates=pairs)

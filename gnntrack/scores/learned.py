@@ -120,13 +120,13 @@ def score_by_network(
     FormatError
         If the graph lacks a feature.
     """
-    from gnntrack.gnn.predict import gains, link_scores
+    from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 
     network = model.scorer
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
-    gained = gains(
+    log_odds = predict_log_odds(
         network,
         inputs,
         links_per_window=settings.gnn.window,
@@ -134,7 +134,7 @@ def score_by_network(
         device=next(network.parameters()).device,
         progress=progress,
     )
-    return link_scores(inputs, prior, gained, temperature=model.temperature)
+    return make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:

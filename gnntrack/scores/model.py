@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.graph.divisions import Pairs, cell_radii
+from gnntrack.graph.divisions import Pairs
 from gnntrack.scores.densities import ODD, either, in_chunks, location_of, log_normal, log_t, rate_of, scale_of
 from gnntrack.scores.division_appearance import LIMIT, look_odds, looks_of
 from gnntrack.scores.quick_solution import Around, explanation
@@ -67,7 +67,7 @@ class Model:
     end_rate: float
     division_rate: float
     artefact_rate: float
-    radius: FloatArray  # (N,) of each cell, see `cell_radii`
+    radius: FloatArray  # (N,) of each cell, see `CellGraph.cell_radii`
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated
     border: FloatArray  # (N,) 1 at the border, 0 well inside
     border_rate: float
@@ -83,7 +83,7 @@ class Model:
         of_norm = 1.18 if cells.ndim == 2 else 1.54  # median length of a vector of unit normals
         size_population = _population(graph, "size")
         bright = cells.has("intensity_mean")
-        radius = cell_radii(graph)
+        radius = graph.cell_radii
         field = scale_of(graph.feature("neighbour_residual")[sure], 0.15, of_norm)
         return cls(
             residual=scale_of(graph.feature("residual")[sure], 0.15, of_norm),

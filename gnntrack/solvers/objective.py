@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.types import log_odds
+
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
-    from gnntrack.types import FeatureArray, FloatArray, IntArray, LinkScores
+    from gnntrack.types import FloatArray, IntArray, LinkScores
 
 __all__ = ["division_values", "link_weights"]
 
 
 def link_weights(scores: LinkScores, settings: SolverSettings) -> FloatArray:
     """Return what each link gains, shape (E,): its log odds minus those of the threshold."""
-    return _log_odds(scores.link) - float(_log_odds(np.array(settings.link_threshold)))
+    return log_odds(scores.link) - float(log_odds(np.array(settings.link_threshold)))
 
 
 def division_values(scores: LinkScores, weight: FloatArray, settings: SolverSettings) -> tuple[IntArray, FloatArray]:
@@ -30,14 +32,9 @@ def division_values(scores: LinkScores, weight: FloatArray, settings: SolverSett
     """
     if not settings.divisions or not len(scores.pairs):
         return np.zeros((0, 2), np.int64), np.zeros(0)
-    extra = _log_odds(scores.division) - float(_log_odds(np.array(settings.division_threshold)))
+    extra = log_odds(scores.division) - float(log_odds(np.array(settings.division_threshold)))
     value = np.maximum(weight[scores.pairs].max(axis=1), 0) + extra
     keep = (extra > 0) & (value > 0)
     pairs = np.sort(scores.pairs[keep], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], value[keep][order]
-
-
-def _log_odds(score: FeatureArray | FloatArray) -> FloatArray:
-    score = np.clip(score.astype(np.float64), 1e-12, 1 - 1e-7)
-    return np.asarray(np.log(score) - np.log1p(-score))

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from gnntrack.gnn.predict import link_scores
+from gnntrack.gnn.predict import LogOdds, make_link_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gnntrack.training.samples import Sample
     from gnntrack.types import BoolArray, FloatArray, IntArray, LinkScores
-
-    Gained = tuple[FloatArray, FloatArray, FloatArray]
 
 __all__ = ["Mistakes", "fit_temperature", "mistakes", "reliability", "true_links"]
 
@@ -86,15 +84,15 @@ def _divisions(source: IntArray, target: IntArray, chosen: BoolArray) -> set[tup
     return {(mother, *sorted(cells)) for mother, cells in daughters.items()}
 
 
-def fit_temperature(samples: Sequence[Sample], gained: Sequence[Gained]) -> float:
+def fit_temperature(samples: Sequence[Sample], log_odds: Sequence[LogOdds]) -> float:
     """Return the temperature at which the truth of movies that were not learnt from is likeliest.
 
     Parameters
     ----------
     samples : Samples
         The movies.
-    gained : list of `gains`
-        What the network says of each.
+    log_odds : list of `LogOdds`
+        The network's log odds of each.
     """
     if not any(len(sample.inputs.source) for sample in samples):
         return 1.0
@@ -102,9 +100,9 @@ def fit_temperature(samples: Sequence[Sample], gained: Sequence[Gained]) -> floa
     def surprise(log_temperature: float) -> float:
         parts = [
             _log_loss(
-                link_scores(sample.inputs, sample.prior, each, temperature=float(np.exp(log_temperature))), sample
+                make_link_scores(sample.inputs, sample.prior, each, temperature=float(np.exp(log_temperature))), sample
             )
-            for sample, each in zip(samples, gained, strict=True)
+            for sample, each in zip(samples, log_odds, strict=True)
         ]
         return float(np.concatenate(parts).mean())
 

@@ -19,7 +19,7 @@ import torch
 from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder, train_embedder
 from gnntrack.gnn.network import Network
-from gnntrack.gnn.predict import gains, link_scores
+from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
 from gnntrack.io.output import check_output
 from gnntrack.models.devices import find_device
@@ -222,15 +222,17 @@ def learn(
         report=report,
     )
     model = load_model(folder)
-    gained = [
-        gains(model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction)
+    log_odds = [
+        predict_log_odds(
+            model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction
+        )
         for each in checks
     ]
     known = float(source["temperature"]) if source else 1.0  # a few frames of one's own are too few to fit it
-    temperature = fit_temperature(checks, gained) if checks else known
+    temperature = fit_temperature(checks, log_odds) if checks else known
     scores = [
-        link_scores(each.inputs, each.prior, told, temperature=temperature)
-        for each, told in zip(checks, gained, strict=True)
+        make_link_scores(each.inputs, each.prior, told, temperature=temperature)
+        for each, told in zip(checks, log_odds, strict=True)
     ]
     calibration = reliability(checks, scores)
     told = {**notes, "best": best, "calibration": calibration}
@@ -246,14 +248,14 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
     found = []
     for sample in samples:
-        gained = gains(
+        log_odds = predict_log_odds(
             network,
             sample.inputs,
             links_per_window=settings.gnn.window,
             correction=settings.gnn.correction,
             device=device,
         )
-        scores = link_scores(sample.inputs, sample.prior, gained)
+        scores = make_link_scores(sample.inputs, sample.prior, log_odds)
         found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
         return Validation(None, None)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gnntrack.gnn.appearance import crops
-from gnntrack.gnn.batch import Answers, Batch
+from gnntrack.gnn.batch import Batch, Targets
 from gnntrack.gnn.weights import scorer_class
 from gnntrack.pipeline import build_with_runs
 from gnntrack.scores import score_links
@@ -177,14 +177,14 @@ class Windows:
         self.share: FloatArray = weight / weight.sum()
         self.divisions = [_division_frames(sample) for sample in self.samples]
 
-    def draw(self, rng: np.random.Generator) -> tuple[Batch, Answers, list[str]]:
+    def draw(self, rng: np.random.Generator) -> tuple[Batch, Targets, list[str]]:
         """Return a batch, its truth, and the names of the movies it is from."""
         windows, truths, inner, names, links = [], [], [], [], 0
         while links < self.links:
             number = int(rng.choice(len(self.samples), p=self.share))
             sample = self.samples[number]
             start, stop = self._frames(sample.inputs, self.divisions[number], rng)
-            window, cells, rows, pairs = sample.inputs.window(start, stop)
+            window, cells, rows, pairs = sample.inputs.cut_window(start, stop)
             if not len(rows):
                 continue
             windows.append(window)
@@ -194,7 +194,7 @@ class Windows:
             inner.append(cut)
             names.append(f"{sample.name} frames {start} to {stop - 1}")
             links += len(rows)
-        return Batch.of(windows), Answers.of(windows, truths, inner), names
+        return Batch.from_windows(windows), Targets.from_windows(windows, truths, inner), names
 
     def _frames(self, inputs: Inputs, divisions: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
         margin = _margin(inputs)

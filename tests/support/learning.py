@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gnntrack.gnn.batch import Answers, Batch
+from gnntrack.gnn.batch import Batch, Targets
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.settings import Settings, SimulateSettings
@@ -65,10 +65,10 @@ def random_truth(inputs: Inputs, seed=0) -> Truth:
     return Truth(link, pair, known[0], known[1], random.random(len(inputs.frame)) < 0.2)
 
 
-def posed(*windows, seed=0) -> tuple[Batch, Answers]:
+def posed(*windows, seed=0) -> tuple[Batch, Targets]:
     """Return windows as a batch, with a random truth."""
     truths = [random_truth(each, seed + i) for i, each in enumerate(windows)]
-    return Batch.of(windows), Answers.of(windows, truths, [(0, each.n_frames) for each in windows])
+    return Batch.from_windows(windows), Targets.from_windows(windows, truths, [(0, each.n_frames) for each in windows])
 
 
 def talking(seed=0, *, strength=0.15, **options) -> LinkNet:
