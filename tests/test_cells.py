@@ -16,9 +16,9 @@ from scipy.spatial.distance import cdist
 from skimage.measure import regionprops
 
 from gnntrack.errors import FrameError
-from gnntrack.masks.fragments import settle_fragments
+from gnntrack.masks.fragments import clean_frame
 from gnntrack.masks.runs import decode_frame, encode_frame
-from gnntrack.measure.cells import feature_columns, measure_cells
+from gnntrack.measure.cells import list_features, measure_cells
 from gnntrack.settings import CellSettings
 
 
@@ -111,7 +111,7 @@ def twin(mask, image, spacing, neighbours):
     for name in ["size", "elongation", "ellipsoid_fill"] + [n for n in columns if n.startswith("intensity")]:
         median = np.median(columns[name])
         mad = np.median(np.abs(columns[name] - median))
-        columns[f"{name}_z"] = np.clip((columns[name] - median) / (1.4826 * mad), -100, 100)
+        columns[f"{name}_zscore"] = np.clip((columns[name] - median) / (1.4826 * mad), -100, 100)
     return labels, position, columns
 
 
@@ -195,7 +195,7 @@ def test_a_movie_without_cells_has_all_columns(ndim):
     frames = [np.zeros((4, 5, 6)[-ndim:], np.uint16)] * 2
     cells, runs, notes = measure(frames, frames)
     assert len(cells) == len(runs) == 0
-    assert cells.features.shape == (0, len(feature_columns(ndim=ndim, unit="pixel", images=True)[0]))
+    assert cells.features.shape == (0, len(list_features(ndim=ndim, unit="pixel", images=True)[0]))
     assert notes["cells"] == 0
 
 
@@ -211,7 +211,10 @@ def test_a_cell_of_one_pixel_is_a_little_box(spacing):
     assert cells.feature("major_axis")[0] == pytest.approx(math.sqrt(factor * max(spacing) ** 2 / 12))
     assert cells.feature("minor_axis")[0] == pytest.approx(math.sqrt(factor * min(spacing) ** 2 / 12))
     assert cells.feature("border_distance")[0] == pytest.approx(min(2 * spacing[-2], 3 * spacing[-1]))
-    alone = [cells.feature(name)[0] for name in ("density", "size_z", "intensity_mean_z", "intensity_std", "touching")]
+    alone = [
+        cells.feature(name)[0]
+        for name in ("density", "size_zscore", "intensity_mean_zscore", "intensity_std", "touching")
+    ]
     assert alone == [0] * 5
     diagonal = math.hypot(*np.multiply(mask.shape, spacing))
     assert cells.feature("neighbour_distance")[0] == pytest.approx(diagonal)
@@ -299,15 +302,15 @@ def test_a_dropped_neighbour_is_no_contact():
 )
 def test_pieces_are_the_connected_components(mask):
     layout = (1, *mask.shape)[-3:]
-    settled = settle_fragments(*encode_frame(mask), layout=layout, settings=CellSettings(fragments="split"))
-    ours = decode_frame(mask.shape, settled.start, settled.length, settled.label[settled.cell], np.int64)
+    clean = clean_frame(*encode_frame(mask), layout=layout, settings=CellSettings(fragments="split"))
+    ours = decode_frame(mask.shape, clean.start, clean.length, clean.label[clean.cell], np.int64)
     pieces = 0
     for label in (1, 2):
         theirs, n = ndimage.label(mask == label, np.ones((3,) * mask.ndim))
         pieces += n
         for piece in range(1, n + 1):
             assert len(np.unique(ours[theirs == piece])) == 1
-    assert len(np.unique(ours[ours > 0])) == pieces == len(settled.label)
+    assert len(np.unique(ours[ours > 0])) == pieces == len(clean.label)
 
 
 @settings(max_examples=60, deadline=None)
@@ -338,14 +341,14 @@ def test_equal_cells_have_a_z_score_of_zero():
     mask[mask == 4] = 0
     mask[4:, 4:] = 4
     cells, _, _ = measure([mask], [np.full(mask.shape, 0.1)])
-    assert cells.feature("size_z").tolist() == [0] * 4
-    assert cells.feature("intensity_mean_z").tolist() == [0] * 4
+    assert cells.feature("size_zscore").tolist() == [0] * 4
+    assert cells.feature("intensity_mean_zscore").tolist() == [0] * 4
 
 
 def test_a_spread_of_rounding_errors_is_no_spread():
     mask = np.repeat(np.arange(1, 10), np.arange(1, 10) * 3)[None]
     cells, _, _ = measure([mask], [np.full(mask.shape, 0.1)])
-    assert cells.feature("intensity_mean_z").tolist() == [0] * 9
+    assert cells.feature("intensity_mean_zscore").tolist() == [0] * 9
 
 
 def test_a_cell_in_the_middle_of_another_has_a_finite_density():
@@ -375,18 +378,18 @@ def test_every_frame_is_read_once_and_handed_on_in_order():
 
 
 def test_units_follow_the_movie():
-    names, units = feature_columns(ndim=3, unit="um", images=True)
+    names, units = list_features(ndim=3, unit="um", images=True)
     unit = dict(zip(names, units, strict=True))
     assert unit["size"] == "um3"
     assert unit["box_z"] == "um"
-    assert unit["size_z"] == ""
+    assert unit["size_zscore"] == ""
     assert unit["intensity_mean"] == "grey"
 
 
 @pytest.mark.parametrize(
     ("frames", "images", "message"),
     [
-        ([], None, "without frames"),
+        ([], None, "has no frames"),
         ([PIECES, PIECES], [PIECES], "images have 1 frames"),
         ([PIECES], [PIECES.T], r"images have 1 frames of \(6, 3\), masks 1 of \(3, 6\)"),
         ([PIECES, -PIECES], None, r"frame1.tif, frame 1: label -9"),

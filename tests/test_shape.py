@@ -16,7 +16,8 @@ from support.movies import N_CELLS, dividing_masks, write_folder
 
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError, InputError, MissingDependencyError, OutputError
-from gnntrack.measure.shapes import _junctions, _pruned, _thinned, measure_shapes, write_shapes
+from gnntrack.measure.skeletons import merge_junctions, prune_skeleton, thin_mask
+from gnntrack.morphometry import tabulate_shapes, write_shapes
 from gnntrack.settings import Settings
 
 trimesh = pytest.importorskip("trimesh")
@@ -56,7 +57,7 @@ def star(arms, *, length=40, width=1.5, body=7, spacing=(1.0, 1.0)):
 def measured(*masks, spacing=None):
     """The row of the only cell, by plain names; or the table of several frames."""
     spacing = spacing or (1.0,) * masks[0].ndim
-    table = measure_shapes(list(masks), settings=Settings().replaced(frames__spacing=spacing))
+    table = tabulate_shapes(list(masks), settings=Settings().replaced(frames__spacing=spacing))
     return table.iloc[0] if len(table) == 1 else table
 
 
@@ -168,7 +169,7 @@ def test_the_skeleton_has_a_loop_for_every_hole():
     for _ in range(25):
         grey = ndimage.gaussian_filter(random.normal(size=(80, 80)), random.uniform(1.5, 4))
         mask = np.pad(grey > np.quantile(grey, random.uniform(0.4, 0.8)), 1)
-        graph = _pruned(_thinned(mask), ndimage.distance_transform_edt(mask), (1.0, 1.0))
+        graph = prune_skeleton(thin_mask(mask), ndimage.distance_transform_edt(mask), (1.0, 1.0))
         loops = graph.graph.nnz // 2 - len(graph.degrees) + csgraph.connected_components(graph.graph)[0]
         holes = ndimage.label(~mask)[1] - 1
         assert loops == holes
@@ -179,9 +180,9 @@ def test_the_skeleton_has_a_loop_for_every_hole():
 def test_junctions_in_one_body_are_one():
     mask = np.pad(star(6, width=2), 1).astype(bool)
     depth = ndimage.distance_transform_edt(mask)
-    graph = _pruned(_thinned(mask), depth, (1.0, 1.0))
+    graph = prune_skeleton(thin_mask(mask), depth, (1.0, 1.0))
     assert (graph.degrees > 2).sum() > 1
-    within, junctions = _junctions(graph, depth)
+    within, junctions = merge_junctions(graph, depth)
     assert len(junctions) == 1
     assert graph.n_paths - within.sum() == 6
 
@@ -242,8 +243,8 @@ def test_frames_without_cells_are_gone_over():
 
 
 def test_a_movie_without_cells_is_refused():
-    with pytest.raises(FrameError, match=r"no cell in its 2 frames; expected masks with labels > 0"):
-        measure_shapes(np.zeros((2, 9, 9), np.uint8))
+    with pytest.raises(FrameError, match=r"the masks of 2 frames contain no cells; expected labels > 0"):
+        tabulate_shapes(np.zeros((2, 9, 9), np.uint8))
 
 
 def test_a_spacing_of_the_wrong_length_is_refused():
@@ -303,7 +304,7 @@ def test_thin_and_torn_cells_have_closed_meshes():
     random = np.random.default_rng(3)
     found = []
     masks = [np.pad(random.random((5, 6, 7)) < share, 1).astype(np.uint8) for share in (0.05, 0.2, 0.5, 0.8, 0.95)]
-    measure_shapes(masks, each_mesh=lambda *mesh: found.append(mesh))
+    tabulate_shapes(masks, each_mesh=lambda *mesh: found.append(mesh))
     assert len(found) == 5
     for (_, _, vertices, faces), mask in zip(found, masks, strict=True):
         mesh = trimesh.Trimesh(vertices, faces, process=False)
@@ -321,7 +322,7 @@ def test_meshes_are_written_in_3d_and_not_in_2d_where_nothing_is_said(tmp_path):
 
 
 def test_meshes_of_a_flat_movie_are_refused(tmp_path):
-    with pytest.raises(InputError, match="a flat cell has no surface"):
+    with pytest.raises(InputError, match="cells in 2D have no surface"):
         write_shapes(dividing_masks(), tmp_path / "out", meshes="obj")
     with pytest.raises(InputError, match="expected none, ply or obj"):
         write_shapes(two_cells(), tmp_path / "out", meshes="stl")
@@ -367,7 +368,7 @@ def test_a_result_has_its_tracks_in_the_table(movie):
 def test_a_label_that_is_no_track_has_track_0(movie):
     labels = np.unique(dividing_masks()[0])
     (movie / "masks" / "man_track.txt").write_text(f"{labels[1]} 0 0 0\n")
-    table = measure_shapes(movie / "masks")
+    table = tabulate_shapes(movie / "masks")
     assert set(table["track"]) == {0, labels[1]}
     assert (table.loc[table["track"] > 0, "label"] == labels[1]).all()
 
@@ -402,7 +403,7 @@ def test_a_cell_without_a_mask_has_empty_shapes(movie):
 BAD_TABLES = {
     "no table": ("", "cannot be read as a table"),
     "no label": ("frame,x\n0,1\n", "has no column 'label'"),
-    "words": ("frame,label\n0,one\n", "no whole number in its column 'label'"),
+    "words": ("frame,label\n0,one\n", "not whole numbers in column 'label'"),
     "other masks": ("frame,label\n77,1\n", "none of its 1 cells"),
     "shapes twice": ("frame,label,solidity\n0,1,1\n", "has the column solidity already"),
 }

@@ -59,7 +59,7 @@ def shape(
     MASKS are a folder of TIFFs (such as a result of 'gnntrack track'), a multi-page or OME-TIFF, a .npy file or an
     OME-Zarr, 2D or 3D. docs/shape.md tells what each column means.
     """
-    from gnntrack.measure.shapes import write_shapes
+    from gnntrack.morphometry import write_shapes
 
     watch = stopwatch()
     with shown_progress() as progress:

@@ -53,10 +53,13 @@ _MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(("intensit
 _BEST = 3  # links out of a cell, and into it, that are retained
 _HOPELESS = -6.0  # log odds of the prior below which a division candidate is dropped
 _LIMIT = 10.0  # bound of the log odds of a prior, and of robust z-scores
-_UNSCALED = (  # cell features that are used as they are, but clipped
-    *("size_z", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
+_ZSCORES = (  # saved models have the suffix _z in the names of their columns; features of cells end in _zscore
+    *("size_z", "elongation_z", "ellipsoid_fill_z"),
     *("intensity_mean_z", "intensity_std_z", "intensity_max_z", "intensity_min_z"),
 )
+_FEATURE_OF = {name: f"{name}score" for name in _ZSCORES}
+_FEATURE_OF |= {"intensity_mean_z_difference": "intensity_mean_zscore_difference"}
+_UNSCALED = (*_ZSCORES, "eccentricity", "ellipsoid_fill")  # features that are used as they are, but clipped
 
 
 @dataclass(frozen=True)
@@ -209,15 +212,17 @@ def _make_cell_columns(graph: CellGraph) -> FeatureArray:
             "intensity_min": np.maximum(_log_feature(cells.feature("intensity_min")) - light, -3),
         }
     for name in _UNSCALED:
-        if cells.has(name):
-            columns[name] = np.clip(cells.feature(name), -_LIMIT, _LIMIT)
+        feature = _FEATURE_OF.get(name, name)
+        if cells.has(feature):
+            columns[name] = np.clip(cells.feature(feature), -_LIMIT, _LIMIT)
     return _stack_columns(columns, CELL_INPUTS, len(cells))
 
 
 def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
     own = [name for name in LINK_INPUTS if name not in {"prior", "distance"}]
-    found = [name for name in own if name not in _MAY_LACK or graph.has(name)]
-    columns = {name: graph.feature(name).astype(np.float64) for name in found}
+    found = {name: _FEATURE_OF.get(name, name) for name in own}
+    found = {name: feature for name, feature in found.items() if name not in _MAY_LACK or graph.has(feature)}
+    columns = {name: graph.feature(feature).astype(np.float64) for name, feature in found.items()}
     for end in ("source", "target"):
         columns[f"rank_{end}"] = np.log1p(columns[f"rank_{end}"])
         columns[f"margin_{end}"] = np.clip(columns[f"margin_{end}"], -4, 4)

@@ -224,7 +224,7 @@ def _pair_features(
     }
     if cells.has("intensity_mean"):
         columns["intensity_ratio"] = _log_ratio(positive["intensity_mean"], source, target)
-    for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_z"):
+    for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_zscore"):
         if cells.has(name):
             value = cells.feature(name)
             columns[f"{name}_difference"] = (value[target] - value[source]).astype(np.float64)

@@ -28,6 +28,9 @@ __all__ = ["GeffStore", "place_at_rows", "prefix_errors"]
 _MICROMETRES = {"micrometer": 1.0, "micron": 1.0, "um": 1.0, "µm": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 _LABEL_NAMES = (SEG_ID, "label", "segmentation_id", "mask_id")
 _TIME_NAMES = ("t", "frame", "time")
+_ZSCORES = ("size", "elongation", "ellipsoid_fill", *(f"intensity_{name}" for name in ("mean", "std", "min", "max")))
+_RENAMED = {f"{name}_z": f"{name}_zscore" for name in _ZSCORES}  # features by their names in files of gnntrack 0.1.0
+_RENAMED |= {"intensity_mean_z_difference": "intensity_mean_zscore_difference"}
 
 
 class GeffStore:
@@ -196,7 +199,8 @@ class GeffStore:
         features = np.empty((n, len(names)), np.float32)
         for k, name in enumerate(names):
             features[:, k] = self._read_column(kind, name)
-        return features, tuple(names), tuple(about[name].unit or "" for name in names)
+        units = tuple(about[name].unit or "" for name in names)
+        return features, tuple(_RENAMED.get(name, name) if self.own else name for name in names), units
 
     def _list_other_names(self) -> frozenset[str | None]:
         """Return the names of properties that are not features: axes, tracks, labels."""

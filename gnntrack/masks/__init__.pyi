@@ -1,5 +1,5 @@
-from .fragments import Settled as Settled
-from .fragments import settle_fragments as settle_fragments
+from .fragments import CleanFrame as CleanFrame
+from .fragments import clean_frame as clean_frame
 from .overlaps import Overlaps as Overlaps
 from .overlaps import count_shared_pixels as count_shared_pixels
 from .overlaps import find_overlaps as find_overlaps

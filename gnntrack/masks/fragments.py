@@ -1,4 +1,4 @@
-"""Labels in several pieces: found on a frame's runs, then kept, reduced to the largest, or made cells of their own."""
+"""Fragments: labels in several pieces are found, then kept, reduced to the largest piece, or split into cells."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
     from gnntrack.types import BoolArray, IntArray
 
-__all__ = ["Settled", "row_table", "settle_fragments"]
+__all__ = ["CleanFrame", "clean_frame", "index_rows"]
 
 _NONE = np.zeros((2, 0), np.int64)
 
 
 @dataclass(frozen=True)
-class Settled:
-    """The cells of a frame once fragments and small cells are dealt with.
+class CleanFrame:
+    """The cells of a frame after the rules for fragments and small cells.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class Settled:
     label : (n,) int64
         Labels of the cells, ascending.
     disconnected : (2, .) int64
-        Labels that came in several pieces, and the number of pieces.
+        Labels in several pieces, and the number of pieces.
     split : (2, .) int64
-        New labels of pieces, and the labels that they were part of.
+        New labels of pieces, and the labels that they had before.
     dropped : (2, .) int64
-        Labels that are too small, and their pixels.
+        Labels that were removed because they are too small, and their number of pixels.
     """
 
     start: IntArray
@@ -45,10 +45,10 @@ class Settled:
     dropped: IntArray
 
 
-def settle_fragments(
+def clean_frame(
     start: IntArray, length: IntArray, label: IntArray, *, layout: tuple[int, int, int], settings: CellSettings
-) -> Settled:
-    """Apply the policy on fragments, then the least size, to the runs of one frame.
+) -> CleanFrame:
+    """Apply the rule for fragments, then the minimum size, to the runs of one frame.
 
     Parameters
     ----------
@@ -57,26 +57,31 @@ def settle_fragments(
     layout : 3 ints
         Depth, height and width of the frame in pixels; depth 1 in 2D.
     settings : CellSettings
-        `fragments` and `min_size` are read.
+        `fragments` and `min_size` are used.
+
+    Returns
+    -------
+    CleanFrame
+        The remaining cells, and lists of the changes.
 
     Notes
     -----
     Pixels are connected to all of their 8 (3D: 26) neighbours. Of pieces of equal size the first in reading
-    order counts as the largest. Split pieces are numbered on from the frame's highest label, in reading
-    order, so that they do not depend on the order of the labels.
+    order counts as the largest. Split pieces get labels above the frame's highest label, in reading order, so
+    that the result does not depend on the order of the labels.
 
     Examples
     --------
     >>> from gnntrack.masks.runs import encode_frame
     >>> from gnntrack.settings import CellSettings
     >>> runs = encode_frame(np.array([[3, 0, 7, 0, 3, 3]]))
-    >>> settled = settle_fragments(*runs, layout=(1, 1, 6), settings=CellSettings(fragments="split"))
-    >>> settled.label[settled.cell].tolist(), settled.split.tolist()
+    >>> clean = clean_frame(*runs, layout=(1, 1, 6), settings=CellSettings(fragments="split"))
+    >>> clean.label[clean.cell].tolist(), clean.split.tolist()
     ([8, 7, 3], [[8], [3]])
     """
     if not len(start):
-        return Settled(start, length, label, label, _NONE, _NONE, _NONE)
-    piece, n_pieces = _pieces(start, length, label, layout)
+        return CleanFrame(start, length, label, label, _NONE, _NONE, _NONE)
+    piece, n_pieces = _find_pieces(start, length, label, layout)
     pixels = np.bincount(piece, length, n_pieces).astype(np.int64)
     piece_label = np.empty(n_pieces, np.int64)
     piece_label[piece] = label
@@ -85,7 +90,7 @@ def settle_fragments(
     if len(labels) < n_pieces:
         count = np.bincount(group)
         disconnected = np.stack([labels[count > 1], count[count > 1]])
-        minor = _minor_pieces(group, pixels)
+        minor = _find_minor_pieces(group, pixels)
         if settings.fragments == "largest":
             keep = ~minor
         elif settings.fragments == "split":
@@ -97,11 +102,11 @@ def settle_fragments(
     keep &= large[group]
     stays, cell = keep[piece], (np.cumsum(large) - 1)[group[piece]]
     dropped = np.stack([labels[~large], size[~large]])
-    return Settled(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped)
+    return CleanFrame(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped)
 
 
-def _minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
-    """Tell which pieces are not the largest of their label."""
+def _find_minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
+    """Return which pieces are not the largest of their label, (P,) bool."""
     order = np.lexsort((np.arange(len(group)), -pixels, group))
     minor = np.ones(len(group), bool)
     minor[order[np.flatnonzero(np.diff(group[order], prepend=-1))]] = False
@@ -109,8 +114,8 @@ def _minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
 
 
 @compiled
-def row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """Return the first run of each image row, (n_rows + 1,) int64; compiled code for compiled code."""
+def index_rows(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Return the first run of each image row, (n_rows + 1,) int64; for use in compiled code."""
     first = np.zeros(n_rows + 1, np.int64)
     for i in range(start.size):
         first[start[i] // width + 1] += 1
@@ -120,7 +125,8 @@ def row_table(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN
 
 
 @compiled
-def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _find_root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the root of a node, and halve the path to it."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -128,28 +134,31 @@ def _root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @compiled
-def _join_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Unite the runs of one image row with the runs of another one that they touch, corners included."""
+def _unite_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Unite the runs of one image row with the runs of another row that they touch, corners included."""
     base, end = others
     for i in range(runs[0], runs[1]):
         low = start[i] - shift
         high = low + length[i]
         while base < end and start[base] + length[base] < low:
             base += 1
-        # the next run may touch the last ones of the other row as well, so the base stays behind
+        # the next run may touch the same runs of the other row, so the base stays behind
         j = base
         while j < end and start[j] <= high:
             if label[j] == label[i]:
-                a, b = _root(parent, i), _root(parent, j)
+                a, b = _find_root(parent, i), _find_root(parent, j)
                 parent[max(a, b)] = min(a, b)
             j += 1
 
 
 @compiled
-def _pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return the connected pieces, numbered in reading order: union-find over the runs of neighbouring rows."""
+def _find_pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the piece of each run (R,), numbered in reading order, and the number of pieces.
+
+    Union-find over the runs of neighbouring rows. SciPy's connected components would need a list of all contacts.
+    """
     depth, height, width = layout
-    first = row_table(start, width, depth * height)
+    first = index_rows(start, width, depth * height)
     parent = np.arange(start.size)
     for row in range(depth * height):
         for back in range(4):  # the row above, and the three nearest in the plane below
@@ -159,11 +168,11 @@ def _pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noq
                 continue
             runs, others = (first[row], first[row + 1]), (first[other], first[other + 1])
             # flat indices are compared as columns: both rows start a multiple of the width from each other
-            _join_rows(start, length, label, parent, runs, others, (row - other) * width)
+            _unite_rows(start, length, label, parent, runs, others, (row - other) * width)
     piece = np.empty(start.size, np.int64)
     n = 0
     for i in range(start.size):
-        root = _root(parent, i)
+        root = _find_root(parent, i)
         if root == i:
             piece[i] = n
             n += 1

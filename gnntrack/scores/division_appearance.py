@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "look_odds", "looks_of"]
 
 _LOOK_WEIGHT = 20.0  # cells that the look of any cell counts for, against that of mothers and daughters
-_LOOKS = ("size_z", "elongation_z", "ellipsoid_fill_z", "intensity_mean_z", "intensity_std_z", "intensity_max_z")
+_LOOKS = (
+    *("size_zscore", "elongation_zscore", "ellipsoid_fill_zscore"),
+    *("intensity_mean_zscore", "intensity_std_zscore", "intensity_max_zscore"),
+)
 LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from gnntrack.errors import OutputError
 from gnntrack.geometry import UNIT_BALL, compute_radius
-from gnntrack.masks.fragments import settle_fragments
+from gnntrack.masks.fragments import clean_frame
 from gnntrack.masks.runs import draw_labels, encode_frame, join_frames
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate.colony import Colony, Snapshot
@@ -290,21 +290,21 @@ def _draw_frame(
 ) -> tuple[_FrameCells, tuple[IntArray, IntArray, IntArray]]:
     """Draw a frame's mask; return its cells and their runs (cell, start, length), labels in random order."""
     owner, _ = draw_cells(snapshot, shape, spacing, seed)
-    settled = settle_fragments(*encode_frame(owner), layout=(1, *shape)[-3:], settings=policy)  # type: ignore[arg-type]
-    n = len(settled.label)
+    clean = clean_frame(*encode_frame(owner), layout=(1, *shape)[-3:], settings=policy)  # type: ignore[arg-type]
+    n = len(clean.label)
     order = rng.permutation(n)
-    cell = np.argsort(order)[settled.cell]
-    row = settled.label[order] - 1
-    pixels = np.bincount(cell, settled.length, n)
-    middle = settled.start + (settled.length - 1) / 2
-    at = np.unravel_index(settled.start, shape)
-    along = [*at[:-1], at[-1] + middle - settled.start]
-    position = np.stack([np.bincount(cell, settled.length * x, n) / pixels for x in along], axis=1) * spacing
+    cell = np.argsort(order)[clean.cell]
+    row = clean.label[order] - 1
+    pixels = np.bincount(cell, clean.length, n)
+    middle = clean.start + (clean.length - 1) / 2
+    at = np.unravel_index(clean.start, shape)
+    along = [*at[:-1], at[-1] + middle - clean.start]
+    position = np.stack([np.bincount(cell, clean.length * x, n) / pixels for x in along], axis=1) * spacing
     size = pixels * math.prod(spacing)
     diameter = 2 * compute_radius(size, len(shape))
     newborn = (snapshot.age[row] == 0).astype(np.int64)
     cells = _FrameCells(snapshot.id[row], snapshot.parent[row], newborn, position, np.stack([size, diameter], axis=1))
-    return cells, (cell, settled.start, settled.length)
+    return cells, (cell, clean.start, clean.length)
 
 
 _COLUMNS = (
