@@ -45,7 +45,7 @@ from filled import Filled, filled_examples, measured
 from record import REPOSITORY, RESULTS, about, default_data
 
 from gnntrack import pipeline
-from gnntrack.evaluate.segmentation import Counts, compare_labels
+from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings

@@ -15,7 +15,7 @@ from support.tiny_models import NETWORKS, pairs, tiny_plan, train_tiny
 
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
-from gnntrack.evaluate.segmentation import Counts, compare_labels
+from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.segmentation import load_segmenter, prepare_segmenter
 from gnntrack.training.movies import simulated_examples
 from gnntrack.training.segmenter import judge, learn

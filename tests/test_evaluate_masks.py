@@ -17,7 +17,8 @@ from support.ctc_worlds import build, write_truth
 
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError, InputError
-from gnntrack.evaluate.segmentation import METRICS, THRESHOLDS, Counts, compare_labels, evaluate_segmentation
+from gnntrack.evaluate.counts import METRICS, THRESHOLDS, Counts, compare_labels
+from gnntrack.evaluate.segmentation import evaluate_segmentation
 from gnntrack.evaluate.tracking import evaluate_sequence
 from gnntrack.io.ctc import write_ctc
 
@@ -326,7 +327,7 @@ def test_what_is_no_folder_of_label_images_is_refused(tmp_path):
     ("broken", "message"),
     [
         (imagecodecs.png_encode(np.zeros((4, 5, 3), np.uint8)), r"a\.png: holds 3 colours a pixel"),
-        (b"no image", r"a\.png: cannot be read as a PNG"),
+        (b"no image", r"a\.png: it cannot be read"),
     ],
 )
 def test_a_png_without_labels_is_refused(tmp_path, broken, message):

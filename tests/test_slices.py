@@ -8,7 +8,7 @@ import tifffile
 from scipy import ndimage
 
 from gnntrack.errors import FrameError, SegmenterError
-from gnntrack.evaluate.segmentation import Counts, compare_labels
+from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.pipeline import simulate
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings

@@ -33,7 +33,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
 
     The table shows the main metrics, --json all of them.
     """
-    from gnntrack.evaluate.tracking import SUMMARY, evaluate_sequences, mean_scores
+    from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences
 
     if len(folders) % 2:
         raise click.UsageError(f"results and truths come in pairs; received {len(folders)} folders")  # noqa: EM102
@@ -46,7 +46,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
     if as_json:
         click.echo(json.dumps(scores, indent=2))
     else:
-        _show_scores({**scores, "mean": mean_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
+        _show_scores({**scores, "mean": average_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
     low = [
         f"{sequence}: {name} is {_shown(score[name])}, {least} is required"
         for sequence, score in scores.items()

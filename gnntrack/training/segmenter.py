@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from gnntrack.errors import InputError, ModelError, SegmenterError
-from gnntrack.evaluate.segmentation import Counts, compare_labels
+from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.io.output import check_output
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
