@@ -61,7 +61,7 @@ class Variation:
     Parameters
     ----------
     settings : dict
-        Settings that differ, see `Settings.replaced`.
+        Settings that differ, see `Settings.replace`.
     network : str
         A class of this module that takes the place of `LinkNet`.
     solver : str
@@ -95,7 +95,7 @@ def main() -> None:
     args = _arguments()
     args.work.mkdir(parents=True, exist_ok=True)
     settings = Settings.from_toml(args.config) if args.config else Settings()
-    settings = settings.replaced(train__steps=args.steps) if args.steps else settings
+    settings = settings.replace(train__steps=args.steps) if args.steps else settings
     rows = rows_before(args.out) if args.resume else []
     record = {**about(), "code": code(), "settings": settings.model_dump(mode="json"), "rows": rows}
     workshop = Workshop(args.work, reuse=args.reuse_models, device=args.device)
@@ -127,11 +127,11 @@ def run_variation(
     if all(stands(record["rows"], KEY, key) for key in keys):
         return
     variation = VARIATIONS[name]
-    settings = plan_of("linknet", settings).replaced(**variation.settings)
+    settings = plan_of("linknet", settings).replace(**variation.settings)
     with _network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
         trained = name if variation.retrained else FULL
         folder, told = workshop.model(fold, "linknet", settings, name=trained)
-        settings = settings.replaced(gnn__model=str(folder))
+        settings = settings.replace(gnn__model=str(folder))
         for (sequence, kind), twin in twins.items():
             out = Path(temporary) / f"{sequence} {kind}" / "01_RES"
             method = f"gnn+{variation.solver}" if variation.solver else "gnn"

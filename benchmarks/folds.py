@@ -155,7 +155,7 @@ class Workshop:
 
 def plan_of(network: str, settings: Settings) -> Settings:
     """Return the settings that a network is trained with."""
-    return plan_for(network, settings.replaced(train__simulated=SIMULATED))
+    return plan_for(network, settings.replace(train__simulated=SIMULATED))
 
 
 def _made(

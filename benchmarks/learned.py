@@ -164,7 +164,7 @@ def _measured(protocol: str, twin: Twin, out: Path, method: str, fold: Fold, pla
         settings = plan_of(NETWORKS[method], plan.settings)
         folder, told = plan.workshop.model(fold, NETWORKS[method], settings)
         return {
-            **ours(twin, out, "gnn", settings.replaced(gnn__model=str(folder), gnn__correction=BELIEVED[protocol])),
+            **ours(twin, out, "gnn", settings.replace(gnn__model=str(folder), gnn__correction=BELIEVED[protocol])),
             "model": told,
             **scored(out, twin),
         }
@@ -310,7 +310,7 @@ def _listed(words: str) -> tuple[str, ...]:
 
 def _settings(args: argparse.Namespace) -> Settings:
     settings = Settings.from_toml(args.config) if args.config else Settings()
-    return settings.replaced(train__steps=args.steps) if args.steps else settings
+    return settings.replace(train__steps=args.steps) if args.steps else settings
 
 
 def _arguments() -> argparse.Namespace:

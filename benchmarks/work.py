@@ -97,7 +97,7 @@ def work_link(args: argparse.Namespace) -> Told:
 
 def work_track(args: argparse.Namespace) -> Told:
     """Track a movie: read images and masks, write the result."""
-    settings = Settings().replaced(gnn__model=args.model)
+    settings = Settings().replace(gnn__model=args.model)
     imports, start = peak_mb(), time.perf_counter()
     lineage = track(args.masks, args.images, out=args.out, method=args.method, settings=settings)
     seconds = time.perf_counter() - start

@@ -426,7 +426,7 @@ def build_with_runs(
         _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", torn, len(cells))
     motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replaced(masks=notes, cell_settings=settings.cells.model_dump())
+    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.model_dump())
     return replace(graph, provenance=provenance), runs
 
 

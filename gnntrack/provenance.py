@@ -43,7 +43,7 @@ class Provenance:
 
     Examples
     --------
-    >>> provenance = Provenance(gate=12.5, gate_radii=2.5, flow="none").replaced(solver="greedy")
+    >>> provenance = Provenance(gate=12.5, gate_radii=2.5, flow="none").replace(solver="greedy")
     >>> provenance.as_dict()
     {'gate': 12.5, 'gate_radii': 2.5, 'flow': 'none', 'solver': 'greedy'}
     >>> Provenance.from_dict(provenance.as_dict()) == provenance
@@ -75,7 +75,7 @@ class Provenance:
         count: int = self.masks.get("dropped", {}).get("count", 0)
         return count
 
-    def replaced(self, **changes: Any) -> Provenance:
+    def replace(self, **changes: Any) -> Provenance:
         """Return the same provenance with some fields changed."""
         return replace(self, **changes)
 

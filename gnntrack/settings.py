@@ -94,7 +94,7 @@ class FrameSettings(_Section):
         FrameSettings(spacing=(0.5, 0.5), axes=None, allow_missing=True)
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        return Settings(frames=self).replaced(**{f"frames__{k}": v for k, v in given.items()}).frames if given else self
+        return Settings(frames=self).replace(**{f"frames__{k}": v for k, v in given.items()}).frames if given else self
 
 
 class CellSettings(_Section):
@@ -388,10 +388,10 @@ class Settings(_Section):
             msg = f"{path}: {error}"
             raise SettingsError(msg) from None
 
-    def replaced(self, **changes: Any) -> Settings:
+    def replace(self, **changes: Any) -> Settings:
         """Return a copy with single values changed; ``graph__max_gap=3`` sets ``graph.max_gap``.
 
-        >>> Settings().replaced(graph__max_gap=3).graph.max_gap
+        >>> Settings().replace(graph__max_gap=3).graph.max_gap
         3
         """
         values = self.model_dump()

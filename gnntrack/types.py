@@ -482,7 +482,7 @@ class Lineage:
 
     def with_provenance(self, **changes: Any) -> Lineage:
         """Return the same lineage with some fields of its provenance changed."""
-        return replace(self, provenance=self.provenance.replaced(**changes))
+        return replace(self, provenance=self.provenance.replace(**changes))
 
 
 def _freeze(table: Any, **columns: Any) -> None:

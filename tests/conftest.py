@@ -30,6 +30,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gnntrack.training.links import learn
 
     folder = tmp_path_factory.mktemp("model")
-    settings = TINY.replaced(train__steps=16)
+    settings = TINY.replace(train__steps=16)
     learn([sample_of(simulated(1))], [sample_of(simulated(2))], folder, settings=settings, device="cpu", notes={})
     return folder

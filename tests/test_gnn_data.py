@@ -112,7 +112,7 @@ def test_the_ends_of_a_window_count_only_where_they_are_those_of_the_movie(sampl
 
 def test_windows_are_as_long_as_gaps_demand():
     """Of a cell whose true link may lie outside the window nothing is learnt."""
-    far = sample_of(simulated(frames=24), settings=TINY.replaced(graph__max_gap=4))
+    far = sample_of(simulated(frames=24), settings=TINY.replace(graph__max_gap=4))
     inputs = far.inputs
     assert (inputs.frame[inputs.target] - inputs.frame[inputs.source]).max() == 4
     for _, answers, (name,) in drawn([far], length=3):
@@ -195,7 +195,7 @@ def test_standards_leave_the_appearance_alone():
 
 def test_versions_of_a_movie():
     movie = simulated(frames=12)
-    settings = TINY.replaced(train__variants=4)
+    settings = TINY.replace(train__variants=4)
     plain, thin, spoilt, blind = make_samples([movie], settings=settings)
     assert plain.graph.cells.n_frames == spoilt.graph.cells.n_frames == 12
     assert thin.graph.cells.n_frames == 6
@@ -210,4 +210,4 @@ def test_versions_of_a_movie():
 
 
 def test_versions_without_a_link_are_left_out():
-    assert not make_samples([simulated(frames=1)], settings=TINY.replaced(train__variants=3))
+    assert not make_samples([simulated(frames=1)], settings=TINY.replace(train__variants=3))

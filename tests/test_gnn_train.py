@@ -52,7 +52,7 @@ def sums_of(folder):
 
 
 def taught(samples, checks, folder, *, steps=20, seed=0, settings=TINY, **options):
-    settings = settings.replaced(train__steps=steps, **options.pop("plan", {}))
+    settings = settings.replace(train__steps=steps, **options.pop("plan", {}))
     return learn(samples, checks, folder, settings=settings, seed=seed, device="cpu", notes={}, **options)
 
 
@@ -119,7 +119,7 @@ def test_the_best_weights_are_kept_and_patience_ends(samples, tmp_path):
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return Validation(next(errors), None)
 
-    settings = TINY.replaced(train__steps=100, train__validate_every=2, train__patience=3).train
+    settings = TINY.replace(train__steps=100, train__validate_every=2, train__patience=3).train
     best = train_network(
         LinkNet(width=8, rounds=1, heads=2), samples, look, tmp_path, settings=settings, seed=0, notes={}
     )
@@ -297,7 +297,7 @@ def dataset(tmp_path_factory):
     return folder
 
 
-SHORT = TINY.replaced(train__steps=4, train__validate_every=2)
+SHORT = TINY.replace(train__steps=4, train__validate_every=2)
 
 
 def test_a_folder_of_the_challenges_layout(dataset, tmp_path, caplog):
@@ -372,7 +372,7 @@ def test_resuming_where_nothing_was_begun(dataset, tmp_path):
 def looking(dataset, tmp_path_factory):
     """A model that uses the cells' images."""
     folder = tmp_path_factory.mktemp("looking") / "model"
-    settings = SHORT.replaced(train__appearance=True)
+    settings = SHORT.replace(train__appearance=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_APPEARANCE_STEPS", 2)
         train([dataset], folder, settings=settings, device="cpu")
@@ -382,7 +382,7 @@ def looking(dataset, tmp_path_factory):
 def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_path):
     assert load_model(looking / "appearance").kind == "appearance"
     assert load_model(looking).scorer.options["embedding"] == 128
-    settings = TINY.replaced(gnn__model=str(looking), gnn__device="cpu")
+    settings = TINY.replace(gnn__model=str(looking), gnn__device="cpu")
     stages = set()
     lineage = track(
         dataset / "01_ERR_SEG",
@@ -398,11 +398,11 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")
     with pytest.raises(ModelError, match="appearance: there is no such model"):
-        track(dataset / "01_ERR_SEG", dataset / "01", method="gnn", settings=settings.replaced(gnn__model=str(copy)))
+        track(dataset / "01_ERR_SEG", dataset / "01", method="gnn", settings=settings.replace(gnn__model=str(copy)))
 
 
 def test_fine_tuning_keeps_the_appearance_that_the_model_knows(dataset, looking, tmp_path):
-    settings = SHORT.replaced(train__appearance=True)
+    settings = SHORT.replace(train__appearance=True)
     train([dataset], tmp_path / "model", start=looking, settings=settings, device="cpu")
     one, other = (load_model(folder / "appearance").network.state_dict() for folder in (looking, tmp_path / "model"))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -27,7 +27,7 @@ def movie():
 
 def links(masks, images=None, *, names=None, spacing=None, **options):
     """Return the links between cells, which are known by frame and label; ``names`` undoes a change of labels."""
-    settings = Settings().replaced(**options)
+    settings = Settings().replace(**options)
     lineage = pipeline.solve(pipeline.build_graph(masks, images, spacing=spacing, settings=settings), settings=settings)
     frame, label = lineage.cells.frame.tolist(), lineage.cells.label.tolist()
     cell = [(t, names[t][k] if names else k) for t, k in zip(frame, label, strict=True)]
@@ -66,7 +66,7 @@ def test_a_stretched_axis_with_its_spacing_does_not_matter(movie):
 
     Without motion, since shifts of masks are rounded to whole pixels.
     """
-    still = Settings().replaced(motion__flow="none", motion__drift=False)
+    still = Settings().replace(motion__flow="none", motion__drift=False)
     tall = movie[0].repeat(3, axis=1)
     stretched = pipeline.build_graph(tall, spacing=(0.5, 1.5), settings=still)
     square = pipeline.build_graph(tall.repeat(3, axis=2), spacing=(0.5, 0.5), settings=still)

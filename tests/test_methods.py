@@ -21,19 +21,19 @@ from gnntrack.types import LinkScores
 
 @pytest.fixture
 def settings(tiny_model):
-    return Settings().replaced(gnn__model=str(tiny_model), gnn__device="cpu")
+    return Settings().replace(gnn__model=str(tiny_model), gnn__device="cpu")
 
 
 def test_other_settings_than_in_training_are_told(caplog):
-    load_network(Settings().replaced(gnn__device="cpu"), images=False)
+    load_network(Settings().replace(gnn__device="cpu"), images=False)
     assert not caplog.records
-    load_network(Settings().replaced(gnn__device="cpu", graph__max_gap=3), images=False)
+    load_network(Settings().replace(gnn__device="cpu", graph__max_gap=3), images=False)
     assert "trained with other settings: graph.max_gap" in caplog.text
 
 
 def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     movie = simulated(4)
-    unfilled = settings.replaced(repair__fill_gaps=False, repair__join_pieces=False)
+    unfilled = settings.replace(repair__fill_gaps=False, repair__join_pieces=False)
     graph = gnntrack.build_graph(movie.masks, movie.images)
     solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
     tracked = gnntrack.track(movie.masks, movie.images, out=tmp_path / "out", method="gnn", settings=settings)
@@ -56,7 +56,7 @@ def test_confidence_is_that_among_all_options(settings):
 
 def test_windows_change_nothing(settings):
     graph = gnntrack.build_graph(simulated(4).masks)
-    one, other = (NetworkScorer(settings.replaced(gnn__window=size)).score(graph) for size in (10**6, 30))
+    one, other = (NetworkScorer(settings.replace(gnn__window=size)).score(graph) for size in (10**6, 30))
     for name in ("link", "division", "marginal"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
 
@@ -95,7 +95,7 @@ def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method
 def test_a_model_that_is_not_there(tmp_path):
     graph = gnntrack.build_graph(worlds.lone_cell().masks)
     with pytest.raises(ModelError, match="there is no such model"):
-        gnntrack.solve(graph, method="gnn", settings=Settings().replaced(gnn__model=str(tmp_path / "none")))
+        gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "none")))
 
 
 def test_a_model_that_scores_no_links(tmp_path):
@@ -107,7 +107,7 @@ def test_a_model_that_scores_no_links(tmp_path):
     with pytest.raises(
         ModelError, match=r"the model 'look' is of kind 'appearance', which scores no links; .* linknet, pdn"
     ):
-        gnntrack.solve(graph, method="gnn", settings=Settings().replaced(gnn__model=str(tmp_path / "look")))
+        gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "look")))
     assert load_model(tmp_path / "look").kind == "appearance"
     with pytest.raises(ModelError, match="a network of kind 'appearance' scores no links"):
         scorer_class("appearance")

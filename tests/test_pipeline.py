@@ -90,7 +90,7 @@ def test_spacing_of_the_images_serves_the_masks(masks, images, tmp_path):
     graph = gnntrack.build_graph(masks, open_frames(images, spacing=0.5))
     assert graph.cells.unit == "um"
     assert graph.cells.spacing == (0.5, 0.5)
-    settings = Settings().replaced(frames__spacing=(0.5, 0.5))
+    settings = Settings().replace(frames__spacing=(0.5, 0.5))
     assert gnntrack.build_graph(masks, settings=settings).cells.spacing == (0.5, 0.5)
     assert gnntrack.build_graph(masks, settings=settings, spacing=(0.2, 0.2)).cells.spacing == (0.2, 0.2)
 
@@ -122,7 +122,7 @@ def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, ch
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     stack = Counting(masks)
     with pytest.raises(InputError, match=told):
-        gnntrack.track(stack, images, method="gnn", settings=Settings().replaced(**changes))
+        gnntrack.track(stack, images, method="gnn", settings=Settings().replace(**changes))
     assert stack.reads == [0] * len(masks)
 
 
@@ -131,7 +131,7 @@ def test_a_model_that_looks_at_images_is_refused_before_a_mask_is_read(masks, tm
     from gnntrack.gnn.weights import save_model
 
     save_model(tmp_path / "looking", LinkNet(width=8, rounds=1, embedding=4), training={})
-    stack, settings = Counting(masks), Settings().replaced(gnn__model=str(tmp_path / "looking"), gnn__device="cpu")
+    stack, settings = Counting(masks), Settings().replace(gnn__model=str(tmp_path / "looking"), gnn__device="cpu")
     with pytest.raises(ModelError, match="the model 'looking' uses the cells' images, and a graph does not hold any"):
         gnntrack.track(stack, method="gnn", settings=settings)
     assert stack.reads == [0] * len(masks)
@@ -140,7 +140,7 @@ def test_a_model_that_looks_at_images_is_refused_before_a_mask_is_read(masks, tm
 @pytest.mark.parametrize("method", pipeline.METHODS)
 @pytest.mark.parametrize("solver", [None, "greedy", "hungarian", "triplets"])
 def test_any_scorer_goes_with_any_solver(masks, method, solver, tiny_model):
-    settings = Settings().replaced(gnn__model=str(tiny_model), gnn__device="cpu")
+    settings = Settings().replace(gnn__model=str(tiny_model), gnn__device="cpu")
     lineage = gnntrack.track(masks, method=method, solver=solver, settings=settings)
     assert len(lineage.track) == N_CELLS
 
@@ -154,7 +154,7 @@ def test_a_gap_is_bridged_and_filled(masks, tmp_path):
     painted = open_frames(tmp_path / "filled")[2]
     truth = masks[2, 10:32] > 0
     assert (painted[10:32] > 0)[truth].mean() > 0.7
-    split = gnntrack.track(holed, out=tmp_path / "split", settings=Settings().replaced(repair__fill_gaps=False))
+    split = gnntrack.track(holed, out=tmp_path / "split", settings=Settings().replace(repair__fill_gaps=False))
     assert {(0, 1, False), (3, 5, True)} <= set(families(split))
 
 

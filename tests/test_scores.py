@@ -121,7 +121,7 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
     for name, label in world.label.items():
         frame = int(name[1:])
         images[frame][world.masks[frame] == label] = (usual | grey)[name[0]]
-    graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replaced(motion__flow="cells"))
+    graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replace(motion__flow="cells"))
     links, _ = by_name(world, graph, scored(graph))
     assert links["a2-b3"] > links["a2-c3"]
     plain = worlds.candidates(world.masks)

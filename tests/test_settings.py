@@ -15,7 +15,7 @@ from gnntrack.settings import REMOVED, FrameSettings, Settings, drop_removed
     "text", [r"C:\models\new", 'a "quoted" name', "two\nlines", "tab\tand µm", "\x00\x1f", "back\\", "''' and \"\"\""]
 )
 def test_any_text_is_read_back(text, tmp_path):
-    settings = Settings().replaced(gnn__model=text, train_segmenter__options={"name": text, "width": 8, "a b": 0.5})
+    settings = Settings().replace(gnn__model=text, train_segmenter__options={"name": text, "width": 8, "a b": 0.5})
     (tmp_path / "s.toml").write_text(settings.to_toml(), encoding="utf-8")
     assert Settings.from_toml(tmp_path / "s.toml") == settings
 
@@ -78,6 +78,6 @@ def test_a_removed_setting_is_ignored_with_a_warning(key, caplog):
     section, name = key.split(".")
     stored = {section: {name: 1}, "graph": {"max_gap": 3}}
     with caplog.at_level(logging.WARNING, "gnntrack"):
-        assert Settings.from_dict(stored) == Settings().replaced(graph__max_gap=3)
+        assert Settings.from_dict(stored) == Settings().replace(graph__max_gap=3)
     assert f"the setting '{key}' has been removed and is ignored: {REMOVED[key]}" in caplog.text
     assert drop_removed(stored) == {section: {}, "graph": {"max_gap": 3}}

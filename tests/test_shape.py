@@ -57,7 +57,7 @@ def star(arms, *, length=40, width=1.5, body=7, spacing=(1.0, 1.0)):
 def measured(*masks, spacing=None):
     """The row of the only cell, by plain names; or the table of several frames."""
     spacing = spacing or (1.0,) * masks[0].ndim
-    table = tabulate_shapes(list(masks), settings=Settings().replaced(frames__spacing=spacing))
+    table = tabulate_shapes(list(masks), settings=Settings().replace(frames__spacing=spacing))
     return table.iloc[0] if len(table) == 1 else table
 
 
@@ -281,7 +281,7 @@ def two_cells():
     return np.stack([frame, np.roll(frame, 1, axis=1)])
 
 
-SPACED = Settings().replaced(frames__spacing=(2.0, 1.0, 1.0))
+SPACED = Settings().replace(frames__spacing=(2.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("kind", ["ply", "obj"])
@@ -440,7 +440,7 @@ def test_real_nuclei_in_3d(ctc_data, tmp_path):
     masks = sorted((ctc_data / "Fluo-N3DH-CHO" / "02_ERR_SEG").glob("*.tif"))[:1]
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / masks[0].name).write_bytes(masks[0].read_bytes())
-    settings = Settings().replaced(frames__spacing=(1.0, 0.202, 0.202), cells__fragments="largest")
+    settings = Settings().replace(frames__spacing=(1.0, 0.202, 0.202), cells__fragments="largest")
     table = write_shapes(tmp_path / "masks", tmp_path / "out", settings=settings)
     assert table["sphericity"].between(0.5, 0.9).all()  # flat: the stack cuts them
     assert table["volume_um3"].between(200, 1500).all()

@@ -251,7 +251,7 @@ def test_nothing_is_written_over(small, tmp_path):
 )
 def test_settings_that_make_no_movie_are_refused(changes):
     with pytest.raises(ValueError, match="simulate"):
-        Settings().replaced(**changes)
+        Settings().replace(**changes)
 
 
 @pytest.mark.parametrize("shape", [(9, 9), (9, 9, 9)])

@@ -281,7 +281,7 @@ def test_a_segmenter_of_stacks_is_refused(monkeypatch):
 
 
 def test_touching_cells_of_a_simulated_stack_are_found():
-    settings = Settings().replaced(
+    settings = Settings().replace(
         simulate__frames=1, simulate__shape=(16, 96, 96), simulate__cells=12, simulate__diameter=9.0,
         simulate__clustering=1.0,
     )  # fmt: skip

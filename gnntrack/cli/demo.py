@@ -67,7 +67,7 @@ def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage
     from gnntrack.report import draw_lineage_tree, draw_overlay
     from gnntrack.settings import Settings
 
-    settings = Settings().replaced(**_MOVIE)
+    settings = Settings().replace(**_MOVIE)
     images, masks, result = folder / "movie" / "01", folder / "masks", folder / "01_RES"
     pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
     pipeline.segment(images, masks, segmenter="unet", progress=progress)

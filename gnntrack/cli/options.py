@@ -144,7 +144,7 @@ def settings_options(*keys: str) -> Callable[[Function], Function]:
             settings = Settings.from_toml(config) if config else Settings()
             given = {key: values.pop(_parameter(key)) for key in keys}
             changes = {key.replace(".", "__"): value for key, value in given.items() if value is not None}
-            return command(*args, settings=settings.replaced(**changes), **values)
+            return command(*args, settings=settings.replace(**changes), **values)
 
         decorated: Function = run
         for key in reversed(keys):

@@ -61,7 +61,7 @@ def train_segmenter(
     if rest["resume"] and rest["overwrite"]:
         raise click.UsageError("--resume goes on with what is there, --overwrite removes it; give one of them")  # noqa: EM101
     merged = {**settings.train_segmenter.options, **options}
-    settings = settings.replaced(train_segmenter__options=merged)
+    settings = settings.replace(train_segmenter__options=merged)
     watch = stopwatch()
     with shown_training() as shown:
         stop = Stop(shown)

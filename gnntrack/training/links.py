@@ -150,7 +150,7 @@ def plan_for(network: str, settings: Settings) -> Settings:
     usual, plan = TrainSettings(), settings.train
     published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": plan.steps}
     changes = {name: value for name, value in published.items() if getattr(plan, name) == getattr(usual, name)}
-    return settings.replaced(**{f"train__{name}": value for name, value in changes.items()})
+    return settings.replace(**{f"train__{name}": value for name, value in changes.items()})
 
 
 def learn(

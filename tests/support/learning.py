@@ -16,7 +16,7 @@ from gnntrack.training.movies import TrainingMovie
 from gnntrack.training.samples import make_sample
 from gnntrack.training.truth import Truth
 
-TINY = Settings().replaced(
+TINY = Settings().replace(
     train__width=8, train__rounds=1, train__heads=2, train__links=1500, train__validate_every=8, train__variants=1
 )
 
