@@ -26,8 +26,8 @@ from record import code
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.settings import Settings
 from gnntrack.training.links import learn, plan_for, with_appearance
-from gnntrack.training.movies import open_sequence, parted, simulated_training_movie
-from gnntrack.training.samples import Sample, make_samples, validation_samples
+from gnntrack.training.movies import open_sequence, simulate_training_movie, split_movie
+from gnntrack.training.samples import Sample, make_samples, make_validation_samples
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC")
@@ -163,17 +163,17 @@ def _made(
 ) -> tuple[list[Sample], list[Sample]]:
     movie = open_sequence(sequence, settings=settings)
     if first:
-        movie = movie.part(first, len(movie.masks))
-    learnt, check = parted(movie, settings.train.held_out)
+        movie = movie.select(first, len(movie.masks))
+    learnt, check = split_movie(movie, settings.train.held_out)
     seed = zlib.crc32(sequence.name.encode())  # of the movie, so that it is the same in every fold
     return (
         make_samples([learnt], seed=seed, network=network, settings=settings),
-        validation_samples([check] if check else [], network=network, settings=settings),
+        make_validation_samples([check] if check else [], network=network, settings=settings),
     )
 
 
 def _simulated(number: int, network: str, settings: Settings) -> list[Sample]:
-    return make_samples([simulated_training_movie(number)], seed=number, network=network, settings=settings)
+    return make_samples([simulate_training_movie(number)], seed=number, network=network, settings=settings)
 
 
 def _kept(name: str, work: Path, network: str, settings: Settings, make: Callable[[], Any]) -> Any:

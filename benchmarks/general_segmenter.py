@@ -22,8 +22,8 @@ from record import default_data
 
 from gnntrack.settings import TrainSegmenterSettings
 from gnntrack.training.examples import find_examples
-from gnntrack.training.movies import SimulatedExample, simulated_examples
 from gnntrack.training.segmenter import learn
+from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
 SIMULATED = 80  # movies
 STACKS = 16  # simulated movies in 3D
@@ -65,8 +65,8 @@ def images(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any
         if name not in without:
             hybrid = (folder / "01_ST_HYBRID").is_dir()
             movies.append(measured(filled_examples(folder)) if hybrid else find_examples([folder]))
-    learnt: list[Any] = [*simulated_examples(SIMULATED)]
-    checks: list[Any] = [*simulated_examples(4, seed=9)][::2]
+    learnt: list[Any] = [*simulate_examples(SIMULATED)]
+    checks: list[Any] = [*simulate_examples(4, seed=9)][::2]
     for movie in movies:
         last = round(LAST * len(movie))
         learnt += movie[: -last - 1]
@@ -98,8 +98,8 @@ class Thinned:
 
 def stacks() -> tuple[list[Any], list[Any]]:
     """Return what is learnt from, and what is validated on, in 3D."""
-    learnt = simulated_examples(STACKS, seed=11, dimensions=3)
-    checks = simulated_examples(3, seed=12, dimensions=3)[1::2]
+    learnt = simulate_examples(STACKS, seed=11, dimensions=3)
+    checks = simulate_examples(3, seed=12, dimensions=3)[1::2]
     return [*learnt, *map(Thinned, learnt[::4])], [*checks, *map(Thinned, checks[::3])]
 
 

@@ -51,8 +51,8 @@ from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.examples import Example, find_examples, time_folds
-from gnntrack.training.movies import simulated_examples
 from gnntrack.training.segmenter import learn
+from gnntrack.training.simulated import simulate_examples
 
 RESULT = RESULTS / "segmentation.json"
 FOLDS = 5
@@ -199,7 +199,7 @@ def stacks(_: Path, __: Path) -> list[Row]:
     kinds = {
         "simulated 3D": [plain_stack(seed) for seed in range(STACKS)],
         "simulated 3D, hard": [
-            read(each) for each in simulated_examples(STACKS, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
+            read(each) for each in simulate_examples(STACKS, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
         ],
     }
     rows = []

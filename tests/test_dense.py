@@ -17,8 +17,8 @@ from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.segmentation import load_segmenter, prepare_segmenter
-from gnntrack.training.movies import simulated_examples
 from gnntrack.training.segmenter import judge, learn
+from gnntrack.training.simulated import simulate_examples
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
 from segmenters.common.training import known_part
@@ -184,7 +184,7 @@ def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
 @pytest.mark.parametrize(("simulated", "share"), [(0, 0), (1, 1 / 3), (30, 1 / 2)])
 def test_simulated_movies_are_drawn_as_often_as_real_ones_at_most(simulated, share):
     real = [discs(9, movie=name) for name in "aabbbbb"]
-    made = simulated_examples(simulated)
+    made = simulate_examples(simulated)
     examples = Examples([*real, *made], normalise="none", factor=lambda _: 1.0, dimensions=2)
     drawn = np.array([examples.drawn(random) for random in [np.random.default_rng(0)] for _ in range(3000)])
     assert np.mean(drawn >= 7) == pytest.approx(share, abs=0.04)

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.training.examples import Example, find_examples, parted, time_folds
+from gnntrack.training.examples import Example, find_examples, split_examples, time_folds
 
 SHAPE = (12, 16)
 
@@ -533,7 +533,7 @@ def test_pairs_are_gold(tmp_path):
 
 def test_the_last_frames_of_each_movie_are_for_validation():
     examples = [at(frame, movie) for frame in (9, 2, 5, 7, 0, 1, 3, 4, 6, 8) for movie in ("A/01", "A/02")]
-    learnt, checks = parted(examples, held_out=0.2)
+    learnt, checks = split_examples(examples, held_out=0.2)
     assert Counter((each.movie, each.frame) for each in checks) == Counter(
         (movie, frame) for movie in ("A/01", "A/02") for frame in (8, 9)
     )
@@ -543,7 +543,7 @@ def test_the_last_frames_of_each_movie_are_for_validation():
 def test_every_movie_of_two_gives_one_to_each_and_one_of_one_is_learnt_from():
     examples = [at(3), at(4), at(0, "B/01"), at(None, "P", name="P b"), at(None, "P", name="P a")]
     for held_out in (0.01, 0.4, 0.99):
-        learnt, checks = parted(examples, held_out=held_out)
+        learnt, checks = split_examples(examples, held_out=held_out)
         assert [each.movie for each in learnt] == ["A/01", "B/01", "P"]
         assert [each.movie for each in checks] == ["A/01", "P"]
         assert frames_of(checks)[0] == 4
@@ -551,27 +551,27 @@ def test_every_movie_of_two_gives_one_to_each_and_one_of_one_is_learnt_from():
 
 def test_nothing_is_held_out_where_nothing_is_asked_for():
     examples = [at(0), at(1)]
-    assert parted(examples, held_out=0) == (examples, [])
+    assert split_examples(examples, held_out=0) == (examples, [])
     for wrong in (-0.1, 1):
         with pytest.raises(InputError, match="held_out"):
-            parted(examples, held_out=wrong)
+            split_examples(examples, held_out=wrong)
 
 
 def test_images_without_time_are_held_out_evenly_over_their_names():
     examples = [at(None, "P", name=f"P train_{number}") for number in (*range(10, 20), *range(10))]
-    _, checks = parted(examples, held_out=0.2)
+    _, checks = split_examples(examples, held_out=0.2)
     numbers = sorted(int(each.name.split("_")[1]) for each in checks)
     assert len(numbers) == 4
     assert set(np.diff(numbers)) == {5}
     shuffled = [examples[i] for i in np.random.default_rng(0).permutation(20)]
-    assert set(parted(shuffled, held_out=0.2)[1]) == set(checks)
+    assert set(split_examples(shuffled, held_out=0.2)[1]) == set(checks)
 
 
 def test_planes_of_a_frame_stay_together_unless_there_is_no_other_frame():
     examples = [at(frame, plane=plane) for frame in range(3) for plane in range(4)]
-    learnt, checks = parted(examples, held_out=0.1)
+    learnt, checks = split_examples(examples, held_out=0.1)
     assert (set(frames_of(learnt)), frames_of(checks)) == ({0, 1}, [2] * 4)
-    learnt, checks = parted(examples[:4], held_out=0.25)
+    learnt, checks = split_examples(examples[:4], held_out=0.25)
     assert [each.plane for each in checks] == [3]
 
 

@@ -12,7 +12,8 @@ from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds,
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
-from gnntrack.training.samples import Windows, fit_standards, make_samples
+from gnntrack.training.samples import fit_standards, make_samples
+from gnntrack.training.windows import Windows
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,15 @@ from support.learning import random_inputs, random_truth, sample_of, simulated
 from gnntrack.errors import InputError
 from gnntrack.gnn.predict import LogOdds, make_link_scores
 from gnntrack.models.devices import find_device
-from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability, true_links
+from gnntrack.training.calibration import (
+    Mistakes,
+    count_mistakes,
+    find_true_links,
+    fit_temperature,
+    measure_reliability,
+)
 from gnntrack.training.samples import Sample
-from gnntrack.training.truth import Truth
+from gnntrack.training.truth import GroundTruth
 from gnntrack.types import CellGraph, LinkScores
 
 
@@ -125,7 +131,7 @@ def drawn_by_their_odds(seed=0, n=60, temperature=1.0):
         drawn = random.choice(len(odds), p=odds / odds.sum())
         right[links[drawn : drawn + 1]] = True
     known = np.ones(2 * n, bool)
-    truth = Truth(right, np.zeros(0, bool), known, known, ~known)
+    truth = GroundTruth(right, np.zeros(0, bool), known, known, ~known)
     prior = LinkScores(np.full(len(gain), 0.5))
     return sample_from(inputs, truth, prior), LogOdds(gain * temperature, np.zeros(0))
 
@@ -150,7 +156,7 @@ def test_scores_that_can_be_believed():
 
     def ece(temperature):
         scores = [make_link_scores(each.inputs, each.prior, told, temperature=temperature) for each, told in posed]
-        return reliability(samples, scores)
+        return measure_reliability(samples, scores)
 
     right = ece(1.0)
     assert right["ece"] < 0.012
@@ -164,9 +170,9 @@ def test_reliability_by_hand():
     inputs = replace(random_inputs(frames=2, cells=4, chance=0), link=np.zeros((4, 1)), rows=np.arange(4))
     inputs = replace(inputs, source=np.arange(4), target=np.arange(4, 8))
     known = np.array([True] * 7 + [False])  # the past of the last cell is not known: its link does not count
-    truth = Truth(np.array([True, False, True, True]), np.zeros(0, bool), known, known, ~known)
+    truth = GroundTruth(np.array([True, False, True, True]), np.zeros(0, bool), known, known, ~known)
     scores = LinkScores(np.full(4, 0.5), marginal=np.array([0.95, 0.65, 0.65, 1.0]))
-    told = reliability([sample_from(inputs, truth, scores)], [scores])
+    told = measure_reliability([sample_from(inputs, truth, scores)], [scores])
     assert told["count"] == [0, 0, 0, 0, 0, 0, 2, 0, 0, 1]
     assert told["said"][9] == pytest.approx(0.95)
     assert told["right"][6] == pytest.approx(0.5)
@@ -202,7 +208,7 @@ def divided():
     link = np.zeros(e, bool)
     link[[row["a0-a1"], row["b2-b3"], row["c2-c3"]]] = True
     known = np.ones(n, bool)
-    truth = Truth(link, np.isin(pairs, row["a1-b2"]).any(axis=1), known, known, ~known)
+    truth = GroundTruth(link, np.isin(pairs, row["a1-b2"]).any(axis=1), known, known, ~known)
     sample = Sample("divided", inputs, truth, graph, world.scores, known.astype(int))
 
     def chosen(names):
@@ -216,14 +222,14 @@ def divided():
 def test_mistakes_by_hand():
     sample, chosen = divided()
     every = "a0-a1 a1-b2 a1-c2 b2-b3 c2-c3"
-    np.testing.assert_array_equal(true_links(sample), chosen(every))
-    assert mistakes(sample, chosen(every)) == Mistakes(0, 0, 5, 1, 1, 1)
-    assert mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 c2-c3")) == Mistakes(0, 1, 5, 0, 0, 1)
-    wrong = mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 b2-c3"))
+    np.testing.assert_array_equal(find_true_links(sample), chosen(every))
+    assert count_mistakes(sample, chosen(every)) == Mistakes(0, 0, 5, 1, 1, 1)
+    assert count_mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 c2-c3")) == Mistakes(0, 1, 5, 0, 0, 1)
+    wrong = count_mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 b2-c3"))
     assert wrong == Mistakes(1, 2, 5, 0, 1, 1)
     assert wrong.link_error == pytest.approx((1 + 3) / 7.5)
     assert wrong.division_f1 == 0
-    assert mistakes(sample, chosen("a0-a1") & False) == Mistakes(0, 5, 5, 0, 0, 1)
+    assert count_mistakes(sample, chosen("a0-a1") & False) == Mistakes(0, 5, 5, 0, 0, 1)
 
 
 def test_cells_whose_past_is_not_known_are_no_mistakes():
@@ -231,7 +237,7 @@ def test_cells_whose_past_is_not_known_are_no_mistakes():
     known = sample.truth.parent_known.copy()
     known[sample.graph.target[np.flatnonzero(chosen("c2-c3"))]] = False
     sample = replace(sample, truth=replace(sample.truth, parent_known=known))
-    assert mistakes(sample, chosen("a0-a1 a1-b2 a1-c2 b2-b3 b2-c3")) == Mistakes(0, 0, 4, 1, 1, 1)
+    assert count_mistakes(sample, chosen("a0-a1 a1-b2 a1-c2 b2-b3 b2-c3")) == Mistakes(0, 0, 4, 1, 1, 1)
 
 
 def test_mistakes_add_up():
@@ -245,7 +251,7 @@ def test_mistakes_add_up():
 def test_the_truth_makes_no_mistake():
     sample = sample_of(simulated(frames=16))
     assert sample.truth.pair.any()
-    found = mistakes(sample, true_links(sample))
+    found = count_mistakes(sample, find_true_links(sample))
     assert found.link_error == 0
     assert found.division_f1 == 1
 

@@ -13,7 +13,7 @@ from gnntrack.gnn.inputs import Inputs
 from gnntrack.io.frames import open_masks
 from gnntrack.scores import score_links
 from gnntrack.settings import ScoreSettings
-from gnntrack.training.truth import Truth, match_cells
+from gnntrack.training.truth import GroundTruth, match_cells
 from gnntrack.types import Tracks
 
 # --- cells against markers -------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class Told:
         )
         inputs = Inputs.from_graph(graph, score_links(graph, settings=ScoreSettings()))
         track = np.array([number.get(name, 0) for name in names])
-        truth = Truth.of(inputs, track, table or known, longest=longest)
+        truth = GroundTruth.from_tracks(inputs, track, table or known, longest=longest)
         ends = [f"{names[a]}-{names[b]}" for a, b in zip(inputs.source, inputs.target, strict=True)]
         self.candidates = set(ends)
         self.links = {ends[i] for i in np.flatnonzero(truth.link)}
@@ -206,13 +206,13 @@ def test_rows_of_the_truth_are_those_of_a_window():
     graph = worlds.candidates(world.masks)
     lineage, _ = worlds.known_lineage(world)
     inputs = Inputs.from_graph(graph, score_links(graph, settings=ScoreSettings()))
-    truth = Truth.of(inputs, lineage.track, lineage.tracks, longest=2)
+    truth = GroundTruth.from_tracks(inputs, lineage.track, lineage.tracks, longest=2)
     assert truth.pair.sum() == 1
     known = np.random.default_rng(0).random((3, len(lineage.track))) < 0.5
     truth = replace(truth, parent_known=known[0], child_known=known[1], spurious=known[2])
     for start, stop in ((0, 6), (1, 4), (2, 5), (3, 3), (-2, 9)):
         window, cells, links, pairs = inputs.cut_window(start, stop)
-        part = truth.rows(cells, links, pairs)
+        part = truth.select(cells, links, pairs)
         np.testing.assert_array_equal(inputs.frame[cells], window.frame)
         np.testing.assert_array_equal(cells[window.source], inputs.source[links])
         np.testing.assert_array_equal(cells[window.target], inputs.target[links])

@@ -15,7 +15,7 @@ from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns
 from gnntrack.pipeline import build_graph
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie
-from gnntrack.training.truth import Truth
+from gnntrack.training.truth import GroundTruth
 from gnntrack.types import Tracks
 
 FRAMES = 8
@@ -33,7 +33,7 @@ def simulated(seed=1, shape=(128, 128), **options):
 def posed(graph, track, tracks, embedding=None):
     """Return a movie as one batch, and what is right in it."""
     inputs = PdnNet.inputs_of(graph, embedding=embedding)
-    truth = Truth.of(inputs, track, tracks, longest=3)
+    truth = GroundTruth.from_tracks(inputs, track, tracks, longest=3)
     return Batch.from_windows([inputs]), Targets.from_windows([inputs], [truth], [(0, graph.cells.n_frames)])
 
 

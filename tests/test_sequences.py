@@ -95,14 +95,14 @@ def test_images_that_are_not_complete_are_left_out_aloud(tmp_path, caplog):
     assert find_sequences(dataset)[0].images is None
     caplog.clear()
     (told,) = warnings_of(dataset, caplog)
-    assert told.startswith(f"{dataset / '01'}: 5 images for the truth's 6 frames; they are not used")
+    assert told.startswith(f"{dataset / '01'}: 5 images for the 6 frames of the truth; they are not used")
 
 
 def test_markers_in_place_of_masks_are_told(tmp_path, caplog):
     dataset = write_sequence(tmp_path / "A", masks=())
     (told,) = warnings_of(dataset, caplog)
     assert told.startswith(
-        f"{dataset / '01_GT' / 'TRA'}: there are no masks of all 6 frames but the truth's own markers"
+        f"{dataset / '01_GT' / 'TRA'}: no folder has masks of all 6 frames, so the markers of the truth are used"
     )
     assert "sizes and overlaps are those of markers, not of cells" in told
 
@@ -116,7 +116,7 @@ def test_a_folder_without_truth(tmp_path):
     write_folder(tmp_path / "A" / "01", np.zeros((2, 8, 8), np.uint16))
     with pytest.raises(InputError, match=r"A: no truth found; expected DATASET/NN_GT/TRA/man_track.txt with masks in"):
         find_sequences(tmp_path / "A")
-    with pytest.raises(InputError, match="there is no such folder"):
+    with pytest.raises(InputError, match="the folder does not exist"):
         find_sequences(tmp_path / "Z")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.training.truth import Truth
+    from gnntrack.training.truth import GroundTruth
 
 __all__ = ["Batch", "Outputs", "Targets"]
 
@@ -99,7 +99,7 @@ class Targets(_Tensors):
 
     @classmethod
     def from_windows(
-        cls, windows: Sequence[Inputs], truths: Sequence[Truth], inner: Sequence[tuple[int, int]]
+        cls, windows: Sequence[Inputs], truths: Sequence[GroundTruth], inner: Sequence[tuple[int, int]]
     ) -> Targets:
         """Join the ground truth of windows.
 
@@ -107,7 +107,7 @@ class Targets(_Tensors):
         ----------
         windows : B `Inputs`
             The windows of the batch.
-        truths : B `Truth`
+        truths : B `GroundTruth`
             Their ground truth.
         inner : B pairs of int
             First frame of each window that counts, and the frame after the last one.

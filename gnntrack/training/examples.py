@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Kind = Literal["GT", "ST"]
     Labels = npt.NDArray[np.int32]
 
-__all__ = ["Example", "find_examples", "parted", "time_folds"]
+__all__ = ["Example", "find_examples", "split_examples", "time_folds"]
 
 _log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def find_examples(
     return _named(found)
 
 
-def parted(examples: Sequence[Example], *, held_out: float) -> tuple[list[Example], list[Example]]:
+def split_examples(examples: Sequence[Example], *, held_out: float) -> tuple[list[Example], list[Example]]:
     """Return what to learn from and what to validate on.
 
     Of each movie the last frames are for validation; where there is no time, images spread evenly over the names. A

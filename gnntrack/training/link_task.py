@@ -10,7 +10,7 @@ import torch
 
 from gnntrack.gnn.weights import save_model
 from gnntrack.training.loop import LOG, Plan, run_training
-from gnntrack.training.samples import Windows
+from gnntrack.training.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,11 +27,11 @@ from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings, TrainSettings
 from gnntrack.solvers import solve as choose_links
-from gnntrack.training.calibration import Mistakes, fit_temperature, mistakes, reliability
+from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperature, measure_reliability
 from gnntrack.training.checkpoint import read_checkpoint
 from gnntrack.training.link_task import Validation
-from gnntrack.training.movies import movies_of
-from gnntrack.training.samples import Sample, fit_standards, make_samples, validation_samples
+from gnntrack.training.movies import open_training_movies
+from gnntrack.training.samples import Sample, fit_standards, make_samples, make_validation_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,9 +112,9 @@ def train(
     folder = Path(out)
     _refuse_early(folder, network, start, device, settings, resume=resume, overwrite=overwrite)
     number = settings.train.simulated if simulated is None else simulated
-    learnt, held_out = movies_of(data, validation, simulated=number, seed=seed, settings=settings)
+    learnt, held_out = open_training_movies(data, validation, simulated=number, seed=seed, settings=settings)
     samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
-    checks = validation_samples(held_out, network=network, settings=settings)
+    checks = make_validation_samples(held_out, network=network, settings=settings)
     _look_at(samples, checks)
     if not resume:
         _clear(folder)
@@ -173,7 +173,7 @@ def learn(
     Parameters
     ----------
     samples, checks : Samples
-        What it learns from, and what it is validated and calibrated on; see `make_samples`, `validation_samples`.
+        What it learns from, and what it is validated and calibrated on; see `make_samples`, `make_validation_samples`.
     folder : path
         Where the model goes; it is there already.
     notes : dict
@@ -234,7 +234,7 @@ def learn(
         make_link_scores(each.inputs, each.prior, told, temperature=temperature)
         for each, told in zip(checks, log_odds, strict=True)
     ]
-    calibration = reliability(checks, scores)
+    calibration = measure_reliability(checks, scores)
     told = {**notes, "best": best, "calibration": calibration}
     save_model(folder, model.network, temperature=temperature, training=told)
     draw_learning_curve(folder / LOG, folder / "learning_curve.png")
@@ -256,7 +256,7 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
             device=device,
         )
         scores = make_link_scores(sample.inputs, sample.prior, log_odds)
-        found.append(mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
+        found.append(count_mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
         return Validation(None, None)
     together = sum(found, Mistakes())

@@ -1,4 +1,4 @@
-"""What a network learns from: movies as arrays with their truth, and the windows drawn from them."""
+"""Samples: movies as the arrays that a link network is trained on, with their ground truth."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 import torch
 
 from gnntrack.gnn.appearance import crops
-from gnntrack.gnn.batch import Batch, Targets
 from gnntrack.gnn.weights import scorer_class
 from gnntrack.pipeline import build_with_runs
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings
 from gnntrack.training.corruption.movie import corrupt_movie, thin_tracks
 from gnntrack.training.corruption.settings import Corruption
-from gnntrack.training.truth import Truth, match_cells
+from gnntrack.training.truth import GroundTruth, match_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,37 +25,38 @@ if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Crops
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.training.movies import TrainingMovie
-    from gnntrack.types import CellGraph, FloatArray, IntArray, LinkScores, Progress
+    from gnntrack.types import CellGraph, IntArray, LinkScores, Progress
 
-__all__ = ["Sample", "Windows", "fit_standards", "make_sample", "make_samples", "validation_samples"]
+__all__ = ["Sample", "fit_standards", "make_sample", "make_samples", "make_validation_samples"]
 
-_LONG_ENOUGH = 12  # frames of a movie of which every second one is enough
-_WITHOUT_IMAGES = 3  # of four versions
-_MARGIN = 2  # frames at a window's cut ends whose cells do not count, at least
-_SAMPLED = 20_000  # rows of each movie that the statistics of columns are taken from
+_LONG_ENOUGH = 12  # frames; shorter movies get no variant with every second frame only
+_WITHOUT_IMAGES = 3  # number of the variant, of every four, that is made without images
+_SAMPLED = 20_000  # rows of each movie that the statistics of columns are computed from
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A movie with its truth.
+    """A movie with its ground truth.
 
     Parameters
     ----------
     name : str
-        For messages.
-    inputs, truth
-        What a network reads, and what is right.
-    graph, prior
-        What the inputs were made of; they are needed to solve the movie in validation.
+        Name of the movie, used in messages.
+    inputs : Inputs
+        The arrays that a network reads.
+    truth : GroundTruth
+        The true links and divisions among the candidates.
+    graph, prior : CellGraph, LinkScores
+        Graph and classical scores that the inputs were computed from; validation needs them to solve the movie.
     track : (N,) int64
-        The truth's track of each cell, 0 = none.
+        Track of each cell in the ground truth, 0 = none.
     crops : (N, S, S) uint8 or None
-        The cells' images, where appearance is to be learnt.
+        Images of the cells, if appearance is used.
     """
 
     name: str
     inputs: Inputs
-    truth: Truth
+    truth: GroundTruth
     graph: CellGraph
     prior: LinkScores
     track: IntArray
@@ -72,22 +72,22 @@ def make_sample(
     network: str = "linknet",
     settings: Settings | None = None,
 ) -> Sample:
-    """Return what a network learns from a movie, after it was made worse.
+    """Corrupt a movie and convert it to the arrays that a network is trained on.
 
     Parameters
     ----------
     movie : TrainingMovie
         The movie.
     corruption : Corruption, optional
-        What is done to it; by default nothing but new labels.
+        Changes of the movie; by default only the labels are shuffled.
     seed : int
-        Of the corruption.
+        Seed of the corruption.
     images : bool
-        Use its images.
+        Use the images of the movie.
     network : str
-        The kind of network, which says how it reads a graph.
+        Kind of network; it determines how a graph is converted to arrays.
     settings : Settings, optional
-        As in tracking; ``train.appearance`` cuts out the cells' images too.
+        As in tracking. With ``train.appearance`` the images of the cells are cut out too.
     """
     settings = settings or Settings()
     grey = movie.images if images else None
@@ -98,7 +98,7 @@ def make_sample(
     prior = score_links(graph, settings=settings.scores)
     inputs = scorer_class(network).inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
-    truth = Truth.of(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
+    truth = GroundTruth.from_tracks(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
     cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
     return Sample(movie.name, inputs, truth, graph, prior, track, cut)
 
@@ -111,10 +111,24 @@ def make_samples(
     settings: Settings,
     progress: Progress | None = None,
 ) -> list[Sample]:
-    """Return versions of movies to learn from: as they are, at half the rate, and made worse at random.
+    """Return variants of movies for training: unchanged, with every second frame, and randomly corrupted.
 
-    Every fourth version does without images, so that the network works without them. Versions without any candidate
-    link are left out.
+    Every fourth variant is without images, so that the network works without them too. Variants without any candidate
+    link are not returned.
+
+    Parameters
+    ----------
+    movies : TrainingMovies
+        The movies.
+    seed : int
+        Seed of the corruptions.
+    network : str
+        Kind of network, see `make_sample`.
+    settings : Settings
+        ``train.variants`` is the number of variants of each movie, ``train.corruption`` the strength of the
+        corruptions.
+    progress : Progress, optional
+        Called after each movie.
     """
     plan = settings.train
     samples = []
@@ -142,10 +156,10 @@ def make_samples(
     return samples
 
 
-def validation_samples(
+def make_validation_samples(
     movies: Sequence[TrainingMovie], *, network: str = "linknet", settings: Settings
 ) -> list[Sample]:
-    """Return movies to validate on, as they are and with a segmenter's faults."""
+    """Return two variants of each movie for validation: unchanged, and with faults of a segmenter."""
     faults = Corruption(drop=0.03, merge=0.03, split=0.02, insert=0.01)
     made = [
         make_sample(movie, corruption=corruption, seed=seed, network=network, settings=settings)
@@ -155,79 +169,14 @@ def validation_samples(
     return [sample for sample in made if len(sample.inputs.source)]
 
 
-class Windows:
-    """Draws batches of windows; movies by the square root of their size, windows by their divisions.
-
-    Parameters
-    ----------
-    samples : Samples
-        Movies to draw from; those without links are left out.
-    length : int
-        Frames of a window.
-    links : int
-        A batch is closed once it has this many links.
-    division_share : float
-        Part of the windows that is drawn around a division, where the movie has any.
-    """
-
-    def __init__(self, samples: Sequence[Sample], *, length: int, links: int, division_share: float) -> None:
-        self.samples = [sample for sample in samples if len(sample.inputs.source)]
-        self.length, self.links, self.division_share = length, links, division_share
-        weight = np.sqrt([len(sample.inputs.source) for sample in self.samples])
-        self.share: FloatArray = weight / weight.sum()
-        self.divisions = [_division_frames(sample) for sample in self.samples]
-
-    def draw(self, rng: np.random.Generator) -> tuple[Batch, Targets, list[str]]:
-        """Return a batch, its truth, and the names of the movies it is from."""
-        windows, truths, inner, names, links = [], [], [], [], 0
-        while links < self.links:
-            number = int(rng.choice(len(self.samples), p=self.share))
-            sample = self.samples[number]
-            start, stop = self._frames(sample.inputs, self.divisions[number], rng)
-            window, cells, rows, pairs = sample.inputs.cut_window(start, stop)
-            if not len(rows):
-                continue
-            windows.append(window)
-            truths.append(sample.truth.rows(cells, rows, pairs))
-            margin = _margin(sample.inputs)
-            cut = start + margin if start else 0, stop - margin if stop < sample.inputs.n_frames else stop
-            inner.append(cut)
-            names.append(f"{sample.name} frames {start} to {stop - 1}")
-            links += len(rows)
-        return Batch.from_windows(windows), Targets.from_windows(windows, truths, inner), names
-
-    def _frames(self, inputs: Inputs, divisions: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
-        margin = _margin(inputs)
-        length = max(self.length, 2 * margin + 2)  # so that there is something left that counts
-        last = max(inputs.n_frames - length, 0)
-        if len(divisions) and rng.random() < self.division_share:
-            frame = divisions[int(rng.integers(len(divisions)))]
-            start = frame - int(rng.integers(margin, max(length - margin - 1, margin + 1)))
-        else:
-            start = int(rng.integers(-margin, last + margin + 1))
-        start = min(max(start, 0), last)
-        return start, min(start + length, inputs.n_frames)
-
-
 def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
-    """Set the means and deviations by which a network standardises its columns."""
+    """Set the means and standard deviations by which a network standardises its columns."""
     for block in ("cell", "link", "pair"):
         standard = getattr(network, f"{block}_standard")
         columns = [getattr(sample.inputs, block) for sample in samples]
         values = np.concatenate([column[:: max(1, len(column) // _SAMPLED)] for column in columns])
-        for i in range(len(standard.mean)):  # a learned appearance, behind those columns, is of length 1 already
+        for i in range(len(standard.mean)):  # the columns of appearance after those have length 1 already
             known = values[np.isfinite(values[:, i]), i]
             if len(known) > 1:
                 standard.mean[i] = float(known.mean())
                 standard.deviation[i] = torch.tensor(max(float(known.std()), 1e-3))
-
-
-def _margin(inputs: Inputs) -> int:
-    """Return the frames at a window's cut ends whose cells do not count: part of their links lies outside."""
-    return max(_MARGIN, int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=0)))
-
-
-def _division_frames(sample: Sample) -> Sequence[int]:
-    mothers = sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]
-    frames: list[int] = sample.inputs.frame[mothers].tolist()
-    return frames

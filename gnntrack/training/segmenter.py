@@ -21,9 +21,9 @@ from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.segmentation.registry import segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
-from gnntrack.training.examples import find_examples, parted
+from gnntrack.training.examples import find_examples, split_examples
 from gnntrack.training.loop import LOG
-from gnntrack.training.movies import SimulatedExample, simulated_examples
+from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -242,7 +242,7 @@ def _examples(
     """Return the images to learn from, and those to validate on."""
     plan = settings.train_segmenter
     found = _complete(find_examples(data, truth=plan.truth)) if data else []
-    made = simulated_examples(plan.simulated, seed=seed, dimensions=plan.simulated_axes)
+    made = simulate_examples(plan.simulated, seed=seed, dimensions=plan.simulated_axes)
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
         raise InputError(msg)
@@ -251,11 +251,11 @@ def _examples(
     if validation:
         checks = [*_complete(find_examples(validation, truth=plan.truth))]
     elif found:
-        learning, held_out = parted(found, held_out=plan.held_out)
+        learning, held_out = split_examples(found, held_out=plan.held_out)
         learnt, checks = [*learning], [*held_out]
     elif plan.held_out:
         count = max(1, round(plan.held_out * plan.simulated))
-        checks = [*simulated_examples(count, seed=seed + 1, dimensions=plan.simulated_axes)]
+        checks = [*simulate_examples(count, seed=seed + 1, dimensions=plan.simulated_axes)]
     if not checks:
         _log.warning("no images are kept for validation: the last weights are kept, not the best ones")
     return [*learnt, *made], checks

@@ -1,9 +1,9 @@
-"""Sequences with tracking truth in the folders of the Cell Tracking Challenge: what belongs together, and where it is.
+"""Sequences with ground truth of tracking in the layout of the Cell Tracking Challenge (CTC): their folders.
 
 ::
 
     DATASET/NN               images
-    DATASET/NN_GT/TRA        truth: markers and man_track.txt
+    DATASET/NN_GT/TRA        ground truth: label images (markers) and man_track.txt
     DATASET/NN_ERR_SEG, ...  masks
 """
 
@@ -20,13 +20,13 @@ __all__ = ["TrainingSequence", "find_sequences"]
 _log = logging.getLogger(__name__)
 
 MARKERS = "GT/TRA"
-# of several folders of masks the first counts that has one for every frame of the truth
+# folders of masks; the first one with a mask for every frame of the ground truth is used
 MASKS = ("ERR_SEG", "ST_HYBRID", "ST_hybrid/SEG", "ST/SEG", "GT/SEG", MARKERS)
 
 
 @dataclass(frozen=True)
 class TrainingSequence:
-    """A movie with tracking truth."""
+    """The folders of a movie with ground truth of tracking."""
 
     dataset: str
     number: str
@@ -42,16 +42,21 @@ class TrainingSequence:
 
 
 def find_sequences(data: str | Path) -> list[TrainingSequence]:
-    """Return all sequences with truth in a folder: of data sets, of one data set, or of one sequence's truth (or TRA).
+    """Return all sequences with ground truth in a folder.
+
+    Parameters
+    ----------
+    data : path
+        A folder of data sets, a data set, the folder of a ground truth (``NN_GT``) or its folder ``TRA``.
 
     Raises
     ------
     InputError
-        If there is none, or a truth has no masks to go with it.
+        If none is found, or a ground truth has no masks.
     """
-    given, data = data, Path(data).expanduser().resolve()  # a name is wanted of "." too
+    given, data = data, Path(data).expanduser().resolve()  # resolved, so that "." has a name too
     if not data.is_dir():
-        msg = f"{given}: there is no such folder; give a folder of the Cell Tracking Challenge's layout"
+        msg = f"{given}: the folder does not exist; give a folder in the layout of the Cell Tracking Challenge"
         raise InputError(msg)
     place = "TRA/man_track.txt"
     depths = (f"*/*_GT/{place}", f"*_GT/{place}", place, "man_track.txt")
@@ -59,10 +64,10 @@ def find_sequences(data: str | Path) -> list[TrainingSequence]:
     if not tables:
         msg = f"{given}: no truth found; expected DATASET/NN_GT/{place} with masks in DATASET/NN_ERR_SEG or NN_ST/SEG"
         raise InputError(msg)
-    return [_sequence(table.parent) for table in tables]
+    return [_find_sequence(table.parent) for table in tables]
 
 
-def _sequence(truth: Path) -> TrainingSequence:
+def _find_sequence(truth: Path) -> TrainingSequence:
     number = truth.parent.name.removesuffix("_GT")
     home = truth.parent.parent
     frames = len(list(truth.glob("*.tif")))
@@ -77,20 +82,20 @@ def _sequence(truth: Path) -> TrainingSequence:
         raise InputError(msg)
     if full[0] == home / f"{number}_{MARKERS}":
         _log.warning(
-            "%s: there are no masks of all %d frames but the truth's own markers, which are taken; sizes and overlaps "
-            "are those of markers, not of cells",
+            "%s: no folder has masks of all %d frames, so the markers of the truth are used as masks; sizes and "
+            "overlaps are those of markers, not of cells",
             truth,
             frames,
         )
-    return TrainingSequence(home.name, number, full[0], _images(home / number, frames), truth)
+    return TrainingSequence(home.name, number, full[0], _find_images(home / number, frames), truth)
 
 
-def _images(folder: Path, frames: int) -> Path | None:
-    """Return the folder of images if it holds one for every frame of the truth."""
+def _find_images(folder: Path, frames: int) -> Path | None:
+    """Return the folder of images if it holds one for every frame of the ground truth."""
     count = len(list(folder.glob("*.tif")))
     if count and count != frames:
         _log.warning(
-            "%s: %d images for the truth's %d frames; they are not used; give one for every frame",
+            "%s: %d images for the %d frames of the truth; they are not used; give one for every frame",
             folder,
             count,
             frames,

@@ -1,4 +1,7 @@
-"""Which candidate links are right: cells against the markers of a known lineage, by the challenge's rule."""
+"""Ground truth of candidate links: cells are matched to the markers of a known lineage by the rule of the CTC.
+
+CTC is the Cell Tracking Challenge, https://celltrackingchallenge.net.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,22 @@ if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.types import BoolArray, Cells, FrameStack, IntArray, Runs, Tracks
 
-__all__ = ["Truth", "match_cells"]
+__all__ = ["GroundTruth", "match_cells"]
 
 
 def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
     """Return the track of each cell, 0 = none, shape (N,).
 
-    A cell is a marker's if it covers more than half of the marker (Matula et al. 2015). Where it covers several, as two
-    cells under one mask do, it is the one's it covers most of, in pixels; the other one is missing in that frame.
+    A cell is matched to a marker if it covers more than half of the marker (Matula et al., PLOS ONE 2015,
+    doi:10.1371/journal.pone.0144959). If it covers several markers, because one mask covers two cells, it is matched to
+    the one that it shares most pixels with; the other one is missing in that frame.
+
+    Parameters
+    ----------
+    cells, runs : Cells, Runs
+        The cells and their pixels.
+    markers : FrameStack
+        Label images of the ground truth; labels are tracks.
     """
     track = np.zeros(len(cells), np.int64)
     for frame in range(cells.n_frames):
@@ -44,19 +55,19 @@ def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is right among the candidates of a movie.
+class GroundTruth:
+    """The true links, divisions and spurious cells among the candidates of a movie.
 
     Parameters
     ----------
     link : (E,) bool
-        From a cell to its next appearance, or to a daughter whose sister is no candidate.
+        Whether the link is from a cell to its next appearance, or to a daughter whose sister is not a candidate.
     pair : (M,) bool
-        A mother and her two daughters.
+        Whether the pair of links is from a parent to its two daughters.
     parent_known, child_known : (N,) bool
-        The cell's past, or future, is among the candidates, or it is known that it has none.
+        Whether the true past (future) of the cell is among the candidates, or the cell is known to have none.
     spurious : (N,) bool
-        The cell is no marker's.
+        Whether the cell is not matched to a marker.
     """
 
     link: BoolArray
@@ -66,8 +77,8 @@ class Truth:
     spurious: BoolArray
 
     @classmethod
-    def of(cls, inputs: Inputs, track: IntArray, tracks: Tracks, *, longest: int) -> Truth:
-        """Return the truth of candidates whose cells' tracks are known.
+    def from_tracks(cls, inputs: Inputs, track: IntArray, tracks: Tracks, *, longest: int) -> GroundTruth:
+        """Return the ground truth of candidates from the tracks of their cells.
 
         Parameters
         ----------
@@ -76,11 +87,11 @@ class Truth:
         track : (N,) int64
             Track of each cell, 0 = none.
         tracks : Tracks
-            The truth's table.
+            Table of the tracks of the ground truth.
         longest : int
-            Frames that a candidate spans at most; a cell that reappears later than that is taken for a new one.
+            Most frames that a candidate spans; a cell that reappears later than that counts as a new one.
         """
-        past = _past(inputs.frame, track, tracks, longest)
+        past = _find_past(inputs.frame, track, tracks, longest)
         has_past = past >= 0
         right = has_past[inputs.target] & (past[inputs.target] == inputs.source)
         found = np.zeros(len(track), bool)
@@ -93,21 +104,21 @@ class Truth:
         child_known[past[lost]] = False
         return cls(link, pair, ~lost, child_known, track == 0)
 
-    def rows(self, cells: IntArray, links: IntArray, pairs: IntArray) -> Truth:
-        """Return the truth of some of the cells, links and pairs."""
-        return Truth(
+    def select(self, cells: IntArray, links: IntArray, pairs: IntArray) -> GroundTruth:
+        """Return the ground truth of some of the cells, links and pairs, given by their rows."""
+        return GroundTruth(
             self.link[links], self.pair[pairs], self.parent_known[cells], self.child_known[cells], self.spurious[cells]
         )
 
 
-def _past(frame: IntArray, track: IntArray, tracks: Tracks, longest: int) -> IntArray:
-    """Return the row of each cell's past: the track's cell before, or the parent's last; -1 = none, shape (N,)."""
+def _find_past(frame: IntArray, track: IntArray, tracks: Tracks, longest: int) -> IntArray:
+    """Return the row of each cell's past: the cell before it in its track, or the last of the parent's; -1 = none."""
     past = np.full(len(track), -1)
     order = np.lexsort((frame, track))
     order = order[track[order] > 0]
     if not len(order):
         return past
-    # of two cells on one marker's track in one frame there is one only: the rule asks for more than half of it
+    # a track has at most one cell a frame, because two cells cannot both cover more than half of a marker
     same = track[order[1:]] == track[order[:-1]]
     past[order[1:][same]] = order[:-1][same]
     first = order[np.concatenate([[True], ~same])]

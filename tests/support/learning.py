@@ -14,7 +14,7 @@ from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.movies import TrainingMovie
 from gnntrack.training.samples import make_sample
-from gnntrack.training.truth import Truth
+from gnntrack.training.truth import GroundTruth
 
 TINY = Settings().replace(
     train__width=8, train__rounds=1, train__heads=2, train__links=1500, train__validate_every=8, train__variants=1
@@ -48,7 +48,7 @@ def random_inputs(seed=0, *, frames=5, cells=6, chance=0.5, pairs=True) -> Input
     )
 
 
-def random_truth(inputs: Inputs, seed=0) -> Truth:
+def random_truth(inputs: Inputs, seed=0) -> GroundTruth:
     """Return a truth that a lineage could have: each cell has one past at most, and one future or two daughters."""
     random = np.random.default_rng(seed)
     free_past, free_future = np.ones(len(inputs.frame), bool), np.ones(len(inputs.frame), bool)
@@ -62,7 +62,7 @@ def random_truth(inputs: Inputs, seed=0) -> Truth:
         if free_future[a] and free_past[b]:
             link[row], free_future[a], free_past[b] = True, False, False
     known = random.random((2, len(inputs.frame))) < 0.8
-    return Truth(link, pair, known[0], known[1], random.random(len(inputs.frame)) < 0.2)
+    return GroundTruth(link, pair, known[0], known[1], random.random(len(inputs.frame)) < 0.2)
 
 
 def posed(*windows, seed=0) -> tuple[Batch, Targets]:

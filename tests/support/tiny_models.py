@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gnntrack.settings import TrainSegmenterSettings
-from gnntrack.training.movies import simulated_examples
 from gnntrack.training.segmenter import learn
+from gnntrack.training.simulated import simulate_examples
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "levels": 2},
@@ -28,7 +28,7 @@ def tiny_plan(name: str, **changes: Any) -> TrainSegmenterSettings:
 @cache
 def pairs(dimensions: int = 2) -> list[Any]:
     """Return a few simulated images with labels."""
-    return list(simulated_examples(1, seed=3, dimensions=dimensions)[:2])
+    return list(simulate_examples(1, seed=3, dimensions=dimensions)[:2])
 
 
 def train_tiny(name: str, folder: Path, *, dimensions: int = 2, **changes: Any) -> Path:
