@@ -168,14 +168,16 @@ def _side(name: str, tree: Path, folder: Path, work: Path, args: argparse.Namesp
 def _write_entry_points(tree: Path, folder: Path) -> Path:
     """Write the segmenters that the tree registers: the installed package may be of another revision."""
     project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = folder / f"{project['name']}-{project['version']}.dist-info"
+    name, version = project["name"], project.get("version", "0")  # the version may stand in the code instead
+    shutil.rmtree(folder, ignore_errors=True)
+    info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     (info / "METADATA").write_text(head, encoding="utf-8")
     lines = [
         line
         for group, entries in project.get("entry-points", {}).items()
-        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+        for line in (f"[{group}]", *(f"{entry} = {value}" for entry, value in entries.items()))
     ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
