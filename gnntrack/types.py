@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import numpy.typing as npt
 
-    from gnntrack.graph.divisions import Pairs
+    from gnntrack.graph.divisions import DivisionCandidates
 
     BoolArray = npt.NDArray[np.bool_]
     IntArray = npt.NDArray[np.int64]
@@ -331,7 +331,7 @@ class LinkScores:
     pairs: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     division: FeatureArray = field(default_factory=lambda: np.zeros(0, np.float32))
     marginal: FeatureArray | None = None
-    candidates: Pairs | None = None
+    candidates: DivisionCandidates | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, link=np.float32, pairs=np.int64, division=np.float32)

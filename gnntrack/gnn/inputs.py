@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError
-from gnntrack.graph.divisions import Pairs
+from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Inputs:
         pairs = _get_candidates(prior)
         link, pair = clip_log_odds(prior.link), clip_log_odds(prior.division)
         keep = pair > _HOPELESS
-        pairs, pair = pairs.rows(keep), pair[keep]
+        pairs, pair = pairs.select(keep), pair[keep]
         links = retain_links(graph, link, pairs.links)
         return cls(
             graph.cells.frame,
@@ -181,14 +181,14 @@ def clip_log_odds(score: FeatureArray) -> FloatArray:
     return np.clip(log_odds(score), -_LIMIT, _LIMIT)
 
 
-def _get_candidates(prior: LinkScores) -> Pairs:
+def _get_candidates(prior: LinkScores) -> DivisionCandidates:
     """Return the division candidates of the classical scores."""
     if prior.candidates is not None:
         return prior.candidates
     if len(prior.pairs):
         msg = f"the scores of {len(prior.pairs)} division candidates lack their measurements; use `score_links`"
         raise FormatError(msg)
-    return Pairs.none()
+    return DivisionCandidates.empty()
 
 
 def _make_cell_columns(graph: CellGraph) -> FeatureArray:
@@ -229,11 +229,10 @@ def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
     return _stack_columns({**columns, "prior": prior}, LINK_INPUTS, len(graph))
 
 
-def _make_pair_columns(graph: CellGraph, pairs: Pairs, prior: FloatArray) -> FeatureArray:
+def _make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatArray) -> FeatureArray:
     cells, links = graph.cells, pairs.links
     parent, daughters = graph.source[links[:, 0]], graph.target[links]
-    shift = np.stack([cells.feature(f"shift_{axis}")[parent] for axis in "zyx"[-cells.ndim :]], axis=1)
-    expected = cells.position[parent] + shift
+    expected = predict_positions(cells, parent)
     a, b = cells.position[daughters[:, 0]] - expected, cells.position[daughters[:, 1]] - expected
     length = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
     columns = {

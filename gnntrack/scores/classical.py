@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from gnntrack.graph.divisions import Pairs
+from gnntrack.graph.divisions import DivisionCandidates
 from gnntrack.scores.model import Model
 from gnntrack.types import LinkScores
 
@@ -75,7 +75,7 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     """
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
-    pairs = Pairs.of(graph) if divisions else Pairs.none()
+    pairs = DivisionCandidates.find(graph) if divisions else DivisionCandidates.empty()
     model = Model.of(graph)
     for _ in range(settings.rounds):
         model = model.refitted(graph, pairs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.graph.divisions import Pairs
+from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.scores.densities import ODD, either, in_chunks, location_of, log_normal, log_t, rate_of, scale_of
 from gnntrack.scores.division_appearance import LIMIT, look_odds, looks_of
 from gnntrack.scores.quick_solution import Around, explanation
@@ -160,13 +160,15 @@ class Model:
         gain[far] -= _SEEN * _seen_between(graph)[graph.source[far]]
         return gain
 
-    def division_gain(self, graph: CellGraph, pairs: Pairs, gain: FloatArray) -> FloatArray:
+    def division_gain(self, graph: CellGraph, pairs: DivisionCandidates, gain: FloatArray) -> FloatArray:
         """Return the log odds of each pair being daughters, against one link and one new start, shape (M,)."""
         around = Around.of(graph, gain)
         same = self.same_cell(graph, by="neighbour_residual")
-        return in_chunks(len(pairs), lambda part: self._division_gain(graph, pairs.rows(part), same, around))
+        return in_chunks(len(pairs), lambda part: self._division_gain(graph, pairs.select(part), same, around))
 
-    def _division_gain(self, graph: CellGraph, pairs: Pairs, same: FloatArray, around: Around) -> FloatArray:
+    def _division_gain(
+        self, graph: CellGraph, pairs: DivisionCandidates, same: FloatArray, around: Around
+    ) -> FloatArray:
         cells, links = graph.cells, pairs.links
         mother, daughters = graph.source[links[:, 0]], graph.target[links]
         odds = log_t(pairs.middle.astype(np.float64), self.middle, 4, cells.ndim)
@@ -183,7 +185,7 @@ class Model:
         torn, glued = self._artefacts(graph, pairs, around)
         return np.asarray(odds - np.maximum(single, torn) - glued)
 
-    def _artefacts(self, graph: CellGraph, pairs: Pairs, around: Around) -> tuple[FloatArray, FloatArray]:
+    def _artefacts(self, graph: CellGraph, pairs: DivisionCandidates, around: Around) -> tuple[FloatArray, FloatArray]:
         """Return what speaks for a segmenter's fault that looks like a division for one frame, shapes (M,).
 
         Torn: the mother's mask fell into two, and is whole again in the next frame. Glued: two cells shared
@@ -210,15 +212,14 @@ class Model:
         cells = graph.cells
         content = cells.feature("size")[parts].astype(np.float64)
         both = np.maximum(content.sum(axis=1), 1e-12)
-        shift = np.stack([cells.feature(f"shift_{axis}")[parts] for axis in "zyx"[-cells.ndim :]], axis=2)
-        centre = ((cells.position[parts] + shift) * (content / both[:, None])[:, :, None]).sum(axis=1)
+        centre = (predict_positions(cells, parts) * (content / both[:, None])[:, :, None]).sum(axis=1)
         distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / self.radius[cell]
         ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
         new = self.unrelated[cell] + self.starts[cell] + self.ends[parts].max(axis=1)
         return np.where(cell >= 0, odds - new, 0.0)
 
-    def refitted(self, graph: CellGraph, pairs: Pairs) -> Model:
+    def refitted(self, graph: CellGraph, pairs: DivisionCandidates) -> Model:
         """Return the model with rates and scales of the best explanation under this one."""
         gain = self.link_gain(graph)
         odds = self.division_gain(graph, pairs, gain)
