@@ -99,12 +99,12 @@ class _Forgiving:
 def _opened(path: str | Path, settings: Settings, problems: list[str], *, masks: bool) -> FrameStack:
     """Open a movie; a hole in the numbering is a problem to list, not a reason to stop."""
     read = open_masks if masks else open_frames
-    frames = settings.frames
+    reading = settings.frames.model_dump()
     try:
-        return read(path, spacing=frames.spacing, axes=frames.axes)
+        return read(path, **reading)
     except FrameError as error:
         try:
-            stack = read(path, spacing=frames.spacing, axes=frames.axes, allow_missing=True)
+            stack = read(path, **reading | {"allow_missing": True})
         except FrameError:
             raise error from None
         problems.append(str(error))

@@ -31,7 +31,6 @@ def tabulate_shapes(
     masks: object,
     *,
     settings: Settings | None = None,
-    allow_missing: bool = False,
     each_mesh: EachMesh | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -44,8 +43,6 @@ def tabulate_shapes(
         ``res_track.txt`` or ``man_track.txt``, the table has a column ``track``.
     settings : Settings, optional
         ``frames`` and ``cells`` are used.
-    allow_missing : bool, optional
-        Treat frames that are missing in the numbering as empty, default False.
     each_mesh : callable, optional
         See `measure_shapes`.
     progress : Progress, optional
@@ -74,8 +71,7 @@ def tabulate_shapes(
     [[1.0, 3.0, 20.0]]
     """
     settings = settings or Settings()
-    frames = settings.frames
-    stack = open_masks(masks, spacing=frames.spacing, axes=frames.axes, allow_missing=allow_missing)
+    stack = open_masks(masks, **settings.frames.model_dump())
     import_optional("skan")  # raises before the work starts
     cells, runs, _ = measure_cells(stack, settings=settings.cells, progress=progress)
     if not len(cells):
@@ -95,7 +91,6 @@ def write_shapes(
     cell_table: str | Path | None = None,
     meshes: str | None = None,
     settings: Settings | None = None,
-    allow_missing: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -103,7 +98,7 @@ def write_shapes(
 
     Parameters
     ----------
-    masks, settings, allow_missing, progress
+    masks, settings, progress
         As in `tabulate_shapes`.
     out : path
         Folder for ``cells.csv``, and ``meshes/TTT_LLLL.ply`` (frame, label) for every cell.
@@ -142,8 +137,7 @@ def write_shapes(
     """
     check_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    frames = settings.frames
-    stack = open_masks(masks, spacing=frames.spacing, axes=frames.axes, allow_missing=allow_missing)
+    stack = open_masks(masks, **settings.frames.model_dump())
     kind = _choose_mesh_format(meshes, ndim=len(stack.shape))
     known = None if cell_table is None else _read_cell_table(Path(cell_table))
 
@@ -152,9 +146,7 @@ def write_shapes(
     with fresh_output(out, overwrite=overwrite) as place:
         place.mkdir()
         writer = None if kind == "none" else _make_mesh_writer(place / "meshes", kind, n_frames=len(stack))
-        table = tabulate_shapes(
-            masks, settings=settings, allow_missing=allow_missing, each_mesh=writer, progress=progress
-        )
+        table = tabulate_shapes(masks, settings=settings, each_mesh=writer, progress=progress)
         if known is not None:
             table = _append_shapes(known, table, str(cell_table))
         write_csv(table, place / "cells.csv")

@@ -1,25 +1,25 @@
-"""The recipes: the only place where the stages meet.
+"""The recipes of tracking: each joins the stages for one job.
 
 ``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded
-once. Movies and masks are given as anything that ``gnntrack.io.open_frames`` reads: a path, an array, or a
-stack that is open already.
+once. Movies and masks are anything that ``gnntrack.io.open_frames`` reads: a path, an array, or a
+stack that is open already. Training (`gnntrack.training`) and `gnntrack.inspection` are recipes too.
 
-A *method* is a scorer with its usual solver; ``solver`` changes the second.
+A *method* is a scorer with its usual solver; ``solver`` chooses another solver.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
-from gnntrack.io.frames import check_pair, open_frames, open_masks
+from gnntrack.io.frames import open_frames
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
@@ -28,11 +28,13 @@ from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import match_masks, repair_movie
 from gnntrack.measure.cells import measure_cells
 from gnntrack.methods import METHODS, resolve_method, score_graph
+from gnntrack.movie import open_movie, resolve_reading
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
+    from gnntrack.movie import Movie, Opening, Reading
     from gnntrack.scores.registry import Scorer
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.simulate import SimulatedMovie
@@ -54,37 +56,28 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 
-class _Reading(TypedDict):
-    """How ``open_frames`` and ``open_masks`` are to read a source."""
-
-    spacing: Sequence[float] | None
-    allow_missing: bool
-    axes: str | None
-
-
 def build_graph(
     masks: object,
     images: object = None,
     *,
     settings: Settings | None = None,
-    spacing: Sequence[float] | None = None,
-    allow_missing: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> CellGraph:
     """Find the candidate links between the cells of masks.
 
     Parameters
     ----------
-    masks, images : path, array (T, [Z], Y, X) or FrameStack
-        Label images, 0 = background, and the microscope's images, which add intensities and optical flow.
+    masks : path, array (T, [Z], Y, X) or FrameStack
+        Label images, 0 = background.
+    images : path, array (T, [Z], Y, X) or FrameStack, optional
+        Images of the microscope; they add intensities and optical flow.
     settings : Settings, optional
-        The defaults where it is left out.
-    spacing : D floats, optional
-        Size of a voxel in um along ``[z], y, x``; read from the files where it is left out.
-    allow_missing : bool
-        Take frames that are missing in the numbering for empty ones.
+        Default ``Settings()``.
     progress : Progress, optional
-        Told after each frame.
+        Called after each frame, and after other steps.
+    **reading
+        ``spacing``: size of a voxel in um; see `Reading`.
 
     Returns
     -------
@@ -94,11 +87,18 @@ def build_graph(
     Raises
     ------
     InputError
-        If the movie cannot be read or the masks are no label images.
+        If the movie cannot be read or the masks are not label images.
+
+    Examples
+    --------
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> movie = simulate(settings=settings, seed=1)
+    >>> graph = build_graph(movie.masks, movie.images)
+    >>> len(graph.cells), len(graph), graph.feature_names[:3]
+    (52, 158, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
-    opened = open_movie(masks, images, settings=settings, spacing=spacing, allow_missing=allow_missing)
-    return build_with_runs(*opened, settings, progress)[0]
+    return build_with_runs(open_movie(masks, images, settings=settings, **reading), settings, progress)[0]
 
 
 def solve(
@@ -115,36 +115,42 @@ def solve(
     ----------
     graph : CellGraph
         Candidate links.
-    method : {"iou", "greedy", "hungarian", "gnn"}
-        How links are scored and chosen.
+    method : str
+        Scorer with its solver: ``"iou"``, ``"greedy"``, ``"hungarian"``, ``"gnn"``, or a scorer of another package.
     solver : str, optional
-        Another solver than the method's own.
-    settings : Settings, optional
-        The defaults where it is left out.
-    progress : Progress, optional
-        Told when the scores and the links stand.
+        Another solver than the usual one of the method.
+    settings, progress
+        As in `build_graph`.
 
     Returns
     -------
     Lineage
-        Every cell is in a track. Bridged gaps are not painted yet: ``export`` does that.
+        Every cell is in a track. Masks missing in gaps are not drawn yet: ``export`` does that.
 
     Raises
     ------
     InputError
-        If there is no such method or solver (the message names those there are), or no device of this name here.
+        If the method or solver is unknown, or this machine has no such device.
     ModelError
-        If the network of ``gnn`` is missing, cannot be used, or looks at images, which a graph does not hold.
+        If the network of ``gnn`` is missing, cannot be used, or needs images, which a graph does not contain.
     FormatError
         If the graph lacks a feature that the method scores by.
+
+    Examples
+    --------
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> movie = simulate(settings=settings, seed=1)
+    >>> lineage = solve(build_graph(movie.masks), method="greedy")
+    >>> len(lineage.cells), len(lineage.tracks), lineage.provenance.solver
+    (52, 10, 'greedy')
     """
     settings = settings or Settings()
     plan = resolve_method(method, solver)
     scorer = plan.new_scorer(settings, images=False)
-    return _solved(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
+    return _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
 
 
-def _solved(
+def _choose_lineage(
     graph: CellGraph,
     scorer: Scorer,
     *,
@@ -171,61 +177,58 @@ def track(
     out: str | Path | None = None,
     method: str = "hungarian",
     solver: str | None = None,
-    segmenter: str | Segmenter = "threshold",
-    segmenter_options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
-    spacing: Sequence[float] | None = None,
-    allow_missing: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **opening: Unpack[Opening],
 ) -> Lineage:
-    """Track the cells of masks, and write the result in the format of the Cell Tracking Challenge.
+    """Track the cells of a movie, and write the result in the format of the Cell Tracking Challenge (CTC).
 
     Parameters
     ----------
-    masks, images, settings, spacing, allow_missing, progress
-        As in ``build_graph``. Where masks are None, each image is segmented when its turn comes.
+    masks, images, settings, progress
+        As in `build_graph`. If `masks` is None, each image is segmented when its mask is read.
     out : path, optional
-        Folder of the result; nothing is written where it is left out.
+        Folder of the result; if None, nothing is written.
     method, solver
-        As in ``solve``.
-    segmenter, segmenter_options
-        What segments images without masks, and its options.
+        As in `solve`.
     overwrite : bool
-        Replace ``out`` if it exists.
+        Replace `out` if it exists.
+    **opening
+        ``segmenter``, ``segmenter_options`` (for images without masks), ``spacing``: see `Opening`.
 
     Returns
     -------
     Lineage
-        As it is written: a gap that could not be painted is two tracks, parent and daughter.
+        As it is written: a gap whose masks could not be drawn splits its track into two, parent and daughter.
 
     Raises
     ------
     InputError
-        If the movie cannot be read, or there is no such method, solver or device.
+        If the movie cannot be read, the method or solver is unknown, or this machine has no such device.
     ModelError
-        If the network of ``gnn`` is missing, cannot be used, or looks at images and there are none.
+        If the network of ``gnn`` is missing, cannot be used, or needs images and there are none.
     OutputError
-        If ``out`` exists, cannot be written, or has more than 65535 tracks.
+        If `out` exists, cannot be written, or has more than 65535 tracks.
+
+    Examples
+    --------
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> movie = simulate(settings=settings, seed=1)
+    >>> lineage = track(movie.masks, movie.images)
+    >>> len(lineage.cells), len(lineage.tracks)
+    (52, 11)
     """
     settings = settings or Settings()
     plan = resolve_method(method, solver)  # errors in method, model, device or output are raised before the long work
     scorer = plan.new_scorer(settings, images=images is not None)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    mask_stack, image_stack = open_movie(
-        masks,
-        images,
-        segmenter=segmenter,
-        segmenter_options=segmenter_options,
-        settings=settings,
-        spacing=spacing,
-        allow_missing=allow_missing,
-    )
-    check_margin(settings.repair.margin, mask_stack.shape)
-    graph, runs = build_with_runs(mask_stack, image_stack, settings, progress)
-    pixels = None if image_stack is None else CellPixels(runs, image_stack)
-    lineage = _solved(
+    movie = open_movie(masks, images, settings=settings, **opening)
+    check_margin(settings.repair.margin, movie.masks.shape)
+    graph, runs = build_with_runs(movie, settings, progress)
+    pixels = None if movie.images is None else CellPixels(runs, movie.images)
+    lineage = _choose_lineage(
         graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
     )
     repaired = repair_movie(lineage, runs, settings=settings.repair)
@@ -241,10 +244,9 @@ def export(
     masks: object = None,
     to: str = "ctc",
     settings: Settings | None = None,
-    spacing: Sequence[float] | None = None,
-    allow_missing: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> Lineage:
     """Write a lineage as a CTC result, as tables, or in another format.
 
@@ -254,15 +256,15 @@ def export(
         Any lineage.
     out : path
         A folder for ``ctc``, ``csv`` and ``geff``, a file for ``edges``.
-    masks : path, array or FrameStack
+    masks : path, array or FrameStack, optional
         The masks that the lineage was made from; only ``ctc`` needs them.
     to : str
         Name of a format in `gnntrack.io.writers.WRITERS`: ``ctc`` (masks and ``res_track.txt``), ``csv`` (a table of
         cells and one of tracks), ``edges`` (a table of links), ``geff`` (a graph), or one of another package.
     settings : Settings, optional
-        Of ``repair``; how the masks are read is known to the lineage.
-    spacing, allow_missing, overwrite, progress
-        As in ``track``.
+        Its sections ``frames`` and ``repair`` are used; ``cells`` comes from the provenance of the lineage.
+    overwrite, progress, **reading
+        As in `track` and `build_graph`.
 
     Returns
     -------
@@ -272,9 +274,19 @@ def export(
     Raises
     ------
     InputError
-        If there is no such format, or the masks are missing or not those of the lineage.
+        If the format is unknown, or the masks are missing or not those of the lineage.
     OutputError
-        If ``out`` exists, cannot be written, or does not fit the format.
+        If `out` exists, cannot be written, or does not fit the format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> lineage = solve(build_graph(simulate(settings=settings, seed=1).masks))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = export(lineage, Path(folder, "links.csv"), to="edges")
+    ...     Path(folder, "links.csv").read_text().splitlines()[0]
+    'source_frame,source_label,target_frame,target_label,weight'
     """
     writer = WRITERS[to]()
     if not writer.needs_masks:
@@ -289,7 +301,7 @@ def export(
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_movie(masks, settings=settings, spacing=spacing, allow_missing=allow_missing)[0]
+    stack = open_movie(masks, settings=settings, **reading).masks
     check_margin(settings.repair.margin, stack.shape)
     runs = _match_runs(lineage, stack, progress)
     repaired = repair_movie(lineage, runs, settings=settings.repair)
@@ -304,32 +316,53 @@ def segment(
     segmenter: str | Segmenter = "threshold",
     options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
-    spacing: Sequence[float] | None = None,
-    allow_missing: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> int:
-    """Segment the images of a movie into a folder of masks, and return the number of cells.
+    """Segment the images of a movie into a folder of masks.
 
-    With `resume`, the masks of a run that does not come to its end are kept, and those of an earlier run are gone on
-    with; see `gnntrack.segmentation.segment_movie`.
+    Parameters
+    ----------
+    images, overwrite, progress, **reading
+        As in `track` and `build_graph`.
+    out : path
+        Folder of the masks, one TIFF per frame.
+    segmenter, options
+        A segmenter or its name, and its options; see `gnntrack.segmentation.load_segmenter`.
+    settings : Settings, optional
+        Its section ``frames`` is used.
+    resume : bool
+        Keep the masks if the run is interrupted, and continue an interrupted run.
+
+    Returns
+    -------
+    int
+        Number of cells in all frames.
 
     Raises
     ------
     InputError
         If the images cannot be read.
     SegmenterError
-        If there is no such segmenter, or it returns something that is no label image.
+        If the segmenter is unknown, fails, or does not return label images.
     OutputError
-        If ``out`` exists or cannot be written.
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> image = np.zeros((40, 60))
+    >>> image[10:20, 10:20] = image[15:30, 40:50] = 100
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     segment([image, image], Path(folder, "masks"))
+    4
     """
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
 
     try_output(out, overwrite=overwrite)
-    frames = (settings or Settings()).frames
-    size = spacing if spacing is not None else frames.spacing
-    stack = open_frames(images, spacing=size, allow_missing=allow_missing, axes=frames.axes)
+    stack = open_frames(images, **resolve_reading(settings, **reading))
     ready = load_for_movie(segmenter, options, stack)
     return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
 
@@ -342,12 +375,35 @@ def simulate(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SimulatedMovie:
-    """Make a movie with a known lineage; with ``out``, write images, masks and truth in the CTC layout.
+    """Make a movie with a known lineage.
+
+    Parameters
+    ----------
+    out : path, optional
+        Folder for images, masks and ground truth in the CTC layout; if None, nothing is written.
+    settings : Settings, optional
+        Its section ``simulate`` is used.
+    seed : int
+        The same seed gives the same movie.
+    overwrite, progress
+        As in `track`.
+
+    Returns
+    -------
+    SimulatedMovie
+        ``images``, ``masks`` (with segmentation errors), and the true ``lineage``.
 
     Raises
     ------
     OutputError
-        If ``out`` exists or cannot be written.
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> movie = simulate(settings=settings, seed=1)
+    >>> len(movie.images), movie.images.shape, len(movie.lineage.tracks)
+    (6, (100, 100), 11)
     """
     from gnntrack.simulate import simulate_movie, write_movie
 
@@ -361,69 +417,56 @@ def simulate(
 
 
 def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
-    """Score a CTC result against its truth; see ``gnntrack.evaluate.tracking``.
+    """Score a CTC result against its ground truth.
+
+    Parameters
+    ----------
+    result : path
+        Folder of masks with ``res_track.txt``.
+    truth : path
+        Folder ``01_GT`` of the Cell Tracking Challenge, or a second result.
+
+    Returns
+    -------
+    dict
+        Metric -> value, None if it is not defined; see `gnntrack.evaluate.tracking`.
 
     Raises
     ------
     InputError
-        If either folder is no CTC result or truth.
+        If one of the folders is not a CTC result or ground truth.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     movie = simulate(Path(folder, "movie"), settings=settings, seed=1)
+    ...     lineage = track(movie.masks, movie.images, out=Path(folder, "01_RES"))
+    ...     scores = evaluate(Path(folder, "01_RES"), Path(folder, "movie", "01_GT"))
+    >>> scores["TRA"] > 0.9, scores["LNK"] > 0.9
+    (True, True)
     """
     from gnntrack.evaluate.tracking import evaluate_sequence
 
     return evaluate_sequence(result, truth)
 
 
-def open_movie(
-    masks: object,
-    images: object = None,
-    *,
-    segmenter: str | Segmenter = "threshold",
-    segmenter_options: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
-    spacing: Sequence[float] | None = None,
-    allow_missing: bool = False,
-) -> tuple[FrameStack, FrameStack | None]:
-    """Open masks and their images, which have to fit each other.
-
-    A voxel size that only the images tell serves the masks too. Where masks are None, they are made from the
-    images frame by frame, when they are asked for.
-
-    Raises
-    ------
-    InputError
-        If either cannot be read, they differ in length or shape, or images alone look like masks.
-    """
-    frames = (settings or Settings()).frames
-    size = spacing if spacing is not None else frames.spacing
-    reading: _Reading = {"spacing": size, "allow_missing": allow_missing, "axes": frames.axes}
-    if masks is None:
-        from gnntrack.segmentation.movie import segment_on_demand
-
-        return segment_on_demand(open_frames(images, **reading), segmenter, segmenter_options)
-    mask_stack = open_masks(masks, **reading)
-    if images is None:
-        return mask_stack, None
-    image_stack = open_frames(images, **reading)
-    check_pair(image_stack, mask_stack)
-    if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
-        reading["spacing"] = image_stack.spacing
-        mask_stack = open_masks(masks, **reading)
-    return mask_stack, image_stack
-
-
-def build_with_runs(
-    masks: FrameStack, images: FrameStack | None, settings: Settings, progress: Progress | None = None
-) -> tuple[CellGraph, Runs]:
+def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
     recorder = None
-    if images is not None and settings.motion.flow in ("auto", "images"):
-        recorder = FlowRecorder(len(images.shape))
+    if movie.images is not None and settings.motion.flow in ("auto", "images"):
+        recorder = FlowRecorder(len(movie.images.shape))
     cells, runs, notes = measure_cells(
-        masks, images, settings=settings.cells, progress=progress, each_image=recorder.see if recorder else None
+        movie.masks,
+        movie.images,
+        settings=settings.cells,
+        progress=progress,
+        each_image=recorder.see if recorder else None,
     )
-    torn = notes["disconnected"]["count"]
-    if torn > 0.5 * len(cells):  # told without reading a frame twice: grey values are labels in many pieces
-        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", torn, len(cells))
+    pieces = notes["disconnected"]["count"]
+    if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
+        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
     motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.model_dump())

@@ -94,7 +94,7 @@ class Provenance:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
         """Return the provenance that a file stores; unknown keys go to `other`."""
-        values = {name: stored.get(key) for name, key in _STORED.items()}
+        values: dict[str, Any] = {name: stored.get(key) for name, key in _STORED.items()}
         values["masks"] = stored.get("masks") or {}
         values["cell_settings"] = (stored.get("settings") or {}).get("cells") or {}
         for name in ("pieces_joined", "outside_field"):

@@ -15,11 +15,11 @@ import click
 from gnntrack.settings import Settings, SimulateSettings
 
 __all__ = [
+    "FRAME_SETTINGS",
     "GNN_SETTINGS",
     "GRAPH_SETTINGS",
     "MASK_SETTINGS",
     "SIMULATE_SETTINGS",
-    "allow_missing_option",
     "input_path",
     "json_option",
     "method_options",
@@ -35,12 +35,10 @@ Function = Callable[..., Any]
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
-MASK_SETTINGS = ("frames.spacing", "frames.axes", "cells.fragments")
+FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.allow_missing")
+MASK_SETTINGS = (*FRAME_SETTINGS, "cells.fragments")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
 
-allow_missing_option = click.option(
-    "--allow-missing", is_flag=True, help="Take frames that are missing in the numbering for empty ones."
-)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

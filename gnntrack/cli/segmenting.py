@@ -9,7 +9,7 @@ import click
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
-    allow_missing_option,
+    FRAME_SETTINGS,
     input_path,
     out_option,
     overwrite_option,
@@ -34,8 +34,7 @@ __all__ = ["segment", "segmenters"]
 @click.option(
     "--resume", is_flag=True, help="Keep the masks if interrupted, and go on with those of an interrupted run."
 )
-@settings_options("frames.spacing", "frames.axes")
-@allow_missing_option
+@settings_options(*FRAME_SETTINGS)
 @overwrite_option
 @verbose_option
 def segment(
@@ -48,7 +47,6 @@ def segment(
     settings: Settings,
     *,
     resume: bool,
-    allow_missing: bool,
     overwrite: bool,
 ) -> None:
     """Segment IMAGES into a folder of masks, one TIFF per frame."""
@@ -63,7 +61,6 @@ def segment(
             segmenter=segmenter,
             options={**segmenter_options, **given},
             settings=settings,
-            allow_missing=allow_missing,
             overwrite=overwrite,
             resume=resume,
             progress=progress,

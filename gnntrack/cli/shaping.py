@@ -10,7 +10,6 @@ import click
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
     MASK_SETTINGS,
-    allow_missing_option,
     input_path,
     out_option,
     overwrite_option,
@@ -41,7 +40,6 @@ __all__ = ["shape"]
     help="Write the surface of every cell of a 3D movie.  [default: ply in 3D, none in 2D]",
 )
 @settings_options(*MASK_SETTINGS)
-@allow_missing_option
 @overwrite_option
 @verbose_option
 def shape(
@@ -51,7 +49,6 @@ def shape(
     meshes: str | None,
     settings: Settings,
     *,
-    allow_missing: bool,
     overwrite: bool,
 ) -> None:
     """Measure the shapes of the cells of MASKS: surface, volume, roundness, branches.
@@ -69,7 +66,6 @@ def shape(
             cell_table=cell_table,
             meshes=meshes,
             settings=settings,
-            allow_missing=allow_missing,
             overwrite=overwrite,
             progress=progress,
         )

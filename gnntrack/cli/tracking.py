@@ -9,10 +9,10 @@ import click
 
 from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
 from gnntrack.cli.options import (
+    FRAME_SETTINGS,
     GNN_SETTINGS,
     GRAPH_SETTINGS,
     MASK_SETTINGS,
-    allow_missing_option,
     input_path,
     method_options,
     out_option,
@@ -40,7 +40,6 @@ __all__ = ["build_graph", "export", "solve", "track"]
 @settings_options(
     *MASK_SETTINGS, *GRAPH_SETTINGS, "solver.divisions", "repair.fill_gaps", "repair.margin", *GNN_SETTINGS
 )
-@allow_missing_option
 @overwrite_option
 @verbose_option
 def track(
@@ -88,12 +87,9 @@ def track(
 @click.option("--images", type=click.Path(path_type=Path), help="The images: they add intensities and optical flow.")
 @out_option("The graph, a .geff.")
 @settings_options(*MASK_SETTINGS, *GRAPH_SETTINGS)
-@allow_missing_option
 @overwrite_option
 @verbose_option
-def build_graph(
-    masks: Path, images: Path | None, out: Path, settings: Settings, *, allow_missing: bool, overwrite: bool
-) -> None:
+def build_graph(masks: Path, images: Path | None, out: Path, settings: Settings, *, overwrite: bool) -> None:
     """Find the candidate links between the cells of MASKS."""
     from gnntrack import pipeline
     from gnntrack.io.geff import write_graph
@@ -102,7 +98,7 @@ def build_graph(
     check_output(out, overwrite=overwrite)
     watch = stopwatch()
     with shown_progress() as progress:
-        graph = pipeline.build_graph(masks, images, settings=settings, allow_missing=allow_missing, progress=progress)
+        graph = pipeline.build_graph(masks, images, settings=settings, progress=progress)
         write_graph(graph, out, overwrite=overwrite)
     per_cell = len(graph) / max(len(graph.cells), 1)
     rows: list[tuple[str, object]] = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
@@ -160,8 +156,7 @@ class FormatOption(click.Option):
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that the lineage was made from, for ctc.")
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @out_option("The file or folder to write.")
-@settings_options("frames.spacing", "frames.axes", "repair.fill_gaps", "repair.margin")
-@allow_missing_option
+@settings_options(*FRAME_SETTINGS, "repair.fill_gaps", "repair.margin")
 @overwrite_option
 @verbose_option
 def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, **options: Any) -> None:

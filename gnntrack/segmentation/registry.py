@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SEGMENTERS", "available_segmenters", "load_segmenter", "segmenter_class"]
 
-SEGMENTERS: Registry[Callable[..., Any]] = Registry("segmenter", {}, error=SegmenterError)
+SEGMENTERS: Registry[Any] = Registry("segmenter", {}, error=SegmenterError)
 """Name -> class. All are entry points of the group ``gnntrack.segmenters``, those of this project too."""
 
 
@@ -84,7 +84,7 @@ def segmenter_class(name: str) -> Callable[..., Any]:
             f"segmenter '{name}' of {distribution_of(entry)}: {entry.value} is a {type(factory).__name__}; "
             "its author must register a class with segment(image)"
         )
-    return factory
+    return factory  # type: ignore[no-any-return]
 
 
 def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:

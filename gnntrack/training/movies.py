@@ -12,7 +12,7 @@ from gnntrack.errors import InputError
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack
-from gnntrack.pipeline import open_movie
+from gnntrack.movie import open_movie
 from gnntrack.training.corruption.movie import thin_tracks
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 from gnntrack.training.simulated import simulate_link_movie
@@ -90,15 +90,15 @@ def open_training_movie(
     InputError
         If any of them cannot be read, or masks and ground truth differ in shape or number of frames.
     """
-    mask_stack, image_stack = open_movie(masks, images, settings=settings)
+    movie = open_movie(masks, images, settings=settings)
     markers = open_masks(truth)
-    if (len(markers), tuple(markers.shape)) != (len(mask_stack), tuple(mask_stack.shape)):
+    if (len(markers), tuple(markers.shape)) != (len(movie.masks), tuple(movie.masks.shape)):
         msg = (
             f"{name}: the truth in {truth} has {len(markers)} frames of {tuple(markers.shape)}, the masks have "
-            f"{len(mask_stack)} of {tuple(mask_stack.shape)}; give the masks that belong to this truth"
+            f"{len(movie.masks)} of {tuple(movie.masks.shape)}; give the masks that belong to this truth"
         )
         raise InputError(msg)
-    return TrainingMovie(name, mask_stack, image_stack, markers, read_track_table(Path(truth) / "man_track.txt"))
+    return TrainingMovie(name, movie.masks, movie.images, markers, read_track_table(Path(truth) / "man_track.txt"))
 
 
 def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:

@@ -10,6 +10,7 @@ import torch
 
 from gnntrack.gnn.appearance import crops
 from gnntrack.gnn.weights import scorer_class
+from gnntrack.movie import Movie
 from gnntrack.pipeline import build_with_runs
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings
@@ -94,7 +95,7 @@ def make_sample(
     masks, grey, markers, frames = corrupt_movie(
         movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
     )
-    graph, runs = build_with_runs(masks, grey, settings)
+    graph, runs = build_with_runs(Movie(masks, grey), settings)
     prior = score_links(graph, settings=settings.scores)
     inputs = scorer_class(network).inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)

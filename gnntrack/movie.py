@@ -1,0 +1,111 @@
+"""A movie as the recipes take it: masks, and images that fit them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from gnntrack.io.frames import check_pair, open_frames, open_masks
+from gnntrack.settings import Settings
+
+if TYPE_CHECKING:
+    from gnntrack.segmentation.protocol import Segmenter
+    from gnntrack.types import FrameStack
+
+__all__ = ["Movie", "Opening", "Reading", "open_movie", "resolve_reading"]
+
+
+@dataclass(frozen=True)
+class Movie:
+    """Open masks and their images.
+
+    Parameters
+    ----------
+    masks : FrameStack
+        Label images, 0 = background.
+    images : FrameStack, optional
+        Images of the microscope, as many and of the same shape.
+    """
+
+    masks: FrameStack
+    images: FrameStack | None = None
+
+
+class Reading(TypedDict, total=False):
+    """Keywords of the recipes for the reading of masks and images.
+
+    Parameters
+    ----------
+    spacing : D floats, optional
+        Size of a voxel in um along ``[z], y, x``, instead of ``settings.frames.spacing`` or the size in the files.
+    allow_missing : bool
+        Deprecated: use ``settings.frames.allow_missing``.
+    """
+
+    spacing: float | Sequence[float] | None
+    allow_missing: bool | None
+
+
+class Opening(Reading, total=False):
+    """Keywords of the recipes that can start from images alone: those of `Reading`, and the segmenter.
+
+    Parameters
+    ----------
+    segmenter : str or Segmenter
+        Segments images that have no masks; default ``"threshold"``. See `gnntrack.segmentation.available_segmenters`.
+    segmenter_options : mapping, optional
+        Options of a segmenter that is given by name.
+    """
+
+    segmenter: str | Segmenter
+    segmenter_options: Mapping[str, Any] | None
+
+
+def open_movie(
+    masks: object,
+    images: object = None,
+    *,
+    segmenter: str | Segmenter = "threshold",
+    segmenter_options: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    **reading: Unpack[Reading],
+) -> Movie:
+    """Open masks and their images, and check that they fit each other.
+
+    If only the images have a voxel size, it is used for the masks too. If `masks` is None, each image is segmented
+    when its mask is read.
+
+    Raises
+    ------
+    InputError
+        If either cannot be read, they differ in length or shape, or images alone look like masks.
+    """
+    options = resolve_reading(settings, **reading)
+    if masks is None:
+        from gnntrack.segmentation.movie import segment_on_demand
+
+        return Movie(*segment_on_demand(open_frames(images, **options), segmenter, segmenter_options))
+    mask_stack = open_masks(masks, **options)
+    if images is None:
+        return Movie(mask_stack)
+    image_stack = open_frames(images, **options)
+    check_pair(image_stack, mask_stack)
+    if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
+        mask_stack = open_masks(masks, **options | {"spacing": image_stack.spacing})
+    return Movie(mask_stack, image_stack)
+
+
+def resolve_reading(
+    settings: Settings | None,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    allow_missing: bool | None = None,
+) -> dict[str, Any]:
+    """Return the keywords of ``open_frames``: those given to a recipe, else the settings ``frames``."""
+    if allow_missing is not None:
+        msg = "allow_missing= is deprecated; use settings=Settings().replaced(frames__allow_missing=True)"
+        warnings.warn(msg, DeprecationWarning, stacklevel=4)
+    frames = (settings or Settings()).frames.with_given(spacing=spacing, allow_missing=allow_missing)
+    return frames.model_dump()
