@@ -105,7 +105,7 @@ def resolve_reading(
 ) -> dict[str, Any]:
     """Return the keywords of ``open_frames``: those given to a recipe, else the settings ``frames``."""
     if allow_missing is not None:
-        msg = "allow_missing= is deprecated; use settings=Settings().replaced(frames__allow_missing=True)"
+        msg = "allow_missing= is deprecated; use settings=Settings().replace(frames__allow_missing=True)"
         warnings.warn(msg, DeprecationWarning, stacklevel=4)
     frames = (settings or Settings()).frames.with_given(spacing=spacing, allow_missing=allow_missing)
     return frames.model_dump()

@@ -91,7 +91,7 @@ def build_graph(
 
     Examples
     --------
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
     >>> graph = build_graph(movie.masks, movie.images)
     >>> len(graph.cells), len(graph), graph.feature_names[:3]
@@ -138,7 +138,7 @@ def solve(
 
     Examples
     --------
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
     >>> lineage = solve(build_graph(movie.masks), method="greedy")
     >>> len(lineage.cells), len(lineage.tracks), lineage.provenance.solver
@@ -213,7 +213,7 @@ def track(
 
     Examples
     --------
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
     >>> lineage = track(movie.masks, movie.images)
     >>> len(lineage.cells), len(lineage.tracks)
@@ -281,7 +281,7 @@ def export(
     Examples
     --------
     >>> import tempfile
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> lineage = solve(build_graph(simulate(settings=settings, seed=1).masks))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export(lineage, Path(folder, "links.csv"), to="edges")
@@ -400,7 +400,7 @@ def simulate(
 
     Examples
     --------
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
     >>> len(movie.images), movie.images.shape, len(movie.lineage.tracks)
     (6, (100, 100), 11)
@@ -439,7 +439,7 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     Examples
     --------
     >>> import tempfile
-    >>> settings = Settings().replaced(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
+    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     movie = simulate(Path(folder, "movie"), settings=settings, seed=1)
     ...     lineage = track(movie.masks, movie.images, out=Path(folder, "01_RES"))

@@ -216,7 +216,7 @@ def test_folders_and_arrays_give_the_same(masks, images, tmp_path):
 
 
 def test_allow_missing_as_a_keyword_is_deprecated(masks):
-    with pytest.warns(DeprecationWarning, match=r"use settings=Settings\(\)\.replaced\(frames__allow_missing=True\)"):
+    with pytest.warns(DeprecationWarning, match=r"use settings=Settings\(\)\.replace\(frames__allow_missing=True\)"):
         gnntrack.build_graph(masks, allow_missing=True)
 
 
