@@ -363,7 +363,7 @@ def test_the_command_shows_numbers_and_metrics(tmp_path):
     assert lines["AP(0.5)"] == ["0.500000", "0.500000"]
     assert lines["Dice"] == ["0.800000", f"{8 / 18:.6f}"]
     partial = run(result, truth, "--partial").output
-    assert "left out" in partial
+    assert "touch none of the truth, ignored" in partial
     assert f"AP(0.5)   {1:.6f}" in partial
 
 

@@ -35,9 +35,9 @@ COMMANDS = {
     "shape": ("shaping", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("training", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("segmenter_training", "Train a segmenter on images whose masks are known."),
-    "evaluate": ("judging", "Score results against the truth."),
-    "evaluate-segmentation": ("judging", "Score masks against masks of the truth: Dice, IoU, SEG, AP."),
-    "validate": ("judging", "Report every rule of the CTC format that a result breaks."),
+    "evaluate": ("evaluate", "Score tracking results against ground truth."),
+    "evaluate-segmentation": ("evaluate", "Score masks against ground truth: Dice, IoU, SEG, AP."),
+    "validate": ("evaluate", "Report every rule of the CTC format that a result breaks."),
     "simulate": ("movies", "Make a movie with a known lineage."),
     "init-config": ("configuration", "Write a settings file with every default."),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import verbose_option
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def demo(out: Path, seed: int) -> None:
     from gnntrack.io.output import fresh_output
     from gnntrack.lineage.families import find_divisions
 
-    watch = stopwatch()
-    with shown_progress() as progress, fresh_output(out, overwrite=True) as folder:
+    watch = Stopwatch()
+    with show_progress() as progress, fresh_output(out, overwrite=True) as folder:
         folder.mkdir()
         lineage, scores = _run(folder, seed=seed, progress=progress)
         (folder / "scores.json").write_text(json.dumps(scores, indent=2), encoding="utf-8")
@@ -52,7 +52,7 @@ def demo(out: Path, seed: int) -> None:
                 f"{len(lineage.tracks)} tracks, {len(find_divisions(lineage))} divisions by the method 'hungarian'",
             ),
             ("scores", shown),
-            ("cost", f"{watch.seconds:.1f} s, {shown_bytes(peak_memory())} at most"),
+            ("cost", f"{watch.seconds:.1f} s, {format_bytes(measure_peak_memory())} at most"),
             ("look at", f"{out / 'lineage.png'} (who comes from whom)"),
             ("", f"{out / 'overlay.png'} (a frame with its tracks)"),
             ("", f"{out / '01_RES'} (the result: masks and res_track.txt)"),

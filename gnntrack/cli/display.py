@@ -1,4 +1,4 @@
-"""What a command shows: progress while it works, a summary and tables when it is done."""
+"""Output of commands: progress bars while they work, a summary and tables at the end."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from gnntrack.types import Progress
 
 __all__ = [
-    "ShownTraining",
-    "peak_memory",
+    "Stopwatch",
+    "TrainingDisplay",
+    "format_bytes",
+    "format_figures",
+    "measure_peak_memory",
+    "show_progress",
     "show_rows",
     "show_table",
-    "shown_bytes",
-    "shown_figures",
-    "shown_progress",
-    "shown_training",
-    "stopwatch",
+    "show_training",
 ]
 
 _FIGURES = {
@@ -41,16 +41,16 @@ _FIGURES = {
 
 
 @contextmanager
-def shown_progress() -> Iterator[Progress | None]:
-    """Give a progress bar per stage on stderr, or None where stderr is no terminal."""
+def show_progress() -> Iterator[Progress | None]:
+    """Show a progress bar per stage on stderr; yield None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    with _bars() as bars:
-        yield _shower(bars)
+    with _make_bars() as bars:
+        yield _connect(bars)
 
 
-def _bars() -> Bars:
+def _make_bars() -> Bars:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -65,8 +65,8 @@ def _bars() -> Bars:
     )
 
 
-def _shower(bars: Bars) -> Progress:
-    """Return what shows a stage as a bar; its text beside the bar may be updated."""
+def _connect(bars: Bars) -> Progress:
+    """Return a `Progress` that shows each stage as a bar, with an empty text beside it."""
     task_of: dict[str, TaskID] = {}
 
     def show(stage: str, done: int, total: int, /) -> None:
@@ -77,19 +77,19 @@ def _shower(bars: Bars) -> Progress:
     return show
 
 
-class ShownTraining:
-    """A training as it goes on: a bar with the loss on a terminal, and a line per validation, on stderr.
+class TrainingDisplay:
+    """Output of a training on stderr: a bar with the loss if it is a terminal, and a line per validation.
 
-    ``step`` is the last step that was told, 0 before the first.
+    ``step`` is the latest step, 0 before the first.
     """
 
     def __init__(self, bars: Bars | None) -> None:
         self.step = 0
         self._bars = bars
-        self._show = None if bars is None else _shower(bars)
+        self._show = None if bars is None else _connect(bars)
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
-        """Show how far a stage is."""
+        """Show the steps done of a stage."""
         if stage == "training":
             self.step = done
         if self._show is not None:
@@ -97,7 +97,7 @@ class ShownTraining:
 
     def report(self, row: Mapping[str, Any]) -> None:
         """Show a row of the log."""
-        text = shown_figures(row)
+        text = format_figures(row)
         if self._bars is not None:
             for task in self._bars.tasks:
                 if task.description == "training":
@@ -111,33 +111,33 @@ class ShownTraining:
 
 
 @contextmanager
-def shown_training() -> Iterator[ShownTraining]:
-    """Give what shows a training while it goes on."""
+def show_training() -> Iterator[TrainingDisplay]:
+    """Show a training while it runs; without bars if stderr is not a terminal."""
     if not sys.stderr.isatty():
-        yield ShownTraining(None)
+        yield TrainingDisplay(None)
         return
-    with _bars() as bars:
-        yield ShownTraining(bars)
+    with _make_bars() as bars:
+        yield TrainingDisplay(bars)
 
 
-def shown_figures(row: Mapping[str, Any]) -> str:
-    """Return the figures of a row of the log for people; those that were not taken are left out.
+def format_figures(row: Mapping[str, Any]) -> str:
+    """Return the figures of a row of the log in words; figures without a value are skipped.
 
-    >>> shown_figures({"step": 400, "loss": 0.2514, "validation_link_error": 0.00412, "best": 1})
+    >>> format_figures({"step": 400, "loss": 0.2514, "validation_link_error": 0.00412, "best": 1})
     'loss 0.2514, link error 0.00412, the best so far'
-    >>> shown_figures({"step": 50, "loss": 0.31, "validation_link_error": None, "best": 0})
+    >>> format_figures({"step": 50, "loss": 0.31, "validation_link_error": None, "best": 0})
     'loss 0.3100'
     """
-    shown = [
+    figures = [
         f"{name} {float(row[column]):{form}}"
         for column, (name, form) in _FIGURES.items()
         if row.get(column) not in {None, ""} and math.isfinite(float(row[column]))
     ]
-    return ", ".join([*shown, "the best so far"] if row.get("best") in {1, "1"} else shown)
+    return ", ".join([*figures, "the best so far"] if row.get("best") in {1, "1"} else figures)
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the time since it was made."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -148,13 +148,8 @@ class Stopwatch:
         return time.perf_counter() - self._start
 
 
-def stopwatch() -> Stopwatch:
-    """Return a running stopwatch."""
-    return Stopwatch()
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held, in bytes; None where the system does not tell."""
+def measure_peak_memory() -> int | None:
+    """Return the most memory that this process has held, in bytes; None on Windows, which does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -163,10 +158,10 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def shown_bytes(count: float | None) -> str:
-    """Return a number of bytes for people.
+def format_bytes(count: float | None) -> str:
+    """Return a number of bytes with a unit, or "unknown" for None.
 
-    >>> shown_bytes(1_234_567), shown_bytes(5_600_000_000)
+    >>> format_bytes(1_234_567), format_bytes(5_600_000_000)
     ('1.23 MB', '5.6 GB')
     """
     if count is None:
@@ -179,7 +174,7 @@ def shown_bytes(count: float | None) -> str:
 
 
 def show_rows(rows: Iterable[tuple[str, object]]) -> None:
-    """Print names and values in two columns, on stdout."""
+    """Print names and values in two columns on stdout."""
     rows = [(name, str(value)) for name, value in rows]
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
@@ -187,9 +182,23 @@ def show_rows(rows: Iterable[tuple[str, object]]) -> None:
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table with its first column left and the others right, on stdout."""
-    text = [list(map(str, row)) for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
-    for row in text:
-        cells = [f"{row[0]:<{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))]
-        click.echo("  ".join(cells).rstrip())
+    """Print a table on stdout; its first column is aligned left, the others right.
+
+    >>> show_table(["", "TRA", "SEG"], [["01_RES", 1.0, "-"]])
+            TRA  SEG
+    01_RES  1.0    -
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
+    for k, name in enumerate(header):
+        table.add_column(name, justify="right" if k else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console = Console(
+        width=10_000, color_system=None, markup=False, emoji=False, highlight=False
+    )  # a line is never broken
+    with console.capture() as capture:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

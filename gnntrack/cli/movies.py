@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import (
     MASK_SETTINGS,
     SIMULATE_SETTINGS,
@@ -39,7 +39,7 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
     """
     from gnntrack.inspection import inspect_movie
 
-    with shown_progress() as progress:
+    with show_progress() as progress:
         found = inspect_movie(path, settings=settings, as_masks=as_masks, progress=progress)
     if as_json:
         click.echo(json.dumps({"path": str(path), **found}, indent=2))
@@ -62,8 +62,8 @@ def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> No
     from gnntrack import pipeline
     from gnntrack.lineage.families import find_divisions
 
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         movie = pipeline.simulate(out, settings=settings, seed=seed, overwrite=overwrite, progress=progress)
     show_rows(
         [
@@ -72,7 +72,7 @@ def simulate(out: Path, seed: int, settings: Settings, *, overwrite: bool) -> No
             ("tracks", len(movie.lineage.tracks)),
             ("divisions", len(find_divisions(movie.lineage))),
             ("time", f"{watch.seconds:.1f} s"),
-            ("memory", f"{shown_bytes(peak_memory())} at most"),
+            ("memory", f"{format_bytes(measure_peak_memory())} at most"),
             ("written", f"{out} (01 images, 01_ERR_SEG masks to track, 01_GT truth)"),
         ]
     )
@@ -96,4 +96,4 @@ def _info_rows(found: dict[str, Any]) -> list[tuple[str, object]]:
         ]
     if found["time"] is None:
         return [*rows, ("tracking", "time and memory depend on the cells; segment the images, then ask for the masks")]
-    return [*rows, ("tracking", f"about {found['time']:.0f} s and {shown_bytes(found['memory'])} on this machine")]
+    return [*rows, ("tracking", f"about {found['time']:.0f} s and {format_bytes(found['memory'])} on this machine")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_figures, shown_training, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, format_figures, measure_peak_memory, show_rows, show_training
 from gnntrack.cli.options import named_values, out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.cli.training import Stop, model_files
 
@@ -62,8 +62,8 @@ def train_segmenter(
         raise click.UsageError("--resume goes on with what is there, --overwrite removes it; give one of them")  # noqa: EM101
     merged = {**settings.train_segmenter.options, **options}
     settings = settings.replace(train_segmenter__options=merged)
-    watch = stopwatch()
-    with shown_training() as shown:
+    watch = Stopwatch()
+    with show_training() as shown:
         stop = Stop(shown)
         try:
             with stop.listening():
@@ -85,8 +85,8 @@ def train_segmenter(
             raise click.exceptions.Exit(130) from None
     rows = [(key, summary[key]) for key in ("movies", "images", "steps")]
     best = summary["best"]
-    rows.append(("best", f"step {best['step']}: {shown_figures({**best, 'best': 0})}"))
-    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
+    rows.append(("best", f"step {best['step']}: {format_figures({**best, 'best': 0})}"))
+    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
     next_line = f"gnntrack segment IMAGES -o MASKS --segmenter {name} --model {out}"
     show_rows([*rows, *model_files(out), ("next", next_line)])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import (
     FRAME_SETTINGS,
     input_path,
@@ -53,8 +53,8 @@ def segment(
     from gnntrack import pipeline
 
     given = {key: value for key, value in (("model", model), ("device", device)) if value is not None}
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         cells = pipeline.segment(
             images,
             out,
@@ -66,7 +66,7 @@ def segment(
             progress=progress,
         )
     rows: list[tuple[str, object]] = [("cells", cells), ("time", f"{watch.seconds:.1f} s")]
-    show_rows([*rows, ("memory", f"{shown_bytes(peak_memory())} at most"), ("written", out)])
+    show_rows([*rows, ("memory", f"{format_bytes(measure_peak_memory())} at most"), ("written", out)])
 
 
 @click.command()

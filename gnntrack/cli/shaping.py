@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import (
     MASK_SETTINGS,
     input_path,
@@ -58,8 +58,8 @@ def shape(
     """
     from gnntrack.morphometry import write_shapes
 
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         table = write_shapes(
             masks,
             out,
@@ -70,7 +70,7 @@ def shape(
             progress=progress,
         )
     rows: list[tuple[str, object]] = [("frames", table["frame"].nunique()), *_shape_rows(table)]
-    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
+    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
     count = len(list((out / "meshes").iterdir())) if (out / "meshes").is_dir() else 0
     show_rows([*rows, ("written", f"{out} (cells.csv{f', {count} meshes' if count else ''})")])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_progress, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import (
     FRAME_SETTINGS,
     GNN_SETTINGS,
@@ -66,8 +66,8 @@ def track(
     if masks is not None and (segmenter is not None or segmenter_options):
         raise click.UsageError("--segmenter makes masks; with masks given it has no use")  # noqa: EM101
     _refuse_unused(options["method"])
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         lineage = pipeline.track(
             masks,
             images,
@@ -96,8 +96,8 @@ def build_graph(masks: Path, images: Path | None, out: Path, settings: Settings,
     from gnntrack.io.output import check_output
 
     check_output(out, overwrite=overwrite)
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         graph = pipeline.build_graph(masks, images, settings=settings, progress=progress)
         write_graph(graph, out, overwrite=overwrite)
     per_cell = len(graph) / max(len(graph.cells), 1)
@@ -122,8 +122,8 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
 
     _refuse_unused(method)
     check_output(out, overwrite=overwrite)
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         candidates = read_graph(graph)
         if not {"gap", "iou"} & set(candidates.feature_names):
             msg = f"{graph}: it holds no candidate links to choose from; give a graph of 'gnntrack build-graph'"
@@ -170,8 +170,8 @@ def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Sett
         message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
         raise click.UsageError(message)
     check_output(out, overwrite=options["overwrite"])
-    watch = stopwatch()
-    with shown_progress() as progress:
+    watch = Stopwatch()
+    with show_progress() as progress:
         written = pipeline.export(
             read_lineage(lineage), out, masks=masks, to=to, settings=settings, progress=progress, **options
         )
@@ -210,7 +210,7 @@ def _lineage_rows(lineage: Lineage) -> list[tuple[str, object]]:
 
 
 def _cost_rows(seconds: float) -> list[tuple[str, object]]:
-    return [("time", f"{seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
+    return [("time", f"{seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
 
 
 def _review_rows(lineage: Lineage) -> list[tuple[str, object]]:

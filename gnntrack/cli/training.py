@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import peak_memory, show_rows, shown_bytes, shown_figures, shown_training, stopwatch
+from gnntrack.cli.display import Stopwatch, format_bytes, format_figures, measure_peak_memory, show_rows, show_training
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 
 if TYPE_CHECKING:
-    from gnntrack.cli.display import ShownTraining
+    from gnntrack.cli.display import TrainingDisplay
     from gnntrack.settings import Settings
 
 __all__ = ["Stop", "model_files", "train"]
@@ -63,8 +63,8 @@ def train(
     if not data and not settings.train.simulated:
         raise click.UsageError("there is nothing to learn from; give DATA, or --simulated N")  # noqa: EM101
     options |= {"device": settings.gnn.device, "validation": list(validation) or None}
-    watch = stopwatch()
-    with shown_training() as shown:
+    watch = Stopwatch()
+    with show_training() as shown:
         stop = Stop(shown)
         try:
             with stop.listening():
@@ -75,7 +75,7 @@ def train(
             where = f"at step {shown.step}" if shown.step else "before the first step"
             click.echo(f"stopped {where}; go on with --resume", err=True)
             raise click.exceptions.Exit(130) from None
-    cost = [("time", f"{watch.seconds:.1f} s"), ("memory", f"{shown_bytes(peak_memory())} at most")]
+    cost = [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
     next_line = f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT"
     show_rows([*_summary_rows(summary), *cost, *model_files(out), ("next", next_line)])
 
@@ -87,7 +87,7 @@ class Stop:
     is another one. A second Ctrl-C stops at once.
     """
 
-    def __init__(self, shown: ShownTraining) -> None:
+    def __init__(self, shown: TrainingDisplay) -> None:
         self._shown = shown
         self._asked = False
 
@@ -129,7 +129,7 @@ def _train(data: tuple[str, ...], out: Path, **options: Any) -> dict[str, Any]:
 def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, object]]:
     rows = [(name, summary[name]) for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
     best = summary.get("best")
-    return [*rows, ("best", f"step {best['step']}: {shown_figures({**best, 'best': 0})}")] if best else rows
+    return [*rows, ("best", f"step {best['step']}: {format_figures({**best, 'best': 0})}")] if best else rows
 
 
 def model_files(out: Path) -> list[tuple[str, object]]:

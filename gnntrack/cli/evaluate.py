@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from gnntrack.cli.display import show_rows, show_table, shown_progress
+from gnntrack.cli.display import show_progress, show_rows, show_table
 from gnntrack.cli.options import input_path, json_option, verbose_option
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
 
-_LISTED = 20  # problems of one rule shown one by one
+_LISTED = 20  # problems of one rule that are listed one by one
 
 
 @click.command()
@@ -24,34 +24,34 @@ _LISTED = 20  # problems of one rule shown one by one
     "--require",
     metavar="METRIC=VALUE",
     multiple=True,
-    help="Exit with code 1 where a metric is below this; repeatable.",
+    help="Exit with code 1 if a metric is lower than this; repeatable.",
 )
 @json_option
 @verbose_option
 def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bool) -> None:
-    """Score results against their truths, in pairs: the metrics of the Cell Tracking Challenge and more.
+    """Score tracking results RES against ground truth GT, in pairs.
 
-    The table shows the main metrics, --json all of them.
+    The metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all of them.
     """
     from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences
 
     if len(folders) % 2:
         raise click.UsageError(f"results and truths come in pairs; received {len(folders)} folders")  # noqa: EM102
-    limits = dict(map(_limit, require))
+    limits = dict(map(_parse_limit, require))
     scores = evaluate_sequences(zip(folders[::2], folders[1::2], strict=True))
     known = next(iter(scores.values()))
     unknown = [name for name in limits if name not in known]
     if unknown:
-        raise click.UsageError(f"there is no metric {unknown[0]}; there are: {', '.join(known)}")  # noqa: EM102
+        raise click.UsageError(f"unknown metric '{unknown[0]}'; the metrics are: {', '.join(known)}")  # noqa: EM102
     if as_json:
         click.echo(json.dumps(scores, indent=2))
     else:
         _show_scores({**scores, "mean": average_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
     low = [
-        f"{sequence}: {name} is {_shown(score[name])}, {least} is required"
+        f"{sequence}: {name} is {_format_score(score[name])}, {least} is required"
         for sequence, score in scores.items()
         for name, least in limits.items()
-        if not _reaches(score[name], least)
+        if not _is_at_least(score[name], least)
     ]
     for line in low:
         click.echo(line, err=True)
@@ -65,36 +65,36 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
 @click.option(
     "--partial",
     is_flag=True,
-    help="The truth has not all cells: leave out cells of RESULT that touch none of TRUTH.",
+    help="Not all cells are annotated: ignore cells of RESULT that touch no cell of TRUTH.",
 )
 @click.option(
     "--margin",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Pixels along the border outside the field of interest: cells that lie there altogether are left out.",
+    help="Pixels along the border outside the field of interest: cells that lie there entirely are ignored.",
 )
 @json_option
 @verbose_option
 def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: int, as_json: bool) -> None:
     """Score the masks RESULT against TRUTH, each a folder of label images (TIFF, PNG) or one file.
 
-    TRUTH may be 01_GT or 01_ST, whose SEG is taken; other images go together by name. Labels need not agree. --json
+    TRUTH may be 01_GT or 01_ST, of which SEG is used; other images are paired by name. Labels need not agree. --json
     has the scores of each image, too.
     """
-    from gnntrack.evaluate import segmentation as evaluate_masks
+    from gnntrack.evaluate import segmentation
 
-    with shown_progress() as progress:
-        report = evaluate_masks.evaluate_segmentation(result, truth, partial=partial, margin=margin, progress=progress)
+    with show_progress() as progress:
+        report = segmentation.evaluate_segmentation(result, truth, partial=partial, margin=margin, progress=progress)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
         return
     total, mean = report.total, report.mean
-    fate = "left out" if partial else "counted as false; --partial leaves them out"
+    effect = "ignored" if partial else "counted as false; --partial ignores them"
     cells = f"{total.truth_cells} in the truth, {total.result_cells} in the result"
-    lone = f"{total.lone_cells} of the result touch none of the truth, {fate}"
+    lone = f"{total.lone_cells} of the result touch none of the truth, {effect}"
     show_rows([("images", len(report.images)), ("cells", cells), *[("", lone)] * (total.lone_cells > 0)])
-    scores = [[name, _shown(value), _shown(mean[name])] for name, value in total.scores().items()]
+    scores = [[name, _format_score(value), _format_score(mean[name])] for name, value in total.scores().items()]
     show_table(["", "in all", "mean of images"], scores)
 
 
@@ -113,22 +113,22 @@ def validate(result: Path, images: Path | None, *, as_json: bool) -> None:
         listed = [asdict(problem) for problem in problems]
         click.echo(json.dumps({"result": str(result), "valid": not errors, "problems": listed}, indent=2))
     else:
-        told = Counter[str]()
+        counts = Counter[str]()
         for problem in problems:
-            told[problem.rule] += 1
-            if told[problem.rule] <= _LISTED:
+            counts[problem.rule] += 1
+            if counts[problem.rule] <= _LISTED:
                 click.echo(str(problem))
-        for rule, count in told.items():
+        for rule, count in counts.items():
             if count > _LISTED:
                 click.echo(f"[{rule}]: and {count - _LISTED} more; --json lists all")
-        notes = len(problems) - errors
+        warnings = len(problems) - errors
         verdict = f"not valid, {errors} errors" if errors else "valid"
-        click.echo(f"{result}: {verdict}{f', {notes} warnings' if notes else ''}")
+        click.echo(f"{result}: {verdict}{f', {warnings} warnings' if warnings else ''}")
     if errors:
         raise click.exceptions.Exit(1)
 
 
-def _limit(text: str) -> tuple[str, float]:
+def _parse_limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
         return name, float(value)
@@ -137,13 +137,13 @@ def _limit(text: str) -> tuple[str, float]:
         raise click.UsageError(message) from None
 
 
-def _reaches(value: float | None, least: float) -> bool:
-    return value is not None and value >= least  # what is not defined reaches nothing
+def _is_at_least(value: float | None, least: float) -> bool:
+    return value is not None and value >= least  # a metric that is not defined reaches no value
 
 
 def _show_scores(scores: dict[str, dict[str, float | None]], names: Sequence[str]) -> None:
-    show_table(["", *scores], [[name, *(_shown(score[name]) for score in scores.values())] for name in names])
+    show_table(["", *scores], [[name, *(_format_score(score[name]) for score in scores.values())] for name in names])
 
 
-def _shown(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "-" if value is None else f"{value:.6f}"
