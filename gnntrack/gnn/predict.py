@@ -154,7 +154,7 @@ def _share_of_targets(link: FloatArray, pair: FloatArray, inputs: Inputs) -> Flo
     of_link, of_first, of_second = np.split(share, [len(link), len(link) + len(pair)])
     np.add.at(of_link, first, of_first)
     np.add.at(of_link, second, of_second)
-    return np.clip(of_link, 0, 1)
+    return np.asarray(np.clip(of_link, 0, 1))
 
 
 @contextmanager

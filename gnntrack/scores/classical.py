@@ -1,13 +1,13 @@
-"""Classical link and division scores: a generative model whose scales are estimated from the movie itself.
+"""Classical scores of links and divisions, by a generative model whose scales are estimated from the movie itself.
 
-A link is scored by the log-likelihood ratio of its features under "the same cell" and under "any other
-cell of this movie" (Poore and Gadaleta 2006, eq. 3), with heavy-tailed densities: the displacement after
-motion compensation in cell radii, and the ratios of size and of brightness. The scales come from the
-movie's mutual nearest pairs, so that nothing has to be set for a new microscope.
+The score of a link is the log-likelihood ratio of its features under "the same cell" and under "any other cell of this
+movie" (Poore and Gadaleta 2006, eq. 3), with heavy-tailed densities. The features are the displacement in cell radii,
+after motion compensation, and the ratios of size and of brightness. The scales come from pairs of cells that are each
+other's nearest, so that nothing has to be set for a new microscope.
 
-A division is scored against its best explanation without one: one daughter is the mother going on, the
-other appears from nowhere. Daughters lie on both sides of the mother at a distance of about two radii,
-resemble each other, and add up to the mother.
+The score of a division compares it with the best explanation without a division: one daughter is the same cell as the
+parent, and the other one is new. Daughters lie on both sides of the parent at a distance of about two radii, resemble
+each other, and have together the size of the parent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from gnntrack.graph.divisions import DivisionCandidates
-from gnntrack.scores.model import Model
+from gnntrack.scores.model import MovieModel
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassicalScorer", "score_links"]
 
-_HEAT = 3.0  # temperature: the features of a link are not independent, so that their odds are too sure
+_TEMPERATURE = 3.0  # divides the log odds: the features of a link are not independent, so that their sum is too large
 
 
 class ClassicalScorer:
@@ -76,10 +76,9 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
     pairs = DivisionCandidates.find(graph) if divisions else DivisionCandidates.empty()
-    model = Model.of(graph)
+    model = MovieModel.from_graph(graph)
     for _ in range(settings.rounds):
-        model = model.refitted(graph, pairs)
-    gain = model.link_gain(graph)
-    link = model.link_gain(graph, pieces=True)
-    division = model.division_gain(graph, pairs, gain)
-    return LinkScores(expit(link / _HEAT), pairs.links, expit(division / _HEAT), candidates=pairs)
+        model = model.refit(graph, pairs)
+    division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph))
+    link = model.compute_link_log_odds(graph, fragments=True)
+    return LinkScores(expit(link / _TEMPERATURE), pairs.links, expit(division / _TEMPERATURE), candidates=pairs)

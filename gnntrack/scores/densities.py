@@ -1,4 +1,4 @@
-"""Log densities, and scales and rates that lean on a prior where there is little to learn from."""
+"""Log densities, and estimates of scales and rates with a prior for movies that have few cells."""
 
 from __future__ import annotations
 
@@ -12,55 +12,85 @@ if TYPE_CHECKING:
 
     from gnntrack.types import BoolArray, FeatureArray, FloatArray
 
-__all__ = ["CHUNK", "ODD", "either", "in_chunks", "location_of", "log_normal", "log_t", "rate_of", "scale_of"]
+__all__ = [
+    "CHUNK",
+    "ODD",
+    "compute_in_chunks",
+    "estimate_location",
+    "estimate_rate",
+    "estimate_scale",
+    "log_normal",
+    "log_t",
+    "mix_densities",
+]
 
-_PRIOR_WEIGHT = 20.0  # cells that the prior scales count for
-_RATE_WEIGHT = 200.0  # cells that the prior rates count for
-ODD = 0.05  # part of the true links with a feature out of its usual range: a jump, or a mask that flickers
-CHUNK = 1 << 19  # links and pairs that are scored at once, to bound the memory
+_PRIOR_WEIGHT = 20.0  # number of cells that the prior scales count for
+_RATE_WEIGHT = 200.0  # number of cells that the prior rates count for
+ODD = 0.05  # fraction of the true links with a feature outside its usual range: a jump, or a flickering mask
+CHUNK = 1 << 19  # links or pairs that are scored at once, to bound the memory
 
 
 def log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
-    """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions."""
+    """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions.
+
+    Parameters
+    ----------
+    x, scale : (M,) float
+        Distance and scale in the same unit.
+    nu : float
+        Degrees of freedom.
+    ndim : int
+        Dimensions of the space.
+    """
     constant = gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi)
     return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
 
 
 def log_normal(x: FloatArray, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:
-    """Return the log density of a normal distribution."""
+    """Return the log density of a normal distribution at ``x``."""
     return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
 
 
-def either(usual: FloatArray, odd: FloatArray) -> FloatArray:
-    """Return the log density of a mixture, in which the odd case is rare."""
+def mix_densities(usual: FloatArray, odd: FloatArray) -> FloatArray:
+    """Return the log density of a mixture of the usual case and, with probability `ODD`, the odd case."""
     return np.asarray(np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) + odd))
 
 
-def scale_of(values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
-    """Return a scale from the median of absolute values, pulled to a prior where there are few."""
+def estimate_scale(values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
+    """Return the scale of values >= 0 from their median, and from a prior if they are few.
+
+    Parameters
+    ----------
+    values : (K,) float
+        Absolute values, or lengths of vectors.
+    prior : float
+        Scale of a movie without values.
+    median_of_unit : float
+        Median of such values at a scale of 1; the default is that of the absolute value of a normal variable.
+    """
     n = len(values)
     estimate = float(np.median(values)) / median_of_unit if n else prior
     return float(np.sqrt((_PRIOR_WEIGHT * prior**2 + n * max(estimate, 0.02) ** 2) / (_PRIOR_WEIGHT + n)))
 
 
-def location_of(values: FeatureArray | FloatArray, mean: float, std: float) -> tuple[float, float]:
-    """Return median and scale, pulled to their priors where there are few values."""
+def estimate_location(values: FeatureArray | FloatArray, mean: float, std: float) -> tuple[float, float]:
+    """Return the median and the scale of values, shape (K,), and from their priors if the values are few."""
     n = len(values)
     if not n:
         return mean, std
     middle = (_PRIOR_WEIGHT * mean + n * float(np.median(values))) / (_PRIOR_WEIGHT + n)
-    return middle, scale_of(np.abs(values - middle), std)
+    return middle, estimate_scale(np.abs(values - middle), std)
 
 
-def rate_of(happened: BoolArray, prior: float) -> float:
-    """Return a rate, pulled to its prior where there are few cells."""
+def estimate_rate(happened: BoolArray, prior: float) -> float:
+    """Return the fraction of cells, shape (K,), to which something happened, and from a prior if they are few."""
     return float((_RATE_WEIGHT * prior + happened.sum()) / (_RATE_WEIGHT + len(happened)))
 
 
-def in_chunks(n: int, compute: Callable[[slice], FloatArray]) -> FloatArray:
-    """Return a long column computed piece by piece, to bound the memory of what is computed on the way."""
+def compute_in_chunks(n: int, compute: Callable[[slice], FloatArray]) -> FloatArray:
+    """Return a column of n rows that is computed chunk by chunk, to bound the memory of intermediate arrays."""
     column = np.empty(n)
     for start in range(0, n, CHUNK):
-        part = slice(start, min(start + CHUNK, n))
-        column[part] = compute(part)
+        rows = slice(start, min(start + CHUNK, n))
+        column[rows] = compute(rows)
     return column

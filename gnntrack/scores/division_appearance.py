@@ -1,4 +1,4 @@
-"""What mothers and daughters look like in this movie, learnt from its surest divisions."""
+"""The appearance of parents and daughters in this movie, estimated from its most certain divisions."""
 
 from __future__ import annotations
 
@@ -7,43 +7,64 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.scores.densities import log_normal
-from gnntrack.scores.quick_solution import Best
+from gnntrack.scores.quick_solution import BestLinks
 
 if TYPE_CHECKING:
     from gnntrack.types import CellGraph, FloatArray, IntArray
 
-__all__ = ["LIMIT", "look_odds", "looks_of"]
+__all__ = ["LIMIT", "compare_appearance", "measure_appearance"]
 
-_LOOK_WEIGHT = 20.0  # cells that the look of any cell counts for, against that of mothers and daughters
-_LOOKS = (
+_PRIOR_WEIGHT = 20.0  # number of cells that the appearance of all cells counts for, as the prior of the given ones
+_FEATURES = (
     *("size_zscore", "elongation_zscore", "ellipsoid_fill_zscore"),
     *("intensity_mean_zscore", "intensity_std_zscore", "intensity_max_zscore"),
 )
-LIMIT = 6.0  # log odds that a hint (brightness, past and future of a division) may count for at most
+LIMIT = 6.0  # bound of the log odds of indirect evidence: brightness, and the past and future of a division
 
 
-def looks_of(graph: CellGraph, gain: FloatArray) -> FloatArray:
-    """Return what a cell looks like and how that changed since the frame before, in robust z-scores, shape (N, F)."""
+def measure_appearance(graph: CellGraph, log_odds: FloatArray) -> FloatArray:
+    """Return the appearance of each cell and its change since the frame before, as robust z-scores.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    log_odds : (E,) float64
+        Of the links; the best link into a cell leads to the same cell in the frame before.
+
+    Returns
+    -------
+    (N, F) float64
+        Between -5 and 5; a change is 0 for cells without a link.
+    """
     cells = graph.cells
-    columns = [cells.feature(name) for name in _LOOKS if cells.has(name)]
+    columns = [cells.feature(name) for name in _FEATURES if cells.has(name)]
     value = np.stack(columns, axis=1).astype(np.float64) if columns else np.zeros((len(cells), 0))
-    past = Best.of(graph, gain, graph.target).cell
+    past = BestLinks.find(graph, log_odds, graph.target).cell
     change = np.where((past >= 0)[:, None], value - value[past], 0)
     table = np.hstack([value, change])
-    middle = np.median(table, axis=0)
-    spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
-    return np.asarray(np.clip((table - middle) / np.maximum(spread, 1e-6), -5, 5))
+    median = np.median(table, axis=0)
+    spread = 1.4826 * np.median(np.abs(table - median), axis=0)
+    return np.asarray(np.clip((table - median) / np.maximum(spread, 1e-6), -5, 5))
 
 
-def look_odds(looks: FloatArray, cells: IntArray) -> FloatArray:
-    """Return the log odds of looking like the given cells rather than like any cell, shape (N,).
+def compare_appearance(appearance: FloatArray, cells: IntArray) -> FloatArray:
+    """Return the log odds that each cell resembles the given cells rather than any cell, shape (N,).
 
-    One normal distribution per column, pulled to that of all cells where there are few given ones. The columns
-    depend on each other, so that the sum is overconfident: it may speak against a division, not for one.
+    There is one normal distribution per column, with that of all cells as its prior. The columns depend on each
+    other, so that the sum is overconfident; therefore it is at most 0: it can lower the odds of a division only.
+
+    Parameters
+    ----------
+    appearance : (N, F) float64
+        See `measure_appearance`.
+    cells : (K,) int64
+        Rows of the given cells, such as all parents.
     """
     n = len(cells)
-    everyone = np.maximum(looks.std(axis=0), 0.5)
-    mean = looks[cells].sum(axis=0) / (_LOOK_WEIGHT + n)
-    variance = (_LOOK_WEIGHT * everyone**2 + ((looks[cells] - mean) ** 2).sum(axis=0)) / (_LOOK_WEIGHT + n)
-    odds = log_normal(looks, mean, np.sqrt(variance)) - log_normal(looks, looks.mean(axis=0), everyone)
-    return np.asarray(np.clip(odds.sum(axis=1), -LIMIT, 0))
+    std_of_all = np.maximum(appearance.std(axis=0), 0.5)
+    mean = appearance[cells].sum(axis=0) / (_PRIOR_WEIGHT + n)
+    variance = (_PRIOR_WEIGHT * std_of_all**2 + ((appearance[cells] - mean) ** 2).sum(axis=0)) / (_PRIOR_WEIGHT + n)
+    log_odds = log_normal(appearance, mean, np.sqrt(variance))
+    log_odds -= log_normal(appearance, appearance.mean(axis=0), std_of_all)
+    return np.asarray(np.clip(log_odds.sum(axis=1), -LIMIT, 0))

@@ -1,4 +1,4 @@
-"""What the links alone say: the best link of each cell, and a quick guess at the solution."""
+"""A quick, greedy solution of a movie, from which the movie model estimates its rates and scales."""
 
 from __future__ import annotations
 
@@ -10,84 +10,124 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
-__all__ = ["Around", "Best", "explanation"]
+__all__ = ["BestLinks", "LinkContext", "guess_solution"]
 
-_SURE = 5.0  # log odds from which a division teaches the movie's rates and scales
+_CERTAIN = 5.0  # log odds of a division from which the movie's rates and scales are estimated by it
 
 
 @dataclass(frozen=True)
-class Best:
-    """The two best links of each cell in one direction of time; 0 and -1 where there is none with a gain."""
+class BestLinks:
+    """The two best links of each cell in one direction of time, among links with positive log odds.
 
-    gain: FloatArray  # (N,)
-    cell: IntArray  # (N,) at the other end
-    second: FloatArray  # (N,)
+    Parameters
+    ----------
+    log_odds : (N,) float64
+        Of the best link; 0 if there is none.
+    cell : (N,) int64
+        Row of the cell at the other end of the best link; -1 if there is none.
+    second : (N,) float64
+        Log odds of the second-best link; 0 if there is none.
+    """
+
+    log_odds: FloatArray
+    cell: IntArray
+    second: FloatArray
 
     @classmethod
-    def of(cls, graph: CellGraph, gain: FloatArray, node: IntArray, gap: int = 1) -> Best:
-        """Return the best links of each ``node``: ``graph.source`` looks ahead, ``graph.target`` back."""
+    def find(cls, graph: CellGraph, log_odds: FloatArray, node: IntArray, gap: int = 1) -> BestLinks:
+        """Return the best links over this many frames.
+
+        Parameters
+        ----------
+        graph : CellGraph
+            Candidate links.
+        log_odds : (E,) float64
+            Of the links.
+        node : (E,) int64
+            ``graph.source`` for links to later frames, ``graph.target`` for links to earlier frames.
+        gap : int
+            Frames from source to target.
+        """
         other = graph.target if node is graph.source else graph.source
-        use = np.flatnonzero((graph.feature("gap") == gap) & (gain > 0))
-        ends, worth, n = node[use], gain[use], len(graph.cells)
+        use = np.flatnonzero((graph.feature("gap") == gap) & (log_odds > 0))
+        ends, value, n = node[use], log_odds[use], len(graph.cells)
         best, second, first = np.zeros(n), np.zeros(n), np.full(n, -1)
-        np.maximum.at(best, ends, worth)
-        top = np.flatnonzero(worth >= best[ends])[::-1]
-        first[ends[top]] = use[top]  # backwards, so that of equals the first one stays
+        np.maximum.at(best, ends, value)
+        top = np.flatnonzero(value >= best[ends])[::-1]
+        first[ends[top]] = use[top]  # in reverse order, so that the first of equals is kept
         rest = use != first[ends]
-        np.maximum.at(second, ends[rest], worth[rest])
+        np.maximum.at(second, ends[rest], value[rest])
         return cls(best, np.where(first >= 0, other[first], -1), second)
 
-    def distinct(self, two: IntArray) -> BoolArray:
-        """Tell whether two cells can both have a link with a gain, shape (M,)."""
+    def allow_both(self, two: IntArray) -> BoolArray:
+        """Return whether two cells, shape (M, 2), can both have a link with positive log odds, shape (M,)."""
         a, b = two.T
         same = self.cell[a] == self.cell[b]
         return np.asarray((self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0)))
 
-    def apart(self, two: IntArray) -> FloatArray:
-        """Return the best total gain of two cells that may not share a link's other end, shape (M,)."""
+    def sum_disjoint(self, two: IntArray) -> FloatArray:
+        """Return the highest sum of log odds of two cells whose links may not share their other end, shape (M,)."""
         a, b = two.T
         same = (self.cell[a] == self.cell[b]) & (self.cell[a] >= 0)
-        shared = np.maximum(self.gain[a] + self.second[b], self.second[a] + self.gain[b])
-        return np.asarray(np.where(same, shared, self.gain[a] + self.gain[b]))
+        shared = np.maximum(self.log_odds[a] + self.second[b], self.second[a] + self.log_odds[b])
+        return np.asarray(np.where(same, shared, self.log_odds[a] + self.log_odds[b]))
 
 
 @dataclass(frozen=True)
-class Around:
-    """The best links of every cell to the frame after, to the frame before, and to the one before that."""
+class LinkContext:
+    """The best links of every cell to the next frame, to the frame before, and to the frame before that."""
 
-    ahead: Best
-    before: Best
-    longer: Best
+    ahead: BestLinks
+    before: BestLinks
+    two_before: BestLinks
 
     @classmethod
-    def of(cls, graph: CellGraph, gain: FloatArray) -> Around:
-        """Find them."""
-        back = graph.target
-        return cls(*(Best.of(graph, gain, node, gap) for node, gap in ((graph.source, 1), (back, 1), (back, 2))))
+    def find(cls, graph: CellGraph, log_odds: FloatArray) -> LinkContext:
+        """Return the best links, given the log odds of all links, shape (E,)."""
+        directions = (graph.source, 1), (graph.target, 1), (graph.target, 2)
+        return cls(*(BestLinks.find(graph, log_odds, node, gap) for node, gap in directions))
 
 
-def explanation(graph: CellGraph, gain: FloatArray, links: IntArray, odds: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Return links and pairs that are the best for all their cells: a quick guess at the solution."""
+def guess_solution(
+    graph: CellGraph, link: FloatArray, pairs: IntArray, division: FloatArray
+) -> tuple[BoolArray, BoolArray]:
+    """Return the links and the divisions that are the best for all their cells.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    link : (E,) float64
+        Log odds of each link.
+    pairs : (M, 2) int64
+        Links of the division candidates.
+    division : (M,) float64
+        Log odds of each division candidate, against its better link alone.
+
+    Returns
+    -------
+    (E,) bool, (M,) bool
+        The chosen links, without those of divisions; the chosen divisions.
+    """
     n = len(graph.cells)
-    value = odds + np.maximum(gain[links].max(axis=1, initial=-np.inf), 0) if len(links) else odds
+    value = division + np.maximum(link[pairs].max(axis=1, initial=-np.inf), 0) if len(pairs) else division
     out, into = np.zeros(n), np.zeros(n)
-    np.maximum.at(out, graph.source, gain)
-    np.maximum.at(into, graph.target, gain)
-    mother, daughters = graph.source[links[:, 0]], graph.target[links]
+    np.maximum.at(out, graph.source, link)
+    np.maximum.at(into, graph.target, link)
+    parent, daughters = graph.source[pairs[:, 0]], graph.target[pairs]
     pair_out, pair_into = np.zeros(n), np.zeros(n)
-    good = odds > _SURE
-    np.maximum.at(pair_out, mother[good], value[good])
+    certain = division > _CERTAIN
+    np.maximum.at(pair_out, parent[certain], value[certain])
     for side in (0, 1):
-        np.maximum.at(pair_into, daughters[good, side], value[good])
-    divided = good & (value >= pair_out[mother]) & (value > out[mother])
+        np.maximum.at(pair_into, daughters[certain, side], value[certain])
+    divides = certain & (value >= pair_out[parent]) & (value > out[parent])
     for side in (0, 1):
         other = into[daughters[:, side]]
-        own = gain[links[:, side]]
-        divided &= (value >= pair_into[daughters[:, side]]) & ((other <= np.maximum(own, 0)) | (value > other))
-    taken = np.zeros(n, bool)
-    taken[daughters[divided]] = True
-    used = np.zeros(n, bool)
-    used[mother[divided]] = True
-    best = (gain > 0) & (gain >= out[graph.source]) & (gain >= into[graph.target])
-    best &= ~taken[graph.target] & ~used[graph.source]
-    return best, divided
+        own = link[pairs[:, side]]
+        divides &= (value >= pair_into[daughters[:, side]]) & ((other <= np.maximum(own, 0)) | (value > other))
+    has_past, has_future = np.zeros(n, bool), np.zeros(n, bool)
+    has_past[daughters[divides]] = True
+    has_future[parent[divides]] = True
+    best = (link > 0) & (link >= out[graph.source]) & (link >= into[graph.target])
+    best &= ~has_past[graph.target] & ~has_future[graph.source]
+    return best, divides
