@@ -1,4 +1,4 @@
-"""The one place that knows numba: functions compiled to machine code, and kept between runs where that is possible."""
+"""Functions compiled to machine code by numba; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["compiled"]
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; it releases the interpreter's lock while it runs.
 
-    The machine code is kept beside the package or in the user's cache. Where neither can be written, as in some
-    containers and on some clusters, it is compiled anew in each process.
+    The machine code is stored beside the package or in the user's cache. If neither folder can be written, as in some
+    containers and on some clusters, the function is compiled again in each process.
 
     Examples
     --------

@@ -1,19 +1,20 @@
-"""Everything that gnntrack raises on purpose.
+"""Errors that gnntrack raises on purpose.
 
 ::
 
     GnntrackError
-    |-- InputError            the input cannot be used as it is (exit code 2)
-    |   |-- FrameError        a file or a frame of a movie; carries ``file`` and ``frame``
-    |   |-- FormatError       a table, a graph file or a result that breaks its format
-    |   |-- ModelError        weights or a checkpoint that cannot be used, or that do not fit this gnntrack
-    |   `-- SettingsError     an unknown key or a value out of range
-    |-- OutputError           the output exists, cannot be written, or does not fit the format (exit code 2)
-    |-- TrainingError         a training that went wrong, such as a loss that is no number (exit code 1)
-    |-- SegmenterError        a segmenter is unknown or returned something that is no label image (exit code 2)
-    `-- MissingDependencyError  an optional package is needed; the message is the pip line (exit code 2)
+    |-- InputError (ValueError)                 the input cannot be used as it is
+    |   |-- FrameError                            a file or a frame of a movie; has ``file`` and ``frame``
+    |   |-- FormatError                           a table, a graph file or a result that is not valid
+    |   |-- ModelError                            a model or a checkpoint that cannot be used
+    |   `-- SettingsError                         an unknown setting, or a value out of range
+    |-- OutputError                             the output exists, cannot be written, or does not fit the format
+    |-- SegmenterError                          an unknown segmenter, or one whose result is not a label image
+    |-- MissingDependencyError (ImportError)    an optional package is needed; the message is the pip command
+    `-- TrainingError (ArithmeticError)         a training that diverged, such as a loss that is NaN or infinite
 
-Every message says what was received, what was expected, and what to do.
+The command line ends with exit code 2 and the message for each of them. A message names the value received, the
+values expected, and the fix.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ class FrameError(InputError):
     Parameters
     ----------
     message : str
-        What was received, what was expected, what to do.
-    file : str or None
-        The file, where there is one; it is put in front of the message.
-    frame : int or None
-        The frame number from 0, where it is known; it is put in front of the message.
+        The value received, the values expected, and the fix.
+    file : path, optional
+        The file; it is put in front of the message.
+    frame : int, optional
+        The frame number from 0; it is put in front of the message.
     """
 
     def __init__(self, message: str, *, file: object = None, frame: int | None = None) -> None:
@@ -62,11 +63,11 @@ class FrameError(InputError):
 
 
 class FormatError(InputError):
-    """A table, a graph file or a result breaks its format."""
+    """A table, a graph file or a result is not valid in its format."""
 
 
 class ModelError(InputError):
-    """Weights or a checkpoint are missing, damaged, not to be trusted, or do not fit this gnntrack."""
+    """A model or a checkpoint is missing, damaged, not safe to load, or of another version of gnntrack."""
 
 
 class SettingsError(InputError):
@@ -74,16 +75,16 @@ class SettingsError(InputError):
 
 
 class OutputError(GnntrackError):
-    """The output exists already, cannot be written, or does not fit the format."""
+    """The output exists, cannot be written, or does not fit the format."""
 
 
 class SegmenterError(GnntrackError):
-    """A segmenter is unknown, or returned something that is no label image."""
+    """A segmenter is unknown, or its result is not a label image."""
 
 
 class MissingDependencyError(GnntrackError, ImportError):
-    """An optional package is needed; the message tells how to install it."""
+    """An optional package is needed; the message is the command that installs it."""
 
 
 class TrainingError(GnntrackError, ArithmeticError):
-    """A training that went wrong."""
+    """A training diverged: a loss or a weight is NaN or infinite."""

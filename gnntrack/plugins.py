@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
 
-__all__ = ["Registry", "distribution_of", "pip_line"]
+__all__ = ["Registry", "format_pip_command", "get_distribution"]
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
     Parameters
     ----------
     kind : str
-        What a plug-in is, for messages: ``"solver"``.
+        Name of the kind, for messages: ``"solver"``.
     built_in : mapping
         Name -> ``"module:attribute"``. A plug-in of another package cannot replace a built-in one.
     group : str, optional
@@ -77,11 +77,11 @@ class Registry(Generic[T]):
             module, _, attribute = self.built_in[name].partition(":")
             found: T = getattr(import_module(module), attribute)
             return found
-        entries = self.entries().get(name, [])
+        entries = self.find_entries().get(name, [])
         if not entries:
-            raise self.error(self._unknown(name))
+            raise self.error(self._describe_unknown(name))
         if len(entries) > 1:
-            owners = " and ".join(f"{distribution_of(entry)} ({entry.value})" for entry in entries)
+            owners = " and ".join(f"{get_distribution(entry)} ({entry.value})" for entry in entries)
             msg = f"{self.kind} '{name}' is registered more than once, by {owners}; uninstall all but one"
             raise self.error(msg)
         return self._load(entries[0])
@@ -89,13 +89,13 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names: built-in ones first, then those of other packages in alphabetical order."""
         yield from self.built_in
-        yield from sorted(self.entries().keys() - self.built_in.keys())
+        yield from sorted(self.find_entries().keys() - self.built_in.keys())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in or name in self.entries()
+        return name in self.built_in or name in self.find_entries()
 
     def check(self, name: str) -> str:
         """Return the name if there is such a plug-in, without importing it.
@@ -106,14 +106,14 @@ class Registry(Generic[T]):
             Or the registry's own error, if there is none; it proposes the nearest name.
         """
         if name not in self:
-            raise self.error(self._unknown(name))
+            raise self.error(self._describe_unknown(name))
         return name
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Iterate over names and plug-ins; all are imported."""
         return ((name, self[name]) for name in self)
 
-    def entries(self) -> dict[str, list[EntryPoint]]:
+    def find_entries(self) -> dict[str, list[EntryPoint]]:
         """Return the entry points of other packages by name; more than one if packages use the same name."""
         found: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=self.group):
@@ -121,34 +121,34 @@ class Registry(Generic[T]):
         return found
 
     def _load(self, entry: EntryPoint) -> T:
-        who = f"{self.kind} '{entry.name}' of {distribution_of(entry)}"
+        who = f"{self.kind} '{entry.name}' of {get_distribution(entry)}"
         try:
             loaded: T = entry.load()
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] == entry.module.partition(".")[0]:
                 msg = f"{who}: {entry.value} cannot be imported: {error}; reinstall it, or write to its author"
                 raise self.error(msg) from error
-            msg = f"{who} needs '{error.name}', which is not installed: {pip_line(entry, error.name)}"
+            msg = f"{who} needs '{error.name}', which is not installed: {format_pip_command(entry, error.name)}"
             raise MissingDependencyError(msg) from error
         except Exception as error:  # a plug-in may raise anything while it is imported
             msg = f"{who}: {entry.value} cannot be imported: {type(error).__name__}: {error}; write to its author"
             raise self.error(msg) from error
         return loaded
 
-    def _unknown(self, name: str) -> str:
+    def _describe_unknown(self, name: str) -> str:
         names = list(self)
         near = difflib.get_close_matches(str(name), names, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown {self.kind} '{name}'; {hint}There are: {', '.join(names)}"
 
 
-def distribution_of(entry: EntryPoint) -> str:
+def get_distribution(entry: EntryPoint) -> str:
     """Return the name of the package that has an entry point."""
     return entry.dist.name if entry.dist is not None else "an unnamed package"
 
 
-def pip_line(entry: EntryPoint, module: str) -> str:
+def format_pip_command(entry: EntryPoint, module: str) -> str:
     """Return the pip command that installs the extras of an entry point, or else a missing module."""
     if entry.extras:
-        return f"pip install '{distribution_of(entry)}[{','.join(entry.extras)}]'"
+        return f"pip install '{get_distribution(entry)}[{','.join(entry.extras)}]'"
     return f"pip install {module.partition('.')[0]}"

@@ -1,7 +1,7 @@
 """Every default of gnntrack, one frozen model per stage. The CLI, the TOML files and the docs read them here.
 
-A settings file is TOML with a table per stage; what it leaves out keeps its default, and a key that
-does not exist is an error that names the nearest one:
+A settings file is TOML with a table per stage. A key that is not in the file has its default, and an unknown key is an
+error whose message proposes the nearest one:
 
 >>> Settings.from_dict({"graph": {"max_gaps": 3}})
 Traceback (most recent call last):
@@ -60,9 +60,9 @@ class FrameSettings(_Section):
     """Movies and masks as they are read (``io/frames.py``)."""
 
     spacing: tuple[float, ...] | None = Field(None, min_length=1, max_length=3)
-    """Size of a voxel in um along z, y, x; read from the files where it is left out, or 1 pixel if they do not tell."""
+    """Size of a voxel in um along z, y, x; default: as in the files, or 1 pixel if they do not have it."""
     axes: str | None = Field(None, pattern="^[tzyxc]+$")
-    """A letter per axis of the files (t, z, y, x, c), where they tell it wrongly, such as frames saved as slices."""
+    """A letter per axis (t, z, y, x, c), if the files name their axes wrongly, such as frames saved as slices."""
     allow_missing: bool = False
     """Read a frame that is missing in the numbering of a folder as an empty one; else it is an error."""
 
@@ -98,18 +98,18 @@ class FrameSettings(_Section):
 
 
 class CellSettings(_Section):
-    """Masks to cells (``cells.py``)."""
+    """From masks to cells (``measure/cells.py``)."""
 
     fragments: Literal["keep", "largest", "split"] = "keep"
-    """What becomes of a label in several pieces: one cell, its largest piece only, or a cell per piece."""
+    """A label in several pieces is one cell (keep), its largest piece only (largest), or a cell per piece (split)."""
     min_size: int = Field(0, ge=0)
-    """Cells (after `fragments`) smaller than this many pixels are left out, and listed as such."""
+    """Smallest size of a cell in pixels, after `fragments`; smaller ones are dropped and listed."""
     neighbours: int = Field(6, ge=1)
-    """Number of nearest cells that tell the local density."""
+    """Number of nearest cells from which the local density is computed."""
 
 
 class MotionSettings(_Section):
-    """How the field moves between two frames (``motion.py``)."""
+    """How cells move between two frames (``graph/motion.py``)."""
 
     drift: bool = True
     """Estimate the global shift of each frame."""
@@ -120,49 +120,49 @@ class MotionSettings(_Section):
 
 
 class GraphSettings(_Section):
-    """Candidate links (``graph.py``)."""
+    """Candidate links (``graph/candidates.py``)."""
 
     max_gap: int = Field(2, ge=1)
     """Candidates link cells up to this many frames apart; 1 = consecutive frames only."""
     max_neighbours: int = Field(6, ge=1)
     """Candidates per cell to the next frame; over gaps half as many."""
     max_distance: float | None = Field(None, gt=0)
-    """Gate in the movie's unit (um or pixel); estimated from the movie where it is left out."""
+    """Largest distance per frame in the movie's unit (um or pixel); default: estimated from the movie."""
 
 
 class ScoreSettings(_Section):
-    """Classical link and division scores (``scores.py``)."""
+    """Classical scores of links and divisions (``scores/``)."""
 
     rounds: int = Field(2, ge=0)
     """Times that rates and scales are estimated again from the best solution so far; 0 keeps the prior rates."""
 
 
 class GnnSettings(_Section):
-    """Learned scores (``gnn/``)."""
+    """Scores by a network (``gnn/``)."""
 
     model: str | None = None
-    """Folder of the weights; those that come with gnntrack where it is left out."""
+    """Folder of the model; default: the model that comes with gnntrack."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network computes; auto = the first of cuda, mps and cpu that is there."""
+    """Device of the network; auto = the first of cuda, mps and cpu that this machine has."""
     correction: float = Field(0.6, ge=0, le=1)
-    """Part of the network's step away from the classical scores that is believed; 1 for the kind of movie it learnt."""
+    """Weight of the network's correction: 0 = classical scores, 1 = network, best for movies like the training data."""
     window: int = Field(60_000, ge=1)
-    """Links answered at once, besides those read around them: less is less memory and more work."""
+    """Links scored at once; fewer links need less memory and more time."""
 
 
 class TrainSettings(_Section):
-    """Training (``gnntrack train``)."""
+    """Training of a network (``gnntrack train``); all that determine the weights are stored with the model."""
 
     width: int = Field(32, ge=4)
-    """Numbers per cell and link inside the network, a multiple of `heads`."""
+    """Size of the vector of a cell or link inside the network, a multiple of `heads`."""
     rounds: int = Field(3, ge=0)
-    """Rounds of attention: how many links ahead and back a link sees."""
+    """Rounds of attention: how many links forward and back a link is influenced by."""
     heads: int = Field(4, ge=1)
-    """Heads of the attention."""
+    """Number of attention heads."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Part of the numbers inside the network that is left out in a step."""
+    """Fraction of the values inside the network set to 0 in a step; raise it if a small data set is overfitted."""
     feature_dropout: float = Field(0.3, ge=0, lt=1)
-    """Part of the input columns that is left out of a window, so that no column is relied on."""
+    """Fraction of the input columns set to 0 in a window; raise it if the movies differ from the training data."""
     steps: int = Field(500, ge=1)
     """Steps of the optimiser."""
     links: int = Field(6000, ge=1)
@@ -170,31 +170,31 @@ class TrainSettings(_Section):
     window: int = Field(10, ge=3)
     """Frames of a window."""
     division_share: float = Field(0.3, ge=0, le=1)
-    """Part of the windows that is drawn around a division."""
+    """Fraction of the windows drawn around a division; raise it if divisions are rare."""
     division_weight: float = Field(4.0, gt=0)
-    """What a cell that divides, or was born by a division, counts for in the loss."""
+    """Weight in the loss of a cell that divides or is a daughter; raise it if divisions are missed."""
     learning_rate: float = Field(0.003, gt=0)
     """Highest learning rate (AdamW); it rises over the first tenth of the steps and falls as a cosine."""
     weight_decay: float = Field(0.01, ge=0)
     """Weight decay of AdamW."""
     average: float = Field(0.99, ge=0, lt=1)
-    """How slowly the running average of the weights, which is what is kept, follows them."""
+    """Decay per step of the running average of the weights; the average is the result."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
     patience: int = Field(3, ge=1)
     """Validations without a better score after which training stops."""
     variants: int = Field(5, ge=1)
-    """Versions of each movie to learn from: as it is, with every second frame, and the others made worse at random."""
+    """Versions of each movie to train on: as it is, with every second frame, and the others corrupted at random."""
     corruption: float = Field(1.0, ge=0)
-    """How much worse: factor of the faults' rates; 0 turns and mirrors only."""
+    """Factor of the rates of simulated segmentation errors; with 0, movies are only rotated and mirrored."""
     simulated: int = Field(0, ge=0)
-    """Simulated movies to learn from besides."""
+    """Number of simulated movies to train on as well."""
     penalty: float = Field(0.02, ge=0)
-    """What a squared step away from the classical scores costs in the loss: it keeps what they know on other movies."""
+    """Weight in the loss of the squared difference from the classical scores; it helps on other kinds of movies."""
     appearance: bool = False
-    """Learn what cells look like in the images first (metric learning), and give that to the network."""
+    """Train an embedding of the cells' images first (metric learning), as another input of the network."""
     held_out: float = Field(0.15, ge=0, lt=0.9)
-    """Part of each movie's frames, its last ones, that is kept for validation where no other movies are given."""
+    """Fraction of each movie's frames, the last ones, that is kept for validation if no validation movies are given."""
 
 
 class TrainSegmenterSettings(_Section):
@@ -221,46 +221,46 @@ class TrainSegmenterSettings(_Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     """The learning rate rises over the first tenth of the steps and falls as a cosine, or stays the same."""
     average: float = Field(0.99, ge=0, lt=1)
-    """How slowly the running average of the weights, which is what is kept, follows them; 0 keeps the weights."""
+    """Decay per step of the running average of the weights; the average is the result. 0 = no average."""
     loss: Literal["both", "cross_entropy", "dice", "focal"] = "both"
     """Loss of the foreground; both = cross-entropy and Dice."""
     border_weight: float = Field(5.0, ge=0)
-    """How much more than others pixels between two cells count, as in the U-Net's paper (unet, fcn, deeplab)."""
+    """Additional weight of pixels between two cells, as in the U-Net's paper (unet, fcn, deeplab)."""
     head: Literal["instances", "foreground"] = "instances"
-    """What is learnt: foreground and depth in the cell, which tells touching cells apart, or the foreground alone."""
+    """Outputs: foreground and depth inside the cell, which separates touching cells, or the foreground alone."""
     normalise: Literal["percentile", "standard", "none"] = "percentile"
-    """Grey values: from percentiles, to mean 0 and standard deviation 1, or as they come."""
+    """Normalisation of grey values: by percentiles, to mean 0 and standard deviation 1, or none."""
     zoom: Literal["auto", "each", "none"] = "auto"
-    """Pixels as they come (none), cells of all movies brought to one size (each), or what the cells' sizes call for."""
+    """Scale of the images: as they are (none), all cells to one size (each), or chosen by the size of the cells."""
     flat: int = Field(1, ge=0)
-    """In 3D: levels of the network that keep their planes, for planes that are far apart."""
+    """In 3D: number of levels that do not reduce the planes, for voxels that are long along z."""
     augment: bool = True
-    """Turn, mirror, scale, blur and light patches at random."""
+    """Rotate, mirror, scale, blur and brighten patches at random."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of multiplications; auto = bfloat16 where the processor is made for it."""
+    """Number format of multiplications; auto = bfloat16 if the processor supports it in hardware."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
     patience: int = Field(8, ge=1)
     """Validations without a better score after which training stops."""
     held_out: float = Field(0.15, ge=0, lt=0.9)
-    """Part of the images, of movies the last ones, that is kept for validation where no others are given."""
+    """Fraction of the images, of movies the last ones, that is kept for validation if no other images are given."""
     simulated: int = Field(0, ge=0)
-    """Simulated movies to learn from besides."""
+    """Number of simulated movies to train on as well."""
     simulated_axes: Literal[2, 3] = 2
-    """Axes of the simulated images."""
+    """Axes of the simulated images: 3 to train a network in 3D."""
     truth: Literal["best", "gold", "silver"] = "best"
-    """Which truth of the challenge's movies: gold where there is any and else silver, or only one of them."""
+    """Ground truth of the challenge's movies: gold for frames that have it and else silver, or only one of them."""
     margin: int = Field(0, ge=0)
-    """Pixels along the border where the truth may lack cells (the challenge's field of interest): unknown there."""
+    """Width in pixels of the border that is not trained on, since the ground truth may lack cells there."""
     options: dict[str, bool | int | float | str] = {}
-    """Options of the new network, as a table."""
+    """Options of the network, as a table."""
 
 
 class SolverSettings(_Section):
     """From scores to links (``solvers/``)."""
 
     divisions: bool = True
-    """Allow a cell two successors."""
+    """Allow divisions: a cell has up to two successors."""
     link_threshold: float = Field(0.4, gt=0, lt=1)
     """Probability above which a link pays; higher = fewer wrong links, more broken tracks; 0.4 is the CTC optimum."""
     division_threshold: float = Field(0.444, gt=0, lt=1)
@@ -268,14 +268,14 @@ class SolverSettings(_Section):
 
 
 class RepairSettings(_Section):
-    """Masks of bridged gaps (``repair.py``)."""
+    """Masks of bridged gaps, fragments and margins (``lineage/repair.py``)."""
 
     fill_gaps: bool = True
-    """Paint the missing mask of a bridged gap, on background only; else a gap splits the track on CTC export."""
+    """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = Field(0, ge=0)
-    """Pixels along the border outside the field of interest: cells that lie there altogether are left out at last."""
+    """Width in pixels of the border outside the field of interest; cells entirely in it are removed at the end."""
 
 
 class SimulateSettings(_Section):
@@ -286,41 +286,41 @@ class SimulateSettings(_Section):
     shape: tuple[int, ...] = Field((384, 384), min_length=2, max_length=3)
     """Pixels of a frame along [z], y, x; three numbers make a 3D movie."""
     spacing: tuple[float, ...] | None = Field(None, min_length=2, max_length=3)
-    """Size of a pixel in um along [z], y, x; 0.5 along y and x and 1.0 along z where it is left out."""
+    """Size of a pixel in um along [z], y, x; default: 0.5 along y and x, 1.0 along z."""
     cells: int = Field(24, ge=0)
-    """Cells in the field at the start, about; no more than fit."""
+    """Approximate number of cells at the start; at most as many as fit into the frame."""
     diameter: float = Field(14.0, gt=0)
     """Diameter of a grown cell in um."""
     clustering: float = Field(0.4, ge=0, le=1)
-    """Part of the cells that starts in clusters, where cells touch."""
+    """Fraction of the cells that start in clusters, where cells touch."""
     speed: float = Field(0.8, ge=0)
-    """How far a cell goes on its own in a frame, in um."""
+    """Distance in um that a cell moves by itself per frame."""
     persistence: float = Field(0.7, ge=0, lt=1)
-    """How far a cell keeps its course from frame to frame; 0 = a random walk."""
+    """Fraction of its velocity that a cell keeps from frame to frame; 0 = a random walk."""
     drift: float = Field(0.3, ge=0)
-    """How far the whole field goes in a frame, in um."""
+    """Distance in um that the whole field moves per frame."""
     divisions: bool = True
     """Cells grow and divide."""
     cycle: float = Field(32.0, ge=4)
-    """Frames from division to division, on average; crowded cells take longer."""
+    """Mean number of frames between divisions; crowded cells take longer."""
     death_rate: float = Field(0.002, ge=0, lt=1)
-    """Part of the cells that dies in a frame."""
+    """Fraction of the cells that die per frame."""
     images: bool = True
-    """Make images, not only masks."""
+    """Make images as well as masks."""
     photons: float = Field(120.0, gt=0)
-    """Light of a cell per pixel at the start, in photons; less light is more noise."""
+    """Brightness of a cell at the start, in photons per pixel; fewer photons mean more noise."""
     background: float = Field(12.0, ge=0)
-    """Light beside the cells per pixel, in photons."""
+    """Brightness of the background, in photons per pixel."""
     read_noise: float = Field(2.0, ge=0)
-    """Noise of the camera per pixel, in photons (standard deviation)."""
+    """Standard deviation of the camera noise, in photons per pixel."""
     blur: float = Field(0.6, ge=0)
-    """Blur of the microscope in um (standard deviation) along y and x; along z it is 2.5 times as strong."""
+    """Standard deviation of the blur in um along y and x; along z it is 2.5 times as large."""
     texture: float = Field(0.35, ge=0, le=1)
     """Contrast of the chromatin in a cell; 0 = cells are smooth."""
     bleaching: float = Field(0.3, ge=0, lt=1)
-    """Part of the cells' light that is lost by the last frame."""
+    """Fraction of the cells' brightness that is lost by the last frame."""
     shading: float = Field(0.35, ge=0, lt=1)
-    """Part of the light that is missing in the darkest corner of the field."""
+    """Fraction of the light that is missing in the darkest corner of the frame."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> SimulateSettings:
@@ -357,7 +357,7 @@ class Settings(_Section):
         SettingsError
             For an unknown key, with the nearest known one, or a value out of range.
         """
-        values = _without_removed(values, warn=True)
+        values = _filter_removed(values, warn=True)
         _refuse_unknown(cls, values, "")
         try:
             return cls.model_validate(values)
@@ -426,10 +426,10 @@ class Settings(_Section):
 
 def drop_removed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return stored tables of settings without those that this version has removed (`REMOVED`)."""
-    return _without_removed(values, warn=False)
+    return _filter_removed(values, warn=False)
 
 
-def _without_removed(values: Mapping[str, Any], *, warn: bool) -> dict[str, Any]:
+def _filter_removed(values: Mapping[str, Any], *, warn: bool) -> dict[str, Any]:
     kept = {name: dict(table) if isinstance(table, dict) else table for name, table in values.items()}
     for key, reason in REMOVED.items():
         section, name = key.split(".")
@@ -457,29 +457,33 @@ def _refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    """Yield a sentence for each setting out of range: its name, the value received and what is expected."""
+    """Yield a sentence for each setting out of range: its name, the value received and the values expected."""
     for each in error.errors():
         section, name = (*each["loc"], "", "")[:2]
         table = model.model_fields[str(section)].annotation
         field = table.model_fields.get(str(name)) if isinstance(table, type) and issubclass(table, BaseModel) else None
         own = each["msg"].removeprefix("Value error, ")
-        expected = own if field is None or each["type"] == "value_error" else _expected(field) or own
+        expected = own if field is None or each["type"] == "value_error" else _describe_range(field) or own
         where, value = (f"{section}.{name}", each["input"]) if name else (section, each["input"])
         yield f"'{where}' = {value!r}: {expected}" if name else f"'{where}': {expected}"
 
 
-def _expected(field: FieldInfo) -> str | None:
+def _describe_range(field: FieldInfo) -> str | None:
     """Return the values that a setting takes, in words; None for a kind of its own."""
-    kinds = get_args(field.annotation) if get_origin(field.annotation) is not Literal else (field.annotation,)
-    kind = next((each for each in kinds if each is not type(None)), field.annotation)
+    kind = field.annotation
+    if get_origin(kind) is not Literal:
+        kind = next((each for each in get_args(kind) if each is not type(None)), kind)
     if get_origin(kind) is Literal:
         return f"expected one of {', '.join(map(repr, get_args(kind)))}"
-    bounds = [(sign, getattr(each, name)) for each in field.metadata for name, sign in _SIGNS if hasattr(each, name)]
-    words = next((words for each, words in _WORDS if kind is each), None)
     if kind is str and any(hasattr(each, "pattern") for each in field.metadata):
         return "expected text of the letters t, z, y, x, c"
-    return words and f"expected {words} {' and '.join(f'{sign} {bound:g}' for sign, bound in bounds)}".rstrip()
+    words = next((words for each, words in _WORDS if kind is each), None)
+    return words and f"expected {words} {' and '.join(_list_bounds(field))}".rstrip()
+
+
+def _list_bounds(field: FieldInfo) -> list[str]:
+    signs = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+    return [f"{sign} {getattr(each, name):g}" for each in field.metadata for name, sign in signs if hasattr(each, name)]
 
 
 _WORDS = ((bool, "true or false"), (int, "an integer"), (float, "a number"), (str, "text"))
-_SIGNS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))

@@ -11,6 +11,7 @@ import gnntrack
 from gnntrack import plugins
 from gnntrack.errors import OutputError
 from gnntrack.io import WRITERS, fresh_output, read_lineage
+from gnntrack.io.writers import describe_formats
 
 MASKS = np.zeros((3, 12, 24), np.uint16)
 for t in range(3):
@@ -56,6 +57,13 @@ def test_another_package_adds_a_format(lineage, tmp_path):
     assert [*WRITERS] == ["ctc", "csv", "edges", "geff", "count"]
     gnntrack.export(lineage, tmp_path / "count.txt", to="count")
     assert (tmp_path / "count.txt").read_text() == "2"
+
+
+def test_a_broken_writer_affects_no_other(lineage, tmp_path, monkeypatch):
+    entry = EntryPoint("broken", "tests.no_such_module:Writer", "gnntrack.writers")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
+    assert describe_formats().endswith("; broken: cannot be imported")
+    gnntrack.export(lineage, tmp_path / "edges.csv", to="edges")
 
 
 def test_geff_is_the_lineage_itself(lineage, tmp_path):

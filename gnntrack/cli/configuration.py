@@ -1,4 +1,4 @@
-"""init-config."""
+"""Command init-config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["init_config"]
 
 
 @click.command("init-config")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The settings file; printed where it is left out.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The settings file; printed if not given.")
 @settings_options()
 @overwrite_option
 @verbose_option

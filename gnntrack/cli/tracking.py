@@ -145,9 +145,9 @@ class FormatOption(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option with a description of each format."""
-        from gnntrack.io.writers import WRITERS
+        from gnntrack.io.writers import describe_formats
 
-        self.help = "; ".join(f"{name}: {writer.about}" for name, writer in WRITERS.items()) + "."
+        self.help = f"{describe_formats()}."
         return super().get_help_record(ctx)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from gnntrack.errors import GnntrackError, InputError
 from gnntrack.plugins import Registry
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage, Runs
 
-__all__ = ["WRITERS", "CellMasks", "CsvWriter", "CtcWriter", "EdgesWriter", "GeffWriter", "Writer"]
+__all__ = ["WRITERS", "CellMasks", "CsvWriter", "CtcWriter", "EdgesWriter", "GeffWriter", "Writer", "describe_formats"]
 
 
 class CellMasks(NamedTuple):
@@ -44,7 +45,7 @@ class Writer(Protocol):
     """
 
     about: ClassVar[str]
-    """What is written, in a few words for ``gnntrack export --help``: ``"a folder with ..."``."""
+    """The file or folder in a few words, for ``gnntrack export --help``: ``"a folder with ..."``."""
     needs_masks: ClassVar[bool]
     """Whether `write` draws masks. Then gaps are filled first, and `masks` is given."""
 
@@ -86,6 +87,18 @@ WRITERS: Registry[type[Writer]] = Registry(
 """Formats by the name that ``gnntrack export --to`` takes."""
 
 
+def describe_formats() -> str:
+    """Return the name and a description of each format, for help texts; a writer that cannot be imported is marked."""
+
+    def describe(name: str) -> str:
+        try:
+            return f"{name}: {WRITERS[name].about}"
+        except GnntrackError:
+            return f"{name}: cannot be imported"
+
+    return "; ".join(map(describe, WRITERS))
+
+
 class CtcWriter:
     """A result of the Cell Tracking Challenge."""
 
@@ -96,7 +109,6 @@ class CtcWriter:
         self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
     ) -> None:
         """Write masks and ``res_track.txt``; see `gnntrack.io.ctc.write_ctc`."""
-        from gnntrack.errors import InputError
         from gnntrack.io.ctc import write_ctc
 
         if masks is None:

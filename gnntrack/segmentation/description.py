@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gnntrack.plugins import distribution_of, pip_line
+from gnntrack.plugins import format_pip_command, get_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,8 @@ def describe_segmenter(name: str, entries: Sequence[EntryPoint]) -> SegmenterInf
     packages = _extra_packages(first)
     missing += [package for package in packages if package not in missing and not _is_installed(package)]
     needs = (*source.imports, *(package for package in packages if package not in source.imports))
-    install = pip_line(first, "") if first.extras else ""
-    owners = " and ".join(map(distribution_of, entries))
+    install = format_pip_command(first, "") if first.extras else ""
+    owners = " and ".join(map(get_distribution, entries))
     return SegmenterInfo(name, owners, source.description, needs, tuple(missing), install)
 
 

@@ -13,7 +13,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gnntrack.errors import GnntrackError, SegmenterError
-from gnntrack.plugins import Registry, distribution_of
+from gnntrack.plugins import Registry, get_distribution
 from gnntrack.segmentation.description import describe_segmenter
 from gnntrack.segmentation.protocol import Segmenter
 
@@ -34,7 +34,7 @@ def available_segmenters() -> dict[str, SegmenterInfo]:
     >>> available_segmenters()["threshold"].description
     "Threshold, watershed, and an outline at each cell's own height."
     """
-    return {name: describe_segmenter(name, found) for name, found in sorted(SEGMENTERS.entries().items())}
+    return {name: describe_segmenter(name, found) for name, found in sorted(SEGMENTERS.find_entries().items())}
 
 
 def load_segmenter(name: str, /, **options: Any) -> Segmenter:
@@ -59,9 +59,9 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     _check_options(name, factory, options)
     segmenter = _make(name, factory, options)
     if isinstance(segmenter, type) or not isinstance(segmenter, Segmenter):
-        entry = SEGMENTERS.entries()[name][0]
+        entry = SEGMENTERS.find_entries()[name][0]
         _fail(
-            f"segmenter '{name}' of {distribution_of(entry)}: {entry.value} makes a {type(segmenter).__name__}, "
+            f"segmenter '{name}' of {get_distribution(entry)}: {entry.value} makes a {type(segmenter).__name__}, "
             f"which has no method segment(image); its author must register a class that has one"
         )
     return segmenter
@@ -79,9 +79,9 @@ def segmenter_class(name: str) -> Callable[..., Any]:
     """
     factory = SEGMENTERS[name]
     if not callable(factory):
-        entry = SEGMENTERS.entries()[name][0]
+        entry = SEGMENTERS.find_entries()[name][0]
         _fail(
-            f"segmenter '{name}' of {distribution_of(entry)}: {entry.value} is a {type(factory).__name__}; "
+            f"segmenter '{name}' of {get_distribution(entry)}: {entry.value} is a {type(factory).__name__}; "
             "its author must register a class with segment(image)"
         )
     return factory  # type: ignore[no-any-return]
