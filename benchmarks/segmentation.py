@@ -43,6 +43,7 @@ import tifffile
 import torch
 from filled import Filled, filled_examples, measured
 from record import REPOSITORY, RESULTS, about, default_data
+from time_folds import make_time_folds
 
 from gnntrack import pipeline
 from gnntrack.evaluate.counts import Counts, compare_labels
@@ -50,7 +51,7 @@ from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
-from gnntrack.training.examples import Example, find_examples, time_folds
+from gnntrack.training.examples import Example, find_examples
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import simulate_examples
 
@@ -100,7 +101,7 @@ def fold_parts(dataset: Path) -> list[tuple[list[Filled], list[Example]]]:
     """Return what is learnt from, and the gold frames that are tested on: blocks of time, no neighbours in both."""
     frames = filled_examples(dataset)
     parts = []
-    for _, tested in time_folds(find_examples([dataset / "01"], truth="gold"), FOLDS, gap=GAP):
+    for _, tested in make_time_folds(find_examples([dataset / "01"], truth="gold"), FOLDS, gap=GAP):
         first, last = (chosen(each.frame or 0 for each in tested) for chosen in (min, max))
         parts.append(([each for each in frames if not first - GAP <= each.frame <= last + GAP], tested))
     return parts

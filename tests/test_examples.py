@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.training.examples import Example, find_examples, split_examples, time_folds
+from gnntrack.training.examples import Example, find_examples, split_examples
 
 SHAPE = (12, 16)
 
@@ -460,7 +460,7 @@ def test_an_animation_is_refused(tmp_path):
     first, second = (Image.fromarray(grey(seed)) for seed in (0, 1))
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
     save(tmp_path / "a_mask.png", two_cells())
-    with pytest.raises(FrameError, match=r"a\.gif: it holds 2 pictures"):
+    with pytest.raises(FrameError, match=r"a\.gif: it holds 2 images"):
         only(tmp_path).read()
 
 
@@ -517,7 +517,7 @@ def test_a_folder_without_any_pair_is_told_with_what_it_has(tmp_path):
         InputError, match=r"no images with labels .* 2 \.png files, folder deep; expected a CTC .*masks"
     ):
         find_examples([tmp_path / "P"])
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="the folder does not exist"):
         find_examples([tmp_path / "Q"])
 
 
@@ -573,60 +573,6 @@ def test_planes_of_a_frame_stay_together_unless_there_is_no_other_frame():
     assert (set(frames_of(learnt)), frames_of(checks)) == ({0, 1}, [2] * 4)
     learnt, checks = split_examples(examples[:4], held_out=0.25)
     assert [each.plane for each in checks] == [3]
-
-
-@pytest.mark.parametrize("gap", [0, 1, 3])
-def test_folds_test_each_example_once_and_learn_from_none_near_it(gap):
-    examples = [at(frame, movie) for movie in ("A/01", "A/02") for frame in (*range(20), 40, 41)]
-    folds = time_folds(examples, 4, gap=gap)
-    assert Counter(each for _, tested in folds for each in tested) == Counter(examples)
-    for learnt, tested in folds:
-        for movie in ("A/01", "A/02"):
-            times = sorted(each.frame for each in tested if each.movie == movie)
-            distant = {
-                each.frame
-                for each in examples
-                if each.movie == movie and min(abs(each.frame - time) for time in times) > gap
-            }
-            assert {each.frame for each in learnt if each.movie == movie} == distant - set(times)
-            own = sorted(each.frame for each in examples if each.movie == movie)
-            first = own.index(times[0])
-            assert own[first : first + len(times)] == times  # a block of time
-            assert len(times) in {5, 6}
-
-
-def test_the_gap_is_of_frames_not_of_examples():
-    (learnt, tested), _ = time_folds([at(frame) for frame in (0, 10, 20, 22, 30, 33)], 2, gap=5)
-    assert (frames_of(tested), frames_of(learnt)) == ([0, 10, 20], [30, 33])
-
-
-def test_planes_of_a_tested_frame_are_not_learnt_from():
-    for learnt, tested in time_folds([at(frame, plane=z) for frame in range(6) for z in range(3)], 3, gap=0):
-        assert not set(frames_of(learnt)) & set(frames_of(tested))
-        assert len(tested) == 6
-
-
-def test_folds_without_time_are_interleaved_and_small_movies_fill_them_all():
-    images = [at(None, "P", name=f"P {number}") for number in range(9)]
-    folds = time_folds(images, 3)
-    assert [each.name for each in folds[1][1]] == ["P 1", "P 4", "P 7"]
-    assert all(len(learnt) == 6 for learnt, _ in folds)
-    short = [at(frame, f"A/0{movie}") for movie in range(4) for frame in (0, 10)]
-    assert [len(tested) for _, tested in time_folds(short, 4)] == [2, 2, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("count", "n", "gap", "told"),
-    [
-        (9, 1, 1, "expected at least 2 folds"),
-        (9, 2, -1, "a gap of 0 or more"),
-        (2, 3, 0, "fold 3 of 3 has 2 images to learn from and 0 to test on"),
-        (2, 2, 1, "has 0 images to learn from"),
-    ],
-)
-def test_folds_that_cannot_be_are_refused(count, n, gap, told):
-    with pytest.raises(InputError, match=told):
-        time_folds([at(frame) for frame in range(count)], n, gap=gap)
 
 
 # ---------------------------------------------------------------- real movies

@@ -94,8 +94,8 @@ def fit_temperature(samples: Sequence[Sample], log_odds: Sequence[LogOdds]) -> f
     ----------
     samples : Samples
         Movies that the network was not trained on.
-    log_odds : sequence of (link, division, spurious)
-        The network's output for each movie, see `gnntrack.gnn.predict`.
+    log_odds : sequence of `gnntrack.gnn.predict.LogOdds`
+        Output of the network for each movie.
 
     Returns
     -------

@@ -130,14 +130,17 @@ def open_training_movies(
     settings : Settings
         How masks and images are read, and ``train.held_out``.
     """
-    opened = [open_sequence(each, settings=settings) for folder in data for each in find_sequences(folder)]
+    opened = _open_folders(data, settings)
     made = [simulate_training_movie(seed * 1000 + i) for i in range(simulated)]
     if validation:
-        checks = [open_sequence(each, settings=settings) for folder in validation for each in find_sequences(folder)]
-        return opened + made, checks
+        return opened + made, _open_folders(validation, settings)
     parts = [split_movie(movie, settings.train.held_out) for movie in opened or made]
     training, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
     return training + (made if opened else []), checks
+
+
+def _open_folders(folders: Sequence[str | Path], settings: Settings) -> list[TrainingMovie]:
+    return [open_sequence(each, settings=settings) for folder in folders for each in find_sequences(folder)]
 
 
 def split_movie(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:

@@ -136,17 +136,11 @@ def make_samples(
     for number, movie in enumerate(movies):
         for variant in range(plan.variants):
             rng = np.random.default_rng([seed, number, variant])
-            corruption = Corruption()
-            if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
-                corruption = Corruption(step=2, quarter_turns=1)
-            elif variant:
-                corruption = Corruption.random(rng, plan.corruption)
-            images = variant % 4 != _WITHOUT_IMAGES
             sample = make_sample(
                 movie,
-                corruption=corruption,
+                corruption=_choose_corruption(movie, variant, rng, plan.corruption),
                 seed=1000 * seed + variant,
-                images=images,
+                images=variant % 4 != _WITHOUT_IMAGES,
                 network=network,
                 settings=settings,
             )
@@ -155,6 +149,15 @@ def make_samples(
         if progress is not None:
             progress("preparing", number + 1, len(movies))
     return samples
+
+
+def _choose_corruption(movie: TrainingMovie, variant: int, rng: np.random.Generator, strength: float) -> Corruption:
+    """Return the corruption of a variant: none for variant 0, half the frame rate for 1, else a random one."""
+    if variant == 0:
+        return Corruption()
+    if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
+        return Corruption(step=2, quarter_turns=1)
+    return Corruption.random(rng, strength)
 
 
 def make_validation_samples(

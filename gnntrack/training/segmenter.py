@@ -21,14 +21,15 @@ from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.segmentation.registry import segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
-from gnntrack.training.examples import find_examples, split_examples
+from gnntrack.training.examples.search import find_examples
+from gnntrack.training.examples.split import split_examples
 from gnntrack.training.loop import LOG
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gnntrack.training.examples import Example
+    from gnntrack.training.examples.example import Example
     from gnntrack.types import Image, Progress
 
 __all__ = ["Pair", "judge", "learn", "train_segmenter"]

@@ -1,0 +1,194 @@
+"""An image with its labels: the two files, and their pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import FrameError
+from gnntrack.io.frames import open_masks
+from gnntrack.io.images import read_image, read_mask
+from gnntrack.io.stack import Stack
+from gnntrack.training.examples.folders import list_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from gnntrack.types import Image
+
+    Labels = npt.NDArray[np.int32]
+
+__all__ = ["Example"]
+
+_LOSSY = (".jpg", ".jpeg", ".webp")
+_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of ITU-R BT.709, as in scikit-image
+_COVERED = 0.5  # smallest fraction of a marker's pixels that are labelled if its cell is
+_BLURRED = 32  # grey values by which lossy compression moves black and white
+_CLEAR = 0.95  # smallest fraction of the pixels of a lossy mask that are nearly black or nearly white
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image with its labels, still on disk."""
+
+    name: str
+    """Unique, without the path of the folders above: ``"Fluo-N2DH-GOWT1/01 frame 12"``."""
+    movie: str
+    """``"Fluo-N2DH-GOWT1/01"``; the name of the folder if the images are not a movie."""
+    frame: int | None
+    """Number of the frame; None if the images are not a movie."""
+    gold: bool
+    """Whether the labels are drawn by people and not computed."""
+    image_file: Path
+    labels_file: Path
+    """A file, or a folder with one mask per cell."""
+    plane: int | None = None
+    """The plane of the stack that is labelled, from 0; None if the whole image is."""
+    markers_file: Path | None = None
+    """Label image of the tracking ground truth of this frame, with a marker for every cell, if there is one."""
+
+    def read(self) -> tuple[Image, Labels]:
+        """Return the image and its labels, with the values of the files.
+
+        Colours become luminance, float32 in the range of the colours. Outside the CTC, labels of a single value are
+        a foreground: its connected components (diagonals connect) are numbered. The indices of an image with a palette
+        are its labels. Images with lossy compression (JPEG) can only be a foreground. If masks of single cells
+        overlap, the last one by name is on top.
+
+        Returns
+        -------
+        image : (Y, X) or (Z, Y, X) array
+            Grey values.
+        labels : int32 array of the same shape
+            0 is background. A gold frame may lack cells, see `complete`.
+
+        Raises
+        ------
+        FrameError
+            If a file cannot be read, labels are not valid, or the two shapes differ.
+        """
+        image = _read_grey(self.image_file, frame=self.frame)
+        if self.plane is not None:
+            if image.ndim != 3 or self.plane >= len(image):
+                msg = f"its shape is {image.shape}, and {self.labels_file} has labels of plane {self.plane}"
+                raise FrameError(msg + "; expected a stack with this plane", file=self.image_file, frame=self.frame)
+            image = image[self.plane]
+        labels = self._read_labels()
+        if image.shape != labels.shape:
+            msg = f"its shape is {image.shape}, that of {self.labels_file} is {labels.shape}; give labels of this image"
+            raise FrameError(msg, file=self.image_file, frame=self.frame)
+        if image.ndim not in (2, 3):
+            msg = f"the image has shape {image.shape}; expected (Y, X) or (Z, Y, X)"
+            raise FrameError(msg, file=self.image_file, frame=self.frame)
+        # numba and torch accept neither foreign byte orders nor negative strides
+        return np.ascontiguousarray(image, image.dtype.newbyteorder("=")), labels
+
+    def complete(self) -> bool:
+        """Return whether every cell has a label, as far as is known; files are read for it.
+
+        Gold labels of the CTC are often of some cells of a frame only, and the other cells would count as background.
+        If there are markers of the tracking ground truth (``NN_GT/TRA``), at least half of the pixels of each must be
+        labelled. Without markers the result is True.
+
+        Raises
+        ------
+        FrameError
+            If a file cannot be read, or markers and labels differ in shape.
+        """
+        if self.markers_file is None:
+            return True
+        markers = read_mask(self.markers_file, frame=self.frame)
+        if self.plane is not None and markers.ndim == 3 and self.plane < len(markers):
+            markers = markers[self.plane]
+        labels = self._read_labels()
+        if markers.shape != labels.shape:
+            msg = f"its shape is {labels.shape}, that of {self.markers_file} is {markers.shape}; expected one shape"
+            raise FrameError(msg, file=self.labels_file, frame=self.frame)
+        marked = markers > 0
+        _, row = np.unique(markers[marked], return_inverse=True)
+        covered = np.bincount(row, weights=labels[marked] > 0)
+        return bool(np.all(covered >= _COVERED * np.bincount(row)))
+
+    def _read_labels(self) -> Labels:
+        if self.labels_file.is_dir():
+            return _read_cell_masks(list_images(self.labels_file), self.labels_file)
+        if self.frame is None:
+            return _convert_to_int32(_number_components(_read_labels(self.labels_file)), self.labels_file)
+        return _convert_to_int32(read_mask(self.labels_file, frame=self.frame), self.labels_file)
+
+
+def _read_grey(file: Path, *, frame: int | None) -> Image:
+    """Return the grey values in a file, or the luminance of its colours; opacity is ignored."""
+    pixels, coloured = read_image(file, frame=frame)
+    if not coloured:
+        return pixels
+    if pixels.shape[-1] < 3:
+        return pixels[..., 0]
+    return np.asarray(pixels[..., :3].astype(np.float32) @ _LUMINANCE)
+
+
+def _read_labels(file: Path) -> Image:
+    """Return the labels in a file, checked, with one channel."""
+    pixels, coloured = read_image(file, palette_indices=True)
+    if coloured:
+        colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
+        if np.any(colours != colours[..., :1]):
+            msg = "its labels are colours; expected a grey value per cell: save the labels instead of their colours"
+            raise FrameError(msg, file=file)
+        pixels = colours[..., 0]
+    if file.suffix.lower() in _LOSSY:
+        return _sharpen(pixels, file)
+    return open_masks(Stack(lambda _: pixels, (str(file),), pixels.shape, (1.0,) * pixels.ndim))[0]
+
+
+def _sharpen(pixels: Image, file: Path) -> Image:
+    """Return the foreground of a mask that lossy compression blurred.
+
+    Raises
+    ------
+    FrameError
+        If the mask is not nearly black and white.
+    """
+    clear = np.mean((pixels < _BLURRED) | (pixels > 255 - _BLURRED))
+    if clear < _CLEAR or (pixels.any() and pixels.max() <= 255 - _BLURRED):
+        msg = "lossy compression changed its labels; only black and white survive it: save labels as PNG or TIFF"
+        raise FrameError(msg, file=file)
+    return np.asarray(pixels > 127, np.uint8)
+
+
+def _number_components(labels: Image) -> Image:
+    """Return the labels; if there is a single value, its connected components are numbered."""
+    if np.count_nonzero(np.unique(labels)) != 1:
+        return labels
+    from scipy import ndimage
+
+    return np.asarray(ndimage.label(labels, np.ones((3,) * labels.ndim))[0])
+
+
+def _read_cell_masks(files: Sequence[Path], folder: Path) -> Labels:
+    """Return the labels of files with the mask of one cell each."""
+    labels: npt.NDArray[Any] | None = None
+    for number, file in enumerate(files, start=1):
+        mask = _read_labels(file)
+        labels = np.zeros(mask.shape, np.int32) if labels is None else labels
+        if mask.shape != labels.shape:
+            msg = f"its shape is {mask.shape}, that of {files[0].name} is {labels.shape}; expected masks of one image"
+            raise FrameError(msg, file=file)
+        labels[mask > 0] = number
+    if labels is None:
+        msg = "it has no masks any more; expected one for each cell"
+        raise FrameError(msg, file=folder)
+    return labels
+
+
+def _convert_to_int32(labels: Image, file: Path) -> Labels:
+    highest = int(labels.max(initial=0))
+    if highest > np.iinfo(np.int32).max:
+        msg = f"its highest label is {highest}; expected at most {np.iinfo(np.int32).max}: renumber the cells"
+        raise FrameError(msg, file=file)
+    return np.asarray(labels, np.int32)

@@ -1,0 +1,118 @@
+"""Examples that are not a movie: pairs of an image and its labels, and images with a mask per cell."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+from gnntrack.errors import InputError
+from gnntrack.training.examples.example import Example
+from gnntrack.training.examples.folders import list_folders, list_images, warn_unlabelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    Place = tuple[list[Path], list[Path], Sequence[str]]  # images, labels, endings of the labels' names
+
+__all__ = ["find_annotated_images"]
+
+_LABEL_ENDINGS = ("_anno", "_mask", "_masks", "_label", "_labels", "_seg", "_gt")
+_IMAGE_ENDINGS = ("_img", "_image", "_raw")
+_IMAGE_FOLDERS = ("images", "image", "raw", "img")
+_LABEL_FOLDERS = ("masks", "labels", "label", "annotations", "gt", "mask")
+
+
+def find_annotated_images(folder: Path) -> dict[Path, list[Example]]:
+    """Return the images with labels in a folder or in the folders in it, by the folder that names them."""
+    for find in (_find_pairs, _find_nuclei):
+        if found := find(folder):
+            return found
+    inside: dict[Path, list[Example]] = {}
+    for below in list_folders(folder).values():
+        inside |= _find_pairs(below) or _find_nuclei(below)
+    return inside
+
+
+def _find_pairs(folder: Path) -> dict[Path, list[Example]]:
+    """Return pairs side by side in a folder, or in two folders in it."""
+    found = [
+        (len(images), matched)
+        for images, labels, endings in _list_places(folder)
+        if (matched := _match_labels(images, labels, endings))
+    ]
+    if not found:
+        return {}
+    if len(found) > 1:
+        pairs = ", ".join(" and ".join(str(file) for file in next(iter(matched.items()))) for _, matched in found)
+        msg = f"{folder}: there are several pairs of folders with images and labels, such as {pairs}; keep one pair"
+        raise InputError(msg)
+    images, matched = found[0]
+    warn_unlabelled(folder.name, images - len(matched), images)
+    return {folder: [_make_example(image, labels) for image, labels in matched.items()]}
+
+
+def _list_places(folder: Path) -> list[Place]:
+    """Return where images and labels may be: side by side in a folder, or in two folders in it."""
+    files, below = list_images(folder), list_folders(folder)
+    beside = [file for file in files if file.stem.lower().endswith(_LABEL_ENDINGS)]
+    places: list[Place] = [([file for file in files if file not in beside], beside, _LABEL_ENDINGS)]
+    for images, labels in product(_IMAGE_FOLDERS, _LABEL_FOLDERS):
+        if images in below and labels in below:
+            places.append((list_images(below[images]), list_images(below[labels]), ("", *_LABEL_ENDINGS)))
+    return places
+
+
+def _make_example(image: Path, labels: Path) -> Example:
+    return Example(name=image.stem, movie="", frame=None, gold=True, image_file=image, labels_file=labels)
+
+
+def _match_labels(images: Sequence[Path], labels: Sequence[Path], endings: Sequence[str]) -> dict[Path, Path]:
+    """Return the labels of each image that has some: the image's name, with or without _img, and one of the endings."""
+    by_stem: dict[str, list[Path]] = {}
+    for file in labels:
+        by_stem.setdefault(file.stem.lower(), []).append(file)
+    matched: dict[Path, Path] = {}
+    owner: dict[Path, Path] = {}
+    for image in images:
+        found = _find_labels(image, by_stem, endings)
+        if len(found) > 1:
+            msg = f"{image}: its labels may be {' or '.join(str(file) for file in found)}; keep one of them"
+            raise InputError(msg)
+        for file in found:
+            if file in owner:
+                msg = f"{file}: it may be the labels of {owner[file]} or of {image}; keep one of them"
+                raise InputError(msg)
+            matched[image], owner[file] = file, image
+    return matched
+
+
+def _find_labels(image: Path, by_stem: dict[str, list[Path]], endings: Sequence[str]) -> list[Path]:
+    """Return the files that may be the labels of an image; one of the same name is preferred if `endings` has ""."""
+    stem = image.stem.lower()
+    same = by_stem.get(stem, []) if "" in endings else []
+    stems = dict.fromkeys((stem, *(stem.removesuffix(ending) for ending in _IMAGE_ENDINGS)))
+    return same or [file for start in stems for end in endings for file in by_stem.get(start + end, [])]
+
+
+def _find_nuclei(folder: Path) -> dict[Path, list[Example]]:
+    """Return images with a mask per cell: ID/images/ID.png and ID/masks/*.png."""
+    single = _find_nucleus_image(folder)
+    if single is not None:
+        return {folder.parent: [single]}
+    below = list_folders(folder).values()
+    found = [example for each in below if (example := _find_nucleus_image(each)) is not None]
+    if not found:
+        return {}
+    images = sum("images" in list_folders(each) for each in below)
+    warn_unlabelled(folder.name, images - len(found), images)
+    return {folder: found}
+
+
+def _find_nucleus_image(folder: Path) -> Example | None:
+    """Return the example of a folder with one image in images/ and a mask per cell in masks/."""
+    below = list_folders(folder)
+    images, masks = (list_images(below[name]) if name in below else [] for name in ("images", "masks"))
+    if len(images) != 1 or not masks or _match_labels(images, masks, ("", *_LABEL_ENDINGS)):
+        return None
+    return _make_example(images[0], below["masks"])
