@@ -12,7 +12,8 @@ import pytest
 import zarr
 
 from gnntrack.errors import OutputError
-from gnntrack.io.output import MANIFEST, check_output, fresh_output
+from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io.result_folders import MANIFEST
 
 
 def listing(folder):
@@ -135,7 +136,7 @@ class TestOverwrite:
         out = make(tmp_path / "out", write)
         (out / "thesis.txt").write_text("two years")
         with pytest.raises(
-            OutputError, match=r"not overwritten, for it holds thesis\.txt, which gnntrack did not write"
+            OutputError, match=r"not overwritten, since it holds thesis\.txt, which gnntrack did not write"
         ):
             check_output(out, overwrite=True)
 
@@ -206,7 +207,7 @@ class TestOverwrite:
 class TestRefused:
     def test_below_a_file(self, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(OutputError, match=r"file is a file, so that nothing can be written below it"):
+        with pytest.raises(OutputError, match=r"file is a file, expected a folder"):
             check_output(tmp_path / "file" / "a" / "out", overwrite=True)
 
     def test_the_root(self):

@@ -61,7 +61,7 @@ def test_another_package_adds_a_format(lineage, tmp_path):
 
 def test_a_broken_writer_affects_no_other(lineage, tmp_path, monkeypatch):
     entry = EntryPoint("broken", "tests.no_such_module:Writer", "gnntrack.writers")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [entry])
     assert describe_formats().endswith("; broken: cannot be imported")
     gnntrack.export(lineage, tmp_path / "edges.csv", to="edges")
 

@@ -1,11 +1,9 @@
-"""Results that are there as a whole or not at all."""
+"""Writing of results: a file or folder appears as a whole or not at all."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,35 +11,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gnntrack.errors import OutputError
+from gnntrack.io.result_folders import find_foreign_file, write_manifest
 
-__all__ = ["MANIFEST", "check_output", "fresh_output", "try_output"]
+__all__ = ["check_output", "fresh_output", "try_output"]
 
-MANIFEST = ".gnntrack.json"
-"""Lists the files of a result folder that is not known by their names, so that `--overwrite` removes only those."""
-_CTC_RESULT = re.compile(r"res_track\.txt|mask\d+\.tif")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-_MODEL = re.compile(
-    r"(appearance/)?(weights\.safetensors|model\.json)|checkpoint\.safetensors|log\.csv|(learning_curve|reliability)\.png"
-)
-_GEFF_TOP = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata", "nodes", "edges"}
 
 
 @contextmanager
 def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a place beside `path` to write to, and move what was written to `path` at the end.
+    """Yield a temporary path beside `path`, and move the file or folder that the body writes there to `path`.
 
-    The body makes a file or a folder at the place it is given. Where the body fails or is interrupted, what it
-    wrote is removed, and what stood at `path` before stays untouched. Folders above `path` are made.
+    If the body fails or is interrupted, its output is removed, and an older output at `path` stays as it is. Folders
+    above `path` are made.
 
     Parameters
     ----------
     path : path
-        Where the result shall be. A link is followed.
+        Path of the result. A symbolic link is followed.
     overwrite : bool
-        Replace what is there: a file, an empty folder, or a folder that holds nothing but a result of gnntrack.
-        Such are a CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF store, a model of ``gnntrack train``,
-        and a folder whose every file is listed in its ``.gnntrack.json``. Any other folder is refused, so that no data
-        are lost to a slip.
+        Replace an older output: a file, an empty folder, or a folder that holds nothing but a result of gnntrack: a
+        CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF, a model of ``gnntrack train``, or a folder
+        whose files are all listed in its ``.gnntrack.json``. Any other folder is refused, so that a mistake in the
+        path loses no data.
 
     Yields
     ------
@@ -65,15 +57,16 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     """
     target = check_output(path, overwrite=overwrite)
     made = _make_parents(target)
-    place = _place_beside(target)
+    place = _choose_temporary_path(target)
     try:
-        _try_writing(place, path)
+        _check_writable(place, path)
         yield place
         if not os.path.lexists(place):
-            msg = f"{path}: nothing was written"
+            msg = f"{path}: nothing was written; a writer must make a file or a folder at the path that it is given"
             raise OutputError(msg)
-        _list_files(place)
-        # asked again, for something may have been put there while the body ran
+        if place.is_dir():
+            write_manifest(place)
+        # checked again, since another process may have written there while the body ran
         check_output(path, overwrite=overwrite)
         _move(place, target)
     except BaseException as error:
@@ -86,14 +79,14 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
-    """Return where `path` really is, after making sure that a result may be put there.
+    """Return the absolute path of a result, with links resolved, after checking that it may be written there.
 
     Parameters
     ----------
     path : path
-        Where the result shall be.
+        Path of the result.
     overwrite : bool
-        Whether what is there may be replaced, as in `fresh_output`.
+        Whether an older output may be replaced, as in `fresh_output`.
 
     Raises
     ------
@@ -103,17 +96,17 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     target = Path(os.path.realpath(Path(path).expanduser()))
     above = next((folder for folder in target.parents if os.path.lexists(folder)), target)
     if not above.is_dir():
-        msg = f"{path}: {above} is a file, so that nothing can be written below it; choose another output"
+        msg = f"{path}: {above} is a file, expected a folder; choose another output"
         raise OutputError(msg)
     if not os.path.lexists(target):
         return target
     if not overwrite:
         msg = f"{path}: it exists already; choose another output, or replace it with overwrite (--overwrite)"
         raise OutputError(msg)
-    stranger = _stranger(target) if target.is_dir() else None
-    if stranger is not None:
+    foreign = find_foreign_file(target) if target.is_dir() else None
+    if foreign is not None:
         msg = (
-            f"{path}: the folder is not overwritten, for it holds {stranger}, which gnntrack did not write; "
+            f"{path}: the folder is not overwritten, since it holds {foreign}, which gnntrack did not write; "
             "choose another output, or remove the folder yourself"
         )
         raise OutputError(msg)
@@ -133,53 +126,13 @@ def try_output(path: str | Path, *, overwrite: bool) -> None:
     target = check_output(path, overwrite=overwrite)
     made = _make_parents(target)
     try:
-        _try_writing(_place_beside(target), path)
+        _check_writable(_choose_temporary_path(target), path)
     finally:
         _remove_empty(made)
 
 
-def _stranger(folder: Path) -> str | None:
-    """Return the first thing in a folder that is no part of a result, or None where it may go as a whole."""
-    entries = sorted(entry.name for entry in folder.iterdir())
-    if MANIFEST in entries:
-        try:
-            listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
-        except (OSError, ValueError, LookupError, TypeError):
-            return f"an unreadable {MANIFEST}"
-        return next((name for name in _files(folder) if name not in listed), None)
-    if {"weights.safetensors", "model.json"} <= set(entries) or "checkpoint.safetensors" in entries:
-        return next((name for name in _files(folder) if not _MODEL.fullmatch(name)), None)
-    if _is_geff(folder):
-        return next((name for name in entries if name not in _GEFF_TOP), None)
-    if "res_track.txt" in entries:
-        return next((n for n in entries if not _CTC_RESULT.fullmatch(n) or (folder / n).is_dir()), None)
-    return next(iter(entries), None)
-
-
-def _is_geff(folder: Path) -> bool:
-    try:
-        if (folder / "zarr.json").is_file():
-            return "geff" in json.loads((folder / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
-        return "geff" in json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
-    except (OSError, ValueError, AttributeError, TypeError):
-        return False
-
-
-def _files(folder: Path) -> list[str]:
-    """Return everything below a folder that is not a folder, as paths from there."""
-    found = []
-    for top, _, names in os.walk(folder):
-        found += [(Path(top) / name).relative_to(folder).as_posix() for name in names]
-    return sorted(found)
-
-
-def _list_files(place: Path) -> None:
-    if place.is_dir() and _stranger(place) is not None:
-        (place / MANIFEST).write_text(json.dumps({"files": _files(place)}, indent=0), encoding="utf-8")
-
-
 def _make_parents(target: Path) -> list[Path]:
-    """Make the folders above the target; return those that were not there, deepest first."""
+    """Make the folders above the target; return those that did not exist, deepest first."""
     missing = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +142,7 @@ def _make_parents(target: Path) -> list[Path]:
     return missing
 
 
-def _place_beside(target: Path) -> Path:
+def _choose_temporary_path(target: Path) -> Path:
     return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
 
 
@@ -199,8 +152,8 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _try_writing(place: Path, path: str | Path) -> None:
-    """Find out before hours of work whether the folder can be written."""
+def _check_writable(place: Path, path: str | Path) -> None:
+    """Raise before hours of work, and not after it, if the folder cannot be written."""
     try:
         place.mkdir()
         place.rmdir()
@@ -210,7 +163,7 @@ def _try_writing(place: Path, path: str | Path) -> None:
 
 
 def _move(place: Path, target: Path) -> None:
-    """Put the new in the place of the old, which is back there if that fails."""
+    """Replace the old output by the new one; if that fails, the old one is restored."""
     if not target.is_dir() and not place.is_dir():
         place.replace(target)
         return
@@ -236,6 +189,6 @@ def _remove(path: Path) -> None:
 
 
 def _is_about(error: OSError, place: Path) -> bool:
-    """Tell an error of writing the output from one that the body met elsewhere."""
+    """Return whether an error is about the output, and not about another file that the body used."""
     named = [str(name) for name in (error.filename, error.filename2) if name]
     return any(name.startswith(str(place)) for name in named) if named else error.errno in _DISK

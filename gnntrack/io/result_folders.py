@@ -1,0 +1,85 @@
+"""Folders that gnntrack has written, recognised by the names in them, so that only those are overwritten.
+
+A folder of another kind, such as the result of a writer of another package, holds a list of its files in
+``.gnntrack.json``. A new format therefore needs no entry here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["MANIFEST", "RESULT_FOLDERS", "ResultFolder", "find_foreign_file", "write_manifest"]
+
+MANIFEST = ".gnntrack.json"
+"""File that lists the files of a result folder of any other kind than `RESULT_FOLDERS`."""
+
+
+class ResultFolder(NamedTuple):
+    """A kind of folder that gnntrack writes."""
+
+    recognise: Callable[[Path, set[str]], bool]
+    """Returns whether a folder with these entries is of this kind."""
+    names: re.Pattern[str]
+    """Names that it may hold; those of folders may end in ``/``."""
+    recursive: bool = False
+    """Whether the names are paths of all files below it, and not its entries."""
+
+
+def _holds_geff(folder: Path, names: set[str]) -> bool:
+    file = "zarr.json" if "zarr.json" in names else ".zattrs"
+    try:
+        attributes = json.loads((folder / file).read_text(encoding="utf-8"))
+        return "geff" in (attributes.get("attributes", {}) if file == "zarr.json" else attributes)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+RESULT_FOLDERS = {
+    "model": ResultFolder(
+        lambda _, names: {"weights.safetensors", "model.json"} <= names or "checkpoint.safetensors" in names,
+        re.compile(
+            r"(appearance/)?(weights\.safetensors|model\.json)|checkpoint\.safetensors|log\.csv"
+            r"|(learning_curve|reliability)\.png"
+        ),
+        recursive=True,
+    ),
+    "geff": ResultFolder(_holds_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
+    "ctc": ResultFolder(lambda _, names: "res_track.txt" in names, re.compile(r"res_track\.txt|mask\d+\.tif")),
+}
+"""Kinds of folders that are recognised without a list of their files."""
+
+
+def find_foreign_file(folder: Path) -> str | None:
+    """Return the first file or folder in a folder that gnntrack has not written, or None if it wrote all of them."""
+    entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    if MANIFEST in entries:
+        try:
+            listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
+        except (OSError, ValueError, LookupError, TypeError):
+            return f"an unreadable {MANIFEST}"
+        return next((name for name in _list_files(folder) if name not in listed), None)
+    names = {entry.rstrip("/") for entry in entries}
+    kind = next((kind for kind in RESULT_FOLDERS.values() if kind.recognise(folder, names)), None)
+    if kind is None:
+        return next((entry.rstrip("/") for entry in entries), None)
+    found = _list_files(folder) if kind.recursive else entries
+    return next((name.rstrip("/") for name in found if not kind.names.fullmatch(name)), None)
+
+
+def write_manifest(folder: Path) -> None:
+    """List the files of a new folder in it, unless it is recognised without such a list."""
+    if find_foreign_file(folder) is not None:
+        (folder / MANIFEST).write_text(json.dumps({"files": _list_files(folder)}, indent=0), encoding="utf-8")
+
+
+def _list_files(folder: Path) -> list[str]:
+    """Return all files below a folder, as paths relative to it, sorted."""
+    found = []
+    for top, _, names in os.walk(folder):
+        found += [(Path(top) / name).relative_to(folder).as_posix() for name in names]
+    return sorted(found)
