@@ -462,7 +462,7 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         movie.images,
         settings=settings.cells,
         progress=progress,
-        each_image=recorder.see if recorder else None,
+        each_image=recorder.add_frame if recorder else None,
     )
     pieces = notes["disconnected"]["count"]
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each

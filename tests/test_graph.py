@@ -80,7 +80,7 @@ def test_overlap_features_are_those_of_the_pixels(ndim):
     cells, runs = worlds.measured(masks, spacing)
     motion = estimate_motion(cells, settings=MotionSettings())
     graph = build_candidates(cells, runs, motion, settings=GraphSettings())
-    shift = {gap: np.rint(motion.after(cells, gap) / spacing).astype(int) for gap in (1, 2)}
+    shift = {gap: np.rint(motion.extrapolate(cells, gap) / spacing).astype(int) for gap in (1, 2)}
     for row in range(0, len(graph), 5):
         a, b = graph.source[row], graph.target[row]
         there = masks[cells.frame[b]] == cells.label[b]
@@ -106,7 +106,9 @@ def test_plain_features_are_what_they_say():
     mean = (radius[graph.source] + radius[graph.target]) / 2
     size = cells.feature("size").astype(float)
     shift = np.where(
-        (graph.gap == 1)[:, None], motion.after(cells, 1)[graph.source], motion.after(cells, 2)[graph.source]
+        (graph.gap == 1)[:, None],
+        motion.extrapolate(cells, 1)[graph.source],
+        motion.extrapolate(cells, 2)[graph.source],
     )
     field = motion.neighbours[graph.source] * graph.gap[:, None]
     expected = {
@@ -161,7 +163,7 @@ def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
         here = graph.gap == gap
         step = (cells.position[graph.target] - cells.position[graph.source])[here]
         still = np.linalg.norm(step, axis=1)
-        moved = np.linalg.norm(step - motion.after(cells, gap)[graph.source[here]], axis=1)
+        moved = np.linalg.norm(step - motion.extrapolate(cells, gap)[graph.source[here]], axis=1)
         assert (np.minimum(still, moved) <= gate).all()
         assert here.any() == (gap <= 3)
     assert set(graph.gap) == {1, 2, 3}

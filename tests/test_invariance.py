@@ -113,7 +113,7 @@ def flow_of(images, position=None, radius=3.0):
         position = np.stack(np.meshgrid(np.arange(16.0, 48, 6), np.arange(16.0, 48, 6)), -1).reshape(-1, 2)
     recorder = FlowRecorder(2)
     for frame, image in enumerate(images):
-        recorder.see(frame, image, position, np.full(len(position), radius))
+        recorder.add_frame(frame, image, position, np.full(len(position), radius))
     return recorder._jobs[0].result()
 
 
@@ -131,12 +131,12 @@ def test_flow_is_read_where_the_cells_are():
 def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
     """A queue without an end would hold a long movie in memory."""
     gate, seen = threading.Semaphore(0), []
-    monkeypatch.setattr(motion, "_flow_at", lambda *_: gate.acquire() and np.zeros((1, 2)))
+    monkeypatch.setattr(motion, "_compute_flow", lambda *_: gate.acquire() and np.zeros((1, 2)))
     recorder = FlowRecorder(2)
 
     def look():
         for frame in range(40):
-            recorder.see(frame, np.zeros((16, 16), np.uint8), np.full((1, 2), 8.0), np.full(1, 3.0))
+            recorder.add_frame(frame, np.zeros((16, 16), np.uint8), np.full((1, 2), 8.0), np.full(1, 3.0))
             seen.append(frame)
 
     looker = threading.Thread(target=look, daemon=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 from support import worlds
 
-from gnntrack.graph.motion import FlowRecorder, Motion, estimate_motion, phase_shift
+from gnntrack.graph.motion import FlowRecorder, Motion, estimate_motion, estimate_shift
 from gnntrack.settings import MotionSettings
 from gnntrack.types import Cells
 
@@ -50,23 +50,23 @@ def texture(shape, seed=0, blur=2.0):
     by=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
     seed=st.integers(0, 99),
 )
-def test_phase_shift_finds_whole_pixels(n, by, seed):
+def test_estimate_shift_finds_whole_pixels(n, by, seed):
     before = np.random.default_rng(seed).normal(size=n)
-    found = phase_shift(before, np.roll(before, by, (0, 1)))
+    found = estimate_shift(before, np.roll(before, by, (0, 1)))
     np.testing.assert_allclose((found - by + np.array(n) / 2) % n, np.array(n) / 2, atol=1e-6)
     assert (np.abs(found) <= np.array(n) / 2 + 1e-6).all()
 
 
-def test_phase_shift_in_3d_and_between_pixels():
+def test_estimate_shift_in_3d_and_between_pixels():
     before = texture((16, 24, 20))
-    np.testing.assert_allclose(phase_shift(before, np.roll(before, (3, -5, 2), (0, 1, 2))), (3, -5, 2), atol=1e-6)
+    np.testing.assert_allclose(estimate_shift(before, np.roll(before, (3, -5, 2), (0, 1, 2))), (3, -5, 2), atol=1e-6)
     plane = texture((64, 64))
-    found = phase_shift(plane, shift(plane, (2.3, -4.4), mode="grid-wrap", order=3))
+    found = estimate_shift(plane, shift(plane, (2.3, -4.4), mode="grid-wrap", order=3))
     np.testing.assert_allclose(found, (2.3, -4.4), atol=0.3)
 
 
 def test_nothing_to_see_is_no_shift():
-    np.testing.assert_array_equal(phase_shift(np.zeros((8, 8)), np.zeros((8, 8))), 0)
+    np.testing.assert_array_equal(estimate_shift(np.zeros((8, 8)), np.zeros((8, 8))), 0)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 0.25), (2.0, 1.0, 1.0)])
@@ -101,7 +101,7 @@ def test_two_groups_move_in_their_own_ways():
 def test_few_cells_and_empty_frames_stay_where_they_are(frames):
     cells = cells_at([scattered(n, seed=t) for t, n in enumerate(frames)])
     motion = motion_of(cells)
-    for table in (motion.shift, motion.neighbours, motion.after(cells, 2)):
+    for table in (motion.shift, motion.neighbours, motion.extrapolate(cells, 2)):
         assert table.shape == (sum(frames), 2)
         np.testing.assert_array_equal(table, 0)
     assert motion.drift.shape == (len(frames), 2)
@@ -119,8 +119,8 @@ def test_over_a_gap_a_cell_goes_on_with_the_cells_around_it():
         frames.append(frames[-1] + step)
     cells = cells_at(frames)
     motion = Motion(np.concatenate(steps), np.zeros((3, 2)), np.zeros((24, 2)), "cells")
-    np.testing.assert_array_equal(motion.after(cells, 1), motion.shift)
-    np.testing.assert_array_equal(motion.after(cells, 2)[:8], steps[0] + steps[1])
+    np.testing.assert_array_equal(motion.extrapolate(cells, 1), motion.shift)
+    np.testing.assert_array_equal(motion.extrapolate(cells, 2)[:8], steps[0] + steps[1])
 
 
 def test_over_an_empty_frame_only_the_drift_is_known():
@@ -128,7 +128,7 @@ def test_over_an_empty_frame_only_the_drift_is_known():
     cells = cells_at([start, start[:0], start])
     drift = np.array([[0, 0], [3.0, -2.0], [0, 0]])
     motion = Motion(np.ones((10, 2)), drift, np.zeros((10, 2)), "cells")
-    np.testing.assert_array_equal(motion.after(cells, 2)[:5], np.tile([4.0, -1.0], (5, 1)))
+    np.testing.assert_array_equal(motion.extrapolate(cells, 2)[:5], np.tile([4.0, -1.0], (5, 1)))
 
 
 def record(images, cells, spacing=(1.0, 1.0)):
@@ -136,7 +136,7 @@ def record(images, cells, spacing=(1.0, 1.0)):
     recorder = FlowRecorder(len(spacing))
     for frame, image in enumerate(images):
         place = cells.position[cells.rows(frame)] / np.asarray(spacing)
-        recorder.see(frame, image, place, np.full(len(place), 5.0))
+        recorder.add_frame(frame, image, place, np.full(len(place), 5.0))
     return recorder
 
 
@@ -147,7 +147,7 @@ def test_images_tell_how_lone_cells_move(by):
     images = [first, shift(first, by, mode="grid-wrap")]
     start = np.array([[60.0, 60.0], [100.0, 140.0], [150.0, 80.0]])
     cells = cells_at([start, start + by])
-    found = record(images, cells).shifts(cells)
+    found = record(images, cells).get_shifts(cells)
     np.testing.assert_allclose(found[:3], np.tile(by, (3, 1)), atol=1.0)
     np.testing.assert_array_equal(found[3:], 0)
 
@@ -158,7 +158,7 @@ def test_images_in_3d_tell_nothing_of_z_and_shifts_are_in_the_unit():
     spacing = (2.0, 0.5, 0.5)
     start = np.array([[2.0, 40.0, 40.0], [2.0, 50.0, 30.0]])
     cells = cells_at([start, start + np.array([0, 2.0, -1.0])], size=80.0, spacing=spacing)
-    found = record(images, cells, spacing).shifts(cells)
+    found = record(images, cells, spacing).get_shifts(cells)
     np.testing.assert_allclose(found[:2], [[0, 2.0, -1.0]] * 2, atol=0.3)
 
 
@@ -167,14 +167,14 @@ def test_frames_without_cells_are_looked_at_all_the_same():
     start = np.array([[50.0, 50.0]])
     cells = cells_at([start[:0], start, start[:0], start], size=100)
     recorder = record([first] * 4, cells)
-    np.testing.assert_allclose(recorder.shifts(cells), 0, atol=0.1)
+    np.testing.assert_allclose(recorder.get_shifts(cells), 0, atol=0.1)
 
 
 def test_a_dark_and_a_saturated_image_pass():
     cells = cells_at([scattered(4)] * 2)
     for value in (0, 65535):
         images = [np.full((200, 200), value, np.uint16)] * 2
-        np.testing.assert_allclose(record(images, cells).shifts(cells), 0, atol=1e-3)
+        np.testing.assert_allclose(record(images, cells).get_shifts(cells), 0, atol=1e-3)
 
 
 def test_auto_takes_the_predictor_that_lands_nearer_to_cells():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.graph.candidates import replace_zeros
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.types import log_odds
 
@@ -263,8 +264,7 @@ def _divide_by_median(value: FeatureArray) -> FloatArray:
 
 def _log_feature(value: FeatureArray | FloatArray) -> FloatArray:
     """Return the logarithm; a value of zero counts as a thousandth of the median."""
-    floor = max(float(np.median(value)) * 1e-3, 1e-9) if len(value) else 1.0
-    return np.log(np.maximum(value.astype(np.float64), floor))
+    return np.asarray(np.log(replace_zeros(value, least=1e-9, dtype=np.float64)))
 
 
 def _stack_columns(columns: dict[str, FloatArray], names: tuple[str, ...], n: int) -> FeatureArray:

@@ -1,15 +1,15 @@
-"""Cells to candidate links: who could be whom in the next frames, and how well each pair fits.
+"""Cells to candidate links: pairs of cells in different frames that may be the same cell, with their features.
 
 Candidates are the nearest cells around the predicted position within a gate that is estimated from
-the movie, in both directions of time, and every pair whose masks overlap. All features are scale-free
-but ``distance``; displacements are in radii of the two cells.
+the movie, in both directions of time, and all pairs whose masks overlap. All features except ``distance`` are
+scale-free; displacements are in radii of the two cells.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,11 +20,13 @@ from gnntrack.types import CellGraph, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
+
     from gnntrack.graph.motion import Motion
     from gnntrack.settings import GraphSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray, Progress, Runs
 
-__all__ = ["OVERLAP_FEATURES", "build_candidates"]
+__all__ = ["OVERLAP_FEATURES", "build_candidates", "replace_zeros"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +38,13 @@ OVERLAP_FEATURES = (
     "containment_source_moved",
     "containment_target_moved",
 )
-"""Link features that need masks: intersection over union, and over each cell's size; as the masks lie,
-and with the source moved by the predicted motion."""
+"""Link features that need masks: intersection over union, and intersection over each cell's size; with the masks in
+place, and with the source moved by the predicted motion."""
 
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
-_OVERLAP = 0.1  # masks that share more than this part of the smaller cell once moved are candidates at any distance
+_MIN_OVERLAP = 0.1  # if moved masks share more than this fraction of the smaller cell, the gate is ignored
 _ENDS = ("source", "target")
-_CHUNK = 1 << 19  # links whose features are computed at once, to bound the memory
+_CHUNK = 1 << 19  # links whose features are computed at once, to limit the memory
 
 
 def build_candidates(
@@ -55,16 +57,36 @@ def build_candidates(
     cells : Cells
         All cells.
     runs : Runs or None
-        Their pixels; without them there are no overlap features.
+        Their pixels; if None, the graph has no overlap features.
     motion : Motion
         Their predicted displacements.
     settings : GraphSettings
         Number of neighbours, gap, gate.
     progress : Progress, optional
-        Told after each frame.
+        Called after each frame.
+
+    Returns
+    -------
+    CellGraph
+        Its cells have the additional features ``shift_[z], shift_y, shift_x``: the motion of the cells around them.
+
+    Examples
+    --------
+    Two cells that move by one pixel:
+
+    >>> from gnntrack.graph.motion import estimate_motion
+    >>> from gnntrack.settings import GraphSettings, MotionSettings
+    >>> from gnntrack.types import Cells
+    >>> names = ("size", "diameter", "eccentricity", "ellipsoid_fill")
+    >>> place = [[4.0, 4.0], [4.0, 20.0], [4.0, 5.0], [4.0, 21.0]]
+    >>> cells = Cells([0, 0, 1, 1], [1, 2, 1, 2], place, [[12, 4, 0, 1]] * 4, names, ("",) * 4, (1, 1), 2, (9, 30))
+    >>> motion = estimate_motion(cells, settings=MotionSettings())
+    >>> graph = build_candidates(cells, None, motion, settings=GraphSettings(max_neighbours=1))
+    >>> list(zip(graph.source.tolist(), graph.target.tolist())), graph.feature("distance_radii").tolist()
+    ([(0, 2), (1, 3)], [0.5, 0.5])
     """
     radius = cells.feature("diameter").astype(np.float64) / 2
-    gate = settings.max_distance or _estimated_gate(cells, radius, motion)
+    gate = settings.max_distance or _estimate_gate(cells, radius, motion)
     typical = float(np.median(radius)) if len(cells) else 0.0
     logger.info(
         "gate %.1f %s (%.1f cell radii), motion from %s",
@@ -73,23 +95,23 @@ def build_candidates(
         gate / typical if typical else 0,
         motion.flow,
     )
-    # overlap columns are there, or not, whatever the movie: a graph's columns do not depend on its cells
+    # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
     none = np.zeros(0, np.int64)
     blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
-    shifts = [motion.after(cells, gap) for gap in range(1, settings.max_gap + 1)]
+    shifts = [motion.extrapolate(cells, gap) for gap in range(1, settings.max_gap + 1)]
     for gap, shift in enumerate(shifts, start=1):
         for frame in range(cells.n_frames - gap):
-            blocks.append(_frame_pair(cells, runs, shift, frame, gap, gate, settings))
+            blocks.append(_find_candidates(cells, runs, shift, frame, gap, gate, settings))
             if progress is not None and gap == 1:
                 progress("linking", frame + 1, cells.n_frames - 1)
-    source, target, overlap = _joined(blocks)
-    names, features = _features(cells, motion, source, target, overlap, shifts)
+    source, target, overlap = _join_blocks(blocks)
+    names, features = _compute_features(cells, motion, source, target, overlap, shifts)
     provenance = Provenance(gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow)
-    return CellGraph(_with_motion(cells, motion), source, target, features, names, provenance)
+    return CellGraph(_add_motion(cells, motion), source, target, features, names, provenance)
 
 
-def _with_motion(cells: Cells, motion: Motion) -> Cells:
-    """Add the field's local displacement as features ``shift_[z], shift_y, shift_x``, so that scorers know it."""
+def _add_motion(cells: Cells, motion: Motion) -> Cells:
+    """Add the local displacement of the field as features ``shift_[z], shift_y, shift_x``, for scorers."""
     names = tuple(f"shift_{axis}" for axis in "zyx"[-cells.ndim :])
     return replace(
         cells,
@@ -99,8 +121,8 @@ def _with_motion(cells: Cells, motion: Motion) -> Cells:
     )
 
 
-def _estimated_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
-    """Return a gate that the displacements of mutual nearest cells stay well within."""
+def _estimate_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
+    """Return a gate of three times the 99 % quantile of displacements of mutual nearest cells, within `_GATE_RADII`."""
     if not len(cells):
         return 0.0
     residuals = []
@@ -117,10 +139,10 @@ def _estimated_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
     return float(np.clip(3 * far, low * typical, high * typical))
 
 
-def _frame_pair(
+def _find_candidates(
     cells: Cells, runs: Runs | None, shift: FloatArray, frame: int, gap: int, gate: float, settings: GraphSettings
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the candidates between two frames: source, target, pixels shared as they lie and moved."""
+    """Return the candidates between two frames: source, target, and pixels shared (P, 2) in place and moved."""
     here, there = cells.rows(frame), cells.rows(frame + gap)
     position, target_position = cells.position[here], cells.position[there]
     none = np.zeros(0, np.int64)
@@ -129,25 +151,25 @@ def _frame_pair(
     k = settings.max_neighbours if gap == 1 else max(1, settings.max_neighbours // 2)
     n = len(cells)
     expected = position + shift[here]
-    forward = _nearest(expected, target_position, k, gate)
-    backward = _nearest(target_position, expected, max(1, k // 3), gate)[::-1]
-    still = _nearest(position, target_position, max(1, k // 3), gate)
+    forward = _find_nearest(expected, target_position, k, gate)
+    backward = _find_nearest(target_position, expected, max(1, k // 3), gate)[::-1]
+    still = _find_nearest(position, target_position, max(1, k // 3), gate)
     keys = [(pair[0] + here.start) * n + pair[1] + there.start for pair in (forward, backward, still)]
     if runs is None:
         key = np.unique(np.concatenate(keys))
         return key // n, key % n, np.zeros((len(key), 0))
     pixel_shift = np.rint(shift[here] / np.asarray(cells.spacing)).astype(np.int64)
-    lying = count_shared_pixels(runs, np.zeros_like(pixel_shift), here, frame, frame + gap)
+    unmoved = count_shared_pixels(runs, np.zeros_like(pixel_shift), here, frame, frame + gap)
     moved = count_shared_pixels(runs, pixel_shift, here, frame, frame + gap)
     if gap == 1:
         size = cells.feature("size")
         pixel = float(np.prod(cells.spacing))
-        keys.append(lying[0] * n + lying[1])
-        large = moved[2] * pixel > _OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
+        keys.append(unmoved[0] * n + unmoved[1])
+        large = moved[2] * pixel > _MIN_OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
         keys.append(moved[0][large] * n + moved[1][large])
     key = np.unique(np.concatenate(keys))
     shared = np.zeros((len(key), 2))
-    for column, (source, target, pixels) in enumerate((lying, moved)):
+    for column, (source, target, pixels) in enumerate((unmoved, moved)):
         found = source * n + target
         if len(found):
             at = np.minimum(np.searchsorted(found, key), len(found) - 1)
@@ -155,8 +177,8 @@ def _frame_pair(
     return key // n, key % n, shared
 
 
-def _nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
-    """Return (point, other) of the k nearest others of each point within the gate."""
+def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
+    """Return (point, other), the k nearest others of each point within the gate."""
     k = min(k, len(others))
     distance, other = cKDTree(others).query(points, k, distance_upper_bound=gate)
     inside = np.isfinite(distance).reshape(len(points), k)
@@ -164,31 +186,31 @@ def _nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tup
     return point, other.reshape(len(points), k)[inside]
 
 
-def _joined(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
+def _join_blocks(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
     """Return all blocks as one table, sorted by (source, target)."""
     source, target, overlap = (np.concatenate([block[i] for block in blocks]) for i in range(3))
-    order = np.argsort(source, kind="stable")  # the blocks ascend, and the links over longer gaps come later
+    order = np.argsort(source, kind="stable")  # blocks of one gap ascend by source, longer gaps come later
     return source[order], target[order], overlap[order]
 
 
-def _features(
+def _compute_features(
     cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: list[FloatArray]
 ) -> tuple[tuple[str, ...], FeatureArray]:
-    """Return names and columns of the link features, computed in chunks of links."""
+    """Return names and columns (E, K) of the link features, computed in chunks of links."""
     radius = cells.feature("diameter").astype(np.float64) / 2
     if len(cells):
         typical = float(np.median(radius))
         radius = np.clip(radius, typical / 2, typical * 2)
-    positive = {name: _positive(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
+    positive = {name: replace_zeros(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
     table: dict[str, FeatureArray] = {}
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
-        chunk = _pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
+        chunk = _compute_pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
         if overlap.shape[1]:
-            chunk |= _overlap_features(cells, source[part], target[part], overlap[part])
+            chunk |= _compute_overlap_features(cells, source[part], target[part], overlap[part])
         for name, column in chunk.items():
             table.setdefault(name, np.empty(len(source), np.float32))[part] = column
-    table |= _competition_features(cells, source, target, table["residual"])
+    table |= _compute_competition(cells, source, target, table["residual"])
     features = np.empty((len(source), len(table)), np.float32, order="F")
     names = tuple(table)
     for i, name in enumerate(names):
@@ -196,7 +218,7 @@ def _features(
     return names, features
 
 
-def _pair_features(
+def _compute_pair_features(
     cells: Cells,
     motion: Motion,
     radius: FloatArray,
@@ -205,7 +227,7 @@ def _pair_features(
     source: IntArray,
     target: IntArray,
 ) -> dict[str, FloatArray]:
-    """Return the features of two cells alone."""
+    """Return the features of a link that depend on its two cells only."""
     gap = cells.frame[target] - cells.frame[source]
     r = 0.5 * (radius[source] + radius[target])
     step = cells.position[target] - cells.position[source]
@@ -220,10 +242,10 @@ def _pair_features(
         "distance_radii": distance / r,
         "residual": np.linalg.norm(step - predicted, axis=1) / r,
         "neighbour_residual": np.linalg.norm(step - motion.neighbours[source] * gap[:, None], axis=1) / r,
-        "size_ratio": _log_ratio(positive["size"], source, target),
+        "size_ratio": _compute_log_ratio(positive["size"], source, target),
     }
     if cells.has("intensity_mean"):
-        columns["intensity_ratio"] = _log_ratio(positive["intensity_mean"], source, target)
+        columns["intensity_ratio"] = _compute_log_ratio(positive["intensity_mean"], source, target)
     for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_zscore"):
         if cells.has(name):
             value = cells.feature(name)
@@ -231,48 +253,61 @@ def _pair_features(
     return columns
 
 
-def _positive(value: FeatureArray) -> FeatureArray:
-    """Return a quantity in which a value of zero counts as a thousandth of the median."""
-    floor = max(float(np.median(value)) * 1e-3, 1e-12) if len(value) else 1.0
-    return np.maximum(value, floor)
+def replace_zeros(value: FeatureArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:
+    """Raise values below a thousandth of the median to it, so that their logarithm exists.
+
+    Parameters
+    ----------
+    value : (N,) float32
+        Sizes or intensities, not negative.
+    least : float, optional
+        Lower bound of the result, default 1e-12.
+    dtype : dtype, optional
+        Type of the result, default float32.
+
+    Examples
+    --------
+    >>> replace_zeros(np.array([0, 1000, 3000], np.float32)).tolist()
+    [1.0, 1000.0, 3000.0]
+    """
+    floor = max(float(np.median(value)) * 1e-3, least) if len(value) else 1.0
+    return np.maximum(value.astype(dtype), floor)
 
 
-def _log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
+def _compute_log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
     """Return log(target / source) of a positive quantity."""
     return np.asarray(np.log(value[target].astype(np.float64) / value[source]), np.float64)
 
 
-def _overlap_features(cells: Cells, source: IntArray, target: IntArray, overlap: FloatArray) -> dict[str, FloatArray]:
-    """Return the features of shared pixels, as the masks lie and after moving the source."""
+def _compute_overlap_features(
+    cells: Cells, source: IntArray, target: IntArray, overlap: FloatArray
+) -> dict[str, FloatArray]:
+    """Return `OVERLAP_FEATURES` of links that share `overlap` (E, 2) pixels, in place and moved."""
     size = cells.feature("size").astype(np.float64) / float(np.prod(cells.spacing))
     a, b = size[source], size[target]
-    columns = {}
-    for pixels, suffix in ((overlap[:, 0], ""), (overlap[:, 1], "_moved")):
-        columns["iou" + suffix] = pixels / (a + b - pixels)
-        columns["containment_source" + suffix] = pixels / a
-        columns["containment_target" + suffix] = pixels / b
-    return columns
+    columns = [column for pixels in overlap.T for column in (pixels / (a + b - pixels), pixels / a, pixels / b)]
+    return dict(zip(OVERLAP_FEATURES, columns, strict=True))
 
 
-def _competition_features(
+def _compute_competition(
     cells: Cells, source: IntArray, target: IntArray, residual: FeatureArray
 ) -> dict[str, FeatureArray]:
-    """Return how a link stands among those that share its source or its target over the same gap."""
+    """Return ranks and margins of a link among those that share its source or its target over the same gap."""
     columns = {f"{kind}_{end}": np.empty(len(source), np.float32) for end in _ENDS for kind in ("rank", "margin")}
     gap = cells.frame[target] - cells.frame[source]
     for end, node in zip(_ENDS, (source, target), strict=True):
-        for links in _whole_groups(node):
+        for links in _group_links(node):
             group = node[links] * (int(gap.max(initial=0)) + 1) + gap[links]
             order = np.lexsort((residual[links], group))
-            rank, margin = _standing(group[order], residual[links[order]])
+            rank, margin = _rank_links(group[order], residual[links[order]])
             columns[f"rank_{end}"][links[order]] = rank
             columns[f"margin_{end}"][links[order]] = np.clip(margin, -10, 10)
     columns["mutual_nearest"] = ((columns["rank_source"] == 0) & (columns["rank_target"] == 0)).astype(np.float32)
     return columns
 
 
-def _whole_groups(node: IntArray) -> Iterator[IntArray]:
-    """Yield links by cell in chunks, all links of a cell in one: sorting a movie at once grows faster than it."""
+def _group_links(node: IntArray) -> Iterator[IntArray]:
+    """Yield links by cell in chunks, all links of a cell in one chunk, which is faster than sorting all at once."""
     links = np.argsort(node, kind="stable")
     ordered = node[links]
     start = 0
@@ -283,10 +318,10 @@ def _whole_groups(node: IntArray) -> Iterator[IntArray]:
         start = stop
 
 
-def _standing(group: IntArray, residual: FeatureArray) -> tuple[IntArray, FeatureArray]:
-    """Return rank and margin to the best other link of the group, of links sorted by group and residual.
+def _rank_links(group: IntArray, residual: FeatureArray) -> tuple[IntArray, FeatureArray]:
+    """Return the rank in the group and the margin to its best other link, of links sorted by group and residual.
 
-    Equal residuals share the lowest of their ranks, so that the order in which cells are stored does not show.
+    Equal residuals share the lowest of their ranks, so that the result does not depend on the order of the cells.
     """
     begin = np.flatnonzero(np.diff(group, prepend=-1))
     count = np.diff(np.append(begin, len(group)))

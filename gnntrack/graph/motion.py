@@ -1,9 +1,9 @@
-"""How the field moves from each frame to the next: the predicted displacement of every cell.
+"""Motion of the field from each frame to the next: the predicted displacement of every cell.
 
-Two predictors, of which ``flow = "auto"`` takes the one whose predictions land nearer to cells:
+There are two predictors; ``flow = "auto"`` uses the one whose predictions are nearer to cells of the next frame:
 
-* cells: the median displacement of the neighbouring cells' mutual nearest pairs, after the global
-  drift of the frame (phase correlation of the cells' occupancy maps, Kuglin and Hines 1975);
+* cells: the global drift of the frame (phase correlation of maps of the cells, Kuglin and Hines 1975) plus the
+  median displacement of mutual nearest pairs among the neighbouring cells;
 * images: dense optical flow of the reduced images (Farneback, SCIA 2003, by OpenCV), read at each cell.
 """
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from gnntrack.settings import MotionSettings
     from gnntrack.types import Cells, FloatArray, Image
 
-__all__ = ["FlowRecorder", "Motion", "estimate_motion", "phase_shift"]
+__all__ = ["FlowRecorder", "Motion", "estimate_motion", "estimate_shift"]
 
 _RADIUS = 3.2  # cell radius in pixels of the reduced image: below it the flow blurs, above it only time grows
 _LONGEST = 1024  # longest side of the reduced image in pixels
 _WINDOW = 11  # Farneback's averaging window in reduced pixels: about three cell radii
-_WAITING = 8  # frames whose flow may wait for its turn; images that come in faster would fill the memory
+_WAITING = 8  # frames in the queue of the optical flow at most, to limit the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Motion:
     drift : (n_frames, D) float64
         Global displacement of each frame to the next; zero in the last frame.
     neighbours : (N, D) float64
-        Drift plus the neighbouring cells' median displacement, whatever the predictor.
+        Drift plus the median displacement of the neighbouring cells, for both predictors.
     flow : str
         The predictor that was used: ``"images"``, ``"cells"`` or ``"none"``.
     """
@@ -51,10 +51,10 @@ class Motion:
     neighbours: FloatArray
     flow: str
 
-    def after(self, cells: Cells, gap: int) -> FloatArray:
+    def extrapolate(self, cells: Cells, gap: int) -> FloatArray:
         """Return the predicted displacement of every cell over ``gap`` frames, shape (N, D).
 
-        Beyond the next frame a cell is carried on by the motion of the cell nearest to where it is.
+        Beyond the next frame a cell moves with the cell that is nearest to its predicted position.
         """
         total = self.shift.copy()
         for step in range(1, gap):
@@ -72,12 +72,14 @@ class Motion:
 
 @dataclass
 class FlowRecorder:
-    """Optical flow at the cells, computed while the images pass by, so that each is read once.
+    """Optical flow at the cells, computed while the images are read, so that each is read once.
 
     Parameters
     ----------
     ndim : int
-        2 or 3; a 3D image is reduced to its maximum along z, and the flow has no z.
+        2 or 3; a 3D image is reduced to its maximum along z, and the flow along z is 0.
+    scale : float
+        Reduced over full side of the images, chosen from the first frame with cells; 0 before.
     """
 
     ndim: int
@@ -88,13 +90,13 @@ class FlowRecorder:
     _frames: list[int] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def see(self, frame: int, image: Image, position: FloatArray, radius: FloatArray) -> None:
-        """Take the next frame.
+    def add_frame(self, frame: int, image: Image, position: FloatArray, radius: FloatArray) -> None:
+        """Add the next frame; its flow from the frame before is computed in another thread.
 
         Parameters
         ----------
         frame : int
-            Frame number.
+            Frame number; frames come in ascending order.
         image : (Y, X) or (Z, Y, X)
             Intensities.
         position : (n, D) float64
@@ -107,15 +109,15 @@ class FlowRecorder:
             self.scale = min(1.0, _RADIUS / max(float(np.median(radius)), 1e-6), _LONGEST / max(plane.shape))
         if not self.scale:
             return
-        small = _reduced(plane, self.scale)
+        small = _reduce_image(plane, self.scale)
         if self._small is not None and self._position is not None and len(self._position):
-            self._jobs.append(self._pool.submit(_flow_at, self._small, small, self._position, plane.shape))
+            self._jobs.append(self._pool.submit(_compute_flow, self._small, small, self._position, plane.shape))
             self._frames.append(frame - 1)
             if len(self._jobs) > _WAITING:
                 self._jobs[-1 - _WAITING].result()
         self._small, self._position = small, position
 
-    def shifts(self, cells: Cells) -> FloatArray:
+    def get_shifts(self, cells: Cells) -> FloatArray:
         """Return the displacements of all cells in their unit, shape (N, D)."""
         total = np.zeros_like(cells.position)
         with self._pool:
@@ -132,34 +134,51 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     cells : Cells
         All cells of the movie.
     recorder : FlowRecorder or None
-        The recorder that saw the images, where there are images.
+        The recorder of the images, if there are images.
     settings : MotionSettings
         Which predictors to use.
+
+    Returns
+    -------
+    Motion
+        Of the predictor whose predictions have the smallest median distance to a cell of the next frame.
+
+    Examples
+    --------
+    >>> from gnntrack.settings import MotionSettings
+    >>> from gnntrack.types import Cells
+    >>> place = [[5, 5], [5, 25], [25, 5], [25, 25]]
+    >>> place += [[y, x + 4] for y, x in place]
+    >>> frame, label = [0] * 4 + [1] * 4, [1, 2, 3, 4] * 2
+    >>> cells = Cells(frame, label, place, [[6]] * 8, ("diameter",), ("",), (1, 1), 2, (40, 40))
+    >>> estimate_motion(cells, settings=MotionSettings()).shift[:4].round(6).tolist()
+    [[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [0.0, 4.0]]
     """
-    drift = _drifts(cells) if settings.drift else np.zeros((cells.n_frames, cells.ndim))
-    neighbours = _flow_of_neighbours(cells, drift, settings.neighbours)
+    drift = _estimate_drift(cells) if settings.drift else np.zeros((cells.n_frames, cells.ndim))
+    neighbours = _estimate_local_motion(cells, drift, settings.neighbours)
     choices = {"none": drift[cells.frame]}
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
     if settings.flow in ("auto", "images") and recorder is not None:
-        choices["images"] = recorder.shifts(cells)
-    error = {name: _landing_distance(cells, shift) for name, shift in choices.items()}
+        choices["images"] = recorder.get_shifts(cells)
+    error = {name: _measure_prediction_error(cells, shift) for name, shift in choices.items()}
     best = min(error, key=lambda name: (error[name], name))
     return Motion(choices[best], drift, neighbours, best)
 
 
-def phase_shift(before: FloatArray, after: FloatArray) -> FloatArray:
-    """Return the translation that carries one map onto the next, by phase correlation.
+def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
+    """Estimate the translation from one map to the next by phase correlation.
 
     Parameters
     ----------
     before, after : arrays of one shape
-        Maps of any dimension.
+        Maps of any dimension, periodic at their borders.
 
     Returns
     -------
     (D,) float64
-        Translation in pixels, with subpixel precision from a parabola through the peak.
+        Translation in pixels along each axis, with subpixel precision from a parabola through the peak; 0 for maps
+        without structure.
 
     References
     ----------
@@ -169,7 +188,7 @@ def phase_shift(before: FloatArray, after: FloatArray) -> FloatArray:
     --------
     >>> import numpy as np
     >>> spot = np.zeros((16, 16)); spot[4, 5] = 1
-    >>> (phase_shift(spot, np.roll(spot, (3, -2), (0, 1))) + 0.0).tolist()
+    >>> (estimate_shift(spot, np.roll(spot, (3, -2), (0, 1))) + 0.0).tolist()
     [3.0, -2.0]
     """
     product = np.conj(fft.rfftn(before)) * fft.rfftn(after)
@@ -186,52 +205,53 @@ def phase_shift(before: FloatArray, after: FloatArray) -> FloatArray:
     return shift
 
 
-def _reduced(plane: Image, scale: float) -> Image:
-    """Return the plane as 8-bit contrast-stretched image at ``scale``."""
+def _reduce_image(plane: Image, scale: float) -> Image:
+    """Return the plane as an 8-bit image at ``scale`` with stretched contrast."""
     height, width = (max(8, round(side * scale)) for side in plane.shape)
-    usable = plane if plane.dtype in (np.uint8, np.uint16) else _finite(plane)
+    usable = plane if plane.dtype in (np.uint8, np.uint16) else _replace_nonfinite(plane)
     small = cv2.resize(usable, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
-    # against the image's own values, so that its unit does not matter and rounding is no contrast
+    # a contrast of rounding errors is not stretched, whatever the unit of the image
     contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
     return np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
 
 
-def _finite(plane: Image) -> Image:
-    """Return the plane as float32; pixels that are no finite float32 take the median of the others."""
+def _replace_nonfinite(plane: Image) -> Image:
+    """Return the plane as float32; pixels that are not finite in float32 get the median of the others."""
     if plane.dtype.kind != "f":
         return plane.astype(np.float32)
-    odd = ~(np.abs(plane) <= np.finfo(np.float32).max)
-    if not odd.any():
+    invalid = ~(np.abs(plane) <= np.finfo(np.float32).max)
+    if not invalid.any():
         return plane.astype(np.float32, copy=False)
-    return np.where(odd, 0 if odd.all() else np.median(plane[~odd]), plane).astype(np.float32)
+    return np.where(invalid, 0 if invalid.all() else np.median(plane[~invalid]), plane).astype(np.float32)
 
 
-def _flow_at(before: Image, after: Image, position: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+def _compute_flow(before: Image, after: Image, position: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Return the optical flow at positions in pixels of the full image, shape (n, D)."""
     ratio = np.asarray(before.shape) / np.asarray(shape)
-    # every second pixel is enough to tell a drift too large for the flow to follow
-    guess = 2 * phase_shift(before[::2, ::2].astype(np.float32), after[::2, ::2].astype(np.float32))
-    large = float(np.abs(guess).max()) > _RADIUS and _overlap_error(before, after, guess) < _overlap_error(
+    # every second pixel is enough to find a drift that is too large for the flow
+    guess = 2 * estimate_shift(before[::2, ::2].astype(np.float32), after[::2, ::2].astype(np.float32))
+    large = float(np.abs(guess).max()) > _RADIUS and _compute_error(before, after, guess) < _compute_error(
         before, after, np.zeros(2)
     )
     start = np.broadcast_to((guess[::-1] if large else np.zeros(2)).astype(np.float32), (*before.shape, 2)).copy()
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW if large else 0
     flow = cv2.calcOpticalFlowFarneback(before, after, start, 0.5, 3, _WINDOW, 3, 5, 1.1, flags)
-    at = np.floor((position[:, -2:] + 0.5) * ratio).astype(np.int64)  # positions tell the middle of pixels
+    at = np.floor((position[:, -2:] + 0.5) * ratio).astype(np.int64)  # whole numbers are centres of pixels
     y, x = (np.clip(at[:, axis], 0, before.shape[axis] - 1) for axis in (0, 1))
     shift = np.zeros_like(position)
     shift[:, -2:] = flow[y, x][:, ::-1] / ratio
     return shift
 
 
-def _overlap_error(before: Image, after: Image, shift: FloatArray) -> float:
+def _compute_error(before: Image, after: Image, shift: FloatArray) -> float:
+    """Return the mean absolute difference of two images after a shift."""
     moved = np.roll(before, tuple(np.rint(shift).astype(int)), (0, 1))
     return float(np.abs(moved.astype(np.int16) - after).mean())
 
 
-def _drifts(cells: Cells) -> FloatArray:
-    """Return the global shift of each frame, where it brings cells nearer to cells, shape (n_frames, D)."""
+def _estimate_drift(cells: Cells) -> FloatArray:
+    """Return the global shift of each frame (n_frames, D), 0 if it does not bring cells nearer to cells."""
     drift = np.zeros((cells.n_frames, cells.ndim))
     if not len(cells):
         return drift
@@ -239,23 +259,23 @@ def _drifts(cells: Cells) -> FloatArray:
     bin_size = np.maximum(np.median(cells.feature("diameter")) / 2, size / 96)
     bins = np.maximum(np.ceil(size / bin_size).astype(int), 1)
     position = cells.position[cells.rows(0)]
-    occupancy = _occupancy(position, size, bins)
+    density = _count_cells(position, size, bins)
     for frame in range(1, cells.n_frames):
-        previous, before = position, occupancy
+        previous, before = position, density
         position = cells.position[cells.rows(frame)]
-        occupancy = _occupancy(position, size, bins)
+        density = _count_cells(position, size, bins)
         if min(len(position), len(previous)) < 3:
             continue
-        shift = phase_shift(before, occupancy) * (size / bins)
+        shift = estimate_shift(before, density) * (size / bins)
         tree = cKDTree(position)
         moved, still = (np.median(tree.query(previous + s)[0]) for s in (shift, 0.0))
-        if moved < 0.8 * still:  # a drift must explain the frame, not just fit noise
+        if moved < 0.8 * still:  # a smaller gain may be noise
             drift[frame - 1] = shift
     return drift
 
 
-def _occupancy(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
-    """Return the number of cells per bin, padded so that a shift does not wrap around, and blurred."""
+def _count_cells(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
+    """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around."""
     count = np.histogramdd(position, bins=list(bins), range=[(0, s) for s in size])[0]
     padded = np.pad(count, [(0, max(int(b) // 2, 1)) for b in bins])
     for axis in range(padded.ndim):
@@ -263,7 +283,7 @@ def _occupancy(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
     return np.asarray(padded)
 
 
-def _flow_of_neighbours(cells: Cells, drift: FloatArray, neighbours: int) -> FloatArray:
+def _estimate_local_motion(cells: Cells, drift: FloatArray, neighbours: int) -> FloatArray:
     """Return drift plus the median residual displacement of the nearest mutual pairs, shape (N, D)."""
     shift = drift[cells.frame].copy()
     for frame in range(cells.n_frames - 1):
@@ -282,7 +302,7 @@ def _flow_of_neighbours(cells: Cells, drift: FloatArray, neighbours: int) -> Flo
     return shift
 
 
-def _landing_distance(cells: Cells, shift: FloatArray) -> float:
+def _measure_prediction_error(cells: Cells, shift: FloatArray) -> float:
     """Return the median distance from predicted positions to the nearest cell of the next frame."""
     distances = []
     for frame in range(cells.n_frames - 1):
