@@ -1,20 +1,27 @@
-"""A movie as the recipes take it: masks, and images that fit them."""
+"""Movies: masks and the images that fit them, and the graph of their cells."""
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from gnntrack.graph.candidates import build_candidates
+from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.frames import check_pair, open_frames, open_masks
-from gnntrack.settings import Settings
+from gnntrack.lineage.repair import match_masks
+from gnntrack.measure.cells import measure_cells
+from gnntrack.settings import CellSettings, Settings
 
 if TYPE_CHECKING:
     from gnntrack.segmentation.protocol import Segmenter
-    from gnntrack.types import FrameStack
+    from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
 
-__all__ = ["Movie", "Opening", "Reading", "open_movie", "resolve_reading"]
+__all__ = ["Movie", "Opening", "Reading", "build_with_runs", "match_runs", "open_movie", "resolve_reading"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,3 +116,31 @@ def resolve_reading(
         warnings.warn(msg, DeprecationWarning, stacklevel=4)
     frames = (settings or Settings()).frames.with_given(spacing=spacing, allow_missing=allow_missing)
     return frames.model_dump()
+
+
+def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
+    """Return the graph of an open movie, and the pixels of its cells."""
+    recorder = None
+    if movie.images is not None and settings.motion.flow in ("auto", "images"):
+        recorder = FlowRecorder(len(movie.images.shape))
+    cells, runs, notes = measure_cells(
+        movie.masks,
+        movie.images,
+        settings=settings.cells,
+        progress=progress,
+        each_image=recorder.add_frame if recorder else None,
+    )
+    pieces = notes["disconnected"]["count"]
+    if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
+        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
+    motion = estimate_motion(cells, recorder, settings=settings.motion)
+    graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
+    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.model_dump())
+    return replace(graph, provenance=provenance), runs
+
+
+def match_runs(lineage: Lineage, masks: FrameStack, progress: Progress | None = None) -> Runs:
+    """Return the pixels of a lineage's cells, from the masks that it was made from."""
+    settings = CellSettings(**lineage.provenance.cell_settings)
+    cells, runs, _ = measure_cells(masks, settings=settings, progress=progress)
+    return match_masks(lineage, cells, runs)

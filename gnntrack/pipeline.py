@@ -1,23 +1,18 @@
 """The recipes of tracking: each joins the stages for one job.
 
-``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded
-once. Movies and masks are anything that ``gnntrack.io.open_frames`` reads: a path, an array, or a
-stack that is open already. Training (`gnntrack.training`) and `gnntrack.inspection` are recipes too.
-
-A *method* is a scorer with its usual solver; ``solver`` chooses another solver.
+``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded once. Movies and
+masks are anything that ``gnntrack.io.open_frames`` reads: a path, an array, or an open stack. A *method* is a scorer
+with its usual solver. Other recipes: `gnntrack.training`, `gnntrack.inspection` and `gnntrack.morphometry`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gnntrack.errors import InputError
-from gnntrack.graph.candidates import build_candidates
-from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import open_frames
 from gnntrack.io.output import fresh_output, try_output
@@ -25,33 +20,21 @@ from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
-from gnntrack.lineage.repair import match_masks, repair_movie
-from gnntrack.measure.cells import measure_cells
+from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import METHODS, resolve_method, score_graph
-from gnntrack.movie import open_movie, resolve_reading
+from gnntrack.movie import build_with_runs, match_runs, open_movie, resolve_reading
 from gnntrack.scores.registry import CellPixels
-from gnntrack.settings import CellSettings, Settings
+from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
-    from gnntrack.movie import Movie, Opening, Reading
+    from gnntrack.movie import Opening, Reading
     from gnntrack.scores.registry import Scorer
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.simulate import SimulatedMovie
-    from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
+    from gnntrack.types import CellGraph, Lineage, Progress
 
-__all__ = [
-    "METHODS",
-    "build_graph",
-    "build_with_runs",
-    "evaluate",
-    "export",
-    "open_movie",
-    "segment",
-    "simulate",
-    "solve",
-    "track",
-]
+__all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
 
@@ -130,11 +113,8 @@ def solve(
     Raises
     ------
     InputError
-        If the method or solver is unknown, or this machine has no such device.
-    ModelError
-        If the network of ``gnn`` is missing, cannot be used, or needs images, which a graph does not contain.
-    FormatError
-        If the graph lacks a feature that the method scores by.
+        If the method, solver or device is unknown, the graph lacks a feature that is scored (`FormatError`), or the
+        network of ``gnn`` is missing or needs images (`ModelError`).
 
     Examples
     --------
@@ -161,9 +141,10 @@ def _choose_lineage(
     progress: Progress | None = None,
 ) -> Lineage:
     scores = score_graph(scorer, graph, pixels=pixels, progress=progress)
-    _tell(progress, "solving", 1, 2)
+    report = progress or (lambda *_: None)
+    report("solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
-    _tell(progress, "solving", 2, 2)
+    report("solving", 2, 2)
     lineage = build_lineage(graph, chosen, scores)
     bridged = len(find_gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
@@ -205,9 +186,7 @@ def track(
     Raises
     ------
     InputError
-        If the movie cannot be read, the method or solver is unknown, or this machine has no such device.
-    ModelError
-        If the network of ``gnn`` is missing, cannot be used, or needs images and there are none.
+        If the movie cannot be read; otherwise as `solve`.
     OutputError
         If `out` exists, cannot be written, or has more than 65535 tracks.
 
@@ -253,7 +232,7 @@ def export(
     Parameters
     ----------
     lineage : Lineage
-        Any lineage.
+        Result of `solve` or `track`.
     out : path
         A folder for ``ctc``, ``csv`` and ``geff``, a file for ``edges``.
     masks : path, array or FrameStack, optional
@@ -281,8 +260,8 @@ def export(
     Examples
     --------
     >>> import tempfile
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
-    >>> lineage = solve(build_graph(simulate(settings=settings, seed=1).masks))
+    >>> movie = simulate(settings=Settings().replace(simulate__frames=3, simulate__cells=6), seed=1)
+    >>> lineage = solve(build_graph(movie.masks))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export(lineage, Path(folder, "links.csv"), to="edges")
     ...     Path(folder, "links.csv").read_text().splitlines()[0]
@@ -291,9 +270,8 @@ def export(
     writer = WRITERS[to]()
     if not writer.needs_masks:
         if settings is not None and settings.repair.margin:
-            _log.warning(
-                "the margin of %d pixels is not applied in format '%s'; track with it", settings.repair.margin, to
-            )
+            margin = settings.repair.margin
+            _log.warning("the margin of %d pixels is not applied in format '%s'; track with it", margin, to)
         writer.write(lineage, out, overwrite=overwrite)
         return lineage
     if masks is None:
@@ -303,8 +281,7 @@ def export(
     settings = settings or Settings()
     stack = open_movie(masks, settings=settings, **reading).masks
     check_margin(settings.repair.margin, stack.shape)
-    runs = _match_runs(lineage, stack, progress)
-    repaired = repair_movie(lineage, runs, settings=settings.repair)
+    repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
     writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
     return repaired.lineage
 
@@ -329,10 +306,8 @@ def segment(
         As in `track` and `build_graph`.
     out : path
         Folder of the masks, one TIFF per frame.
-    segmenter, options
-        A segmenter or its name, and its options; see `gnntrack.segmentation.load_segmenter`.
-    settings : Settings, optional
-        Its section ``frames`` is used.
+    segmenter, options, settings
+        A segmenter, or its name and its options; of the settings, ``frames`` is used.
     resume : bool
         Keep the masks if the run is interrupted, and continue an interrupted run.
 
@@ -343,20 +318,15 @@ def segment(
 
     Raises
     ------
-    InputError
-        If the images cannot be read.
-    SegmenterError
-        If the segmenter is unknown, fails, or does not return label images.
-    OutputError
-        If `out` exists or cannot be written.
+    InputError, SegmenterError, OutputError
+        If the images cannot be read, the segmenter is unknown or fails, or `out` exists or cannot be written.
 
     Examples
     --------
     >>> import tempfile
-    >>> image = np.zeros((40, 60))
-    >>> image[10:20, 10:20] = image[15:30, 40:50] = 100
+    >>> movie = simulate(settings=Settings().replace(simulate__frames=2, simulate__cells=3), seed=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     segment([image, image], Path(folder, "masks"))
+    ...     segment(movie.images, Path(folder, "masks"))
     4
     """
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
@@ -400,19 +370,18 @@ def simulate(
 
     Examples
     --------
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
-    >>> movie = simulate(settings=settings, seed=1)
+    >>> movie = simulate(settings=Settings().replace(simulate__frames=6, simulate__shape=(100, 100)), seed=1)
     >>> len(movie.images), movie.images.shape, len(movie.lineage.tracks)
-    (6, (100, 100), 11)
+    (6, (100, 100), 18)
     """
     from gnntrack.simulate import simulate_movie, write_movie
 
-    life = (settings or Settings()).simulate
-    if out is None:
-        return simulate_movie(settings=life, seed=seed)
-    with fresh_output(out, overwrite=overwrite) as folder:
-        movie = simulate_movie(settings=life, seed=seed)
-        write_movie(movie, folder, progress=progress)
+    if out is not None:
+        try_output(out, overwrite=overwrite)
+    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
+    if out is not None:
+        with fresh_output(out, overwrite=overwrite) as folder:
+            write_movie(movie, folder, progress=progress)
     return movie
 
 
@@ -421,10 +390,8 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    result : path
-        Folder of masks with ``res_track.txt``.
-    truth : path
-        Folder ``01_GT`` of the Cell Tracking Challenge, or a second result.
+    result, truth : path
+        Folder of masks with ``res_track.txt``; folder ``01_GT`` of the Cell Tracking Challenge, or a second result.
 
     Returns
     -------
@@ -434,7 +401,7 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If one of the folders is not a CTC result or ground truth.
+        If a folder is not a CTC result or ground truth.
 
     Examples
     --------
@@ -450,36 +417,3 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     from gnntrack.evaluate.tracking import evaluate_sequence
 
     return evaluate_sequence(result, truth)
-
-
-def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
-    """Return the graph of an open movie, and the pixels of its cells."""
-    recorder = None
-    if movie.images is not None and settings.motion.flow in ("auto", "images"):
-        recorder = FlowRecorder(len(movie.images.shape))
-    cells, runs, notes = measure_cells(
-        movie.masks,
-        movie.images,
-        settings=settings.cells,
-        progress=progress,
-        each_image=recorder.add_frame if recorder else None,
-    )
-    pieces = notes["disconnected"]["count"]
-    if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
-        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
-    motion = estimate_motion(cells, recorder, settings=settings.motion)
-    graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.model_dump())
-    return replace(graph, provenance=provenance), runs
-
-
-def _match_runs(lineage: Lineage, masks: FrameStack, progress: Progress | None) -> Runs:
-    """Return the pixels of a lineage's cells, from the masks that it was made from."""
-    settings = CellSettings(**lineage.provenance.cell_settings)
-    cells, runs, _ = measure_cells(masks, settings=settings, progress=progress)
-    return match_masks(lineage, cells, runs)
-
-
-def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(stage, done, total)

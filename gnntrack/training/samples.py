@@ -10,8 +10,7 @@ import torch
 
 from gnntrack.gnn.appearance import crops
 from gnntrack.gnn.weights import scorer_class
-from gnntrack.movie import Movie
-from gnntrack.pipeline import build_with_runs
+from gnntrack.movie import Movie, build_with_runs
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings
 from gnntrack.training.corruption.movie import corrupt_movie, thin_tracks
