@@ -1,4 +1,4 @@
-"""Figures: the layout of the tree, the colours, what is drawn where, and files of every kind."""
+"""Figures: layout of the tree, colours, places of lines and texts, and files of each format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 
 from gnntrack.errors import FrameError, OutputError
-from gnntrack.report import draw_lineage_tree, draw_overlay, family_colours, overlay, tree
+from gnntrack.report import draw_lineage_tree, draw_overlay, family_colours, save_figure
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -38,15 +38,6 @@ def make_lineage(table, *, n_frames=10, skipped=(), unit="um", spacing=(0.5, 0.5
 
 # 1 divides into 2 and 3, 3 into 4 and 5; 6 is alone, and not seen in frame 4; 7 is one cell.
 TABLE = [(1, 0, 2, 0), (2, 3, 9, 1), (3, 3, 5, 1), (4, 6, 9, 3), (5, 6, 7, 3), (6, 2, 8, 0), (7, 5, 5, 0)]
-
-
-@pytest.fixture
-def figure(monkeypatch):
-    """The figures that are drawn, kept instead of written."""
-    kept = []
-    for module in (tree, overlay):
-        monkeypatch.setattr(module, "save_figure", lambda figure, _, **__: kept.append(figure))
-    return kept
 
 
 def texts(figure):
@@ -94,77 +85,75 @@ def test_a_familys_colour_does_not_depend_on_the_others():
 # ------------------------------------------------------------------------------------------- tree
 
 
-def test_the_tree_shows_tracks_forks_and_gaps_at_their_frames(figure):
-    draw_lineage_tree(make_lineage(TABLE, skipped={(6, 4)}), "x.png")
-    ax = figure[0].axes[0]
+def test_the_tree_shows_tracks_forks_and_gaps_at_their_frames():
+    figure = draw_lineage_tree(make_lineage(TABLE, skipped={(6, 4)}))
+    ax = figure.axes[0]
     # columns: 2 | 4 5 under 3 | gap | 6 | gap | 7; parents in the middle of their daughters
     assert {((0.0, 3.0), (0.0, 9.0)), ((0.75, 0.0), (0.75, 2.0)), ((1.5, 3.0), (1.5, 5.0))} <= set(segments(ax))
     assert {((4.0, 2.0), (4.0, 3.0)), ((4.0, 5.0), (4.0, 8.0)), ((6.0, 5.0), (6.0, 5.0))} <= set(segments(ax))
     assert segments(ax, dashed=True) == [((4.0, 3.0), (4.0, 5.0))]
     assert ((0.75, 2.0), (0.75, 2.5), (0.0, 2.5), (0.0, 3.0)) in segments(ax)
-    assert texts(figure[0]).count("7 tracks, 2 divisions, 3 families, 10 frames") == 1
+    assert texts(figure).count("7 tracks, 2 divisions, 3 families, 10 frames") == 1
 
 
-def test_a_daughter_that_is_late_is_tied_by_a_dashed_line(figure):
-    draw_lineage_tree(make_lineage([(1, 0, 2, 0), (2, 3, 9, 1), (3, 6, 9, 1)]), "x.png")
-    assert segments(figure[0].axes[0], dashed=True) == [((0.5, 2.0), (0.5, 2.5), (1.0, 2.5), (1.0, 6.0))]
+def test_a_daughter_that_is_late_is_tied_by_a_dashed_line():
+    figure = draw_lineage_tree(make_lineage([(1, 0, 2, 0), (2, 3, 9, 1), (3, 6, 9, 1)]))
+    assert segments(figure.axes[0], dashed=True) == [((0.5, 2.0), (0.5, 2.5), (1.0, 2.5), (1.0, 6.0))]
 
 
-def test_time_runs_down(figure):
-    draw_lineage_tree(make_lineage(TABLE), "x.png")
-    bottom, top = figure[0].axes[0].get_ylim()
+def test_time_runs_down():
+    figure = draw_lineage_tree(make_lineage(TABLE))
+    bottom, top = figure.axes[0].get_ylim()
     assert bottom > 9
     assert top < 0
 
 
-def test_what_appears_and_disappears_is_marked(figure):
-    draw_lineage_tree(make_lineage(TABLE), "x.png")
-    dots, circles = (
-        c.get_offsets().tolist() for c in figure[0].axes[0].collections if not isinstance(c, LineCollection)
-    )
+def test_tracks_that_appear_or_disappear_are_marked():
+    figure = draw_lineage_tree(make_lineage(TABLE))
+    dots, circles = (c.get_offsets().tolist() for c in figure.axes[0].collections if not isinstance(c, LineCollection))
     assert sorted(dots) == [[4, 2], [6, 5]]
     assert sorted(circles) == [[2, 7], [4, 8], [6, 5]]
 
 
-def test_families_stand_by_size(figure):
-    draw_lineage_tree(make_lineage([(1, 0, 9, 0), (2, 0, 1, 0), (3, 2, 9, 2), (4, 2, 9, 2)]), "x.png")
-    assert segments(figure[0].axes[0])[0][0][0] in {0.0, 0.5}
-    named = {text.get_text(): text.xy[0] for text in figure[0].axes[0].texts}
+def test_families_stand_by_size():
+    figure = draw_lineage_tree(make_lineage([(1, 0, 9, 0), (2, 0, 1, 0), (3, 2, 9, 2), (4, 2, 9, 2)]))
+    assert segments(figure.axes[0])[0][0][0] in {0.0, 0.5}
+    named = {text.get_text(): text.xy[0] for text in figure.axes[0].texts}
     assert named["2"] < named["1"]
 
 
-def test_a_family_has_the_colour_of_its_palette(figure):
-    draw_lineage_tree(make_lineage([(3, 0, 1, 0), (8, 2, 9, 3), (9, 2, 9, 3)]), "x.png")
+def test_a_family_has_the_colour_of_its_palette():
+    figure = draw_lineage_tree(make_lineage([(3, 0, 1, 0), (8, 2, 9, 3), (9, 2, 9, 3)]))
     colours = np.vstack(
-        [c.get_color() for c in figure[0].axes[0].collections if isinstance(c, LineCollection) and len(c.get_color())]
+        [c.get_color() for c in figure.axes[0].collections if isinstance(c, LineCollection) and len(c.get_color())]
     )
     assert np.allclose(colours[:, :3], family_colours(3))
 
 
-def test_many_tracks_without_a_division_share_a_strip(figure):
-    draw_lineage_tree(make_lineage([*TABLE, *((k, 0, 9, 0) for k in range(10, 30))]), "x.png")
-    forest, strip = figure[0].axes
+def test_many_tracks_without_a_division_share_a_strip():
+    figure = draw_lineage_tree(make_lineage([*TABLE, *((k, 0, 9, 0) for k in range(10, 30))]))
+    forest, strip = figure.axes
     assert len(segments(strip)) == 22
     assert strip.get_title(loc="left") == "22 tracks without a division"
     assert max(x for line in segments(forest) for x, _ in line) == 2
 
 
-def test_what_is_left_out_is_told(figure):
+def test_the_number_of_hidden_tracks_is_shown():
     table = [(4 * k + i, 5 * (i > 1), 4 + 5 * (i > 1), 4 * k + 1 if i > 1 else 0) for k in range(50) for i in (1, 2, 3)]
     table += [(k, k % 9, 9, 0) for k in range(1000, 1100)]
-    draw_lineage_tree(make_lineage(table), "x.png", most=60)
-    told = " ".join(texts(figure[0]))
-    assert "90 tracks of the 30 smallest families are not shown" in told
-    assert "the 40 shortest tracks without a division are not shown" in told
-    assert len(segments(figure[0].axes[-1])) == 60
+    figure = draw_lineage_tree(make_lineage(table), most=60)
+    shown = " ".join(texts(figure))
+    assert "90 tracks of the 30 smallest families are not shown" in shown
+    assert "the 40 shortest tracks without a division are not shown" in shown
+    assert len(segments(figure.axes[-1])) == 60
 
 
-def test_many_families_fill_several_rows(figure):
+def test_many_families_fill_several_rows():
     table = [
         (4 * k + i, 5 * (i > 1), 4 + 5 * (i > 1), 4 * k + 1 if i > 1 else 0) for k in range(100) for i in (1, 2, 3)
     ]
-    draw_lineage_tree(make_lineage(table), "x.png")
-    counts = [len({text.get_text() for text in ax.texts}) for ax in figure[0].axes]
+    figure = draw_lineage_tree(make_lineage(table))
+    counts = [len({text.get_text() for text in ax.texts}) for ax in figure.axes]
     assert len(counts) == 4
     assert sum(counts) == 100
     assert max(counts) - min(counts) <= 4
@@ -185,27 +174,27 @@ WORLDS = {
 def test_every_world_is_drawn_in_every_format(tmp_path, world, kind):
     lineage = make_lineage(WORLDS[world], n_frames=1 if world == "one frame" else 10)
     file = tmp_path / f"tree.{kind}"
-    draw_lineage_tree(lineage, file)
+    save_figure(draw_lineage_tree(lineage), file)
     assert file.read_bytes()[:8].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
     again = tmp_path / f"again.{kind}"
-    draw_lineage_tree(lineage, again)
+    save_figure(draw_lineage_tree(lineage), again)
     assert again.read_bytes() == file.read_bytes()
 
 
 def test_text_in_an_svg_is_text(tmp_path):
-    draw_lineage_tree(make_lineage(TABLE), tmp_path / "tree.svg", title="A title")
+    save_figure(draw_lineage_tree(make_lineage(TABLE), title="A title"), tmp_path / "tree.svg")
     assert "A title" in "".join(ET.parse(tmp_path / "tree.svg").getroot().itertext())
 
 
 @pytest.mark.parametrize("name", ["tree", "tree.jpg", "tree.PNGS"])
 def test_an_unknown_format_is_refused(tmp_path, name):
     with pytest.raises(OutputError, match=r"end in \.png, \.svg or \.pdf"):
-        draw_lineage_tree(make_lineage(TABLE), tmp_path / name)
+        save_figure(draw_lineage_tree(make_lineage(TABLE)), tmp_path / name)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
-        draw_lineage_tree(make_lineage(TABLE), tmp_path / "nowhere" / "tree.png")
+        save_figure(draw_lineage_tree(make_lineage(TABLE)), tmp_path / "nowhere" / "tree.png")
 
 
 # ---------------------------------------------------------------------------------------- overlay
@@ -224,33 +213,33 @@ def lines_of(figure):
     return outlines, tails
 
 
-def test_cells_are_outlined_in_the_colour_of_their_family(figure):
+def test_cells_are_outlined_in_the_colour_of_their_family():
     image, labels = frame_of()
-    draw_overlay(image, labels, "x.png", lineage=make_lineage(TABLE), frame=4, tails=0)
-    outlines, _ = lines_of(figure[0])
+    figure = draw_overlay(image, labels, lineage=make_lineage(TABLE), frame=4, tails=0)
+    outlines, _ = lines_of(figure)
     assert np.allclose(outlines.get_color()[:, :3], family_colours([1, 1, 6]))
     first = outlines.get_segments()[0]
     assert np.allclose([first.min(0), first.max(0)], [[6.5, 6.5], [11.5, 9.5]])
 
 
-def test_without_a_lineage_each_track_has_its_own_colour(figure):
+def test_without_a_lineage_each_track_has_its_own_colour():
     image, labels = frame_of()
-    draw_overlay(image, labels, "x.png")
-    assert np.allclose(lines_of(figure[0])[0].get_color()[:, :3], family_colours([2, 3, 6]))
+    figure = draw_overlay(image, labels)
+    assert np.allclose(lines_of(figure)[0].get_color()[:, :3], family_colours([2, 3, 6]))
 
 
-def test_a_label_that_touches_the_border_is_outlined(figure):
+def test_a_label_that_touches_the_border_is_outlined():
     labels = np.zeros((20, 20), np.uint8)
     labels[:4, :5] = 9
-    draw_overlay(None, labels, "x.png")
-    outline = lines_of(figure[0])[0].get_segments()
+    figure = draw_overlay(None, labels)
+    outline = lines_of(figure)[0].get_segments()
     assert [*outline[0].min(0), *outline[0].max(0)] == [-0.5, -0.5, 4.5, 3.5]
 
 
-def test_tails_reach_back_through_the_parent_and_fade(figure):
+def test_tails_reach_back_through_the_parent_and_fade():
     image, labels = frame_of()
-    draw_overlay(image, labels, "x.png", lineage=make_lineage(TABLE), frame=5, tails=4)
-    (tails,) = lines_of(figure[0])[1]
+    figure = draw_overlay(image, labels, lineage=make_lineage(TABLE), frame=5, tails=4)
+    (tails,) = lines_of(figure)[1]
     lines = [line.tolist() for line in tails.get_segments()]
     assert lines[0] == [[10, 8], [9, 8]]  # track 2 (row 8) from frame 5 to 4, in pixels
     assert [[8, 8], [7, 4]] in lines  # and on into its parent, track 1
@@ -259,49 +248,48 @@ def test_tails_reach_back_through_the_parent_and_fade(figure):
     assert alpha[(10, 8), (9, 8)] > alpha[(8, 8), (7, 4)] > 0.1
 
 
-def test_ids_are_written_where_there_is_room(figure):
+def test_ids_are_written_where_there_is_room():
     image, labels = frame_of(shape=(60, 400))
     labels[55, 35] = 777
-    draw_overlay(image, labels, "x.png")
-    assert sorted(text.get_text() for text in figure[0].axes[0].texts) == ["2", "3", "6"]
-    draw_overlay(image, labels, "x.png", ids=False)
-    assert not figure[1].axes[0].texts
+    figure = draw_overlay(image, labels)
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["2", "3", "6"]
+    figure = draw_overlay(image, labels, ids=False)
+    assert not figure.axes[0].texts
 
 
-def test_the_scale_bar_is_a_round_number_of_micrometres(figure):
+def test_the_scale_bar_is_a_round_number_of_micrometres():
     image, labels = frame_of()
-    draw_overlay(image, labels, "x.png", lineage=make_lineage(TABLE, spacing=(0.5, 2.5)), frame=5, ids=False)
-    assert [text.get_text() for text in figure[0].axes[0].texts] == ["10 µm"]
-    (bar,) = figure[0].axes[0].lines
+    figure = draw_overlay(image, labels, lineage=make_lineage(TABLE, spacing=(0.5, 2.5)), frame=5, ids=False)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["10 µm"]
+    (bar,) = figure.axes[0].lines
     assert np.isclose(np.ptp(bar.get_xdata()), 4)
-    draw_overlay(image, labels, "x.png", lineage=make_lineage(TABLE, unit="pixel"), frame=5, ids=False)
-    assert not figure[1].axes[0].lines
+    figure = draw_overlay(image, labels, lineage=make_lineage(TABLE, unit="pixel"), frame=5, ids=False)
+    assert not figure.axes[0].lines
 
 
-def test_a_stack_is_projected(figure):
+def test_a_stack_is_projected():
     image, labels = np.zeros((3, 60, 40)), np.zeros((3, 60, 40), np.uint16)
     image[2, 50, 30] = 9
     labels[1:, 10:20, 10:20] = 4
     labels[0, 15:25, 10:20] = 5
-    draw_overlay(image, labels, "x.png")
-    boxes = [np.concatenate([s.min(0), s.max(0)]).tolist() for s in lines_of(figure[0])[0].get_segments()]
+    figure = draw_overlay(image, labels)
+    boxes = [np.concatenate([s.min(0), s.max(0)]).tolist() for s in lines_of(figure)[0].get_segments()]
     assert boxes == [[9.5, 9.5, 19.5, 14.5], [9.5, 14.5, 19.5, 24.5]]
-    assert figure[0].axes[0].images[0].get_array()[50, 30] == 1
+    assert figure.axes[0].images[0].get_array()[50, 30] == 1
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint32])
 @pytest.mark.parametrize("given", [True, False])
 def test_overlays_are_written(tmp_path, dtype, given):
     image, labels = frame_of()
-    draw_overlay(
-        image if given else None, labels.astype(dtype), tmp_path / "o.png", lineage=make_lineage(TABLE), frame=5
-    )
+    figure = draw_overlay(image if given else None, labels.astype(dtype), lineage=make_lineage(TABLE), frame=5)
+    save_figure(figure, tmp_path / "o.png")
     assert imread(tmp_path / "o.png").shape[:2] == (2625, 1750)
 
 
 @pytest.mark.parametrize("image", [np.full((60, 40), 3), np.full((60, 40), np.nan)])
 def test_an_empty_frame_is_drawn(tmp_path, image):
-    draw_overlay(image, np.zeros((60, 40), int), tmp_path / "o.png", lineage=make_lineage([]), frame=0)
+    save_figure(draw_overlay(image, np.zeros((60, 40), int), lineage=make_lineage([]), frame=0), tmp_path / "o.png")
     assert imread(tmp_path / "o.png")[..., :3].max() <= 1
 
 
@@ -313,16 +301,16 @@ def test_an_empty_frame_is_drawn(tmp_path, image):
         (None, np.zeros(4, int), r"of shape \(4,\)"),
     ],
 )
-def test_what_does_not_fit_is_told(tmp_path, image, labels, problem):
+def test_an_image_that_does_not_fit_its_labels_is_refused(image, labels, problem):
     with pytest.raises(FrameError, match=problem):
-        draw_overlay(image, labels, tmp_path / "o.png", frame=2)
+        draw_overlay(image, labels, frame=2)
 
 
 def test_no_global_figure_or_backend_is_touched(tmp_path):
     code = (
         "import sys, matplotlib, numpy as np; before = matplotlib.rcParams.copy()\n"
-        "from gnntrack.report import draw_overlay\n"
-        "draw_overlay(None, np.ones((4, 4), int), sys.argv[1])\n"
+        "from gnntrack.report import draw_overlay, save_figure\n"
+        "save_figure(draw_overlay(None, np.ones((4, 4), int)), sys.argv[1])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert matplotlib.rcParams.copy() == before\n"
     )

@@ -64,7 +64,7 @@ def demo(out: Path, seed: int) -> None:
 def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage, dict[str, float | None]]:
     from gnntrack import pipeline
     from gnntrack.io.frames import open_frames, open_masks
-    from gnntrack.report import draw_lineage_tree, draw_overlay
+    from gnntrack.report import draw_lineage_tree, draw_overlay, save_figure
     from gnntrack.settings import Settings
 
     settings = Settings().replace(**_MOVIE)
@@ -74,6 +74,6 @@ def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage
     lineage = pipeline.track(masks, images, out=result, progress=progress)
     scores = pipeline.evaluate(result, folder / "movie" / "01_GT")
     middle = lineage.cells.n_frames * 2 // 3
-    draw_lineage_tree(lineage, folder / "lineage.png")
-    draw_overlay(open_frames(images)[middle], open_masks(result)[middle], folder / "overlay.png")
+    save_figure(draw_lineage_tree(lineage), folder / "lineage.png")
+    save_figure(draw_overlay(open_frames(images)[middle], open_masks(result)[middle]), folder / "overlay.png")
     return lineage, scores

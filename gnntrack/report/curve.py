@@ -1,4 +1,4 @@
-"""The learning curve: how the loss and the validation figures went from step to step of a training."""
+"""Learning curve: loss and validation figures of a training, step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gnntrack.errors import FormatError
-from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,42 +24,52 @@ if TYPE_CHECKING:
 __all__ = ["draw_learning_curve"]
 
 _COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_score", "best")
-_FIGURE = "validation_"  # columns that begin so are figures of a validation
+_FIGURE = "validation_"  # prefix of the columns of validation figures
 _WORDS = {"division_f1": "division F1", "dice": "Dice", "seg": "SEG", "f1": "F1"}
 _COLOURS = ("#333333", "#b3441c", "#1f6f8b", "#6b8e23", "#7a4f9a")
 _INK, _FAINT, _BEST = "#333333", "#bbbbbb", "#c99700"
 
 
-def draw_learning_curve(log: str | Path, path: str | Path, *, title: str | None = None) -> None:
-    """Draw the log of a training: the loss with the learning rate, and below it the validation figures.
+def draw_learning_curve(log: str | Path, *, title: str | None = None) -> Figure:
+    r"""Draw the log of a training: the loss with the learning rate, and below it the validation figures.
 
-    There is a panel for the loss and for every figure but the score. A gold line in every panel is the step of the
-    best validation score, the one whose weights are kept; its figures stand above.
+    The loss and each validation figure except the score have a panel of their own. A gold line in each panel marks
+    the step of the best validation score, whose weights are kept; its figures are in the title.
 
     Parameters
     ----------
     log : path
-        A table with the columns ``step, seconds, loss, learning_rate, validation_score, best`` and other figures that
-        begin with ``validation_``; those that were not taken in a row are empty.
-    path : path
-        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
+        The ``log.csv`` of a model: a table with the columns ``step, seconds, loss, learning_rate, validation_score,
+        best``, and further validation figures in columns whose names begin with ``validation_``. A cell is empty if
+        the figure was not computed at that step.
     title : str, optional
-        Placed above the figure instead of its best figures.
+        Default: number of steps, duration, and the figures of the best step.
+
+    Returns
+    -------
+    Figure
+        To be shown, embedded, or written by `gnntrack.report.save_figure`.
 
     Raises
     ------
     FormatError
-        If the log is not there, is no such table, or has no row.
-    OutputError
-        If the file cannot be written, or its suffix is unknown.
+        If the log does not exist, is not such a table, or has no row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> log = Path(tempfile.mkdtemp()) / "log.csv"
+    >>> _ = log.write_text("step,seconds,loss,learning_rate,validation_score,best\n10,3.5,0.5,0.001,,0\n")
+    >>> draw_learning_curve(log).get_suptitle()
+    '10 steps in 4 s'
     """
     columns = _read(Path(log))
-    best = _best(columns)
-    panels = ["loss", *_figures(columns)]
+    best = _find_best(columns)
+    panels = ["loss", *_list_figures(columns)]
     figure = Figure(figsize=(7, 1.1 + 1.7 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for ax, name, colour in zip(axes, panels, cycle(_COLOURS), strict=False):
-        label = name if name == "loss" else f"{_word(name)}\n(validation)"
+        label = name if name == "loss" else f"{_get_word(name)}\n(validation)"
         _draw_panel(ax, columns["step"], columns[name], best, label=label, colour=colour)
         if name.endswith("error"):
             ax.set_ylim(bottom=0)
@@ -71,22 +80,22 @@ def draw_learning_curve(log: str | Path, path: str | Path, *, title: str | None 
     axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     axes[-1].set_xlim(0, columns["step"][-1] * 1.02)
     figure.align_ylabels(axes)
-    figure.suptitle(_summary(columns, best) if title is None else title, fontsize=9, color=_INK)
-    save_figure(figure, path)
+    figure.suptitle(_describe(columns, best) if title is None else title, fontsize=9, color=_INK)
+    return figure
 
 
 def _read(log: Path) -> dict[str, FloatArray]:
-    """Return the columns of the log; what is empty is NaN."""
+    """Return the columns of the log; an empty cell is NaN."""
     try:
         with log.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"{log}: no log of a training could be read ({error})"
+        msg = f"{log}: the log of a training cannot be read ({error})"
         raise FormatError(msg) from error
     missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
-        msg = f"{log}: it is no log of a training, for it has no column '{missing[0]}'; give the log.csv of a model"
+        msg = f"{log}: not the log of a training: column '{missing[0]}' is missing; give the log.csv of a model"
         raise FormatError(msg)
     if not rows:
         msg = f"{log}: it has no row yet; train for some more steps"
@@ -95,12 +104,12 @@ def _read(log: Path) -> dict[str, FloatArray]:
     return {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in names}
 
 
-def _figures(columns: Iterable[str]) -> list[str]:
-    """Return the columns that are figures of a validation, but for the score, which is made of them."""
+def _list_figures(columns: Iterable[str]) -> list[str]:
+    """Return the columns of validation figures, without the score, which is computed from them."""
     return [name for name in columns if name.startswith(_FIGURE) and name != "validation_score"]
 
 
-def _word(column: str) -> str:
+def _get_word(column: str) -> str:
     name = column.removeprefix(_FIGURE)
     return _WORDS.get(name, name.replace("_", " "))
 
@@ -113,8 +122,8 @@ def _number(log: Path, row: int, name: str, text: str | None) -> float:
         raise FormatError(msg) from None
 
 
-def _best(columns: dict[str, FloatArray]) -> int | None:
-    """Return the row whose weights were kept: the last that was the best so far."""
+def _find_best(columns: dict[str, FloatArray]) -> int | None:
+    """Return the row whose weights were kept: the last one with a new best score."""
     rows = np.flatnonzero(columns["best"] == 1)
     return int(rows[-1]) if len(rows) else None
 
@@ -137,7 +146,7 @@ def _draw_panel(ax: Axes, step: FloatArray, value: FloatArray, best: int | None,
 
 
 def _draw_rate(ax: Axes, columns: dict[str, FloatArray]) -> None:
-    """Draw the learning rate behind the loss, on an axis of its own at the right."""
+    """Draw the learning rate behind the loss, with an axis of its own on the right."""
     if not np.isfinite(columns["learning_rate"]).any():
         return
     right = ax.twinx()
@@ -148,26 +157,26 @@ def _draw_rate(ax: Axes, columns: dict[str, FloatArray]) -> None:
     right.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
     right.yaxis.get_offset_text().set(fontsize=6, color="#888888")
     right.spines[:].set_visible(False)
-    ax.set_zorder(right.get_zorder() + 1)  # the loss lies over it
+    ax.set_zorder(right.get_zorder() + 1)  # the loss is drawn over it
     ax.patch.set_visible(False)
 
 
-def _summary(columns: dict[str, FloatArray], best: int | None) -> str:
-    length = f"{columns['step'][-1]:.0f} steps in {_time(columns['seconds'][-1])}"
+def _describe(columns: dict[str, FloatArray], best: int | None) -> str:
+    length = f"{columns['step'][-1]:.0f} steps in {_format_time(columns['seconds'][-1])}"
     if best is None:
         return length
     figures = [
-        f"{_word(name)} {columns[name][best]:.4g}"
-        for name in (*_figures(columns), "validation_score")
+        f"{_get_word(name)} {columns[name][best]:.4g}"
+        for name in (*_list_figures(columns), "validation_score")
         if math.isfinite(columns[name][best])
     ]
     return f"{length}; best at step {columns['step'][best]:.0f}: {', '.join(figures)}"
 
 
-def _time(seconds: float) -> str:
-    """Return a duration for people.
+def _format_time(seconds: float) -> str:
+    """Return a duration in words.
 
-    >>> _time(42), _time(754), _time(10_000)
+    >>> _format_time(42), _format_time(754), _format_time(10_000)
     ('42 s', '13 min', '2.8 h')
     """
     if not math.isfinite(seconds):

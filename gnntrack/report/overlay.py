@@ -1,8 +1,7 @@
-"""A frame with its tracks: outlines in the colours of the families, track ids, and where cells came from."""
+"""Overlay: a frame with outlines in the colours of the families, track ids, and the past positions of the cells."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from skimage.measure import find_contours
 from gnntrack.errors import FrameError
 from gnntrack.lineage.families import find_roots
 from gnntrack.report.palette import family_colours
-from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,55 +24,63 @@ __all__ = ["draw_overlay"]
 
 _WIDTH = 7.0  # inches: two columns of a journal
 _DPI = 250
-_SMALLEST = 3.5  # points: below this a number is a stain
+_SMALLEST = 3.5  # points: smaller numbers cannot be read
 _HALO: Any = [patheffects.withStroke(linewidth=1.2, foreground="black", alpha=0.75)]
 
 
 def draw_overlay(
     image: Image | None,
     labels: Image,
-    path: str | Path,
     *,
     lineage: Lineage | None = None,
     frame: int | None = None,
     tails: int = 10,
     ids: bool = True,
-) -> None:
+) -> Figure:
     """Draw the tracks of one frame over its image.
 
     Parameters
     ----------
     image : (Y, X) or (Z, Y, X) array, or None
         Grey values, stretched between their 0.5 and 99.8 percentiles; a stack is projected (brightest plane).
-        None draws the cells on black.
+        If None, the cells are drawn on black.
     labels : integer array of the same shape
         Track ids of the pixels, 0 = background, as in a CTC result; in a stack the upper cell hides the lower.
-    path : str or Path
-        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
     lineage : Lineage, optional
-        Tells the families, whose colours are those of the tree, and where the cells came from. Without it
-        each track has a colour of its own.
+        Gives the families, whose colours are those of the tree, and past positions. Without it each track has a
+        colour of its own.
     frame : int, optional
         Number of the frame in `lineage`; needed for the tails.
     tails : int
-        Frames that the lines behind the cells reach back, through parents too.
+        Length of the lines through past positions, in frames; they continue into the parents.
     ids : bool
-        Write track ids where there is room for them.
+        Write track ids in cells that are large enough.
+
+    Returns
+    -------
+    Figure
+        To be shown, embedded, or written by `gnntrack.report.save_figure`.
 
     Raises
     ------
     FrameError
         If image and labels differ in shape, or are neither 2D nor 3D.
-    OutputError
-        If the file cannot be written, or its suffix is unknown.
+
+    Examples
+    --------
+    >>> labels = np.zeros((40, 60), np.uint16)
+    >>> labels[10:20, 10:20] = 7
+    >>> figure = draw_overlay(None, labels)
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['7']
     """
-    picture, tracks = _flat(image, labels, frame)
+    background, tracks = _project(image, labels, frame)
     height, width = tracks.shape
-    figure = Figure(figsize=(_WIDTH, _WIDTH * height / width), facecolor="black")
+    figure = Figure(figsize=(_WIDTH, _WIDTH * height / width), dpi=_DPI, facecolor="black")
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(background, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     present = np.unique(tracks[tracks > 0])
-    colour = _colours(present, lineage)
+    colour = _choose_colours(present, lineage)
     point = 72 * _WIDTH / width  # points per pixel
     _draw_outlines(ax, tracks, colour, filled=image is None)
     if lineage is not None and frame is not None and tails > 0:
@@ -86,11 +92,11 @@ def draw_overlay(
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
     ax.set_axis_off()
-    save_figure(figure, path, dpi=_DPI)
+    return figure
 
 
-def _flat(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatArray, IntArray]:
-    """Return the image in [0, 1] and the track ids, both as a plane."""
+def _project(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatArray, IntArray]:
+    """Return the image in [0, 1] and the track ids, both of shape (Y, X)."""
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "iu":
         msg = f"labels are {labels.dtype} of shape {labels.shape}; expected integers, (Y, X) or (Z, Y, X)"
         raise FrameError(msg, frame=frame)
@@ -108,7 +114,7 @@ def _flat(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatA
     return np.clip((values - low) / (high - low if high > low else 1), 0, 1) ** 0.8, labels.astype(np.int64)
 
 
-def _colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
+def _choose_colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
     family = present
     if lineage is not None and len(lineage.tracks):
         ids = lineage.tracks.id
@@ -119,7 +125,7 @@ def _colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
 
 def _draw_outlines(ax: Axes, tracks: IntArray, colour: dict[int, Any], *, filled: bool) -> None:
     lines, colours = [], []
-    for track, box in _boxes(tracks):
+    for track, box in _find_boxes(tracks):
         mask = np.pad(tracks[box] == track, 1)
         corner = np.array([box[0].start - 1, box[1].start - 1])
         for contour in find_contours(mask.astype(np.float32), 0.5):  # type: ignore[no-untyped-call]
@@ -130,7 +136,7 @@ def _draw_outlines(ax: Axes, tracks: IntArray, colour: dict[int, Any], *, filled
     ax.add_collection(LineCollection(lines, colors=colours, linewidths=1.1, joinstyle="round"))
 
 
-def _boxes(tracks: IntArray) -> list[tuple[int, tuple[slice, slice]]]:
+def _find_boxes(tracks: IntArray) -> list[tuple[int, tuple[slice, slice]]]:
     present, rank = np.unique(tracks, return_inverse=True)
     if present[0] != 0:
         rank, present = rank + 1, np.concatenate([[0], present])
@@ -139,7 +145,7 @@ def _boxes(tracks: IntArray) -> list[tuple[int, tuple[slice, slice]]]:
 
 
 def _draw_tails(ax: Axes, lineage: Lineage, frame: int, colour: dict[int, Any], *, tails: int) -> None:
-    """Draw the way of each cell over the last frames, fading into the past."""
+    """Draw a line through the past positions of each cell, fainter for earlier frames."""
     cells = lineage.cells
     place = cells.position[:, -2:] / np.array(cells.spacing[-2:])
     before = {int(t): int(s) for s, t in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)}
@@ -157,7 +163,7 @@ def _draw_tails(ax: Axes, lineage: Lineage, frame: int, colour: dict[int, Any], 
 
 
 def _write_ids(ax: Axes, tracks: IntArray, point: float) -> None:
-    """Write each track's id into its cell, all as large as the typical cell's width allows."""
+    """Write each track's id into its cell; the font size fits the median cell."""
     present, rank, size = np.unique(tracks, return_inverse=True, return_counts=True)
     inside = present > 0
     if not inside.any():

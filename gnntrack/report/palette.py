@@ -1,4 +1,4 @@
-"""Families and their colours, the same in every figure."""
+"""Colours of families, the same in every figure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["family_colours"]
 
 _GOLDEN = (5**0.5 - 1) / 2
-_PLASTIC = 0.7548776662466927  # the next such number: two sequences that do not keep step
+_PLASTIC = 0.7548776662466927  # the second such number (Roberts 2018), so that hue and lightness do not repeat together
 
 
 def family_colours(family: npt.ArrayLike) -> FloatArray:
     """Return red, green and blue in [0, 1] for each family id, shape (..., 3).
 
-    Hues go round by the golden ratio, so that ids near each other look different, and lightness varies
-    beside it, so that they do to colour-blind eyes too; it stays where it is seen on white and on black.
-    Colours are even in OKLCH (Ottosson 2020), where equal steps look equal.
+    Hue and lightness advance by irrational fractions with each id (hue: the golden ratio), so that ids near each
+    other look different, also to colour-blind readers. The lightness is limited to values that are visible on white
+    and on black. Colours are chosen in OKLCH (Ottosson 2020), where equal steps look equal.
 
     >>> family_colours([1, 2]).round(2).tolist()
     [[0.16, 0.7, 0.86], [0.72, 0.56, 0.16]]
@@ -31,8 +31,8 @@ def family_colours(family: npt.ArrayLike) -> FloatArray:
     hue = 2 * np.pi * (number * _GOLDEN % 1)
     lightness = 0.58 + 0.18 * (number * _PLASTIC % 1)
     chroma = np.full_like(lightness, 0.17)
-    for _ in range(12):  # what no screen can show gets paler
-        colours = _oklch_to_linear(lightness, chroma, hue)
+    for _ in range(12):  # a colour outside sRGB gets less chroma
+        colours = _convert_to_linear(lightness, chroma, hue)
         outside = (colours < 0).any(-1) | (colours > 1).any(-1)
         chroma = np.where(outside, chroma * 0.9, chroma)
     colours = np.clip(colours, 0, 1)
@@ -40,7 +40,8 @@ def family_colours(family: npt.ArrayLike) -> FloatArray:
     return np.asarray(gamma, np.float64)
 
 
-def _oklch_to_linear(lightness: FloatArray, chroma: FloatArray, hue: FloatArray) -> FloatArray:
+def _convert_to_linear(lightness: FloatArray, chroma: FloatArray, hue: FloatArray) -> FloatArray:
+    """Return linear sRGB, shape (..., 3)."""
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
     cones = lab @ np.array(
         [[1, 1, 1], [0.3963377774, -0.1055613458, -0.0894841775], [0.2158037573, -0.0638541728, -1.291485548]]

@@ -1,14 +1,11 @@
-"""How often links are right, against how likely they are said to be."""
+"""Reliability diagram: fraction of links that are right, against their predicted probability."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-
-from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,27 +13,32 @@ if TYPE_CHECKING:
 __all__ = ["draw_reliability"]
 
 
-def draw_reliability(calibration: Mapping[str, Any], path: str | Path) -> None:
+def draw_reliability(calibration: Mapping[str, Any]) -> Figure:
     """Draw a reliability diagram (Guo et al., On Calibration of Modern Neural Networks, ICML 2017, fig. 1).
 
     Parameters
     ----------
     calibration : dict
-        ``said``, ``right`` and ``count`` per bin, and ``ece``, the expected calibration error.
-    path : path
-        The file to write.
+        From `gnntrack.training.calibration`: per bin the mean predicted probability ``said``, the fraction ``right``
+        and the number of links ``count``, and ``ece``, the expected calibration error.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written, or its suffix is unknown.
+    Returns
+    -------
+    Figure
+        The diagram above, and the number of links per bin below.
+
+    Examples
+    --------
+    >>> calibration = {"said": [0.2, 0.9], "right": [0.25, 0.88], "count": [40, 200], "ece": 0.025}
+    >>> len(draw_reliability(calibration).axes)
+    2
     """
     said, right, count = (np.asarray(calibration[name], float) for name in ("said", "right", "count"))
     figure = Figure(figsize=(4.2, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
-    there = count > 0
-    above.plot(said[there], right[there], "o-", color="#1f6f8b", markersize=5)
+    used = count > 0
+    above.plot(said[used], right[used], "o-", color="#1f6f8b", markersize=5)
     above.set_ylabel("links that are right")
     above.set_title(f"expected calibration error {calibration['ece']:.4f}", loc="left", fontsize=10)
     below.bar((np.arange(len(count)) + 0.5) / len(count), np.maximum(count, 0.5), 0.9 / len(count), color="#888888")
@@ -46,4 +48,4 @@ def draw_reliability(calibration: Mapping[str, Any], path: str | Path) -> None:
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(0, 1)
-    save_figure(figure, path)
+    return figure

@@ -1,4 +1,4 @@
-"""Figures to files."""
+"""Files of figures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,35 @@ if TYPE_CHECKING:
 __all__ = ["save_figure"]
 
 _DPI = 200
-# Text stays text that can be searched and edited, and the same figure gives the same file.
+# text stays text, which can be searched and edited; a fixed salt makes ids reproducible
 _SVG: Any = {"svg.fonttype": "none", "svg.hashsalt": "gnntrack"}
 
 
-def save_figure(figure: Figure, path: str | Path, *, dpi: int = _DPI) -> None:
-    """Write a figure in the format that the suffix names.
+def save_figure(figure: Figure, path: str | Path, *, dpi: float | None = None) -> None:
+    """Write a figure in the format of the file's suffix; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+        From any ``draw_*`` function.
+    path : path
+        Ends in ``.png``, ``.svg`` or ``.pdf``.
+    dpi : float, optional
+        Pixels per inch, for images in the figure too; default 200, or that of the figure if it is higher.
 
     Raises
     ------
     OutputError
         If the suffix is neither ``.png``, ``.svg`` nor ``.pdf``, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save_figure(Figure(), folder / "empty.png")
+    >>> [file.name for file in folder.iterdir()]
+    ['empty.png']
     """
     path = Path(path)
     kind = path.suffix.lower().lstrip(".")
@@ -35,7 +53,7 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = _DPI) -> None:
     undated: dict[str, Any] = {} if kind == "png" else {"Date" if kind == "svg" else "CreationDate": None}
     try:
         with mpl.rc_context(_SVG):
-            figure.savefig(path, format=kind, dpi=dpi, metadata=undated)
+            figure.savefig(path, format=kind, dpi=dpi or max(figure.dpi, _DPI), metadata=undated)
     except OSError as error:
         msg = f"{path}: the figure cannot be written: {error.strerror or error}"
         raise OutputError(msg) from error

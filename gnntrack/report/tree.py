@@ -1,9 +1,8 @@
-"""The lineage tree: time runs down, a line per track, a fork per division, families side by side."""
+"""Lineage tree: time runs down, a line per track, a fork per division, families side by side."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from gnntrack.lineage.families import count_divisions, find_gaps, find_roots
 from gnntrack.report.palette import family_colours
-from gnntrack.report.saving import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_lineage_tree"]
 
-_COLUMNS = 90  # lines side by side that are still told apart over the width of a page
-_SINGLES = 8  # more tracks without a division than this share a strip
+_COLUMNS = 90  # tracks side by side that can be distinguished over the width of a page
+_SINGLES = 8  # if there are more tracks without a division, they share a strip
 _THIN = 0.22  # width of a line's column in the strip
 _DASH: Any = (0, (2, 1.5))
 _INK, _FAINT = "#333333", "#bbbbbb"
@@ -44,55 +42,58 @@ class _Family:
     width: float = 1.0
 
 
-def draw_lineage_tree(lineage: Lineage, path: str | Path, *, most: int = 500, title: str | None = None) -> None:
-    """Draw who comes from whom.
+def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = None) -> Figure:
+    """Draw the tracks of a lineage and their divisions.
 
-    Time runs down. A track is a line in the colour of its family, a division a fork; the number above a
-    family is its first track. Lines are dashed over frames where the cell was not seen. A dot is a track
-    that appears after the first frame, a circle one that ends before the last. Families stand side by
-    side, largest first, in several rows where one is too narrow; tracks without a division share a strip
-    below where they are many.
+    Time runs down. A track is a line in the colour of its family, a division is a fork; the number above a family is
+    its first track. Lines are dashed in gaps. A dot marks a track that appears after the first frame, a circle one
+    that ends before the last frame. Families are side by side, largest first, in several rows if one is too narrow.
+    If there are many tracks without a division, they share a strip below.
 
     Parameters
     ----------
     lineage : Lineage
-        What to draw.
-    path : str or Path
-        The file to write; its suffix tells the format: ``.png``, ``.svg`` or ``.pdf``.
+        A solved movie.
     most : int
-        Tracks that are shown at most in the rows of families, and lines in the strip; the largest families and the
-        longest lines come first, and the figure says what it leaves out.
+        Largest number of tracks in the rows of families, and of lines in the strip, default 500. The largest families
+        and the longest lines are drawn; a note under the figure gives the number of the others.
     title : str, optional
-        Placed above the figure instead of its numbers of tracks, divisions and frames.
+        Default: the numbers of tracks, divisions, families and frames.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written, or its suffix is unknown.
+    Returns
+    -------
+    Figure
+        To be shown, embedded, or written by `gnntrack.report.save_figure`.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 1
+    >>> draw_lineage_tree(gnntrack.track(masks)).get_suptitle()
+    '1 track, 0 divisions, 1 family, 3 frames'
     """
     tracks = lineage.tracks
-    families = _families(tracks)
-    single = [family for family in families if len(family.rows) == 1]
-    strip = single if len(single) > _SINGLES else []
-    forest = [family for family in families if len(family.rows) > 1 or not strip]
-    shown, left_out = _largest(forest, most)
-    lines = _packed(shown)
-    figure = Figure(figsize=_size(lines, strip), layout="constrained")
+    families = _build_families(tracks)
+    strip, forest = _separate_singles(families)
+    shown, hidden = _select_largest(forest, most)
+    lines = _break_into_lines(shown)
+    figure = Figure(figsize=_choose_size(lines, strip), layout="constrained")
     ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
     axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
     colours = family_colours(find_roots(tracks))
     span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
-    dashes = _gaps(lineage)
+    dashes = _list_gaps(lineage)
     for ax, line in zip(axes, lines, strict=False):
         _draw_line(ax, line, lineage, colours, dashes, span=span)
-    notes = [left_out] if left_out else []
+    notes = [hidden] if hidden else []
     if strip or not lines:
         notes += _draw_strip(axes[-1], strip, lineage, colours, dashes, most=most)
     _finish(figure, lineage, title, notes)
-    save_figure(figure, path)
+    return figure
 
 
-def _families(tracks: Tracks) -> list[_Family]:
+def _build_families(tracks: Tracks) -> list[_Family]:
     """Return the families, largest first, each with its tracks laid out."""
     members: dict[int, list[int]] = {}
     for row, root in enumerate(find_roots(tracks).tolist()):
@@ -105,19 +106,22 @@ def _families(tracks: Tracks) -> list[_Family]:
     return families
 
 
+def _separate_singles(families: list[_Family]) -> tuple[list[_Family], list[_Family]]:
+    """Return the families for the strip and the others: families of one track go there if they are many."""
+    single = [family for family in families if len(family.rows) == 1]
+    if len(single) <= _SINGLES:
+        return [], families
+    return single, [family for family in families if len(family.rows) > 1]
+
+
 def _lay_out(family: _Family, tracks: Tracks) -> None:
-    """Give each track without daughters a column of its own, and each other the middle of its daughters'."""
+    """Give each track without daughters its own column, and each other track the middle of its daughters' columns."""
     row_of = {int(tracks.id[row]): row for row in family.rows}
     daughters: dict[int, list[int]] = {row: [] for row in family.rows}
     for row in family.rows:
         if tracks.parent[row]:
             daughters[row_of[int(tracks.parent[row])]].append(row)
-    root = next(row for row in family.rows if not tracks.parent[row])
-    order, stack = [], [root]
-    while stack:  # no recursion: a chain of tracks may be long
-        row = stack.pop()
-        order.append(row)
-        stack += reversed(daughters[row])
+    order = _order_rows(next(row for row in family.rows if not tracks.parent[row]), daughters)
     leaves = [row for row in order if not daughters[row]]
     family.column = {row: float(k) for k, row in enumerate(leaves)}
     for row in reversed(order):
@@ -126,15 +130,26 @@ def _lay_out(family: _Family, tracks: Tracks) -> None:
     family.width = float(len(leaves))
 
 
-def _largest(forest: list[_Family], most: int) -> tuple[list[_Family], str]:
+def _order_rows(root: int, daughters: dict[int, list[int]]) -> list[int]:
+    """Return the rows of a family, each before its daughters, and these from left to right."""
+    order, stack = [], [root]
+    while stack:  # a chain of tracks may be too long for recursion
+        row = stack.pop()
+        order.append(row)
+        stack += reversed(daughters[row])
+    return order
+
+
+def _select_largest(forest: list[_Family], most: int) -> tuple[list[_Family], str]:
+    """Return the largest families with at most so many tracks, and a note about the others."""
     total = np.cumsum([len(family.rows) for family in forest])
     n = max(1, int(np.searchsorted(total, most, side="right")))
     hidden = sum(len(family.rows) for family in forest[n:])
     return forest[:n], f"{hidden} tracks of the {len(forest) - n} smallest families are not shown" if hidden else ""
 
 
-def _packed(families: list[_Family]) -> list[list[_Family]]:
-    """Break the families into lines of about equal width, as words into a paragraph."""
+def _break_into_lines(families: list[_Family]) -> list[list[_Family]]:
+    """Break the families into lines of about equal width, like the words of a paragraph."""
     total = sum(family.width + 1 for family in families)
     limit = max([total / np.ceil(total / _COLUMNS) + 3, *(family.width for family in families)]) if families else 0
     lines: list[list[_Family]] = []
@@ -148,14 +163,15 @@ def _packed(families: list[_Family]) -> list[list[_Family]]:
     return lines
 
 
-def _size(lines: list[list[_Family]], strip: list[_Family]) -> tuple[float, float]:
+def _choose_size(lines: list[list[_Family]], strip: list[_Family]) -> tuple[float, float]:
+    """Return width and height of the figure in inches."""
     widest = max((sum(f.width + 1 for f in line) for line in lines), default=0.0)
     width = float(np.clip(max(widest * 0.14, 10.0 if strip else 0.0) + 1, 5, 13.5))
     return width, (4.5 if len(lines) <= 1 else 3.0 * len(lines)) + (1.8 if strip else 0) + 0.5
 
 
-def _gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
-    """Return for each row of the table the (frame, frame) between which its cell was not seen."""
+def _list_gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
+    """Return, for each row of the table, the last and the first frame with a cell before and after each gap."""
     ends = find_gaps(lineage)
     rows = np.searchsorted(lineage.tracks.id, lineage.track[ends[0]]).tolist()
     first, last = (lineage.cells.frame[end].tolist() for end in ends)
@@ -165,8 +181,8 @@ def _gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-def _pieces(start: int, end: int, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the parts of a track in which its cell is seen."""
+def _list_sections(start: int, end: int, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return first and last frame of each section of a track between gaps."""
     edges = [start, *(frame for gap in gaps for frame in gap), end]
     return list(zip(edges[::2], edges[1::2], strict=True))
 
@@ -198,7 +214,7 @@ def _draw_line(
     if span <= 45:
         _name_tracks(ax, place, tracks)
     ax.set_xlim(-1, span)
-    _style(ax, lineage)
+    _format_axes(ax, lineage)
 
 
 def _draw_tracks(
@@ -210,22 +226,27 @@ def _draw_tracks(
     *,
     width: float,
 ) -> None:
-    tracks, last = lineage.tracks, lineage.cells.n_frames - 1
+    tracks = lineage.tracks
     solid, dashed, solid_rows, dashed_rows = [], [], [], []
     for row, x in place.items():
         gaps = dashes.get(row, [])
-        pieces = _pieces(int(tracks.start[row]), int(tracks.end[row]), gaps)
-        solid += [((x, a), (x, b)) for a, b in pieces]
-        solid_rows += [row] * len(pieces)
+        sections = _list_sections(int(tracks.start[row]), int(tracks.end[row]), gaps)
+        solid += [((x, a), (x, b)) for a, b in sections]
+        solid_rows += [row] * len(sections)
         dashed += [((x, a), (x, b)) for a, b in gaps]
         dashed_rows += [row] * len(gaps)
     ax.add_collection(LineCollection(solid, colors=colours[solid_rows], linewidths=width, capstyle="round"))
     ax.add_collection(LineCollection(dashed, colors=colours[dashed_rows], linewidths=0.7 * width, linestyles=_DASH))
+    _mark_ends(ax, place, lineage, colours, size=2.2 * width + 1)
+
+
+def _mark_ends(ax: Axes, place: dict[int, float], lineage: Lineage, colours: np.ndarray, *, size: float) -> None:
+    """Draw a dot where a track appears and a circle where it disappears, inside the movie."""
+    tracks, last = lineage.tracks, lineage.cells.n_frames - 1
     parents = set(tracks.parent.tolist())
-    born = [row for row in place if tracks.start[row] > 0 and not tracks.parent[row]]
-    lost = [row for row in place if tracks.end[row] < last and int(tracks.id[row]) not in parents]
-    size = 2.2 * width + 1
-    for rows, frame, fill in ((born, tracks.start, True), (lost, tracks.end, False)):
+    appears = [row for row in place if tracks.start[row] > 0 and not tracks.parent[row]]
+    disappears = [row for row in place if tracks.end[row] < last and int(tracks.id[row]) not in parents]
+    for rows, frame, fill in ((appears, tracks.start, True), (disappears, tracks.end, False)):
         edges: Any = colours[rows]
         ax.scatter(
             [place[row] for row in rows], frame[rows], s=size**2, zorder=3, linewidths=0.8,
@@ -270,14 +291,14 @@ def _draw_strip(
     *,
     most: int,
 ) -> list[str]:
-    """Draw tracks without a division as thin lines, by first frame; return what was left out."""
+    """Draw tracks without a division as thin lines, by first frame; return a note about those that are not shown."""
     tracks = lineage.tracks
     rows = [family.rows[0] for family in strip][:most]  # families come longest first
     rows.sort(key=lambda row: (int(tracks.start[row]), -int(tracks.end[row]), int(tracks.id[row])))
     segments = [
         ((k, a - 0.3), (k, b + 0.3))
         for k, row in enumerate(rows)
-        for a, b in _pieces(int(tracks.start[row]), int(tracks.end[row]), dashes.get(row, []))
+        for a, b in _list_sections(int(tracks.start[row]), int(tracks.end[row]), dashes.get(row, []))
     ]
     owner = [row for row in rows for _ in range(len(dashes.get(row, [])) + 1)]
     width = float(np.clip(600 / max(len(rows), 1), 0.7, 2.0))
@@ -286,12 +307,12 @@ def _draw_strip(
     ax.set_title(
         f"{len(strip)} tracks without a division" if strip else "no tracks", fontsize=7, loc="left", color=_INK
     )
-    _style(ax, lineage)
+    _format_axes(ax, lineage)
     hidden = len(strip) - len(rows)
     return [f"the {hidden} shortest tracks without a division are not shown"] if hidden else []
 
 
-def _style(ax: Axes, lineage: Lineage) -> None:
+def _format_axes(ax: Axes, lineage: Lineage) -> None:
     last = max(lineage.cells.n_frames - 1, 1)
     ax.set_ylim(last + 0.02 * last + 0.5, -0.06 * last - 0.5)
     ax.set_ylabel("frame", fontsize=7, color=_INK)

@@ -186,7 +186,7 @@ def learn(
     dict
         As of `train`, without the number of movies.
     """
-    from gnntrack.report import draw_learning_curve, draw_reliability
+    from gnntrack.report import draw_learning_curve, draw_reliability, save_figure
     from gnntrack.training.link_task import LOG, train_network
 
     where = find_device(device)
@@ -237,9 +237,9 @@ def learn(
     calibration = measure_reliability(checks, scores)
     told = {**notes, "best": best, "calibration": calibration}
     save_model(folder, model.network, temperature=temperature, training=told)
-    draw_learning_curve(folder / LOG, folder / "learning_curve.png")
+    save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
     if calibration["ece"] is not None:
-        draw_reliability(calibration, folder / "reliability.png")
+        save_figure(draw_reliability(calibration), folder / "reliability.png")
     seconds = round(time.monotonic() - started, 1)
     return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
 

@@ -183,9 +183,9 @@ def learn(
         progress=progress,
         report=report,
     )
-    from gnntrack.report import draw_learning_curve
+    from gnntrack.report import draw_learning_curve, save_figure
 
-    draw_learning_curve(folder / LOG, folder / "learning_curve.png")
+    save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
     return {"movies": len({each.movie for each in learnt}), "images": len(learnt), "steps": best["step"], "best": best}
 
 
