@@ -9,7 +9,7 @@ import numpy as np
 
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import iterate, open_frames, open_masks
-from gnntrack.masks.labels import looks_like_labels
+from gnntrack.masks.labels import is_label_image
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
@@ -58,7 +58,7 @@ def inspect_movie(
     settings = settings or Settings()
     problems: list[str] = []
     stack = _Forgiving(_opened(path, settings, problems, masks=bool(as_masks)), problems)
-    if as_masks is None and any(looks_like_labels(stack[frame]) for frame in range(min(len(stack), 5))):
+    if as_masks is None and any(is_label_image(stack[frame]) for frame in range(min(len(stack), 5))):
         return inspect_movie(path, settings=settings, as_masks=True, progress=progress)
     found: dict[str, Any] = {
         "kind": "masks" if as_masks else "images",

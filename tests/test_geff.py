@@ -373,3 +373,12 @@ def test_broken_file_says_so(tmp_path, victim):
     (tmp_path / "g.geff" / victim).write_bytes(b"\x02 no longer what it was")
     with pytest.raises(FormatError, match=r"g\.geff: the GEFF is damaged or not valid"):
         read_graph(tmp_path / "g.geff")
+
+
+def test_features_of_an_older_version_get_their_new_names(tmp_path):
+    cells = make_cells([0, 1], [1, 1], names=("size_z", "box_z"))
+    graph = CellGraph(cells, [0], [1], np.zeros((1, 1)), ("intensity_mean_z_difference",))
+    write_graph(graph, tmp_path / "old.geff")
+    read = read_graph(tmp_path / "old.geff")
+    assert read.cells.feature_names == ("size_zscore", "box_z")
+    assert read.feature_names == ("intensity_mean_zscore_difference",)

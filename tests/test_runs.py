@@ -1,4 +1,4 @@
-"""Runs: encoding and painting undo each other, against a plain twin."""
+"""Runs: decoding inverts encoding, against a plain implementation; pixels and movies of runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support import worlds
 
-from gnntrack.masks.runs import decode_frame, encode_frame
+from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, expand_runs, join_frames
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64])
@@ -44,12 +44,12 @@ def test_runs_are_those_of_the_twin(mask):
 
 @settings(deadline=None)
 @given(masks())
-def test_painting_the_runs_gives_the_mask_back(mask):
+def test_decoding_the_runs_gives_the_mask_back(mask):
     start, length, label = encode_frame(mask)
     assert all(column.dtype == np.int64 for column in (start, length, label))
-    painted = decode_frame(mask.shape, start, length, label, mask.dtype)
-    assert painted.dtype == mask.dtype
-    np.testing.assert_array_equal(painted, mask)
+    decoded = decode_frame(mask.shape, start, length, label, mask.dtype)
+    assert decoded.dtype == mask.dtype
+    np.testing.assert_array_equal(decoded, mask)
 
 
 def test_how_a_mask_lies_in_memory_changes_nothing():
@@ -71,3 +71,21 @@ def test_the_later_of_two_runs_lies_on_top():
     frame = decode_frame((1, 5), np.array([0, 2]), np.array([4, 2]), [1, 2], np.uint8)
     assert frame.tolist() == [[1, 1, 2, 2, 0]]
     assert decode_frame((2, 2), np.zeros(0, np.int64), np.zeros(0, np.int64), []).tolist() == [[0, 0], [0, 0]]
+
+
+@settings(deadline=None)
+@given(masks())
+def test_expanded_runs_are_the_pixels_of_the_cells(mask):
+    start, length, label = encode_frame(mask)
+    pixels = expand_runs(start, length)
+    np.testing.assert_array_equal(pixels, np.flatnonzero(mask))
+    np.testing.assert_array_equal(np.repeat(label, length), mask.ravel()[pixels])
+
+
+def test_joined_frames_are_drawn_as_they_were():
+    frames = [mask % 1000 for mask in (*worlds.blobs((20, 30), 8, frames=2), np.zeros((20, 30), int))]
+    encoded = [encode_frame(mask) for mask in frames]
+    runs = join_frames(encoded, (20, 30))  # each label is the row of its cell
+    for t, mask in enumerate(frames):
+        np.testing.assert_array_equal(draw_labels(runs, t, np.arange(1000)), mask)
+    assert runs.offsets.tolist() == [0, *np.cumsum([len(start) for start, _, _ in encoded])]

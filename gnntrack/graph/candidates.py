@@ -168,13 +168,16 @@ def _find_candidates(
         large = moved[2] * pixel > _MIN_OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
         keys.append(moved[0][large] * n + moved[1][large])
     key = np.unique(np.concatenate(keys))
-    shared = np.zeros((len(key), 2))
-    for column, (source, target, pixels) in enumerate((unmoved, moved)):
-        found = source * n + target
-        if len(found):
-            at = np.minimum(np.searchsorted(found, key), len(found) - 1)
-            shared[:, column] = np.where(found[at] == key, pixels[at], 0)
-    return key // n, key % n, shared
+    shared = [_look_up(key, source * n + target, pixels) for source, target, pixels in (unmoved, moved)]
+    return key // n, key % n, np.stack(shared, axis=1)
+
+
+def _look_up(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
+    """Return the value of each key (P,), 0 if it is not among the `known` ones, which ascend."""
+    if not len(known):
+        return np.zeros(len(key))
+    at = np.minimum(np.searchsorted(known, key), len(known) - 1)
+    return np.where(known[at] == key, value[at], 0).astype(np.float64)
 
 
 def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""Recognition of label images."""
+"""Guessing whether an image is a label image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,27 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["looks_like_labels"]
+__all__ = ["is_label_image"]
 
 
-def looks_like_labels(image: Image) -> bool:
-    """Tell whether an image is a label image by its looks: integers, flat within the cells, some background.
+def is_label_image(image: Image) -> bool:
+    """Guess whether an image is a label image: integers, constant within the cells, with some background.
 
+    Parameters
+    ----------
+    image : (Y, X) or (Z, Y, X) array
+        Any values.
+
+    Returns
+    -------
+    bool
+        True if at least 90 % of neighbouring pixels along x that are both not 0 are equal, at least 5 % of the pixels
+        are 0, and there are at least two other values.
+
+    Examples
+    --------
     >>> labels = np.zeros((32, 32), np.uint16); labels[4:12, 4:12] = 7; labels[20:28, 3:9] = 9
-    >>> looks_like_labels(labels), looks_like_labels(labels * np.arange(32)), looks_like_labels(labels * 0)
+    >>> is_label_image(labels), is_label_image(labels * np.arange(32)), is_label_image(labels * 0)
     (True, False, False)
     """
     if image.dtype.kind not in "iu" or image.ndim < 2:
@@ -25,5 +38,5 @@ def looks_like_labels(image: Image) -> bool:
     both = (left != 0) & (right != 0)
     pairs = int(both.sum())
     flat = pairs > 0 and np.count_nonzero(both & (left == right)) >= 0.9 * pairs
-    # a binary or saturated image is flat too, but it holds one value only
+    # a binary or saturated image is constant too, but it has only one other value
     return bool(flat and np.count_nonzero(image == 0) >= 0.05 * image.size and len(np.unique(image)) > 2)

@@ -11,7 +11,7 @@ import tifffile
 
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
-from gnntrack.masks.labels import looks_like_labels
+from gnntrack.masks.labels import is_label_image
 from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, name_of
 from gnntrack.segmentation.registry import load_segmenter
 
@@ -127,7 +127,7 @@ def segment_on_demand(
     SegmenterError, MissingDependencyError
         As `gnntrack.segmentation.load_segmenter`.
     """
-    if len(images) and looks_like_labels(images[0]):
+    if len(images) and is_label_image(images[0]):
         msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
         raise FrameError(msg, file=images.names[0], frame=0)
     stack = _FrameCache(images)
