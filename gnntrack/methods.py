@@ -26,7 +26,7 @@ class Method(NamedTuple):
     scorer: str
     solver: str
 
-    def new_scorer(self, settings: Settings, *, images: bool) -> Scorer:
+    def make_scorer(self, settings: Settings, *, images: bool) -> Scorer:
         """Return the scorer, ready for use.
 
         Parameters

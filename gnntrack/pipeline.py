@@ -126,7 +126,7 @@ def solve(
     """
     settings = settings or Settings()
     plan = resolve_method(method, solver)
-    scorer = plan.new_scorer(settings, images=False)
+    scorer = plan.make_scorer(settings, images=False)
     return _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
 
 
@@ -200,7 +200,7 @@ def track(
     """
     settings = settings or Settings()
     plan = resolve_method(method, solver)  # errors in method, model, device or output are raised before the long work
-    scorer = plan.new_scorer(settings, images=images is not None)
+    scorer = plan.make_scorer(settings, images=images is not None)
     if out is not None:
         try_output(out, overwrite=overwrite)
     movie = open_movie(masks, images, settings=settings, **opening)

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
-from gnntrack.solvers.assignment import best_matching
+from gnntrack.solvers.assignment import find_matching
 from segmenters.common.inputs import check_image, expect_option
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _link_planes(parts: _Parts, least: float) -> Numbers:
 
 def _add_links(pairs: _Overlaps, weight: Floats, after: Numbers) -> Numbers:
     """Return the links with the assignment of greatest total weight added."""
-    chosen = best_matching(pairs.low, pairs.high, weight)
+    chosen = find_matching(pairs.low, pairs.high, weight)
     after = after.copy()
     after[pairs.low[chosen]] = pairs.high[chosen]
     return after
@@ -315,7 +315,7 @@ def _find_merged(parts: _Parts, least: float) -> Mask:
     below[near.high[inside]] = near.low[inside]
     far = _find_overlaps(parts.labels[:-2], parts.labels[2:], n)
     between = above[far.low] * (above[far.low] == below[far.high])
-    chosen = best_matching(far.low, far.high, _compute_weights(parts, far, least) * (between > 0))
+    chosen = find_matching(far.low, far.high, _compute_weights(parts, far, least) * (between > 0))
     merged[np.bincount(between[chosen], minlength=n) > 1] = True
     merged[0] = False
     return merged

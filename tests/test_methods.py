@@ -187,5 +187,5 @@ def test_a_scorer_of_another_package_is_a_method_of_its_own_name():
 
 def test_a_graph_is_scored_by_any_scorer():
     graph = gnntrack.build_graph(worlds.lone_cell().masks)
-    scorer = METHODS["iou"].new_scorer(Settings(), images=False)
+    scorer = METHODS["iou"].make_scorer(Settings(), images=False)
     np.testing.assert_array_equal(score_graph(scorer, graph).link, graph.feature("iou"))

@@ -18,9 +18,9 @@ from gnntrack.scores import score_by_overlap, score_links
 from gnntrack.settings import ScoreSettings, SimulateSettings, SolverSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.solvers import SOLVERS, solve
-from gnntrack.solvers.assignment import best_matching
-from gnntrack.solvers.objective import link_weights
-from gnntrack.solvers.packing import best_packing
+from gnntrack.solvers.assignment import find_matching
+from gnntrack.solvers.objective import compute_link_values
+from gnntrack.solvers.packing import find_packing
 from gnntrack.types import LinkScores
 
 SEEDS = st.integers(0, 9999)
@@ -348,8 +348,8 @@ def test_triplets_is_the_optimum(seed, frames, levels):
 def test_triplets_without_pairs_is_the_assignment_of_a_whole_movie(seed):
     world = random_world(seed, cells=6, frames=4, divisions=False)
     chosen = solve("triplets", world.graph, world.scores, settings=DEFAULTS)
-    weight = link_weights(world.scores, DEFAULTS)
-    np.testing.assert_array_equal(chosen, best_matching(world.graph.source, world.graph.target, weight))
+    weight = compute_link_values(world.scores, DEFAULTS)
+    np.testing.assert_array_equal(chosen, find_matching(world.graph.source, world.graph.target, weight))
 
 
 @settings(max_examples=100, deadline=None)
@@ -404,7 +404,7 @@ def test_best_matching_is_that_of_scipy(seed, rows, columns, fill, ties):
     weight = random.integers(-3, 6, len(row)).astype(float) if ties else random.normal(1, 3, len(row))
     order = random.permutation(len(row))
     row, column, weight = row[order] * 1000, column[order] * 1000, weight[order]
-    chosen = best_matching(row, column, weight)
+    chosen = find_matching(row, column, weight)
     assert (weight[chosen] > 0).all()
     assert len(set(row[chosen])) == len(set(column[chosen])) == chosen.sum()
     dense = np.zeros((rows, columns))
@@ -419,7 +419,7 @@ def test_best_matching_of_many_components_and_of_a_large_one(rows, n_edges):
     random = np.random.default_rng(0)
     row, column = np.divmod(np.sort(random.choice(rows * rows, n_edges, replace=False)), rows)
     weight = random.exponential(3, n_edges)
-    chosen = best_matching(row, column, weight)
+    chosen = find_matching(row, column, weight)
     dense = np.zeros((rows, rows))
     dense[row, column] = weight
     assert weight[chosen].sum() == pytest.approx(dense[linear_sum_assignment(dense, maximize=True)].sum())
@@ -428,14 +428,14 @@ def test_best_matching_of_many_components_and_of_a_large_one(rows, n_edges):
 
 def test_best_matching_keeps_to_weights_of_any_size():
     for scale in (1e-6, 1.0, 1e5):
-        assert best_matching(np.array([0, 0, 1]), np.array([0, 1, 0]), scale * np.array([3.0, 2.0, 2.0])).tolist() == [
+        assert find_matching(np.array([0, 0, 1]), np.array([0, 1, 0]), scale * np.array([3.0, 2.0, 2.0])).tolist() == [
             False,
             True,
             True,
         ]
     none = np.zeros(0, np.int64)
-    assert best_matching(none, none, np.zeros(0)).tolist() == []
-    assert best_matching(np.array([0]), np.array([0]), np.array([0.0])).tolist() == [False]
+    assert find_matching(none, none, np.zeros(0)).tolist() == []
+    assert find_matching(np.array([0]), np.array([0]), np.array([0.0])).tolist() == [False]
 
 
 # --------------------------------------------------------------------------- the packing under triplets
@@ -451,7 +451,7 @@ def test_best_packing_of_a_ring(n):
     place = np.stack([mother, n + mother, n + (mother + 1) % n], axis=1)
     for seed in range(5):
         value = 1 + np.random.default_rng(seed).uniform(0, 0.1, n)
-        chosen = best_packing(place, value)
+        chosen = find_packing(place, value)
         assert np.bincount(place[chosen].ravel()).max() == 1
         assert value[chosen].sum() == pytest.approx(packed(place, value))
         assert chosen.sum() == n // 2
@@ -463,17 +463,17 @@ def test_rings_of_three_need_no_integer_program(monkeypatch):
     def refused(place, value):
         pytest.fail(f"an integer program of {len(value)} choices")
 
-    monkeypatch.setattr("gnntrack.solvers.packing._integer_program", refused)
+    monkeypatch.setattr("gnntrack.solvers.packing._solve_integer_program", refused)
     rings = np.arange(0, 60, 6)[:, None, None] + np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]])
-    chosen = best_packing(rings.reshape(-1, 3), np.tile([2.0, 3.0, 2.5], len(rings)))
+    chosen = find_packing(rings.reshape(-1, 3), np.tile([2.0, 3.0, 2.5], len(rings)))
     assert chosen.tolist() == [False, True, False] * len(rings)
 
 
 def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
     failed = OptimizeResult(success=False, message="Numerical difficulties", x=np.zeros(3))
     monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: failed)
-    with pytest.raises(GnntrackError, match="the best of 3 links and divisions was not found: Numerical difficulties"):
-        best_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5]))
+    with pytest.raises(GnntrackError, match="no solution was found for 3 links and divisions: Numerical difficulties"):
+        find_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5]))
 
 
 @pytest.mark.parametrize("batch", [1, 4000])
@@ -493,7 +493,7 @@ def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller):
         place[random.uniform(size=len(place)) < 0.2, 2] = -1
         place = np.unique(place, axis=0)
         value = random.integers(1, 6, len(place)) + random.choice([0, 0.1]) * random.uniform(size=len(place))
-        chosen = best_packing(place, value)
+        chosen = find_packing(place, value)
         taken = place[chosen]
         assert np.bincount(taken[taken >= 0]).max() == 1
         assert value[chosen].sum() == pytest.approx(packed(place, value))

@@ -195,22 +195,22 @@ def _get_candidates(prior: LinkScores) -> DivisionCandidates:
 def _make_cell_columns(graph: CellGraph) -> FeatureArray:
     cells = graph.cells
     radius = graph.cell_radii
-    median = float(np.median(_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
+    median = float(np.median(_compute_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
     columns = {
         "size": _divide_by_median(cells.feature("size")),
-        "elongation": _log_feature(cells.feature("elongation")),
+        "elongation": _compute_log(cells.feature("elongation")),
         "border": np.exp(-cells.feature("border_distance") / radius),
         "touching": cells.feature("touching"),
         "first_frame": cells.frame == 0,
         "last_frame": cells.frame == cells.n_frames - 1,
     }
     if cells.has("intensity_mean"):
-        light = _log_intensity(cells)
+        light = _compute_log_intensity(cells)
         columns |= {
             "intensity": light - median,
-            "intensity_std": _log_feature(cells.feature("intensity_std")) - light,
-            "intensity_max": _log_feature(cells.feature("intensity_max")) - light,
-            "intensity_min": np.maximum(_log_feature(cells.feature("intensity_min")) - light, -3),
+            "intensity_std": _compute_log(cells.feature("intensity_std")) - light,
+            "intensity_max": _compute_log(cells.feature("intensity_max")) - light,
+            "intensity_min": np.maximum(_compute_log(cells.feature("intensity_min")) - light, -3),
         }
     for name in _UNSCALED:
         feature = _FEATURE_OF.get(name, name)
@@ -244,7 +244,7 @@ def _make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: Float
         "opening": (a * b).sum(axis=1) / length,
     }
     if cells.has("intensity_mean"):
-        light = _log_intensity(cells)
+        light = _compute_log_intensity(cells)
         columns["intensity_unequal"] = np.abs(light[daughters[:, 0]] - light[daughters[:, 1]])
         columns["intensity_ratio"] = light[daughters].mean(axis=1) - light[parent]
     if graph.has("containment_target_moved"):
@@ -254,15 +254,15 @@ def _make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: Float
     return _stack_columns(columns, PAIR_INPUTS, len(links))
 
 
-def _log_intensity(cells: Cells) -> FloatArray:
-    return _log_feature(cells.feature("intensity_mean"))
+def _compute_log_intensity(cells: Cells) -> FloatArray:
+    return _compute_log(cells.feature("intensity_mean"))
 
 
 def _divide_by_median(value: FeatureArray) -> FloatArray:
-    return _log_feature(value) - np.log(max(float(np.median(value)), 1e-9)) if len(value) else np.zeros(0)
+    return _compute_log(value) - np.log(max(float(np.median(value)), 1e-9)) if len(value) else np.zeros(0)
 
 
-def _log_feature(value: FeatureArray | FloatArray) -> FloatArray:
+def _compute_log(value: FeatureArray | FloatArray) -> FloatArray:
     """Return the logarithm; a value of zero counts as a thousandth of the median."""
     return np.asarray(np.log(replace_zeros(value, least=1e-9, dtype=np.float64)))
 

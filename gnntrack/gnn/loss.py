@@ -48,9 +48,9 @@ def lineage_loss(outputs: Outputs, batch: Batch, targets: Targets, *, division_w
     right = torch.cat([targets.link, targets.pair, targets.pair])
     into = torch.cat([batch.target, batch.target[first], batch.target[second]])
     n_links, n_pairs = len(outputs.link), len(outputs.pair)
-    past, of_division = _negative_log_likelihood(log_odds, right, into, len(batch.cell), n_links)
+    past, of_division = _compute_log_loss(log_odds, right, into, len(batch.cell), n_links)
     out = torch.cat([batch.source, batch.source[first]])
-    future, divides = _negative_log_likelihood(
+    future, divides = _compute_log_loss(
         log_odds[: n_links + n_pairs], right[: n_links + n_pairs], out, len(batch.cell), n_links
     )
     weight = torch.cat([(1 + (division_weight - 1) * each) for each in (of_division, divides)])
@@ -63,9 +63,7 @@ def lineage_loss(outputs: Outputs, batch: Batch, targets: Targets, *, division_w
     return links + _SPURIOUS * (spurious if known.any() else 0.0)
 
 
-def _negative_log_likelihood(
-    log_odds: Tensor, right: Tensor, cell: Tensor, n: int, n_links: int
-) -> tuple[Tensor, Tensor]:
+def _compute_log_loss(log_odds: Tensor, right: Tensor, cell: Tensor, n: int, n_links: int) -> tuple[Tensor, Tensor]:
     """Return -log P of the true options of each cell, and whether the true option is a division, shapes (N,).
 
     If none of a cell's options is true, the true option is to have none.

@@ -93,7 +93,7 @@ def predict_log_odds(
 def _weigh_correction(found: LogOdds, inputs: Inputs, correction: float) -> LogOdds:
     """Return the log odds between those of the classical scores (0) and those of the network (1)."""
     link_prior = inputs.link[:, 0].astype(np.float64)
-    pair_prior = _best_single(link_prior, inputs) + inputs.pair[:, 0] if len(found.pair) else found.pair
+    pair_prior = _find_best_single(link_prior, inputs) + inputs.pair[:, 0] if len(found.pair) else found.pair
     return LogOdds(
         link_prior + correction * (found.link - link_prior),
         pair_prior + correction * (found.pair - pair_prior),
@@ -121,9 +121,9 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
     link, pair = (each / temperature for each in log_odds)
     everything = clip_log_odds(prior.link)
     everything[inputs.rows] = link
-    single = _best_single(link, inputs) if len(pair) else pair
+    single = _find_best_single(link, inputs) if len(pair) else pair
     marginal = expit(everything)  # stays so for links that the network does not score; they are hardly ever chosen
-    marginal[inputs.rows] = _share_of_targets(link, pair, inputs)
+    marginal[inputs.rows] = _compute_shares(link, pair, inputs)
     return LinkScores(
         expit(everything).astype(np.float32),
         inputs.rows[inputs.pairs],
@@ -132,12 +132,12 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
     )
 
 
-def _best_single(link: FloatArray, inputs: Inputs) -> FloatArray:
+def _find_best_single(link: FloatArray, inputs: Inputs) -> FloatArray:
     """Return the log odds of the better link of each pair, or 0 if neither has positive log odds, shape (M,)."""
     return np.asarray(np.maximum(link[inputs.pairs].max(axis=1, initial=-np.inf), 0))
 
 
-def _share_of_targets(link: FloatArray, pair: FloatArray, inputs: Inputs) -> FloatArray:
+def _compute_shares(link: FloatArray, pair: FloatArray, inputs: Inputs) -> FloatArray:
     """Return the probability of each link among all pasts of its target, shape (E,).
 
     The pasts of a cell are the links into it, the divisions that it may be a daughter of, and none.

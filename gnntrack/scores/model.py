@@ -75,11 +75,9 @@ class MovieModel:
     start_rate: float
     end_rate: float
     division_rate: float
-    artefact_rate: float
     radius: FloatArray  # (N,) of each cell, see `CellGraph.cell_radii`
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated to the other cell
     border: FloatArray  # (N,) 1 at the border, 0 well inside
-    border_rate: float
     parent_appearance: FloatArray  # (N,) log odds that the cell looks like a parent just before a division
     daughter_appearance: FloatArray  # (N,) log odds that the cell looks like a daughter just after a division
 
@@ -89,7 +87,7 @@ class MovieModel:
         certain = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0)
         certain &= np.minimum(graph.feature("margin_source"), graph.feature("margin_target")) > 0.5
         cells = graph.cells
-        median_of_norm = _median_of_norm(cells.ndim)
+        median_of_norm = _get_median_of_norm(cells.ndim)
         size_population = _estimate_population(graph, "size")
         bright = cells.has("intensity_mean")
         radius = graph.cell_radii
@@ -108,11 +106,9 @@ class MovieModel:
             start_rate=PRIOR.start_rate,
             end_rate=PRIOR.end_rate,
             division_rate=PRIOR.division_rate,
-            artefact_rate=PRIOR.artefact_rate,
             radius=radius,
             unrelated=_compute_unrelated_density(graph, radius, size_population),
             border=np.exp(-cells.feature("border_distance") / radius),
-            border_rate=PRIOR.border_rate,
             parent_appearance=np.zeros(len(cells)),
             daughter_appearance=np.zeros(len(cells)),
         )
@@ -120,12 +116,12 @@ class MovieModel:
     @cached_property
     def starts(self) -> FloatArray:
         """Log probability that each cell appears without a parent, shape (N,)."""
-        return np.asarray(np.log(self.start_rate + self.border_rate * self.border))
+        return np.asarray(np.log(self.start_rate + PRIOR.border_rate * self.border))
 
     @cached_property
     def ends(self) -> FloatArray:
         """Log probability that each cell vanishes, shape (N,)."""
-        return np.asarray(np.log(self.end_rate + self.border_rate * self.border))
+        return np.asarray(np.log(self.end_rate + PRIOR.border_rate * self.border))
 
     def compute_link_log_odds(self, graph: CellGraph, *, fragments: bool = False) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,).
@@ -245,15 +241,15 @@ class MovieModel:
         """
         cells, links = graph.cells, pairs.links
         parent, daughters = graph.source[links[:, 0]], graph.target[links]
-        split = np.log(self.artefact_rate) - np.log(4.0)  # the cut may lie anywhere in the cell, about 4 radii^D
+        split = np.log(PRIOR.artefact_rate) - np.log(4.0)  # the cut may lie anywhere in the cell, about 4 radii^D
         split = split + log_t(pairs.centre, self.neighbour_residual, _TAIL, cells.ndim)
         split += log_t(pairs.together, self.size, 3)
-        two = context.ahead.sum_disjoint(daughters)
+        two = context.ahead.add_disjoint(daughters)
         next_cells = context.ahead.cell[daughters]
         whole = np.maximum(*(self._compute_rejoined(graph, daughters, next_cells[:, side]) for side in (0, 1)))
         seen = cells.frame[parent] < cells.n_frames - 2
         split += np.where(seen, np.clip(whole - two, -3 * LIMIT, 3 * LIMIT), 0)
-        merged = context.two_before.sum_disjoint(daughters) + np.log(self.artefact_rate)
+        merged = context.two_before.add_disjoint(daughters) + np.log(PRIOR.artefact_rate)
         merged = merged - context.before.log_odds[parent]
         known = cells.frame[parent] > 0
         lost = np.where(seen & ~context.ahead.allow_both(daughters), -self.ends[daughters].max(axis=1), 0)
@@ -290,7 +286,7 @@ class MovieModel:
         return replace(
             self,
             **self._estimate_rates(graph, pairs, best, divides),
-            middle=estimate_scale(pairs.middle[divides], self.middle, _median_of_norm(graph.cells.ndim)),
+            middle=estimate_scale(pairs.middle[divides], self.middle, _get_median_of_norm(graph.cells.ndim)),
             spread=estimate_location(np.log(pairs.spread[divides]), *self.spread),
             together=estimate_location(pairs.together[divides], *self.together),
             unequal=estimate_scale(pairs.unequal[divides], self.unequal),
@@ -317,7 +313,7 @@ class MovieModel:
         }
 
 
-def _median_of_norm(ndim: int) -> float:
+def _get_median_of_norm(ndim: int) -> float:
     """Return the median length of a vector of 2 or 3 standard normal variables."""
     return 1.18 if ndim == 2 else 1.54
 

@@ -65,7 +65,7 @@ class BestLinks:
         same = self.cell[a] == self.cell[b]
         return np.asarray((self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0)))
 
-    def sum_disjoint(self, two: IntArray) -> FloatArray:
+    def add_disjoint(self, two: IntArray) -> FloatArray:
         """Return the highest sum of log odds of two cells whose links may not share their other end, shape (M,)."""
         a, b = two.T
         same = (self.cell[a] == self.cell[b]) & (self.cell[a] >= 0)

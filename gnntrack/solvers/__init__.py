@@ -1,4 +1,4 @@
-"""Solvers: from scores to links. A solver is chosen by name from `SOLVERS`; `Solver` is what all of them follow."""
+"""Solvers: from scores to links. A solver is chosen by name from `SOLVERS`; `Solver` is their protocol."""
 
 import lazy_loader
 

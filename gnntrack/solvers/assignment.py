@@ -1,4 +1,4 @@
-"""Maximum-weight matching of a sparse bipartite graph in which nothing has to be matched."""
+"""Maximum-weight matching of a sparse bipartite graph, in which rows and columns may stay unmatched."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from scipy.sparse.csgraph import connected_components
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["best_matching", "components"]
+__all__ = ["find_matching", "label_components"]
 
-_BATCH = 512  # rows of one assignment problem; components are put together up to here
+_BATCH = 512  # edges of one assignment problem; smaller components are joined up to this number
 
 
-def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:
-    """Choose edges of greatest total weight so that no row and no column is used twice.
+def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:
+    """Choose the edges of highest total weight such that no row and no column is used twice.
 
-    The graph of positive edges falls into components; those of one edge are chosen at once, the others are
-    solved exactly as square assignment problems (Jonker and Volgenant 1987, `lap.lapmod`), to which a
-    private partner of weight 0 is added for each row and column (Jaqaman et al. 2008). Time is linear in
-    the number of components.
+    The edges of positive weight form connected components. Components of one edge are chosen directly. The others are
+    solved exactly, as square assignment problems (Jonker and Volgenant 1987, `lap.lapmod`) with an additional partner
+    of weight 0 for each row and each column (Jaqaman et al. 2008). Time is linear in the number of components.
 
     Parameters
     ----------
     row, column : (E,) int64
-        Ends of the edges, >= 0; a pair may occur once only.
+        Ends of the edges, >= 0; each pair of ends occurs once.
     weight : (E,) float64
-        Gain of choosing the edge. Edges with a weight <= 0 are never chosen.
+        Edges with a weight <= 0 are never chosen.
 
     Returns
     -------
@@ -38,10 +37,10 @@ def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
 
     Examples
     --------
-    The best edge alone would leave less:
+    The edge of highest weight is not chosen, since the other two have a higher sum:
 
     >>> import numpy as np
-    >>> best_matching(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([3.0, 2.0, 2.0])).tolist()
+    >>> find_matching(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([3.0, 2.0, 2.0])).tolist()
     [False, True, True]
     """
     chosen = np.zeros(len(row), bool)
@@ -49,7 +48,7 @@ def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     if not len(useful):
         return chosen
     r, c = row[useful], column[useful]
-    component = components(r, c, np.ones(len(r), bool))
+    component = label_components(r, c, np.ones(len(r), bool))
     size = np.bincount(component)
     single = size[component] == 1
     chosen[useful[single]] = True
@@ -68,8 +67,8 @@ def best_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     return chosen
 
 
-def components(row: IntArray, column: IntArray, use: BoolArray) -> IntArray:
-    """Return the connected component of each edge, over the edges in use; -1 for the others, shape (E,)."""
+def label_components(row: IntArray, column: IntArray, use: BoolArray) -> IntArray:
+    """Return the connected component of each edge among the edges in use, and -1 for the others, shape (E,)."""
     n_rows, n_columns = int(row.max(initial=-1)) + 1, int(column.max(initial=-1)) + 1
     n = n_rows + n_columns
     graph = coo_array((np.ones(int(use.sum()), np.int8), (row[use], column[use] + n_rows)), shape=(n, n))
@@ -83,7 +82,7 @@ def _solve(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:
     columns, c = np.unique(column, return_inverse=True)
     n_rows, n_columns, n_edges = len(rows), len(columns), len(row)
     n = n_rows + n_columns
-    # square problem: real rows, then a private row per column; real columns, then a private column per row
+    # square problem: rows, then an additional row per column; columns, then an additional column per row
     i = np.concatenate([r, np.arange(n_rows), n_rows + np.arange(n_columns), n_rows + c])
     j = np.concatenate([c, n_columns + np.arange(n_rows), np.arange(n_columns), n_columns + r])
     cost = np.full(len(i), float(weight.max()))

@@ -1,4 +1,4 @@
-"""The best link or division first, then the next best that still fits."""
+"""Greedy solver: the link or division of highest value first, then the next one whose cells are still free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.compiled import compiled
-from gnntrack.solvers.objective import division_values, link_weights
+from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
@@ -17,33 +17,21 @@ __all__ = ["solve_greedy"]
 
 
 def solve_greedy(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
-    """Choose links and divisions best first; of equals the first in the order of the graph.
+    """Choose links and divisions by descending value; of equals the first in the order of the graph.
 
-    Parameters
-    ----------
-    graph : CellGraph
-        Candidate links.
-    scores : LinkScores
-        Their scores.
-    settings : SolverSettings
-        Thresholds, and whether cells may divide.
-
-    Returns
-    -------
-    (E,) bool
-        The chosen links: at most one into each cell, at most one out of it, or two daughters of a scored pair.
+    See `gnntrack.solvers.registry.Solver` for the parameters and the result.
     """
-    weight = link_weights(scores, settings)
-    pairs, value = division_values(scores, weight, settings)
-    link = np.flatnonzero(weight > 0)
+    value = compute_link_values(scores, settings)
+    pairs, pair_value = compute_division_values(scores, value, settings)
+    link = np.flatnonzero(value > 0)
     choice = np.concatenate([np.stack([link, link], axis=1), pairs])
-    order = np.argsort(-np.concatenate([weight[link], value]), kind="stable")
-    return np.asarray(_best_first(choice[order], graph.source, graph.target, len(graph.cells)), dtype=bool)
+    order = np.argsort(-np.concatenate([value[link], pair_value]), kind="stable")
+    return np.asarray(_take_in_order(choice[order], graph.source, graph.target, len(graph.cells)), dtype=bool)
 
 
 @compiled
-def _best_first(choice, source, target, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Take each choice (two links, the same twice for a single one) whose cells are all free."""
+def _take_in_order(choice, source, target, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Take each choice (two links, the same one twice for a single link) whose cells are all free."""
     has_next, has_past = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     chosen = np.zeros(source.size, np.bool_)
     for i in range(choice.shape[0]):

@@ -1,17 +1,17 @@
-"""The best links of a whole movie by sparse assignment: continuations, gaps, starts, ends and divisions.
+"""Hungarian solver: the links of each pair of frames by sparse assignment, then links over gaps.
 
-Every link gains the log odds of its score against the threshold at which it pays to keep it; a cell
-without links gains nothing. Each target takes one link. Each source has two places: the first takes a
-continuation, the second a further daughter, at the price of a division. With one price per second link
-this is one assignment problem per frame pair, and its optimum is exact (no integer program is needed).
+The value of a link is its log odds minus those of a threshold; an unlinked cell has the value 0. Each target takes one
+link. Each source has two places: the first takes a continuation, the second takes another daughter. With one value per
+link in the second place, this is one assignment problem per pair of frames, and its solution is exact, without an
+integer program.
 
-The price of a division, however, belongs to a pair of daughters. So each second link starts with the
-best that any of its pairs can gain; where the solution takes a pair that gains less, the price is set to
-what the pair really gains, and the components concerned are solved again until no price is wrong.
+However, the value of a division belongs to a pair of daughters. So each link in the second place starts with the
+highest value that any of its pairs can have. If the solution contains a pair of lower value, the value of the link is
+lowered to it, and the components concerned are solved again, until all values in the solution are right.
 
-Links over gaps are then one sparse assignment between the cells that are left without a next or without
-a past. What such a link would gain is known to the frame pairs before: a cell is not bent into a
-doubtful link or division if its real past lies two frames back.
+Links over gaps are then one sparse assignment between the cells without a link to a later frame and those without a
+link to an earlier frame. Their values already enter the assignment of the frame pairs: a cell whose past lies two
+frames back does not get a doubtful link or division instead.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.solvers.assignment import best_matching, components
-from gnntrack.solvers.objective import division_values, link_weights
+from gnntrack.solvers.assignment import find_matching, label_components
+from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
@@ -29,119 +29,130 @@ if TYPE_CHECKING:
 
 __all__ = ["solve_hungarian"]
 
-_ROUNDS = 30  # corrections of division prices; what is still wrong then is taken back
+_ROUNDS = 30  # corrections of the values of divisions; divisions that are still wrong then are removed
 _EPSILON = 1e-9
 
 
 def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
-    """Choose links so that the sum of all gains is greatest.
+    """Choose the links and divisions of highest total value, frame pair by frame pair, and then links over gaps.
 
-    Parameters
-    ----------
-    graph : CellGraph
-        Candidate links.
-    scores : LinkScores
-        Their scores; divisions are taken from ``scores.pairs`` only.
-    settings : SolverSettings
-        Thresholds, and whether cells may divide.
-
-    Returns
-    -------
-    (E,) bool
-        The chosen links: at most one into each cell, at most one out of it, or two daughters of a scored pair.
+    See `gnntrack.solvers.registry.Solver` for the parameters and the result.
 
     References
     ----------
     Jaqaman et al., Robust single-particle tracking in live-cell time-lapse sequences, Nature Methods 2008.
     """
-    weight = link_weights(scores, settings)
-    pairs, value = division_values(scores, weight, settings)
-    leave, arrive = _gap_options(graph, weight)
+    link_value = compute_link_values(scores, settings)
+    pairs, value = compute_division_values(scores, link_value, settings)
+    leave, arrive = _compute_gap_values(graph, link_value)
     near = graph.gap == 1
-    chosen = np.zeros(len(weight), bool)
-    inner = np.where(near, weight - leave[graph.source] - arrive[graph.target], -np.inf)
+    chosen = np.zeros(len(link_value), bool)
+    inner = np.where(near, link_value - leave[graph.source] - arrive[graph.target], -np.inf)
     if len(pairs):
         value = value - leave[graph.source[pairs[:, 0]]] - arrive[graph.target[pairs]].sum(axis=1)
         pairs, value = pairs[value > 0], value[value > 0]
     if len(pairs):
-        # only links that can gain matter, and those are few of the candidates
+        # only links that can raise the total matter, and those are few of the candidates
         useful = inner > 0
         useful[pairs] = True
         links = np.flatnonzero(useful)
         places = _Places(graph.source[links], graph.target[links], inner[links], np.searchsorted(links, pairs), value)
-        chosen[links[places.solved()]] = True
+        chosen[links[places.solve()]] = True
     else:
-        chosen = best_matching(graph.source, graph.target, inner)
+        chosen = find_matching(graph.source, graph.target, inner)
     open_source, open_target = np.ones(len(graph.cells), bool), np.ones(len(graph.cells), bool)
     open_source[graph.source[chosen]] = False
     open_target[graph.target[chosen]] = False
     rest = np.flatnonzero(open_source[graph.source] & open_target[graph.target])
-    chosen[rest] = best_matching(graph.source[rest], graph.target[rest], weight[rest])
+    chosen[rest] = find_matching(graph.source[rest], graph.target[rest], link_value[rest])
     return chosen
 
 
-def _gap_options(graph: CellGraph, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return what a link over a gap would gain for each cell, out of it and into it, shapes (N,).
+def _compute_gap_values(graph: CellGraph, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the value that each cell loses if it is not free for a link over a gap, out of it and into it.
 
-    Only what it gains over the best link of its other end to the next frame counts, since that end will hardly
-    be left free for it; a link that a better one into the same cell will take does not hold it.
+    Only the excess over the best link of the other end to or from the next frame counts, since that end will rarely
+    stay free. The best link of the other end does not count if a better link into the same cell excludes it.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links.
+    value : (E,) float64
+        Values of the links.
+
+    Returns
+    -------
+    (N,) float64, (N,) float64
     """
-    near, far = np.flatnonzero((graph.gap == 1) & (weight > 0)), (graph.gap > 1) & (weight > 0)
-    out, into, sure_out, sure_into, leave, arrive = (np.zeros(len(graph.cells)) for _ in range(6))
+    near, far = np.flatnonzero((graph.gap == 1) & (value > 0)), (graph.gap > 1) & (value > 0)
+    out, into, certain_out, certain_into, leave, arrive = (np.zeros(len(graph.cells)) for _ in range(6))
     source, target = graph.source[near], graph.target[near]
-    np.maximum.at(out, source, weight[near])
-    np.maximum.at(into, target, weight[near])
-    first, last = weight[near] >= into[target], weight[near] >= out[source]
-    np.maximum.at(sure_out, source[first], weight[near][first])
-    np.maximum.at(sure_into, target[last], weight[near][last])
+    np.maximum.at(out, source, value[near])
+    np.maximum.at(into, target, value[near])
+    first, last = value[near] >= into[target], value[near] >= out[source]
+    np.maximum.at(certain_out, source[first], value[near][first])
+    np.maximum.at(certain_into, target[last], value[near][last])
     source, target = graph.source[far], graph.target[far]
-    np.maximum.at(leave, source, weight[far] - sure_into[target])
-    np.maximum.at(arrive, target, weight[far] - sure_out[source])
+    np.maximum.at(leave, source, value[far] - certain_into[target])
+    np.maximum.at(arrive, target, value[far] - certain_out[source])
     return leave, arrive
 
 
 class _Places:
-    """The assignment problem: links into the first places, then links into the second places."""
+    """The assignment problem of links to the next frame: links in the first places, then links in the second places.
+
+    Parameters
+    ----------
+    source, target : (E,) int64
+        Cells of each link.
+    link_value : (E,) float64
+        Value of each link alone.
+    pairs : (K, 2) int64
+        Links of each division, sorted.
+    value : (K,) float64
+        Value of each division.
+    """
 
     def __init__(
-        self, source: IntArray, target: IntArray, weight: FloatArray, pairs: IntArray, value: FloatArray
+        self, source: IntArray, target: IntArray, link_value: FloatArray, pairs: IntArray, value: FloatArray
     ) -> None:
-        self.n_links = len(weight)
+        self.n_links = len(link_value)
         self.source = source
-        self.weight = weight
+        self.link_value = link_value
         self.pairs, self.value = pairs, value
         self.key = pairs[:, 0] * self.n_links + pairs[:, 1]
         self.second_links = np.unique(pairs)
         self.row = np.concatenate([source, source[self.second_links] + int(source.max()) + 1])
         self.column = np.concatenate([target, target[self.second_links]])
-        # a daughter counts half of the division in the first place, so that it is not outbid there
-        self.first = weight.copy()
+        # a daughter has at least half of the division's value in the first place, so that it is not outbid there
+        self.first = link_value.copy()
         half = value / 2
         for side in (0, 1):
             np.maximum.at(self.first, pairs[:, side], half)
         self.second = np.full(self.n_links, -np.inf)
         for side in (0, 1):
-            own = np.maximum(weight[pairs[:, 1 - side]], half)
+            own = np.maximum(link_value[pairs[:, 1 - side]], half)
             np.maximum.at(self.second, pairs[:, side], value - own)
 
-    def solved(self) -> BoolArray:
-        """Return the chosen links."""
-        gain = self._gain()
-        component = components(self.row, self.column, gain > 0)
-        chosen = best_matching(self.row, self.column, gain)
+    def solve(self) -> BoolArray:
+        """Return the chosen links, shape (E,)."""
+        value = self._join_values()
+        component = label_components(self.row, self.column, value > 0)
+        chosen = find_matching(self.row, self.column, value)
         for _ in range(_ROUNDS):
-            wrong = self._corrected(chosen)
+            wrong = self._correct(chosen)
             if not len(wrong):
                 break
             again = np.isin(component, component[wrong]) & (component >= 0)
-            chosen[again] = best_matching(self.row[again], self.column[again], self._gain()[again])
-        return self._links(chosen)
+            chosen[again] = find_matching(self.row[again], self.column[again], self._join_values()[again])
+        return self._select_links(chosen)
 
-    def _gain(self) -> FloatArray:
+    def _join_values(self) -> FloatArray:
         return np.concatenate([self.first, self.second[self.second_links]])
 
-    def _taken(self, chosen: BoolArray) -> tuple[IntArray, IntArray, FloatArray]:
-        """Return chosen second links, the first link of the same source (-1 = none), and the value of both."""
+    def _list_second(self, chosen: BoolArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Return the chosen second links, the first link of the same source (-1 = none), and the value of both."""
         first_of = np.full(int(self.source.max()) + 1, -1)
         first = np.flatnonzero(chosen[: self.n_links])
         first_of[self.source[first]] = first
@@ -151,23 +162,23 @@ class _Places:
         at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
         return second, partner, np.where((self.key[at] == key) & (partner >= 0), self.value[at], -np.inf)
 
-    def _corrected(self, chosen: BoolArray) -> IntArray:
-        """Correct the prices that the solution shows to be wrong; return links whose components change."""
-        second, partner, value = self._taken(chosen)
+    def _correct(self, chosen: BoolArray) -> IntArray:
+        """Correct the values that are wrong in the solution; return the links whose components change."""
+        second, partner, value = self._list_second(chosen)
         surplus = np.where(partner >= 0, self.first[partner], 0.0) + self.second[second] - value
         over = surplus > _EPSILON
         self.second[second[over]] -= surplus[over]
-        lonely = chosen[: self.n_links].copy()
-        lonely[partner[partner >= 0]] = False
-        lonely &= self.first > self.weight + _EPSILON
-        self.first[lonely] = self.weight[lonely]
-        return np.concatenate([second[over], np.flatnonzero(lonely)])
+        single = chosen[: self.n_links].copy()
+        single[partner[partner >= 0]] = False
+        single &= self.first > self.link_value + _EPSILON
+        self.first[single] = self.link_value[single]
+        return np.concatenate([second[over], np.flatnonzero(single)])
 
-    def _links(self, chosen: BoolArray) -> BoolArray:
-        """Return the chosen links without second links that are no division, and without lonely daughters."""
+    def _select_links(self, chosen: BoolArray) -> BoolArray:
+        """Return the chosen links, without second links that form no division and daughters without a sister."""
         links = chosen[: self.n_links].copy()
-        second, partner, value = self._taken(chosen)
+        second, partner, value = self._list_second(chosen)
         real = np.isfinite(value)
-        links &= (self.weight > 0) | np.isin(np.arange(self.n_links), partner[real])
+        links &= (self.link_value > 0) | np.isin(np.arange(self.n_links), partner[real])
         links[second[real]] = True
         return links

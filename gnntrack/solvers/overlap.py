@@ -1,4 +1,7 @@
-"""The report's Algorithms 1 and 2: cells of consecutive frames assigned by intersection over union."""
+"""Assignment of the cells of consecutive frames, without gaps and divisions.
+
+With overlap scores (method ``iou``) these are Algorithms 1 and 2 of the internship report.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.solvers.assignment import best_matching
+from gnntrack.solvers.assignment import find_matching
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
@@ -16,24 +19,13 @@ __all__ = ["solve_overlap"]
 
 
 def solve_overlap(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:  # noqa: ARG001
-    """Assign the cells of each frame to those of the one before, at the least sum of 1 - score.
+    """Assign the cells of each frame to those of the frame before, at the least sum of 1 - score.
 
-    Algorithm 1 solves the linear assignment of the cost 1 - IoU between two frames; Algorithm 2 hands the
-    labels on from frame to frame and gives new labels to cells that were not assigned. Pairs that share no
-    pixel cost as much as no pair at all, so they are left unassigned. No gaps, no divisions.
+    Two cells with a score of 0 cost as much as two unassigned cells, so that they stay unassigned. Links over gaps
+    are ignored, and a cell has at most one link to the next frame. The settings are not used. See
+    `gnntrack.solvers.registry.Solver` for the parameters and the result.
 
-    Parameters
-    ----------
-    graph : CellGraph
-        Candidate links; those over gaps are ignored.
-    scores : LinkScores
-        With ``scores.score_by_overlap`` this is the report's method.
-    settings : SolverSettings
-        Not used; solvers have one signature.
-
-    Returns
-    -------
-    (E,) bool
-        The chosen links: at most one out of each cell and one into it.
+    In the internship report, Algorithm 1 is this assignment with the cost 1 - IoU; Algorithm 2 passes the labels on
+    from frame to frame and gives new labels to unassigned cells, as `build_lineage` does.
     """
-    return best_matching(graph.source, graph.target, np.where(graph.gap == 1, scores.link.astype(np.float64), 0.0))
+    return find_matching(graph.source, graph.target, np.where(graph.gap == 1, scores.link.astype(np.float64), 0.0))
