@@ -1,6 +1,5 @@
 from .candidates import build_candidates as build_candidates
 from .divisions import DivisionCandidates as DivisionCandidates
-from .divisions import cell_radii as cell_radii
 from .divisions import predict_positions as predict_positions
 from .motion import FlowRecorder as FlowRecorder
 from .motion import Motion as Motion

@@ -256,7 +256,7 @@ def _compute_pair_features(
     return columns
 
 
-def replace_zeros(value: FeatureArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:
+def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:
     """Raise values below a thousandth of the median to it, so that their logarithm exists.
 
     Parameters
