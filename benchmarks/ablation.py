@@ -22,7 +22,7 @@ from twins import Twin, write_twin
 
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.linknet import LinkNet
-from gnntrack.gnn.weights import NETWORKS
+from gnntrack.gnn.networks import NETWORKS, STORED
 from gnntrack.settings import Settings
 
 LEFT_OUT = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
@@ -147,13 +147,14 @@ def run_variation(
 @contextmanager
 def _network(variation: Variation) -> Iterator[None]:
     """Let another class be the network meanwhile, in training as in tracking; its weights are the same."""
-    usual = NETWORKS["linknet"]
-    if variation.network:
-        NETWORKS["linknet"] = f"{__name__}:{variation.network}"
+    usual = NETWORKS.built_in["linknet"]
+    for registry in (NETWORKS, STORED):
+        registry.built_in["linknet"] = f"{__name__}:{variation.network}" if variation.network else usual
     try:
         yield
     finally:
-        NETWORKS["linknet"] = usual
+        for registry in (NETWORKS, STORED):
+            registry.built_in["linknet"] = usual
 
 
 def markdown(record: dict[str, Any]) -> str:

@@ -23,10 +23,12 @@ from typing import Any
 import torch
 from record import code
 
+from gnntrack.gnn.networks import NETWORKS
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.settings import Settings
-from gnntrack.training.links import learn, plan_for, with_appearance
+from gnntrack.training.links import learn, with_appearance
 from gnntrack.training.movies import open_sequence, simulate_training_movie, split_movie
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.samples import Sample, make_samples, make_validation_samples
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 
@@ -135,19 +137,12 @@ class Workshop:
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
         learnt, checks = samples_of(fold, network=network, settings=settings, work=self.work)
-        learnt, checks = with_appearance(learnt, checks, folder, settings, SEED, resume=resume, progress=None)
-        summary = learn(
-            learnt,
-            checks,
-            folder,
-            network=network,
-            settings=settings,
-            seed=SEED,
-            resume=resume,
-            device=self.device,
-            notes={"data": sorted({each.name for each in learnt})},
-            report=_tell(f"{fold.name}, {folder.name}"),
+        run = TrainingRun(
+            folder, seed=SEED, resume=resume, device=self.device, report=_tell(f"{fold.name}, {folder.name}")
         )
+        learnt, checks = with_appearance(learnt, checks, run, settings=settings)
+        run = run.with_provenance(data=sorted({each.name for each in learnt}))
+        summary = learn(learnt, checks, run, network=network, settings=settings)
         told = {"code": code(), "train": settings.train.model_dump(), "summary": summary}
         (folder / DONE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         return summary
@@ -155,7 +150,7 @@ class Workshop:
 
 def plan_of(network: str, settings: Settings) -> Settings:
     """Return the settings that a network is trained with."""
-    return plan_for(network, settings.replace(train__simulated=SIMULATED))
+    return NETWORKS[network].settings_for(settings.replace(train__simulated=SIMULATED))
 
 
 def _made(

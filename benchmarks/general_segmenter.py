@@ -22,6 +22,7 @@ from record import default_data
 
 from gnntrack.settings import TrainSegmenterSettings
 from gnntrack.training.examples import find_examples
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.segmenter]
     plan = plan.model_copy(update={"steps": options.steps or plan.steps})
-    learn(options.segmenter, learnt, checks, options.out, settings=plan, resume=options.resume, report=_tell)
+    run = TrainingRun(options.out, resume=options.resume, report=_tell)
+    learn(options.segmenter, learnt, checks, run, settings=plan)
     return 0
 
 

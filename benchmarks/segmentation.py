@@ -52,6 +52,7 @@ from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.examples import Example, find_examples
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import simulate_examples
 
@@ -276,7 +277,7 @@ def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -
     if not finished(folder, plan):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        learn(name, learnt, [], folder, settings=plan)
+        learn(name, learnt, [], TrainingRun(folder), settings=plan)
     told = json.loads((folder / "model.json").read_text())["training"]["best"]
     return load_segmenter(name, model=str(folder)), told["seconds"]
 

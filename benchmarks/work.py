@@ -111,7 +111,7 @@ def work_network(args: argparse.Namespace) -> Told:
     from gnntrack.gnn.weights import load_model
 
     settings, clock = Settings(), Clock()
-    model = load_model(args.model).scorer
+    model = load_model(args.model).link_network
     masks, images = open_masks(args.masks), open_frames(args.images)
     build_graph(*(np.stack([stack[t] for t in range(2)]) for stack in (masks, images)))  # loads compiled code
     some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (masks, images)]

@@ -13,14 +13,15 @@ from segmenters.diffusion.training import train_diffusionnet
 from segmenters.postprocess import expect_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
-    from gnntrack.types import Progress
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.run import TrainingRun
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Labels = npt.NDArray[np.int32]
 
@@ -132,63 +133,19 @@ class DiffusionNetSegmenter:
     @classmethod
     def train(
         cls,
-        examples: Sequence[Pair],
-        out: Path,
+        examples: Sequence[LabelledImage],
+        checks: Sequence[LabelledImage],
+        run: TrainingRun,
         *,
-        checks: Sequence[Pair],
-        judge: Judge,
         settings: TrainSegmenterSettings,
-        notes: dict[str, Any],
-        seed: int = 0,
-        resume: bool = False,
-        device: str = "auto",
-        progress: Progress | None = None,
-        report: Callable[[dict[str, Any]], None] | None = None,
+        metrics: Metrics,
     ) -> dict[str, Any]:
-        """Train a network; `out` then holds the model, ``log.csv`` and a checkpoint.
+        """Train a network on stacks, see `gnntrack.training.segmenter.TrainableSegmenter.train`.
 
-        Parameters
-        ----------
-        examples, checks : Pairs
-            Stacks with labels to learn from, and to validate on. Those that have a ``spacing`` (z, y, x) are seen
-            with it.
-        out : path
-            Folder of the model.
-        judge : callable
-            From pairs of result and truth to figures: ``dice``, ``seg``, ``f1``.
-        settings : TrainSegmenterSettings
-            Steps, learning rate and so on; a step takes a block of about ten cells for each four of its ``batch``,
-            ``augment`` varies grids, sizes and levels. What is said of patches and heads there does not count.
-            Its ``options`` are ``width`` (64) and ``blocks`` (4) of the network, ``modes`` (96) of a block,
-            ``surfaces`` (0.25), the part of the clouds that are surfaces, and ``depth`` (1), how far planes lie apart,
-            in pixels, where an example has no spacing.
-        notes : dict
-            What the model shall tell of its training besides.
-        seed, resume, device, progress, report
-            As in `gnntrack.training.loop.run_training`.
-
-        Returns
-        -------
-        dict
-            The row of the best validation.
-
-        Raises
-        ------
-        TrainingError
-            If the images are no stacks, there is nothing to learn from, or the loss is not finite.
-        SegmenterError
-            If an option is unknown or out of range.
+        Examples that have a ``spacing`` (z, y, x) are used with it. A step takes a block of about ten cells for each
+        four of ``settings.batch``; ``augment`` varies grids, sizes and levels; the settings of patches and heads are
+        ignored. ``settings.options`` are ``width`` (64) and ``blocks`` (4) of the network, ``modes`` (96) of a block,
+        ``surfaces`` (0.25), the fraction of the clouds that are surfaces, and ``depth`` (1), the distance of planes in
+        pixels for examples without a spacing.
         """
-        return train_diffusionnet(
-            examples,
-            out,
-            checks=checks,
-            judge=judge,
-            settings=settings,
-            notes=notes,
-            seed=seed,
-            resume=resume,
-            device=device,
-            progress=progress,
-            report=report,
-        )
+        return train_diffusionnet(examples, checks, run, settings=settings, metrics=metrics)

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from gnntrack.models.files import write_model
-from gnntrack.training.loop import run_training
 from segmenters.common.inputs import check_image, expect_option
-from segmenters.common.models import FAMILY, load_network
+from segmenters.common.models import load_network
 from segmenters.common.pixels import normalised, resized
-from segmenters.common.training import chosen_precision, dimensions_of, plan_of
+from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import Inputs
-from segmenters.dense.training import inputs_for, scaler
+from segmenters.dense.task import MaskValidation, PatchTask, ScaledPixels, TrainingImages
+from segmenters.dense.training import choose_inputs, choose_scale
 from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted
 from segmenters.mask_rcnn.network import MaskRcnn, new_mask_rcnn
-from segmenters.mask_rcnn.task import LabelledExamples, MaskCourse
+from segmenters.mask_rcnn.task import RegionLoss, prepare_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
-    from gnntrack.types import Progress
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.run import TrainingRun
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
@@ -105,7 +106,7 @@ class MaskRcnnSegmenter:
         self.inputs = Inputs(**about["inputs"])
         self.diameter, self.tile, self.overlap = diameter, tile, overlap
         self.rules = {"score": score, "threshold": threshold, "covered": covered}
-        self.bfloat16 = chosen_precision(precision, place)
+        self.bfloat16 = choose_bfloat16(precision, place)
         self._factor: float | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
@@ -175,105 +176,40 @@ class MaskRcnnSegmenter:
     @classmethod
     def train(
         cls,
-        examples: Sequence[Pair],
-        out: Path,
+        examples: Sequence[LabelledImage],
+        checks: Sequence[LabelledImage],
+        run: TrainingRun,
         *,
-        checks: Sequence[Pair],
-        judge: Judge,
         settings: TrainSegmenterSettings,
-        notes: dict[str, Any],
-        seed: int = 0,
-        resume: bool = False,
-        device: str = "auto",
-        progress: Progress | None = None,
-        report: Callable[[dict[str, Any]], None] | None = None,
+        metrics: Metrics,
     ) -> dict[str, Any]:
-        """Train a network; `out` then holds the model, ``log.csv`` and a checkpoint.
+        """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`.
 
-        Parameters
-        ----------
-        examples, checks : Pairs
-            Images with labels to learn from, and to validate on.
-        out : path
-            Folder of the model.
-        judge : callable
-            From pairs of result and truth to figures: ``dice``, ``seg``, ``f1``.
-        settings : TrainSegmenterSettings
-            Everything else, save ``loss``, ``head``, ``planes`` and ``flat``, which are of other networks; its
-            ``options`` are those of the network.
-        notes : dict
-            What the model shall tell of its training besides.
-        seed, resume, device, progress, report
-            As in `gnntrack.training.loop.run_training`.
-
-        Returns
-        -------
-        dict
-            The row of the best validation.
-
-        Raises
-        ------
-        TrainingError
-            If the images cannot be learnt from, or the loss is not finite.
-        SegmenterError
-            If an option is unknown, or the images are stacks.
+        The settings ``loss``, ``head``, ``planes`` and ``flat`` are of other networks and ignored.
         """
-        place = find_device(device)
-        torch.manual_seed(seed)
-        network = new_mask_rcnn(dimensions=dimensions_of(examples), options=settings.options)
-        inputs = inputs_for(examples, settings)
-        told = {**notes, "images": len(examples), "settings": settings.model_dump(), "seed": seed}
-
-        def save(average: Any, row: dict[str, Any]) -> None:
-            write_model(out, average, FAMILY, training={**told, "best": row}, inputs=asdict(inputs))
-
-        return run_training(
-            network,
-            _course(examples, checks, judge, inputs, settings, place),
-            out,
-            plan=plan_of(settings, len(examples)),
-            seed=seed,
-            notes=told,
-            save=save,
-            resume=resume,
-            device=place,
-            progress=progress,
-            report=report,
+        device = run.find_device()
+        torch.manual_seed(run.seed)
+        network = new_mask_rcnn(dimensions=find_dimensions(examples), options=settings.options)
+        inputs = choose_inputs(examples, settings)
+        bfloat16 = choose_bfloat16(settings.precision, device)
+        pixels = ScaledPixels(settings.normalise, choose_scale(inputs), 2)
+        task = PatchTask(
+            TrainingImages(examples, partial(prepare_labels, pixels=pixels)),
+            MaskValidation(checks, partial(_segment_in_training, inputs=inputs, bfloat16=bfloat16), metrics),
+            settings,
+            loss=RegionLoss(device, bfloat16),
+            patch=(settings.patch, settings.patch),
         )
+        run = describe_run(run, settings, images=len(examples))
+        return train_network(network, task, run, settings, images=len(examples), inputs=asdict(inputs)).best
 
 
-def _course(
-    examples: Sequence[Pair],
-    checks: Sequence[Pair],
-    judge: Judge,
-    inputs: Inputs,
-    settings: TrainSegmenterSettings,
-    device: str,
-) -> MaskCourse:
-    """Return what is learnt from images, and how it is validated."""
-    bfloat16 = chosen_precision(settings.precision, device)
+def _segment_in_training(network: Any, image: npt.NDArray[Any], *, inputs: Inputs, bfloat16: bool) -> Labels:
+    """Return the cells of an image with the default options."""
     rules = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
-    tiles: dict[str, Any] = {"tile": _TILE, "overlap": _OVERLAP, "bfloat16": bfloat16, "rules": rules}
-
-    def segment(network: Any, image: npt.NDArray[Any]) -> Labels:
-        ready = normalised(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
-
-        def at(pixels: Heights, factor: float) -> Labels:
-            return _segment_scaled(network, pixels, factor, **tiles)
-
-        return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
-
-    return MaskCourse(
-        LabelledExamples(examples, normalise=settings.normalise, factor=scaler(inputs), dimensions=2),
-        checks,
-        segment=segment,
-        judge=judge,
-        settings=settings,
-        dimensions=2,
-        patch=(settings.patch, settings.patch),
-        device=device,
-        bfloat16=bfloat16,
-    )
+    at = partial(_segment_scaled, network, tile=_TILE, overlap=_OVERLAP, bfloat16=bfloat16, rules=rules)
+    ready = normalised(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
+    return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
 
 
 def _segment_scaled(

@@ -28,8 +28,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.learning import TINY, sample_of, simulated  # torch takes a second, which most tests do without
 
     from gnntrack.training.links import learn
+    from gnntrack.training.run import TrainingRun
 
     folder = tmp_path_factory.mktemp("model")
     settings = TINY.replace(train__steps=16)
-    learn([sample_of(simulated(1))], [sample_of(simulated(2))], folder, settings=settings, device="cpu", notes={})
+    learn([sample_of(simulated(1))], [sample_of(simulated(2))], TrainingRun(folder, device="cpu"), settings=settings)
     return folder

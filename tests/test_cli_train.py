@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError
+from gnntrack.training.run import TrainingRun
 
 ROW = {
     "step": 400, "seconds": 9.5, "loss": 0.2514, "learning_rate": 1e-3,
@@ -32,8 +33,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Stand in for the training; return what it was called with."""
     received: list[dict[str, Any]] = []
 
-    def train(data: Any, out: Path, *, progress: Any, report: Any, **options: Any) -> dict[str, Any]:
-        received.append({"data": data, "out": out, **options})
+    def train(data: Any, run: TrainingRun, **options: Any) -> dict[str, Any]:
+        out, progress, report = run.folder, run.progress, run.report
+        chosen = {name: getattr(run, name) for name in ("seed", "device", "resume", "overwrite")}
+        received.append({"data": data, "out": out, **chosen, **options})
+        assert progress is not None
+        assert report is not None
         progress("reading", 1, 1)
         for step in (1, 2, 400):
             progress("training", step, 400)
@@ -111,13 +116,13 @@ def test_wrong_usage(calls: list[dict[str, Any]], tmp_path: Path, arguments: lis
 
 
 def test_a_training_that_is_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(*_: Any, progress: Any, **__: Any) -> None:
-        progress("training", 120, 400)
+    def interrupted(_data: Any, run: Any, **_: Any) -> None:
+        run.progress("training", 120, 400)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gnntrack.training.links.train", interrupted)
     result = run("a", "-o", tmp_path / "m", code=130)
-    assert result.stderr == "stopped at step 120; go on with --resume\n"
+    assert result.stderr == "stopped at step 120; continue with --resume\n"
     assert result.stdout == ""
 
 
@@ -136,27 +141,27 @@ def test_a_training_is_stopped_between_two_steps(
             signal.raise_signal(number)
         done.append(what)
 
-    def training(*_: Any, progress: Any, report: Any, **__: Any) -> None:
+    def training(_data: Any, run: Any, **_: Any) -> None:
         for step in range(1, 21):
             work(f"step {step}")
-            progress("training", step, 20)
+            run.progress("training", step, 20)
             if step % 10 == 0:
                 work(f"validation {step}")
-                report(ROW | {"step": step})
+                run.report(ROW | {"step": step})
 
     monkeypatch.setattr("gnntrack.training.links.train", training)
     before = signal.getsignal(number)
     result = run("a", "-o", tmp_path / "m", code=130)
     lines = result.stderr.splitlines()
     assert "stopping after this step; Ctrl-C again stops at once" in lines
-    assert lines[-1] == f"stopped at step {last.split()[1]}; go on with --resume"
+    assert lines[-1] == f"stopped at step {last.split()[1]}; continue with --resume"
     assert done[-1] == last
     assert signal.getsignal(number) == before
 
 
 def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def twice(*_: Any, progress: Any, **__: Any) -> None:
-        progress("training", 1, 20)
+    def twice(_data: Any, run: Any, **_: Any) -> None:
+        run.progress("training", 1, 20)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         pytest.fail("it did not stop")
@@ -166,14 +171,14 @@ def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(*_: Any, progress: Any, **__: Any) -> None:
-        progress("reading", 1, 3)
+    def interrupted(_data: Any, run: Any, **_: Any) -> None:
+        run.progress("reading", 1, 3)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gnntrack.training.links.train", interrupted)
     assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
-    assert resumed.stderr == "stopped before the first step; go on with --resume\n"
+    assert resumed.stderr == "stopped before the first step; continue with --resume\n"
 
 
 def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -208,7 +213,7 @@ def test_a_movie_is_learnt_interrupted_resumed_and_tracked(tmp_path: Path, monke
     with monkeypatch.context() as patched:
         patched.setattr(training.Stop, "progress", interrupted)
         stopped = run(movie, "-o", tmp_path / "m", "--config", config, code=130)
-        assert "stopped at step 6; go on with --resume" in stopped.stderr
+        assert "stopped at step 6; continue with --resume" in stopped.stderr
     run(movie, "-o", tmp_path / "m", "--config", config, "--resume")
     whole, resumed = (tmp_path / name / "weights.safetensors" for name in ("whole", "m"))
     assert whole.read_bytes() == resumed.read_bytes()

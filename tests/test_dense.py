@@ -17,16 +17,17 @@ from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.segmentation import load_segmenter, prepare_segmenter
-from gnntrack.training.segmenter import judge, learn
+from gnntrack.training.run import TrainingRun
+from gnntrack.training.segmenter import learn, mask_metrics
 from gnntrack.training.simulated import simulate_examples
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
-from segmenters.common.training import known_part
+from segmenters.common.training import mask_unknown
 from segmenters.dense.augment import Augment
 from segmenters.dense.inference import Inputs, Use, answers_of, best_depth, segment_pixels
 from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
-from segmenters.dense.task import Examples, loss_of
-from segmenters.dense.training import inputs_for
+from segmenters.dense.task import TrainingImages, loss_of
+from segmenters.dense.training import choose_inputs
 from segmenters.dense.unet import UNet, _packed, _unpacked, fused
 
 torch.set_num_threads(1)
@@ -108,8 +109,8 @@ def test_a_cell_where_nobody_knows_is_no_error():
     found, truth = np.zeros((2, 20, 40), np.int32)
     found[5:15, 5:15], found[5:15, 15:25], truth[5:15, 5:15] = 1, 2, 7
     truth[:, 17:] = -1  # between the known cell and what is unknown is a rim of background
-    assert judge([known_part(found, truth)])["f1"] == 1
-    assert judge([known_part(found, np.maximum(truth, 0))])["f1"] < 1
+    assert mask_metrics([mask_unknown(found, truth)])["f1"] == 1
+    assert mask_metrics([mask_unknown(found, np.maximum(truth, 0))])["f1"] < 1
 
 
 def test_a_wrong_pixel_between_two_cells_costs_more():
@@ -161,19 +162,19 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
     labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
     inputs = Inputs("none", 20.0, 1.0)
     drawn = [Drawn(image, labels), Drawn(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
-    depth = best_depth(TwoHills(), drawn, inputs, Use(), judge)
+    depth = best_depth(TwoHills(), drawn, inputs, Use(), mask_metrics)
     assert depth == pytest.approx(wanted, abs=0.06)
     found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), Use(), dtype=image.dtype)
     assert found.max() == cells
-    assert best_depth(TwoHills(), drawn[1:], inputs, Use(), judge) is None
+    assert best_depth(TwoHills(), drawn[1:], inputs, Use(), mask_metrics) is None
     left = (columns < 40) & (image > 0)
     only = [Drawn(np.where(left, image, 0), left.astype(np.int32))]
-    assert best_depth(TwoHills(), only, inputs, Use(), judge) is None  # all do as well
+    assert best_depth(TwoHills(), only, inputs, Use(), mask_metrics) is None  # all do as well
 
 
 def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
     drawn = discs(12)
-    learn("unet", [drawn], [], tmp_path, settings=tiny_plan("unet", steps=30))
+    learn("unet", [drawn], [], TrainingRun(tmp_path), settings=tiny_plan("unet", steps=30))
     told = json.loads((tmp_path / "model.json").read_text())
     assert "depth" in told["inputs"]
     del told["inputs"]["depth"]
@@ -185,8 +186,8 @@ def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
 def test_simulated_movies_are_drawn_as_often_as_real_ones_at_most(simulated, share):
     real = [discs(9, movie=name) for name in "aabbbbb"]
     made = simulate_examples(simulated)
-    examples = Examples([*real, *made], normalise="none", factor=lambda _: 1.0, dimensions=2)
-    drawn = np.array([examples.drawn(random) for random in [np.random.default_rng(0)] for _ in range(3000)])
+    examples = TrainingImages([*real, *made], lambda _: None)
+    drawn = np.array([examples.draw(random) for random in [np.random.default_rng(0)] for _ in range(3000)])
     assert np.mean(drawn >= 7) == pytest.approx(share, abs=0.04)
     assert np.mean(drawn < 2) == pytest.approx((1 - share) / 2, abs=0.04)
 
@@ -224,7 +225,11 @@ def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
     labels[labels == 3] = -1
     labels[:4] = -1
     told = learn(
-        "unet", [Drawn(drawn.image, labels)], [Drawn(drawn.image, labels)], tmp_path, settings=tiny_plan("unet")
+        "unet",
+        [Drawn(drawn.image, labels)],
+        [Drawn(drawn.image, labels)],
+        TrainingRun(tmp_path),
+        settings=tiny_plan("unet"),
     )
     assert np.isfinite(told["best"]["loss"])
     assert 0 <= told["best"]["validation_f1"] <= 1
@@ -237,10 +242,10 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
         seen.extend(learnt)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.segmenter._trainable", lambda _: SimpleNamespace(train=train))
+    monkeypatch.setattr("gnntrack.training.segmenter._trainable_class", lambda _: SimpleNamespace(train=train))
     drawn = discs(12)
     with pytest.raises(KeyboardInterrupt):
-        learn("unet", [drawn, *pairs()], [], tmp_path, settings=tiny_plan("unet", margin=20))
+        learn("unet", [drawn, *pairs()], [], TrainingRun(tmp_path), settings=tiny_plan("unet", margin=20))
     framed, simulated = seen[0].read()[1], seen[1].read()[1]
     assert (framed[20:-20, 20:-20] == drawn.labels[20:-20, 20:-20]).all()
     assert (framed[drawn.labels > 0] == drawn.labels[drawn.labels > 0]).all()
@@ -250,15 +255,15 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
 
 def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
     plan = tiny_plan("unet", zoom="auto")
-    assert inputs_for([discs(13), discs(14)], plan).factor == 1.0
-    assert inputs_for([discs(9, movie="a"), discs(20, movie="b")], plan).factor is None
-    assert inputs_for([discs(4)], plan).factor == pytest.approx(24 / 8, rel=0.1)
+    assert choose_inputs([discs(13), discs(14)], plan).factor == 1.0
+    assert choose_inputs([discs(9, movie="a"), discs(20, movie="b")], plan).factor is None
+    assert choose_inputs([discs(4)], plan).factor == pytest.approx(24 / 8, rel=0.1)
 
 
 def test_images_without_cells_teach_nothing():
     empty = Drawn(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.int32))
     with pytest.raises(TrainingError, match="none of the 1 images has a cell"):
-        inputs_for([empty], tiny_plan("unet"))
+        choose_inputs([empty], tiny_plan("unet"))
 
 
 def test_augmentation_changes_image_and_truth_alike():
@@ -390,9 +395,9 @@ def test_fused_networks_answer_the_same():
 
 def test_a_network_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(SegmenterError, match="no option 'widht'; there are: width"):
-        learn("unet", pairs(), [], tmp_path, settings=tiny_plan("unet", options={"widht": 3}))
+        learn("unet", pairs(), [], TrainingRun(tmp_path), settings=tiny_plan("unet", options={"widht": 3}))
     with pytest.raises(SegmenterError, match="cannot be made"):
-        learn("unet", pairs(), [], tmp_path, settings=tiny_plan("unet", options={"width": 0}))
+        learn("unet", pairs(), [], TrainingRun(tmp_path), settings=tiny_plan("unet", options={"width": 0}))
 
 
 # ------------------------------------------------------------------------------------------- training
@@ -405,7 +410,13 @@ def taught(tmp_path_factory):
     changes = {"steps": 80, "validate_every": 40, "batch": 4, "learning_rate": 0.01, "average": 0.9}
     options = {"width": 8, "levels": 3}
     example = discs(14, 128)
-    learn("unet", [example], [example], folder, settings=tiny_plan("unet", **changes, options=options), device="cpu")
+    learn(
+        "unet",
+        [example],
+        [example],
+        TrainingRun(folder, device="cpu"),
+        settings=tiny_plan("unet", **changes, options=options),
+    )
     return folder, example
 
 
@@ -444,10 +455,10 @@ def test_an_interrupted_training_that_is_resumed_gives_the_same_weights(tmp_path
 
     for place in ("whole", "halted"):
         (tmp_path / place).mkdir()
-    learn("unet", pairs(), [], tmp_path / "whole", settings=plan, device="cpu")
+    learn("unet", pairs(), [], TrainingRun(tmp_path / "whole", device="cpu"), settings=plan)
     with pytest.raises(KeyboardInterrupt):
-        learn("unet", pairs(), [], tmp_path / "halted", settings=plan, device="cpu", progress=stop)
-    learn("unet", pairs(), [], tmp_path / "halted", settings=plan, device="cpu", resume=True)
+        learn("unet", pairs(), [], TrainingRun(tmp_path / "halted", device="cpu", progress=stop), settings=plan)
+    learn("unet", pairs(), [], TrainingRun(tmp_path / "halted", device="cpu", resume=True), settings=plan)
     one, other = (load_file(tmp_path / place / "weights.safetensors") for place in ("whole", "halted"))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -470,7 +481,7 @@ def test_a_model_of_planes_refuses_a_stack_and_says_what_to_do(taught):
 
 def test_images_and_stacks_are_not_learnt_from_together(tmp_path):
     with pytest.raises(TrainingError, match="not on both"):
-        learn("unet", [*pairs(2), *pairs(3)], [], tmp_path, settings=tiny_plan("unet"))
+        learn("unet", [*pairs(2), *pairs(3)], [], TrainingRun(tmp_path), settings=tiny_plan("unet"))
 
 
 def test_a_model_of_another_segmenter_is_refused(taught, tmp_path):
@@ -520,7 +531,7 @@ def test_a_movie_is_seen_at_one_scale(taught, tmp_path):
 
 def test_judged_results_count_cells_of_all_images():
     truth = discs(9).labels
-    found = judge([(truth, truth), (0 * truth, truth)])
+    found = mask_metrics([(truth, truth), (0 * truth, truth)])
     both = compare_labels(truth, truth) + compare_labels(0 * truth, truth)
     assert found == {"dice": both.dice, "seg": 0.5, "f1": both.f1}
     assert sum([both], Counts()) == both

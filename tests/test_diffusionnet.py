@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError  # noqa: E402
 from gnntrack.settings import SimulateSettings, TrainSegmenterSettings  # noqa: E402
 from gnntrack.simulate import simulate_movie  # noqa: E402
+from gnntrack.training.run import TrainingRun  # noqa: E402
 from segmenters.diffusion.blocks import cut_blocks, part_of  # noqa: E402
 from segmenters.diffusion.cells import answer_points, find_cells  # noqa: E402
 from segmenters.diffusion.features import FEATURES, VECTORS  # noqa: E402
@@ -33,7 +34,7 @@ from segmenters.diffusion.operators import (  # noqa: E402
 )
 from segmenters.diffusion.points import measure_levels, stack_to_points, volume_cloud  # noqa: E402
 from segmenters.diffusion.surface import stack_to_surface, surface_cloud  # noqa: E402
-from segmenters.diffusion.task import DiffusionCourse, point_targets  # noqa: E402
+from segmenters.diffusion.task import BlockOptions, BlockTask, point_targets  # noqa: E402
 from segmenters.diffusionnet import DiffusionNetSegmenter  # noqa: E402
 
 CUBES = (1.0, 1.0, 1.0)
@@ -388,9 +389,12 @@ def trained(tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("model"), []
     example = Example(*balls())
     DiffusionNetSegmenter.train(
-        [example], folder, checks=[example], judge=judge, settings=TrainSegmenterSettings(**TINY), notes={},
-        device="cpu", report=rows.append,
-    )  # fmt: skip
+        [example],
+        [example],
+        TrainingRun(folder, device="cpu", report=rows.append),
+        settings=TrainSegmenterSettings(**TINY),
+        metrics=judge,
+    )
     return folder, rows
 
 
@@ -448,22 +452,24 @@ def test_stacks_without_anything_to_see_are_no_problem(trained, image, cloud):
         assert not labels.any()
 
 
-def test_a_course_depends_on_the_random_numbers_alone():
+def test_a_task_depends_on_the_random_numbers_alone():
     def losses(first):
-        course = DiffusionCourse([Example(*balls())], lambda _: {}, spacing=lambda _: CUBES, modes=16, blocks=1)
+        blocks = BlockOptions(count=1, modes=16)
+        task = BlockTask([Example(*balls())], lambda _: {}, spacing=lambda _: CUBES, blocks=blocks)
         net = network()
-        return [course.loss(net, np.random.default_rng(seed))[0].item() for seed in range(first, 3)]
+        return [task.loss(net, np.random.default_rng(seed))[0].item() for seed in range(first, 3)]
 
     assert losses(0)[2:] == losses(2)
     assert len(set(losses(0))) > 1
 
 
 def test_images_that_nothing_can_be_learnt_from_are_refused(tmp_path):
-    kept = {"checks": [], "judge": judge, "settings": TrainSegmenterSettings(**TINY), "notes": {}, "device": "cpu"}
+    run = TrainingRun(tmp_path, device="cpu")
+    kept = {"metrics": judge, "settings": TrainSegmenterSettings(**TINY)}
     with pytest.raises(TrainingError, match="anything bright"):
-        DiffusionNetSegmenter.train([Example(np.zeros((3, 9, 9)), np.zeros((3, 9, 9), int))], tmp_path, **kept)
+        DiffusionNetSegmenter.train([Example(np.zeros((3, 9, 9)), np.zeros((3, 9, 9), int))], [], run, **kept)
     with pytest.raises(TrainingError, match=r"learns on stacks \(Z, Y, X\)"):
-        DiffusionNetSegmenter.train([Example(np.zeros((9, 9)), np.zeros((9, 9), int))], tmp_path, **kept)
+        DiffusionNetSegmenter.train([Example(np.zeros((9, 9)), np.zeros((9, 9), int))], [], run, **kept)
 
 
 @pytest.mark.parametrize(
@@ -474,7 +480,7 @@ def test_options_of_a_new_network_are_checked(tmp_path, options, problem):
     settings = TrainSegmenterSettings(options=options)
     with pytest.raises(SegmenterError, match=problem):
         DiffusionNetSegmenter.train(
-            [Example(*balls())], tmp_path, checks=[], judge=judge, settings=settings, notes={}, device="cpu"
+            [Example(*balls())], [], TrainingRun(tmp_path, device="cpu"), settings=settings, metrics=judge
         )
 
 

@@ -12,7 +12,7 @@ from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds,
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
-from gnntrack.training.samples import fit_standards, make_samples
+from gnntrack.training.samples import make_samples
 from gnntrack.training.windows import Windows
 
 
@@ -170,7 +170,7 @@ def test_standards():
     cell[1][0, 3] = np.inf
     samples = [replace(sample_of(), inputs=replace(each, cell=own)) for each, own in zip(inputs, cell, strict=True)]
     net = LinkNet()
-    fit_standards(net, samples)
+    net.fit([each.inputs for each in samples])
     mean, deviation = net.cell_standard.mean.numpy(), net.cell_standard.deviation.numpy()
     both = np.concatenate([each[:, 0] for each in cell])
     assert (mean[0], deviation[0]) == pytest.approx((both.mean(), both.std()), rel=1e-5)
@@ -187,7 +187,7 @@ def test_standards_leave_the_appearance_alone():
     looks = np.ones((len(sample.inputs.frame), 4), np.float32)
     seen = replace(sample, inputs=replace(sample.inputs, cell=np.hstack([sample.inputs.cell, looks])))
     net = LinkNet(embedding=4)
-    fit_standards(net, [seen])
+    net.fit([seen.inputs])
     assert len(net.cell_standard.mean) == len(CELL_INPUTS)
 
 

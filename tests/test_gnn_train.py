@@ -19,13 +19,16 @@ from support.movies import dividing_masks, images_of, write_folder, write_truth
 
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
 from gnntrack.gnn.linknet import LinkNet
-from gnntrack.gnn.weights import load_model
+from gnntrack.gnn.weights import FAMILY, load_model
 from gnntrack.pipeline import track
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie, write_movie
+from gnntrack.training import link_task, loop
 from gnntrack.training import links as training
-from gnntrack.training.link_task import Validation, train_network
+from gnntrack.training.link_task import LinkTask, Validation, plan_links
 from gnntrack.training.links import learn, train, validate
+from gnntrack.training.loop import run_training
+from gnntrack.training.run import TrainingRun
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +54,20 @@ def sums_of(folder):
     return weights, hashlib.sha256(save(last)).hexdigest(), log
 
 
-def taught(samples, checks, folder, *, steps=20, seed=0, settings=TINY, **options):
-    settings = settings.replace(train__steps=steps, **options.pop("plan", {}))
-    return learn(samples, checks, folder, settings=settings, seed=seed, device="cpu", notes={}, **options)
+RUN = ("seed", "resume", "progress", "report")
+
+
+def taught(samples, checks, folder, *, steps=20, settings=TINY, plan=None, **options):
+    settings = settings.replace(train__steps=steps, **(plan or {}))
+    run = TrainingRun(folder, device="cpu", **{name: options.pop(name) for name in RUN if name in options})
+    return learn(samples, checks, run, settings=settings, **options)
+
+
+def trained(net, samples, look, folder, settings):
+    """Train a network on samples; `look` validates it."""
+    run = TrainingRun(folder, device="cpu")
+    task = LinkTask(samples, look, settings)
+    return run_training(net, task, run, plan_links(settings), family=FAMILY, fields={"temperature": 1.0})
 
 
 # --- it learns -------------------------------------------------------------------------------------------------------
@@ -72,14 +86,14 @@ def test_learns_what_the_classical_scores_do_not_know(crowd, tmp_path):
     taught([crowd], [crowd], tmp_path, steps=80, plan=plan)
     loss = [float(row["loss"]) for row in rows_of(tmp_path)]
     assert loss[-1] < 0.7 * loss[0]
-    after = validate(load_model(tmp_path).scorer, samples=[crowd], settings=TINY)
+    after = validate(load_model(tmp_path).link_network, samples=[crowd], settings=TINY)
     assert after.link_error < 0.8 * before.link_error
     assert after.score > before.score
 
 
 def test_the_published_network_is_trained_by_the_same_loop(dataset, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        train([dataset], tmp_path / "model", network="pdn", settings=SHORT, device="cpu")
+        train([dataset], TrainingRun(tmp_path / "model", device="cpu"), network="pdn", settings=SHORT)
     assert load_model(tmp_path / "model").kind == "pdn"
     assert not caplog.records  # that it learns no divisions is not the data's fault
 
@@ -120,13 +134,12 @@ def test_the_best_weights_are_kept_and_patience_ends(samples, tmp_path):
         return Validation(next(errors), None)
 
     settings = TINY.replace(train__steps=100, train__validate_every=2, train__patience=3).train
-    best = train_network(
-        LinkNet(width=8, rounds=1, heads=2), samples, look, tmp_path, settings=settings, seed=0, notes={}
-    )
-    assert best["step"] == 4
+    result = trained(LinkNet(width=8, rounds=1, heads=2), samples, look, tmp_path, settings)
+    assert result.best["step"] == 4
     assert [int(row["step"]) for row in rows_of(tmp_path)] == [2, 4, 6, 8, 10]
-    kept = load_model(tmp_path).network.state_dict()
+    kept, returned = load_model(tmp_path).network.state_dict(), result.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in seen[1].items())
+    assert all(torch.equal(kept[name], value) for name, value in returned.items())
     assert not torch.equal(kept["link_head.3.weight"], seen[2]["link_head.3.weight"])
 
 
@@ -171,11 +184,9 @@ def test_goes_on_as_if_it_had_never_stopped(samples, checks, whole, tmp_path, st
     assert sums_of(tmp_path) == whole
 
 
-@pytest.mark.parametrize("where", ["draw", "clip_grad_norm_", "validate", "save_model"])
+@pytest.mark.parametrize("where", ["draw", "clip_grad_norm_", "validate", "write_model"])
 def test_an_interruption_at_any_place(samples, checks, whole, tmp_path, monkeypatch, where):
-    from gnntrack.training import link_task as loop
-
-    places = {"draw": loop.Windows, "clip_grad_norm_": torch.nn.utils, "validate": training, "save_model": loop}
+    places = {"draw": link_task.Windows, "clip_grad_norm_": torch.nn.utils, "validate": training, "write_model": loop}
     place = places[where]
     real, calls = getattr(place, where), []
 
@@ -211,11 +222,11 @@ def test_goes_on_from_the_checkpoint_where_the_log_is_ahead_of_it(samples, check
 
 def test_another_training_is_not_gone_on_with(samples, checks, tmp_path):
     taught(samples, checks, tmp_path)
-    with pytest.raises(ModelError, match="differs from this one in seed; give what was given then"):
+    with pytest.raises(ModelError, match="differs from this one in seed; use the same as then"):
         taught(samples, checks, tmp_path, resume=True, seed=1)
     with pytest.raises(ModelError, match="differs from this one in settings"):
         taught(samples, checks, tmp_path, resume=True, steps=30)
-    with pytest.raises(ModelError, match="differs from this one in cells, divisions, links; give"):
+    with pytest.raises(ModelError, match="differs from this one in cells, divisions, links; use"):
         taught(samples[:0] + checks, checks, tmp_path, resume=True)
 
 
@@ -263,7 +274,7 @@ class _Steep(LinkNet):
 def test_a_slope_that_is_no_number_stops_before_the_weights_are_spoilt(samples, tmp_path):
     net = _Steep(width=8, rounds=1, heads=2)
     with pytest.raises(TrainingError, match="the loss of step 1 is not finite"):
-        train_network(net, samples, lambda _: Validation(None, None), tmp_path, settings=TINY.train, seed=0, notes={})
+        trained(net, samples, lambda _: Validation(None, None), tmp_path, TINY.train)
     assert all(torch.isfinite(each).all() for each in net.parameters())
 
 
@@ -271,9 +282,9 @@ def test_a_slope_that_is_no_number_stops_before_the_weights_are_spoilt(samples, 
 
 
 def test_fine_tuning_begins_with_the_weights(samples, checks, tiny_model, tmp_path):
-    old = load_model(tiny_model).scorer
+    old = load_model(tiny_model).link_network
     taught(samples, checks, tmp_path, start=tiny_model, steps=1, plan={"train__learning_rate": 1e-9})
-    new = load_model(tmp_path).scorer
+    new = load_model(tmp_path).link_network
     assert all(torch.allclose(old.state_dict()[k], v, atol=1e-6) for k, v in new.state_dict().items())
     assert torch.equal(old.cell_standard.mean, new.cell_standard.mean)
 
@@ -302,17 +313,17 @@ SHORT = TINY.replace(train__steps=4, train__validate_every=2)
 
 def test_a_folder_of_the_challenges_layout(dataset, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        summary = train([dataset], tmp_path / "model", settings=SHORT, device="cpu")
+        summary = train([dataset], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
     assert (summary["movies"], summary["versions"]) == (1, 1)
     model = load_model(tmp_path / "model")
     assert [name.partition(" [")[0] for name in model.training["data"]] == ["SIMULATED 01"]
     assert not caplog.records
     with pytest.raises(OutputError, match="model"):
-        train([dataset], tmp_path / "model", settings=SHORT, device="cpu")
+        train([dataset], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
 
 
 def test_movies_to_validate_on_may_be_given(dataset, tmp_path):
-    summary = train([dataset], tmp_path / "model", validation=[dataset], settings=SHORT, device="cpu")
+    summary = train([dataset], TrainingRun(tmp_path / "model", device="cpu"), validation=[dataset], settings=SHORT)
     assert summary["cells"] > 20 * 6  # of all frames
 
 
@@ -329,16 +340,19 @@ def test_no_division_is_said_before_the_first_step(tmp_path, caplog):
             raise KeyboardInterrupt
 
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        train([tmp_path / "D"], tmp_path / "model", settings=SHORT, device="cpu", progress=first_step)
-    assert any(line.startswith("no division in the training data") for line in said)
+        train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu", progress=first_step), settings=SHORT)
+    assert any(line.startswith("the training data have no division") for line in said)
     assert any("too short to hold frames out" in line for line in said)
 
 
 def test_masks_of_another_movie_are_refused(tmp_path):
     write_truth(tmp_path / "D" / "01_GT")
     write_folder(tmp_path / "D" / "01_ERR_SEG", np.roll(dividing_masks(), 48, axis=2), prefix="mask")
-    with pytest.raises(InputError, match=r"D 01: \d+% of the cells are a marker's; masks and truth do not belong"):
-        train([tmp_path / "D"], tmp_path / "model", settings=SHORT, device="cpu")
+    with pytest.raises(
+        InputError,
+        match=r"D 01: \d+% of the cells match a marker, expected at least 50%; masks and truth do not belong",
+    ):
+        train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
 
 
 def test_a_truth_of_another_shape_is_refused(tmp_path):
@@ -347,22 +361,22 @@ def test_a_truth_of_another_shape_is_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"D 01: the truth in .*TRA has 6 frames of \(96, 96\), the masks have 6 of \(96, 80\)"
     ):
-        train([tmp_path / "D"], tmp_path / "model", settings=SHORT, device="cpu")
+        train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
 
 
 def test_data_without_truth_or_cells_is_refused(tmp_path):
     write_folder(tmp_path / "D" / "01", images_of(dividing_masks()))
     with pytest.raises(InputError, match="no truth found"):
-        train([tmp_path / "D"], tmp_path / "model", settings=SHORT, device="cpu")
+        train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
     write_truth(tmp_path / "D" / "01_GT")
     write_folder(tmp_path / "D" / "01_ERR_SEG", 0 * dividing_masks(), prefix="mask")
     with pytest.raises(InputError, match="no candidate link to learn from"):
-        train([tmp_path / "D"], tmp_path / "other", settings=SHORT, device="cpu")
+        train([tmp_path / "D"], TrainingRun(tmp_path / "other", device="cpu"), settings=SHORT)
 
 
 def test_resuming_where_nothing_was_begun(dataset, tmp_path):
-    with pytest.raises(ModelError, match="there is no checkpoint to go on from; start without --resume"):
-        train([dataset], tmp_path / "model", settings=SHORT, device="cpu", resume=True)
+    with pytest.raises(ModelError, match="no checkpoint to resume from; start without --resume"):
+        train([dataset], TrainingRun(tmp_path / "model", device="cpu", resume=True), settings=SHORT)
 
 
 # --- appearance ------------------------------------------------------------------------------------------------------
@@ -370,18 +384,18 @@ def test_resuming_where_nothing_was_begun(dataset, tmp_path):
 
 @pytest.fixture(scope="module")
 def looking(dataset, tmp_path_factory):
-    """A model that uses the cells' images."""
+    """A model that looks at the cells' images."""
     folder = tmp_path_factory.mktemp("looking") / "model"
     settings = SHORT.replace(train__appearance=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_APPEARANCE_STEPS", 2)
-        train([dataset], folder, settings=settings, device="cpu")
+        train([dataset], TrainingRun(folder, device="cpu"), settings=settings)
     return folder
 
 
 def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_path):
     assert load_model(looking / "appearance").kind == "appearance"
-    assert load_model(looking).scorer.options["embedding"] == 128
+    assert load_model(looking).link_network.options["embedding"] == 128
     settings = TINY.replace(gnn__model=str(looking), gnn__device="cpu")
     stages = set()
     lineage = track(
@@ -393,7 +407,7 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
     )
     assert {"crops", "scoring"} <= stages
     assert len(lineage.track)
-    with pytest.raises(ModelError, match=r"uses the cells' images.*give masks and images to 'gnntrack track'"):
+    with pytest.raises(ModelError, match=r"looks at the cells' images.*give masks and images to 'gnntrack track'"):
         track(dataset / "01_ERR_SEG", method="gnn", settings=settings)
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")
@@ -403,11 +417,11 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
 
 def test_fine_tuning_keeps_the_appearance_that_the_model_knows(dataset, looking, tmp_path):
     settings = SHORT.replace(train__appearance=True)
-    train([dataset], tmp_path / "model", start=looking, settings=settings, device="cpu")
+    train([dataset], TrainingRun(tmp_path / "model", device="cpu"), start=looking, settings=settings)
     one, other = (load_model(folder / "appearance").network.state_dict() for folder in (looking, tmp_path / "model"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     with pytest.raises(ModelError, match=r"was trained with the cells' appearance; set train.appearance to true"):
-        train([dataset], tmp_path / "other", start=looking, settings=SHORT, device="cpu")
+        train([dataset], TrainingRun(tmp_path / "other", device="cpu"), start=looking, settings=SHORT)
 
 
 def test_an_image_that_cannot_be_read_is_named(dataset, tmp_path):
@@ -415,7 +429,7 @@ def test_an_image_that_cannot_be_read_is_named(dataset, tmp_path):
     first = sorted((copy / "01").glob("*.tif"))[0]
     first.write_bytes(b"II")
     with pytest.raises(InputError, match=first.name):
-        train([copy], tmp_path / "model", settings=SHORT, device="cpu")
+        train([copy], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
     tifffile.imwrite(first, np.zeros((4, 4), np.uint16))
     with pytest.raises(InputError, match=r"shape|\(4, 4\)"):
-        train([copy], tmp_path / "again", settings=SHORT, device="cpu")
+        train([copy], TrainingRun(tmp_path / "again", device="cpu"), settings=SHORT)

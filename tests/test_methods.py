@@ -100,17 +100,18 @@ def test_a_model_that_is_not_there(tmp_path):
 
 def test_a_model_that_scores_no_links(tmp_path):
     from gnntrack.gnn.appearance import Embedder
-    from gnntrack.gnn.weights import load_model, save_model, scorer_class
+    from gnntrack.gnn.networks import NETWORKS
+    from gnntrack.gnn.weights import load_model, save_model
 
     save_model(tmp_path / "look", Embedder(width=2, embedding=4), training={})
     graph = gnntrack.build_graph(worlds.lone_cell().masks)
     with pytest.raises(
-        ModelError, match=r"the model 'look' is of kind 'appearance', which scores no links; .* linknet, pdn"
+        ModelError, match=r"the model 'look' is of kind 'appearance', which does not score links; .* linknet, pdn"
     ):
         gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "look")))
     assert load_model(tmp_path / "look").kind == "appearance"
-    with pytest.raises(ModelError, match="a network of kind 'appearance' scores no links"):
-        scorer_class("appearance")
+    with pytest.raises(ModelError, match="unknown network 'appearance'; There are: linknet, pdn"):
+        NETWORKS["appearance"]
 
 
 def test_an_embedder_is_expected(tiny_model):

@@ -19,6 +19,7 @@ from torchvision import models  # noqa: E402
 
 from gnntrack.errors import FrameError, SegmenterError  # noqa: E402
 from gnntrack.settings import TrainSegmenterSettings  # noqa: E402
+from gnntrack.training.run import TrainingRun  # noqa: E402
 from segmenters.deeplab import DeepLabSegmenter  # noqa: E402
 from segmenters.dense.torchvision_networks import DeepLab, Fcn  # noqa: E402
 from segmenters.fcn import FcnSegmenter  # noqa: E402
@@ -88,7 +89,7 @@ def trained(tmp_path_factory):
             if name == "maskrcnn":
                 plan = settings(options={**LIGHT, "width": 32})
             best = SEGMENTERS[name].train(
-                [EXAMPLE], folder, checks=[EXAMPLE], judge=judge, settings=plan, notes={}, device="cpu"
+                [EXAMPLE], [EXAMPLE], TrainingRun(folder, device="cpu"), settings=plan, metrics=judge
             )
             made[name] = folder, best, judged
         return made[name]
@@ -151,7 +152,7 @@ def test_the_same_image_gives_the_same_labels(trained, name):
 def test_no_network_learns_on_stacks(name, tmp_path):
     stack = Example(np.zeros((2, 32, 32)), np.pad(np.ones((2, 9, 9), np.int32), ((0, 0), (9, 14), (9, 14))))
     with pytest.raises(SegmenterError, match=f"'{name}' learns on images .* 3 axes; train 'unet'"):
-        SEGMENTERS[name].train([stack], tmp_path, checks=[], judge=dice_of, settings=settings(), notes={})
+        SEGMENTERS[name].train([stack], [], TrainingRun(tmp_path), settings=settings(), metrics=dice_of)
 
 
 # ------------------------------------------------------------------------------------------ new networks

@@ -20,8 +20,9 @@ from gnntrack.errors import ModelError, OutputError
 from gnntrack.gnn import weights
 from gnntrack.gnn.appearance import Embedder
 from gnntrack.gnn.linknet import LinkNet
+from gnntrack.gnn.networks import STORED
 from gnntrack.gnn.pdn import PdnNet
-from gnntrack.gnn.weights import load_model, network_class, save_model
+from gnntrack.gnn.weights import load_model, save_model
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
@@ -157,7 +158,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_are_not_saved(model: Path) -> None:
     broken = small(1)
     with torch.no_grad():
-        broken.trust[0] = torch.nan
+        broken.prior_weight[0] = torch.nan
     with pytest.raises(ModelError, match="no finite numbers, in 'trust'; they are not saved"):
         save_model(model, broken, training={})
     assert same(load_model(model).network, small())
@@ -242,10 +243,10 @@ def test_a_temperature_out_of_range(model: Path, temperature: float) -> None:
 
 def test_an_unknown_kind(model: Path) -> None:
     change(model, kind="linknets")
-    with pytest.raises(ModelError, match=r"model.json: there is no network 'linknets'; did you mean 'linknet'\?"):
+    with pytest.raises(ModelError, match=r"model.json: unknown network 'linknets'; did you mean 'linknet'\?"):
         load_model(model)
-    with pytest.raises(ModelError, match="there is no network 'qqq'; there are: linknet, pdn, appearance"):
-        network_class("qqq")
+    with pytest.raises(ModelError, match="unknown network 'qqq'; There are: linknet, pdn, appearance"):
+        STORED["qqq"]
 
 
 def test_options_of_another_network(model: Path) -> None:

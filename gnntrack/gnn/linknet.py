@@ -8,8 +8,9 @@ those that compete with them and of those before and after. All in O(links) time
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn  # PyG reads the annotations of messages
 from torch_geometric.nn import MessagePassing
@@ -20,13 +21,16 @@ from gnntrack.gnn.loss import lineage_loss
 from gnntrack.gnn.network import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.gnn.batch import Batch, Targets
     from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["Attention", "LinkNet", "Standard"]
 
-_BOUND = 10.0  # of the logarithm of attention, so that its exponential needs no largest one to be found first
+_BOUND = 10.0  # of the logarithm of attention, so that its exponential cannot overflow
+_SAMPLED = 20_000  # rows of each movie from which the statistics of the columns are computed
 
 
 class Standard(nn.Module):
@@ -164,9 +168,14 @@ class LinkNet(Network):
         self.encode_pair = nn.Linear(len(PAIR_INPUTS), width)
         self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_mlp(width, width, 1, dropout))
         for head in (self.link_head, self.cell_head, self.pair_head):
-            _silence(head)
-        self.trust = nn.Parameter(torch.ones(2))
+            _zero_last_layer(head)
+        self.register_parameter("trust", nn.Parameter(torch.ones(2)))  # the name in stored models
         self.hops = rounds + 1  # links on either side that an answer depends on
+
+    @property
+    def prior_weight(self) -> nn.Parameter:
+        """Weights of the classical scores of links and of divisions, shape (2,)."""
+        return self.get_parameter("trust")
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
         cell = self.encode_cell(self.cell_standard(batch.cell[:, : len(CELL_INPUTS)]))
@@ -181,7 +190,7 @@ class LinkNet(Network):
             cell, link = each(cell, link, batch)
         birth, death, spurious = self.cell_head(cell).unbind(1)
         prior = batch.link[:, 0]
-        gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.trust[0] * prior
+        gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.prior_weight[0] * prior
         return Outputs(gain, self._pairs(batch, cell, link, birth, death), spurious)
 
     @staticmethod
@@ -189,15 +198,33 @@ class LinkNet(Network):
         """Return what the network reads of a graph, see `Inputs.from_graph`."""
         return Inputs.from_graph(graph, prior, embedding=embedding)
 
+    @classmethod
+    def options_for(cls, settings: TrainSettings) -> dict[str, Any]:
+        """Return the constructor's keywords from the settings."""
+        shape = {"width": settings.width, "rounds": settings.rounds, "heads": settings.heads}
+        return {**super().options_for(settings), **shape}
+
+    def fit(self, inputs: Sequence[Inputs]) -> None:
+        """Set the means and standard deviations of the columns from the movies to train on; NaN are skipped."""
+        for block in ("cell", "link", "pair"):
+            standard = getattr(self, f"{block}_standard")
+            columns = [getattr(each, block) for each in inputs]
+            values = np.concatenate([column[:: max(1, len(column) // _SAMPLED)] for column in columns])
+            for i in range(len(standard.mean)):  # the columns of appearance after those have length 1 already
+                known = values[np.isfinite(values[:, i]), i]
+                if len(known) > 1:
+                    standard.mean[i] = float(known.mean())
+                    standard.deviation[i] = torch.tensor(max(float(known.std()), 1e-3))
+
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings) -> Tensor:
+    def loss(outputs: Outputs, batch: Batch, targets: Targets, settings: TrainSettings) -> Tensor:
         r"""Return the loss of a batch: `lineage_loss`, and :math:`\lambda (w - \mathrm{prior})^2`.
 
         The penalty is a Gaussian prior around the classical scores: where little was seen, they are right.
         """
         link, pair = outputs.link - batch.link[:, 0], outputs.pair - _prior_of_pairs(batch)
         away = link.square().mean() + (pair.square().mean() if len(pair) else 0.0)
-        return lineage_loss(outputs, batch, answers, division_weight=settings.division_weight) + settings.penalty * away
+        return lineage_loss(outputs, batch, targets, division_weight=settings.division_weight) + settings.penalty * away
 
     def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor) -> Tensor:
         first, second = batch.pairs.T
@@ -208,14 +235,14 @@ class LinkNet(Network):
         x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
         gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
         # a division is worth the better of its links and the odds of the prior, which are against that link alone
-        return gain + self.trust[0] * _better_link(batch) + self.trust[1] * batch.pair[:, 0]
+        return gain + self.prior_weight[0] * _better_link(batch) + self.prior_weight[1] * batch.pair[:, 0]
 
 
 def _mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, outputs))
 
 
-def _silence(head: nn.Sequential) -> None:
+def _zero_last_layer(head: nn.Sequential) -> None:
     """Let a head say nothing at first, so that the network starts as the classical scores."""
     for parameter in head[-1].parameters():
         nn.init.zeros_(parameter)

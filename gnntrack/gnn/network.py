@@ -1,18 +1,24 @@
-"""What every network is: it says how it reads a graph, what it answers, and what it is trained for."""
+"""Base class of the networks that score links.
+
+A new kind of network is a subclass with a line in `gnntrack.gnn.networks.NETWORKS`, or an entry point of the group
+``gnntrack.networks``. Training, tracking and the command line use the hooks below and compare no names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gnntrack.gnn.batch import Batch, Outputs, Targets
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.settings import TrainSettings
+    from gnntrack.settings import Settings, TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["Network"]
@@ -24,17 +30,18 @@ class Network(nn.Module):
     Attributes
     ----------
     kind : str
-        Its key in `gnntrack.gnn.weights.NETWORKS`.
+        Its key in `gnntrack.gnn.networks.NETWORKS`.
     options : dict
-        The constructor's keywords; they are stored with the weights.
+        The constructor's keywords; they are stored with the weights. ``embedding`` is one of them: the length of the
+        learned appearance of a cell, 0 = without.
     columns : dict of tuples
-        Names of the columns it reads of cells, links and pairs.
+        Names of the columns of cells, links and pairs that it reads.
     hops : int or None
-        How many links on either side an answer depends on; None where a movie has to be read as a whole.
+        Number of links in each direction of time that an output depends on; None if a movie has to be read whole.
     frames : int or None
-        Frames of the windows that it reads in tracking, where those have to be as long as in training.
+        Length of the windows in tracking if it must be the same as in training, else None.
     corrects : bool
-        Its answers are the classical scores, the first column of links and pairs, and what it adds to them.
+        The outputs are the classical scores, the first column of links and pairs, plus a correction.
     """
 
     kind: str
@@ -45,16 +52,65 @@ class Network(nn.Module):
     corrects: bool
 
     def __call__(self, batch: Batch) -> Outputs:
-        """Return what the network says of a batch."""
+        """Return the log-odds of links, pairs and spurious cells of a batch."""
         outputs: Outputs = super().__call__(batch)
         return outputs
 
-    @staticmethod
-    def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
-        """Return what the network reads of a graph."""
-        raise NotImplementedError
+    # --- hooks of scoring ---------------------------------------------------------------------------------------------
 
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings) -> Tensor:
+    def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+        """Return the arrays of a graph that the network reads.
+
+        Parameters
+        ----------
+        graph : CellGraph
+            The candidate links.
+        prior : LinkScores
+            Their classical scores.
+        embedding : (N, D) float32, optional
+            Learned appearance of each cell.
+        """
+        raise NotImplementedError
+
+    @property
+    def uses_embedding(self) -> bool:
+        """Whether the network reads the learned appearance of cells, for which it needs their images."""
+        return bool(self.options.get("embedding"))
+
+    # --- hooks of training --------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def loss(outputs: Outputs, batch: Batch, targets: Targets, settings: TrainSettings) -> Tensor:
         """Return the loss of a batch, shape ()."""
         raise NotImplementedError
+
+    @classmethod
+    def settings_for(cls, settings: Settings) -> Settings:
+        """Return the settings that this kind of network is trained with; by default as they are."""
+        return settings
+
+    @classmethod
+    def options_for(cls, settings: TrainSettings) -> dict[str, Any]:
+        """Return the constructor's keywords from the settings, all but ``embedding``; by default ``dropout``."""
+        return {"dropout": settings.dropout}
+
+    @classmethod
+    def new(cls, inputs: Sequence[Inputs], settings: TrainSettings) -> Self:
+        """Return a network with random weights for movies to train on.
+
+        Parameters
+        ----------
+        inputs : sequence of Inputs
+            The movies; columns of cells beyond the network's own are the learned appearance.
+        settings : TrainSettings
+            Options of the network.
+        """
+        plain = cls()  # its columns are those without an appearance
+        embedding = inputs[0].cell.shape[1] - len(plain.columns["cell"])
+        network = cls(embedding=embedding, **cls.options_for(settings))
+        network.fit(inputs)
+        return network
+
+    def fit(self, inputs: Sequence[Inputs]) -> None:
+        """Set the statistics of the columns from the movies to train on; by default there are none to set."""

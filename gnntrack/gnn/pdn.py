@@ -23,6 +23,7 @@ from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import Inputs
 from gnntrack.gnn.network import Network
+from gnntrack.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.gnn.batch import Batch, Targets
-    from gnntrack.settings import TrainSettings
+    from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
 __all__ = ["PDN_CELLS", "PdnNet", "scale_columns"]
@@ -182,8 +183,20 @@ class PdnNet(Network):
             return hand
         return torch.cat([hand, self.encode_look(raw[:, len(PDN_CELLS) :])], 1)
 
+    @classmethod
+    def settings_for(cls, settings: Settings) -> Settings:
+        """Return the settings with the defaults of `TrainSettings` replaced by those of the publication.
+
+        Movies as they are and at half the frame rate, all columns, and a training to the last step, because the loss
+        stays constant for hundreds of steps. Values other than the defaults are kept.
+        """
+        usual, chosen = TrainSettings(), settings.train
+        published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": chosen.steps}
+        changes = {name: value for name, value in published.items() if getattr(chosen, name) == getattr(usual, name)}
+        return settings.replace(**{f"train__{name}": value for name, value in changes.items()})
+
     @staticmethod
-    def loss(outputs: Outputs, batch: Batch, answers: Targets, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
+    def loss(outputs: Outputs, batch: Batch, targets: Targets, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
         """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
 
         Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies
@@ -192,9 +205,9 @@ class PdnNet(Network):
         Shapes: -> ().
         """
         # where the inputs have no pairs, the truth has both links of a division as right ones
-        children = scatter(answers.link.long(), batch.source, dim_size=len(batch.cell), reduce="sum")
-        right = answers.link & (children[batch.source] == 1)
-        counts = answers.past[batch.target] & (batch.gap == 1)
+        children = scatter(targets.link.long(), batch.source, dim_size=len(batch.cell), reduce="sum")
+        right = targets.link & (children[batch.source] == 1)
+        counts = targets.past[batch.target] & (batch.gap == 1)
         truth = right[counts].to(outputs.link.dtype)
         if not len(truth):
             return outputs.link.sum() * 0

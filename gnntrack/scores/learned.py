@@ -76,7 +76,7 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
     device = find_device(settings.gnn.device)
     model = load_model(settings.gnn.model, device=device)
     _warn_of_other_settings(model, settings)
-    if not model.scorer.options.get("embedding"):
+    if not model.link_network.uses_embedding:
         return model, None
     if not images:
         msg = (
@@ -122,7 +122,7 @@ def score_by_network(
     """
     from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 
-    network = model.scorer
+    network = model.link_network
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)

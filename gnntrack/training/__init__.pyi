@@ -1,4 +1,10 @@
-from .links import learn as learn
 from .links import train as train
+from .loop import Plan as Plan
+from .loop import Trained as Trained
+from .loop import TrainingTask as TrainingTask
 from .loop import run_training as run_training
+from .run import TrainingRun as TrainingRun
+from .segmenter import LabelledImage as LabelledImage
+from .segmenter import TrainableSegmenter as TrainableSegmenter
+from .segmenter import mask_metrics as mask_metrics
 from .segmenter import train_segmenter as train_segmenter

@@ -1,4 +1,4 @@
-"""From movies with a known lineage to what a network learns from: the recipe of training.
+"""Recipe of ``gnntrack train``: from movies with a known lineage to a network that scores links.
 
 The graph is built by the same ``build_graph`` as in tracking, so that the two cannot drift apart.
 """
@@ -6,9 +6,8 @@ The graph is built by the same ``build_graph`` as in tracking, so that the two c
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,167 +18,114 @@ import torch
 from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder, train_embedder
 from gnntrack.gnn.network import Network
+from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.predict import make_link_scores, predict_log_odds
-from gnntrack.gnn.weights import Model, load_model, save_model, scorer_class
-from gnntrack.io.output import check_output
-from gnntrack.models.devices import find_device
-from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
 from gnntrack.scores.learned import upstream_settings
-from gnntrack.settings import Settings, TrainSettings
+from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperature, measure_reliability
-from gnntrack.training.checkpoint import read_checkpoint
-from gnntrack.training.link_task import Validation
+from gnntrack.training.link_task import LinkTask, Validation, plan_links
+from gnntrack.training.loop import LOG, run_training
 from gnntrack.training.movies import open_training_movies
-from gnntrack.training.samples import Sample, fit_standards, make_samples, make_validation_samples
+from gnntrack.training.run import TrainingRun
+from gnntrack.training.samples import Sample, make_samples, make_validation_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from gnntrack.types import Progress
-
-__all__ = ["learn", "plan_for", "train", "validate", "with_appearance"]
+__all__ = ["learn", "train", "validate", "with_appearance"]
 
 _log = logging.getLogger(__name__)
 
-_LEAST_MATCHED = 0.5  # part of the cells that are a marker's, or something is wrong
+_LEAST_MATCHED = 0.5  # fraction of the cells that match a marker; less means that masks and truth differ
 _APPEARANCE_STEPS = 400
-_GENTLE = 0.3  # of the learning rate, where training goes on from other weights
 
 
 def train(
     data: Sequence[str | Path],
-    out: str | Path,
+    run: TrainingRun | str | Path,
     *,
     network: str = "linknet",
     start: str | Path | None = None,
-    simulated: int | None = None,
     validation: Sequence[str | Path] | None = None,
     settings: Settings | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    device: str = "auto",
-    progress: Progress | None = None,
-    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train a network on movies whose lineage is known.
 
     Parameters
     ----------
     data : paths
-        Folders in the layout of the Cell Tracking Challenge, see `find_sequences`.
-    out : path
-        Folder of the model: weights, ``log.csv``, learning curve, reliability, checkpoint.
-    network : {"linknet", "pdn"}
-        Ours, or the published baseline.
+        Folders in the layout of the Cell Tracking Challenge, see `gnntrack.training.sequences.find_sequences`.
+    run : TrainingRun or path
+        Folder of the model, seed, device, progress; a path is the folder of a run with the defaults.
+    network : str
+        Kind of the network, one of `gnntrack.gnn.networks.NETWORKS`: ``linknet`` or the published ``pdn``.
     start : path, optional
-        Weights to go on from: a model's folder, or ``"shipped"``.
-    simulated : int, optional
-        Simulated movies to learn from besides; ``train.simulated`` where it is left out.
+        Weights to start from: the folder of a model, or ``"shipped"``; by default random weights.
     validation : paths, optional
-        Movies to validate on. Where they are left out, the last frames of every movie of `data` are kept for it.
+        Movies to validate on; by default the last frames of every movie of `data`, which are then not trained on.
     settings : Settings, optional
-        Of all stages; ``train`` holds those of the training.
-    seed : int
-        The same seed on the same machine gives the same weights.
-    resume : bool
-        Go on with the interrupted training in `out`.
-    overwrite : bool
-        Replace `out` if it exists.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    progress, report : callable, optional
-        Told after each step; told each row of the log.
+        Of all stages; ``train`` holds those of the training, such as the number of simulated movies to add.
 
     Returns
     -------
     dict
-        Numbers of movies, cells, links and divisions learnt from, steps, the best row of the log, the temperature.
+        Numbers of movies, cells, links and divisions to train on, steps, the best row of the log, the temperature.
 
     Raises
     ------
     InputError
         If there is no truth, or masks and truth do not fit each other.
     OutputError
-        If `out` exists.
+        If the folder exists.
     TrainingError
-        If the loss is no number.
+        If the loss is NaN or infinite.
     KeyboardInterrupt
-        Handed on; `out` can be resumed.
+        Passed on; the run can be resumed.
+
+    Examples
+    --------
+    >>> from gnntrack.training import TrainingRun, train
+    >>> summary = train(["Fluo-N2DH-SIM+"], TrainingRun("model", seed=1))  # doctest: +SKIP
     """
-    settings = plan_for(network, settings or Settings())
-    folder = Path(out)
-    _refuse_early(folder, network, start, device, settings, resume=resume, overwrite=overwrite)
-    number = settings.train.simulated if simulated is None else simulated
-    learnt, held_out = open_training_movies(data, validation, simulated=number, seed=seed, settings=settings)
-    samples = make_samples(learnt, seed=seed, network=network, settings=settings, progress=progress)
+    run = TrainingRun.of(run)
+    settings = NETWORKS[network].settings_for(settings or Settings())
+    run.check()
+    if start is not None:
+        _load_start(start, network, settings)
+    learnt, held_out = open_training_movies(
+        data, validation, simulated=settings.train.simulated, seed=run.seed, settings=settings
+    )
+    samples = make_samples(learnt, seed=run.seed, network=network, settings=settings, progress=run.progress)
     checks = make_validation_samples(held_out, network=network, settings=settings)
-    _look_at(samples, checks)
-    if not resume:
-        _clear(folder)
-    samples, checks = with_appearance(
-        samples, checks, folder, settings, seed, resume=resume, progress=progress, start=start
-    )
-    summary = learn(
-        samples,
-        checks,
-        folder,
-        network=network,
-        start=start,
-        settings=settings,
-        seed=seed,
-        resume=resume,
-        device=device,
-        notes={"data": sorted({movie.name for movie in learnt})},
-        progress=progress,
-        report=report,
-    )
+    _check_samples(samples, checks)
+    run.prepare_folder()
+    samples, checks = with_appearance(samples, checks, run, settings=settings, start=start)
+    run = run.with_provenance(data=sorted({movie.name for movie in learnt}))
+    summary = learn(samples, checks, run, network=network, start=start, settings=settings)
     return {"movies": len(learnt), **summary}
-
-
-def plan_for(network: str, settings: Settings) -> Settings:
-    """Return the settings that a kind of network is trained with.
-
-    The published network is trained as it was published, on movies as they are (and at half the rate); it knows no
-    missing columns, and its loss is flat for hundreds of steps, so that it is trained to the end. What was set
-    otherwise than by default stays.
-    """
-    if network != "pdn":
-        return settings
-    usual, plan = TrainSettings(), settings.train
-    published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": plan.steps}
-    changes = {name: value for name, value in published.items() if getattr(plan, name) == getattr(usual, name)}
-    return settings.replace(**{f"train__{name}": value for name, value in changes.items()})
 
 
 def learn(
     samples: Sequence[Sample],
     checks: Sequence[Sample],
-    folder: Path,
+    run: TrainingRun,
     *,
     network: str = "linknet",
     start: str | Path | None = None,
     settings: Settings,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
-    notes: dict[str, Any],
-    progress: Progress | None = None,
-    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a network on samples that stand, calibrate it, and draw its learning curve and its reliability.
+    """Train a network on samples, calibrate it, and draw its learning curve and its reliability.
 
     Parameters
     ----------
     samples, checks : Samples
-        What it learns from, and what it is validated and calibrated on; see `make_samples`, `make_validation_samples`.
-    folder : path
-        Where the model goes; it is there already.
-    notes : dict
-        What the model shall tell of its training, besides settings and counts.
-    network, start, settings, seed, resume, device, progress, report
-        As in `train`.
+        Movies to train on, and movies to validate and calibrate on; see `make_samples`, `make_validation_samples`.
+    run : TrainingRun
+        Its folder exists. Settings and counts are added to its provenance.
+    network, start, settings
+        As of `train`.
 
     Returns
     -------
@@ -187,74 +133,39 @@ def learn(
         As of `train`, without the number of movies.
     """
     from gnntrack.report import draw_learning_curve, draw_reliability, save_figure
-    from gnntrack.training.link_task import LOG, train_network
 
-    where = find_device(device)
-    begun = read_checkpoint(folder) if resume else None
-    source: dict[str, Any] | None = None
-    if begun is not None:
-        net, source = _same_network(begun), begun["state"].get("notes", {}).get("from")
-    elif start is not None:
-        origin = _model_to_go_on_from(start, network, settings)
-        net, source = origin.scorer, {"model": origin.name, "temperature": origin.temperature}
-    else:
-        net = _new_network(network, samples, settings, seed)
-    plan = settings.train
-    if source:
-        plan = plan.model_copy(update={"learning_rate": _GENTLE * plan.learning_rate})
     started = time.monotonic()
-    stages = upstream_settings(settings)
-    notes = {**notes, "settings": plan.model_dump(), "stages": stages, "seed": seed, **_counted(samples)}
-    if source:
-        notes["from"] = source
-    best = train_network(
-        net,
-        samples,
-        partial(validate, samples=checks, settings=settings, device=where),
-        folder,
-        settings=plan,
-        seed=seed,
-        notes=notes,
-        resume=resume,
-        fine_tuning=bool(source),
-        device=where,
-        progress=progress,
-        report=report,
+    origin = _find_origin(run, network, start, samples, settings)
+    plan = plan_links(settings.train, fine_tuning=origin.source is not None)
+    counts = _count(samples)
+    run = run.with_provenance(
+        settings={**settings.train.model_dump(), "learning_rate": plan.learning_rate},
+        stages=upstream_settings(settings),
+        seed=run.seed,
+        **counts,
+        **({"from": origin.source} if origin.source else {}),
     )
-    model = load_model(folder)
-    log_odds = [
-        predict_log_odds(
-            model.scorer, each.inputs, links_per_window=settings.gnn.window, correction=settings.gnn.correction
-        )
-        for each in checks
-    ]
-    known = float(source["temperature"]) if source else 1.0  # a few frames of one's own are too few to fit it
-    temperature = fit_temperature(checks, log_odds) if checks else known
-    scores = [
-        make_link_scores(each.inputs, each.prior, told, temperature=temperature)
-        for each, told in zip(checks, log_odds, strict=True)
-    ]
-    calibration = measure_reliability(checks, scores)
-    told = {**notes, "best": best, "calibration": calibration}
-    save_model(folder, model.network, temperature=temperature, training=told)
-    save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
+    device = run.find_device()
+    task = LinkTask(
+        samples, partial(validate, samples=checks, settings=settings, device=device), settings.train, device
+    )
+    trained = run_training(origin.network, task, run, plan, family=FAMILY, fields={"temperature": 1.0})
+    model = trained.network.to("cpu")
+    temperature, calibration = _calibrate(model, checks, settings, known=origin.temperature)
+    training = {**run.provenance, "best": trained.best, "calibration": calibration}
+    save_model(run.folder, model, temperature=temperature, training=training)
+    save_figure(draw_learning_curve(run.folder / LOG), run.folder / "learning_curve.png")
     if calibration["ece"] is not None:
-        save_figure(draw_reliability(calibration), folder / "reliability.png")
-    seconds = round(time.monotonic() - started, 1)
-    return {**_counted(samples), "steps": best["step"], "best": best, "temperature": temperature, "seconds": seconds}
+        save_figure(draw_reliability(calibration), run.folder / "reliability.png")
+    result = {"steps": trained.best["step"], "best": trained.best, "temperature": temperature}
+    return {**counts, **result, "seconds": round(time.monotonic() - started, 1)}
 
 
 def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
-    """Solve movies with a network's scores, and count its mistakes: links movie by movie, divisions over all."""
+    """Solve movies with a network's scores and measure the errors: links per movie, divisions over all movies."""
     found = []
     for sample in samples:
-        log_odds = predict_log_odds(
-            network,
-            sample.inputs,
-            links_per_window=settings.gnn.window,
-            correction=settings.gnn.correction,
-            device=device,
-        )
+        log_odds = _score_sample(network, sample, settings, device=device)
         scores = make_link_scores(sample.inputs, sample.prior, log_odds)
         found.append(count_mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
@@ -263,61 +174,33 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     return Validation(float(np.mean([each.link_error for each in found])), together.division_f1)
 
 
-def _model_to_go_on_from(start: str | Path, kind: str, settings: Settings) -> Model:
-    """Return other weights, if they are such that can go on."""
-    model = load_model(start)
-    if model.kind != kind:
-        msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
-        raise ModelError(msg)
-    if (knows := bool(model.scorer.options["embedding"])) != settings.train.appearance:
-        knowing = "was" if knows else "was not"
-        msg = (
-            f"{start} {knowing} trained with the cells' appearance; set train.appearance to {str(knows).lower()}, "
-            "or start from other weights"
-        )
-        raise ModelError(msg)
-    return model
-
-
-def _same_network(begun: Mapping[str, Any]) -> Network:
-    """Return a network of the options of an interrupted training."""
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in begun["options"].items()}
-    return scorer_class(begun["kind"])(**options)
-
-
-def _new_network(kind: str, samples: Sequence[Sample], settings: Settings, seed: int) -> Network:
-    """Return a network with the statistics of the samples."""
-    plan = settings.train
-    torch.manual_seed(seed)
-    embedding = samples[0].inputs.cell.shape[1] - len(scorer_class(kind)().columns["cell"])
-    options: dict[str, Any] = {"embedding": embedding, "dropout": plan.dropout}
-    if kind == "linknet":
-        options |= {"width": plan.width, "rounds": plan.rounds, "heads": plan.heads}
-    net = scorer_class(kind)(**options)
-    if kind == "linknet":
-        fit_standards(net, samples)
-    return net
-
-
 def with_appearance(
     samples: list[Sample],
     checks: list[Sample],
-    folder: Path,
-    settings: Settings,
-    seed: int,
+    run: TrainingRun,
     *,
-    resume: bool,
-    progress: Progress | None,
+    settings: Settings,
     start: str | Path | None = None,
 ) -> tuple[list[Sample], list[Sample]]:
-    """Learn the cells' appearance from the samples with images, and add it to all inputs; zeros without images.
+    """Train an embedding of the cells' images and add it to the inputs; zeros for samples without images.
 
-    Where the training goes on from a model, the appearance is the one that the model knows.
+    If the run starts from a model, its embedding is used. Without ``train.appearance`` the samples stay as they are.
+
+    Parameters
+    ----------
+    samples, checks : Samples
+        Movies to train on, and movies to validate on; the embedding is trained on the former.
+    run : TrainingRun
+        The embedding is written to the folder ``appearance`` in the run's folder.
+    settings : Settings
+        ``train.appearance`` switches this on.
+    start : path, optional
+        As of `train`.
     """
     if not settings.train.appearance:
         return samples, checks
-    place = folder / APPEARANCE
-    if resume and place.is_dir():
+    place = run.folder / APPEARANCE
+    if run.resume and place.is_dir():
         embedder = load_embedder(place)
     elif start is not None:
         embedder = load_embedder(load_model(start).folder / APPEARANCE)
@@ -329,28 +212,112 @@ def with_appearance(
             [each.track for each in seen],
             [each.inputs.frame for each in seen],
             steps=_APPEARANCE_STEPS,
-            seed=seed,
+            seed=run.seed,
             rate=1e-3,
             head_rate=1e-3,
-            progress=progress,
+            progress=run.progress,
         )
         save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
-    return [_embedded(each, embedder) for each in samples], [_embedded(each, embedder) for each in checks]
+    return [_add_embedding(each, embedder) for each in samples], [_add_embedding(each, embedder) for each in checks]
 
 
-def _embedded(sample: Sample, embedder: Embedder) -> Sample:
-    width = embedder.embedding
-    look = (
-        np.zeros((len(sample.inputs.frame), width), np.float32)
+# --- the network to start from ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The network that a training starts from.
+
+    Parameters
+    ----------
+    network : Network
+        With its weights.
+    source : dict or None
+        Name and temperature of the model that the weights are of; None for random weights.
+    """
+
+    network: Network
+    source: dict[str, Any] | None = None
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the model that the weights are of, 1 for random weights."""
+        return float(self.source["temperature"]) if self.source else 1.0
+
+
+def _find_origin(
+    run: TrainingRun, kind: str, start: str | Path | None, samples: Sequence[Sample], settings: Settings
+) -> _Origin:
+    """Return the network of the interrupted run, of another model, or a new one."""
+    checkpoint = run.read_checkpoint()
+    if checkpoint is not None:  # its weights are read by the training loop
+        options = {key: tuple(v) if isinstance(v, list) else v for key, v in checkpoint["options"].items()}
+        source = checkpoint["state"].get("notes", {}).get("from")
+        return _Origin(NETWORKS[checkpoint["kind"]](**options), source)
+    if start is not None:
+        model = _load_start(start, kind, settings)
+        return _Origin(model.link_network, {"model": model.name, "temperature": model.temperature})
+    torch.manual_seed(run.seed)
+    return _Origin(NETWORKS[kind].new([each.inputs for each in samples], settings.train))
+
+
+def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
+    """Return the model to start from.
+
+    Raises
+    ------
+    ModelError
+        If it is of another kind, or differs from the settings in the use of appearance.
+    """
+    model = load_model(start)
+    if model.kind != kind:
+        msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
+        raise ModelError(msg)
+    uses = model.link_network.uses_embedding
+    if uses != settings.train.appearance:
+        msg = (
+            f"{start} {'was' if uses else 'was not'} trained with the cells' appearance; set train.appearance to "
+            f"{str(uses).lower()}, or start from other weights"
+        )
+        raise ModelError(msg)
+    return model
+
+
+# --- details ---------------------------------------------------------------------------------------------------------
+
+
+def _score_sample(network: Network, sample: Sample, settings: Settings, *, device: str = "cpu") -> Any:
+    """Return the log-odds of a movie as in tracking, see `gnntrack.gnn.predict`."""
+    options = {"links_per_window": settings.gnn.window, "correction": settings.gnn.correction}
+    return predict_log_odds(network, sample.inputs, **options, device=device)
+
+
+def _calibrate(
+    network: Any, checks: Sequence[Sample], settings: Settings, *, known: float
+) -> tuple[float, dict[str, Any]]:
+    """Return the temperature, fitted to the validation movies, and the reliability; `known` if there are none."""
+    log_odds = [_score_sample(network, each, settings) for each in checks]
+    temperature = fit_temperature(checks, log_odds) if checks else known
+    scores = [
+        make_link_scores(each.inputs, each.prior, found, temperature=temperature)
+        for each, found in zip(checks, log_odds, strict=True)
+    ]
+    return temperature, measure_reliability(checks, scores)
+
+
+def _add_embedding(sample: Sample, embedder: Embedder) -> Sample:
+    """Append the embedding to the columns of the cells, (N, F) -> (N, F + D)."""
+    embedding = (
+        np.zeros((len(sample.inputs.frame), embedder.embedding), np.float32)
         if sample.crops is None
         else embed(embedder, sample.crops)
     )
-    inputs = replace(sample.inputs, cell=np.hstack([sample.inputs.cell, look]))
+    inputs = replace(sample.inputs, cell=np.hstack([sample.inputs.cell, embedding]))
     return replace(sample, inputs=inputs, crops=None)
 
 
-def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
-    """Say what is wrong with the data before the first epoch."""
+def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
+    """Raise or warn before the first step if something is wrong with the data."""
     if not samples:
         msg = "the movies have no candidate link to learn from; give movies with at least two frames with cells"
         raise InputError(msg)
@@ -358,50 +325,21 @@ def _look_at(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
         found = float((sample.track > 0).mean())
         if found < _LEAST_MATCHED:
             msg = (
-                f"{sample.name}: {found:.0%} of the cells are a marker's; masks and truth do not belong together "
-                f"(expected at least {_LEAST_MATCHED:.0%}); give the masks of this sequence"
+                f"{sample.name}: {found:.0%} of the cells match a marker, expected at least {_LEAST_MATCHED:.0%}; "
+                "masks and truth do not belong together; give the masks of this sequence"
             )
             raise InputError(msg)
-    knows_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not
-    if knows_divisions and not any(sample.truth.pair.any() for sample in samples):
-        _log.warning("no division in the training data: the network will hardly change their scores")
+    has_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not score divisions
+    if has_divisions and not any(sample.truth.pair.any() for sample in samples):
+        _log.warning("the training data have no division: the network will hardly change their scores")
     if not checks:
         _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
 
 
-def _counted(samples: Sequence[Sample]) -> dict[str, int]:
+def _count(samples: Sequence[Sample]) -> dict[str, int]:
     return {
         "versions": len(samples),
         "cells": sum(len(each.inputs.frame) for each in samples),
         "links": sum(len(each.inputs.source) for each in samples),
         "divisions": sum(int(each.truth.pair.sum()) for each in samples),
     }
-
-
-def _refuse_early(
-    out: Path,
-    network: str,
-    start: str | Path | None,
-    device: str,
-    settings: Settings,
-    *,
-    resume: bool,
-    overwrite: bool,
-) -> None:
-    """Refuse what cannot work before the movies are read."""
-    find_device(device)
-    if start is not None:
-        _model_to_go_on_from(start, network, settings)
-    if not resume:
-        check_output(out, overwrite=overwrite)
-    elif not (out / CHECKPOINT_FILE).is_file():
-        msg = f"{out}: there is no checkpoint to go on from; start without --resume"
-        raise ModelError(msg)
-
-
-def _clear(out: Path) -> None:
-    """Make the folder of a training, in place of the one that may be there."""
-    if out.is_dir():
-        shutil.rmtree(out)
-    out.unlink(missing_ok=True)
-    out.mkdir(parents=True)

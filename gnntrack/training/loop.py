@@ -1,4 +1,4 @@
-"""The loop of every training, read from top to bottom: steps, validation, checkpoints, log, early stop."""
+"""The training loop of all networks, read from top to bottom: steps, validation, checkpoints, log, early stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,49 +14,52 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from gnntrack.errors import ModelError, TrainingError
+from gnntrack.models.files import read_model, write_model
 from gnntrack.settings import drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from torch import Tensor, nn
 
-    from gnntrack.types import Progress
+    from gnntrack.models.files import Family
+    from gnntrack.training.run import TrainingRun
 
-    Report = Callable[[dict[str, Any]], None]
-    Save = Callable[[nn.Module, dict[str, Any]], None]
-
-__all__ = ["LOG", "Course", "Plan", "run_training"]
+__all__ = ["LOG", "Plan", "Trained", "TrainingTask", "run_training"]
 
 LOG = "log.csv"
-_WARM = 0.1  # part of the steps in which the learning rate rises
+_WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a training goes, whatever is learnt.
+    """Optimiser, learning rate and length of a training.
 
     Parameters
     ----------
     steps : int
-        Steps of the optimiser at most.
+        Largest number of optimiser steps.
     learning_rate, weight_decay : float
-        Of the optimiser; the learning rate is the highest there is.
+        Of the optimiser; `learning_rate` is the highest one.
     average : float
-        How slowly the running average of the weights, which is what is kept, follows them; 0 keeps the weights.
+        Decay of the exponential moving average of the weights, 0 to below 1. The average is the model; 0 is the
+        weights themselves.
     validate_every : int
         Steps between validations, checkpoints and rows of the log.
     patience : int
         Validations without a better score after which training stops.
     optimizer : {"adamw", "sgd"}
         AdamW, or gradient descent with `momentum`.
+    momentum : float
+        Of gradient descent.
     schedule : {"cosine", "constant"}
-        A line up and a cosine down (Loshchilov and Hutter 2017), or always the same.
-    clip : float or None
-        Norm of the gradient at most.
+        Linear warm-up and cosine decay (Loshchilov and Hutter 2017), or a constant learning rate.
+    clip : float
+        Largest norm of the gradient; infinite for none.
+    fine_tuning : bool
+        The network is trained already: it is validated before the first step, and kept if no step improves it.
     """
 
     steps: int
@@ -67,39 +71,78 @@ class Plan:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
-    clip: float | None = 1.0
+    clip: float = 1.0
+    fine_tuning: bool = False
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0.
+
+        A function of the step alone, so that a resumed training needs no state of a scheduler, and old checkpoints
+        stay valid. torch's schedulers give other last bits: ``LinearLR`` multiplies from step to step, and
+        ``LambdaLR`` rounds the factor first.
+
+        >>> plan = Plan(100, 0.01, 0, 0, 10, 3)
+        >>> [round(plan.learning_rate_at(step), 4) for step in (0, 9, 55, 100)]
+        [0.001, 0.01, 0.005, 0.0]
+        """
+        if self.schedule == "constant":
+            return self.learning_rate
+        warm_up = max(1, round(_WARM_UP * self.steps))
+        if step < warm_up:
+            return self.learning_rate * (step + 1) / warm_up
+        done = (step - warm_up) / max(self.steps - warm_up, 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class Course(Protocol):
-    """What is learnt: where the loss of a step and the figures of a validation come from."""
+class TrainingTask(Protocol):
+    """What a network is trained for: supplies the loss of a step and the metrics of a validation."""
 
     @property
-    def figures(self) -> Sequence[str]:
-        """Names of the figures of a validation: columns of the log. The best is sought of ``validation_score``."""
+    def metrics(self) -> Sequence[str]:
+        """Names of the validation metrics, which are columns of the log; the highest ``validation_score`` is best."""
         ...
 
     @property
     def unit(self) -> str:
-        """What a step is made of, for messages: ``windows``."""
+        """Name of the parts of a batch, for messages: ``windows``."""
         ...
 
     @property
     def advice(self) -> str:
-        """What to look for where the loss is no number."""
+        """Sentence that ends the message about a loss that is NaN or infinite."""
         ...
 
     def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
-        """Return the loss of a step, and the names of what it was made of; all chance comes from `random`, or torch."""
+        """Return the loss of a step, shape (), and the names of its data.
+
+        Random numbers come from `random`, or from torch, which the loop seeds for each step.
+        """
         ...
 
     def validate(self, network: Any) -> Mapping[str, float | None]:
-        """Return the `figures`; each is None where there is nothing to validate on."""
+        """Return the `metrics` by name; each is None if no data are held out for validation."""
         ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a training.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The averaged weights with the best validation, in eval mode.
+    best : dict
+        Row of the log of that validation.
+    """
+
+    network: nn.Module
+    best: dict[str, Any]
 
 
 @dataclass
 class _State:
-    """Where a training stands; goes into its checkpoints."""
+    """Progress of a training; stored in its checkpoints."""
 
     step: int = 0
     seconds: float = 0.0
@@ -108,16 +151,16 @@ class _State:
     waited: int = 0  # validations since the best
     losses: list[float] = field(default_factory=list)  # since the last validation
 
-    def due(self, plan: Plan) -> bool:
-        """Tell whether it is time for a validation; also after an interruption that came just before one."""
+    def needs_validation(self, plan: Plan) -> bool:
+        """Return whether a validation is due; also after an interruption just before one."""
         return bool(self.losses) and (self.step % plan.validate_every == 0 or self.step >= plan.steps)
 
-    def goes_on(self, plan: Plan) -> bool:
-        """Tell whether there is anything left to do."""
-        return self.due(plan) or (self.step < plan.steps and self.waited < plan.patience)
+    def continues(self, plan: Plan) -> bool:
+        """Return whether a validation or a step remains to be done."""
+        return self.needs_validation(plan) or (self.step < plan.steps and self.waited < plan.patience)
 
-    def note(self, row: dict[str, Any]) -> None:
-        """Note a validation."""
+    def add_validation(self, row: dict[str, Any]) -> None:
+        """Update the best score and the patience from a row of the log."""
         self.losses = []
         self.waited = 0 if row["best"] else self.waited + 1
         if row["best"]:
@@ -127,192 +170,177 @@ class _State:
 
 def run_training(  # noqa: C901 - one loop, read from top to bottom
     network: nn.Module,
-    course: Course,
-    folder: Path,
-    *,
+    task: TrainingTask,
+    run: TrainingRun,
     plan: Plan,
-    seed: int,
-    notes: dict[str, Any],
-    save: Save,
-    resume: bool = False,
-    fine_tuning: bool = False,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    report: Report | None = None,
-) -> dict[str, Any]:
-    """Train a network; the folder then holds the best weights, a checkpoint and the log.
+    *,
+    family: Family,
+    fields: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train a network.
+
+    The folder of the run then holds the best weights as a model, a checkpoint and the log. They are written during the
+    training, so that a crash or an interruption leaves the best weights so far.
 
     Parameters
     ----------
     network : nn.Module
         With ``kind`` and ``options``.
-    course : Course
-        What it learns.
-    folder : path
-        Where the checkpoint and ``log.csv`` go.
+    task : TrainingTask
+        Supplies losses and metrics.
+    run : TrainingRun
+        Folder, seed, device, progress; its provenance is complete, and is stored with the model.
     plan : Plan
-        How it learns.
-    seed : int
-        The same seed on the same machine gives the same weights.
-    notes : dict
-        What the model shall tell of its training; an interrupted training goes on only with the same.
-    save : callable
-        Writes the network it is given as the model, with the row of the log that is told besides.
-    resume : bool
-        Go on from the checkpoint in the folder, as if there had been no interruption.
-    fine_tuning : bool
-        The network is good already: it is validated before the first step, and kept if no step makes it better.
-    device : device
-        Where to compute.
-    progress, report : callable, optional
-        Told after each step; told each row of the log.
+        Optimiser, learning rate and length.
+    family : Family
+        Format of the model.
+    fields : dict, optional
+        The family's further keys of ``model.json``.
 
     Returns
     -------
-    dict
-        The row of the best validation.
+    Trained
+        The best network, on the device of the run, and its row of the log.
 
     Raises
     ------
     TrainingError
-        If the loss is not finite; the folder keeps the last good weights.
+        If the loss is NaN or infinite; the folder keeps the last good weights.
     ModelError
-        If the checkpoint to go on from is of another training.
+        If the checkpoint to resume from is of another training.
     KeyboardInterrupt
-        Handed on after a checkpoint is written.
+        Passed on after a checkpoint is written.
     """
+    device = run.find_device()
     network.to(device).train()
-    average = deepcopy(network).eval()
-    optimizer = _optimizer(network, plan)
-    state, best = _State(), {}
-    if resume:
-        saved = load_checkpoint(folder, network=network, average=average, optimizer=optimizer)
-        _refuse_another(saved.get("notes"), notes, folder)
+    average = _start_average(network, plan)
+    optimizer = _make_optimizer(network, plan)
+    state, best, kept = _State(), {}, None
+    if run.resume:
+        saved = load_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer)
+        _refuse_other_run(saved.get("notes"), run)
         state, best = _State(**saved["state"]), saved["best"]
+        average.n_averaged.fill_(state.step + 1)
     started = time.monotonic() - state.seconds
 
     def checkpoint() -> None:
-        plain = {"state": vars(state), "best": best, "notes": notes}
-        save_checkpoint(folder, network=network, average=average, optimizer=optimizer, state=plain)
+        plain = {"state": vars(state), "best": best, "notes": dict(run.provenance)}
+        save_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer, state=plain)
 
-    with _Log(folder / LOG, course.figures, after=state.step) as log:
+    with _Log(run.folder / LOG, task.metrics, after=state.step) as log:
         try:
-            while state.goes_on(plan):
-                if state.due(plan) or (fine_tuning and not state.step and not best):
-                    row = _row(state, course.validate(average), plan, course.figures)
+            while state.continues(plan):
+                if state.needs_validation(plan) or (plan.fine_tuning and not state.step and not best):
+                    row = _make_row(state, task.validate(average.module), plan, task.metrics)
                     if row["best"]:
-                        save(average, row)
-                        best = row
-                    state.note(row)
+                        training = {**run.provenance, "best": row}
+                        write_model(run.folder, average.module, family, training=training, **(fields or {}))
+                        best, kept = row, deepcopy(average.module)
+                    state.add_validation(row)
                     log.add(row)
                     checkpoint()
-                    if report is not None:
-                        report(row)
+                    if run.report is not None:
+                        run.report(row)
                     continue
-                # each step has random numbers of its own, so that it can be done again after an interruption
-                random = np.random.default_rng([seed, state.step])
+                # each step has its own random numbers, so that it can be repeated after an interruption
+                random = np.random.default_rng([run.seed, state.step])
                 torch.manual_seed(int(random.integers(2**63)))
                 for group in optimizer.param_groups:
-                    group["lr"] = _learning_rate(state.step, plan)
-                loss, names = course.loss(network, random)
+                    group["lr"] = plan.learning_rate_at(state.step)
+                loss, names = task.loss(network, random)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
-                limit = math.inf if plan.clip is None else plan.clip
-                steepness = torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
-                if not torch.isfinite(loss + steepness):
-                    _stop(state, course, names, folder)
+                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
+                if not torch.isfinite(loss + norm):
+                    _stop(state, task, names, run.folder)
                 optimizer.step()
-                _follow(average, network, min(plan.average, (1 + state.step) / (10 + state.step)))
+                average.update_parameters(network)
                 state.losses.append(float(loss.detach()))
                 state.step += 1
                 state.seconds = time.monotonic() - started
-                if progress is not None:
-                    progress("training", state.step, plan.steps)
+                run.show("training", state.step, plan.steps)
         except KeyboardInterrupt:
             checkpoint()
             raise
-    return best
+    if kept is None:  # the best validation was before the interruption
+        kept, _ = read_model(run.folder, family, device=device)
+    return Trained(kept, best)
 
 
-def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+def _start_average(network: nn.Module, plan: Plan) -> AveragedModel:
+    """Return the moving average of the weights, which starts from the network's own; in eval mode."""
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        keep = min(plan.average, int(count) / (9 + int(count)))  # shorter at first, to forget the random weights
+        with torch.no_grad():
+            for old, new in zip(averaged, current, strict=True):
+                if old.is_floating_point():
+                    old.lerp_(new, 1 - keep)
+                else:  # a counter among the buffers
+                    old.copy_(new)
+
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average.n_averaged.fill_(1)  # else the first update copies the weights
+    average.eval()
+    return average
+
+
+def _make_optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     if plan.optimizer == "sgd":
         rates: dict[str, Any] = {"lr": plan.learning_rate, "momentum": plan.momentum}
         return torch.optim.SGD(network.parameters(), **rates, weight_decay=plan.weight_decay)
     return torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
 
-def _refuse_another(saved: dict[str, Any] | None, notes: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with a training of other data, settings or another seed: it would be neither of the two."""
-    now: dict[str, Any] = json.loads(json.dumps(notes))
+def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
+    """Raise if the checkpoint was made with other data, settings or seed."""
+    now: dict[str, Any] = json.loads(json.dumps(dict(run.provenance)))
     saved = saved or {}
     if "stages" in saved:  # a checkpoint of an earlier version may hold settings that have been removed
         saved = {**saved, "stages": drop_removed(saved["stages"])}
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
-    for plan in ("settings", "stages"):
-        if plan in differing and plan in saved:
-            names = sorted(key for key, value in now[plan].items() if saved[plan].get(key) != value)
-            differing[differing.index(plan)] = f"{plan} ({', '.join(names)})"
+    for table in ("settings", "stages"):
+        if table in differing and table in saved:
+            names = sorted(key for key, value in now[table].items() if saved[table].get(key) != value)
+            differing[differing.index(table)] = f"{table} ({', '.join(names)})"
     if differing:
         msg = (
-            f"{folder}: the interrupted training differs from this one in {', '.join(differing)}; "
-            "give what was given then, or start anew with --overwrite"
+            f"{run.folder}: the interrupted training differs from this one in {', '.join(differing)}; "
+            "use the same as then, or start again with --overwrite"
         )
         raise ModelError(msg)
 
 
-def _row(state: _State, found: Mapping[str, float | None], plan: Plan, figures: Sequence[str]) -> dict[str, Any]:
+def _make_row(state: _State, found: Mapping[str, float | None], plan: Plan, metrics: Sequence[str]) -> dict[str, Any]:
     """Return a row of the log."""
-    rate = _learning_rate(max(state.step - 1, 0), plan)
+    rate = plan.learning_rate_at(max(state.step - 1, 0))
     loss = float(np.mean(state.losses)) if state.losses else None
     row = {"step": state.step, "seconds": round(state.seconds, 1), "loss": loss, "learning_rate": rate}
     score = found["validation_score"]
-    better = score is None or score > state.best  # where nothing is validated, the last weights stay
-    return {**row, **{name: found[name] for name in figures}, "best": int(better)}
+    better = score is None or score > state.best  # without validation data the last weights are kept
+    return {**row, **{name: found[name] for name in metrics}, "best": int(better)}
 
 
-def _learning_rate(step: int, plan: Plan) -> float:
-    """Return the learning rate of a step."""
-    if plan.schedule == "constant":
-        return plan.learning_rate
-    warm = max(1, round(_WARM * plan.steps))
-    if step < warm:
-        return plan.learning_rate * (step + 1) / warm
-    done = (step - warm) / max(plan.steps - warm, 1)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
-    """Move the running average of the weights towards the weights; what is no weight is taken over."""
-    with torch.no_grad():
-        for old, new in zip(average.parameters(), network.parameters(), strict=True):
-            old.lerp_(new, 1 - keep)
-        for kept, now in zip(average.buffers(), network.buffers(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(now, 1 - keep)
-            else:
-                kept.copy_(now)
-
-
-def _stop(state: _State, course: Course, names: Sequence[str], folder: Path) -> None:
+def _stop(state: _State, task: TrainingTask, names: Sequence[str], folder: Path) -> None:
     kept = f"the weights of step {state.best_step} are kept in {folder}" if state.best_step else "no weights are kept"
     msg = (
-        f"the loss of step {state.step + 1} is not finite, in {course.unit} of {', '.join(sorted(set(names)))}; "
-        f"{kept}. {course.advice}"
+        f"the loss of step {state.step + 1} is not finite, in {task.unit} of {', '.join(sorted(set(names)))}; "
+        f"{kept}. {task.advice}"
     )
     raise TrainingError(msg)
 
 
 class _Log:
-    """The table of a training, a row per validation; rows after a checkpoint that is resumed are dropped."""
+    """Table of a training with a row per validation; rows after the checkpoint of a resumed run are dropped."""
 
-    def __init__(self, path: Path, figures: Sequence[str], *, after: int) -> None:
+    def __init__(self, path: Path, metrics: Sequence[str], *, after: int) -> None:
         rows: list[dict[str, str]] = []
         if after and path.exists():
             with path.open(newline="", encoding="utf-8") as old:
                 rows = [row for row in csv.DictReader(old) if int(row["step"]) <= after]
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("w", newline="", encoding="utf-8")
-        columns = ("step", "seconds", "loss", "learning_rate", *figures, "best")
+        columns = ("step", "seconds", "loss", "learning_rate", *metrics, "best")
         self.writer = csv.DictWriter(self.file, columns, lineterminator="\n")
         self.writer.writeheader()
         self.writer.writerows(rows)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from gnntrack.gnn.appearance import crops
-from gnntrack.gnn.weights import scorer_class
+from gnntrack.gnn.networks import NETWORKS
 from gnntrack.movie import Movie, build_with_runs
 from gnntrack.scores import score_links
 from gnntrack.settings import Settings
@@ -20,18 +19,15 @@ from gnntrack.training.truth import GroundTruth, match_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
     from gnntrack.gnn.appearance import Crops
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.training.movies import TrainingMovie
     from gnntrack.types import CellGraph, IntArray, LinkScores, Progress
 
-__all__ = ["Sample", "fit_standards", "make_sample", "make_samples", "make_validation_samples"]
+__all__ = ["Sample", "make_sample", "make_samples", "make_validation_samples"]
 
 _LONG_ENOUGH = 12  # frames; shorter movies get no variant with every second frame only
 _WITHOUT_IMAGES = 3  # number of the variant, of every four, that is made without images
-_SAMPLED = 20_000  # rows of each movie that the statistics of columns are computed from
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def make_sample(
     )
     graph, runs = build_with_runs(Movie(masks, grey), settings)
     prior = score_links(graph, settings=settings.scores)
-    inputs = scorer_class(network).inputs_of(graph, prior)
+    inputs = NETWORKS[network].inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
     truth = GroundTruth.from_tracks(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
     cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
@@ -170,16 +166,3 @@ def make_validation_samples(
         for seed, corruption in enumerate((Corruption(), faults))
     ]
     return [sample for sample in made if len(sample.inputs.source)]
-
-
-def fit_standards(network: nn.Module, samples: Sequence[Sample]) -> None:
-    """Set the means and standard deviations by which a network standardises its columns."""
-    for block in ("cell", "link", "pair"):
-        standard = getattr(network, f"{block}_standard")
-        columns = [getattr(sample.inputs, block) for sample in samples]
-        values = np.concatenate([column[:: max(1, len(column) // _SAMPLED)] for column in columns])
-        for i in range(len(standard.mean)):  # the columns of appearance after those have length 1 already
-            known = values[np.isfinite(values[:, i]), i]
-            if len(known) > 1:
-                standard.mean[i] = float(known.mean())
-                standard.deviation[i] = torch.tensor(max(float(known.std()), 1e-3))

@@ -1,98 +1,131 @@
-"""From images with masks to a trained segmenter: the recipe of ``gnntrack train-segmenter``.
+"""Recipe of ``gnntrack train-segmenter``: from images with masks to a trained segmenter.
 
-What is learnt is the segmenter's: a class that is registered as one and has a classmethod ``train``. What all of them
-need is here: the images, what is kept for validation, the figures, the learning curve.
+The network and its loss belong to the segmenter: a registered class with a classmethod ``train``, see
+`TrainableSegmenter`. Everything that all of them need is here: the images, the split into training and validation, the
+metrics, the learning curve.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from gnntrack.errors import InputError, ModelError, SegmenterError
+from gnntrack.errors import GnntrackError, InputError, SegmenterError
 from gnntrack.evaluate.counts import Counts, compare_labels
-from gnntrack.io.output import check_output
-from gnntrack.models.devices import find_device
-from gnntrack.models.files import CHECKPOINT_FILE
-from gnntrack.segmentation.registry import segmenter_class
+from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples.search import find_examples
 from gnntrack.training.examples.split import split_examples
 from gnntrack.training.loop import LOG
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from gnntrack.training.examples.example import Example
-    from gnntrack.types import Image, Progress
+    from gnntrack.types import Image
 
-__all__ = ["Pair", "judge", "learn", "train_segmenter"]
+    Metrics = Callable[[Sequence[tuple[Image, Image]]], Mapping[str, float]]
+
+__all__ = ["LabelledImage", "TrainableSegmenter", "learn", "mask_metrics", "train_segmenter"]
 
 _log = logging.getLogger(__name__)
 
 
-class Pair(Protocol):
-    """An image with its labels, still on disk."""
+class LabelledImage(Protocol):
+    """An image with its labels, still on disk.
+
+    It may also have ``spacing``, the size of a voxel along z, y, x, and ``simulated``, True for a simulation.
+    """
 
     @property
     def name(self) -> str:
-        """Where it is from."""
+        """Name for messages: file, or movie and frame."""
         ...
 
     @property
     def movie(self) -> str:
-        """The movie, or the folder, that it is of."""
+        """The movie, or the folder, that the image belongs to."""
         ...
 
     def read(self) -> tuple[Image, Image]:
-        """Return the image and its labels, of one shape; labels below 0 mean that nobody knows what is there."""
+        """Return the image and its labels, of one shape: 0 is background, labels below 0 are unknown.
+
+        Networks that label every pixel ignore unknown pixels; the other ones treat them as background.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainableSegmenter(Protocol):
+    """A class of segmenters that can be trained: it has a classmethod ``train``."""
+
+    @classmethod
+    def train(
+        cls,
+        examples: Sequence[LabelledImage],
+        checks: Sequence[LabelledImage],
+        run: TrainingRun,
+        *,
+        settings: TrainSegmenterSettings,
+        metrics: Metrics,
+    ) -> dict[str, Any]:
+        """Train a network; the folder of the run then holds the model, ``log.csv`` and a checkpoint.
+
+        Parameters
+        ----------
+        examples, checks : sequence of LabelledImage
+            Images to train on, and images to validate on.
+        run : TrainingRun
+            Folder, seed, device, progress, provenance; pass it to `gnntrack.training.loop.run_training`.
+        settings : TrainSegmenterSettings
+            Steps, patches, losses; its ``options`` are those of the new network.
+        metrics : callable
+            From pairs of result and ground truth to ``dice``, ``seg`` and ``f1``, see `mask_metrics`.
+
+        Returns
+        -------
+        dict
+            The row of the log of the best validation.
+
+        Raises
+        ------
+        TrainingError
+            If the images cannot be trained on, or the loss is NaN or infinite.
+        SegmenterError
+            If an option of the network is unknown or out of range.
+        """
         ...
 
 
 def train_segmenter(
     name: str,
     data: Sequence[str | Path],
-    out: str | Path,
+    run: TrainingRun | str | Path,
     *,
     validation: Sequence[str | Path] | None = None,
     settings: Settings | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    device: str = "auto",
-    progress: Progress | None = None,
-    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train a segmenter on images whose masks are known.
 
     Parameters
     ----------
     name : str
-        Of a segmenter that can be trained.
+        Name of a segmenter that can be trained.
     data : paths
         Folders of images with masks: see `gnntrack.training.examples.find_examples`.
-    out : path
-        Folder of the model: weights, ``log.csv``, learning curve, checkpoint.
+    run : TrainingRun or path
+        Folder of the model, seed, device, progress; a path is the folder of a run with the defaults.
     validation : paths, optional
-        Images to validate on. Where they are left out, a part of `data` is kept for it: of movies the last frames.
+        Images to validate on; by default a fraction of `data` (of movies the last frames), which is then not trained
+        on.
     settings : Settings, optional
         ``train_segmenter`` holds those of the training.
-    seed : int
-        The same seed on the same machine gives the same weights.
-    resume : bool
-        Go on with the interrupted training in `out`.
-    overwrite : bool
-        Replace `out` if it exists.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    progress, report : callable, optional
-        Told after each step; told each row of the log.
 
     Returns
     -------
@@ -104,187 +137,165 @@ def train_segmenter(
     InputError
         If there are no images with masks.
     SegmenterError
-        If there is no such segmenter, or it cannot be trained.
+        If the segmenter is unknown, or cannot be trained.
     OutputError
-        If `out` exists.
+        If the folder exists.
     TrainingError
-        If the images cannot be learnt from, or the loss is no number.
+        If the images cannot be trained on, or the loss is NaN or infinite.
     KeyboardInterrupt
-        Handed on; `out` can be resumed.
+        Passed on; the run can be resumed.
+
+    Examples
+    --------
+    >>> from gnntrack.training import TrainingRun, train_segmenter
+    >>> summary = train_segmenter("unet", ["images"], TrainingRun("model", seed=1))  # doctest: +SKIP
     """
-    settings = settings or Settings()
-    plan = settings.train_segmenter
-    _trainable(name)
-    folder = Path(out)
-    find_device(device)
-    if not resume:
-        check_output(out, overwrite=overwrite)
-    elif not (folder / CHECKPOINT_FILE).is_file():
-        msg = f"{folder}: there is no checkpoint to go on from; start without --resume"
-        raise ModelError(msg)
-    learnt, checks = _examples(data, validation, settings, seed)
-    if not resume:
-        _clear(folder)
-    return learn(
-        name,
-        learnt,
-        checks,
-        folder,
-        settings=plan,
-        seed=seed,
-        resume=resume,
-        device=device,
-        progress=progress,
-        report=report,
-    )
+    run, settings = TrainingRun.of(run), settings or Settings()
+    _trainable_class(name)
+    run.check()
+    examples, checks = _find_examples(data, validation, settings, run.seed)
+    run.prepare_folder()
+    return learn(name, examples, checks, run, settings=settings.train_segmenter)
 
 
 def learn(
     name: str,
-    learnt: Sequence[Pair],
-    checks: Sequence[Pair],
-    folder: Path,
+    examples: Sequence[LabelledImage],
+    checks: Sequence[LabelledImage],
+    run: TrainingRun,
     *,
     settings: TrainSegmenterSettings,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
-    progress: Progress | None = None,
-    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a segmenter on images that stand, and draw its learning curve.
+    """Train a segmenter on given images, and draw its learning curve.
 
     Parameters
     ----------
     name : str
-        Of the segmenter.
-    learnt, checks : Pairs
-        Images with labels to learn from, and to validate on.
-    folder : path
-        Where the model goes; it is there already.
-    settings, seed, resume, device, progress, report
-        As in `train_segmenter`.
+        Name of the segmenter.
+    examples, checks : sequence of LabelledImage
+        Images to train on, and images to validate on.
+    run : TrainingRun
+        Its folder exists.
+    settings : TrainSegmenterSettings
+        Steps, patches, losses, options of the network.
 
     Returns
     -------
     dict
         As of `train_segmenter`.
     """
-    best = _trainable(name).train(
-        [_Framed.of(each, settings.margin) for each in learnt],
-        folder,
-        checks=[_Framed.of(each, settings.margin) for each in checks],
-        judge=judge,
-        settings=settings,
-        notes={"segmenter": name, "data": sorted({each.movie for each in learnt})},
-        seed=seed,
-        resume=resume,
-        device=device,
-        progress=progress,
-        report=report,
-    )
     from gnntrack.report import draw_learning_curve, save_figure
 
-    save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
-    return {"movies": len({each.movie for each in learnt}), "images": len(learnt), "steps": best["step"], "best": best}
+    movies = {each.movie for each in examples}
+    best = _trainable_class(name).train(
+        [_hide_border(each, settings.margin) for each in examples],
+        [_hide_border(each, settings.margin) for each in checks],
+        run.with_provenance(segmenter=name, data=sorted(movies)),
+        settings=settings,
+        metrics=mask_metrics,
+    )
+    save_figure(draw_learning_curve(run.folder / LOG), run.folder / "learning_curve.png")
+    return {"movies": len(movies), "images": len(examples), "steps": best["step"], "best": best}
 
 
-@dataclass(frozen=True)
-class _Framed:
-    """An image whose truth may lack cells along the border: what is not labelled there is unknown."""
-
-    pair: Pair
-    margin: int
-
-    @classmethod
-    def of(cls, pair: Pair, margin: int) -> Pair:
-        """Return the pair itself where there is no margin, or the truth is a simulation's."""
-        return cls(pair, margin) if margin and not isinstance(pair, SimulatedExample) else pair
-
-    @property
-    def name(self) -> str:
-        return self.pair.name
-
-    @property
-    def movie(self) -> str:
-        return self.pair.movie
-
-    def read(self) -> tuple[Image, Image]:
-        image, labels = self.pair.read()
-        edge = np.ones(labels.shape, bool)
-        edge[..., self.margin : -self.margin, self.margin : -self.margin] = False
-        return image, np.where(edge & (labels == 0), -1, labels).astype(np.int32)
-
-
-def judge(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:
-    """Return Dice, SEG, and F1 at IoU .5, over all images together.
+def mask_metrics(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:
+    """Return Dice, SEG, and F1 at IoU 0.5, over all images together.
 
     Parameters
     ----------
     results : sequence of (labels, truth)
-        What was found, and what is there.
+        Label images of the segmenter and of the ground truth.
     """
     total = sum((compare_labels(found, truth) for found, truth in results), Counts())
     return {"dice": total.dice, "seg": total.seg or 0.0, "f1": total.f1}
 
 
-def _trainable(name: str) -> Any:
+@dataclass(frozen=True)
+class _BorderHidden:
+    """An image whose ground truth may lack cells along the border: unlabelled pixels there are unknown."""
+
+    example: LabelledImage
+    margin: int
+
+    @property
+    def name(self) -> str:
+        return self.example.name
+
+    @property
+    def movie(self) -> str:
+        return self.example.movie
+
+    def read(self) -> tuple[Image, Image]:
+        image, labels = self.example.read()
+        edge = np.ones(labels.shape, bool)
+        edge[..., self.margin : -self.margin, self.margin : -self.margin] = False
+        return image, np.where(edge & (labels == 0), -1, labels).astype(np.int32)
+
+
+def _hide_border(example: LabelledImage, margin: int) -> LabelledImage:
+    """Mark unlabelled pixels in the border of `margin` pixels as unknown; a simulation stays as it is."""
+    return _BorderHidden(example, margin) if margin and not isinstance(example, SimulatedExample) else example
+
+
+def _trainable_class(name: str) -> type[TrainableSegmenter]:
     """Return the class of a segmenter that can be trained."""
     found = segmenter_class(name)
-    if not hasattr(found, "train"):
-        msg = f"segmenter '{name}' has nothing to learn; there are: fcn, deeplab, diffusionnet, maskrcnn, unet"
+    if not isinstance(found, TrainableSegmenter):
+        msg = f"segmenter '{name}' cannot be trained; there are: {', '.join(_list_trainable())}"
         raise SegmenterError(msg)
-    return found
+    return cast("type[TrainableSegmenter]", found)
 
 
-def _examples(
+def _list_trainable() -> list[str]:
+    """Return the names of the installed segmenters that can be trained; all of them are imported."""
+    names = []
+    for name in available_segmenters():
+        with suppress(GnntrackError):  # a segmenter whose libraries are not installed
+            if isinstance(segmenter_class(name), TrainableSegmenter):
+                names.append(name)
+    return names
+
+
+def _find_examples(
     data: Sequence[str | Path], validation: Sequence[str | Path] | None, settings: Settings, seed: int
-) -> tuple[list[Pair], list[Pair]]:
-    """Return the images to learn from, and those to validate on."""
-    plan = settings.train_segmenter
-    found = _complete(find_examples(data, truth=plan.truth)) if data else []
-    made = simulate_examples(plan.simulated, seed=seed, dimensions=plan.simulated_axes)
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Return the images to train on, and those to validate on."""
+    chosen = settings.train_segmenter
+    found = _skip_incomplete(find_examples(data, truth=chosen.truth)) if data else []
+    made = simulate_examples(chosen.simulated, seed=seed, dimensions=chosen.simulated_axes)
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
         raise InputError(msg)
-    checks: list[Pair] = []
-    learnt: list[Pair] = [*found]
+    checks: list[LabelledImage] = []
+    examples: list[LabelledImage] = [*found]
     if validation:
-        checks = [*_complete(find_examples(validation, truth=plan.truth))]
+        checks = [*_skip_incomplete(find_examples(validation, truth=chosen.truth))]
     elif found:
-        learning, held_out = split_examples(found, held_out=plan.held_out)
-        learnt, checks = [*learning], [*held_out]
-    elif plan.held_out:
-        count = max(1, round(plan.held_out * plan.simulated))
-        checks = [*simulate_examples(count, seed=seed + 1, dimensions=plan.simulated_axes)]
+        first, last = split_examples(found, held_out=chosen.held_out)
+        examples, checks = [*first], [*last]
+    elif chosen.held_out:
+        count = max(1, round(chosen.held_out * chosen.simulated))
+        checks = [*simulate_examples(count, seed=seed + 1, dimensions=chosen.simulated_axes)]
     if not checks:
         _log.warning("no images are kept for validation: the last weights are kept, not the best ones")
-    return [*learnt, *made], checks
+    return [*examples, *made], checks
 
 
-def _complete(examples: list[Example]) -> list[Example]:
-    """Leave out gold truth of some cells only: the network would learn that the other cells are background."""
+def _skip_incomplete(examples: list[Example]) -> list[Example]:
+    """Skip images whose gold truth lacks some cells, which the network would learn to be background."""
     whole = [each for each in examples if not each.gold or each.complete()]
     if len(whole) == len(examples):
         return examples
     if not whole:
         _log.warning(
-            "the gold truth of all %d images leaves out cells that the tracking truth knows of; they are learnt as "
+            "the gold truth of all %d images lacks cells that the tracking truth has; they are learnt as "
             "background, so expect cells to be missed; give silver truth (NN_ST/SEG) too",
             len(examples),
         )
         return examples
     _log.warning(
-        "%d of %d images are left out: their gold truth lacks cells that the tracking truth knows of",
+        "%d of %d images are skipped: their gold truth lacks cells that the tracking truth has",
         len(examples) - len(whole),
         len(examples),
     )
     return whole
-
-
-def _clear(out: Path) -> None:
-    """Make the folder of a training, in place of the one that may be there."""
-    if out.is_dir():
-        shutil.rmtree(out)
-    out.unlink(missing_ok=True)
-    out.mkdir(parents=True)

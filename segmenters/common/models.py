@@ -1,46 +1,47 @@
-"""Files of segmenters' networks, and which networks there are."""
+"""Files of segmenters' networks, and the registry of the networks."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import MissingDependencyError, ModelError
 from gnntrack.models.files import Family, model_folder, read_model
+from gnntrack.plugins import Registry
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["FAMILY", "NETWORKS", "load_network", "network_class"]
+__all__ = ["FAMILY", "NETWORKS", "find_network_class", "load_network"]
 
-NETWORKS = {
-    "unet": "segmenters.dense.unet:UNet",
-    "fcn": "segmenters.dense.torchvision_networks:Fcn",
-    "deeplab": "segmenters.dense.torchvision_networks:DeepLab",
-    "maskrcnn": "segmenters.maskrcnn:MaskRcnn",
-    "diffusionnet": "segmenters.diffusion.network:DiffusionNet",
-}
-"""Where the class of each kind of network is, for `network_class`."""
+NETWORKS: Registry[type[nn.Module]] = Registry(
+    "network",
+    {
+        "unet": "segmenters.dense.unet:UNet",
+        "fcn": "segmenters.dense.torchvision_networks:Fcn",
+        "deeplab": "segmenters.dense.torchvision_networks:DeepLab",
+        "maskrcnn": "segmenters.maskrcnn:MaskRcnn",
+        "diffusionnet": "segmenters.diffusion.network:DiffusionNet",
+    },
+    group="gnntrack.segmenter_networks",
+    error=ModelError,
+)
+"""Classes of the segmenters' networks by ``kind``; entry-point group ``gnntrack.segmenter_networks``."""
 
 
-def network_class(kind: str) -> type[nn.Module]:
-    """Return the class of a kind of network, imported only now.
+def find_network_class(kind: str) -> type[nn.Module]:
+    """Return the class of a kind of network; its module is imported now.
 
     Raises
     ------
     ModelError
-        If there is no such kind.
+        If the kind is unknown.
     MissingDependencyError
         If a library that it needs is not installed.
     """
-    if kind not in NETWORKS:
-        msg = f"there is no network '{kind}'; there are: {', '.join(NETWORKS)}"
-        raise ModelError(msg)
-    module, _, name = NETWORKS[kind].partition(":")
     try:
-        found: type[nn.Module] = getattr(import_module(module), name)
+        return NETWORKS[kind]
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("segmenters"):
             raise
@@ -49,36 +50,35 @@ def network_class(kind: str) -> type[nn.Module]:
             f"a network of kind '{kind}' needs '{error.name}', which is not installed: pip install 'gnntrack[{extra}]'"
         )
         raise MissingDependencyError(msg) from error
-    return found
 
 
-FAMILY = Family("gnntrack segmenter", 1, "gnntrack train-segmenter", network_class, {"inputs": dict}, words=True)
+FAMILY = Family("gnntrack segmenter", 1, "gnntrack train-segmenter", find_network_class, {"inputs": dict}, words=True)
 
 
 def load_network(
     segmenter: str, model: str | Path | None, *, device: torch.device | str = "cpu"
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the network of a segmenter, and what its ``model.json`` tells.
+    """Return the network of a segmenter, and the contents of its ``model.json``.
 
     Parameters
     ----------
     segmenter : str
         Its name, which is the kind of its network.
     model : path or None
-        The folder that ``gnntrack train-segmenter`` wrote; None is the one that comes with gnntrack.
+        The folder that ``gnntrack train-segmenter`` wrote; None is the model that comes with gnntrack.
     device : device
-        Where to compute.
+        Device of the network.
 
     Raises
     ------
     ModelError
-        If there is no model, or it is damaged, or of another segmenter.
+        If the model is missing, damaged, or of another segmenter.
     """
     if model is None:
         place = Path(__file__).parents[1] / "weights" / segmenter
         if not place.is_dir():
             msg = (
-                f"segmenter '{segmenter}' has no model of its own; train one with "
+                f"gnntrack comes without a model for segmenter '{segmenter}'; train one with "
                 f"'gnntrack train-segmenter {segmenter} DATA -o MODEL' and give it with --model MODEL"
             )
             raise ModelError(msg)
@@ -86,6 +86,6 @@ def load_network(
         place = model_folder(model, FAMILY)
     network, about = read_model(place, FAMILY, device=device)
     if about["kind"] != segmenter:
-        msg = f"{place}: it is a model of '{about['kind']}', not of '{segmenter}'; choose --segmenter {about['kind']}"
+        msg = f"{place}: a model of '{about['kind']}', not of '{segmenter}'; choose --segmenter {about['kind']}"
         raise ModelError(msg)
     return network, about

@@ -1,60 +1,87 @@
-"""What trainable segmenters have in common, whatever their network is."""
+"""What trainable segmenters share, whatever their network is: the run of the training loop, precision, metrics."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gnntrack.errors import TrainingError
-from gnntrack.training.loop import Plan
+from gnntrack.training.loop import Plan, run_training
+from segmenters.common.models import FAMILY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
+    from torch import nn
 
     from gnntrack.settings import TrainSegmenterSettings
+    from gnntrack.training.loop import Trained, TrainingTask
+    from gnntrack.training.run import TrainingRun
+    from gnntrack.training.segmenter import LabelledImage
 
-    Judge = Callable[[Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]], Mapping[str, float]]
-    """From results and truths to ``dice``, ``seg`` and ``f1``."""
+    Metrics = Callable[[Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]], Mapping[str, float]]
+    """From results and ground truth to ``dice``, ``seg`` and ``f1``."""
 
-__all__ = ["Pair", "chosen_precision", "dimensions_of", "known_part", "multiplying", "plan_of"]
-
-
-class Pair(Protocol):
-    """An image with its labels, still on disk."""
-
-    @property
-    def name(self) -> str:
-        """Where it is from, for messages."""
-        ...
-
-    @property
-    def movie(self) -> str:
-        """The movie, or the folder, that it is of."""
-        ...
-
-    def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-        """Return the image and its labels, of one shape: 0 is background, below 0 nobody knows what is there.
-
-        Networks that answer every pixel learn nothing where it is unknown; the others take it for background.
-        """
-        ...
+__all__ = [
+    "choose_bfloat16",
+    "describe_run",
+    "find_dimensions",
+    "mask_unknown",
+    "plan_training",
+    "set_precision",
+    "train_network",
+]
 
 
-def plan_of(settings: TrainSegmenterSettings, images: int) -> Plan:
-    """Return how a training goes; ``epochs`` are turned into steps.
+def train_network(
+    network: nn.Module,
+    task: TrainingTask,
+    run: TrainingRun,
+    settings: TrainSegmenterSettings,
+    *,
+    images: int,
+    inputs: Mapping[str, Any],
+) -> Trained:
+    """Train a network of a segmenter, and write its model, see `gnntrack.training.loop.run_training`.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With ``kind`` and ``options``.
+    task : TrainingTask
+        Supplies losses and metrics.
+    run : TrainingRun
+        As `describe_run` returned it.
+    settings : TrainSegmenterSettings
+        Steps, learning rate and so on.
+    images : int
+        Number of images to train on.
+    inputs : dict
+        The key ``inputs`` of ``model.json``: how images are prepared for the network.
+    """
+    return run_training(network, task, run, plan_training(settings, images), family=FAMILY, fields={"inputs": inputs})
+
+
+def describe_run(run: TrainingRun, settings: TrainSegmenterSettings, *, images: int) -> TrainingRun:
+    """Return the run with the number of images, the settings and the seed in its provenance."""
+    return run.with_provenance(images=images, settings=settings.model_dump(), seed=run.seed)
+
+
+def plan_training(settings: TrainSegmenterSettings, images: int) -> Plan:
+    """Return the plan of a training; ``epochs`` are turned into steps.
 
     Parameters
     ----------
     settings : TrainSegmenterSettings
-        What was asked for.
+        Steps or epochs, learning rate and so on.
     images : int
-        Number of images to learn from: an epoch sees as many.
+        Number of images to train on, which is the number of patches in an epoch.
     """
     steps = settings.steps
     if settings.epochs is not None:
@@ -72,36 +99,36 @@ def plan_of(settings: TrainSegmenterSettings, images: int) -> Plan:
     )
 
 
-def chosen_precision(wanted: str, device: str) -> bool:
-    """Tell whether to multiply in bfloat16: where it is asked for, or ``auto`` and the processor is made for it."""
+def choose_bfloat16(wanted: str, device: str) -> bool:
+    """Return whether to multiply in bfloat16: if `wanted`, or if ``auto`` and the processor has instructions for it."""
     if wanted != "auto":
         return wanted == "bfloat16"
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     made_for = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return device == "cpu" and any(tells is not None and tells() for tells in made_for)
+    return device == "cpu" and any(supports is not None and supports() for supports in made_for)
 
 
-def multiplying(device: torch.device | str, *, bfloat16: bool) -> AbstractContextManager[Any]:
-    """Return a context in which torch multiplies in bfloat16, or as usual; weights and sums stay float32."""
+def set_precision(device: torch.device | str, *, bfloat16: bool) -> AbstractContextManager[Any]:
+    """Return a context in which torch multiplies in bfloat16, or in float32; weights and sums stay float32."""
     return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
-def known_part(
+def mask_unknown(
     found: npt.NDArray[np.int32], labels: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return a result and its truth as far as the truth is known.
+    """Return a result and its ground truth without the pixels where the ground truth is unknown.
 
     Parameters
     ----------
     found : int array
-        Labels of cells; those that lie mostly where nobody knows what is there are no error, and left out.
+        Labels of cells; those of which more than half is unknown are removed, so that they do not count as errors.
     labels : int array of the same shape
-        The truth; below 0 it is unknown.
+        The ground truth; labels below 0 are unknown.
 
     Examples
     --------
-    >>> known_part(np.array([1, 1, 1, 0, 2, 2]), np.array([-1, -1, 0, 0, 7, -1]))
+    >>> mask_unknown(np.array([1, 1, 1, 0, 2, 2]), np.array([-1, -1, 0, 0, 7, -1]))
     (array([0, 0, 0, 0, 2, 0]), array([0, 0, 0, 0, 7, 0]))
     """
     unknown = labels < 0
@@ -112,22 +139,22 @@ def known_part(
     return np.where(unknown | hidden[found], 0, found), np.maximum(labels, 0)
 
 
-def dimensions_of(pairs: Sequence[Pair]) -> int:
-    """Return the number of axes of the images.
+def find_dimensions(examples: Sequence[LabelledImage]) -> int:
+    """Return the number of axes of the images; of each movie, the first one is read.
 
     Raises
     ------
     TrainingError
-        If some have another number than others, or it is neither 2 nor 3.
+        If the images differ in it, or it is neither 2 nor 3.
     """
     found: dict[int, str] = {}
     seen: set[str] = set()
-    for pair in pairs:
-        if pair.movie not in seen:  # the frames of a movie are alike
-            seen.add(pair.movie)
-            found.setdefault(pair.read()[1].ndim, pair.name)
+    for example in examples:
+        if example.movie not in seen:
+            seen.add(example.movie)
+            found.setdefault(example.read()[1].ndim, example.name)
     if len(found) != 1 or not found.keys() <= {2, 3}:
         which = ", ".join(f"{name} has {axes} axes" for axes, name in sorted(found.items()))
-        msg = f"a network learns on images of 2 axes or on stacks of 3, not on both: {which}; give one kind"
+        msg = f"a network is trained on images of 2 axes or on stacks of 3, not on both: {which}; give one kind"
         raise TrainingError(msg)
     return next(iter(found))

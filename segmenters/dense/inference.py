@@ -13,7 +13,7 @@ from skimage.filters import threshold_otsu
 from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
-from segmenters.common.training import known_part, multiplying
+from segmenters.common.training import mask_unknown, set_precision
 from segmenters.dense.targets import mean_diameter
 from segmenters.postprocess import measure_diameter, smooth, split_foreground
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
@@ -121,10 +122,10 @@ def _seen(
 
 def best_depth(
     network: Any,
-    pairs: Iterable[Pair],
+    examples: Iterable[LabelledImage],
     inputs: Inputs,
     use: Use,
-    judge: Judge,
+    metrics: Metrics,
 ) -> float | None:
     """Return the depth of a pass between two cells with which most cells are found as they are.
 
@@ -132,14 +133,14 @@ def best_depth(
     ----------
     network : nn.Module
         In eval mode.
-    pairs : Pairs
+    examples : iterable of LabelledImage
         Images with known cells; labels below 0 are unknown.
     inputs : Inputs
         What the network wants.
     use : Use
         How it is used.
-    judge : callable
-        From results and truths to ``seg`` and ``f1``.
+    metrics : callable
+        From results and ground truth to ``seg`` and ``f1``.
 
     Returns
     -------
@@ -147,8 +148,8 @@ def best_depth(
         None where no image has a cell, or all depths do as well.
     """
     answers = []
-    for pair in pairs:
-        image, labels = pair.read()
+    for example in examples:
+        image, labels = example.read()
         pixels = check_image(image)
         if pixels.min() < pixels.max() and labels.max() > 0:
             answers.append((*_seen(network, pixels, inputs, use, dtype=image.dtype), labels))
@@ -157,8 +158,8 @@ def best_depth(
     score = []
     for depth in _DEPTHS:
         rules = replace(use, depth=depth)
-        figures = judge([known_part(_cells(p, height, inputs, rules), labels) for p, height, labels in answers])
-        score.append(figures["seg"] + figures["f1"])
+        found = metrics([mask_unknown(_cells(p, height, inputs, rules), labels) for p, height, labels in answers])
+        score.append(found["seg"] + found["f1"])
     good = [depth for depth, each in zip(_DEPTHS, score, strict=True) if each >= max(score) - _AS_GOOD]
     return None if len(good) == len(_DEPTHS) else good[len(good) // 2]  # not at the edge of what does well
 
@@ -204,7 +205,7 @@ def _answered(network: Any, batch: Heights, use: Use) -> Heights:
     flips = product((False, True), repeat=2) if use.flips else [(False, False)]
     total: Any = 0
     count = 0
-    with torch.inference_mode(), multiplying(device, bfloat16=use.bfloat16):
+    with torch.inference_mode(), set_precision(device, bfloat16=use.bfloat16):
         for turned in flips:
             axes = [axis for axis, flip in zip((-2, -1), turned, strict=True) if flip]
             answers = network(torch.flip(images, axes)).float()

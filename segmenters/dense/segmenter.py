@@ -12,19 +12,20 @@ from gnntrack.models.devices import find_device
 from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalised
-from segmenters.common.training import chosen_precision
+from segmenters.common.training import choose_bfloat16
 from segmenters.dense.inference import Inputs, Use, estimated_factor, segment_pixels
 from segmenters.dense.training import train_dense
 from segmenters.dense.unet import fused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
-    from gnntrack.types import Progress
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.run import TrainingRun
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Labels = npt.NDArray[np.int32]
 
@@ -117,7 +118,7 @@ class DenseSegmenter:
             tile=tile,
             overlap=overlap,
             batch=batch,
-            bfloat16=chosen_precision(precision, place),
+            bfloat16=choose_bfloat16(precision, place),
         )
         self._factor: float | None = None
 
@@ -186,7 +187,7 @@ class DenseSegmenter:
         flat : int
             In 3D: levels that keep their planes, for planes that are far apart.
         options : dict
-            What the user asked for.
+            Options of the network, from ``--option``.
 
         Raises
         ------
@@ -198,57 +199,12 @@ class DenseSegmenter:
     @classmethod
     def train(
         cls,
-        examples: Sequence[Pair],
-        out: Path,
+        examples: Sequence[LabelledImage],
+        checks: Sequence[LabelledImage],
+        run: TrainingRun,
         *,
-        checks: Sequence[Pair],
-        judge: Judge,
         settings: TrainSegmenterSettings,
-        notes: dict[str, Any],
-        seed: int = 0,
-        resume: bool = False,
-        device: str = "auto",
-        progress: Progress | None = None,
-        report: Callable[[dict[str, Any]], None] | None = None,
+        metrics: Metrics,
     ) -> dict[str, Any]:
-        """Train a network; `out` then holds the model, ``log.csv`` and a checkpoint.
-
-        Parameters
-        ----------
-        examples, checks : Pairs
-            Images with labels to learn from, and to validate on.
-        out : path
-            Folder of the model.
-        judge : callable
-            From pairs of result and truth to figures: ``dice``, ``seg``, ``f1``.
-        settings : TrainSegmenterSettings
-            Everything else; its ``options`` are those of the network.
-        notes : dict
-            What the model shall tell of its training besides.
-        seed, resume, device, progress, report
-            As in `gnntrack.training.loop.run_training`.
-
-        Returns
-        -------
-        dict
-            The row of the best validation.
-
-        Raises
-        ------
-        TrainingError
-            If the images cannot be learnt from, or the loss is not finite.
-        """
-        return train_dense(
-            cls.new_network,
-            examples,
-            out,
-            checks=checks,
-            judge=judge,
-            settings=settings,
-            notes=notes,
-            seed=seed,
-            resume=resume,
-            device=device,
-            progress=progress,
-            report=report,
-        )
+        """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
+        return train_dense(cls.new_network, examples, checks, run, settings=settings, metrics=metrics)

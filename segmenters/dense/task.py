@@ -1,8 +1,10 @@
-"""What a dense network learns: the loss of a batch of patches, and images segmented as in use."""
+"""Training task of dense networks: patches of images, their loss, and validation on segmented images."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,74 +14,85 @@ from torch.nn import functional
 
 from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
-from segmenters.common.training import known_part, multiplying
+from segmenters.common.training import mask_unknown, set_precision
 from segmenters.dense.augment import Augment
 from segmenters.dense.targets import depth_in_cells, nearness_of_two
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Heights = npt.NDArray[np.float32]
 
-__all__ = ["DenseCourse", "Examples", "Ready", "loss_of"]
+__all__ = [
+    "DenseLoss",
+    "MaskValidation",
+    "PatchTask",
+    "Ready",
+    "ScaledPixels",
+    "TrainingImages",
+    "find_cell_pixels",
+    "loss_of",
+    "prepare_dense",
+]
 
 _KEPT = 1_500_000_000  # bytes of prepared images that are kept in memory
-_CHECKED = 24  # images of a validation at most
+_CHECKED = 24  # largest number of images of a validation
 _DEPTH_WEIGHT = 4.0
-_AROUND_A_CELL = 0.8  # part of the patches that is drawn around a cell
+_AROUND_A_CELL = 0.8  # fraction of the patches that are drawn around a cell
 
 
 class Ready(NamedTuple):
-    """An image as the network sees it, with what is learnt of it."""
+    """An image at the network's scale, with the targets of its pixels.
 
-    image: Heights  # normalised
-    foreground: npt.NDArray[np.int8]  # 1 in cells, 0 outside, -1 where nobody knows
-    depth: npt.NDArray[np.float16]  # -1 where nobody knows
-    nearness: npt.NDArray[np.float16]  # where two cells touch
-    cells: npt.NDArray[np.int32]  # (N, axes) a pixel of each
+    Parameters
+    ----------
+    image : ([Z], Y, X) float32
+        Normalised grey values.
+    targets : three arrays of the same shape
+        Interpolated in augmentation as nearest, linear and linear; see `prepare_dense`.
+    cells : (N, axes) int32
+        One pixel of each cell.
+    """
+
+    image: Heights
+    targets: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+    cells: npt.NDArray[np.int32]
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.image.nbytes + self.foreground.nbytes + self.depth.nbytes + self.nearness.nbytes
+        return self.image.nbytes + sum(each.nbytes for each in self.targets)
 
 
-class Examples:
-    """Images with their labels, at the network's scale; the last ones read are kept in memory.
+class TrainingImages:
+    """Images with their labels, prepared when they are first read; the last ones read are kept in memory.
 
     Parameters
     ----------
-    pairs : Pairs
-        What there is.
-    normalise : str
-        See `segmenters.common.pixels.normalised`.
-    factor : callable
-        From the labels of an image to the factor by which its pixels along y and x are scaled.
-    dimensions : int
-        Axes that images have to have.
+    examples : sequence of LabelledImage
+        The images.
+    prepare : callable
+        From an example to a `Ready` image.
     """
 
-    def __init__(
-        self, pairs: Sequence[Pair], *, normalise: Any, factor: Callable[[npt.NDArray[Any]], float], dimensions: int
-    ) -> None:
-        self.pairs = pairs
-        self._normalise, self._factor, self._dimensions = normalise, factor, dimensions
+    def __init__(self, examples: Sequence[LabelledImage], prepare: Callable[[LabelledImage], Ready]) -> None:
+        self.examples = examples
+        self._prepare = prepare
         self._kept: OrderedDict[int, Ready] = OrderedDict()
         movies: dict[tuple[bool, str], list[int]] = {}
-        for number, pair in enumerate(pairs):
-            movies.setdefault((getattr(pair, "simulated", False), pair.movie), []).append(number)
+        for number, example in enumerate(examples):
+            movies.setdefault((getattr(example, "simulated", False), example.movie), []).append(number)
         self._real = [numbers for (simulated, _), numbers in movies.items() if not simulated]
         self._simulated = [numbers for (simulated, _), numbers in movies.items() if simulated]
 
-    def drawn(self, random: np.random.Generator) -> int:
-        """Return the number of an example; each movie is as likely as another, however long it is.
+    def draw(self, random: np.random.Generator) -> int:
+        """Return the number of a random example; all movies are equally likely, whatever their length.
 
-        Simulated movies together are as likely as real ones at most, however many they are.
+        Simulated movies together are at most as likely as real ones, whatever their number.
         """
         movies = self._real or self._simulated
         if self._real and self._simulated:
@@ -89,97 +102,143 @@ class Examples:
 
     def __getitem__(self, number: int) -> Ready:
         if number not in self._kept:
-            self._kept[number] = self._prepared(self.pairs[number])
+            self._kept[number] = self._prepare(self.examples[number])
             while len(self._kept) > 1 and sum(each.size for each in self._kept.values()) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(number)
         return self._kept[number]
 
-    def _prepared(self, pair: Pair) -> Ready:
-        image, labels = pair.read()
-        pixels = normalised(check_image(image, {self._dimensions}), self._normalise, dtype=image.dtype)
-        factor = self._factor(labels)
+
+@dataclass(frozen=True)
+class ScaledPixels:
+    """Reads the images of a training: normalised, and scaled for the network.
+
+    Parameters
+    ----------
+    normalise : str
+        See `segmenters.common.pixels.normalised`.
+    factor : callable
+        From the labels of an image to the factor by which its pixels along y and x are scaled.
+    dimensions : {2, 3}
+        Number of axes that images must have.
+    """
+
+    normalise: Any
+    factor: Callable[[npt.NDArray[Any]], float]
+    dimensions: int
+
+    def read(self, example: LabelledImage) -> tuple[Heights, npt.NDArray[Any], tuple[int, int]]:
+        """Return the scaled image, the labels as they are, and the size along y and x to scale them to."""
+        image, labels = example.read()
+        pixels = normalised(check_image(image, {self.dimensions}), self.normalise, dtype=image.dtype)
+        factor = self.factor(labels)
         size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))
-        labels = _nearest(labels, size)
-        depth = depth_in_cells(labels)
-        _, first = np.unique(labels, return_index=True)
-        places = np.stack(np.unravel_index(first, labels.shape), axis=1)
-        cells = places[labels.ravel()[first] > 0].astype(np.int32)
-        foreground = np.where(labels < 0, -1, labels > 0).astype(np.int8)
-        nearness = nearness_of_two(labels).astype(np.float16)
-        return Ready(resized(pixels, size), foreground, depth.astype(np.float16), nearness, cells)
+        return resized(pixels, size), labels, size
 
 
-def _nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+def prepare_dense(example: LabelledImage, pixels: ScaledPixels) -> Ready:
+    """Return an image with the targets of a dense network.
+
+    The targets are the foreground (int8; 1 in cells, 0 outside, -1 unknown), the depth in the cell (float16; -1
+    unknown), and the nearness of two cells (float16; high where two cells touch).
+    """
+    image, labels, size = pixels.read(example)
+    labels = _resize_nearest(labels, size)
+    depth = depth_in_cells(labels).astype(np.float16)
+    foreground = np.where(labels < 0, -1, labels > 0).astype(np.int8)
+    nearness = nearness_of_two(labels).astype(np.float16)
+    return Ready(image, (foreground, depth, nearness), find_cell_pixels(labels))
+
+
+def find_cell_pixels(labels: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return the first pixel of each cell, shape (N, axes).
+
+    >>> find_cell_pixels(np.array([[0, 2], [5, 2]]))
+    array([[0, 1],
+           [1, 0]], dtype=int32)
+    """
+    _, first = np.unique(labels, return_index=True)
+    places = np.stack(np.unravel_index(first, labels.shape), axis=1)
+    return places[labels.ravel()[first] > 0].astype(np.int32)
+
+
+def _resize_nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     rows = np.minimum((np.arange(size[0]) + 0.5) * labels.shape[-2] / size[0], labels.shape[-2] - 1).astype(int)
     columns = np.minimum((np.arange(size[1]) + 0.5) * labels.shape[-1] / size[1], labels.shape[-1] - 1).astype(int)
     return labels[..., rows[:, None], columns]
 
 
-class DenseCourse:
-    """Patches for a network that answers every pixel.
+@dataclass(frozen=True)
+class MaskValidation:
+    """Compares the masks that a network finds with the ground truth.
 
     Parameters
     ----------
-    examples : Examples
-        What it learns from.
-    checks : Pairs
-        What it is validated on.
+    examples : sequence of LabelledImage
+        Images to validate on; of more than 24, every second, third and so on is used.
     segment : callable
         From a network and an image to labels, as in use.
-    judge : callable
-        From results and truths to figures.
+    metrics : callable
+        From results and ground truth to ``dice``, ``seg`` and ``f1``.
+    """
+
+    examples: Sequence[LabelledImage]
+    segment: Callable[[Any, npt.NDArray[Any]], npt.NDArray[Any]]
+    metrics: Metrics
+
+    def measure(self, network: Any) -> Mapping[str, float]:
+        """Return the metrics over all images together; empty if there are no images."""
+        if not self.examples:
+            return {}
+        results = []
+        for example in self.examples[:: -(-len(self.examples) // _CHECKED)]:
+            image, labels = example.read()
+            results.append(mask_unknown(self.segment(network, image), labels))
+        return self.metrics(results)
+
+
+class PatchTask:
+    """Training task of a network that is trained on patches of images.
+
+    Parameters
+    ----------
+    images : TrainingImages
+        Images to train on.
+    validation : MaskValidation
+        Images to validate on.
     settings : TrainSegmenterSettings
-        Losses, patches, augmentation.
-    dimensions : int
-        Axes of the patches.
+        Batch and augmentation.
+    loss : callable
+        From a network and patches, (B, 4, [Z], Y, X) float32 of image and targets, to the loss.
     patch : sequence of int
         Pixels of a patch along ``[z], y, x``.
-    device : device
-        Where to compute.
-    bfloat16 : bool
-        Multiply in bfloat16.
     """
 
     unit = "patches"
     advice = "Look for broken images there, or lower train_segmenter.learning_rate"
-    figures: Sequence[str] = ("validation_dice", "validation_seg", "validation_f1", "validation_score")
+    metrics: Sequence[str] = ("validation_dice", "validation_seg", "validation_f1", "validation_score")
 
     def __init__(
         self,
-        examples: Examples,
-        checks: Sequence[Pair],
-        *,
-        segment: Callable[[Any, npt.NDArray[Any]], npt.NDArray[Any]],
-        judge: Judge,
+        images: TrainingImages,
+        validation: MaskValidation,
         settings: TrainSegmenterSettings,
-        dimensions: int,
+        *,
+        loss: Callable[[Any, Heights], Tensor],
         patch: Sequence[int],
-        device: Any = "cpu",
-        bfloat16: bool = False,
     ) -> None:
-        self._examples, self._segment, self._judge = examples, segment, judge
-        self._settings, self._patch, self._device = settings, tuple(patch), device
-        self._bfloat16 = bfloat16
-        grey = settings.normalise != "none"
-        self._augment = Augment(dimensions, grey=grey) if settings.augment else None
-        every = max(1, -(-len(checks) // _CHECKED))
-        self._checks = checks[::every]
+        self._images, self._validation, self._settings = images, validation, settings
+        self._loss, self._patch = loss, tuple(patch)
+        self._augment = Augment(len(self._patch), grey=settings.normalise != "none") if settings.augment else None
 
     def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the loss of a batch, and the names of its images."""
-        numbers = [self._examples.drawn(random) for _ in range(self._settings.batch)]
-        patches = np.stack([self._cut(self._examples[number], random) for number in numbers])
-        batch = torch.from_numpy(patches).to(self._device)
-        with multiplying(self._device, bfloat16=self._bfloat16):
-            answers = network(batch[:, :1])
-        truth, depth, nearness = batch[:, 1], batch[:, 2], batch[:, 3]
-        extra = self._settings.border_weight * nearness
-        loss = loss_of(answers, truth, depth, extra, kind=self._settings.loss)
-        return loss, [self._examples.pairs[number].name for number in numbers]
+        numbers = [self._images.draw(random) for _ in range(self._settings.batch)]
+        patches = np.stack([self._cut(self._images[number], random) for number in numbers])
+        return self._loss(network, patches), [self._images.examples[number].name for number in numbers]
 
     def _cut(self, ready: Ready, random: np.random.Generator) -> Heights:
-        """Return a patch of what an example holds, (4, *patch); what lies beyond the border is mirrored."""
+        """Return a random patch of image and targets, (4, *patch), mirrored beyond the border of the image."""
         shape = np.array(ready.image.shape)
         middle = random.integers(0, shape)
         if len(ready.cells) and random.random() < _AROUND_A_CELL:
@@ -189,54 +248,79 @@ class DenseCourse:
         beyond = [(0, max(0, n - m)) for n, m in zip(self._patch, shape, strict=True)]
         parts = [
             np.pad(np.asarray(each[box], np.float32), beyond, mode="symmetric")
-            for each in (ready.image, ready.foreground, ready.depth, ready.nearness)
+            for each in (ready.image, *ready.targets)
         ]
         patch = np.stack(parts)
         return patch if self._augment is None else self._augment(patch, random)
 
     def validate(self, network: Any) -> dict[str, float | None]:
-        """Return Dice of the foreground, SEG and F1 at IoU .5 over the images to validate on."""
-        if not self._checks:
-            return dict.fromkeys(self.figures)
-        results = []
-        for pair in self._checks:
-            image, labels = pair.read()
-            results.append(known_part(self._segment(network, image), labels))
-        figures = self._judge(results)
-        dice, seg, f1 = (figures[name] for name in ("dice", "seg", "f1"))
+        """Return Dice of the foreground, SEG and F1 at IoU 0.5, and the score: Dice, or the mean of the three."""
+        found = self._validation.measure(network)
+        if not found:
+            return dict.fromkeys(self.metrics)
+        dice, seg, f1 = (found[name] for name in ("dice", "seg", "f1"))
         score = dice if self._settings.head == "foreground" else (dice + seg + f1) / 3
-        return dict(zip(self.figures, (dice, seg, f1, score), strict=True))
+        return dict(zip(self.metrics, (dice, seg, f1, score), strict=True))
 
 
-def loss_of(answers: Tensor, foreground: Tensor, depth: Tensor, extra: Tensor | float = 0.0, *, kind: str) -> Tensor:
-    """Return the loss of answers: of the two classes, and of the depth where the network tells it.
+@dataclass(frozen=True)
+class DenseLoss:
+    """Loss of a dense network on patches made by `prepare_dense`.
 
     Parameters
     ----------
-    answers : (B, 2 or 3, ...) tensor
-        Log odds of background and foreground, and the depth.
-    foreground, depth : (B, ...) tensors
-        The truth: 0 or 1; 0 to 1. What is below 0 is unknown, and nothing is learnt there.
-    extra : (B, ...) tensor
-        How much more than others a pixel counts.
-    kind : {"cross_entropy", "dice", "both", "focal"}
-        Of the classes. ``dice`` is the soft Dice loss over the batch (Milletari et al., 2016), ``focal`` weighs pixels
-        less that are right already (Lin et al., 2017; gamma 2), ``both`` is cross-entropy and Dice, one each.
+    settings : TrainSegmenterSettings
+        Kind of the loss, weight of the pixels between two cells.
+    device : device
+        Device of the network.
+    bfloat16 : bool
+        Multiply in bfloat16.
     """
-    answers = answers.float()
+
+    settings: TrainSegmenterSettings
+    device: Any = "cpu"
+    bfloat16: bool = False
+
+    def __call__(self, network: Any, patches: Heights) -> Tensor:
+        """Return the loss, shape (), of patches (B, 4, [Z], Y, X)."""
+        batch = torch.from_numpy(patches).to(self.device)
+        with set_precision(self.device, bfloat16=self.bfloat16):
+            outputs = network(batch[:, :1])
+        foreground, depth, nearness = batch[:, 1], batch[:, 2], batch[:, 3]
+        extra = self.settings.border_weight * nearness
+        return loss_of(outputs, foreground, depth, extra, kind=self.settings.loss)
+
+
+def loss_of(outputs: Tensor, foreground: Tensor, depth: Tensor, extra: Tensor | float = 0.0, *, kind: str) -> Tensor:
+    """Return the loss of the two classes, plus that of the depth if the network has this output; shape ().
+
+    Parameters
+    ----------
+    outputs : (B, 2 or 3, ...) tensor
+        Log-odds of background and foreground, and the depth.
+    foreground, depth : (B, ...) tensors
+        The ground truth: 0 or 1; 0 to 1. Pixels below 0 are unknown and do not count.
+    extra : (B, ...) tensor
+        Additional weight of each pixel.
+    kind : {"cross_entropy", "dice", "both", "focal"}
+        Loss of the classes. ``dice`` is the soft Dice loss over the batch (Milletari et al., 2016), ``focal`` gives
+        less weight to pixels that are right already (Lin et al., 2017; gamma 2), ``both`` is the sum of cross-entropy
+        and Dice.
+    """
+    outputs = outputs.float()
     truth, known = foreground > 0.5, foreground >= 0
-    classes = torch.zeros((), device=answers.device)
+    classes = torch.zeros((), device=outputs.device)
     if kind in {"cross_entropy", "both", "focal"}:
-        each = functional.cross_entropy(answers[:, :2], truth.long(), reduction="none")
+        each = functional.cross_entropy(outputs[:, :2], truth.long(), reduction="none")
         each = (1 - torch.exp(-each)) ** 2 * each if kind == "focal" else each
         classes = classes + (each * known * (1 + extra)).sum() / known.sum().clamp(min=1)
     if kind in {"dice", "both"}:
-        inside = torch.softmax(answers[:, :2], dim=1)[:, 1] * known
+        inside = torch.softmax(outputs[:, :2], dim=1)[:, 1] * known
         shared, total = (inside * truth).sum(), inside.sum() + truth.sum()
         classes = classes + 1 - (2 * shared + 1) / (total + 1)
-    if answers.shape[1] == 2:
+    if outputs.shape[1] == 2:
         return classes
     measured = depth >= 0
-    off = functional.smooth_l1_loss(answers[:, 2], depth, beta=0.1, reduction="none")
-    weight = (0.2 + 0.8 * truth.float() + extra) * measured  # the background is easy, and mostly all there is
+    off = functional.smooth_l1_loss(outputs[:, 2], depth, beta=0.1, reduction="none")
+    weight = (0.2 + 0.8 * truth.float() + extra) * measured  # the background is easy, and most of the pixels
     return classes + _DEPTH_WEIGHT * (weight * off).sum() / measured.sum().clamp(min=1)

@@ -1,8 +1,10 @@
-"""What DiffusionNet learns from: blocks of clouds whose cells are known."""
+"""Training task of DiffusionNet: blocks of clouds whose cells are known, and their loss."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,11 +20,10 @@ from segmenters.diffusion.points import measure_levels, volume_cloud
 from segmenters.diffusion.surface import surface_cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     import numpy.typing as npt
     from torch import Tensor
 
+    from gnntrack.training.segmenter import LabelledImage
     from segmenters.diffusion.network import DiffusionNet
     from segmenters.diffusion.points import Cloud
 
@@ -30,23 +31,23 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Spacing = tuple[float, float, float]
 
-__all__ = ["DiffusionCourse", "Lesson", "Targets", "point_targets"]
+__all__ = ["BlockOptions", "BlockTask", "Targets", "TrainingBlock", "point_targets"]
 
-_OFFSET = 2.0  # weight of the offsets beside the foreground
-_TRIES = 100  # images without a point that may be drawn in a step
-_SIZES = (0.7, 1.35)  # by which the measured diameter is wrong in training
-_LEVELS = (0.8, 1.25)  # by which brightness is wrong in training
+_OFFSET = 2.0  # weight of the offsets; the foreground has weight 1
+_TRIES = 100  # largest number of images without a point in a step
+_SIZES = (0.7, 1.35)  # range of the factor that falsifies the measured diameter in training
+_LEVELS = (0.8, 1.25)  # range of the factor that falsifies the brightness in training
 
 
 class Targets(NamedTuple):
-    """What is right for each point.
+    """Targets of each point.
 
     Parameters
     ----------
     foreground : (N,) float array
-        Share of its voxels that lie in cells.
+        Fraction of its voxels that lie in cells.
     offset : (N, 3) float array
-        To the centre of its cell, in diameters; 0 where it has none.
+        Vector (z, y, x) to the centre of its cell, in diameters; 0 without a cell.
     cell : (N,) int array
         Its cell, 0 = none.
     """
@@ -57,7 +58,7 @@ class Targets(NamedTuple):
 
 
 def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
-    """Return what is right for each point of a cloud.
+    """Return the targets of each point of a cloud.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
     count = np.maximum(np.bincount(cloud.owner, minlength=n), 1)
     foreground = np.bincount(cloud.owner, here > 0, n) / count
     cell = _most_frequent(cloud.owner, here, n)
-    if cloud.faces is not None:  # a vertex owns few voxels or none: it is of the cell that it lies on
+    if cloud.faces is not None:  # a vertex owns few voxels or none: it belongs to the cell that it lies on
         inside = np.argwhere(dense > 0)
         if len(inside):
             distance, row = cKDTree(inside * scale).query(cloud.points)
@@ -101,8 +102,8 @@ def _most_frequent(owner: Labels, values: Labels, n: int) -> Labels:
     return found
 
 
-class Lesson(NamedTuple):
-    """A block with what is right for its points.
+class TrainingBlock(NamedTuple):
+    """A block with the targets of its points.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ class Lesson(NamedTuple):
     foreground, offset : tensors (N,), (N, 3)
         As in `Targets`.
     counts : (N,) bool tensor
-        Points of its core.
+        Points of its core, which count in the loss.
     """
 
     shape: Shape
@@ -120,56 +121,68 @@ class Lesson(NamedTuple):
     counts: Tensor
 
 
-class DiffusionCourse:
-    """Draws blocks for training, and segments whole images for validation.
-
-    A block is made when it is drawn for the first time, and kept while there is room. What is drawn depends on
-    nothing but the random numbers, so that an interrupted training goes on as if it had not been.
+@dataclass(frozen=True)
+class BlockOptions:
+    """How blocks are made of the examples.
 
     Parameters
     ----------
-    examples : sequence
-        With ``read() -> (image, labels)`` and ``name``.
-    score : callable
-        Network -> figures of the validation.
-    spacing : callable
-        Example -> size of a voxel along z, y, x.
     variants : int
         Clouds that are made of each example, with other grids, sizes and levels.
     surfaces : float
-        Part of the variants that are surfaces.
-    blocks : int
+        Fraction of the variants that are surfaces.
+    count : int
         Blocks in a step.
     modes : int
         Eigenvectors of a block.
-    room : int
-        Blocks that are kept.
-    device : device
-        Where the network is.
+    kept : int
+        Blocks that are kept in memory.
     """
 
-    figures = ("validation_f1", "validation_seg", "validation_score")
+    variants: int = 2
+    surfaces: float = 0.25
+    count: int = 2
+    modes: int = 96
+    kept: int = 400
+
+
+class BlockTask:
+    """Training task of a DiffusionNet: draws blocks of clouds, and validates on whole images.
+
+    A block is made when it is drawn for the first time, and kept while there is room. It depends only on the random
+    numbers, so that an interrupted training continues as if it had not been.
+
+    Parameters
+    ----------
+    examples : sequence of LabelledImage
+        Stacks to train on.
+    validate : callable
+        Network -> metrics of the validation.
+    spacing : callable
+        Example -> size of a voxel along z, y, x.
+    blocks : BlockOptions
+        How blocks are made.
+    device : device
+        Device of the network.
+    """
+
+    metrics: Sequence[str] = ("validation_f1", "validation_seg", "validation_score")
     unit = "blocks"
     advice = "Look for images of one value there, or lower the learning rate"
 
     def __init__(
         self,
-        examples: Sequence[Any],
-        score: Callable[[DiffusionNet], Mapping[str, float | None]],
+        examples: Sequence[LabelledImage],
+        validate: Callable[[DiffusionNet], Mapping[str, float | None]],
         *,
         spacing: Callable[[Any], Spacing],
-        variants: int = 2,
-        surfaces: float = 0.25,
-        blocks: int = 2,
-        modes: int = 96,
-        room: int = 400,
+        blocks: BlockOptions | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.examples, self.score, self.spacing = list(examples), score, spacing
-        self.variants, self.surfaces, self.blocks, self.modes = variants, surfaces, blocks, modes
-        self.device, self.room = device, room
+        self.examples, self._validate, self.spacing = list(examples), validate, spacing
+        self.blocks, self.device = blocks or BlockOptions(), device
         self._clouds: OrderedDict[tuple[int, int], tuple[Cloud, Targets, list[Any]]] = OrderedDict()
-        self._lessons: OrderedDict[tuple[int, int, int], Lesson] = OrderedDict()
+        self._training_blocks: OrderedDict[tuple[int, int, int], TrainingBlock] = OrderedDict()
 
     def loss(self, network: DiffusionNet, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the mean loss of a few blocks, and the names of their examples.
@@ -181,39 +194,39 @@ class DiffusionCourse:
         """
         losses: list[Tensor] = []
         names: list[str] = []
-        for _ in range(self.blocks + _TRIES):
-            number, variant = int(random.integers(len(self.examples))), int(random.integers(self.variants))
-            lesson = self._lesson(number, variant, random.random())
-            if lesson is not None:
+        for _ in range(self.blocks.count + _TRIES):
+            number, variant = int(random.integers(len(self.examples))), int(random.integers(self.blocks.variants))
+            block = self._find_block(number, variant, random.random())
+            if block is not None:
                 names.append(self.examples[number].name)
-                losses.append(_loss(network, lesson, self.device))
-            if len(losses) == self.blocks:
+                losses.append(_loss(network, block, self.device))
+            if len(losses) == self.blocks.count:
                 return torch.stack(losses).mean(), names
         msg = f"hardly any of the {len(self.examples)} images has anything bright in it; give images with cells"
         raise TrainingError(msg)
 
     def validate(self, network: DiffusionNet) -> Mapping[str, float | None]:
-        """Return the figures of the validation."""
-        return self.score(network)
+        """Return F1, SEG and the score."""
+        return self._validate(network)
 
-    def _lesson(self, number: int, variant: int, where: float) -> Lesson | None:
-        cloud, targets, blocks = _kept(self._clouds, (number, variant), self._cloud, self.room)
+    def _find_block(self, number: int, variant: int, where: float) -> TrainingBlock | None:
+        cloud, targets, blocks = _get_or_make(self._clouds, (number, variant), self._make_cloud, self.blocks.kept)
         if not blocks:
             return None
         at = min(int(where * len(blocks)), len(blocks) - 1)
 
-        def make(*_: int) -> Lesson:
+        def make(*_: int) -> TrainingBlock:
             part, block = part_of(cloud, blocks[at])
             values = (targets.foreground[block.rows], targets.offset[block.rows])
             foreground, offset = (torch.from_numpy(np.asarray(value, np.float32)) for value in values)
-            shape = shape_of(part, operators_of(part, modes=self.modes))
-            return Lesson(shape, foreground, offset, torch.from_numpy(block.core))
+            shape = shape_of(part, operators_of(part, modes=self.blocks.modes))
+            return TrainingBlock(shape, foreground, offset, torch.from_numpy(block.core))
 
-        lesson: Lesson = _kept(self._lessons, (number, variant, at), make, self.room)
-        return lesson
+        block: TrainingBlock = _get_or_make(self._training_blocks, (number, variant, at), make, self.blocks.kept)
+        return block
 
-    def _cloud(self, number: int, variant: int) -> tuple[Cloud, Targets, list[Any]]:
-        """Return a cloud of an example, seen a little differently in each variant."""
+    def _make_cloud(self, number: int, variant: int) -> tuple[Cloud, Targets, list[Any]]:
+        """Return a cloud of an example, with other errors of the measured levels in each variant."""
         random = np.random.default_rng([number, variant])
         example = self.examples[number]
         image, labels = example.read()
@@ -225,7 +238,7 @@ class DiffusionCourse:
                 diameter=levels.diameter * float(np.exp(random.uniform(*np.log(_SIZES)))),
                 bright=levels.background + span * float(np.exp(random.uniform(*np.log(_LEVELS)))),
             )
-        if random.random() < self.surfaces:
+        if random.random() < self.blocks.surfaces:
             cloud = surface_cloud(stack, levels, spacing=spacing)
         else:
             origin = random.random(3)
@@ -234,18 +247,19 @@ class DiffusionCourse:
         return cloud, targets, cut_blocks(cloud.points)
 
 
-def _loss(network: DiffusionNet, lesson: Lesson, device: torch.device | str) -> Tensor:
-    answers = network(lesson.shape.to(device))
-    counts, foreground = lesson.counts.to(device), lesson.foreground.to(device)
-    cross = torch.nn.functional.binary_cross_entropy_with_logits(answers.foreground, foreground, reduction="none")
-    far = torch.linalg.vector_norm(answers.offset - lesson.offset.to(device) + 1e-6, dim=1)  # its slope at 0 is finite
+def _loss(network: DiffusionNet, block: TrainingBlock, device: torch.device | str) -> Tensor:
+    outputs = network(block.shape.to(device))
+    counts, foreground = block.counts.to(device), block.foreground.to(device)
+    cross = torch.nn.functional.binary_cross_entropy_with_logits(outputs.foreground, foreground, reduction="none")
+    # the small number keeps the gradient at 0 finite
+    far = torch.linalg.vector_norm(outputs.offset - block.offset.to(device) + 1e-6, dim=1)
     cells = counts & (foreground > 0.5)
     loss: Tensor = cross[counts].mean() + _OFFSET * (far * cells).sum() / cells.sum().clamp(min=1)
     return loss
 
 
-def _kept(kept: OrderedDict[Any, Any], key: tuple[int, ...], make: Callable[..., Any], room: int) -> Any:
-    """Return what is kept under a key, made where it is not; the least recently used goes where room is short."""
+def _get_or_make(kept: OrderedDict[Any, Any], key: tuple[int, ...], make: Callable[..., Any], room: int) -> Any:
+    """Return the value of a key, made if it is missing; beyond `room` values the least recently used is removed."""
     if key not in kept:
         kept[key] = make(*key)
         if len(kept) > room:

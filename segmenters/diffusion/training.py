@@ -1,33 +1,28 @@
-"""The training of a DiffusionNet."""
+"""Training of a DiffusionNet."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gnntrack.errors import SegmenterError, TrainingError
-from gnntrack.models.devices import find_device
-from gnntrack.models.files import write_model
-from gnntrack.training.loop import run_training
 from segmenters.common.inputs import check_image
-from segmenters.common.models import FAMILY
-from segmenters.common.training import dimensions_of, plan_of
+from segmenters.common.training import describe_run, find_dimensions, train_network
 from segmenters.diffusion.cells import find_cells
 from segmenters.diffusion.features import FEATURES, VECTORS
 from segmenters.diffusion.network import DiffusionNet
-from segmenters.diffusion.task import DiffusionCourse
+from segmenters.diffusion.task import BlockOptions, BlockTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
-    from gnntrack.types import Progress
-    from segmenters.common.training import Judge, Pair
+    from gnntrack.training.run import TrainingRun
+    from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.training import Metrics
 
     Spacing = tuple[float, float, float]
 
@@ -35,78 +30,65 @@ __all__ = ["train_diffusionnet"]
 
 _NETWORK = {"width": 64, "blocks": 4}
 _OTHER = {"modes": 96, "surfaces": 0.25, "depth": 1.0}
-_CHECKED = 12  # images of a validation at most
-_PATCHES = 4  # a block has about as many cells as so many patches of an image
+_CHECKED = 12  # largest number of images of a validation
+_PATCHES = 4  # patches of an image that have about as many cells as a block
 
 
 def train_diffusionnet(
-    examples: Sequence[Pair],
-    out: Path,
+    examples: Sequence[LabelledImage],
+    checks: Sequence[LabelledImage],
+    run: TrainingRun,
     *,
-    checks: Sequence[Pair],
-    judge: Judge,
     settings: TrainSegmenterSettings,
-    notes: dict[str, Any],
-    seed: int,
-    resume: bool,
-    device: str,
-    progress: Progress | None,
-    report: Callable[[dict[str, Any]], None] | None,
+    metrics: Metrics,
 ) -> dict[str, Any]:
     """Train a network; see `segmenters.diffusionnet.DiffusionNetSegmenter.train`."""
-    place = find_device(device)
-    network_options, other = _options(settings.options)
+    network_options, other = _read_options(settings.options)
     _refuse_images(examples)
-    torch.manual_seed(seed)
+    torch.manual_seed(run.seed)
     network = DiffusionNet(features=FEATURES, vectors=VECTORS, **network_options)
-    inputs = {"modes": int(other["modes"])}
-    every = max(1, -(-len(checks) // _CHECKED))
-
-    def spacing_of(example: Any) -> Spacing:
-        z, y, x = getattr(example, "spacing", None) or (float(other["depth"]), 1.0, 1.0)
-        return (z / x, y / x, 1.0)
-
-    def score(net: DiffusionNet) -> Mapping[str, float | None]:
-        found = []
-        for each in checks[::every]:
-            image, labels = each.read()
-            stack = check_image(image, {3})
-            cells = find_cells(net, stack, spacing=spacing_of(each), modes=inputs["modes"])
-            found.append((cells, np.maximum(labels, 0)))  # what is unknown counts as background, as it is learnt
-        return _figures(found, judge)
-
-    course = DiffusionCourse(
-        examples,
-        score,
-        spacing=spacing_of,
+    modes = int(other["modes"])
+    spacing_of = partial(_read_spacing, depth=float(other["depth"]))
+    blocks = BlockOptions(
         variants=3 if settings.augment else 1,
         surfaces=float(other["surfaces"]),
-        blocks=max(1, settings.batch // _PATCHES),
-        modes=inputs["modes"],
-        device=place,
+        count=max(1, settings.batch // _PATCHES),
+        modes=modes,
     )
-    told = {**notes, "images": len(examples), "settings": settings.model_dump(), "seed": seed}
-
-    def save(average: Any, row: dict[str, Any]) -> None:
-        write_model(out, average, FAMILY, training={**told, "best": row}, inputs=inputs)
-
-    return run_training(
-        network,
-        course,
-        out,
-        plan=plan_of(settings, len(examples)),
-        seed=seed,
-        notes=told,
-        save=save,
-        resume=resume,
-        device=place,
-        progress=progress,
-        report=report,
-    )
+    validate = partial(_validate, checks=checks, spacing_of=spacing_of, modes=modes, metrics=metrics)
+    task = BlockTask(examples, validate, spacing=spacing_of, blocks=blocks, device=run.find_device())
+    run = describe_run(run, settings, images=len(examples))
+    return train_network(network, task, run, settings, images=len(examples), inputs={"modes": modes}).best
 
 
-def _options(given: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, float]]:
-    """Return the options of the network, and those of what it is told.
+def _read_spacing(example: Any, *, depth: float) -> Spacing:
+    """Return the size of a voxel along z, y, x, as multiples of that along x; `depth` along z if it is unknown."""
+    z, y, x = getattr(example, "spacing", None) or (depth, 1.0, 1.0)
+    return (z / x, y / x, 1.0)
+
+
+def _validate(
+    network: DiffusionNet,
+    checks: Sequence[LabelledImage],
+    spacing_of: Callable[[Any], Spacing],
+    modes: int,
+    metrics: Metrics,
+) -> Mapping[str, float | None]:
+    """Return the metrics of a validation; the score is the mean of SEG and F1."""
+    found = []
+    for each in checks[:: max(1, -(-len(checks) // _CHECKED))]:
+        image, labels = each.read()
+        cells = find_cells(network, check_image(image, {3}), spacing=spacing_of(each), modes=modes)
+        found.append((cells, np.maximum(labels, 0)))  # unknown pixels count as background, as in training
+    if not found:
+        return dict.fromkeys(BlockTask.metrics)
+    values = metrics(found)
+    seg, f1 = float(values["seg"]), float(values["f1"])
+    return dict(zip(BlockTask.metrics, (f1, seg, float(np.mean([seg, f1]))), strict=True))
+
+
+def _read_options(given: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, float]]:
+    """Return the options of the network, and those of its input.
 
     Raises
     ------
@@ -128,18 +110,9 @@ def _options(given: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, float]
     return {name: int(chosen[name]) for name in _NETWORK}, {name: float(chosen[name]) for name in _OTHER}
 
 
-def _refuse_images(examples: Sequence[Pair]) -> None:
-    if dimensions_of(examples) != 3:
+def _refuse_images(examples: Sequence[LabelledImage]) -> None:
+    if find_dimensions(examples) != 3:
         msg = (
             f"'diffusionnet' learns on stacks (Z, Y, X), but {examples[0].name} is an image (Y, X); train 'unet' on it"
         )
         raise TrainingError(msg)
-
-
-def _figures(found: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], judge: Judge) -> Mapping[str, float | None]:
-    """Return the figures of a validation; the score is the mean of SEG and F1."""
-    if not found:
-        return dict.fromkeys(DiffusionCourse.figures)
-    judged = judge(found)
-    seg, f1 = float(judged["seg"]), float(judged["f1"])
-    return dict(zip(DiffusionCourse.figures, (f1, seg, float(np.mean([seg, f1]))), strict=True))

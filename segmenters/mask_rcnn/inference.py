@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from segmenters.common.tiles import tile_windows
-from segmenters.common.training import multiplying
+from segmenters.common.training import set_precision
 from segmenters.dense.targets import mean_diameter
 from segmenters.mask_rcnn.network import Found
 from segmenters.postprocess import measure_diameter, smooth
@@ -55,7 +55,7 @@ def found_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfl
     parts = []
     for window in tile_windows(image.shape, (tile, tile), (overlap, overlap)):
         batch = torch.from_numpy(np.ascontiguousarray(image[window.read]))[None, None].to(device)
-        with torch.inference_mode(), multiplying(device, bfloat16=bfloat16):
+        with torch.inference_mode(), set_precision(device, bfloat16=bfloat16):
             found = network.find(batch)[0]
         start = np.array([each.start for each in window.read], np.float32)
         box = found.box + np.tile(start, 2)

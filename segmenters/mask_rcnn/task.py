@@ -1,8 +1,9 @@
-"""What Mask R-CNN learns: boxes and masks of the cells in patches."""
+"""Training of Mask R-CNN: boxes and masks of the cells in patches, and their loss."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -10,73 +11,73 @@ import torch
 from scipy import ndimage
 from skimage import measure
 
-from segmenters.common.inputs import check_image
-from segmenters.common.pixels import normalised, resized
-from segmenters.common.training import multiplying
-from segmenters.dense.task import DenseCourse, Examples, Ready
+from segmenters.common.training import set_precision
+from segmenters.dense.task import Ready, ScaledPixels, find_cell_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
     from torch import Tensor
 
-    from segmenters.common.training import Pair
+    from gnntrack.training.segmenter import LabelledImage
 
-__all__ = ["LabelledExamples", "MaskCourse", "targets_of"]
+__all__ = ["RegionLoss", "prepare_labels", "targets_of"]
 
-_SMALLEST = 12  # pixels of a cell; what is left of one at the border of a patch may be less, and is no cell
-
-
-class LabelledExamples(Examples):
-    """As `Examples`, but with the labels in the place of the foreground, and nothing else."""
-
-    def _prepared(self, pair: Pair) -> Any:
-        image, labels = pair.read()
-        pixels = normalised(check_image(image, {2}), self._normalise, dtype=image.dtype)
-        factor = self._factor(labels)
-        size = (max(1, round(labels.shape[0] * factor)), max(1, round(labels.shape[1] * factor)))
-        # float32 holds 2**24 labels exactly, and is what patches are made of
-        seen = cv2.resize(labels.astype(np.float32), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        _, first = np.unique(seen, return_index=True)
-        places = np.stack(np.unravel_index(first, seen.shape), axis=1)
-        cells = places[seen.ravel()[first] > 0].astype(np.int32)
-        nothing = np.zeros(seen.shape, np.float16)
-        return Ready(resized(pixels, size), cast("Any", seen), nothing, nothing, cells)
+_SMALLEST = 12  # pixels of a cell; fewer are the rest of one at the border of a patch, and are ignored
 
 
-class MaskCourse(DenseCourse):
-    """Patches for Mask R-CNN; drawn, changed at random and validated as those of dense networks."""
+def prepare_labels(example: LabelledImage, pixels: ScaledPixels) -> Ready:
+    """Return an image with its labels as the first target; the other targets are 0.
 
-    def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
-        """Return the loss of a batch, and the names of its images."""
-        numbers = [self._examples.drawn(random) for _ in range(self._settings.batch)]
-        patches = np.stack([self._cut(self._examples[number], random) for number in numbers])
-        images = torch.from_numpy(patches[:, :1]).to(self._device)
+    The labels are float32, which holds integers up to 2**24 exactly, because patches are made of it.
+    """
+    image, labels, size = pixels.read(example)
+    seen = cv2.resize(labels.astype(np.float32), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    nothing = np.zeros(seen.shape, np.float16)
+    return Ready(image, (seen, nothing, nothing), find_cell_pixels(seen))
+
+
+@dataclass(frozen=True)
+class RegionLoss:
+    """Loss of Mask R-CNN on patches made by `prepare_labels`.
+
+    Parameters
+    ----------
+    device : device
+        Device of the network.
+    bfloat16 : bool
+        Multiply in bfloat16.
+    """
+
+    device: Any = "cpu"
+    bfloat16: bool = False
+
+    def __call__(self, network: Any, patches: npt.NDArray[np.float32]) -> Tensor:
+        """Return the loss, shape (), of patches (B, 4, Y, X)."""
+        images = torch.from_numpy(patches[:, :1]).to(self.device)
         targets = [
-            {key: value.to(self._device) for key, value in targets_of(labels).items()} for labels in patches[:, 1]
+            {key: value.to(self.device) for key, value in targets_of(labels).items()} for labels in patches[:, 1]
         ]
-        with multiplying(self._device, bfloat16=self._bfloat16):
-            loss = network(images, targets)
-        return loss, [self._examples.pairs[number].name for number in numbers]
+        with set_precision(self.device, bfloat16=self.bfloat16):
+            loss: Tensor = network(images, targets)
+        return loss
 
 
 def targets_of(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
-    """Return what is right for a patch, as torchvision's detectors want it.
+    """Return the targets of a patch in the format of torchvision's detectors.
 
     Parameters
     ----------
     labels : (Y, X) array
-        The cells, 0 = background; what is unknown (below 0) counts as background. Pieces of a cell that do not touch
-        count as cells: a patch whose border was mirrored holds a cell twice.
+        The cells, 0 = background; unknown pixels (below 0) count as background. Parts of a cell that do not touch
+        count as separate cells, because a patch with a mirrored border holds a cell twice.
 
     Returns
     -------
     dict
-        ``boxes`` (N, 4), the outer edges ``x0, y0, x1, y1`` where the middle of the first pixel is at 0; ``labels``
+        ``boxes`` (N, 4), the outer edges ``x0, y0, x1, y1`` with the centre of the first pixel at 0; ``labels``
         (N,), all 1; ``masks`` (N, Y, X).
     """
-    label: Any = measure.label  # it tells cells that touch apart, as scipy's does not
+    label: Any = measure.label  # it separates touching labels, scipy's does not
     pieces = label(np.maximum(labels.round(), 0).astype(np.int32), connectivity=1)
     boxes, masks = [], []
     for piece, box in enumerate(ndimage.find_objects(pieces), start=1):

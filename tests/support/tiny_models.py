@@ -1,4 +1,4 @@
-"""Models of segmenters that learnt for a moment: enough to be used, not to be good."""
+"""Models of segmenters after a training of two steps: they can be used, but find no cells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gnntrack.settings import TrainSegmenterSettings
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import simulate_examples
 
@@ -20,7 +21,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def tiny_plan(name: str, **changes: Any) -> TrainSegmenterSettings:
-    """Return settings of a training that takes a moment."""
+    """Return settings of a training of two steps."""
     usual = {"steps": 2, "batch": 2, "patch": 64, "planes": 8, "augment": False, "zoom": "none", "precision": "float32"}
     return TrainSegmenterSettings(**{**usual, "options": NETWORKS[name], **changes})
 
@@ -32,7 +33,7 @@ def pairs(dimensions: int = 2) -> list[Any]:
 
 
 def train_tiny(name: str, folder: Path, *, dimensions: int = 2, **changes: Any) -> Path:
-    """Train a segmenter for a moment, and return the folder of its model."""
+    """Train a segmenter for two steps, and return the folder of its model."""
     folder.mkdir(parents=True, exist_ok=True)
-    learn(name, pairs(dimensions), [], folder, settings=tiny_plan(name, **changes), device="cpu")
+    learn(name, pairs(dimensions), [], TrainingRun(folder, device="cpu"), settings=tiny_plan(name, **changes))
     return folder

@@ -1,0 +1,132 @@
+"""A training run: where it is written, its seed, and how its progress is reported.
+
+One `TrainingRun` travels from the command line to the training loop, for link networks and segmenters alike.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from gnntrack.errors import ModelError
+from gnntrack.io.output import check_output
+from gnntrack.models.devices import find_device
+from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.training.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from gnntrack.types import Progress
+
+__all__ = ["TrainingRun"]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where and how a training runs; the same value for every network.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the model: weights, ``log.csv``, learning curve, checkpoint.
+    seed : int
+        The same seed on the same machine gives the same weights.
+    resume : bool
+        Continue the interrupted training in `folder`.
+    overwrite : bool
+        Replace `folder` if it exists.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)`` after each step.
+    report : callable, optional
+        Called with each row of the log, a dict.
+    provenance : dict
+        Stored with the model under ``training``: data, settings, counts; plain JSON values. A run is resumed only if
+        its provenance is the same.
+
+    Examples
+    --------
+    >>> run = TrainingRun("model", seed=1)
+    >>> run.folder.name, run.seed, run.resume
+    ('model', 1, False)
+    >>> run.with_provenance(data=["a"]).provenance
+    {'data': ['a']}
+    """
+
+    folder: Path
+    _: KW_ONLY
+    seed: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    device: str = "auto"
+    progress: Progress | None = None
+    report: Callable[[dict[str, Any]], None] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder).expanduser())
+
+    @classmethod
+    def of(cls, run: TrainingRun | str | Path) -> TrainingRun:
+        """Return a run as it is, and a path as the run with this folder and the defaults."""
+        return run if isinstance(run, TrainingRun) else cls(Path(run))
+
+    def with_provenance(self, **more: Any) -> Self:
+        """Return a copy with further entries of the provenance, behind the present ones."""
+        return replace(self, provenance={**self.provenance, **more})
+
+    def find_device(self) -> str:
+        """Return the device to compute on: ``cpu``, ``cuda`` or ``mps``.
+
+        Raises
+        ------
+        InputError
+            If this machine does not have the device.
+        """
+        return find_device(self.device)
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Report progress if anyone listens."""
+        if self.progress is not None:
+            self.progress(stage, done, total)
+
+    def check(self) -> None:
+        """Raise before the long work if the run cannot start.
+
+        Raises
+        ------
+        InputError
+            If this machine does not have the device.
+        OutputError
+            If the folder exists, and is neither to be resumed nor overwritten.
+        ModelError
+            If the run is to be resumed and the folder has no checkpoint.
+        """
+        self.find_device()
+        if not self.resume:
+            check_output(self.folder, overwrite=self.overwrite)
+        elif not (self.folder / CHECKPOINT_FILE).is_file():
+            msg = f"{self.folder}: no checkpoint to resume from; start without --resume"
+            raise ModelError(msg)
+
+    def prepare_folder(self) -> None:
+        """Make an empty folder in place of an earlier result; a resumed run keeps its folder."""
+        if self.resume:
+            return
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
+        self.folder.unlink(missing_ok=True)
+        self.folder.mkdir(parents=True)
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        """Return ``kind`` and ``options`` of the network and ``state`` from the checkpoint; None for a new run.
+
+        Raises
+        ------
+        ModelError
+            If the run is to be resumed and the checkpoint is missing or damaged.
+        """
+        return read_checkpoint(self.folder) if self.resume else None
