@@ -22,11 +22,11 @@ from gnntrack.training.segmenter import learn, mask_metrics
 from gnntrack.training.simulated import simulate_examples
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
-from segmenters.common.training import mask_unknown
+from segmenters.common.training import remove_unknown
 from segmenters.dense.augment import Augment
 from segmenters.dense.inference import Inputs, Use, answers_of, best_depth, segment_pixels
 from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
-from segmenters.dense.task import TrainingImages, loss_of
+from segmenters.dense.task import TrainingImages, compute_loss
 from segmenters.dense.training import choose_inputs
 from segmenters.dense.unet import UNet, _packed, _unpacked, fused
 
@@ -109,15 +109,15 @@ def test_a_cell_where_nobody_knows_is_no_error():
     found, truth = np.zeros((2, 20, 40), np.int32)
     found[5:15, 5:15], found[5:15, 15:25], truth[5:15, 5:15] = 1, 2, 7
     truth[:, 17:] = -1  # between the known cell and what is unknown is a rim of background
-    assert mask_metrics([mask_unknown(found, truth)])["f1"] == 1
-    assert mask_metrics([mask_unknown(found, np.maximum(truth, 0))])["f1"] < 1
+    assert mask_metrics([remove_unknown(found, truth)])["f1"] == 1
+    assert mask_metrics([remove_unknown(found, np.maximum(truth, 0))])["f1"] < 1
 
 
 def test_a_wrong_pixel_between_two_cells_costs_more():
     truth, depth = torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[0.0, 0.5]]])
     answers, extra = torch.zeros(1, 3, 1, 2), torch.tensor([[[5.0, 0.0]]])
     for outputs in (2, 3):
-        plain, dear = (loss_of(answers[:, :outputs], truth, depth, more, kind="both") for more in (0.0, extra))
+        plain, dear = (compute_loss(answers[:, :outputs], truth, depth, more, kind="both") for more in (0.0, extra))
         assert dear > plain
 
 
@@ -132,9 +132,9 @@ def test_the_right_answers_have_the_least_loss(kind, outputs):
     truth = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
     depth = truth * 0.7
     sure = torch.stack([10 * (1 - truth), 10 * truth, depth], dim=1)[:, :outputs]
-    right = loss_of(sure, truth, depth, kind=kind)
-    wrong = loss_of(torch.flip(sure, [-1]), truth, depth, kind=kind)
-    unsure = loss_of(0 * sure, truth, depth, kind=kind)
+    right = compute_loss(sure, truth, depth, kind=kind)
+    wrong = compute_loss(torch.flip(sure, [-1]), truth, depth, kind=kind)
+    unsure = compute_loss(0 * sure, truth, depth, kind=kind)
     assert right < 0.2 * wrong
     assert right < unsure < wrong
 
@@ -197,12 +197,12 @@ def test_nothing_is_learnt_where_nobody_knows(kind):
     truth = torch.tensor([[[0.0, 1.0], [1.0, -1.0]]])
     depth = torch.tensor([[[0.0, 0.7], [-1.0, -1.0]]])  # of one cell it is not known how deep it is
     answers = torch.randn(1, 3, 2, 2, generator=torch.manual_seed(0))
-    loss = loss_of(answers, truth, depth, kind=kind)
+    loss = compute_loss(answers, truth, depth, kind=kind)
     other = answers.clone()
     other[0, :, 1, 1] = 9.0
     other[0, 2, 1, 0] = -5.0
-    assert loss_of(other, truth, depth, kind=kind) == loss
-    nothing = loss_of(answers, -torch.ones(1, 2, 2), -torch.ones(1, 2, 2), kind=kind)
+    assert compute_loss(other, truth, depth, kind=kind) == loss
+    nothing = compute_loss(answers, -torch.ones(1, 2, 2), -torch.ones(1, 2, 2), kind=kind)
     assert torch.isfinite(nothing)
 
 
@@ -242,7 +242,7 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
         seen.extend(learnt)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.segmenter._trainable_class", lambda _: SimpleNamespace(train=train))
+    monkeypatch.setattr("gnntrack.training.segmenter._find_trainable", lambda _: SimpleNamespace(train=train))
     drawn = discs(12)
     with pytest.raises(KeyboardInterrupt):
         learn("unet", [drawn, *pairs()], [], TrainingRun(tmp_path), settings=tiny_plan("unet", margin=20))

@@ -34,7 +34,7 @@ from segmenters.diffusion.operators import (  # noqa: E402
 )
 from segmenters.diffusion.points import measure_levels, stack_to_points, volume_cloud  # noqa: E402
 from segmenters.diffusion.surface import stack_to_surface, surface_cloud  # noqa: E402
-from segmenters.diffusion.task import BlockOptions, BlockTask, point_targets  # noqa: E402
+from segmenters.diffusion.task import BlockOptions, BlockTask, make_targets  # noqa: E402
 from segmenters.diffusionnet import DiffusionNetSegmenter  # noqa: E402
 
 CUBES = (1.0, 1.0, 1.0)
@@ -368,7 +368,7 @@ def test_small_heaps_are_no_cells_and_no_points_no_problem():
 def test_right_answers_give_the_right_cells(kind, request):
     image, labels, levels, cloud = request.getfixturevalue(kind)
     scale = np.full(3, 1 / levels.diameter)
-    targets = point_targets(cloud, labels, scale=scale)
+    targets = make_targets(cloud, labels, scale=scale)
     inside = targets.foreground > 0.5
     found = np.zeros(len(cloud), np.int32)
     found[inside] = group_points(cloud.points[inside], targets.offset[inside], np.ones(inside.sum()))
@@ -457,7 +457,7 @@ def test_a_task_depends_on_the_random_numbers_alone():
         blocks = BlockOptions(count=1, modes=16)
         task = BlockTask([Example(*balls())], lambda _: {}, spacing=lambda _: CUBES, blocks=blocks)
         net = network()
-        return [task.loss(net, np.random.default_rng(seed))[0].item() for seed in range(first, 3)]
+        return [task.compute_loss(net, np.random.default_rng(seed))[0].item() for seed in range(first, 3)]
 
     assert losses(0)[2:] == losses(2)
     assert len(set(losses(0))) > 1

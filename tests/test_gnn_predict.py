@@ -264,7 +264,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert find_device("auto") == find_device("cpu") == "cpu"
     for name in ("cuda", "mps", "abacus"):
-        with pytest.raises(InputError, match=f"there is no device '{name}' here; there is: cpu"):
+        with pytest.raises(InputError, match=f"this machine does not have the device '{name}'; it has: cpu"):
             find_device(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert find_device("auto") == find_device("cuda") == "cuda"

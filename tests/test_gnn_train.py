@@ -25,7 +25,7 @@ from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie, write_movie
 from gnntrack.training import link_task, loop
 from gnntrack.training import links as training
-from gnntrack.training.link_task import LinkTask, Validation, plan_links
+from gnntrack.training.link_task import LinkTask, Validation, make_plan
 from gnntrack.training.links import learn, train, validate
 from gnntrack.training.loop import run_training
 from gnntrack.training.run import TrainingRun
@@ -67,7 +67,7 @@ def trained(net, samples, look, folder, settings):
     """Train a network on samples; `look` validates it."""
     run = TrainingRun(folder, device="cpu")
     task = LinkTask(samples, look, settings)
-    return run_training(net, task, run, plan_links(settings), family=FAMILY, fields={"temperature": 1.0})
+    return run_training(net, task, run, make_plan(settings), family=FAMILY, fields={"temperature": 1.0})
 
 
 # --- it learns -------------------------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
         track(dataset / "01_ERR_SEG", method="gnn", settings=settings)
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")
-    with pytest.raises(ModelError, match="appearance: there is no such model"):
+    with pytest.raises(ModelError, match="appearance: no such model"):
         track(dataset / "01_ERR_SEG", dataset / "01", method="gnn", settings=settings.replace(gnn__model=str(copy)))
 
 

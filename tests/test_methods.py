@@ -94,7 +94,7 @@ def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method
 
 def test_a_model_that_is_not_there(tmp_path):
     graph = gnntrack.build_graph(worlds.lone_cell().masks)
-    with pytest.raises(ModelError, match="there is no such model"):
+    with pytest.raises(ModelError, match="no such model"):
         gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "none")))
 
 

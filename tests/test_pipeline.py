@@ -114,8 +114,8 @@ def test_an_unknown_method_names_the_known_ones(masks, function):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"gnn__model": "nonsense"}, "nonsense: there is no such model"),
-        ({"gnn__device": "mps"}, "there is no device 'mps' here"),
+        ({"gnn__model": "nonsense"}, "nonsense: no such model"),
+        ({"gnn__device": "mps"}, "this machine does not have the device 'mps'"),
     ],
 )
 def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, changes, told, monkeypatch):

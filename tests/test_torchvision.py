@@ -25,7 +25,7 @@ from segmenters.dense.torchvision_networks import DeepLab, Fcn  # noqa: E402
 from segmenters.fcn import FcnSegmenter  # noqa: E402
 from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted  # noqa: E402
 from segmenters.mask_rcnn.network import Found, new_mask_rcnn  # noqa: E402
-from segmenters.mask_rcnn.task import targets_of  # noqa: E402
+from segmenters.mask_rcnn.task import make_targets  # noqa: E402
 from segmenters.maskrcnn import MaskRcnn, MaskRcnnSegmenter  # noqa: E402
 
 SEGMENTERS = {"fcn": FcnSegmenter, "deeplab": DeepLabSegmenter, "maskrcnn": MaskRcnnSegmenter}
@@ -194,9 +194,9 @@ def test_a_single_small_patch_can_be_learnt_from(kind, backbone):
 def test_mask_r_cnn_learns_from_a_single_small_patch_and_from_an_empty_one():
     network = new("maskrcnn", width=32, **LIGHT).train()
     labels = np.zeros((16, 16))
-    empty = network(torch.rand(1, 1, 16, 16), [targets_of(labels)])
+    empty = network(torch.rand(1, 1, 16, 16), [make_targets(labels)])
     labels[3:12, 4:14] = 1
-    assert torch.isfinite(network(torch.rand(1, 1, 16, 16), [targets_of(labels)]))
+    assert torch.isfinite(network(torch.rand(1, 1, 16, 16), [make_targets(labels)]))
     assert torch.isfinite(empty)
 
 
@@ -349,13 +349,13 @@ def test_targets_are_pieces_with_outer_edges():
     labels[8:15, 3:13] = 9  # touches it
     labels[20:26, 30:40] = 7  # its mirror image
     labels[28:30, 0:2] = 4  # what is left of one
-    targets = targets_of(labels)
+    targets = make_targets(labels)
     expected = [[2.5, 1.5, 12.5, 7.5], [2.5, 7.5, 12.5, 14.5], [29.5, 19.5, 39.5, 25.5]]
     assert targets["boxes"].tolist() == expected
     assert targets["masks"].sum(dim=(1, 2)).tolist() == [60, 70, 60]
     assert targets["labels"].tolist() == [1, 1, 1]
-    assert targets_of(0 * labels)["masks"].shape == (0, 30, 40)
-    assert targets_of(np.where(labels == 0, -1, 0))["masks"].shape == (0, 30, 40)  # unknown is no cell
+    assert make_targets(0 * labels)["masks"].shape == (0, 30, 40)
+    assert make_targets(np.where(labels == 0, -1, 0))["masks"].shape == (0, 30, 40)  # unknown is no cell
 
 
 @pytest.mark.parametrize(("radius", "diameter"), [(6, 30), (20, 20)])

@@ -159,7 +159,7 @@ def test_weights_that_are_not_finite_are_not_saved(model: Path) -> None:
     broken = small(1)
     with torch.no_grad():
         broken.prior_weight[0] = torch.nan
-    with pytest.raises(ModelError, match="no finite numbers, in 'trust'; they are not saved"):
+    with pytest.raises(ModelError, match="weights are NaN or infinite, in 'trust'; they are not saved"):
         save_model(model, broken, training={})
     assert same(load_model(model).network, small())
 
@@ -168,20 +168,20 @@ def test_weights_that_are_not_finite_are_not_saved(model: Path) -> None:
 
 
 def test_a_missing_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nowhere: there is no such model; give the folder that 'gnntrack train'"):
+    with pytest.raises(ModelError, match=r"nowhere: no such model; give the folder that 'gnntrack train'"):
         load_model(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "model.json"])
 def test_a_missing_file(model: Path, file: str) -> None:
     (model / file).unlink()
-    with pytest.raises(ModelError, match=f"it is no model, for it has no {file}; give the folder"):
+    with pytest.raises(ModelError, match=f"not a model, because it lacks {file}; give the folder"):
         load_model(model)
 
 
 def test_a_training_without_a_model_yet(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="a training that has no model yet; go on with 'gnntrack train --resume'"):
+    with pytest.raises(ModelError, match="a training without a model yet; continue with 'gnntrack train --resume'"):
         load_model(tmp_path)
 
 
@@ -211,7 +211,8 @@ def test_a_changed_bit(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "hint"), [(2, "update gnntrack"), (0, "train it anew"), ("1", "train it anew"), (True, "train it anew")]
+    ("version", "hint"),
+    [(2, "update gnntrack"), (0, "train it again"), ("1", "train it again"), (True, "train it again")],
 )
 def test_another_version(model: Path, version: object, hint: str) -> None:
     change(model, version=version)
@@ -251,10 +252,10 @@ def test_an_unknown_kind(model: Path) -> None:
 
 def test_options_of_another_network(model: Path) -> None:
     change(model, options={"breadth": 8})
-    with pytest.raises(ModelError, match=r"its options are none of 'linknet' in this gnntrack: .*breadth"):
+    with pytest.raises(ModelError, match=r"its options do not fit 'linknet' in this gnntrack: .*breadth"):
         load_model(model)
     change(model, options={"width": 7, "heads": 0})
-    with pytest.raises(ModelError, match=r"its options are none of 'linknet'|it does not fit the network"):
+    with pytest.raises(ModelError, match=r"its options do not fit 'linknet'|it does not fit the network"):
         load_model(model)
 
 
@@ -279,8 +280,8 @@ def test_other_columns(model: Path) -> None:
     with pytest.raises(ModelError) as error:
         load_model(model)
     text = str(error.value)
-    assert "it wants of each cell 'roundness', which this gnntrack does not make" in text
-    assert "it does not know of each cell 'size'" in text
+    assert "it reads 'roundness' of each cell, which this gnntrack does not compute" in text
+    assert "it does not read 'size' of each cell" in text
     assert "the columns of each pair in another order" in text
     assert "each link" not in text
 
@@ -290,7 +291,7 @@ def test_columns_of_unknown_blocks_or_types(model: Path) -> None:
     with pytest.raises(ModelError) as error:
         load_model(model)
     assert "the columns of each cell are no list of names" in str(error.value)
-    assert "it wants of each hyperedge 'a', 'b', 'c', 'd' and 2 more" in str(error.value)
+    assert "it reads 'a', 'b', 'c', 'd' and 2 more of each hyperedge" in str(error.value)
 
 
 def test_tensors_that_do_not_fit(model: Path) -> None:
@@ -311,7 +312,7 @@ def test_tensors_of_another_type(model: Path) -> None:
 
 def test_weights_that_are_not_finite(model: Path) -> None:
     change_tensors(model, trust=torch.tensor([1.0, torch.inf]))
-    with pytest.raises(ModelError, match="no finite numbers, in 'trust'"):
+    with pytest.raises(ModelError, match="weights are NaN or infinite, in 'trust'"):
         load_model(model)
 
 
@@ -471,7 +472,7 @@ def test_a_checkpoint_is_one_file_replaced_as_a_whole(tmp_path: Path, monkeypatc
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no checkpoint to go on from; start without resuming"):
+    with pytest.raises(ModelError, match="no checkpoint to resume from; start without resuming"):
         _Training().load(tmp_path)
 
 
@@ -496,7 +497,7 @@ def test_a_pickle_is_no_checkpoint(tmp_path: Path) -> None:
     [
         (None, "no checkpoint could be read"),
         ({"checkpoint": "{"}, "no checkpoint could be read"),
-        ({"checkpoint": "[]"}, "it is no checkpoint of gnntrack"),
+        ({"checkpoint": "[]"}, "not a checkpoint of gnntrack"),
         ({"checkpoint": '{"format": "gnntrack checkpoint", "version": 9}'}, "version 9, .* reads version 1; update"),
         ({"checkpoint": '{"format": "gnntrack checkpoint", "version": 1}'}, "it lacks the state of the training"),
     ],

@@ -1,4 +1,4 @@
-"""Trained networks on disk: a folder of safetensors and JSON, and the device that a network runs on."""
+"""TrainingResult networks on disk: a folder of safetensors and JSON, and the device that a network runs on."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Where a network computes."""
+"""Devices that networks run on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["find_device"]
 
 
 def find_device(name: str) -> str:
-    """Return the device of this name; ``auto`` is the first of cuda, mps and cpu that is there.
+    """Return the device of this name; ``auto`` is the first available of cuda, mps and cpu.
 
     Raises
     ------
     InputError
-        If this machine has no such device.
+        If this machine does not have the device.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return next(device for device, found in there.items() if found)
     if not there.get(name, False):
         here = ", ".join(device for device, found in there.items() if found)
-        msg = f"there is no device '{name}' here; there is: {here}"
+        msg = f"this machine does not have the device '{name}'; it has: {here}"
         raise InputError(msg)
     return name

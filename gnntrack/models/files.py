@@ -1,8 +1,8 @@
 """Models on disk: a folder of safetensors and JSON. Nothing is ever unpickled, so no file can run code.
 
-A model holds ``weights.safetensors``, and ``model.json``, which says what they are of: the network and its options, the
-columns it reads if it reads any, the checksum of the weights, and how they were trained. There are several families of
-models, each with a name of its own in ``model.json``, so that none is taken for another.
+A model holds ``weights.safetensors``, and ``model.json`` with the network and its options, the columns that it reads, the
+checksum of the weights, and their training. There are several families of models, each with its own name in
+``model.json``, so that models of different families are not confused.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gnntrack import __version__
 from gnntrack.errors import ModelError
 from gnntrack.models.tensors import (
     PICKLES,
-    header_length,
-    held_tensors,
-    identity,
-    listed,
+    copy_tensors,
+    describe_network,
+    quote_names,
+    read_header_length,
     refuse_broken,
     refuse_other_tensors,
     refuse_pickle,
@@ -42,23 +42,23 @@ __all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "WEIGHTS_FILE", "Family", "model_fol
 
 WEIGHTS_FILE, MODEL_FILE, CHECKPOINT_FILE = "weights.safetensors", "model.json", "checkpoint.safetensors"
 
-_LARGEST = 4096  # an option of a network beyond this is no network of ours, and would take the memory
-_LONGEST = 64  # letters of an option that is a word
+_LARGEST = 4096  # largest number as option of a network; a larger one could exhaust the memory
+_LONGEST = 64  # largest length of an option that is a word
 _WORDS = {str: "text", dict: "table", float: "number"}
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the models of one family have in common.
+    """Format of the models of one family.
 
     Parameters
     ----------
     format : str
-        Stands in ``model.json``.
+        Name of the format in ``model.json``.
     version : int
-        The version that is written and read.
+        Version of the format that is written and read.
     command : str
-        What writes such models, for messages: ``gnntrack train``.
+        Command that writes such models, for messages: ``gnntrack train``.
     network_class : callable
         From the kind of a network to its class; raises `ModelError` for an unknown one.
     fields : dict
@@ -78,18 +78,18 @@ class Family:
 def write_model(
     folder: str | Path, network: nn.Module, family: Family, *, training: Mapping[str, Any], **fields: Any
 ) -> None:
-    """Write a model to a folder, over the model that may be there; other files in the folder stay.
+    """Write a model to a folder, and replace the model that may be there; other files in the folder stay.
 
     Parameters
     ----------
     folder : path
-        It is made where there is none.
+        Made if it does not exist.
     network : nn.Module
         With ``kind`` and ``options``, on any device.
     family : Family
-        Which it is of.
+        Format of the model.
     training : dict
-        What it was trained on and how well, as plain JSON values.
+        Data, settings and scores of its training, as plain JSON values.
     **fields
         The family's further keys.
 
@@ -101,13 +101,13 @@ def write_model(
         If the folder cannot be written.
     """
     folder = Path(folder).expanduser()
-    tensors = held_tensors(network)
+    tensors = copy_tensors(network)
     refuse_broken(folder / WEIGHTS_FILE, tensors, "they are not saved")
     weights = safetensors.torch.save(tensors)
     about = {
         "format": family.format,
         "version": family.version,
-        **identity(network),
+        **describe_network(network),
         **fields,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "gnntrack": __version__,
@@ -118,28 +118,29 @@ def write_model(
 
 
 def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
-    """Read a model. Whatever the files hold, they are only read: nothing in them is executed.
+    """Read a model. Nothing in its files is executed.
 
     Parameters
     ----------
     place : Path
         A model's folder, see `model_folder`.
     family : Family
-        Which it has to be of.
+        Format that the model must have.
     device : torch.device or str
-        Where the network shall be.
+        Device of the network.
 
     Returns
     -------
     network : nn.Module
         In eval mode.
     about : dict
-        What ``model.json`` holds.
+        Contents of ``model.json``.
 
     Raises
     ------
     ModelError
-        If it is damaged or a pickle, or it is not of this gnntrack: another version, another network, other columns.
+        If the model is damaged or a pickle, or does not fit this gnntrack: another version, another network, other
+        columns.
     """
     about = _read_about(place / MODEL_FILE, family)
     network = _empty_network(place / MODEL_FILE, about, family)
@@ -147,16 +148,16 @@ def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu
     if hashlib.sha256(content).hexdigest() != about["sha256"]:
         msg = (
             f"{place / WEIGHTS_FILE}: its checksum (sha256) is not the one in {MODEL_FILE}: the file is damaged or "
-            "belongs to another model; copy both files anew"
+            "belongs to another model; copy both files again"
         )
         raise ModelError(msg)
     try:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, KeyError) as error:
-        msg = f"{place / WEIGHTS_FILE}: no weights could be read ({error}); copy the model anew"
+        msg = f"{place / WEIGHTS_FILE}: no weights could be read ({error}); copy the model again"
         raise ModelError(msg) from error
     refuse_other_tensors(place / WEIGHTS_FILE, tensors, network.state_dict())
-    refuse_broken(place / WEIGHTS_FILE, tensors, "train the model anew")
+    refuse_broken(place / WEIGHTS_FILE, tensors, "train the model again")
     network.load_state_dict(tensors, assign=True)
     return network.to(device).eval(), about
 
@@ -167,7 +168,7 @@ def model_folder(folder: str | Path, family: Family) -> Path:
     Raises
     ------
     ModelError
-        If there is no model.
+        If the folder is not a model.
     """
     place = Path(folder).expanduser()
     if place.is_file():
@@ -175,7 +176,7 @@ def model_folder(folder: str | Path, family: Family) -> Path:
             _refuse_file(place, family)
         place = place.parent
     if not place.is_dir():
-        msg = f"{folder}: there is no such model; give the folder that '{family.command}' wrote"
+        msg = f"{folder}: no such model; give the folder that '{family.command}' wrote"
         raise ModelError(msg)
     missing = [name for name in (MODEL_FILE, WEIGHTS_FILE) if not (place / name).is_file()]
     if missing:
@@ -199,8 +200,8 @@ def _refuse_incomplete(place: Path, missing: list[str], family: Family) -> None:
         refuse_pickle(pickles[0], b"")
     hint = f"give the folder that '{family.command}' wrote"
     if (place / CHECKPOINT_FILE).is_file():
-        hint = f"it holds a training that has no model yet; go on with '{family.command} --resume'"
-    msg = f"{place}: it is no model, for it has no {' and no '.join(missing)}; {hint}"
+        hint = f"it holds a training without a model yet; continue with '{family.command} --resume'"
+    msg = f"{place}: not a model, because it lacks {' and '.join(missing)}; {hint}"
     raise ModelError(msg)
 
 
@@ -209,7 +210,7 @@ def _read_about(path: Path, family: Family) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"{path}: it cannot be read as JSON ({error}); copy the model anew"
+        msg = f"{path}: it cannot be read as JSON ({error}); copy the model again"
         raise ModelError(msg) from error
     if not isinstance(about, dict) or about.get("format") != family.format:
         found = about.get("format") if isinstance(about, dict) else about
@@ -218,18 +219,18 @@ def _read_about(path: Path, family: Family) -> dict[str, Any]:
             f"give the folder that '{family.command}' wrote"
         )
         raise ModelError(msg)
-    refuse_version(path, about.get("version"), family.version, "model", "train it anew")
+    refuse_version(path, about.get("version"), family.version, "model", "train it again")
     kinds = {"kind": str, "options": dict, "columns": dict, "sha256": str, **family.fields, "training": dict}
     for key, kind in kinds.items():
         value = about.get(key)
         if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-            msg = f"{path}: '{key}' is {value!r:.60}, expected a {_WORDS[kind]}; copy the model anew"
+            msg = f"{path}: '{key}' is {value!r:.60}, expected a {_WORDS[kind]}; copy the model again"
             raise ModelError(msg)
     return about
 
 
 def _empty_network(path: Path, about: dict[str, Any], family: Family) -> nn.Module:
-    """Return a network without memory for its weights, so that no option can ask for too much of it."""
+    """Return a network without memory for its weights, so that large options cannot exhaust the memory."""
     try:
         kind = family.network_class(about["kind"])
     except ModelError as error:
@@ -241,12 +242,12 @@ def _empty_network(path: Path, about: dict[str, Any], family: Family) -> nn.Modu
             _refuse_odd_option(path, key, part, words=family.words)
     try:
         with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch makes of odd options does not matter: the tensors will not fit
+            warnings.simplefilter("ignore")  # of odd options; the tensors will not fit
             network = kind(**options)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-        msg = f"{path}: its options are none of '{about['kind']}' in this gnntrack: {error}"
+        msg = f"{path}: its options do not fit '{about['kind']}' in this gnntrack: {error}"
         raise ModelError(msg) from error
-    _refuse_other_columns(path, about["columns"], identity(network)["columns"])
+    _refuse_other_columns(path, about["columns"], describe_network(network)["columns"])
     return network
 
 
@@ -268,25 +269,29 @@ def _refuse_other_columns(path: Path, wanted: dict[str, Any], known: dict[str, l
         if asked == here:
             continue
         if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
-            reasons.append(f"the columns of each {block} are no list of names")
+            reasons.append(f"the columns of each {block} are not a list of names")
             continue
         missing = [name for name in asked if name not in here]
         unknown = [name for name in here if name not in asked]
-        reasons += [f"it wants of each {block} {listed(missing)}, which this gnntrack does not make"] if missing else []
-        reasons += [f"it does not know of each {block} {listed(unknown)}"] if unknown else []
-        reasons += [f"it wants the columns of each {block} in another order"] if not missing and not unknown else []
+        reasons += (
+            [f"it reads {quote_names(missing)} of each {block}, which this gnntrack does not compute"]
+            if missing
+            else []
+        )
+        reasons += [f"it does not read {quote_names(unknown)} of each {block}"] if unknown else []
+        reasons += [f"it reads the columns of each {block} in another order"] if not missing and not unknown else []
     msg = (
         f"{path}: the model was trained on other columns: {'; '.join(reasons)}. Use the gnntrack that trained it, or "
-        "train it anew"
+        "train it again"
     )
     raise ModelError(msg)
 
 
 def _read_weights(path: Path) -> bytes:
-    """Read the file whole, once: what is checked is what is used."""
+    """Read the whole file once, so that the bytes that are checked are those that are used."""
     content = path.read_bytes()
     refuse_pickle(path, content[:8])
-    if len(content) < 8 or header_length(content) > len(content) - 8:
-        msg = f"{path}: it ends after {len(content)} bytes, before the weights: it is cut off; copy the model anew"
+    if len(content) < 8 or read_header_length(content) > len(content) - 8:
+        msg = f"{path}: cut off after {len(content)} bytes, before the weights; copy the model again"
         raise ModelError(msg)
     return content

@@ -1,4 +1,4 @@
-"""Tensors on disk, read without trust: what weights and checkpoints have in common."""
+"""Tensors on disk, checked before use; shared by models and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PICKLES",
-    "header_length",
-    "held_tensors",
-    "identity",
-    "listed",
+    "copy_tensors",
+    "describe_network",
+    "quote_names",
+    "read_header_length",
     "refuse_broken",
     "refuse_other_tensors",
     "refuse_pickle",
@@ -32,31 +32,31 @@ __all__ = [
 ]
 
 PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".pyt", ".joblib"})
-"""Suffixes of files that are unpickled elsewhere; here they are refused."""
-_LISTED = 4  # names that a message lists
+"""Suffixes of pickles, which are refused."""
+_LISTED = 4  # largest number of names in a message
 
 
 # --- networks --------------------------------------------------------------------------------------------------------
 
 
-def identity(network: nn.Module) -> dict[str, Any]:
-    """Return what tells which weights fit a network."""
+def describe_network(network: nn.Module) -> dict[str, Any]:
+    """Return kind, options and columns of a network, which its stored weights must match."""
     columns: Mapping[str, Sequence[str]] = getattr(network, "columns", {})
     return {
         "kind": network.kind,
-        "options": _plain(network.options),
+        "options": _to_json_values(network.options),
         "columns": {block: list(names) for block, names in columns.items()},
     }
 
 
-def _plain(options: Any) -> dict[str, Any]:
-    """Return options as JSON gives them back."""
+def _to_json_values(options: Any) -> dict[str, Any]:
+    """Return options as they are after writing and reading JSON: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(options))
     return plain
 
 
-def held_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return a network's tensors on the CPU, as copies of their own: none shares memory with another."""
+def copy_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return copies of a network's tensors on the CPU; none shares memory with another."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}
 
 
@@ -64,39 +64,39 @@ def held_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def refuse_pickle(path: Path, start: bytes) -> None:
-    """Refuse what torch.save, pickle and joblib write, by its name or its first bytes."""
-    # a ZIP archive, and protocols 2 to 5 of pickle, none of which safetensors begins with: it begins with a length
+    """Refuse files of torch.save, pickle and joblib, by their suffix or their first bytes."""
+    # a ZIP archive, or protocols 2 to 5 of pickle; safetensors begins with a length instead
     written = start.startswith(b"PK\x03\x04") or (
         start[:1] == b"\x80" and start[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}
     )
-    if path.suffix.lower() in PICKLES or (written and header_length(start) > path.stat().st_size):
+    if path.suffix.lower() in PICKLES or (written and read_header_length(start) > path.stat().st_size):
         msg = (
             f"{path}: it is a pickle or an archive of one, which could run any code, so it was not opened; "
-            f"give a model of safetensors, the folder that gnntrack wrote when it trained"
+            f"give a model in safetensors, which is the folder that gnntrack wrote when it trained"
         )
         raise ModelError(msg)
 
 
-def header_length(start: bytes) -> int:
+def read_header_length(start: bytes) -> int:
     """Return the length of the JSON that follows the first eight bytes of a safetensors file."""
     return int.from_bytes(start[:8], "little")
 
 
 def refuse_version(path: Path, found: object, known: int, what: str, older: str) -> None:
-    """Refuse another version than the known one, with what to do about a newer or an older one."""
+    """Refuse another version than the known one, with advice for a newer and for an older one."""
     if found == known and not isinstance(found, bool):
         return
     newer = isinstance(found, int) and found > known
     hint = "update gnntrack" if newer else older
-    msg = f"{path}: it is a {what} of version {found!r:.20}, this gnntrack {__version__} reads version {known}; {hint}"
+    msg = f"{path}: a {what} of version {found!r:.20}, this gnntrack {__version__} reads version {known}; {hint}"
     raise ModelError(msg)
 
 
 def refuse_other_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are not those of the network: by name, by shape, by type."""
+    """Refuse tensors that differ from those of the network in names, shapes or types."""
     missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    reasons = [f"it lacks {listed(missing)}"] if missing else []
-    reasons += [f"it has {listed(extra)}, which the network does not"] if extra else []
+    reasons = [f"it lacks {quote_names(missing)}"] if missing else []
+    reasons += [f"it has {quote_names(extra)}, which the network does not"] if extra else []
     for name in sorted(wanted.keys() & found.keys()):
         here, there = found[name], wanted[name]
         if here.shape != there.shape:
@@ -107,7 +107,7 @@ def refuse_other_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mappin
         more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
         msg = (
             f"{path}: it does not fit the network: {'; '.join(reasons[:_LISTED])}{more}. "
-            "Use the gnntrack that wrote it, or train anew"
+            "Use the gnntrack that wrote it, or train again"
         )
         raise ModelError(msg)
 
@@ -116,12 +116,12 @@ def refuse_broken(path: Path, tensors: Mapping[str, Tensor], hint: str) -> None:
     """Refuse tensors with a number that is not finite."""
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
-        msg = f"{path}: weights that are no finite numbers, in {listed(broken)}; {hint}"
+        msg = f"{path}: weights are NaN or infinite, in {quote_names(broken)}; {hint}"
         raise ModelError(msg)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return the first of some names, quoted, and the number of the others."""
+def quote_names(names: Sequence[str]) -> str:
+    """Return the first names, quoted, and the number of the others."""
     shown = ", ".join(f"'{name}'" for name in names[:_LISTED])
     return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
@@ -130,7 +130,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files aside, then put all of them in their places, one right after the other."""
+    """Write files under temporary names, then rename all of them, one right after the other."""
     mark = secrets.token_hex(4)
     aside = {name: folder / f".partial-{mark}-{name}" for name in contents}
     try:
@@ -139,7 +139,7 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
             aside[name].write_bytes(content)
         _move_all(folder, list(aside.items()))
     except OSError as error:
-        msg = f"{folder}: it cannot be written ({error.strerror or error}); what was there stays"
+        msg = f"{folder}: it cannot be written ({error.strerror or error}); its former files are unchanged"
         raise OutputError(msg) from error
     finally:
         for place in aside.values():
@@ -152,6 +152,6 @@ def _move_all(folder: Path, files: list[tuple[str, Path]]) -> None:
     try:
         place.replace(folder / name)
     finally:
-        # also where Ctrl-C came just after the first file was moved: the others belong to it
+        # also if Ctrl-C comes just after the first file was moved: the others belong to it
         if rest and not place.exists():
             _move_all(folder, rest)

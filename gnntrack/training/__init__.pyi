@@ -1,6 +1,6 @@
 from .links import train as train
 from .loop import Plan as Plan
-from .loop import Trained as Trained
+from .loop import TrainingResult as TrainingResult
 from .loop import TrainingTask as TrainingTask
 from .loop import run_training as run_training
 from .run import TrainingRun as TrainingRun

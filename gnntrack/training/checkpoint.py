@@ -1,6 +1,6 @@
-"""Checkpoints of a training: one file, replaced as a whole, so that there is a good one at any time.
+"""Checkpoints of a training: one file, replaced as a whole, so that a good one exists at any time.
 
-It is safetensors with JSON in its header; nothing is ever unpickled.
+The format is safetensors with JSON in its header; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from gnntrack import __version__
 from gnntrack.errors import ModelError
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.models.tensors import (
-    header_length,
-    held_tensors,
-    identity,
+    copy_tensors,
+    describe_network,
+    read_header_length,
     refuse_other_tensors,
     refuse_pickle,
     refuse_version,
@@ -44,15 +44,15 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: Mapping[str, Any],
 ) -> None:
-    """Write all that a training needs to go on as if it had never stopped, over the checkpoint that may be there.
+    """Write everything that a training needs to continue as if it had never stopped, and replace an older checkpoint.
 
-    The state of torch's random numbers goes with it; that of numpy's generators is plain JSON already
+    The state of torch's random numbers is included; that of numpy's generators is plain JSON
     (``generator.bit_generator.state``) and belongs to `state`.
 
     Parameters
     ----------
     folder : path
-        Where ``checkpoint.safetensors`` shall be; it is made where there is none.
+        Folder of ``checkpoint.safetensors``; made if it does not exist.
     network, average : nn.Module
         The network in training, and the running average of its weights.
     optimizer : torch.optim.Optimizer
@@ -66,8 +66,8 @@ def save_checkpoint(
         If the folder cannot be written.
     """
     moments = optimizer.state_dict()
-    tensors = {f"network.{name}": tensor for name, tensor in held_tensors(network).items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in held_tensors(average).items()}
+    tensors = {f"network.{name}": tensor for name, tensor in copy_tensors(network).items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in copy_tensors(average).items()}
     numbers: dict[str, dict[str, Any]] = {}
     for row, values in moments["state"].items():
         for key, value in values.items():
@@ -81,12 +81,12 @@ def save_checkpoint(
     about = {
         "format": FORMAT,
         "version": VERSION,
-        **identity(network),
+        **describe_network(network),
         "gnntrack": __version__,
         "optimizer": {"groups": moments["param_groups"], "numbers": numbers},
         "state": dict(state),
     }
-    # JSON in the header: with one file there is no moment at which two do not fit each other
+    # JSON in the header: two files would not match for a moment
     content = safetensors.torch.save(tensors, metadata={"checkpoint": json.dumps(about)})
     write_together(Path(folder).expanduser(), {CHECKPOINT_FILE: content})
 
@@ -94,14 +94,14 @@ def save_checkpoint(
 def load_checkpoint(
     folder: str | Path, *, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
-    """Put a training back to where its checkpoint was saved, torch's random numbers too.
+    """Restore a training from its checkpoint, including torch's random numbers.
 
-    Nothing is changed unless the checkpoint fits.
+    Nothing is changed if the checkpoint does not fit.
 
     Parameters
     ----------
     folder : path
-        Where ``checkpoint.safetensors`` is, or that file.
+        Folder of ``checkpoint.safetensors``, or that file.
     network, average : nn.Module
         Networks made with the options of the saved ones, on any device.
     optimizer : torch.optim.Optimizer
@@ -115,25 +115,25 @@ def load_checkpoint(
     Raises
     ------
     ModelError
-        If there is no checkpoint, it is damaged, or it is of another network.
+        If the checkpoint is missing, damaged, or of another network.
     """
     path, content = _read_checkpoint(folder)
     about, tensors = _parse_checkpoint(path, content)
-    _refuse_other_training(path, about, identity(network))
+    _refuse_other_training(path, about, describe_network(network))
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     for part, module in (("network", network), ("average", average)):
         refuse_other_tensors(path, parts[part], module.state_dict())
-    moments = _moments(path, about, parts["optimizer"])
+    moments = _read_moments(path, about, parts["optimizer"])
     if "cpu" not in parts["random"]:
-        msg = f"{path}: it lacks the state of the random numbers; start without resuming"
+        msg = f"{path}: it lacks the state of the random numbers; start again without resuming"
         raise ModelError(msg)
     try:
         optimizer.load_state_dict(moments)
     except (ValueError, KeyError) as error:
-        msg = f"{path}: it is of a training with another optimizer ({error}); start anew, without resuming"
+        msg = f"{path}: a training with another optimizer ({error}); start again without resuming"
         raise ModelError(msg) from error
     network.load_state_dict(parts["network"])
     average.load_state_dict(parts["average"])
@@ -143,12 +143,12 @@ def load_checkpoint(
 
 
 def read_checkpoint(folder: str | Path) -> dict[str, Any]:
-    """Return what a checkpoint tells of itself: ``kind``, ``options`` of the network, ``state``.
+    """Return ``kind`` and ``options`` of the network, and ``state``, from a checkpoint.
 
     Raises
     ------
     ModelError
-        If there is none, or it is damaged.
+        If the checkpoint is missing or damaged.
     """
     return _parse_checkpoint(*_read_checkpoint(folder))[0]
 
@@ -159,7 +159,7 @@ def _read_checkpoint(folder: str | Path) -> tuple[Path, bytes]:
     try:
         return path, path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        msg = f"{path}: there is no checkpoint to go on from; start without resuming"
+        msg = f"{path}: no checkpoint to resume from; start without resuming"
         raise ModelError(msg) from error
 
 
@@ -168,13 +168,13 @@ def _parse_checkpoint(path: Path, content: bytes) -> tuple[dict[str, Any], dict[
     refuse_pickle(path, content[:8])
     try:
         tensors = safetensors.torch.load(content)
-        header = json.loads(content[8 : 8 + header_length(content)])
+        header = json.loads(content[8 : 8 + read_header_length(content)])
         about = json.loads(header["__metadata__"]["checkpoint"])
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         msg = f"{path}: no checkpoint could be read ({error}); start without resuming"
         raise ModelError(msg) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        msg = f"{path}: it is no checkpoint of gnntrack; start without resuming"
+        msg = f"{path}: not a checkpoint of gnntrack; start without resuming"
         raise ModelError(msg)
     refuse_version(path, about.get("version"), VERSION, "checkpoint", "start without resuming")
     if not isinstance(about.get("state"), dict) or not isinstance(about.get("optimizer"), dict):
@@ -187,14 +187,14 @@ def _refuse_other_training(path: Path, about: dict[str, Any], wanted: dict[str, 
     for key, value in wanted.items():
         if about.get(key) != value:
             msg = (
-                f"{path}: it is of a training with other {key}: {about.get(key)!r:.200}, now {value!r:.200}; "
-                "resume with the settings it was begun with, or start anew"
+                f"{path}: a training with other {key}: {about.get(key)!r:.200}, now {value!r:.200}; "
+                "resume with the settings of its start, or start again without resuming"
             )
             raise ModelError(msg)
 
 
-def _moments(path: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the optimizer's state as its ``load_state_dict`` takes it."""
+def _read_moments(path: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the optimizer's state in the format of its ``load_state_dict``."""
     state: dict[int, dict[str, Any]] = {}
     try:
         for name, tensor in tensors.items():

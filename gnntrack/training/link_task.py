@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSettings
     from gnntrack.training.samples import Sample
 
-__all__ = ["LinkTask", "Validation", "plan_links"]
+__all__ = ["LinkTask", "Validation", "make_plan"]
 
 _FINE_TUNING_RATE = 0.3  # fraction of the learning rate if the training starts from other weights
 
@@ -48,7 +48,7 @@ class Validation:
         return None if self.link_error is None else 1 - self.link_error + 0.1 * (self.division_f1 or 0.0)
 
 
-def plan_links(settings: TrainSettings, *, fine_tuning: bool = False) -> Plan:
+def make_plan(settings: TrainSettings, *, fine_tuning: bool = False) -> Plan:
     """Return the plan of a training; a fine-tuning has three tenths of the learning rate."""
     return Plan(
         steps=settings.steps,
@@ -92,7 +92,7 @@ class LinkTask:
         )
         self._validate, self._settings, self._device = validate, settings, device
 
-    def loss(self, network: Network, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+    def compute_loss(self, network: Network, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the loss of a batch, shape (), and the names of its windows."""
         batch, targets, names = self._windows.draw(random)
         batch = _drop_columns(batch, self._settings.feature_dropout, random)

@@ -25,7 +25,7 @@ from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperature, measure_reliability
-from gnntrack.training.link_task import LinkTask, Validation, plan_links
+from gnntrack.training.link_task import LinkTask, Validation, make_plan
 from gnntrack.training.loop import LOG, run_training
 from gnntrack.training.movies import open_training_movies
 from gnntrack.training.run import TrainingRun
@@ -76,7 +76,7 @@ def train(
     Raises
     ------
     InputError
-        If there is no truth, or masks and truth do not fit each other.
+        If the truth is missing, or masks and truth do not fit each other.
     OutputError
         If the folder exists.
     TrainingError
@@ -89,7 +89,7 @@ def train(
     >>> from gnntrack.training import TrainingRun, train
     >>> summary = train(["Fluo-N2DH-SIM+"], TrainingRun("model", seed=1))  # doctest: +SKIP
     """
-    run = TrainingRun.of(run)
+    run = TrainingRun.from_folder(run)
     settings = NETWORKS[network].settings_for(settings or Settings())
     run.check()
     if start is not None:
@@ -136,7 +136,7 @@ def learn(
 
     started = time.monotonic()
     origin = _find_origin(run, network, start, samples, settings)
-    plan = plan_links(settings.train, fine_tuning=origin.source is not None)
+    plan = make_plan(settings.train, fine_tuning=origin.source is not None)
     counts = _count(samples)
     run = run.with_provenance(
         settings={**settings.train.model_dump(), "learning_rate": plan.learning_rate},
@@ -165,7 +165,7 @@ def validate(network: Network, *, samples: Sequence[Sample], settings: Settings,
     """Solve movies with a network's scores and measure the errors: links per movie, divisions over all movies."""
     found = []
     for sample in samples:
-        log_odds = _score_sample(network, sample, settings, device=device)
+        log_odds = _predict(network, sample, settings, device=device)
         scores = make_link_scores(sample.inputs, sample.prior, log_odds)
         found.append(count_mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
@@ -286,7 +286,7 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 # --- details ---------------------------------------------------------------------------------------------------------
 
 
-def _score_sample(network: Network, sample: Sample, settings: Settings, *, device: str = "cpu") -> Any:
+def _predict(network: Network, sample: Sample, settings: Settings, *, device: str = "cpu") -> Any:
     """Return the log-odds of a movie as in tracking, see `gnntrack.gnn.predict`."""
     options = {"links_per_window": settings.gnn.window, "correction": settings.gnn.correction}
     return predict_log_odds(network, sample.inputs, **options, device=device)
@@ -296,7 +296,7 @@ def _calibrate(
     network: Any, checks: Sequence[Sample], settings: Settings, *, known: float
 ) -> tuple[float, dict[str, Any]]:
     """Return the temperature, fitted to the validation movies, and the reliability; `known` if there are none."""
-    log_odds = [_score_sample(network, each, settings) for each in checks]
+    log_odds = [_predict(network, each, settings) for each in checks]
     temperature = fit_temperature(checks, log_odds) if checks else known
     scores = [
         make_link_scores(each.inputs, each.prior, found, temperature=temperature)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gnntrack.models.files import Family
     from gnntrack.training.run import TrainingRun
 
-__all__ = ["LOG", "Plan", "Trained", "TrainingTask", "run_training"]
+__all__ = ["LOG", "Plan", "TrainingResult", "TrainingTask", "run_training"]
 
 LOG = "log.csv"
 _WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
@@ -74,7 +74,7 @@ class Plan:
     clip: float = 1.0
     fine_tuning: bool = False
 
-    def learning_rate_at(self, step: int) -> float:
+    def get_learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0.
 
         A function of the step alone, so that a resumed training needs no state of a scheduler, and old checkpoints
@@ -82,7 +82,7 @@ class Plan:
         ``LambdaLR`` rounds the factor first.
 
         >>> plan = Plan(100, 0.01, 0, 0, 10, 3)
-        >>> [round(plan.learning_rate_at(step), 4) for step in (0, 9, 55, 100)]
+        >>> [round(plan.get_learning_rate(step), 4) for step in (0, 9, 55, 100)]
         [0.001, 0.01, 0.005, 0.0]
         """
         if self.schedule == "constant":
@@ -95,7 +95,7 @@ class Plan:
 
 
 class TrainingTask(Protocol):
-    """What a network is trained for: supplies the loss of a step and the metrics of a validation."""
+    """A training task: supplies the loss of a step and the metrics of a validation."""
 
     @property
     def metrics(self) -> Sequence[str]:
@@ -112,7 +112,7 @@ class TrainingTask(Protocol):
         """Sentence that ends the message about a loss that is NaN or infinite."""
         ...
 
-    def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+    def compute_loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the loss of a step, shape (), and the names of its data.
 
         Random numbers come from `random`, or from torch, which the loop seeds for each step.
@@ -125,7 +125,7 @@ class TrainingTask(Protocol):
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """Result of a training.
 
     Parameters
@@ -155,7 +155,7 @@ class _State:
         """Return whether a validation is due; also after an interruption just before one."""
         return bool(self.losses) and (self.step % plan.validate_every == 0 or self.step >= plan.steps)
 
-    def continues(self, plan: Plan) -> bool:
+    def needs_more(self, plan: Plan) -> bool:
         """Return whether a validation or a step remains to be done."""
         return self.needs_validation(plan) or (self.step < plan.steps and self.waited < plan.patience)
 
@@ -176,7 +176,7 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
     *,
     family: Family,
     fields: Mapping[str, Any] | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train a network.
 
     The folder of the run then holds the best weights as a model, a checkpoint and the log. They are written during the
@@ -199,7 +199,7 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
 
     Returns
     -------
-    Trained
+    TrainingResult
         The best network, on the device of the run, and its row of the log.
 
     Raises
@@ -223,13 +223,13 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
         average.n_averaged.fill_(state.step + 1)
     started = time.monotonic() - state.seconds
 
-    def checkpoint() -> None:
+    def write_checkpoint() -> None:
         plain = {"state": vars(state), "best": best, "notes": dict(run.provenance)}
         save_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer, state=plain)
 
     with _Log(run.folder / LOG, task.metrics, after=state.step) as log:
         try:
-            while state.continues(plan):
+            while state.needs_more(plan):
                 if state.needs_validation(plan) or (plan.fine_tuning and not state.step and not best):
                     row = _make_row(state, task.validate(average.module), plan, task.metrics)
                     if row["best"]:
@@ -238,7 +238,7 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
                         best, kept = row, deepcopy(average.module)
                     state.add_validation(row)
                     log.add(row)
-                    checkpoint()
+                    write_checkpoint()
                     if run.report is not None:
                         run.report(row)
                     continue
@@ -246,8 +246,8 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
                 random = np.random.default_rng([run.seed, state.step])
                 torch.manual_seed(int(random.integers(2**63)))
                 for group in optimizer.param_groups:
-                    group["lr"] = plan.learning_rate_at(state.step)
-                loss, names = task.loss(network, random)
+                    group["lr"] = plan.get_learning_rate(state.step)
+                loss, names = task.compute_loss(network, random)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
@@ -260,11 +260,11 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
                 state.seconds = time.monotonic() - started
                 run.show("training", state.step, plan.steps)
         except KeyboardInterrupt:
-            checkpoint()
+            write_checkpoint()
             raise
     if kept is None:  # the best validation was before the interruption
         kept, _ = read_model(run.folder, family, device=device)
-    return Trained(kept, best)
+    return TrainingResult(kept, best)
 
 
 def _start_average(network: nn.Module, plan: Plan) -> AveragedModel:
@@ -313,7 +313,7 @@ def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
 
 def _make_row(state: _State, found: Mapping[str, float | None], plan: Plan, metrics: Sequence[str]) -> dict[str, Any]:
     """Return a row of the log."""
-    rate = plan.learning_rate_at(max(state.step - 1, 0))
+    rate = plan.get_learning_rate(max(state.step - 1, 0))
     loss = float(np.mean(state.losses)) if state.losses else None
     row = {"step": state.step, "seconds": round(state.seconds, 1), "loss": loss, "learning_rate": rate}
     score = found["validation_score"]

@@ -1,6 +1,6 @@
 """A training run: where it is written, its seed, and how its progress is reported.
 
-One `TrainingRun` travels from the command line to the training loop, for link networks and segmenters alike.
+One `TrainingRun` travels from the command line to the training loop, for link networks and segmenters.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TrainingRun:
         object.__setattr__(self, "folder", Path(self.folder).expanduser())
 
     @classmethod
-    def of(cls, run: TrainingRun | str | Path) -> TrainingRun:
+    def from_folder(cls, run: TrainingRun | str | Path) -> TrainingRun:
         """Return a run as it is, and a path as the run with this folder and the defaults."""
         return run if isinstance(run, TrainingRun) else cls(Path(run))
 
@@ -89,7 +89,7 @@ class TrainingRun:
         return find_device(self.device)
 
     def show(self, stage: str, done: int, total: int) -> None:
-        """Report progress if anyone listens."""
+        """Report progress to the callable `progress`."""
         if self.progress is not None:
             self.progress(stage, done, total)
 

@@ -135,7 +135,7 @@ def train_segmenter(
     Raises
     ------
     InputError
-        If there are no images with masks.
+        If `data` has no images with masks.
     SegmenterError
         If the segmenter is unknown, or cannot be trained.
     OutputError
@@ -150,8 +150,8 @@ def train_segmenter(
     >>> from gnntrack.training import TrainingRun, train_segmenter
     >>> summary = train_segmenter("unet", ["images"], TrainingRun("model", seed=1))  # doctest: +SKIP
     """
-    run, settings = TrainingRun.of(run), settings or Settings()
-    _trainable_class(name)
+    run, settings = TrainingRun.from_folder(run), settings or Settings()
+    _find_trainable(name)
     run.check()
     examples, checks = _find_examples(data, validation, settings, run.seed)
     run.prepare_folder()
@@ -187,7 +187,7 @@ def learn(
     from gnntrack.report import draw_learning_curve, save_figure
 
     movies = {each.movie for each in examples}
-    best = _trainable_class(name).train(
+    best = _find_trainable(name).train(
         [_hide_border(each, settings.margin) for each in examples],
         [_hide_border(each, settings.margin) for each in checks],
         run.with_provenance(segmenter=name, data=sorted(movies)),
@@ -237,7 +237,7 @@ def _hide_border(example: LabelledImage, margin: int) -> LabelledImage:
     return _BorderHidden(example, margin) if margin and not isinstance(example, SimulatedExample) else example
 
 
-def _trainable_class(name: str) -> type[TrainableSegmenter]:
+def _find_trainable(name: str) -> type[TrainableSegmenter]:
     """Return the class of a segmenter that can be trained."""
     found = segmenter_class(name)
     if not isinstance(found, TrainableSegmenter):

@@ -1,4 +1,4 @@
-"""What trainable segmenters share, whatever their network is: the run of the training loop, precision, metrics."""
+"""Shared by all trainable segmenters: the run of the training loop, precision, unknown pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnntrack.settings import TrainSegmenterSettings
-    from gnntrack.training.loop import Trained, TrainingTask
+    from gnntrack.training.loop import TrainingResult, TrainingTask
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import LabelledImage
 
@@ -32,8 +32,8 @@ __all__ = [
     "choose_bfloat16",
     "describe_run",
     "find_dimensions",
-    "mask_unknown",
-    "plan_training",
+    "make_plan",
+    "remove_unknown",
     "set_precision",
     "train_network",
 ]
@@ -47,7 +47,7 @@ def train_network(
     *,
     images: int,
     inputs: Mapping[str, Any],
-) -> Trained:
+) -> TrainingResult:
     """Train a network of a segmenter, and write its model, see `gnntrack.training.loop.run_training`.
 
     Parameters
@@ -65,7 +65,7 @@ def train_network(
     inputs : dict
         The key ``inputs`` of ``model.json``: how images are prepared for the network.
     """
-    return run_training(network, task, run, plan_training(settings, images), family=FAMILY, fields={"inputs": inputs})
+    return run_training(network, task, run, make_plan(settings, images), family=FAMILY, fields={"inputs": inputs})
 
 
 def describe_run(run: TrainingRun, settings: TrainSegmenterSettings, *, images: int) -> TrainingRun:
@@ -73,7 +73,7 @@ def describe_run(run: TrainingRun, settings: TrainSegmenterSettings, *, images: 
     return run.with_provenance(images=images, settings=settings.model_dump(), seed=run.seed)
 
 
-def plan_training(settings: TrainSegmenterSettings, images: int) -> Plan:
+def make_plan(settings: TrainSegmenterSettings, images: int) -> Plan:
     """Return the plan of a training; ``epochs`` are turned into steps.
 
     Parameters
@@ -114,7 +114,7 @@ def set_precision(device: torch.device | str, *, bfloat16: bool) -> AbstractCont
     return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
-def mask_unknown(
+def remove_unknown(
     found: npt.NDArray[np.int32], labels: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return a result and its ground truth without the pixels where the ground truth is unknown.
@@ -128,7 +128,7 @@ def mask_unknown(
 
     Examples
     --------
-    >>> mask_unknown(np.array([1, 1, 1, 0, 2, 2]), np.array([-1, -1, 0, 0, 7, -1]))
+    >>> remove_unknown(np.array([1, 1, 1, 0, 2, 2]), np.array([-1, -1, 0, 0, 7, -1]))
     (array([0, 0, 0, 0, 2, 0]), array([0, 0, 0, 0, 7, 0]))
     """
     unknown = labels < 0

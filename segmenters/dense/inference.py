@@ -13,7 +13,7 @@ from skimage.filters import threshold_otsu
 from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
 from segmenters.common.tiles import in_tiles
-from segmenters.common.training import mask_unknown, set_precision
+from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.targets import mean_diameter
 from segmenters.postprocess import measure_diameter, smooth, split_foreground
 
@@ -158,7 +158,7 @@ def best_depth(
     score = []
     for depth in _DEPTHS:
         rules = replace(use, depth=depth)
-        found = metrics([mask_unknown(_cells(p, height, inputs, rules), labels) for p, height, labels in answers])
+        found = metrics([remove_unknown(_cells(p, height, inputs, rules), labels) for p, height, labels in answers])
         score.append(found["seg"] + found["f1"])
     good = [depth for depth, each in zip(_DEPTHS, score, strict=True) if each >= max(score) - _AS_GOOD]
     return None if len(good) == len(_DEPTHS) else good[len(good) // 2]  # not at the edge of what does well

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from segmenters.common.inputs import check_image
 from segmenters.common.pixels import normalised, resized
-from segmenters.common.training import mask_unknown, set_precision
+from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.augment import Augment
 from segmenters.dense.targets import depth_in_cells, nearness_of_two
 
@@ -34,8 +34,8 @@ __all__ = [
     "Ready",
     "ScaledPixels",
     "TrainingImages",
+    "compute_loss",
     "find_cell_pixels",
-    "loss_of",
     "prepare_dense",
 ]
 
@@ -187,13 +187,13 @@ class MaskValidation:
     metrics: Metrics
 
     def measure(self, network: Any) -> Mapping[str, float]:
-        """Return the metrics over all images together; empty if there are no images."""
+        """Return the metrics over all images together; empty without images."""
         if not self.examples:
             return {}
         results = []
         for example in self.examples[:: -(-len(self.examples) // _CHECKED)]:
             image, labels = example.read()
-            results.append(mask_unknown(self.segment(network, image), labels))
+            results.append(remove_unknown(self.segment(network, image), labels))
         return self.metrics(results)
 
 
@@ -231,13 +231,13 @@ class PatchTask:
         self._loss, self._patch = loss, tuple(patch)
         self._augment = Augment(len(self._patch), grey=settings.normalise != "none") if settings.augment else None
 
-    def loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+    def compute_loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the loss of a batch, and the names of its images."""
         numbers = [self._images.draw(random) for _ in range(self._settings.batch)]
-        patches = np.stack([self._cut(self._images[number], random) for number in numbers])
+        patches = np.stack([self._draw_patch(self._images[number], random) for number in numbers])
         return self._loss(network, patches), [self._images.examples[number].name for number in numbers]
 
-    def _cut(self, ready: Ready, random: np.random.Generator) -> Heights:
+    def _draw_patch(self, ready: Ready, random: np.random.Generator) -> Heights:
         """Return a random patch of image and targets, (4, *patch), mirrored beyond the border of the image."""
         shape = np.array(ready.image.shape)
         middle = random.integers(0, shape)
@@ -288,10 +288,12 @@ class DenseLoss:
             outputs = network(batch[:, :1])
         foreground, depth, nearness = batch[:, 1], batch[:, 2], batch[:, 3]
         extra = self.settings.border_weight * nearness
-        return loss_of(outputs, foreground, depth, extra, kind=self.settings.loss)
+        return compute_loss(outputs, foreground, depth, extra, kind=self.settings.loss)
 
 
-def loss_of(outputs: Tensor, foreground: Tensor, depth: Tensor, extra: Tensor | float = 0.0, *, kind: str) -> Tensor:
+def compute_loss(
+    outputs: Tensor, foreground: Tensor, depth: Tensor, extra: Tensor | float = 0.0, *, kind: str
+) -> Tensor:
     """Return the loss of the two classes, plus that of the depth if the network has this output; shape ().
 
     Parameters

@@ -134,10 +134,10 @@ def _measure_diameters(examples: Sequence[LabelledImage]) -> list[float]:
 def choose_scale(inputs: Inputs) -> Callable[[npt.NDArray[Any]], float]:
     """Return a function from the labels of an image to the factor by which its pixels are scaled for the network."""
 
-    def factor(labels: npt.NDArray[Any]) -> float:
+    def find_factor(labels: npt.NDArray[Any]) -> float:
         if inputs.factor is not None:
             return inputs.factor
         diameter = mean_diameter(labels)
         return 1.0 if diameter is None else inputs.diameter / diameter
 
-    return factor
+    return find_factor

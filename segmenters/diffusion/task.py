@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Spacing = tuple[float, float, float]
 
-__all__ = ["BlockOptions", "BlockTask", "Targets", "TrainingBlock", "point_targets"]
+__all__ = ["BlockOptions", "BlockTask", "Targets", "TrainingBlock", "make_targets"]
 
 _OFFSET = 2.0  # weight of the offsets; the foreground has weight 1
 _TRIES = 100  # largest number of images without a point in a step
@@ -57,7 +57,7 @@ class Targets(NamedTuple):
     cell: Labels
 
 
-def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
+def make_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
     """Return the targets of each point of a cloud.
 
     Parameters
@@ -75,7 +75,7 @@ def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
     here = dense[tuple(cloud.voxels.T)]
     count = np.maximum(np.bincount(cloud.owner, minlength=n), 1)
     foreground = np.bincount(cloud.owner, here > 0, n) / count
-    cell = _most_frequent(cloud.owner, here, n)
+    cell = _find_most_frequent(cloud.owner, here, n)
     if cloud.faces is not None:  # a vertex owns few voxels or none: it belongs to the cell that it lies on
         inside = np.argwhere(dense > 0)
         if len(inside):
@@ -90,7 +90,7 @@ def point_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
     return Targets(foreground, offset, cell)
 
 
-def _most_frequent(owner: Labels, values: Labels, n: int) -> Labels:
+def _find_most_frequent(owner: Labels, values: Labels, n: int) -> Labels:
     """Return the most frequent value above 0 of each owner, 0 where there is none."""
     found = np.zeros(n, np.int64)
     known = values > 0
@@ -184,7 +184,7 @@ class BlockTask:
         self._clouds: OrderedDict[tuple[int, int], tuple[Cloud, Targets, list[Any]]] = OrderedDict()
         self._training_blocks: OrderedDict[tuple[int, int, int], TrainingBlock] = OrderedDict()
 
-    def loss(self, network: DiffusionNet, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+    def compute_loss(self, network: DiffusionNet, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the mean loss of a few blocks, and the names of their examples.
 
         Raises
@@ -199,7 +199,7 @@ class BlockTask:
             block = self._find_block(number, variant, random.random())
             if block is not None:
                 names.append(self.examples[number].name)
-                losses.append(_loss(network, block, self.device))
+                losses.append(_compute_loss(network, block, self.device))
             if len(losses) == self.blocks.count:
                 return torch.stack(losses).mean(), names
         msg = f"hardly any of the {len(self.examples)} images has anything bright in it; give images with cells"
@@ -243,11 +243,11 @@ class BlockTask:
         else:
             origin = random.random(3)
             cloud = volume_cloud(stack, levels, spacing=spacing, origin=(origin[0], origin[1], origin[2]))
-        targets = point_targets(cloud, np.maximum(labels, 0), scale=np.asarray(spacing) / levels.diameter)
+        targets = make_targets(cloud, np.maximum(labels, 0), scale=np.asarray(spacing) / levels.diameter)
         return cloud, targets, cut_blocks(cloud.points)
 
 
-def _loss(network: DiffusionNet, block: TrainingBlock, device: torch.device | str) -> Tensor:
+def _compute_loss(network: DiffusionNet, block: TrainingBlock, device: torch.device | str) -> Tensor:
     outputs = network(block.shape.to(device))
     counts, foreground = block.counts.to(device), block.foreground.to(device)
     cross = torch.nn.functional.binary_cross_entropy_with_logits(outputs.foreground, foreground, reduction="none")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gnntrack.training.segmenter import LabelledImage
 
-__all__ = ["RegionLoss", "prepare_labels", "targets_of"]
+__all__ = ["RegionLoss", "make_targets", "prepare_labels"]
 
 _SMALLEST = 12  # pixels of a cell; fewer are the rest of one at the border of a patch, and are ignored
 
@@ -55,14 +55,14 @@ class RegionLoss:
         """Return the loss, shape (), of patches (B, 4, Y, X)."""
         images = torch.from_numpy(patches[:, :1]).to(self.device)
         targets = [
-            {key: value.to(self.device) for key, value in targets_of(labels).items()} for labels in patches[:, 1]
+            {key: value.to(self.device) for key, value in make_targets(labels).items()} for labels in patches[:, 1]
         ]
         with set_precision(self.device, bfloat16=self.bfloat16):
             loss: Tensor = network(images, targets)
         return loss
 
 
-def targets_of(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
+def make_targets(labels: npt.NDArray[Any]) -> dict[str, Tensor]:
     """Return the targets of a patch in the format of torchvision's detectors.
 
     Parameters
