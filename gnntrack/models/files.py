@@ -1,8 +1,8 @@
 """Models on disk: a folder of safetensors and JSON. Nothing is ever unpickled, so no file can run code.
 
-A model holds ``weights.safetensors``, and ``model.json`` with the network and its options, the columns that it reads, the
-checksum of the weights, and their training. There are several families of models, each with its own name in
-``model.json``, so that models of different families are not confused.
+A model holds ``weights.safetensors``, and ``model.json`` with the network and its options, the columns that it reads,
+the checksum of the weights, and their training. Each family of models has its own name in ``model.json``, so that
+models of different families are not confused.
 """
 
 from __future__ import annotations
@@ -273,13 +273,12 @@ def _refuse_other_columns(path: Path, wanted: dict[str, Any], known: dict[str, l
             continue
         missing = [name for name in asked if name not in here]
         unknown = [name for name in here if name not in asked]
-        reasons += (
-            [f"it reads {quote_names(missing)} of each {block}, which this gnntrack does not compute"]
-            if missing
-            else []
-        )
-        reasons += [f"it does not read {quote_names(unknown)} of each {block}"] if unknown else []
-        reasons += [f"it reads the columns of each {block} in another order"] if not missing and not unknown else []
+        if missing:
+            reasons.append(f"it reads {quote_names(missing)} of each {block}, which this gnntrack does not compute")
+        if unknown:
+            reasons.append(f"it does not read {quote_names(unknown)} of each {block}")
+        if not missing and not unknown:
+            reasons.append(f"it reads the columns of each {block} in another order")
     msg = (
         f"{path}: the model was trained on other columns: {'; '.join(reasons)}. Use the gnntrack that trained it, or "
         "train it again"
