@@ -182,7 +182,7 @@ def test_more_than_999_frames_have_four_digits(tmp_path):
     names = list(masks_of(tmp_path / "long"))
     assert (names[0], names[-1], len(names)) == ("mask0000.tif", "mask1000.tif", 1001)
     assert errors_of(tmp_path / "long") == []
-    with pytest.raises(OutputError, match="3 digits do not hold 1001 frames"):
+    with pytest.raises(OutputError, match="3 digits are too few for 1001 frames"):
         write_ctc(tmp_path / "short", lineage, runs, digits=3)
     assert not (tmp_path / "short").exists()
 
@@ -307,7 +307,7 @@ def test_reading_a_truth(folder, tmp_path):
 
 def test_reading_refuses_what_is_broken(folder):
     (folder / "mask003.tif").unlink()
-    with pytest.raises(FrameError, match="frame 3: no mask"):
+    with pytest.raises(FrameError, match="frame 3: its mask is missing"):
         read_ctc(folder)
     (folder / "mask003.tif").write_bytes(b"no TIFF at all")
     with pytest.raises(FrameError, match=r"mask003.tif, frame 3: cannot be read"):

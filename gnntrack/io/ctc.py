@@ -1,13 +1,13 @@
-"""Cell Tracking Challenge (CTC) folders, read and written: a table of tracks and one mask per frame.
+"""Results and ground truths of the Cell Tracking Challenge (CTC): a table of tracks and a mask per frame.
 
 ::
 
     01_RES/res_track.txt      L B E P: label, first and last frame (inclusive, from 0), parent or 0
     01_RES/mask000.tif ...    16-bit, 0 = background, else the label of the track
-    01_GT/TRA/man_track.txt   the same for the truth, with man_track000.tif ...
+    01_GT/TRA/man_track.txt   the same for the ground truth, with man_track000.tif ...
 
-The format knows no gaps: a track's label is in every frame from B to E. So a track with a frame that
-was not painted is written as two, the second with the first as its parent.
+The format does not allow gaps: a track's label is in every frame from B to E. A track without a mask in some frame is
+therefore written as two tracks, and the first is the parent of the second.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class _FrameCells(NamedTuple):
 
 
 def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> tuple[Lineage, Runs]:
-    """Read a tracked movie: a result (``01_RES``) or a truth (``01_GT`` or ``01_GT/TRA``).
+    """Read a tracked movie: a result (``01_RES``) or a ground truth (``01_GT`` or ``01_GT/TRA``).
 
     Parameters
     ----------
     folder : path
         A table of tracks and a mask per frame.
     spacing : D floats, optional
-        Size of a pixel along ``[z], y, x`` in micrometres; without it positions are in pixels.
+        Size of a pixel along ``[z], y, x`` in micrometres; if None, positions are in pixels.
 
     Returns
     -------
@@ -71,25 +71,25 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     FrameError
         If a mask is missing, cannot be read, or differs in shape from the first.
     FormatError
-        If the table is broken, or table and masks disagree; `validate_ctc` then tells everything at once.
+        If the table is not valid, or table and masks do not match; `validate_ctc` lists all problems.
     """
     found = find_ctc(folder)
     if found.table is None or not found.masks:
         msg = f"{found.path}: no {found.table_name}" if found.table is None else f"{found.path}: no mask in it"
         raise FormatError(msg + "; expected a table of tracks and a mask per frame")
     if found.missing:
-        msg = f"no mask for it, though there is one for frame {found.n_frames - 1}"
+        msg = f"its mask is missing; the last mask is that of frame {found.n_frames - 1}"
         raise FrameError(msg, file=found.path, frame=found.missing[0])
     tracks = read_track_table(found.table)
     frames = map_frames(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
-    _same_shape(found, frames)
+    _check_shapes(found, frames)
     cells = _join_cells(frames, spacing)
-    _table_and_masks_agree(found, tracks, cells)
+    _check_labels(found, tracks, cells)
     counts = np.array([len(f.label) for f in frames], np.int64)
     first = np.cumsum(counts) - counts
     parts = [(f.start, f.length, f.row + row) for f, row in zip(frames, first, strict=True)]
     runs = join_frames(parts, frames[0].shape)
-    source, target = _links(cells, tracks)
+    source, target = _build_links(cells, tracks)
     return Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32)), runs
 
 
@@ -104,7 +104,7 @@ def _read_cells(path: Path, frame: int) -> _FrameCells:
     return _FrameCells(label, np.stack(centroid, 1), size.astype(np.int64), start, length, row, mask.shape)
 
 
-def _same_shape(found: CtcFolder, frames: list[_FrameCells]) -> None:
+def _check_shapes(found: CtcFolder, frames: list[_FrameCells]) -> None:
     for frame, cells in enumerate(frames):
         if cells.shape != frames[0].shape:
             msg = f"has shape {cells.shape}, frame 0 has {frames[0].shape}; all masks must have one shape"
@@ -135,7 +135,7 @@ def _join_cells(frames: list[_FrameCells], spacing: Sequence[float] | None) -> C
     )
 
 
-def _table_and_masks_agree(found: CtcFolder, tracks: Tracks, cells: Cells) -> None:
+def _check_labels(found: CtcFolder, tracks: Tracks, cells: Cells) -> None:
     advice = "'gnntrack validate' lists every broken rule"
     row = np.searchsorted(tracks.id, cells.label)
     row[row == len(tracks)] = 0
@@ -158,12 +158,12 @@ def _table_and_masks_agree(found: CtcFolder, tracks: Tracks, cells: Cells) -> No
         raise FormatError(msg)
 
 
-def _links(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
+def _build_links(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
     order = np.lexsort((cells.frame, cells.label))
     same = cells.label[order][1:] == cells.label[order][:-1]
     daughter = np.flatnonzero(tracks.parent)
-    mother = np.searchsorted(tracks.id, tracks.parent[daughter])
-    source = np.concatenate([order[:-1][same], cells.row_of(tracks.end[mother], tracks.id[mother])])
+    parent = np.searchsorted(tracks.id, tracks.parent[daughter])
+    source = np.concatenate([order[:-1][same], cells.row_of(tracks.end[parent], tracks.id[parent])])
     target = np.concatenate([order[1:][same], cells.row_of(tracks.start[daughter], tracks.id[daughter])])
     by_source = np.lexsort((target, source))
     return source[by_source], target[by_source]
@@ -173,7 +173,7 @@ def _links(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
 
 
 class _Plan(NamedTuple):
-    """What is painted where: tracks cut into segments without a gap."""
+    """Labels of the masks: each track is cut into segments without a gap."""
 
     tracks: Tracks  # of the segments
     cell_value: IntArray  # (N,) label of each cell
@@ -200,48 +200,35 @@ def write_ctc(
     runs : Runs
         Pixels of its cells.
     fills : Runs, optional
-        Pixels painted for cells that were not detected, on background only; the column ``cell`` holds
-        track ids.
+        Masks drawn for cells that were not detected, on background only; the column ``cell`` holds track ids.
     digits : int, optional
-        Digits of the frame number in file names; 3, or 4 beyond 999 frames, where it is left out.
+        Digits of the frame number in file names; default: 3, or 4 for more than 999 frames.
     overwrite : bool
-        Replace an existing folder.
+        Replace an older result.
 
     Returns
     -------
     Tracks
-        The table as written. Track ids are those of the lineage as long as they fit into 16 bits, else
-        1..K in the same order. A track with a gap that is not painted is written as two: the later
-        part has a new id and the earlier one as its parent; daughters hang on the last part.
+        The table as written. Track ids are those of the lineage if they fit into 16 bits, else 1..K in the same
+        order. A track with a gap that is not filled is written as two: the second has a new id, the first as its
+        parent, and the daughters.
 
     Raises
     ------
     OutputError
         If the folder exists, cannot be written, or the tracks do not fit the format.
     FormatError
-        If lineage, runs and fills do not belong together.
+        If lineage, runs and fills are not of the same movie.
     """
-    _belong_together(lineage, runs, fills)
+    _check_arguments(lineage, runs, fills)
     n_frames = lineage.cells.n_frames
-    width = _digits(n_frames, digits)
-    plan = _plan(lineage, runs, fills)
-
-    def write_frame(t: int) -> None:
-        # level 1 packs labels as well as higher levels do, in half the time
-        mask = _paint(t, runs, fills, plan)
-        tifffile.imwrite(
-            folder / format_name("mask", t, digits=width),
-            mask,
-            photometric="minisblack",
-            compression="zlib",
-            compressionargs={"level": 1},
-            maxworkers=1,
-        )
+    width = _choose_digits(n_frames, digits)
+    plan = _make_plan(lineage, runs, fills)
 
     with fresh_output(Path(out), overwrite=overwrite) as folder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            map_frames(write_frame, range(n_frames))
+            map_frames(lambda t: _write_mask(folder, t, width, _draw_mask(t, runs, fills, plan)), range(n_frames))
             (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
         except OSError as error:
             msg = f"{out}: cannot be written: {error}"
@@ -249,10 +236,21 @@ def write_ctc(
     return plan.tracks
 
 
-def _belong_together(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
+def _write_mask(folder: Path, frame: int, digits: int, mask: Image) -> None:
+    tifffile.imwrite(
+        folder / format_name("mask", frame, digits=digits),
+        mask,
+        photometric="minisblack",
+        compression="zlib",
+        compressionargs={"level": 1},  # higher levels need twice the time and do not make labels smaller
+        maxworkers=1,
+    )
+
+
+def _check_arguments(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
     n_frames = lineage.cells.n_frames
     if n_frames == 0:
-        msg = "the movie has no frames; a CTC result needs at least one"
+        msg = "the movie has no frames; expected at least one"
         raise OutputError(msg)
     for name, part in (("runs", runs), ("fills", fills)):
         if part is not None and (len(part.offsets) != n_frames + 1 or part.shape != lineage.cells.shape):
@@ -262,34 +260,34 @@ def _belong_together(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
             )
             raise FormatError(msg)
     if len(runs) and not np.array_equal(lineage.cells.frame[runs.cell], runs.frames()):
-        msg = "the runs belong to other cells than the lineage's; pass those of the same movie"
+        msg = "the runs are of other cells than the lineage; pass those of the same movie"
         raise FormatError(msg)
     if not np.array_equal(np.unique(runs.cell), np.arange(len(lineage.cells))):
-        msg = "a cell of the lineage has no pixels in the runs, so it cannot be painted; pass those of the same movie"
+        msg = "a cell of the lineage has no pixels in the runs; pass those of the same movie"
         raise FormatError(msg)
     if fills is not None and not np.isin(fills.cell, lineage.tracks.id).all():
         msg = "the fills name tracks that the lineage does not have; the column 'cell' of fills holds track ids"
         raise FormatError(msg)
 
 
-def _digits(n_frames: int, digits: int | None) -> int:
+def _choose_digits(n_frames: int, digits: int | None) -> int:
     needed = len(str(n_frames - 1))
     if digits is None:
         return count_digits(n_frames)
     if digits < needed:
-        msg = f"{digits} digits do not hold {n_frames} frames; pass digits={max(3, needed)} or leave it out"
+        msg = f"{digits} digits are too few for {n_frames} frames; pass digits={max(3, needed)}, or None"
         raise OutputError(msg)
     return digits
 
 
-def _plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
+def _make_plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
     n_frames, tracks = lineage.cells.n_frames, lineage.tracks
     cell_key = np.searchsorted(tracks.id, lineage.track) * n_frames + lineage.cells.frame
     fill_key = np.zeros(0, np.int64)
     visible = cell_key
     if fills is not None:
         fill_key = np.searchsorted(tracks.id, fills.cell) * n_frames + fills.frames()
-        visible = np.concatenate([cell_key, _visible_keys(runs, fills, fill_key)])
+        visible = np.concatenate([cell_key, _find_visible(runs, fills, fill_key)])
     key = np.unique(visible)  # a key is a track in a frame
     row, frame = np.divmod(key, n_frames)
     opens = np.ones(len(key), bool)
@@ -300,32 +298,32 @@ def _plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
     order = np.argsort(label)
     table = Tracks(label[order], frame[opens][order], frame[closes][order], parent[order])
 
-    def value(wanted: IntArray) -> IntArray:
+    def find_label(wanted: IntArray) -> IntArray:
         at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
         return np.where(key[at] == wanted, label[segment[at]], 0) if len(key) else np.zeros(0, np.int64)
 
-    return _Plan(table, value(cell_key), value(fill_key))
+    return _Plan(table, find_label(cell_key), find_label(fill_key))
 
 
-def _visible_keys(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
-    """Return the keys of the fills of which a pixel is left beside the cells and the fills painted later."""
+def _find_visible(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
+    """Return the keys of the fills of which a pixel is visible, not covered by cells or by later fills."""
     keys = [np.zeros(0, np.int64)]
     for t in np.flatnonzero(np.diff(fills.offsets)):
         below, above = fills.frame(int(t)), runs.frame(int(t))
         start = np.concatenate([fills.start[below], runs.start[above]])
         length = np.concatenate([fills.length[below], runs.length[above]])
         n = below.stop - below.start
-        painter = np.concatenate([np.arange(1, n + 1), np.zeros(above.stop - above.start, np.int64)])
-        painted = decode_frame(fills.shape, start, length, painter, np.int32)
-        keys.append(fill_key[below][np.unique(painted[painted > 0]) - 1])
+        owner = np.concatenate([np.arange(1, n + 1), np.zeros(above.stop - above.start, np.int64)])
+        drawn = decode_frame(fills.shape, start, length, owner, np.int32)
+        keys.append(fill_key[below][np.unique(drawn[drawn > 0]) - 1])
     return np.concatenate(keys)
 
 
 def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
-    """Give every segment its label and parent: the first of a track keeps the track's id."""
+    """Return label and parent of every segment; the first segment of a track keeps the track's id."""
     if len(row) > MAX_LABEL:
         msg = (
-            f"{len(row)} tracks do not fit the 16-bit labels of a CTC result, which hold {MAX_LABEL}; "
+            f"{len(row)} tracks do not fit into the 16-bit labels of a CTC result; expected at most {MAX_LABEL}: "
             "write the lineage as GEFF instead, or cut the movie in time or space and export the parts"
         )
         raise OutputError(msg)
@@ -343,11 +341,11 @@ def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
     return label, parent
 
 
-def _paint(t: int, runs: Runs, fills: Runs | None, plan: _Plan) -> Image:
+def _draw_mask(t: int, runs: Runs, fills: Runs | None, plan: _Plan) -> Image:
     above = runs.frame(t)
     start, length, value = runs.start[above], runs.length[above], plan.cell_value[runs.cell[above]]
     if fills is not None and fills.offsets[t] != fills.offsets[t + 1]:
-        below = fills.frame(t)  # painted first, so that cells cover them
+        below = fills.frame(t)  # first, so that cells cover them
         start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
         value = np.append(plan.fill_value[below], value)
     return decode_frame(runs.shape, start, length, value)

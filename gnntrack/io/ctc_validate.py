@@ -1,7 +1,7 @@
-"""Every rule of a CTC result that is broken, all at once.
+"""Validation of a result or ground truth of the Cell Tracking Challenge: all broken rules at once.
 
-The rules are the union of those of the challenge's evaluation software, of py-ctcmetrics, and of ours;
-`RULES` lists them. A result without an error is accepted by both.
+The rules are the union of those of the challenge's evaluation software, those of py-ctcmetrics, and our own; `RULES`
+lists them. A result without an error is accepted by both programs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "Problem", "check_labels", "check_table", "validate_ctc"]
 
 RULES = {
-    "no-track-table": "there is a table of tracks, res_track.txt",
+    "no-track-table": "the folder has a table of tracks, res_track.txt",
     "not-integer": "a line of the table holds four integers: label, begin, end, parent",
     "id-range": f"labels lie in 1..{MAX_LABEL}",
     "negative": "begin and parent are not negative",
@@ -38,24 +38,24 @@ RULES = {
     "unknown-parent": "a parent has a line in the table",
     "self-parent": "a track is not its own parent",
     "parent-end": "a parent ends before its child begins",
-    "single-child": "a parent has two children, or one after a gap (a note: allowed, yet LNK and TRA suffer)",
-    "empty-table": "there is a track (a note: the challenge refuses a result without one)",
-    "no-masks": "there are masks, mask000.tif, mask001.tif, ...",
-    "stray-file": "there are no other TIFFs in the folder; some readers take all of them for masks",
-    "missing-frame": "frames are numbered from 0 without a hole",
-    "digits": "frame numbers have the images' number of digits: 3, or 4 beyond 999 frames (more: a note)",
+    "single-child": "a parent has two children, or one after a gap (a warning: allowed, but LNK and TRA get worse)",
+    "empty-table": "the table has a track (a warning: the challenge refuses a result without one)",
+    "no-masks": "the folder has masks, mask000.tif, mask001.tif, ...",
+    "stray-file": "the folder has no other TIFFs; some readers take all of them for masks",
+    "missing-frame": "frames are numbered from 0, and none is missing",
+    "digits": "frame numbers have the images' number of digits: 3, or 4 for more than 999 frames (more: a warning)",
     "unreadable": "a mask is a TIFF that can be read",
     "dtype": "a mask is unsigned with 16 bits",
     "shape": "all masks have one shape, that of the images",
-    "frame-count": "there is a mask for each image",
+    "frame-count": "each image has a mask",
     "label-missing": "a label is in the mask of every frame from its begin to its end",
     "label-unknown": "a label in a mask has a line in the table",
     "label-outside": "a label is in no mask outside the frames of its line",
-    "empty-frame": "every frame has a cell (a note: the challenge's evaluation refuses a frame without one)",
+    "empty-frame": "every frame has a cell (a warning: the challenge's evaluation refuses a frame without one)",
 }
-"""What each rule demands, by its name."""
+"""The rules, by name."""
 
-_NOTES = {"single-child", "empty-table", "empty-frame"}
+_WARNINGS = {"single-child", "empty-table", "empty-frame"}
 _LISTED = 5
 
 
@@ -68,11 +68,11 @@ class Problem:
     severity: Literal["error", "warning"]
     """An error makes the result invalid, a warning does not."""
     message: str
-    """What is wrong."""
+    """The value found and the values expected."""
     file: str | None = None
-    """The file it is wrong in."""
+    """The file in which the rule is broken."""
     frame: int | None = None
-    """The frame it is wrong in, from 0."""
+    """The frame in which the rule is broken, from 0."""
 
     def __str__(self) -> str:
         where = [part for part in (self.file, None if self.frame is None else f"frame {self.frame}") if part]
@@ -81,12 +81,12 @@ class Problem:
 
 class _Mask(NamedTuple):
     shape: tuple[int, ...] | None
-    labels: IntArray | None  # ascending, without 0; None where the mask cannot be read
+    labels: IntArray | None  # ascending, without 0; None if the mask cannot be read
     problems: list[Problem]
 
 
 def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None = None) -> list[Problem]:
-    """Check a CTC result, or a truth, against every rule.
+    """Check a CTC result or ground truth against all rules.
 
     Parameters
     ----------
@@ -98,29 +98,33 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
     Returns
     -------
     list of Problem
-        Empty, or without an error, where the result is valid. Problems with the table come first, then
-        those with the files, then frame by frame.
+        Empty, or without an error, if the result is valid. Problems of the table come first, then those of the
+        files, then those of each frame.
 
     Raises
     ------
     FormatError
-        If there is no such folder.
+        If the folder does not exist.
     FrameError
         If the images cannot be read.
     """
     found = find_ctc(result)
-    problems = [*_files(found)]
+    problems = [*_check_files(found)]
     masks = dict(zip(found.masks, map_frames(lambda t: _read(found.masks[t], t), list(found.masks)), strict=True))
     shapes = {t: mask.shape for t, mask in masks.items() if mask.shape is not None}
     if images is not None:
-        problems += _fits_images(found, shapes, images)
+        problems += _check_against_images(found, shapes, images)
     elif shapes:
         first = next(iter(shapes))
-        problems += _one_shape(found, shapes, shapes[first], f"frame {first}")
+        problems += _check_shapes(found, shapes, shapes[first], f"frame {first}")
     problems += [problem for mask in masks.values() for problem in mask.problems]
     labels = {t: mask.labels for t, mask in masks.items() if mask.labels is not None}
     if found.table is None:
-        return [_problem("no-track-table", f"no {_table_name(found)}", found.path), *problems, *_empty(found, labels)]
+        return [
+            _make_problem("no-track-table", f"no {found.table_name}", found.path),
+            *problems,
+            *_report_empty(found, labels),
+        ]
     table = parse_track_table(found.table)
     about_table = check_table(table, found.table, n_frames=found.n_frames)
     return about_table + problems + check_labels(table, labels, found)
@@ -130,26 +134,28 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
 
 
 def check_table(table: TrackRows, file: str | Path, *, n_frames: int) -> list[Problem]:
-    """Check the table of tracks by itself; ``n_frames`` is the number of masks."""
-    problems = [_problem("not-integer", f"line {line}: {fault}", file) for line, fault in table.faults]
+    """Check the table of tracks alone; ``n_frames`` is the number of masks."""
+    problems = [_make_problem("not-integer", f"line {line}: {fault}", file) for line, fault in table.faults]
     if not len(table.rows) and not table.faults:
-        problems.append(_problem("empty-table", "no track", file))
-    problems += [_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _rows(table, n_frames)]
-    problems += [_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _parents(table)]
-    lonely = _single_children(table.rows)
+        problems.append(_make_problem("empty-table", "no track", file))
+    problems += [
+        _make_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _check_rows(table, n_frames)
+    ]
+    problems += [_make_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _check_parents(table)]
+    lonely = _find_single_children(table.rows)
     if len(lonely):
-        message = f"{len(lonely)} tracks go on under a new label in the very next frame: {_some(lonely)}"
-        problems.append(_problem("single-child", message, file))
+        message = f"{len(lonely)} tracks go on under a new label in the very next frame: {_list_some(lonely)}"
+        problems.append(_make_problem("single-child", message, file))
     return problems
 
 
-def _rows(table: TrackRows, n_frames: int) -> Iterator[tuple[int, str, str]]:
+def _check_rows(table: TrackRows, n_frames: int) -> Iterator[tuple[int, str, str]]:
     seen: dict[int, int] = {}
     for line, (label, begin, end, parent) in zip(table.lines.tolist(), table.rows.tolist(), strict=True):
         if not 1 <= label <= MAX_LABEL:
             yield line, "id-range", f"label {label} is outside 1..{MAX_LABEL}; number the tracks from 1"
         if label in seen:
-            yield line, "duplicate-id", f"label {label} stands in line {seen[label]} too"
+            yield line, "duplicate-id", f"label {label} is in line {seen[label]} as well"
         if begin < 0:
             yield line, "negative", f"label {label} begins in frame {begin}"
         if parent < 0:
@@ -165,7 +171,7 @@ def _rows(table: TrackRows, n_frames: int) -> Iterator[tuple[int, str, str]]:
         seen.setdefault(label, line)
 
 
-def _parents(table: TrackRows) -> Iterator[tuple[int, str, str]]:
+def _check_parents(table: TrackRows) -> Iterator[tuple[int, str, str]]:
     end_of = {label: end for label, _, end, _ in table.rows.tolist()}
     for line, (label, begin, _, parent) in zip(table.lines.tolist(), table.rows.tolist(), strict=True):
         if parent <= 0:
@@ -181,7 +187,7 @@ def _parents(table: TrackRows) -> Iterator[tuple[int, str, str]]:
             yield line, "parent-end", fault
 
 
-def _single_children(rows: IntArray) -> IntArray:
+def _find_single_children(rows: IntArray) -> IntArray:
     """Return the parents whose only child begins in the frame after their last."""
     child = rows[rows[:, 3] > 0]
     parent, index, count = np.unique(child[:, 3], return_index=True, return_counts=True)
@@ -195,47 +201,49 @@ def _single_children(rows: IntArray) -> IntArray:
 # ---------------------------------------------------------------- the files
 
 
-def _files(found: CtcFolder) -> Iterator[Problem]:
+def _check_files(found: CtcFolder) -> Iterator[Problem]:
     example = f"{found.prefix}000.tif, {found.prefix}001.tif, ..."
     if not found.masks:
-        yield _problem("no-masks", f"no mask; expected {example}", found.path)
+        yield _make_problem("no-masks", f"no mask; expected {example}", found.path)
         return
     for stray in found.strays:
-        yield _problem("stray-file", f"not a mask of a frame of its own; expected only {example}", stray)
+        yield _make_problem("stray-file", f"not a mask of a frame of its own; expected only {example}", stray)
     for frame in found.missing:
-        yield _problem("missing-frame", f"no mask; the last one is frame {found.n_frames - 1}", found.path, frame)
-    widths = sorted({_width(file.name) for file in found.masks.values()})
+        yield _make_problem(
+            "missing-frame", f"its mask is missing; the last one is frame {found.n_frames - 1}", found.path, frame
+        )
+    widths = sorted({_count_digits(file.name) for file in found.masks.values()})
     if len(widths) > 1 or widths[0] < 3:
         message = f"frame numbers have {' and '.join(map(str, widths))} digits; expected 3, or 4 beyond 999 frames"
-        yield _problem("digits", message, found.path)
+        yield _make_problem("digits", message, found.path)
     elif widths[0] > max(4, len(str(found.n_frames))):
-        yield _problem(
+        yield _make_problem(
             "digits", f"frame numbers have {widths[0]} digits, 3 or 4 are usual", found.path, severity="warning"
         )
 
 
-def _fits_images(
+def _check_against_images(
     found: CtcFolder, shapes: dict[int, tuple[int, ...]], images: str | Path | FrameStack
 ) -> Iterator[Problem]:
     from gnntrack.io.frames import open_frames
 
     movie = open_frames(images)
     if found.n_frames != len(movie):
-        yield _problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
-    yield from _one_shape(found, shapes, tuple(movie.shape), "the images")
-    wanted = {_width(name) for name in movie.names}
-    widths = {_width(file.name) for file in found.masks.values()}
+        yield _make_problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
+    yield from _check_shapes(found, shapes, tuple(movie.shape), "the images")
+    wanted = {_count_digits(name) for name in movie.names}
+    widths = {_count_digits(file.name) for file in found.masks.values()}
     if len(wanted) == len(widths) == 1 and wanted not in (widths, {0}) and len(set(movie.names)) > 1:
         message = f"frame numbers have {widths.pop()} digits, those of the images {wanted.pop()}"
-        yield _problem("digits", message, found.path)
+        yield _make_problem("digits", message, found.path)
 
 
-def _one_shape(
+def _check_shapes(
     found: CtcFolder, shapes: dict[int, tuple[int, ...]], expected: tuple[int, ...], whose: str
 ) -> Iterator[Problem]:
     for frame, shape in shapes.items():
         if shape != expected:
-            yield _problem("shape", f"shape {shape}; {whose} has {expected}", found.masks[frame], frame)
+            yield _make_problem("shape", f"shape {shape}; {whose} has {expected}", found.masks[frame], frame)
 
 
 def _read(path: Path, frame: int) -> _Mask:
@@ -243,18 +251,18 @@ def _read(path: Path, frame: int) -> _Mask:
         mask = read_tiff(path, frame=frame)
     except FrameError as error:
         message = str(error).partition(": ")[2]
-        return _Mask(None, None, [_problem("unreadable", message, path, frame)])
+        return _Mask(None, None, [_make_problem("unreadable", message, path, frame)])
     problems = []
     if mask.dtype.kind != "u" or mask.dtype.itemsize != 2:
-        problems.append(_problem("dtype", f"{mask.dtype} pixels; expected unsigned with 16 bits", path, frame))
-    labels = _labels_of(mask)
+        problems.append(_make_problem("dtype", f"{mask.dtype} pixels; expected unsigned with 16 bits", path, frame))
+    labels = _find_labels(mask)
     wild = labels[(labels < 0) | (labels > MAX_LABEL)]
     if len(wild):
-        problems.append(_problem("id-range", f"labels outside 0..{MAX_LABEL}: {_some(wild)}", path, frame))
+        problems.append(_make_problem("id-range", f"labels outside 0..{MAX_LABEL}: {_list_some(wild)}", path, frame))
     return _Mask(mask.shape, labels, problems)
 
 
-def _labels_of(mask: Image) -> IntArray:
+def _find_labels(mask: Image) -> IntArray:
     if mask.dtype.kind not in "ui" or mask.dtype.itemsize > 4:
         with np.errstate(invalid="ignore"):
             mask = mask.astype(np.int64)
@@ -284,7 +292,7 @@ def check_labels(table: TrackRows, labels: dict[int, IntArray], found: CtcFolder
     names = np.unique(np.concatenate([rows[:, 0], label]))
     begin, end = np.clip(rows[:, 1], 0, n_frames), np.clip(rows[:, 2], -1, n_frames - 1)
     length = np.maximum(end - begin + 1, 0)
-    # keys stay small whatever the labels are, since a label is known by its rank
+    # keys are made of the ranks of labels, so that they stay small for any labels
     stride = n_frames + 1
     wanted_frame = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length - begin, length)
     wanted = np.unique(np.repeat(np.searchsorted(names, rows[:, 0]), length) * stride + wanted_frame)
@@ -294,32 +302,34 @@ def check_labels(table: TrackRows, labels: dict[int, IntArray], found: CtcFolder
     outside = in_table & ~np.isin(seen, wanted)
     absent = wanted[~np.isin(wanted, seen)]
     return [
-        *_by_frame("label-missing", "in the table for this frame, not in the mask", absent, names, stride, found),
-        *_by_frame("label-unknown", "in the mask, not in the table", seen[~in_table], names, stride, found),
-        *_by_frame(
+        *_report_by_frame(
+            "label-missing", "in the table for this frame, not in the mask", absent, names, stride, found
+        ),
+        *_report_by_frame("label-unknown", "in the mask, not in the table", seen[~in_table], names, stride, found),
+        *_report_by_frame(
             "label-outside", "in the mask, not in the table for this frame", seen[outside], names, stride, found
         ),
-        *_empty(found, labels),
+        *_report_empty(found, labels),
     ]
 
 
-def _by_frame(
+def _report_by_frame(
     rule: str, message: str, key: IntArray, names: IntArray, stride: int, found: CtcFolder
 ) -> Iterator[Problem]:
     for frame in np.unique(key % stride).tolist():
         label = names[key[key % stride == frame] // stride]
-        yield _problem(rule, f"{message}: {_some(label)}", found.masks[frame], frame)
+        yield _make_problem(rule, f"{message}: {_list_some(label)}", found.masks[frame], frame)
 
 
-def _empty(found: CtcFolder, labels: dict[int, IntArray]) -> list[Problem]:
+def _report_empty(found: CtcFolder, labels: dict[int, IntArray]) -> list[Problem]:
     empty = [frame for frame, part in labels.items() if not len(part)]
-    return [_problem("empty-frame", "no cell", found.masks[frame], frame) for frame in empty]
+    return [_make_problem("empty-frame", "no cell", found.masks[frame], frame) for frame in empty]
 
 
 # ---------------------------------------------------------------- words
 
 
-def _problem(
+def _make_problem(
     rule: str,
     message: str,
     file: str | Path,
@@ -327,19 +337,15 @@ def _problem(
     *,
     severity: Literal["error", "warning"] | None = None,
 ) -> Problem:
-    return Problem(rule, severity or ("warning" if rule in _NOTES else "error"), message, str(file), frame)
+    return Problem(rule, severity or ("warning" if rule in _WARNINGS else "error"), message, str(file), frame)
 
 
-def _some(labels: Sequence[int] | IntArray) -> str:
+def _list_some(labels: Sequence[int] | IntArray) -> str:
     more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
     return ", ".join(str(int(label)) for label in labels[:_LISTED]) + more
 
 
-def _width(name: str) -> int:
+def _count_digits(name: str) -> int:
     """Return the number of digits of a file's frame number, 0 without one."""
     match = re.search(r"([0-9]+)\.tiff?$", name, re.IGNORECASE)
     return len(match[1]) if match else 0
-
-
-def _table_name(found: CtcFolder) -> str:
-    return "man_track.txt" if found.prefix == "man_track" else "res_track.txt"
