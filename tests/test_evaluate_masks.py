@@ -188,7 +188,7 @@ def test_counts_of_images_add_up():
     [
         (np.zeros((1, 19), int), r"result has shape \(1, 19\), the truth \(1, 20\)"),
         (-CELL.astype(int), "lowest label is -1"),
-        (CELL / 2, "no whole numbers"),
+        (CELL / 2, "not whole numbers"),
         (np.zeros(20), r"shape is \(20,\)"),
     ],
 )

@@ -431,7 +431,7 @@ def test_shapes_that_differ_name_both_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "pixels", "told"),
     [
-        ("a_mask.npy", np.full(SHAPE, 0.5), "no whole numbers"),
+        ("a_mask.npy", np.full(SHAPE, 0.5), "not whole numbers"),
         ("a_mask.npy", np.full(SHAPE, -1), "lowest label is -1"),
         ("a_mask.npy", np.eye(12, 16, dtype=np.int64) * 2**40 + 1, "highest label is"),
     ],

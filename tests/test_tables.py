@@ -4,7 +4,7 @@ import pytest
 from support.ctc_worlds import DIVIDES, build
 
 from gnntrack.errors import OutputError
-from gnntrack.io.tables import lineage_table, link_table, track_table, write_csv
+from gnntrack.io.tables import tabulate_cells, tabulate_links, tabulate_tracks, write_csv
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -34,7 +34,7 @@ def family():
 
 
 def test_cells(family):
-    table = lineage_table(family)
+    table = tabulate_cells(family)
     assert list(table) == [
         "frame", "label", "track", "parent", "root", "generation", "age", "confidence", "y_um", "x_um",
         "displacement_um", "speed_um_per_frame", "size_um2", "eccentricity",
@@ -49,7 +49,7 @@ def test_cells(family):
 
 
 def test_tracks(family):
-    table = track_table(family).set_index("track")
+    table = tabulate_tracks(family).set_index("track")
     assert table["frames"].tolist() == [2, 1, 2, 1]
     assert table["cells"].tolist() == [2, 1, 2, 1]
     assert table["daughters"].tolist() == [2, 1, 0, 0]
@@ -62,12 +62,12 @@ def test_tracks(family):
 
 
 def test_links_are_those_of_trackastra(family):
-    table = link_table(family)
+    table = tabulate_links(family)
     assert list(table) == ["source_frame", "source_label", "target_frame", "target_label", "weight"]
     assert table.iloc[3].tolist() == [2, 1, 4, 7, 0.5]
 
 
-@pytest.mark.parametrize("make", [lineage_table, track_table, link_table])
+@pytest.mark.parametrize("make", [tabulate_cells, tabulate_tracks, tabulate_links])
 def test_no_cell_no_row(make):
     lineage, _ = build({}, n_frames=2)
     table = make(lineage)
@@ -77,15 +77,15 @@ def test_no_cell_no_row(make):
 
 def test_tables_of_3d(tmp_path):
     lineage, _ = build(DIVIDES, ndim=3)
-    assert {"z_pixel", "y_pixel", "x_pixel"} <= set(lineage_table(lineage))
-    np.testing.assert_allclose(track_table(lineage)["path_pixel"], [3, 3, 3, 7])
+    assert {"z_pixel", "y_pixel", "x_pixel"} <= set(tabulate_cells(lineage))
+    np.testing.assert_allclose(tabulate_tracks(lineage)["path_pixel"], [3, 3, 3, 7])
 
 
 def test_csv_reads_back_and_is_not_overwritten(tmp_path, family):
     file = tmp_path / "tracks.csv"
-    write_csv(track_table(family), file)
-    pd.testing.assert_frame_equal(pd.read_csv(file), track_table(family), rtol=1e-6, check_dtype=False)
+    write_csv(tabulate_tracks(family), file)
+    pd.testing.assert_frame_equal(pd.read_csv(file), tabulate_tracks(family), rtol=1e-6, check_dtype=False)
     with pytest.raises(OutputError):
-        write_csv(track_table(family), file)
-    write_csv(link_table(family), file, overwrite=True)
+        write_csv(tabulate_tracks(family), file)
+    write_csv(tabulate_links(family), file, overwrite=True)
     assert file.read_text().splitlines()[1] == "0,9,1,8,0.9"

@@ -22,7 +22,7 @@ import numpy as np
 
 from gnntrack.errors import FrameError, InputError
 from gnntrack.io.frames import open_masks
-from gnntrack.io.stack import frames_of
+from gnntrack.io.stack import open_array
 from gnntrack.masks.overlaps import Overlaps, find_overlaps
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def convert_labels(labels: npt.NDArray[Any], name: str) -> Image:
     if not labels.size:
         return np.zeros(labels.shape, np.uint8)
     axes = "tzyx" if labels.ndim == 3 else "tyx"
-    return open_masks(frames_of(labels[None], axes, name=name))[0].reshape(labels.shape)
+    return open_masks(open_array(labels[None], axes, name=name))[0].reshape(labels.shape)
 
 
 def count_cells(result: Image, truth: Image, *, partial: bool, margin: int, name: str) -> Counts:

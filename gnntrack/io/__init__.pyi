@@ -12,8 +12,8 @@ from .geff import write_graph as write_graph
 from .geff import write_lineage as write_lineage
 from .output import fresh_output as fresh_output
 from .output import try_output as try_output
-from .tables import lineage_table as lineage_table
-from .tables import track_table as track_table
+from .tables import tabulate_cells as tabulate_cells
+from .tables import tabulate_tracks as tabulate_tracks
 from .tables import write_csv as write_csv
 from .writers import WRITERS as WRITERS
 from .writers import CellMasks as CellMasks

@@ -1,11 +1,11 @@
-"""Files of microscope makers (nd2, czi, lif) through bioio, an optional package."""
+"""Files of microscope makers (nd2, czi, lif), read by the optional package bioio."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gnntrack.errors import FrameError, MissingDependencyError
-from gnntrack.io.stack import UNREADABLE, Stack, frames_of, spacing_in_um
+from gnntrack.io.stack import UNREADABLE, Stack, convert_spacing, open_array
 
 __all__ = ["SUFFIXES", "open_bio"]
 
@@ -20,7 +20,7 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
     path : Path
         The file.
     axes : str or None
-        A letter per axis, over ``tczyx``.
+        A letter per axis, in place of ``tczyx``.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
     try:
         from bioio import BioImage
     except ImportError as error:
-        raise MissingDependencyError(_install(path)) from error
+        raise MissingDependencyError(_format_install_hint(path)) from error
     try:
         image = BioImage(path)
         scenes, array = list(image.scenes), image.get_image_dask_data("TCZYX")
@@ -40,20 +40,18 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
     except UNREADABLE as error:
         if type(error).__name__ == "UnsupportedFileFormatError":
             plugin = f"bioio-{path.suffix.lower().removeprefix('.')}"
-            msg = f"{path}: no plug-in of bioio reads it: pip install {plugin}; if that is there, the file is damaged"
+            msg = f"{path}: no plug-in of bioio reads it: pip install {plugin}; if it is installed, the file is damaged"
             raise MissingDependencyError(msg) from error
-        msg = f"bioio cannot read it: {error}; is the file complete?"
+        msg = f"bioio cannot read it: {error}; check that the file is complete"
         raise FrameError(msg, file=path) from error
     if len(scenes) > 1:
-        msg = (
-            f"it holds {len(scenes)} scenes ({', '.join(scenes[:3])}, ...); save the wanted one as OME-TIFF or OME-Zarr"
-        )
+        msg = f"it holds {len(scenes)} scenes ({', '.join(scenes[:3])}, ...); expected one: save one as OME-TIFF"
         raise FrameError(msg, file=path)
     sizes = {"z": size.Z, "y": size.Y, "x": size.X}
     ndim = 3 if array.shape[2] > 1 else 2
-    spacing = spacing_in_um(sizes, dict.fromkeys("zyx", "um"), ndim)  # bioio gives micrometres
-    return frames_of(array, axes or "tczyx", name=str(path), spacing=spacing)
+    spacing = convert_spacing(sizes, dict.fromkeys("zyx", "um"), ndim)  # bioio gives micrometres
+    return open_array(array, axes or "tczyx", name=str(path), spacing=spacing)
 
 
-def _install(path: Path) -> str:
+def _format_install_hint(path: Path) -> str:
     return f"{path}: {path.suffix} files need bioio: pip install 'gnntrack[bioio]', or save the movie as OME-TIFF"

@@ -123,7 +123,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
         return [
             _make_problem("no-track-table", f"no {found.table_name}", found.path),
             *problems,
-            *_report_empty(found, labels),
+            *_list_empty_frames(found, labels),
         ]
     table = parse_track_table(found.table)
     about_table = check_table(table, found.table, n_frames=found.n_frames)
@@ -309,7 +309,7 @@ def check_labels(table: TrackRows, labels: dict[int, IntArray], found: CtcFolder
         *_report_by_frame(
             "label-outside", "in the mask, not in the table for this frame", seen[outside], names, stride, found
         ),
-        *_report_empty(found, labels),
+        *_list_empty_frames(found, labels),
     ]
 
 
@@ -321,7 +321,7 @@ def _report_by_frame(
         yield _make_problem(rule, f"{message}: {_list_some(label)}", found.masks[frame], frame)
 
 
-def _report_empty(found: CtcFolder, labels: dict[int, IntArray]) -> list[Problem]:
+def _list_empty_frames(found: CtcFolder, labels: dict[int, IntArray]) -> list[Problem]:
     empty = [frame for frame, part in labels.items() if not len(part)]
     return [_make_problem("empty-frame", "no cell", found.masks[frame], frame) for frame in empty]
 

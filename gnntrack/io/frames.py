@@ -1,17 +1,17 @@
-"""Movies and masks, from whatever holds them, as frames that are read when they are asked for.
+"""Movies and masks of any source, as frames that are read when they are needed.
 
 ========================  ==========================================================================
-source                    what becomes of its axes
+source                    axes
 ========================  ==========================================================================
 folder of TIFFs           a file per frame, in natural order; a file of several pages is one 3D frame
-TIFF                      the axes that OME or ImageJ metadata name; else pages are frames
+TIFF                      those of OME or ImageJ metadata; without these, pages are frames
 ``.npy``, arrays          ``(t, y, x)`` or ``(t, z, y, x)``; ``(y, x)`` is one frame
-OME-Zarr 0.4 and 0.5      as its metadata say; label images too (``image.zarr/labels/NAME``)
-nd2, czi, lif             as bioio says (``pip install 'gnntrack[bioio]'``)
+OME-Zarr 0.4 and 0.5      those of its metadata; also label images (``image.zarr/labels/NAME``)
+nd2, czi, lif             those that bioio reads (``pip install 'gnntrack[bioio]'``)
 ========================  ==========================================================================
 
-Axes other than t, z, y, x must have length 1. ``axes="tyx"`` overrules a file that names them wrongly, such as
-frames that were saved as slices.
+Axes other than t, z, y, x must have length 1. ``axes="tyx"`` replaces the axes of a file that names them
+wrongly, such as frames that were saved as slices.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.io.stack import UNREADABLE, Layout, Stack, frames_of, guess_axes, lay_out, respaced
+from gnntrack.io.stack import UNREADABLE, Layout, Stack, guess_axes, lay_out, open_array, set_spacing
 from gnntrack.types import FrameStack
 
 if TYPE_CHECKING:
@@ -51,23 +51,23 @@ def open_frames(
         A folder of TIFFs, a TIFF, ``.npy``, OME-Zarr, nd2, czi or lif; a numpy or dask array, or a list of arrays;
         a ``FrameStack`` is returned as it is.
     spacing : float, D floats or None
-        Size of a pixel in um along ``[z], y, x``, over what the file says. With None and nothing in the file it
-        is 1 and the unit ``"pixel"``.
+        Size of a pixel in um along ``[z], y, x``. If None, it is that of the file, or else 1 with the unit
+        ``"pixel"``.
     allow_missing : bool
-        Take an empty frame (zeros) where a folder of TIFFs lacks a number between its first and its last.
+        Return an empty frame (zeros) for each number that is missing in a folder of TIFFs.
     axes : str or None
-        A letter per axis (t, z, y, x, c), over what the file says.
+        A letter per axis (t, z, y, x, c), in place of the axes that the file names.
 
     Returns
     -------
     FrameStack
-        ``stack[t]`` reads one frame, ``(Y, X)`` or ``(Z, Y, X)``; nothing is kept.
+        ``stack[t]`` reads one frame, ``(Y, X)`` or ``(Z, Y, X)``; frames are not cached.
 
     Raises
     ------
     FrameError
-        If the source does not exist, cannot be read, lacks a frame, is RGB or has several channels. Frames are
-        checked when they are read.
+        If the source does not exist or cannot be read, if a frame is missing, or if it is RGB or has several
+        channels. Frames are checked when they are read.
     InputError
         If `spacing` does not fit.
     MissingDependencyError
@@ -80,7 +80,7 @@ def open_frames(
     (3, (4, 5), (0.5, 0.5), 'um')
     """
     stack = _open(source, axes, allow_missing=allow_missing)
-    return stack if spacing is None else respaced(stack, spacing)
+    return stack if spacing is None else set_spacing(stack, spacing)
 
 
 def open_masks(
@@ -111,34 +111,32 @@ def open_masks(
 
 
 def check_pair(images: FrameStack, masks: FrameStack) -> None:
-    """Refuse images and masks that are not of the same movie.
+    """Raise if images and masks are not of the same movie.
 
     Raises
     ------
     FrameError
         If their numbers of frames, shapes, or known pixel sizes (by more than 1 %) differ.
     """
-    told = f"images {images.names[0]}, masks {masks.names[0]}" if len(images) and len(masks) else "images, masks"
+    names = f"images {images.names[0]}, masks {masks.names[0]}" if len(images) and len(masks) else "images, masks"
     if images.shape != masks.shape:
-        msg = f"{told}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these images"
+        msg = f"{names}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these images"
         raise FrameError(msg)
     if len(images) != len(masks):
         msg = (
-            f"{told}: there are {len(images)} images and {len(masks)} masks; expected a mask per image, "
-            "with no object in it where there is no cell"
+            f"{names}: {len(images)} images and {len(masks)} masks; expected a mask per image, which "
+            "is empty if the image shows no cell"
         )
         raise FrameError(msg)
     if images.unit == masks.unit == "um" and not np.allclose(images.spacing, masks.spacing, rtol=0.01):
-        msg = (
-            f"{told}: the images' pixels are {images.spacing} um, the masks' {masks.spacing} um; give the right spacing"
-        )
+        msg = f"{names}: the images' pixels are {images.spacing} um, the masks' {masks.spacing}; give the right spacing"
         raise FrameError(msg)
 
 
 def iterate(stack: FrameStack, *, frames: Iterable[int] | None = None, ahead: int = 2) -> Iterator[Image]:
-    """Yield the frames of a movie, reading the next ones in threads meanwhile.
+    """Yield the frames of a movie, while threads read the next ones.
 
-    Decoders release the interpreter, so that reading costs little beside other work.
+    Decoders release the interpreter, so that reading hardly slows down other work.
 
     Parameters
     ----------
@@ -147,7 +145,7 @@ def iterate(stack: FrameStack, *, frames: Iterable[int] | None = None, ahead: in
     frames : ints or None
         Which frames, in which order; None = all.
     ahead : int
-        Frames read in advance; ``ahead + 1`` are in memory at most.
+        Frames read in advance; at most ``ahead + 1`` are in memory.
 
     Yields
     ------
@@ -190,13 +188,13 @@ def _open(source: Any, axes: str | None, *, allow_missing: bool) -> FrameStack:
     if not (hasattr(source, "shape") and hasattr(source, "__getitem__")):
         msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
         raise InputError(msg)
-    return frames_of(source, axes, name="array")
+    return open_array(source, axes, name="array")
 
 
 def _open_path(path: Path, axes: str | None, *, allow_missing: bool) -> FrameStack:
-    # each reader is loaded with its first use, for the libraries under them are slow to import
+    # each reader is imported when it is first used, since its libraries are slow to import
     if not path.exists():
-        raise FrameError(_not_there(path), file=path)
+        raise FrameError(_describe_missing(path), file=path)
     if path.is_dir():
         from gnntrack.io.omezarr import is_zarr, open_zarr
 
@@ -219,18 +217,16 @@ def _open_file(path: Path, axes: str | None) -> FrameStack:
     if suffix in bio.SUFFIXES:
         return bio.open_bio(path, axes=axes)
     msg = (
-        f"gnntrack reads no '{suffix or path.name}' files; expected a folder of TIFFs, a TIFF, .npy, OME-Zarr, nd2, "
+        f"gnntrack cannot read '{suffix or path.name}' files; expected a folder of TIFFs, a TIFF, .npy, OME-Zarr, nd2, "
         "czi or lif: save the movie as one of these"
     )
     raise FrameError(msg, file=path)
 
 
-def _not_there(path: Path) -> str:
+def _describe_missing(path: Path) -> str:
     siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, 1)
-    return (
-        f"there is no such file or folder{f'; did you mean {path.parent / near[0]}?' if near else ', check the path'}"
-    )
+    return f"no such file or folder; {f'did you mean {path.parent / near[0]}?' if near else 'check the path'}"
 
 
 def _open_npy(path: Path, axes: str | None) -> Stack:
@@ -242,7 +238,7 @@ def _open_npy(path: Path, axes: str | None) -> Stack:
 
 
 def _read_npy(path: Path, layout: Layout, frame: int) -> Image:
-    # mapped anew for each frame, so that no open file outlives it and the movie can be sent to another process
+    # mapped again for each frame, so that no file stays open and the movie can be sent to another process
     return np.array(layout.take(_map_npy(path, frame), frame))
 
 
@@ -269,14 +265,14 @@ def _read_labels(stack: FrameStack, frame: int) -> Image:
     labels = stack[frame]
     if labels.dtype.kind == "b":
         return labels.astype(np.uint8)
-    problem = _label_problem(labels)
+    problem = _find_label_problem(labels)
     if problem:
         raise FrameError(problem, file=stack.names[frame], frame=frame)
     return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
 
 
-def _label_problem(labels: Image) -> str | None:
-    """Tell why an array is no label image, or None."""
+def _find_label_problem(labels: Image) -> str | None:
+    """Return why an array is not a label image, or None if it is one."""
     kind = labels.dtype.kind
     if kind not in "iuf":
         return f"its values are of type {labels.dtype}; expected whole numbers, one per cell"
@@ -285,12 +281,12 @@ def _label_problem(labels: Image) -> str | None:
     broken = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))] if kind == "f" else labels[:0]
     if broken.size:
         return (
-            f"{broken.size} of its values are no whole numbers, such as {float(broken.flat[0]):g}; expected labels: is "
-            "this the image, a probability map, or a mask resized with interpolation?"
+            f"{broken.size} of its values are not whole numbers, such as {float(broken.flat[0]):g}; expected labels: "
+            "is this the image, a probability map, or a mask resized with interpolation?"
         )
     low, high = labels.min(), labels.max()
     if low < 0:
         return f"its lowest label is {low}; expected 0 for background and labels > 0"
     if high >= 2**63:
-        return f"its highest label is {high}; expected less than 2**63: number the cells anew"
+        return f"its highest label is {high}; expected less than 2**63: number the cells from 1"
     return None

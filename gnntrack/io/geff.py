@@ -19,7 +19,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_columns import LINEAGE, TRACK, TRACKLET, Column, to_json, write_columns
-from gnntrack.io.geff_store import GeffStore, place_at_rows, prefix_errors
+from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
 from gnntrack.lineage.families import label_components
 from gnntrack.types import CellGraph, Cells, Lineage, Tracks
 
@@ -43,7 +43,7 @@ def write_graph(
     masks_path : path, optional
         The masks that ``seg_id`` refers to; stored as a path relative to the folder.
     overwrite : bool
-        Replace what exists at `path`.
+        Replace an older output.
 
     Raises
     ------
@@ -117,11 +117,11 @@ def read_graph(path: str | Path) -> CellGraph:
     Raises
     ------
     FormatError
-        If there is no GEFF at `path`, or frame, position or label of a cell is missing.
+        If `path` is not a GEFF, or frame, position or label of a cell is missing.
     """
     stored = _read(path)
     order = np.lexsort((stored.target, stored.source))
-    with prefix_errors(path):
+    with add_file_name(path):
         return CellGraph(
             stored.cells,
             stored.source[order],
@@ -157,12 +157,12 @@ def read_lineage(path: str | Path) -> Lineage:
         confidence = np.clip(stored.features[:, stored.feature_names.index("confidence")], 0, 1)
     if not stored.store.holds_lineage:
         _refuse_merges(path, stored.cells, stored.target)
-    with prefix_errors(path):
+    with add_file_name(path):
         track, tracks = _read_tracks(stored)
         return Lineage(stored.cells, track, tracks, stored.source, stored.target, confidence, stored.store.provenance)
 
 
-class _Stored(NamedTuple):
+class _FileContent(NamedTuple):
     """Cells and links of a file."""
 
     store: GeffStore
@@ -174,23 +174,23 @@ class _Stored(NamedTuple):
     feature_names: tuple[str, ...]
 
 
-def _read(path: str | Path) -> _Stored:
+def _read(path: str | Path) -> _FileContent:
     store = GeffStore(path)
     cells, row = store.read_cells()
-    return _Stored(store, cells, row, *store.read_links(cells, row), *store.read_link_features())
+    return _FileContent(store, cells, row, *store.read_links(cells, row), *store.read_link_features())
 
 
-def _read_tracks(stored: _Stored) -> tuple[IntArray, Tracks]:
+def _read_tracks(stored: _FileContent) -> tuple[IntArray, Tracks]:
     """Return the track of each cell and the table: as stored, else the unbranched paths."""
     cells, row, source, target = stored.cells, stored.row, stored.source, stored.target
     columns = stored.store.read_track_columns()
     if columns is not None:
-        track, start, end, parent = (place_at_rows(values, row) for values in columns)
+        track, start, end, parent = (reorder(values, row) for values in columns)
         ids, first = np.unique(track, return_index=True)
         return track, Tracks(ids, start[first], end[first], parent[first])
     path_of = _label_paths(len(cells), source, target)
     tracklet = stored.store.read_tracklets()
-    track = _name_groups(path_of, path_of + 1 if tracklet is None else place_at_rows(tracklet, row))
+    track = _name_groups(path_of, path_of + 1 if tracklet is None else reorder(tracklet, row))
     ids, first = np.unique(track, return_index=True)
     last = len(track) - 1 - np.unique(track[::-1], return_index=True)[1]
     parent = np.zeros(len(ids), np.int64)

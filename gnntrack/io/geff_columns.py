@@ -79,7 +79,7 @@ def write_columns(
     masks_path : path, optional
         Folder or file of the masks that ``seg_id`` refers to.
     overwrite : bool
-        Replace what exists at `path`.
+        Replace an older output.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def to_json(value: Any, where: str) -> Any:
     value : any
         Nested dicts, lists and tuples of numbers, text, booleans, None, or numpy arrays.
     where : str
-        What to name in messages: ``"notes"``.
+        Name of the value, for messages: ``"notes"``.
 
     Raises
     ------

@@ -23,7 +23,7 @@ with warnings.catch_warnings():  # zarr and its codecs warn of future changes at
 if TYPE_CHECKING:
     from gnntrack.types import FeatureArray, FloatArray, IntArray
 
-__all__ = ["GeffStore", "place_at_rows", "prefix_errors"]
+__all__ = ["GeffStore", "add_file_name", "reorder"]
 
 _MICROMETRES = {"micrometer": 1.0, "micron": 1.0, "um": 1.0, "µm": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 _LABEL_NAMES = (SEG_ID, "label", "segmentation_id", "mask_id")
@@ -44,7 +44,7 @@ class GeffStore:
     Raises
     ------
     FormatError
-        If there is no GEFF at `path`. Each method raises it too, if what it reads is missing or not valid.
+        If `path` is not a GEFF. Each method raises it too, if the data that it reads are missing or not valid.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -77,11 +77,11 @@ class GeffStore:
         order = np.lexsort((label, frame))
         position, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
-        shape = self.extra.get("shape") or _bounding_shape(position, spacing)
+        shape = self.extra.get("shape") or _compute_shape(position, spacing)
         n_frames = self.extra.get("n_frames", int(frame.max()) + 1 if len(frame) else 0)
         row = np.empty(len(order), np.int64)
         row[order] = np.arange(len(order))
-        with prefix_errors(self.path):
+        with add_file_name(self.path):
             cells = Cells(
                 frame[order], label[order], position[order], features[order], names, units,
                 spacing, int(n_frames), tuple(int(size) for size in shape), unit,
@@ -253,7 +253,7 @@ class GeffStore:
 
 
 @contextmanager
-def prefix_errors(path: str | Path) -> Iterator[None]:
+def add_file_name(path: str | Path) -> Iterator[None]:
     """Put the name of the file in front of the message of a `FormatError`."""
     try:
         yield
@@ -262,7 +262,7 @@ def prefix_errors(path: str | Path) -> Iterator[None]:
         raise FormatError(msg) from None
 
 
-def place_at_rows(values: IntArray, row: IntArray) -> IntArray:
+def reorder(values: IntArray, row: IntArray) -> IntArray:
     """Return values of the stored nodes in the order of the cells; `row` is the row of each node's cell."""
     out = np.empty_like(values)
     out[row] = values
@@ -284,7 +284,7 @@ def _convert_errors(path: str | Path) -> Iterator[None]:
         raise FormatError(msg) from error
 
 
-def _bounding_shape(position: FloatArray, spacing: tuple[float, ...]) -> list[int]:
+def _compute_shape(position: FloatArray, spacing: tuple[float, ...]) -> list[int]:
     """Return the smallest shape of a frame, in pixels, that holds all positions."""
     if not len(position):
         return [1] * len(spacing)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gnntrack.errors import FrameError
-from gnntrack.io.stack import UNREADABLE, Stack, frames_of, spacing_in_um
+from gnntrack.io.stack import UNREADABLE, Stack, convert_spacing, open_array
 
 __all__ = ["is_zarr", "open_zarr"]
 
@@ -16,41 +16,41 @@ _MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a folder is a zarr group or array."""
+    """Return whether a folder is a zarr group or array."""
     return path.suffix == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
 
 
 def open_zarr(path: Path, *, axes: str | None = None) -> Stack:
     """Open an OME-Zarr image, one of its label images (``image.zarr/labels/NAME``), or a plain zarr array.
 
-    Axes and voxel size are those of the ``multiscales`` metadata. Scales without a unit keep their ratios,
-    in pixels of x. A plain array has the axes that its shape suggests.
+    Axes and voxel size are those of the ``multiscales`` metadata. Scales without a unit are divided by that of x, so
+    that the unit is a pixel along x. The axes of a plain array are guessed from its shape.
 
     Parameters
     ----------
     path : Path
         The folder of the store, or of a group or array inside it.
     axes : str or None
-        A letter per axis, over what the metadata say.
+        A letter per axis, in place of the metadata.
 
     Raises
     ------
     FrameError
         If it cannot be read, is a plate or a collection, or holds several channels.
     """
-    import zarr  # slow to import, and this module is asked about every folder
+    import zarr  # slow to import, and `is_zarr` is called for every folder
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zarr tells of codecs that its specification does not have yet
+            warnings.simplefilter("ignore")  # zarr warns of codecs that its specification does not have yet
             node = zarr.open(str(path), mode="r")
             if isinstance(node, zarr.Array):
-                return frames_of(node, axes or _dimension_names(node), name=str(path))
+                return open_array(node, axes or _read_dimension_names(node), name=str(path))
             return _open_group(node, path, axes)
     except FrameError:
         raise
     except UNREADABLE as error:
-        msg = f"this folder cannot be read as zarr ({_first_line(error)}); is the copy of the folder complete?"
+        msg = f"it cannot be read as zarr ({_get_first_line(error)}); check that the folder was copied completely"
         raise FrameError(msg, file=path) from error
 
 
@@ -61,52 +61,52 @@ def _open_group(group: Any, path: Path, axes: str | None) -> Stack:
         labels = attributes.get("labels") or []
         if len(labels) == 1:
             return open_zarr(path / labels[0], axes=axes)
-        raise FrameError(_no_image(group, path, labels), file=path)
+        raise FrameError(_describe_missing_image(group, path, labels), file=path)
     image = attributes["multiscales"][0]
     level = image["datasets"][0]
     array = group[level["path"]]
     named = image.get("axes") or list("tczyx"[-array.ndim :])
     letters = [axis if isinstance(axis, str) else axis["name"] for axis in named]
     units = {axis["name"]: axis.get("unit") for axis in named if not isinstance(axis, str)}
-    scale = [math.prod(pair) for pair in zip(_scale(level, letters), _scale(image, letters), strict=True)]
-    spacing, unit = _spacing(dict(zip(letters, scale, strict=True)), units, array.shape, letters)
-    return frames_of(array, axes or "".join(letters), name=str(path), spacing=spacing, unit=unit)
+    scale = [math.prod(pair) for pair in zip(_read_scale(level, letters), _read_scale(image, letters), strict=True)]
+    spacing, unit = _read_spacing(dict(zip(letters, scale, strict=True)), units, array.shape, letters)
+    return open_array(array, axes or "".join(letters), name=str(path), spacing=spacing, unit=unit)
 
 
-def _scale(described: dict[str, Any], letters: list[str]) -> list[float]:
+def _read_scale(described: dict[str, Any], letters: list[str]) -> list[float]:
     for transform in described.get("coordinateTransformations") or []:
         if transform.get("type") == "scale" and len(transform.get("scale", [])) == len(letters):
             return [float(size) for size in transform["scale"]]
     return [1.0] * len(letters)
 
 
-def _spacing(
+def _read_spacing(
     scale: dict[str, float], units: dict[str, str | None], shape: tuple[int, ...], letters: list[str]
 ) -> tuple[tuple[float, ...], str]:
     depth = dict(zip(letters, shape, strict=True)).get("z", 1)
     ndim = 3 if depth > 1 else 2
-    spacing = spacing_in_um(scale, units, ndim)
+    spacing = convert_spacing(scale, units, ndim)
     if spacing or any(units.get(axis) for axis in "zyx"[-ndim:]):
         return spacing, "um"
     sizes = [scale.get(axis, 1.0) for axis in "zyx"[-ndim:]]
     return tuple(size / sizes[-1] for size in sizes) if min(sizes) > 0 else (), "pixel"
 
 
-def _dimension_names(array: Any) -> str | None:
-    """Return the axes that a zarr v3 array names, where they are ours."""
+def _read_dimension_names(array: Any) -> str | None:
+    """Return the axes that a zarr v3 array names, or None if they are not single letters."""
     names = [str(name).lower() for name in getattr(array.metadata, "dimension_names", None) or ()]
     return "".join(names) if names and all(len(name) == 1 for name in names) else None
 
 
-def _no_image(group: Any, path: Path, labels: list[str]) -> str:
+def _describe_missing_image(group: Any, path: Path, labels: list[str]) -> str:
     attributes = {**dict(group.attrs), **dict(group.attrs).get("ome", {})}
     if "plate" in attributes or "well" in attributes:
-        return "this is a plate of many images; give one of them, such as PLATE.zarr/A/1/0"
+        return "it is a plate of many images, expected one image; give one of them, such as PLATE.zarr/A/1/0"
     inside = [f"{path}/{name}" for name in labels or sorted(key for key, _ in group.members())]
     if not inside:
         return "the zarr group is empty; expected an OME-Zarr image"
     return f"the zarr group is not an image itself (no 'multiscales'); did you mean {' or '.join(inside[:4])}?"
 
 
-def _first_line(error: BaseException) -> str:
+def _get_first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

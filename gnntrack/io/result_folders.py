@@ -30,7 +30,7 @@ class ResultFolder(NamedTuple):
     """Whether the names are paths of all files below it, and not its entries."""
 
 
-def _holds_geff(folder: Path, names: set[str]) -> bool:
+def _has_geff(folder: Path, names: set[str]) -> bool:
     file = "zarr.json" if "zarr.json" in names else ".zattrs"
     try:
         attributes = json.loads((folder / file).read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ RESULT_FOLDERS = {
         ),
         recursive=True,
     ),
-    "geff": ResultFolder(_holds_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
+    "geff": ResultFolder(_has_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
     "ctc": ResultFolder(lambda _, names: "res_track.txt" in names, re.compile(r"res_track\.txt|mask\d+\.tif")),
 }
 """Kinds of folders that are recognised without a list of their files."""

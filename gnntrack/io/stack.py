@@ -1,4 +1,4 @@
-"""What all sources of frames share: the one ``FrameStack``, axes to frames, and units to micrometres."""
+"""Basis of all sources of frames: the class `Stack`, axes of files to frames, and units to micrometres."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ from gnntrack.errors import FrameError, InputError
 if TYPE_CHECKING:
     from gnntrack.types import FrameStack, Image
 
-__all__ = ["UNREADABLE", "Layout", "Stack", "frames_of", "guess_axes", "lay_out", "respaced", "spacing_in_um"]
+__all__ = [
+    "UNREADABLE",
+    "Layout",
+    "Stack",
+    "convert_spacing",
+    "guess_axes",
+    "lay_out",
+    "open_array",
+    "resolve_frame",
+    "set_spacing",
+]
 
-# Damaged files make decoders raise about every exception there is (seen: SystemError, AssertionError, TokenError,
-# MemoryError beside the expected ones), so whatever comes out of reading a file is told as that; the cause is chained.
+# Decoders of damaged files raise nearly every kind of exception (seen: SystemError, AssertionError, TokenError and
+# MemoryError, as well as the expected ones), so each becomes a FrameError, with the cause chained.
 UNREADABLE = (Exception,)
-RGB_SIDE = 16  # an array (..., 3) is taken for RGB where its other sides are at least this long
+RGB_SIDE = 16  # an array (..., 3) is treated as RGB if its other sides are at least this long
 
 _MICROMETRES = {
     "m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "a": 1e-4, "inch": 25400.0,
@@ -64,11 +74,7 @@ class Stack:
         return len(self.names)
 
     def __getitem__(self, frame: int, /) -> Image:
-        number = operator.index(frame)
-        number += len(self) if number < 0 else 0
-        if not 0 <= number < len(self):
-            msg = f"frame {frame} of a movie of {len(self)} frames"
-            raise IndexError(msg)
+        number = resolve_frame(frame, len(self))
         image = np.asarray(self.read(number))
         if image.shape != self.shape:
             msg = (
@@ -85,7 +91,23 @@ class Stack:
         return f"<{frames} of {' x '.join(map(str, self.shape))} pixels{size}, {self.names[0]}>"
 
 
-def respaced(stack: FrameStack, spacing: float | Sequence[float], unit: str = "um") -> Stack:
+def resolve_frame(frame: int, n_frames: int) -> int:
+    """Return the number of a frame from 0, for a number that may count from the end, as -1 for the last.
+
+    Raises
+    ------
+    IndexError
+        If the movie does not have this frame.
+    """
+    number = operator.index(frame)
+    number += n_frames if number < 0 else 0
+    if not 0 <= number < n_frames:
+        msg = f"frame {frame} of a movie of {n_frames} frames"
+        raise IndexError(msg)
+    return number
+
+
+def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str = "um") -> Stack:
     """Return the same movie with another pixel size.
 
     Parameters
@@ -93,7 +115,7 @@ def respaced(stack: FrameStack, spacing: float | Sequence[float], unit: str = "u
     stack : FrameStack
         The movie.
     spacing : float or D floats
-        Size of a pixel along ``[z], y, x``; one number stands for all axes.
+        Size of a pixel along ``[z], y, x``, or one number for all axes.
     unit : str
         ``"um"`` or ``"pixel"``.
 
@@ -119,45 +141,45 @@ def respaced(stack: FrameStack, spacing: float | Sequence[float], unit: str = "u
     return Stack(read, stack.names, stack.shape, tuple(sizes), unit)
 
 
-def spacing_in_um(sizes: Mapping[str, float | None], units: Mapping[str, str | None], ndim: int) -> tuple[float, ...]:
-    """Return the pixel size along ``[z], y, x`` in micrometres, or () where it is not known on every axis.
+def convert_spacing(sizes: Mapping[str, float | None], units: Mapping[str, str | None], ndim: int) -> tuple[float, ...]:
+    """Return the pixel size along ``[z], y, x`` in micrometres, or () if it is not known along every axis.
 
     Parameters
     ----------
     sizes, units : dicts by axis
-        What a file says; names of units in any spelling that microscopes use.
+        Sizes and units in a file; units in any spelling that microscopes use.
     ndim : int
         2 or 3.
 
     Examples
     --------
-    >>> spacing_in_um({"y": 250.0, "x": 0.25}, {"y": "nanometer", "x": "µm"}, 2)
+    >>> convert_spacing({"y": 250.0, "x": 0.25}, {"y": "nanometer", "x": "µm"}, 2)
     (0.25, 0.25)
-    >>> spacing_in_um({"y": 1.0, "x": 1.0}, {"y": "pixel", "x": "pixel"}, 2)
+    >>> convert_spacing({"y": 1.0, "x": 1.0}, {"y": "pixel", "x": "pixel"}, 2)
     ()
     """
     found = []
     for axis in "zyx"[-ndim:]:
-        size, factor = sizes.get(axis), _MICROMETRES.get(_plain_unit(units.get(axis)))
+        size, factor = sizes.get(axis), _MICROMETRES.get(_normalise_unit(units.get(axis)))
         if size is None or factor is None or not (math.isfinite(size) and size > 0):
             return ()
         found.append(float(f"{size * factor:.12g}"))  # .1 * 1e3 is not 100 in binary
     return tuple(found)
 
 
-def _plain_unit(unit: str | None) -> str:
+def _normalise_unit(unit: str | None) -> str:
     text = (unit or "").strip().lower().replace("\\u00b5", "u").replace("µ", "u").replace("μ", "u").replace("å", "a")
     return text if text in _MICROMETRES else text.removesuffix("s").removesuffix("(s)")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array with named axes falls into frames.
+    """How an array with named axes is divided into frames.
 
     Parameters
     ----------
     index : tuple of (int, slice or None)
-        What to take of the array: None stands where the frame number goes.
+        Index of a frame in the array, with None in place of the frame number.
     order : tuple of int
         The remaining axes in the order ``[z], y, x``.
     n_frames : int
@@ -172,15 +194,15 @@ class Layout:
     shape: tuple[int, ...]
 
     def take(self, array: Any, frame: int) -> Image:
-        """Return one frame of an array that reads what it is asked for."""
+        """Return one frame of an array, which may read it from a file."""
         part = np.asarray(array[tuple(frame if i is None else i for i in self.index)])
         return part.transpose(self.order)
 
 
 def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: str = "tz") -> Layout:
-    """Tell how an array with named axes falls into frames.
+    """Return how an array with named axes is divided into frames.
 
-    Singleton axes other than y and x are dropped, a channel among them.
+    Axes of length 1 other than y and x are dropped, also a channel.
 
     Parameters
     ----------
@@ -189,9 +211,9 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: st
     shape : ints
         Shape of the array.
     file : object
-        What to name in messages.
+        The file, for messages.
     unnamed : str
-        What an axis is more probably, in this order, that a file calls channels wrongly.
+        Axes to suggest, in this order, for an axis that the file calls c but that is too long for channels.
 
     Raises
     ------
@@ -210,27 +232,27 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: st
     kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
     for axis, length in size.items():
         if axis not in "tzyx" and length != 1:
-            raise FrameError(_many_channels(axis, axes, shape, unnamed), file=file)
+            raise FrameError(_describe_channels(axis, axes, shape, unnamed), file=file)
     index = tuple(None if axis == "t" else slice(None) if axis in kept else 0 for axis in axes)
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
     n_frames = size.get("t", 1)
     if not n_frames or not all(size[axis] for axis in spatial):
-        msg = f"its shape is {shape}: it holds no {'frame' if not n_frames else 'pixel'}"
+        msg = f"its shape is {shape}: it holds no {'frame' if not n_frames else 'pixel'}; expected at least one"
         raise FrameError(msg, file=file)
     return Layout(index, order, n_frames, tuple(size[axis] for axis in spatial))
 
 
 def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
     if len(axes) != len(shape):
-        msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}"
+        msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}; give a letter for each"
         raise FrameError(msg, file=file)
     if len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
-        msg = f"axes '{axes}' of shape {shape}: expected t, z, y, x (z and t only where they are), each once"
+        msg = f"axes '{axes}' of shape {shape}: expected y and x, with z for planes and t for frames, each once"
         raise FrameError(msg, file=file)
 
 
-def _many_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
+def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
     length = shape[axes.index(axis)]
     if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
         return (
@@ -240,7 +262,7 @@ def _many_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = 
     if axis == "c":
         other = axes.replace("c", next((letter for letter in unnamed if letter not in axes), ""))
         return (
-            f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save the wanted channel by "
+            f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save one channel by "
             f"itself, or, if this axis is time or depth, say so with axes='{other}'"
         )
     return (
@@ -249,10 +271,10 @@ def _many_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = 
 
 
 def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
-    """Return the axes of an array without names.
+    """Return the axes of an array whose axes are not named.
 
     Two axes are ``yx`` (one frame), three ``tyx``, four ``tzyx``, five ``tczyx``, ``tzcyx`` or ``tzyxc`` with one
-    channel. A last axis of 3 or 4 behind two long ones is taken for RGB and refused.
+    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused.
 
     Raises
     ------
@@ -267,7 +289,7 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     shape = tuple(int(length) for length in shape)
     if len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE:
         axes = "yxs" if len(shape) == 3 else "tyxs"
-        raise FrameError(_many_channels("s", axes, shape), file=file)
+        raise FrameError(_describe_channels("s", axes, shape), file=file)
     if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
         return "tyxc"
     if len(shape) == 5:
@@ -280,8 +302,8 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
 
 
-def frames_of(array: Any, axes: str | None, *, name: str, spacing: tuple[float, ...] = (), unit: str = "um") -> Stack:
-    """Return an array-like as a movie: anything with a shape that gives out parts, lazily or not.
+def open_array(array: Any, axes: str | None, *, name: str, spacing: tuple[float, ...] = (), unit: str = "um") -> Stack:
+    """Return an array-like as a movie, whose frames are read when they are needed if the array is lazy.
 
     Parameters
     ----------
@@ -292,7 +314,7 @@ def frames_of(array: Any, axes: str | None, *, name: str, spacing: tuple[float, 
     name : str
         The file, for messages.
     spacing : D floats
-        Size of a pixel in ``unit``; () where it is not known.
+        Size of a pixel in ``unit``; () if it is not known.
     unit : str
         ``"um"`` or ``"pixel"``.
     """
@@ -311,5 +333,5 @@ def _read_part(array: Any, layout: Layout, name: str, frame: int) -> Image:
     except FrameError:
         raise
     except UNREADABLE as error:
-        msg = f"it cannot be read: {error}; is the file complete?"
+        msg = f"it cannot be read: {error}; check that the file is complete"
         raise FrameError(msg, file=name, frame=frame) from error

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray, Lineage
 
-__all__ = ["lineage_table", "link_table", "track_table", "write_csv", "write_tables"]
+__all__ = ["tabulate_cells", "tabulate_links", "tabulate_tracks", "write_csv", "write_tables"]
 
 
-def lineage_table(lineage: Lineage) -> pd.DataFrame:
+def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
     """Return a row per cell.
 
     Returns
@@ -37,8 +37,8 @@ def lineage_table(lineage: Lineage) -> pd.DataFrame:
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     root, generation = find_roots(tracks), count_generations(tracks)
-    before, confidence = _before(lineage)
-    displacement, frames = _steps(lineage, before)
+    before, confidence = _find_previous(lineage)
+    displacement, frames = _measure_steps(lineage, before)
     columns: dict[str, npt.NDArray[Any]] = {
         "frame": cells.frame,
         "label": cells.label,
@@ -56,7 +56,7 @@ def lineage_table(lineage: Lineage) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def track_table(lineage: Lineage) -> pd.DataFrame:
+def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     """Return a row per track.
 
     Returns
@@ -72,10 +72,10 @@ def track_table(lineage: Lineage) -> pd.DataFrame:
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     root, generation = find_roots(tracks), count_generations(tracks)
-    before, confidence = _before(lineage)
+    before, confidence = _find_previous(lineage)
     within = before >= 0
     within[within] = lineage.track[before[within]] == lineage.track[within]
-    displacement, frames = _steps(lineage, np.where(within, before, -1))
+    displacement, frames = _measure_steps(lineage, np.where(within, before, -1))
     path = np.bincount(row[within], weights=displacement[within], minlength=len(tracks))
     moved = np.bincount(row[within], weights=frames[within], minlength=len(tracks))
     order = np.lexsort((cells.frame, row))
@@ -99,16 +99,16 @@ def track_table(lineage: Lineage) -> pd.DataFrame:
             "root": root,
             "generation": generation,
             "daughters": np.bincount(parents, minlength=len(tracks)),
-            "confidence_mean": _ratio(total, links),
+            "confidence_mean": _divide(total, links),
             "confidence_lowest": np.where(links > 0, lowest, np.nan),
             f"path_{cells.unit}": path,
             f"net_displacement_{cells.unit}": np.sqrt((net**2).sum(1)),
-            f"mean_speed_{cells.unit}_per_frame": _ratio(path, moved),
+            f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
         }
     )
 
 
-def link_table(lineage: Lineage) -> pd.DataFrame:
+def tabulate_links(lineage: Lineage) -> pd.DataFrame:
     """Return a row per link, as Trackastra writes and TrackMate reads them.
 
     Returns
@@ -148,7 +148,7 @@ def write_csv(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False)
 
 
 def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) -> None:
-    """Write ``cells.csv`` (`lineage_table`) and ``tracks.csv`` (`track_table`) to a folder.
+    """Write ``cells.csv`` (`tabulate_cells`) and ``tracks.csv`` (`tabulate_tracks`) to a folder.
 
     Raises
     ------
@@ -157,11 +157,11 @@ def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) 
     """
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
-        write_csv(lineage_table(lineage), folder / "cells.csv")
-        write_csv(track_table(lineage), folder / "tracks.csv")
+        write_csv(tabulate_cells(lineage), folder / "cells.csv")
+        write_csv(tabulate_tracks(lineage), folder / "tracks.csv")
 
 
-def _before(lineage: Lineage) -> tuple[IntArray, FloatArray]:
+def _find_previous(lineage: Lineage) -> tuple[IntArray, FloatArray]:
     """Return, for each cell, the row of the cell that it is linked to in the past (-1 = none), and the confidence."""
     before = np.full(len(lineage.cells), -1)
     confidence = np.full(len(lineage.cells), np.nan)
@@ -170,7 +170,7 @@ def _before(lineage: Lineage) -> tuple[IntArray, FloatArray]:
     return before, confidence
 
 
-def _steps(lineage: Lineage, before: IntArray) -> tuple[FloatArray, FloatArray]:
+def _measure_steps(lineage: Lineage, before: IntArray) -> tuple[FloatArray, FloatArray]:
     """Return distance and frames from the cell before, NaN without one."""
     cells = lineage.cells
     linked = np.flatnonzero(before >= 0)
@@ -181,7 +181,7 @@ def _steps(lineage: Lineage, before: IntArray) -> tuple[FloatArray, FloatArray]:
     return distance, frames
 
 
-def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> FloatArray:
+def _divide(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> FloatArray:
     out: FloatArray = np.full(len(above), np.nan)
     np.divide(above, below, out=out, where=np.asarray(below) > 0)
     return out

@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError
-from gnntrack.io.stack import UNREADABLE, Layout, Stack, frames_of, lay_out, spacing_in_um
+from gnntrack.io.stack import UNREADABLE, Layout, Stack, convert_spacing, lay_out, open_array
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -31,12 +31,12 @@ SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
 _CUT_SHORT = "was its copy or download cut short? Get the file again"
 _MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
 
-# tifffile tells of damage by logging; with no handler at all Python would print that on the terminal
+# tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def is_tiff(path: Path) -> bool:
-    """Tell whether a file has the name of a TIFF."""
+    """Return whether a file has the name of a TIFF."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -50,14 +50,14 @@ def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bo
     folder : Path
         The folder.
     axes : str or None
-        A letter per axis of the movie, such as ``tzyx``, where the files name theirs wrongly.
+        A letter per axis of the movie, such as ``tzyx``, if the files name theirs wrongly.
     allow_missing : bool
-        Take an empty frame (zeros) for each number missing between the first and the last file.
+        Return an empty frame (zeros) for each number that is missing between the first and the last file.
 
     Raises
     ------
     FrameError
-        If there is no TIFF, a number is missing or occurs twice, or the first file cannot be read.
+        If the folder has no TIFF, a number is missing or occurs twice, or the first file cannot be read.
     """
     with os.scandir(folder) as entries:
         present = {path for entry in entries if is_tiff(path := Path(entry.path)) and entry.is_file()}
@@ -85,7 +85,7 @@ def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = F
     Raises
     ------
     FrameError
-        If there is no file, the names are of several kinds, or a number is missing or occurs twice.
+        If the list is empty, the names are of several kinds, or a number is missing or occurs twice.
 
     Examples
     --------
@@ -93,25 +93,25 @@ def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = F
     ['t9.tif', 't10.tif', 't11.tif']
     """
     if not files:
-        raise FrameError(_no_frames(folder), file=folder)
+        raise FrameError(_describe_missing_frames(folder), file=folder)
     parts = {path: re.split(r"(\d+)", path.name) for path in files}
     ordered = sorted(files, key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
     kinds = Counter("#".join(parts[path][::2]).lower() for path in ordered)
     if len(kinds) > 1 and max(kinds.values()) == 1:
         return ordered  # names without a common number: their order is all there is
     if len(kinds) > 1:
-        told = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(3))
-        msg = f"its TIFFs have names of {len(kinds)} kinds: {told}; keep only the frames of one movie in a folder"
+        listed = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(3))
+        msg = f"its TIFFs have names of {len(kinds)} kinds: {listed}; keep only the frames of one movie in a folder"
         raise FrameError(msg, file=folder)
-    column = _frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
+    column = _find_frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
     if column is None:
         return ordered
     numbers = [int(parts[path][1 + 2 * column]) for path in ordered]
     return _fill_numbering(ordered, numbers, parts[ordered[0]], column, folder, allow_missing=allow_missing)
 
 
-def _frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
-    """Tell which number in the names counts the frames; None where there is one file."""
+def _find_frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
+    """Return which number in the names is that of the frame; None for a single file."""
     if len(ordered) == 1:
         return None
     columns = [list(column) for column in zip(*numbers, strict=True)]
@@ -133,7 +133,7 @@ def _frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -
 def _fill_numbering(
     ordered: list[Path], numbers: list[int], parts: list[str], column: int, folder: Path, *, allow_missing: bool
 ) -> list[Path]:
-    """Put paths that do not exist where numbers are missing."""
+    """Return the files with paths that do not exist for the numbers that are missing."""
     by_number = dict(sorted(zip(numbers, ordered, strict=True)))
     first, last = min(by_number), max(by_number)
     missing = last - first + 1 - len(by_number)
@@ -143,28 +143,28 @@ def _fill_numbering(
         number = next(low + 1 for low, high in pairwise(by_number) if high > low + 1)
         more = f" ({missing} numbers are missing between {first} and {last})" if missing > 1 else ""
         msg = (
-            f"frame number {number} is missing{more}: no {_numbered(parts, column, number)}; add it, "
-            "number the files without holes, or take empty frames in its place with allow_missing (--allow-missing)"
+            f"frame number {number} is missing{more}: no {_format_name(parts, column, number)}; add it, "
+            "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
         )
         raise FrameError(msg, file=folder)
     if missing > _MOST_MISSING:
         msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
         raise FrameError(msg, file=folder)
-    return [by_number.get(number, folder / _numbered(parts, column, number)) for number in range(first, last + 1)]
+    return [by_number.get(number, folder / _format_name(parts, column, number)) for number in range(first, last + 1)]
 
 
-def _numbered(parts: list[str], column: int, number: int) -> str:
+def _format_name(parts: list[str], column: int, number: int) -> str:
     width = len(parts[1 + 2 * column])
     return "".join([*parts[: 1 + 2 * column], f"{number:0{width}d}", *parts[2 + 2 * column :]])
 
 
-def _no_frames(folder: Path) -> str:
+def _describe_missing_frames(folder: Path) -> str:
     inside = sorted(path for path in folder.glob("*/") if any(map(is_tiff, path.iterdir())))
     if inside:
         return f"the folder holds no TIFF itself; did you mean {' or '.join(str(path) for path in inside[:4])}?"
     others = Counter(path.suffix for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    told = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3)) or "nothing"
-    return f"the folder holds no TIFF but {told}; expected a file per frame, such as t000.tif, t001.tif"
+    listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3)) or "nothing"
+    return f"the folder holds no TIFF but {listed}; expected a file per frame, such as t000.tif, t001.tif"
 
 
 def _read_file(
@@ -173,25 +173,29 @@ def _read_file(
     if frame in absent:
         return np.zeros(shape, dtype)
     path = files[frame]
-    with _opened(path, frame=frame, single=True) as tif:
-        series = _only_series(tif)
-        layout = _frame_layout(series, axes)
+    with _open(path, frame=frame, single=True) as tif:
+        series = _get_only_series(tif)
+        layout = _lay_out_frame(series, axes)
         _check_complete(tif, series)
         return layout.take(series.asarray(maxworkers=1), 0)
 
 
 def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], Any]:
-    with _opened(path, frame=0, single=True) as tif:
-        series = _only_series(tif)
-        layout = _frame_layout(series, axes)
+    with _open(path, frame=0, single=True) as tif:
+        series = _get_only_series(tif)
+        layout = _lay_out_frame(series, axes)
         _check_alone(tif, layout)
-        return layout, spacing_in_um(*_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
+        return layout, convert_spacing(*_read_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
 
 
 def _check_alone(tif: Any, layout: Layout) -> None:
-    """Refuse a file that holds only a slice or a channel of an OME-TIFF in several files."""
+    """Raise if a file holds only a slice or a channel of an OME-TIFF in several files."""
     planes = layout.shape[0] if len(layout.shape) == 3 else 1
-    named = [int(_number(_ome_pixels(tif).get(size)) or 1) for size in ("SizeZ", "SizeC")] if tif.is_ome else [1, 1]
+    named = (
+        [int(_parse_number(_read_ome_pixels(tif).get(size)) or 1) for size in ("SizeZ", "SizeC")]
+        if tif.is_ome
+        else [1, 1]
+    )
     if named[0] * named[1] > planes:
         msg = (
             f"it is one of several files of an OME-TIFF of {named[0]} slices and {named[1]} channels; in a folder each "
@@ -200,8 +204,8 @@ def _check_alone(tif: Any, layout: Layout) -> None:
         raise FrameError(msg)
 
 
-def _frame_layout(series: Any, axes: str | None) -> Layout:
-    """Lay out a file that is one frame: an unnamed axis is depth, and time is none of its axes."""
+def _lay_out_frame(series: Any, axes: str | None) -> Layout:
+    """Lay out a file that is one frame: an unnamed axis is depth, and a time axis is refused."""
     named = axes or _name_axes(series.axes, "zt")
     if "t" in named and series.shape[named.index("t")] > 1:
         msg = (
@@ -215,29 +219,29 @@ def _frame_layout(series: Any, axes: str | None) -> Layout:
 def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
     """Open one TIFF as a movie.
 
-    The axes are those that OME or ImageJ metadata name. Where nothing does, pages are frames, and two unnamed
-    axes are time and depth. A file that says ``ZYX`` is one 3D frame; ``axes="tyx"`` says otherwise.
+    The axes are those of OME or ImageJ metadata. Without these, pages are frames, and two unnamed axes are time and
+    depth. A file with the axes ``ZYX`` is one 3D frame; with ``axes="tyx"`` it is a 2D movie.
 
     Parameters
     ----------
     path : Path
         The file.
     axes : str or None
-        A letter per axis, over what the file says.
+        A letter per axis, in place of the axes that the file names.
 
     Raises
     ------
     FrameError
-        If the file is no TIFF, is damaged, or holds anything but one movie of grey values.
+        If the file is not a TIFF, is damaged, or holds anything but one movie of grey values.
     """
     array = _TiffArray(path)
     named = axes or _name_axes(array.axes, "tz")
     ndim = len(lay_out(named, array.shape, file=path).shape)
-    return frames_of(array, named, name=str(path), spacing=spacing_in_um(*array.voxel, ndim))
+    return open_array(array, named, name=str(path), spacing=convert_spacing(*array.voxel, ndim))
 
 
 class _TiffArray:
-    """The first series of a TIFF as an array that is read when a part of it is taken.
+    """The first series of a TIFF as an array whose parts are read when they are indexed.
 
     The file is parsed once, at the first use, and open only while it is read.
     """
@@ -245,12 +249,12 @@ class _TiffArray:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        with _opened(path) as tif:
-            self._series = _only_series(tif)
+        with _open(path) as tif:
+            self._series = _get_only_series(tif)
             self._size: int = tif.filehandle.size
             self._raw_dtype = np.dtype(tif.byteorder + self._series.dtype.char)
             self._pages = [] if self._series.dataoffset is not None else list(self._series)
-            self.voxel = _voxel(tif)
+            self.voxel = _read_voxel(tif)
         self.axes: str = self._series.axes
         self.shape: tuple[int, ...] = tuple(self._series.shape)
 
@@ -283,8 +287,8 @@ class _TiffArray:
 
 
 @contextmanager
-def _opened(path: Path, *, frame: int | None = None, single: bool = False) -> Iterator[Any]:
-    """Open a TIFF; whatever goes wrong with it while it is open becomes a FrameError that names it."""
+def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iterator[Any]:
+    """Open a TIFF; any error while it is open becomes a FrameError that names the file."""
     try:
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
@@ -295,13 +299,13 @@ def _opened(path: Path, *, frame: int | None = None, single: bool = False) -> It
         msg = "no permission to read it; change its permissions"
         raise FrameError(msg, file=path, frame=frame) from error
     except FileNotFoundError as error:
-        msg = "the file has gone since the movie was opened; open the movie again"
+        msg = "the file was removed after the movie was opened; open the movie again"
         raise FrameError(msg, file=path, frame=frame) from error
     except UNREADABLE as error:
-        raise FrameError(_unreadable(path, error), file=path, frame=frame) from error
+        raise FrameError(_describe_damage(path, error), file=path, frame=frame) from error
 
 
-def _unreadable(path: Path, error: BaseException) -> str:
+def _describe_damage(path: Path, error: BaseException) -> str:
     size = path.stat().st_size if path.is_file() else -1
     if size == 0:
         return f"the file is empty (0 bytes); {_CUT_SHORT}"
@@ -309,13 +313,13 @@ def _unreadable(path: Path, error: BaseException) -> str:
         with path.open("rb") as file:
             start = file.read(8)
         return (
-            f"this is no TIFF: it begins with {start!r}; expected a TIFF image, convert it or remove it from the movie"
+            f"it is not a TIFF: it begins with {start!r}; expected a TIFF image: convert it or remove it from the movie"
         )
     return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {_CUT_SHORT}"
 
 
-def _only_series(tif: Any) -> Any:
-    """Return the one image series of a file, after looking for pages that the file lost."""
+def _get_only_series(tif: Any) -> Any:
+    """Return the only image series of a file, after checking that no page is missing."""
     if not tif.series:
         msg = "the TIFF holds no image; expected one frame or one movie"
         raise FrameError(msg)
@@ -331,7 +335,7 @@ def _only_series(tif: Any) -> Any:
 
 
 def _check_chain(tif: Any) -> None:
-    """Refuse a file whose last page points to another one: tifffile reads the pages before and only logs it."""
+    """Raise if the last page refers to another one: tifffile reads the pages before it and only logs that."""
     offset = tif.pages[-1].offset
     if not offset:
         return
@@ -341,18 +345,18 @@ def _check_chain(tif: Any) -> None:
     handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
     pointer = handle.read(layout.offsetsize)
     if len(pointer) < layout.offsetsize or struct.unpack(layout.offsetformat, pointer)[0] >= handle.size:
-        msg = f"the TIFF is damaged: only {len(tif.pages)} of its pages are there; {_CUT_SHORT}"
+        msg = f"the TIFF is damaged: only {len(tif.pages)} of its pages are present; {_CUT_SHORT}"
         raise FrameError(msg)
 
 
 def _check_complete(tif: Any, series: Any) -> None:
-    """Refuse a file whose pixels lie beyond its end: tifffile fills some of them with zeros."""
+    """Raise if pixels lie beyond the end of the file: tifffile returns zeros for some of them."""
     if series.dataoffset is not None:
         return  # read in one piece, and a short read is an error there
     for page in series:
         if page is None:
             msg = (
-                "pages that its metadata name are missing; if they lie in other files of an OME-TIFF, give one of those"
+                "pages that its metadata name are missing; if they are in other files of an OME-TIFF, give one of those"
             )
             raise FrameError(msg)
         _check_extent(page, tif.filehandle.size)
@@ -366,7 +370,7 @@ def _check_extent(page: Any, size: int) -> None:
 
 
 def _name_axes(axes: str, unnamed: str) -> str:
-    """Name the axes that tifffile calls Q or I (it does not know) by what is still free of `unnamed`, in axis order.
+    """Name the axes that tifffile calls Q or I (unknown) by the free letters of `unnamed`, in the order of the axes.
 
     >>> _name_axes("QYX", "tz"), _name_axes("QQYX", "tz"), _name_axes("TQYX", "tz"), _name_axes("QYX", "zt")
     ('tyx', 'tzyx', 'tzyx', 'zyx')
@@ -378,29 +382,29 @@ def _name_axes(axes: str, unnamed: str) -> str:
     return "".join(free.pop(0) if axis in "QI" else axis.lower() for axis in axes)
 
 
-def _voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
-    """Return the sizes and units of a voxel that OME or ImageJ metadata tell, by axis.
+def _read_voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
+    """Return the sizes and units of a voxel in OME or ImageJ metadata, by axis.
 
-    The resolution of other TIFFs is that of a printer or a screen, so it is not looked at.
+    The resolution of other TIFFs is that of a printer or a screen and is not used.
     """
     if tif.is_ome:
-        known = _ome_pixels(tif)
-        sizes = {axis: _number(known.get(f"PhysicalSize{axis.upper()}")) for axis in "zyx"}
+        known = _read_ome_pixels(tif)
+        sizes = {axis: _parse_number(known.get(f"PhysicalSize{axis.upper()}")) for axis in "zyx"}
         return sizes, {axis: known.get(f"PhysicalSize{axis.upper()}Unit", "um") for axis in "zyx"}
     if tif.is_imagej:
         notes, tags = tif.imagej_metadata or {}, tif.pages[0].tags
-        sizes = {axis: _pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
-        return {**sizes, "z": _number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
+        sizes = {axis: _read_pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
+        return {**sizes, "z": _parse_number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
     return {}, {}
 
 
-def _ome_pixels(tif: Any) -> dict[str, str]:
-    """Return what OME metadata say of the first image: its sizes and those of its voxels."""
+def _read_ome_pixels(tif: Any) -> dict[str, str]:
+    """Return the OME metadata of the first image: its sizes and those of its voxels."""
     elements = ElementTree.fromstring(tif.ome_metadata).iter()
     return next((dict(element.attrib) for element in elements if element.tag.endswith("Pixels")), {})
 
 
-def _pixel_size(tag: Any) -> float | None:
+def _read_pixel_size(tag: Any) -> float | None:
     """Return the size of a pixel from ImageJ's pixels per unit, a fraction."""
     if tag is None or not all(tag.value):
         return None
@@ -408,7 +412,7 @@ def _pixel_size(tag: Any) -> float | None:
     return float(units / pixels)
 
 
-def _number(text: Any) -> float | None:
+def _parse_number(text: Any) -> float | None:
     try:
         return None if text is None else float(text)
     except (TypeError, ValueError):

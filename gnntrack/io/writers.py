@@ -151,10 +151,10 @@ class EdgesWriter:
         masks: CellMasks | None = None,  # noqa: ARG002
         overwrite: bool = False,
     ) -> None:
-        """Write one CSV file; see `gnntrack.io.tables.link_table`."""
-        from gnntrack.io.tables import link_table, write_csv
+        """Write one CSV file; see `gnntrack.io.tables.tabulate_links`."""
+        from gnntrack.io.tables import tabulate_links, write_csv
 
-        write_csv(link_table(lineage), out, overwrite=overwrite)
+        write_csv(tabulate_links(lineage), out, overwrite=overwrite)
 
 
 class GeffWriter:

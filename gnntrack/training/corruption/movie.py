@@ -8,7 +8,6 @@ markers can still be matched by the rule of the Cell Tracking Challenge (a mask 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, overload
@@ -17,6 +16,7 @@ import numpy as np
 
 from gnntrack.errors import FrameError, InputError
 from gnntrack.geometry import compute_radius
+from gnntrack.io.stack import resolve_frame
 from gnntrack.masks.runs import decode_frame, encode_frame
 from gnntrack.training.corruption.faults import apply_faults, match_markers, renumber_labels
 from gnntrack.training.corruption.warp import Warp
@@ -152,12 +152,7 @@ class _Movie:
         return len(self.frames)
 
     def __getitem__(self, frame: int, /) -> Image:
-        number = operator.index(frame)
-        number += len(self) if number < 0 else 0
-        if not 0 <= number < len(self):
-            msg = f"frame {frame} of a movie of {len(self)} frames"
-            raise IndexError(msg)
-        return self.make(self.frames[number])
+        return self.make(self.frames[resolve_frame(frame, len(self))])
 
 
 class _Maker:
