@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from record import REPOSITORY
 from segmentation import plain_stack
 
-from gnntrack.report.palette import family_colours
+from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
 
@@ -46,7 +46,7 @@ def draw(image: Any, truth: Any, found: Any, name: str, path: Path) -> None:
 
 def coloured(labels: Any) -> Any:
     """Return labels in colours, black where there is none."""
-    return np.where(labels[..., None] > 0, family_colours(labels), 0.0)
+    return np.where(labels[..., None] > 0, choose_family_colours(labels), 0.0)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def test_no_division_in_truth_leaves_its_metrics_undefined(tmp_path):
 
 @pytest.mark.parametrize("late", [1, 2, 3])
 def test_late_division_counts_from_its_tolerance_on(tmp_path, truth, late):
-    """The mother's label goes on in the place of one daughter, and the other one comes late."""
+    """The parent's label continues in place of one daughter, and the other daughter is late."""
     res = result(tmp_path, GENERATIONS)
     for t in range(2, 2 + late):
         change(res, t, 3, 1)
@@ -148,7 +148,7 @@ def test_late_division_counts_from_its_tolerance_on(tmp_path, truth, late):
 
 
 def test_daughter_that_comes_late_counts_from_its_tolerance_on(tmp_path, truth):
-    """The mother ends in time, and one of her daughters is detected two frames late."""
+    """The parent ends in time, and one of its daughters is detected two frames late."""
     scores = evaluate_sequence(result(tmp_path, GENERATIONS | {3: (4, 7, 1)}), truth)
     assert [scores[f"division_recall({i})"] for i in range(3)] == [0.5, 0.5, 1.0]
 
@@ -170,7 +170,7 @@ def test_one_daughter_followed_by_two_labels_is_no_division(tmp_path):
     rewrite(res, (1, 0, 0, 0), (2, 2, 3, 1), (3, 1, 1, 1))
     scores = evaluate_sequence(res, truth)
     assert [scores[f"BC({i})"] for i in range(4)] == [0, 0, 0, 0]
-    assert_equal_to_official(scores, official(res, truth))
+    assert_equal_to_official(scores, score_officially(res, truth))
 
 
 @pytest.mark.parametrize(("covered", "matched"), [(2, False), (3, True)])
@@ -196,11 +196,11 @@ def test_track_fractions_as_the_challenge_counts_them(tmp_path):
     for t in (2, 3):
         change(res, t, 2, 1)
     rewrite(res, (1, 0, 3, 0), (2, 4, 5, 0))
-    assert evaluate_sequence(res, truth)["TF"] == official(res, truth)["TF"] == 0.75
+    assert evaluate_sequence(res, truth)["TF"] == score_officially(res, truth)["TF"] == 0.75
     change(res, 4, 2, 0)
     change(res, 5, 2, 0)
     rewrite(res, (1, 0, 3, 0))
-    assert evaluate_sequence(res, truth)["TF"] == official(res, truth)["TF"] == 1.0
+    assert evaluate_sequence(res, truth)["TF"] == score_officially(res, truth)["TF"] == 1.0
 
 
 def test_bio_and_op_clb_by_their_definitions(tmp_path, truth):
@@ -247,7 +247,7 @@ def test_seg_where_there_are_gold_masks(tmp_path, truth):
             file.unlink()
     change(res, 3, 6, 0)
     pixels = tifffile.imread(res / "mask003.tif")
-    pixels[20:23, 5:6] = 6  # a third of the cell is left: it is no match
+    pixels[20:23, 5:6] = 6  # a third of the cell is left: it does not match
     pixels[4:5, 4:7] = 0  # two thirds of another are left
     tifffile.imwrite(res / "mask003.tif", pixels)
     assert evaluate_sequence(res, truth)["SEG"] == pytest.approx((0 + 2 / 3 + 1) / 3)
@@ -277,8 +277,8 @@ def test_seg_of_single_planes_in_3d(tmp_path):
 # ---------------------------------------------------------------- an oracle
 
 
-def official(res, truth):
-    """Return what py-ctcmetrics makes of it."""
+def score_officially(res, truth):
+    """Return the scores of py-ctcmetrics."""
     from ctc_metrics.scripts.evaluate import evaluate_sequence
 
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -315,13 +315,13 @@ def test_equal_to_py_ctcmetrics_on_any_result(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("ctc")
     lineage, runs = build(table, n_frames=n_frames)
     truth = write_truth(lineage, runs, folder / "01_GT")
-    rows = _spoil(data, base, folder / "01_RES", lineage.cells.shape, n_frames)
+    rows = _write_wrong(data, base, folder / "01_RES", lineage.cells.shape, n_frames)
     assume(rows)
-    assert_equal_to_official(evaluate_sequence(folder / "01_RES", truth), official(folder / "01_RES", truth))
+    assert_equal_to_official(evaluate_sequence(folder / "01_RES", truth), score_officially(folder / "01_RES", truth))
 
 
-def _spoil(data, table, res, shape, n_frames):
-    """Paint the tracks of a table over the lanes of the truth, wrongly here and there, and write what is left."""
+def _write_wrong(data, table, res, shape, n_frames):
+    """Draw the tracks of a table over the lanes of the truth, some of them wrong; write the valid ones as a result."""
     res.mkdir()
     seen = {}
     for t in range(n_frames):
@@ -335,7 +335,7 @@ def _spoil(data, table, res, shape, n_frames):
         for k in np.unique(mask[mask > 0]).tolist():
             seen.setdefault(k, []).append(t)
     rows = {k: (frames[0], frames[-1]) for k, frames in seen.items() if frames[-1] - frames[0] + 1 == len(frames)}
-    for t in range(n_frames):  # labels with a hole are no valid tracks
+    for t in range(n_frames):  # a label that skips a frame is not a valid track
         mask = tifffile.imread(res / f"mask{t:03d}.tif")
         tifffile.imwrite(res / f"mask{t:03d}.tif", np.where(np.isin(mask, list(rows)), mask, 0).astype(np.uint16))
     parents = {k: table[k][2] for k in rows}
@@ -344,7 +344,7 @@ def _spoil(data, table, res, shape, n_frames):
     return rows
 
 
-# ---------------------------------------------------------------- what cannot be scored
+# ---------------------------------------------------------------- results that are refused
 
 
 def test_invalid_result_is_refused_with_all_that_is_wrong(tmp_path, truth):
@@ -428,7 +428,7 @@ def test_official_scores(ctc_data, sequence, det, tra):
 def test_equal_to_py_ctcmetrics_on_a_real_result(ctc_data):
     folder = ctc_data / "ctc-official-evaluation"
     pair = folder / "03_RES", folder / "03_GT"
-    assert_equal_to_official(evaluate_sequence(*pair), official(*pair))
+    assert_equal_to_official(evaluate_sequence(*pair), score_officially(*pair))
 
 
 @pytest.mark.data
@@ -436,5 +436,5 @@ def test_equal_to_py_ctcmetrics_on_a_real_result(ctc_data):
 @pytest.mark.parametrize("sequence", ["iPSC-02/02", "iPSC-02/01", "Fluo-N2DL-HeLa/01"])
 def test_equal_to_py_ctcmetrics_on_real_results(ctc_data, sequence):
     pair = ctc_data / f"{sequence}_RES", ctc_data / f"{sequence}_GT"
-    scores, theirs = evaluate_sequence(*pair), official(*pair)
+    scores, theirs = evaluate_sequence(*pair), score_officially(*pair)
     assert_equal_to_official(scores, theirs)

@@ -37,7 +37,7 @@ CELL = row((1, 0, 10))
 
 
 def write(folder, **images):
-    """Write label images, the suffix told by two underscores: a__png."""
+    """Write label images; a name with two underscores, such as a__png, gives the suffix."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
         stem, _, suffix = name.partition("__")
@@ -110,7 +110,7 @@ def test_of_two_halves_one_matches_whichever_side_they_are_on(flip):
     assert counts.f1 == pytest.approx(2 / 3)
 
 
-def test_two_cells_glued_are_right_foreground_and_wrong_cells():
+def test_two_merged_cells_are_right_foreground_and_wrong_cells():
     counts = compare_labels(row((4, 0, 10)), row((1, 0, 6), (2, 6, 4)))
     assert counts.dice == counts.iou == 1
     assert counts.seg == pytest.approx((6 / 10 + 4 / 10) / 2)  # it covers both
@@ -141,14 +141,14 @@ def test_cells_outside_the_field_of_interest_are_left_out_of_both():
         compare_labels(result, truth, margin=10)
 
 
-def test_the_margin_reaches_files_and_is_told(tmp_path):
+def test_the_margin_applies_to_files_and_is_reported(tmp_path):
     far = np.zeros((20, 30), np.uint8)
     far[8:12, 8:12] = 1
     near = far.copy()
     near[:3, :3] = 2
     result, truth = write(tmp_path / "result", a=near), write(tmp_path / "truth", a=far)
-    told = json.loads(run(result, truth, "--json", "--margin", "4").output)
-    assert (told["margin"], told["total"]["Dice"]) == (4, 1)
+    printed = json.loads(run(result, truth, "--json", "--margin", "4").output)
+    assert (printed["margin"], printed["total"]["Dice"]) == (4, 1)
     assert json.loads(run(result, truth, "--json").output)["total"]["Dice"] < 1
 
 
@@ -297,7 +297,7 @@ def test_a_frame_of_the_truth_without_mask_is_named(tmp_path):
         evaluate_segmentation(result, write(tmp_path / "named", a=CELL))
 
 
-def test_shapes_that_differ_are_told_with_the_files(tmp_path):
+def test_shapes_that_differ_are_refused_with_the_files(tmp_path):
     truth = write(tmp_path / "SEG", man_seg003=CELL.T)
     with pytest.raises(
         FrameError,
@@ -336,11 +336,11 @@ def test_a_png_without_labels_is_refused(tmp_path, broken, message):
         evaluate_segmentation(tmp_path / "a.png", write(tmp_path / "truth", a=CELL))
 
 
-def test_progress_is_told_for_each_frame(tmp_path):
+def test_progress_is_called_for_each_frame(tmp_path):
     folder = write(tmp_path / "masks", a=CELL, b=CELL, c=CELL)
-    told = []
-    evaluate_segmentation(folder, folder, progress=lambda *news: told.append(news))
-    assert told == [("compare", 1, 3), ("compare", 2, 3), ("compare", 3, 3)]
+    printed = []
+    evaluate_segmentation(folder, folder, progress=lambda *news: printed.append(news))
+    assert printed == [("compare", 1, 3), ("compare", 2, 3), ("compare", 3, 3)]
 
 
 # ---------------------------------------------------------------- the command
@@ -369,14 +369,14 @@ def test_the_command_shows_numbers_and_metrics(tmp_path):
 
 def test_the_command_prints_json(tmp_path):
     truth = write(tmp_path / "truth", a=CELL, b=0 * CELL)
-    told = json.loads(run(write(tmp_path / "result", a=CELL, b=CELL), truth, "--json", "--partial").output)
+    printed = json.loads(run(write(tmp_path / "result", a=CELL, b=CELL), truth, "--json", "--partial").output)
     counts = {"truth_cells": 1, "result_cells": 1, "lone_cells": 1}
-    assert told["partial"] is True
-    assert told["total"] == {**counts, **PERFECT}
-    assert told["mean"] == PERFECT
+    assert printed["partial"] is True
+    assert printed["total"] == {**counts, **PERFECT}
+    assert printed["mean"] == PERFECT
     files = {"truth": str(truth / "a.tif"), "result": str(tmp_path / "result" / "a.tif")}
-    assert told["images"][0] == {**files, **counts, "lone_cells": 0, **PERFECT}
-    assert told["images"][1]["lone_cells"] == 1
+    assert printed["images"][0] == {**files, **counts, "lone_cells": 0, **PERFECT}
+    assert printed["images"][1]["lone_cells"] == 1
 
 
 def test_the_command_refuses_with_a_sentence_and_code_2(tmp_path):

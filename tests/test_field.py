@@ -1,4 +1,4 @@
-"""The field of interest: what lies in the margin is taken out, and what is left is sound."""
+"""The field of interest: cells in the margin are removed, and the rest of the lineage is sound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import worlds
-from test_repair import check_sound, lane, painted
+from test_repair import check_sound, draw, lane
 
 from gnntrack import pipeline
 from gnntrack.errors import FormatError, InputError
@@ -21,42 +21,42 @@ from gnntrack.lineage.repair import RepairedMovie, fill_gaps
 from gnntrack.settings import RepairSettings, Settings
 
 
-def kept(world, margin):
-    """Return (lineage before, runs before, what is left, cells that are not); what is left is checked to be sound."""
+def crop(world, margin):
+    """Return (movie before, movie after, removed cells) and check that the movie after is sound."""
     lineage, runs = worlds.known_lineage(world)
     whole = fill_gaps(lineage, runs, settings=RepairSettings())
-    smaller, few, fills, left_out = crop_to_field(whole.lineage, whole.runs, whole.fills, margin=margin)
+    smaller, few, fills, removed = crop_to_field(whole.lineage, whole.runs, whole.fills, margin=margin)
     result = RepairedMovie(smaller, few, fills, whole.filled_masks, whole.split_masks)
     check_sound(result)
-    return whole, result, {tuple(each) for each in left_out.tolist()}
+    return whole, result, {tuple(each) for each in removed.tolist()}
 
 
 def test_a_cell_that_reaches_into_the_field_stays_whole():
     world = worlds.drawn({"a0": (20, 10, 6), "b0": (20, 4, 4)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
-    whole, result, left_out = kept(world, 10)
-    assert left_out == {(0, world.label["b0"])}
-    assert (painted(result.runs, 0) > 0).sum() == (world.masks[0] == world.label["a0"]).sum()
+    whole, result, removed = crop(world, 10)
+    assert removed == {(0, world.label["b0"])}
+    assert (draw(result.runs, 0) > 0).sum() == (world.masks[0] == world.label["a0"]).sum()
     assert result.lineage.cells.label.tolist() == [world.label["a0"]]
-    assert kept(world, 3)[1].lineage is not whole.lineage
+    assert crop(world, 3)[1].lineage is not whole.lineage
 
 
 @pytest.mark.parametrize("place", [(20, 4, 4), (20, 55, 4), (4, 30, 4), (35, 30, 4)])
 def test_the_margin_is_on_all_sides(place):
     world = worlds.drawn({"a0": place, "b0": (20, 30, 5)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
-    assert kept(world, 9)[2] == {(0, world.label["a0"])}
-    assert kept(world, 2)[2] == set()
+    assert crop(world, 9)[2] == {(0, world.label["a0"])}
+    assert crop(world, 2)[2] == set()
 
 
 def test_planes_have_no_margin():
     world = worlds.drawn({"a0": (1, 15, 15, 3), "b0": (4, 15, 2, 2)}, ["a0", "b0"], shape=(9, 30, 30), n_frames=1)
-    assert kept(world, 5)[2] == {(0, world.label["b0"])}
+    assert crop(world, 5)[2] == {(0, world.label["b0"])}
 
 
 def test_a_track_that_leaves_the_field_and_comes_back_is_two():
     disks = lane("a", (0, 1), x=30) | {"a2": (4, 40, 3)} | lane("a", (3, 4), x=30)
     world = worlds.drawn(disks, ["a0 a1 a2 a3 a4"], shape=(40, 80), n_frames=5)
-    _, result, left_out = kept(world, 8)
-    assert left_out == {(2, world.label["a2"])}
+    _, result, removed = crop(world, 8)
+    assert removed == {(2, world.label["a2"])}
     tracks = result.lineage.tracks
     assert list(zip(tracks.id.tolist(), tracks.start.tolist(), tracks.end.tolist(), strict=True)) == [
         (1, 0, 1),
@@ -67,8 +67,8 @@ def test_a_track_that_leaves_the_field_and_comes_back_is_two():
 
 
 @pytest.mark.parametrize("crowd", [{}, {f"z{t}": (3, 75, 2) for t in range(4)}])
-def test_a_painted_mask_outside_the_field_is_taken_out_whatever_else_is_there(crowd):
-    """The cell is lost while it is outside; the painted masks of two frames bring it there::
+def test_a_drawn_mask_outside_the_field_is_removed(crowd):
+    """The cell is lost while it is outside; the masks drawn in two frames bring it there::
 
     frame 0  (a)   frame 1  ( ) above the field   frame 2  ( ) above the field   frame 3   (a)
     """
@@ -87,20 +87,20 @@ def test_a_painted_mask_outside_the_field_is_taken_out_whatever_else_is_there(cr
 
 def test_a_margin_of_half_the_image_leaves_nothing():
     world = worlds.drawn({"a0": (20, 30, 30)}, ["a0"], shape=(40, 60), n_frames=1)
-    assert not kept(world, 19)[2]
+    assert not crop(world, 19)[2]
     for margin in (20, 25, 31, 99):
-        assert len(kept(world, margin)[1].lineage.cells) == 0
+        assert len(crop(world, margin)[1].lineage.cells) == 0
     with pytest.raises(InputError, match=r"a margin of 20 pixels leaves nothing of frames of 40 x 60; .* less than 20"):
         pipeline.track(world.masks, settings=Settings().replace(repair__margin=20))
 
 
-def test_a_daughter_keeps_her_mother_if_she_divided_in_the_field():
+def test_a_daughter_keeps_a_parent_that_divided_in_the_field():
     disks = lane("a", (0, 1), x=30) | lane("b", (2, 3), x=20, y=12) | lane("c", (2, 3), x=20, y=28)
     world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
-    assert len(find_divisions(kept(world, 3)[1].lineage)) == 1
+    assert len(find_divisions(crop(world, 3)[1].lineage)) == 1
     disks |= {"a1": (3, 30, 2)}
     world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
-    lineage = kept(world, 6)[1].lineage
+    lineage = crop(world, 6)[1].lineage
     assert lineage.tracks.parent.tolist() == [0, 0, 0]
     assert len(lineage.source) == 2
 
@@ -108,7 +108,7 @@ def test_a_daughter_keeps_her_mother_if_she_divided_in_the_field():
 @settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 9999), margin=st.integers(0, 20))
 def test_whatever_lies_outside_the_result_is_sound(seed, margin):
-    """Cells that wander in and out, with gaps and divisions: what is left has all that is inside, and no other mask."""
+    """Cells that move in and out, with gaps: the result has all masks that reach into the field, and no other."""
     random = np.random.default_rng(seed)
     disks, tracks = {}, []
     for letter in "abcd":
@@ -120,17 +120,17 @@ def test_whatever_lies_outside_the_result_is_sound(seed, margin):
     hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
     tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
     world = worlds.Drawn(world.masks, world.label, frozenset(track for track in tracks if track))
-    whole, result, left_out = kept(world, margin)
+    whole, result, removed = crop(world, margin)
     field = np.zeros((40, 40), bool)
     field[margin : 40 - margin, margin : 40 - margin] = True
     for frame in range(6):
-        before, after = painted(whole.runs, frame), painted(result.runs, frame)
-        filled = painted(result.fills, frame, result.fills.cell)
+        before, after = draw(whole.runs, frame), draw(result.runs, frame)
+        filled = draw(result.fills, frame, result.fills.cell)
         assert all((field & (filled == track)).any() for track in np.unique(filled[filled > 0]))
         for row in range(*whole.lineage.cells.rows(frame).indices(10**9)):
             pixels, label = before == row + 1, int(whole.lineage.cells.label[row])
-            assert ((frame, label) in left_out) == (not (pixels & field).any())
-            assert ((after > 0) == pixels)[pixels].all() == ((frame, label) not in left_out)
+            assert ((frame, label) in removed) == (not (pixels & field).any())
+            assert ((after > 0) == pixels)[pixels].all() == ((frame, label) not in removed)
 
 
 def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):

@@ -89,7 +89,7 @@ def test_a_cell_has_one_parent_and_two_children_at_most(links, problem):
         build_lineage(world.graph, chosen, world.scores)
 
 
-def test_divisions_are_mothers_with_both_daughters():
+def test_divisions_are_parents_with_both_daughters():
     world = worlds.divides_twice()
     lineage = lineage_of(world)
     track = {name: int(lineage.track[row]) for row, name in enumerate(world.names)}
@@ -99,14 +99,14 @@ def test_divisions_are_mothers_with_both_daughters():
     ]
     assert find_divisions(lineage).tolist() == sorted(expected)
     split = fill_gaps(*worlds.known_lineage(worlds.mask_dropped()), settings=RepairSettings(fill_gaps=False))
-    assert (split.lineage.tracks.parent > 0).sum() == 1  # a lone child is no division
+    assert (split.lineage.tracks.parent > 0).sum() == 1  # an only child is not a division
     assert find_divisions(split.lineage).shape == (0, 3)
     assert find_divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
     assert find_divisions(lineage_of(worlds.no_cell())).shape == (0, 3)
 
 
 def test_gaps_are_inside_tracks_only():
-    """A daughter born two frames after her mother's last is no gap: her track starts with her."""
+    """A daughter that appears two frames after the end of her parent makes no gap: her track starts with her."""
     world = worlds.one_frame_gap()
     before, after = find_gaps(lineage_of(world))
     assert [(world.names[a], world.names[b]) for a, b in zip(before, after, strict=True)] == [("a0", "a2")]

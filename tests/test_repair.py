@@ -1,4 +1,4 @@
-"""Repair: what is painted, where, and that a repaired lineage is sound whatever could not be."""
+"""Repair: places of the masks drawn in gaps, split and merged masks; a repaired lineage is always sound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gnntrack.settings import RepairSettings
 DEFAULTS = RepairSettings()
 
 
-def repaired(world, spacing=None, **options):
+def repair(world, spacing=None, **options):
     """Return (world's lineage, its runs, the repaired one); the repaired one is checked to be sound."""
     lineage, runs = worlds.known_lineage(world, spacing)
     result = fill_gaps(lineage, runs, settings=RepairSettings(**options))
@@ -27,7 +27,7 @@ def repaired(world, spacing=None, **options):
     return lineage, runs, result
 
 
-def painted(runs, frame, value=None):
+def draw(runs, frame, value=None):
     """Return a frame's pixels by their cells' rows + 1 (track ids for fills), 0 = background."""
     part = runs.frame(frame)
     value = runs.cell[part] + 1 if value is None else value[part]
@@ -35,11 +35,11 @@ def painted(runs, frame, value=None):
 
 
 def check_sound(result):
-    """A track has one mask in each of its frames, of a cell or painted, and no pixel has two."""
+    """A track has one mask in each of its frames, of a cell or drawn in a gap, and no pixel has two."""
     lineage, tracks = result.lineage, result.lineage.tracks
     masks = {(int(k), int(t)) for k, t in zip(lineage.track, lineage.cells.frame, strict=True)}
     for frame in range(lineage.cells.n_frames):
-        cells, fills = painted(result.runs, frame), painted(result.fills, frame, result.fills.cell)
+        cells, fills = draw(result.runs, frame), draw(result.fills, frame, result.fills.cell)
         assert not ((cells > 0) & (fills > 0)).any()
         part = result.fills.frame(frame)
         assert result.fills.length[part].sum() == (fills > 0).sum()
@@ -71,14 +71,14 @@ def centre_of(pixels):
 # --------------------------------------------------------------------------- gaps
 
 
-def test_a_missing_mask_is_painted_where_the_cell_must_have_been():
+def test_a_missing_mask_is_drawn_where_the_cell_must_have_been():
     """::
 
     frame 1  (a)          frame 2       ( )       frame 3           (a)
     """
     world = worlds.drawn(lane("a", (0, 1, 3)), ["a0 a1 a3"], shape=(40, 60), n_frames=4)
-    lineage, runs, result = repaired(world)
-    fill = painted(result.fills, 2, result.fills.cell)
+    lineage, runs, result = repair(world)
+    fill = draw(result.fills, 2, result.fills.cell)
     assert result.filled_masks.tolist() == [[1, 2]]
     assert result.split_masks.tolist() == []
     np.testing.assert_allclose(centre_of(fill == 1), (20, 25), atol=0.75)
@@ -92,11 +92,11 @@ def test_two_missing_masks_lie_at_a_third_and_two_thirds_of_the_way():
     """The shape is that of the nearer neighbour: small before the gap, large behind it."""
     disks = {"a0": (20, 20, 4.0), "a3": (20, 50, 8.0)}
     world = worlds.drawn(disks, ["a0 a3"], shape=(40, 70), n_frames=4)
-    lineage, _, result = repaired(world)
+    lineage, _, result = repair(world)
     assert result.filled_masks.tolist() == [[1, 1], [1, 2]]
     small, large = lineage.cells.feature("size")
     for frame, x, size in ((1, 30, small), (2, 40, large)):
-        fill = painted(result.fills, frame, result.fills.cell) == 1
+        fill = draw(result.fills, frame, result.fills.cell) == 1
         np.testing.assert_allclose(centre_of(fill), (20, x), atol=0.75)
         assert fill.sum() == pytest.approx(size, rel=0.15)
 
@@ -106,29 +106,29 @@ def test_in_3d_too():
         f"b{t}": (4.0, 25.0, 15.0, 4.0) for t in range(3)
     }
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(9, 32, 32), n_frames=3)
-    _, _, result = repaired(world, (2.0, 0.5, 0.5))
-    fill = painted(result.fills, 1, result.fills.cell)
+    _, _, result = repair(world, (2.0, 0.5, 0.5))
+    fill = draw(result.fills, 1, result.fills.cell)
     np.testing.assert_allclose(centre_of(fill > 0), (4, 12, 14), atol=0.75)
     size = (world.masks[0] == world.label["a0"]).sum()
     assert (fill > 0).sum() == pytest.approx(size, rel=0.15)
 
 
-def test_only_background_is_painted():
+def test_only_background_is_drawn_on():
     """Cell b has moved onto a part of the place; a keeps the rest::
 
     frame 0  (a)   (b)     frame 1  ( ((b)       frame 2  (a)   (b)
     """
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 6), "b1": (20, 28, 6), "b2": (20, 50, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
-    _, runs, result = repaired(world)
+    _, runs, result = repair(world)
     assert result.runs is runs
-    fill = painted(result.fills, 1, result.fills.cell) > 0
+    fill = draw(result.fills, 1, result.fills.cell) > 0
     assert fill.any()
     where_a_was = world.masks[0] == world.label["a0"]
     np.testing.assert_array_equal(fill, where_a_was & (world.masks[1] == 0))
 
 
-def test_a_painted_mask_is_left_alone_by_the_next(monkeypatch):
+def test_a_drawn_mask_is_not_changed_by_the_next(monkeypatch):
     """Both cells are missing in frame 1, and their places meet: each pixel has one of them, the first is whole::
 
     frame 0  (a)(b)        frame 1  ( ( )        frame 2  (a)(b)
@@ -137,25 +137,25 @@ def test_a_painted_mask_is_left_alone_by_the_next(monkeypatch):
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
     with monkeypatch.context() as changed:
         changed.setattr(missing_masks, "_MIN_VISIBLE", 0.0)
-        _, _, result = repaired(world)
+        _, _, result = repair(world)
     assert len(result.filled_masks) == 1  # they pass each other at the very same place, and the second finds none of it
     disks |= {"b0": (20, 32, 6), "b2": (20, 18, 6)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
-    _, _, result = repaired(world)
-    fill = painted(result.fills, 1, result.fills.cell)
+    _, _, result = repair(world)
+    fill = draw(result.fills, 1, result.fills.cell)
     sizes = [(fill == track).sum() for track in result.filled_masks[:, 0]]
     assert sizes[0] == 113  # a disk of radius 6
     assert 0 < sizes[1] < 0.7 * sizes[0]
 
 
-def test_a_place_taken_by_another_cell_is_not_painted():
-    """Cell b lies on the place altogether, and is as large as ever: the track is split::
+def test_a_place_taken_by_another_cell_stays_empty():
+    """Cell b covers the place, and is not larger than before: the track is split::
 
     frame 0  (a)  (b)      frame 1  (b)          frame 2  (a)  (b)
     """
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, 20, 7), "b2": (20, 50, 7)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
-    lineage, _, result = repaired(world)
+    lineage, _, result = repair(world)
     assert result.filled_masks.tolist() == []
     assert len(result.fills) == 0
     assert by_first_cell(result.lineage, world.names(lineage.cells)) == {
@@ -166,19 +166,19 @@ def test_a_place_taken_by_another_cell_is_not_painted():
     np.testing.assert_array_equal(result.lineage.source, lineage.source)  # the links stay, now to a daughter
 
 
-@pytest.mark.parametrize(("share", "painted_too"), [(0.0, False), (0.2, True), (0.6, False)])
-def test_a_mask_is_drawn_only_if_enough_of_it_is_visible(share, painted_too, monkeypatch):
+@pytest.mark.parametrize(("share", "drawn"), [(0.0, False), (0.2, True), (0.6, False)])
+def test_a_mask_is_drawn_only_if_enough_of_it_is_visible(share, drawn, monkeypatch):
     """About two fifths of the place are free, or nothing of it."""
     x = 20 if share == 0.0 else 24
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, x, 7), "b2": (20, 50, 7)}
     world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
     monkeypatch.setattr(missing_masks, "_MIN_VISIBLE", share)
-    assert (len(repaired(world)[2].filled_masks) == 1) == painted_too
+    assert (len(repair(world)[2].filled_masks) == 1) == drawn
 
 
 def test_without_fill_gaps_every_gap_splits_its_track():
     world = worlds.frame_dropped()
-    lineage, runs, result = repaired(world, fill_gaps=False)
+    lineage, runs, result = repair(world, fill_gaps=False)
     assert len(result.fills) == 0
     assert result.runs is runs
     names = world.names(lineage.cells)
@@ -186,9 +186,9 @@ def test_without_fill_gaps_every_gap_splits_its_track():
     assert by_first_cell(result.lineage, names) == expected
 
 
-def test_a_whole_missing_frame_is_painted():
+def test_a_whole_missing_frame_is_filled():
     world = worlds.frame_dropped()
-    _, _, result = repaired(world)
+    _, _, result = repair(world)
     assert sorted(result.filled_masks[:, 0].tolist()) == list(range(1, 9))
     assert (result.filled_masks[:, 1] == 2).all()
 
@@ -229,18 +229,18 @@ def gaps_then_division(*, blocked=()):
 )
 def test_daughters_come_from_the_last_piece_of_a_split_track(blocked, pieces):
     world = gaps_then_division(blocked=blocked)
-    lineage, _, result = repaired(world)
+    lineage, _, result = repair(world)
     assert by_first_cell(result.lineage, world.names(lineage.cells)) == {**pieces, "d0": (0, 7, None)}
     assert len(result.filled_masks) == 3 - len(blocked)
 
 
 @pytest.mark.parametrize("blocked", [(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)])
 def test_a_long_gap_that_is_blocked_in_part_is_sound(blocked):
-    """Of three missing masks some cannot be painted; no track has a mask before its start or after its end."""
+    """Of three missing masks some cannot be drawn; no track has a mask before its start or after its end."""
     disks = lane("a", (0, 4), step=0, x=20)
     disks |= {f"d{t}": (20.0, 20.0 if t in blocked else 60.0, 7.0) for t in range(5)}
     world = worlds.drawn(disks, ["a0 a4", "d0 d1 d2 d3 d4"], shape=(40, 80), n_frames=5)
-    lineage, _, result = repaired(world)
+    lineage, _, result = repair(world)
     assert result.lineage.tracks.parent[-1] == result.lineage.track[world.names(lineage.cells).index("a0")]
 
 
@@ -260,7 +260,7 @@ def test_whatever_is_missing_the_result_is_sound(seed, fill):
     hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
     tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
     world = replace(world, tracks=frozenset(track for track in tracks if track))
-    lineage, _, result = repaired(world, fill_gaps=fill)
+    lineage, _, result = repair(world, fill_gaps=fill)
     done = {tuple(pair) for pair in result.filled_masks.tolist()}
     assert (not done) or fill
     np.testing.assert_array_equal(result.lineage.target, lineage.target)
@@ -269,7 +269,7 @@ def test_whatever_is_missing_the_result_is_sound(seed, fill):
 # --------------------------------------------------------------------------- cells that share a mask
 
 
-def glued(missing="b", *, shape=(44, 60)):
+def merge_two(missing="b", *, shape=(44, 60)):
     """Two cells, 12 pixels apart, that share a mask in frame 1, under the label of the one that is not missing."""
     z = (3.0,) if len(shape) == 3 else ()
     disks = {f"a{t}": (*z, 20.0, 20.0, 6.5) for t in range(3)} | {f"b{t}": (*z, 24.0, 32.0, 6.5) for t in range(3)}
@@ -283,49 +283,49 @@ def glued(missing="b", *, shape=(44, 60)):
 
 @pytest.mark.parametrize("missing", ["a", "b"])
 @pytest.mark.parametrize("shape", [(44, 60), (7, 44, 60)])
-def test_two_cells_that_share_a_mask_are_parted(missing, shape):
-    world, kept = glued(missing, shape=shape)
-    lineage, _, result = repaired(world)
+def test_a_mask_of_two_cells_is_split(missing, shape):
+    world, kept = merge_two(missing, shape=shape)
+    lineage, _, result = repair(world)
     names = world.names(lineage.cells)
     assert result.split_masks.tolist() == [[1, world.label[f"{kept}1"]]]
     assert result.filled_masks.tolist() == [[lineage.track[names.index(f"{missing}0")], 1]]
-    fill = painted(result.fills, 1, result.fills.cell) > 0
-    rest = painted(result.runs, 1) == 1 + names.index(f"{kept}1")
+    fill = draw(result.fills, 1, result.fills.cell) > 0
+    rest = draw(result.runs, 1) == 1 + names.index(f"{kept}1")
     for mask, cell in ((fill, missing), (rest, kept)):
         before = world.masks[0] == world.label[f"{cell}0"]
         assert (mask & before).sum() / (mask | before).sum() > 0.9
     assert not ((world.masks[1] > 0) & ~fill & ~rest).any()
 
 
-def test_a_large_cell_is_not_parted():
+def test_a_large_cell_is_not_split():
     """It is as large before and after; a small one passed over it and was not seen there."""
     disks = {f"a{t}": (20.0, 24.0, 12.0) for t in range(3)} | {"b0": (38.0, 45.0, 5.0), "b2": (8.0, 7.0, 5.0)}
     world = worlds.drawn(disks, ["a0 a1 a2", "b0 b2"], shape=(44, 60), n_frames=3)
-    _, runs, result = repaired(world)
+    _, runs, result = repair(world)
     assert len(result.split_masks) == 0
     assert result.runs is runs
 
 
 @pytest.mark.parametrize(("excess", "split"), [(0.5, 1), (1.5, 0)])
 def test_a_mask_is_split_if_it_is_large_enough(excess, split, monkeypatch):
-    world, _ = glued()
+    world, _ = merge_two()
     monkeypatch.setattr(missing_masks, "_MERGED_EXCESS", excess)
-    assert len(repaired(world)[2].split_masks) == split
+    assert len(repair(world)[2].split_masks) == split
 
 
-# --------------------------------------------------------------------------- torn pieces
+# --------------------------------------------------------------------------- fragments
 
 
-def test_a_piece_torn_off_for_a_frame_is_given_back():
+def test_a_fragment_is_merged_with_its_cell():
     world = worlds.torn_for_a_frame()
     lineage, runs = worlds.known_lineage(world)
     names = world.names(lineage.cells)
-    whole, pixels, joined = merge_fragments(lineage, runs, settings=DEFAULTS)
-    assert joined.tolist() == [[3, world.label["b3"], world.label["a3"]]]
+    whole, pixels, merged = merge_fragments(lineage, runs, settings=DEFAULTS)
+    assert merged.tolist() == [[3, world.label["b3"], world.label["a3"]]]
     rest = tuple(name for name in names if name != "b3")
     assert worlds.tracks_of(whole, rest) == world.tracks - {"b3"}
     for frame in range(6):
-        cells = painted(pixels, frame)
+        cells = draw(pixels, frame)
         np.testing.assert_array_equal(cells > 0, world.masks[frame] > 0)
         for row in range(*whole.cells.rows(frame).indices(10**9)):
             own = np.isin(world.masks[frame], [world.label[rest[row]], *([world.label["b3"]] * (rest[row] == "a3"))])
@@ -341,11 +341,11 @@ def test_a_piece_torn_off_for_a_frame_is_given_back():
     [
         ((64.0, 64.0, 8.0), (64.0, 84.0, 5.0)),  # beside a cell that is as large as ever
         ((64.0, 61.0, 8.0), (64.0, 75.0, 5.0)),  # the same, and that cell has stepped to the other side
-        ((64.0, 64.0, 6.2), (64.0, 84.0, 5.0)),  # as large as what is missing, but not where it is missing
+        ((64.0, 64.0, 6.2), (64.0, 84.0, 5.0)),  # as large as the missing part, but in another place
         ((64.0, 64.0, 8.0), (40.0, 40.0, 5.0)),  # far from all
     ],
 )
-def test_a_cell_seen_once_is_no_piece_of_a_cell_that_does_not_miss_it(cell, spot):
+def test_a_cell_in_one_frame_is_not_a_fragment_of_a_complete_cell(cell, spot):
     crowd, tracks = worlds.lattice()
     crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"a3": cell, "b3": spot}
     world = worlds.drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
@@ -353,24 +353,24 @@ def test_a_cell_seen_once_is_no_piece_of_a_cell_that_does_not_miss_it(cell, spot
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
-def test_a_cell_that_goes_on_is_no_piece():
-    """What was torn off lives on as a cell of its own."""
-    torn = worlds.torn_for_a_frame()
-    label = {**torn.label, "b4": 1}
-    torn.masks[4][60:68, 82:88] = label["b4"]
-    world = worlds.Drawn(torn.masks, label, torn.tracks - {"b3"} | {"b3 b4"})
+def test_a_cell_that_continues_is_not_a_fragment():
+    """The fragment continues as a cell of its own."""
+    split = worlds.torn_for_a_frame()
+    label = {**split.label, "b4": 1}
+    split.masks[4][60:68, 82:88] = label["b4"]
+    world = worlds.Drawn(split.masks, label, split.tracks - {"b3"} | {"b3 b4"})
     lineage, runs = worlds.known_lineage(world)
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
-def test_daughters_are_no_pieces():
+def test_daughters_are_not_fragments():
     lineage, runs = worlds.known_lineage(worlds.mother_divides())
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 @pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.starts_late])
-def test_nothing_to_mend(world):
-    lineage, runs, result = repaired(world())
+def test_nothing_to_repair(world):
+    lineage, runs, result = repair(world())
     assert result.lineage is lineage
     assert len(result.fills) == 0
     assert result.filled_masks.shape == result.split_masks.shape == (0, 2)

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 
 from gnntrack.errors import FrameError, OutputError
-from gnntrack.report import draw_lineage_tree, draw_overlay, family_colours, save_figure
+from gnntrack.report import choose_family_colours, draw_lineage_tree, draw_overlay, save_figure
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -63,7 +63,7 @@ def luminance(colours):
 
 
 def test_colours_are_seen_on_white_and_on_black():
-    colours = family_colours(np.arange(3000))
+    colours = choose_family_colours(np.arange(3000))
     assert colours.shape == (3000, 3)
     assert colours.min() >= 0
     assert colours.max() <= 1
@@ -73,13 +73,13 @@ def test_colours_are_seen_on_white_and_on_black():
 
 
 def test_neighbouring_families_differ_in_colour():
-    colours = family_colours(np.arange(1000))
+    colours = choose_family_colours(np.arange(1000))
     step = np.abs(np.diff(colours, axis=0)).max(axis=1)
     assert step.min() > 0.2
 
 
 def test_a_familys_colour_does_not_depend_on_the_others():
-    assert np.allclose(family_colours([5, 7, 900])[1], family_colours(7), rtol=0, atol=1e-9)
+    assert np.allclose(choose_family_colours([5, 7, 900])[1], choose_family_colours(7), rtol=0, atol=1e-9)
 
 
 # ------------------------------------------------------------------------------------------- tree
@@ -127,7 +127,7 @@ def test_a_family_has_the_colour_of_its_palette():
     colours = np.vstack(
         [c.get_color() for c in figure.axes[0].collections if isinstance(c, LineCollection) and len(c.get_color())]
     )
-    assert np.allclose(colours[:, :3], family_colours(3))
+    assert np.allclose(colours[:, :3], choose_family_colours(3))
 
 
 def test_many_tracks_without_a_division_share_a_strip():
@@ -217,7 +217,7 @@ def test_cells_are_outlined_in_the_colour_of_their_family():
     image, labels = frame_of()
     figure = draw_overlay(image, labels, lineage=make_lineage(TABLE), frame=4, tails=0)
     outlines, _ = lines_of(figure)
-    assert np.allclose(outlines.get_color()[:, :3], family_colours([1, 1, 6]))
+    assert np.allclose(outlines.get_color()[:, :3], choose_family_colours([1, 1, 6]))
     first = outlines.get_segments()[0]
     assert np.allclose([first.min(0), first.max(0)], [[6.5, 6.5], [11.5, 9.5]])
 
@@ -225,7 +225,7 @@ def test_cells_are_outlined_in_the_colour_of_their_family():
 def test_without_a_lineage_each_track_has_its_own_colour():
     image, labels = frame_of()
     figure = draw_overlay(image, labels)
-    assert np.allclose(lines_of(figure)[0].get_color()[:, :3], family_colours([2, 3, 6]))
+    assert np.allclose(lines_of(figure)[0].get_color()[:, :3], choose_family_colours([2, 3, 6]))
 
 
 def test_a_label_that_touches_the_border_is_outlined():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gnntrack.evaluate.matching import MatchedGraphs
     from gnntrack.types import IntArray
 
-__all__ = ["count_corrections", "count_divisions", "score_complete_tracks", "score_track_fractions"]
+__all__ = ["compute_complete_tracks", "compute_track_fractions", "count_corrections", "count_divisions"]
 
 
 def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
@@ -48,7 +48,7 @@ def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
     }
 
 
-def score_complete_tracks(graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray) -> float:
+def compute_complete_tracks(graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray) -> float:
     """Return CT: F1 of the tracks that one label follows throughout, and that begin and end with it.
 
     Parameters
@@ -69,7 +69,7 @@ def score_complete_tracks(graphs: MatchedGraphs, rows: IntArray, truth_rows: Int
     return 2 * complete / (len(rows) + len(truth_rows))
 
 
-def score_track_fractions(graphs: MatchedGraphs) -> float:
+def compute_track_fractions(graphs: MatchedGraphs) -> float:
     """Return TF: the mean, over detected tracks, of the longest stretch that one label follows, as a fraction."""
     label, result = graphs.truth.label, graphs.list_followers()
     opens = np.ones(len(label), bool)

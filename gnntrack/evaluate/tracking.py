@@ -30,7 +30,12 @@ import numpy as np
 from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.chota import compute_chota
 from gnntrack.evaluate.matching import FrameMatch, match_frame, match_graphs
-from gnntrack.evaluate.metrics import count_corrections, count_divisions, score_complete_tracks, score_track_fractions
+from gnntrack.evaluate.metrics import (
+    compute_complete_tracks,
+    compute_track_fractions,
+    count_corrections,
+    count_divisions,
+)
 from gnntrack.io.ctc_names import CtcFolder, find_ctc, parse_name
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
@@ -218,7 +223,7 @@ def _score_tracks(rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch
     counts = count_corrections(graphs)
     tra_score, aogm, aogm_0 = tra(**counts)
     scores: Scores = {"DET": det(**counts), "TRA": tra_score, "LNK": lnk(**counts) if counts["num_edges"] else None}
-    scores |= {"CT": score_complete_tracks(graphs, rows, truth_rows), "TF": score_track_fractions(graphs)}
+    scores |= {"CT": compute_complete_tracks(graphs, rows, truth_rows), "TF": compute_track_fractions(graphs)}
     scores["CCA"] = cca(rows, truth_rows)
     for i in _TOLERANCES:
         found, false, missed = count_divisions(graphs, rows, truth_rows, i)

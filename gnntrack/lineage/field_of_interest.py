@@ -75,21 +75,16 @@ def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> 
     removed : (M, 2) int64
         Frame and label of each removed cell.
     """
-    cells, tracks = lineage.cells, lineage.tracks
+    cells = lineage.cells
     inside = np.zeros(len(cells), bool)
     inside[runs.cell[_are_in_field(runs, margin)]] = True
     order = np.lexsort((cells.frame, lineage.track))
     kept = order[inside[order]]
-    # key of a (track, frame); a section of a track continues if each mask since its last cell was drawn in a gap
+    # a number for each (track, frame), ascending
     key = lineage.track[kept] * cells.n_frames + cells.frame[kept]
     fill_key = fills.cell * cells.n_frames + fills.frames()
-    drawn = np.unique(fill_key[_are_in_field(fills, margin)])
-    begins = np.diff(lineage.track[kept], prepend=0) > 0
-    returns = ~begins & (np.diff(key, prepend=0) - 1 != np.diff(np.searchsorted(drawn, key), prepend=0))
-    name = np.where(begins, lineage.track[kept], tracks.id.max(initial=0) + np.cumsum(returns))
-    opens = begins | returns
     track = np.zeros(len(cells), np.int64)  # 0 = removed
-    track[kept] = name[opens][np.cumsum(opens) - 1]
+    track[kept] = _number_sections(lineage, kept, key, np.unique(fill_key[_are_in_field(fills, margin)]))
     source, target = lineage.source, lineage.target
     linked = inside[source] & inside[target]
     linked &= (track[source] == track[target]) | (lineage.track[source] != lineage.track[target])
@@ -108,6 +103,30 @@ def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> 
     owner = np.where(sections[i] == sections[i + 1], sections[i], 0)  # a fill needs one section before and after it
     removed = np.column_stack([cells.frame[~inside], cells.label[~inside]])
     return smaller, runs.only(inside[runs.cell], row[runs.cell]), fills.only(owner > 0, owner), removed
+
+
+def _number_sections(lineage: Lineage, kept: IntArray, key: IntArray, drawn: IntArray) -> IntArray:
+    """Return the new tracks of the cells in the field: sections of the old tracks.
+
+    A section ends where a mask is missing between two of its cells. The first section of a track keeps its id.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The lineage before.
+    kept : (n,) int64
+        Rows of the cells in the field, sorted by track and frame.
+    key : (n,) int64
+        ``track * n_frames + frame`` of each.
+    drawn : (m,) int64
+        The keys of the masks that were drawn in gaps and reach into the field, ascending.
+    """
+    old = lineage.track[kept]
+    begins = np.diff(old, prepend=0) > 0
+    returns = ~begins & (np.diff(key, prepend=0) - 1 != np.diff(np.searchsorted(drawn, key), prepend=0))
+    name = np.where(begins, old, lineage.tracks.id.max(initial=0) + np.cumsum(returns))
+    opens = begins | returns
+    return np.asarray(name[opens][np.cumsum(opens) - 1])
 
 
 def _are_in_field(runs: Runs, margin: int) -> BoolArray:

@@ -116,7 +116,7 @@ class _CellsAround:
 
     def find_neighbours(self, row: int) -> IntArray:
         """Return the rows of the cells before and after a cell in its track; at most 2."""
-        near = self._neighbours[row]
+        near: IntArray = self._neighbours[row]
         return near[near >= 0]
 
     def estimate_size(self, row: int) -> float:

@@ -13,7 +13,7 @@ from skimage.measure import find_contours
 
 from gnntrack.errors import FrameError
 from gnntrack.lineage.families import find_roots
-from gnntrack.report.palette import family_colours
+from gnntrack.report.palette import choose_family_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def _choose_colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any
         ids = lineage.tracks.id
         row = np.minimum(np.searchsorted(ids, present), len(ids) - 1)
         family = np.where(ids[row] == present, find_roots(lineage.tracks)[row], present)
-    return dict(zip(present.tolist(), family_colours(family), strict=True))
+    return dict(zip(present.tolist(), choose_family_colours(family), strict=True))
 
 
 def _draw_outlines(ax: Axes, tracks: IntArray, colour: dict[int, Any], *, filled: bool) -> None:

@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray
 
-__all__ = ["family_colours"]
+__all__ = ["choose_family_colours"]
 
 _GOLDEN = (5**0.5 - 1) / 2
 _PLASTIC = 0.7548776662466927  # the second such number (Roberts 2018), so that hue and lightness do not repeat together
 
 
-def family_colours(family: npt.ArrayLike) -> FloatArray:
+def choose_family_colours(family: npt.ArrayLike) -> FloatArray:
     """Return red, green and blue in [0, 1] for each family id, shape (..., 3).
 
     Hue and lightness advance by irrational fractions with each id (hue: the golden ratio), so that ids near each
     other look different, also to colour-blind readers. The lightness is limited to values that are visible on white
     and on black. Colours are chosen in OKLCH (Ottosson 2020), where equal steps look equal.
 
-    >>> family_colours([1, 2]).round(2).tolist()
+    >>> choose_family_colours([1, 2]).round(2).tolist()
     [[0.16, 0.7, 0.86], [0.72, 0.56, 0.16]]
     """
     number = np.asarray(family, np.float64)

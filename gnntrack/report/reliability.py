@@ -43,7 +43,7 @@ def draw_reliability(calibration: Mapping[str, Any]) -> Figure:
     above.set_title(f"expected calibration error {calibration['ece']:.4f}", loc="left", fontsize=10)
     below.bar((np.arange(len(count)) + 0.5) / len(count), np.maximum(count, 0.5), 0.9 / len(count), color="#888888")
     below.set_yscale("log")
-    below.set_xlabel("said to be right (probability)")
+    below.set_xlabel("predicted probability")
     below.set_ylabel("links")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)

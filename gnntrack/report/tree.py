@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gnntrack.lineage.families import count_divisions, find_gaps, find_roots
-from gnntrack.report.palette import family_colours
+from gnntrack.report.palette import choose_family_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     figure = Figure(figsize=_choose_size(lines, strip), layout="constrained")
     ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
     axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
-    colours = family_colours(find_roots(tracks))
+    colours = choose_family_colours(find_roots(tracks))
     span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
     dashes = _list_gaps(lineage)
     for ax, line in zip(axes, lines, strict=False):
