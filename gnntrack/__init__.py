@@ -2,16 +2,16 @@ r"""gnntrack: masks of a microscopy movie go in, a verified lineage comes out, a
 
 ::
 
-    images --segmenters--> masks --cells--> Cells --graph--> CellGraph --scores | gnn--> LinkScores
-                                                                 |                          |
-                                                                 +---------- solvers <------+
-                                                                                | chosen links
-                                                                             lineage --> Lineage --> io.ctc | io.geff
-                                                                                            \--> evaluate | report
+    images --segmenters--> masks --measure--> Cells --graph--> CellGraph --scores--> LinkScores
+                                                                   |                     |
+                                                                   +------ solvers <-----+
+                                                                              | chosen links
+                                                                           lineage --> Lineage --> io: CTC | GEFF | CSV
+                                                                                          \--> evaluate | report
+    training: the same build_graph + a known lineage --> training --> models --> gnn.predict
 
-Importing this package loads none of its stages; each comes with its first use. Evaluation and simulation
-are ``gnntrack.evaluate.evaluate_sequences`` and ``gnntrack.pipeline.simulate``: a function beside a module of the
-same name would vanish with the module's first import.
+Importing this package loads no stage; each is loaded when it is first used. The recipes ``evaluate`` and ``simulate``
+are in `gnntrack.pipeline` only: here they would be replaced by the packages of the same names.
 """
 
 import lazy_loader

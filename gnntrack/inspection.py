@@ -1,4 +1,4 @@
-"""What a movie is, and what is wrong with it, before anything is tracked."""
+"""Report on a movie before tracking: kind, size, problems, and the time and memory that tracking takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect_movie"]
 
-_LISTED = 20  # problems of one kind named one by one
+_LISTED = 20  # problems of one kind that are listed
 
 
 def inspect_movie(
@@ -30,34 +30,34 @@ def inspect_movie(
     as_masks: bool | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Read a whole movie and tell what it is.
+    """Read a whole movie and describe it.
 
     Parameters
     ----------
     path : path
         Images or masks, anything that ``open_frames`` reads.
     settings : Settings, optional
-        Of ``frames`` and ``cells``.
+        Its sections ``frames``, ``cells`` and ``graph`` are used.
     as_masks : bool, optional
-        Whether it is masks; told by its looks where it is left out.
+        Whether the frames are masks; if None, the values of the first five frames decide.
     progress : Progress, optional
-        Told after each frame.
+        Called after each frame.
 
     Returns
     -------
     dict
         Plain JSON values: kind, frames, shape, spacing, unit, dtype, lowest and highest value, a list of problems,
         the estimated seconds and bytes of tracking (None for images), and for masks the number of cells, those per
-        frame (least, median, most), their median diameter, and empty frames.
+        frame (minimum, median, maximum), their median diameter, and empty frames.
 
     Raises
     ------
     InputError
-        If nothing can be read at all.
+        If no frame can be read.
     """
     settings = settings or Settings()
     problems: list[str] = []
-    stack = _Forgiving(_opened(path, settings, problems, masks=bool(as_masks)), problems)
+    stack = _TolerantStack(_open_tolerantly(path, settings, problems, masks=bool(as_masks)), problems)
     if as_masks is None and any(is_label_image(stack[frame]) for frame in range(min(len(stack), 5))):
         return inspect_movie(path, settings=settings, as_masks=True, progress=progress)
     found: dict[str, Any] = {
@@ -67,12 +67,12 @@ def inspect_movie(
         "spacing": list(stack.spacing),
         "unit": stack.unit,
     }
-    found |= _inspected_masks(stack, settings, progress) if as_masks else _inspected_images(stack, progress)
+    found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
     return {**found, "problems": problems}
 
 
-class _Forgiving:
-    """A stack that lists a frame that cannot be read as a problem, and hands out an empty one."""
+class _TolerantStack:
+    """A stack that lists unreadable frames as problems, and returns empty frames in their place."""
 
     def __init__(self, frames: FrameStack, problems: list[str]) -> None:
         self._frames, self._problems = frames, problems
@@ -96,8 +96,8 @@ class _Forgiving:
         return image
 
 
-def _opened(path: str | Path, settings: Settings, problems: list[str], *, masks: bool) -> FrameStack:
-    """Open a movie; a hole in the numbering is a problem to list, not a reason to stop."""
+def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str], *, masks: bool) -> FrameStack:
+    """Open a movie; frames missing in the numbering are listed as a problem."""
     read = open_masks if masks else open_frames
     reading = settings.frames.model_dump()
     try:
@@ -111,7 +111,7 @@ def _opened(path: str | Path, settings: Settings, problems: list[str], *, masks:
         return stack
 
 
-def _inspected_images(stack: _Forgiving, progress: Progress | None) -> dict[str, Any]:
+def _inspect_images(stack: _TolerantStack, progress: Progress | None) -> dict[str, Any]:
     flat = []
     for frame, image in enumerate(iterate(stack)):
         if image.size and image.min() == image.max():
@@ -119,11 +119,11 @@ def _inspected_images(stack: _Forgiving, progress: Progress | None) -> dict[str,
         if progress is not None:
             progress("images", frame + 1, len(stack))
     if flat:
-        stack._problems.append(f"{len(flat)} frames hold one value only: {_some(flat)}")
-    return {**_values(stack), "time": None, "memory": None}
+        stack._problems.append(f"{len(flat)} frames hold one value only: {_list_some(flat)}")
+    return {**_get_values(stack), "time": None, "memory": None}
 
 
-def _inspected_masks(stack: _Forgiving, settings: Settings, progress: Progress | None) -> dict[str, Any]:
+def _inspect_masks(stack: _TolerantStack, settings: Settings, progress: Progress | None) -> dict[str, Any]:
     start = time.perf_counter()
     cells, runs, notes = measure_cells(stack, settings=settings.cells, progress=progress)
     seconds = time.perf_counter() - start
@@ -131,29 +131,33 @@ def _inspected_masks(stack: _Forgiving, settings: Settings, progress: Progress |
     empty = np.flatnonzero(count == 0).tolist()
     problems = stack._problems
     if empty:
-        problems.append(f"{len(empty)} frames without cells: {_some(empty)}")
+        problems.append(f"{len(empty)} frames without cells: {_list_some(empty)}")
     pieces = notes["disconnected"]
     if pieces["count"]:
         named = ", ".join(f"{label} in frame {frame}" for frame, label, *_ in pieces["listed"][:5])
-        problems.append(f"{pieces['count']} labels in several pieces, such as {named}; --fragments says what to do")
+        problems.append(
+            f"{pieces['count']} labels in several pieces, such as {named}; choose their treatment with --fragments"
+        )
     per_frame = [int(count.min()), float(np.median(count)), int(count.max())] if len(count) else [0, 0.0, 0]
     return {
-        **_values(stack),
+        **_get_values(stack),
         "cells": len(cells),
         "cells_per_frame": per_frame,
         "diameter": float(np.median(cells.feature("diameter"))) if len(cells) else 0.0,
         "empty_frames": empty,
-        **_cost(cells, len(runs), stack, seconds, settings),
+        **_estimate_cost(cells, len(runs), stack, seconds, settings),
     }
 
 
-def _values(stack: _Forgiving) -> dict[str, Any]:
+def _get_values(stack: _TolerantStack) -> dict[str, Any]:
     low, high = stack.range if stack.range[0] <= stack.range[1] else (0.0, 0.0)
     return {"dtype": stack.dtype, "lowest": low, "highest": high}
 
 
-def _cost(cells: Cells, runs: int, stack: _Forgiving, seconds: float, settings: Settings) -> dict[str, float]:
-    """Estimate what ``gnntrack track`` will take, with rates measured on movies of 400 to 70 000 cells."""
+def _estimate_cost(
+    cells: Cells, runs: int, stack: _TolerantStack, seconds: float, settings: Settings
+) -> dict[str, float]:
+    """Estimate seconds and bytes of ``gnntrack track``, with rates measured on movies of 400 to 70 000 cells."""
     links = len(cells) * settings.graph.max_neighbours * (1 + 0.5 * (settings.graph.max_gap - 1))
     pixels = float(np.prod(stack.shape)) * len(stack)
     return {
@@ -162,5 +166,5 @@ def _cost(cells: Cells, runs: int, stack: _Forgiving, seconds: float, settings: 
     }
 
 
-def _some(numbers: list[int]) -> str:
+def _list_some(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:_LISTED])) + (", ..." if len(numbers) > _LISTED else "")

@@ -1,4 +1,4 @@
-"""Provenance: what is known about the way a graph or a lineage was made."""
+"""Provenance: how a graph or a lineage was made."""
 
 from __future__ import annotations
 

@@ -1,23 +1,28 @@
-"""The four tables that travel between the stages: frozen, validated arrays, and nothing else.
+"""The six tables that travel between the stages: frozen, validated arrays, and nothing else.
+
+``Cells`` and ``Runs`` hold the cells and their pixels, ``CellGraph`` the candidate links, ``LinkScores`` their scores,
+``Tracks`` and ``Lineage`` the result. `Provenance` records how a graph or lineage was made; `FrameStack` and `Progress`
+are protocols.
 
 Axis order is ``t, [z], y, x`` everywhere. Positions and distances are in ``unit`` (micrometres once
-the voxel size is known, else pixels). A cell is known by its key (frame, label), which ties it to
-its pixels for ever; inside a table cells are rows, and links name rows.
+the voxel size is known, else pixels). A cell is identified by its key (frame, label), which also identifies its pixels
+in the masks; inside a table cells are rows, and links refer to rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import networkx as nx
     import numpy.typing as npt
@@ -31,34 +36,6 @@ if TYPE_CHECKING:
     Image = npt.NDArray[Any]
 
 __all__ = ["CellGraph", "Cells", "FrameStack", "Lineage", "LinkScores", "Progress", "Provenance", "Runs", "Tracks"]
-
-
-class Progress(Protocol):
-    """Told after each step of long work: the stage's name, steps done, steps in all."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Take the news."""
-
-
-@runtime_checkable
-class FrameStack(Protocol):
-    """A movie that is read frame by frame.
-
-    ``stack[t]`` is a ``(Y, X)`` or ``(Z, Y, X)`` array; nothing is kept after it is handed out.
-    """
-
-    spacing: tuple[float, ...]
-    """Size of a pixel along ``[z], y, x``, in ``unit``."""
-    unit: str
-    """``"um"`` or ``"pixel"``."""
-    names: Sequence[str]
-    """A name per frame for messages, such as the file it is read from."""
-    shape: tuple[int, ...]
-    """Shape of one frame, ``(Y, X)`` or ``(Z, Y, X)``."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, frame: int, /) -> Image: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,17 +113,17 @@ class Cells:
         Raises
         ------
         FormatError
-            If there is no such column.
+            If the column is missing.
         """
         return self.features[:, _column(self.feature_names, name, "cell feature")]
 
     def only(self, keep: BoolArray) -> Cells:
-        """Return some of the cells, (N,) bool; the rows of the others are gone."""
+        """Return the cells for which `keep`, (N,) bool, is true."""
         rows = {name: getattr(self, name)[keep] for name in ("frame", "label", "position", "features")}
         return replace(self, **rows)
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a feature column of this name."""
+        """Return whether the features have a column of this name."""
         return name in self.feature_names
 
     def rows(self, frame: int) -> slice:
@@ -160,7 +137,7 @@ class Cells:
         return slice(int(start), int(stop))
 
     def row_of(self, frame: npt.ArrayLike, label: npt.ArrayLike) -> IntArray:
-        """Return the row of each (frame, label), -1 where there is no such cell."""
+        """Return the row of each (frame, label), -1 if the cell is missing."""
         frame, label = np.broadcast_arrays(np.asarray(frame, np.int64), np.asarray(label, np.int64))
         if not len(self):
             return np.full(frame.shape, -1, np.int64)
@@ -173,7 +150,7 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The pixels of cells as runs along the last axis: a movie's masks in a hundredth of their memory.
+    """The pixels of cells as runs along the last axis, in about a hundredth of the memory of the masks.
 
     Parameters
     ----------
@@ -222,7 +199,7 @@ class Runs:
         keep : (R,) bool
             Which runs.
         cell : (R,) int64
-            The cell of each run from now on; what is not kept may hold anything.
+            The new cell of each run; values of runs that are not kept are ignored.
         """
         count = np.concatenate([[0], np.cumsum(keep)])
         return Runs(cell[keep], self.start[keep], self.length[keep], count[self.offsets], self.shape)
@@ -241,14 +218,14 @@ class CellGraph:
     features : (E, K) float32
         One named column each.
     feature_names : K strings
-        Names of the columns; scale-free unless the name says otherwise.
+        Names of the columns; scale-free except where the name has a unit.
     provenance : Provenance
         How the graph was made: estimates, and the settings by which the masks were read.
 
     Raises
     ------
     FormatError
-        If lengths disagree, a link does not go forward in time, names a row that is not there, occurs
+        If lengths disagree, a link does not go forward in time, refers to a missing row, occurs
         twice, or the links are not sorted.
     """
 
@@ -299,12 +276,12 @@ class CellGraph:
         Raises
         ------
         FormatError
-            If there is no such column.
+            If the column is missing.
         """
         return self.features[:, _column(self.feature_names, name, "link feature")]
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a link feature of this name."""
+        """Return whether the link features have a column of this name."""
         return name in self.feature_names
 
 
@@ -512,6 +489,6 @@ def _expect(condition: bool, problem: str) -> None:  # noqa: FBT001
 
 def _column(names: tuple[str, ...], name: str, kind: str) -> int:
     if name not in names:
-        msg = f"there is no {kind} '{name}'; there are: {', '.join(names) or 'none'}"
+        msg = f"unknown {kind} '{name}'; there are: {', '.join(names) or 'none'}"
         raise FormatError(msg)
     return names.index(name)

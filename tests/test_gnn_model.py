@@ -237,12 +237,12 @@ def test_no_links_or_no_pairs(links):
 
 
 def test_a_graph_without_the_columns_says_which():
-    with pytest.raises(FormatError, match="there is no cell feature 'diameter'; there are: none"):
+    with pytest.raises(FormatError, match="unknown cell feature 'diameter'; there are: none"):
         inputs_of(worlds.one_divides().graph)
     whole = build_graph(worlds.mother_divides().masks)
     kept = [i for i, name in enumerate(whole.feature_names) if name != "residual"]
     names = tuple(whole.feature_names[i] for i in kept)
-    with pytest.raises(FormatError, match="there is no link feature 'residual'"):
+    with pytest.raises(FormatError, match="unknown link feature 'residual'"):
         inputs_of(replace(whole, features=whole.features[:, kept], feature_names=names))
 
 

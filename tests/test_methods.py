@@ -87,7 +87,7 @@ def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method
     kept = [i for i, name in enumerate(graph.feature_names) if name != feature]
     names = tuple(graph.feature_names[i] for i in kept)
     lacking = replace(graph, features=graph.features[:, kept], feature_names=names)
-    told = f"there is no link feature '{feature}'; there are: .*; build the graph again with 'gnntrack build-graph'"
+    told = f"unknown link feature '{feature}'; there are: .*; build the graph again with 'gnntrack build-graph'"
     with pytest.raises(FormatError, match=told):
         gnntrack.solve(lacking, method=method, settings=settings)
 

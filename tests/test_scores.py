@@ -186,7 +186,7 @@ def test_divisions_need_not_be_scored():
 def test_overlap_scores_are_those_of_the_masks_as_they_lie():
     graph = worlds.candidates(worlds.mother_divides().masks)
     np.testing.assert_array_equal(score_by_overlap(graph).link, graph.feature("iou"))
-    with pytest.raises(FormatError, match="no link feature 'iou'"):
+    with pytest.raises(FormatError, match="unknown link feature 'iou'"):
         score_by_overlap(worlds.candidates(worlds.mother_divides().masks, runs=False))
 
 

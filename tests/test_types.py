@@ -82,9 +82,9 @@ def test_row_of_finds_every_cell_and_no_other(keys, others):
 
 def test_a_missing_column_is_named_with_those_there_are():
     assert cells().feature("size").shape == (3,)
-    with pytest.raises(FormatError, match="no cell feature 'sise'; there are: size"):
+    with pytest.raises(FormatError, match="unknown cell feature 'sise'; there are: size"):
         cells().feature("sise")
-    with pytest.raises(FormatError, match="no link feature 'iou'; there are: none"):
+    with pytest.raises(FormatError, match="unknown link feature 'iou'; there are: none"):
         graph().feature("iou")
     assert cells().has("size")
     assert not graph().has("iou")

@@ -1,7 +1,7 @@
-"""The command line: parse -> settings -> one pipeline call -> summary.
+"""The command line: a command turns its options into settings, calls one recipe, and prints a summary.
 
-Commands are loaded when they are called, so that ``gnntrack --help`` stays quick: this file imports
-click and nothing heavier, and holds the commands' one-line helps.
+A command is imported when it is called, so that ``gnntrack --help`` stays quick: this file imports
+click and nothing heavier, and holds the one-line helps of the commands.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ __all__ = ["cli", "main"]
 
 _log = logging.getLogger(__name__)
 
-# command: (module it lives in, one-line help); in the order of the work
+# command: (its module, one-line help), in the order of use
 COMMANDS = {
     "demo": ("demo", "Simulate a movie, segment, track and evaluate it, and draw the result."),
-    "info": ("movies", "Tell what a movie or a folder of masks is, and what is wrong with it."),
-    "track": ("tracking", "Track a movie: from images and masks to a CTC result."),
-    "segment": ("segmenting", "Segment the images of a movie into masks."),
-    "segmenters": ("segmenting", "List the segmenters that are installed."),
-    "build-graph": ("tracking", "Find the candidate links between the cells of masks."),
-    "solve": ("tracking", "Choose the links of a candidate graph."),
-    "export": ("tracking", "Write a lineage as a CTC result, as tables, or in another format."),
-    "shape": ("shaping", "Measure the shapes of the cells of masks, and write their meshes."),
+    "info": ("info", "Describe a movie or a folder of masks, and list its problems."),
+    "track": ("track", "Track a movie: from images and masks to a CTC result."),
+    "segment": ("segment", "Segment the images of a movie into masks."),
+    "segmenters": ("segment", "List the segmenters that are installed."),
+    "build-graph": ("graph", "Find the candidate links between the cells of masks."),
+    "solve": ("graph", "Choose the links of a candidate graph."),
+    "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
+    "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("training", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("segmenter_training", "Train a segmenter on images whose masks are known."),
     "evaluate": ("evaluate", "Score tracking results against ground truth."),
     "evaluate-segmentation": ("evaluate", "Score masks against ground truth: Dice, IoU, SEG, AP."),
     "validate": ("evaluate", "Report every rule of the CTC format that a result breaks."),
-    "simulate": ("movies", "Make a movie with a known lineage."),
+    "simulate": ("simulate", "Make a movie with a known lineage."),
     "init-config": ("configuration", "Write a settings file with every default."),
 }
 
 
 class Refusal(click.ClickException):
-    """An error of the input or the usage: its message on stderr, exit code 2, no traceback."""
+    """An error of the input or the usage: message on stderr, exit code 2, no traceback."""
 
     exit_code = 2
 
@@ -53,7 +53,7 @@ class Commands(click.Group):
     """A group that imports a command's module when the command is called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of the work."""
+        """Return the names of the commands, in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -81,7 +81,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what it raises on purpose becomes a message and an exit code."""
+        """Run a command; an error of the input or of the system becomes a message and an exit code."""
         try:
             return super().invoke(ctx)
         except GnntrackError as error:
@@ -91,14 +91,14 @@ class Commands(click.Group):
         except OSError as error:
             _refuse(error, f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except MemoryError as error:
-            _refuse(error, "not enough memory; 'gnntrack info' tells how much a movie needs")
+            _refuse(error, "not enough memory; 'gnntrack info' estimates the memory for a movie")
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing was written.", err=True)
             ctx.exit(130)
 
 
 def _refuse(error: BaseException, message: str) -> NoReturn:
-    _log.debug("where it happened", exc_info=error)
+    _log.debug("traceback", exc_info=error)
     raise Refusal(message) from error
 
 
@@ -115,10 +115,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # a scheduler's TERM ends a run as Ctrl-C does: what is half-written is removed
-    signal.signal(signal.SIGTERM, _terminated)
+    # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     cli(prog_name="gnntrack")
 
 
-def _terminated(number: int, _frame: object) -> NoReturn:
+def _exit_on_signal(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)

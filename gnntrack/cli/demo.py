@@ -1,4 +1,4 @@
-"""demo: the main job end to end, on a movie that is made up."""
+"""The command demo: the whole path from images to a scored lineage, on a simulated movie."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
     show_default=True,
     help="Folder of the demo; that of an earlier demo is replaced.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same movie.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same movie.")
 @verbose_option
 def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""
@@ -40,7 +40,7 @@ def demo(out: Path, seed: int) -> None:
     watch = Stopwatch()
     with show_progress() as progress, fresh_output(out, overwrite=True) as folder:
         folder.mkdir()
-        lineage, scores = _run(folder, seed=seed, progress=progress)
+        lineage, scores = _run_demo(folder, seed=seed, progress=progress)
         (folder / "scores.json").write_text(json.dumps(scores, indent=2), encoding="utf-8")
     shown = ", ".join(f"{name} {scores[name]:.3f}" for name in _METRICS if scores.get(name) is not None)
     show_rows(
@@ -53,7 +53,7 @@ def demo(out: Path, seed: int) -> None:
             ),
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {format_bytes(measure_peak_memory())} at most"),
-            ("look at", f"{out / 'lineage.png'} (who comes from whom)"),
+            ("look at", f"{out / 'lineage.png'} (parents and daughters)"),
             ("", f"{out / 'overlay.png'} (a frame with its tracks)"),
             ("", f"{out / '01_RES'} (the result: masks and res_track.txt)"),
             ("next", f"gnntrack info {out / 'movie' / '01'}; gnntrack track IMAGES MASKS -o OUT"),
@@ -61,7 +61,7 @@ def demo(out: Path, seed: int) -> None:
     )
 
 
-def _run(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage, dict[str, float | None]]:
+def _run_demo(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Lineage, dict[str, float | None]]:
     from gnntrack import pipeline
     from gnntrack.io.frames import open_frames, open_masks
     from gnntrack.report import draw_lineage_tree, draw_overlay, save_figure

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Stopwatch",
     "TrainingDisplay",
+    "describe_cost",
     "format_bytes",
     "format_figures",
     "measure_peak_memory",
@@ -162,15 +163,16 @@ def format_bytes(count: float | None) -> str:
     """Return a number of bytes with a unit, or "unknown" for None.
 
     >>> format_bytes(1_234_567), format_bytes(5_600_000_000)
-    ('1.23 MB', '5.6 GB')
+    ('1.2 MB', '5.6 GB')
     """
-    if count is None:
-        return "unknown"
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
+    from rich.filesize import decimal
+
+    return "unknown" if count is None else decimal(int(count))
+
+
+def describe_cost(watch: Stopwatch) -> list[tuple[str, object]]:
+    """Return the rows of a summary for the time since `watch` was made, and for the memory of the process."""
+    return [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
 
 
 def show_rows(rows: Iterable[tuple[str, object]]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from gnntrack.cli.display import show_progress, show_rows, show_table
-from gnntrack.cli.options import input_path, json_option, verbose_option
+from gnntrack.cli.options import json_option, path_argument, verbose_option
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
 
@@ -60,8 +60,8 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
 
 
 @click.command()
-@input_path("result")
-@input_path("truth")
+@path_argument("result")
+@path_argument("truth")
 @click.option(
     "--partial",
     is_flag=True,
@@ -99,7 +99,7 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: i
 
 
 @click.command()
-@input_path("result")
+@path_argument("result")
 @click.option("--images", type=click.Path(path_type=Path), help="The images, to compare number and size of the frames.")
 @json_option
 @verbose_option

@@ -1,4 +1,4 @@
-"""Options that commands share; those that set a setting take their help, type and default from it."""
+"""Options that commands share. Options for settings have the help, type and default of the setting."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ __all__ = [
     "GRAPH_SETTINGS",
     "MASK_SETTINGS",
     "SIMULATE_SETTINGS",
-    "input_path",
     "json_option",
     "method_options",
     "named_values",
     "out_option",
     "overwrite_option",
+    "path_argument",
     "segmenter_option",
     "settings_options",
     "verbose_option",
 ]
 
 Function = Callable[..., Any]
+
+_METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH"}
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
@@ -43,21 +45,21 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the o
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _numbers(kind: type) -> Callable[[str], tuple[Any, ...]]:
-    """Return a reader of numbers with commas between them, such as ``1.0,0.2,0.2``."""
+def _make_number_parser(kind: type) -> Callable[[str], tuple[Any, ...]]:
+    """Return a parser of numbers with commas between them, such as ``1.0,0.2,0.2``."""
 
-    def read(text: str) -> tuple[Any, ...]:
+    def parse(text: str) -> tuple[Any, ...]:
         try:
             return tuple(kind(part) for part in text.split(","))
         except ValueError:
-            message = f"'{text}' is no list of numbers; write for example 1,0.2,0.2"
+            message = f"'{text}' is not a list of numbers; write for example 1,0.2,0.2"
             raise click.BadParameter(message) from None
 
-    return read
+    return parse
 
 
-class _Verbose(logging.Handler):
-    """Messages of the log on stderr, wherever that is when they come: a progress bar redirects it."""
+class _StderrHandler(logging.Handler):
+    """Writes log messages to the present stderr, which a progress bar may have redirected."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "Warning: " if record.levelno >= logging.WARNING else ""
@@ -66,7 +68,7 @@ class _Verbose(logging.Handler):
 
 def _set_verbosity(_ctx: click.Context, _param: click.Parameter, value: int) -> None:
     logger = logging.getLogger("gnntrack")
-    logger.handlers = [_Verbose()]
+    logger.handlers = [_StderrHandler()]
     logger.propagate = False
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(value, 2)])
 
@@ -77,12 +79,12 @@ verbose_option = click.option(
     count=True,
     expose_value=False,
     callback=_set_verbosity,
-    help="Tell what is estimated and done on the way; -vv tells more.",
+    help="Print estimates and steps while working; -vv prints more.",
 )
 
 
-def input_path(name: str, *, required: bool = True) -> Callable[[Function], Function]:
-    """Return a decorator that adds an argument for a path; whether it can be read is told by its reader."""
+def path_argument(name: str, *, required: bool = True) -> Callable[[Function], Function]:
+    """Return a decorator that adds an argument for a path; the function that reads the path checks it."""
     return click.argument(name, type=click.Path(path_type=Path), required=required)
 
 
@@ -92,8 +94,8 @@ def out_option(about: str) -> Callable[[Function], Function]:
 
 
 def method_options(command: Function) -> Function:
-    """Add ``--method`` and ``--solver``; the pipeline knows which there are, and says so."""
-    solver = click.option("--solver", metavar="NAME", help="Another solver than the method's own.")
+    """Add ``--method`` and ``--solver``; `gnntrack.methods.resolve_method` checks the names."""
+    solver = click.option("--solver", metavar="NAME", help="Another solver than the usual one of the method.")
     method = click.option(
         "--method",
         metavar="NAME",
@@ -105,7 +107,7 @@ def method_options(command: Function) -> Function:
 
 
 def named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """Parse ``name=value``; a value is read as TOML is (number, true, "text", [list]), else it is text."""
+    """Parse ``name=value``; a value is TOML (number, true, "text", [list]) or, if it is not valid TOML, text."""
     named: dict[str, Any] = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -132,59 +134,51 @@ segmenter_option = click.option(
 def settings_options(*keys: str) -> Callable[[Function], Function]:
     """Return a decorator that adds ``--config`` and an option per setting.
 
-    The command receives all of them as one argument, ``settings``: the defaults, changed by the file,
-    changed by the options.
+    The command receives all of them as one argument, ``settings``: the defaults, replaced by the values of the
+    file, replaced by the values of the options.
     """
 
     def decorate(command: Function) -> Function:
         @functools.wraps(command)
         def run(*args: Any, config: Path | None, **values: Any) -> Any:
             settings = Settings.from_toml(config) if config else Settings()
-            given = {key: values.pop(_parameter(key)) for key in keys}
+            given = {key: values.pop(key.replace(".", "_")) for key in keys}
             changes = {key.replace(".", "__"): value for key, value in given.items() if value is not None}
             return command(*args, settings=settings.replace(**changes), **values)
 
         decorated: Function = run
         for key in reversed(keys):
-            decorated = _setting_option(key)(decorated)
-        about = "Settings file (TOML); see 'gnntrack init-config'. Options go before it."
+            decorated = _make_option(key)(decorated)
+        about = "Settings file (TOML); see 'gnntrack init-config'. Options override it."
         return click.option("--config", type=click.Path(path_type=Path), help=about)(decorated)
 
     return decorate
 
 
-def _parameter(key: str) -> str:
-    return key.replace(".", "_")
-
-
-def _setting_option(key: str) -> Callable[[Function], Function]:
+def _make_option(key: str) -> Callable[[Function], Function]:
     section, name = key.split(".")
     table = getattr(Settings(), section)
     field = type(table).model_fields[name]
     default = getattr(table, name)
-    flag = "--" + name.replace("_", "-")
+    flag, parameter = "--" + name.replace("_", "-"), key.replace(".", "_")
     about = " ".join((field.description or "").replace("`", "").split())
     if field.annotation is bool:
         about += f"  [default: {flag if default else f'--no-{flag[2:]}'}]"
-        return click.option(f"{flag}/--no-{flag[2:]}", _parameter(key), default=None, help=about)
-    about += "" if default is None else f"  [default: {_shown(default)}]"
-    return click.option(flag, _parameter(key), type=_click_type(field.annotation), metavar=_metavar(name), help=about)
+        return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=about)
+    about += "" if default is None else f"  [default: {_format_default(default)}]"
+    return click.option(flag, parameter, type=_find_type(field.annotation), metavar=_METAVARS.get(name), help=about)
 
 
-def _shown(default: Any) -> str:
+def _format_default(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
-def _metavar(name: str) -> str | None:
-    return {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH"}.get(name)
-
-
-def _click_type(annotation: Any) -> Any:
-    """Return the click type of a setting's annotation, without its ``| None``."""
+def _find_type(annotation: Any) -> Any:
+    """Return the click type for the annotation of a setting; ``| None`` is ignored."""
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is Literal:
         return click.Choice(list(get_args(annotation)))
     if get_origin(annotation) is tuple:
-        return _numbers(get_args(annotation)[0])
+        return _make_number_parser(get_args(annotation)[0])
     return annotation if annotation in (int, float, str) else str

@@ -54,7 +54,7 @@ def describe_segmenter(name: str, entries: Sequence[EntryPoint]) -> SegmenterInf
     first = entries[0]
     source = _read_source(first)
     missing = [module for module in source.imports if importlib.util.find_spec(module) is None]
-    packages = _extra_packages(first)
+    packages = _list_extra_packages(first)
     missing += [package for package in packages if package not in missing and not _is_installed(package)]
     needs = (*source.imports, *(package for package in packages if package not in source.imports))
     install = format_pip_command(first, "") if first.extras else ""
@@ -62,7 +62,7 @@ def describe_segmenter(name: str, entries: Sequence[EntryPoint]) -> SegmenterInf
     return SegmenterInfo(name, owners, source.description, needs, tuple(missing), install)
 
 
-def _extra_packages(entry: EntryPoint) -> list[str]:
+def _list_extra_packages(entry: EntryPoint) -> list[str]:
     """Return the packages that the extras of an entry point install."""
     requirements = (entry.dist.requires if entry.dist is not None else None) or []
     found = []

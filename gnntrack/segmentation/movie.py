@@ -12,7 +12,7 @@ import tifffile
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
 from gnntrack.masks.labels import is_label_image
-from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, name_of
+from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_name
 from gnntrack.segmentation.registry import load_segmenter
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
 def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:
     """Show some frames of a movie to a segmenter that has a method ``prepare``, before it segments them.
 
-    So it can choose once for the whole movie what it would otherwise choose for each frame. Frames that cannot be
+    So it can estimate parameters once for the whole movie instead of for each frame. Frames that cannot be
     read are skipped; the error comes when they are segmented, with their number.
     """
     if not isinstance(segmenter, MovieSegmenter):
@@ -87,7 +87,7 @@ def segment_frame(segmenter: Segmenter, image: Image, *, frame: int | None = Non
     SegmenterError
         If it fails otherwise, or does not return a label image.
     """
-    name = name_of(segmenter)
+    name = get_name(segmenter)
     try:
         labels = segmenter.segment(image)
     except FrameError as error:
@@ -216,7 +216,7 @@ def segment_movie(
             return _write_masks(images, segmenter, folder, progress=progress)
     target = check_output(out, overwrite=overwrite)
     unfinished = target.with_name(f".{target.name}.unfinished")
-    _begin(unfinished, _fingerprint(images, segmenter))
+    _begin(unfinished, _make_fingerprint(images, segmenter))
     cells = _write_masks(images, segmenter, unfinished, progress=progress)
     with fresh_output(out, overwrite=overwrite) as folder:
         (unfinished / _FINGERPRINT).unlink()
@@ -244,11 +244,11 @@ def _write_masks(images: FrameStack, segmenter: Segmenter, folder: Path, *, prog
     return cells
 
 
-def _fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
+def _make_fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
     """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
     options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
     options.pop("network", None)  # its options and weights are identified by the path of the model
-    about = {"segmenter": name_of(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
+    about = {"segmenter": get_name(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
     return json.dumps(about, indent=1, sort_keys=True)
 
 

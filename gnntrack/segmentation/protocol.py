@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import Image
 
-__all__ = ["MovieSegmenter", "Segmenter", "check_labels", "name_of"]
+__all__ = ["MovieSegmenter", "Segmenter", "check_labels", "get_name"]
 
 
 @runtime_checkable
@@ -101,7 +101,7 @@ def check_labels(labels: Any, image: Image, name: str, frame: int | None = None)
     return labels  # type: ignore[no-any-return]
 
 
-def name_of(segmenter: Segmenter) -> str:
+def get_name(segmenter: Segmenter) -> str:
     """Return the attribute ``name`` of a segmenter, or the name of its class."""
     name = getattr(segmenter, "name", None)
     return name if isinstance(name, str) else type(segmenter).__name__

@@ -32,7 +32,7 @@ def available_segmenters() -> dict[str, SegmenterInfo]:
     """Return all installed segmenters by name; none of them is imported.
 
     >>> available_segmenters()["threshold"].description
-    "Threshold, watershed, and an outline at each cell's own height."
+    'Threshold, watershed, and outlines at a fraction of the brightness of each cell.'
     """
     return {name: describe_segmenter(name, found) for name, found in sorted(SEGMENTERS.find_entries().items())}
 
@@ -87,21 +87,28 @@ def segmenter_class(name: str) -> Callable[..., Any]:
     return factory  # type: ignore[no-any-return]
 
 
-def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+def _list_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Return the parameters that can be given by name; None if any name is accepted or nothing is known."""
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # a compiled class may have none
-        return
+    except (TypeError, ValueError):  # a compiled class may have no signature
+        return None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+    parameters = _list_parameters(factory)
+    if parameters is None:
         return
-    named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    known = [parameter.name for parameter in named]
+    known = [parameter.name for parameter in parameters]
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, 1, 0)
             guess = f"; did you mean '{near[0]}'? There are: {', '.join(known)}" if near else "; it has no options"
             _fail(f"segmenter '{name}' has no option '{option}'{guess}")
-    wanted = [p.name for p in named if p.default is p.empty and p.name not in options]
+    wanted = [p.name for p in parameters if p.default is p.empty and p.name not in options]
     if wanted:
         _fail(f"segmenter '{name}' needs the option{'s' * (len(wanted) > 1)} {', '.join(wanted)}; give a value")
 

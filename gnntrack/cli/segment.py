@@ -1,4 +1,4 @@
-"""segment and segmenters."""
+"""The commands segment and segmenters."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
-from gnntrack.cli.options import (
-    FRAME_SETTINGS,
-    input_path,
-    out_option,
-    overwrite_option,
-    segmenter_option,
-    settings_options,
-    verbose_option,
-)
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -25,18 +17,16 @@ __all__ = ["segment", "segmenters"]
 
 
 @click.command()
-@input_path("images")
-@out_option("Folder of the masks.")
+@options.path_argument("images")
+@options.out_option("Folder of the masks.")
 @click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
-@click.option("--device", metavar="NAME", help="Where its network computes: auto, cpu, cuda or mps.  [default: auto]")
-@segmenter_option
-@click.option(
-    "--resume", is_flag=True, help="Keep the masks if interrupted, and go on with those of an interrupted run."
-)
-@settings_options(*FRAME_SETTINGS)
-@overwrite_option
-@verbose_option
+@click.option("--device", metavar="NAME", help="Device of its network: auto, cpu, cuda or mps.  [default: auto]")
+@options.segmenter_option
+@click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
+@options.settings_options(*options.FRAME_SETTINGS)
+@options.overwrite_option
+@options.verbose_option
 def segment(
     images: Path,
     out: Path,
@@ -65,15 +55,14 @@ def segment(
             resume=resume,
             progress=progress,
         )
-    rows: list[tuple[str, object]] = [("cells", cells), ("time", f"{watch.seconds:.1f} s")]
-    show_rows([*rows, ("memory", f"{format_bytes(measure_peak_memory())} at most"), ("written", out)])
+    show_rows([("cells", cells), *describe_cost(watch), ("written", out)])
 
 
 @click.command()
-@verbose_option
+@options.verbose_option
 def segmenters() -> None:
     """List the segmenters that are installed."""
-    from gnntrack.segmentation.registry import available_segmenters
+    from gnntrack.segmentation import available_segmenters
 
     rows = []
     for name, known in available_segmenters().items():

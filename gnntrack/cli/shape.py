@@ -1,4 +1,4 @@
-"""shape."""
+"""The command shape."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
-from gnntrack.cli.options import (
-    MASK_SETTINGS,
-    input_path,
-    out_option,
-    overwrite_option,
-    settings_options,
-    verbose_option,
-)
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +19,8 @@ __all__ = ["shape"]
 
 
 @click.command()
-@input_path("masks")
-@out_option("Folder of the result: cells.csv, and meshes/FRAME_LABEL.ply.")
+@options.path_argument("masks")
+@options.out_option("Folder of the result: cells.csv, and meshes/FRAME_LABEL.ply.")
 @click.option(
     "--cells",
     "cell_table",
@@ -39,9 +32,9 @@ __all__ = ["shape"]
     type=click.Choice(["none", "ply", "obj"]),
     help="Write the surface of every cell of a 3D movie.  [default: ply in 3D, none in 2D]",
 )
-@settings_options(*MASK_SETTINGS)
-@overwrite_option
-@verbose_option
+@options.settings_options(*options.MASK_SETTINGS)
+@options.overwrite_option
+@options.verbose_option
 def shape(
     masks: Path,
     out: Path,
@@ -54,7 +47,7 @@ def shape(
     """Measure the shapes of the cells of MASKS: surface, volume, roundness, branches.
 
     MASKS are a folder of TIFFs (such as a result of 'gnntrack track'), a multi-page or OME-TIFF, a .npy file or an
-    OME-Zarr, 2D or 3D. docs/shape.md tells what each column means.
+    OME-Zarr, 2D or 3D. docs/shape.md explains each column.
     """
     from gnntrack.morphometry import write_shapes
 
@@ -69,14 +62,13 @@ def shape(
             overwrite=overwrite,
             progress=progress,
         )
-    rows: list[tuple[str, object]] = [("frames", table["frame"].nunique()), *_shape_rows(table)]
-    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
+    rows: list[tuple[str, object]] = [("frames", table["frame"].nunique()), *_describe_shapes(table)]
     count = len(list((out / "meshes").iterdir())) if (out / "meshes").is_dir() else 0
-    show_rows([*rows, ("written", f"{out} (cells.csv{f', {count} meshes' if count else ''})")])
+    show_rows([*rows, *describe_cost(watch), ("written", f"{out} (cells.csv{f', {count} meshes' if count else ''})")])
 
 
-def _shape_rows(table: pd.DataFrame) -> list[tuple[str, object]]:
-    """Return how many cells there are, and what half of them are at most."""
+def _describe_shapes(table: pd.DataFrame) -> list[tuple[str, object]]:
+    """Return the rows of a summary for the number of cells and the medians of their shapes."""
     measured = table[table["solidity"].notna()]
     rows: list[tuple[str, object]] = [("cells", len(measured))]
     if len(measured) < len(table):

@@ -1,0 +1,113 @@
+"""The commands build-graph, solve and export: the steps of track, one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unused
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+
+__all__ = ["build_graph", "export", "solve"]
+
+
+@click.command("build-graph")
+@options.path_argument("masks")
+@click.option("--images", type=click.Path(path_type=Path), help="The images: they add intensities and optical flow.")
+@options.out_option("The graph, a .geff.")
+@options.settings_options(*options.MASK_SETTINGS, *options.GRAPH_SETTINGS)
+@options.overwrite_option
+@options.verbose_option
+def build_graph(masks: Path, images: Path | None, out: Path, settings: Settings, *, overwrite: bool) -> None:
+    """Find the candidate links between the cells of MASKS."""
+    from gnntrack import pipeline
+    from gnntrack.io.geff import write_graph
+    from gnntrack.io.output import check_output
+
+    check_output(out, overwrite=overwrite)
+    watch = Stopwatch()
+    with show_progress() as progress:
+        graph = pipeline.build_graph(masks, images, settings=settings, progress=progress)
+        write_graph(graph, out, overwrite=overwrite)
+    per_cell = len(graph) / max(len(graph.cells), 1)
+    rows: list[tuple[str, object]] = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
+    rows += [("candidates", f"{len(graph)} ({per_cell:.1f} a cell)"), *describe_cost(watch), ("written", out)]
+    show_rows(rows)
+
+
+@click.command()
+@options.path_argument("graph")
+@options.out_option("The lineage, a .geff.")
+@options.method_options
+@options.settings_options("solver.divisions", *options.GNN_SETTINGS)
+@options.overwrite_option
+@options.verbose_option
+def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Settings, *, overwrite: bool) -> None:
+    """Choose the links of GRAPH, a .geff of 'gnntrack build-graph'."""
+    from gnntrack import pipeline
+    from gnntrack.errors import FormatError
+    from gnntrack.io.geff import read_graph, write_lineage
+    from gnntrack.io.output import check_output
+
+    refuse_unused(method)
+    check_output(out, overwrite=overwrite)
+    watch = Stopwatch()
+    with show_progress() as progress:
+        candidates = read_graph(graph)
+        if not {"gap", "iou"} & set(candidates.feature_names):
+            msg = f"{graph}: it holds no candidate links to choose from; give a graph of 'gnntrack build-graph'"
+            raise FormatError(msg)
+        lineage = pipeline.solve(candidates, method=method, solver=solver, settings=settings, progress=progress)
+        write_lineage(lineage, out, overwrite=overwrite)
+    show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", out)])
+    show_rows(describe_review(lineage))
+
+
+class FormatOption(click.Option):
+    """Option whose choices are the registered writers; the writers are loaded when the help is shown."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        from gnntrack.io.writers import WRITERS
+
+        options["type"] = click.Choice(list(WRITERS))
+        super().__init__(*args, **options)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option with a description of each format."""
+        from gnntrack.io.writers import describe_formats
+
+        self.help = f"{describe_formats()}."
+        return super().get_help_record(ctx)
+
+
+@click.command()
+@options.path_argument("lineage")
+@click.option("--masks", type=click.Path(path_type=Path), help="The masks that the lineage was made from, for ctc.")
+@click.option("--to", cls=FormatOption, default="ctc", show_default=True)
+@options.out_option("The file or folder to write.")
+@options.settings_options(*options.FRAME_SETTINGS, "repair.fill_gaps", "repair.margin")
+@options.overwrite_option
+@options.verbose_option
+def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, *, overwrite: bool) -> None:
+    """Write LINEAGE, a .geff of 'gnntrack solve', as a CTC result, as tables, or in another format."""
+    from gnntrack import pipeline
+    from gnntrack.io.geff import read_lineage
+    from gnntrack.io.output import check_output
+    from gnntrack.io.writers import WRITERS
+
+    if masks is None and WRITERS[to].needs_masks:
+        message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
+        raise click.UsageError(message)
+    check_output(out, overwrite=overwrite)
+    watch = Stopwatch()
+    with show_progress() as progress:
+        written = pipeline.export(
+            read_lineage(lineage), out, masks=masks, to=to, settings=settings, overwrite=overwrite, progress=progress
+        )
+    show_rows([*describe_lineage(written), *describe_cost(watch), ("written", out)])

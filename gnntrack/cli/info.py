@@ -1,0 +1,67 @@
+"""The command info."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import format_bytes, show_progress, show_rows
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+
+__all__ = ["info"]
+
+
+@click.command()
+@options.path_argument("path")
+@click.option("--masks", "as_masks", is_flag=True, default=None, help="Read PATH as masks, whatever its values.")
+@options.settings_options(*options.MASK_SETTINGS)
+@options.json_option
+@options.verbose_option
+def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool) -> None:
+    """Describe PATH: frames, size, voxel, cells, problems, and the time and memory to track it.
+
+    Every frame is read. Masks are recognised by their values.
+    """
+    from gnntrack.inspection import inspect_movie
+
+    with show_progress() as progress:
+        found = inspect_movie(path, settings=settings, as_masks=as_masks, progress=progress)
+    if as_json:
+        click.echo(json.dumps({"path": str(path), **found}, indent=2))
+        return
+    show_rows(_describe_movie(found))
+    for problem in found["problems"]:
+        click.echo(f"problem: {problem}")
+    if not found["problems"]:
+        click.echo("no problems found")
+
+
+def _describe_movie(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return the rows of the report."""
+    size = " x ".join(map(str, found["shape"]))
+    voxel = " x ".join(f"{s:g}" for s in found["spacing"])
+    rows: list[tuple[str, object]] = [
+        ("kind", found["kind"]),
+        ("frames", found["frames"]),
+        ("size", f"{size} pixels ({'y, x' if len(found['shape']) == 2 else 'z, y, x'})"),
+        ("voxel", f"{voxel} um" if found["unit"] == "um" else "unknown; give --spacing for results in um"),
+        ("type", f"{found['dtype']}, values {found['lowest']:g} to {found['highest']:g}"),
+    ]
+    if found["kind"] == "masks":
+        low, middle, high = found["cells_per_frame"]
+        rows += [
+            ("cells", f"{found['cells']}; {low} to {high} a frame, half of the frames have at most {middle:g}"),
+            ("diameter", f"{found['diameter']:.3g} {found['unit']} (median)"),
+        ]
+    if found["time"] is None:
+        return [
+            *rows,
+            ("tracking", "depends on the cells; segment the images, then run info on the masks"),
+        ]
+    return [*rows, ("tracking", f"about {found['time']:.0f} s and {format_bytes(found['memory'])} on this machine")]

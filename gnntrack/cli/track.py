@@ -1,0 +1,70 @@
+"""The command track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unused
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+
+__all__ = ["track"]
+
+
+@click.command()
+@options.path_argument("images", required=False)
+@options.path_argument("masks", required=False)
+@options.out_option("Folder of the result: a mask per frame, and res_track.txt.")
+@click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks of a movie without images.")
+@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
+@options.segmenter_option
+@options.method_options
+@options.settings_options(
+    *options.MASK_SETTINGS,
+    *options.GRAPH_SETTINGS,
+    "solver.divisions",
+    "repair.fill_gaps",
+    "repair.margin",
+    *options.GNN_SETTINGS,
+)
+@options.overwrite_option
+@options.verbose_option
+def track(
+    images: Path | None,
+    masks: Path | None,
+    only_masks: Path | None,
+    out: Path,
+    segmenter: str | None,
+    segmenter_options: dict[str, Any],
+    settings: Settings,
+    **choices: Any,
+) -> None:
+    """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), or --masks MASKS alone.
+
+    Each of the two is a folder of TIFFs in natural order, a multi-page or OME-TIFF, a .npy file or an OME-Zarr.
+    """
+    from gnntrack import pipeline
+
+    problem = ""
+    if masks is not None and only_masks is not None:
+        problem = "masks are given twice; give IMAGES MASKS, or --masks MASKS"
+    masks = masks or only_masks
+    if images is None and masks is None:
+        problem = "give IMAGES MASKS, or IMAGES, or --masks MASKS"
+    elif masks is not None and (segmenter is not None or segmenter_options):
+        problem = "--segmenter makes masks, and masks are given; leave one of the two away"
+    if problem:
+        raise click.UsageError(problem)
+    refuse_unused(choices["method"])
+    watch = Stopwatch()
+    with show_progress() as progress:
+        choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
+        lineage = pipeline.track(masks, images, out=out, settings=settings, progress=progress, **choices)
+    show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", f"{out} (masks and res_track.txt)")])
+    show_rows(describe_review(lineage))
