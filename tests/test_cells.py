@@ -46,7 +46,7 @@ def measure(frames, images=None, *, spacing=None, **options):
     return measure_cells(masks, None if images is None else Movie(images, spacing), settings=CellSettings(**options))
 
 
-def blobs(shape, n, seed=0):
+def draw_blobs(shape, n, seed=0):
     """Labels of n random, partly touching cells with labels in random order."""
     rng = np.random.default_rng(seed)
     seeds = rng.uniform(0, 1, (n, len(shape))) * shape
@@ -57,7 +57,7 @@ def blobs(shape, n, seed=0):
     return mask.astype(np.int32)
 
 
-def twin(mask, image, spacing, neighbours):
+def measure_plainly(mask, image, spacing, neighbours):
     """The columns of one frame as one would write them down, slowly, from their definitions."""
     spacing, ndim = np.array(spacing), mask.ndim
     labels = np.unique(mask[mask > 0])
@@ -122,11 +122,11 @@ WORLDS = pytest.mark.parametrize(
 
 
 @WORLDS
-def test_every_column_is_what_its_definition_says(shape, spacing):
-    mask = blobs(shape, 25)
+def test_every_column_matches_its_definition(shape, spacing):
+    mask = draw_blobs(shape, 25)
     image = np.random.default_rng(1).poisson(40, shape).astype(np.uint16)
     cells, _, _ = measure([mask], [image], spacing=spacing)
-    labels, position, columns = twin(mask, image, spacing, CellSettings().neighbours)
+    labels, position, columns = measure_plainly(mask, image, spacing, CellSettings().neighbours)
     assert cells.label.tolist() == labels.tolist()
     np.testing.assert_allclose(cells.position, position, rtol=1e-12)
     assert set(columns) == set(cells.feature_names)
@@ -136,7 +136,7 @@ def test_every_column_is_what_its_definition_says(shape, spacing):
 
 @WORLDS
 def test_sizes_moments_and_intensities_agree_with_scikit_image(shape, spacing):
-    mask = blobs(shape, 25, seed=3)
+    mask = draw_blobs(shape, 25, seed=3)
     image = np.random.default_rng(1).poisson(40, shape).astype(np.uint8)
     cells, _, _ = measure([mask], [image], spacing=spacing)
     props = regionprops(mask, image, spacing=spacing)
@@ -147,7 +147,7 @@ def test_sizes_moments_and_intensities_agree_with_scikit_image(shape, spacing):
         np.testing.assert_allclose(cells.position[row], p.centroid, rtol=1e-9)
         assert cells.feature("intensity_mean")[row] == pytest.approx(p.intensity_mean, rel=1e-6)
         assert cells.feature("intensity_max")[row] == p.intensity_max
-        if len(set(spacing)) == 1:  # then the pixel's own variance, which scikit-image leaves out, turns nothing
+        if len(set(spacing)) == 1:  # then the variance of a pixel, which scikit-image ignores, does not turn the axes
             own = spacing[0] ** 2 / 12
             factor = 16 if len(shape) == 2 else 20
             longest = math.sqrt(p.axis_major_length**2 + factor * own)
@@ -157,7 +157,7 @@ def test_sizes_moments_and_intensities_agree_with_scikit_image(shape, spacing):
 
 
 def test_labels_in_another_order_change_nothing_but_the_labels():
-    mask = blobs((60, 71), 25)
+    mask = draw_blobs((60, 71), 25)
     image = np.random.default_rng(1).poisson(40, mask.shape).astype(np.float32)
     labels = np.unique(mask[mask > 0])
     other = np.random.default_rng(2).permutation(labels)
@@ -172,8 +172,8 @@ def test_labels_in_another_order_change_nothing_but_the_labels():
     np.testing.assert_array_equal(renamed_runs.cell, row[runs.cell])
 
 
-def test_runs_paint_the_masks_again():
-    frames = [blobs((40, 50), 12, seed) for seed in range(3)]
+def test_runs_give_the_masks_back():
+    frames = [draw_blobs((40, 50), 12, seed) for seed in range(3)]
     cells, runs, _ = measure(frames)
     for t, mask in enumerate(frames):
         part = runs.frame(t)
@@ -276,7 +276,7 @@ def test_pieces_become_cells_above_the_highest_label():
     assert notes["split"] == {"count": 1, "listed": [[0, 10, 1]]}
 
 
-def test_small_cells_are_left_out_and_listed():
+def test_small_cells_are_removed_and_listed():
     cells, runs, notes = measure([PIECES], fragments="split", min_size=2)
     assert cells.label.tolist() == [1, 10]
     assert runs.cell.tolist() == [0, 1, 1]
@@ -290,7 +290,7 @@ def test_the_list_of_findings_is_capped_and_the_count_is_not():
     assert len(notes["dropped"]["listed"]) == 50
 
 
-def test_a_dropped_neighbour_is_no_contact():
+def test_a_removed_neighbour_is_not_a_contact():
     mask = np.array([[1, 1, 2]], np.uint8)
     assert measure([mask])[0].feature("touching")[0] == pytest.approx(1 / 6)
     assert measure([mask], min_size=2)[0].feature("touching")[0] == 0
@@ -345,7 +345,7 @@ def test_equal_cells_have_a_z_score_of_zero():
     assert cells.feature("intensity_mean_zscore").tolist() == [0] * 4
 
 
-def test_a_spread_of_rounding_errors_is_no_spread():
+def test_rounding_errors_are_not_a_spread():
     mask = np.repeat(np.arange(1, 10), np.arange(1, 10) * 3)[None]
     cells, _, _ = measure([mask], [np.full(mask.shape, 0.1)])
     assert cells.feature("intensity_mean_zscore").tolist() == [0] * 9
@@ -398,7 +398,7 @@ def test_units_follow_the_movie():
         ([PIECES], [PIECES * 1j], "frame0.tif, frame 0: image of .* type complex128"),
     ],
 )
-def test_what_is_no_movie_is_refused_by_name(frames, images, message):
+def test_invalid_movies_are_refused_by_name(frames, images, message):
     with pytest.raises(FrameError, match=message):
         measure(frames, images)
 

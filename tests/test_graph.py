@@ -21,7 +21,7 @@ from gnntrack.types import CellGraph
 SEEDS = st.integers(0, 999)
 
 
-def moved_mask(mask, label, by):
+def move_mask(mask, label, by):
     """Return the pixels of a label moved by whole pixels, cut off at the frame's borders."""
     pixels = np.argwhere(mask == label) + by
     inside = ((pixels >= 0) & (pixels < mask.shape)).all(axis=1)
@@ -39,7 +39,7 @@ def test_overlaps_are_those_of_the_pixels(seed, ndim, far):
     shift = np.random.default_rng(seed).integers(-far, far + 1, (rows.stop - rows.start, ndim))
     expected = []
     for row in range(rows.start, rows.stop):
-        here = moved_mask(masks[0], cells.label[row], shift[row - rows.start])
+        here = move_mask(masks[0], cells.label[row], shift[row - rows.start])
         for other in range(others.start, others.stop):
             shared = int((here & (masks[2] == cells.label[other])).sum())
             expected += [[row, other, shared]] if shared else []
@@ -85,7 +85,7 @@ def test_overlap_features_are_those_of_the_pixels(ndim):
         a, b = graph.source[row], graph.target[row]
         there = masks[cells.frame[b]] == cells.label[b]
         here = masks[cells.frame[a]] == cells.label[a]
-        moved = moved_mask(masks[cells.frame[a]], cells.label[a], shift[graph.gap[row]][a])
+        moved = move_mask(masks[cells.frame[a]], cells.label[a], shift[graph.gap[row]][a])
         expected = []
         for mask in (here, moved):
             shared = (mask & there).sum()
@@ -94,7 +94,7 @@ def test_overlap_features_are_those_of_the_pixels(ndim):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_plain_features_are_what_they_say():
+def test_plain_features_match_their_definitions():
     masks = worlds.blobs((50, 60), 10, seed=4)
     cells, runs = worlds.measured(masks, (0.5, 0.5))
     motion = estimate_motion(cells, settings=MotionSettings())
@@ -232,7 +232,7 @@ def test_the_links_of_the_drawing_are_candidates(world):
 
 @pytest.mark.parametrize("runs", [True, False])
 @pytest.mark.parametrize("shape", [(1, 9, 9), (3, 9, 9), (1, 2, 9, 9), (3, 2, 9, 9)])
-def test_no_cell_no_candidate(shape, runs):
+def test_a_movie_without_cells_has_no_candidates(shape, runs):
     graph = worlds.candidates(np.zeros(shape, np.uint16), runs=runs)
     assert len(graph) == 0
     assert graph.provenance.gate == 0
@@ -241,7 +241,7 @@ def test_no_cell_no_candidate(shape, runs):
 
 @pytest.mark.parametrize("runs", [True, False])
 @pytest.mark.parametrize("frames", [[0], [0, 1, 2], [1, 2, 4, 5]])
-def test_the_columns_do_not_depend_on_what_is_in_the_movie(frames, runs):
+def test_the_columns_do_not_depend_on_the_cells(frames, runs):
     """A movie of one frame, empty frames or empty pairs of frames has the columns of any other."""
     masks = worlds.mother_divides().masks
     full = worlds.candidates(masks, runs=runs)
@@ -253,19 +253,19 @@ def test_the_columns_do_not_depend_on_what_is_in_the_movie(frames, runs):
     assert (set(full.feature_names) >= set(OVERLAP_FEATURES)) == runs
 
 
-def test_each_frame_is_told():
-    told = []
+def test_progress_is_reported_for_each_frame():
+    reports = []
     cells, runs = worlds.measured(worlds.mother_divides().masks)
     motion = estimate_motion(cells, settings=MotionSettings())
-    build_candidates(cells, runs, motion, settings=GraphSettings(), progress=lambda *news: told.append(news))
-    assert told == [("linking", t, 5) for t in range(1, 6)]
+    build_candidates(cells, runs, motion, settings=GraphSettings(), progress=lambda *news: reports.append(news))
+    assert reports == [("linking", t, 5) for t in range(1, 6)]
 
 
-# --------------------------------------------------------------------------- what must not matter
+# --------------------------------------------------------------------------- invariances
 
 
-def in_order_of_place(graph: CellGraph, position=None):
-    """Return (ends, features) of the links in an order that knows no labels, and the cells' places."""
+def sort_by_position(graph: CellGraph, position=None):
+    """Return (ends, features) of the links in an order that depends on positions only."""
     cells = graph.cells
     place = np.round(cells.position if position is None else position, 6)
     order = np.lexsort((*place.T, cells.frame))
@@ -280,7 +280,7 @@ def in_order_of_place(graph: CellGraph, position=None):
 @given(seed=SEEDS)
 def test_labels_change_no_candidate(seed):
     masks = worlds.blobs((50, 70), 15, seed=seed)
-    plain, other = (in_order_of_place(worlds.candidates(m)) for m in (masks, worlds.relabelled(masks, seed + 1)))
+    plain, other = (sort_by_position(worlds.candidates(m)) for m in (masks, worlds.relabelled(masks, seed + 1)))
     np.testing.assert_array_equal(plain[0], other[0])
     ranks = [worlds.candidates(masks).feature_names.index(f"rank_{end}") for end in ("source", "target")]
     np.testing.assert_allclose(np.delete(plain[1], ranks, 1), np.delete(other[1], ranks, 1), atol=1e-4)
@@ -296,7 +296,7 @@ def test_a_mirrored_movie_has_the_mirrored_candidates(seed, axes):
     place = mirrored.cells.position.copy()
     for axis in axes:
         place[:, axis - 1] = masks.shape[axis] - 1 - place[:, axis - 1]
-    plain, other = in_order_of_place(worlds.candidates(masks, drift=False)), in_order_of_place(mirrored, place)
+    plain, other = sort_by_position(worlds.candidates(masks, drift=False)), sort_by_position(mirrored, place)
     np.testing.assert_array_equal(plain[0], other[0])
     names = mirrored.feature_names
     for name, a, b in zip(names, plain[1].T, other[1].T, strict=True):
@@ -320,7 +320,7 @@ def test_the_size_of_a_pixel_changes_distances_only(seed, factor, anisotropy):
 # --------------------------------------------------------------------------- the real movies
 
 
-def marker_of(mask, truth):
+def find_marker(mask, truth):
     """Return {label of the mask: marker} by the rule of the challenge: a mask covers more than half of the marker."""
     pixels = np.bincount(truth[truth > 0])
     both = (truth > 0) & (mask > 0)
@@ -329,11 +329,11 @@ def marker_of(mask, truth):
     return dict(zip(pair[1, covers].tolist(), pair[0, covers].tolist(), strict=True))
 
 
-def true_links(graph, masks, truth, tracks):
+def find_true_links(graph, masks, truth, tracks):
     """Return the links of the truth as pairs of rows, over gaps of one frame as well."""
     row = {}
     for t, (mask, markers) in enumerate(zip(masks, truth, strict=True)):
-        for label, marker in marker_of(mask, markers).items():
+        for label, marker in find_marker(mask, markers).items():
             row[marker, t] = int(graph.cells.row_of(t, label))
     links = []
     for track, start, end, parent in zip(tracks.id, tracks.start, tracks.end, tracks.parent, strict=True):
@@ -364,7 +364,7 @@ def test_true_links_of_real_movies_are_among_few_candidates(ctc_data, name, mask
     masks = worlds.relabelled(masks)  # labels that agree over time must not help
     table = read_track_table(folder / truth / "TRA" / "man_track.txt")
     graph = worlds.candidates(masks)
-    links = true_links(graph, masks, markers, shifted(table, frames.start))
+    links = find_true_links(graph, masks, markers, shift_table(table, frames.start))
     found = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
     assert len(links) > 50
     missed = [link for link in links if link not in found]
@@ -372,7 +372,7 @@ def test_true_links_of_real_movies_are_among_few_candidates(ctc_data, name, mask
     assert len(graph) <= 10 * len(graph.cells)
 
 
-def shifted(tracks, start):
+def shift_table(tracks, start):
     """Return the track table as seen from a movie that begins at frame start."""
 
     class Table:

@@ -14,7 +14,7 @@ from gnntrack.settings import MotionSettings
 from gnntrack.types import Cells
 
 
-def cells_at(frames, *, size=200.0, spacing=(1.0, 1.0), radius=5.0):
+def make_cells(frames, *, size=200.0, spacing=(1.0, 1.0), radius=5.0):
     """Return cells at the positions of each frame; the label is the place in the list."""
     ndim = len(spacing)
     position = np.concatenate([np.zeros((0, ndim)), *(np.reshape(frame, (-1, ndim)) for frame in frames)])
@@ -31,15 +31,15 @@ def cells_at(frames, *, size=200.0, spacing=(1.0, 1.0), radius=5.0):
     )
 
 
-def scattered(n, *, size=200.0, ndim=2, seed=0):
+def scatter(n, *, size=200.0, ndim=2, seed=0):
     return np.random.default_rng(seed).uniform(0.2 * size, 0.8 * size, (n, ndim))
 
 
-def motion_of(cells, recorder=None, **options):
+def estimate(cells, recorder=None, **options):
     return estimate_motion(cells, recorder, settings=MotionSettings(**options))
 
 
-def texture(shape, seed=0, blur=2.0):
+def make_texture(shape, seed=0, blur=2.0):
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=shape), blur)
     return 1000 * (noise - noise.min()) / np.ptp(noise)
 
@@ -58,49 +58,49 @@ def test_estimate_shift_finds_whole_pixels(n, by, seed):
 
 
 def test_estimate_shift_in_3d_and_between_pixels():
-    before = texture((16, 24, 20))
+    before = make_texture((16, 24, 20))
     np.testing.assert_allclose(estimate_shift(before, np.roll(before, (3, -5, 2), (0, 1, 2))), (3, -5, 2), atol=1e-6)
-    plane = texture((64, 64))
+    plane = make_texture((64, 64))
     found = estimate_shift(plane, shift(plane, (2.3, -4.4), mode="grid-wrap", order=3))
     np.testing.assert_allclose(found, (2.3, -4.4), atol=0.3)
 
 
-def test_nothing_to_see_is_no_shift():
+def test_maps_without_structure_have_no_shift():
     np.testing.assert_array_equal(estimate_shift(np.zeros((8, 8)), np.zeros((8, 8))), 0)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 0.25), (2.0, 1.0, 1.0)])
 def test_a_drift_of_the_whole_field_is_found(spacing):
     by = np.array([4.0, 21.0, -17.0])[-len(spacing) :]
-    start = scattered(30, ndim=len(spacing))
-    cells = cells_at([start, start + by, start + by], spacing=spacing)
-    motion = motion_of(cells)
+    start = scatter(30, ndim=len(spacing))
+    cells = make_cells([start, start + by, start + by], spacing=spacing)
+    motion = estimate(cells)
     np.testing.assert_allclose(motion.drift[0], by, atol=2.5)  # a bin of the map is half a cell
     np.testing.assert_allclose(motion.neighbours[cells.rows(0)], np.tile(by, (30, 1)), atol=1e-6)
     np.testing.assert_array_equal(motion.drift[1:], 0)
     np.testing.assert_array_equal(motion.shift[cells.rows(2)], 0)
-    np.testing.assert_array_equal(motion_of(cells, drift=False).drift, 0)
+    np.testing.assert_array_equal(estimate(cells, drift=False).drift, 0)
 
 
 def test_cells_at_random_do_not_drift():
     """A shift that brings no cell nearer to a cell explains nothing."""
-    cells = cells_at([scattered(40, seed=seed) for seed in range(4)])
-    np.testing.assert_array_equal(motion_of(cells).drift, 0)
+    cells = make_cells([scatter(40, seed=seed) for seed in range(4)])
+    np.testing.assert_array_equal(estimate(cells).drift, 0)
 
 
 def test_two_groups_move_in_their_own_ways():
     """One half of the field goes up, the other down."""
-    start = np.concatenate([scattered(12, size=100), np.array([0, 400]) + scattered(12, size=100, seed=1)])
+    start = np.concatenate([scatter(12, size=100), np.array([0, 400]) + scatter(12, size=100, seed=1)])
     by = np.repeat([[4.0, 0.0], [-4.0, 0.0]], 12, axis=0)
-    motion = motion_of(cells_at([start, start + by], size=500))
+    motion = estimate(make_cells([start, start + by], size=500))
     np.testing.assert_allclose(motion.shift[:24], by, atol=1e-6)
     assert motion.flow == "cells"
 
 
 @pytest.mark.parametrize("frames", [[], [0], [2, 2], [0, 5, 0, 5], [5, 0, 0, 5], [1, 1, 2]])
 def test_few_cells_and_empty_frames_stay_where_they_are(frames):
-    cells = cells_at([scattered(n, seed=t) for t, n in enumerate(frames)])
-    motion = motion_of(cells)
+    cells = make_cells([scatter(n, seed=t) for t, n in enumerate(frames)])
+    motion = estimate(cells)
     for table in (motion.shift, motion.neighbours, motion.extrapolate(cells, 2)):
         assert table.shape == (sum(frames), 2)
         np.testing.assert_array_equal(table, 0)
@@ -108,7 +108,7 @@ def test_few_cells_and_empty_frames_stay_where_they_are(frames):
 
 
 def test_over_a_gap_a_cell_goes_on_with_the_cells_around_it():
-    """Two columns of cells; what moves a cell from frame 1 to 2 is the motion of the cells there::
+    """Two columns of cells; a cell moves from frame 1 to 2 with the cells around it there::
 
     left   +1 y, then +2 y           right   -1 y, then -2 y
     """
@@ -117,15 +117,15 @@ def test_over_a_gap_a_cell_goes_on_with_the_cells_around_it():
     steps = [np.repeat([[s, 0.0], [-s, 0.0]], 4, axis=0) for s in (1.0, 2.0, 0.0)]
     for step in steps[:2]:
         frames.append(frames[-1] + step)
-    cells = cells_at(frames)
+    cells = make_cells(frames)
     motion = Motion(np.concatenate(steps), np.zeros((3, 2)), np.zeros((24, 2)), "cells")
     np.testing.assert_array_equal(motion.extrapolate(cells, 1), motion.shift)
     np.testing.assert_array_equal(motion.extrapolate(cells, 2)[:8], steps[0] + steps[1])
 
 
 def test_over_an_empty_frame_only_the_drift_is_known():
-    start = scattered(5)
-    cells = cells_at([start, start[:0], start])
+    start = scatter(5)
+    cells = make_cells([start, start[:0], start])
     drift = np.array([[0, 0], [3.0, -2.0], [0, 0]])
     motion = Motion(np.ones((10, 2)), drift, np.zeros((10, 2)), "cells")
     np.testing.assert_array_equal(motion.extrapolate(cells, 2)[:5], np.tile([4.0, -1.0], (5, 1)))
@@ -141,53 +141,53 @@ def record(images, cells, spacing=(1.0, 1.0)):
 
 
 @pytest.mark.parametrize("by", [(2.0, -3.0), (0.0, 25.0)])
-def test_images_tell_how_lone_cells_move(by):
-    """Three cells in a moving texture: too few, too far apart for the cells to tell."""
-    first = texture((200, 200), blur=4)
+def test_lone_cells_move_as_the_images(by):
+    """Three cells in a moving texture: too few and too far apart to estimate the motion from cells."""
+    first = make_texture((200, 200), blur=4)
     images = [first, shift(first, by, mode="grid-wrap")]
     start = np.array([[60.0, 60.0], [100.0, 140.0], [150.0, 80.0]])
-    cells = cells_at([start, start + by])
+    cells = make_cells([start, start + by])
     found = record(images, cells).get_shifts(cells)
     np.testing.assert_allclose(found[:3], np.tile(by, (3, 1)), atol=1.0)
     np.testing.assert_array_equal(found[3:], 0)
 
 
 def test_images_in_3d_tell_nothing_of_z_and_shifts_are_in_the_unit():
-    first = texture((200, 160), blur=4)
+    first = make_texture((200, 160), blur=4)
     images = [np.stack([0 * plane, plane]) for plane in (first, np.roll(first, (4, -2), (0, 1)))]
     spacing = (2.0, 0.5, 0.5)
     start = np.array([[2.0, 40.0, 40.0], [2.0, 50.0, 30.0]])
-    cells = cells_at([start, start + np.array([0, 2.0, -1.0])], size=80.0, spacing=spacing)
+    cells = make_cells([start, start + np.array([0, 2.0, -1.0])], size=80.0, spacing=spacing)
     found = record(images, cells, spacing).get_shifts(cells)
     np.testing.assert_allclose(found[:2], [[0, 2.0, -1.0]] * 2, atol=0.3)
 
 
 def test_frames_without_cells_are_looked_at_all_the_same():
-    first = texture((100, 100), blur=4)
+    first = make_texture((100, 100), blur=4)
     start = np.array([[50.0, 50.0]])
-    cells = cells_at([start[:0], start, start[:0], start], size=100)
+    cells = make_cells([start[:0], start, start[:0], start], size=100)
     recorder = record([first] * 4, cells)
     np.testing.assert_allclose(recorder.get_shifts(cells), 0, atol=0.1)
 
 
 def test_a_dark_and_a_saturated_image_pass():
-    cells = cells_at([scattered(4)] * 2)
+    cells = make_cells([scatter(4)] * 2)
     for value in (0, 65535):
         images = [np.full((200, 200), value, np.uint16)] * 2
         np.testing.assert_allclose(record(images, cells).get_shifts(cells), 0, atol=1e-3)
 
 
 def test_auto_takes_the_predictor_that_lands_nearer_to_cells():
-    start = scattered(20)
+    start = scatter(20)
     by = np.array([6.0, 3.0])
-    cells = cells_at([start, start + by])
-    still = texture((200, 200), blur=4)
-    assert motion_of(cells, record([still, still], cells)).flow in ("cells", "none")
-    assert motion_of(cells, record([still, still], cells), flow="images").flow in ("images", "none")
-    assert motion_of(cells, flow="none").flow == "none"
-    few = cells_at([start[:2], start[:2] + by])
+    cells = make_cells([start, start + by])
+    still = make_texture((200, 200), blur=4)
+    assert estimate(cells, record([still, still], cells)).flow in ("cells", "none")
+    assert estimate(cells, record([still, still], cells), flow="images").flow in ("images", "none")
+    assert estimate(cells, flow="none").flow == "none"
+    few = make_cells([start[:2], start[:2] + by])
     moving = record([still, shift(still, by, mode="grid-wrap")], few)
-    assert motion_of(few, moving).flow == "images"
+    assert estimate(few, moving).flow == "images"
 
 
 @settings(max_examples=20, deadline=None)
@@ -197,7 +197,7 @@ def test_in_which_order_cells_are_labelled_does_not_matter(seed, drift):
     tables = [worlds.measured(m)[0] for m in (masks, worlds.relabelled(masks, seed))]
     shifts = []
     for table in tables:
-        motion = motion_of(table, drift=drift)
+        motion = estimate(table, drift=drift)
         key = np.lexsort((*table.position.T, table.frame))
         shifts.append(np.hstack([table.position, motion.shift, motion.neighbours])[key])
     np.testing.assert_allclose(*shifts, atol=1e-9)

@@ -25,7 +25,7 @@ def masks(draw):
     return draw(hnp.arrays(dtype, draw(SHAPES), elements=labels))
 
 
-def twin(mask):
+def encode_plainly(mask):
     """Return the runs, with itertools."""
     runs, at = [], 0
     for row in mask.reshape(-1, mask.shape[-1]).tolist():
@@ -39,7 +39,7 @@ def twin(mask):
 @settings(deadline=None)
 @given(masks())
 def test_runs_are_those_of_the_twin(mask):
-    assert np.stack(encode_frame(mask), axis=1).tolist() == twin(mask)
+    assert np.stack(encode_frame(mask), axis=1).tolist() == encode_plainly(mask)
 
 
 @settings(deadline=None)

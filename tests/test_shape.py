@@ -24,23 +24,23 @@ trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("skan")
 
 
-def places(shape, spacing):
+def make_grid(shape, spacing):
     """Coordinates of the voxels from the middle of a frame, in um."""
     sides = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)]
     return np.meshgrid(*sides, indexing="ij")
 
 
-def ball(radius, spacing):
-    """A ball (disc) in a frame around it; off the middle of a voxel, where its voxels hold what the ball holds."""
+def make_ball(radius, spacing):
+    """A ball (disc) in a frame around it; off the centre of a voxel, so that its voxels have the volume of the ball."""
     shape = [2 * math.ceil(radius / side) + 5 for side in spacing]
-    off = [x - 0.2 * side for x, side in zip(places(shape, spacing), spacing, strict=True)]
+    off = [x - 0.2 * side for x, side in zip(make_grid(shape, spacing), spacing, strict=True)]
     return (sum(x**2 for x in off) <= radius**2).astype(np.uint8)
 
 
-def star(arms, *, length=40, width=1.5, body=7, spacing=(1.0, 1.0)):
+def make_star(arms, *, length=40, width=1.5, body=7, spacing=(1.0, 1.0)):
     """A round body with so many straight arms; 3D if the spacing has three numbers, with arms along the axes."""
     shape = [2 * math.ceil((length + 3) / side) + 1 for side in spacing]
-    grid = np.stack(places(shape, spacing))
+    grid = np.stack(make_grid(shape, spacing))
     mask = (grid**2).sum(0) <= body**2
     for k in range(arms):
         if len(spacing) == 3:
@@ -54,7 +54,7 @@ def star(arms, *, length=40, width=1.5, body=7, spacing=(1.0, 1.0)):
     return mask.astype(np.uint8)
 
 
-def measured(*masks, spacing=None):
+def measure(*masks, spacing=None):
     """The row of the only cell, by plain names; or the table of several frames."""
     spacing = spacing or (1.0,) * masks[0].ndim
     table = tabulate_shapes(list(masks), settings=Settings().replace(frames__spacing=spacing))
@@ -68,7 +68,7 @@ def measured(*masks, spacing=None):
     ("spacing", "tolerance"), [((1.0, 1.0, 1.0), 0.02), ((2.0, 0.5, 0.5), 0.05), ((0.5, 0.7, 1.0), 0.02)]
 )
 def test_a_ball_has_the_surface_and_the_volume_of_a_ball(spacing, tolerance):
-    cell = measured(ball(10, spacing), spacing=spacing)
+    cell = measure(make_ball(10, spacing), spacing=spacing)
     assert cell["volume_um3"] == pytest.approx(4 / 3 * math.pi * 1000, rel=0.01)
     assert cell["surface_um2"] == pytest.approx(4 * math.pi * 100, rel=tolerance)
     assert 1 - tolerance < cell["sphericity"] <= 1
@@ -82,7 +82,7 @@ def test_a_ball_has_the_surface_and_the_volume_of_a_ball(spacing, tolerance):
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.0, 0.5)])
 def test_a_disc_has_the_outline_and_the_area_of_a_disc(spacing):
-    cell = measured(ball(10, spacing), spacing=spacing)
+    cell = measure(make_ball(10, spacing), spacing=spacing)
     assert cell["area_um2"] == pytest.approx(math.pi * 100, rel=0.01)
     assert cell["perimeter_um"] == pytest.approx(20 * math.pi, rel=0.02)
     assert 0.96 < cell["circularity"] <= 1
@@ -92,13 +92,13 @@ def test_a_disc_has_the_outline_and_the_area_of_a_disc(spacing):
 
 
 def test_a_small_ball_is_a_ball_too():
-    cell = measured(ball(3, (1.0, 1.0, 1.0)))
+    cell = measure(make_ball(3, (1.0, 1.0, 1.0)))
     assert cell["surface_um2"] == pytest.approx(4 * math.pi * 9, rel=0.06)
     assert cell["sphericity"] > 0.94
 
 
 def test_a_cube_has_six_faces():
-    cell = measured(np.pad(np.ones((30, 30, 30), np.uint8), 2))
+    cell = measure(np.pad(np.ones((30, 30, 30), np.uint8), 2))
     assert cell["volume_um3"] == 27000
     assert cell["surface_um2"] == pytest.approx(6 * 900, rel=0.05)  # its edges are rounded
     assert cell["sphericity"] == pytest.approx((math.pi / 6) ** (1 / 3), rel=0.06)
@@ -107,8 +107,8 @@ def test_a_cube_has_six_faces():
 
 
 def test_lengths_grow_with_the_spacing_and_pure_numbers_do_not():
-    mask = star(4, width=2)
-    one, three = measured(mask), measured(mask, spacing=(3.0, 3.0))
+    mask = make_star(4, width=2)
+    one, three = measure(mask), measure(mask, spacing=(3.0, 3.0))
     for name in one.index:
         factor = 9 if name.endswith("um2") else 3 if name.endswith("_um") else 1
         if name not in {"y_um", "x_um"}:
@@ -116,10 +116,10 @@ def test_lengths_grow_with_the_spacing_and_pure_numbers_do_not():
 
 
 def test_a_hole_adds_to_the_outline_and_leaves_the_area():
-    disc = ball(20, (1.0, 1.0))
+    disc = make_ball(20, (1.0, 1.0))
     ring = disc.copy()
-    ring[np.hypot(*places(disc.shape, (1, 1))) <= 10] = 0
-    cell = measured(ring)
+    ring[np.hypot(*make_grid(disc.shape, (1, 1))) <= 10] = 0
+    cell = measure(ring)
     assert cell["area_um2"] == pytest.approx(math.pi * 300, rel=0.01)
     assert cell["perimeter_um"] == pytest.approx(60 * math.pi, rel=0.02)
     assert cell["solidity"] == pytest.approx(0.75, rel=0.02)
@@ -133,7 +133,7 @@ def test_a_hole_adds_to_the_outline_and_leaves_the_area():
 @pytest.mark.parametrize("width", [0.71, 2, 4])
 @pytest.mark.parametrize("arms", [3, 4, 5, 6])
 def test_a_star_has_as_many_ends_as_arms(arms, width):
-    cell = measured(star(arms, width=width))
+    cell = measure(make_star(arms, width=width))
     assert (cell["branches"], cell["endpoints"], cell["junctions"]) == (arms, arms, 1)
     assert cell["longest_branch_um"] == pytest.approx(40, rel=0.12)
     assert cell["skeleton_length_um"] == pytest.approx(40 * arms, rel=0.1)
@@ -143,23 +143,23 @@ def test_a_star_has_as_many_ends_as_arms(arms, width):
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.8, 0.8)])
 def test_a_star_in_space_has_as_many_ends_as_arms(spacing):
-    cell = measured(star(6, length=20, body=5, spacing=spacing), spacing=spacing)
+    cell = measure(make_star(6, length=20, body=5, spacing=spacing), spacing=spacing)
     assert (cell["branches"], cell["endpoints"], cell["junctions"]) == (6, 6, 1)
     assert cell["longest_branch_um"] == pytest.approx(20, rel=0.1)
 
 
 @pytest.mark.parametrize("shape", [(3, 41), (41, 3), (5, 41), (3, 3, 41), (41, 5, 5)])
 def test_a_rod_has_two_ends(shape):
-    cell = measured(np.pad(np.ones(shape, np.uint8), 2))
+    cell = measure(np.pad(np.ones(shape, np.uint8), 2))
     assert (cell["branches"], cell["endpoints"], cell["junctions"]) == (1, 2, 0)
     assert cell["skeleton_length_um"] == pytest.approx(41 - min(shape), abs=2.5)
 
 
 def test_a_rough_outline_grows_no_branches():
-    smooth = ball(15, (1.0, 1.0))
+    smooth = make_ball(15, (1.0, 1.0))
     edge = ndimage.binary_dilation(smooth) & ~smooth.astype(bool)
     rough = smooth | (edge & (np.random.default_rng(0).random(smooth.shape) < 0.4))
-    assert measured(rough)["branches"] == 0
+    assert measure(rough)["branches"] == 0
 
 
 def test_the_skeleton_has_a_loop_for_every_hole():
@@ -178,7 +178,7 @@ def test_the_skeleton_has_a_loop_for_every_hole():
 
 
 def test_junctions_in_one_body_are_one():
-    mask = np.pad(star(6, width=2), 1).astype(bool)
+    mask = np.pad(make_star(6, width=2), 1).astype(bool)
     depth = ndimage.distance_transform_edt(mask)
     graph = prune_skeleton(thin_mask(mask), depth, (1.0, 1.0))
     assert (graph.degrees > 2).sum() > 1
@@ -209,7 +209,7 @@ def test_a_tiny_cell_has_every_value(name, margin):
     mask = np.pad(TINY[name], margin).astype(np.uint8)
     if mask.shape[0] == 1 and mask.ndim == 3:  # a movie of one plane is a 2D movie
         mask = np.concatenate([mask, np.zeros_like(mask)])
-    cell = measured(mask, spacing=(3.0, 1.0, 0.5)[-mask.ndim :])
+    cell = measure(mask, spacing=(3.0, 1.0, 0.5)[-mask.ndim :])
     assert np.isfinite(cell.to_numpy(float)).all()
     size = cell["area_um2" if mask.ndim == 2 else "volume_um3"]
     assert size == pytest.approx(TINY[name].sum() * math.prod((3.0, 1.0, 0.5)[-mask.ndim :]))
@@ -223,12 +223,12 @@ def test_a_tiny_cell_has_every_value(name, margin):
 def test_neighbours_and_their_order_change_nothing():
     mask = np.zeros((60, 200), np.uint16)
     alone = []
-    shapes = [star(3, length=18, body=5), ball(8, (1.0, 1.0)), star(5, length=18, body=5)]
+    shapes = [make_star(3, length=18, body=5), make_ball(8, (1.0, 1.0)), make_star(5, length=18, body=5)]
     for k, body in enumerate(shapes):
         place = (slice(0, body.shape[0]), slice(48 * k, 48 * k + body.shape[1]))
         mask[place][body > 0] = [9, 2, 40][k]
-        alone.append(measured(body))
-    table = measured(mask).set_index("label")
+        alone.append(measure(body))
+    table = measure(mask).set_index("label")
     for label, single in zip([9, 2, 40], alone, strict=True):
         for name in ("area_um2", "perimeter_um", "skeleton_length_um", "branches", "solidity"):
             assert table.loc[label, name] == pytest.approx(single[name]), name
@@ -238,7 +238,7 @@ def test_frames_without_cells_are_gone_over():
     empty = np.zeros((20, 20), np.uint8)
     mask = empty.copy()
     mask[5:9, 5:9] = 3
-    table = measured(empty, mask, empty, mask)
+    table = measure(empty, mask, empty, mask)
     assert table["frame"].tolist() == [1, 3]
 
 
@@ -249,32 +249,32 @@ def test_a_movie_without_cells_is_refused():
 
 def test_a_spacing_of_the_wrong_length_is_refused():
     with pytest.raises(InputError, match="expected 2 positive sizes"):
-        measured(ball(5, (1.0, 1.0)), spacing=(1.0, 1.0, 1.0))
+        measure(make_ball(5, (1.0, 1.0)), spacing=(1.0, 1.0, 1.0))
 
 
-def test_what_is_missing_is_named(monkeypatch):
+def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skan", None)
     with pytest.raises(MissingDependencyError, match=r"'skan'.*pip install 'gnntrack\[shape\]'"):
-        measured(ball(5, (1.0, 1.0)))
+        measure(make_ball(5, (1.0, 1.0)))
 
 
 def test_a_movie_of_ten_thousand_cells_takes_seconds():
     """Per cell, so that the test itself is quick: 100 cells in 2 frames."""
     import time
 
-    mask = np.kron(np.arange(1, 101, dtype=np.uint16).reshape(10, 10), ball(9, (1.0, 1.0)).astype(np.uint16))
-    measured(mask)  # compiles
+    mask = np.kron(np.arange(1, 101, dtype=np.uint16).reshape(10, 10), make_ball(9, (1.0, 1.0)).astype(np.uint16))
+    measure(mask)  # compiles
     start = time.process_time()
-    assert len(measured(mask, mask)) == 200
+    assert len(measure(mask, mask)) == 200
     assert time.process_time() - start < 200 * 0.006
 
 
 # ------------------------------------------------------------------ meshes and tables
 
 
-def two_cells():
+def make_two_cells():
     """A movie of two frames: a ball that the frame cuts, and another beside it."""
-    grid = np.stack(places((12, 40, 60), (2.0, 1.0, 1.0)))
+    grid = np.stack(make_grid((12, 40, 60), (2.0, 1.0, 1.0)))
     frame = np.zeros((12, 40, 60), np.uint16)
     frame[((grid - np.array([0, 0, -30]).reshape(3, 1, 1, 1)) ** 2).sum(0) <= 100] = 7
     frame[((grid - np.array([0, 3, 12]).reshape(3, 1, 1, 1)) ** 2).sum(0) <= 81] = 12345
@@ -286,7 +286,7 @@ SPACED = Settings().replace(frames__spacing=(2.0, 1.0, 1.0))
 
 @pytest.mark.parametrize("kind", ["ply", "obj"])
 def test_meshes_are_closed_and_hold_the_cells(tmp_path, kind):
-    table = write_shapes(two_cells(), tmp_path / "out", meshes=kind, settings=SPACED)
+    table = write_shapes(make_two_cells(), tmp_path / "out", meshes=kind, settings=SPACED)
     names = sorted(file.name for file in (tmp_path / "out" / "meshes").iterdir())
     assert names == [f"{frame:03}_{label}.{kind}" for frame in (0, 1) for label in ("0007", "12345")]
     for row in table.itertuples():
@@ -300,7 +300,7 @@ def test_meshes_are_closed_and_hold_the_cells(tmp_path, kind):
     assert table["at_border"].tolist() == [1, 0, 1, 0]
 
 
-def test_thin_and_torn_cells_have_closed_meshes():
+def test_thin_and_split_cells_have_closed_meshes():
     random = np.random.default_rng(3)
     found = []
     masks = [np.pad(random.random((5, 6, 7)) < share, 1).astype(np.uint8) for share in (0.05, 0.2, 0.5, 0.8, 0.95)]
@@ -313,9 +313,9 @@ def test_thin_and_torn_cells_have_closed_meshes():
 
 
 def test_meshes_are_written_in_3d_and_not_in_2d_where_nothing_is_said(tmp_path):
-    write_shapes(two_cells()[:1], tmp_path / "solid", settings=SPACED)
+    write_shapes(make_two_cells()[:1], tmp_path / "solid", settings=SPACED)
     write_shapes(dividing_masks(), tmp_path / "flat")
-    write_shapes(two_cells()[:1], tmp_path / "none", meshes="none")
+    write_shapes(make_two_cells()[:1], tmp_path / "none", meshes="none")
     assert sorted(f.name for f in (tmp_path / "solid" / "meshes").iterdir()) == ["000_0007.ply", "000_12345.ply"]
     assert not (tmp_path / "flat" / "meshes").exists()
     assert not (tmp_path / "none" / "meshes").exists()
@@ -325,14 +325,14 @@ def test_meshes_of_a_flat_movie_are_refused(tmp_path):
     with pytest.raises(InputError, match="cells in 2D have no surface"):
         write_shapes(dividing_masks(), tmp_path / "out", meshes="obj")
     with pytest.raises(InputError, match="expected none, ply or obj"):
-        write_shapes(two_cells(), tmp_path / "out", meshes="stl")
+        write_shapes(make_two_cells(), tmp_path / "out", meshes="stl")
     assert not (tmp_path / "out").exists()
 
 
 def test_meshes_without_trimesh_name_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trimesh", None)
     with pytest.raises(MissingDependencyError, match=r"'trimesh'.*pip install 'gnntrack\[shape\]'"):
-        write_shapes(two_cells(), tmp_path / "out")
+        write_shapes(make_two_cells(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -428,7 +428,7 @@ def test_errors_are_sentences(movie):
     run("shape", movie / "masks", "-o", movie / "out", "--overwrite")
 
 
-def test_an_output_of_somebody_else_is_not_replaced(tmp_path):
+def test_a_folder_of_other_files_is_not_replaced(tmp_path):
     write_shapes(dividing_masks(), tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"notes\.txt"):
