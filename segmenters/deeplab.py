@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segmenters.dense.segmenter import DenseSegmenter
-from segmenters.dense.torchvision_networks import DeepLab, new_dense
+from segmenters.dense.torchvision_networks import DeepLab, build_dense
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,4 +28,4 @@ class DeepLabSegmenter(DenseSegmenter):
     @classmethod
     def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> DeepLab:  # noqa: ARG003
         """Return a network to train; see `DenseSegmenter.new_network`. `flat` is not used in 2D."""
-        return new_dense(DeepLab, dimensions=dimensions, outputs=outputs, options=options)
+        return build_dense(DeepLab, dimensions=dimensions, outputs=outputs, options=options)

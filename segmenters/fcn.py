@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segmenters.dense.segmenter import DenseSegmenter
-from segmenters.dense.torchvision_networks import Fcn, new_dense
+from segmenters.dense.torchvision_networks import Fcn, build_dense
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,4 +28,4 @@ class FcnSegmenter(DenseSegmenter):
     @classmethod
     def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Fcn:  # noqa: ARG003
         """Return a network to train; see `DenseSegmenter.new_network`. `flat` is not used in 2D."""
-        return new_dense(Fcn, dimensions=dimensions, outputs=outputs, options=options)
+        return build_dense(Fcn, dimensions=dimensions, outputs=outputs, options=options)

@@ -12,13 +12,13 @@ import torch
 from gnntrack.models.devices import find_device
 from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
-from segmenters.common.pixels import normalised, resized
+from segmenters.common.pixels import normalise, resize
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import Inputs
 from segmenters.dense.task import MaskValidation, PatchTask, ScaledPixels, TrainingImages
 from segmenters.dense.training import choose_inputs, choose_scale
-from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted
-from segmenters.mask_rcnn.network import MaskRcnn, new_mask_rcnn
+from segmenters.mask_rcnn.inference import draw_cells, estimate_factor, find_in_tiles
+from segmenters.mask_rcnn.network import MaskRcnn, build_mask_rcnn
 from segmenters.mask_rcnn.task import RegionLoss, prepare_labels
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class MaskRcnnSegmenter:
         if self.inputs.factor is not None or self.diameter is not None:
             return
         ready = [each for image in images if (each := self._normalise(image)) is not None]
-        found = [fitting_factor(each, self.inputs.diameter, segment=self._segment_at) for each in ready]
+        found = [estimate_factor(each, self.inputs.diameter, segment=self._segment_at) for each in ready]
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
@@ -152,7 +152,7 @@ class MaskRcnnSegmenter:
         factor = self._factor or self.inputs.factor
         if self.diameter is not None:
             factor = self.inputs.diameter / self.diameter
-        return self._segment_at(ready, factor or fitting_factor(ready, self.inputs.diameter, segment=self._segment_at))
+        return self._segment_at(ready, factor or estimate_factor(ready, self.inputs.diameter, segment=self._segment_at))
 
     def _normalise(self, image: npt.NDArray[Any]) -> Heights | None:
         """Return the normalised image, or None if it has a single grey value."""
@@ -160,7 +160,7 @@ class MaskRcnnSegmenter:
         pixels = check_image(image, self.dimensions, hint=hint)
         if not pixels.size or pixels.min() == pixels.max():
             return None
-        return normalised(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
+        return normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
 
     def _segment_at(self, ready: Heights, factor: float) -> Labels:
         return _segment_scaled(
@@ -189,7 +189,7 @@ class MaskRcnnSegmenter:
         """
         device = run.find_device()
         torch.manual_seed(run.seed)
-        network = new_mask_rcnn(dimensions=find_dimensions(examples), options=settings.options)
+        network = build_mask_rcnn(dimensions=find_dimensions(examples), options=settings.options)
         inputs = choose_inputs(examples, settings)
         bfloat16 = choose_bfloat16(settings.precision, device)
         pixels = ScaledPixels(settings.normalise, choose_scale(inputs), 2)
@@ -208,8 +208,8 @@ def _segment_in_training(network: Any, image: npt.NDArray[Any], *, inputs: Input
     """Return the cells of an image with the default options."""
     rules = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
     at = partial(_segment_scaled, network, tile=_TILE, overlap=_OVERLAP, bfloat16=bfloat16, rules=rules)
-    ready = normalised(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
-    return at(ready, inputs.factor or fitting_factor(ready, inputs.diameter, segment=at))
+    ready = normalise(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
+    return at(ready, inputs.factor or estimate_factor(ready, inputs.diameter, segment=at))
 
 
 def _segment_scaled(
@@ -218,5 +218,5 @@ def _segment_scaled(
     """Return the cells of a normalised image that is scaled by a factor for the network."""
     shape = (ready.shape[0], ready.shape[1])
     seen = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
-    found = found_in_tiles(network, resized(ready, seen), tile=tile, overlap=overlap, bfloat16=bfloat16)
-    return painted(found, shape, seen=seen, **rules)
+    found = find_in_tiles(network, resize(ready, seen), tile=tile, overlap=overlap, bfloat16=bfloat16)
+    return draw_cells(found, shape, seen=seen, **rules)

@@ -20,15 +20,15 @@ from gnntrack.segmentation import load_segmenter, prepare_segmenter
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn, mask_metrics
 from gnntrack.training.simulated import simulate_examples
-from segmenters.common.pixels import normalised, resized
-from segmenters.common.tiles import in_tiles
+from segmenters.common.pixels import normalise, resize
+from segmenters.common.tiles import predict_in_tiles
 from segmenters.common.training import remove_unknown
 from segmenters.dense.augment import Augment
-from segmenters.dense.inference import Inputs, Use, answers_of, best_depth, segment_pixels
-from segmenters.dense.targets import depth_in_cells, mean_diameter, nearness_of_two
+from segmenters.dense.inference import Inputs, Use, choose_depth, predict_pixels, segment_pixels
+from segmenters.dense.targets import compute_depth, compute_nearness, measure_mean_diameter
 from segmenters.dense.task import TrainingImages, compute_loss
 from segmenters.dense.training import choose_inputs
-from segmenters.dense.unet import UNet, _packed, _unpacked, fused
+from segmenters.dense.unet import UNet, _pack, _unpack, fuse
 
 torch.set_num_threads(1)
 
@@ -62,7 +62,7 @@ def discs(radius: int, n: int = 96, movie: str = "drawn") -> Drawn:
 def test_depth_is_one_in_the_middle_and_low_where_cells_touch():
     labels = np.zeros((15, 30), np.int32)
     labels[2:13, 3:14], labels[2:13, 14:27] = 1, 2
-    depth = depth_in_cells(labels)
+    depth = compute_depth(labels)
     assert depth[labels == 0].max() == 0
     assert depth[7, 8] == depth[labels == 1].max() == 1
     assert depth[7, 13] < 0.25
@@ -72,35 +72,35 @@ def test_depth_is_one_in_the_middle_and_low_where_cells_touch():
 def test_the_border_of_the_image_is_no_outline():
     labels = np.zeros((20, 20), np.int32)
     labels[5:15, :8] = 1
-    depth = depth_in_cells(labels)
+    depth = compute_depth(labels)
     assert depth[10, 0] > depth[10, 6]
 
 
 def test_depth_of_stacks_knows_the_spacing():
     labels = np.zeros((9, 11, 11), np.int32)
     labels[3:6, 2:9, 2:9] = 1
-    cubes, flat = depth_in_cells(labels), depth_in_cells(labels, spacing=(3, 1, 1))
+    cubes, flat = compute_depth(labels), compute_depth(labels, spacing=(3, 1, 1))
     assert cubes[3, 5, 5] < flat[3, 5, 5] == 0.75
 
 
 def test_the_pixels_between_two_cells_count_and_no_others():
     labels = np.zeros((30, 60), np.int32)
     labels[5:25, 5:20], labels[5:25, 20:35], labels[5:25, 50:58] = 1, 2, 3
-    near = nearness_of_two(labels)
+    near = compute_nearness(labels)
     assert near[15, 19] == near[15, 20] == near.max() == 1
     assert 0 < near[15, 23] < near[15, 21] < 1
     assert near[:, 35:].max() == 0
-    assert nearness_of_two(np.where(labels == 2, -1, labels)).max() == 0
+    assert compute_nearness(np.where(labels == 2, -1, labels)).max() == 0
     labels[5:25, 20] = 0
-    assert nearness_of_two(labels)[15, 20] > 0.9
+    assert compute_nearness(labels)[15, 20] > 0.9
 
 
 def test_cells_of_a_stack_with_planes_between_them_are_not_near():
     stack = np.zeros((9, 30, 30), np.int32)
     stack[1:3, 5:25, 5:25], stack[4:6, 5:25, 5:25] = 1, 2
-    assert nearness_of_two(stack).max() == 0
+    assert compute_nearness(stack).max() == 0
     stack[3, 5:25, 5:25] = 2
-    near = nearness_of_two(stack)
+    near = compute_nearness(stack)
     assert near[2, 15, 15] == near[3, 15, 15] == 1
     assert near[1, 15, 15] < 0.2
 
@@ -122,8 +122,8 @@ def test_a_wrong_pixel_between_two_cells_costs_more():
 
 
 def test_the_mean_diameter_of_discs_is_theirs():
-    assert mean_diameter(discs(9).labels) == pytest.approx(18, abs=1)
-    assert mean_diameter(np.zeros((4, 4), np.int32)) is None
+    assert measure_mean_diameter(discs(9).labels) == pytest.approx(18, abs=1)
+    assert measure_mean_diameter(np.zeros((4, 4), np.int32)) is None
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "dice", "both", "focal"])
@@ -162,14 +162,14 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
     labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
     inputs = Inputs("none", 20.0, 1.0)
     drawn = [Drawn(image, labels), Drawn(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
-    depth = best_depth(TwoHills(), drawn, inputs, Use(), mask_metrics)
+    depth = choose_depth(TwoHills(), drawn, inputs, Use(), mask_metrics)
     assert depth == pytest.approx(wanted, abs=0.06)
     found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), Use(), dtype=image.dtype)
     assert found.max() == cells
-    assert best_depth(TwoHills(), drawn[1:], inputs, Use(), mask_metrics) is None
+    assert choose_depth(TwoHills(), drawn[1:], inputs, Use(), mask_metrics) is None
     left = (columns < 40) & (image > 0)
     only = [Drawn(np.where(left, image, 0), left.astype(np.int32))]
-    assert best_depth(TwoHills(), only, inputs, Use(), mask_metrics) is None  # all do as well
+    assert choose_depth(TwoHills(), only, inputs, Use(), mask_metrics) is None  # all do as well
 
 
 def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
@@ -209,14 +209,14 @@ def test_nothing_is_learnt_where_nobody_knows(kind):
 def test_unknown_pixels_are_no_cells_and_hide_the_depth_of_those_they_touch():
     labels = np.zeros((20, 40), np.int32)
     labels[5:15, 3:13], labels[5:15, 23:33] = 1, 2
-    known = depth_in_cells(labels)
+    known = compute_depth(labels)
     labels[5:15, 33:35] = -1
-    depth = depth_in_cells(labels)
+    depth = compute_depth(labels)
     assert np.array_equal(depth[:, :20], known[:, :20])
     assert (depth[labels == 2] == -1).all()
     assert (depth[labels < 0] == -1).all()
     assert (depth[labels == 0] == 0).all()
-    assert mean_diameter(labels) == pytest.approx(2 * np.sqrt(100 / np.pi))
+    assert measure_mean_diameter(labels) == pytest.approx(2 * np.sqrt(100 / np.pi))
 
 
 def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
@@ -268,7 +268,7 @@ def test_images_without_cells_teach_nothing():
 
 def test_augmentation_changes_image_and_truth_alike():
     drawn = discs(12)
-    truth = (drawn.labels > 0, depth_in_cells(drawn.labels), nearness_of_two(drawn.labels))
+    truth = (drawn.labels > 0, compute_depth(drawn.labels), compute_nearness(drawn.labels))
     patch = np.stack([drawn.image / 120, *truth]).astype(np.float32)
     change = Augment(2, grey=False)
     made = [change(patch, np.random.default_rng(seed)) for seed in range(6)]
@@ -296,7 +296,7 @@ def test_tiles_make_up_the_whole_image(shape, tile, overlap):
         seen.append(batch.shape)
         return np.stack([batch, 2 * batch], axis=1)
 
-    found = in_tiles(answer, image, channels=2, tile=tile, overlap=overlap, batch=3)
+    found = predict_in_tiles(answer, image, channels=2, tile=tile, overlap=overlap, batch=3)
     assert np.array_equal(found, np.stack([image, 2 * image]))
     assert all(each[1:] == tile for each in seen)
     assert max(each[0] for each in seen) == 3
@@ -306,10 +306,10 @@ def test_what_lies_far_from_a_seam_does_not_see_the_tiles():
     torch.manual_seed(0)
     network = UNet(width=4, levels=2, outputs=3).eval()
     image = np.random.default_rng(0).normal(size=(96, 128)).astype(np.float32)
-    whole, _ = answers_of(network, image, Use())
-    tiled, _ = answers_of(network, image, Use(tile=64, overlap=32, batch=2))
+    whole, _ = predict_pixels(network, image, Use())
+    tiled, _ = predict_pixels(network, image, Use(tile=64, overlap=32, batch=2))
     assert np.allclose(whole, tiled, atol=1e-5)
-    narrow, _ = answers_of(network, image, Use(tile=64, overlap=0))
+    narrow, _ = predict_pixels(network, image, Use(tile=64, overlap=0))
     assert not np.allclose(whole, narrow, atol=1e-5)
 
 
@@ -320,10 +320,10 @@ def test_flips_make_answers_of_mirrored_images_mirrored():
     plain, flipped = Use(), Use(flips=True)
     mirrored = np.ascontiguousarray(image[:, ::-1])
     assert np.allclose(
-        answers_of(network, mirrored, flipped)[0][:, ::-1], answers_of(network, image, flipped)[0], atol=1e-5
+        predict_pixels(network, mirrored, flipped)[0][:, ::-1], predict_pixels(network, image, flipped)[0], atol=1e-5
     )
     assert not np.allclose(
-        answers_of(network, mirrored, plain)[0][:, ::-1], answers_of(network, image, plain)[0], atol=1e-5
+        predict_pixels(network, mirrored, plain)[0][:, ::-1], predict_pixels(network, image, plain)[0], atol=1e-5
     )
 
 
@@ -331,7 +331,7 @@ def test_flips_make_answers_of_mirrored_images_mirrored():
 def test_normalised_images_do_not_know_scale_or_offset(how):
     image = np.random.default_rng(0).gamma(2, size=(50, 60)).astype(np.float32)
     dtype = np.dtype(np.float32)
-    assert np.allclose(normalised(image, how, dtype=dtype), normalised(7 * image + 300, how, dtype=dtype), atol=1e-3)
+    assert np.allclose(normalise(image, how, dtype=dtype), normalise(7 * image + 300, how, dtype=dtype), atol=1e-3)
 
 
 def test_a_bright_speck_does_not_darken_the_rest():
@@ -340,21 +340,21 @@ def test_a_bright_speck_does_not_darken_the_rest():
     speck[0, 0] = 1e5
     dtype = np.dtype(np.float32)
     assert (
-        np.abs(normalised(speck, "percentile", dtype=dtype) - normalised(image, "percentile", dtype=dtype))[1:].max()
+        np.abs(normalise(speck, "percentile", dtype=dtype) - normalise(image, "percentile", dtype=dtype))[1:].max()
         < 0.1
     )
 
 
 def test_unnormalised_images_are_shares_of_what_their_type_holds():
     image = np.array([[0, 255]], np.float32)
-    assert normalised(image, "none", dtype=np.dtype(np.uint8)).tolist() == [[0, 1]]
-    assert normalised(image, "none", dtype=np.dtype(np.float32)).tolist() == [[0, 255]]
+    assert normalise(image, "none", dtype=np.dtype(np.uint8)).tolist() == [[0, 1]]
+    assert normalise(image, "none", dtype=np.dtype(np.float32)).tolist() == [[0, 255]]
 
 
 def test_an_image_resized_there_and_back_is_nearly_the_same():
     image = discs(12).image
-    assert resized(image, (48, 48)).shape == (48, 48)
-    assert np.abs(resized(resized(image, (192, 192)), (96, 96)) - image).mean() < 3
+    assert resize(image, (48, 48)).shape == (48, 48)
+    assert np.abs(resize(resize(image, (192, 192)), (96, 96)) - image).mean() < 3
 
 
 # ------------------------------------------------------------------------------------------- the U-Net
@@ -378,8 +378,8 @@ def test_any_size_comes_back(size, stem):
 @pytest.mark.parametrize("size", [(6, 8), (3, 6, 8)])
 def test_unpacked_pixels_are_packed_again(size):
     x = torch.randn(2, 3, *size)
-    assert torch.equal(_packed(_unpacked(x, 2), 2), x)
-    assert _unpacked(x, 2).shape == (2, 12, *size[:-2], 3, 4)
+    assert torch.equal(_pack(_unpack(x, 2), 2), x)
+    assert _unpack(x, 2).shape == (2, 12, *size[:-2], 3, 4)
 
 
 def test_fused_networks_answer_the_same():
@@ -389,7 +389,7 @@ def test_fused_networks_answer_the_same():
     network.eval()
     image = torch.randn(1, 1, 20, 30)
     before = network(image)
-    assert torch.allclose(fused(network)(image), before, atol=1e-5)
+    assert torch.allclose(fuse(network)(image), before, atol=1e-5)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
 
 

@@ -20,20 +20,20 @@ from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingErro
 from gnntrack.settings import SimulateSettings, TrainSegmenterSettings  # noqa: E402
 from gnntrack.simulate import simulate_movie  # noqa: E402
 from gnntrack.training.run import TrainingRun  # noqa: E402
-from segmenters.diffusion.blocks import cut_blocks, part_of  # noqa: E402
-from segmenters.diffusion.cells import answer_points, find_cells  # noqa: E402
+from segmenters.diffusion.blocks import cut_blocks, extract_part  # noqa: E402
+from segmenters.diffusion.cells import find_cells, predict_points  # noqa: E402
 from segmenters.diffusion.features import FEATURES, VECTORS  # noqa: E402
-from segmenters.diffusion.grouping import group_points, paint_voxels  # noqa: E402
-from segmenters.diffusion.network import Diffusion, DiffusionNet, Gradients, shape_of  # noqa: E402
+from segmenters.diffusion.grouping import draw_voxels, group_points  # noqa: E402
+from segmenters.diffusion.network import Diffusion, DiffusionNet, Gradients, describe_shape  # noqa: E402
 from segmenters.diffusion.operators import (  # noqa: E402
-    cloud_operators,
-    eigenbasis,
-    operators_of,
-    surface_operators,
-    volume_operators,
+    build_cloud_operators,
+    build_operators,
+    build_surface_operators,
+    build_volume_operators,
+    compute_eigenbasis,
 )
-from segmenters.diffusion.points import measure_levels, stack_to_points, volume_cloud  # noqa: E402
-from segmenters.diffusion.surface import stack_to_surface, surface_cloud  # noqa: E402
+from segmenters.diffusion.points import build_volume_cloud, measure_levels, stack_to_points  # noqa: E402
+from segmenters.diffusion.surface import build_surface_cloud, stack_to_surface  # noqa: E402
 from segmenters.diffusion.task import BlockOptions, BlockTask, make_targets  # noqa: E402
 from segmenters.diffusionnet import DiffusionNetSegmenter  # noqa: E402
 
@@ -92,14 +92,14 @@ class Example:
 def volume():
     image, labels = balls()
     levels = measure_levels(image, spacing=CUBES)
-    return image, labels, levels, volume_cloud(image, levels, spacing=CUBES)
+    return image, labels, levels, build_volume_cloud(image, levels, spacing=CUBES)
 
 
 @pytest.fixture(scope="module")
 def surface():
     image, labels = balls()
     levels = measure_levels(image, spacing=CUBES)
-    return image, labels, levels, surface_cloud(image, levels, spacing=CUBES)
+    return image, labels, levels, build_surface_cloud(image, levels, spacing=CUBES)
 
 
 def network(**options):
@@ -127,7 +127,7 @@ def test_points_are_those_that_the_loops_of_the_report_find():
 
 def test_a_cloud_is_the_same_whether_its_stack_is_looked_at_whole_or_in_tiles(volume):
     image, _, levels, whole = volume
-    tiled = volume_cloud(image, levels, spacing=CUBES, tile=5000)
+    tiled = build_volume_cloud(image, levels, spacing=CUBES, tile=5000)
     for name in ("points", "mass", "features", "vectors", "box"):
         assert np.allclose(getattr(tiled, name), getattr(whole, name), rtol=0, atol=1e-5), name
     order, other = np.lexsort(whole.voxels.T), np.lexsort(tiled.voxels.T)
@@ -148,7 +148,7 @@ def test_planes_that_lie_farther_apart_give_a_cloud_of_the_same_size():
     extents, masses = [], []
     for image, spacing in ((fine, CUBES), (coarse, (4.0, 1.0, 1.0))):
         levels = measure_levels(image, spacing=spacing, threshold=50, diameter=16)
-        cloud = volume_cloud(image, levels, spacing=spacing)
+        cloud = build_volume_cloud(image, levels, spacing=spacing)
         extents.append(np.ptp(cloud.points, axis=0))
         masses.append(cloud.mass.sum())
         assert sparse.csgraph.connected_components(operators_laplacian(cloud))[0] == 2  # the ball apart, and the pair
@@ -158,7 +158,7 @@ def test_planes_that_lie_farther_apart_give_a_cloud_of_the_same_size():
 
 def operators_laplacian(cloud):
     """Who is whose neighbour, as the eigenvectors with eigenvalue 0 tell."""
-    operators = operators_of(cloud, modes=12)
+    operators = build_operators(cloud, modes=12)
     zero = operators.eigenvectors[:, operators.eigenvalues < 1e-9] != 0
     return sparse.csr_array((zero @ zero.T).astype(int))
 
@@ -182,7 +182,7 @@ def test_features_stay_and_vectors_turn_with_the_stack():
     levels = measure_levels(image, spacing=CUBES)
     # boxes of two voxels' edge, that begin beside a voxel's middle; the axis that is mirrored has whole boxes
     first, second = (
-        volume_cloud(each, levels._replace(diameter=12.0), spacing=CUBES, origin=(0.25, 0.25, 0.25))
+        build_volume_cloud(each, levels._replace(diameter=12.0), spacing=CUBES, origin=(0.25, 0.25, 0.25))
         for each in (image, turned)
     )
     step = 1 / 12
@@ -202,7 +202,7 @@ def test_a_surface_is_closed_has_the_balls_area_and_looks_outwards():
     sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     count = np.unique(np.sort(sides), axis=0, return_counts=True)[1]
     assert (count == 2).all()
-    operators = surface_operators(points, faces, modes=4)
+    operators = build_surface_operators(points, faces, modes=4)
     assert operators.mass.sum() == pytest.approx(4 * np.pi * 81, rel=0.05)
     outwards = points - [12, 24, 22]
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
@@ -223,7 +223,9 @@ DEGREES = np.repeat([0, 1, 2, 3], [1, 3, 5, 7])
 def test_the_eigenvalues_of_a_sphere_are_those_of_the_spherical_harmonics(known):
     points, faces = sphere()
     operators = (
-        surface_operators(points, faces, modes=16) if known == "triangles" else cloud_operators(points, modes=16)
+        build_surface_operators(points, faces, modes=16)
+        if known == "triangles"
+        else build_cloud_operators(points, modes=16)
     )
     assert np.allclose(operators.eigenvalues, DEGREES * (DEGREES + 1), rtol=0.02, atol=1e-8)
     assert operators.mass.sum() == pytest.approx(4 * np.pi, rel=0.02)
@@ -232,7 +234,7 @@ def test_the_eigenvalues_of_a_sphere_are_those_of_the_spherical_harmonics(known)
 def test_the_eigenvalues_of_a_box_are_those_of_its_standing_waves():
     box = np.argwhere(np.ones((8, 16, 24)))
     step = 1 / 24
-    operators = volume_operators(box * step, np.full(len(box), step**3), box, np.full(3, step), modes=12)
+    operators = build_volume_operators(box * step, np.full(len(box), step**3), box, np.full(3, step), modes=12)
     waves = np.indices((4, 4, 4)).reshape(3, -1).T / np.array([1 / 3, 2 / 3, 1])
     expected = np.sort((np.pi * waves) ** 2 @ np.ones(3))[:12]
     assert np.allclose(operators.eigenvalues, expected, rtol=0.03, atol=1e-8)
@@ -242,7 +244,7 @@ def test_the_eigenvalues_of_a_box_are_those_of_its_standing_waves():
 def test_a_cloud_in_parts_has_a_constant_for_each(parts):
     rod = np.argwhere(np.ones((3, 3, 9)))
     box = np.concatenate([rod + np.array([5 * k, 0, 0]) for k in range(parts)])
-    operators = volume_operators(box * 0.1, np.full(len(box), 1e-3), box, np.full(3, 0.1), modes=20)
+    operators = build_volume_operators(box * 0.1, np.full(len(box), 1e-3), box, np.full(3, 0.1), modes=20)
     assert (operators.eigenvalues < 1e-9).sum() == parts
     assert operators.eigenvectors.shape == (len(box), max(20, parts))
     product = operators.eigenvectors.T @ (operators.mass[:, None] * operators.eigenvectors)
@@ -252,9 +254,9 @@ def test_a_cloud_in_parts_has_a_constant_for_each(parts):
 def test_a_large_part_has_the_basis_that_a_dense_solver_finds():
     n = 500  # a ring
     ring = sparse.diags_array([2.0, -1, -1, -1, -1], offsets=[0, 1, -1, n - 1, 1 - n], shape=(n, n)).tocsr()
-    values, vectors = eigenbasis(ring, np.full(n, 2.0), modes=11)
+    values, vectors = compute_eigenbasis(ring, np.full(n, 2.0), modes=11)
     assert np.allclose(values, np.linalg.eigvalsh(ring.toarray() / 2)[:11], atol=1e-7)
-    again = eigenbasis(ring, np.full(n, 2.0), modes=11)
+    again = compute_eigenbasis(ring, np.full(n, 2.0), modes=11)
     assert np.array_equal(again[1], vectors)
 
 
@@ -263,12 +265,16 @@ def test_slopes_of_a_linear_function(where):
     slope = np.array([0.5, -1.0, 2.0])
     if "sphere" in where:
         points, faces = sphere()
-        operators = surface_operators(points, faces, modes=4) if where == "sphere" else cloud_operators(points, modes=4)
+        operators = (
+            build_surface_operators(points, faces, modes=4)
+            if where == "sphere"
+            else build_cloud_operators(points, modes=4)
+        )
         expected, tolerance = slope - points * (points @ slope)[:, None], 0.15
     else:
         box = np.argwhere(np.ones((1 if where == "one plane" else 5, 6, 7)))
         points = box * 0.2
-        operators = volume_operators(points, np.full(len(box), 0.008), box, np.full(3, 0.2), modes=4)
+        operators = build_volume_operators(points, np.full(len(box), 0.008), box, np.full(3, 0.2), modes=4)
         expected, tolerance = np.tile(slope * (np.ptp(points, axis=0) > 0), (len(points), 1)), 1e-9
     found = np.stack([gradient @ (points @ slope) for gradient in operators.gradients], axis=1)
     assert np.abs(found - expected).max() < tolerance
@@ -279,7 +285,7 @@ def test_slopes_of_a_linear_function(where):
 
 @pytest.mark.parametrize("cloud", ["volume", "surface"])
 def test_diffusion_keeps_the_mean_and_smooths(cloud, request):
-    shape = shape_of(cloud := request.getfixturevalue(cloud)[-1], operators_of(cloud))
+    shape = describe_shape(cloud := request.getfixturevalue(cloud)[-1], build_operators(cloud))
     layer = Diffusion(3)
     with torch.no_grad():
         layer.log_time[:] = torch.log(torch.tensor([1e-3, 1e-2, 1e-1]))
@@ -295,11 +301,11 @@ def test_diffusion_keeps_the_mean_and_smooths(cloud, request):
 def test_turning_a_cloud_turns_the_offsets_and_nothing_else(kind, request):
     cloud = request.getfixturevalue(kind)[-1]
     turn = Rotation.from_rotvec([0.4, -1.1, 0.7]).as_matrix()
-    still = shape_of(cloud, operators_of(cloud))
+    still = describe_shape(cloud, build_operators(cloud))
     gradients = np.einsum("ab,bnk->ank", turn, still.slopes.numpy())
     turned_cloud = replace(cloud, points=cloud.points @ turn.T, vectors=(cloud.vectors @ turn.T).astype(np.float32))
-    operators = operators_of(turned_cloud if kind == "surface" else cloud)
-    turned = shape_of(turned_cloud, operators)
+    operators = build_operators(turned_cloud if kind == "surface" else cloud)
+    turned = describe_shape(turned_cloud, operators)
     if kind == "volume":  # its boxes cannot turn, all else does
         turned = turned._replace(slopes=torch.from_numpy(gradients.astype(np.float32)))
     with torch.no_grad():
@@ -325,7 +331,7 @@ def test_blocks_share_no_core_and_see_their_surroundings(surface):
     assert len(blocks) > 4
     assert np.array_equal(np.sort(np.concatenate([b.rows[b.core] for b in blocks])), np.arange(len(cloud)))
     for block in blocks:
-        part, same = part_of(cloud, block)
+        part, same = extract_part(cloud, block)
         assert np.array_equal(part.points, cloud.points[same.rows])
         assert same.core.sum() == block.core.sum() < len(same.rows)
         # no vertex of the core has lost a triangle
@@ -372,7 +378,7 @@ def test_right_answers_give_the_right_cells(kind, request):
     inside = targets.foreground > 0.5
     found = np.zeros(len(cloud), np.int32)
     found[inside] = group_points(cloud.points[inside], targets.offset[inside], np.ones(inside.sum()))
-    painted = paint_voxels(cloud, found, targets.foreground, shape=image.shape, scale=scale)
+    painted = draw_voxels(cloud, found, targets.foreground, shape=image.shape, scale=scale)
     assert painted.max() == 3
     assert iou(painted, labels).min() > 0.85
 
@@ -429,9 +435,9 @@ def test_the_ratios_of_the_spacing_count_and_its_unit_does_not(trained):
 def test_a_cloud_in_many_blocks_gets_about_the_answers_of_one(trained, volume, monkeypatch):
     cloud = volume[-1]
     net = DiffusionNetSegmenter(model=trained[0], device="cpu").network
-    whole = answer_points(net, cloud)
+    whole = predict_points(net, cloud)
     monkeypatch.setattr("segmenters.diffusion.cells.cut_blocks", lambda points: cut_blocks(points, core=300))
-    parts = answer_points(net, cloud)
+    parts = predict_points(net, cloud)
     assert np.abs(whole[0] - parts[0]).mean() < 0.03
     assert np.linalg.norm(whole[1] - parts[1], axis=1).mean() < 0.1
 

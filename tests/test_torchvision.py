@@ -23,8 +23,8 @@ from gnntrack.training.run import TrainingRun  # noqa: E402
 from segmenters.deeplab import DeepLabSegmenter  # noqa: E402
 from segmenters.dense.torchvision_networks import DeepLab, Fcn  # noqa: E402
 from segmenters.fcn import FcnSegmenter  # noqa: E402
-from segmenters.mask_rcnn.inference import fitting_factor, found_in_tiles, painted  # noqa: E402
-from segmenters.mask_rcnn.network import Found, new_mask_rcnn  # noqa: E402
+from segmenters.mask_rcnn.inference import draw_cells, estimate_factor, find_in_tiles  # noqa: E402
+from segmenters.mask_rcnn.network import Found, build_mask_rcnn  # noqa: E402
 from segmenters.mask_rcnn.task import make_targets  # noqa: E402
 from segmenters.maskrcnn import MaskRcnn, MaskRcnnSegmenter  # noqa: E402
 
@@ -161,7 +161,7 @@ def test_no_network_learns_on_stacks(name, tmp_path):
 def new(name, **options):
     """Return a new network."""
     if name == "maskrcnn":
-        return new_mask_rcnn(dimensions=2, options=options)
+        return build_mask_rcnn(dimensions=2, options=options)
     return SEGMENTERS[name].new_network(dimensions=2, outputs=3, flat=0, options=options)
 
 
@@ -271,7 +271,7 @@ def test_overlapping_cells_share_pixels_by_score():
     left, right = (9.5, 9.5, 19.5, 19.5), (9.5, 15.5, 19.5, 25.5)
     for scores in ((0.9, 0.8), (0.8, 0.9)):
         found = whole((scores[0], left), (scores[1], right))
-        labels = painted(found, (30, 40), seen=(30, 40), **RULES)
+        labels = draw_cells(found, (30, 40), seen=(30, 40), **RULES)
         first, second = (1, 2) if scores[0] > scores[1] else (2, 1)
         assert (labels[10:20, 10:16] == first).all()
         assert (labels[10:20, 20:26] == second).all()
@@ -281,14 +281,14 @@ def test_overlapping_cells_share_pixels_by_score():
 
 def test_a_cell_that_is_mostly_covered_or_hardly_sure_is_left_out():
     found = whole((0.9, (9.5, 9.5, 19.5, 19.5)), (0.8, (9.5, 12.5, 19.5, 20.5)), (0.4, (19.5, 29.5, 25.5, 35.5)))
-    assert painted(found, (30, 40), seen=(30, 40), **RULES).max() == 1
-    assert painted(found, (30, 40), seen=(30, 40), **{**RULES, "covered": 0.9}).max() == 2
-    assert painted(found, (30, 40), seen=(30, 40), **{**RULES, "score": 0.3}).max() == 2
+    assert draw_cells(found, (30, 40), seen=(30, 40), **RULES).max() == 1
+    assert draw_cells(found, (30, 40), seen=(30, 40), **{**RULES, "covered": 0.9}).max() == 2
+    assert draw_cells(found, (30, 40), seen=(30, 40), **{**RULES, "score": 0.3}).max() == 2
 
 
 def test_a_cell_that_another_cuts_in_two_keeps_the_larger_piece():
     found = whole((0.9, (-0.5, 9.5, 29.5, 14.5)), (0.8, (9.5, 4.5, 19.5, 29.5)))
-    labels = painted(found, (30, 40), seen=(30, 40), **RULES)
+    labels = draw_cells(found, (30, 40), seen=(30, 40), **RULES)
     assert (labels == 2).sum() == 150
     assert ndimage.label(labels == 2)[1] == 1
 
@@ -297,7 +297,7 @@ def test_a_cell_that_another_cuts_in_two_keeps_the_larger_piece():
 def test_cells_are_painted_at_the_scale_of_the_image(factor):
     # pixels 4 to 9 and 0 to 11 of the image, outer edges -.5 apart, as seen by the network
     edges = (np.array([4, 0, 10, 12]) * factor - 0.5).astype(np.float32)
-    labels = painted(whole((0.9, edges)), (20, 16), seen=(int(20 * factor), int(16 * factor)), **RULES)
+    labels = draw_cells(whole((0.9, edges)), (20, 16), seen=(int(20 * factor), int(16 * factor)), **RULES)
     expected = np.zeros((20, 16), bool)
     expected[4:10, :12] = True
     assert np.array_equal(labels > 0, expected)
@@ -328,8 +328,8 @@ class Blobs:
 def test_tiles_find_each_cell_once_and_whole(tile):
     centres = [(y, x, 9) for y in range(15, 200, 23) for x in range(12, 230, 24)]
     image, truth = discs((204, 240), centres, noise=0)
-    found = found_in_tiles(Blobs(), image, tile=tile, overlap=40)
-    labels = painted(found, truth.shape, seen=truth.shape, **RULES)
+    found = find_in_tiles(Blobs(), image, tile=tile, overlap=40)
+    labels = draw_cells(found, truth.shape, seen=truth.shape, **RULES)
     assert labels.max() == len(centres)
     for cell in range(1, truth.max() + 1):
         mask = truth == cell
@@ -339,8 +339,8 @@ def test_tiles_find_each_cell_once_and_whole(tile):
 
 def test_an_image_without_cells_in_some_tiles_is_no_trouble():
     image, _ = discs((150, 150), [(20, 20, 9)], noise=0)
-    assert len(found_in_tiles(Blobs(), image, tile=64, overlap=32).score) == 1
-    assert len(found_in_tiles(Blobs(), 0 * image, tile=64, overlap=32).score) == 0
+    assert len(find_in_tiles(Blobs(), image, tile=64, overlap=32).score) == 1
+    assert len(find_in_tiles(Blobs(), 0 * image, tile=64, overlap=32).score) == 0
 
 
 def test_targets_are_pieces_with_outer_edges():
@@ -365,7 +365,7 @@ def test_the_scale_is_found_from_the_cells(radius, diameter):
     def segment(ready, factor):
         return truth if 0.3 < factor * 2 * radius / diameter < 3 else 0 * truth
 
-    assert fitting_factor(image, diameter, segment=segment) * 2 * radius == pytest.approx(diameter, rel=0.1)
+    assert estimate_factor(image, diameter, segment=segment) * 2 * radius == pytest.approx(diameter, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Grey values and sizes as a network wants them, and back."""
+"""Normalisation of grey values and resizing of images for a network."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     Heights = npt.NDArray[np.float32]
     Normalise = Literal["percentile", "standard", "none"]
 
-__all__ = ["normalised", "resized"]
+__all__ = ["normalise", "resize"]
 
-_SAMPLE = 1_000_000  # pixels that percentiles are taken of
-_LOW, _HIGH = 1.0, 99.9  # percentiles that become 0 and 1
+_SAMPLE = 1_000_000  # pixels from which percentiles are computed
+_LOW, _HIGH = 1.0, 99.9  # percentiles mapped to 0 and 1
 
 
-def normalised(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heights:
-    """Return an image at the scale that a network knows.
+def normalise(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heights:
+    """Return an image with normalised grey values.
 
     Parameters
     ----------
     pixels : float32 array
         Grey values of a whole image.
     how : {"percentile", "standard", "none"}
-        ``percentile``: the 1st percentile becomes 0 and the 99.9th 1; what is brighter is compressed as a logarithm,
-        so that one bright speck or a dividing cell does not darken all others. ``standard``: mean 0, standard
-        deviation 1. ``none``: the grey values as they come, as shares of what their type can hold.
+        ``percentile``: the 1st percentile becomes 0 and the 99.9th percentile 1; higher values are compressed by a
+        logarithm, so that one bright speck or a dividing cell does not darken all others. ``standard``: mean 0,
+        standard deviation 1. ``none``: unchanged, divided by the maximum of an integer dtype.
     dtype : dtype
-        Type of the image before it became float32.
+        Dtype of the image before conversion to float32.
     """
     if how == "none":
         return pixels / np.float32(np.iinfo(dtype).max) if dtype.kind in "iu" else pixels
@@ -46,12 +46,12 @@ def normalised(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heig
     return np.where(scaled > 1, 1 + np.log(np.maximum(scaled, 1)), scaled).astype(np.float32)
 
 
-def resized(pixels: Heights, size: tuple[int, int]) -> Heights:
-    """Return an image, or a stack of planes, with other numbers of pixels along y and x."""
+def resize(pixels: Heights, size: tuple[int, int]) -> Heights:
+    """Return an image, or a stack of planes, resized along y and x."""
     if pixels.shape[-2:] == size:
         return pixels
     if pixels.ndim > 2:
-        return np.stack([resized(plane, size) for plane in pixels])
+        return np.stack([resize(plane, size) for plane in pixels])
     shrinks = size[0] < pixels.shape[0] or size[1] < pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=how), np.float32)

@@ -1,4 +1,4 @@
-"""Large images in tiles: the memory that a network takes depends on the tile, not on the image."""
+"""Large images in tiles: the memory of a network depends on the size of a tile, not of the image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
     Heights = npt.NDArray[np.float32]
 
-__all__ = ["TileWindow", "in_tiles", "tile_windows"]
+__all__ = ["TileWindow", "predict_in_tiles", "split_into_tiles"]
 
 
 class TileWindow(NamedTuple):
-    """A tile: what is read of the image, what is written, and where that lies in what was read."""
+    """A tile: the region that is read, the region that is written, and the latter relative to the former."""
 
     read: tuple[slice, ...]  # of the image
     write: tuple[slice, ...]  # of the image, without the margins that overlap
-    inner: tuple[slice, ...]  # the same within what was read
+    inner: tuple[slice, ...]  # the same, relative to the region that is read
 
 
-def in_tiles(
-    answer: Callable[[Heights], Heights],
+def predict_in_tiles(
+    predict: Callable[[Heights], Heights],
     image: Heights,
     *,
     channels: int,
@@ -34,48 +34,48 @@ def in_tiles(
     overlap: Sequence[int],
     batch: int = 1,
 ) -> Heights:
-    """Return the answers for an image, tile by tile; tiles overlap, and only their inner parts are kept.
+    """Return the predictions for an image, tile by tile; tiles overlap, and only their inner parts are kept.
 
     Parameters
     ----------
-    answer : callable
-        From images, (B, *tile), to answers, (B, C, *tile).
+    predict : callable
+        From images, (B, *tile), to predictions, (B, C, *tile).
     image : (Y, X) or (Z, Y, X) array
-        The whole image; one that fits into a tile is answered in one piece.
+        The whole image.
     channels : int
-        The number C of answers per pixel.
+        The number C of predictions per pixel.
     tile, overlap : sequences of int
         Pixels along ``[z], y, x``; neighbouring tiles share at least `overlap` pixels.
     batch : int
-        Tiles that are answered at once.
+        Number of tiles per call of `predict`.
 
     Returns
     -------
-    answers : (C, *image.shape) float32 array
+    predictions : (C, *image.shape) float32 array
     """
     out = np.empty((channels, *image.shape), np.float32)
-    windows = list(tile_windows(image.shape, tile, overlap))
+    windows = list(split_into_tiles(image.shape, tile, overlap))
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
-        found = answer(np.stack([image[window.read] for window in some]))
+        found = predict(np.stack([image[window.read] for window in some]))
         for window, values in zip(some, found, strict=True):
             out[(slice(None), *window.write)] = values[(slice(None), *window.inner)]
     return out
 
 
-def tile_windows(shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int]) -> Iterator[TileWindow]:
-    """Yield the tiles of an image; what they write makes up the whole image."""
-    axes = [_along(n, min(t, n), min(o, t - 1)) for n, t, o in zip(shape, tile, overlap, strict=True)]
+def split_into_tiles(shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int]) -> Iterator[TileWindow]:
+    """Yield the tiles of an image; the regions that they write cover the image once."""
+    axes = [_split_axis(n, min(t, n), min(o, t - 1)) for n, t, o in zip(shape, tile, overlap, strict=True)]
     for parts in product(*axes):
         read, write = zip(*parts, strict=True)
         inner = tuple(slice(w.start - r.start, w.stop - r.start) for r, w in parts)
         yield TileWindow(read, write, inner)
 
 
-def _along(length: int, tile: int, overlap: int) -> list[tuple[slice, slice]]:
-    """Return what tiles read and write along one axis; all are of one length, so that they go in one batch."""
+def _split_axis(length: int, tile: int, overlap: int) -> list[tuple[slice, slice]]:
+    """Return the ranges that tiles read and write along one axis; all tiles have one length, so they fit in a batch."""
     count = 1 if length <= tile else int(np.ceil((length - overlap) / (tile - overlap)))
     starts = np.linspace(0, length - tile, count).round().astype(int).tolist()
-    # neighbours meet in the middle of what they share
+    # neighbours meet in the middle of their overlap
     cuts = [0, *((a + tile + b) // 2 for a, b in pairwise(starts)), length]
     return [(slice(s, s + tile), slice(cuts[i], cuts[i + 1])) for i, s in enumerate(starts)]

@@ -1,4 +1,4 @@
-"""What segmenters share that answer for every pixel: training, tiling, normalisation, and cells from the answers.
+"""Shared by the segmenters that predict every pixel: networks, targets, training, and cells from the predictions.
 
-``unet``, ``fcn`` and ``deeplab`` bring a network each; all else is here.
+``unet``, ``fcn`` and ``deeplab`` each add a network.
 """

@@ -73,9 +73,9 @@ class Augment:
         self._grey = grey
 
     def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
-        """Return image, foreground, depth and nearness of two cells, (4, *shape), changed alike."""
+        """Return image, foreground, depth and nearness of two cells, (4, *shape), with the same changes."""
         if self._grey and random.random() < _EMPTY:
-            noise = _noise(patch.shape[1:], random)
+            noise = _add_noise(patch.shape[1:], random)
             return np.stack([noise, *np.zeros((len(self._keys) - 1, *noise.shape), np.float32)])
         self._change.set_random_state(int(random.integers(2**31)))
         changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
@@ -87,7 +87,7 @@ def _blur(dimensions: int) -> dict[str, tuple[float, float]]:
     return {"sigma_x": (0.01, 0.02), "sigma_y": (0.3, 1.5), "sigma_z": (0.3, 1.5)} if dimensions == 3 else sigma
 
 
-def _noise(shape: tuple[int, ...], random: np.random.Generator) -> Heights:
+def _add_noise(shape: tuple[int, ...], random: np.random.Generator) -> Heights:
     """Return noise such as the normalisation makes of an image without cells, more or less grainy."""
     import cv2
 

@@ -11,11 +11,11 @@ import torch
 from gnntrack.models.devices import find_device
 from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
-from segmenters.common.pixels import normalised
+from segmenters.common.pixels import normalise
 from segmenters.common.training import choose_bfloat16
-from segmenters.dense.inference import Inputs, Use, estimated_factor, segment_pixels
+from segmenters.dense.inference import Inputs, Use, estimate_factor, segment_pixels
 from segmenters.dense.training import train_dense
-from segmenters.dense.unet import fused
+from segmenters.dense.unet import fuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ class DenseSegmenter:
         expect_option(self.name, "precision", precision, " or ".join(words), holds=precision in words)
         place = find_device(device)
         network, about = load_network(self.name, model, device=place)
-        self.network = fused(network)
+        self.network = fuse(network)
         if network.dimensions == 2:
             self.network = self.network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
         self.inputs = Inputs(**about["inputs"])
@@ -141,8 +141,8 @@ class DenseSegmenter:
         for image in images:
             pixels = self._checked(image)
             if pixels.size and pixels.min() < pixels.max():
-                ready = normalised(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
-                found.append(estimated_factor(self.network, ready, self.inputs, self.use))
+                ready = normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
+                found.append(estimate_factor(self.network, ready, self.inputs, self.use))
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:

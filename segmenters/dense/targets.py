@@ -1,4 +1,4 @@
-"""What a network learns of a label image: where cells are, how deep in its cell a pixel lies, where two cells touch."""
+"""Targets from a label image: foreground, depth of a pixel in its cell, and places where two cells are close."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["depth_in_cells", "mean_diameter", "nearness_of_two"]
+__all__ = ["compute_depth", "compute_nearness", "measure_mean_diameter"]
 
 _REACH = 6  # pixels that two cells are apart at most whose border counts, half to each
 _WIDTH = 3.0  # pixels: standard deviation across the border
 
 
-def depth_in_cells(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
+def compute_depth(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
     """Return the distance of each pixel to the outline of its own cell, as a share of the cell's largest.
 
-    It is 1 in a cell's middle and falls to about 0 at its outline, also where two cells touch, so that a pass
-    between cells is low whatever their size.
+    It is 1 in the middle of a cell and about 0 at its outline, also between touching cells, so the saddle between two
+    cells is low for cells of any size.
 
     Parameters
     ----------
     labels : (Y, X) or (Z, Y, X) integer array
-        0 = background, below 0 = unknown. The border of the image is no outline: a cell that it cuts goes on beyond it.
+        0 = background, below 0 = unknown. The border of the image does not count as an outline, because a cell can
+        continue beyond it.
     spacing : sequence of float, optional
-        Sides of a pixel along ``[z], y, x``; squares or cubes where left out.
+        Sides of a pixel along ``[z], y, x``; by default squares or cubes.
 
     Returns
     -------
     depth : float32 array of the same shape
         0 outside the cells, above 0 up to 1 inside. -1 where labels are unknown, and in the whole of a cell that
-        touches such a pixel: nobody knows where it ends.
+        touches such a pixel, because its outline is unknown.
     """
     unknown = labels < 0
     some_unknown = bool(unknown.any())
@@ -51,12 +52,12 @@ def depth_in_cells(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None 
         if some_unknown and unknown[wide][ndimage.binary_dilation(mask)].any():
             depth[wide][mask] = -1
             continue
-        inside = _distance(mask, spacing)
+        inside = _compute_distance(mask, spacing)
         depth[wide][mask] = inside[mask] / inside.max()
     return depth
 
 
-def _distance(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | None) -> npt.NDArray[np.float32]:
+def _compute_distance(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | None) -> npt.NDArray[np.float32]:
     if mask.all():
         return np.ones(mask.shape, np.float32)
     if mask.ndim == 2 and spacing is None:
@@ -64,7 +65,7 @@ def _distance(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | None) -> n
     return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing), np.float32)
 
 
-def nearness_of_two(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def compute_nearness(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return where two cells touch or nearly do: the few pixels that decide whether they are taken for one.
 
     After the weight map of the U-Net (Ronneberger et al., 2015).
@@ -96,7 +97,7 @@ def nearness_of_two(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.where(far < 3 * _WIDTH, np.exp(-0.5 * (far / _WIDTH) ** 2), np.float32(0))
 
 
-def mean_diameter(labels: npt.NDArray[Any]) -> float | None:
+def measure_mean_diameter(labels: npt.NDArray[Any]) -> float | None:
     """Return the median over cells of the diameter of a disc as large, in pixels; None without cells.
 
     In 3D the discs are the cells' largest sections through y and x.

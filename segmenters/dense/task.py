@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from segmenters.common.inputs import check_image
-from segmenters.common.pixels import normalised, resized
+from segmenters.common.pixels import normalise, resize
 from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.augment import Augment
-from segmenters.dense.targets import depth_in_cells, nearness_of_two
+from segmenters.dense.targets import compute_depth, compute_nearness
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -116,7 +116,7 @@ class ScaledPixels:
     Parameters
     ----------
     normalise : str
-        See `segmenters.common.pixels.normalised`.
+        See `segmenters.common.pixels.normalise`.
     factor : callable
         From the labels of an image to the factor by which its pixels along y and x are scaled.
     dimensions : {2, 3}
@@ -130,10 +130,10 @@ class ScaledPixels:
     def read(self, example: LabelledImage) -> tuple[Heights, npt.NDArray[Any], tuple[int, int]]:
         """Return the scaled image, the labels as they are, and the size along y and x to scale them to."""
         image, labels = example.read()
-        pixels = normalised(check_image(image, {self.dimensions}), self.normalise, dtype=image.dtype)
+        pixels = normalise(check_image(image, {self.dimensions}), self.normalise, dtype=image.dtype)
         factor = self.factor(labels)
         size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))
-        return resized(pixels, size), labels, size
+        return resize(pixels, size), labels, size
 
 
 def prepare_dense(example: LabelledImage, pixels: ScaledPixels) -> Ready:
@@ -144,9 +144,9 @@ def prepare_dense(example: LabelledImage, pixels: ScaledPixels) -> Ready:
     """
     image, labels, size = pixels.read(example)
     labels = _resize_nearest(labels, size)
-    depth = depth_in_cells(labels).astype(np.float16)
+    depth = compute_depth(labels).astype(np.float16)
     foreground = np.where(labels < 0, -1, labels > 0).astype(np.int8)
-    nearness = nearness_of_two(labels).astype(np.float16)
+    nearness = compute_nearness(labels).astype(np.float16)
     return Ready(image, (foreground, depth, nearness), find_cell_pixels(labels))
 
 

@@ -23,11 +23,11 @@ __all__ = [
     "BACKBONES",
     "DeepLab",
     "Fcn",
-    "backbone_of",
-    "chosen_options",
-    "like_a_photo",
+    "build_backbone",
+    "build_dense",
+    "check_network_options",
     "load_pretrained",
-    "new_dense",
+    "normalise_as_photograph",
     "refuse_stacks",
 ]
 
@@ -60,7 +60,7 @@ class _Torchvision(nn.Module):
     Raises
     ------
     ValueError
-        If there is no such backbone, or a number is out of range.
+        If the backbone is unknown, or a number is out of range.
     """
 
     kind: ClassVar[str]
@@ -77,7 +77,7 @@ class _Torchvision(nn.Module):
             "outputs": outputs,
         }
         self.dimensions, self.outputs, self.enlarge = dimensions, outputs, enlarge
-        self.backbone, channels = _dilated(backbone)
+        self.backbone, channels = _replace_stride(backbone)
         self.head = self._head(channels, outputs)
 
     @staticmethod
@@ -87,7 +87,7 @@ class _Torchvision(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the answers, (B, outputs, Y, X), for images (B, 1, Y, X) of any size."""
         height, width = images.shape[2:]
-        x = like_a_photo(images)
+        x = normalise_as_photograph(images)
         if self.enlarge > 1:
             x = functional.interpolate(x, scale_factor=self.enlarge, mode="bilinear")
         x = functional.pad(x, (0, -x.shape[3] % _MULTIPLE, 0, -x.shape[2] % _MULTIPLE), mode="replicate")
@@ -126,19 +126,19 @@ class DeepLab(_Torchvision):
         return head
 
 
-def like_a_photo(images: Tensor) -> Tensor:
+def normalise_as_photograph(images: Tensor) -> Tensor:
     """Return grey images, (B, 1, Y, X), as the photos that backbones were trained on, (B, 3, Y, X)."""
     return ((images - _MEAN) / _SPREAD).expand(-1, 3, -1, -1)
 
 
-def _dilated(name: str) -> tuple[nn.Module, int]:
+def _replace_stride(name: str) -> tuple[nn.Module, int]:
     """Return a backbone whose last map is not much smaller than the image, and the channels of that map."""
     _expect_backbone(name)
     if name.startswith("mobilenet"):
-        features: Any = backbone_of(name, dilated=True).features
+        features: Any = build_backbone(name, dilated=True).features
         last = str(len(features) - 1)
         return IntermediateLayerGetter(features, {last: "out"}), int(features[-1].out_channels)
-    resnet: Any = backbone_of(name)
+    resnet: Any = build_backbone(name)
     channels = int(resnet.fc.in_features)
     for layer, dilation in ((resnet.layer3, 2), (resnet.layer4, 4)):
         _dilate(layer, dilation)
@@ -148,7 +148,7 @@ def _dilated(name: str) -> tuple[nn.Module, int]:
 def _dilate(layer: nn.Module, dilation: int) -> None:
     """Let a part of a ResNet keep the size of its map, and see as far as before.
 
-    It is what torchvision's ``replace_stride_with_dilation`` makes, which refuses a ResNet-18.
+    It has the effect of torchvision's ``replace_stride_with_dilation``, which does not support a ResNet-18.
     """
     first = True
     for module in layer.modules():
@@ -162,7 +162,7 @@ def _dilate(layer: nn.Module, dilation: int) -> None:
         module.stride = (1, 1)
 
 
-def backbone_of(name: str, **options: Any) -> Any:
+def build_backbone(name: str, **options: Any) -> Any:
     """Return a network of torchvision with random weights, whose normalisation keeps up with a short training.
 
     A MobileNet's averages of mean and variance follow over 100 steps; here they follow over 10, as a ResNet's do.
@@ -183,7 +183,7 @@ def _expect_backbone(name: str) -> None:
 # ------------------------------------------------------------------------------------------- new networks
 
 
-def new_dense(network: type[_Network], *, dimensions: int, outputs: int, options: Mapping[str, Any]) -> _Network:
+def build_dense(network: type[_Network], *, dimensions: int, outputs: int, options: Mapping[str, Any]) -> _Network:
     """Return a network to train, whose backbone has seen photos if these weights can be had.
 
     Parameters
@@ -203,7 +203,7 @@ def new_dense(network: type[_Network], *, dimensions: int, outputs: int, options
         If an option is unknown or out of range, or images have three axes.
     """
     refuse_stacks(network.kind, dimensions)
-    chosen = chosen_options(network.kind, options, _OPTIONS)
+    chosen = check_network_options(network.kind, options, _OPTIONS)
     weights = chosen.pop("weights")
     try:
         made = network(dimensions=dimensions, outputs=outputs, **chosen)
@@ -231,13 +231,13 @@ def refuse_stacks(kind: str, dimensions: int) -> None:
         raise SegmenterError(msg)
 
 
-def chosen_options(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def check_network_options(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a new network, those that were not given as they are known.
 
     Raises
     ------
     SegmenterError
-        If one is unknown, or ``weights`` is no word for weights.
+        If an option is unknown, or ``weights`` has an unknown value.
     """
     unknown = sorted(given.keys() - known.keys())
     if unknown:
@@ -263,7 +263,7 @@ def load_pretrained(backbone: nn.Module, name: str) -> bool:
     Returns
     -------
     bool
-        False where they cannot be had: the backbone then is as it was, and a warning in the log says so.
+        False where they cannot be had: then the backbone is used without pretrained weights, and a warning is logged.
     """
     try:
         weights = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)

@@ -14,8 +14,8 @@ from gnntrack.models.files import write_model
 from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
-from segmenters.dense.inference import Inputs, Use, best_depth, segment_pixels
-from segmenters.dense.targets import mean_diameter
+from segmenters.dense.inference import Inputs, Use, choose_depth, segment_pixels
+from segmenters.dense.targets import measure_mean_diameter
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def train_dense(
     trained = train_network(network, task, run, settings, images=len(examples), inputs=asdict(inputs))
     best = trained.network.to(memory_format=torch.contiguous_format)
     known, most = checks or examples, _SAMPLED_FOR_DEPTH[dimensions]
-    depth = best_depth(best, _show_each(known[:: -(-len(known) // most)], run), inputs, use, metrics)
+    depth = choose_depth(best, _show_each(known[:: -(-len(known) // most)], run), inputs, use, metrics)
     training = {**run.provenance, "best": trained.best}
     write_model(run.folder, best, FAMILY, training=training, inputs=asdict(replace(inputs, depth=depth)))
     return trained.best
@@ -126,7 +126,7 @@ def _measure_diameters(examples: Sequence[LabelledImage]) -> list[float]:
     sizes = []
     for images in movies.values():
         some = images[:: -(-len(images) // _SAMPLED)]
-        known = [size for example in some if (size := mean_diameter(example.read()[1])) is not None]
+        known = [size for example in some if (size := measure_mean_diameter(example.read()[1])) is not None]
         sizes += [float(np.median(known))] if known else []
     return sizes
 
@@ -137,7 +137,7 @@ def choose_scale(inputs: Inputs) -> Callable[[npt.NDArray[Any]], float]:
     def find_factor(labels: npt.NDArray[Any]) -> float:
         if inputs.factor is not None:
             return inputs.factor
-        diameter = mean_diameter(labels)
+        diameter = measure_mean_diameter(labels)
         return 1.0 if diameter is None else inputs.diameter / diameter
 
     return find_factor

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fusion
 
-__all__ = ["UNet", "fused"]
+__all__ = ["UNet", "fuse"]
 
 
 class UNet(nn.Module):
@@ -72,13 +72,13 @@ class UNet(nn.Module):
         channels = [width * 2**level for level in range(levels)]
         self.steps = [self._step(level, flat) for level in range(levels - 1)]
         self.down = nn.ModuleList(
-            _pair(before, after, dimensions, norm)
+            _build_pair(before, after, dimensions, norm)
             for before, after in zip([stem**2, *channels[:-1]], channels, strict=True)
         )
         self.up = nn.ModuleList(
             up(2 * n, n, kernel_size=step, stride=step) for n, step in zip(channels[:-1], self.steps, strict=True)
         )
-        self.merge = nn.ModuleList(_pair(2 * n, n, dimensions, norm) for n in channels[:-1])
+        self.merge = nn.ModuleList(_build_pair(2 * n, n, dimensions, norm) for n in channels[:-1])
         self.last = conv(width, outputs * stem**2, 1)
 
     def _step(self, level: int, flat: int) -> tuple[int, ...]:
@@ -88,7 +88,7 @@ class UNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the answers, (B, outputs, [Z], Y, X), for images (B, 1, [Z], Y, X) of any size."""
         size = images.shape[2:]
-        x = _unpacked(functional.pad(images, self._padding(size), mode="replicate"), self.stem)
+        x = _unpack(functional.pad(images, self._compute_padding(size), mode="replicate"), self.stem)
         kept = []
         for level, convolutions in enumerate(self.down):
             if level:
@@ -98,13 +98,13 @@ class UNet(nn.Module):
             kept.append(x)
         for level in range(len(self.up) - 1, -1, -1):
             x = self.merge[level](torch.cat([kept[level], self.up[level](x)], dim=1))
-        answers = _packed(self.last(x), self.stem)
+        answers = _pack(self.last(x), self.stem)
         for axis, n in enumerate(size, start=2):
             answers = answers.narrow(axis, 0, n)
         return answers
 
-    def _padding(self, size: torch.Size) -> list[int]:
-        """Return what is missing to the next size that all levels divide, as ``torch.nn.functional.pad`` wants it."""
+    def _compute_padding(self, size: torch.Size) -> list[int]:
+        """Return the padding to the next size divisible by all levels, for ``torch.nn.functional.pad``."""
         padding: list[int] = []
         for axis in range(len(size) - 1, -1, -1):
             multiple = self.stem if len(size) - axis <= 2 else 1
@@ -114,8 +114,8 @@ class UNet(nn.Module):
         return padding
 
 
-def _pair(before: int, after: int, dimensions: int, norm: str) -> nn.Sequential:
-    """Return two convolutions of size 3 with what follows each."""
+def _build_pair(before: int, after: int, dimensions: int, norm: str) -> nn.Sequential:
+    """Return two convolutions of size 3, each with its normalisation and activation."""
     conv: Any = nn.Conv2d if dimensions == 2 else nn.Conv3d
     batch: Any = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm3d
     layers: list[nn.Module] = []
@@ -126,7 +126,7 @@ def _pair(before: int, after: int, dimensions: int, norm: str) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _unpacked(x: Tensor, block: int) -> Tensor:
+def _unpack(x: Tensor, block: int) -> Tensor:
     """Turn blocks of pixels (y, x) into channels."""
     if block == 1:
         return x
@@ -137,8 +137,8 @@ def _unpacked(x: Tensor, block: int) -> Tensor:
     return x.reshape(b, c * block**2, *z, height // block, width // block)
 
 
-def _packed(x: Tensor, block: int) -> Tensor:
-    """Turn channels into blocks of pixels (y, x): the opposite of `_unpacked`."""
+def _pack(x: Tensor, block: int) -> Tensor:
+    """Turn channels into blocks of pixels (y, x): the opposite of `_unpack`."""
     if block == 1:
         return x
     b, c, *z, height, width = x.shape
@@ -148,7 +148,7 @@ def _packed(x: Tensor, block: int) -> Tensor:
     return x.reshape(b, c // block**2, *z, height * block, width * block)
 
 
-def fused(network: Any) -> Any:
+def fuse(network: Any) -> Any:
     """Return a network in which batch normalisations are part of the convolutions before them: same answers, faster."""
     for module in network.modules():
         if not isinstance(module, nn.Sequential):

@@ -1,7 +1,7 @@
-r"""3D instance segmentation on point clouds and surfaces: what `segmenters.diffusionnet` is made of.
+r"""3D instance segmentation on point clouds and surfaces: the parts of `segmenters.diffusionnet`.
 
 ::
 
     stack --points--> cloud of its volume ---\
-        \--surface--> cloud of its surface ---+--blocks, operators--> shapes --network--> answers --grouping--> labels
+        \--surface--> cloud of its surface ---+--blocks, operators--> shapes --network, grouping--> labels
 """

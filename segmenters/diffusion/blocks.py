@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]
 
-__all__ = ["Block", "block_rows", "cut_blocks", "part_of"]
+__all__ = ["Block", "cut_blocks", "extract_part", "find_block_rows"]
 
 CORE = 2000
 """Points of a block at most, those around it not counted."""
 
 _MARGIN = 0.4  # how far around it a block sees, in diameters
-_LARGEST = 4  # points of a block with those around it, in cores: those farthest away are left out
+_LARGEST = 4  # points of a block with those around it, in cores: the farthest points are removed
 
 
 class Block(NamedTuple):
@@ -49,10 +49,10 @@ def cut_blocks(points: Floats, *, core: int = CORE) -> list[Block]:
     core : int
         Points of a core at most.
     """
-    return [_with_surroundings(points, rows, core) for rows in block_rows(points, core=core)]
+    return [_with_surroundings(points, rows, core) for rows in find_block_rows(points, core=core)]
 
 
-def block_rows(points: Floats, *, core: int = CORE) -> list[Integers]:
+def find_block_rows(points: Floats, *, core: int = CORE) -> list[Integers]:
     """Return the rows of each core, ascending."""
     waiting, found = [np.arange(len(points))], []
     while waiting:
@@ -77,10 +77,10 @@ def _with_surroundings(points: Floats, rows: Integers, core: int) -> Block:
     return Block(near, away[near] < 0)
 
 
-def part_of(cloud: Cloud, block: Block) -> tuple[Cloud, Block]:
+def extract_part(cloud: Cloud, block: Block) -> tuple[Cloud, Block]:
     """Return a block as a cloud of its own, without voxels.
 
-    Of a surface, points around the core that no triangle of the block needs are left out; the second value is
+    On a surface, points around the core that are in no triangle of the block are removed; the second value is
     the block as it is then.
     """
     faces = cloud.faces

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from segmenters.diffusion.blocks import cut_blocks, part_of
-from segmenters.diffusion.grouping import group_points, paint_voxels
-from segmenters.diffusion.network import shape_of
-from segmenters.diffusion.operators import operators_of
-from segmenters.diffusion.points import measure_levels, volume_cloud
-from segmenters.diffusion.surface import surface_cloud
+from segmenters.diffusion.blocks import cut_blocks, extract_part
+from segmenters.diffusion.grouping import draw_voxels, group_points
+from segmenters.diffusion.network import describe_shape
+from segmenters.diffusion.operators import build_operators
+from segmenters.diffusion.points import build_volume_cloud, measure_levels
+from segmenters.diffusion.surface import build_surface_cloud
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int32]
     Spacing = tuple[float, float, float]
 
-__all__ = ["answer_points", "find_cells"]
+__all__ = ["find_cells", "predict_points"]
 
 
 def find_cells(
@@ -71,28 +71,28 @@ def find_cells(
     if not stack.size or stack.min() == stack.max():
         return nothing
     levels = measure_levels(stack, spacing=spacing, threshold=threshold, diameter=diameter)
-    cloud = (surface_cloud if surface else volume_cloud)(stack, levels, spacing=spacing)
+    cloud = (build_surface_cloud if surface else build_volume_cloud)(stack, levels, spacing=spacing)
     if not len(cloud):
         return nothing
-    probability, offset = answer_points(network, cloud, modes=modes)
+    probability, offset = predict_points(network, cloud, modes=modes)
     inside = probability > foreground
     labels = np.zeros(len(cloud), np.int32)
     weight = np.ones(int(inside.sum())) if surface else cloud.mass[inside]
     labels[inside] = group_points(cloud.points[inside], offset[inside], weight, neck=neck, min_size=min_size)
     scale = np.asarray(spacing, np.float64) / levels.diameter
-    # where the probability reaches what is asked for, the mean of the points around a voxel is one half
+    # where the probability reaches the threshold, the mean of the points around a voxel is one half
     even = np.clip(probability * 0.5 / max(foreground, 1e-6), 0, 1)
-    return paint_voxels(cloud, labels, even, shape=stack.shape, scale=scale)
+    return draw_voxels(cloud, labels, even, shape=stack.shape, scale=scale)
 
 
-def answer_points(network: Any, cloud: Cloud, *, modes: int = 96) -> tuple[Floats, Floats]:
+def predict_points(network: Any, cloud: Cloud, *, modes: int = 96) -> tuple[Floats, Floats]:
     """Return the probability that each point lies in a cell, (N,), and its offset to the centre, (N, 3)."""
     device = next(network.parameters()).device
     probability, offset = np.zeros(len(cloud)), np.zeros((len(cloud), 3))
     for whole in cut_blocks(cloud.points):
-        part, block = part_of(cloud, whole)
+        part, block = extract_part(cloud, whole)
         with torch.inference_mode():
-            answers = network(shape_of(part, operators_of(part, modes=modes)).to(device))
+            answers = network(describe_shape(part, build_operators(part, modes=modes)).to(device))
         rows = block.rows[block.core]
         probability[rows] = torch.sigmoid(answers.foreground).cpu().numpy()[block.core]
         offset[rows] = answers.offset.cpu().numpy()[block.core]

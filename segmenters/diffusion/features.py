@@ -1,4 +1,4 @@
-"""What a network is told of a point: brightness and its shape at a few scales, nothing of where the point is."""
+"""Features of a point: brightness and its local shape at several scales, without the position of the point."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
     "Levels",
     "blur_in_voxels",
     "brightness",
-    "features_of",
-    "reach",
-    "voxel_stacks",
+    "compute_features",
+    "compute_reach",
+    "make_voxel_stacks",
 ]
 
 DENSITY = 6.0
 """Points along the diameter of a cell."""
 
 _BLURS = (0.5, 1.0, 2.0, 4.0)  # scales of the features, in distances between points
-_SHAPED = (1.0, 2.0)  # scales of which steepness and curvatures are told
+_SHAPED = (1.0, 2.0)  # scales at which steepness and curvatures are features
 _DEEPEST = 2.0  # depths beyond this are all the same, in diameters
 _FIRST, _SECOND = [0, 4, 7], [1, 2, 3, 2, 5, 6, 3, 6, 8]  # slopes, and the Hessian, among the nine columns of a scale
 COLUMNS = len(_BLURS) + 9 * len(_SHAPED) + 4
@@ -45,7 +45,7 @@ FEATURES = 2 * len(_BLURS) - 1 + 4 * len(_SHAPED) + 1
 
 
 class Levels(NamedTuple):
-    """What brightness and size mean in one stack.
+    """Levels of brightness and size of the cells in one stack.
 
     Parameters
     ----------
@@ -63,15 +63,15 @@ class Levels(NamedTuple):
     diameter: float
 
 
-def voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iterator[Stack]:
-    """Make what the features of points are made of, one stack after the other, so that few are held at once.
+def make_voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iterator[Stack]:
+    """Yield the stacks from which features are computed, one after the other, so that few are in memory.
 
     Parameters
     ----------
     stack : (Z, Y, X) array
         Grey values.
     levels : Levels
-        What they mean.
+        Levels of the stack.
     spacing : three floats
         Size of a voxel along z, y, x.
 
@@ -79,8 +79,8 @@ def voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iterator[
     ------
     values : (Z, Y, X) float32 array
         In this order: for each scale the blurred brightness (0 = background, 1 = a typical cell), at two of them
-        followed by its three slopes and six second slopes; then the depth below the surface of what is brighter
-        than the threshold, and its three slopes. What a voxel is told depends on voxels nearer than `reach`.
+        followed by its three slopes and six second slopes; then the depth below the surface of the region above
+        the threshold, and its three slopes. The values of a voxel depend only on voxels within `compute_reach`.
     """
     height = (stack - levels.background) / np.float32(max(levels.bright - levels.background, 1e-6))
     step = [s * DENSITY / levels.diameter for s in spacing]
@@ -90,35 +90,36 @@ def voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iterator[
             inside = blurred > brightness(levels.threshold, levels)
         yield blurred
         if scale in _SHAPED:
-            for axis, slope in enumerate(_slopes(blurred, step)):
+            for axis, slope in enumerate(_compute_slopes(blurred, step)):
                 yield slope
-                yield from (_slope(slope, step, second) for second in range(axis, 3))
+                yield from (_compute_slope(slope, step, second) for second in range(axis, 3))
     if inside.all():
         depth = np.full(stack.shape, _DEEPEST, np.float32)
     else:
         depth = ndimage.distance_transform_edt(inside, sampling=[s / levels.diameter for s in spacing])
         depth = np.minimum(depth, _DEEPEST).astype(np.float32)
     yield depth
-    yield from _slopes(depth, step)
+    yield from _compute_slopes(depth, step)
 
 
-def features_of(columns: Floats) -> tuple[Stack, Stack]:
-    """Return what the network is told of points.
+def compute_features(columns: Floats) -> tuple[Stack, Stack]:
+    """Return the features of points.
 
     Brightness, compressed by asinh, at four scales; brightness beside that of the surroundings, at three; steepness
-    and the three curvatures (eigenvalues of the Hessian) at two, which tell a cell from a seam between two; depth.
+    and the three curvatures (eigenvalues of the Hessian) at two, which separate a cell from a seam between
+    two cells; depth.
 
     Parameters
     ----------
     columns : (N, C) float array
-        The values of `voxel_stacks` at each point.
+        The values of `make_voxel_stacks` at each point.
 
     Returns
     -------
     features : (N, FEATURES) float32 array
-        They stay as they are where a stack is turned, as far as its voxels let them.
+        They do not change if the stack is rotated, except for the effect of the voxel grid.
     vectors : (N, VECTORS, 3) float32 array
-        Slopes of the brightness, and of the depth; they turn with the stack.
+        Slopes of the brightness and of the depth; they rotate with the stack.
     """
     bright, shapes, column = [], [], 0
     for scale in _BLURS:
@@ -141,18 +142,18 @@ def features_of(columns: Floats) -> tuple[Stack, Stack]:
     return np.concatenate(parts, axis=1).astype(np.float32), np.stack(vectors, axis=1).astype(np.float32)
 
 
-def reach(levels: Levels, spacing: Spacing) -> list[int]:
+def compute_reach(levels: Levels, spacing: Spacing) -> list[int]:
     """Return how far along z, y, x, in voxels, a voxel's features depend on others."""
     far = max(3 * _BLURS[-1] / DENSITY, _DEEPEST) * levels.diameter
     return [int(far / s) + 3 for s in spacing]
 
 
-def _slopes(values: Stack, step: list[float]) -> Iterator[Stack]:
+def _compute_slopes(values: Stack, step: list[float]) -> Iterator[Stack]:
     """Yield the slopes along z, y, x per distance between points."""
-    return (_slope(values, step, axis) for axis in range(3))
+    return (_compute_slope(values, step, axis) for axis in range(3))
 
 
-def _slope(values: Stack, step: list[float], axis: int) -> Stack:
+def _compute_slope(values: Stack, step: list[float], axis: int) -> Stack:
     if values.shape[axis] == 1:
         return np.zeros_like(values)
     return np.asarray(np.gradient(values, step[axis], axis=axis), np.float32)

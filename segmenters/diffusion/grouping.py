@@ -1,4 +1,4 @@
-"""From points that tell where their cell's centre is to cells, and from those to voxels."""
+"""From points with predicted cell centres to cells, and from cells to voxels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Labels = npt.NDArray[np.int32]
 
-__all__ = ["group_points", "paint_voxels"]
+__all__ = ["draw_voxels", "group_points"]
 
 _BIN = 0.06  # votes this close together are counted as one, in diameters
 _SMOOTH = 0.12  # standard deviation of the Gaussian over the votes, in diameters
@@ -25,7 +25,7 @@ _REACH = 0.2  # votes this far apart are neighbours, in diameters
 _NEAREST = 8  # points that a voxel asks
 _FAR = 0.7  # a voxel takes the label of no point farther away than this, in diameters
 _SURE = 0.1  # a point whose foreground is nearer than this to 0 or 1 means 0 or 1
-_CHUNK = 500_000  # voxels that are painted at once
+_CHUNK = 500_000  # voxels that are labelled at once
 
 
 def group_points(points: Floats, offset: Floats, mass: Floats, *, neck: float = 0.6, min_size: float = 0.08) -> Labels:
@@ -61,12 +61,12 @@ def group_points(points: Floats, offset: Floats, mass: Floats, *, neck: float = 
     owner = owner.ravel()
     weight = np.bincount(owner, mass)
     place = np.stack([np.bincount(owner, mass * along) for along in votes.T], axis=1) / weight[:, None]
-    heaps = _heaps(place, weight, neck)
+    heaps = _find_peaks(place, weight, neck)
     labels = heaps[owner]
-    return _numbered(labels, mass, min_size)
+    return _renumber(labels, mass, min_size)
 
 
-def _heaps(place: Floats, weight: npt.NDArray[Any], neck: float) -> Integers:
+def _find_peaks(place: Floats, weight: npt.NDArray[Any], neck: float) -> Integers:
     """Return the heap of each bin of votes."""
     tree = cKDTree(place)
     pair = tree.query_pairs(3 * _SMOOTH, output_type="ndarray")
@@ -103,7 +103,7 @@ def _join(pair: Integers, level: Floats, height: Floats, neck: float) -> Integer
     return np.array([find(place) for place in range(len(height))], np.int64)
 
 
-def _numbered(heap: Integers, mass: Floats, min_size: float) -> Labels:
+def _renumber(heap: Integers, mass: Floats, min_size: float) -> Labels:
     """Return the heaps numbered from 1, without small ones; half of all points lie in heaps smaller than typical."""
     size = np.bincount(heap, mass)
     order = np.sort(size)
@@ -113,12 +113,12 @@ def _numbered(heap: Integers, mass: Floats, min_size: float) -> Labels:
     return np.asarray((np.cumsum(keep) * keep)[heap], np.int32)
 
 
-def paint_voxels(cloud: Cloud, labels: Labels, foreground: Floats, *, shape: tuple[int, ...], scale: Floats) -> Labels:
+def draw_voxels(cloud: Cloud, labels: Labels, foreground: Floats, *, shape: tuple[int, ...], scale: Floats) -> Labels:
     """Return the cells as voxels.
 
-    What a point says of the foreground is taken for the share of its box that is: so many of the box's voxels,
-    the brightest, are foreground, and the outline is as fine as the voxels. On a surface, whose points have no
-    boxes, the nearest points decide. A voxel belongs to the cell of most of the points around it.
+    The foreground probability of a point is used as the fraction of foreground in its box: that fraction of the voxels
+    of the box, the brightest, is foreground, so the outline has the resolution of the voxels. Points of a surface have
+    no boxes; there the nearest points decide. A voxel belongs to the cell of most of the points around it.
 
     Parameters
     ----------
@@ -138,23 +138,25 @@ def paint_voxels(cloud: Cloud, labels: Labels, foreground: Floats, *, shape: tup
     labels : (Z, Y, X) int32 array
         1, 2, ... without gaps, each cell in one piece; 0 = background.
     """
-    painted = np.zeros(shape, np.int32)
+    labels_of_voxels = np.zeros(shape, np.int32)
     known = np.flatnonzero(labels > 0)
     if not len(known):
-        return painted
-    chosen = cloud.voxels[_brightest(cloud, foreground) if cloud.faces is None else foreground[cloud.owner] > 0.5]
+        return labels_of_voxels
+    chosen = cloud.voxels[
+        _select_brightest(cloud, foreground) if cloud.faces is None else foreground[cloud.owner] > 0.5
+    ]
     tree = cKDTree(cloud.points[known])
     for first in range(0, len(chosen), _CHUNK):
         voxels = chosen[first : first + _CHUNK]
-        distance, index = _asked(tree, voxels * scale)
-        winner = _majority(labels[known[index]], 1 / (distance + 0.05) ** 2)
+        distance, index = _count_asked(tree, voxels * scale)
+        winner = _find_majority(labels[known[index]], 1 / (distance + 0.05) ** 2)
         winner[distance[:, 0] > _FAR] = 0
-        painted[tuple(voxels.T)] = winner
-    return _whole(painted)
+        labels_of_voxels[tuple(voxels.T)] = winner
+    return _clean_cells(labels_of_voxels)
 
 
-def _brightest(cloud: Cloud, foreground: Floats) -> npt.NDArray[np.bool_]:
-    """Tell which voxels are the brightest of their point, as many as its foreground says."""
+def _select_brightest(cloud: Cloud, foreground: Floats) -> npt.NDArray[np.bool_]:
+    """Return which voxels are the brightest of their point, in the number given by its foreground."""
     count = np.bincount(cloud.owner, minlength=len(cloud))
     order = np.lexsort((-cloud.brightness, cloud.owner))
     rank = np.empty(len(order))
@@ -164,28 +166,28 @@ def _brightest(cloud: Cloud, foreground: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((rank + 0.5) / count[cloud.owner] < share[cloud.owner])
 
 
-def _asked(tree: cKDTree, place: Floats) -> tuple[Floats, Integers]:
+def _count_asked(tree: cKDTree, place: Floats) -> tuple[Floats, Integers]:
     """Return distance and row of the nearest points, (V, K)."""
     k = min(_NEAREST, tree.n)
     distance, index = tree.query(place, k=k)
     return distance.reshape(len(place), k), index.reshape(len(place), k)
 
 
-def _majority(labels: Labels, weight: Floats) -> Labels:
+def _find_majority(labels: Labels, weight: Floats) -> Labels:
     """Return the label with the most weight in each row."""
     same = labels[:, :, None] == labels[:, None, :]
     best = np.argmax((same * weight[:, None, :]).sum(2), axis=1)
     return np.asarray(labels[np.arange(len(labels)), best], np.int32)
 
 
-def _whole(painted: Labels) -> Labels:
-    """Keep the largest part of each cell, fill what it encloses, and number cells without gaps."""
-    out, number = np.zeros_like(painted), 0
-    for label, box in enumerate(ndimage.find_objects(painted), start=1):
+def _clean_cells(labels_of_voxels: Labels) -> Labels:
+    """Keep the largest part of each cell, fill its holes, and number cells without gaps."""
+    out, number = np.zeros_like(labels_of_voxels), 0
+    for label, box in enumerate(ndimage.find_objects(labels_of_voxels), start=1):
         if box is None:
             continue
         number += 1
-        here = painted[box]
+        here = labels_of_voxels[box]
         parts, _ = ndimage.label(here == label)
         largest = parts == np.bincount(parts.ravel())[1:].argmax() + 1
         own = ndimage.binary_fill_holes(largest) & ((here == label) | (here == 0))

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from segmenters.diffusion.operators import Operators
     from segmenters.diffusion.points import Cloud
 
-__all__ = ["Answers", "DiffusionNet", "Shape", "shape_of"]
+__all__ = ["Answers", "DiffusionNet", "Shape", "describe_shape"]
 
 _TIMES = (1e-3, 0.2)  # diffusion times at the start: from a third of a point's distance to half a cell
-_TIED = 6.0  # slopes are told per distance between points
+_TIED = 6.0  # slopes are per distance between points
 
 
 class Shape(NamedTuple):
@@ -25,7 +25,7 @@ class Shape(NamedTuple):
     Parameters
     ----------
     features : (N, F)
-        What is known of each point.
+        Features of each point.
     vectors : (N, V, 3)
         Vectors z, y, x at each point.
     mass : (N,)
@@ -54,7 +54,7 @@ class Shape(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What the network says of each point.
+    """Predictions of the network for each point.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Answers(NamedTuple):
     offset: Tensor
 
 
-def shape_of(cloud: Cloud, operators: Operators) -> Shape:
+def describe_shape(cloud: Cloud, operators: Operators) -> Shape:
     """Return a cloud and its operators as float32 tensors."""
     parts = (
         *(cloud.features, cloud.vectors, operators.mass, operators.eigenvalues),
@@ -97,11 +97,11 @@ class Diffusion(nn.Module):
 
 
 class Gradients(nn.Module):
-    """How the slopes of channels lie to each other: numbers that turning the cloud leaves as they are.
+    """Rotation-invariant products of the slopes of channels.
 
     ``g = tanh(<grad u, A grad u + B (n x grad u)>)`` per point and channel. On a surface with normals n this is
-    the product with the complex matrix A + iB in the tangent plane (equation 5); in a volume there is no plane to
-    turn in, n = 0, and A remains.
+    the product with the complex matrix A + iB in the tangent plane (equation 5); in a volume without
+    tangent plane, n = 0 and A remains.
 
     Shapes: (3, N, C), (N, 3) -> (N, C).
     """
@@ -118,7 +118,7 @@ class Gradients(nn.Module):
 
 
 class Block(nn.Module):
-    """Diffusion, gradients, and a perceptron of two layers at each point, added to what came in.
+    """Diffusion, gradients, and a perceptron of two layers at each point, added to the input.
 
     Shapes: (N, C) -> (N, C).
     """
@@ -170,7 +170,7 @@ class DiffusionNet(nn.Module):
         self.gates = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width // 2 + vectors + 1))
 
     def forward(self, shape: Shape) -> Answers:
-        """Return what the network says of each point."""
+        """Return the predictions for each point."""
         values = self.first(shape.features)
         for block in self.blocks:
             values = block(values, shape)

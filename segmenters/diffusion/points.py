@@ -1,4 +1,4 @@
-"""From a stack to a point cloud: what is bright becomes points, thinned to a few hundred a cell."""
+"""From a stack to a point cloud: bright voxels become points, thinned to a few hundred per cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from segmenters.diffusion.features import COLUMNS, DENSITY, Levels, brightness, features_of, reach, voxel_stacks
+from segmenters.diffusion.features import (
+    COLUMNS,
+    DENSITY,
+    Levels,
+    brightness,
+    compute_features,
+    compute_reach,
+    make_voxel_stacks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +31,15 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Spacing = tuple[float, float, float]
 
-__all__ = ["Cloud", "measure_levels", "stack_to_points", "volume_cloud"]
+__all__ = ["Cloud", "build_volume_cloud", "measure_levels", "stack_to_points"]
 
-_SAMPLE = 400_000  # voxels that are enough to tell levels
-_WHOLE = 2**25  # voxels of a stack whose levels are measured on all of them
+_SAMPLE = 400_000  # voxels from which levels are estimated
+_WHOLE = 2**25  # largest stack, in voxels, whose levels are measured without subsampling
 _BINS = 64  # of the histogram of the dark grey values
-_BLUR = 1 / 15  # of the typical diameter: the blur with which levels are measured
-_GENEROUS = 0.35  # height of the threshold between the background (0) and Otsu's threshold (1): dim cells are in
-_HOLE = 0.25  # holes up to this share of a typical cell's section are filled when its size is measured
-_NOISE = 1.5  # and so many standard deviations above the background at least
+_BLUR = 1 / 15  # blur before levels are measured, as a fraction of the typical diameter
+_GENEROUS = 0.35  # threshold between the background (0) and Otsu's threshold (1), low enough for dim cells
+_HOLE = 0.25  # holes up to this fraction of the section of a typical cell are filled before its size is measured
+_NOISE = 1.5  # lowest threshold in standard deviations above the background
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +51,21 @@ class Cloud:
     points : (N, 3) float array
         Positions z, y, x; 1 = the typical diameter of a cell.
     mass : (N,) float array
-        Volume that each point stands for (of a volume), or 0 (of a surface, whose triangles tell areas).
+        Volume represented by each point; 0 for surfaces, whose areas come from their triangles.
     features : (N, F) float32 array
-        What the network is told: numbers that turning the cloud leaves as they are.
+        Rotation-invariant input features.
     vectors : (N, V, 3) float32 array
-        What it is told besides: vectors z, y, x that turn with the cloud.
+        Rotation-equivariant input vectors (z, y, x).
     voxels : (V, 3) int array
-        Voxels that the cloud stands for.
+        Voxels represented by the cloud.
     owner : (V,) int array
-        The point that stands for each voxel.
+        Index of the point that represents each voxel.
     brightness : (V,) float32 array
-        Of each voxel, a little blurred: 0 = background, 1 = a typical cell.
+        Slightly blurred brightness of each voxel: 0 = background, 1 = a typical cell.
     box : (N, 3) int array or None
-        Place of each point in a grid of boxes, of a volume.
+        Grid position of each point of a volume.
     edges : (3,) float array or None
-        Edges of a box of this grid.
+        Side lengths of a box of this grid.
     faces : (T, 3) int array or None
         Triangles of a surface.
     """
@@ -78,7 +86,7 @@ class Cloud:
 
 
 def stack_to_points(stack: Stack, *, threshold: float, spacing: Spacing) -> tuple[Floats, Stack, Integers]:
-    """Return the voxels of a stack above a threshold as points (Algorithm 3 of the project's report).
+    """Return the voxels of a stack above a threshold as points (Algorithm 3 of the internship report).
 
     Parameters
     ----------
@@ -96,7 +104,7 @@ def stack_to_points(stack: Stack, *, threshold: float, spacing: Spacing) -> tupl
     values : (N,) float32 array
         Their grey values.
     voxels : (N, 3) int array
-        Their places in the stack.
+        Their indices in the stack.
 
     Examples
     --------
@@ -109,7 +117,7 @@ def stack_to_points(stack: Stack, *, threshold: float, spacing: Spacing) -> tupl
     return np.asarray(voxels * np.asarray(spacing), np.float64), np.asarray(stack[inside], np.float32), voxels
 
 
-def volume_cloud(
+def build_volume_cloud(
     stack: Stack,
     levels: Levels,
     *,
@@ -117,59 +125,59 @@ def volume_cloud(
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     tile: int = 2**23,
 ) -> Cloud:
-    """Return the point cloud of all that may be a cell, thinned by averaging over a grid of boxes.
+    """Return the point cloud of all voxels that may belong to a cell, averaged over a grid of boxes.
 
-    Boxes are cubes with a sixth of a cell's diameter as edge, but higher where the planes of the stack lie
-    farther apart than that: so there is no gap between the boxes of one plane and those of the next.
+    Boxes are cubes with a side of a sixth of the cell diameter. If the planes of the stack are farther apart, boxes
+    are as high as the distance of planes, so that the boxes of neighbouring planes touch.
 
     Parameters
     ----------
     stack : (Z, Y, X) array
         Grey values.
     levels : Levels
-        As of `measure_levels`.
+        Levels from `measure_levels`.
     spacing : three floats
         Size of a voxel along z, y, x.
     origin : three floats
-        Where the grid begins, in edges of its boxes: another origin gives another thinning.
+        Origin of the grid in units of its boxes; another origin gives another sampling.
     tile : int
-        Voxels that are looked at at once, those around them not counted; it bounds the memory, and changes
-        nothing else.
+        Number of voxels processed at once, without those around them. It limits the memory and does not change the
+        result.
 
     Returns
     -------
     cloud : Cloud
-        Without points where nothing is brighter than the threshold.
+        Without points if all voxels are below the threshold.
     """
     edges = np.maximum(1 / DENSITY, np.asarray(spacing) / levels.diameter)
     scale = np.asarray(spacing) / levels.diameter
     voxels, bright, boxes, sums, owners, count = [], [], [], [], [], 0
-    for core, around in _tiles(stack.shape, reach(levels, spacing), tile):
-        inside, values = _tile_values(stack[around], core, levels, spacing)
+    for core, around in _split_into_tiles(stack.shape, compute_reach(levels, spacing), tile):
+        inside, values = _measure_tile(stack[around], core, levels, spacing)
         place = inside + [outer.start + inner.start for outer, inner in zip(around, core, strict=True)]
-        box, owner = _distinct(np.floor(place * scale / edges + origin).astype(np.int64))
+        box, owner = _find_unique(np.floor(place * scale / edges + origin).astype(np.int64))
         voxels.append(place)
         bright.append(values[:, 0].copy())
         boxes.append(box)
         owners.append(owner + count)
-        each = (_sums(part, owner, len(box)) for part in (np.ones((len(place), 1)), place, values))
+        each = (_sum_rows(part, owner, len(box)) for part in (np.ones((len(place), 1)), place, values))
         sums.append(np.concatenate(list(each), axis=1))
         count += len(box)
-    box, row = _distinct(np.concatenate(boxes))  # a box may lie in several tiles
-    total = _sums(np.concatenate(sums), row, len(box))
+    box, row = _find_unique(np.concatenate(boxes))  # a box can be in several tiles
+    total = _sum_rows(np.concatenate(sums), row, len(box))
     means = total[:, 1:] / total[:, :1]
-    features, vectors = features_of(means[:, 3:])
+    features, vectors = compute_features(means[:, 3:])
     mass = total[:, 0] * float(np.prod(scale))
     place, owner = np.concatenate(voxels), row[np.concatenate(owners)]
     points, grey = means[:, :3] * scale, np.concatenate(bright)
     return Cloud(points, mass, features, vectors, place, owner, grey, box=box, edges=edges)
 
 
-def _tile_values(
+def _measure_tile(
     stack: Stack, core: tuple[slice, ...], levels: Levels, spacing: Spacing
 ) -> tuple[Integers, npt.NDArray[np.float32]]:
-    """Return the voxels of the core that become points, (V, 3) from its corner, and their `voxel_stacks`, (V, C)."""
-    stacks = voxel_stacks(stack, levels, spacing=spacing)
+    """Return the voxels of the core that become points, (V, 3) relative to its corner, and their values, (V, C)."""
+    stacks = make_voxel_stacks(stack, levels, spacing=spacing)
     blurred = next(stacks)[core]
     _, first, voxels = stack_to_points(blurred, threshold=brightness(levels.threshold, levels), spacing=spacing)
     place, values = tuple(voxels.T), np.empty((len(voxels), COLUMNS), np.float32)
@@ -180,10 +188,10 @@ def _tile_values(
     return voxels, values
 
 
-def _tiles(
+def _split_into_tiles(
     shape: tuple[int, ...], margin: list[int], most: int
 ) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield tiles of a stack as (core within the tile, tile within the stack); the cores are all of the stack."""
+    """Yield tiles of a stack as (core within the tile, tile within the stack); the cores cover the stack."""
     size = list(shape)
     while math.prod(size) > most and max(size) > 1:
         axis = int(np.argmax(size))
@@ -196,8 +204,8 @@ def _tiles(
         yield core, tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
 
-def _distinct(box: Integers) -> tuple[Integers, Integers]:
-    """Return each box once, (B, 3), in the order of the stack, and which of them each one is, (N,)."""
+def _find_unique(box: Integers) -> tuple[Integers, Integers]:
+    """Return the unique boxes, (B, 3), in the order of the stack, and the index of each input box, (N,)."""
     if not len(box):
         return box, np.zeros(0, np.int64)
     low = box.min(0)
@@ -206,8 +214,8 @@ def _distinct(box: Integers) -> tuple[Integers, Integers]:
     return np.stack(np.unravel_index(key, size), axis=1) + low, row.ravel().astype(np.int64)
 
 
-def _sums(columns: npt.NDArray[Any], row: Integers, count: int) -> Floats:
-    """Return the sums of columns, (N, C), over the rows of the same number, (count, C)."""
+def _sum_rows(columns: npt.NDArray[Any], row: Integers, count: int) -> Floats:
+    """Return the sums of columns, (N, C), over rows with the same index, (count, C)."""
     return np.stack([np.bincount(row, column, count) for column in columns.T], axis=1)
 
 
@@ -226,42 +234,43 @@ def measure_levels(
     spacing : three floats
         Size of a voxel along z, y, x.
     threshold : float, optional
-        Grey value above which a voxel becomes a point, where it is known.
+        Grey value above which a voxel becomes a point; by default estimated.
     diameter : float, optional
-        Typical diameter of a cell in the unit of `spacing`, where it is known.
+        Typical diameter of a cell in the unit of `spacing`; by default estimated.
 
     Notes
     -----
-    The threshold is generous: a share of the way from the background to Otsu's threshold, above the
-    noise. What is no cell among the points is told by the network.
+    The threshold is low: a fraction of the way from the background to Otsu's threshold, but above the noise. The
+    network classifies the points that are not in a cell.
     """
-    stack, spacing = _coarser(stack, spacing)
-    rough = diameter or _smoothed_levels(stack, min(spacing), spacing).diameter
-    found = _smoothed_levels(stack, max(min(spacing), _BLUR * rough), spacing)
+    stack, spacing = _subsample(stack, spacing)
+    rough = diameter or _measure_blurred(stack, min(spacing), spacing).diameter
+    found = _measure_blurred(stack, max(min(spacing), _BLUR * rough), spacing)
     return found._replace(
         threshold=found.threshold if threshold is None else threshold, diameter=diameter or found.diameter
     )
 
 
-def _smoothed_levels(stack: Stack, sigma: float, spacing: Spacing) -> Levels:
+def _measure_blurred(stack: Stack, sigma: float, spacing: Spacing) -> Levels:
     """Return the levels of a stack that is blurred by `sigma`, in the unit of the spacing."""
     smooth = ndimage.gaussian_filter(stack, [sigma / s for s in spacing], truncate=3)
     sample = smooth.ravel()[:: max(1, smooth.size // _SAMPLE)]
-    otsu = _otsu(sample)
+    otsu = _compute_otsu(sample)
     dark, light = sample[sample <= otsu], sample[sample > otsu]
-    background, noise = _ground(dark) if dark.size else (float(sample.min()), 0.0)
+    background, noise = _measure_background(dark) if dark.size else (float(sample.min()), 0.0)
     bright = float(np.median(light)) if light.size else float(sample.max())
     threshold = max(background + _GENEROUS * (otsu - background), min(background + _NOISE * noise, otsu))
     mask = smooth > otsu
-    largest = _HOLE * np.pi / 4 * _thickness(mask, spacing) ** 2 / (spacing[1] * spacing[2])
-    whole = np.stack([_without_holes(plane, largest) for plane in mask])  # nuclei are dark in places
-    return Levels(background, bright, threshold, _thickness(whole, spacing))
+    largest = _HOLE * np.pi / 4 * _measure_thickness(mask, spacing) ** 2 / (spacing[1] * spacing[2])
+    whole = np.stack([_fill_holes(plane, largest) for plane in mask])  # nuclei have dark regions
+    return Levels(background, bright, threshold, _measure_thickness(whole, spacing))
 
 
-def _ground(dark: Stack) -> tuple[float, float]:
-    """Return the most frequent of the dark grey values, and how far they scatter below it.
+def _measure_background(dark: Stack) -> tuple[float, float]:
+    """Return the most frequent dark grey value, and the spread of the values below it.
 
-    Above it lie dim cells as well, so many in a crowd that neither median nor scatter would be the background's.
+    Values above it include dim cells. In a dense stack these are so many that the median and the standard deviation of
+    all dark values would not describe the background.
     """
     count, edges = np.histogram(dark, _BINS)
     most = int(np.argmax(ndimage.gaussian_filter1d(count.astype(np.float64), 2)))
@@ -270,41 +279,41 @@ def _ground(dark: Stack) -> tuple[float, float]:
     return background, float(np.sqrt(np.mean((below - background) ** 2))) if below.size else 0.0
 
 
-def _coarser(stack: Stack, spacing: Spacing) -> tuple[Stack, Spacing]:
-    """Leave out pixels along y and x of a stack too large to be looked at whole."""
+def _subsample(stack: Stack, spacing: Spacing) -> tuple[Stack, Spacing]:
+    """Subsample a very large stack along y and x."""
     every = math.ceil(math.sqrt(max(1.0, stack.size / _WHOLE)))
     return stack[:, ::every, ::every], (spacing[0], spacing[1] * every, spacing[2] * every)
 
 
-def _otsu(sample: Stack) -> float:
+def _compute_otsu(sample: Stack) -> float:
     if sample.min() == sample.max():
         return float(sample[0])
     return float(threshold_otsu(sample))  # type: ignore[no-untyped-call]
 
 
-def _without_holes(plane: npt.NDArray[np.bool_], largest: float) -> npt.NDArray[np.bool_]:
-    """Fill the holes of a plane up to `largest` pixels: those that cells in a ring enclose are larger."""
+def _fill_holes(plane: npt.NDArray[np.bool_], largest: float) -> npt.NDArray[np.bool_]:
+    """Fill the holes of a plane up to `largest` pixels; holes enclosed by a ring of cells are larger."""
     parts, _ = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
     small = np.bincount(parts.ravel()) <= largest
     small[0] = False
     return np.asarray(plane | small[parts], np.bool_)
 
 
-def _thickness(mask: npt.NDArray[np.bool_], spacing: Spacing) -> float:
-    """Return the typical diameter of the round parts of a mask's planes.
+def _measure_thickness(mask: npt.NDArray[np.bool_], spacing: Spacing) -> float:
+    """Return the typical diameter of the round parts of the planes of a mask.
 
-    Along z cells are cut by the stack's ends, and blurred; so each plane is measured on its own: by the circles
-    that fit into it where it is widest.
+    Along z, cells are blurred and cut by the ends of the stack. So each plane is measured separately, by its largest
+    inscribed circles.
     """
     apart = 1e3 * max(n * s for n, s in zip(mask.shape, spacing, strict=True))
     depth = ndimage.distance_transform_edt(mask, sampling=(apart, *spacing[1:]))
-    # Where all of a plane is bright there is no outside to be far from.
+    # In a plane without background the distance is not defined.
     depth = np.minimum(depth, max(mask.shape[1] * spacing[1], mask.shape[2] * spacing[2]))
     window = [1, *(2 * round(max(1.0, 0.5 * float(depth.max()) / s)) + 1 for s in spacing[1:])]
     peaks = depth[(depth == ndimage.maximum_filter(depth, window)) & (depth > 0)]
     least = 4 * min(spacing)
     if not peaks.size:
-        return least  # nothing but background
+        return least  # all voxels are background
     peaks = np.sort(peaks)
     below = np.cumsum(peaks**2)
     return float(max(2 * peaks[np.searchsorted(below, below[-1] / 2)], least))

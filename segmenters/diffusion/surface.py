@@ -15,8 +15,8 @@ from segmenters.diffusion.features import (
     Levels,
     blur_in_voxels,
     brightness,
-    features_of,
-    voxel_stacks,
+    compute_features,
+    make_voxel_stacks,
 )
 from segmenters.diffusion.points import Cloud, stack_to_points
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Spacing = tuple[float, float, float]
 
-__all__ = ["stack_to_surface", "surface_cloud"]
+__all__ = ["build_surface_cloud", "stack_to_surface"]
 
 _HALF = 0.5  # the surface lies at this share of a typical cell's brightness
 
 
 def stack_to_surface(stack: Stack, *, threshold: float, spacing: Spacing, edge: float) -> tuple[Floats, Integers]:
-    """Return the surface around what is brighter than a threshold, closed where the stack ends.
+    """Return the surface of the region above a threshold, closed at the ends of the stack.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def stack_to_surface(stack: Stack, *, threshold: float, spacing: Spacing, edge: 
     points : (N, 3) float array
         Vertices z, y, x in the unit of `spacing`.
     faces : (T, 3) int array
-        Triangles; their corners run so that normals point out of what is bright.
+        Triangles; their corners are ordered so that normals point out of the bright region.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def stack_to_surface(stack: Stack, *, threshold: float, spacing: Spacing, edge: 
     return points, np.asarray(faces[:, ::-1], np.int64)
 
 
-def surface_cloud(stack: Stack, levels: Levels, *, spacing: Spacing) -> Cloud:
+def build_surface_cloud(stack: Stack, levels: Levels, *, spacing: Spacing) -> Cloud:
     """Return the surface of all that may be a cell as a cloud with triangles.
 
     Parameters
@@ -101,9 +101,9 @@ def surface_cloud(stack: Stack, levels: Levels, *, spacing: Spacing) -> Cloud:
     place = (points / spacing).T
     columns = np.zeros((len(points), COLUMNS))
     if len(points):
-        for column, values in enumerate(voxel_stacks(stack, levels, spacing=spacing)):
+        for column, values in enumerate(make_voxel_stacks(stack, levels, spacing=spacing)):
             columns[:, column] = ndimage.map_coordinates(values, place, order=1, mode="nearest")
-    features, vectors = features_of(columns)
+    features, vectors = compute_features(columns)
     inside, grey, voxels = stack_to_points(smooth, threshold=level, spacing=spacing)
     owner = cKDTree(points).query(inside)[1] if len(points) else np.zeros(0)
     bright = np.asarray(brightness(grey, levels), np.float32)

@@ -13,11 +13,11 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from gnntrack.errors import TrainingError
-from segmenters.diffusion.blocks import cut_blocks, part_of
-from segmenters.diffusion.network import Shape, shape_of
-from segmenters.diffusion.operators import operators_of
-from segmenters.diffusion.points import measure_levels, volume_cloud
-from segmenters.diffusion.surface import surface_cloud
+from segmenters.diffusion.blocks import cut_blocks, extract_part
+from segmenters.diffusion.network import Shape, describe_shape
+from segmenters.diffusion.operators import build_operators
+from segmenters.diffusion.points import build_volume_cloud, measure_levels
+from segmenters.diffusion.surface import build_surface_cloud
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -216,10 +216,10 @@ class BlockTask:
         at = min(int(where * len(blocks)), len(blocks) - 1)
 
         def make(*_: int) -> TrainingBlock:
-            part, block = part_of(cloud, blocks[at])
+            part, block = extract_part(cloud, blocks[at])
             values = (targets.foreground[block.rows], targets.offset[block.rows])
             foreground, offset = (torch.from_numpy(np.asarray(value, np.float32)) for value in values)
-            shape = shape_of(part, operators_of(part, modes=self.blocks.modes))
+            shape = describe_shape(part, build_operators(part, modes=self.blocks.modes))
             return TrainingBlock(shape, foreground, offset, torch.from_numpy(block.core))
 
         block: TrainingBlock = _get_or_make(self._training_blocks, (number, variant, at), make, self.blocks.kept)
@@ -239,10 +239,10 @@ class BlockTask:
                 bright=levels.background + span * float(np.exp(random.uniform(*np.log(_LEVELS)))),
             )
         if random.random() < self.blocks.surfaces:
-            cloud = surface_cloud(stack, levels, spacing=spacing)
+            cloud = build_surface_cloud(stack, levels, spacing=spacing)
         else:
             origin = random.random(3)
-            cloud = volume_cloud(stack, levels, spacing=spacing, origin=(origin[0], origin[1], origin[2]))
+            cloud = build_volume_cloud(stack, levels, spacing=spacing, origin=(origin[0], origin[1], origin[2]))
         targets = make_targets(cloud, np.maximum(labels, 0), scale=np.asarray(spacing) / levels.diameter)
         return cloud, targets, cut_blocks(cloud.points)
 

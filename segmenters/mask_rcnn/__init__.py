@@ -1,1 +1,1 @@
-"""What ``maskrcnn`` is made of: a network that finds cell by cell, what it learns, and labels from what it finds."""
+"""The parts of `segmenters.maskrcnn`: the network, its training task, and labels from its detections."""

@@ -1,4 +1,4 @@
-"""From an image to cells with Mask R-CNN: tiles, the cells of each, and one label for every pixel."""
+"""From an image to cells with Mask R-CNN: tiles, the cells of each tile, and one label per pixel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 import torch
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
-from segmenters.common.tiles import tile_windows
+from segmenters.common.scale import search_factor
+from segmenters.common.tiles import split_into_tiles
 from segmenters.common.training import set_precision
-from segmenters.dense.targets import mean_diameter
+from segmenters.dense.targets import measure_mean_diameter
 from segmenters.mask_rcnn.network import Found
-from segmenters.postprocess import measure_diameter, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,35 +24,33 @@ if TYPE_CHECKING:
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
 
-__all__ = ["fitting_factor", "found_in_tiles", "painted"]
+__all__ = ["draw_cells", "estimate_factor", "find_in_tiles"]
 
-_SURE = 0.05  # detections below this score are none
-_MARGIN = 4.0  # pixels by which two tiles may tell the middle of one cell differently
-_GUESSES = (1.0, 2.0, 0.5)  # factors to look for cells at, of a first guess
-_CLOSE = 1.2  # an estimate this near is not made better
-_LARGEST_FACTOR = 8.0
+_SURE = 0.05  # detections below this score are ignored
+_MARGIN = 4.0  # largest distance in pixels between the centres of one cell in two tiles
+_ROUNDS = 2  # of the estimate of the scale
 
 
-def found_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfloat16: bool = False) -> Found:
+def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfloat16: bool = False) -> Found:
     """Return the cells of an image, tile by tile.
 
-    A cell is kept from the tile whose middle is nearest to it, where it is not cut. Two tiles may both keep one whose
-    middle is between them: `painted` tells them apart.
+    A cell is kept from the tile whose centre is nearest to it, where it is not cut. Two tiles may both keep a cell
+    between them; `draw_cells` removes the duplicate.
 
     Parameters
     ----------
     network : MaskRcnn
         In eval mode.
     image : (Y, X) float32 array
-        Normalised grey values, cells of the size that the network knows.
+        Normalised grey values, cells of the size of the training data.
     tile, overlap : int
-        Pixels along y and x; tiles share at least `overlap`, which has to be more than a cell.
+        Pixels along y and x; tiles share at least `overlap`, which must be larger than a cell.
     bfloat16 : bool
         Multiply in bfloat16.
     """
     device = next(network.parameters()).device
     parts = []
-    for window in tile_windows(image.shape, (tile, tile), (overlap, overlap)):
+    for window in split_into_tiles(image.shape, (tile, tile), (overlap, overlap)):
         batch = torch.from_numpy(np.ascontiguousarray(image[window.read]))[None, None].to(device)
         with torch.inference_mode(), set_precision(device, bfloat16=bfloat16):
             found = network.find(batch)[0]
@@ -67,55 +64,55 @@ def found_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfl
     return Found(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def painted(
+def draw_cells(
     found: Found, shape: tuple[int, int], *, seen: tuple[int, int], score: float, threshold: float, covered: float
 ) -> Labels:
-    """Return the labels of cells; where they overlap, the one with the higher score comes first.
+    """Return the labels of cells; overlapping pixels go to the cell with the higher score.
 
     Parameters
     ----------
     found : Found
-        N cells, in pixels as the network saw them.
+        N cells, in pixels of the network.
     shape : (int, int)
         Pixels of the image along y and x.
     seen : (int, int)
-        Pixels that the network saw of it.
+        Size of the image in pixels of the network.
     score : float
         Lowest score of a cell.
     threshold : float
-        Lowest probability that a pixel is of the cell.
+        Lowest probability that a pixel belongs to the cell.
     covered : float
-        A cell of which more than this part is taken by others already is none.
+        A cell is removed if a larger fraction of it is covered by cells with higher scores.
 
     Returns
     -------
     labels : (Y, X) int32 array
-        1, 2, ... in order of falling scores, each in one piece; 0 = background.
+        1, 2, ... by descending score, each connected; 0 = background.
     """
     labels = np.zeros(shape, np.int32)
     last = 0
     for row in np.argsort(-found.score, kind="stable"):
         if found.score[row] < score:
             break
-        place, mask = _placed(found.box[row], found.mask[row], shape, seen=seen, threshold=threshold)
+        place, mask = _place_mask(found.box[row], found.mask[row], shape, seen=seen, threshold=threshold)
         free = mask & (labels[place] == 0)
         count = np.count_nonzero(free)
         if count == 0 or count < (1 - covered) * np.count_nonzero(mask):
             continue
         last += 1
-        labels[place][_largest(free)] = last
+        labels[place][_keep_largest(free)] = last
     return labels
 
 
-def _placed(
+def _place_mask(
     box: Heights, mask: Heights, shape: tuple[int, int], *, seen: tuple[int, int], threshold: float
 ) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
-    """Return where in the image the box of a cell is, and which of the pixels there are of the cell."""
+    """Return the position of the box of a cell in the image, and the mask of the cell in it."""
     places, maps = [], []
     for axis in (0, 1):
         factor = seen[axis] / shape[axis]
         low, high = float(box[axis]), float(box[axis + 2])
-        # the middle of pixel i of the image is at (i + .5) factor - .5 for the network
+        # the centre of pixel i of the image is at (i + .5) factor - .5 in pixels of the network
         first = max(0, math.ceil((low + 0.5) / factor - 0.5))
         stop = min(shape[axis], math.floor((high + 0.5) / factor - 0.5) + 1)
         places.append(slice(first, max(first, stop)))
@@ -128,48 +125,29 @@ def _placed(
     return (places[0], places[1]), there > threshold
 
 
-def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the largest piece of a mask that is not empty."""
+def _keep_largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the largest connected part of a mask that is not empty."""
     pieces, count = ndimage.label(mask)
     if count == 1:
         return mask
     return np.asarray(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1)
 
 
-def fitting_factor(ready: Heights, diameter: float, *, segment: Callable[[Heights, float], Labels]) -> float:
-    """Return the factor at which cells are as large as those that the network learnt on.
-
-    The first guess is of the thickness of what is bright; then the network's own cells tell a better one.
+def estimate_factor(ready: Heights, diameter: float, *, segment: Callable[[Heights, float], Labels]) -> float:
+    """Return the factor that scales cells to the size of the training data; see `search_factor`.
 
     Parameters
     ----------
     ready : (Y, X) float32 array
         A normalised image.
     diameter : float
-        What the network learnt on.
+        Typical diameter of the training data, in pixels of the network.
     segment : callable
         From an image and a factor to labels, with the network.
     """
-    first = diameter / _bright_diameter(ready)
-    for guess in _GUESSES:
-        factor = _bounded(guess * first, ready.shape)
-        found = mean_diameter(segment(ready, factor))
-        if found is None:
-            continue
-        better = _bounded(diameter / found, ready.shape)
-        if max(better / factor, factor / better) > _CLOSE:
-            found = mean_diameter(segment(ready, better))
-            better = better if found is None else _bounded(diameter / found, ready.shape)
-        return better
-    return _bounded(first, ready.shape)
 
+    def improve(factor: float) -> float | None:
+        found = measure_mean_diameter(segment(ready, factor))
+        return None if found is None else diameter / found
 
-def _bounded(factor: float, shape: tuple[int, ...]) -> float:
-    return float(np.clip(factor, min(1.0, 32 / max(shape)), _LARGEST_FACTOR))
-
-
-def _bright_diameter(ready: Heights) -> float:
-    blurred = smooth(np.ascontiguousarray(ready), 1.0, (1.0, 1.0))
-    if blurred.min() == blurred.max():
-        return 10.0
-    return measure_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]
+    return search_factor(ready, diameter, improve=improve, rounds=_ROUNDS)

@@ -18,10 +18,10 @@ from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, Mask
 from gnntrack.errors import SegmenterError
 from segmenters.dense.torchvision_networks import (
     BACKBONES,
-    backbone_of,
-    chosen_options,
-    like_a_photo,
+    build_backbone,
+    check_network_options,
     load_pretrained,
+    normalise_as_photograph,
     refuse_stacks,
 )
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Found", "MaskRcnn", "new_mask_rcnn"]
+__all__ = ["Found", "MaskRcnn", "build_mask_rcnn"]
 
 _OPTIONS: dict[str, Any] = {"backbone": "resnet50", "width": 256, "weights": "pretrained"}
 _WIDTHS = (32, 64, 128, 256)
@@ -69,14 +69,14 @@ class MaskRcnn(nn.Module):
     backbone : str
         One of `segmenters.dense.torchvision_networks.BACKBONES`.
     width : {256, 128, 64, 32}
-        Channels of the pyramid and of what follows it: with 64, the work after the backbone is a sixteenth.
+        Channels of the pyramid and of the heads; with 64, the heads need a sixteenth of the computation.
     dimensions : {2}
         Axes of the images.
 
     Raises
     ------
     ValueError
-        If there is no such backbone, or there are other dimensions.
+        If the backbone or the number of dimensions is unknown.
     """
 
     kind = "maskrcnn"
@@ -85,14 +85,14 @@ class MaskRcnn(nn.Module):
         super().__init__()
         if dimensions != 2 or backbone not in BACKBONES or width not in _WIDTHS:
             msg = (
-                f"there is no Mask R-CNN of {dimensions} dimensions and width {width} on '{backbone}'; there are: "
+                f"a Mask R-CNN cannot have {dimensions} dimensions and width {width} on '{backbone}'; there are: "
                 f"{', '.join(BACKBONES)} and widths {_WIDTHS}"
             )
             raise ValueError(msg)
         self.options: dict[str, Any] = {"backbone": backbone, "width": width, "dimensions": dimensions}
         self.dimensions = dimensions
         self.detector: Any = MaskRCNN(
-            _pyramid(backbone, width),
+            _build_pyramid(backbone, width),
             box_head=TwoMLPHead(width * _GRID**2, 4 * width),
             box_predictor=FastRCNNPredictor(4 * width, 2),
             mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
@@ -124,12 +124,12 @@ class MaskRcnn(nn.Module):
             Sum of the losses of proposals, boxes, kinds and masks.
         """
         # masks need not be filled up: boxes lie within the image
-        losses = self.detector(list(_padded(images)), [dict(target) for target in targets])
+        losses = self.detector(list(_pad(images)), [dict(target) for target in targets])
         return torch.stack([each.float() for each in losses.values()]).sum()
 
     def find(self, images: Tensor) -> list[Found]:
         """Return the cells of images, (B, 1, Y, X), in eval mode; masks stay as small as the network makes them."""
-        seen = _padded(images)
+        seen = _pad(images)
         height, width = seen.shape[2:]
         listed = ImageList(seen, [(height, width)] * len(seen))  # torchvision's own way would resize them
         features = self.detector.backbone(listed.tensors)
@@ -138,48 +138,48 @@ class MaskRcnn(nn.Module):
         cells, _ = self.detector.roi_heads(features, proposals, listed.image_sizes)
         return [
             Found(
-                _array(each["scores"]),
-                _outer(_array(each["boxes"])[:, [1, 0, 3, 2]]),
-                _array(each["masks"])[:, 0],
+                _to_array(each["scores"]),
+                _find_outer(_to_array(each["boxes"])[:, [1, 0, 3, 2]]),
+                _to_array(each["masks"])[:, 0],
             )
             for each in cells
         ]
 
 
-def _pyramid(name: str, width: int) -> BackboneWithFPN:
+def _build_pyramid(name: str, width: int) -> BackboneWithFPN:
     """Return a backbone with maps of a 4th, 8th, 16th and 32nd of the image, each of `width` channels, and a last one.
 
     Batch normalisation of the backbone is learnt, not frozen as torchvision has it, and the pyramid is normalised too:
     without pretrained weights training would hardly start.
     """
     if name.startswith("mobilenet"):
-        body: Any = backbone_of(name).features
+        body: Any = build_backbone(name).features
         stages = _STRIDED
         channels = [int(body[int(stage)].out_channels) for stage in stages]
     else:
-        body = backbone_of(name)
+        body = build_backbone(name)
         stages = [f"layer{level}" for level in (1, 2, 3, 4)]
         channels = [int(body.fc.in_features) // 2**level for level in (3, 2, 1, 0)]
     layers = {stage: str(level) for level, stage in enumerate(stages)}
     return BackboneWithFPN(body, layers, channels, width, norm_layer=partial(nn.GroupNorm, 32))
 
 
-def _padded(images: Tensor) -> Tensor:
-    """Return images as photos, their sides filled up; torchvision would fill them with a grey that is no background."""
+def _pad(images: Tensor) -> Tensor:
+    """Return images normalised as photographs, padded by replication; torchvision would pad with a constant grey."""
     beyond = (0, -images.shape[3] % _MULTIPLE, 0, -images.shape[2] % _MULTIPLE)
-    return like_a_photo(functional.pad(images, beyond, mode="replicate"))
+    return normalise_as_photograph(functional.pad(images, beyond, mode="replicate"))
 
 
-def _outer(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _find_outer(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return boxes that torchvision has cut off at the middle of the first pixel with that whole pixel."""
     return np.where(boxes <= 0, np.float32(-0.5), boxes)
 
 
-def _array(values: Tensor) -> npt.NDArray[np.float32]:
+def _to_array(values: Tensor) -> npt.NDArray[np.float32]:
     return np.asarray(values.detach().float().cpu().numpy(), np.float32)
 
 
-def new_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
+def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
     """Return a network to train, whose backbone has seen photos if these weights can be had.
 
     Parameters
@@ -195,7 +195,7 @@ def new_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
         If an option is unknown or out of range, or images have three axes.
     """
     refuse_stacks(MaskRcnn.kind, dimensions)
-    chosen = chosen_options(MaskRcnn.kind, options, _OPTIONS)
+    chosen = check_network_options(MaskRcnn.kind, options, _OPTIONS)
     try:
         made = MaskRcnn(backbone=chosen["backbone"], width=chosen["width"], dimensions=dimensions)
     except (TypeError, ValueError) as error:
