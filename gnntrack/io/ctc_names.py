@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -141,22 +142,30 @@ def find_ctc(folder: str | Path) -> CtcFolder:
     FormatError
         If the folder does not exist.
     """
-    path = Path(folder)
+    path = _find_folder(Path(folder))
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".tif", ".tiff"})
+    prefix = _find_prefix(path, files)
+    masks: dict[int, Path] = {}
+    for file in files:
+        name = parse_name(file.name)
+        if name is not None and (name.kind, name.plane) == (prefix, None):
+            masks.setdefault(name.frame, file)
+    strays = tuple(sorted(set(files) - set(masks.values())))
+    table = path / TRACK_TABLES[prefix]
+    return CtcFolder(path, prefix, table if table.exists() else None, dict(sorted(masks.items())), strays)
+
+
+def _find_folder(path: Path) -> Path:
     if not path.is_dir():
         msg = f"{path}: no such folder; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
         raise FormatError(msg)
-    if (path / "TRA").is_dir() and not any((path / name).exists() for name in TRACK_TABLES.values()):
-        path = path / "TRA"
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".tif", ".tiff"})
-    truth = (path / "man_track.txt").exists() or any(file.name.startswith("man_track") for file in files)
-    prefix = "man_track" if truth and not (path / "res_track.txt").exists() else "mask"
-    masks: dict[int, Path] = {}
-    strays = []
-    for file in files:
-        name = parse_name(file.name)
-        if name is None or name.kind != prefix or name.plane is not None or name.frame in masks:
-            strays.append(file)
-        else:
-            masks[name.frame] = file
-    table = path / TRACK_TABLES[prefix]
-    return CtcFolder(path, prefix, table if table.exists() else None, dict(sorted(masks.items())), tuple(strays))
+    has_table = any((path / name).exists() for name in TRACK_TABLES.values())
+    return path / "TRA" if (path / "TRA").is_dir() and not has_table else path
+
+
+def _find_prefix(folder: Path, files: Sequence[Path]) -> str:
+    """Return the prefix of the masks in a folder: ``"man_track"`` for a ground truth, else ``"mask"``."""
+    if (folder / "res_track.txt").exists():
+        return "mask"
+    truth = (folder / "man_track.txt").exists() or any(file.name.startswith("man_track") for file in files)
+    return "man_track" if truth else "mask"

@@ -93,11 +93,8 @@ def write_columns(
     _check_names(path, cells.feature_names, taken=(*columns, *TRACK, TRACKLET, LINEAGE))
     _check_names(path, tuple(edge_columns), taken=())
     columns |= {name: Column(values, unit or None) for name, (values, unit) in features.items()}
-    extra |= {
-        "n_frames": int(cells.n_frames),
-        "shape": [int(size) for size in cells.shape],
-        "cell_features": list(cells.feature_names),
-    }
+    shape = [int(size) for size in cells.shape]
+    extra |= {"n_frames": int(cells.n_frames), "shape": shape, "cell_features": list(cells.feature_names)}
     with fresh_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         write_arrays(

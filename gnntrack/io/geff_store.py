@@ -133,14 +133,13 @@ class GeffStore:
         name = axis.name if axis else next((n for n in _TIME_NAMES if n in self._get_metadata("node")), None)
         if name is None:
             self._fail("the frame of each cell is missing; expected a time axis or a property 't'")
-        time = self._read_column("node", name).astype(np.float64)
-        if axis is not None and axis.unit not in (None, "frame") and len(time):
-            steps = np.diff(np.unique(time))
-            time = time / (steps.min() if len(steps) else 1)
+        stored = self._read_column("node", name)
+        time = stored.astype(np.float64)
+        if axis is not None and axis.unit not in (None, "frame"):
+            time = _convert_to_frames(time)
         frame = np.rint(time)
-        if not np.allclose(time, frame, rtol=0, atol=1e-3) or (len(frame) and frame.min() < 0):
-            start = self._read_column("node", name)[:5].tolist()
-            self._fail(f"the time axis '{name}' does not count frames from 0, but begins with {start}")
+        if not np.allclose(time, frame, rtol=0, atol=1e-3) or (frame < 0).any():
+            self._fail(f"the time axis '{name}' does not count frames from 0, but begins with {stored[:5].tolist()}")
         return frame.astype(np.int64)
 
     def _read_labels(self) -> IntArray:
@@ -156,23 +155,20 @@ class GeffStore:
 
     def _read_positions(self) -> tuple[FloatArray, tuple[float, ...], str]:
         axes = self._find_space_axes()
-        units = [str(axis.scaled_unit or axis.unit or "pixel") for axis in axes]
-        physical = all(unit in _MICROMETRES for unit in units)
-        factor = [_MICROMETRES[unit] if physical else 1.0 for unit in units]
-        scale = [float(axis.scale or 1) * f for axis, f in zip(axes, factor, strict=True)]
+        scale, unit = _read_scale(axes)
         # positions that are stored in micrometres do not give the voxel size
         spacing = tuple(s if axis.scale else 1.0 for s, axis in zip(scale, axes, strict=True))
-        exact = [axis.name + EXACT if self.own else "" for axis in axes]
-        columns = [
-            self._read_column("node", name)
-            if name in self._get_metadata("node")
-            else self._read_column("node", axis.name) * s
-            for name, axis, s in zip(exact, axes, scale, strict=True)
-        ]
+        columns = [self._read_position(axis.name, s) for axis, s in zip(axes, scale, strict=True)]
         position = np.column_stack(columns).astype(np.float64)
         if not np.isfinite(position).all():
             self._fail("some positions are missing or not finite; expected a position for every node")
-        return position, spacing, "um" if physical else "pixel"
+        return position, spacing, unit
+
+    def _read_position(self, axis: str, scale: float) -> np.ndarray:
+        """Return the positions along an axis: exact ones if gnntrack has stored them, else those in the axis' unit."""
+        if self.own and axis + EXACT in self._get_metadata("node"):
+            return self._read_column("node", axis + EXACT)
+        return self._read_column("node", axis) * scale
 
     def _find_space_axes(self) -> list[Axis]:
         axes = [a for a in self.metadata.axes or [] if a.type == "space" or (a.type is None and a.name in SPACE)]
@@ -189,9 +185,7 @@ class GeffStore:
     ) -> tuple[FeatureArray, tuple[str, ...], tuple[str, ...]]:
         """Return the named, else all numeric properties as float32 columns with names and units."""
         about = self._get_metadata(kind)
-        if names is None:
-            excluded = self._list_other_names() if kind == "node" else frozenset()
-            names = [name for name in about if name not in excluded and self._is_number(kind, name)]
+        names = self._find_feature_names(kind) if names is None else names
         missing = [name for name in names if name not in about]
         if missing:
             self._fail(f"the {kind} properties {missing} are missing; write the file again")
@@ -201,6 +195,10 @@ class GeffStore:
             features[:, k] = self._read_column(kind, name)
         units = tuple(about[name].unit or "" for name in names)
         return features, tuple(_RENAMED.get(name, name) if self.own else name for name in names), units
+
+    def _find_feature_names(self, kind: str) -> list[str]:
+        excluded = self._list_other_names() if kind == "node" else frozenset()
+        return [name for name in self._get_metadata(kind) if name not in excluded and self._is_number(kind, name)]
 
     def _list_other_names(self) -> frozenset[str | None]:
         """Return the names of properties that are not features: axes, tracks, labels."""
@@ -250,6 +248,20 @@ class GeffStore:
     def _fail(self, problem: str) -> NoReturn:
         msg = f"{self.path}: {problem}"
         raise FormatError(msg)
+
+
+def _convert_to_frames(time: FloatArray) -> FloatArray:
+    """Return times divided by the shortest time between two frames."""
+    steps = np.diff(np.unique(time))
+    return time / steps.min() if len(steps) else time
+
+
+def _read_scale(axes: list[Axis]) -> tuple[list[float], str]:
+    """Return the factors from stored positions to um, or to pixels if a unit is unknown, and the unit."""
+    units = [str(axis.scaled_unit or axis.unit or "pixel") for axis in axes]
+    physical = all(unit in _MICROMETRES for unit in units)
+    factor = [_MICROMETRES[unit] if physical else 1.0 for unit in units]
+    return [float(axis.scale or 1) * f for axis, f in zip(axes, factor, strict=True)], "um" if physical else "pixel"
 
 
 @contextmanager

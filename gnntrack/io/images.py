@@ -22,7 +22,6 @@ __all__ = [
     "PILLOW_SUFFIXES",
     "TIFF_SUFFIXES",
     "ImageFile",
-    "check_not_truncated",
     "read_image",
     "read_mask",
     "read_tiff",
@@ -109,7 +108,7 @@ def read_mask(file: str | Path, *, frame: int | None = None) -> Image:
     return mask
 
 
-def check_not_truncated(tiff: tifffile.TiffFile) -> None:
+def _check_not_truncated(tiff: tifffile.TiffFile) -> None:
     """Raise if a file ends before its pixels: tifffile would return zeros for some of them.
 
     Raises
@@ -126,7 +125,7 @@ def check_not_truncated(tiff: tifffile.TiffFile) -> None:
 def _read_tiff(file: Path, frame: int | None) -> ImageFile:
     try:
         with tifffile.TiffFile(file) as tiff:
-            check_not_truncated(tiff)
+            _check_not_truncated(tiff)
             axes = tiff.series[0].axes
             pixels: Image = tiff.series[0].asarray()
     except UNREADABLE as error:

@@ -58,17 +58,21 @@ def find_foreign_file(folder: Path) -> str | None:
     """Return the first file or folder in a folder that gnntrack has not written, or None if it wrote all of them."""
     entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
     if MANIFEST in entries:
-        try:
-            listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
-        except (OSError, ValueError, LookupError, TypeError):
-            return f"an unreadable {MANIFEST}"
-        return next((name for name in _list_files(folder) if name not in listed), None)
+        return _find_unlisted_file(folder)
     names = {entry.rstrip("/") for entry in entries}
     kind = next((kind for kind in RESULT_FOLDERS.values() if kind.recognise(folder, names)), None)
     if kind is None:
         return next((entry.rstrip("/") for entry in entries), None)
     found = _list_files(folder) if kind.recursive else entries
     return next((name.rstrip("/") for name in found if not kind.names.fullmatch(name)), None)
+
+
+def _find_unlisted_file(folder: Path) -> str | None:
+    try:
+        listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return f"an unreadable {MANIFEST}"
+    return next((name for name in _list_files(folder) if name not in listed), None)
 
 
 def write_manifest(folder: Path) -> None:

@@ -230,26 +230,32 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: st
     _check_axes(axes, shape, file)
     size = dict(zip(axes, shape, strict=True))
     kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
-    for axis, length in size.items():
-        if axis not in "tzyx" and length != 1:
-            raise FrameError(_describe_channels(axis, axes, shape, unnamed), file=file)
-    index = tuple(None if axis == "t" else slice(None) if axis in kept else 0 for axis in axes)
+    _check_sizes(axes, shape, unnamed, file)
+    taken: dict[str, int | slice | None] = {"t": None} | dict.fromkeys(kept, slice(None))
+    index = tuple(taken.get(axis, 0) for axis in axes)
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
-    n_frames = size.get("t", 1)
-    if not n_frames or not all(size[axis] for axis in spatial):
-        msg = f"its shape is {shape}: it holds no {'frame' if not n_frames else 'pixel'}; expected at least one"
-        raise FrameError(msg, file=file)
-    return Layout(index, order, n_frames, tuple(size[axis] for axis in spatial))
+    return Layout(index, order, size.get("t", 1), tuple(size[axis] for axis in spatial))
 
 
 def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
+    """Raise unless the letters name each axis once, with y and x among them."""
     if len(axes) != len(shape):
         msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}; give a letter for each"
         raise FrameError(msg, file=file)
     if len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
         msg = f"axes '{axes}' of shape {shape}: expected y and x, with z for planes and t for frames, each once"
         raise FrameError(msg, file=file)
+
+
+def _check_sizes(axes: str, shape: tuple[int, ...], unnamed: str, file: object) -> None:
+    """Raise if there are several channels, or no frame or no pixel."""
+    for axis, length in zip(axes, shape, strict=True):
+        if axis not in "tzyx" and length != 1:
+            raise FrameError(_describe_channels(axis, axes, shape, unnamed), file=file)
+        if axis in "tzyx" and not length:
+            msg = f"its shape is {shape}: it holds no {'frame' if axis == 't' else 'pixel'}; expected at least one"
+            raise FrameError(msg, file=file)
 
 
 def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
@@ -287,19 +293,22 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     ('tyx', 'tzyx', 'tyxc')
     """
     shape = tuple(int(length) for length in shape)
-    if len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE:
+    if _is_like_rgb(shape):
         axes = "yxs" if len(shape) == 3 else "tyxs"
         raise FrameError(_describe_channels("s", axes, shape), file=file)
     if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
         return "tyxc"
-    if len(shape) == 5:
-        for axes in ("tczyx", "tzcyx", "tzyxc"):
-            if shape[axes.index("c")] == 1:
-                return axes
+    with_channel = next((axes for axes in ("tczyx", "tzcyx", "tzyxc") if shape[axes.index("c") :][:1] == (1,)), None)
+    if len(shape) == 5 and with_channel:
+        return with_channel
     if len(shape) not in (2, 3, 4):
         msg = f"its shape is {shape}; expected (t, y, x) or (t, z, y, x): name the axes with axes=, or take a channel"
         raise FrameError(msg, file=file)
     return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
+
+
+def _is_like_rgb(shape: tuple[int, ...]) -> bool:
+    return len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE
 
 
 def open_array(array: Any, axes: str | None, *, name: str, spacing: tuple[float, ...] = (), unit: str = "um") -> Stack:

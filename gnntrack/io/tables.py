@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from gnntrack.types import FloatArray, IntArray, Lineage
+    from gnntrack.types import Cells, FloatArray, IntArray, Lineage
 
 __all__ = ["tabulate_cells", "tabulate_links", "tabulate_tracks", "write_csv", "write_tables"]
 
@@ -78,15 +78,7 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     displacement, frames = _measure_steps(lineage, np.where(within, before, -1))
     path = np.bincount(row[within], weights=displacement[within], minlength=len(tracks))
     moved = np.bincount(row[within], weights=frames[within], minlength=len(tracks))
-    order = np.lexsort((cells.frame, row))
-    first = np.searchsorted(row[order], np.arange(len(tracks)))
-    last = np.searchsorted(row[order], np.arange(len(tracks)), side="right") - 1
-    net = cells.position[order[last]] - cells.position[order[first]]
-    known = ~np.isnan(confidence)
-    links = np.bincount(row[known], minlength=len(tracks))
-    total = np.bincount(row[known], weights=confidence[known], minlength=len(tracks))
-    lowest = np.full(len(tracks), np.inf)
-    np.minimum.at(lowest, row[known], confidence[known])
+    mean, lowest = _summarise_confidence(confidence, row, len(tracks))
     parents = np.searchsorted(tracks.id, tracks.parent[tracks.parent > 0])
     return pd.DataFrame(
         {
@@ -99,13 +91,31 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
             "root": root,
             "generation": generation,
             "daughters": np.bincount(parents, minlength=len(tracks)),
-            "confidence_mean": _divide(total, links),
-            "confidence_lowest": np.where(links > 0, lowest, np.nan),
+            "confidence_mean": mean,
+            "confidence_lowest": lowest,
             f"path_{cells.unit}": path,
-            f"net_displacement_{cells.unit}": np.sqrt((net**2).sum(1)),
+            f"net_displacement_{cells.unit}": _measure_net_displacement(lineage.cells, row, len(tracks)),
             f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
         }
     )
+
+
+def _measure_net_displacement(cells: Cells, row: IntArray, n_tracks: int) -> FloatArray:
+    """Return the distance from first to last cell of each track; `row` is each cell's track."""
+    order = np.lexsort((cells.frame, row))
+    ends = np.searchsorted(row[order], np.arange(n_tracks + 1))
+    net = cells.position[order[ends[1:] - 1]] - cells.position[order[ends[:-1]]]
+    return np.asarray(np.sqrt((net**2).sum(1)))
+
+
+def _summarise_confidence(confidence: FloatArray, row: IntArray, n_tracks: int) -> tuple[FloatArray, FloatArray]:
+    """Return mean and lowest confidence of the links of each track, NaN without one; `row` is each cell's track."""
+    known = ~np.isnan(confidence)
+    links = np.bincount(row[known], minlength=n_tracks)
+    total = np.bincount(row[known], weights=confidence[known], minlength=n_tracks)
+    lowest = np.full(n_tracks, np.inf)
+    np.minimum.at(lowest, row[known], confidence[known])
+    return _divide(total, links), np.where(links > 0, lowest, np.nan)
 
 
 def tabulate_links(lineage: Lineage) -> pd.DataFrame:

@@ -96,18 +96,29 @@ def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = F
         raise FrameError(_describe_missing_frames(folder), file=folder)
     parts = {path: re.split(r"(\d+)", path.name) for path in files}
     ordered = sorted(files, key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
-    kinds = Counter("#".join(parts[path][::2]).lower() for path in ordered)
-    if len(kinds) > 1 and max(kinds.values()) == 1:
-        return ordered  # names without a common number: their order is all there is
-    if len(kinds) > 1:
-        listed = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(3))
-        msg = f"its TIFFs have names of {len(kinds)} kinds: {listed}; keep only the frames of one movie in a folder"
-        raise FrameError(msg, file=folder)
+    if not _check_kinds(["#".join(parts[path][::2]).lower() for path in ordered], folder):
+        return ordered
     column = _find_frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
     if column is None:
         return ordered
     numbers = [int(parts[path][1 + 2 * column]) for path in ordered]
     return _fill_numbering(ordered, numbers, parts[ordered[0]], column, folder, allow_missing=allow_missing)
+
+
+def _check_kinds(kinds: list[str], folder: Path) -> bool:
+    """Return whether all names are of one kind, which is a name without its numbers; False if all kinds differ.
+
+    Raises
+    ------
+    FrameError
+        If some names are of one kind and some of another.
+    """
+    counts = Counter(kinds)
+    if len(counts) > 1 and max(counts.values()) > 1:
+        listed = ", ".join(f"{kind} ({count})" for kind, count in counts.most_common(3))
+        msg = f"its TIFFs have names of {len(counts)} kinds: {listed}; keep only the frames of one movie in a folder"
+        raise FrameError(msg, file=folder)
+    return len(counts) == 1
 
 
 def _find_frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
