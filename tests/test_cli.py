@@ -328,8 +328,8 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "{images}", "{masks}"], "--out"),
         (["track", "{images}", "{masks}", "--masks", "{masks}", "-o", "out"], "twice"),
         (["track", "{images}", "{masks}", "--segmenter", "threshold", "-o", "{out}"], "leave one of the two away"),
-        (["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"], "--model is of --method gnn"),
-        (["track", "{images}", "{masks}", "--device", "cpu", "--method", "iou", "-o", "{out}"], "--device is of"),
+        (["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"], "--model belongs to --method gnn"),
+        (["track", "{images}", "{masks}", "--device", "cpu", "--method", "iou", "-o", "{out}"], "--device belongs to"),
         (["solve", "{masks}", "--model", "shipped", "-o", "{out}"], "--method hungarian does not use it"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--method", "magic"], "iou, greedy, hungarian"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--solver", "magic"], "hungarian"),
@@ -680,7 +680,7 @@ def test_a_lineage_is_no_graph_to_solve(movie):
 
 def test_a_folder_of_masks_is_no_graph(movie):
     refused = run("solve", movie / "masks", "-o", movie / "l.geff", code=2)
-    assert "give what 'build-graph' or 'solve' wrote" in refused.stderr
+    assert "give an output of 'build-graph' or 'solve'" in refused.stderr
 
 
 def test_a_frame_whose_gaps_are_painted_is_not_said_to_be_empty(movie):
