@@ -10,40 +10,43 @@ import torch
 from support import worlds
 
 from gnntrack.errors import FormatError, FrameError, MissingDependencyError
-from gnntrack.gnn.appearance import Embedder, crops, embed, train_embedder
+from gnntrack.gnn.appearance import Embedder, crop_cells, embed
 from gnntrack.io.frames import open_frames, open_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate import simulate_movie
+from gnntrack.training.appearance import EmbedderPlan, train_embedder
 
 
-def cut(masks, images, **options):
+def crop_movie(masks, images, **options):
     """Return the cells of arrays, and their crops."""
     images = open_frames(images)
     cells, runs, _ = measure_cells(open_masks(masks), images, settings=CellSettings())
-    return cells, crops(cells, runs, images, **options)
+    return cells, crop_cells(cells, runs, images, **options)
 
 
-def simulated(seed, shape=(144, 144), **options):
+def simulate_crops(seed, shape=(144, 144), **options):
     """Return the crops of a simulated movie, the track of each cell, and its frame."""
     movie = simulate_movie(settings=SimulateSettings(frames=6, shape=shape, cells=9, **options), seed=seed)
     cells, runs, _ = measure_cells(movie.masks, movie.images, settings=CellSettings())
     track = movie.lineage.track[movie.lineage.cells.row_of(cells.frame, cells.label)]
-    return crops(cells, runs, movie.images), track, cells.frame
+    return crop_cells(cells, runs, movie.images), track, cells.frame
 
 
 @pytest.fixture(scope="module")
 def movie():
-    return simulated(1)
+    return simulate_crops(1)
 
 
 @pytest.fixture(scope="module")
 def embedder(movie):
-    return train_embedder(*([column] for column in movie), steps=80, width=8, rate=1e-3, head_rate=1e-3)
+    return train_embedder(
+        *([column] for column in movie), plan=EmbedderPlan(steps=80, width=8, rate=1e-3, head_rate=1e-3)
+    )
 
 
-def told_apart(points, track, frame):
-    """Return how often the nearest of the next frame's cells is the same cell."""
+def count_right(points, track, frame):
+    """Return the fraction of cells whose nearest embedding of the next frame is that of the same cell."""
     right = []
     for row in range(len(track)):
         after = np.flatnonzero(frame == frame[row] + 1)
@@ -55,7 +58,7 @@ def told_apart(points, track, frame):
 # --------------------------------------------------------------------------- crops
 
 
-def squares():
+def make_squares():
     """Return a movie of one frame: a bright and a dark cell, touching, of 8 x 8 and 8 x 4 pixels."""
     masks, images = np.zeros((1, 30, 30), np.int32), np.full((1, 30, 30), 500, np.uint16)
     masks[0, 4:12, 4:12], images[0, 4:12, 4:12] = 7, 200
@@ -64,7 +67,7 @@ def squares():
 
 
 def test_crops_show_the_cell_alone():
-    cells, found = cut(*squares(), side=16)
+    cells, found = crop_movie(*make_squares(), side=16)
     assert cells.label.tolist() == [3, 7]
     assert found.shape == (2, 16, 16)
     assert found.dtype == np.uint8
@@ -77,10 +80,10 @@ def test_crops_show_the_cell_alone():
 
 @pytest.mark.parametrize("side", [8, 32])
 def test_crops_do_not_depend_on_the_size_of_a_pixel_or_the_camera(side):
-    masks, images = squares()
-    _, fine = cut(masks, images, side=side)
+    masks, images = make_squares()
+    _, fine = crop_movie(masks, images, side=side)
     large = [np.kron(each, np.ones((1, 3, 3), each.dtype)) for each in (masks, images)]
-    _, coarse = cut(large[0], large[1].astype(np.float32) * 0.3 - 20, side=side)
+    _, coarse = crop_movie(large[0], large[1].astype(np.float32) * 0.3 - 20, side=side)
     np.testing.assert_allclose(fine.astype(int), coarse.astype(int), atol=1)
 
 
@@ -88,7 +91,7 @@ def test_a_cell_larger_than_nearly_all_others_loses_its_ends():
     world = worlds.lattice()[0]
     masks = worlds.drawn(world, shape=(256, 128)).masks
     masks[0, 140:250, 60:70] = 5
-    cells, found = cut(masks, masks.astype(np.float32), side=24)
+    cells, found = crop_movie(masks, masks.astype(np.float32), side=24)
     long = found[cells.row_of(0, 5)]
     assert (long > 0).any(axis=1).all()
     assert 0 < (long > 0).any(axis=0).sum() < 24
@@ -100,16 +103,16 @@ def test_a_stack_is_seen_from_above():
     masks[0, 1, 4:12, 4:8], images[0, 1, 4:12, 4:8] = 1, 100
     masks[0, 2, 4:12, 4:12], images[0, 2, 4:12, 4:12] = 1, 50
     masks[0, 3, 4:12, 8:12], images[0, 3, 4:12, 8:12] = 1, 150
-    _, found = cut(masks, images, side=8)
+    _, found = crop_movie(masks, images, side=8)
     assert found.shape == (1, 8, 8)
     assert found[0, 0].tolist() == [128] * 4 + [255] * 4
 
 
 def test_pixels_that_are_not_finite_are_dark():
-    masks, images = squares()
+    masks, images = make_squares()
     images = images.astype(np.float32)
     images[0, 4, 4], images[0, 5, 5] = np.nan, np.inf
-    _, found = cut(masks, images, side=8)
+    _, found = crop_movie(masks, images, side=8)
     assert found[1, 0, 0] == found[1, 1, 1] == 1
     assert found[1, 2, 2] == 255
 
@@ -117,7 +120,7 @@ def test_pixels_that_are_not_finite_are_dark():
 def test_each_image_is_read_once():
     masks, images = worlds.mother_divides().masks, worlds.mother_divides().masks.astype(np.float32)
     cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
-    stack, read, told = open_frames(images), [], []
+    stack, read, seen = open_frames(images), [], []
 
     class Counting:
         shape, spacing, unit, names = stack.shape, stack.spacing, stack.unit, stack.names
@@ -129,18 +132,18 @@ def test_each_image_is_read_once():
             read.append(frame)
             return stack[frame]
 
-    crops(cells, runs, Counting(), progress=lambda *news: told.append(news))
+    crop_cells(cells, runs, Counting(), progress=lambda *each: seen.append(each))
     assert read == list(range(6))
-    assert told[-1] == ("crops", 6, 6)
+    assert seen[-1] == ("crops", 6, 6)
 
 
 def test_images_of_another_movie_are_refused():
-    masks, images = squares()
+    masks, images = make_squares()
     cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
     with pytest.raises(FrameError, match=r"images have 1 frames of \(30, 29\)"):
-        crops(cells, runs, open_frames(images[:, :, 1:]))
+        crop_cells(cells, runs, open_frames(images[:, :, 1:]))
     nobody = worlds.nobody().masks
-    assert cut(nobody, nobody.astype(np.float32))[1].shape == (0, 32, 32)
+    assert crop_movie(nobody, nobody.astype(np.float32))[1].shape == (0, 32, 32)
 
 
 # --------------------------------------------------------------------------- embedding
@@ -149,13 +152,13 @@ def test_images_of_another_movie_are_refused():
 def test_training_brings_crops_of_a_cell_together(movie, embedder):
     looks, track, frame = movie
     points = embed(embedder, looks)
-    assert told_apart(points, track, frame) > 0.95  # without training .86
-    alike = points @ points.T
+    assert count_right(points, track, frame) > 0.95  # without training .86
+    similarity = points @ points.T
     same = track[:, None] == track
     together = np.abs(frame[:, None] - frame) == 1
     at_once = frame[:, None] == frame
-    assert np.median(alike[same & together]) > 0.8
-    assert np.median(alike[~same & at_once]) < 0.5
+    assert np.median(similarity[same & together]) > 0.8
+    assert np.median(similarity[~same & at_once]) < 0.5
 
 
 def test_embeddings_have_length_one_whatever_the_batch(movie, embedder):
@@ -191,7 +194,8 @@ def test_same_seed_same_network(movie):
     columns = [[column] for column in movie]
     state = torch.random.get_rng_state()
     first, second, other = (
-        train_embedder(*columns, steps=2, width=4, embedding=8, seed=seed, rate=1e-3) for seed in (3, 3, 4)
+        train_embedder(*columns, plan=EmbedderPlan(steps=2, width=4, embedding=8, rate=1e-3), seed=seed)
+        for seed in (3, 3, 4)
     )
     assert torch.equal(torch.random.get_rng_state(), state)  # the random numbers of others are left alone
     for name, value in first.state_dict().items():
@@ -200,13 +204,15 @@ def test_same_seed_same_network(movie):
 
 
 def test_learns_from_several_movies_and_in_3d():
-    movies = [simulated(2), simulated(3, shape=(12, 64, 64), diameter=10.0)]
-    told = []
+    movies = [simulate_crops(2), simulate_crops(3, shape=(12, 64, 64), diameter=10.0)]
+    seen = []
     embedder = train_embedder(
-        *zip(*movies, strict=True), steps=4, width=4, embedding=16, progress=lambda *news: told.append(news)
+        *zip(*movies, strict=True),
+        plan=EmbedderPlan(steps=4, width=4, embedding=16),
+        progress=lambda *each: seen.append(each),
     )
     assert not embedder.training
-    assert told == [("appearance", step, 4) for step in (1, 2, 3, 4)]
+    assert seen == [("appearance", step, 4) for step in (1, 2, 3, 4)]
     assert embed(embedder, movies[1][0]).shape == (len(movies[1][1]), 16)
 
 
@@ -225,4 +231,4 @@ def test_movies_with_nothing_to_compare_are_refused(movie):
 def test_tells_how_to_install_what_is_missing(movie, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "gnntrack\[appearance\]"'):
-        train_embedder(*([column] for column in movie), steps=1)
+        train_embedder(*([column] for column in movie), plan=EmbedderPlan(steps=1))

@@ -26,7 +26,7 @@ from gnntrack.training.truth import GroundTruth
 from gnntrack.types import CellGraph, LinkScores
 
 
-def posed(seed=0, **options):
+def make_random(seed=0, **options):
     """Return inputs that retain every second link of the graph, a prior, and random log odds."""
     inputs = random_inputs(seed, **options)
     inputs = replace(inputs, rows=2 * np.arange(len(inputs.source)))
@@ -55,7 +55,7 @@ def sample_from(inputs, truth, prior) -> Sample:
 
 
 def test_scores_are_probabilities_and_shares_add_up():
-    inputs, prior, log_odds = posed()
+    inputs, prior, log_odds = make_random()
     scores = make_link_scores(inputs, prior, log_odds)
     for name in ("link", "division", "marginal"):
         value = getattr(scores, name)
@@ -85,7 +85,7 @@ def test_a_cells_options_by_hand():
 
 
 def test_links_that_are_not_retained_keep_their_score():
-    inputs, prior, log_odds = posed()
+    inputs, prior, log_odds = make_random()
     scores = make_link_scores(inputs, prior, log_odds)
     np.testing.assert_allclose(scores.link[1::2], prior.link[1::2], atol=1e-6)
     np.testing.assert_allclose(scores.link[::2], expit(log_odds.link), atol=1e-6)
@@ -94,13 +94,13 @@ def test_links_that_are_not_retained_keep_their_score():
 
 
 def test_high_log_odds_do_not_overflow():
-    inputs, prior, log_odds = posed()
+    inputs, prior, log_odds = make_random()
     scores = make_link_scores(inputs, prior, LogOdds(*(400 * each for each in log_odds)))
     assert np.isfinite(scores.marginal).all()
 
 
 def test_temperature_divides_the_log_odds():
-    inputs, prior, log_odds = posed()
+    inputs, prior, log_odds = make_random()
     warm = make_link_scores(inputs, prior, log_odds, temperature=2.0)
     half = make_link_scores(inputs, prior, LogOdds(*(each / 2 for each in log_odds)))
     for name in ("link", "division", "marginal"):
@@ -109,7 +109,7 @@ def test_temperature_divides_the_log_odds():
 
 @pytest.mark.parametrize("options", [{"pairs": False}, {"chance": 0.0}, {"cells": 0}])
 def test_without_pairs_links_or_cells(options):
-    inputs, prior, log_odds = posed(**options)
+    inputs, prior, log_odds = make_random(**options)
     scores = make_link_scores(inputs, prior, log_odds)
     assert len(scores.link) == 2 * len(inputs.source)
     assert len(scores.division) == 0
@@ -144,7 +144,7 @@ def test_the_temperature_is_found(temperature):
 
 
 def test_the_temperature_of_nothing_is_one():
-    inputs, _, log_odds = posed(chance=0.0)
+    inputs, _, log_odds = make_random(chance=0.0)
     sample = sample_from(inputs, random_truth(inputs), LinkScores(np.zeros(0)))
     assert fit_temperature([sample], [log_odds]) == 1
     assert fit_temperature([], []) == 1
@@ -182,7 +182,7 @@ def test_reliability_by_hand():
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def divided():
+def make_division():
     """Return the world of a division as a sample, and a function from link names to chosen links."""
     world = worlds.one_divides()
     graph = world.graph
@@ -211,33 +211,33 @@ def divided():
     truth = GroundTruth(link, np.isin(pairs, row["a1-b2"]).any(axis=1), known, known, ~known)
     sample = Sample("divided", inputs, truth, graph, world.scores, known.astype(int))
 
-    def chosen(names):
+    def choose(names):
         out = np.zeros(e, bool)
         out[[row[name] for name in names.split()]] = True
         return out
 
-    return sample, chosen
+    return sample, choose
 
 
 def test_mistakes_by_hand():
-    sample, chosen = divided()
+    sample, choose = make_division()
     every = "a0-a1 a1-b2 a1-c2 b2-b3 c2-c3"
-    np.testing.assert_array_equal(find_true_links(sample), chosen(every))
-    assert count_mistakes(sample, chosen(every)) == Mistakes(0, 0, 5, 1, 1, 1)
-    assert count_mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 c2-c3")) == Mistakes(0, 1, 5, 0, 0, 1)
-    wrong = count_mistakes(sample, chosen("a0-a1 a1-b2 b2-b3 b2-c3"))
+    np.testing.assert_array_equal(find_true_links(sample), choose(every))
+    assert count_mistakes(sample, choose(every)) == Mistakes(0, 0, 5, 1, 1, 1)
+    assert count_mistakes(sample, choose("a0-a1 a1-b2 b2-b3 c2-c3")) == Mistakes(0, 1, 5, 0, 0, 1)
+    wrong = count_mistakes(sample, choose("a0-a1 a1-b2 b2-b3 b2-c3"))
     assert wrong == Mistakes(1, 2, 5, 0, 1, 1)
     assert wrong.link_error == pytest.approx((1 + 3) / 7.5)
     assert wrong.division_f1 == 0
-    assert count_mistakes(sample, chosen("a0-a1") & False) == Mistakes(0, 5, 5, 0, 0, 1)
+    assert count_mistakes(sample, choose("a0-a1") & False) == Mistakes(0, 5, 5, 0, 0, 1)
 
 
 def test_cells_whose_past_is_not_known_are_no_mistakes():
-    sample, chosen = divided()
+    sample, choose = make_division()
     known = sample.truth.parent_known.copy()
-    known[sample.graph.target[np.flatnonzero(chosen("c2-c3"))]] = False
+    known[sample.graph.target[np.flatnonzero(choose("c2-c3"))]] = False
     sample = replace(sample, truth=replace(sample.truth, parent_known=known))
-    assert count_mistakes(sample, chosen("a0-a1 a1-b2 a1-c2 b2-b3 b2-c3")) == Mistakes(0, 0, 4, 1, 1, 1)
+    assert count_mistakes(sample, choose("a0-a1 a1-b2 a1-c2 b2-b3 b2-c3")) == Mistakes(0, 0, 4, 1, 1, 1)
 
 
 def test_mistakes_add_up():

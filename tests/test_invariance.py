@@ -1,4 +1,4 @@
-"""What must not matter to a result: labels, the order of the axes, the unit of length, the unit of light."""
+"""Invariance of results under changes of labels, order of axes, unit of length and unit of intensity."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
 
 
 def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
-    """A piece that was given back to its cell is no cell of the lineage, but one of the masks still."""
+    """A fragment that was joined to its cell is not a cell of the lineage, but it is still in the masks."""
     world = worlds.torn_for_a_frame()
     masks = world.masks
     monkeypatch.setattr(pipeline, "_choose_lineage", lambda *_, **__: worlds.known_lineage(world)[0])

@@ -20,11 +20,11 @@ from gnntrack.solvers import solve
 SEEDS = st.integers(0, 999)
 
 
-def scored(graph, **options):
+def score(graph, **options):
     return score_links(graph, settings=ScoreSettings(**options))
 
 
-def by_name(world, graph, scores):
+def name_scores(world, graph, scores):
     """Return ({"a0-a1": score of the link}, {"a0-b1-c1": score of the division})."""
     names = world.names(graph.cells)
     name = [f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)]
@@ -35,10 +35,10 @@ def by_name(world, graph, scores):
     return dict(zip(name, scores.link.tolist(), strict=True)), pairs
 
 
-def tracked(world, images=None, **options):
+def track_world(world, images=None, **options):
     """Return the tracks of a world by its names, from its masks alone."""
     graph = worlds.candidates(world.masks) if images is None else gnntrack.build_graph(world.masks, images)
-    scores = scored(graph, **options)
+    scores = score(graph, **options)
     chosen = solve("hungarian", graph, scores, settings=SolverSettings())
     return worlds.tracks_of(build_lineage(graph, chosen, scores), world.names(graph.cells))
 
@@ -50,14 +50,14 @@ def tracked(world, images=None, **options):
 @pytest.mark.parametrize("world", worlds.DRAWN)
 def test_the_drawn_worlds_are_tracked(world, seed):
     world = world(seed)
-    assert tracked(world) == world.tracks
+    assert track_world(world) == world.tracks
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
 def test_a_clean_division_is_likely_and_no_other_is(rounds):
     world = worlds.mother_divides()
     graph = worlds.candidates(world.masks)
-    _, pairs = by_name(world, graph, scored(graph, rounds=rounds))
+    _, pairs = name_scores(world, graph, score(graph, rounds=rounds))
     assert pairs.pop("a2-b3-c3") > 0.5
     assert max(pairs.values()) < 0.444
 
@@ -66,10 +66,10 @@ def test_a_clean_division_is_likely_and_no_other_is(rounds):
 def test_a_torn_cell_does_not_divide(seed):
     world = worlds.torn_for_a_frame(seed)
     graph = worlds.candidates(world.masks)
-    scores = scored(graph)
-    _, pairs = by_name(world, graph, scores)
+    scores = score(graph)
+    _, pairs = name_scores(world, graph, scores)
     assert pairs["a2-a3-b3"] < 0.444
-    tracks = tracked(world)
+    tracks = track_world(world)
     assert not [track for track in tracks if "<" in track]
     assert len([track for track in tracks if "a0" in track and "a5" in track]) <= 1
 
@@ -77,17 +77,17 @@ def test_a_torn_cell_does_not_divide(seed):
 def test_a_dropped_mask_is_bridged_and_not_where_the_cell_is_seen():
     world = worlds.mask_dropped()
     graph = worlds.candidates(world.masks)
-    links, _ = by_name(world, graph, scored(graph))
+    links, _ = name_scores(world, graph, score(graph))
     assert links["a1-a3"] > 0.4
     names = {f"{letter}{t}-{letter}{t + 2}" for letter in "ABCDEFGH" for t in range(4)}
     assert max(links[name] for name in names & set(links)) < min(links[name] for name in worlds.links_of(world.tracks))
 
 
 def test_a_link_over_a_frame_in_which_the_cell_is_seen_is_less_likely_than_those_to_it():
-    """Its mask is torn in frame 3: whatever becomes of the pieces, there is no gap."""
+    """Its mask is split in frame 3: the cell is seen in every frame."""
     world = worlds.torn_for_a_frame()
     graph = worlds.candidates(world.masks)
-    links, _ = by_name(world, graph, scored(graph))
+    links, _ = name_scores(world, graph, score(graph))
     assert links["a2-a4"] < min(links[name] for name in ("a2-a3", "a2-b3", "a3-a4", "b3-a4"))
 
 
@@ -95,7 +95,7 @@ def test_true_links_are_likelier_than_all_others():
     """Of links to the next frame, in a field where cells pass each other."""
     world = worlds.two_pass()
     graph = worlds.candidates(world.masks)
-    links, _ = by_name(world, graph, scored(graph))
+    links, _ = name_scores(world, graph, score(graph))
     true = worlds.links_of(world.tracks)
     near = {name: score for name, score in links.items() if int(name.split("-")[1][1:]) - int(name[1]) == 1}
     assert min(near[name] for name in true) > 0.5
@@ -106,9 +106,9 @@ def test_true_links_are_likelier_than_all_others():
 
 
 def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
-    """Cell a is bright, and what lies as far to both sides in the next frame is bright and dark::
+    """Cell a is bright. In the next frame, cells at equal distances are bright and dark::
 
-    frame 2   (a)        frame 3   (b)   (c)      which lie alike; b is as bright as a
+    frame 2   (a)        frame 3   (b)   (c)      at equal distances; b is as bright as a
     """
     crowd, tracks = worlds.lattice()
     crowd |= {f"a{t}": (64.0, 64.0, 6.0) for t in range(3)}
@@ -122,21 +122,21 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
         frame = int(name[1:])
         images[frame][world.masks[frame] == label] = (usual | grey)[name[0]]
     graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replace(motion__flow="cells"))
-    links, _ = by_name(world, graph, scored(graph))
+    links, _ = name_scores(world, graph, score(graph))
     assert links["a2-b3"] > links["a2-c3"]
     plain = worlds.candidates(world.masks)
-    links, _ = by_name(world, plain, scored(plain))
+    links, _ = name_scores(world, plain, score(plain))
     assert links["a2-b3"] == pytest.approx(links["a2-c3"], abs=0.15)
 
 
-# --------------------------------------------------------------------------- what every score is
+# --------------------------------------------------------------------------- properties of every score
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, cells=st.integers(1, 14), frames=st.integers(1, 4), step=st.floats(0, 15), rounds=st.integers(0, 2))
 def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells, frames, step, rounds):
     graph = worlds.candidates(worlds.blobs((40, 40), cells, frames=frames, seed=seed, step=step))
-    scores = scored(graph, rounds=rounds)
+    scores = score(graph, rounds=rounds)
     assert scores.link.shape == (len(graph),)
     assert scores.division.shape == (len(scores.pairs),)
     first, second = scores.pairs.T
@@ -144,7 +144,7 @@ def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells,
     np.testing.assert_array_equal(graph.source[first], graph.source[second])
     assert (graph.gap[scores.pairs] == 1).all()
     assert len(np.unique(scores.pairs, axis=0)) == len(scores.pairs)
-    again = scored(graph, rounds=rounds)
+    again = score(graph, rounds=rounds)
     np.testing.assert_array_equal(scores.link, again.link)
     np.testing.assert_array_equal(scores.division, again.division)
 
@@ -152,7 +152,7 @@ def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells,
 @pytest.mark.parametrize("world", [worlds.nobody, worlds.lone_cell, worlds.starts_late])
 def test_few_cells_can_be_scored(world):
     graph = worlds.candidates(world().masks)
-    assert len(scored(graph).link) == len(graph)
+    assert len(score(graph).link) == len(graph)
     assert len(score_by_overlap(graph).link) == len(graph)
 
 
@@ -169,7 +169,7 @@ def test_degenerate_movies_can_be_scored(shape, kind):
     if kind == "no cell in the last frame":
         masks[-1] = 0
     graph = worlds.candidates(masks)
-    scores = scored(graph)
+    scores = score(graph)
     chosen = solve("hungarian", graph, scores, settings=SolverSettings())
     cells = graph.cells
     assert chosen.sum() == len(cells) - (cells.frame == 0).sum()
@@ -192,11 +192,11 @@ def test_overlap_scores_are_those_of_the_masks_as_they_lie():
 
 def test_links_can_be_scored_without_masks():
     graph = worlds.candidates(worlds.mother_divides().masks, runs=False)
-    _, pairs = by_name(worlds.mother_divides(), graph, scored(graph))
+    _, pairs = name_scores(worlds.mother_divides(), graph, score(graph))
     assert pairs["a2-b3-c3"] == max(pairs.values())
 
 
-# --------------------------------------------------------------------------- what must not matter
+# --------------------------------------------------------------------------- invariance
 
 
 @settings(max_examples=15, deadline=None)
@@ -206,7 +206,7 @@ def test_labels_do_not_matter(seed):
     tables = []
     for movie in (masks, worlds.relabelled(masks, seed + 1)):
         graph = worlds.candidates(movie)
-        scores, place = scored(graph), np.round(graph.cells.position, 6)
+        scores, place = score(graph), np.round(graph.cells.position, 6)
         ends = np.hstack([place[graph.source], place[graph.target], graph.gap[:, None], scores.link[:, None]])
         mothers, daughters = place[graph.source[scores.pairs[:, 0]]], place[graph.target[scores.pairs]]
         # which daughter comes first depends on the labels; their middle and their distance do not
@@ -221,7 +221,7 @@ def test_labels_do_not_matter(seed):
 @given(seed=SEEDS, factor=st.sampled_from([0.125, 0.5, 4.0, 32.0]))
 def test_the_size_of_a_pixel_does_not_matter(seed, factor):
     masks = worlds.blobs((50, 50), 12, seed=seed)
-    plain, scaled = (scored(worlds.candidates(masks, (s, s))) for s in (1.0, factor))
+    plain, scaled = (score(worlds.candidates(masks, (s, s))) for s in (1.0, factor))
     np.testing.assert_array_equal(plain.pairs, scaled.pairs)
     np.testing.assert_allclose(plain.link, scaled.link, atol=2e-3)
     np.testing.assert_allclose(plain.division, scaled.division, atol=2e-3)
@@ -231,14 +231,14 @@ def test_chunked_equals_whole(monkeypatch):
     """Memory is bounded by chunks of links and of pairs, also where one cell has more links than a chunk."""
     masks = worlds.blobs((60, 60), 18, seed=4)
     whole = worlds.candidates(masks)
-    expected = scored(whole)
+    expected = score(whole)
     assert len(expected.pairs) > 100
     for chunk in (1, 7):
         for name in ("graph.candidates._CHUNK", "scores.densities.CHUNK", "graph.divisions._CHUNK"):
             monkeypatch.setattr(f"gnntrack.{name}", chunk)
         graph = worlds.candidates(masks)
         np.testing.assert_array_equal(graph.features, whole.features)
-        scores = scored(graph)
+        scores = score(graph)
         np.testing.assert_array_equal(scores.pairs, expected.pairs)
         np.testing.assert_array_equal(scores.link, expected.link)
         np.testing.assert_array_equal(scores.division, expected.division)
@@ -254,7 +254,7 @@ def test_rates_move_the_scores(monkeypatch):
 
     def link(**rates):
         monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
-        return by_name(world, graph, scored(graph, rounds=0))[0]
+        return name_scores(world, graph, score(graph, rounds=0))[0]
 
     assert link(miss_rate=0.1)["a1-a3"] > link(miss_rate=0.001)["a1-a3"]
     assert link(miss_rate=0.1)["a0-a1"] == link(miss_rate=0.001)["a0-a1"]
@@ -266,7 +266,7 @@ def test_rates_move_the_scores(monkeypatch):
 
     def division(**rates):
         monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
-        return by_name(world, graph, scored(graph, rounds=0))[1]["a2-b3-c3"]
+        return name_scores(world, graph, score(graph, rounds=0))[1]["a2-b3-c3"]
 
     assert division(division_rate=0.05) > division(division_rate=0.0005)
     assert division(start_rate=0.001) > division(start_rate=0.2)  # else a daughter came from nowhere
@@ -274,21 +274,21 @@ def test_rates_move_the_scores(monkeypatch):
 
 def test_a_movie_full_of_divisions_teaches_their_rate(monkeypatch):
     """Nine cells divide at once, though the prior calls divisions rare."""
-    world = colony_of_divisions()
-    assert tracked(world) == world.tracks
+    world = draw_divisions()
+    assert track_world(world) == world.tracks
     graph = worlds.candidates(world.masks)
-    true = {"-".join([m, *sorted(d)]) for m, d in daughters_of(world.tracks).items()}
+    true = {"-".join([m, *sorted(d)]) for m, d in list_daughters(world.tracks).items()}
     assert len(true) == 9
     score = []
     monkeypatch.setattr(model, "PRIOR", model.PriorRates(division_rate=0.0005))
     for rounds in (0, 2):
-        _, pairs = by_name(world, graph, scored(graph, rounds=rounds))
+        _, pairs = name_scores(world, graph, score(graph, rounds=rounds))
         score.append(np.mean([pairs[name] for name in true]))
     assert score[1] > score[0]
 
 
-def daughters_of(tracks):
-    """Return {last cell of a mother: first cells of her daughters}."""
+def list_daughters(tracks):
+    """Return {last cell of a parent: first cells of its daughters}."""
     daughters = {}
     for track in tracks:
         own, _, mother = track.partition(" <")
@@ -297,7 +297,7 @@ def daughters_of(tracks):
     return daughters
 
 
-def colony_of_divisions():
+def draw_divisions():
     """Nine cells, of which each divides between frames 2 and 3, in a direction of its own."""
     disks, tracks = {}, []
     mothers, first, second = "aADGJMPSV", "bBEHKNQTW", "cCFILORUX"
@@ -313,9 +313,9 @@ def colony_of_divisions():
 
 
 def test_scores_do_not_depend_on_far_links_that_are_left_out():
-    """A graph without its links over gaps has the same scores for the rest, but for what is learnt from them."""
+    """The scores of links to the next frame are the same in a graph without links over gaps, before any refit."""
     graph = worlds.candidates(worlds.mother_divides().masks)
     near = graph.gap == 1
     part = replace(graph, source=graph.source[near], target=graph.target[near], features=graph.features[near])
-    whole = scored(graph, rounds=0)
-    np.testing.assert_allclose(scored(part, rounds=0).link, whole.link[near], atol=1e-6)
+    whole = score(graph, rounds=0)
+    np.testing.assert_allclose(score(part, rounds=0).link, whole.link[near], atol=1e-6)

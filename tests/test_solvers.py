@@ -121,7 +121,7 @@ def test_the_order_of_pairs_does_not_matter(solver):
 
 
 def test_hungarian_keeps_the_contract_where_its_rounds_run_out(monkeypatch):
-    """What is still priced wrongly is taken back."""
+    """Divisions whose value is still wrong are removed."""
     monkeypatch.setattr("gnntrack.solvers.hungarian._ROUNDS", 0)
     for seed in range(60):
         world = random_world(seed, cells=5)
@@ -155,7 +155,7 @@ def test_worlds(solver, made, seed):
     found = world.links(solve(solver, world.graph, world.scores, settings=DEFAULTS))
     keeps_contract(world, solve(solver, world.graph, world.scores, settings=DEFAULTS))
     expected = worlds.links_of(world.tracks)
-    if solver == "iou":  # knows no gaps, no divisions and no threshold
+    if solver == "iou":  # without gaps, divisions and a threshold
         assert all(int(b[1:]) - int(a[1:]) == 1 for a, b in (link.split("-") for link in found))
     elif (solver, made) == ("greedy", worlds.the_best_leaves_less):
         assert found == {"a0-b1"}  # the best link, whatever it leaves
@@ -209,7 +209,7 @@ def test_an_unknown_solver_is_named_with_the_nearest():
 
 
 def odds(score, threshold):
-    """Return what a score gains: log odds against those of the threshold; scores of 0 and 1 are kept finite."""
+    """Return the value of a score: its log odds minus those of the threshold; finite for scores of 0 and 1."""
     score = np.clip(np.float64(score), 1e-12, 1 - 1e-7)
     return float(np.log(score / (1 - score)) - np.log(threshold / (1 - threshold)))
 
@@ -244,7 +244,7 @@ def brute_force(world, options=None):
 
 
 def total(world, chosen):
-    """Return the gain of what was chosen."""
+    """Return the total value of the chosen links."""
     gains = dict(parts(world))
     groups = [np.flatnonzero(chosen & (world.graph.source == s)) for s in np.unique(world.graph.source[chosen])]
     return sum(gains[tuple(sorted(group.tolist()))] for group in groups)
@@ -318,7 +318,7 @@ def test_hungarian_is_next_to_the_optimum_of_a_movie_and_triplets_is_there(seed)
 
 @pytest.mark.parametrize("spread", [1.0, 3.0])
 def test_triplets_is_the_optimum_where_everything_competes(spread):
-    """Scores of a scorer that knows little: one large problem, of which the linear program is fractional."""
+    """Scores with little information: one large problem, whose linear program has a fractional optimum."""
     world = colony(0)
     random = np.random.default_rng(0)
 
@@ -443,7 +443,7 @@ def test_best_matching_keeps_to_weights_of_any_size():
 
 @pytest.mark.parametrize("n", range(3, 10))
 def test_best_packing_of_a_ring(n):
-    """Every mother wants two neighbouring daughters of a ring; an odd ring can be shared by halves only::
+    """Every parent has two neighbouring daughters of a ring as an option; an odd ring allows only halves::
 
     a0: a1 b1    b0: b1 c1    c0: c1 a1
     """
@@ -458,7 +458,7 @@ def test_best_packing_of_a_ring(n):
 
 
 def test_rings_of_three_need_no_integer_program(monkeypatch):
-    """Integer programs are what takes long where many links compete."""
+    """Integer programs are slow if many links compete."""
 
     def refused(place, value):
         pytest.fail(f"an integer program of {len(value)} choices")

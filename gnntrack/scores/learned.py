@@ -53,9 +53,9 @@ class NetworkScorer:
         prior = self._classical.score(graph)
         embedding = None
         if self.embedder is not None and pixels is not None:
-            from gnntrack.gnn.appearance import crops, embed
+            from gnntrack.gnn.appearance import crop_cells, embed
 
-            images = crops(graph.cells, pixels.runs, pixels.images, progress=progress)
+            images = crop_cells(graph.cells, pixels.runs, pixels.images, progress=progress)
             embedding = embed(self.embedder, images)
         return score_by_network(self.model, graph, prior, self.settings, embedding=embedding, progress=progress)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gnntrack.errors import InputError, ModelError
-from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder, train_embedder
+from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.predict import make_link_scores, predict_log_odds
@@ -24,6 +24,7 @@ from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
 from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
+from gnntrack.training.appearance import EmbedderPlan, train_embedder
 from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperature, measure_reliability
 from gnntrack.training.link_task import LinkTask, Validation, make_plan
 from gnntrack.training.loop import LOG, run_training
@@ -211,10 +212,8 @@ def with_appearance(
             [each.crops for each in seen if each.crops is not None],
             [each.track for each in seen],
             [each.inputs.frame for each in seen],
-            steps=_APPEARANCE_STEPS,
+            plan=EmbedderPlan(steps=_APPEARANCE_STEPS, rate=1e-3, head_rate=1e-3),
             seed=run.seed,
-            rate=1e-3,
-            head_rate=1e-3,
             progress=run.progress,
         )
         save_model(place, embedder, training={"data": sorted({each.name for each in seen})})

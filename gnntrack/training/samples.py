@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.gnn.appearance import crops
+from gnntrack.gnn.appearance import crop_cells
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.movie import Movie, build_with_runs
 from gnntrack.scores import score_links
@@ -95,7 +95,7 @@ def make_sample(
     inputs = NETWORKS[network].inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
     truth = GroundTruth.from_tracks(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
-    cut = crops(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
+    cut = crop_cells(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
     return Sample(movie.name, inputs, truth, graph, prior, track, cut)
 
 
