@@ -117,7 +117,7 @@ class Cells:
         """
         return self.features[:, _column(self.feature_names, name, "cell feature")]
 
-    def only(self, keep: BoolArray) -> Cells:
+    def select(self, keep: BoolArray) -> Cells:
         """Return the cells for which `keep`, (N,) bool, is true."""
         rows = {name: getattr(self, name)[keep] for name in ("frame", "label", "position", "features")}
         return replace(self, **rows)
@@ -191,8 +191,8 @@ class Runs:
         """Return the frame of each run, shape (R,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    def only(self, keep: BoolArray, cell: IntArray) -> Runs:
-        """Return some of the runs.
+    def select(self, keep: BoolArray, cell: IntArray) -> Runs:
+        """Return the runs for which `keep` is true.
 
         Parameters
         ----------
@@ -374,7 +374,7 @@ class Tracks:
         _expect(not late.any(), f"tracks {self.id[child][late][:5].tolist()} start before their parents end")
 
     @classmethod
-    def spanning(cls, track: IntArray, frame: IntArray, parent: Callable[[IntArray], IntArray]) -> Tracks:
+    def from_cells(cls, track: IntArray, frame: IntArray, parent: Callable[[IntArray], IntArray]) -> Tracks:
         """Return the table of the tracks of some cells.
 
         Parameters

@@ -22,9 +22,9 @@ __all__ = [
     "SIMULATE_SETTINGS",
     "json_option",
     "method_options",
-    "named_values",
     "out_option",
     "overwrite_option",
+    "parse_named_values",
     "path_argument",
     "segmenter_option",
     "settings_options",
@@ -106,7 +106,7 @@ def method_options(command: Function) -> Function:
     return method(solver(command))
 
 
-def named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """Parse ``name=value``; a value is TOML (number, true, "text", [list]) or, if it is not valid TOML, text."""
     named: dict[str, Any] = {}
     for text in values:
@@ -126,7 +126,7 @@ segmenter_option = click.option(
     "segmenter_options",
     metavar="NAME=VALUE",
     multiple=True,
-    callback=named_values,
+    callback=parse_named_values,
     help="An option of the segmenter, such as diameter=20; repeatable.",
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli.display import Stopwatch
-from gnntrack.cli.options import named_values, out_option, overwrite_option, settings_options, verbose_option
+from gnntrack.cli.options import out_option, overwrite_option, parse_named_values, settings_options, verbose_option
 from gnntrack.cli.training import seed_and_resume_options, show_summary, shown_run
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SETTINGS = ("steps", "epochs", "batch", "patch", "learning_rate", "loss", "head
     "network_options",
     metavar="NAME=VALUE",
     multiple=True,
-    callback=named_values,
+    callback=parse_named_values,
     help="An option of the new network, such as width=64; repeatable.",
 )
 @click.option(

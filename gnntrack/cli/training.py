@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gnntrack.cli.display import Stopwatch, format_bytes, format_figures, measure_peak_memory, show_rows, show_training
+from gnntrack.cli.display import Stopwatch, describe_cost, format_figures, show_rows, show_training
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.gnn.networks import NETWORKS
 
@@ -152,7 +152,7 @@ def show_summary(summary: Mapping[str, Any], names: list[str], watch: Stopwatch,
     rows: list[tuple[str, object]] = [(name, summary[name]) for name in names]
     best = summary.get("best")
     rows += [("best", f"step {best['step']}: {format_figures({**best, 'best': 0})}")] if best else []
-    rows += [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
+    rows += describe_cost(watch)
     files = [f"{out / name} ({words})" for name, words in _FILES.items() if (out / name).is_file()]
     rows += [("written" if i == 0 else "", text) for i, text in enumerate(files or [str(out)])]
     show_rows([*rows, ("next", next_line)])

@@ -51,7 +51,7 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     before = np.full(n, -1)
     before[target] = source
     track, parent = _number_tracks(before, children)
-    tracks = Tracks.spanning(track, graph.cells.frame, lambda _: parent)
+    tracks = Tracks.from_cells(track, graph.cells.frame, lambda _: parent)
     return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)
 
 

@@ -91,7 +91,7 @@ def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> 
     row = np.cumsum(inside) - 1
     smaller = replace(
         lineage,
-        cells=cells.only(inside),
+        cells=cells.select(inside),
         track=track[inside],
         tracks=_build_tracks(lineage, order, track),
         source=row[source[linked]],
@@ -102,7 +102,7 @@ def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> 
     i = np.searchsorted(key, fill_key)
     owner = np.where(sections[i] == sections[i + 1], sections[i], 0)  # a fill needs one section before and after it
     removed = np.column_stack([cells.frame[~inside], cells.label[~inside]])
-    return smaller, runs.only(inside[runs.cell], row[runs.cell]), fills.only(owner > 0, owner), removed
+    return smaller, runs.select(inside[runs.cell], row[runs.cell]), fills.select(owner > 0, owner), removed
 
 
 def _number_sections(lineage: Lineage, kept: IntArray, key: IntArray, drawn: IntArray) -> IntArray:
@@ -160,4 +160,4 @@ def _build_tracks(lineage: Lineage, order: IntArray, track: IntArray) -> Tracks:
         parents[np.searchsorted(ids, old.id[begins])] = parent[begins]
         return parents
 
-    return Tracks.spanning(track[kept], lineage.cells.frame[kept], find_parents)
+    return Tracks.from_cells(track[kept], lineage.cells.frame[kept], find_parents)

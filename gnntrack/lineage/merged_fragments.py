@@ -58,7 +58,7 @@ def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -
     tracks = Tracks(*(getattr(lineage.tracks, name)[present] for name in ("id", "start", "end", "parent")))
     smaller = replace(
         lineage,
-        cells=cells.only(keep),
+        cells=cells.select(keep),
         track=lineage.track[keep],
         tracks=tracks,
         source=row[lineage.source],

@@ -178,7 +178,7 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
         raise FormatError(msg)
     row = np.cumsum(keep) - 1
     row[fragment], keep[fragment] = row[owner], keep[owner]
-    return runs.only(keep[runs.cell], row[runs.cell])
+    return runs.select(keep[runs.cell], row[runs.cell])
 
 
 def _split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:
@@ -212,7 +212,7 @@ def _split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:
     child = np.isin(tracks.parent, list(last_section))
     for daughter, old in zip(tracks.id[child].tolist(), tracks.parent[child].tolist(), strict=True):
         parent[daughter] = last_section[old]
-    split = Tracks.spanning(track, cells.frame, lambda ids: np.array([parent[i] for i in ids.tolist()]))
+    split = Tracks.from_cells(track, cells.frame, lambda ids: np.array([parent[i] for i in ids.tolist()]))
     return replace(lineage, track=track, tracks=split)
 
 
