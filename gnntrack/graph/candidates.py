@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from gnntrack.geometry import find_mutual_nearest
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
 
@@ -130,8 +131,7 @@ def _estimate_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
         here, there = cells.rows(frame), cells.rows(frame + 1)
         source, target = cells.position[here] + motion.shift[here], cells.position[there]
         if len(source) and len(target):
-            distance, nearest = cKDTree(target).query(source)
-            mutual = cKDTree(source).query(target)[1][nearest] == np.arange(len(source))
+            distance, _, mutual = find_mutual_nearest(source, target)
             residuals.append(distance[mutual])
     typical = float(np.median(radius))
     far = float(np.quantile(np.concatenate(residuals), 0.99)) if residuals else 0.0

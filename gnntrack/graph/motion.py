@@ -18,6 +18,8 @@ import numpy as np
 from scipy import fft
 from scipy.spatial import cKDTree
 
+from gnntrack.geometry import find_mutual_nearest
+
 if TYPE_CHECKING:
     from gnntrack.settings import MotionSettings
     from gnntrack.types import Cells, FloatArray, Image
@@ -292,8 +294,7 @@ def _estimate_local_motion(cells: Cells, drift: FloatArray, neighbours: int) -> 
         source, target = cells.position[here] + shift[here], cells.position[there]
         if len(source) < 3 or len(target) < 3:
             continue
-        nearest, back = cKDTree(target).query(source)[1], cKDTree(source).query(target)[1]
-        mutual = back[nearest] == np.arange(len(source))
+        _, nearest, mutual = find_mutual_nearest(source, target)
         if mutual.sum() < 3:
             continue
         residual = (target[nearest] - source)[mutual]
