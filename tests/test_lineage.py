@@ -184,6 +184,15 @@ def test_a_frame_is_empty_until_its_gap_is_filled():
     assert summarise(filled).gaps_filled == 8
 
 
+@pytest.mark.parametrize("factor", [1, 10**12])
+def test_small_and_large_track_ids_give_the_same_table(factor):
+    track, frame = np.array([7, 2, 7, 2, 5]), np.array([1, 1, 4, 2, 3])
+    tracks = Tracks.from_cells(track * factor, frame, lambda ids: np.where(ids == 5 * factor, 2 * factor, 0))
+    assert (tracks.id // factor).tolist() == [2, 5, 7]
+    assert (tracks.start.tolist(), tracks.end.tolist()) == ([1, 3, 1], [2, 3, 4])
+    assert (tracks.parent // factor).tolist() == [0, 2, 0]
+
+
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 9999))
 def test_families_are_as_walked(seed):

@@ -1,4 +1,4 @@
-"""Chosen links to tracks: every cell in exactly one track, daughters in tracks of their own."""
+"""From chosen links to tracks: each cell is in exactly one track, and each daughter starts a track."""
 
 from __future__ import annotations
 
@@ -26,19 +26,32 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     chosen : (E,) bool
         At most one link into each cell, at most two out of it.
     scores : LinkScores
-        Their scores; ``marginal`` becomes the confidence of the links. Where a scorer has none, a link's own score
-        does, and the division's for daughters.
+        Scores of all candidates. The confidence of a link is its ``marginal``; without marginals it is the score of
+        the link, or of the division for links to daughters.
 
     Returns
     -------
     Lineage
-        Tracks are numbered from 1 by their first cell. A cell with one successor goes on in its track, also
-        over a gap; one with two ends it, and both daughters start tracks whose parent it is.
+        Tracks are numbered from 1, by their first cells. A track continues through a cell with one link out of it,
+        also over a gap. It ends at a cell with two, and becomes the parent of two new tracks.
 
     Raises
     ------
     FormatError
         If two chosen links go into one cell, or more than two out of it.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> from gnntrack.types import LinkScores
+    >>> masks = np.zeros((2, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 1
+    >>> graph = gnntrack.build_graph(masks)
+    >>> lineage = build_lineage(graph, np.array([True]), LinkScores([0.9]))
+    >>> lineage.track.tolist(), lineage.confidence.round(3).tolist()
+    ([1, 1], [0.9])
+    >>> build_lineage(graph, np.array([False]), LinkScores([0.9])).track.tolist()
+    [1, 2]
     """
     source, target = graph.source[chosen], graph.target[chosen]
     n = len(graph.cells)
@@ -56,9 +69,9 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
 
 
 def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
-    """Return the score of each chosen link, that of the division for daughters, shape (L,)."""
+    """Return the confidence of each chosen link, shape (L,)."""
     if scores.marginal is not None:
-        return scores.marginal[chosen]  # a daughter's holds the division's already
+        return scores.marginal[chosen]  # that of a daughter includes the division
     confidence = scores.link.copy()
     both = chosen[scores.pairs].all(axis=1)
     for side in (0, 1):
@@ -68,7 +81,10 @@ def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
 
 @compiled
 def _number_tracks(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return the track of each cell and the parent of each track; cells come in the order of time."""
+    """Return the track of each cell and the parent of each track; cells are sorted by frame.
+
+    `before` (N,) is the row of the linked earlier cell, -1 = none; `children` (N,) the number of links out of a cell.
+    """
     track = np.empty(before.size, np.int64)
     parent = np.empty(before.size, np.int64)
     n = 0

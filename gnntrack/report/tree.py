@@ -116,11 +116,10 @@ def _separate_singles(families: list[_Family]) -> tuple[list[_Family], list[_Fam
 
 def _lay_out(family: _Family, tracks: Tracks) -> None:
     """Give each track without daughters its own column, and each other track the middle of its daughters' columns."""
-    row_of = {int(tracks.id[row]): row for row in family.rows}
     daughters: dict[int, list[int]] = {row: [] for row in family.rows}
-    for row in family.rows:
+    for row, parent in zip(family.rows, np.searchsorted(tracks.id, tracks.parent[family.rows]).tolist(), strict=True):
         if tracks.parent[row]:
-            daughters[row_of[int(tracks.parent[row])]].append(row)
+            daughters[parent].append(row)
     order = _order_rows(next(row for row in family.rows if not tracks.parent[row]), daughters)
     leaves = [row for row in order if not daughters[row]]
     family.column = {row: float(k) for k, row in enumerate(leaves)}
