@@ -1,4 +1,4 @@
-"""The command line: what a person types, what they see, and the exit code."""
+"""The command line: arguments, output and exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def runner() -> CliRunner:
-    """Return a runner that keeps stderr apart; click 8.1 has to be told."""
+    """Return a runner that keeps stderr apart; click 8.1 needs an option for it."""
     return CliRunner(**({"mix_stderr": False} if version("click").startswith("8.1.") else {}))
 
 
@@ -93,7 +93,7 @@ def test_track_from_images_alone(movie):
     assert table_of(movie / "out") == EXPECTED, result.output
 
 
-def test_the_steps_one_by_one_give_what_track_gives(movie):
+def test_the_steps_one_by_one_give_the_result_of_track(movie):
     run("track", movie / "images", movie / "masks", "-o", movie / "at_once")
     run("build-graph", movie / "masks", "--images", movie / "images", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
@@ -157,11 +157,11 @@ def test_an_option_overrules_the_file(tmp_path):
     assert tomllib.loads(made.read_text())["graph"]["max_gap"] == 3
 
 
-def test_verbose_tells_what_is_estimated(movie):
+def test_verbose_prints_estimates(movie):
     quiet = run("track", "--masks", movie / "masks", "-o", movie / "a")
-    told = run("track", "--masks", movie / "masks", "-o", movie / "b", "-v")
+    reported = run("track", "--masks", movie / "masks", "-o", movie / "b", "-v")
     assert quiet.stderr == ""
-    assert "gate" in told.stderr
+    assert "gate" in reported.stderr
 
 
 @pytest.mark.parametrize("source", ["npy", "multipage"])
@@ -322,7 +322,7 @@ def test_an_unknown_command_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["track", "-o", "out"], "IMAGES MASKS"),
         (["track", "{images}", "{masks}"], "--out"),
@@ -350,11 +350,11 @@ def test_an_unknown_command_names_the_nearest():
         (["evaluate", "{masks}", "{masks}", "--require", "TRA"], "METRIC=VALUE"),
     ],
 )
-def test_wrong_usage_is_told_with_exit_code_2(movie, arguments, told):
+def test_wrong_usage_is_reported_with_exit_code_2(movie, arguments, reported):
     places = {"images": movie / "images", "masks": movie / "masks", "out": movie / "out"}
     before = sorted(movie.rglob("*"))
     result = run(*[argument.format(**places) for argument in arguments], code=2)
-    assert told in result.stderr
+    assert reported in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(movie.rglob("*")) == before
 
@@ -381,7 +381,7 @@ def test_a_bad_result_is_exit_code_1(movie):
     assert {"rule", "severity", "message", "file", "frame"} <= set(found["problems"][0])
 
 
-def test_a_score_below_what_is_required_is_exit_code_1(movie):
+def test_a_score_below_the_required_one_is_exit_code_1(movie):
     run("track", "--masks", movie / "masks", "-o", movie / "01_RES", "--no-divisions")
     truth = write_truth(movie / "01_GT")
     run("evaluate", movie / "01_RES", truth, "--require", "DET=1")
@@ -526,7 +526,7 @@ def test_an_existing_output_is_refused_before_the_work(movie):
     out = movie / "out"
     run("track", "--masks", movie / "masks", "-o", out)
     before = (out / "res_track.txt").stat().st_mtime_ns
-    not_a_tiff(movie / "masks")  # the output is told first
+    not_a_tiff(movie / "masks")  # the output is checked first
     result = run("track", "--masks", movie / "masks", "-o", out, code=2)
     assert "--overwrite" in result.stderr
     assert (out / "res_track.txt").stat().st_mtime_ns == before
@@ -620,7 +620,7 @@ def test_float_masks_of_whole_numbers(tmp_path):
     assert table_of(tmp_path / "out") == EXPECTED
 
 
-def test_disconnected_labels_are_told(movie):
+def test_disconnected_labels_are_reported(movie):
     file = movie / "masks" / "mask001.tif"
     mask = tifffile.imread(file)
     mask[80:84, 80:84] = mask.max()
@@ -662,15 +662,15 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     out = tmp_path / "results" / "out"
     command = [sys.executable, "-m", "gnntrack", "track", "--masks", str(tmp_path / "m.npy"), "-o", str(out), "-v"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        first = process.stderr.readline()  # the gate is told, so the work is well under way
+        first = process.stderr.readline()  # the gate has been printed, so the work is well under way
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
-    assert process.returncode == 130, first + told
-    assert "Traceback" not in told
+        _, reported = process.communicate(timeout=30)
+    assert process.returncode == 130, first + reported
+    assert "Traceback" not in reported
     assert not out.parent.exists()
 
 
-def test_a_lineage_is_no_graph_to_solve(movie):
+def test_a_lineage_is_not_a_graph_to_solve(movie):
     run("build-graph", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     refused = run("solve", movie / "l.geff", "-o", movie / "again.geff", code=2)
@@ -678,7 +678,7 @@ def test_a_lineage_is_no_graph_to_solve(movie):
     assert not (movie / "again.geff").exists()
 
 
-def test_a_folder_of_masks_is_no_graph(movie):
+def test_a_folder_of_masks_is_not_a_graph(movie):
     refused = run("solve", movie / "masks", "-o", movie / "l.geff", code=2)
     assert "give an output of 'build-graph' or 'solve'" in refused.stderr
 
@@ -690,7 +690,7 @@ def test_a_frame_whose_gaps_are_painted_is_not_said_to_be_empty(movie):
     assert "valid\n" in run("validate", movie / "out").stdout
 
 
-def test_a_frame_that_stays_empty_is_told(movie):
+def test_a_frame_that_stays_empty_is_reported(movie):
     (movie / "masks" / "mask001.tif").unlink()
     options = ["--allow-missing", "--no-fill-gaps"]
     result = run("track", "--masks", movie / "masks", "-o", movie / "out", *options)

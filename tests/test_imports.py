@@ -1,4 +1,4 @@
-"""What an import costs, and that the parts stay apart."""
+"""Time and modules of an import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAVY = ("torch", "torch_geometric", "numpy", "scipy", "pandas", "skimage", "num
 
 
 def best_seconds(*arguments: str, tries: int = 5) -> float:
-    """Return the shortest run of Python with these arguments: the others met a busy machine."""
+    """Return the shortest run of Python with these arguments: longer runs were slowed by other processes."""
     times = []
     for _ in range(tries):
         start = time.perf_counter()
@@ -65,7 +65,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_runs_where_nothing_compiled_can_be_kept(tmp_path):
-    """Neither the package nor a cache folder can be written: on some clusters and in some containers."""
+    """On some clusters and in some containers neither the package nor a cache folder can be written."""
     code = (
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"

@@ -112,21 +112,21 @@ def test_an_unknown_method_names_the_known_ones(masks, function):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reported"),
     [
         ({"gnn__model": "nonsense"}, "nonsense: no such model"),
         ({"gnn__device": "mps"}, "this machine does not have the device 'mps'"),
     ],
 )
-def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, changes, told, monkeypatch):
+def test_a_model_or_a_device_is_refused_before_a_frame_is_read(masks, images, changes, reported, monkeypatch):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     stack = Counting(masks)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=reported):
         gnntrack.track(stack, images, method="gnn", settings=Settings().replace(**changes))
     assert stack.reads == [0] * len(masks)
 
 
-def test_a_model_that_looks_at_images_is_refused_before_a_mask_is_read(masks, tmp_path):
+def test_a_model_that_needs_images_is_refused_before_a_mask_is_read(masks, tmp_path):
     from gnntrack.gnn.linknet import LinkNet
     from gnntrack.gnn.weights import save_model
 
@@ -182,11 +182,13 @@ def test_the_output_is_refused_first(tmp_path):
         gnntrack.track("no such masks", out=tmp_path / "out")
 
 
-def test_progress_is_told_to_the_end(masks, images, tmp_path):
-    told: dict[str, tuple[int, int]] = {}
-    gnntrack.track(masks, images, out=tmp_path / "o", progress=lambda stage, done, n: told.update({stage: (done, n)}))
-    assert told["cells"] == (6, 6)
-    assert all(done == total for done, total in told.values())
+def test_progress_is_reported_to_the_end(masks, images, tmp_path):
+    reported: dict[str, tuple[int, int]] = {}
+    gnntrack.track(
+        masks, images, out=tmp_path / "o", progress=lambda stage, done, n: reported.update({stage: (done, n)})
+    )
+    assert reported["cells"] == (6, 6)
+    assert all(done == total for done, total in reported.values())
 
 
 def test_evaluate_a_result_against_itself(masks, tmp_path):

@@ -1,4 +1,4 @@
-"""Segmenters: one contract for all, how they are found, and what the threshold finds."""
+"""Segmenters: one contract for all, the registry, movies, and the segmenter 'threshold'."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STACK = [((8, 15, 20), 6, 1.0), ((10, 40, 22), 7, 0.5), ((7, 30, 50), 6, 2.0)]
 
 @pytest.fixture(params=sorted(available_segmenters()), scope="module")
 def segmenter(request, tmp_path_factory):
-    """Every segmenter that is installed; one that has to be trained first has learnt for a moment."""
+    """Every installed segmenter; one that needs a model is trained for a few steps."""
     if request.param in {"cellpose", "stardist"}:
         pytest.skip("their weights are downloaded; test_adapters.py has the contract for stand-ins")
     try:
@@ -69,7 +69,7 @@ def segmenter(request, tmp_path_factory):
 
 
 def fits(segmenter, image):
-    """Tell whether a segmenter takes images of so many axes; those that it does not take it has to refuse."""
+    """Return whether a segmenter takes images with this number of axes; it must refuse others."""
     if image.ndim in getattr(segmenter, "dimensions", (2, 3)):
         return True
     with pytest.raises(FrameError, match=r"of shape .* expected"):
@@ -126,7 +126,7 @@ def test_the_same_image_gives_the_same_labels(segmenter, name):
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_an_image_that_is_no_number_everywhere_is_refused(segmenter, wrong):
+def test_an_image_with_nan_or_infinity_is_refused(segmenter, wrong):
     image = IMAGES["float64" if 2 in getattr(segmenter, "dimensions", (2, 3)) else "3D"].copy()
     image[0, 4, ...].flat[0] = wrong
     with pytest.raises(FrameError, match="1 pixels are NaN or infinite"):
@@ -136,7 +136,7 @@ def test_an_image_that_is_no_number_everywhere_is_refused(segmenter, wrong):
 @pytest.mark.parametrize(
     "image", [np.zeros(5), np.zeros((2, 3, 4, 5)), np.zeros((4, 4), complex), np.full((4, 4), "a")]
 )
-def test_what_is_no_image_is_refused(segmenter, image):
+def test_an_array_that_is_not_an_image_is_refused(segmenter, image):
     with pytest.raises(FrameError, match="shape"):
         segmenter.segment(image)
 
@@ -195,7 +195,7 @@ def test_threshold_fills_holes():
     assert iou(ThresholdSegmenter().segment(image), truth).min() > 0.85
 
 
-def test_threshold_leaves_out_what_is_small_beside_the_typical_cell():
+def test_threshold_removes_objects_much_smaller_than_the_typical_cell():
     specks = [((y, x), 1.0, 1.0) for y, x in [(10, 45), (45, 45), (85, 10), (100, 80), (45, 95)]]
     image, _ = draw((110, 100), FIELD + specks)
     assert ThresholdSegmenter().segment(image).max() == len(FIELD)
@@ -205,7 +205,7 @@ def test_threshold_finds_next_to_nothing_in_noise():
     assert ThresholdSegmenter().segment(IMAGES["noise"]).max() == 0
 
 
-def test_threshold_knows_how_far_apart_planes_lie():
+def test_threshold_uses_the_distance_between_planes():
     # Two balls above each other, five planes apart in depth: planes are four times as thick as pixels are wide.
     shape = (14, 60, 60)
     z, y, x = np.indices(shape) * np.array([4, 1, 1]).reshape(3, 1, 1, 1)
@@ -318,7 +318,7 @@ def test_an_unknown_name_names_the_nearest(install):
         load_segmenter("zero")
 
 
-def test_a_missing_library_is_told_with_the_pip_line(install):
+def test_a_missing_library_is_reported_with_the_pip_line(install):
     source = "import cellfinder3000\nclass Finder:\n    '''Finds.'''\n"
     install("finder", "finder_plugin", source, finder="Finder")
     assert available_segmenters()["finder"].missing == ("cellfinder3000",)
@@ -340,13 +340,13 @@ def test_the_pip_line_names_the_extra_that_the_entry_point_asks_for(install):
         ("def Thing():\n    return dict", "makes a type, which has no method segment"),
     ],
 )
-def test_what_is_no_segmenter_is_told(install, source, problem):
+def test_an_object_that_is_not_a_segmenter_is_reported(install, source, problem):
     install("thing", "thing_plugin", source, thing="Thing")
     with pytest.raises(SegmenterError, match=problem):
         load_segmenter("thing")
 
 
-def test_a_name_that_two_packages_claim_is_told_when_it_is_used(install):
+def test_a_name_that_two_packages_claim_is_reported_when_it_is_used(install):
     install("one", "plugin_one", GOOD, zeros="Zeros")
     install("two", "plugin_two", GOOD, zeros="Zeros")
     assert available_segmenters()["zeros"].distribution in {"one and two", "two and one"}
@@ -364,7 +364,7 @@ def test_a_name_that_two_packages_claim_is_told_when_it_is_used(install):
         ("x = 1", "has no attribute 'Broken'"),
     ],
 )
-def test_a_broken_plug_in_is_told_when_it_is_used_and_not_before(install, source, problem):
+def test_a_broken_plug_in_is_reported_when_it_is_used_and_not_before(install, source, problem):
     install("broken", "broken_plugin", source, broken="Broken")
     assert available_segmenters()["broken"].description == ""
     load_segmenter("threshold")
@@ -426,11 +426,11 @@ class Returns:
 
 
 def test_a_movie_becomes_a_folder_of_masks(tmp_path):
-    told = []
+    reported = []
     movie = Movie([IMAGES["2D"], np.zeros((110, 100)), IMAGES["uint8"]])
-    cells = segment_movie(movie, ThresholdSegmenter(), tmp_path / "masks", progress=lambda *step: told.append(step))
+    cells = segment_movie(movie, ThresholdSegmenter(), tmp_path / "masks", progress=lambda *step: reported.append(step))
     assert cells == 2 * len(FIELD)
-    assert told == [("segment", 1, 3), ("segment", 2, 3), ("segment", 3, 3)]
+    assert reported == [("segment", 1, 3), ("segment", 2, 3), ("segment", 3, 3)]
     masks = [tifffile.imread(tmp_path / "masks" / f"mask{k:03d}.tif") for k in range(3)]
     assert [mask.dtype for mask in masks] == [np.uint16] * 3
     assert np.array_equal(masks[0], ThresholdSegmenter().segment(IMAGES["2D"]))
@@ -472,11 +472,11 @@ def test_whatever_a_segmenter_raises_names_it_and_the_frame():
         segment_frame(Returns(FrameError("too dark")), np.zeros((2, 2)), frame=5, file="a.tif")
 
 
-# -------------------------------------------------------------------------- runs that are gone on with
+# -------------------------------------------------------------------------- runs that are continued
 
 
 class Counting:
-    """A segmenter that counts what it was asked, and stops at a frame."""
+    """A segmenter that counts its calls, and stops at a frame."""
 
     name = "counting"
 
@@ -493,7 +493,7 @@ class Counting:
 MOVIE = [draw((30, 40), [((15, 20), 6, 1.0)], seed=seed)[0] for seed in range(4)]
 
 
-def test_an_interrupted_run_is_gone_on_with(tmp_path):
+def test_an_interrupted_run_is_continued(tmp_path):
     movie = open_frames(np.stack(MOVIE))
     segment_movie(movie, Counting(), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -509,7 +509,7 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path):
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 
-def test_a_run_with_other_options_is_not_gone_on_with(tmp_path):
+def test_a_run_with_other_options_is_not_continued(tmp_path):
     movie = open_frames(np.stack(MOVIE))
     with pytest.raises(KeyboardInterrupt):
         segment_movie(movie, Counting(stop=2), tmp_path / "out", resume=True)
@@ -541,7 +541,7 @@ def test_a_segmenter_is_shown_a_few_frames_that_can_be_read():
     prepare_segmenter(Counting(), open_frames(np.stack(MOVIE)))  # one without the method is left alone
 
 
-def test_what_an_extra_lacks_is_told_with_its_pip_line(monkeypatch):
+def test_a_missing_package_of_an_extra_is_reported_with_the_pip_line(monkeypatch):
     from gnntrack.segmentation import description as segmentation
 
     real = segmentation.distribution
