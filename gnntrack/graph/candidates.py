@@ -99,7 +99,7 @@ def build_candidates(
     # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
     none = np.zeros(0, np.int64)
     blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
-    shifts = [motion.extrapolate(cells, gap) for gap in range(1, settings.max_gap + 1)]
+    shifts = np.stack([motion.extrapolate(cells, gap) for gap in range(1, settings.max_gap + 1)])
     for gap, shift in enumerate(shifts, start=1):
         for frame in range(cells.n_frames - gap):
             blocks.append(_find_candidates(cells, runs, shift, frame, gap, gate, settings))
@@ -168,11 +168,11 @@ def _find_candidates(
         large = moved[2] * pixel > _MIN_OVERLAP * np.minimum(size[moved[0]], size[moved[1]])
         keys.append(moved[0][large] * n + moved[1][large])
     key = np.unique(np.concatenate(keys))
-    shared = [_look_up(key, source * n + target, pixels) for source, target, pixels in (unmoved, moved)]
+    shared = [_find_values(key, source * n + target, pixels) for source, target, pixels in (unmoved, moved)]
     return key // n, key % n, np.stack(shared, axis=1)
 
 
-def _look_up(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
+def _find_values(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
     """Return the value of each key (P,), 0 if it is not among the `known` ones, which ascend."""
     if not len(known):
         return np.zeros(len(key))
@@ -197,7 +197,7 @@ def _join_blocks(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[I
 
 
 def _compute_features(
-    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: list[FloatArray]
+    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: FloatArray
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns (E, K) of the link features, computed in chunks of links."""
     radius = cells.feature("diameter").astype(np.float64) / 2
@@ -226,18 +226,15 @@ def _compute_pair_features(
     motion: Motion,
     radius: FloatArray,
     positive: dict[str, FeatureArray],
-    shifts: list[FloatArray],
+    shifts: FloatArray,
     source: IntArray,
     target: IntArray,
 ) -> dict[str, FloatArray]:
-    """Return the features of a link that depend on its two cells only."""
+    """Return the features of links that depend on their two cells only; `shifts` (gaps, N, D) are displacements."""
     gap = cells.frame[target] - cells.frame[source]
     r = 0.5 * (radius[source] + radius[target])
     step = cells.position[target] - cells.position[source]
-    predicted = np.zeros_like(step)
-    for i, shift in enumerate(shifts):
-        at = gap == i + 1
-        predicted[at] = shift[source[at]]
+    predicted = shifts[gap - 1, source]
     distance = np.linalg.norm(step, axis=1)
     columns = {
         "gap": gap.astype(np.float64),

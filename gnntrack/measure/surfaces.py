@@ -58,7 +58,7 @@ def find_boundary(mask: BoolArray, origin: IntArray, spacing: tuple[float, ...])
     field = _smooth(mask)
     content = np.count_nonzero(mask) * math.prod(spacing)
     if len(spacing) == 2:
-        return _trace_outline(field, content, spacing)
+        return _extract_outline(field, content, spacing)
     return _extract_surface(field, content, spacing, origin)
 
 
@@ -110,7 +110,7 @@ def _measure_surface(places: FloatArray, faces: IntArray) -> tuple[float, float,
     return float((a * cross).sum() / 6), float(np.linalg.norm(cross, axis=1).sum() / 2), normals
 
 
-def _trace_outline(field: FeatureArray, content: float, spacing: tuple[float, ...]) -> Boundary:
+def _extract_outline(field: FeatureArray, content: float, spacing: tuple[float, ...]) -> Boundary:
     """Return the outline of a smoothed 2D mask, moved until it encloses `content`."""
     from skimage.measure import find_contours
 
