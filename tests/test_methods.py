@@ -14,8 +14,11 @@ from support.learning import simulated
 import gnntrack
 from gnntrack.errors import FormatError, InputError, ModelError
 from gnntrack.methods import METHODS, Method, resolve_method, score_graph
+from gnntrack.movie import Movie, build_with_runs
+from gnntrack.scores import SCORERS, CellPixels
 from gnntrack.scores.learned import NetworkScorer, load_network
 from gnntrack.settings import Settings
+from gnntrack.solvers import SOLVERS
 from gnntrack.types import LinkScores
 
 
@@ -119,6 +122,43 @@ def test_an_embedder_is_expected(tiny_model):
 
     with pytest.raises(ModelError, match="the model is of kind 'linknet', expected 'appearance'"):
         load_embedder(tiny_model)
+
+
+# --- the contract of all scorers and methods -------------------------------------------------------------------------
+
+every_scorer = pytest.mark.parametrize("name", SCORERS)
+
+
+@every_scorer
+@pytest.mark.parametrize("world", [worlds.mother_divides, worlds.mask_dropped, worlds.lone_cell, worlds.nobody])
+def test_scores_are_those_of_the_graph(name, world, settings):
+    """A score per link, a score per pair of links to two cells of the next frame, and the same ones again."""
+    graph = worlds.candidates(world().masks)
+    scorer = SCORERS[name](settings, images=False)
+    scores, again = (scorer.score(graph) for _ in range(2))
+    assert scores.link.shape == (len(graph),)
+    first, second = scores.pairs.T
+    assert (first < second).all()
+    assert (graph.source[first] == graph.source[second]).all()
+    assert (graph.gap[scores.pairs] == 1).all()
+    assert len(np.unique(scores.pairs, axis=0)) == len(scores.pairs)
+    np.testing.assert_array_equal(scores.link, again.link)
+    np.testing.assert_array_equal(scores.division, again.division)
+
+
+@every_scorer
+def test_scorers_use_the_images_if_they_are_given(name, settings):
+    movie = simulated(4)
+    graph, runs = build_with_runs(Movie(movie.masks, movie.images), settings)
+    scores = SCORERS[name](settings, images=True).score(graph, pixels=CellPixels(runs, movie.images))
+    assert len(scores.link) == len(graph)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_scorer_and_a_solver(method):
+    scorer, solver = METHODS[method]
+    assert scorer in SCORERS
+    assert solver in SOLVERS
 
 
 def test_methods_are_a_scorer_and_a_solver():

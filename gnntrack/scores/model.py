@@ -284,8 +284,7 @@ class MovieModel:
         parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
         appearance = measure_appearance(graph, link)
         return replace(
-            self,
-            **self._estimate_rates(graph, pairs, best, divides),
+            self._refit_rates(graph, pairs, best, divides),
             middle=estimate_scale(pairs.middle[divides], self.middle, _get_median_of_norm(graph.cells.ndim)),
             spread=estimate_location(np.log(pairs.spread[divides]), *self.spread),
             together=estimate_location(pairs.together[divides], *self.together),
@@ -294,10 +293,10 @@ class MovieModel:
             daughter_appearance=compare_appearance(appearance, daughters.ravel()),
         )
 
-    def _estimate_rates(
+    def _refit_rates(
         self, graph: CellGraph, pairs: DivisionCandidates, best: BoolArray, divides: BoolArray
-    ) -> dict[str, float]:
-        """Return the rates of starts and ends away from the border, and of divisions, in the quick solution."""
+    ) -> MovieModel:
+        """Return the model with the rates of starts, ends and divisions in the quick solution."""
         n = len(graph.cells)
         parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
         started, ended = np.ones(n, bool), np.ones(n, bool)
@@ -306,11 +305,12 @@ class MovieModel:
         started[graph.target[pairs.links[pairs.middle < 3 * self.middle]]] = False  # these may have a parent
         first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
         inside = self.border < 0.05
-        return {
-            "start_rate": estimate_rate(started[inside & ~first], PRIOR.start_rate),
-            "end_rate": estimate_rate(ended[inside & ~last], PRIOR.end_rate),
-            "division_rate": estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
-        }
+        return replace(
+            self,
+            start_rate=estimate_rate(started[inside & ~first], PRIOR.start_rate),
+            end_rate=estimate_rate(ended[inside & ~last], PRIOR.end_rate),
+            division_rate=estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
+        )
 
 
 def _get_median_of_norm(ndim: int) -> float:
