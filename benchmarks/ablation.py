@@ -1,4 +1,4 @@
-"""What each part of our network is worth: it is trained and tested without it, on two data sets that are left out.
+"""Ablation of our network: it is trained without one of its parts, and tested on two held-out data sets.
 
 ``python benchmarks/ablation.py --work FOLDER`` writes ``results/ablation.json`` and, next to it, the table as Markdown.
 """
@@ -14,28 +14,39 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from accuracy import line, ours, scored, text
-from folds import WORK, Fold, Workshop, left_out, plan_of, sequences_of
-from record import RESULTS, about, circumstances, code, default_data, placed, rows_before, stands, table, write
+from accuracy import format_line, format_number, run_ours, score_result
+from folds import WORK, Fold, Workshop, choose_settings, list_sequences, make_left_out_fold
+from perturbed import PerturbedMovie, write_perturbed
+from record import (
+    RESULTS,
+    describe_run,
+    format_circumstances,
+    format_table,
+    get_default_data,
+    has_row,
+    hash_code,
+    read_rows,
+    replace_row,
+    write_record,
+)
 from torch import Tensor
-from twins import Twin, write_twin
 
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.networks import NETWORKS, STORED
 from gnntrack.settings import Settings
 
-LEFT_OUT = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
+HELD_OUT = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
 FULL = "full"
 KEY = ("variation", "sequence", "twin")
 MEANS = {"LNK error": "LNK", "division F1": "division_f1(1)", "BIO(1)": "BIO(1)", "CHOTA": "CHOTA"}
-FLAT = 0.02  # part of the LNK error that is no difference
+FLAT = 0.02  # relative change of the LNK error that counts as none
 
 Row = dict[str, Any]
 
 
 class WithoutDivisionHead(LinkNet):
-    """A division is worth the better of its links, which are learned, and the classical odds of it against that."""
+    """LinkNet without learned divisions: its better link plus the classical log odds of dividing."""
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
         outputs: Outputs = super().forward(batch)
@@ -44,7 +55,7 @@ class WithoutDivisionHead(LinkNet):
 
 
 class WithoutPrior(LinkNet):
-    """It neither reads nor corrects the classical scores; which links contend is still theirs to say."""
+    """LinkNet without the classical scores, as input and as prior; they still select the links that it scores."""
 
     corrects = False
 
@@ -56,18 +67,18 @@ class WithoutPrior(LinkNet):
 
 @dataclass(frozen=True)
 class Variation:
-    """Our network less a part.
+    """Our network without a part.
 
     Parameters
     ----------
     settings : dict
         Settings that differ, see `Settings.replace`.
     network : str
-        A class of this module that takes the place of `LinkNet`.
+        Name of a class of this module that replaces `LinkNet`.
     solver : str
         Another solver.
     retrained : bool
-        It needs a training of its own; else the model is the full one.
+        Whether it is trained; else the model of the full network is used.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -92,61 +103,61 @@ VARIATIONS = {
 
 
 def main() -> None:
-    args = _arguments()
+    args = _parse_arguments()
     args.work.mkdir(parents=True, exist_ok=True)
     settings = Settings.from_toml(args.config) if args.config else Settings()
     settings = settings.replace(train__steps=args.steps) if args.steps else settings
-    rows = rows_before(args.out) if args.resume else []
-    record = {**about(), "code": code(), "settings": settings.model_dump(mode="json"), "rows": rows}
+    rows = read_rows(args.out) if args.resume else []
+    record = {**describe_run(), "code": hash_code(), "settings": settings.model_dump(mode="json"), "rows": rows}
     workshop = Workshop(args.work, reuse=args.reuse_models, device=args.device)
-    sequences = sequences_of(args.data)
-    fold = left_out(sequences, *LEFT_OUT)
+    sequences = list_sequences(args.data)
+    fold = make_left_out_fold(sequences, *HELD_OUT)
     with tempfile.TemporaryDirectory(dir=args.work) as temporary:
         twins = {
-            (each.name, kind): write_twin(each, Path(temporary) / f"{each.dataset} {kind}", kind)
+            (each.name, kind): write_perturbed(each, Path(temporary) / f"{each.dataset} {kind}", kind)
             for each in sequences
             for kind in args.twins.split(",")
-            if each.dataset in LEFT_OUT and args.only.lower() in each.name.lower()
+            if each.dataset in HELD_OUT and args.only.lower() in each.name.lower()
         }
         for name in args.variations.split(",") if args.variations else VARIATIONS:
             run_variation(name, fold, twins, settings, workshop, record)
-            write(args.out, record, markdown(record))
-    print(markdown(record))
+            write_record(args.out, record, format_markdown(record))
+    print(format_markdown(record))
 
 
 def run_variation(
     name: str,
     fold: Fold,
-    twins: Mapping[tuple[str, str], Twin],
+    twins: Mapping[tuple[str, str], PerturbedMovie],
     settings: Settings,
     workshop: Workshop,
     record: dict[str, Any],
 ) -> None:
-    """Train a variation, and track all twins with it."""
+    """Train a variation, and track all versions of the movies with it."""
     keys = [(name, *twin) for twin in twins]
-    if all(stands(record["rows"], KEY, key) for key in keys):
+    if all(has_row(record["rows"], KEY, key) for key in keys):
         return
     variation = VARIATIONS[name]
-    settings = plan_of("linknet", settings).replace(**variation.settings)
-    with _network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
+    settings = choose_settings("linknet", settings).replace(**variation.settings)
+    with _replace_network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
         trained = name if variation.retrained else FULL
-        folder, told = workshop.model(fold, "linknet", settings, name=trained)
+        folder, told = workshop.get_model(fold, "linknet", settings, name=trained)
         settings = settings.replace(gnn__model=str(folder))
         for (sequence, kind), twin in twins.items():
             out = Path(temporary) / f"{sequence} {kind}" / "01_RES"
             method = f"gnn+{variation.solver}" if variation.solver else "gnn"
-            row = {"variation": name, "sequence": sequence, "twin": kind, "code": code(), "model": told}
+            row = {"variation": name, "sequence": sequence, "twin": kind, "code": hash_code(), "model": told}
             try:
-                row |= {**ours(twin, out, method, settings), **scored(out, twin)}
+                row |= {**run_ours(twin, out, method, settings), **score_result(out, twin)}
             except Exception as error:  # noqa: BLE001
                 row |= {"failed": f"{type(error).__name__}: {error}".replace(str(workshop.work), "WORK")}
-            record["rows"] = placed(record["rows"], KEY, row)
-            print(f"{name:30s} {line({**row, 'method': ''})}", flush=True)
+            record["rows"] = replace_row(record["rows"], KEY, row)
+            print(f"{name:30s} {format_line({**row, 'method': ''})}", flush=True)
 
 
 @contextmanager
-def _network(variation: Variation) -> Iterator[None]:
-    """Let another class be the network meanwhile, in training as in tracking; its weights are the same."""
+def _replace_network(variation: Variation) -> Iterator[None]:
+    """Replace the class of the network in training and tracking; the names of its weights are the same."""
     usual = NETWORKS.built_in["linknet"]
     for registry in (NETWORKS, STORED):
         registry.built_in["linknet"] = f"{__name__}:{variation.network}" if variation.network else usual
@@ -157,43 +168,45 @@ def _network(variation: Variation) -> Iterator[None]:
             registry.built_in["linknet"] = usual
 
 
-def markdown(record: dict[str, Any]) -> str:
+def format_markdown(record: dict[str, Any]) -> str:
     """Return the tables of a record."""
     rows = [row for row in record["rows"] if "figures" in row]
-    means = means_of(rows)
+    means = compute_means(rows)
     tested = ", ".join(dict.fromkeys(f"{row['sequence']} {row['twin']}" for row in rows))
     failed = [f"{' '.join(row[each] for each in KEY)}: {row['failed']}" for row in record["rows"] if "failed" in row]
     parts = [
         "# Ablations",
-        circumstances(record),
-        f"Each network was trained on everything but {' and '.join(LEFT_OUT)}, and tested on: {tested}. Means over "
+        format_circumstances(record),
+        f"Each network was trained on everything but {' and '.join(HELD_OUT)}, and tested on: {tested}. Means over "
         "them; LNK error is 1 - LNK. One training each: differences of a few per cent may be chance.",
-        table_of(means),
-        sentences_of(means),
+        format_means(means),
+        format_sentences(means),
         f"Failed: {'; '.join(failed)}." if failed else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def means_of(rows: list[Row]) -> dict[str, dict[str, float | None]]:
+def compute_means(rows: list[Row]) -> dict[str, dict[str, float | None]]:
     """Return the mean figures of each variation."""
     rows = [row for row in rows if "figures" in row]
     names = [name for name in VARIATIONS if any(row["variation"] == name for row in rows)]
-    return {name: _means([row for row in rows if row["variation"] == name]) for name in names}
+    return {name: _average_rows([row for row in rows if row["variation"] == name]) for name in names}
 
 
-def table_of(means: Mapping[str, dict[str, float | None]]) -> str:
-    """Return the means as a table."""
-    return table(["", *MEANS], [[name, *(text(each) for each in mine.values())] for name, mine in means.items()])
+def format_means(means: Mapping[str, dict[str, float | None]]) -> str:
+    """Return the means as a Markdown table."""
+    return format_table(
+        ["", *MEANS], [[name, *(format_number(each) for each in mine.values())] for name, mine in means.items()]
+    )
 
 
-def sentences_of(means: Mapping[str, dict[str, float | None]]) -> str:
-    """Return what each variation changes, in words."""
-    return "\n".join(f"- {_sentence(name, means)}" for name in means if name != FULL and FULL in means)
+def format_sentences(means: Mapping[str, dict[str, float | None]]) -> str:
+    """Return a list with the effect of each variation in words."""
+    return "\n".join(f"- {_format_sentence(name, means)}" for name in means if name != FULL and FULL in means)
 
 
-def _means(rows: list[Row]) -> dict[str, float | None]:
-    """Return the means of the figures over the twins that have them."""
+def _average_rows(rows: list[Row]) -> dict[str, float | None]:
+    """Return the means of the figures over the movies that have them."""
     means = {}
     for title, name in MEANS.items():
         values = [row["figures"][name] for row in rows if row["figures"][name] is not None]
@@ -202,36 +215,38 @@ def _means(rows: list[Row]) -> dict[str, float | None]:
     return means
 
 
-def _sentence(name: str, means: Mapping[str, dict[str, float | None]]) -> str:
-    """Return what a variation changes, in words."""
+def _format_sentence(name: str, means: Mapping[str, dict[str, float | None]]) -> str:
+    """Return the effect of a variation in words."""
     mine, full = means[name], means[FULL]
     error, usual = mine["LNK error"], full["LNK error"]
     if error is None or not usual:
         return f"{name[0].upper()}{name[1:]}: no figures."
     change = error / usual - 1
-    links = "about as many link errors" if abs(change) < FLAT else f"{abs(change):.0%} {_more(change)} link errors"
+    links = (
+        "about as many link errors" if abs(change) < FLAT else f"{abs(change):.0%} {_choose_word(change)} link errors"
+    )
     f1, before = mine["division F1"], full["division F1"]
-    divisions = f", division F1 {text(f1, 3)} instead of {text(before, 3)}" if f1 is not None else ""
+    divisions = f", division F1 {format_number(f1, 3)} instead of {format_number(before, 3)}" if f1 is not None else ""
     return f"{name[0].upper()}{name[1:]}: {links}{divisions}."
 
 
-def _more(change: float) -> str:
+def _choose_word(change: float) -> str:
     return "more" if change > 0 else "fewer"
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, default=WORK, help="folder for what is learnt from and models")
-    parser.add_argument("--variations", default="", help=f"of {', '.join(VARIATIONS)}; all where it is left out")
+    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for samples and models")
+    parser.add_argument("--variations", default="", help=f"of {', '.join(VARIATIONS)}; default: all")
     parser.add_argument("--twins", default="plain,hard,skip2")
-    parser.add_argument("--only", default="", help="tested sequences whose name holds this")
-    parser.add_argument("--config", type=Path, help="settings as TOML; the defaults where it is left out")
+    parser.add_argument("--only", default="", help="tested sequences whose name contains this")
+    parser.add_argument("--config", type=Path, help="settings as TOML; default: the default settings")
     parser.add_argument("--steps", type=int, help="train.steps, to try the program")
-    parser.add_argument("--device", default="auto", help="where the networks are trained")
-    parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code has made")
+    parser.add_argument("--device", default="auto", help="device for the training")
+    parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code made")
     parser.add_argument(
-        "--reuse-models", action="store_true", help="keep the models, and go on with the interrupted one"
+        "--reuse-models", action="store_true", help="keep the models, and continue the interrupted training"
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.json")
     return parser.parse_args()

@@ -1,8 +1,8 @@
-"""What a network of the tables is trained on, and its training.
+"""Training data of the networks in the tables, and their training.
 
-Versions of the movies are made once and kept as pickles in a work folder beside the trained models: they depend on the
-settings and the code alone, and every fold and every training reads the same ones. Pickles are our own here, written
-and read by the same run; they are never handed on.
+Samples of the movies are made once and stored as pickles in a work folder beside the trained models. They depend on the
+settings and the code only, and all folds and trainings read the same ones. The pickles are written and read on the same
+machine; do not read pickles of others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import torch
-from record import code
+from record import hash_code
 
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.models.files import CHECKPOINT_FILE
@@ -33,72 +33,76 @@ from gnntrack.training.samples import Sample, make_samples, make_validation_samp
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC")
-NEVER = "ctc-official-evaluation"  # results with official scores: they judge the metrics, not the trackers
-BETWEEN = 3  # frames between the tested first half of a sequence and what is learnt from
+NEVER = "ctc-official-evaluation"  # results with official scores: a test of the metrics, not of trackers
+BETWEEN = 3  # unused frames between the tested first half of a sequence and the training data
 SEED = 0
-SIMULATED = 8  # movies in every training
+SIMULATED = 8  # simulated movies in every training
 DONE = "done.json"
 WORK = Path(gettempdir()) / "gnntrack-benchmarks"
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What one network is trained on: sequences, each from a frame on."""
+    """The training data of a network: sequences, each from a given frame on."""
 
     name: str
     parts: tuple[tuple[TrainingSequence, int], ...]
 
 
-def sequences_of(data: Path) -> list[TrainingSequence]:
-    """Return the sequences that are trained or tested on."""
+def list_sequences(data: Path) -> list[TrainingSequence]:
+    """Return the sequences for training and test."""
     return [each for each in find_sequences(data) if each.dataset != NEVER]
 
 
-def frames_of(sequence: TrainingSequence) -> int:
+def count_frames(sequence: TrainingSequence) -> int:
     """Return the number of frames of a sequence."""
     return len(list(sequence.truth.glob("*.tif")))
 
 
-def same(sequences: Sequence[TrainingSequence]) -> Fold:
-    """Return all sequences, less the first half of every tested one and a few frames after it."""
-    first = [frames_of(each) // 2 + BETWEEN if each.dataset in TESTED else 0 for each in sequences]
+def make_same_fold(sequences: Sequence[TrainingSequence]) -> Fold:
+    """Return all sequences, without the first half of each tested one and a few frames after it."""
+    first = [count_frames(each) // 2 + BETWEEN if each.dataset in TESTED else 0 for each in sequences]
     return Fold("same", tuple(zip(sequences, first, strict=True)))
 
 
-def left_out(sequences: Sequence[TrainingSequence], *datasets: str) -> Fold:
-    """Return all sequences but those of some data sets."""
+def make_left_out_fold(sequences: Sequence[TrainingSequence], *datasets: str) -> Fold:
+    """Return all sequences except those of some data sets."""
     return Fold(f"without {' '.join(datasets)}", tuple((each, 0) for each in sequences if each.dataset not in datasets))
 
 
-def samples_of(fold: Fold, *, network: str, settings: Settings, work: Path) -> tuple[list[Sample], list[Sample]]:
-    """Return what a fold learns from, and what it validates on: the last frames of each part.
+def load_samples(fold: Fold, *, network: str, settings: Settings, work: Path) -> tuple[list[Sample], list[Sample]]:
+    """Return samples for training and for validation, which are the last frames of each part.
 
-    They are made once, movie by movie, and read from the work folder after that.
+    They are made once, movie by movie, and later read from the work folder.
     """
     learnt, checks = [], []
     for sequence, first in fold.parts:
         name = f"{sequence.name} from {first}"
-        some, others = _kept(name, work, network, settings, lambda s=sequence, f=first: _made(s, f, network, settings))
+        some, others = _load_or_make(
+            name, work, network, settings, lambda s=sequence, f=first: _make_samples(s, f, network, settings)
+        )
         learnt += some
         checks += others
     for number in range(settings.train.simulated):
         name = f"simulated {number}"
-        learnt += _kept(name, work, network, settings, lambda n=number: _simulated(n, network, settings))
+        learnt += _load_or_make(
+            name, work, network, settings, lambda n=number: _make_simulated_samples(n, network, settings)
+        )
     return learnt, checks
 
 
 @dataclass
 class Workshop:
-    """Where networks are trained, each once.
+    """Trains networks, each of them once.
 
     Parameters
     ----------
     work : path
         Folder of samples and models.
     reuse : bool
-        Take models of an earlier run with the same settings as they are, and go on with interrupted trainings.
+        Use models of an earlier run with the same settings, and continue interrupted trainings.
     device : str
-        Where the networks are trained.
+        Device for the training.
     """
 
     work: Path
@@ -106,54 +110,56 @@ class Workshop:
     device: str = "auto"
     models: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
-    def model(self, fold: Fold, network: str, settings: Settings, *, name: str = "") -> tuple[Path, dict[str, Any]]:
-        """Return the folder of a network trained on a fold, and what there is to tell of the training.
+    def get_model(self, fold: Fold, network: str, settings: Settings, *, name: str = "") -> tuple[Path, dict[str, Any]]:
+        """Return the folder of a network trained on a fold, and the record of its training.
 
-        ``name`` tells it from others of its kind.
+        ``name`` distinguishes it from other networks of its kind.
         """
         folder = self.work / "models" / fold.name / (name or network)
         if folder not in self.models:
-            told = _finished(folder, settings) if self.reuse else None
+            told = _read_finished(folder, settings) if self.reuse else None
             self.models[folder] = told or self._train(folder, fold, network, settings)
         return folder, self.models[folder]
 
     def train_all(self, trainings: Sequence[tuple[Fold, str, Settings]], *, jobs: int) -> None:
         """Train several networks, ``jobs`` at a time."""
         if jobs == 1 or not trainings:
-            return  # each when it is asked for, so that the first results come early
+            return  # trained when they are needed, so that the first results come early
         for fold, network, settings in trainings:
-            samples_of(fold, network=network, settings=settings, work=self.work)  # so that no two make the same ones
+            load_samples(
+                fold, network=network, settings=settings, work=self.work
+            )  # so that no two processes make the same ones
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            works = [pool.submit(self.model, *training) for training in trainings]
+            works = [pool.submit(self.get_model, *training) for training in trainings]
         for work in works:
             if (error := work.exception()) is None:
                 self.models.update([work.result()])
             else:
-                print(f"a training failed, it is tried again when it is asked for: {error}", flush=True)
+                print(f"a training failed and is repeated when it is needed: {error}", flush=True)
 
     def _train(self, folder: Path, fold: Fold, network: str, settings: Settings) -> dict[str, Any]:
         resume = self.reuse and (folder / CHECKPOINT_FILE).is_file()
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-        learnt, checks = samples_of(fold, network=network, settings=settings, work=self.work)
+        learnt, checks = load_samples(fold, network=network, settings=settings, work=self.work)
         run = TrainingRun(
-            folder, seed=SEED, resume=resume, device=self.device, report=_tell(f"{fold.name}, {folder.name}")
+            folder, seed=SEED, resume=resume, device=self.device, report=_make_reporter(f"{fold.name}, {folder.name}")
         )
         learnt, checks = with_appearance(learnt, checks, run, settings=settings)
         run = run.with_provenance(data=sorted({each.name for each in learnt}))
         summary = learn(learnt, checks, run, network=network, settings=settings)
-        told = {"code": code(), "train": settings.train.model_dump(), "summary": summary}
+        told = {"code": hash_code(), "train": settings.train.model_dump(), "summary": summary}
         (folder / DONE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         return summary
 
 
-def plan_of(network: str, settings: Settings) -> Settings:
-    """Return the settings that a network is trained with."""
+def choose_settings(network: str, settings: Settings) -> Settings:
+    """Return the settings for the training of a network."""
     return NETWORKS[network].settings_for(settings.replace(train__simulated=SIMULATED))
 
 
-def _made(
+def _make_samples(
     sequence: TrainingSequence, first: int, network: str, settings: Settings
 ) -> tuple[list[Sample], list[Sample]]:
     movie = open_sequence(sequence, settings=settings)
@@ -167,16 +173,16 @@ def _made(
     )
 
 
-def _simulated(number: int, network: str, settings: Settings) -> list[Sample]:
+def _make_simulated_samples(number: int, network: str, settings: Settings) -> list[Sample]:
     return make_samples([simulate_training_movie(number)], seed=number, network=network, settings=settings)
 
 
-def _kept(name: str, work: Path, network: str, settings: Settings, make: Callable[[], Any]) -> Any:
-    """Return what was kept under this name, settings and code, or make and keep it."""
+def _load_or_make(name: str, work: Path, network: str, settings: Settings, make: Callable[[], Any]) -> Any:
+    """Return the samples stored for this name, settings and code; make and store them if there are none."""
     plan = settings.train
     shaping = [plan.variants, plan.corruption, plan.held_out, plan.appearance]
     stages = settings.model_dump_json(exclude={"train", "gnn", "solver", "repair", "simulate"})
-    key = hashlib.sha256(f"{code()} {stages} {shaping}".encode()).hexdigest()[:10]
+    key = hashlib.sha256(f"{hash_code()} {stages} {shaping}".encode()).hexdigest()[:10]
     file = work / "samples" / key / f"{name}, {network}.pickle"
     if file.exists():
         return pickle.loads(file.read_bytes())
@@ -189,8 +195,8 @@ def _kept(name: str, work: Path, network: str, settings: Settings, make: Callabl
     return made
 
 
-def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
-    """Return what is told of a finished training with the same settings."""
+def _read_finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
+    """Return the record of a finished training with the same settings, if there is one."""
     try:
         told: dict[str, Any] = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -198,7 +204,7 @@ def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
     return told["summary"] if told["train"] == json.loads(settings.train.model_dump_json()) else None
 
 
-def _tell(name: str) -> Callable[[dict[str, Any]], None]:
+def _make_reporter(name: str) -> Callable[[dict[str, Any]], None]:
     def report(row: dict[str, Any]) -> None:
         f1 = row["validation_division_f1"]
         found = f"link error {row['validation_link_error']:.5f}, division F1 {'-' if f1 is None else f'{f1:.3f}'}"

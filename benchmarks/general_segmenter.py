@@ -1,9 +1,8 @@
-"""The segmenters that come with gnntrack.
+"""Training of the segmenters that come with gnntrack.
 
-``python benchmarks/general_segmenter.py unet --out segmenters/weights/unet`` trains the U-Net anew, on fluorescent
-nuclei of several movies and on simulated ones; the last frames of each movie are for validation, and nothing is
-reported on these movies with these weights. ``diffusionnet`` learns on simulated stacks, some with planes twice as far
-apart.
+``python benchmarks/general_segmenter.py unet --out segmenters/weights/unet`` trains the U-Net again, on fluorescent
+nuclei of several movies and on simulated ones; the last frames of each movie are for validation, and no result on these
+movies is reported for these weights. ``diffusionnet`` is trained on simulated stacks, some with doubled plane distance.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from filled import filled_examples, measured
-from record import default_data
+from filled import find_filled_frames, measure_errors
+from record import get_default_data
 
 from gnntrack.settings import TrainSegmenterSettings
 from gnntrack.training.examples import find_examples
@@ -28,7 +27,7 @@ from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
 SIMULATED = 80  # movies
 STACKS = 16  # simulated movies in 3D
-LAST = 0.12  # part of each movie that is validated on
+LAST = 0.12  # fraction of each movie that is for validation
 PLANS = {
     "unet": TrainSegmenterSettings(steps=3000, validate_every=500, patience=99, zoom="each", batch=8, patch=192),
     "diffusionnet": TrainSegmenterSettings(steps=1000, validate_every=200, patience=99),
@@ -36,37 +35,37 @@ PLANS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train a network, or go on with it."""
+    """Train a network, or continue its training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("segmenter", choices=PLANS)
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=get_default_data())
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--without", nargs="*", default=[], help="data sets to leave out")
+    parser.add_argument("--without", nargs="*", default=[], help="data sets to exclude")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
     if options.segmenter == "unet":
-        learnt, checks = images(options.data, options.without)
+        learnt, checks = collect_images(options.data, options.without)
     else:
-        learnt, checks = stacks()
+        learnt, checks = simulate_stacks()
     options.out.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.segmenter]
     plan = plan.model_copy(update={"steps": options.steps or plan.steps})
-    run = TrainingRun(options.out, resume=options.resume, report=_tell)
+    run = TrainingRun(options.out, resume=options.resume, report=_print_row)
     learn(options.segmenter, learnt, checks, run, settings=plan)
     return 0
 
 
-def images(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
-    """Return what is learnt from, and what is validated on."""
+def collect_images(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any]]:
+    """Return images for training and for validation."""
     movies: list[list[Any]] = []
     for name in ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa"):
         folder = data / name
         if name not in without:
             hybrid = (folder / "01_ST_HYBRID").is_dir()
-            movies.append(measured(filled_examples(folder)) if hybrid else find_examples([folder]))
+            movies.append(measure_errors(find_filled_frames(folder)) if hybrid else find_examples([folder]))
     learnt: list[Any] = [*simulate_examples(SIMULATED)]
     checks: list[Any] = [*simulate_examples(4, seed=9)][::2]
     for movie in movies:
@@ -76,8 +75,8 @@ def images(data: Path, without: Sequence[str] = ()) -> tuple[list[Any], list[Any
     return learnt, checks
 
 
-class Thinned:
-    """A simulated stack of which every other plane is left out.
+class ThinnedStack:
+    """A simulated stack without every second plane.
 
     Parameters
     ----------
@@ -98,14 +97,14 @@ class Thinned:
         return image[::2], labels[::2]
 
 
-def stacks() -> tuple[list[Any], list[Any]]:
-    """Return what is learnt from, and what is validated on, in 3D."""
+def simulate_stacks() -> tuple[list[Any], list[Any]]:
+    """Return stacks for training and for validation."""
     learnt = simulate_examples(STACKS, seed=11, dimensions=3)
     checks = simulate_examples(3, seed=12, dimensions=3)[1::2]
-    return [*learnt, *map(Thinned, learnt[::4])], [*checks, *map(Thinned, checks[::3])]
+    return [*learnt, *map(ThinnedStack, learnt[::4])], [*checks, *map(ThinnedStack, checks[::3])]
 
 
-def _tell(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
 
 

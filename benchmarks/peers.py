@@ -1,8 +1,8 @@
-"""Other trackers, run as their users would run them; needs their packages, not gnntrack.
+"""Other trackers with the settings that their authors publish; needs their packages, not gnntrack.
 
 ``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack|btrack TABLE CUTOFF [--links OUT]`` print a line of JSON:
-seconds without imports, cells, versions. TABLE is an npz with frame and position; OUT holds the rows of the table that
-are linked, source and target.
+seconds without imports, cells, versions. TABLE is an npz with frame and position; OUT gets the links, as rows of the
+table: source and target.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Told = dict[str, Any]
+Result = dict[str, Any]
 Numbers = npt.NDArray[Any]
 
-MANY = 1000  # cells in a frame above which btrack's exact update takes too long, as its authors say
+MANY = 1000  # cells in a frame above which btrack's exact update is too slow, by its documentation
 
 
-def koft(images: Path, masks: Path, out: Path) -> Callable[[], Told]:
-    """Return the run of ByoTrack's KOFT, the leader of the challenge's linking benchmark, with its published rules.
+def prepare_koft(images: Path, masks: Path, out: Path) -> Callable[[], Result]:
+    """Return a function that runs ByoTrack's KOFT, the leader of the challenge's linking benchmark.
 
-    Gate max(3 r, distance to the nearest neighbour), deviations r / 2 of a detection and 3 r of process and flow,
-    order 0, gaps of one frame, divisions where the number of cells grows by 30 %, discs of 3 r in bridged gaps.
+    Published rules: gate max(3 r, distance to the nearest neighbour), standard deviations r / 2 of a detection and 3 r
+    of process and flow, order 0, gaps of one frame, divisions if the number of cells grows by 30 %, discs of 3 r in
+    bridged gaps.
     """
     import byotrack
     import cv2
@@ -38,7 +39,7 @@ def koft(images: Path, masks: Path, out: Path) -> Callable[[], Told]:
     from byotrack.implementation.linker.frame_by_frame import koft as linker
     from byotrack.implementation.optical_flow import opencv
 
-    def run() -> Told:
+    def run() -> Result:
         video = byotrack.Video(images).normalize(compute_stats_on=50)
         cells = byotrack.GroundTruthDetector().run(byotrack.Video(masks))
         size = np.concatenate([np.asarray(each.mass) for each in cells if len(each)]).mean()
@@ -68,16 +69,16 @@ def koft(images: Path, masks: Path, out: Path) -> Callable[[], Told]:
     return run
 
 
-def laptrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Told]:
-    """Return the run of laptrack on the cells' centres, with gaps of one frame and divisions."""
+def prepare_laptrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Result]:
+    """Return a function that runs laptrack on the cells' centres, with gaps of one frame and divisions."""
     import pandas as pd
     from laptrack import LapTrack
 
-    frame, position = _table(table)
+    frame, position = _read_table(table)
     names = list("zyx"[-position.shape[1] :])
     cells = pd.DataFrame(position, columns=names).assign(frame=frame, row=np.arange(len(frame)))
 
-    def run() -> Told:
+    def run() -> Result:
         limit = cutoff**2
         tracker = LapTrack(
             cutoff=limit, gap_closing_cutoff=limit, gap_closing_max_frame_count=1, splitting_cutoff=limit
@@ -86,29 +87,29 @@ def laptrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Tol
             cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False
         )
         tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
-        mothers = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
-        _write_links(links, tracks, dict(mothers))
+        parents = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
+        _write_links(links, tracks, dict(parents))
         return {"cells": len(cells), "tracks": len(tracks)}
 
     return run
 
 
-def btrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Told]:
-    """Return the run of btrack on the cells' centres, with the settings it publishes for cells and our search radius.
+def prepare_btrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Result]:
+    """Return a function that runs btrack on the cells' centres, with its settings for cells and our search radius.
 
-    Without the state of the cells (mitotic, dead), which a classifier of its authors' tells from images.
+    The state of the cells (mitotic, dead), which its authors' classifier predicts from images, is not given.
     """
     import btrack as package
     from btrack.io import objects_from_array
 
-    frame, position = _table(table)
+    frame, position = _read_table(table)
     position = np.hstack([position[:, ::-1], np.zeros((len(position), 3 - position.shape[1]))])  # x, y, z
     many = int(np.bincount(frame).max()) > MANY
 
-    def run() -> Told:
+    def run() -> Result:
         update = package.constants.BayesianUpdates
         with package.BayesianTracker(verbose=False) as tracker:
-            tracker.configure(_cell_config())
+            tracker.configure(_make_cell_config())
             tracker.update_method = update.APPROXIMATE if many else update.EXACT
             tracker.max_search_radius = cutoff
             tracker.append(objects_from_array(np.column_stack([frame, position])))
@@ -116,15 +117,15 @@ def btrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Told]
             tracker.track(step_size=100)
             tracker.optimize()
             tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
-            mothers = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
-        _write_links(links, tracks, mothers)
+            parents = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
+        _write_links(links, tracks, parents)
         return {"cells": len(frame), "tracks": len(tracks)}
 
     return run
 
 
-def _cell_config() -> Told:
-    """Return the figures of btrack's published cell_config.json: constant velocity, lengths in pixels."""
+def _make_cell_config() -> Result:
+    """Return the values of btrack's published cell_config.json: constant velocity, lengths in pixels."""
     step = np.eye(6)
     step[[0, 1, 2], [3, 4, 5]] = 1
     motion = {
@@ -158,17 +159,17 @@ def _cell_config() -> Told:
     return {"motion_model": motion, "hypothesis_model": hypotheses}
 
 
-def _table(path: Path) -> tuple[Numbers, Numbers]:
+def _read_table(path: Path) -> tuple[Numbers, Numbers]:
     with np.load(path) as arrays:
         return arrays["frame"], arrays["position"]
 
 
-def _write_links(out: Path | None, tracks: dict[int, list[int]], mothers: dict[int, int]) -> None:
-    """Write the links of tracks, given as rows in the order of time, and of daughters to their mothers."""
+def _write_links(out: Path | None, tracks: dict[int, list[int]], parents: dict[int, int]) -> None:
+    """Write the links of tracks, given as rows in order of time, and the links from parents to daughters."""
     if out is None:
         return
     inside = [pair for rows in tracks.values() for pair in pairwise(rows)]
-    born = [(tracks[mother][-1], tracks[child][0]) for child, mother in mothers.items() if tracks.get(mother)]
+    born = [(tracks[parent][-1], tracks[child][0]) for child, parent in parents.items() if tracks.get(parent)]
     source, target = np.array([*inside, *born], np.int64).reshape(-1, 2).T
     np.savez(out, source=source, target=target)
 
@@ -186,7 +187,7 @@ def main() -> None:
         command.add_argument("--links", type=Path)
     args = parser.parse_args()
     if args.peer == "koft":
-        run = koft(args.images, args.masks, args.out)
+        run = prepare_koft(args.images, args.masks, args.out)
     else:
         run = LINKERS[args.peer](args.table, args.cutoff, args.links)
     start = time.perf_counter()
@@ -196,7 +197,7 @@ def main() -> None:
     print(json.dumps({"seconds": round(seconds, 3), **told, "versions": {package: version(package)}}))
 
 
-LINKERS = {"laptrack": laptrack, "btrack": btrack}
+LINKERS = {"laptrack": prepare_laptrack, "btrack": prepare_btrack}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The pictures of docs/segmentation.md: simulated stacks, and what segmenters make of them.
+"""The pictures of docs/segmentation.md: simulated stacks, and the results of segmenters.
 
 ``python benchmarks/pictures.py`` writes ``docs/pictures/slices.png`` and ``docs/pictures/diffusionnet.png``.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from record import REPOSITORY
-from segmentation import plain_stack
+from segmentation import simulate_plain_stack
 
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.saving import save_figure
@@ -20,8 +20,8 @@ from gnntrack.segmentation.registry import load_segmenter
 
 
 def main() -> int:
-    """Draw both."""
-    image, truth = plain_stack(0)
+    """Draw both pictures."""
+    image, truth = simulate_plain_stack(0)
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, options in (("slices", {}), ("diffusionnet", {"spacing": (1.0, 0.5, 0.5)})):
@@ -37,15 +37,15 @@ def draw(image: Any, truth: Any, found: Any, name: str, path: Path) -> None:
     for column, (title, stack) in enumerate((("image", image), ("truth", truth), (name, found))):
         for row, section in enumerate((stack[middle[0]], np.repeat(stack[:, middle[1]], 2, axis=0))):
             ax = axes[row, column]
-            ax.imshow(section, cmap="gray") if column == 0 else ax.imshow(coloured(section))
+            ax.imshow(section, cmap="gray") if column == 0 else ax.imshow(draw_labels(section))
             ax.set_axis_off()
         axes[0, column].set_title(f"{title}, plane {middle[0]}", fontsize=9)
         axes[1, column].set_title(f"section at y = {middle[1]}", fontsize=9)
     save_figure(figure, path)
 
 
-def coloured(labels: Any) -> Any:
-    """Return labels in colours, black where there is none."""
+def draw_labels(labels: Any) -> Any:
+    """Return labels in colours, with black background."""
     return np.where(labels[..., None] > 0, choose_family_colours(labels), 0.0)
 
 

@@ -1,6 +1,6 @@
-"""Put figures of ``results/*.json`` and of the shipped model into the pages, between their markers.
+"""Write the figures of ``results/*.json`` and of the shipped models into the pages, between their markers.
 
-The pages are the README, `docs/gnn.md` and the model card; ``--check`` tells whether their tables are up to date.
+The pages are the README, `docs/gnn.md` and the model card; ``--check`` fails if their tables are not up to date.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
-from record import REPOSITORY, RESULTS, in_order, table
+from record import REPOSITORY, RESULTS, format_table, sort_methods
 
 PAGES = (
     "README.md",
@@ -31,33 +31,43 @@ TITLES = ("linking (LNK)", "biology (BIO)", "divisions (F1)", "CHOTA")
 def main() -> None:
     pages = [REPOSITORY / page for page in PAGES]
     texts = {page: page.read_text(encoding="utf-8") for page in pages if page.exists()}
-    old = [page.name for page, text in texts.items() if filled(text) != text]
+    old = [page.name for page, text in texts.items() if fill_page(text) != text]
     if "--check" in sys.argv:
         sys.exit(f"{', '.join(old)}: not the tables of benchmarks/results; run this program" if old else 0)
     for page, text in texts.items():
-        page.write_text(filled(text), encoding="utf-8")
+        page.write_text(fill_page(text), encoding="utf-8")
 
 
-def filled(text: str) -> str:
+def fill_page(text: str) -> str:
     """Return a page with the tables of the committed results."""
-    tables = {"accuracy": accuracy, "learned": learned, "speed": speed, "ablation": ablation, "model": model}
-    tables |= {"segmentation": segmentation, "inference": inference, "unet": lambda: segmenter("unet")}
-    tables |= {"diffusionnet": lambda: segmenter("diffusionnet")}
+    tables = {
+        "accuracy": format_accuracy,
+        "learned": format_learned,
+        "speed": format_speed,
+        "ablation": format_ablation,
+        "model": describe_model,
+    }
+    tables |= {
+        "segmentation": format_segmentation,
+        "inference": describe_inference,
+        "unet": lambda: describe_segmenter("unet"),
+    }
+    tables |= {"diffusionnet": lambda: describe_segmenter("diffusionnet")}
     for name, made in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         text = marked.sub(lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text)  # type: ignore[misc]
     return text
 
 
-def accuracy() -> str:
-    """Return our figures beside KOFT's, for the sequences that both have."""
+def format_accuracy() -> str:
+    """Return a table of our figures and KOFT's, for the sequences that both have."""
     record, koft = _read("accuracy"), _read("koft")["rows"]
     rows = [row for row in record["rows"] if row["method"] == "hungarian" and row["sequence"] in koft]
-    lines = [list(_accuracy_cells(row, koft[row["sequence"]][row["twin"]])) for row in rows]
-    return table(["movie", *TITLES], lines)
+    lines = [list(_format_accuracy_cells(row, koft[row["sequence"]][row["twin"]])) for row in rows]
+    return format_table(["movie", *TITLES], lines)
 
 
-def _accuracy_cells(row: dict[str, Any], peer: list[float | None]) -> Iterator[str]:
+def _format_accuracy_cells(row: dict[str, Any], peer: list[float | None]) -> Iterator[str]:
     yield f"{row['sequence']}, {row['twin']}"
     for name, column in SHOWN.items():
         ours, theirs = row["figures"][name], peer[column]
@@ -68,8 +78,8 @@ def _accuracy_cells(row: dict[str, Any], peer: list[float | None]) -> Iterator[s
         yield f"{f'**{text}**' if round(ours, 4) >= theirs else text} ({theirs:.3f})"
 
 
-def learned() -> str:
-    """Return the learned methods beside the others, means over the twins of each protocol."""
+def format_learned() -> str:
+    """Return a table of learned and other methods: means over the movies of each protocol."""
     if not (RESULTS / "learned.json").exists():
         return NOT_YET
     rows = [row for row in _read("learned")["rows"] if "figures" in row]
@@ -80,12 +90,13 @@ def learned() -> str:
             if row["protocol"] == protocol:
                 found.setdefault(row["method"], {})[row["sequence"], row["twin"]] = row["figures"]
         lines += [
-            [f"{protocol}, {method}", *_means(found[method], found.get("koft", {}))] for method in in_order(found)
+            [f"{protocol}, {method}", *_compute_means(found[method], found.get("koft", {}))]
+            for method in sort_methods(found)
         ]
-    return table(["protocol, method", "movies", "linking error (1 - LNK)", "/ KOFT's", *TITLES[1:]], lines)
+    return format_table(["protocol, method", "movies", "linking error (1 - LNK)", "/ KOFT's", *TITLES[1:]], lines)
 
 
-def _means(mine: Figures, koft: Figures) -> Iterator[str]:
+def _compute_means(mine: Figures, koft: Figures) -> Iterator[str]:
     """Yield the number of movies, the mean error in linking, its ratio to KOFT's on the same movies, other means."""
     yield str(len(mine))
     yield f"{fmean(1 - each['LNK'] for each in mine.values()):.4f}"
@@ -97,28 +108,28 @@ def _means(mine: Figures, koft: Figures) -> Iterator[str]:
         yield f"{fmean(values):.3f}" if values else "-"
 
 
-def speed() -> str:
-    """Return what was asked of speed and memory, and what was measured."""
+def format_speed() -> str:
+    """Return a table of the goals for speed and memory, and the measured figures."""
     checks = _read("speed")["checks"]
     lines = [
         [check["what"], f"{check['measured']:.3g} {check['unit']}", check["limit"], "yes" if check["passed"] else "no"]
         for check in checks
     ]
-    return table(["what", "measured", "asked", "reached"], lines)
+    return format_table(["what", "measured", "asked", "reached"], lines)
 
 
-def ablation() -> str:
-    """Return what each part of the network is worth."""
+def format_ablation() -> str:
+    """Return the table of the ablation and its effects in words."""
     if not (RESULTS / "ablation.json").exists():
         return NOT_YET
-    from ablation import means_of, sentences_of, table_of
+    from ablation import compute_means, format_means, format_sentences
 
-    means = means_of(_read("ablation")["rows"])
-    return f"{table_of(means)}\n\n{sentences_of(means)}"
+    means = compute_means(_read("ablation")["rows"])
+    return f"{format_means(means)}\n\n{format_sentences(means)}"
 
 
-def model() -> str:
-    """Return what the shipped model tells of itself."""
+def describe_model() -> str:
+    """Return a table about the shipped model: training data, size, accuracy."""
     if not MODEL.exists():
         return NOT_YET
     about = json.loads(MODEL.read_text(encoding="utf-8"))
@@ -139,7 +150,7 @@ def model() -> str:
         ["expected calibration error of links", f"{training['calibration']['ece']:.4f}"],
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
-    return table(["", "shipped model"], lines)
+    return format_table(["", "shipped model"], lines)
 
 
 REPORT = {  # the internship report's best Dice and IoU, Tables 1 and 2
@@ -156,8 +167,8 @@ REPORT = {  # the internship report's best Dice and IoU, Tables 1 and 2
 }
 
 
-def segmentation() -> str:
-    """Return how good segmenters are, with the report's figures in brackets."""
+def format_segmentation() -> str:
+    """Return a table of the accuracy of segmenters, with the report's figures in brackets."""
     if not (RESULTS / "segmentation.json").exists():
         return NOT_YET
     lines = []
@@ -169,7 +180,7 @@ def segmentation() -> str:
         dice, iou = (f" ({value:.3f})" for value in report) if report else ("", "")
         what = f"{kind}, {network or row.get('segmenter', 'unet')}"
         whole = row.get("complete_dice")
-        time = f"{row['train_seconds'] / 60:.0f} min, {_hardware(row)}" if "train_seconds" in row else "-"
+        time = f"{row['train_seconds'] / 60:.0f} min, {_describe_hardware(row)}" if "train_seconds" in row else "-"
         figures = [f"{row[key]:.3f}" for key in ("seg", "f1")]
         tracked = row.get("tracked_TRA")
         lines.append(
@@ -184,26 +195,26 @@ def segmentation() -> str:
             ]
         )
     head = ["task", "movie", "Dice (report)", "IoU (report)", "Dice, complete", "SEG", "F1", "TRA", "training"]
-    return table(head, lines)
+    return format_table(head, lines)
 
 
-def _hardware(row: dict[str, Any]) -> str:
-    """Return what a network was trained on, in few words."""
+def _describe_hardware(row: dict[str, Any]) -> str:
+    """Return the hardware of a training in few words."""
     processor = re.sub(r"\((R|TM)\)|Processor|CPU|@.*", "", row["about"]["machine"]["processor"])
     return f"a core of {' '.join(processor.split())}"
 
 
-def inference() -> str:
-    """Return what the shipped U-Net takes."""
+def describe_inference() -> str:
+    """Return a table of time and memory of the shipped U-Net."""
     if not (RESULTS / "segmentation.json").exists():
         return NOT_YET
     rows = [row for row in _read("segmentation")["rows"] if row["task"] == "inference"]
     lines = [[row["data"], f"{row['seconds']:.2f} s", f"{row['megabytes']} MB"] for row in rows]
-    return table(["image", "time, two threads", "memory beyond what was loaded"], lines)
+    return format_table(["image", "time, two threads", "memory beyond what was loaded"], lines)
 
 
-def segmenter(name: str) -> str:
-    """Return what a shipped segmenter tells of itself."""
+def describe_segmenter(name: str) -> str:
+    """Return a table about a shipped segmenter: training data, size, validation."""
     place = REPOSITORY / "segmenters" / "weights" / name / "model.json"
     if not place.exists():
         return NOT_YET
@@ -220,7 +231,7 @@ def segmenter(name: str) -> str:
         *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in figures),
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
-    return table(["", "shipped model"], lines)
+    return format_table(["", "shipped model"], lines)
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every benchmark tells besides its figures: the machine, the versions, the revision, the date."""
+"""The record of a benchmark: its rows, and the machine, versions, revision and date of the run."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ PACKAGES = (
 )
 
 
-def default_data() -> Path:
+def get_default_data() -> Path:
     """Return the folder of real movies: GNNTRACK_DATA, else ../shared/ctc beside the repository."""
     return Path(os.environ.get("GNNTRACK_DATA") or REPOSITORY.parent / "shared" / "ctc")
 
 
-def about() -> dict[str, Any]:
-    """Return the circumstances of a run, as plain JSON values."""
+def describe_run() -> dict[str, Any]:
+    """Return date, revision, machine and versions of a run, as plain JSON values."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "revision": _revision(),
+        "revision": _get_revision(),
         "machine": {
-            "processor": _processor(),
+            "processor": _get_processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gb": _memory_gb(),
+            "memory_gb": _get_memory_gb(),
             "system": f"{platform.system()} {platform.machine()}",
             "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         },
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: _get_version(name) for name in PACKAGES}},
     }
 
 
-def circumstances(record: Mapping[str, Any]) -> str:
-    """Return a line about the machine for the head of a table."""
+def format_circumstances(record: Mapping[str, Any]) -> str:
+    """Return a line about the run and its machine for the head of a table."""
     machine, versions = record["machine"], record["versions"]
     return (
         f"{record['date']}, revision {record['revision']}, {machine['processor']}, {machine['cores']} cores, "
@@ -55,8 +55,8 @@ def circumstances(record: Mapping[str, Any]) -> str:
 
 
 @cache
-def code() -> str:
-    """Return a digest of the code that results depend on: of gnntrack, less its command line and its drawings."""
+def hash_code() -> str:
+    """Return a digest of the code that results depend on: gnntrack without its command line and its reports."""
     package = REPOSITORY / "gnntrack"
     files = sorted(
         each for each in package.rglob("*.py") if each.relative_to(package).parts[0] not in {"cli", "report"}
@@ -64,44 +64,45 @@ def code() -> str:
     return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:10]
 
 
-def rows_before(out: Path) -> list[dict[str, Any]]:
+def read_rows(out: Path) -> list[dict[str, Any]]:
     """Return the rows of an earlier run."""
     rows: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.exists() else []
     return rows
 
 
-def stands(rows: Iterable[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> bool:
-    """Tell whether there is a row of this key, made by this code."""
+def has_row(rows: Iterable[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> bool:
+    """Return whether there is a successful row with these values of the named columns, made by this code."""
     return any(
-        row["code"] == code() and "failed" not in row and [row[name] for name in names] == list(key) for row in rows
+        row["code"] == hash_code() and "failed" not in row and [row[name] for name in names] == list(key)
+        for row in rows
     )
 
 
-def placed(rows: Iterable[dict[str, Any]], names: Sequence[str], row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return rows with one more, which takes the place of an older one with the same names."""
+def replace_row(rows: Iterable[dict[str, Any]], names: Sequence[str], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows with a new one, in place of older ones with the same values of the named columns."""
     return [*(each for each in rows if any(each[name] != row[name] for name in names)), row]
 
 
-def in_order(methods: Iterable[str]) -> list[str]:
-    """Return methods as they stand in tables: ours, the leader, the others."""
+def sort_methods(methods: Iterable[str]) -> list[str]:
+    """Return methods in the order of the tables: ours, the leader of the challenge, the others."""
     return sorted(methods, key=lambda method: ORDER.index(method) if method in ORDER else len(ORDER))
 
 
-def write(out: Path, record: Mapping[str, Any], markdown: str) -> None:
-    """Write the record as JSON, and its tables as Markdown next to it."""
+def write_record(out: Path, record: Mapping[str, Any], markdown: str) -> None:
+    """Write the record as JSON, and its tables as Markdown beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     out.with_suffix(".md").write_text(markdown + "\n", encoding="utf-8")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; all columns but the first are set to the right."""
+def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are aligned to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def alternate(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run A B A B ..., so that a slow spell of the machine meets all alike; return the seconds of each.
+def run_alternately(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run A B A B ..., so that a slow phase of the machine affects all programs equally; return the seconds of each.
 
     The first round is not counted: it fills the caches of compiled code and of files.
     """
@@ -114,33 +115,33 @@ def alternate(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
     return seconds
 
 
-def median(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def compute_medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Return the median of each."""
     return {name: round(statistics.median(each), 4) for name, each in seconds.items()}
 
 
-def _revision() -> str:
+def _get_revision() -> str:
     try:
-        revision = _git("rev-parse", "--short=10", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "gnntrack", "segmenters")
+        revision = _run_git("rev-parse", "--short=10", "HEAD")
+        changed = _run_git("status", "--porcelain", "--untracked-files=no", "--", "gnntrack", "segmenters")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return revision + (" with changes" if changed else "")
 
 
-def _git(*words: str) -> str:
+def _run_git(*words: str) -> str:
     done = subprocess.run(["git", "-C", str(REPOSITORY), *words], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
-def _version(name: str) -> str | None:
+def _get_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
         return None
 
 
-def _processor() -> str:
+def _get_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -149,7 +150,7 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def _memory_gb() -> float | None:
+def _get_memory_gb() -> float | None:
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
     except (ValueError, OSError, AttributeError):

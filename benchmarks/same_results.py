@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from record import REPOSITORY, RESULTS, about, default_data
+from record import REPOSITORY, RESULTS, describe_run, get_default_data
 from same_cases import INPUTS, Case, all_cases, chosen, make_inputs, split_chains
 from same_outputs import ON_PURPOSE, compare_folders, compare_json
 
@@ -84,7 +84,12 @@ def main() -> None:
         if not args.base_only:
             sides.append(new_side(work, args))
         cases = chosen(all_cases(args.data), args.only)
-        record = {**about(), "base": revision, "threads": args.threads, "on_purpose": [c._asdict() for c in ON_PURPOSE]}
+        record = {
+            **describe_run(),
+            "base": revision,
+            "threads": args.threads,
+            "on_purpose": [c._asdict() for c in ON_PURPOSE],
+        }
         verdicts = run_cases(cases, sides, args.jobs)
     if args.base_only:
         return
@@ -285,7 +290,7 @@ def _git(*words: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--base", required=True, help="the revision to compare with")
-    parser.add_argument("--data", type=Path, default=default_data(), help="folder of the movies")
+    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of the movies")
     parser.add_argument("--only", default="", metavar="NAME", help="cases with this in their title")
     parser.add_argument("--work", help="folder to keep: outputs of the base revision are used again")
     parser.add_argument("--out", type=Path, default=RESULTS / "same_results.json")

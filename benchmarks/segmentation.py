@@ -1,26 +1,26 @@
-"""Segmentation of movies that the network has not seen, or not these frames of: Dice, IoU, SEG, F1.
+"""Segmentation of movies or frames that the network was not trained on: Dice, IoU, SEG, F1.
 
-``python benchmarks/segmentation.py --work FOLDER`` trains what it needs and writes ``results/segmentation.json``; a row
-that stands in it is kept unless ``--again`` names its task. Cells outside the field of interest of the challenge are
-left out of result and truth, but for the masks of ``chain``. Tasks:
+``python benchmarks/segmentation.py --work FOLDER`` trains the networks and writes ``results/segmentation.json``; rows
+that exist are kept unless ``--again`` names their task. Cells outside the field of interest of the challenge are not
+scored, except in ``chain``. Tasks:
 
-``folds NAME``   Fluo-N2DH-GOWT1 01 and Fluo-C2DL-MSC 01: the gold frames in five blocks of time; a network for each
-                 block learns on all other frames that are no neighbours of a tested one. Gold truth is of some cells of
-                 a frame only, so results are scored on those cells (``--partial`` of evaluate-segmentation), and on the
-                 frames whose truth is complete as a whole.
-``report NAME``  The same movies by the protocol of the internship report as far as it can be run: a fifth of all
-                 frames, drawn at random, is tested on, neighbours of what was learnt; and the truth is computed masks
-                 of all cells (``01_ST_HYBRID``: silver, else grown markers), not gold.
-``overfit NAME`` The middle of the four frames of GOWT1 whose gold truth is complete, learnt by heart: shows that a
-                 network learns which two cores cannot train on whole movies in reason. No figure of use.
-``halves``       Fluo-N2DH-SIM+ 01: learnt on the first half, tested on the second.
-``chain``        Fluo-N2DL-HeLa 01: each half segmented by a network that learnt on the other half's silver truth, then
-                 the whole tracked with ``hungarian`` and the settings file of the data set, and scored against the
-                 tracking truth.
-``stacks``       Simulated 3D movies with touching cells, of seeds that nothing learnt on: with the light that
-                 ``gnntrack simulate`` makes by default, and with light, noise and blur of all kinds.
+``folds NAME``   Fluo-N2DH-GOWT1 01 and Fluo-C2DL-MSC 01: the gold frames in five blocks of time. For each block a
+                 network is trained on all other frames that are not next to a tested one. Gold truth has some cells
+                 of a frame only, so results are scored on those cells (``--partial`` of evaluate-segmentation), and
+                 on frames with complete truth as a whole.
+``report NAME``  The same movies by the protocol of the internship report as far as it can be run: a random fifth of
+                 all frames is tested, next to training frames, and the truth is computed masks of all cells
+                 (``01_ST_HYBRID``: silver, else grown markers), not gold.
+``overfit NAME`` The middle of the four frames of GOWT1 with complete gold truth, for training and test: shows that
+                 networks that are too slow to train on whole movies on two cores can be trained. Not an accuracy.
+``halves``       Fluo-N2DH-SIM+ 01: trained on the first half, tested on the second.
+``chain``        Fluo-N2DL-HeLa 01: each half is segmented by a network trained on the other half's silver truth. Then
+                 the whole movie is tracked with ``hungarian`` and the settings file of the data set, and scored
+                 against the tracking truth.
+``stacks``       Simulated 3D movies with touching cells, of seeds not used in training: with the default light of
+                 ``gnntrack simulate``, and with random light, noise and blur.
 ``inference``    Time (two threads, the best of three) and memory of the shipped U-Net.
-``cho``          Real stacks, against the masks of ``02_ERR_SEG``, which are a segmenter's and no truth.
+``cho``          Real stacks, against the masks of ``02_ERR_SEG``, which a segmenter computed: not a ground truth.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
-from filled import Filled, filled_examples, measured
-from record import REPOSITORY, RESULTS, about, default_data
+from filled import FilledFrame, find_filled_frames, measure_errors
+from record import REPOSITORY, RESULTS, describe_run, get_default_data
 from time_folds import make_time_folds
 
 from gnntrack import pipeline
@@ -67,25 +67,25 @@ PLANS: dict[str, dict[str, Any]] = {
     "deeplab": {"steps": 600, "batch": 4, "options": _LIGHT},
     "fcn": {"steps": 600, "batch": 4, "options": _LIGHT},
 }
-_BY_HEART = {"steps": 300, "batch": 4, "patch": 192, "augment": False, "zoom": "none"}
+_OVERFIT_PLAN = {"steps": 300, "batch": 4, "patch": 192, "augment": False, "zoom": "none"}
 OVERFIT: dict[str, dict[str, Any]] = {
-    "deeplab": {**_BY_HEART, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
-    "fcn": {**_BY_HEART, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
-    "maskrcnn": {**_BY_HEART, "options": {**_LIGHT, "width": 128}},
+    "deeplab": {**_OVERFIT_PLAN, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
+    "fcn": {**_OVERFIT_PLAN, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
+    "maskrcnn": {**_OVERFIT_PLAN, "options": {**_LIGHT, "width": 128}},
 }
-MIDDLE = 256  # pixels of the frames that are learnt by heart
+MIDDLE = 256  # side in pixels of the frames of ``overfit``
 DATASETS = ("Fluo-N2DH-GOWT1", "Fluo-C2DL-MSC")
 Row = dict[str, Any]
 
 
-def folds(network: str, data: Path, work: Path) -> list[Row]:
+def run_folds(network: str, data: Path, work: Path) -> list[Row]:
     """Return a row for each data set: five networks, each tested on a block of the gold frames."""
     rows = []
     for dataset in DATASETS:
         gold, some, whole, seconds = 0, Counts(), Counts(), 0.0
-        margin = settings_of(dataset).repair.margin
-        for number, (learnt, tested) in enumerate(fold_parts(data / dataset)):
-            model, spent = trained(network, measured(learnt), work / f"{network}-{dataset}-{number}")
+        margin = read_settings(dataset).repair.margin
+        for number, (learnt, tested) in enumerate(split_folds(data / dataset)):
+            model, spent = train_or_load(network, measure_errors(learnt), work / f"{network}-{dataset}-{number}")
             seconds += spent
             gold += len(tested)
             for example in tested:
@@ -94,13 +94,15 @@ def folds(network: str, data: Path, work: Path) -> list[Row]:
                 some += compare_labels(found, truth, partial=True, margin=margin)
                 whole += compare_labels(found, truth, margin=margin) if example.complete() else Counts()
         row = {"task": f"folds {network}", "data": f"{dataset} 01", "frames": gold, "train_seconds": seconds}
-        rows.append(row | scores(some) | {f"complete_{key}": value for key, value in scores(whole).items()})
+        rows.append(
+            row | collect_scores(some) | {f"complete_{key}": value for key, value in collect_scores(whole).items()}
+        )
     return rows
 
 
-def fold_parts(dataset: Path) -> list[tuple[list[Filled], list[Example]]]:
-    """Return what is learnt from, and the gold frames that are tested on: blocks of time, no neighbours in both."""
-    frames = filled_examples(dataset)
+def split_folds(dataset: Path) -> list[tuple[list[FilledFrame], list[Example]]]:
+    """Return training frames and tested gold frames of each fold: blocks of time, without neighbours in both."""
+    frames = find_filled_frames(dataset)
     parts = []
     for _, tested in make_time_folds(find_examples([dataset / "01"], truth="gold"), FOLDS, gap=GAP):
         first, last = (chosen(each.frame or 0 for each in tested) for chosen in (min, max))
@@ -108,80 +110,83 @@ def fold_parts(dataset: Path) -> list[tuple[list[Filled], list[Example]]]:
     return parts
 
 
-def report(network: str, data: Path, work: Path) -> list[Row]:
-    """Return a row for each data set: a network, tested on a fifth of the frames, drawn at random."""
+def run_report(network: str, data: Path, work: Path) -> list[Row]:
+    """Return a row for each data set: a network, tested on a random fifth of the frames."""
     rows = []
     for dataset in DATASETS:
-        frames = [Made(each.name, f"{dataset}/01", partial(computed, each)) for each in filled_examples(data / dataset)]
+        frames = [
+            ComputedExample(each.name, f"{dataset}/01", partial(read_computed, each))
+            for each in find_filled_frames(data / dataset)
+        ]
         order = np.random.default_rng(0).permutation(len(frames))
         tested = {int(each) for each in order[: len(frames) // FOLDS]}
         learnt = [each for number, each in enumerate(frames) if number not in tested]
-        model, seconds = trained(network, learnt, work / f"report-{network}-{dataset}")
+        model, seconds = train_or_load(network, learnt, work / f"report-{network}-{dataset}")
         total = Counts()
         for number in sorted(tested):
             image, masks = frames[number].read()
-            total += compare_labels(model.segment(image), masks, margin=settings_of(dataset).repair.margin)
+            total += compare_labels(model.segment(image), masks, margin=read_settings(dataset).repair.margin)
         row = {"task": f"report {network}", "data": f"{dataset} 01", "frames": len(tested), "train_seconds": seconds}
-        rows.append(row | scores(total))
+        rows.append(row | collect_scores(total))
     return rows
 
 
 @dataclass(frozen=True)
-class Made:
-    """An image with labels that are made of a frame's when it is read."""
+class ComputedExample:
+    """An image with labels that are computed from those of a frame when it is read."""
 
     name: str
     movie: str
-    read: Callable[[], tuple[np.ndarray, np.ndarray]]
+    read_example: Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
-def computed(frame: Filled) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image and the masks that trackers are given, whatever the gold truth is."""
+def read_computed(frame: FilledFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and the masks that trackers are given, not the gold truth."""
     return read_tiff(frame.image_file), read_mask(frame.masks_file).astype(np.int32)
 
 
-def overfit(network: str, data: Path, work: Path) -> list[Row]:
-    """Return the row of a network that is tested on the middle of four frames, which it learnt."""
+def run_overfit(network: str, data: Path, work: Path) -> list[Row]:
+    """Return the row of a network that is trained and tested on the middle of four frames."""
     frames = [each for each in find_examples([data / DATASETS[0] / "01"], truth="gold") if each.complete()]
-    middles = [Made(each.name, each.movie, partial(middle, each)) for each in frames]
-    model, seconds = trained(network, middles, work / f"overfit-{network}", **OVERFIT[network])
-    total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read, middles)), Counts())
+    middles = [ComputedExample(each.name, each.movie, partial(cut_middle, each)) for each in frames]
+    model, seconds = train_or_load(network, middles, work / f"overfit-{network}", **OVERFIT[network])
+    total = sum((compare_labels(model.segment(image), truth) for image, truth in map(read_example, middles)), Counts())
     row = {"task": f"overfit {network}", "data": f"{DATASETS[0]} 01", "frames": len(frames), "train_seconds": seconds}
-    return [row | scores(total)]
+    return [row | collect_scores(total)]
 
 
-def middle(frame: Example) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle of an image and of its labels, where no truth ends."""
+def cut_middle(frame: Example) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of an image and of its labels, where the truth is complete."""
     image, labels = frame.read()
     box = tuple(slice((n - MIDDLE) // 2, (n + MIDDLE) // 2) for n in labels.shape)
     return image[box], labels[box]
 
 
-def halves(data: Path, work: Path) -> list[Row]:
+def run_halves(data: Path, work: Path) -> list[Row]:
     """Return the row of the simulated movie of the challenge."""
     examples = find_examples([data / "Fluo-N2DH-SIM+" / "01"])
     middle = len(examples) // 2
-    model, seconds = trained("unet", examples[:middle], work / "halves", steps=500)
+    model, seconds = train_or_load("unet", examples[:middle], work / "halves", steps=500)
     total = sum(
-        (compare_labels(model.segment(image), truth) for image, truth in map(read, examples[middle:])), Counts()
+        (compare_labels(model.segment(image), truth) for image, truth in map(read_example, examples[middle:])), Counts()
     )
     row = {"task": "halves", "data": "Fluo-N2DH-SIM+ 01", "frames": len(examples) - middle, "train_seconds": seconds}
-    return [row | scores(total)]
+    return [row | collect_scores(total)]
 
 
-def chain(data: Path, work: Path) -> list[Row]:
-    """Return the row of the chain from images to tracks: each half is segmented by a network of the other."""
+def run_chain(data: Path, work: Path) -> list[Row]:
+    """Return the row of the chain from images to tracks: each half is segmented by a network trained on the other."""
     movie = data / "Fluo-N2DL-HeLa"
     examples = find_examples([movie / "01"], truth="silver")
     middle = len(examples) // 2
-    total, seconds, settings = Counts(), 0.0, settings_of(movie.name)
+    total, seconds, settings = Counts(), 0.0, read_settings(movie.name)
     with tempfile.TemporaryDirectory() as scratch:
         masks = Path(scratch) / "masks"
         masks.mkdir()
         for number, (learnt, tested) in enumerate(
             [(examples[: middle - GAP], examples[middle:]), (examples[middle + GAP :], examples[:middle])]
         ):
-            model, spent = trained("unet", learnt, work / f"chain-{number}", steps=1500, patch=256)
+            model, spent = train_or_load("unet", learnt, work / f"chain-{number}", steps=1500, patch=256)
             seconds += spent
             model.prepare([example.read()[0] for example in tested[::20]])
             for example in tested:
@@ -193,15 +198,15 @@ def chain(data: Path, work: Path) -> list[Row]:
         found = pipeline.evaluate(Path(scratch) / "result", movie / "01_GT")
     row = {"task": "chain", "data": "Fluo-N2DL-HeLa 01", "frames": len(examples), "train_seconds": seconds}
     tracked = {name: found[name] for name in ("TRA", "DET", "LNK", "SEG") if name in found}
-    return [row | scores(total) | {f"tracked_{key}": value for key, value in tracked.items()}]
+    return [row | collect_scores(total) | {f"tracked_{key}": value for key, value in tracked.items()}]
 
 
-def stacks(_: Path, __: Path) -> list[Row]:
+def run_stacks(_: Path, __: Path) -> list[Row]:
     """Return a row for each segmenter of stacks."""
     kinds = {
-        "simulated 3D": [plain_stack(seed) for seed in range(STACKS)],
+        "simulated 3D": [simulate_plain_stack(seed) for seed in range(STACKS)],
         "simulated 3D, hard": [
-            read(each) for each in simulate_examples(STACKS, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
+            read_example(each) for each in simulate_examples(STACKS, seed=HELD_OUT_SEEDS, dimensions=3)[3::4]
         ],
     }
     rows = []
@@ -212,12 +217,12 @@ def stacks(_: Path, __: Path) -> list[Row]:
             total = sum((compare_labels(model.segment(image), truth) for image, truth in pairs), Counts())
             seconds = (time.perf_counter() - start) / len(pairs)
             row = {"task": "stacks", "data": data, "segmenter": name, "frames": len(pairs)}
-            rows.append(row | {"seconds_a_stack": seconds} | scores(total))
+            rows.append(row | {"seconds_a_stack": seconds} | collect_scores(total))
     return rows
 
 
-def cho(data: Path, _: Path) -> list[Row]:
-    """Return rows of real stacks, against the masks that trackers are given; there is no truth."""
+def run_cho(data: Path, _: Path) -> list[Row]:
+    """Return rows of real stacks, against the masks that trackers are given: a ground truth does not exist."""
     movie = data / "Fluo-N3DH-CHO"
     spacing = (1.0, 0.202, 0.202)
     pairs = []
@@ -229,12 +234,12 @@ def cho(data: Path, _: Path) -> list[Row]:
         model = load_segmenter(name, **({} if name == "slices" else {"spacing": spacing}))
         total = sum((compare_labels(model.segment(image), masks) for image, masks in pairs), Counts())
         row = {"task": "cho", "data": "Fluo-N3DH-CHO 02", "segmenter": name, "frames": len(pairs)}
-        rows.append(row | scores(total))
+        rows.append(row | collect_scores(total))
     return rows
 
 
-def inference(_: Path, __: Path) -> list[Row]:
-    """Return rows of what the shipped U-Net takes: seconds, and memory beyond that of what was loaded before."""
+def run_inference(_: Path, __: Path) -> list[Row]:
+    """Return rows of time and memory of the shipped U-Net; the memory of loaded libraries is subtracted."""
     torch.set_num_threads(2)
     rows = []
     for side, tile in ((1024, 1024), (2048, 1024), (2048, 512)):
@@ -258,23 +263,23 @@ def inference(_: Path, __: Path) -> list[Row]:
     return rows
 
 
-def plain_stack(seed: int) -> tuple[Any, Any]:
+def simulate_plain_stack(seed: int) -> tuple[Any, Any]:
     """Return a crowded stack and its labels."""
     life = SimulateSettings(frames=8, shape=(20, 128, 128), cells=25, clustering=0.8)
     movie = simulate_movie(settings=life, seed=1000 * HELD_OUT_SEEDS + seed)
     return np.asarray(movie.images[-1]), np.asarray(movie.masks[-1])
 
 
-def settings_of(dataset: str) -> Settings:
-    """Return the settings of a data set of the challenge; they know where its truth ends."""
+def read_settings(dataset: str) -> Settings:
+    """Return the settings of a data set of the challenge, which include its field of interest."""
     return Settings.from_toml(REPOSITORY / "configs" / f"{dataset}.toml")
 
 
-def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -> tuple[Any, float]:
+def train_or_load(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -> tuple[Any, float]:
     """Return a segmenter trained on some images, with its last weights, and the seconds it took."""
     plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS.get(network, {}), **changes})
     name = network.partition(",")[0]
-    if not finished(folder, plan):
+    if not is_finished(folder, plan):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         learn(name, learnt, [], TrainingRun(folder), settings=plan)
@@ -282,43 +287,43 @@ def trained(network: str, learnt: Sequence[Any], folder: Path, **changes: Any) -
     return load_segmenter(name, model=str(folder)), told["seconds"]
 
 
-def finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
-    """Tell whether a training by this plan came to its end in a folder."""
+def is_finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
+    """Return whether a folder has a finished training with this plan."""
     if not (folder / "model.json").is_file():
         return False
     told = json.loads((folder / "model.json").read_text())["training"]
     return TrainSegmenterSettings(**told["settings"]) == plan and bool(told["best"]["step"] == plan.steps)
 
 
-def read(example: Any) -> tuple[Any, Any]:
+def read_example(example: Any) -> tuple[Any, Any]:
     """Return the image and the labels of an example."""
     return example.read()
 
 
-def scores(total: Counts) -> dict[str, float | None]:
+def collect_scores(total: Counts) -> dict[str, float | None]:
     """Return the figures of a row."""
     return {"dice": total.dice, "iou": total.iou, "seg": total.seg, "f1": total.f1, "ap50": total.ap(0.5)}
 
 
 TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
-    "halves": halves,
-    "chain": chain,
-    "stacks": stacks,
-    "cho": cho,
-    "inference": inference,
-    **{f"report {name}": (lambda data, work, name=name: report(name, data, work)) for name in PLANS},
-    **{f"overfit {name}": (lambda data, work, name=name: overfit(name, data, work)) for name in OVERFIT},
-    **{f"folds {name}": (lambda data, work, name=name: folds(name, data, work)) for name in PLANS},
+    "halves": run_halves,
+    "chain": run_chain,
+    "stacks": run_stacks,
+    "cho": run_cho,
+    "inference": run_inference,
+    **{f"report {name}": (lambda data, work, name=name: run_report(name, data, work)) for name in PLANS},
+    **{f"overfit {name}": (lambda data, work, name=name: run_overfit(name, data, work)) for name in OVERFIT},
+    **{f"folds {name}": (lambda data, work, name=name: run_folds(name, data, work)) for name in PLANS},
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do the tasks that have no rows yet."""
+    """Run the tasks that have no rows yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=get_default_data())
     parser.add_argument("--work", type=Path, required=True, help="folder for the networks")
     parser.add_argument("--only", nargs="*", choices=TASKS, help="tasks")
-    parser.add_argument("--again", nargs="*", default=[], choices=TASKS, help="tasks whose rows are made anew")
+    parser.add_argument("--again", nargs="*", default=[], choices=TASKS, help="tasks to run again")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for name in options.only or TASKS:
@@ -327,7 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         made = TASKS[name](options.data, options.work)
         record = json.loads(RESULT.read_text()) if RESULT.is_file() else {"rows": []}  # another run may have written
-        rows = [row for row in record["rows"] if row["task"] != name] + [{**row, "about": about()} for row in made]
+        rows = [row for row in record["rows"] if row["task"] != name] + [
+            {**row, "about": describe_run()} for row in made
+        ]
         RESULT.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         print(json.dumps(made, indent=1), flush=True)
     return 0

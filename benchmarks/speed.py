@@ -1,8 +1,8 @@
 """Time and memory: stages, whole movies, sizes up to a million cells, start-up; and peers in the same run.
 
-``python benchmarks/speed.py --peer-python PATH`` writes ``results/speed.json`` and, next to it, the tables as Markdown.
-What is compared runs alternately (A B A B ...), and only the ratio within the run is judged. Seconds are without
-imports; each run of a whole movie, and each size, has a process of its own.
+``python benchmarks/speed.py --peer-python PATH`` writes ``results/speed.json`` and, beside it, the tables as Markdown.
+Compared programs run alternately (A B A B ...), and only ratios within one run are checked. Seconds are without
+imports; each run of a whole movie, and each size, is a separate process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from record import RESULTS, about, alternate, circumstances, default_data, median, table, write
+from record import (
+    RESULTS,
+    compute_medians,
+    describe_run,
+    format_circumstances,
+    format_table,
+    get_default_data,
+    run_alternately,
+    write_record,
+)
 from skimage.measure import regionprops_table
 
 from gnntrack.io import open_frames
@@ -36,16 +45,22 @@ FULL = (
     *("label", "area", "equivalent_diameter_area", "centroid", "bbox", "axis_major_length", "axis_minor_length"),
     *("eccentricity", "orientation", "intensity_mean", "intensity_std", "intensity_min", "intensity_max"),
 )
-Told = dict[str, Any]
+Result = dict[str, Any]
 Array = npt.NDArray[Any]
 
 
 class Run:
-    """What was asked for, and what was measured so far."""
+    """The options of a run, and the figures measured so far."""
 
     def __init__(self, args: argparse.Namespace, work: Path) -> None:
         self.args, self.work = args, work
-        self.record: Told = {**about(), "rounds": args.rounds, "quick": args.quick, "checks": [], "sections": {}}
+        self.record: Result = {
+            **describe_run(),
+            "rounds": args.rounds,
+            "quick": args.quick,
+            "checks": [],
+            "sections": {},
+        }
         if args.add:
             now = {name: self.record[name] for name in ("date", "revision")}
             self.record = json.loads(args.out.read_text(encoding="utf-8"))
@@ -53,7 +68,7 @@ class Run:
         self._outputs = 0
 
     def check(self, what: str, measured: float, limit: float, *, least: bool, unit: str) -> None:
-        """Hold a figure against what is asked of it."""
+        """Compare a figure with its limit, and record both."""
         passed = measured >= limit if least else measured <= limit
         bound = f"{'>=' if least else '<='} {limit:g} {unit}"
         told = {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
@@ -71,72 +86,72 @@ class Run:
             return "Fluo-N2DL-HeLa 01", home / "01_ERR_SEG", home / "01"
         folder = self.work / "simulated"
         if not folder.exists():
-            alone("movie", 20, folder)
+            run_alone("movie", 20, folder)
         return "simulated, 20 frames of 512 x 512", folder / "masks.npy", folder / "images.npy"
 
 
-def alone(*words: Any, python: str = sys.executable, program: str = "work.py") -> Told:
-    """Run a program beside this one in a process of its own, and return what it tells."""
+def run_alone(*words: Any, python: str = sys.executable, program: str = "work.py") -> Result:
+    """Run a program of this folder in a separate process, and return the JSON that it prints."""
     done = subprocess.run([python, str(HERE / program), *map(str, words)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{program} {' '.join(map(str, words))} failed:\n{done.stderr}")
-    told: Told = json.loads(done.stdout.splitlines()[-1])
+    told: Result = json.loads(done.stdout.splitlines()[-1])
     return told
 
 
-def run_cells(run: Run) -> Told:
-    """Measure 5 000 cells of one frame, against scikit-image."""
+def run_cells(run: Run) -> Result:
+    """Measure 5 000 cells of one frame, compared with scikit-image."""
     labels, side = (500, 640) if run.args.quick else (5000, 2048)
-    mask, image = _frame_of_cells(labels, side)
+    mask, image = _make_frame(labels, side)
     masks, images, settings = open_masks(mask[None]), open_frames(image[None]), Settings().cells
-    seconds = alternate(
+    seconds = run_alternately(
         {
-            "gnntrack": _timed(lambda: measure_cells(masks, images, settings=settings)),
-            "regionprops_table, 5 basic properties": _timed(lambda: _properties(mask, image, BASIC)),
-            "regionprops_table, what gnntrack measures": _timed(lambda: _properties(mask, image, FULL)),
+            "gnntrack": _time_runs(lambda: measure_cells(masks, images, settings=settings)),
+            "regionprops_table, 5 basic properties": _time_runs(lambda: _measure_properties(mask, image, BASIC)),
+            "regionprops_table, what gnntrack measures": _time_runs(lambda: _measure_properties(mask, image, FULL)),
         },
         run.args.rounds,
     )
-    middle = median(seconds)
+    middle = compute_medians(seconds)
     ours, basic, full = middle.values()
     run.check("cells against regionprops_table (basic properties)", basic / ours, 25, least=True, unit="x")
     run.check("cells against regionprops_table (the same properties)", full / ours, 25, least=True, unit="x")
     return {"labels": labels, "shape": [side, side], "seconds": seconds, "median": middle}
 
 
-def run_stages(run: Run) -> Told:
+def run_stages(run: Run) -> Result:
     """Time the stages of one movie, one by one."""
     name, masks, images = run.movie()
-    return {"movie": name, **alone("stages", masks, images, run.out())}
+    return {"movie": name, **run_alone("stages", masks, images, run.out())}
 
 
-def run_track(run: Run) -> Told:
-    """Track a movie from its files to the written result, against KOFT."""
+def run_track(run: Run) -> Result:
+    """Track a movie from its files to the written result, compared with KOFT."""
     name, masks, images = run.movie()
     works: dict[str, Callable[[], float]] = {
-        method: lambda method=method: alone("track", masks, images, run.out(), method)["seconds"]  # type: ignore[misc]
+        method: lambda method=method: run_alone("track", masks, images, run.out(), method)["seconds"]  # type: ignore[misc]
         for method in ("hungarian", "iou")
     }
-    if _has(run.args.peer_python, "byotrack") and images.is_dir():
-        works["KOFT"] = lambda: _peer(run, "koft", images, masks, run.out())
-    seconds = alternate(works, run.args.rounds)
-    middle = median(seconds)
+    if _has_package(run.args.peer_python, "byotrack") and images.is_dir():
+        works["KOFT"] = lambda: _run_peer(run, "koft", images, masks, run.out())
+    seconds = run_alternately(works, run.args.rounds)
+    middle = compute_medians(seconds)
     if "KOFT" in middle:
         ratio = middle["KOFT"] / middle["hungarian"]
         run.check(f"track --method hungarian against KOFT, {name}", ratio, 4, least=True, unit="x")
     return {"movie": name, "seconds": seconds, "median": middle}
 
 
-def run_gnn(run: Run) -> Told:
-    """Take a movie through the network; track it, against KOFT; score 30 frames, against Trackastra's published size.
+def run_gnn(run: Run) -> Result:
+    """Score a movie with the network; track it, compared with KOFT; score 30 frames, compared with Trackastra.
 
-    Trackastra's figure was measured once for this project on the same machine and is not rerun: per cell, features and
-    network.
+    Trackastra's figure (its published size; features and network, per cell) was measured once on the same machine and
+    is not measured again.
     """
     name, masks, images = run.movie()
     model = ("--model", run.args.model) if run.args.model else ()
     whole, some = (
-        _middle([alone("network", masks, images, frames, *model) for _ in range(run.args.rounds)])
+        _get_median([run_alone("network", masks, images, frames, *model) for _ in range(run.args.rounds)])
         for frames in (10**6, TRACKASTRA["frames"])
     )
     for what in ("candidates", "through the network"):
@@ -150,41 +165,41 @@ def run_gnn(run: Run) -> Told:
         least=True,
         unit="x",
     )
-    works = {"gnn": lambda: alone("track", masks, images, run.out(), "gnn", *model)["seconds"]}
-    if _has(run.args.peer_python, "byotrack") and images.is_dir():
-        works["KOFT"] = lambda: _peer(run, "koft", images, masks, run.out())
-    seconds = alternate(works, run.args.rounds)
-    middle = median(seconds)
+    works = {"gnn": lambda: run_alone("track", masks, images, run.out(), "gnn", *model)["seconds"]}
+    if _has_package(run.args.peer_python, "byotrack") and images.is_dir():
+        works["KOFT"] = lambda: _run_peer(run, "koft", images, masks, run.out())
+    seconds = run_alternately(works, run.args.rounds)
+    middle = compute_medians(seconds)
     if "KOFT" in middle:
         run.check(f"track --method gnn against KOFT, {name}", middle["KOFT"] / middle["gnn"], 1, least=True, unit="x")
     return {"movie": name, "seconds": seconds, "median": middle, "network": {"whole": whole, "30 frames": some}}
 
 
-def run_link(run: Run) -> Told:
-    """Link the cells of a movie, from their table on, against laptrack."""
+def run_link(run: Run) -> Result:
+    """Link the cells of a movie, from their table on, compared with laptrack."""
     name, masks, _ = run.movie()
     graph = build_graph(masks)
     file = run.work / "cells.npz"
     np.savez(file, frame=graph.cells.frame, position=graph.cells.position)
-    works: dict[str, Callable[[], float]] = {"gnntrack": lambda: alone("link", masks)["seconds"]}
-    if _has(run.args.peer_python, "laptrack"):
-        works["laptrack"] = lambda: _peer(run, "laptrack", file, graph.provenance.gate)
-    seconds = alternate(works, run.args.rounds)
-    return {"movie": name, "cells": len(graph.cells), "seconds": seconds, "median": median(seconds)}
+    works: dict[str, Callable[[], float]] = {"gnntrack": lambda: run_alone("link", masks)["seconds"]}
+    if _has_package(run.args.peer_python, "laptrack"):
+        works["laptrack"] = lambda: _run_peer(run, "laptrack", file, graph.provenance.gate)
+    seconds = run_alternately(works, run.args.rounds)
+    return {"movie": name, "cells": len(graph.cells), "seconds": seconds, "median": compute_medians(seconds)}
 
 
-def run_sizes(run: Run) -> Told:
-    """Link simulated cells of growing number, from their table to the lineage."""
+def run_sizes(run: Run) -> Result:
+    """Link increasing numbers of simulated cells, from their table to the lineage."""
     tenth = 10_000 if run.args.quick else 100_000
     sizes = {"few frames": (tenth, 50), "few cells": (tenth, 500), "large": (10 * tenth, 500)}
-    runs = [{name: alone("table", *size) for name, size in sizes.items()} for _ in range(run.args.rounds)]
-    told = {name: _middle([each[name] for each in runs]) for name in sizes}
+    runs = [{name: run_alone("table", *size) for name, size in sizes.items()} for _ in range(run.args.rounds)]
+    told = {name: _get_median([each[name] for each in runs]) for name in sizes}
     large = told["large"]
     if not run.args.quick:
         run.check("1 000 000 cells in 500 frames, time", large["seconds"], 180, least=False, unit="s")
         run.check("1 000 000 cells in 500 frames, memory", large["peak_mb"] / 1000, 3, least=False, unit="GB")
     for name, what in (("few cells", "10 x the cells"), ("few frames", "10 x the frames")):
-        # simulated numbers of cells are off by a few per cent; per cell is what is meant
+        # simulated numbers of cells differ by a few per cent; the ratio is per cell
         share = large["cells"] / told[name]["cells"] / 10
         own = [each["peak_mb"] - each["peak_mb_imports"] for each in (large, told[name])]
         run.check(f"{what}, time", large["seconds"] / told[name]["seconds"] / share, 11, least=False, unit="x")
@@ -192,15 +207,15 @@ def run_sizes(run: Run) -> Told:
     return told
 
 
-def run_length(run: Run) -> Told:
-    """Track a simulated movie and one that is ten times as long, from files to the written result."""
-    told: Told = {}
+def run_length(run: Run) -> Result:
+    """Track a simulated movie and one ten times as long, from files to the written result."""
+    told: Result = {}
     for name, frames in (("short", 4), ("long", 40)) if run.args.quick else (("short", 30), ("long", 300)):
         folder = run.work / name
-        alone("movie", frames, folder)
+        run_alone("movie", frames, folder)
         files = folder / "masks.npy", folder / "images.npy"
-        works = [alone("track", *files, run.out(), "hungarian") for _ in range(run.args.rounds)]
-        told[name] = {"frames": frames, **_middle(works)}
+        works = [run_alone("track", *files, run.out(), "hungarian") for _ in range(run.args.rounds)]
+        told[name] = {"frames": frames, **_get_median(works)}
     short, long = told["short"], told["long"]
     run.check("10 x the movie with its masks, time", long["seconds"] / short["seconds"], 11, least=False, unit="x")
     ratio = long["peak_mb"] / short["peak_mb"]
@@ -208,7 +223,7 @@ def run_length(run: Run) -> Told:
     return told
 
 
-def run_start(run: Run) -> Told:
+def run_start(run: Run) -> Result:
     """Time the start: the import, and the command line's help from process to exit."""
     code = "import time; t = time.perf_counter(); import gnntrack; print(time.perf_counter() - t)"
 
@@ -216,12 +231,12 @@ def run_start(run: Run) -> Told:
         return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
     def told(*words: str) -> Callable[[], float]:
-        return _timed(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))
+        return _time_runs(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))
 
     program = Path(sys.executable).with_name("gnntrack")
     helped = told(str(program), "--help") if program.exists() else told("-m", "gnntrack", "--help")
-    seconds = alternate({"import gnntrack": imported, "gnntrack --help": helped, "python": told("-c", "pass")}, 5)
-    middle = median(seconds)
+    seconds = run_alternately({"import gnntrack": imported, "gnntrack --help": helped, "python": told("-c", "pass")}, 5)
+    middle = compute_medians(seconds)
     run.check("import gnntrack", middle["import gnntrack"], 0.25, least=False, unit="s")
     run.check("gnntrack --help", middle["gnntrack --help"], 0.4, least=False, unit="s")
     return {"seconds": seconds, "median": middle}
@@ -239,7 +254,7 @@ SECTIONS = {
 }
 
 
-def markdown(record: Told) -> str:
+def format_markdown(record: Result) -> str:
     """Return the tables of a record."""
     checks = [
         [each["what"], f"{each['measured']:g} {each['unit']}", each["limit"], "yes" if each["passed"] else "**no**"]
@@ -247,35 +262,37 @@ def markdown(record: Told) -> str:
     ]
     parts = [
         "# Speed",
-        circumstances(record),
+        format_circumstances(record),
         *(
             f"Section {name}: {now['date']}, revision {now['revision']}."
             for name, now in record.get("added", {}).items()
         ),
-        "What is compared ran alternately in this run; medians. Seconds are without imports.",
-        table(["asked for", "measured", "limit", "reached"], checks),
+        "Compared programs ran alternately in this run; medians. Seconds are without imports.",
+        format_table(["asked for", "measured", "limit", "reached"], checks),
     ]
     for name, told in record["sections"].items():
-        parts += [f"## {name}", cleandoc(SECTIONS[name].__doc__ or ""), _section(told)]
+        parts += [f"## {name}", cleandoc(SECTIONS[name].__doc__ or ""), _format_section(told)]
     return "\n\n".join(parts)
 
 
-def _section(told: Told) -> str:
+def _format_section(told: Result) -> str:
     if "median" in told:
         first = next(iter(told["median"].values()))
         rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in told["median"].items()]
-        return _head(told) + table(["", "s", "x"], rows) + _network(told.get("network", {}))
+        return _format_head(told) + format_table(["", "s", "x"], rows) + _format_network(told.get("network", {}))
     if "stages" in told:
-        return _head(told) + table(["", "s"], [[name, f"{took:.3f}"] for name, took in told["stages"].items()])
+        return _format_head(told) + format_table(
+            ["", "s"], [[name, f"{took:.3f}"] for name, took in told["stages"].items()]
+        )
     rows = []
     for each in told.values():
         stages = ", ".join(f"{stage} {took:.1f}" for stage, took in each.get("stages", {}).items())
         rows.append([str(each["cells"]), f"{each['seconds']:.2f}", f"{each['peak_mb']:.0f}", stages])
-    return table(["cells", "s", "peak memory, MB", "stages, s"], rows)
+    return format_table(["cells", "s", "peak memory, MB", "stages, s"], rows)
 
 
-def _network(told: Told) -> str:
-    """Return what went through the network, and how long each stage took."""
+def _format_network(told: Result) -> str:
+    """Return a table of the input of the network and the time of each stage."""
     if not told:
         return ""
     counts = ("frames", "cells", "candidates", "through the network")
@@ -285,21 +302,23 @@ def _network(told: Told) -> str:
         for name, each in told.items()
     ]
     rates = [f"{rate} {what}" for what, rate in told["whole"].items() if what.endswith("per second")]
-    return f"\n\n{table(['', *counts, *(f'{stage}, s' for stage in stages)], rows)}\n\nLinks: {'; '.join(rates)}."
+    return (
+        f"\n\n{format_table(['', *counts, *(f'{stage}, s' for stage in stages)], rows)}\n\nLinks: {'; '.join(rates)}."
+    )
 
 
-def _head(told: Told) -> str:
+def _format_head(told: Result) -> str:
     told = {"cells": told.get("labels"), **told}
     named = [str(told[name]) + suffix for name, suffix in (("movie", ""), ("cells", " cells")) if told.get(name)]
     return f"{', '.join(named)}:\n\n" if named else ""
 
 
-def _middle(runs: list[Told]) -> Told:
+def _get_median(runs: list[Result]) -> Result:
     """Return the run of the median time."""
     return sorted(runs, key=lambda each: each["seconds"])[len(runs) // 2]
 
 
-def _timed(work: Callable[[], object]) -> Callable[[], float]:
+def _time_runs(work: Callable[[], object]) -> Callable[[], float]:
     def run() -> float:
         start = time.perf_counter()
         work()
@@ -308,7 +327,7 @@ def _timed(work: Callable[[], object]) -> Callable[[], float]:
     return run
 
 
-def _frame_of_cells(labels: int, side: int) -> tuple[Array, Array]:
+def _make_frame(labels: int, side: int) -> tuple[Array, Array]:
     """Return a mask of round cells on a jittered grid, with its image."""
     rng = np.random.default_rng(0)
     columns = int(np.ceil(np.sqrt(labels)))
@@ -327,30 +346,30 @@ def _frame_of_cells(labels: int, side: int) -> tuple[Array, Array]:
     return mask, image
 
 
-def _properties(mask: Array, image: Array, names: tuple[str, ...]) -> object:
+def _measure_properties(mask: Array, image: Array, names: tuple[str, ...]) -> object:
     return regionprops_table(mask, image, properties=names)  # type: ignore[no-untyped-call]
 
 
-def _peer(run: Run, *words: Any) -> float:
-    told = alone(*words, python=run.args.peer_python, program="peers.py")
+def _run_peer(run: Run, *words: Any) -> float:
+    told = run_alone(*words, python=run.args.peer_python, program="peers.py")
     run.record.setdefault("peers", {}).update(told["versions"])
     return float(told["seconds"])
 
 
-def _has(python: str, package: str) -> bool:
+def _has_package(python: str, package: str) -> bool:
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
     return subprocess.run([python, "-c", code]).returncode == 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=default_data(), help="folder with Fluo-N2DL-HeLa")
-    parser.add_argument("--only", default=",".join(SECTIONS), help="sections; all where it is left out")
-    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has byotrack and laptrack")
-    parser.add_argument("--model", help="folder of the network of section gnn; the shipped one where it is left out")
+    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder with Fluo-N2DL-HeLa")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections; default: all")
+    parser.add_argument("--peer-python", default=sys.executable, help="Python interpreter with byotrack and laptrack")
+    parser.add_argument("--model", help="folder of the network of section gnn; default: the shipped one")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--add", action="store_true", help="keep the other sections of the output as they are")
-    parser.add_argument("--quick", action="store_true", help="small inputs, to try the program; nothing is proved")
+    parser.add_argument("--quick", action="store_true", help="small inputs, to try the program only")
     parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -358,8 +377,8 @@ def main() -> None:
         for name in args.only.split(","):
             print(f"{name} ...", file=sys.stderr, flush=True)
             run.record["sections"][name] = SECTIONS[name](run)
-            write(args.out, run.record, markdown(run.record))
-    print(markdown(run.record))
+            write_record(args.out, run.record, format_markdown(run.record))
+    print(format_markdown(run.record))
 
 
 if __name__ == "__main__":

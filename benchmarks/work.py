@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own, so that neither its time nor its memory depends on what ran before.
+"""One measured task in a separate process, so that its time and memory do not depend on earlier tasks.
 
 Prints a line of JSON: seconds without imports (in all, or by stage), the peak memory of the process, and counts.
 """
@@ -29,7 +29,7 @@ from gnntrack.simulate import simulate_cells, simulate_movie
 from gnntrack.solvers import solve as choose_links
 from gnntrack.types import Cells
 
-Told = dict[str, Any]
+Result = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -42,22 +42,22 @@ class Clock:
         self.peaks: dict[str, float] = {}
 
     def time(self, stage: str, work: Callable[[], _T]) -> _T:
-        """Do the work and take its time."""
+        """Do the work and measure its time."""
         start, cpu = time.perf_counter(), time.process_time()
         done = work()
         self.cpu += time.process_time() - cpu
         self.stages[stage] = round(time.perf_counter() - start, 4)
-        self.peaks[stage] = peak_mb()
+        self.peaks[stage] = measure_peak_mb()
         return done
 
-    def told(self) -> Told:
-        """Return what was measured."""
+    def summarise(self) -> Result:
+        """Return the measured seconds and memory."""
         seconds = {"seconds": round(sum(self.stages.values()), 4), "cpu_seconds": round(self.cpu, 4)}
         return {**seconds, "stages": self.stages, "peak_mb_after": self.peaks}
 
 
-def peak_mb() -> float:
-    """Return the largest memory of this process so far in MB."""
+def measure_peak_mb() -> float:
+    """Return the peak memory of this process so far in MB."""
     try:
         # a process started by a large one inherits its ru_maxrss; this counts from its own start
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -67,8 +67,8 @@ def peak_mb() -> float:
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-def link(cells: Cells, clock: Clock) -> Told:
-    """Take a table of cells to its lineage."""
+def link(cells: Cells, clock: Clock) -> Result:
+    """Compute the lineage of a table of cells."""
     settings = Settings()
     motion = clock.time("motion", lambda: estimate_motion(cells, settings=settings.motion))
     graph = clock.time("candidates", lambda: build_candidates(cells, None, motion, settings=settings.graph))
@@ -78,35 +78,41 @@ def link(cells: Cells, clock: Clock) -> Told:
     return {"cells": len(cells), "candidates": len(graph), "pairs": len(scores.pairs), "tracks": len(lineage.tracks)}
 
 
-def work_table(args: argparse.Namespace) -> Told:
+def run_table(args: argparse.Namespace) -> Result:
     """Simulate a table of cells, then link it."""
-    imports = peak_mb()
+    imports = measure_peak_mb()
     cells = simulate_cells(cells=args.cells, frames=args.frames).cells
-    made, clock = peak_mb(), Clock()
+    made, clock = measure_peak_mb(), Clock()
     counts = link(cells, clock)
-    return {**clock.told(), "peak_mb": peak_mb(), "peak_mb_imports": imports, "peak_mb_simulated": made, **counts}
+    return {
+        **clock.summarise(),
+        "peak_mb": measure_peak_mb(),
+        "peak_mb_imports": imports,
+        "peak_mb_simulated": made,
+        **counts,
+    }
 
 
-def work_link(args: argparse.Namespace) -> Told:
+def run_link(args: argparse.Namespace) -> Result:
     """Measure the cells of masks, then link them."""
     cells = measure_cells(open_masks(args.masks), settings=Settings().cells)[0]
     clock = Clock()
     counts = link(cells, clock)
-    return {**clock.told(), **counts}
+    return {**clock.summarise(), **counts}
 
 
-def work_track(args: argparse.Namespace) -> Told:
+def run_track(args: argparse.Namespace) -> Result:
     """Track a movie: read images and masks, write the result."""
     settings = Settings().replace(gnn__model=args.model)
-    imports, start = peak_mb(), time.perf_counter()
+    imports, start = measure_peak_mb(), time.perf_counter()
     lineage = track(args.masks, args.images, out=args.out, method=args.method, settings=settings)
     seconds = time.perf_counter() - start
-    told = {"seconds": round(seconds, 4), "peak_mb": peak_mb(), "peak_mb_imports": imports}
+    told = {"seconds": round(seconds, 4), "peak_mb": measure_peak_mb(), "peak_mb_imports": imports}
     return {**told, "cells": len(lineage.cells), "tracks": len(lineage.tracks)}
 
 
-def work_network(args: argparse.Namespace) -> Told:
-    """Take the last frames of a movie through features and network."""
+def run_network(args: argparse.Namespace) -> Result:
+    """Compute features and network outputs of the last frames of a movie."""
     from gnntrack.gnn.predict import predict_log_odds
     from gnntrack.gnn.weights import load_model
 
@@ -120,20 +126,20 @@ def work_network(args: argparse.Namespace) -> Told:
     inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
     predict_log_odds(
         model, inputs.cut_window(0, 3)[0], links_per_window=settings.gnn.window
-    )  # what torch does on its first call
+    )  # torch initialises on its first call
     works = []
-    for _ in range(5):  # torch's threads wait for each other: one busy core makes single runs many times slower
+    for _ in range(5):  # torch's threads wait for each other: if a core is busy, a single run is many times slower
         clock.time("network", lambda: predict_log_odds(model, inputs, links_per_window=settings.gnn.window))
         works.append(clock.stages["network"])
     clock.stages["network"] = sorted(works)[2]
     counts = {"cells": len(graph.cells), "candidates": len(graph), "through the network": len(inputs.source)}
-    return {**clock.told(), **counts, "frames": len(some[0])}
+    return {**clock.summarise(), **counts, "frames": len(some[0])}
 
 
-def work_stages(args: argparse.Namespace) -> Told:
+def run_stages(args: argparse.Namespace) -> Result:
     """Time the stages of a movie one by one."""
     settings, clock = Settings(), Clock()
-    graph = build_graph(args.masks, args.images)  # also loads compiled code, which no stage is to pay for
+    graph = build_graph(args.masks, args.images)  # also loads compiled code, whose time belongs to no stage
     for method in ("hungarian", "greedy", "iou"):
         solve(graph, method=method)
     masks, images = open_masks(args.masks), open_frames(args.images)
@@ -143,10 +149,10 @@ def work_stages(args: argparse.Namespace) -> Told:
     for method in ("hungarian", "greedy", "iou"):
         clock.time(f"solve --method {method}", lambda method=method: solve(graph, method=method))  # type: ignore[misc]
     clock.time("track", lambda: track(args.masks, args.images, out=args.out, overwrite=True))
-    return {**clock.told(), "cells": len(graph.cells), "candidates": len(graph)}
+    return {**clock.summarise(), "cells": len(graph.cells), "candidates": len(graph)}
 
 
-def work_movie(args: argparse.Namespace) -> Told:
+def run_movie(args: argparse.Namespace) -> Result:
     """Write a simulated movie of a constant number of cells as two arrays."""
     life = SimulateSettings(frames=args.frames, shape=(512, 512), cells=100, divisions=False, death_rate=0)
     movie = simulate_movie(settings=life, seed=1)
@@ -163,19 +169,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True)
 
-    def command(name: str, work: Callable[[argparse.Namespace], Told], **arguments: Any) -> argparse.ArgumentParser:
+    def command(name: str, work: Callable[[argparse.Namespace], Result], **arguments: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=(work.__doc__ or "").rstrip("."))
         sub.set_defaults(work=work)
         for argument, kind in arguments.items():
             sub.add_argument(argument, type=kind)
         return sub
 
-    command("table", work_table, cells=int, frames=int)
-    command("link", work_link, masks=Path)
-    command("track", work_track, masks=Path, images=Path, out=Path, method=str).add_argument("--model")
-    command("network", work_network, masks=Path, images=Path, frames=int).add_argument("--model")
-    command("stages", work_stages, masks=Path, images=Path, out=Path)
-    command("movie", work_movie, frames=int, out=Path)
+    command("table", run_table, cells=int, frames=int)
+    command("link", run_link, masks=Path)
+    command("track", run_track, masks=Path, images=Path, out=Path, method=str).add_argument("--model")
+    command("network", run_network, masks=Path, images=Path, frames=int).add_argument("--model")
+    command("stages", run_stages, masks=Path, images=Path, out=Path)
+    command("movie", run_movie, frames=int, out=Path)
     args = parser.parse_args()
     print(json.dumps(args.work(args)))
 

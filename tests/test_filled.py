@@ -11,7 +11,7 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from filled import filled_examples, measured
+from filled import find_filled_frames, measure_errors
 
 
 def movie(folder, *, shrunk=2, lost=False):
@@ -42,13 +42,13 @@ def movie(folder, *, shrunk=2, lost=False):
 
 def test_complete_gold_truth_is_taken_as_it_is(tmp_path):
     home, cells = movie(tmp_path)
-    first, _ = measured(filled_examples(home))
+    first, _ = measure_errors(find_filled_frames(home))
     assert np.array_equal(first.read()[1], cells)
 
 
 def test_of_a_cell_without_gold_truth_the_core_is_known_and_its_outline_is_not(tmp_path):
     home, cells = movie(tmp_path)
-    _, second = measured(filled_examples(home))
+    _, second = measure_errors(find_filled_frames(home))
     _, labels = second.read()
     assert np.array_equal(labels == 1, cells == 1)
     other = cells == 2
@@ -64,8 +64,8 @@ def test_of_a_cell_without_gold_truth_the_core_is_known_and_its_outline_is_not(t
 
 def test_masks_that_miss_cells_tell_nothing_of_frames_without_gold_truth(tmp_path):
     home, _ = movie(tmp_path, lost=True)
-    frames = measured(filled_examples(home))
+    frames = measure_errors(find_filled_frames(home))
     assert [each.frame for each in frames] == [0, 1]
     assert all(np.isinf(each.outer) for each in frames)
     (home / "01_GT" / "SEG" / "man_seg001.tif").unlink()
-    assert [each.frame for each in measured(filled_examples(home))] == [0]
+    assert [each.frame for each in measure_errors(find_filled_frames(home))] == [0]

@@ -1,15 +1,15 @@
-"""Twins of real movies: what a tracker is given, with the labels shuffled in every frame.
+"""Perturbed versions of real movies: the input of the trackers, with the labels shuffled in every frame.
 
-Shuffled labels tell nothing about who is who. Three kinds of twin, from one seed:
+Shuffled labels carry no information about the identity of a cell. Three kinds of version, from one seed:
 
-* ``plain``: the masks as they are;
+* ``plain``: the given masks;
 * ``hard``: 3 % of the cells dropped, 2 % merged with a near neighbour, 2 % split in two;
 * ``skipN``: every N-th frame only, so that cells move and divide in larger steps.
 
-A twin is a folder in the layout of the Cell Tracking Challenge: ``01`` (links to the images), ``01_ERR_SEG`` (masks)
-and ``01_GT`` (truth). Twins of the challenge's data are made anew for each run and never kept.
+A version is a folder in the layout of the Cell Tracking Challenge: ``01`` (links to the images), ``01_ERR_SEG`` (masks)
+and ``01_GT`` (ground truth). They are written again in each run and deleted after it.
 
-``python benchmarks/twins.py --same FOLDER FOLDER`` tells whether two twins are equal.
+``python benchmarks/perturbed.py --same FOLDER FOLDER`` compares two versions; the exit code is 0 if they are equal.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from gnntrack.training.sequences import TrainingSequence, find_sequences
 
 Mask = npt.NDArray[Any]
 
-SEED = 20261122  # the published figures of peers were made with this one
+SEED = 20261122  # the figures of KOFT in koft.json were measured with this one
 DROPPED, MERGED, SPLIT = 0.03, 0.02, 0.02
-_SMALLEST_SPLIT = 10  # pixels; below, a cell stays whole
-_NEAR = 3  # pixels between cells that may be merged
+_SMALLEST_SPLIT = 10  # pixels; smaller cells are not split
+_NEAR = 3  # largest distance in pixels between cells that may be merged
 
 
 @dataclass(frozen=True)
-class Twin:
-    """A twin on disk."""
+class PerturbedMovie:
+    """A perturbed version of a movie on disk."""
 
     masks: Path
     images: Path | None
@@ -49,12 +49,12 @@ class Twin:
     frames: int
 
 
-def write_twin(sequence: TrainingSequence, folder: Path, kind: str) -> Twin:
-    """Write one twin of a sequence into a new folder."""
+def write_perturbed(sequence: TrainingSequence, folder: Path, kind: str) -> PerturbedMovie:
+    """Write one version of a sequence into a new folder."""
     rng = np.random.default_rng(SEED)
     step = int(kind.removeprefix("skip")) if kind.startswith("skip") else 1
     if step == 1 and kind not in ("plain", "hard"):
-        sys.exit(f"unknown twin '{kind}'; there are: plain, hard, skip2, skip3, ...")
+        sys.exit(f"unknown version '{kind}'; choose from: plain, hard, skip2, skip3, ...")
     masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
     for each in (masks, images):
         each.mkdir(parents=True)
@@ -62,8 +62,8 @@ def write_twin(sequence: TrainingSequence, folder: Path, kind: str) -> Twin:
     for t, file in enumerate(files):
         mask = tifffile.imread(file)
         if kind == "hard":
-            mask = corrupted(mask, rng)
-        tifffile.imwrite(masks / f"mask{t:03d}.tif", shuffled(mask, rng), compression="zlib")
+            mask = corrupt_mask(mask, rng)
+        tifffile.imwrite(masks / f"mask{t:03d}.tif", shuffle_labels(mask, rng), compression="zlib")
     for t, file in enumerate(sorted(sequence.images.glob("*.tif"))[::step] if sequence.images else []):
         (images / f"t{t:03d}.tif").symlink_to(file.resolve())
     truth = folder / f"{sequence.number}_GT"
@@ -71,11 +71,11 @@ def write_twin(sequence: TrainingSequence, folder: Path, kind: str) -> Twin:
         truth.symlink_to(sequence.truth.parent.resolve())
     else:
         _write_thinned_truth(sequence.truth, truth / "TRA", step)
-    return Twin(masks, images if sequence.images else None, truth, len(files))
+    return PerturbedMovie(masks, images if sequence.images else None, truth, len(files))
 
 
-def write_start(sequence: TrainingSequence, folder: Path, frames: int) -> TrainingSequence:
-    """Write the first frames of a sequence into a new folder, as a sequence of its own: links to files, a cut table."""
+def write_first_frames(sequence: TrainingSequence, folder: Path, frames: int) -> TrainingSequence:
+    """Write the first frames of a sequence into a new folder, as a sequence: links to the files, a cut table."""
     masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
     truth = folder / f"{sequence.number}_GT" / "TRA"
     for source, target in ((sequence.masks, masks), (sequence.images, images), (sequence.truth, truth)):
@@ -89,8 +89,8 @@ def write_start(sequence: TrainingSequence, folder: Path, frames: int) -> Traini
     return replace(sequence, masks=masks, images=images if sequence.images else None, truth=truth)
 
 
-def shuffled(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Return the mask with its labels drawn anew from 1 to their number."""
+def shuffle_labels(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+    """Return the mask with the labels 1 to n in random order."""
     labels = np.unique(mask)
     labels = labels[labels > 0]
     new = np.zeros(int(mask.max()) + 1, np.uint16)
@@ -98,8 +98,8 @@ def shuffled(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     return new[mask]
 
 
-def corrupted(mask: Mask, rng: np.random.Generator) -> Mask:
-    """Return the mask with the faults of a segmenter, drawn for one cell after the other."""
+def corrupt_mask(mask: Mask, rng: np.random.Generator) -> Mask:
+    """Return the mask with the faults of a segmenter, drawn cell by cell."""
     out = mask.copy()
     boxes = {label: box for label, box in enumerate(ndimage.find_objects(mask), start=1) if box is not None}
     top = max(boxes, default=0)
@@ -114,7 +114,7 @@ def corrupted(mask: Mask, rng: np.random.Generator) -> Mask:
 
 
 def _merge(mask: Mask, label: int, box: tuple[slice, ...]) -> None:
-    """Give the first of the near neighbours the cell's label."""
+    """Give the first near neighbour the cell's label."""
     around = mask[tuple(slice(max(side.start - _NEAR, 0), side.stop + _NEAR) for side in box)]
     near = np.unique(around[ndimage.binary_dilation(around == label, iterations=_NEAR)])
     others = near[(near > 0) & (near != label)]
@@ -134,9 +134,9 @@ def _split(mask: Mask, label: int, box: tuple[slice, ...], new: int) -> bool:
 
 
 def _write_thinned_truth(truth: Path, out: Path, step: int) -> None:
-    """Write every step-th frame of a truth; a track that is not seen any more hands its parent on to its children."""
+    """Write every step-th frame of a ground truth; the daughters of a track without any such frame get its parent."""
     out.mkdir(parents=True)
-    parent = {label: mother for label, _, _, mother in _rows(truth / "man_track.txt")}
+    parent_of = {label: parent for label, _, _, parent in _read_rows(truth / "man_track.txt")}
     seen: dict[int, list[int]] = {}
     for t, file in enumerate(sorted(truth.glob("*.tif"))[::step]):
         mask = tifffile.imread(file)
@@ -145,48 +145,48 @@ def _write_thinned_truth(truth: Path, out: Path, step: int) -> None:
         tifffile.imwrite(out / f"man_track{t:03d}.tif", mask, compression="zlib")
     lines = []
     for label, frames in sorted(seen.items()):
-        mother = parent[label]
-        while mother and mother not in seen:
-            mother = parent[mother]
-        lines.append(f"{label} {frames[0]} {frames[-1]} {mother}\n")
+        parent = parent_of[label]
+        while parent and parent not in seen:
+            parent = parent_of[parent]
+        lines.append(f"{label} {frames[0]} {frames[-1]} {parent}\n")
     (out / "man_track.txt").write_text("".join(lines), encoding="ascii")
 
 
-def _rows(table: Path) -> list[tuple[int, ...]]:
+def _read_rows(table: Path) -> list[tuple[int, ...]]:
     lines = table.read_text(encoding="ascii").splitlines()
     return [tuple(int(word) for word in line.split()) for line in lines if line.strip()]
 
 
-def differences(folder: Path, other: Path) -> Iterator[str]:
-    """Tell which masks and tables of two twins are not equal."""
+def find_differences(folder: Path, other: Path) -> Iterator[str]:
+    """Yield the masks and tables of two versions that are not equal."""
     for home in sorted(folder.glob("*_*")):
         for file in sorted([*home.rglob("*.tif"), *home.rglob("man_track.txt")]):
             if re.search("SEG/man_seg", file.as_posix()):
                 continue
-            twin = other / file.relative_to(folder)
-            same = twin.exists() and (
-                np.array_equal(tifffile.imread(file), tifffile.imread(twin))
+            version = other / file.relative_to(folder)
+            same = version.exists() and (
+                np.array_equal(tifffile.imread(file), tifffile.imread(version))
                 if file.suffix == ".tif"
-                else _rows(file) == _rows(twin)
+                else _read_rows(file) == _read_rows(version)
             )
             if not same:
-                yield f"{file} differs from {twin}"
+                yield f"{file} differs from {version}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="+", type=Path, help="DATA OUT, or two twins with --same")
+    parser.add_argument("folder", nargs="+", type=Path, help="DATA OUT, or two versions with --same")
     parser.add_argument("--kinds", default="plain,hard,skip2")
-    parser.add_argument("--only", default="", help="sequences whose name holds this")
+    parser.add_argument("--only", default="", help="sequences whose name contains this")
     parser.add_argument("--same", action="store_true")
     args = parser.parse_args()
     first, second = args.folder
     if args.same:
-        sys.exit("\n".join(differences(first, second)) or 0)
+        sys.exit("\n".join(find_differences(first, second)) or 0)
     for sequence in find_sequences(first):
         for kind in args.kinds.split(",") if args.only in sequence.name else ():
-            twin = write_twin(sequence, second / f"{sequence.dataset}-{kind}", kind)
-            print(f"{sequence.name} {kind}: {twin.frames} frames", flush=True)
+            version = write_perturbed(sequence, second / f"{sequence.dataset}-{kind}", kind)
+            print(f"{sequence.name} {kind}: {version.frames} frames", flush=True)
 
 
 if __name__ == "__main__":

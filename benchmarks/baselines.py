@@ -1,7 +1,7 @@
-"""Peers on twins: `peers.py` runs them in an interpreter of their own, and their results stand beside ours.
+"""Peers on perturbed movies: `peers.py` runs them in another interpreter, and their results are scored like ours.
 
-KOFT writes its result itself, with its discs in gaps. Those that link tables of cells hand back links, and what follows
-links is ours: lineage, gap filling, writing.
+KOFT writes its result itself, with its discs in gaps. Peers that link tables of cells return links; lineage, gap
+filling and writing are ours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from twins import Twin
+from perturbed import PerturbedMovie
 
 from gnntrack.io.frames import open_masks
 from gnntrack.lineage.build import build_lineage
@@ -29,30 +29,30 @@ MOST_SECONDS = 1800
 Row = dict[str, Any]
 
 
-def rival(twin: Twin, out: Path, name: str, python: str) -> Row:
-    """Run a peer on a twin, and write its result."""
+def run_baseline(twin: PerturbedMovie, out: Path, name: str, python: str) -> Row:
+    """Run a peer on a version of a movie, and write its result."""
     if name in LINKERS:
-        return _linked(twin, out, name, python)
+        return _run_linker(twin, out, name, python)
     if twin.images is None:
         msg = f"{name} needs images"
         raise ValueError(msg)
-    told = _told(python, name, twin.images, twin.masks, out)
+    told = _run_peer(python, name, twin.images, twin.masks, out)
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
 
 
-def missing(name: str, python: str) -> bool:
-    """Tell whether an interpreter lacks a peer."""
+def is_missing(name: str, python: str) -> bool:
+    """Return whether an interpreter lacks a peer."""
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({PACKAGES[name]!r}) is None)"
     return subprocess.run([python, "-c", code]).returncode != 0
 
 
-def _linked(twin: Twin, out: Path, name: str, python: str) -> Row:
+def _run_linker(twin: PerturbedMovie, out: Path, name: str, python: str) -> Row:
     settings = Settings()
     cells = measure_cells(open_masks(twin.masks), settings=settings.cells)[0]
     out.parent.mkdir(parents=True, exist_ok=True)
     file, links = out.with_suffix(".cells.npz"), out.with_suffix(".links.npz")
     np.savez(file, frame=cells.frame, position=cells.position)
-    told = _told(python, name, file, _gate(cells), "--links", links)
+    told = _run_peer(python, name, file, _compute_gate(cells), "--links", links)
     with np.load(links) as arrays:
         source, target = arrays["source"], arrays["target"]
     order = np.lexsort((target, source))
@@ -64,15 +64,15 @@ def _linked(twin: Twin, out: Path, name: str, python: str) -> Row:
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": len(cells), "notes": told["versions"]}
 
 
-def _gate(cells: Cells) -> float:
-    """Return how far a cell may go: three radii, or to its usual nearest neighbour, as KOFT has it."""
+def _compute_gate(cells: Cells) -> float:
+    """Return the largest distance of a link: three radii, or the median distance of neighbours, as in KOFT."""
     apart = cells.feature("neighbour_distance")
     apart = apart[np.isfinite(apart)]
     radius = float(np.median(cells.feature("diameter"))) / 2
     return max(3 * radius, float(np.median(apart)) if len(apart) else 0.0)
 
 
-def _told(python: str, *words: Any) -> Row:
+def _run_peer(python: str, *words: Any) -> Row:
     command = [python, str(Path(__file__).with_name("peers.py")), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
     if done.returncode:
