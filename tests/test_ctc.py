@@ -3,7 +3,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.ctc_worlds import DIVIDES, as_table, build, fills_of, gaps_of, masks_of, tables
+from support.ctc_worlds import DIVIDES, as_table, build, draw_gaps, draw_tables, make_fills, read_masks
 
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.ctc import read_ctc, write_ctc
@@ -12,7 +12,7 @@ from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 
-def errors_of(folder):
+def find_errors(folder):
     return [str(problem) for problem in validate_ctc(folder) if problem.severity == "error"]
 
 
@@ -76,7 +76,7 @@ def test_missing_table(tmp_path):
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=tables(), ndim=st.sampled_from([2, 3]), seed=st.integers(0, 99))
+@given(drawn=draw_tables(), ndim=st.sampled_from([2, 3]), seed=st.integers(0, 99))
 def test_write_then_read_is_the_identity(tmp_path_factory, drawn, ndim, seed):
     table, n_frames = drawn
     lineage, runs = build(table, n_frames=n_frames, ndim=ndim, seed=seed)
@@ -84,35 +84,35 @@ def test_write_then_read_is_the_identity(tmp_path_factory, drawn, ndim, seed):
     written = write_ctc(out, lineage, runs)
     again, runs_again = read_ctc(out)
     assert as_table(written) == as_table(again.tracks) == table
-    assert errors_of(out) == []
+    assert find_errors(out) == []
     assert again.cells.n_frames == n_frames
     assert again.cells.shape == lineage.cells.shape
     key, key_again = (np.lexsort((part.track, part.cells.frame)) for part in (lineage, again))
     assert np.array_equal(lineage.track[key], again.track[key_again])
     assert np.allclose(lineage.cells.position[key], again.cells.position[key_again])
-    assert set(_named_links(lineage)) == set(_named_links(again))
+    assert set(_name_links(lineage)) == set(_name_links(again))
     assert np.array_equal(runs.start, runs_again.start)
     assert np.array_equal(runs.length, runs_again.length)
     assert np.array_equal(runs.offsets, runs_again.offsets)
     assert np.array_equal(lineage.track[runs.cell], again.track[runs_again.cell])
 
 
-def _named_links(lineage):
+def _name_links(lineage):
     frame, track = lineage.cells.frame.tolist(), lineage.track.tolist()
     pairs = zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)
     return [(frame[a], track[a], frame[b], track[b]) for a, b in pairs]
 
 
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), drawn=tables(max_frames=8))
+@given(data=st.data(), drawn=draw_tables(max_frames=8))
 def test_gaps_are_split_or_filled_and_always_valid(tmp_path_factory, data, drawn):
     table, n_frames = drawn
-    gaps = data.draw(gaps_of(table))
+    gaps = data.draw(draw_gaps(table))
     filled = data.draw(st.sets(st.sampled_from(sorted(gaps)))) if gaps else set()
     lineage, runs = build(table, n_frames=n_frames, gaps=gaps)
     out = tmp_path_factory.mktemp("ctc") / "01_RES"
-    tracks = write_ctc(out, lineage, runs, fills=fills_of(lineage, filled) if filled else None)
-    assert errors_of(out) == []
+    tracks = write_ctc(out, lineage, runs, fills=make_fills(lineage, filled) if filled else None)
+    assert find_errors(out) == []
     open_gaps = gaps - filled
     painted = sum(end - start + 1 for start, end, _ in as_table(tracks).values())
     assert painted == sum(end - start + 1 for start, end, _ in table.values()) - len(open_gaps)
@@ -143,7 +143,7 @@ def test_split_track_hands_its_daughters_to_its_last_part(tmp_path):
 
 def test_fills_never_cover_cells(tmp_path):
     lineage, runs = build({1: (0, 2, 0), 2: (0, 2, 0)}, gaps={(1, 1)})
-    fill = fills_of(lineage, {(1, 1)})
+    fill = make_fills(lineage, {(1, 1)})
     lane, below = fill.start[0], 4 * lineage.cells.shape[-1]
     both = Runs(
         [1, 1], [lane, lane + below], [3, 3], [0, 0, 2, 2], fill.shape
@@ -152,7 +152,7 @@ def test_fills_never_cover_cells(tmp_path):
     filled = write_ctc(tmp_path / "filled", lineage, runs, fills=both)
     assert len(plain) == 3
     assert as_table(filled) == {1: (0, 2, 0), 2: (0, 2, 0)}
-    before, after = masks_of(tmp_path / "plain")["mask001.tif"], masks_of(tmp_path / "filled")["mask001.tif"]
+    before, after = read_masks(tmp_path / "plain")["mask001.tif"], read_masks(tmp_path / "filled")["mask001.tif"]
     assert np.array_equal(before == 2, after == 2)
     assert np.count_nonzero(after == 1) == 3
 
@@ -162,13 +162,13 @@ def test_fill_that_is_wholly_covered_is_a_gap(tmp_path):
     hidden = runs.start[runs.frame(1)][:1]
     tracks = write_ctc(tmp_path / "01_RES", lineage, runs, fills=Runs([1], hidden, [2], [0, 0, 1, 1], runs.shape))
     assert as_table(tracks) == {1: (0, 0, 0), 2: (0, 2, 0), 3: (2, 2, 1)}
-    assert errors_of(tmp_path / "01_RES") == []
+    assert find_errors(tmp_path / "01_RES") == []
 
 
 def test_masks_are_what_the_challenge_wants(tmp_path):
     lineage, runs = build(DIVIDES)
     write_ctc(tmp_path / "01_RES", lineage, runs)
-    masks = masks_of(tmp_path / "01_RES")
+    masks = read_masks(tmp_path / "01_RES")
     assert list(masks) == [f"mask{t:03d}.tif" for t in range(8)]
     assert {mask.dtype for mask in masks.values()} == {np.dtype(np.uint16)}
     with tifffile.TiffFile(tmp_path / "01_RES" / "mask000.tif") as tiff:
@@ -179,9 +179,9 @@ def test_masks_are_what_the_challenge_wants(tmp_path):
 def test_more_than_999_frames_have_four_digits(tmp_path):
     lineage, runs = build({1: (0, 1000, 0)})
     write_ctc(tmp_path / "long", lineage, runs)
-    names = list(masks_of(tmp_path / "long"))
+    names = list(read_masks(tmp_path / "long"))
     assert (names[0], names[-1], len(names)) == ("mask0000.tif", "mask1000.tif", 1001)
-    assert errors_of(tmp_path / "long") == []
+    assert find_errors(tmp_path / "long") == []
     with pytest.raises(OutputError, match="3 digits are too few for 1001 frames"):
         write_ctc(tmp_path / "short", lineage, runs, digits=3)
     assert not (tmp_path / "short").exists()
@@ -190,10 +190,10 @@ def test_more_than_999_frames_have_four_digits(tmp_path):
 def test_digits_as_asked(tmp_path):
     lineage, runs = build({1: (0, 1, 0)})
     write_ctc(tmp_path / "01_RES", lineage, runs, digits=6)
-    assert list(masks_of(tmp_path / "01_RES")) == ["mask000000.tif", "mask000001.tif"]
+    assert list(read_masks(tmp_path / "01_RES")) == ["mask000000.tif", "mask000001.tif"]
 
 
-def single_cells(n, ids=None):
+def make_single_cells(n, ids=None):
     """One frame with n cells of a pixel, each a track."""
     side = int(np.ceil(np.sqrt(n)))
     ids = np.arange(1, n + 1) if ids is None else ids
@@ -203,23 +203,23 @@ def single_cells(n, ids=None):
 
 
 def test_tracks_beyond_16_bits(tmp_path):
-    write_ctc(tmp_path / "most", *single_cells(65535))
-    assert errors_of(tmp_path / "most") == []
+    write_ctc(tmp_path / "most", *make_single_cells(65535))
+    assert find_errors(tmp_path / "most") == []
     with pytest.raises(OutputError, match=r"65536 tracks do not fit .* GEFF"):
-        write_ctc(tmp_path / "more", *single_cells(65536))
+        write_ctc(tmp_path / "more", *make_single_cells(65536))
     assert not (tmp_path / "more").exists()
 
 
 def test_ids_beyond_16_bits_are_renumbered(tmp_path):
-    tracks = write_ctc(tmp_path / "01_RES", *single_cells(3, ids=np.array([5, 70000, 2_000_000_000])))
+    tracks = write_ctc(tmp_path / "01_RES", *make_single_cells(3, ids=np.array([5, 70000, 2_000_000_000])))
     assert tracks.id.tolist() == [1, 2, 3]
-    assert masks_of(tmp_path / "01_RES")["mask000.tif"].tolist() == [[1, 2], [3, 0]]
+    assert read_masks(tmp_path / "01_RES")["mask000.tif"].tolist() == [[1, 2], [3, 0]]
 
 
 def test_ids_that_a_split_pushes_beyond_16_bits_are_renumbered(tmp_path):
     lineage, runs = build({7: (0, 2, 0), 65535: (0, 2, 0)}, gaps={(7, 1)})
     assert as_table(write_ctc(tmp_path / "01_RES", lineage, runs)) == {1: (0, 0, 0), 2: (2, 2, 1), 3: (0, 2, 0)}
-    assert errors_of(tmp_path / "01_RES") == []
+    assert find_errors(tmp_path / "01_RES") == []
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_awkward_movies(tmp_path, table, n_frames, ndim):
     again, _ = read_ctc(tmp_path / "01_RES")
     assert as_table(again.tracks) == table
     assert again.cells.n_frames == n_frames
-    assert errors_of(tmp_path / "01_RES") == []
-    assert len(masks_of(tmp_path / "01_RES")) == n_frames
+    assert find_errors(tmp_path / "01_RES") == []
+    assert len(read_masks(tmp_path / "01_RES")) == n_frames
 
 
 def test_one_plane_stays_3d(tmp_path):
@@ -253,15 +253,15 @@ def test_existing_output_is_refused(tmp_path):
         write_ctc(tmp_path / "01_RES", lineage, runs)
     shorter = build({1: (0, 1, 0)})
     write_ctc(tmp_path / "01_RES", *shorter, overwrite=True)
-    assert len(masks_of(tmp_path / "01_RES")) == 2
+    assert len(read_masks(tmp_path / "01_RES")) == 2
 
 
 def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full_disk(file, *args, **options):
+    def raise_full_disk(file, *args, **options):
         if file.name == "mask002.tif":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tifffile, "imwrite", full_disk)
+    monkeypatch.setattr(tifffile, "imwrite", raise_full_disk)
     with pytest.raises(OutputError, match="No space left"):
         write_ctc(tmp_path / "01_RES", *build(DIVIDES))
     assert list(tmp_path.iterdir()) == []
@@ -286,7 +286,7 @@ def test_spacing_gives_micrometres(tmp_path):
         read_ctc(tmp_path / "01_RES", spacing=(1, 1, 1))
 
 
-# ---------------------------------------------------------------- reading what is broken
+# ---------------------------------------------------------------- reading broken folders
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def folder(tmp_path):
 def test_reading_a_truth(folder, tmp_path):
     truth = tmp_path / "01_GT" / "TRA"
     truth.mkdir(parents=True)
-    for name, mask in masks_of(folder).items():
+    for name, mask in read_masks(folder).items():
         tifffile.imwrite(truth / name.replace("mask", "man_track"), mask)
     (truth / "man_track.txt").write_text((folder / "res_track.txt").read_text())
     assert as_table(read_ctc(tmp_path / "01_GT")[0].tracks) == DIVIDES

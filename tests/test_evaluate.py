@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support.ctc_worlds import DIVIDES, build, tables, write_truth
+from support.ctc_worlds import DIVIDES, build, draw_tables, write_truth
 
 from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.tracking import (
@@ -49,7 +49,7 @@ def rewrite(folder, *rows):
 
 
 @settings(max_examples=30, deadline=None)
-@given(drawn=tables(min_tracks=1), ndim=st.sampled_from([2, 3]))
+@given(drawn=draw_tables(min_tracks=1), ndim=st.sampled_from([2, 3]))
 def test_truth_scores_perfectly_against_itself(tmp_path_factory, drawn, ndim):
     table, n_frames = drawn
     folder = tmp_path_factory.mktemp("ctc")
@@ -305,8 +305,8 @@ def assert_equal_to_official(scores, theirs):
 @given(data=st.data())
 def test_equal_to_py_ctcmetrics_on_any_result(tmp_path_factory, data):
     """The result has other tracks, swapped, merged and shrunken cells, and spurious ones."""
-    table, n_frames = data.draw(tables(min_tracks=1, max_tracks=7))
-    other = {k: v for k, v in data.draw(tables(min_tracks=1, max_tracks=7))[0].items() if v[1] < n_frames}
+    table, n_frames = data.draw(draw_tables(min_tracks=1, max_tracks=7))
+    other = {k: v for k, v in data.draw(draw_tables(min_tracks=1, max_tracks=7))[0].items() if v[1] < n_frames}
     other = {k: (s, e, p if p in other else 0) for k, (s, e, p) in other.items()}
     base = data.draw(st.sampled_from([table, other or table]))
     # py-ctcmetrics crashes where the truth has an empty frame, and where it has no link

@@ -1,4 +1,4 @@
-"""Frame sources: one contract for all, what files say about voxels, and every bad input with its message."""
+"""Frame sources: one contract for all, the voxel sizes in files, and every bad input with its message."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from support.frame_sources import DEEP, FLAT, SOURCES, folder, multiscales, ome_set, ome_zarr, tiff
+from support.frame_sources import (
+    DEEP,
+    FLAT,
+    SOURCES,
+    describe_multiscales,
+    make_ome_zarr_writer,
+    make_tiff_writer,
+    write_folder,
+    write_ome_set,
+)
 
 from gnntrack.errors import FrameError, InputError, MissingDependencyError
 from gnntrack.io import check_pair, iterate, open_frames, open_masks
 from gnntrack.io.stack import Stack, convert_spacing, set_spacing
 from gnntrack.types import FrameStack
 
-NO_DEPTH = ("pages without metadata",)  # pages of a TIFF without metadata cannot tell slices from frames
+NO_DEPTH = ("pages without metadata",)  # the pages of a TIFF without metadata may be slices or frames
 
 
 @pytest.fixture(autouse=True)
 def _silent(capfd):
-    """Nothing that a library says about a file may reach the terminal."""
+    """No library prints anything about a file on the terminal."""
     yield
     out, err = capfd.readouterr()
     assert out == err == ""
@@ -95,7 +104,7 @@ def test_a_frame_read_stays_when_its_file_changes(tmp_path, form):
 
 
 def test_tifffile_says_nothing_on_the_terminal(tmp_path):
-    path = folder(tmp_path / "x", DEEP, compression=None)
+    path = write_folder(tmp_path / "x", DEEP, compression=None)
     (path / "t001.tif").write_bytes((path / "t001.tif").read_bytes()[:4000])
     code = "import sys; from gnntrack.io import open_frames\ntry: open_frames(sys.argv[1])[1]\nexcept ValueError: pass"
     ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
@@ -134,13 +143,13 @@ class TestSpacing:
     @pytest.mark.parametrize("version", ["0.4", "0.5"])
     def test_ome_zarr(self, tmp_path, version):
         # 0.25 um of the level x 2 of the image, 2000 nm slices
-        opened = open_frames(ome_zarr(version)(tmp_path / "x", DEEP))
+        opened = open_frames(make_ome_zarr_writer(version)(tmp_path / "x", DEEP))
         assert (opened.spacing, opened.unit) == ((2.0, 0.5, 0.5), "um")
-        assert open_frames(ome_zarr(version)(tmp_path / "y", FLAT)).spacing == (0.5, 0.5)
+        assert open_frames(make_ome_zarr_writer(version)(tmp_path / "y", FLAT)).spacing == (0.5, 0.5)
 
     def test_ome_zarr_without_units_keeps_the_ratio(self, tmp_path):
-        path = ome_zarr("0.5")(tmp_path / "x", DEEP)
-        described = multiscales("0.5")
+        path = make_ome_zarr_writer("0.5")(tmp_path / "x", DEEP)
+        described = describe_multiscales("0.5")
         for axis in described["ome"]["multiscales"][0]["axes"]:
             axis.pop("unit", None)
         described["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][2] = 2.0
@@ -169,11 +178,11 @@ class TestSpacing:
 
     def test_folder_takes_that_of_its_files(self, tmp_path):
         metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
-        path = folder(tmp_path / "x", FLAT, name="t{}.ome.tif", ome=True, metadata=metadata)
+        path = write_folder(tmp_path / "x", FLAT, name="t{}.ome.tif", ome=True, metadata=metadata)
         assert (open_frames(path).spacing, open_frames(path).unit) == ((0.5, 0.5), "um")
 
     def test_the_resolution_of_a_screen_is_none(self, tmp_path):
-        path = folder(tmp_path / "x", FLAT, resolution=(72, 72), resolutionunit="INCH")
+        path = write_folder(tmp_path / "x", FLAT, resolution=(72, 72), resolutionunit="INCH")
         assert (open_frames(path).spacing, open_frames(path).unit) == ((1.0, 1.0), "pixel")
 
     @pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf"), None])
@@ -201,7 +210,10 @@ class TestAxes:
         assert len(open_frames(tmp_path / "one.tif")) == 1
 
     def test_pages_without_metadata_are_frames(self, tmp_path):
-        assert (len(open_frames(tiff()(tmp_path / "x", FLAT))), open_frames(tmp_path / "x" / "movie.tif").shape) == (
+        assert (
+            len(open_frames(make_tiff_writer()(tmp_path / "x", FLAT))),
+            open_frames(tmp_path / "x" / "movie.tif").shape,
+        ) == (
             5,
             (20, 30),
         )
@@ -216,7 +228,7 @@ class TestAxes:
         np.testing.assert_array_equal(open_frames(DEEP.transpose(3, 1, 0, 2), axes="xzty")[2], DEEP[2])
 
     def test_one_volume_in_several_ome_files(self, tmp_path):
-        path = ome_set(tmp_path / "x", DEEP[0])
+        path = write_ome_set(tmp_path / "x", DEEP[0])
         with pytest.raises(
             FrameError, match=r"z0\.ome\.tif, frame 0: .* of 4 slices and 1 channels; .* give the path of one"
         ):
@@ -230,7 +242,7 @@ class TestAxes:
         xml = re.sub(
             "<TiffData.*</TiffData>",
             "<TiffData/>",
-            tifffile.tiffcomment(ome_set(tmp_path / "x", DEEP[0]) / "z0.ome.tif"),
+            tifffile.tiffcomment(write_ome_set(tmp_path / "x", DEEP[0]) / "z0.ome.tif"),
         )
         (tmp_path / "y").mkdir()
         tifffile.imwrite(tmp_path / "y" / "t0.ome.tif", DEEP[0, 0], description=xml, metadata=None)
@@ -239,19 +251,19 @@ class TestAxes:
                 open_frames(path)[0]
 
     def test_frames_of_a_folder_that_call_their_slices_time(self, tmp_path):
-        path = folder(tmp_path / "x", DEEP, compression=None, imagej=True, metadata={"axes": "TYX"})
+        path = write_folder(tmp_path / "x", DEEP, compression=None, imagej=True, metadata={"axes": "TYX"})
         with pytest.raises(FrameError, match=r"t000\.tif, frame 0: it holds 4 time points .* axes='tzyx'"):
             open_frames(path)
         np.testing.assert_array_equal(open_frames(path, axes="tzyx")[2], DEEP[2])
 
     def test_ome_zarr_without_image_names_what_is_inside(self, tmp_path):
-        ome_zarr("0.5")(tmp_path / "x.zarr" / "0", FLAT)
+        make_ome_zarr_writer("0.5")(tmp_path / "x.zarr" / "0", FLAT)
         zarr.open_group(str(tmp_path / "x.zarr"), mode="a")
         with pytest.raises(FrameError, match=r"did you mean .*x\.zarr/0"):
             open_frames(tmp_path / "x.zarr")
 
     def test_the_only_label_image(self, tmp_path):
-        ome_zarr("0.5", labels=True)(tmp_path / "x.zarr", FLAT)
+        make_ome_zarr_writer("0.5", labels=True)(tmp_path / "x.zarr", FLAT)
         zarr.open_group(str(tmp_path / "x.zarr" / "labels"), mode="a").attrs["ome"] = {"labels": ["cells"]}
         np.testing.assert_array_equal(open_masks(tmp_path / "x.zarr" / "labels")[1], FLAT[1])
 
@@ -309,7 +321,7 @@ class TestMasks:
             open_masks(Stack(lambda _: np.array([[-1]]), ["file 0"], (1, 1), (1.0, 1.0)))[0]
 
 
-def wrong_numbering(where, *names):
+def rename_frames(where, *names):
     where.mkdir()
     for name in names:
         tifffile.imwrite(where / name, FLAT[0])
@@ -318,21 +330,21 @@ def wrong_numbering(where, *names):
 
 class TestNumbering:
     def test_a_hole(self, tmp_path):
-        path = wrong_numbering(tmp_path / "x", "t008.tif", "t009.tif", "t011.tif", "t014.tif")
+        path = rename_frames(tmp_path / "x", "t008.tif", "t009.tif", "t011.tif", "t014.tif")
         with pytest.raises(
             FrameError, match=r"x: frame number 10 is missing \(3 .*between 8 and 14\): no t010\.tif; .*allow"
         ):
             open_masks(path)
 
     def test_a_hole_is_an_empty_frame_if_allowed(self, tmp_path):
-        path = wrong_numbering(tmp_path / "x", "mask_8.tif", "mask_10.tif")
+        path = rename_frames(tmp_path / "x", "mask_8.tif", "mask_10.tif")
         for opened in (open_masks(path, allow_missing=True), open_frames(path, allow_missing=True)):
             assert [int(image.max()) for image in opened] == [FLAT[0].max(), 0, FLAT[0].max()]
             assert opened[1].dtype == np.uint16
             assert opened.names[1].endswith("mask_9.tif (missing)")
 
     def test_time_stamps_are_no_frame_numbers(self, tmp_path):
-        path = wrong_numbering(tmp_path / "x", "1700000000.tif", "1700003600.tif", "1700007200.tif", "1900000000.tif")
+        path = rename_frames(tmp_path / "x", "1700000000.tif", "1700003600.tif", "1700007200.tif", "1900000000.tif")
         with pytest.raises(FrameError, match="number them by frame"):
             open_frames(path, allow_missing=True)
 
@@ -347,15 +359,15 @@ class TestNumbering:
     )
     def test_refused(self, tmp_path, names, message):
         with pytest.raises(FrameError, match=message):
-            open_frames(wrong_numbering(tmp_path / "x", *names))
+            open_frames(rename_frames(tmp_path / "x", *names))
 
     def test_names_without_numbers_keep_their_order(self, tmp_path):
-        path = wrong_numbering(tmp_path / "x", "c.tif", "a.tif", "b.tif")
+        path = rename_frames(tmp_path / "x", "c.tif", "a.tif", "b.tif")
         assert [Path(name).stem for name in open_frames(path).names] == ["a", "b", "c"]
 
 
 def read_or_refusal(path):
-    """The whole movie, or the message of the error that says why not."""
+    """Return the whole movie, or the message of the error."""
     try:
         return np.stack(list(open_frames(path))), None
     except FrameError as error:
@@ -376,7 +388,7 @@ class TestBadFiles:
             open_frames(tmp_path)
 
     def test_the_folder_above(self, tmp_path):
-        folder(tmp_path / "01_GT" / "TRA", FLAT)
+        write_folder(tmp_path / "01_GT" / "TRA", FLAT)
         with pytest.raises(FrameError, match=r"did you mean .*01_GT/TRA\?"):
             open_masks(tmp_path / "01_GT")
 
@@ -400,7 +412,7 @@ class TestBadFiles:
         ],
     )
     def test_not_a_tiff(self, tmp_path, content, message):
-        path = folder(tmp_path / "x", FLAT)
+        path = write_folder(tmp_path / "x", FLAT)
         (path / "t003.tif").write_bytes(content)
         opened = open_frames(path)
         assert opened[2].shape == (20, 30)
@@ -428,7 +440,7 @@ class TestBadFiles:
         "options", [{}, {"compression": "zlib"}, {"imagej": True}, {"ome": True}, {"bigtiff": True}], ids=str
     )
     def test_truncated_movie(self, tmp_path, options, cut):
-        path = tiff(**options)(tmp_path / "x", FLAT)
+        path = make_tiff_writer(**options)(tmp_path / "x", FLAT)
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * cut)])
         read, refusal = read_or_refusal(path)
@@ -441,7 +453,7 @@ class TestBadFiles:
     @pytest.mark.parametrize("movie", [FLAT, DEEP], ids=["2D", "3D"])
     @pytest.mark.parametrize("options", [{}, {"compression": None}, {"compression": "lzw", "predictor": True}], ids=str)
     def test_truncated_frame(self, tmp_path, movie, options, cut):
-        path = folder(tmp_path / "x", movie, **options)
+        path = write_folder(tmp_path / "x", movie, **options)
         whole = (path / "t001.tif").read_bytes()
         (path / "t001.tif").write_bytes(whole[: int(len(whole) * cut)])
         with pytest.raises(FrameError, match=r"t001\.tif, frame 1: the TIFF is damaged.*cut short.*again") as caught:
@@ -450,7 +462,7 @@ class TestBadFiles:
 
     @pytest.mark.parametrize("as_folder", [True, False])
     def test_truncated_jpeg(self, tmp_path, as_folder):
-        # a decoder that fills the lost half with grey and says nothing
+        # a decoder that fills the lost half with grey without an error
         image = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
         path = tmp_path / "t0.tif"
         with tifffile.TiffWriter(path) as writer:
@@ -467,7 +479,7 @@ class TestBadFiles:
 
     @pytest.mark.parametrize(("odd", "told"), [(FLAT[0, 1:], r"\(19, 30\)"), (FLAT[:3], r"\(3, 20, 30\)")])
     def test_mixed_shapes(self, tmp_path, odd, told):
-        path = folder(tmp_path / "x", FLAT)
+        path = write_folder(tmp_path / "x", FLAT)
         tifffile.imwrite(path / "t002.tif", odd, photometric="minisblack")
         with pytest.raises(
             FrameError, match=rf"t002\.tif, frame 2: its shape is {told}, the first frame's .*\(20, 30\)"
@@ -498,13 +510,13 @@ class TestBadFiles:
             open_frames(np.zeros((2, 2, 2, 20, 30)))
 
     def test_no_permission(self, tmp_path, monkeypatch):
-        path = folder(tmp_path / "x", FLAT)
+        path = write_folder(tmp_path / "x", FLAT)
         monkeypatch.setattr(tifffile, "TiffFile", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
         with pytest.raises(FrameError, match=r"t000\.tif, frame 0: no permission to read it; change"):
             open_frames(path)
 
     def test_a_file_that_has_gone(self, tmp_path):
-        path = folder(tmp_path / "x", FLAT)
+        path = write_folder(tmp_path / "x", FLAT)
         opened = open_frames(path)
         (path / "t004.tif").unlink()
         with pytest.raises(FrameError, match=r"t004\.tif, frame 4: the file was removed"):
@@ -524,7 +536,7 @@ class TestBadFiles:
 
     @pytest.mark.parametrize("version", ["0.4", "0.5"])
     def test_damaged_zarr(self, tmp_path, version):
-        path = ome_zarr(version)(tmp_path / "m.zarr", FLAT)
+        path = make_ome_zarr_writer(version)(tmp_path / "m.zarr", FLAT)
         chunk = max(
             file for file in (path / "0").rglob("*") if file.is_file() and not file.name.startswith((".", "zarr"))
         )

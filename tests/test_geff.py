@@ -50,7 +50,7 @@ def make_cells(frame, label, *, spacing=(0.645, 0.31), n_frames=9, unit="um", na
     )  # fmt: skip
 
 
-def small_graph(**options):
+def make_small_graph(**options):
     """Two cells, then three, an empty frame, two; one cell (label 40) has no link.
 
     ::
@@ -64,7 +64,7 @@ def small_graph(**options):
     return CellGraph(cells, [0, 0, 1, 2, 3], [2, 3, 3, 5, 6], features, ("distance", "iou"), notes)
 
 
-def dividing_lineage(**options):
+def make_dividing_lineage(**options):
     """Track 5 divides into 2 and 8 and is alone in frame 1; 8 skips a frame; 2 goes on as 11; 3 is a single cell.
 
     ::
@@ -89,10 +89,10 @@ def dividing_lineage(**options):
 
 
 GRAPHS = {
-    "2D": small_graph(),
-    "3D, anisotropic": small_graph(spacing=(1.0, 0.202, 0.202)),
-    "pixels": small_graph(spacing=(1.0, 1.0), unit="pixel"),
-    "pixels, anisotropic": small_graph(spacing=(5.0, 1.0, 1.0), unit="pixel"),
+    "2D": make_small_graph(),
+    "3D, anisotropic": make_small_graph(spacing=(1.0, 0.202, 0.202)),
+    "pixels": make_small_graph(spacing=(1.0, 1.0), unit="pixel"),
+    "pixels, anisotropic": make_small_graph(spacing=(5.0, 1.0, 1.0), unit="pixel"),
     "no features": CellGraph(make_cells([0, 1], [1, 1], names=()), [0], [1], np.zeros((1, 0)), ()),
     "no links": CellGraph(make_cells([0, 1], [1, 1]), [], [], np.zeros((0, 2)), ("distance", "iou")),
     "no cells": CellGraph(
@@ -133,7 +133,7 @@ def test_any_graph_comes_back(tmp_path, data, seed, n, d):
 
 
 def test_lineage_comes_back_bit_for_bit_and_is_valid(tmp_path):
-    lineage = dividing_lineage()
+    lineage = make_dividing_lineage()
     write_lineage(lineage, tmp_path / "l.geff")
     assert_same(read_lineage(tmp_path / "l.geff"), lineage)
     memory = read_with_geff(tmp_path / "l.geff")
@@ -153,7 +153,7 @@ def test_lineage_without_cells_comes_back(tmp_path, n_frames):
 
 
 def test_lineage_whose_table_reaches_beyond_its_cells_comes_back(tmp_path):
-    # A filled gap or a painted end has no row among the cells, yet belongs to the track.
+    # A filled gap or a filled end of a track has no row among the cells, but belongs to the track.
     cells = make_cells([1, 2], [4, 4])
     lineage = Lineage(cells, [6, 6], Tracks([6], [0], [5], [0]), [0], [1], [0.5])
     write_lineage(lineage, tmp_path / "l.geff")
@@ -161,7 +161,7 @@ def test_lineage_whose_table_reaches_beyond_its_cells_comes_back(tmp_path):
 
 
 def test_metadata_speaks_the_words_of_the_specification(tmp_path):
-    write_graph(small_graph(spacing=(2.0, 0.5, 0.25)), tmp_path / "g.geff", masks_path=tmp_path / "01_ST" / "SEG")
+    write_graph(make_small_graph(spacing=(2.0, 0.5, 0.25)), tmp_path / "g.geff", masks_path=tmp_path / "01_ST" / "SEG")
     meta = json.loads((tmp_path / "g.geff" / ".zattrs").read_text())["geff"]
     assert meta["geff_version"].startswith("1.")
     assert meta["directed"] is True
@@ -185,7 +185,7 @@ def test_command_line_of_geff_accepts_the_file(tmp_path):
     from geff._cli import app
     from typer.testing import CliRunner
 
-    write_lineage(dividing_lineage(), tmp_path / "l.geff")
+    write_lineage(make_dividing_lineage(), tmp_path / "l.geff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         outcome = CliRunner().invoke(app, ["validate", str(tmp_path / "l.geff")])
@@ -193,7 +193,7 @@ def test_command_line_of_geff_accepts_the_file(tmp_path):
 
 
 def test_lineage_is_read_as_a_graph_too(tmp_path):
-    write_lineage(dividing_lineage(), tmp_path / "l.geff")
+    write_lineage(make_dividing_lineage(), tmp_path / "l.geff")
     graph = read_graph(tmp_path / "l.geff")
     assert graph.feature_names == ("confidence",)
     assert list(zip(graph.source.tolist(), graph.target.tolist(), strict=True)) == [
@@ -203,7 +203,7 @@ def test_lineage_is_read_as_a_graph_too(tmp_path):
 
 
 def test_notes_lose_their_numpy_types_and_nothing_else(tmp_path):
-    graph = small_graph()
+    graph = make_small_graph()
     notes = Provenance(other={"a": np.float32(0.5), "b": np.arange(2), "c": (1, 2), 4: float("nan")})
     write_graph(dataclasses.replace(graph, provenance=notes), tmp_path / "g.geff")
     assert read_graph(tmp_path / "g.geff").provenance.other == {"a": 0.5, "b": [0, 1], "c": [1, 2], "4": None}
@@ -214,7 +214,7 @@ def test_notes_lose_their_numpy_types_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize(("name", "problem"), [("y", "another property"), ("a/b", "cannot be"), ("", "cannot be")])
 def test_feature_names_that_cannot_be_stored_are_named(tmp_path, name, problem):
-    graph = small_graph(names=("size", name))
+    graph = make_small_graph(names=("size", name))
     with pytest.raises(FormatError, match=problem):
         write_graph(graph, tmp_path / "g.geff")
     assert not (tmp_path / "g.geff").exists()
@@ -349,7 +349,7 @@ def test_what_another_tool_left_out_is_named(tmp_path, change, problem):
 
 
 def test_candidates_are_no_lineage(tmp_path):
-    write_graph(small_graph(), tmp_path / "g.geff")
+    write_graph(make_small_graph(), tmp_path / "g.geff")
     with pytest.raises(FormatError, match="cell 9 of frame 1 has 2 links into it"):
         read_lineage(tmp_path / "g.geff")
 
@@ -369,7 +369,7 @@ def test_no_geff_says_so(tmp_path):
     "victim", ["nodes/ids/0", "edges/props/iou/values/0", "nodes/props/y/values/.zarray", ".zattrs"]
 )
 def test_broken_file_says_so(tmp_path, victim):
-    write_graph(small_graph(), tmp_path / "g.geff")
+    write_graph(make_small_graph(), tmp_path / "g.geff")
     (tmp_path / "g.geff" / victim).write_bytes(b"\x02 no longer what it was")
     with pytest.raises(FormatError, match=r"g\.geff: the GEFF is damaged or not valid"):
         read_graph(tmp_path / "g.geff")

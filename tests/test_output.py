@@ -16,7 +16,7 @@ from gnntrack.io.output import check_output, fresh_output
 from gnntrack.io.result_folders import MANIFEST
 
 
-def listing(folder):
+def list_names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
@@ -54,10 +54,10 @@ def write_model(place, text="new"):
 KINDS = [write_text, write_ctc, write_movie, write_geff, write_geff3, write_model]
 
 
-def content(path):
+def read_content(path):
     if path.is_file():
         return path.read_text()
-    return {name: (path / name).read_text() for name in listing(path) if (path / name).is_file()}
+    return {name: (path / name).read_text() for name in list_names(path) if (path / name).is_file()}
 
 
 def produce(path, write, *, overwrite=False, then=None):
@@ -85,20 +85,20 @@ class TestEveryKind:
 
     def test_existing_is_refused_before_the_work(self, tmp_path, write):
         out = make(tmp_path / "out", write)
-        before = content(out)
+        before = read_content(out)
         with (
             pytest.raises(OutputError, match=r"out: it exists already; .*--overwrite"),
             fresh_output(out, overwrite=False),
         ):
             pytest.fail("the body ran")
-        assert content(out) == before
+        assert read_content(out) == before
 
     @pytest.mark.parametrize("first", KINDS)
     def test_overwritten(self, tmp_path, write, first):
         out, new = make(tmp_path / "out", first), make(tmp_path / "expected", write, "new")
         with fresh_output(out, overwrite=True) as place:
             write(place, "new")
-        assert content(out) == content(new)
+        assert read_content(out) == read_content(new)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "out"]
 
     @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SystemExit])
@@ -107,14 +107,14 @@ class TestEveryKind:
         out = tmp_path / "above" / "out"
         if there:
             make(out, write)
-        before = listing(tmp_path), content(out) if there else None
+        before = list_names(tmp_path), read_content(out) if there else None
         with pytest.raises(problem):
             produce(out, write, overwrite=there, then=problem())
-        assert (listing(tmp_path), content(out) if there else None) == before
+        assert (list_names(tmp_path), read_content(out) if there else None) == before
 
     def test_interrupted_while_it_is_moved(self, tmp_path, write, monkeypatch):
         out = make(tmp_path / "out", write)
-        before = content(out)
+        before = read_content(out)
         real = Path.rename
 
         def interrupted(self, target):
@@ -126,7 +126,7 @@ class TestEveryKind:
         monkeypatch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt), fresh_output(out, overwrite=True) as place:
             write(place)
-        assert content(out) == before
+        assert read_content(out) == before
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -186,11 +186,11 @@ class TestOverwrite:
             check_output(tmp_path / "out", overwrite=False)
         with fresh_output(tmp_path / "out", overwrite=True) as place:
             write_ctc(place)
-        assert listing(tmp_path / "out") == ["mask000.tif", "res_track.txt"]
+        assert list_names(tmp_path / "out") == ["mask000.tif", "res_track.txt"]
 
     def test_only_unknown_folders_get_a_list_of_files(self, tmp_path):
-        assert MANIFEST not in listing(make(tmp_path / "ctc", write_ctc))
-        assert MANIFEST not in listing(make(tmp_path / "geff", write_geff3))
+        assert MANIFEST not in list_names(make(tmp_path / "ctc", write_ctc))
+        assert MANIFEST not in list_names(make(tmp_path / "geff", write_geff3))
         movie = make(tmp_path / "movie", write_movie)
         assert json.loads((movie / MANIFEST).read_text())["files"] == ["01/t000.tif", "notes.csv"]
 
@@ -204,7 +204,7 @@ class TestOverwrite:
         assert (tmp_path / "real" / "out.csv").read_text() == "new"
 
 
-class TestRefused:
+class TestRefusal:
     def test_below_a_file(self, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(OutputError, match=r"file is a file, expected a folder"):
@@ -230,7 +230,7 @@ class TestRefused:
                 fresh_output(tmp_path / "above" / "out", overwrite=False),
             ):
                 pytest.fail("the body ran")
-        assert listing(tmp_path) == []
+        assert list_names(tmp_path) == []
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_read_only_folder(self, tmp_path):
@@ -244,13 +244,13 @@ class TestRefused:
             fresh_output(tmp_path / "a" / "b", overwrite=False),
         ):
             pass
-        assert listing(tmp_path) == []
+        assert list_names(tmp_path) == []
 
     def test_a_full_disk(self, tmp_path):
         full = OSError(errno.ENOSPC, "No space left on device")
         with pytest.raises(OutputError, match=r"out: it cannot be written \(No space left on device\); nothing was"):
             produce(tmp_path / "out", write_ctc, then=full)
-        assert listing(tmp_path) == []
+        assert list_names(tmp_path) == []
 
     def test_errors_of_reading_stay_what_they_are(self, tmp_path):
         with pytest.raises(FileNotFoundError), fresh_output(tmp_path / "out", overwrite=False):
@@ -264,4 +264,4 @@ class TestRefused:
         with pytest.raises(OutputError, match="exists already"):
             produce(tmp_path / "out", write)
         assert (tmp_path / "out").read_text() == "of somebody else"
-        assert listing(tmp_path) == ["out"]
+        assert list_names(tmp_path) == ["out"]

@@ -7,23 +7,23 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.ctc_worlds import DIVIDES, build, masks_of, tables
+from support.ctc_worlds import DIVIDES, build, draw_tables, read_masks
 
 from gnntrack.errors import FormatError
 from gnntrack.io.ctc import write_ctc
 from gnntrack.io.ctc_validate import RULES, validate_ctc
 
 
-def line(text):
+def add_line(text):
     """Return a fault: the table with one more line."""
-    return lambda folder: table((folder / "res_track.txt").read_text() + text + "\n")(folder)
+    return lambda folder: write_table((folder / "res_track.txt").read_text() + text + "\n")(folder)
 
 
-def table(text):
+def write_table(text):
     return lambda folder: (folder / "res_track.txt").write_text(text)
 
 
-def mask(frame, change):
+def change_mask(frame, change):
     def fault(folder):
         file = folder / f"mask{frame:03d}.tif"
         tifffile.imwrite(file, change(tifffile.imread(file)))
@@ -31,7 +31,7 @@ def mask(frame, change):
     return fault
 
 
-def without(label):
+def remove_file(label):
     return lambda pixels: np.where(pixels == label, 0, pixels).astype(pixels.dtype)
 
 
@@ -61,26 +61,26 @@ def remove_masks(folder):
         file.unlink()
 
 
-ENDLESS = ("beyond-movie", line(f"5 7 {10**17} 0"), None)
+ENDLESS = ("beyond-movie", add_line(f"5 7 {10**17} 0"), None)
 # DIVIDES has lines: 1 0 3 0 | 2 4 7 1 | 3 4 7 1 | 4 0 7 0
 FAULTS = [
     ("no-track-table", lambda folder: (folder / "res_track.txt").unlink(), None),
-    ("not-integer", line("5 0 1.5 0"), None),
-    ("not-integer", line("5 0 1"), None),
-    ("id-range", line("70000 0 0 0"), None),
-    ("id-range", line("0 0 0 0"), None),
-    ("id-range", mask(5, with_label(70000, np.uint32)), 5),
-    ("negative", line("5 -1 0 0"), None),
-    ("negative", line("5 0 0 -1"), None),
-    ("duplicate-id", line("4 0 7 0"), None),
-    ("begin-after-end", line("5 6 2 0"), None),
-    ("beyond-movie", line("5 7 8 0"), None),
+    ("not-integer", add_line("5 0 1.5 0"), None),
+    ("not-integer", add_line("5 0 1"), None),
+    ("id-range", add_line("70000 0 0 0"), None),
+    ("id-range", add_line("0 0 0 0"), None),
+    ("id-range", change_mask(5, with_label(70000, np.uint32)), 5),
+    ("negative", add_line("5 -1 0 0"), None),
+    ("negative", add_line("5 0 0 -1"), None),
+    ("duplicate-id", add_line("4 0 7 0"), None),
+    ("begin-after-end", add_line("5 6 2 0"), None),
+    ("beyond-movie", add_line("5 7 8 0"), None),
     ENDLESS,
-    ("unknown-parent", line("5 4 4 9"), None),
-    ("self-parent", line("5 4 4 5"), None),
-    ("parent-end", line("5 3 3 1"), None),
-    ("single-child", table("1 0 3 0\n2 4 7 1\n3 4 7 0\n4 0 7 0\n"), None),
-    ("empty-table", table(""), None),
+    ("unknown-parent", add_line("5 4 4 9"), None),
+    ("self-parent", add_line("5 4 4 5"), None),
+    ("parent-end", add_line("5 3 3 1"), None),
+    ("single-child", write_table("1 0 3 0\n2 4 7 1\n3 4 7 0\n4 0 7 0\n"), None),
+    ("empty-table", write_table(""), None),
     ("no-masks", remove_masks, None),
     ("stray-file", rename("mask007.tif", "t007.tif"), None),
     ("stray-file", rename("mask007.tif", "mask007.tiff"), None),
@@ -91,21 +91,21 @@ FAULTS = [
     ("digits", rename_all("mask{t:06d}.tif"), None),
     ("digits", rename("mask003.tif", "mask0003.tif"), None),
     ("unreadable", lambda folder: (folder / "mask002.tif").write_bytes(b"II*\0"), 2),
-    ("dtype", mask(1, lambda pixels: pixels.astype(np.uint8)), 1),
-    ("dtype", mask(1, lambda pixels: pixels.astype(np.int16)), 1),
-    ("dtype", mask(1, lambda pixels: pixels.astype(np.float32)), 1),
-    ("shape", mask(6, lambda pixels: pixels[:, :-1]), 6),
-    ("label-missing", mask(0, without(1)), 0),
-    ("label-missing", mask(2, without(1)), 2),
-    ("label-missing", mask(3, without(1)), 3),
-    ("label-missing", mask(7, without(4)), 7),
-    ("label-unknown", mask(0, with_label(9)), 0),
-    ("label-unknown", mask(3, with_label(9)), 3),
-    ("label-unknown", mask(7, with_label(9)), 7),
-    ("label-outside", mask(0, with_label(2)), 0),
-    ("label-outside", mask(4, with_label(1)), 4),
-    ("label-outside", mask(7, with_label(1)), 7),
-    ("empty-frame", mask(5, np.zeros_like), 5),
+    ("dtype", change_mask(1, lambda pixels: pixels.astype(np.uint8)), 1),
+    ("dtype", change_mask(1, lambda pixels: pixels.astype(np.int16)), 1),
+    ("dtype", change_mask(1, lambda pixels: pixels.astype(np.float32)), 1),
+    ("shape", change_mask(6, lambda pixels: pixels[:, :-1]), 6),
+    ("label-missing", change_mask(0, remove_file(1)), 0),
+    ("label-missing", change_mask(2, remove_file(1)), 2),
+    ("label-missing", change_mask(3, remove_file(1)), 3),
+    ("label-missing", change_mask(7, remove_file(4)), 7),
+    ("label-unknown", change_mask(0, with_label(9)), 0),
+    ("label-unknown", change_mask(3, with_label(9)), 3),
+    ("label-unknown", change_mask(7, with_label(9)), 7),
+    ("label-outside", change_mask(0, with_label(2)), 0),
+    ("label-outside", change_mask(4, with_label(1)), 4),
+    ("label-outside", change_mask(7, with_label(1)), 7),
+    ("empty-frame", change_mask(5, np.zeros_like), 5),
 ]
 WARNINGS = {"single-child", "empty-table", "empty-frame"}
 
@@ -116,7 +116,7 @@ def folder(tmp_path):
     return tmp_path / "01_RES"
 
 
-def rules_of(problems):
+def list_rules(problems):
     return {problem.rule for problem in problems}
 
 
@@ -140,15 +140,15 @@ def test_every_rule_is_tested():
 
 
 def test_faults_are_told_all_at_once(folder):
-    line("5 0 1.5 0")(folder)
-    line("70000 6 2 9")(folder)
-    mask(0, without(1))(folder)
-    mask(3, with_label(9))(folder)
-    mask(4, lambda pixels: pixels.astype(np.int32))(folder)
-    mask(5, np.zeros_like)(folder)
-    mask(6, lambda pixels: pixels[:-1])(folder)
+    add_line("5 0 1.5 0")(folder)
+    add_line("70000 6 2 9")(folder)
+    change_mask(0, remove_file(1))(folder)
+    change_mask(3, with_label(9))(folder)
+    change_mask(4, lambda pixels: pixels.astype(np.int32))(folder)
+    change_mask(5, np.zeros_like)(folder)
+    change_mask(6, lambda pixels: pixels[:-1])(folder)
     (folder / "mask007.tif").write_bytes(b"")
-    assert rules_of(validate_ctc(folder)) == {
+    assert list_rules(validate_ctc(folder)) == {
         "not-integer",
         "id-range",
         "begin-after-end",
@@ -163,7 +163,7 @@ def test_faults_are_told_all_at_once(folder):
 
 
 def test_message_says_where_and_what(folder):
-    mask(2, without(1))(folder)
+    change_mask(2, remove_file(1))(folder)
     (problem,) = validate_ctc(folder)
     expected = (
         f"error [label-missing] {folder / 'mask002.tif'}, frame 2: in the table for this frame, not in the mask: 1"
@@ -172,7 +172,7 @@ def test_message_says_where_and_what(folder):
 
 
 def test_many_labels_are_counted_not_listed(folder):
-    mask(0, lambda pixels: np.arange(100, 100 + pixels.size, dtype=np.uint16).reshape(pixels.shape))(folder)
+    change_mask(0, lambda pixels: np.arange(100, 100 + pixels.size, dtype=np.uint16).reshape(pixels.shape))(folder)
     (unknown,) = [problem for problem in validate_ctc(folder) if problem.rule == "label-unknown"]
     assert unknown.message.endswith("100, 101, 102, 103, 104 and 203 more")
 
@@ -180,17 +180,17 @@ def test_many_labels_are_counted_not_listed(folder):
 def test_images_tell_frames_shape_and_digits(folder, tmp_path):
     images = tmp_path / "01"
     images.mkdir()
-    for name, pixels in masks_of(folder).items():
+    for name, pixels in read_masks(folder).items():
         tifffile.imwrite(images / name.replace("mask", "t"), pixels)
     assert validate_ctc(folder, images=images) == []
     tifffile.imwrite(images / "t008.tif", pixels)
-    assert rules_of(validate_ctc(folder, images=images)) == {"frame-count"}
+    assert list_rules(validate_ctc(folder, images=images)) == {"frame-count"}
     (images / "t008.tif").unlink()
     for file in sorted(images.iterdir()):
         tifffile.imwrite(images / file.name.replace("t0", "t00"), np.zeros((5, 5), np.uint8))
         file.unlink()
     problems = validate_ctc(folder, images=images)
-    assert rules_of(problems) == {"shape", "digits"}
+    assert list_rules(problems) == {"shape", "digits"}
     assert [problem.frame for problem in problems if problem.rule == "shape"] == list(range(8))
 
 
@@ -206,8 +206,8 @@ def test_truth_and_movie_without_cells(folder, tmp_path):
         validate_ctc(tmp_path / "03_RES")
 
 
-def official(folder):
-    """Return what py-ctcmetrics says: valid, invalid, or None where it crashes."""
+def run_py_ctcmetrics(folder):
+    """Return the result of py-ctcmetrics: valid, invalid, or None if it crashes."""
     from ctc_metrics.scripts.validate import validate_sequence
 
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -221,17 +221,17 @@ def official(folder):
 # a table of 10**17 frames makes py-ctcmetrics ask for that much memory
 @pytest.mark.parametrize(("rule", "fault", "frame"), [f for f in FAULTS if f is not ENDLESS])
 def test_what_py_ctcmetrics_refuses_is_an_error(folder, rule, fault, frame):
-    assert official(folder) is True
+    assert run_py_ctcmetrics(folder) is True
     fault(folder)
     errors = [problem for problem in validate_ctc(folder) if problem.severity == "error"]
-    if official(folder) is False or (official(folder) is None and rule != "empty-table"):
+    if run_py_ctcmetrics(folder) is False or (run_py_ctcmetrics(folder) is None and rule != "empty-table"):
         assert errors
     if not errors and rule != "empty-table":
-        assert official(folder) is True
+        assert run_py_ctcmetrics(folder) is True
 
 
 @settings(max_examples=60, deadline=None)
-@given(drawn=tables(min_tracks=1), data=st.data())
+@given(drawn=draw_tables(min_tracks=1), data=st.data())
 def test_random_faults_are_judged_as_by_py_ctcmetrics(tmp_path_factory, drawn, data):
     rows, n_frames = drawn
     folder = tmp_path_factory.mktemp("ctc") / "01_RES"
@@ -244,7 +244,7 @@ def test_random_faults_are_judged_as_by_py_ctcmetrics(tmp_path_factory, drawn, d
     (folder / "res_track.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in changed))
     frame = data.draw(st.sampled_from([None, 0, n_frames // 2, n_frames - 1]))
     if frame is not None:
-        mask(frame, without(data.draw(st.sampled_from(sorted(rows)))))(folder)
+        change_mask(frame, remove_file(data.draw(st.sampled_from(sorted(rows)))))(folder)
     ours = not any(problem.severity == "error" for problem in validate_ctc(folder))
-    theirs = official(folder)
+    theirs = run_py_ctcmetrics(folder)
     assert ours == (theirs is True)

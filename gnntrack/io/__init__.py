@@ -1,8 +1,8 @@
-"""Files in and out, one module per format; each is loaded with its first use.
+"""Reading and writing of files, one module per format; each is imported when it is first used.
 
-``frames`` opens movies and masks, ``output`` moves a finished result into place, ``ctc`` reads and
-writes results of the Cell Tracking Challenge and ``ctc_validate`` checks them, ``geff`` keeps
-graphs and lineages, ``tables`` writes CSV.
+Movies and masks are opened by ``frames`` (with ``stack``, ``tiff``, ``omezarr`` and ``bio``), single images by
+``images``. Results are written through ``output``; ``writers`` has the formats of ``export``: ``ctc`` (Cell Tracking
+Challenge, checked by ``ctc_validate``), ``geff`` (graphs and lineages) and ``tables`` (CSV).
 """
 
 import lazy_loader

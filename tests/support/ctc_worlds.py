@@ -1,4 +1,4 @@
-"""Small movies with a known lineage, built by hand for the tests of the CTC rooms.
+"""Small movies with a known lineage, for the tests of CTC results and their validation and evaluation.
 
 Every track has a lane of its own; its cells are 3 pixels high and 3 wide, and move a pixel a frame::
 
@@ -14,14 +14,14 @@ import numpy as np
 import tifffile
 from hypothesis import strategies as st
 
-from gnntrack.masks.runs import encode_frame
-from gnntrack.types import Cells, Lineage, Runs, Tracks
+from gnntrack.masks.runs import encode_frame, join_frames
+from gnntrack.types import Cells, Lineage, Tracks
 
 DIVIDES = {1: (0, 3, 0), 2: (4, 7, 1), 3: (4, 7, 1), 4: (0, 7, 0)}
 """Track 1 divides into 2 and 3 between frames 3 and 4; track 4 stays: id -> (start, end, parent)."""
 
 
-def square(shape, lane, frame):
+def get_square(shape, lane, frame):
     """Return the indices of a cell's pixels."""
     y, x = 4 * lane, 1 + frame
     return (..., slice(y, y + 3), slice(x, x + 3)) if len(shape) == 3 else (slice(y, y + 3), slice(x, x + 3))
@@ -30,47 +30,43 @@ def square(shape, lane, frame):
 def build(table, *, n_frames=None, gaps=(), ndim=2, seed=0, lanes=1):
     """Return (lineage, runs) of a table {id: (start, end, parent)}, without the cells in gaps: {(id, frame)}.
 
-    The frames have room for at least so many lanes. Labels are shuffled from frame to frame, so that
-    they tell nothing about the tracks.
+    The frames have room for at least `lanes` lanes. Labels are shuffled from frame to frame, so that they are
+    unrelated to the tracks.
     """
     n_frames = n_frames if n_frames is not None else max((end for _, end, _ in table.values()), default=0) + 1
     shape = (2,) * (ndim == 3) + (4 * max(len(table), lanes), n_frames + 5)
     rng = np.random.default_rng(seed)
     lane_of = {track: lane for lane, track in enumerate(sorted(table))}
-    frame_of, label_of, track_of, position, parts, offsets = [], [], [], [], [], [0]
+    frame_of, label_of, track_of, position, parts = [], [], [], [], []
     for t in range(n_frames):
         here = [k for k, (start, end, _) in sorted(table.items()) if start <= t <= end and (k, t) not in gaps]
         labels = np.sort(rng.choice(1000, len(here), replace=False)) + 1
-        here = rng.permutation(here)
+        here = [int(track) for track in rng.permutation(here)]
         mask = np.zeros(shape, np.uint16)
         for label, track in zip(labels, here, strict=True):
-            mask[square(shape, lane_of[int(track)], t)] = label
-            position.append([0.5] * (ndim == 3) + [4 * lane_of[int(track)] + 1, t + 2])
+            mask[get_square(shape, lane_of[track], t)] = label
+            position.append([0.5] * (ndim == 3) + [4 * lane_of[track] + 1, t + 2])
         start, length, label = encode_frame(mask)
-        parts.append((np.searchsorted(labels, label) + len(frame_of), start, length))
-        offsets.append(offsets[-1] + len(start))
+        parts.append((start, length, np.searchsorted(labels, label) + len(frame_of)))
         frame_of += [t] * len(here)
         label_of += labels.tolist()
-        track_of += [int(k) for k in here]
+        track_of += here
+    features = np.zeros((len(frame_of), 0))
     cells = Cells(
-        frame_of,
-        label_of,
-        np.reshape(position, (-1, ndim)),
-        np.zeros((len(frame_of), 0)),
-        (),
-        (),
-        (1.0,) * ndim,
-        n_frames,
-        shape,
+        frame_of, label_of, np.reshape(position, (-1, ndim)), features, (), (), (1.0,) * ndim, n_frames, shape
     )
-    runs = Runs(*(np.concatenate(column) for column in zip(*parts, strict=True)), offsets, shape)
+    source, target = build_links(frame_of, track_of, table)
+    lineage = Lineage(cells, track_of, make_tracks(table), source, target, np.ones(len(source)))
+    return lineage, join_frames(parts, shape)
+
+
+def make_tracks(table):
+    """Return the table {id: (start, end, parent)} as `Tracks`."""
     ids = sorted(table)
-    tracks = Tracks(ids, *([table[k][c] for k in ids] for c in range(3)))
-    source, target = links(frame_of, track_of, table)
-    return Lineage(cells, track_of, tracks, source, target, np.ones(len(source))), runs
+    return Tracks(ids, *([table[k][c] for k in ids] for c in range(3)))
 
 
-def links(frame_of, track_of, table):
+def build_links(frame_of, track_of, table):
     """Return rows of the links within tracks, gaps bridged, and from parents to daughters."""
     rows = {}
     for row, (frame, track) in enumerate(zip(frame_of, track_of, strict=True)):
@@ -83,20 +79,18 @@ def links(frame_of, track_of, table):
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def fills_of(lineage, where):
-    """Return the fills that paint tracks in frames, where = {(id, frame)}, in their lanes."""
+def make_fills(lineage, where):
+    """Return fills with the masks of tracks in frames, where = {(id, frame)}, in their lanes."""
     shape, n_frames = lineage.cells.shape, lineage.cells.n_frames
     lanes = {int(track): lane for lane, track in enumerate(lineage.tracks.id)}
-    parts, offsets = [], [0]
+    parts = []
     for t in range(n_frames):
         mask = np.zeros(shape, np.int64)
         for track, frame in where:
             if frame == t:
-                mask[square(shape, lanes[track], t)] = track
-        start, length, label = encode_frame(mask)
-        parts.append((label, start, length))
-        offsets.append(offsets[-1] + len(start))
-    return Runs(*(np.concatenate(column) for column in zip(*parts, strict=True)), offsets, shape)
+                mask[get_square(shape, lanes[track], t)] = track
+        parts.append(encode_frame(mask))
+    return join_frames(parts, shape)
 
 
 def as_table(tracks):
@@ -105,20 +99,20 @@ def as_table(tracks):
     return {k: (s, e, p) for k, s, e, p in zip(*(c.tolist() for c in columns), strict=True)}
 
 
-def masks_of(folder):
+def read_masks(folder):
     """Return the masks of a folder by name."""
     return {file.name: tifffile.imread(file) for file in sorted(folder.glob("*.tif"))}
 
 
 def write_truth(lineage, runs, folder):
-    """Write a lineage as truth, folder/TRA and folder/SEG."""
+    """Write a lineage as ground truth, folder/TRA and folder/SEG."""
     from gnntrack.io.ctc import write_ctc
 
     written = folder.parent / f"{folder.name}_as_result"
     write_ctc(written, lineage, runs)
     (folder / "TRA").mkdir(parents=True)
     (folder / "SEG").mkdir()
-    for name, mask in masks_of(written).items():
+    for name, mask in read_masks(written).items():
         tifffile.imwrite(folder / "TRA" / name.replace("mask", "man_track"), mask)
         tifffile.imwrite(folder / "SEG" / name.replace("mask", "man_seg"), mask)
     (folder / "TRA" / "man_track.txt").write_text((written / "res_track.txt").read_text())
@@ -126,7 +120,7 @@ def write_truth(lineage, runs, folder):
 
 
 @st.composite
-def tables(draw, *, max_frames=7, max_tracks=6, min_tracks=0):
+def draw_tables(draw, *, max_frames=7, max_tracks=6, min_tracks=0):
     """Draw (table, n_frames): a forest of tracks, with divisions, lone children and late daughters."""
     n_frames = draw(st.integers(1, max_frames))
     table = {}
@@ -139,7 +133,7 @@ def tables(draw, *, max_frames=7, max_tracks=6, min_tracks=0):
 
 
 @st.composite
-def gaps_of(draw, table):
+def draw_gaps(draw, table):
     """Draw cells that are missing inside their tracks: {(id, frame)}."""
     inside = sorted((k, t) for k, (start, end, _) in table.items() for t in range(start + 1, end))
     return draw(st.sets(st.sampled_from(inside))) if inside else set()

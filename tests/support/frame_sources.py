@@ -1,4 +1,4 @@
-"""One movie in every form that gnntrack reads: the catalogue behind the contract suite of frame sources."""
+"""One movie in every format that gnntrack reads, for the contract tests of frame sources."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ FLAT = (np.arange(5 * 20 * 30).reshape(5, 20, 30) % 997).astype(np.uint16)
 DEEP = (np.arange(3 * 4 * 20 * 30).reshape(3, 4, 20, 30) % 997).astype(np.uint16)
 
 
-def folder(where: Path, movie: np.ndarray, *, name: str = "t{:03d}.tif", first: int = 0, **options: object) -> Path:
-    """A file per frame, as in a CTC folder."""
+def write_folder(
+    where: Path, movie: np.ndarray, *, name: str = "t{:03d}.tif", first: int = 0, **options: object
+) -> Path:
+    """Write a file per frame, as in a CTC folder."""
     where.mkdir(parents=True, exist_ok=True)
     for frame, image in enumerate(movie):
         path = where / name.format(frame + first)
@@ -22,16 +24,16 @@ def folder(where: Path, movie: np.ndarray, *, name: str = "t{:03d}.tif", first: 
     return where
 
 
-def unpadded_folder(where: Path, movie: np.ndarray) -> Path:
-    """Names whose alphabetical order is wrong: t8, t9, t10, beside files that are no frames."""
-    folder(where, movie, name="t{}.TIFF", first=8)
+def write_unpadded_folder(where: Path, movie: np.ndarray) -> Path:
+    """Write names whose alphabetical order is wrong (t8, t9, t10), next to files that are not frames."""
+    write_folder(where, movie, name="t{}.TIFF", first=8)
     (where / "man_track.txt").write_text("1 0 4 0\n")
     (where / "._t8.tif").write_bytes(b"left behind by another system")
     return where
 
 
-def tiff(**options: object) -> Callable[[Path, np.ndarray], Path]:
-    """One file, written by tifffile with these options."""
+def make_tiff_writer(**options: object) -> Callable[[Path, np.ndarray], Path]:
+    """Return a function that writes one file by tifffile with these options."""
 
     def write(where: Path, movie: np.ndarray) -> Path:
         path = where / ("movie.ome.tif" if options.get("ome") else "movie.tif")
@@ -43,8 +45,8 @@ def tiff(**options: object) -> Callable[[Path, np.ndarray], Path]:
     return write
 
 
-def page_by_page(where: Path, movie: np.ndarray) -> Path:
-    """Pages that lie apart in the file and tell nothing of time and depth but their shape."""
+def write_page_by_page(where: Path, movie: np.ndarray) -> Path:
+    """Write pages that are not contiguous, with a shape but without axes."""
     where.mkdir()
     with tifffile.TiffWriter(where / "movie.tif") as writer:
         planes, options = iter(movie.reshape(-1, *movie.shape[-2:])), {"shape": movie.shape, "dtype": movie.dtype}
@@ -52,8 +54,8 @@ def page_by_page(where: Path, movie: np.ndarray) -> Path:
     return where / "movie.tif"
 
 
-def pages(where: Path, movie: np.ndarray) -> Path:
-    """Pages and nothing that tells what they are."""
+def write_pages(where: Path, movie: np.ndarray) -> Path:
+    """Write pages without metadata."""
     where.mkdir()
     with tifffile.TiffWriter(where / "movie.tif") as writer:
         for image in movie:
@@ -61,13 +63,13 @@ def pages(where: Path, movie: np.ndarray) -> Path:
     return where / "movie.tif"
 
 
-def ome_folder(where: Path, movie: np.ndarray) -> Path:
-    """An OME-TIFF per frame."""
-    return folder(where, movie, name="t{:02d}.ome.tif", ome=True, metadata={"axes": "ZYX"[-movie.ndim + 1 :]})
+def write_ome_folder(where: Path, movie: np.ndarray) -> Path:
+    """Write an OME-TIFF per frame."""
+    return write_folder(where, movie, name="t{:02d}.ome.tif", ome=True, metadata={"axes": "ZYX"[-movie.ndim + 1 :]})
 
 
-def ome_set(where: Path, volume: np.ndarray) -> Path:
-    """One OME-TIFF in several files, a slice each, that name one another."""
+def write_ome_set(where: Path, volume: np.ndarray) -> Path:
+    """Write one OME-TIFF in several files, a slice each, whose metadata name each other."""
     where.mkdir()
     files = [f"z{n}.ome.tif" for n in range(len(volume))]
     parts = "".join(
@@ -87,28 +89,31 @@ def ome_set(where: Path, volume: np.ndarray) -> Path:
     return where
 
 
-def ome_channels(where: Path, movie: np.ndarray) -> Path:
-    """An OME-TIFF in the order that microscopes write: one channel, slices within it."""
+def write_ome_channels(where: Path, movie: np.ndarray) -> Path:
+    """Write an OME-TIFF in the order of axes that microscopes use: one channel, slices within it."""
     where.mkdir()
     five = movie[:, None, None] if movie.ndim == 3 else movie[:, None]
     tifffile.imwrite(where / "movie.ome.tif", five, ome=True, metadata={"axes": "TCZYX"}, compression="zlib")
     return where / "movie.ome.tif"
 
 
-def npy(where: Path, movie: np.ndarray) -> Path:
+def write_npy(where: Path, movie: np.ndarray) -> Path:
     where.mkdir()
     np.save(where / "movie.npy", movie)
     return where / "movie.npy"
 
 
-def npy_fortran(where: Path, movie: np.ndarray) -> Path:
+def write_npy_fortran(where: Path, movie: np.ndarray) -> Path:
     where.mkdir()
     np.save(where / "movie.npy", np.asfortranarray(movie.astype(">u2")))
     return where / "movie.npy"
 
 
-def ome_zarr(version: str, *, labels: bool = False) -> Callable[[Path, np.ndarray], Path]:
-    """OME-Zarr 0.4 (zarr v2) or 0.5 (zarr v3) with two levels, one channel, 0.5 um pixels and 2000 nm slices."""
+def make_ome_zarr_writer(version: str, *, labels: bool = False) -> Callable[[Path, np.ndarray], Path]:
+    """Return a function that writes OME-Zarr 0.4 (zarr v2) or 0.5 (zarr v3).
+
+    It has two levels, one channel, pixels of 0.5 um and slices of 2000 nm.
+    """
 
     def write(where: Path, movie: np.ndarray) -> Path:
         inside = where / "labels" / "cells" if labels else where
@@ -118,14 +123,14 @@ def ome_zarr(version: str, *, labels: bool = False) -> Callable[[Path, np.ndarra
             part = five[..., ::step, ::step]
             array = group.create_array(level, shape=part.shape, chunks=(1, 1, 1, 16, 16), dtype=part.dtype)
             array[...] = part
-        group.attrs.update(multiscales(version))
+        group.attrs.update(describe_multiscales(version))
         return inside
 
     return write
 
 
-def multiscales(version: str) -> dict[str, object]:
-    """The metadata of `ome_zarr`."""
+def describe_multiscales(version: str) -> dict[str, object]:
+    """Return the metadata of `make_ome_zarr_writer`."""
     units = {"t": "minute", "z": "nanometer", "y": "micrometer", "x": "micrometer"}
     kinds = {"t": "time", "c": "channel"}
     axes = [{"name": a, "type": kinds.get(a, "space"), **({"unit": units[a]} if a in units else {})} for a in "tczyx"]
@@ -143,37 +148,39 @@ def multiscales(version: str) -> dict[str, object]:
     return {"ome": {"version": "0.5", "multiscales": [image]}}
 
 
-def dask_array(where: Path, movie: np.ndarray) -> object:
+def make_dask_array(where: Path, movie: np.ndarray) -> object:
     import dask.array as da
 
     return da.from_array(movie, chunks=(1, *movie.shape[1:]))
 
 
 SOURCES: dict[str, Callable[[Path, np.ndarray], object]] = {
-    "CTC folder": folder,
-    "unpadded folder": unpadded_folder,
-    "uncompressed folder": lambda where, movie: folder(where, movie, compression=None),
-    "big-endian folder": lambda where, movie: folder(where, movie, byteorder=">", compression=None, metadata=None),
-    "OME folder": ome_folder,
-    "timestamps": lambda where, movie: folder(where, movie, name="20240131_0{0}3015_t{0}.tif"),
-    "contiguous TIFF": tiff(),
-    "pages without metadata": pages,
-    "compressed TIFF": page_by_page,
-    "big-endian TIFF": tiff(byteorder=">", imagej=True),
-    "ImageJ TIFF": tiff(imagej=True),
-    "compressed ImageJ TIFF": tiff(imagej=True, compression="zlib"),
-    "OME-TIFF": tiff(ome=True),
-    "compressed OME-TIFF": tiff(ome=True, compression="zlib", tile=(16, 16)),
-    "OME-TIFF with a channel axis": ome_channels,
-    "npy": npy,
-    "npy in Fortran order": npy_fortran,
-    "OME-Zarr 0.4": ome_zarr("0.4"),
-    "OME-Zarr 0.5": ome_zarr("0.5"),
-    "OME-Zarr labels": ome_zarr("0.5", labels=True),
+    "CTC folder": write_folder,
+    "unpadded folder": write_unpadded_folder,
+    "uncompressed folder": lambda where, movie: write_folder(where, movie, compression=None),
+    "big-endian folder": lambda where, movie: write_folder(
+        where, movie, byteorder=">", compression=None, metadata=None
+    ),
+    "OME folder": write_ome_folder,
+    "timestamps": lambda where, movie: write_folder(where, movie, name="20240131_0{0}3015_t{0}.tif"),
+    "contiguous TIFF": make_tiff_writer(),
+    "pages without metadata": write_pages,
+    "compressed TIFF": write_page_by_page,
+    "big-endian TIFF": make_tiff_writer(byteorder=">", imagej=True),
+    "ImageJ TIFF": make_tiff_writer(imagej=True),
+    "compressed ImageJ TIFF": make_tiff_writer(imagej=True, compression="zlib"),
+    "OME-TIFF": make_tiff_writer(ome=True),
+    "compressed OME-TIFF": make_tiff_writer(ome=True, compression="zlib", tile=(16, 16)),
+    "OME-TIFF with a channel axis": write_ome_channels,
+    "npy": write_npy,
+    "npy in Fortran order": write_npy_fortran,
+    "OME-Zarr 0.4": make_ome_zarr_writer("0.4"),
+    "OME-Zarr 0.5": make_ome_zarr_writer("0.5"),
+    "OME-Zarr labels": make_ome_zarr_writer("0.5", labels=True),
     "numpy": lambda _, movie: movie,
     "other byte order": lambda _, movie: movie.astype(">u2"),
     "one channel": lambda _, movie: movie[:, None] if movie.ndim == 4 else movie[..., None],
-    "dask": dask_array,
+    "dask": make_dask_array,
     "list": lambda _, movie: list(movie),
 }
 """Name of each source and how to make it in a folder that is not there yet."""
