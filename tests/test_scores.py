@@ -279,12 +279,12 @@ def test_a_movie_full_of_divisions_teaches_their_rate(monkeypatch):
     graph = worlds.candidates(world.masks)
     true = {"-".join([m, *sorted(d)]) for m, d in list_daughters(world.tracks).items()}
     assert len(true) == 9
-    score = []
+    found = []
     monkeypatch.setattr(model, "PRIOR", model.PriorRates(division_rate=0.0005))
     for rounds in (0, 2):
         _, pairs = name_scores(world, graph, score(graph, rounds=rounds))
-        score.append(np.mean([pairs[name] for name in true]))
-    assert score[1] > score[0]
+        found.append(np.mean([pairs[name] for name in true]))
+    assert found[1] > found[0]
 
 
 def list_daughters(tracks):
