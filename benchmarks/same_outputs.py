@@ -22,17 +22,20 @@ class Change(NamedTuple):
     """An intended difference between the base revision and the working tree.
 
     ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, a
-    property of a GEFF graph, a key or a text of a JSON file; ``result``: `old` is a pattern of ``CASE: FILE`` whose
-    difference is accepted, and `new` is empty.
+    property of a GEFF graph, a key or a text of a JSON file; ``key``: a key of JSON or TOML, or of the metadata of a
+    graph, that the base revision lacks (`old` is empty); ``result``: a pattern of ``CASE: FILE`` whose difference is
+    accepted (`new` is empty).
     """
 
-    kind: Literal["option", "file", "name", "result"]
+    kind: Literal["option", "file", "name", "key", "result"]
     old: str
     new: str
     reason: str
 
 
-ON_PURPOSE: tuple[Change, ...] = ()
+ON_PURPOSE: tuple[Change, ...] = (
+    Change("key", "", "allow_missing", "it is a setting of [frames], no longer an argument"),
+)
 
 # Keys of JSON files and columns of tables that differ from run to run, or that hold the version.
 VARIABLE = {"seconds", "time", "memory", "date", "revision", "gnntrack", "geff_version"}
@@ -164,10 +167,11 @@ def _compare_plain(base: Json, new: Json) -> str | None:
 def _leaves(value: Json, *, renamed: bool, key: str = "") -> Iterator[tuple[str, Json]]:
     """Yield the path and the value of every leaf of nested tables, less what is variable or prose."""
     if isinstance(value, dict):
-        yield f"{key} keys", [name for name in map(_renamed if renamed else str, value) if name not in PROSE]
+        skipped = PROSE | (set() if renamed else {change.new for change in ON_PURPOSE if change.kind == "key"})
+        yield f"{key} keys", [name for name in map(_renamed if renamed else str, value) if name not in skipped]
         for name, each in value.items():
             # the notes of a graph are a table named gnntrack, too
-            if name not in PROSE and (name not in VARIABLE or isinstance(each, dict)):
+            if name not in skipped and (name not in VARIABLE or isinstance(each, dict)):
                 yield from _leaves(each, renamed=renamed, key=f"{key}.{_renamed(name) if renamed else name}")
     elif isinstance(value, list):
         yield f"{key} length", len(value)
