@@ -1,0 +1,121 @@
+"""Plug-ins of other packages: the registry, and the walks of docs/architecture.md, which are run as they are printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gnntrack.errors import InputError
+from gnntrack.plugins import Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+WALKS = re.findall(r"^### (Add a .+)$", PAGE, re.MULTILINE)
+OUTPUTS = {
+    "Add a solver": "mutual/01_RES/res_track.txt",
+    "Add a scorer": "distance/01_RES/res_track.txt",
+    "Add a writer": "lineage.nwk",
+    "Add a segmenter": "MASKS/mask000.tif",
+    "Add a network": "linear/01_RES/res_track.txt",
+}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [code for name, code in fences if name == language]
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"### {title}\n")[1].split("\n### ")[0]
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    assert command.startswith("gnntrack ")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    arguments = [sys.executable, "-m", "gnntrack", *command.split()[1:]]
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def install(folder: Path, project: dict) -> None:
+    """Write the metadata that pip writes for this pyproject.toml."""
+    metadata = folder / f"my_tracker-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    lines = []
+    for group, entries in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """Return a folder with the package of the page, installed, and the simulated movie."""
+    folder = tmp_path_factory.mktemp("plugins")
+    install(folder, tomllib.loads(blocks(PAGE, "toml")[0])["project"])
+    for code in blocks(PAGE, "python"):
+        path = folder / code.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
+    (command,) = re.findall(r"^gnntrack simulate .*$", PAGE, re.MULTILINE)
+    done = run(command, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_there_is_a_walk_for_every_kind_of_plugin():
+    assert sorted(WALKS) == sorted(OUTPUTS)
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_the_walk_works(package, walk):
+    commands = [line for block in blocks(section(walk), "") for line in block.splitlines()]
+    assert commands
+    for command in commands:
+        done = run(command, package)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (package / OUTPUTS[walk]).exists()
+
+
+def test_the_plugins_are_listed_in_the_help(package):
+    assert "newick" in run("gnntrack export --help", package).stdout
+    assert "bright" in run("gnntrack segmenters", package).stdout
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    entries = {"mine": "my_module:answer", "broken": "my_missing_module:answer", "pi": "my_module:answer"}
+    install(tmp_path, {"name": "my-tracker", "version": "1", "entry-points": {"gnntrack.constants": entries}})
+    (tmp_path / "my_module.py").write_text("answer = 42\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return Registry("constant", {"pi": "math:pi"})
+
+
+def test_names_are_the_built_in_ones_and_those_of_other_packages(registry):
+    assert list(registry) == ["pi", "broken", "mine"]
+    assert len(registry) == 3
+    assert registry["mine"] == 42
+
+
+def test_a_built_in_plugin_cannot_be_replaced(registry):
+    assert registry["pi"] < 4
+
+
+def test_a_broken_plugin_is_named_and_affects_no_other(registry):
+    with pytest.raises(InputError, match=r"constant 'broken' \(my_missing_module:answer\) cannot be imported"):
+        registry["broken"]
+    assert registry["mine"] == 42
+
+
+def test_an_unknown_name_proposes_the_nearest(registry):
+    with pytest.raises(InputError, match="unknown constant 'minee'; did you mean 'mine'"):
+        registry.check("minee")
+    with pytest.raises(InputError, match="There are: pi, broken, mine"):
+        registry["xyz"]
