@@ -43,11 +43,11 @@ _log = logging.getLogger(__name__)
 
 _RATES = ("start_rate", "border_rate", "end_rate", "miss_rate", "division_rate", "artefact_rate")
 REMOVED: dict[str, str] = {
-    "scores.divisions": "set solver.divisions",
+    "scores.divisions": "set solver.divisions instead",
     **dict.fromkeys((f"scores.{rate}" for rate in _RATES), "the movie corrects the rates"),
-    "solver.costs": "log odds are maximised",
-    "repair.min_visible": "it is 0.3",
-    "repair.glued_share": "it is 0.5",
+    "solver.costs": "the sum of log odds is always maximised",
+    "repair.min_visible": "its value is always 0.3",
+    "repair.glued_share": "its value is always 0.5",
 }
 """Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 

@@ -231,7 +231,7 @@ def write_ctc(
             map_frames(lambda t: _write_mask(folder, t, width, _draw_mask(t, runs, fills, plan)), range(n_frames))
             (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
         except OSError as error:
-            msg = f"{out}: cannot be written: {error}"
+            msg = f"{out}: cannot be written ({error}); check permissions and free space"
             raise OutputError(msg) from error
     return plan.tracks
 

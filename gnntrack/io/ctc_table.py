@@ -44,7 +44,7 @@ def parse_track_table(path: str | Path) -> TrackRows:
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        msg = f"{path}: cannot read the table of tracks: {error.strerror}"
+        msg = f"{path}: the table of tracks cannot be read ({error.strerror}); check that it exists and its permissions"
         raise FormatError(msg) from error
     rows: list[list[int]] = []
     lines: list[int] = []

@@ -70,7 +70,7 @@ def read_image(file: str | Path, *, frame: int | None = None, palette_indices: b
     except FrameError:
         raise
     except UNREADABLE as error:
-        msg = f"it cannot be read ({error}); is the file complete? Write it again"
+        msg = f"it cannot be read ({error}); check that the file is complete, or write it again"
         raise FrameError(msg, file=path, frame=frame) from error
     return ImageFile(pixels, pixels.ndim == 3 and suffix != ".npy")
 
@@ -118,7 +118,7 @@ def _check_not_truncated(tiff: tifffile.TiffFile) -> None:
     """
     ends = [at + n for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > tiff.filehandle.size:
-        msg = f"it has {tiff.filehandle.size} bytes, {max(ends)} are expected"
+        msg = f"it has {tiff.filehandle.size} bytes, expected {max(ends)}"
         raise ValueError(msg)
 
 

@@ -153,7 +153,7 @@ def write_csv(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False)
         try:
             table.to_csv(file, index=False, float_format="%.7g", lineterminator="\n")
         except OSError as error:
-            msg = f"{path}: cannot be written: {error}"
+            msg = f"{path}: cannot be written ({error}); check permissions and free space"
             raise OutputError(msg) from error
 
 
