@@ -68,7 +68,7 @@ def test_broken_table_names_file_and_line(tmp_path, line, message):
 
 
 def test_missing_table(tmp_path):
-    with pytest.raises(FormatError, match="cannot read"):
+    with pytest.raises(FormatError, match="the table of tracks cannot be read"):
         read_track_table(tmp_path / "res_track.txt")
 
 
