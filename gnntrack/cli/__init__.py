@@ -33,13 +33,13 @@ COMMANDS = {
     "solve": ("graph", "Choose the links of a candidate graph."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
     "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),
-    "train": ("training", "Train the network of --method gnn on movies with a known lineage."),
-    "train-segmenter": ("segmenter_training", "Train a segmenter on images whose masks are known."),
+    "train": ("train", "Train the network of --method gnn on movies with a known lineage."),
+    "train-segmenter": ("train_segmenter", "Train a segmenter on images whose masks are known."),
     "evaluate": ("evaluate", "Score tracking results against ground truth."),
     "evaluate-segmentation": ("evaluate", "Score masks against ground truth: Dice, IoU, SEG, AP."),
     "validate": ("evaluate", "Report every rule of the CTC format that a result breaks."),
     "simulate": ("simulate", "Make a movie with a known lineage."),
-    "init-config": ("configuration", "Write a settings file with every default."),
+    "init-config": ("init_config", "Write a settings file with every default."),
 }
 
 

@@ -9,7 +9,7 @@ import click
 
 from gnntrack.cli.display import Stopwatch
 from gnntrack.cli.options import out_option, overwrite_option, parse_named_values, settings_options, verbose_option
-from gnntrack.cli.training import seed_and_resume_options, show_summary, shown_run
+from gnntrack.cli.train import seed_and_resume_options, show_summary, shown_run
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
