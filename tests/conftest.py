@@ -25,7 +25,7 @@ def ctc_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small network, trained on a simulated movie for a few steps."""
-    from support.learning import TINY, sample_of, simulated  # torch takes a second, which most tests do without
+    from support.learning import TINY, simulated  # torch takes a second, which most tests do without
 
     from gnntrack.training.links import learn
     from gnntrack.training.run import TrainingRun

@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from support.tiny_models import NETWORKS, pairs, tiny_plan, train_tiny
+from support.tiny_models import NETWORKS, make_examples, make_tiny_settings, train_tiny
 
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
@@ -174,7 +174,7 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
 
 def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
     drawn = discs(12)
-    learn("unet", [drawn], [], TrainingRun(tmp_path), settings=tiny_plan("unet", steps=30))
+    learn("unet", [drawn], [], TrainingRun(tmp_path), settings=make_tiny_settings("unet", steps=30))
     told = json.loads((tmp_path / "model.json").read_text())
     assert "depth" in told["inputs"]
     del told["inputs"]["depth"]
@@ -229,7 +229,7 @@ def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
         [Drawn(drawn.image, labels)],
         [Drawn(drawn.image, labels)],
         TrainingRun(tmp_path),
-        settings=tiny_plan("unet"),
+        settings=make_tiny_settings("unet"),
     )
     assert np.isfinite(told["best"]["loss"])
     assert 0 <= told["best"]["validation_f1"] <= 1
@@ -245,7 +245,9 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
     monkeypatch.setattr("gnntrack.training.segmenter._find_trainable", lambda _: SimpleNamespace(train=train))
     drawn = discs(12)
     with pytest.raises(KeyboardInterrupt):
-        learn("unet", [drawn, *pairs()], [], TrainingRun(tmp_path), settings=tiny_plan("unet", margin=20))
+        learn(
+            "unet", [drawn, *make_examples()], [], TrainingRun(tmp_path), settings=make_tiny_settings("unet", margin=20)
+        )
     framed, simulated = seen[0].read()[1], seen[1].read()[1]
     assert (framed[20:-20, 20:-20] == drawn.labels[20:-20, 20:-20]).all()
     assert (framed[drawn.labels > 0] == drawn.labels[drawn.labels > 0]).all()
@@ -254,7 +256,7 @@ def test_along_the_border_only_labelled_cells_are_known(tmp_path, monkeypatch):
 
 
 def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
-    plan = tiny_plan("unet", zoom="auto")
+    plan = make_tiny_settings("unet", zoom="auto")
     assert choose_inputs([discs(13), discs(14)], plan).factor == 1.0
     assert choose_inputs([discs(9, movie="a"), discs(20, movie="b")], plan).factor is None
     assert choose_inputs([discs(4)], plan).factor == pytest.approx(24 / 8, rel=0.1)
@@ -263,7 +265,7 @@ def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
 def test_images_without_cells_teach_nothing():
     empty = Drawn(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.int32))
     with pytest.raises(TrainingError, match="none of the 1 images has a cell"):
-        choose_inputs([empty], tiny_plan("unet"))
+        choose_inputs([empty], make_tiny_settings("unet"))
 
 
 def test_augmentation_changes_image_and_truth_alike():
@@ -395,9 +397,21 @@ def test_fused_networks_answer_the_same():
 
 def test_a_network_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(SegmenterError, match="no option 'widht'; there are: width"):
-        learn("unet", pairs(), [], TrainingRun(tmp_path), settings=tiny_plan("unet", options={"widht": 3}))
+        learn(
+            "unet",
+            make_examples(),
+            [],
+            TrainingRun(tmp_path),
+            settings=make_tiny_settings("unet", options={"widht": 3}),
+        )
     with pytest.raises(SegmenterError, match="cannot be made"):
-        learn("unet", pairs(), [], TrainingRun(tmp_path), settings=tiny_plan("unet", options={"width": 0}))
+        learn(
+            "unet",
+            make_examples(),
+            [],
+            TrainingRun(tmp_path),
+            settings=make_tiny_settings("unet", options={"width": 0}),
+        )
 
 
 # ------------------------------------------------------------------------------------------- training
@@ -415,7 +429,7 @@ def taught(tmp_path_factory):
         [example],
         [example],
         TrainingRun(folder, device="cpu"),
-        settings=tiny_plan("unet", **changes, options=options),
+        settings=make_tiny_settings("unet", **changes, options=options),
     )
     return folder, example
 
@@ -447,7 +461,7 @@ def test_small_tiles_and_bfloat16_find_the_same_cells(taught):
 
 
 def test_an_interrupted_training_that_is_resumed_gives_the_same_weights(tmp_path):
-    plan = tiny_plan("unet", steps=6, validate_every=3, augment=True)
+    plan = make_tiny_settings("unet", steps=6, validate_every=3, augment=True)
 
     def stop(stage, done, total):
         if done == 4:
@@ -455,10 +469,10 @@ def test_an_interrupted_training_that_is_resumed_gives_the_same_weights(tmp_path
 
     for place in ("whole", "halted"):
         (tmp_path / place).mkdir()
-    learn("unet", pairs(), [], TrainingRun(tmp_path / "whole", device="cpu"), settings=plan)
+    learn("unet", make_examples(), [], TrainingRun(tmp_path / "whole", device="cpu"), settings=plan)
     with pytest.raises(KeyboardInterrupt):
-        learn("unet", pairs(), [], TrainingRun(tmp_path / "halted", device="cpu", progress=stop), settings=plan)
-    learn("unet", pairs(), [], TrainingRun(tmp_path / "halted", device="cpu", resume=True), settings=plan)
+        learn("unet", make_examples(), [], TrainingRun(tmp_path / "halted", device="cpu", progress=stop), settings=plan)
+    learn("unet", make_examples(), [], TrainingRun(tmp_path / "halted", device="cpu", resume=True), settings=plan)
     one, other = (load_file(tmp_path / place / "weights.safetensors") for place in ("whole", "halted"))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -467,7 +481,7 @@ def test_an_interrupted_training_that_is_resumed_gives_the_same_weights(tmp_path
 @pytest.mark.parametrize("name", ["unet"])
 def test_stacks_are_learnt_and_segmented(tmp_path, name):
     model = load_segmenter(name, model=str(train_tiny(name, tmp_path / "m", dimensions=3, patch=32)))
-    image, _ = pairs(3)[0].read()
+    image, _ = make_examples(3)[0].read()
     assert model.dimensions == (3,)
     assert model.segment(image).shape == image.shape
     with pytest.raises(FrameError, match=r"expected \(Z, Y, X\)"):
@@ -481,7 +495,13 @@ def test_a_model_of_planes_refuses_a_stack_and_says_what_to_do(taught):
 
 def test_images_and_stacks_are_not_learnt_from_together(tmp_path):
     with pytest.raises(TrainingError, match="not on both"):
-        learn("unet", [*pairs(2), *pairs(3)], [], TrainingRun(tmp_path), settings=tiny_plan("unet"))
+        learn(
+            "unet",
+            [*make_examples(2), *make_examples(3)],
+            [],
+            TrainingRun(tmp_path),
+            settings=make_tiny_settings("unet"),
+        )
 
 
 def test_a_model_of_another_segmenter_is_refused(taught, tmp_path):
@@ -504,7 +524,7 @@ def test_foreground_alone_is_learnt_with_the_settings_of_the_report(tmp_path):
     about = json.loads((model / "model.json").read_text())
     assert about["options"]["outputs"] == 2
     assert about["training"]["best"]["step"] == 3  # two images in a batch of two
-    assert load_segmenter("unet", model=str(model)).segment(pairs()[0].read()[0]).any() in {True, False}
+    assert load_segmenter("unet", model=str(model)).segment(make_examples()[0].read()[0]).any() in {True, False}
 
 
 def test_a_movie_is_seen_at_one_scale(taught, tmp_path):
@@ -550,7 +570,7 @@ def test_a_network_is_trained_and_used_from_the_command_line(tmp_path):
     folder = tmp_path / "data"
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
-    for number, example in enumerate([*pairs(), *pairs()]):
+    for number, example in enumerate([*make_examples(), *make_examples()]):
         image, labels = example.read()
         tifffile.imwrite(folder / "images" / f"{number}.tif", image)
         tifffile.imwrite(folder / "masks" / f"{number}.tif", labels.astype(np.uint16))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.learning import TINY, random_inputs, sample_of, simulated
+from support.learning import TINY, make_tiny_sample, simulate_small
 
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds, retain_links
 from gnntrack.gnn.linknet import LinkNet
@@ -18,7 +18,7 @@ from gnntrack.training.windows import Windows
 
 @pytest.fixture(scope="module")
 def sample():
-    return sample_of(simulated(frames=24))
+    return make_tiny_sample(simulate_small(frames=24))
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def inputs_of(masks, images=None, spacing=None):
 
 
 def test_the_size_of_a_pixel_and_the_grey_levels_do_not_matter():
-    movie = simulated(frames=6)
+    movie = simulate_small(frames=6)
     masks = np.stack([movie.masks[i] for i in range(6)])
     images = np.stack([movie.images[i] for i in range(6)]).astype(np.float32)
     one, other = inputs_of(masks, images, (1, 1)), inputs_of(masks, 8 * images, (0.25, 0.25))
@@ -41,7 +41,7 @@ def test_the_size_of_a_pixel_and_the_grey_levels_do_not_matter():
 
 def test_columns_stay_small():
     for shape in ((128, 128), (16, 64, 64)):
-        movie = simulated(shape=shape, diameter=10.0)
+        movie = simulate_small(shape=shape, diameter=10.0)
         inputs = inputs_of(movie.masks, movie.images)
         for block in ("cell", "link", "pair"):
             assert np.abs(getattr(inputs, block)).max() <= 20
@@ -113,7 +113,7 @@ def test_the_ends_of_a_window_count_only_where_they_are_those_of_the_movie(sampl
 
 def test_windows_are_as_long_as_gaps_demand():
     """Of a cell whose true link may lie outside the window nothing is learnt."""
-    far = sample_of(simulated(frames=24), settings=TINY.replace(graph__max_gap=4))
+    far = make_tiny_sample(simulate_small(frames=24), settings=TINY.replace(graph__max_gap=4))
     inputs = far.inputs
     assert (inputs.frame[inputs.target] - inputs.frame[inputs.source]).max() == 4
     for _, answers, (name,) in drawn([far], length=3):
@@ -131,7 +131,7 @@ def test_all_frames_are_drawn(sample):
 
 
 def test_a_movie_shorter_than_a_window_is_drawn_whole():
-    short = sample_of(simulated(frames=4))
+    short = make_tiny_sample(simulate_small(frames=4))
     assert {frames_of(names[0]) for _, _, names in drawn([short], n=5)} == {(0, 3)}
 
 
@@ -149,7 +149,10 @@ def test_divisions_are_drawn_more_often(sample):
 
 
 def test_movies_are_drawn_by_the_root_of_their_links(sample):
-    few, none = sample_of(simulated(2, name="few", frames=4)), sample_of(simulated(3, name="none", frames=1))
+    few, none = (
+        make_tiny_sample(simulate_small(2, name="few", frames=4)),
+        make_tiny_sample(simulate_small(3, name="none", frames=1)),
+    )
     assert not len(none.inputs.source)
     names = [names[0].partition(" ")[0] for _, _, names in drawn([sample, few, none], n=400)]
     odds = np.sqrt(len(few.inputs.source) / len(sample.inputs.source))
@@ -168,7 +171,9 @@ def test_standards():
         each[:, 2] = 4.0  # one that is the same for all
     cell[0][:, 3] = np.nan  # one that some movies have not
     cell[1][0, 3] = np.inf
-    samples = [replace(sample_of(), inputs=replace(each, cell=own)) for each, own in zip(inputs, cell, strict=True)]
+    samples = [
+        replace(make_tiny_sample(), inputs=replace(each, cell=own)) for each, own in zip(inputs, cell, strict=True)
+    ]
     net = LinkNet()
     net.fit([each.inputs for each in samples])
     mean, deviation = net.cell_standard.mean.numpy(), net.cell_standard.deviation.numpy()
@@ -183,7 +188,7 @@ def test_standards():
 
 
 def test_standards_leave_the_appearance_alone():
-    sample = sample_of()
+    sample = make_tiny_sample()
     looks = np.ones((len(sample.inputs.frame), 4), np.float32)
     seen = replace(sample, inputs=replace(sample.inputs, cell=np.hstack([sample.inputs.cell, looks])))
     net = LinkNet(embedding=4)
@@ -195,7 +200,7 @@ def test_standards_leave_the_appearance_alone():
 
 
 def test_versions_of_a_movie():
-    movie = simulated(frames=12)
+    movie = simulate_small(frames=12)
     settings = TINY.replace(train__variants=4)
     plain, thin, spoilt, blind = make_samples([movie], settings=settings)
     assert plain.graph.cells.n_frames == spoilt.graph.cells.n_frames == 12
@@ -211,4 +216,4 @@ def test_versions_of_a_movie():
 
 
 def test_versions_without_a_link_are_left_out():
-    assert not make_samples([simulated(frames=1)], settings=TINY.replace(train__variants=3))
+    assert not make_samples([simulate_small(frames=1)], settings=TINY.replace(train__variants=3))

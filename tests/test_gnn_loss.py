@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.learning import posed, random_inputs, says, talking, with_links
+from support.learning import compute_outputs, draw_inputs, make_batch, make_random_network, with_links
 
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.linknet import LinkNet
@@ -51,7 +51,7 @@ def random_outputs(batch, seed=0, spread=2.0):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("weight", [1.0, 3.0])
 def test_agrees_with_the_slow_one(seed, weight):
-    batch, answers = posed(random_inputs(seed, cells=3 + seed), random_inputs(seed + 9, frames=3), seed=seed)
+    batch, answers = make_batch(draw_inputs(seed, cells=3 + seed), draw_inputs(seed + 9, frames=3), seed=seed)
     assert answers.pair.any()
     outputs = random_outputs(batch, seed)
     loss = lineage_loss(outputs, batch, answers, division_weight=weight)
@@ -59,16 +59,16 @@ def test_agrees_with_the_slow_one(seed, weight):
 
 
 def test_without_pairs_or_links():
-    inputs = random_inputs()
+    inputs = draw_inputs()
     for rows in (range(9), ()):
-        batch, answers = posed(with_links(inputs, list(rows)))
+        batch, answers = make_batch(with_links(inputs, list(rows)))
         outputs = random_outputs(batch)
         loss = lineage_loss(outputs, batch, answers, division_weight=2)
         assert loss.item() == pytest.approx(slow_loss(outputs, batch, answers, 2), rel=1e-5)
 
 
 def test_cells_that_are_not_known_do_not_count():
-    batch, answers = posed(random_inputs(3))
+    batch, answers = make_batch(draw_inputs(3))
     unknown = torch.zeros_like(answers.past)
     outputs = random_outputs(batch)
     assert lineage_loss(outputs, batch, replace(answers, past=unknown, future=unknown), division_weight=2) == 0
@@ -84,7 +84,7 @@ def test_cells_that_are_not_known_do_not_count():
 
 
 def test_high_log_odds_do_not_overflow():
-    batch, answers = posed(random_inputs())
+    batch, answers = make_batch(draw_inputs())
     outputs = random_outputs(batch)
     link = (outputs.link + 200).requires_grad_()
     loss = lineage_loss(replace(outputs, link=link), batch, answers, division_weight=2)
@@ -94,7 +94,7 @@ def test_high_log_odds_do_not_overflow():
 
 
 def test_what_is_right_is_raised_and_what_is_wrong_is_lowered():
-    batch, answers = posed(random_inputs(cells=5), seed=4)
+    batch, answers = make_batch(draw_inputs(cells=5), seed=4)
     answers = replace(answers, past=torch.ones_like(answers.past), future=torch.ones_like(answers.future))
     outputs = replace(
         random_outputs(batch),
@@ -108,23 +108,23 @@ def test_what_is_right_is_raised_and_what_is_wrong_is_lowered():
 
 
 def test_every_part_of_the_network_is_trained():
-    inputs = random_inputs()
+    inputs = draw_inputs()
     inputs = replace(
         inputs, cell=torch.cat([torch.from_numpy(inputs.cell), torch.randn(len(inputs.cell), 4)], 1).numpy()
     )
-    batch, answers = posed(inputs)
-    net = talking(embedding=4).train()
+    batch, answers = make_batch(inputs)
+    net = make_random_network(embedding=4).train()
     net.loss(net(batch), batch, answers, TrainSettings()).backward()
     assert [name for name, each in net.named_parameters() if each.grad is None or not each.grad.any()] == []
 
 
 def test_steps_away_from_the_classical_scores_cost():
-    batch, answers = posed(random_inputs())
-    fresh, net = LinkNet(width=16).eval(), talking()
+    batch, answers = make_batch(draw_inputs())
+    fresh, net = LinkNet(width=16).eval(), make_random_network()
     free, dear = (TrainSettings(penalty=penalty) for penalty in (0.0, 0.5))
-    at_first = says(fresh, batch)
+    at_first = compute_outputs(fresh, batch)
     assert fresh.loss(at_first, batch, answers, dear) == fresh.loss(at_first, batch, answers, free)
-    later = says(net, batch)
+    later = compute_outputs(net, batch)
     away = (later.link - at_first.link).square().mean() + (later.pair - at_first.pair).square().mean()
     cost = net.loss(later, batch, answers, dear) - net.loss(later, batch, answers, free)
     assert cost.item() == pytest.approx(0.5 * away.item(), rel=1e-4)

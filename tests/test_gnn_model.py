@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support import worlds
-from support.learning import random_inputs, says, simulated, talking, with_links
+from support.learning import compute_outputs, draw_inputs, make_random_network, simulate_small, with_links
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnntrack.errors import FormatError
@@ -37,7 +37,7 @@ def inputs_of(graph: CellGraph) -> Inputs:
 
 
 def test_order_of_cells_links_and_pairs_does_not_matter():
-    inputs, net = random_inputs(cells=10, frames=6), talking()
+    inputs, net = draw_inputs(cells=10, frames=6), make_random_network()
     batch = Batch.from_windows([inputs])
     random = torch.Generator().manual_seed(0)
     cells, links, pairs = (torch.randperm(len(each), generator=random) for each in (batch.cell, batch.gap, batch.pair))
@@ -52,7 +52,7 @@ def test_order_of_cells_links_and_pairs_does_not_matter():
         pairs=at[batch.pairs[pairs]].flip(1),
         gap=batch.gap[links],
     )
-    before, after = says(net, batch), says(net, mixed)
+    before, after = compute_outputs(net, batch), compute_outputs(net, mixed)
     assert before.link.std() > 0.5  # it says something
     assert before.pair.std() > 0.5
     for old, new, order in zip(odds(before), odds(after), (links, pairs, cells), strict=True):
@@ -60,10 +60,10 @@ def test_order_of_cells_links_and_pairs_does_not_matter():
 
 
 def test_windows_in_a_batch_know_nothing_of_each_other():
-    windows, net = [random_inputs(seed, cells=5 + seed) for seed in range(3)], talking()
-    apart = [says(net, Batch.from_windows([each])) for each in windows]
+    windows, net = [draw_inputs(seed, cells=5 + seed) for seed in range(3)], make_random_network()
+    apart = [compute_outputs(net, Batch.from_windows([each])) for each in windows]
     for order in ([0, 1, 2], [2, 0, 1]):
-        together = odds(says(net, Batch.from_windows([windows[i] for i in order])))
+        together = odds(compute_outputs(net, Batch.from_windows([windows[i] for i in order])))
         for block, whole in enumerate(together):
             torch.testing.assert_close(whole, torch.cat([odds(apart[i])[block] for i in order]), **CLOSE)
 
@@ -72,9 +72,9 @@ def test_windows_in_a_batch_know_nothing_of_each_other():
 
 
 def test_a_fresh_network_says_what_the_classical_scores_say():
-    inputs = inputs_of(build_graph(simulated().masks))
+    inputs = inputs_of(build_graph(simulate_small().masks))
     batch = Batch.from_windows([inputs])
-    outputs = says(LinkNet().eval(), batch)
+    outputs = compute_outputs(LinkNet().eval(), batch)
     prior = torch.from_numpy(inputs.link[:, 0])
     assert torch.equal(outputs.link, prior)
     better = prior[batch.pairs].amax(1).clamp(min=0)
@@ -84,7 +84,7 @@ def test_a_fresh_network_says_what_the_classical_scores_say():
 
 
 def test_a_part_of_what_the_network_says_is_believed():
-    inputs, net = random_inputs(), talking()
+    inputs, net = draw_inputs(), make_random_network()
     none, half, whole = (
         predict_log_odds(net, inputs, links_per_window=10**9, correction=part) for part in (0.0, 0.5, 1.0)
     )
@@ -101,7 +101,7 @@ def test_a_part_of_what_the_network_says_is_believed():
 @pytest.mark.parametrize("links_per_window", [1, 40, 300])
 @pytest.mark.parametrize("rounds", [0, 1, 2])
 def test_windows_do_not_show(links_per_window, rounds):
-    inputs, net = random_inputs(frames=24, cells=6), talking(rounds=rounds)
+    inputs, net = draw_inputs(frames=24, cells=6), make_random_network(rounds=rounds)
     assert (np.diff(inputs.frame[np.stack([inputs.source, inputs.target])], axis=0) == 2).any()
     whole = predict_log_odds(net, inputs, links_per_window=10**9)
     parts = predict_log_odds(net, inputs, links_per_window=links_per_window)
@@ -111,7 +111,7 @@ def test_windows_do_not_show(links_per_window, rounds):
 
 def test_an_answer_depends_on_as_many_links_as_the_network_says():
     """So that windows overlap by what is needed, and no more."""
-    inputs, net = random_inputs(frames=16, cells=4, chance=1.0), talking(rounds=2)
+    inputs, net = draw_inputs(frames=16, cells=4, chance=1.0), make_random_network(rounds=2)
     changed = replace(inputs, cell=inputs.cell.copy())
     changed.cell[inputs.frame == 15] += 3
     moved = np.abs(
@@ -124,7 +124,7 @@ def test_an_answer_depends_on_as_many_links_as_the_network_says():
 
 def test_progress_is_told():
     told = []
-    predict_log_odds(talking(), random_inputs(), links_per_window=1, progress=lambda *each: told.append(each))
+    predict_log_odds(make_random_network(), draw_inputs(), links_per_window=1, progress=lambda *each: told.append(each))
     assert told[-1] == ("scoring", 5, 5)
     assert len(told) == 5
 
@@ -153,7 +153,7 @@ def many_links(n: int) -> Inputs:
     target = (frame[source] + 1) * cells + random.integers(0, cells, n)
     link = random.normal(size=(n, len(LINK_INPUTS))).astype(np.float32)
     cell = random.normal(size=(len(frame), len(CELL_INPUTS))).astype(np.float32)
-    few = random_inputs()
+    few = draw_inputs()
     return Inputs(frame, source, target, few.pairs[:0], cell, link, few.pair[:0], 11, np.arange(n))
 
 
@@ -161,7 +161,7 @@ def test_memory_grows_with_the_links_and_no_faster():
     net, most = LinkNet().eval(), []
     for n in (5_000, 10_000):
         with _Largest() as largest:
-            says(net, Batch.from_windows([many_links(n)]))
+            compute_outputs(net, Batch.from_windows([many_links(n)]))
         most.append(largest.most)
     assert most[0] <= 5_000 * 4 * 32
     assert most[1] == 2 * most[0]
@@ -183,9 +183,9 @@ def test_less_than_a_million_numbers():
 
 
 def test_the_same_weights_in_2d_and_3d():
-    net = talking()
+    net = make_random_network()
     for shape in ((128, 128), (16, 64, 64)):
-        movie = simulated(shape=shape, diameter=10.0, frames=6)
+        movie = simulate_small(shape=shape, diameter=10.0, frames=6)
         inputs = inputs_of(build_graph(movie.masks, movie.images))
         assert np.isfinite(inputs.cell).all()
         assert np.isfinite(inputs.link).all()
@@ -194,7 +194,7 @@ def test_the_same_weights_in_2d_and_3d():
 
 def test_columns_that_a_movie_does_not_have():
     masks = worlds.mother_divides().masks
-    net = talking()
+    net = make_random_network()
     bare = inputs_of(build_graph(masks))
     light = [i for i, name in enumerate(CELL_INPUTS) if "intensity" in name]
     assert len(light) == 8
@@ -209,12 +209,14 @@ def test_columns_that_a_movie_does_not_have():
 
 
 def test_a_column_that_is_missing_counts_as_usual():
-    inputs, net = random_inputs(), talking()
+    inputs, net = draw_inputs(), make_random_network()
     net.cell_standard.mean[2] = 0.7
     usual, missing = (replace(inputs, cell=inputs.cell.copy()) for _ in range(2))
     usual.cell[:, 2], missing.cell[:, 2] = 0.7, np.nan
     torch.testing.assert_close(
-        says(net, Batch.from_windows([usual])).link, says(net, Batch.from_windows([missing])).link, **CLOSE
+        compute_outputs(net, Batch.from_windows([usual])).link,
+        compute_outputs(net, Batch.from_windows([missing])).link,
+        **CLOSE,
     )
 
 
@@ -223,15 +225,15 @@ def test_movies_with_little_in_them(world):
     masks = world().masks
     for part in (masks, masks[:1]):
         inputs = inputs_of(build_graph(part))
-        answers = predict_log_odds(talking(), inputs, links_per_window=50)
+        answers = predict_log_odds(make_random_network(), inputs, links_per_window=50)
         assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs)]
         assert all(np.isfinite(each).all() for each in answers)
 
 
 @pytest.mark.parametrize("links", [0, 7])
 def test_no_links_or_no_pairs(links):
-    inputs = with_links(random_inputs(), np.arange(links))
-    outputs = says(talking(), Batch.from_windows([inputs]))
+    inputs = with_links(draw_inputs(), np.arange(links))
+    outputs = compute_outputs(make_random_network(), Batch.from_windows([inputs]))
     assert (len(outputs.link), len(outputs.pair), len(outputs.spurious)) == (links, 0, len(inputs.frame))
     assert torch.isfinite(outputs.spurious).all()
 
@@ -250,8 +252,8 @@ def test_a_graph_without_the_columns_says_which():
 
 
 def test_appearance_is_heard():
-    inputs, net = random_inputs(), talking(embedding=3)
+    inputs, net = draw_inputs(), make_random_network(embedding=3)
     looks = np.random.default_rng(0).normal(size=(len(inputs.frame), 3)).astype(np.float32)
     with_looks, without = (replace(inputs, cell=np.hstack([inputs.cell, look])) for look in (looks, looks * 0))
-    one, other = (says(net, Batch.from_windows([each])).link for each in (with_looks, without))
+    one, other = (compute_outputs(net, Batch.from_windows([each])).link for each in (with_looks, without))
     assert (one - other).abs().max() > 0.1

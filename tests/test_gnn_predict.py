@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import expit
 from support import worlds
-from support.learning import random_inputs, random_truth, sample_of, simulated
+from support.learning import draw_inputs, draw_truth, make_tiny_sample, simulate_small
 
 from gnntrack.errors import InputError
 from gnntrack.gnn.predict import LogOdds, make_link_scores
@@ -28,7 +28,7 @@ from gnntrack.types import CellGraph, LinkScores
 
 def make_random(seed=0, **options):
     """Return inputs that retain every second link of the graph, a prior, and random log odds."""
-    inputs = random_inputs(seed, **options)
+    inputs = draw_inputs(seed, **options)
     inputs = replace(inputs, rows=2 * np.arange(len(inputs.source)))
     random = np.random.default_rng(seed)
     prior = LinkScores(random.uniform(0.01, 0.99, 2 * len(inputs.source)).astype(np.float32))
@@ -70,7 +70,7 @@ def test_scores_are_probabilities_and_shares_add_up():
 
 def test_a_cells_options_by_hand():
     """One parent with two links and a division of both; the second daughter has another link."""
-    inputs = random_inputs(frames=2, cells=3, chance=0)
+    inputs = draw_inputs(frames=2, cells=3, chance=0)
     ends = [(0, 3), (0, 4), (1, 4)]
     source, target = np.array(ends).T
     inputs = replace(
@@ -121,7 +121,7 @@ def test_without_pairs_links_or_cells(options):
 
 def drawn_by_their_odds(seed=0, n=60, temperature=1.0):
     """Return a sample whose pasts are drawn by the odds of their links, and these log odds times the temperature."""
-    inputs = replace(random_inputs(seed, frames=2, cells=n, chance=5 / n, pairs=False))
+    inputs = replace(draw_inputs(seed, frames=2, cells=n, chance=5 / n, pairs=False))
     random = np.random.default_rng(seed)
     gain = random.normal(0, 2, len(inputs.source))
     right = np.zeros(len(gain), bool)
@@ -145,7 +145,7 @@ def test_the_temperature_is_found(temperature):
 
 def test_the_temperature_of_nothing_is_one():
     inputs, _, log_odds = make_random(chance=0.0)
-    sample = sample_from(inputs, random_truth(inputs), LinkScores(np.zeros(0)))
+    sample = sample_from(inputs, draw_truth(inputs), LinkScores(np.zeros(0)))
     assert fit_temperature([sample], [log_odds]) == 1
     assert fit_temperature([], []) == 1
 
@@ -167,7 +167,7 @@ def test_scores_that_can_be_believed():
 
 
 def test_reliability_by_hand():
-    inputs = replace(random_inputs(frames=2, cells=4, chance=0), link=np.zeros((4, 1)), rows=np.arange(4))
+    inputs = replace(draw_inputs(frames=2, cells=4, chance=0), link=np.zeros((4, 1)), rows=np.arange(4))
     inputs = replace(inputs, source=np.arange(4), target=np.arange(4, 8))
     known = np.array([True] * 7 + [False])  # the past of the last cell is not known: its link does not count
     truth = GroundTruth(np.array([True, False, True, True]), np.zeros(0, bool), known, known, ~known)
@@ -191,7 +191,7 @@ def make_division():
     }
     pairs = np.sort([[row["a1-b2"], row["a1-c2"]], [row["b2-b3"], row["b2-c3"]]], axis=1)
     pairs = pairs[np.argsort(pairs[:, 0])]
-    empty = random_inputs(frames=1, cells=1)
+    empty = draw_inputs(frames=1, cells=1)
     n, e = len(graph.cells), len(graph)
     inputs = replace(
         empty,
@@ -249,7 +249,7 @@ def test_mistakes_add_up():
 
 
 def test_the_truth_makes_no_mistake():
-    sample = sample_of(simulated(frames=16))
+    sample = make_tiny_sample(simulate_small(frames=16))
     assert sample.truth.pair.any()
     found = count_mistakes(sample, find_true_links(sample))
     assert found.link_error == 0

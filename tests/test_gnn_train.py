@@ -14,7 +14,7 @@ import pytest
 import tifffile
 import torch
 from safetensors.torch import load_file, save
-from support.learning import TINY, sample_of, simulated
+from support.learning import TINY, make_tiny_sample, simulate_small
 from support.movies import dividing_masks, images_of, write_folder, write_truth
 
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
@@ -33,12 +33,12 @@ from gnntrack.training.run import TrainingRun
 
 @pytest.fixture(scope="module")
 def samples():
-    return [sample_of(simulated(1, name="one"))]
+    return [make_tiny_sample(simulate_small(1, name="one"))]
 
 
 @pytest.fixture(scope="module")
 def checks():
-    return [sample_of(simulated(2, name="two"))]
+    return [make_tiny_sample(simulate_small(2, name="two"))]
 
 
 def rows_of(folder):
@@ -76,7 +76,7 @@ def trained(net, samples, look, folder, settings):
 @pytest.fixture(scope="module")
 def crowd():
     """A movie that the classical scores do not solve: fast cells, many divisions."""
-    return sample_of(simulated(5, frames=20, cells=30, clustering=0.9, speed=3.0, cycle=8.0, images=False))
+    return make_tiny_sample(simulate_small(5, frames=20, cells=30, clustering=0.9, speed=3.0, cycle=8.0, images=False))
 
 
 def test_learns_what_the_classical_scores_do_not_know(crowd, tmp_path):

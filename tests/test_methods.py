@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 from support import worlds
-from support.learning import simulated
+from support.learning import simulate_small
 
 import gnntrack
 from gnntrack.errors import FormatError, InputError, ModelError
@@ -35,7 +35,7 @@ def test_other_settings_than_in_training_are_told(caplog):
 
 
 def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
-    movie = simulated(4)
+    movie = simulate_small(4)
     unfilled = settings.replace(repair__fill_gaps=False, repair__join_pieces=False)
     graph = gnntrack.build_graph(movie.masks, movie.images)
     solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
@@ -48,7 +48,7 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
 
 
 def test_confidence_is_that_among_all_options(settings):
-    graph = gnntrack.build_graph(simulated(4).masks)
+    graph = gnntrack.build_graph(simulate_small(4).masks)
     scores = NetworkScorer(settings).score(graph)
     lineage = gnntrack.solve(graph, method="gnn", settings=settings)
     at = {ends: i for i, ends in enumerate(zip(graph.source.tolist(), graph.target.tolist(), strict=True))}
@@ -58,7 +58,7 @@ def test_confidence_is_that_among_all_options(settings):
 
 
 def test_windows_change_nothing(settings):
-    graph = gnntrack.build_graph(simulated(4).masks)
+    graph = gnntrack.build_graph(simulate_small(4).masks)
     one, other = (NetworkScorer(settings.replace(gnn__window=size)).score(graph) for size in (10**6, 30))
     for name in ("link", "division", "marginal"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
@@ -220,7 +220,7 @@ def test_a_scorer_of_another_package_is_a_method_of_its_own_name():
     assert METHODS["nearest-greedy"] == Method("nearest-greedy", "greedy")
     assert METHODS["nearest"].reads("gnn")
     assert not METHODS["nearest-greedy"].reads("gnn")
-    movie = simulated(4)
+    movie = simulate_small(4)
     lineage = gnntrack.track(movie.masks, movie.images, method="nearest")
     assert len(lineage.source) > 0.8 * (len(lineage.cells) - (lineage.cells.frame == 0).sum())
     assert len(gnntrack.track(movie.masks, method="nearest", solver="none").source) == 0

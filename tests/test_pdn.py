@@ -220,5 +220,5 @@ def test_what_does_not_fit_is_refused(movie):
     with pytest.raises(FormatError, match="16 columns, the network reads 144"):
         PdnNet(embedding=128)(batch)
     graph = worlds.candidates(worlds.lone_cell().masks)
-    with pytest.raises(FormatError, match=r"2 rows, there are 3 cells"):
+    with pytest.raises(FormatError, match=r"2 rows for 3 cells"):
         PdnNet.inputs_of(graph, embedding=np.zeros((2, 128), np.float32))

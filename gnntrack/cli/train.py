@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.training.run import TrainingRun
 
-__all__ = ["Stop", "seed_and_resume_options", "show_summary", "shown_run", "train"]
+__all__ = ["Stop", "add_run_options", "show_run", "show_summary", "train"]
 
 _FILES = {
     "weights.safetensors": "the weights",
@@ -31,7 +31,7 @@ _FILES = {
 }
 
 
-def seed_and_resume_options(command: Any) -> Any:
+def add_run_options(command: Any) -> Any:
     """Add ``--seed`` and ``--resume``."""
     seed = click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same training.")
     resume = click.option("--resume", is_flag=True, help="Continue the interrupted training in --out.")
@@ -56,7 +56,7 @@ def seed_and_resume_options(command: Any) -> Any:
     multiple=True,
     help="Movies to validate on, repeatable; by default the last frames of each movie of DATA.",
 )
-@seed_and_resume_options
+@add_run_options
 @settings_options("train.simulated", "train.steps", "gnn.device")
 @overwrite_option
 @verbose_option
@@ -75,7 +75,7 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
         msg = "there is nothing to learn from; give DATA, or --simulated N"
         raise click.UsageError(msg)
     watch = Stopwatch()
-    with shown_run(out, device=settings.gnn.device, **options) as run:
+    with show_run(out, device=settings.gnn.device, **options) as run:
         from gnntrack.training import links
 
         summary = links.train(
@@ -86,7 +86,7 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
 
 
 @contextmanager
-def shown_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Iterator[TrainingRun]:
+def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Iterator[TrainingRun]:
     """Give a run whose progress is shown, and which Ctrl-C stops between two steps with exit code 130."""
     if resume and overwrite:
         msg = "--resume continues with the folder, --overwrite removes it; give one of them"
@@ -97,7 +97,7 @@ def shown_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> It
         stop = Stop(shown)
         shows = {"progress": stop.progress, "report": stop.report}
         try:
-            with stop.listening():
+            with stop.listen():
                 yield TrainingRun(out, resume=resume, overwrite=overwrite, **options, **shows)
         except KeyboardInterrupt:
             if not shown.step and not resume:
@@ -119,7 +119,7 @@ class Stop:
         self._asked = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listen(self) -> Iterator[None]:
         """Handle Ctrl-C and TERM as requests to stop while the context lasts."""
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -9,7 +9,7 @@ import click
 
 from gnntrack.cli.display import Stopwatch
 from gnntrack.cli.options import out_option, overwrite_option, parse_named_values, settings_options, verbose_option
-from gnntrack.cli.train import seed_and_resume_options, show_summary, shown_run
+from gnntrack.cli.train import add_run_options, show_run, show_summary
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -37,7 +37,7 @@ _SETTINGS = ("steps", "epochs", "batch", "patch", "learning_rate", "loss", "head
     multiple=True,
     help="Images to validate on, repeatable; by default a fraction of DATA, of movies the last frames.",
 )
-@seed_and_resume_options
+@add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @settings_options(*(f"train_segmenter.{name}" for name in _SETTINGS))
 @overwrite_option
@@ -59,7 +59,7 @@ def train_segmenter(
     merged = {**settings.train_segmenter.options, **options.pop("network_options")}
     settings = settings.replace(train_segmenter__options=merged)
     watch = Stopwatch()
-    with shown_run(out, **options) as run:
+    with show_run(out, **options) as run:
         from gnntrack.training import segmenter
 
         summary = segmenter.train_segmenter(name, data, run, validation=list(validation) or None, settings=settings)

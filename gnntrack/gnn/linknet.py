@@ -1,9 +1,10 @@
-"""Our network: candidate links that attend to the links they compete with and to those they continue.
+"""The network of gnntrack: each candidate link attends to its competitors and to the links before and after it.
 
-Candidate graphs are not homophilous: a cell is not like its candidates, one of which at most is itself. So nothing is
-smoothed over cells. Messages go from links to the cells they share, the past and the future of a cell apart (Braso and
-Leal-Taixe, Learning a Neural Solver for Multiple Object Tracking, CVPR 2020), and back to the links, which so learn of
-those that compete with them and of those before and after. All in O(links) time and memory.
+Candidate graphs are not homophilous: a cell is similar to at most one of its candidates, itself in another frame. So
+features are not smoothed over cells. Messages go from links to the cells that they share, separately for the past and
+the future of a cell (Braso and Leal-Taixe, Learning a Neural Solver for Multiple Object Tracking, CVPR 2020), and back
+to the links, so that a link receives information on its competitors and its neighbours in time. Time and memory are
+O(links).
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ _SAMPLED = 20_000  # rows of each movie from which the statistics of the columns
 
 
 class Standard(nn.Module):
-    """Columns less their mean, over their deviation; NaN, a column that the movie does not have, becomes 0.
+    """Standardise columns: (x - mean) / deviation; NaN, a column that the movie does not have, becomes 0.
 
-    The statistics are those of the training data, and travel with the weights.
+    The statistics are those of the training data, and are stored with the weights.
 
     Shapes: (R, C) -> (R, C).
     """
@@ -54,14 +55,14 @@ class Standard(nn.Module):
 
 
 class Attention(MessagePassing):  # type: ignore[misc]
-    r"""What the links of a cell, on one side of time, tell it.
+    r"""Message to a cell from its links in one direction of time.
 
     .. math:: m_v = \sum_{e \in L(v)} \alpha_e \, V h_e, \qquad
               \alpha_e = \mathrm{softmax}_{e \in L(v)} \; c \tanh \frac{q_v \cdot K h_e}{c \sqrt{d}}
 
     for each head, where :math:`L(v)` are the links into the cell, or those out of it (Velickovic et al., Graph
     Attention Networks, ICLR 2018; the query is the cell's, keys and values are the links'; bounded as in Gemma 2, so
-    that sums and their weights are one pass over the links).
+    that sums and their weights take one pass over the links).
 
     Shapes: cells (N, H), links (E, H), ends (E,) -> (N, H), and the attention (E, heads).
     """
@@ -78,11 +79,11 @@ class Attention(MessagePassing):  # type: ignore[misc]
         each = width // self.heads
         agreement = (self.query(cell)[end] * self.key(link)).view(-1, self.heads, each).sum(-1)
         weight = torch.exp(_BOUND * torch.tanh(agreement / (_BOUND * each**0.5)))  # (E, heads)
-        told = self.propagate(torch.stack([end, end]), size=(n, n), value=self.value(link), weight=weight)
-        total = told[:, width:]
+        sums = self.propagate(torch.stack([end, end]), size=(n, n), value=self.value(link), weight=weight)
+        total = sums[:, width:]
         share = weight / total[end]
-        told = told[:, :width].view(n, self.heads, each) / total.clamp(min=1e-6)[..., None]
-        return told.view(n, width), share
+        message = sums[:, :width].view(n, self.heads, each) / total.clamp(min=1e-6)[..., None]
+        return message.view(n, width), share
 
     def message(self, value: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
         weighted = value.view(len(value), self.heads, value.shape[1] // self.heads) * weight[..., None]
@@ -93,7 +94,7 @@ class Attention(MessagePassing):  # type: ignore[misc]
 
 
 class _Round(nn.Module):
-    """One round: links to cells, past and future apart, and back.
+    """One round: links to cells, separately for past and future, and back.
 
     Shapes: cells (N, H), links (E, H) -> the same.
     """
@@ -101,7 +102,7 @@ class _Round(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.past, self.future = Attention(width, heads), Attention(width, heads)
-        self.cell = _mlp(3 * width, width, width, dropout)
+        self.cell = _make_mlp(3 * width, width, width, dropout)
         self.at_source, self.at_target = (nn.Linear(2 * width, width, bias=False) for _ in range(2))
         self.at_link = nn.Linear(width, width)
         self.at_share = nn.Linear(2 * heads, width, bias=False)
@@ -111,7 +112,7 @@ class _Round(nn.Module):
         past, of_target = self.past(cell, link, batch.target)
         future, of_source = self.future(cell, link, batch.source)
         cell = cell + self.cell(torch.cat([cell, past, future], 1))
-        # the cell knows what came before and after; its links of this side of time compete
+        # the cell has the messages of both directions; its links in one direction compete
         source = self.at_source(torch.cat([cell, future], 1))[batch.source]
         target = self.at_target(torch.cat([cell, past], 1))[batch.target]
         own = self.at_link(link) + self.at_share(torch.cat([of_target, of_source], 1))
@@ -119,28 +120,28 @@ class _Round(nn.Module):
 
 
 class LinkNet(Network):
-    r"""The network: encoders, rounds of attention, and heads for links, divisions, starts, ends and spurious cells.
+    r"""Encoders, rounds of attention, and heads for links, divisions, starts, ends and spurious cells.
 
     .. math:: w_e = s_e + a \, \mathrm{prior}_e - b_{t(e)} - d_{s(e)}, \qquad
               w_p = s_p + a' \, \mathrm{prior}_p - b_{d_1} - b_{d_2} - d_m
 
-    with the birth :math:`b` of a cell and the death :math:`d`, all in log odds. It starts as the classical scores and
-    learns what they do not know.
+    with the birth :math:`b` of a cell and the death :math:`d`, all as log-odds. Before training it returns the
+    classical scores.
 
     Shapes: `Batch` -> `Outputs`.
 
     Parameters
     ----------
     width : int
-        Numbers per cell and link, a multiple of ``heads``.
+        Length of the vectors of cells and links, a multiple of ``heads``.
     rounds : int
-        How many frames ahead and back a link sees.
+        Rounds of attention: number of links before and after a link that it depends on.
     heads : int
-        Of the attention.
+        Heads of the attention.
     dropout : float
-        In training.
+        Dropout in training.
     embedding : int
-        Numbers of the learned appearance of a cell (`gnntrack.gnn.appearance`); 0 = without.
+        Length of the learned appearance of a cell (`gnntrack.gnn.appearance`); 0 = without.
     """
 
     kind = "linknet"
@@ -150,27 +151,27 @@ class LinkNet(Network):
         self, *, width: int = 32, rounds: int = 3, heads: int = 4, dropout: float = 0.1, embedding: int = 0
     ) -> None:
         super().__init__()
-        looks = tuple(f"appearance_{i}" for i in range(embedding))
-        self.columns = {"cell": CELL_INPUTS + looks, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
+        appearance = tuple(f"appearance_{i}" for i in range(embedding))
+        self.columns = {"cell": CELL_INPUTS + appearance, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
         self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding}
         self.cell_standard, self.link_standard, self.pair_standard = (
             Standard(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
         )
-        self.encode_cell = _mlp(len(CELL_INPUTS), width, width, dropout)
-        self.encode_link = _mlp(len(LINK_INPUTS), width, width, dropout)
+        self.encode_cell = _make_mlp(len(CELL_INPUTS), width, width, dropout)
+        self.encode_link = _make_mlp(len(LINK_INPUTS), width, width, dropout)
         self.encode_look = nn.Linear(embedding, width, bias=False) if embedding else None
         self.encode_likeness = nn.Linear(1, width, bias=False) if embedding else None
         self.ends = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(2))
         self.rounds = nn.ModuleList(_Round(width, heads, dropout) for _ in range(rounds))
-        self.link_head = _mlp(width, width, 1, dropout)
-        self.cell_head = _mlp(width, width, 3, dropout)  # birth, death, spurious
+        self.link_head = _make_mlp(width, width, 1, dropout)
+        self.cell_head = _make_mlp(width, width, 3, dropout)  # birth, death, spurious
         self.both = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
         self.encode_pair = nn.Linear(len(PAIR_INPUTS), width)
-        self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_mlp(width, width, 1, dropout))
+        self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_make_mlp(width, width, 1, dropout))
         for head in (self.link_head, self.cell_head, self.pair_head):
             _zero_last_layer(head)
         self.register_parameter("trust", nn.Parameter(torch.ones(2)))  # the name in stored models
-        self.hops = rounds + 1  # links on either side that an answer depends on
+        self.hops = rounds + 1  # links in each direction of time that an output depends on
 
     @property
     def prior_weight(self) -> nn.Parameter:
@@ -191,11 +192,11 @@ class LinkNet(Network):
         birth, death, spurious = self.cell_head(cell).unbind(1)
         prior = batch.link[:, 0]
         gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.prior_weight[0] * prior
-        return Outputs(gain, self._pairs(batch, cell, link, birth, death), spurious)
+        return Outputs(gain, self._score_pairs(batch, cell, link, birth, death), spurious)
 
     @staticmethod
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
-        """Return what the network reads of a graph, see `Inputs.from_graph`."""
+        """Return the arrays of a graph that the network reads, see `Inputs.from_graph`."""
         return Inputs.from_graph(graph, prior, embedding=embedding)
 
     @classmethod
@@ -220,40 +221,40 @@ class LinkNet(Network):
     def loss(outputs: Outputs, batch: Batch, targets: Targets, settings: TrainSettings) -> Tensor:
         r"""Return the loss of a batch: `lineage_loss`, and :math:`\lambda (w - \mathrm{prior})^2`.
 
-        The penalty is a Gaussian prior around the classical scores: where little was seen, they are right.
+        The penalty is a Gaussian prior around the classical scores, which are kept for rare inputs.
         """
-        link, pair = outputs.link - batch.link[:, 0], outputs.pair - _prior_of_pairs(batch)
+        link, pair = outputs.link - batch.link[:, 0], outputs.pair - _compute_pair_prior(batch)
         away = link.square().mean() + (pair.square().mean() if len(pair) else 0.0)
         return lineage_loss(outputs, batch, targets, division_weight=settings.division_weight) + settings.penalty * away
 
-    def _pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor) -> Tensor:
+    def _score_pairs(self, batch: Batch, cell: Tensor, link: Tensor, birth: Tensor, death: Tensor) -> Tensor:
         first, second = batch.pairs.T
-        mother, one, other = batch.source[first], batch.target[first], batch.target[second]
+        parent, one, other = batch.source[first], batch.target[first], batch.target[second]
         a, b = self.both[0](link), self.both[1](link)
-        x = a[first] + a[second] + (b[first] - b[second]).abs() + self.both[2](cell)[mother]
+        x = a[first] + a[second] + (b[first] - b[second]).abs() + self.both[2](cell)[parent]
         daughters = self.both[3](cell)
         x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
-        gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[mother]
-        # a division is worth the better of its links and the odds of the prior, which are against that link alone
-        return gain + self.prior_weight[0] * _better_link(batch) + self.prior_weight[1] * batch.pair[:, 0]
+        gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[parent]
+        # the prior of a division is relative to its better link alone, so that is added
+        return gain + self.prior_weight[0] * _find_better_link(batch) + self.prior_weight[1] * batch.pair[:, 0]
 
 
-def _mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+def _make_mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, outputs))
 
 
 def _zero_last_layer(head: nn.Sequential) -> None:
-    """Let a head say nothing at first, so that the network starts as the classical scores."""
+    """Zero a head's last layer, so that an untrained network returns the classical scores."""
     for parameter in head[-1].parameters():
         nn.init.zeros_(parameter)
 
 
-def _better_link(batch: Batch) -> Tensor:
-    """Return what the better link of each pair gains alone by the classical scores, shape (M,)."""
+def _find_better_link(batch: Batch) -> Tensor:
+    """Return the classical log-odds of the better link of each pair, at least 0, shape (M,)."""
     better: Tensor = batch.link[:, 0][batch.pairs].amax(1)
     return better.clamp(min=0)
 
 
-def _prior_of_pairs(batch: Batch) -> Tensor:
-    """Return what a pair gains by the classical scores: the better of its links, and the division's odds against it."""
-    return _better_link(batch) + batch.pair[:, 0]
+def _compute_pair_prior(batch: Batch) -> Tensor:
+    """Return the classical log-odds of each pair: of its better link, plus those of the division against it."""
+    return _find_better_link(batch) + batch.pair[:, 0]

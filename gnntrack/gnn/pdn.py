@@ -1,9 +1,9 @@
 """The published network: cells smoothed over gated candidate links, and a classifier of single links.
 
-Ben-Haim and Riklin-Raviv, Graph Neural Network for Cell Tracking in Microscopy Videos, ECCV 2022, written anew from the
-paper's description. It looks one frame ahead and knows no divisions: links to daughters are trained as wrong ones. It
-reads absolute places and sizes, scaled to their range in the window: what it says of a link depends on the other cells
-of the window, and on how many frames that spans.
+Ben-Haim and Riklin-Raviv, Graph Neural Network for Cell Tracking in Microscopy Videos, ECCV 2022, implemented from the
+description in the paper. It scores links to the next frame and no divisions: links to daughters are trained as wrong
+ones. It reads absolute positions and sizes, scaled to their range in the window, so that the score of a link depends on
+the other cells of the window and on the length of the window.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ PDN_CELLS = (
     *("major_axis", "minor_axis", "intensity_max", "intensity_mean", "intensity_min"),
 )
 """The hand-made columns of the paper: frame, area, box, centroid, axes, brightness; 13 in 2D. The three along z are NaN
-there, and those of brightness without images. The box is taken to lie evenly about the centroid: of a box, a table of
-cells knows the extent only."""
+there, and those of brightness without images. The box is assumed to be centred on the centroid, because a table of
+cells has only the size of a box."""
 
-_NEVER = -12.0  # log odds of what this network cannot say: a link over a gap, a division, a spurious cell
+_NEVER = -12.0  # log-odds of a link over a gap, a division and a spurious cell, which this network does not score
 
 
 def scale_columns(columns: Tensor, window: Tensor) -> Tensor:
-    r"""Scale each column to its range in each window; what is constant there, or NaN, becomes 0.
+    r"""Scale each column to its range in each window; constant columns and NaN become 0.
 
     .. math:: x'_{ic} = \frac{x_{ic} - \min_j x_{jc}}{\max_j x_{jc} - \min_j x_{jc}}, \qquad j \in \mathrm{window}(i)
 
@@ -71,11 +71,11 @@ class PdnNet(Network):
     r"""The network of Ben-Haim and Riklin-Raviv (ECCV 2022) on the links to the next frame.
 
     Cells are encoded from their scaled columns :math:`s_i`, :math:`x_i = [f(s_i), g(a_i)]`, with the appearance
-    :math:`a_i` where the network has it, and links from both ends:
+    :math:`a_i` if the network uses it, and links from both ends:
 
     .. math:: e_{ij} = h\bigl(|s_i - s_j|, \cos(s_i, s_j), x_i, x_j, |x_i - x_j|, \cos(x_i, x_j)\bigr)
 
-    with the appearance among the columns :math:`s`. Each block lets links open or close for what cells tell each other
+    with the appearance among the columns :math:`s`. Each block gates the messages between cells by the link
     (Rozemberczki et al., Pathfinder Discovery Networks for Neural Message Passing, WWW 2021), and updates the links:
 
     .. math:: x_j \leftarrow \sigma\Bigl(\sum_{i \in N(j) \cup \{j\}} \omega(e_{ij}) \, W x_i\Bigr), \qquad
@@ -83,31 +83,31 @@ class PdnNet(Network):
 
     where :math:`\omega`, a perceptron, is normalised by the degrees. A perceptron on :math:`e_{ij}` is the classifier.
 
-    Shapes: `Batch` with cell (N, 16 + embedding) -> `Outputs`. Links over gaps, divisions and spurious cells have log
-    odds of -12: the network cannot tell.
+    Shapes: `Batch` with cell (N, 16 + embedding) -> `Outputs`. Links over gaps, divisions and spurious cells have
+    log-odds of -12, because the network does not score them.
 
     Parameters
     ----------
     embedding : int
-        Numbers of the learned appearance of a cell, behind the hand-made columns; 128 in the paper, 0 = without.
+        Length of the learned appearance of a cell, behind the hand-made columns; 128 in the paper, 0 = without.
     hidden, width : int
-        Of the encoders of cells, each.
+        Sizes of the encoders of cells.
     link_hidden, link_width : int
-        Of the encoder of links and of their updates.
+        Sizes of the encoder of links and of their updates.
     gate : int
-        Hidden numbers of the gate of a block.
+        Hidden size of the gate of a block.
     blocks : int
-        How many frames back a link hears of.
+        Number of blocks, which is the number of frames before a link that it depends on.
     head : two ints
-        Hidden numbers of the classifier.
+        Hidden sizes of the classifier.
     dropout, encoder_dropout : float
-        In training: of links, and of cells.
+        Dropout in training, of links and of cells.
     """
 
     kind = "pdn"
     corrects = False
-    hops: int | None = None  # columns are scaled to their range, so that an answer depends on the whole window
-    frames: int | None = 10  # as in the paper's training, so that the range of a column is what it was there
+    hops: int | None = None  # columns are scaled to their range, so that an output depends on the whole window
+    frames: int | None = 10  # as in the paper's training, so that columns have the same range as there
     columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
 
     def __init__(
@@ -141,21 +141,21 @@ class PdnNet(Network):
             names = tuple(f"appearance_{i}" for i in range(embedding))
             self.columns = {**self.columns, "cell": (*PDN_CELLS, *names)}
         raw = len(self.columns["cell"])
-        self.encode_hand = _mlp(len(PDN_CELLS), hidden, width, dropout=encoder_dropout)
-        self.encode_look = _mlp(embedding, hidden, width, dropout=encoder_dropout) if embedding else None
+        self.encode_hand = _make_mlp(len(PDN_CELLS), hidden, width, dropout=encoder_dropout)
+        self.encode_look = _make_mlp(embedding, hidden, width, dropout=encoder_dropout) if embedding else None
         cell = 2 * width if embedding else width
         self.encode_link = _LinkUpdate(cell, raw + 1, link_hidden, link_width, dropout)
         self.convolutions = nn.ModuleList(PDNConv(cell, cell, link_width, gate) for _ in range(blocks))
         self.updates = nn.ModuleList(
             _LinkUpdate(cell, link_width, link_hidden, link_width, dropout) for _ in range(blocks)
         )
-        self.classify = _mlp(link_width, *head, 1, dropout=dropout)
+        self.classify = _make_mlp(link_width, *head, 1, dropout=dropout)
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
         next_frame = torch.nonzero(batch.gap == 1)[:, 0]
         links = torch.stack([batch.source[next_frame], batch.target[next_frame]])  # (2, L)
-        raw = self._scaled(batch)
-        cell = self._cells(raw)
+        raw = self._scale_inputs(batch)
+        cell = self._encode_cells(raw)
         a, b = raw[links[0]], raw[links[1]]
         link = self.encode_link(cell, links, torch.cat([(a - b).abs(), cosine_similarity(a, b)[:, None]], 1))
         for convolve, update in zip(self.convolutions, self.updates, strict=True):
@@ -165,19 +165,19 @@ class PdnNet(Network):
         log_odds = log_odds.index_copy(0, next_frame, self.classify(link)[:, 0])
         return Outputs(log_odds, link.new_full((len(batch.pairs),), _NEVER), link.new_full((len(raw),), _NEVER))
 
-    def _scaled(self, batch: Batch) -> Tensor:
+    def _scale_inputs(self, batch: Batch) -> Tensor:
         """Return the columns with the hand-made ones scaled, shape (N, 16 + embedding)."""
         expected = len(self.columns["cell"])
         if batch.cell.shape[1] != expected:
             msg = (
                 f"cells have {batch.cell.shape[1]} columns, the network reads {expected}: {len(PDN_CELLS)} hand-made "
-                f"ones and an appearance of {expected - len(PDN_CELLS)} numbers"
+                f"ones and {expected - len(PDN_CELLS)} of the appearance"
             )
             raise FormatError(msg)
         hand, look = batch.cell[:, : len(PDN_CELLS)], batch.cell[:, len(PDN_CELLS) :]
         return torch.cat([scale_columns(hand, batch.window), torch.nan_to_num(look)], 1)
 
-    def _cells(self, raw: Tensor) -> Tensor:
+    def _encode_cells(self, raw: Tensor) -> Tensor:
         hand: Tensor = self.encode_hand(raw[:, : len(PDN_CELLS)])
         if self.encode_look is None:
             return hand
@@ -197,14 +197,14 @@ class PdnNet(Network):
 
     @staticmethod
     def loss(outputs: Outputs, batch: Batch, targets: Targets, settings: TrainSettings | None = None) -> Tensor:  # noqa: ARG004
-        """Return the cross entropy of links to the next frame, right ones weighted by wrong ones / right ones.
+        """Return the cross-entropy of links to the next frame, with weight (wrong links / right links) on right ones.
 
-        Links to daughters count as wrong ones, as in the paper. Links of targets whose past is not known, or lies
-        outside the window, do not count.
+        Links to daughters count as wrong ones, as in the paper. Links into cells whose past is unknown, or outside
+        the window, do not count.
 
         Shapes: -> ().
         """
-        # where the inputs have no pairs, the truth has both links of a division as right ones
+        # without pairs in the inputs, both links of a division are right in the ground truth
         children = scatter(targets.link.long(), batch.source, dim_size=len(batch.cell), reduce="sum")
         right = targets.link & (children[batch.source] == 1)
         counts = targets.past[batch.target] & (batch.gap == 1)
@@ -217,7 +217,7 @@ class PdnNet(Network):
     @staticmethod
     def inputs_of(
         graph: CellGraph,
-        prior: LinkScores | None = None,  # noqa: ARG004 - every network is asked alike; this one takes no prior
+        prior: LinkScores | None = None,  # noqa: ARG004 - the same signature for all networks
         *,
         embedding: FeatureArray | None = None,
     ) -> Inputs:
@@ -235,13 +235,13 @@ class PdnNet(Network):
         Raises
         ------
         FormatError
-            If there are not as many rows of the embedding as there are cells.
+            If the number of rows of the embedding differs from the number of cells.
         """
         cells = graph.cells
-        columns = _hand_made(graph)
+        columns = _compute_columns(graph)
         if embedding is not None:
             if len(embedding) != len(cells):
-                msg = f"the embedding has {len(embedding)} rows, there are {len(cells)} cells; embed this movie's crops"
+                msg = f"the embedding has {len(embedding)} rows for {len(cells)} cells; embed the crops of this movie"
                 raise FormatError(msg)
             columns = np.concatenate([columns, embedding.astype(np.float32, copy=False)], axis=1)
         return Inputs(
@@ -273,14 +273,14 @@ class _LinkUpdate(nn.Module):
 
     def forward(self, cell: Tensor, links: Tensor, own: Tensor) -> Tensor:
         a, b = cell[links[0]], cell[links[1]]
-        alike = cosine_similarity(a, b)[:, None]
-        x = self.own(torch.cat([own, (a - b).abs(), alike], 1))
+        similarity = cosine_similarity(a, b)[:, None]
+        x = self.own(torch.cat([own, (a - b).abs(), similarity], 1))
         rest: Tensor = self.rest(x + self.source(cell)[links[0]] + self.target(cell)[links[1]])
         return rest
 
 
-def _hand_made(graph: CellGraph) -> FeatureArray:
-    """Return the columns of `PDN_CELLS`, NaN where the movie has none, shape (N, 16)."""
+def _compute_columns(graph: CellGraph) -> FeatureArray:
+    """Return the columns of `PDN_CELLS`, NaN for those that the movie lacks, shape (N, 16)."""
     cells = graph.cells
     columns: dict[str, npt.NDArray[Any]] = {"frame": cells.frame}
     columns |= {name: cells.feature(name) for name in PDN_CELLS if cells.has(name)}
@@ -294,7 +294,7 @@ def _hand_made(graph: CellGraph) -> FeatureArray:
     return out
 
 
-def _mlp(*sizes: int, dropout: float) -> nn.Sequential:
+def _make_mlp(*sizes: int, dropout: float) -> nn.Sequential:
     """Return linear layers of these sizes with ReLU and dropout between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):

@@ -143,7 +143,7 @@ def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu
         columns.
     """
     about = _read_about(place / MODEL_FILE, family)
-    network = _empty_network(place / MODEL_FILE, about, family)
+    network = _make_empty_network(place / MODEL_FILE, about, family)
     content = _read_weights(place / WEIGHTS_FILE)
     if hashlib.sha256(content).hexdigest() != about["sha256"]:
         msg = (
@@ -229,7 +229,7 @@ def _read_about(path: Path, family: Family) -> dict[str, Any]:
     return about
 
 
-def _empty_network(path: Path, about: dict[str, Any], family: Family) -> nn.Module:
+def _make_empty_network(path: Path, about: dict[str, Any], family: Family) -> nn.Module:
     """Return a network without memory for its weights, so that large options cannot exhaust the memory."""
     try:
         kind = family.network_class(about["kind"])
@@ -263,27 +263,29 @@ def _refuse_odd_option(path: Path, key: str, value: Any, *, words: bool) -> None
 def _refuse_other_columns(path: Path, wanted: dict[str, Any], known: dict[str, list[str]]) -> None:
     if wanted == known:
         return
-    reasons = []
-    for block in {**known, **wanted}:
-        asked, here = wanted.get(block, []), known.get(block, [])
-        if asked == here:
-            continue
-        if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
-            reasons.append(f"the columns of each {block} are not a list of names")
-            continue
-        missing = [name for name in asked if name not in here]
-        unknown = [name for name in here if name not in asked]
-        if missing:
-            reasons.append(f"it reads {quote_names(missing)} of each {block}, which this gnntrack does not compute")
-        if unknown:
-            reasons.append(f"it does not read {quote_names(unknown)} of each {block}")
-        if not missing and not unknown:
-            reasons.append(f"it reads the columns of each {block} in another order")
+    reasons = [each for block in {**known, **wanted} for each in _compare_columns(block, wanted, known)]
     msg = (
         f"{path}: the model was trained on other columns: {'; '.join(reasons)}. Use the gnntrack that trained it, or "
         "train it again"
     )
     raise ModelError(msg)
+
+
+def _compare_columns(block: str, wanted: dict[str, Any], known: dict[str, list[str]]) -> list[str]:
+    """Return how the columns that a model reads differ from those of this gnntrack, as parts of a message."""
+    asked, here = wanted.get(block, []), known.get(block, [])
+    if asked == here:
+        return []
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        return [f"the columns of each {block} are not a list of names"]
+    missing = [name for name in asked if name not in here]
+    unknown = [name for name in here if name not in asked]
+    reasons = []
+    if missing:
+        reasons.append(f"it reads {quote_names(missing)} of each {block}, which this gnntrack does not compute")
+    if unknown:
+        reasons.append(f"it does not read {quote_names(unknown)} of each {block}")
+    return reasons or [f"it reads the columns of each {block} in another order"]
 
 
 def _read_weights(path: Path) -> bytes:

@@ -65,16 +65,10 @@ def save_checkpoint(
     OutputError
         If the folder cannot be written.
     """
-    moments = optimizer.state_dict()
     tensors = {f"network.{name}": tensor for name, tensor in copy_tensors(network).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in copy_tensors(average).items()}
-    numbers: dict[str, dict[str, Any]] = {}
-    for row, values in moments["state"].items():
-        for key, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{row}.{key}"] = value.detach().to("cpu", copy=True).contiguous()
-            else:
-                numbers.setdefault(str(row), {})[key] = value
+    moments, numbers = _split_moments(optimizer)
+    tensors |= moments
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors |= {f"random.cuda.{i}": value for i, value in enumerate(torch.cuda.get_rng_state_all())}
@@ -83,12 +77,25 @@ def save_checkpoint(
         "version": VERSION,
         **describe_network(network),
         "gnntrack": __version__,
-        "optimizer": {"groups": moments["param_groups"], "numbers": numbers},
+        "optimizer": {"groups": optimizer.state_dict()["param_groups"], "numbers": numbers},
         "state": dict(state),
     }
     # JSON in the header: two files would not match for a moment
     content = safetensors.torch.save(tensors, metadata={"checkpoint": json.dumps(about)})
     write_together(Path(folder).expanduser(), {CHECKPOINT_FILE: content})
+
+
+def _split_moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """Return the state of an optimizer as tensors by name, and as plain numbers by row."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for row, values in optimizer.state_dict()["state"].items():
+        for key, value in values.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"optimizer.{row}.{key}"] = value.detach().to("cpu", copy=True).contiguous()
+            else:
+                numbers.setdefault(str(row), {})[key] = value
+    return tensors, numbers
 
 
 def load_checkpoint(

@@ -35,6 +35,8 @@ from gnntrack.training.samples import Sample, make_samples, make_validation_samp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gnntrack.training.loop import Plan
+
 __all__ = ["learn", "train", "validate", "with_appearance"]
 
 _log = logging.getLogger(__name__)
@@ -133,19 +135,10 @@ def learn(
     dict
         As of `train`, without the number of movies.
     """
-    from gnntrack.report import draw_learning_curve, draw_reliability, save_figure
-
     started = time.monotonic()
     origin = _find_origin(run, network, start, samples, settings)
     plan = make_plan(settings.train, fine_tuning=origin.source is not None)
-    counts = _count(samples)
-    run = run.with_provenance(
-        settings={**settings.train.model_dump(), "learning_rate": plan.learning_rate},
-        stages=upstream_settings(settings),
-        seed=run.seed,
-        **counts,
-        **({"from": origin.source} if origin.source else {}),
-    )
+    run = run.with_provenance(**_describe_training(samples, run.seed, plan, settings, origin.source))
     device = run.find_device()
     task = LinkTask(
         samples, partial(validate, samples=checks, settings=settings, device=device), settings.train, device
@@ -155,11 +148,9 @@ def learn(
     temperature, calibration = _calibrate(model, checks, settings, known=origin.temperature)
     training = {**run.provenance, "best": trained.best, "calibration": calibration}
     save_model(run.folder, model, temperature=temperature, training=training)
-    save_figure(draw_learning_curve(run.folder / LOG), run.folder / "learning_curve.png")
-    if calibration["ece"] is not None:
-        save_figure(draw_reliability(calibration), run.folder / "reliability.png")
+    _draw_results(run.folder, calibration)
     result = {"steps": trained.best["step"], "best": trained.best, "temperature": temperature}
-    return {**counts, **result, "seconds": round(time.monotonic() - started, 1)}
+    return {**_count(samples), **result, "seconds": round(time.monotonic() - started, 1)}
 
 
 def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
@@ -200,24 +191,30 @@ def with_appearance(
     """
     if not settings.train.appearance:
         return samples, checks
+    embedder = _find_embedder(samples, run, start)
+    return [_add_embedding(each, embedder) for each in samples], [_add_embedding(each, embedder) for each in checks]
+
+
+def _find_embedder(samples: Sequence[Sample], run: TrainingRun, start: str | Path | None) -> Embedder:
+    """Return the embedding network of the interrupted run, of the model to start from, or a newly trained one."""
     place = run.folder / APPEARANCE
     if run.resume and place.is_dir():
-        embedder = load_embedder(place)
-    elif start is not None:
+        return load_embedder(place)
+    if start is not None:
         embedder = load_embedder(load_model(start).folder / APPEARANCE)
         save_model(place, embedder, training={"from": str(start)})
-    else:
-        seen = [each for each in samples if each.crops is not None]
-        embedder = train_embedder(
-            [each.crops for each in seen if each.crops is not None],
-            [each.track for each in seen],
-            [each.inputs.frame for each in seen],
-            plan=EmbedderPlan(steps=_APPEARANCE_STEPS, rate=1e-3, head_rate=1e-3),
-            seed=run.seed,
-            progress=run.progress,
-        )
-        save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
-    return [_add_embedding(each, embedder) for each in samples], [_add_embedding(each, embedder) for each in checks]
+        return embedder
+    seen = [each for each in samples if each.crops is not None]
+    embedder = train_embedder(
+        [each.crops for each in seen if each.crops is not None],
+        [each.track for each in seen],
+        [each.inputs.frame for each in seen],
+        plan=EmbedderPlan(steps=_APPEARANCE_STEPS, rate=1e-3, head_rate=1e-3),
+        seed=run.seed,
+        progress=run.progress,
+    )
+    save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
+    return embedder
 
 
 # --- the network to start from ---------------------------------------------------------------------------------------
@@ -333,6 +330,28 @@ def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
         _log.warning("the training data have no division: the network will hardly change their scores")
     if not checks:
         _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
+
+
+def _describe_training(
+    samples: Sequence[Sample], seed: int, plan: Plan, settings: Settings, source: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the provenance of a training except its data; a training is resumed only if it is the same."""
+    return {
+        "settings": {**settings.train.model_dump(), "learning_rate": plan.learning_rate},
+        "stages": upstream_settings(settings),
+        "seed": seed,
+        **_count(samples),
+        **({"from": source} if source else {}),
+    }
+
+
+def _draw_results(folder: Path, calibration: dict[str, Any]) -> None:
+    """Draw the learning curve, and the reliability if it was measured."""
+    from gnntrack.report import draw_learning_curve, draw_reliability, save_figure
+
+    save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
+    if calibration["ece"] is not None:
+        save_figure(draw_reliability(calibration), folder / "reliability.png")
 
 
 def _count(samples: Sequence[Sample]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The base of the segmenters that answer for every pixel."""
+"""Base class of the dense segmenters, whose networks label every pixel."""
 
 from __future__ import annotations
 
@@ -33,46 +33,45 @@ __all__ = ["DenseSegmenter"]
 
 
 class DenseSegmenter:
-    """Cells from a network's answers for every pixel: foreground, and depth in the cell.
+    """Segments cells by a network that predicts the foreground, and the depth in the cell, of every pixel.
 
     Parameters
     ----------
     model : path, optional
-        Folder that ``gnntrack train-segmenter`` wrote; the model that comes with gnntrack where left out, if there
-        is one.
+        Folder written by ``gnntrack train-segmenter``; by default the shipped model, if there is one.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     diameter : float, optional
-        Typical diameter of a cell in pixels along x; as in training, or found from the images, where left out.
+        Typical diameter of a cell in pixels along x; by default as in training, or estimated from the images.
     threshold : float
         Lowest probability of the foreground.
     depth : float, optional
-        Two cells are told apart if the network's depth between them falls by more than this; lower splits more. What
-        was best after training where left out; 0.25 where the model does not tell.
+        Two cells are separated if the network's depth between them falls by more than this; a lower value splits more.
+        By default the best value on the validation images, or 0.25 if the model does not have one.
     min_size : float
-        Cells smaller than this share of the typical cell are left out.
+        Cells smaller than this fraction of the typical cell are removed.
     max_hole : float
-        Holes up to this share of the typical cell are filled.
+        Holes up to this fraction of the typical cell are filled.
     flips : bool
-        Average the answers over the mirrored images: a little better, four times the work.
+        Average the outputs over the mirrored images: slightly better, four times the work.
     tile : int, optional
-        Side of the tiles along y and x in the network's pixels: less is less memory. 1024 (2D) and 192 (3D) where
-        left out.
+        Side of the tiles along y and x, in pixels at the scale of the network; smaller tiles use less memory. By
+        default 1024 (2D) or 192 (3D).
     overlap : int
-        Pixels that neighbouring tiles share.
+        Overlap of neighbouring tiles in pixels.
     batch : int
-        Tiles that are answered at once.
+        Number of tiles in a batch.
     precision : {"float32", "bfloat16", "auto"}
-        Of the multiplications; ``auto`` is bfloat16 where the processor is made for it: faster, hardly different.
+        Precision of multiplications; ``auto`` is bfloat16 if the processor supports it, which is faster.
 
     Raises
     ------
     SegmenterError
         If an option is out of range.
     ModelError
-        If there is no model, it is damaged, or of another segmenter.
+        If the model is missing, damaged, or of another segmenter.
     InputError
-        If there is no such device.
+        If the device is not available.
     """
 
     name: ClassVar[str]
@@ -93,8 +92,9 @@ class DenseSegmenter:
         batch: int = 1,
         precision: str = "float32",
     ) -> None:
-        for option, share in (("threshold", threshold), ("depth", depth), ("min_size", min_size)):
-            expect_option(self.name, option, share, "between 0 and 1", holds=share is None or 0 <= share <= 1)
+        for option, fraction in (("threshold", threshold), ("depth", depth), ("min_size", min_size)):
+            holds = fraction is None or 0 <= fraction <= 1
+            expect_option(self.name, option, fraction, "between 0 and 1", holds=holds)
         for option, value, least in (("tile", tile, 32), ("overlap", overlap, 0), ("batch", batch, 1)):
             expect_option(self.name, option, value, f"{least} or more", holds=value is None or value >= least)
         for option, size in (("diameter", diameter), ("max_hole", max_hole)):
@@ -123,23 +123,23 @@ class DenseSegmenter:
         self._factor: float | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Look at some images of a movie, so that all its frames are seen at one scale.
+        """Estimate the size of cells from some frames of a movie, so that all its frames have the same scale.
 
         Parameters
         ----------
         images : sequence of (Y, X) or (Z, Y, X) arrays
-            Some of its frames; those without anything to see do not count.
+            Some of its frames; those with a single grey value are ignored.
 
         Raises
         ------
         FrameError
-            If one is no such image.
+            If one of them cannot be segmented.
         """
         if self.inputs.factor is not None or self.use.diameter is not None:
             return
         found = []
         for image in images:
-            pixels = self._checked(image)
+            pixels = self._check_image(image)
             if pixels.size and pixels.min() < pixels.max():
                 ready = normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
                 found.append(estimate_factor(self.network, ready, self.inputs, self.use))
@@ -161,14 +161,13 @@ class DenseSegmenter:
         Raises
         ------
         FrameError
-            If the image has another number of axes than those that the model was trained on, or is not a number
-            everywhere.
+            If the image has another number of axes than the images of the training, or has NaN or infinite pixels.
         """
-        pixels = self._checked(image)
+        pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
         return segment_pixels(self.network, pixels, self.inputs, self.use, dtype=dtype, factor=self._factor)
 
-    def _checked(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _check_image(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
         return check_image(image, self.dimensions, hint=hint if self.dimensions == (2,) else "")
 
@@ -185,7 +184,7 @@ class DenseSegmenter:
         outputs : {2, 3}
             2 for the two classes, 3 with the depth.
         flat : int
-            In 3D: levels that keep their planes, for planes that are far apart.
+            In 3D: levels that keep the number of planes, for planes that are far apart.
         options : dict
             Options of the network, from ``--option``.
 

@@ -1,4 +1,4 @@
-"""What the tests of the network share: random candidate graphs as arrays, networks that say something, tiny movies."""
+"""Shared by the tests of networks: random candidate graphs as arrays, networks with random weights, tiny movies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TINY = Settings().replace(
 )
 
 
-def random_inputs(seed=0, *, frames=5, cells=6, chance=0.5, pairs=True) -> Inputs:
+def draw_inputs(seed=0, *, frames=5, cells=6, chance=0.5, pairs=True) -> Inputs:
     """Return cells in frames, links by chance to the next two frames, and all pairs of links to the next one."""
     random = np.random.default_rng(seed)
     frame = np.repeat(np.arange(frames), cells)
@@ -32,7 +32,7 @@ def random_inputs(seed=0, *, frames=5, cells=6, chance=0.5, pairs=True) -> Input
     found = [(a, b) for a in near for b in near if a < b and source[a] == source[b]] if pairs else []
     links = np.array(found, np.int64).reshape(-1, 2)
 
-    def columns(n, names):
+    def draw_columns(n, names):
         return random.normal(0, 1.5, (n, len(names))).astype(np.float32)
 
     return Inputs(
@@ -40,15 +40,15 @@ def random_inputs(seed=0, *, frames=5, cells=6, chance=0.5, pairs=True) -> Input
         source,
         target,
         links,
-        columns(len(frame), CELL_INPUTS),
-        columns(len(source), LINK_INPUTS),
-        columns(len(links), PAIR_INPUTS),
+        draw_columns(len(frame), CELL_INPUTS),
+        draw_columns(len(source), LINK_INPUTS),
+        draw_columns(len(links), PAIR_INPUTS),
         frames,
         np.arange(len(source)),
     )
 
 
-def random_truth(inputs: Inputs, seed=0) -> GroundTruth:
+def draw_truth(inputs: Inputs, seed=0) -> GroundTruth:
     """Return a truth that a lineage could have: each cell has one past at most, and one future or two daughters."""
     random = np.random.default_rng(seed)
     free_past, free_future = np.ones(len(inputs.frame), bool), np.ones(len(inputs.frame), bool)
@@ -65,14 +65,14 @@ def random_truth(inputs: Inputs, seed=0) -> GroundTruth:
     return GroundTruth(link, pair, known[0], known[1], random.random(len(inputs.frame)) < 0.2)
 
 
-def posed(*windows, seed=0) -> tuple[Batch, Targets]:
+def make_batch(*windows, seed=0) -> tuple[Batch, Targets]:
     """Return windows as a batch, with a random truth."""
-    truths = [random_truth(each, seed + i) for i, each in enumerate(windows)]
+    truths = [draw_truth(each, seed + i) for i, each in enumerate(windows)]
     return Batch.from_windows(windows), Targets.from_windows(windows, truths, [(0, each.n_frames) for each in windows])
 
 
-def talking(seed=0, *, strength=0.15, **options) -> LinkNet:
-    """Return a network whose heads are not silent: all its weights are random."""
+def make_random_network(seed=0, *, strength=0.15, **options) -> LinkNet:
+    """Return a network with all weights random, also those of the heads."""
     torch.manual_seed(seed)
     net = LinkNet(**{"width": 16, "rounds": 2, "heads": 4, **options}).eval()
     with torch.no_grad():
@@ -81,12 +81,12 @@ def talking(seed=0, *, strength=0.15, **options) -> LinkNet:
     return net
 
 
-def says(net, batch):
+def compute_outputs(net, batch):
     with torch.no_grad():
         return net(batch)
 
 
-def simulated(seed=1, *, name="simulated", frames=12, cells=8, **options) -> TrainingMovie:
+def simulate_small(seed=1, *, name="simulated", frames=12, cells=8, **options) -> TrainingMovie:
     """Return a small movie in which cells divide."""
     life = SimulateSettings(**{"frames": frames, "shape": (128, 128), "cells": cells, "cycle": 12.0, **options})
     movie = simulate_movie(settings=life, seed=seed)
@@ -109,8 +109,8 @@ def simulated(seed=1, *, name="simulated", frames=12, cells=8, **options) -> Tra
     return TrainingMovie(name, movie.masks, movie.images, Markers(), known.tracks)
 
 
-def sample_of(movie=None, **options):
-    return make_sample(movie or simulated(), settings=options.pop("settings", TINY), **options)
+def make_tiny_sample(movie=None, **options):
+    return make_sample(movie or simulate_small(), settings=options.pop("settings", TINY), **options)
 
 
 def with_links(inputs: Inputs, rows) -> Inputs:

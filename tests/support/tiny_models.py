@@ -20,14 +20,14 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny_plan(name: str, **changes: Any) -> TrainSegmenterSettings:
+def make_tiny_settings(name: str, **changes: Any) -> TrainSegmenterSettings:
     """Return settings of a training of two steps."""
     usual = {"steps": 2, "batch": 2, "patch": 64, "planes": 8, "augment": False, "zoom": "none", "precision": "float32"}
     return TrainSegmenterSettings(**{**usual, "options": NETWORKS[name], **changes})
 
 
 @cache
-def pairs(dimensions: int = 2) -> list[Any]:
+def make_examples(dimensions: int = 2) -> list[Any]:
     """Return a few simulated images with labels."""
     return list(simulate_examples(1, seed=3, dimensions=dimensions)[:2])
 
@@ -35,5 +35,11 @@ def pairs(dimensions: int = 2) -> list[Any]:
 def train_tiny(name: str, folder: Path, *, dimensions: int = 2, **changes: Any) -> Path:
     """Train a segmenter for two steps, and return the folder of its model."""
     folder.mkdir(parents=True, exist_ok=True)
-    learn(name, pairs(dimensions), [], TrainingRun(folder, device="cpu"), settings=tiny_plan(name, **changes))
+    learn(
+        name,
+        make_examples(dimensions),
+        [],
+        TrainingRun(folder, device="cpu"),
+        settings=make_tiny_settings(name, **changes),
+    )
     return folder
