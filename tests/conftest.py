@@ -25,12 +25,17 @@ def ctc_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small network, trained on a simulated movie for a few steps."""
-    from support.learning import TINY, simulated  # torch takes a second, which most tests do without
+    from support.learning import (
+        TINY,
+        make_tiny_sample,
+        simulate_small,
+    )  # torch takes a second, which most tests do without
 
     from gnntrack.training.links import learn
     from gnntrack.training.run import TrainingRun
 
     folder = tmp_path_factory.mktemp("model")
     settings = TINY.replace(train__steps=16)
-    learn([sample_of(simulated(1))], [sample_of(simulated(2))], TrainingRun(folder, device="cpu"), settings=settings)
+    samples, checks = [make_tiny_sample(simulate_small(1))], [make_tiny_sample(simulate_small(2))]
+    learn(samples, checks, TrainingRun(folder, device="cpu"), settings=settings)
     return folder

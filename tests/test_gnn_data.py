@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.learning import TINY, make_tiny_sample, simulate_small
+from support.learning import TINY, draw_inputs, make_tiny_sample, simulate_small
 
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds, retain_links
 from gnntrack.gnn.linknet import LinkNet
@@ -164,7 +164,7 @@ def test_movies_are_drawn_by_the_root_of_their_links(sample):
 
 
 def test_standards():
-    inputs = [random_inputs(seed) for seed in range(2)]
+    inputs = [draw_inputs(seed) for seed in range(2)]
     cell = [each.cell.copy() for each in inputs]
     for each in cell:
         each[:, 1] = np.nan  # a column that no movie has
