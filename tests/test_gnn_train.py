@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from safetensors.torch import load_file, save
 from support.learning import TINY, make_tiny_sample, simulate_small
 from support.movies import dividing_masks, images_of, write_folder, write_truth
 
+from gnntrack import plugins
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
 from gnntrack.gnn.linknet import LinkNet
+from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.weights import FAMILY, load_model
 from gnntrack.pipeline import track
 from gnntrack.settings import SimulateSettings
@@ -433,3 +436,28 @@ def test_an_image_that_cannot_be_read_is_named(dataset, tmp_path):
     tifffile.imwrite(first, np.zeros((4, 4), np.uint16))
     with pytest.raises(InputError, match=r"shape|\(4, 4\)"):
         train([copy], TrainingRun(tmp_path / "again", device="cpu"), settings=SHORT)
+
+
+# --- a network of another package ------------------------------------------------------------------------------------
+
+
+class OtherNet(LinkNet):
+    """A network as another package would add it."""
+
+    kind = "other"
+
+    @classmethod
+    def settings_for(cls, settings):
+        return settings.replace(train__steps=2)
+
+
+def test_a_network_of_another_package_is_trained_stored_and_read(samples, checks, tmp_path, monkeypatch):
+    entry = EntryPoint("other", f"{__name__}:OtherNet", "gnntrack.networks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
+    assert list(NETWORKS) == ["linknet", "pdn", "other"]
+    settings = NETWORKS["other"].settings_for(TINY)
+    learn(samples, checks, TrainingRun(tmp_path, device="cpu"), network="other", settings=settings)
+    model = load_model(tmp_path)
+    assert (model.kind, type(model.link_network)) == ("other", OtherNet)
+    assert model.link_network.options["width"] == TINY.train.width
+    assert model.training["best"]["step"] == 2

@@ -79,8 +79,9 @@ def train_dense(
     run = describe_run(run, settings, images=len(examples))
     trained = train_network(network, task, run, settings, images=len(examples), inputs=asdict(inputs))
     best = trained.network.to(memory_format=torch.contiguous_format)
-    known, most = checks or examples, _SAMPLED_FOR_DEPTH[dimensions]
-    depth = choose_depth(best, _show_each(known[:: -(-len(known) // most)], run), inputs, use, metrics)
+    known = checks or examples
+    known = known[:: -(-len(known) // _SAMPLED_FOR_DEPTH[dimensions])]
+    depth = choose_depth(best, _show_each(known, run), inputs, use, metrics)
     training = {**run.provenance, "best": trained.best}
     write_model(run.folder, best, FAMILY, training=training, inputs=asdict(replace(inputs, depth=depth)))
     return trained.best

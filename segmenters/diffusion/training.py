@@ -30,6 +30,11 @@ __all__ = ["train_diffusionnet"]
 
 _NETWORK = {"width": 64, "blocks": 4}
 _OTHER = {"modes": 96, "surfaces": 0.25, "depth": 1.0}
+_WHOLE = ("a whole number above 0", lambda value: isinstance(value, int) and value > 0)
+_RULES = {
+    "surfaces": ("from 0 to 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1),
+    "depth": ("a number above 0", lambda value: isinstance(value, int | float) and value > 0),
+}
 _CHECKED = 12  # largest number of images of a validation
 _PATCHES = 4  # patches of an image that have about as many cells as a block
 
@@ -100,11 +105,9 @@ def _read_options(given: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, f
         if name not in known:
             msg = f"a new network of 'diffusionnet' has no option '{name}'; there are: {', '.join(known)}"
             raise SegmenterError(msg)
-        whole = name in _NETWORK or name == "modes"
-        right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and value >= 0
-        if not right or (name != "surfaces" and value == 0) or (name == "surfaces" and value > 1):
-            want = "a whole number above 0" if whole else "from 0 to 1" if name == "surfaces" else "a number above 0"
-            msg = f"a new network of 'diffusionnet': option {name} is {value!r}, but must be {want}"
+        expected, holds = _RULES.get(name, _WHOLE)
+        if isinstance(value, bool) or not holds(value):
+            msg = f"a new network of 'diffusionnet': option {name} is {value!r}, but must be {expected}"
             raise SegmenterError(msg)
     chosen = {**known, **given}
     return {name: int(chosen[name]) for name in _NETWORK}, {name: float(chosen[name]) for name in _OTHER}
