@@ -593,7 +593,11 @@ def test_a_network_is_trained_and_used_from_the_command_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("threshold", "cannot be trained; there are: deeplab"), ("unte", "did you mean 'unet'"), ("unet", "--simulated N")],
+    [
+        ("threshold", "cannot be trained; there are: deeplab"),
+        ("unte", "did you mean 'unet'"),
+        ("unet", "--simulated N"),
+    ],
 )
 def test_what_cannot_be_trained_is_told(tmp_path, name, words):
     made = run("train-segmenter", name, "-o", tmp_path / "m")

@@ -148,7 +148,7 @@ def test_scores_are_those_of_the_graph(name, world, settings):
 
 @every_scorer
 def test_scorers_use_the_images_if_they_are_given(name, settings):
-    movie = simulated(4)
+    movie = simulate_small(4)
     graph, runs = build_with_runs(Movie(movie.masks, movie.images), settings)
     scores = SCORERS[name](settings, images=True).score(graph, pixels=CellPixels(runs, movie.images))
     assert len(scores.link) == len(graph)
