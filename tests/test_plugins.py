@@ -1,4 +1,4 @@
-"""Plug-ins of other packages: the registry, and the walks of docs/architecture.md, which are run as they are printed."""
+"""Plug-ins of other packages: the registry, and the walks of docs/architecture.md, run as they are printed."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_built_in_plugin_cannot_be_replaced(registry):
 
 
 def test_a_broken_plugin_is_named_and_affects_no_other(registry):
-    with pytest.raises(InputError, match="constant 'broken' of my-tracker: my_missing_module:answer cannot be imported"):
+    with pytest.raises(InputError, match="'broken' of my-tracker: my_missing_module:answer cannot be imported"):
         registry["broken"]
     assert registry["mine"] == 42
 

@@ -6,6 +6,7 @@ Movies, whose frames are read one after the other, are opened by `gnntrack.io.fr
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -138,7 +139,14 @@ def _read_tiff(file: Path, frame: int | None) -> ImageFile:
 def _read_pillow(file: Path, palette_indices: bool) -> Image:  # noqa: FBT001
     from PIL import Image as Pillow
 
-    with Pillow.open(file) as image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # half of the size that is refused
+            opened = Pillow.open(file)
+    except Pillow.DecompressionBombError as error:
+        msg = f"it is larger than Pillow reads ({error}); save it as a TIFF"
+        raise FrameError(msg, file=file) from error
+    with opened as image:
         if (count := getattr(image, "n_frames", 1)) > 1:
             msg = f"it holds {count} images; expected one: save each as a file of its own"
             raise FrameError(msg, file=file)
