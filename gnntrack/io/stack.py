@@ -231,7 +231,7 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: st
     size = dict(zip(axes, shape, strict=True))
     kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
     _check_sizes(axes, shape, unnamed, file)
-    taken: dict[str, int | slice | None] = {"t": None} | dict.fromkeys(kept, slice(None))
+    taken: Mapping[str, slice | None] = {"t": None, **dict.fromkeys(kept, slice(None))}
     index = tuple(taken.get(axis, 0) for axis in axes)
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
