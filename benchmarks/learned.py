@@ -193,9 +193,9 @@ def format_markdown(record: dict[str, Any]) -> str:
     parts = [
         "# Learned methods",
         format_circumstances(record),
-        "On frames that no network has seen, twins as in `accuracy.md`. `gnn`: ours; `pdn`: the published network of "
-        "Ben-Haim and Riklin-Raviv, trained on the same and solved and filled alike; `koft`, `laptrack`, `btrack`: run "
-        "here. KOFT fills gaps with its own discs; after the links of the others comes our gap filling.",
+        "On held-out frames, versions as in `accuracy.md`. `gnn`: ours; `pdn`: the published network of Ben-Haim and "
+        "Riklin-Raviv, with the same training data, solver and gap filling; `koft`, `laptrack`, `btrack`: run here. "
+        "KOFT fills gaps with its own discs; our gap filling is applied to the links of the others.",
         *(f"Not installed: {peer}." for peer in record["absent"]),
     ]
     for protocol, about_it in PROTOCOLS.items():

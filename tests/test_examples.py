@@ -17,7 +17,7 @@ from gnntrack.training.examples import Example, find_examples, split_examples
 SHAPE = (12, 16)
 
 
-def two_cells() -> np.ndarray:
+def make_two_cells() -> np.ndarray:
     """Labels 3 and 7, which do not touch."""
     labels = np.zeros(SHAPE, np.uint16)
     labels[1:5, 2:6] = 3
@@ -25,11 +25,11 @@ def two_cells() -> np.ndarray:
     return labels
 
 
-def one_cell() -> np.ndarray:
-    return np.where(two_cells() == 3, 3, 0).astype(np.uint16)
+def make_one_cell() -> np.ndarray:
+    return np.where(make_two_cells() == 3, 3, 0).astype(np.uint16)
 
 
-def grey(seed: int = 0) -> np.ndarray:
+def make_grey(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, SHAPE).astype(np.uint8)
 
 
@@ -49,7 +49,7 @@ def write_sequence(movie: Path, *, frames=range(4), gold=(), silver=(), markers=
     """Write DATASET/NN; gold and silver map frames to labels, planes are (frame, plane)."""
     deep = bool(planes)
     for frame in frames:
-        stack = np.stack([grey(10 * frame + z) for z in range(3)])
+        stack = np.stack([make_grey(10 * frame + z) for z in range(3)])
         if images:
             save(movie / f"t{frame:03d}.tif", stack if deep else stack[0])
         if markers:
@@ -62,28 +62,28 @@ def write_sequence(movie: Path, *, frames=range(4), gold=(), silver=(), markers=
         for frame, labels in dict(given).items():
             save(movie.parent / f"{movie.name}_{kind}" / "SEG" / f"man_seg{frame:03d}.tif", labels)
     for frame, plane in planes:
-        save(movie.parent / f"{movie.name}_GT" / "SEG" / f"man_seg_{frame:03d}_{plane:03d}.tif", two_cells())
+        save(movie.parent / f"{movie.name}_GT" / "SEG" / f"man_seg_{frame:03d}_{plane:03d}.tif", make_two_cells())
     return movie
 
 
 def write_pairs(folder: Path, *, count: int = 3) -> Path:
     for number in range(1, count + 1):
-        save(folder / f"train_{number}.bmp", grey(number))
-        save(folder / f"train_{number}_anno.bmp", two_cells().astype(np.uint8))
+        save(folder / f"train_{number}.bmp", make_grey(number))
+        save(folder / f"train_{number}_anno.bmp", make_two_cells().astype(np.uint8))
     return folder
 
 
-def only(folder: Path, **options) -> Example:
+def find_only(folder: Path, **options) -> Example:
     (example,) = find_examples([folder], **options)
     return example
 
 
-def at(frame: int | None, movie: str = "A/01", plane: int | None = None, name: str = "") -> Example:
+def make_example(frame: int | None, movie: str = "A/01", plane: int | None = None, name: str = "") -> Example:
     name = name or f"{movie} frame {frame} plane {plane}"
     return Example(name, movie, frame, True, Path(name), Path(name), plane)
 
 
-def frames_of(examples) -> list[int | None]:
+def list_frames(examples) -> list[int | None]:
     return [each.frame for each in examples]
 
 
@@ -102,9 +102,9 @@ def frames_of(examples) -> list[int | None]:
     ],
 )
 def test_sequences_are_found_from_a_folder_of_any_level(tmp_path, place, names, monkeypatch):
-    write_sequence(tmp_path / "A" / "01", gold={1: two_cells()})
-    write_sequence(tmp_path / "A" / "02", gold={0: two_cells()})
-    write_sequence(tmp_path / "B" / "01", silver={3: two_cells()})
+    write_sequence(tmp_path / "A" / "01", gold={1: make_two_cells()})
+    write_sequence(tmp_path / "A" / "02", gold={0: make_two_cells()})
+    write_sequence(tmp_path / "B" / "01", silver={3: make_two_cells()})
     found = find_examples([tmp_path / place])
     assert [each.name for each in found] == names
     last = found[-1]
@@ -115,23 +115,25 @@ def test_sequences_are_found_from_a_folder_of_any_level(tmp_path, place, names, 
 
 
 def test_labels_and_image_are_what_the_files_hold(tmp_path):
-    example = only(write_sequence(tmp_path / "A" / "01", gold={2: two_cells()}))
+    example = find_only(write_sequence(tmp_path / "A" / "01", gold={2: make_two_cells()}))
     image, labels = example.read()
-    np.testing.assert_array_equal(image, grey(20))
-    np.testing.assert_array_equal(labels, two_cells())
+    np.testing.assert_array_equal(image, make_grey(20))
+    np.testing.assert_array_equal(labels, make_two_cells())
     assert labels.dtype == np.int32
     assert (example.frame, example.gold, example.plane) == (2, True, None)
 
 
 def test_a_single_gold_label_of_the_challenge_is_one_cell_even_in_two_parts(tmp_path):
-    labels = np.where(two_cells() > 0, 5, 0).astype(np.uint16)
-    _, found = only(write_sequence(tmp_path / "A" / "01", gold={0: labels})).read()
+    labels = np.where(make_two_cells() > 0, 5, 0).astype(np.uint16)
+    _, found = find_only(write_sequence(tmp_path / "A" / "01", gold={0: labels})).read()
     np.testing.assert_array_equal(found, labels)
 
 
 def test_best_is_complete_gold_then_silver_then_what_gold_there_is(tmp_path):
-    gold = {0: two_cells(), 1: one_cell(), 2: one_cell()}
-    write_sequence(tmp_path / "A" / "01", gold=gold, silver={0: two_cells(), 1: two_cells(), 3: two_cells()})
+    gold = {0: make_two_cells(), 1: make_one_cell(), 2: make_one_cell()}
+    write_sequence(
+        tmp_path / "A" / "01", gold=gold, silver={0: make_two_cells(), 1: make_two_cells(), 3: make_two_cells()}
+    )
 
     def kinds(**options) -> list[tuple[int | None, bool]]:
         return [(each.frame, each.gold) for each in find_examples([tmp_path / "A"], **options)]
@@ -143,7 +145,11 @@ def test_best_is_complete_gold_then_silver_then_what_gold_there_is(tmp_path):
 
 
 def test_gold_and_silver_given_apart_are_one_movie(tmp_path):
-    write_sequence(tmp_path / "A" / "01", gold={0: one_cell(), 1: two_cells()}, silver={0: two_cells(), 1: two_cells()})
+    write_sequence(
+        tmp_path / "A" / "01",
+        gold={0: make_one_cell(), 1: make_two_cells()},
+        silver={0: make_two_cells(), 1: make_two_cells()},
+    )
     found = find_examples([tmp_path / "A" / "01_GT", tmp_path / "A" / "01_ST"])
     assert [each.gold for each in found] == [False, True]
     assert found == find_examples([tmp_path / "A"])
@@ -152,24 +158,24 @@ def test_gold_and_silver_given_apart_are_one_movie(tmp_path):
 
 @pytest.mark.parametrize(("covered", "complete"), [(2, True), (1, False), (0, False)])
 def test_a_marker_counts_as_labelled_from_half_of_it_on(tmp_path, covered, complete):
-    labels = two_cells()
+    labels = make_two_cells()
     labels[8 + covered // 2 : 10, 11:13] = 0  # the marker is 2 x 2 pixels
     labels[8, 11 : 11 + covered] = 7
     labels[8, 11 + covered : 13] = 0
-    example = only(write_sequence(tmp_path / "A" / "01", gold={0: labels}))
+    example = find_only(write_sequence(tmp_path / "A" / "01", gold={0: labels}))
     assert example.complete() is complete
 
 
 def test_markers_of_another_shape_are_refused(tmp_path):
-    example = only(write_sequence(tmp_path / "A" / "01", gold={1: two_cells()}))
-    save(example.markers_file, two_cells()[1:])
+    example = find_only(write_sequence(tmp_path / "A" / "01", gold={1: make_two_cells()}))
+    save(example.markers_file, make_two_cells()[1:])
     with pytest.raises(FrameError, match=r"man_seg001\.tif, frame 1: .*\(12, 16\).*man_track001\.tif is \(11, 16\)"):
         example.complete()
 
 
 def test_without_markers_labels_count_as_complete(tmp_path):
-    assert only(write_sequence(tmp_path / "A" / "01", gold={0: one_cell()}, markers=False)).complete()
-    assert only(write_pairs(tmp_path / "P", count=1)).complete()
+    assert find_only(write_sequence(tmp_path / "A" / "01", gold={0: make_one_cell()}, markers=False)).complete()
+    assert find_only(write_pairs(tmp_path / "P", count=1)).complete()
 
 
 def test_labels_of_planes_are_read_with_their_plane_of_the_stack(tmp_path):
@@ -177,17 +183,17 @@ def test_labels_of_planes_are_read_with_their_plane_of_the_stack(tmp_path):
     assert [each.name for each in found] == [f"A/01 frame {t} plane {z}" for t, z in ((1, 0), (1, 2), (3, 1))]
     assert [each.plane for each in found] == [0, 2, 1]
     image, labels = found[1].read()
-    np.testing.assert_array_equal(image, grey(12))
-    np.testing.assert_array_equal(labels, two_cells())
+    np.testing.assert_array_equal(image, make_grey(12))
+    np.testing.assert_array_equal(labels, make_two_cells())
     assert all(each.complete() for each in found)
-    save(found[1].labels_file, one_cell())
+    save(found[1].labels_file, make_one_cell())
     assert [each.complete() for each in found] == [True, True, True]
-    save(found[0].labels_file, one_cell())
+    save(found[0].labels_file, make_one_cell())
     assert [each.complete() for each in found] == [False, True, True]
 
 
 def test_gold_of_planes_yields_to_silver_of_stacks(tmp_path):
-    stack = np.stack([two_cells()] * 3)
+    stack = np.stack([make_two_cells()] * 3)
     movie = write_sequence(tmp_path / "A" / "01", planes=[(1, 2)], silver={0: stack, 1: stack})
     assert [(each.frame, each.plane, each.gold) for each in find_examples(movie)] == [
         (0, None, False),
@@ -197,26 +203,26 @@ def test_gold_of_planes_yields_to_silver_of_stacks(tmp_path):
 
 
 def test_a_plane_that_the_stack_does_not_have_is_told(tmp_path):
-    example = only(write_sequence(tmp_path / "A" / "01", planes=[(1, 5)]))
+    example = find_only(write_sequence(tmp_path / "A" / "01", planes=[(1, 5)]))
     with pytest.raises(FrameError, match=r"t001\.tif, frame 1: .*\(3, 12, 16\).*man_seg_001_005\.tif.*plane 5"):
         example.read()
 
 
 def test_segmentations_that_are_no_truth_are_not_taken(tmp_path):
-    write_sequence(tmp_path / "A" / "01", gold={0: two_cells()})
+    write_sequence(tmp_path / "A" / "01", gold={0: make_two_cells()})
     for kind in ("01_ERR_SEG", "01_RES", "01_ST_HYBRID/SEG"):
-        save(tmp_path / "A" / kind / "man_seg001.tif", two_cells())
-    assert frames_of(find_examples(tmp_path / "A")) == [0]
+        save(tmp_path / "A" / kind / "man_seg001.tif", make_two_cells())
+    assert list_frames(find_examples(tmp_path / "A")) == [0]
 
 
 @pytest.mark.parametrize(
     ("options", "truth", "told"),
     [
-        ({"silver": {0: two_cells()}}, "gold", "silver only .* gold .* is asked for; take 'silver' or 'best'"),
-        ({"gold": {0: two_cells()}}, "silver", "gold only, silver .* is asked for"),
-        ({"gold": {0: two_cells()}}, "bronze", "'bronze'; expected 'best', 'gold' or 'silver'"),
-        ({"gold": {0: two_cells()}, "images": False}, "best", "labels of A/01 but no images"),
-        ({"gold": {9: two_cells()}}, "best", "no image of A/01 has labels"),
+        ({"silver": {0: make_two_cells()}}, "gold", "silver only .* gold .* is asked for; take 'silver' or 'best'"),
+        ({"gold": {0: make_two_cells()}}, "silver", "gold only, silver .* is asked for"),
+        ({"gold": {0: make_two_cells()}}, "bronze", "'bronze'; expected 'best', 'gold' or 'silver'"),
+        ({"gold": {0: make_two_cells()}, "images": False}, "best", "labels of A/01 but no images"),
+        ({"gold": {9: make_two_cells()}}, "best", "no image of A/01 has labels"),
     ],
 )
 def test_sequences_without_what_is_asked_for_are_refused(tmp_path, options, truth, told):
@@ -226,16 +232,16 @@ def test_sequences_without_what_is_asked_for_are_refused(tmp_path, options, trut
 
 
 def test_images_without_labels_and_labels_without_images_are_counted(tmp_path, caplog):
-    write_sequence(tmp_path / "A" / "01", gold={1: two_cells(), 9: two_cells()})
+    write_sequence(tmp_path / "A" / "01", gold={1: make_two_cells(), 9: make_two_cells()})
     with caplog.at_level(logging.WARNING):
-        assert frames_of(find_examples([tmp_path / "A"])) == [1]
+        assert list_frames(find_examples([tmp_path / "A"])) == [1]
     assert "A/01: 1 labels have no image" in caplog.text
     assert "A/01: 3 of 4 images have no labels" in caplog.text
 
 
 def test_names_are_unique_however_alike_the_folders_are(tmp_path):
     for place in ("lab/A/01", "clinic/A/01", "lab/B/01"):
-        write_sequence(tmp_path / place, gold={0: two_cells()})
+        write_sequence(tmp_path / place, gold={0: make_two_cells()})
     write_pairs(tmp_path / "x" / "train", count=1)
     write_pairs(tmp_path / "y" / "train", count=1)
     given = [tmp_path / place for place in ("lab", "clinic", "x/train", "y/train", "lab/A", "lab/A/01_GT", "x/train")]
@@ -253,7 +259,7 @@ def test_names_are_unique_however_alike_the_folders_are(tmp_path):
 
 def test_pairs_side_by_side_come_in_natural_order(tmp_path, caplog):
     write_pairs(tmp_path / "Q", count=10)
-    save(tmp_path / "Q" / "extra.bmp", grey())
+    save(tmp_path / "Q" / "extra.bmp", make_grey())
     (tmp_path / "Q" / "Grade.csv").write_text("name, grade")
     with caplog.at_level(logging.WARNING):
         found = find_examples(str(tmp_path / "Q"))
@@ -261,26 +267,26 @@ def test_pairs_side_by_side_come_in_natural_order(tmp_path, caplog):
     assert {(each.movie, each.frame, each.gold) for each in found} == {("Q", None, True)}
     assert "Q: 1 of 11 images have no labels" in caplog.text
     image, labels = found[9].read()
-    np.testing.assert_array_equal(image, grey(10))
-    np.testing.assert_array_equal(labels, two_cells())
+    np.testing.assert_array_equal(image, make_grey(10))
+    np.testing.assert_array_equal(labels, make_two_cells())
 
 
 @pytest.mark.parametrize("ending", ["_anno", "_mask", "_masks", "_label", "_labels", "_seg", "_gt", "_Mask"])
 @pytest.mark.parametrize("image", ["cell", "cell_img"])
 def test_endings_of_labels_beside_their_image(tmp_path, ending, image):
-    save(tmp_path / "P" / f"{image}.png", grey())
-    save(tmp_path / "P" / f"cell{ending}.tif", two_cells())
-    assert only(tmp_path / "P").labels_file.name == f"cell{ending}.tif"
+    save(tmp_path / "P" / f"{image}.png", make_grey())
+    save(tmp_path / "P" / f"cell{ending}.tif", make_two_cells())
+    assert find_only(tmp_path / "P").labels_file.name == f"cell{ending}.tif"
 
 
 @pytest.mark.parametrize("images", ["images", "image", "raw", "IMG"])
 @pytest.mark.parametrize("labels", ["masks", "labels", "label", "Annotations", "gt", "mask"])
 def test_images_and_labels_in_two_folders(tmp_path, images, labels):
     for stem in ("a", "b", "b_seg"):
-        save(tmp_path / "P" / images / f"{stem}.png", grey())
-    save(tmp_path / "P" / labels / "a_mask.png", two_cells())
-    save(tmp_path / "P" / labels / "b.png", two_cells())
-    save(tmp_path / "P" / labels / "b_seg.png", two_cells())
+        save(tmp_path / "P" / images / f"{stem}.png", make_grey())
+    save(tmp_path / "P" / labels / "a_mask.png", make_two_cells())
+    save(tmp_path / "P" / labels / "b.png", make_two_cells())
+    save(tmp_path / "P" / labels / "b_seg.png", make_two_cells())
     found = find_examples([tmp_path / "P"])
     assert [each.name for each in found] == ["P a", "P b", "P b_seg"]
     assert [each.labels_file.name for each in found] == ["a_mask.png", "b.png", "b_seg.png"]
@@ -288,8 +294,8 @@ def test_images_and_labels_in_two_folders(tmp_path, images, labels):
 
 def test_folders_of_folders_of_pairs(tmp_path):
     write_pairs(tmp_path / "P" / "test", count=1)
-    save(tmp_path / "P" / "train" / "images" / "a.png", grey())
-    save(tmp_path / "P" / "train" / "masks" / "a.png", two_cells())
+    save(tmp_path / "P" / "train" / "images" / "a.png", make_grey())
+    save(tmp_path / "P" / "train" / "masks" / "a.png", make_two_cells())
     assert [each.name for each in find_examples([tmp_path / "P"])] == ["test train_1", "train a"]
 
 
@@ -303,17 +309,17 @@ def test_folders_of_folders_of_pairs(tmp_path):
 )
 def test_labels_that_may_be_either_are_refused(tmp_path, files, told):
     for file in files:
-        save(tmp_path / file, one_cell().astype(np.uint8))
+        save(tmp_path / file, make_one_cell().astype(np.uint8))
     with pytest.raises(InputError, match=told):
         find_examples([tmp_path])
 
 
 def test_a_foreground_is_numbered_part_by_part(tmp_path):
-    mask = np.where(two_cells() > 0, 255, 0).astype(np.uint8)
+    mask = np.where(make_two_cells() > 0, 255, 0).astype(np.uint8)
     mask[5, 6] = 255  # touches the first cell by its corner
-    save(tmp_path / "a.png", grey())
+    save(tmp_path / "a.png", make_grey())
     save(tmp_path / "a_mask.png", mask)
-    _, labels = only(tmp_path).read()
+    _, labels = find_only(tmp_path).read()
     assert labels.dtype == np.int32
     assert len(np.unique(labels)) == 3
     assert labels[5, 6] == labels[2, 3] != labels[8, 10]
@@ -322,110 +328,110 @@ def test_a_foreground_is_numbered_part_by_part(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".npy", ".pgm"])
 def test_formats_of_image_and_labels(tmp_path, suffix):
-    save(tmp_path / f"a{suffix}", grey())
-    save(tmp_path / f"a_labels{suffix}", two_cells().astype(np.uint8))
-    image, labels = only(tmp_path).read()
-    np.testing.assert_array_equal(image, grey())
-    np.testing.assert_array_equal(labels, two_cells())
+    save(tmp_path / f"a{suffix}", make_grey())
+    save(tmp_path / f"a_labels{suffix}", make_two_cells().astype(np.uint8))
+    image, labels = find_only(tmp_path).read()
+    np.testing.assert_array_equal(image, make_grey())
+    np.testing.assert_array_equal(labels, make_two_cells())
 
 
 def test_a_gif_keeps_its_cells_though_it_numbers_them_anew(tmp_path):
-    save(tmp_path / "a.gif", grey())
-    save(tmp_path / "a_mask.gif", two_cells().astype(np.uint8))
-    image, labels = only(tmp_path).read()
-    np.testing.assert_allclose(image, grey(), rtol=1e-5)
-    np.testing.assert_array_equal(labels, np.select([two_cells() == 3, two_cells() == 7], [1, 2]))
+    save(tmp_path / "a.gif", make_grey())
+    save(tmp_path / "a_mask.gif", make_two_cells().astype(np.uint8))
+    image, labels = find_only(tmp_path).read()
+    np.testing.assert_allclose(image, make_grey(), rtol=1e-5)
+    np.testing.assert_array_equal(labels, np.select([make_two_cells() == 3, make_two_cells() == 7], [1, 2]))
 
 
 def test_deep_pixels_and_stacks_keep_their_values(tmp_path):
-    save(tmp_path / "a.png", grey().astype(np.uint16) * 200)
-    save(tmp_path / "a_mask.png", two_cells() * 1000)
-    save(tmp_path / "b.tif", np.stack([grey(1)] * 5))
-    save(tmp_path / "b_mask.tif", np.stack([two_cells()] * 5))
+    save(tmp_path / "a.png", make_grey().astype(np.uint16) * 200)
+    save(tmp_path / "a_mask.png", make_two_cells() * 1000)
+    save(tmp_path / "b.tif", np.stack([make_grey(1)] * 5))
+    save(tmp_path / "b_mask.tif", np.stack([make_two_cells()] * 5))
     (image, labels), (stack, stacked) = (each.read() for each in find_examples(tmp_path))
-    np.testing.assert_array_equal(image, grey().astype(np.uint16) * 200)
-    np.testing.assert_array_equal(labels, two_cells().astype(int) * 1000)
+    np.testing.assert_array_equal(image, make_grey().astype(np.uint16) * 200)
+    np.testing.assert_array_equal(labels, make_two_cells().astype(int) * 1000)
     assert stack.shape == stacked.shape == (5, *SHAPE)
 
 
 def test_images_of_a_foreign_byte_order_are_turned(tmp_path):
-    save(tmp_path / "a.npy", grey().astype(">u2"))
-    save(tmp_path / "a_mask.npy", two_cells())
-    image, _ = only(tmp_path).read()
+    save(tmp_path / "a.npy", make_grey().astype(">u2"))
+    save(tmp_path / "a_mask.npy", make_two_cells())
+    image, _ = find_only(tmp_path).read()
     assert image.dtype == np.dtype("=u2")
-    np.testing.assert_array_equal(image, grey())
+    np.testing.assert_array_equal(image, make_grey())
 
 
 def test_images_of_four_axes_are_refused(tmp_path):
     for name in ("a", "a_mask"):
         save(tmp_path / f"{name}.npy", np.ones((2, 3, 4, 5), np.uint8))
     with pytest.raises(FrameError, match=r"\(2, 3, 4, 5\); expected \(Y, X\) or \(Z, Y, X\)"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
 def test_colours_become_luminance(tmp_path, suffix):
-    colours = np.stack([grey(1), grey(2), grey(3)], axis=-1)
+    colours = np.stack([make_grey(1), make_grey(2), make_grey(3)], axis=-1)
     save(tmp_path / f"a{suffix}", colours)
-    save(tmp_path / "a_mask.png", two_cells().astype(np.uint8))
-    image, _ = only(tmp_path).read()
+    save(tmp_path / "a_mask.png", make_two_cells().astype(np.uint8))
+    image, _ = find_only(tmp_path).read()
     assert image.dtype == np.float32
     np.testing.assert_allclose(image, colours @ np.array([0.2125, 0.7154, 0.0721]), rtol=1e-5)
 
 
 def test_opacity_palettes_and_jpeg_give_grey_values_too(tmp_path):
-    same = np.stack([grey()] * 3 + [np.full(SHAPE, 255, np.uint8)], axis=-1)
+    same = np.stack([make_grey()] * 3 + [np.full(SHAPE, 255, np.uint8)], axis=-1)
     save(tmp_path / "a.png", same)
     save(tmp_path / "b.jpg", np.full((*SHAPE, 3), 90, np.uint8))
-    paletted = Image.fromarray(one_cell().astype(np.uint8), mode=None).convert("P")
+    paletted = Image.fromarray(make_one_cell().astype(np.uint8), mode=None).convert("P")
     paletted.putpalette([10, 10, 10] + [0, 0, 0] * 2 + [200, 200, 200])
     paletted.save(tmp_path / "c.png", transparency=b"\x10\x80\x20\x40")
     for stem in "abc":
-        save(tmp_path / f"{stem}_mask.png", two_cells().astype(np.uint8))
+        save(tmp_path / f"{stem}_mask.png", make_two_cells().astype(np.uint8))
     a, b, c = (each.read()[0] for each in find_examples(tmp_path))
-    np.testing.assert_allclose(a, grey(), rtol=1e-5)
+    np.testing.assert_allclose(a, make_grey(), rtol=1e-5)
     np.testing.assert_allclose(b, 90, atol=2)
-    np.testing.assert_allclose(c, np.where(one_cell(), 200, 10), rtol=1e-5)
+    np.testing.assert_allclose(c, np.where(make_one_cell(), 200, 10), rtol=1e-5)
 
 
 def test_labels_in_grey_colours_are_taken_and_others_refused(tmp_path):
-    labels = two_cells().astype(np.uint8)
-    save(tmp_path / "a.png", grey())
+    labels = make_two_cells().astype(np.uint8)
+    save(tmp_path / "a.png", make_grey())
     file = save(tmp_path / "a_mask.png", np.stack([labels] * 3 + [np.full(SHAPE, 255, np.uint8)], axis=-1))
-    np.testing.assert_array_equal(only(tmp_path).read()[1], labels)
+    np.testing.assert_array_equal(find_only(tmp_path).read()[1], labels)
     save(file, np.stack([labels, labels, 0 * labels], axis=-1))
     with pytest.raises(FrameError, match=r"a_mask\.png: its labels are colours"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 def test_the_indices_of_a_palette_are_labels(tmp_path):
-    save(tmp_path / "a.png", grey())
-    picture = Image.fromarray(two_cells().astype(np.uint8)).convert("P")
+    save(tmp_path / "a.png", make_grey())
+    picture = Image.fromarray(make_two_cells().astype(np.uint8)).convert("P")
     picture.putpalette([0, 0, 0] + [9, 99, 199] * 2 + [200, 0, 0] + [7, 8, 9] * 4)
     picture.save(tmp_path / "a_mask.png")
-    np.testing.assert_array_equal(only(tmp_path).read()[1], two_cells())
+    np.testing.assert_array_equal(find_only(tmp_path).read()[1], make_two_cells())
 
 
 def test_a_lossy_mask_is_a_foreground_or_refused(tmp_path):
-    big = np.kron(two_cells() > 0, np.ones((8, 8))).astype(np.uint8)
+    big = np.kron(make_two_cells() > 0, np.ones((8, 8))).astype(np.uint8)
     save(tmp_path / "a.png", np.zeros_like(big))
     save(tmp_path / "a_mask.jpg", big * 255, quality=90)
-    _, labels = only(tmp_path).read()
+    _, labels = find_only(tmp_path).read()
     assert labels.max() == 2
     assert np.mean((labels > 0) != big) < 0.02
     save(tmp_path / "a_mask.jpg", big * 3)
     with pytest.raises(FrameError, match=r"a_mask\.jpg: lossy .* PNG or TIFF"):
-        only(tmp_path).read()
-    save(tmp_path / "a_mask.jpg", np.kron(grey(), np.ones((8, 8))).astype(np.uint8))
+        find_only(tmp_path).read()
+    save(tmp_path / "a_mask.jpg", np.kron(make_grey(), np.ones((8, 8))).astype(np.uint8))
     with pytest.raises(FrameError, match="lossy"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 def test_shapes_that_differ_name_both_files(tmp_path):
-    save(tmp_path / "a.png", grey())
-    save(tmp_path / "a_mask.png", two_cells()[:-1])
+    save(tmp_path / "a.png", make_grey())
+    save(tmp_path / "a_mask.png", make_two_cells()[:-1])
     with pytest.raises(FrameError, match=r"a\.png: its shape is \(12, 16\), that of .*a_mask\.png is \(11, 16\)"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 @pytest.mark.parametrize(
@@ -437,10 +443,10 @@ def test_shapes_that_differ_name_both_files(tmp_path):
     ],
 )
 def test_labels_that_are_none_are_refused(tmp_path, name, pixels, told):
-    save(tmp_path / "a.png", grey())
+    save(tmp_path / "a.png", make_grey())
     save(tmp_path / name, pixels)
     with pytest.raises(FrameError, match=rf"a_mask\.npy.*{told}"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 @pytest.mark.parametrize(
@@ -453,15 +459,15 @@ def test_a_damaged_file_is_named(tmp_path, suffix, options):
     save(tmp_path / "a_mask.png", np.eye(64, dtype=np.uint8))
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(FrameError, match=rf"a\{suffix}: .*cannot be read"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 def test_an_animation_is_refused(tmp_path):
-    first, second = (Image.fromarray(grey(seed)) for seed in (0, 1))
+    first, second = (Image.fromarray(make_grey(seed)) for seed in (0, 1))
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
-    save(tmp_path / "a_mask.png", two_cells())
+    save(tmp_path / "a_mask.png", make_two_cells())
     with pytest.raises(FrameError, match=r"a\.gif: it holds 2 images"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 # ---------------------------------------------------------------- a mask per cell
@@ -469,24 +475,24 @@ def test_an_animation_is_refused(tmp_path):
 
 def write_nuclei(folder: Path, names: str = "abc") -> Path:
     for name in names:
-        save(folder / name / "images" / f"{name}.png", np.stack([grey()] * 4, axis=-1))
+        save(folder / name / "images" / f"{name}.png", np.stack([make_grey()] * 4, axis=-1))
         for number, label in enumerate((3, 7)):
-            save(folder / name / "masks" / f"m{number}.png", (two_cells() == label).astype(np.uint8) * 255)
+            save(folder / name / "masks" / f"m{number}.png", (make_two_cells() == label).astype(np.uint8) * 255)
     return folder
 
 
 @pytest.mark.parametrize("place", [".", "stage1"])
 def test_masks_of_single_cells_become_labels(tmp_path, place, caplog):
     write_nuclei(tmp_path / "stage1")
-    save(tmp_path / "stage1" / "d" / "images" / "d.png", grey())
+    save(tmp_path / "stage1" / "d" / "images" / "d.png", make_grey())
     with caplog.at_level(logging.WARNING):
         found = find_examples([tmp_path / place])
     assert [each.name for each in found] == ["stage1 a", "stage1 b", "stage1 c"]
     assert {each.movie for each in found} == {"stage1"}
     assert "stage1: 1 of 4 images have no labels" in caplog.text
     image, labels = found[0].read()
-    np.testing.assert_allclose(image, grey(), rtol=1e-5)
-    np.testing.assert_array_equal(labels, np.select([two_cells() == 3, two_cells() == 7], [1, 2]))
+    np.testing.assert_allclose(image, make_grey(), rtol=1e-5)
+    np.testing.assert_array_equal(labels, np.select([make_two_cells() == 3, make_two_cells() == 7], [1, 2]))
 
 
 def test_single_images_of_the_science_bowl_belong_to_their_folder(tmp_path):
@@ -503,15 +509,15 @@ def test_masks_of_cells_that_differ_in_shape_are_refused(tmp_path):
     write_nuclei(tmp_path, "a")
     save(tmp_path / "a" / "masks" / "m9.png", np.ones((3, 3), np.uint8))
     with pytest.raises(FrameError, match=r"m9\.png: its shape is \(3, 3\), that of m0\.png is \(12, 16\)"):
-        only(tmp_path).read()
+        find_only(tmp_path).read()
 
 
 # ---------------------------------------------------------------- nothing there
 
 
 def test_a_folder_without_any_pair_is_told_with_what_it_has(tmp_path):
-    save(tmp_path / "P" / "a.png", grey())
-    save(tmp_path / "P" / "b.png", grey())
+    save(tmp_path / "P" / "a.png", make_grey())
+    save(tmp_path / "P" / "b.png", make_grey())
     (tmp_path / "P" / "deep").mkdir()
     with pytest.raises(
         InputError, match=r"no images with labels .* 2 \.png files, folder deep; expected a CTC .*masks"
@@ -532,7 +538,7 @@ def test_pairs_are_gold(tmp_path):
 
 
 def test_the_last_frames_of_each_movie_are_for_validation():
-    examples = [at(frame, movie) for frame in (9, 2, 5, 7, 0, 1, 3, 4, 6, 8) for movie in ("A/01", "A/02")]
+    examples = [make_example(frame, movie) for frame in (9, 2, 5, 7, 0, 1, 3, 4, 6, 8) for movie in ("A/01", "A/02")]
     learnt, checks = split_examples(examples, held_out=0.2)
     assert Counter((each.movie, each.frame) for each in checks) == Counter(
         (movie, frame) for movie in ("A/01", "A/02") for frame in (8, 9)
@@ -541,16 +547,22 @@ def test_the_last_frames_of_each_movie_are_for_validation():
 
 
 def test_every_movie_of_two_gives_one_to_each_and_one_of_one_is_learnt_from():
-    examples = [at(3), at(4), at(0, "B/01"), at(None, "P", name="P b"), at(None, "P", name="P a")]
+    examples = [
+        make_example(3),
+        make_example(4),
+        make_example(0, "B/01"),
+        make_example(None, "P", name="P b"),
+        make_example(None, "P", name="P a"),
+    ]
     for held_out in (0.01, 0.4, 0.99):
         learnt, checks = split_examples(examples, held_out=held_out)
         assert [each.movie for each in learnt] == ["A/01", "B/01", "P"]
         assert [each.movie for each in checks] == ["A/01", "P"]
-        assert frames_of(checks)[0] == 4
+        assert list_frames(checks)[0] == 4
 
 
 def test_nothing_is_held_out_where_nothing_is_asked_for():
-    examples = [at(0), at(1)]
+    examples = [make_example(0), make_example(1)]
     assert split_examples(examples, held_out=0) == (examples, [])
     for wrong in (-0.1, 1):
         with pytest.raises(InputError, match="held_out"):
@@ -558,7 +570,7 @@ def test_nothing_is_held_out_where_nothing_is_asked_for():
 
 
 def test_images_without_time_are_held_out_evenly_over_their_names():
-    examples = [at(None, "P", name=f"P train_{number}") for number in (*range(10, 20), *range(10))]
+    examples = [make_example(None, "P", name=f"P train_{number}") for number in (*range(10, 20), *range(10))]
     _, checks = split_examples(examples, held_out=0.2)
     numbers = sorted(int(each.name.split("_")[1]) for each in checks)
     assert len(numbers) == 4
@@ -568,9 +580,9 @@ def test_images_without_time_are_held_out_evenly_over_their_names():
 
 
 def test_planes_of_a_frame_stay_together_unless_there_is_no_other_frame():
-    examples = [at(frame, plane=plane) for frame in range(3) for plane in range(4)]
+    examples = [make_example(frame, plane=plane) for frame in range(3) for plane in range(4)]
     learnt, checks = split_examples(examples, held_out=0.1)
-    assert (set(frames_of(learnt)), frames_of(checks)) == ({0, 1}, [2] * 4)
+    assert (set(list_frames(learnt)), list_frames(checks)) == ({0, 1}, [2] * 4)
     learnt, checks = split_examples(examples[:4], held_out=0.25)
     assert [each.plane for each in checks] == [3]
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from filled import find_filled_frames, measure_errors
 
 
-def movie(folder, *, shrunk=2, lost=False):
+def write_movie(folder, *, shrunk=2, lost=False):
     """Write a data set of two frames with two cells; the first frame has gold truth of both, the second of one.
 
     The masks that trackers are given are smaller than the gold ones by some pixels all around, or lack a cell.
@@ -41,13 +41,13 @@ def movie(folder, *, shrunk=2, lost=False):
 
 
 def test_complete_gold_truth_is_taken_as_it_is(tmp_path):
-    home, cells = movie(tmp_path)
+    home, cells = write_movie(tmp_path)
     first, _ = measure_errors(find_filled_frames(home))
     assert np.array_equal(first.read()[1], cells)
 
 
 def test_of_a_cell_without_gold_truth_the_core_is_known_and_its_outline_is_not(tmp_path):
-    home, cells = movie(tmp_path)
+    home, cells = write_movie(tmp_path)
     _, second = measure_errors(find_filled_frames(home))
     _, labels = second.read()
     assert np.array_equal(labels == 1, cells == 1)
@@ -63,7 +63,7 @@ def test_of_a_cell_without_gold_truth_the_core_is_known_and_its_outline_is_not(t
 
 
 def test_masks_that_miss_cells_tell_nothing_of_frames_without_gold_truth(tmp_path):
-    home, _ = movie(tmp_path, lost=True)
+    home, _ = write_movie(tmp_path, lost=True)
     frames = measure_errors(find_filled_frames(home))
     assert [each.frame for each in frames] == [0, 1]
     assert all(np.isinf(each.outer) for each in frames)

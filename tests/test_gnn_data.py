@@ -1,4 +1,4 @@
-"""What a network learns from: columns without units, windows with their truth, statistics."""
+"""Training data of a link network: columns without units, windows with their ground truth, statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sample():
 # --- columns ---------------------------------------------------------------------------------------------------------
 
 
-def inputs_of(masks, images=None, spacing=None):
+def make_inputs(masks, images=None, spacing=None):
     graph = build_graph(masks, images, spacing=spacing)
     return Inputs.from_graph(graph, score_links(graph, settings=TINY.scores))
 
@@ -33,7 +33,7 @@ def test_the_size_of_a_pixel_and_the_grey_levels_do_not_matter():
     movie = simulate_small(frames=6)
     masks = np.stack([movie.masks[i] for i in range(6)])
     images = np.stack([movie.images[i] for i in range(6)]).astype(np.float32)
-    one, other = inputs_of(masks, images, (1, 1)), inputs_of(masks, 8 * images, (0.25, 0.25))
+    one, other = make_inputs(masks, images, (1, 1)), make_inputs(masks, 8 * images, (0.25, 0.25))
     np.testing.assert_array_equal(one.source, other.source)
     for block in ("cell", "link", "pair"):
         np.testing.assert_allclose(getattr(one, block), getattr(other, block), atol=2e-3)
@@ -42,7 +42,7 @@ def test_the_size_of_a_pixel_and_the_grey_levels_do_not_matter():
 def test_columns_stay_small():
     for shape in ((128, 128), (16, 64, 64)):
         movie = simulate_small(shape=shape, diameter=10.0)
-        inputs = inputs_of(movie.masks, movie.images)
+        inputs = make_inputs(movie.masks, movie.images)
         for block in ("cell", "link", "pair"):
             assert np.abs(getattr(inputs, block)).max() <= 20
 
@@ -69,13 +69,13 @@ def test_log_odds_are_within_what_a_score_can_tell():
 # --- windows ---------------------------------------------------------------------------------------------------------
 
 
-def drawn(samples, *, n=40, length=8, links=1, division_share=0.0, seed=0):
+def draw_batches(samples, *, n=40, length=8, links=1, division_share=0.0, seed=0):
     windows = Windows(samples, length=length, links=links, division_share=division_share)
     random = np.random.default_rng(seed)
     return [windows.draw(random) for _ in range(n)]
 
 
-def frames_of(name):
+def parse_frames(name):
     first, last = name.partition(" frames ")[2].split(" to ")
     return int(first), int(last)
 
@@ -84,7 +84,7 @@ def test_the_truth_goes_with_the_links(sample):
     column = LINK_INPUTS.index("prior")
     true = {(a, b) for a, b in sample.inputs.link[sample.truth.link][:, [column, 2]].tolist()}
     some = 0
-    for batch, answers, names in drawn([sample], links=400):
+    for batch, answers, names in draw_batches([sample], links=400):
         assert int(batch.window.max()) + 1 == len(names)
         assert len(batch.link) >= 400
         seen = [tuple(row) for row in batch.link[:, [column, 2]].tolist()]
@@ -98,12 +98,12 @@ def test_the_truth_goes_with_the_links(sample):
 
 def test_the_ends_of_a_window_count_only_where_they_are_those_of_the_movie(sample):
     inputs = sample.inputs
-    for batch, answers, (name,) in drawn([sample]):
-        start, last = frames_of(name)
+    for batch, answers, (name,) in draw_batches([sample]):
+        start, last = parse_frames(name)
         assert last - start == 7
         frame = np.sort(inputs.frame[(inputs.frame >= start) & (inputs.frame <= last)])
         assert len(frame) == len(batch.cell)
-        low = start + 2 if start else 1  # of the first frame there is no past to learn
+        low = start + 2 if start else 1  # the cells of the first frame have no past
         high = last - 2 if last < 23 else 22
         assert set(frame[answers.past.numpy()]) <= set(range(low, last + 1 if last == 23 else high + 1))
         assert set(frame[answers.future.numpy()]) <= set(range(start + 2 if start else 0, high + 1))
@@ -112,12 +112,12 @@ def test_the_ends_of_a_window_count_only_where_they_are_those_of_the_movie(sampl
 
 
 def test_windows_are_as_long_as_gaps_demand():
-    """Of a cell whose true link may lie outside the window nothing is learnt."""
+    """A cell whose true link may lie outside the window does not count."""
     far = make_tiny_sample(simulate_small(frames=24), settings=TINY.replace(graph__max_gap=4))
     inputs = far.inputs
     assert (inputs.frame[inputs.target] - inputs.frame[inputs.source]).max() == 4
-    for _, answers, (name,) in drawn([far], length=3):
-        start, last = frames_of(name)
+    for _, answers, (name,) in draw_batches([far], length=3):
+        start, last = parse_frames(name)
         assert last - start == 9
         frame = inputs.frame[(inputs.frame >= start) & (inputs.frame <= last)]
         assert answers.past.any()
@@ -126,13 +126,13 @@ def test_windows_are_as_long_as_gaps_demand():
 
 
 def test_all_frames_are_drawn(sample):
-    starts = {frames_of(names[0])[0] for _, _, names in drawn([sample], n=200)}
+    starts = {parse_frames(names[0])[0] for _, _, names in draw_batches([sample], n=200)}
     assert starts == set(range(24 - 8 + 1))
 
 
 def test_a_movie_shorter_than_a_window_is_drawn_whole():
     short = make_tiny_sample(simulate_small(frames=4))
-    assert {frames_of(names[0]) for _, _, names in drawn([short], n=5)} == {(0, 3)}
+    assert {parse_frames(names[0]) for _, _, names in draw_batches([short], n=5)} == {(0, 3)}
 
 
 def test_divisions_are_drawn_more_often(sample):
@@ -141,7 +141,7 @@ def test_divisions_are_drawn_more_often(sample):
     rare = replace(sample, truth=replace(sample.truth, pair=sample.truth.pair.copy()))
     rare.truth.pair[np.flatnonzero(sample.truth.pair)[1:]] = False  # only one is left
     share = [
-        np.mean([answers.pair.any().item() for _, answers, _ in drawn([rare], n=100, division_share=wanted)])
+        np.mean([answers.pair.any().item() for _, answers, _ in draw_batches([rare], n=100, division_share=wanted)])
         for wanted in (0.0, 1.0)
     ]
     assert share[1] == 1
@@ -154,9 +154,9 @@ def test_movies_are_drawn_by_the_root_of_their_links(sample):
         make_tiny_sample(simulate_small(3, name="none", frames=1)),
     )
     assert not len(none.inputs.source)
-    names = [names[0].partition(" ")[0] for _, _, names in drawn([sample, few, none], n=400)]
+    names = [names[0].partition(" ")[0] for _, _, names in draw_batches([sample, few, none], n=400)]
     odds = np.sqrt(len(few.inputs.source) / len(sample.inputs.source))
-    assert names.count("few") / names.count("simulated") == pytest.approx(odds, rel=0.4)
+    assert names.count("few") / names.count("simulate_small") == pytest.approx(odds, rel=0.4)
     assert "none" not in names
 
 

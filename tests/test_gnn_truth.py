@@ -1,4 +1,4 @@
-"""Which cells are a marker's, and which links are right."""
+"""Cells are matched to markers, and the true links and divisions among the candidates are found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gnntrack.types import Tracks
 # --- cells against markers -------------------------------------------------------------------------------------------
 
 
-def matched(masks, markers):
+def match(masks, markers):
     """Return {(frame, label): track} of masks against markers, both (T, Y, X)."""
     cells, runs = worlds.measured(np.asarray(masks))
     track = match_cells(cells, runs, open_masks(np.asarray(markers)))
@@ -30,18 +30,18 @@ def test_a_mask_is_the_markers_it_covers_more_than_half_of():
     marker, mask = np.zeros((2, 1, 4, 8), np.int64)
     marker[0, 1, :] = 5
     mask[0, :2, :4] = 70  # 4 of 8
-    assert matched(mask, marker) == {(0, 70): 0}
+    assert match(mask, marker) == {(0, 70): 0}
     mask[0, 1, 4] = 70  # 5 of 8
-    assert matched(mask, marker) == {(0, 70): 5}
+    assert match(mask, marker) == {(0, 70): 5}
 
 
 def test_half_a_marker_each_is_nobodys():
     marker, mask = np.zeros((2, 1, 4, 8), np.int64)
     marker[0, 1, :] = 5
     mask[0, :, :4], mask[0, :, 4:] = 1, 2
-    assert matched(mask, marker) == {(0, 1): 0, (0, 2): 0}
+    assert match(mask, marker) == {(0, 1): 0, (0, 2): 0}
     mask[0, :, 4] = 1
-    assert matched(mask, marker) == {(0, 1): 5, (0, 2): 0}
+    assert match(mask, marker) == {(0, 1): 5, (0, 2): 0}
 
 
 @pytest.mark.parametrize(("first", "second"), [(5, 9), (9, 5)])
@@ -50,14 +50,14 @@ def test_a_mask_over_two_markers_is_the_one_it_covers_most_of(first, second):
     marker[0, 1, :4] = first
     marker[0, 3, :3] = second
     mask[0, :5, :] = 1
-    assert matched(mask, marker) == {(0, 1): first}
+    assert match(mask, marker) == {(0, 1): first}
 
 
 def test_each_frame_has_its_own_markers():
     marker, mask = np.zeros((2, 3, 4, 8), np.int64)
     marker[0, 1, :4], marker[2, 1, :4] = 5, 6
     mask[:, 1, :] = 3
-    assert matched(mask, marker) == {(0, 3): 5, (1, 3): 0, (2, 3): 6}
+    assert match(mask, marker) == {(0, 3): 5, (1, 3): 0, (2, 3): 6}
 
 
 def test_cells_in_3d():
@@ -65,11 +65,11 @@ def test_cells_in_3d():
     masks[0, 1, 1:3, 1:4] = 4
     masks[0, 2, 1:3, 1:4] = 2
     markers = np.where(masks == 4, 11, 0)
-    assert matched(masks, markers) == {(0, 4): 11, (0, 2): 0}
+    assert match(masks, markers) == {(0, 4): 11, (0, 2): 0}
 
 
 def test_an_empty_movie():
-    assert matched(np.zeros((2, 4, 4), np.int64), np.ones((2, 4, 4), np.int64)) == {}
+    assert match(np.zeros((2, 4, 4), np.int64), np.ones((2, 4, 4), np.int64)) == {}
 
 
 def test_a_drawn_world_is_matched_to_itself():
@@ -86,8 +86,8 @@ def test_a_drawn_world_is_matched_to_itself():
 # --- links against the lineage ---------------------------------------------------------------------------------------
 
 
-class Told:
-    """The truth of a world in names: cells are ``a2``, links ``a1-a2``, divisions ``a1-b2-c2``."""
+class TruthByName:
+    """Ground truth of a world by names: cells are ``a2``, links ``a1-a2``, divisions ``a1-b2-c2``."""
 
     def __init__(self, disks, tracks, *, table=None, longest=2, **settings):
         world = drawn(disks)
@@ -124,7 +124,7 @@ FAMILY = ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"]
 
 
 def test_a_division_is_a_pair_and_not_two_links():
-    told = Told(MOTHER | DAUGHTERS, FAMILY)
+    told = TruthByName(MOTHER | DAUGHTERS, FAMILY)
     assert told.pairs == {"a1-b2-c2"}
     assert told.links == {"a0-a1", "b2-b3", "c2-c3"}
     assert told.all_known()
@@ -133,54 +133,54 @@ def test_a_division_is_a_pair_and_not_two_links():
 
 def test_a_division_whose_sister_is_missing_is_a_link():
     daughters = {name: disk for name, disk in DAUGHTERS.items() if name[0] == "b"}
-    told = Told(MOTHER | daughters, FAMILY[:2])
+    told = TruthByName(MOTHER | daughters, FAMILY[:2])
     assert not told.pairs
     assert told.links == {"a0-a1", "a1-b2", "b2-b3"}
     assert told.all_known()
 
 
 def test_a_division_whose_sister_comes_late_is_two_links():
-    """A pair is of daughters of one frame, so there is none."""
+    """A pair has two daughters in one frame, so none is expected here."""
     daughters = {name: disk for name, disk in DAUGHTERS.items() if name != "c2"}
-    told = Told(MOTHER | daughters, ["a0 a1", "b2 b3 <a1", "c3 <a1"])
+    told = TruthByName(MOTHER | daughters, ["a0 a1", "b2 b3 <a1", "c3 <a1"])
     assert not told.pairs
     assert told.links == {"a0-a1", "a1-b2", "a1-c3", "b2-b3"}
 
 
 def test_a_mother_that_ends_before_a_gap():
     daughters = {name: disk for name, disk in DAUGHTERS.items() if name[1] == "3"}
-    told = Told(MOTHER | daughters, ["a0 a1", "b3 <a1", "c3 <a1"])
+    told = TruthByName(MOTHER | daughters, ["a0 a1", "b3 <a1", "c3 <a1"])
     assert told.links == {"a0-a1", "a1-b3", "a1-c3"}
     assert told.all_known()
 
 
 def test_a_mother_whose_last_mask_is_missing():
-    told = Told({"a0": MOTHER["a0"]} | DAUGHTERS, ["a0", "b2 b3 <a0", "c2 c3 <a0"])
+    told = TruthByName({"a0": MOTHER["a0"]} | DAUGHTERS, ["a0", "b2 b3 <a0", "c2 c3 <a0"])
     assert told.links == {"a0-b2", "a0-c2", "b2-b3", "c2-c3"}
 
 
 def test_a_mother_without_any_mask():
     table = Tracks([1, 2, 3], [2, 2, 0], [3, 3, 1], [3, 3, 0])
-    told = Told(DAUGHTERS, ["b2 b3", "c2 c3"], table=table)
+    told = TruthByName(DAUGHTERS, ["b2 b3", "c2 c3"], table=table)
     assert told.links == {"b2-b3", "c2-c3"}
     assert told.all_known()  # that they have no past among the cells is known
 
 
 def test_a_gap():
-    told = Told({f"a{t}": (64, 60 + t, 8) for t in (0, 2, 3)}, ["a0 a2 a3"])
+    told = TruthByName({f"a{t}": (64, 60 + t, 8) for t in (0, 2, 3)}, ["a0 a2 a3"])
     assert told.links == {"a0-a2", "a2-a3"}
 
 
 def test_a_gap_that_is_longer_than_candidates_is_an_end_and_a_start():
-    told = Told({f"a{t}": (64, 60 + t, 8) for t in (0, 3, 4)}, ["a0 a3 a4"])
+    told = TruthByName({f"a{t}": (64, 60 + t, 8) for t in (0, 3, 4)}, ["a0 a3 a4"])
     assert told.links == {"a3-a4"}
     assert told.all_known()
 
 
 def test_a_true_link_that_is_no_candidate_is_known_to_be_missing():
-    """Of the cells at its ends nothing is learnt, on that side of time."""
+    """The cells at the ends of a movie do not count on that side of time."""
     crowd, tracks = worlds.lattice()
-    told = Told(crowd | {"a0": (64, 50, 6), "a1": (64, 64, 6), "a2": (20, 126, 5)}, [*tracks, "a0 a1 a2"])
+    told = TruthByName(crowd | {"a0": (64, 50, 6), "a1": (64, 64, 6), "a2": (20, 126, 5)}, [*tracks, "a0 a1 a2"])
     assert "a1-a2" not in told.candidates
     assert "a0-a1" in told.links
     assert told.past_unknown == {"a2"}
@@ -188,7 +188,7 @@ def test_a_true_link_that_is_no_candidate_is_known_to_be_missing():
 
 
 def test_a_spurious_cell_has_neither_past_nor_future():
-    told = Told(MOTHER | {"x0": (40, 60, 7), "x1": (40, 60, 7)}, ["a0 a1"])
+    told = TruthByName(MOTHER | {"x0": (40, 60, 7), "x1": (40, 60, 7)}, ["a0 a1"])
     assert told.spurious == {"x0", "x1"}
     assert "x0-x1" in told.candidates
     assert told.links == {"a0-a1"}
@@ -196,7 +196,7 @@ def test_a_spurious_cell_has_neither_past_nor_future():
 
 
 def test_no_cell_is_anyones():
-    told = Told(MOTHER, [], table=Tracks([], [], [], []))
+    told = TruthByName(MOTHER, [], table=Tracks([], [], [], []))
     assert not told.links
     assert told.spurious == {"a0", "a1"}
 

@@ -1,4 +1,4 @@
-"""Sequences with truth are found from any folder above them, with the masks that go with them."""
+"""Sequences with ground truth are found from any folder above them, with their masks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_images_may_be_missing(tmp_path):
     assert find_sequences(dataset)[0].images is None
 
 
-def warnings_of(data: Path, caplog) -> list[str]:
+def collect_warnings(data: Path, caplog) -> list[str]:
     with caplog.at_level(logging.WARNING, "gnntrack"):
         find_sequences(data)
     return caplog.messages
@@ -94,13 +94,13 @@ def test_images_that_are_not_complete_are_left_out_aloud(tmp_path, caplog):
     (dataset / "01" / "t003.tif").unlink()
     assert find_sequences(dataset)[0].images is None
     caplog.clear()
-    (told,) = warnings_of(dataset, caplog)
+    (told,) = collect_warnings(dataset, caplog)
     assert told.startswith(f"{dataset / '01'}: 5 images for the 6 frames of the truth; they are not used")
 
 
 def test_markers_in_place_of_masks_are_told(tmp_path, caplog):
     dataset = write_sequence(tmp_path / "A", masks=())
-    (told,) = warnings_of(dataset, caplog)
+    (told,) = collect_warnings(dataset, caplog)
     assert told.startswith(
         f"{dataset / '01_GT' / 'TRA'}: no folder has masks of all 6 frames, so the markers of the truth are used"
     )
@@ -109,7 +109,7 @@ def test_markers_in_place_of_masks_are_told(tmp_path, caplog):
 
 @pytest.mark.parametrize("images", [True, False])
 def test_a_complete_sequence_is_taken_without_a_word(tmp_path, caplog, images):
-    assert not warnings_of(write_sequence(tmp_path / "A", images=images), caplog)
+    assert not collect_warnings(write_sequence(tmp_path / "A", images=images), caplog)
 
 
 def test_a_folder_without_truth(tmp_path):
@@ -129,7 +129,7 @@ def test_a_truth_without_markers(tmp_path):
 
 
 def test_a_truth_that_stands_alone(tmp_path):
-    """Outside the challenge's layout it is not known where masks are; what was looked for is told."""
+    """Outside the layout of the challenge the place of the masks is unknown; the message lists the folders searched."""
     write_truth(tmp_path / "truth")
     write_folder(tmp_path / "truth_ERR_SEG", MASKS[:4], prefix="mask")
     with pytest.raises(

@@ -26,7 +26,7 @@ def small():
     return simulate_movie(settings=SMALL, seed=4)
 
 
-def fields(lineage):
+def list_arrays(lineage):
     cells, tracks = lineage.cells, lineage.tracks
     return [
         *(cells.frame, cells.label, cells.position, cells.features, lineage.track, lineage.source, lineage.target),
@@ -37,7 +37,7 @@ def fields(lineage):
 @BOTH
 def test_the_same_seed_gives_the_same_movie_in_any_order(settings):
     one, other = (simulate_movie(settings=settings, seed=5) for _ in range(2))
-    for a, b in zip(fields(one.lineage), fields(other.lineage), strict=True):
+    for a, b in zip(list_arrays(one.lineage), list_arrays(other.lineage), strict=True):
         np.testing.assert_array_equal(a, b)
     last = len(one.masks) - 1
     late = one.images[last]

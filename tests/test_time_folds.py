@@ -15,18 +15,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from time_folds import make_time_folds
 
 
-def at(frame: int | None, movie: str = "A/01", plane: int | None = None, name: str = "") -> Example:
+def make_example(frame: int | None, movie: str = "A/01", plane: int | None = None, name: str = "") -> Example:
     name = name or f"{movie} frame {frame} plane {plane}"
     return Example(name, movie, frame, True, Path(name), Path(name), plane)
 
 
-def frames_of(examples) -> list[int | None]:
+def list_frames(examples) -> list[int | None]:
     return [each.frame for each in examples]
 
 
 @pytest.mark.parametrize("gap", [0, 1, 3])
-def test_folds_test_each_example_once_and_learn_from_none_near_it(gap):
-    examples = [at(frame, movie) for movie in ("A/01", "A/02") for frame in (*range(20), 40, 41)]
+def test_folds_test_each_example_once_and_train_on_none_near_it(gap):
+    examples = [make_example(frame, movie) for movie in ("A/01", "A/02") for frame in (*range(20), 40, 41)]
     folds = make_time_folds(examples, 4, gap=gap)
     assert Counter(each for _, tested in folds for each in tested) == Counter(examples)
     for training, tested in folds:
@@ -45,22 +45,24 @@ def test_folds_test_each_example_once_and_learn_from_none_near_it(gap):
 
 
 def test_the_gap_is_of_frames_not_of_examples():
-    (training, tested), _ = make_time_folds([at(frame) for frame in (0, 10, 20, 22, 30, 33)], 2, gap=5)
-    assert (frames_of(tested), frames_of(training)) == ([0, 10, 20], [30, 33])
+    (training, tested), _ = make_time_folds([make_example(frame) for frame in (0, 10, 20, 22, 30, 33)], 2, gap=5)
+    assert (list_frames(tested), list_frames(training)) == ([0, 10, 20], [30, 33])
 
 
-def test_planes_of_a_tested_frame_are_not_training_from():
-    for training, tested in make_time_folds([at(frame, plane=z) for frame in range(6) for z in range(3)], 3, gap=0):
-        assert not set(frames_of(training)) & set(frames_of(tested))
+def test_planes_of_a_tested_frame_are_not_used_for_training():
+    for training, tested in make_time_folds(
+        [make_example(frame, plane=z) for frame in range(6) for z in range(3)], 3, gap=0
+    ):
+        assert not set(list_frames(training)) & set(list_frames(tested))
         assert len(tested) == 6
 
 
 def test_folds_without_time_are_interleaved_and_small_movies_fill_them_all():
-    images = [at(None, "P", name=f"P {number}") for number in range(9)]
+    images = [make_example(None, "P", name=f"P {number}") for number in range(9)]
     folds = make_time_folds(images, 3)
     assert [each.name for each in folds[1][1]] == ["P 1", "P 4", "P 7"]
     assert all(len(training) == 6 for training, _ in folds)
-    short = [at(frame, f"A/0{movie}") for movie in range(4) for frame in (0, 10)]
+    short = [make_example(frame, f"A/0{movie}") for movie in range(4) for frame in (0, 10)]
     assert [len(tested) for _, tested in make_time_folds(short, 4)] == [2, 2, 2, 2]
 
 
@@ -75,4 +77,4 @@ def test_folds_without_time_are_interleaved_and_small_movies_fill_them_all():
 )
 def test_folds_that_cannot_be_are_refused(count, n, gap, told):
     with pytest.raises(InputError, match=told):
-        make_time_folds([at(frame) for frame in range(count)], n, gap=gap)
+        make_time_folds([make_example(frame) for frame in range(count)], n, gap=gap)
