@@ -14,7 +14,7 @@ from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise, resize
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
-from segmenters.dense.inference import Inputs
+from segmenters.dense.inference import Preprocessing
 from segmenters.dense.task import MaskValidation, PatchTask, ScaledPixels, TrainingImages
 from segmenters.dense.training import choose_inputs, choose_scale
 from segmenters.mask_rcnn.inference import draw_cells, estimate_factor, find_in_tiles
@@ -103,7 +103,7 @@ class MaskRcnnSegmenter:
         expect_option(self.name, "precision", precision, " or ".join(words), holds=precision in words)
         place = find_device(device)
         self.network, about = load_network(self.name, model, device=place)
-        self.inputs = Inputs(**about["inputs"])
+        self.inputs = Preprocessing(**about["inputs"])
         self.diameter, self.tile, self.overlap = diameter, tile, overlap
         self.rules = {"score": score, "threshold": threshold, "covered": covered}
         self.bfloat16 = choose_bfloat16(precision, place)
@@ -204,7 +204,7 @@ class MaskRcnnSegmenter:
         return train_network(network, task, run, settings, images=len(examples), inputs=asdict(inputs)).best
 
 
-def _segment_in_training(network: Any, image: npt.NDArray[Any], *, inputs: Inputs, bfloat16: bool) -> Labels:
+def _segment_in_training(network: Any, image: npt.NDArray[Any], *, inputs: Preprocessing, bfloat16: bool) -> Labels:
     """Return the cells of an image with the default options."""
     rules = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
     at = partial(_segment_scaled, network, tile=_TILE, overlap=_OVERLAP, bfloat16=bfloat16, rules=rules)

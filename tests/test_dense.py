@@ -24,7 +24,7 @@ from segmenters.common.pixels import normalise, resize
 from segmenters.common.tiles import predict_in_tiles
 from segmenters.common.training import remove_unknown
 from segmenters.dense.augment import Augment
-from segmenters.dense.inference import Inputs, Use, choose_depth, predict_pixels, segment_pixels
+from segmenters.dense.inference import InferenceOptions, Preprocessing, choose_depth, predict_pixels, segment_pixels
 from segmenters.dense.targets import compute_depth, compute_nearness, measure_mean_diameter
 from segmenters.dense.task import TrainingImages, compute_loss
 from segmenters.dense.training import choose_inputs
@@ -160,16 +160,16 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
     hills = [np.clip(1.15 - np.hypot(rows - 20, columns - x) / 22, 0, 1) for x in (28, 52)]
     image = np.where(np.maximum(*hills) > 0.3, np.maximum(*hills), 0).astype(np.float32)
     labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
-    inputs = Inputs("none", 20.0, 1.0)
+    inputs = Preprocessing("none", 20.0, 1.0)
     drawn = [Drawn(image, labels), Drawn(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
-    depth = choose_depth(TwoHills(), drawn, inputs, Use(), mask_metrics)
+    depth = choose_depth(TwoHills(), drawn, inputs, InferenceOptions(), mask_metrics)
     assert depth == pytest.approx(wanted, abs=0.06)
-    found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), Use(), dtype=image.dtype)
+    found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), InferenceOptions(), dtype=image.dtype)
     assert found.max() == cells
-    assert choose_depth(TwoHills(), drawn[1:], inputs, Use(), mask_metrics) is None
+    assert choose_depth(TwoHills(), drawn[1:], inputs, InferenceOptions(), mask_metrics) is None
     left = (columns < 40) & (image > 0)
     only = [Drawn(np.where(left, image, 0), left.astype(np.int32))]
-    assert choose_depth(TwoHills(), only, inputs, Use(), mask_metrics) is None  # all do as well
+    assert choose_depth(TwoHills(), only, inputs, InferenceOptions(), mask_metrics) is None  # all do as well
 
 
 def test_a_trained_model_knows_the_depth_and_old_models_are_read(tmp_path):
@@ -308,10 +308,10 @@ def test_what_lies_far_from_a_seam_does_not_see_the_tiles():
     torch.manual_seed(0)
     network = UNet(width=4, levels=2, outputs=3).eval()
     image = np.random.default_rng(0).normal(size=(96, 128)).astype(np.float32)
-    whole, _ = predict_pixels(network, image, Use())
-    tiled, _ = predict_pixels(network, image, Use(tile=64, overlap=32, batch=2))
+    whole, _ = predict_pixels(network, image, InferenceOptions())
+    tiled, _ = predict_pixels(network, image, InferenceOptions(tile=64, overlap=32, batch=2))
     assert np.allclose(whole, tiled, atol=1e-5)
-    narrow, _ = predict_pixels(network, image, Use(tile=64, overlap=0))
+    narrow, _ = predict_pixels(network, image, InferenceOptions(tile=64, overlap=0))
     assert not np.allclose(whole, narrow, atol=1e-5)
 
 
@@ -319,7 +319,7 @@ def test_flips_make_answers_of_mirrored_images_mirrored():
     torch.manual_seed(0)
     network = UNet(width=4, levels=2, outputs=3).eval()
     image = np.random.default_rng(0).normal(size=(32, 48)).astype(np.float32)
-    plain, flipped = Use(), Use(flips=True)
+    plain, flipped = InferenceOptions(), InferenceOptions(flips=True)
     mirrored = np.ascontiguousarray(image[:, ::-1])
     assert np.allclose(
         predict_pixels(network, mirrored, flipped)[0][:, ::-1], predict_pixels(network, image, flipped)[0], atol=1e-5

@@ -24,7 +24,7 @@ from segmenters.deeplab import DeepLabSegmenter  # noqa: E402
 from segmenters.dense.torchvision_networks import DeepLab, Fcn  # noqa: E402
 from segmenters.fcn import FcnSegmenter  # noqa: E402
 from segmenters.mask_rcnn.inference import draw_cells, estimate_factor, find_in_tiles  # noqa: E402
-from segmenters.mask_rcnn.network import Found, build_mask_rcnn  # noqa: E402
+from segmenters.mask_rcnn.network import Detections, build_mask_rcnn  # noqa: E402
 from segmenters.mask_rcnn.task import make_targets  # noqa: E402
 from segmenters.maskrcnn import MaskRcnn, MaskRcnnSegmenter  # noqa: E402
 
@@ -264,7 +264,7 @@ def test_the_width_of_mask_r_cnn_is_one_that_there_is():
 def whole(*cells):
     """Return cells (score, box) that fill their boxes."""
     score, box = zip(*cells, strict=True)
-    return Found(np.array(score, np.float32), np.array(box, np.float32), np.ones((len(cells), 28, 28), np.float32))
+    return Detections(np.array(score, np.float32), np.array(box, np.float32), np.ones((len(cells), 28, 28), np.float32))
 
 
 def test_overlapping_cells_share_pixels_by_score():
@@ -321,7 +321,7 @@ class Blobs:
         size = np.array([np.count_nonzero(pieces == label) for label in range(1, count + 1)])
         scores = 0.6 + 0.3 * (size % 7) / 7  # cells that are cut may well have the higher score
         parts = [scores, np.reshape(boxes, (-1, 4)), np.reshape(masks, (-1, 28, 28))]
-        return [Found(*(np.asarray(part, np.float32) for part in parts))]
+        return [Detections(*(np.asarray(part, np.float32) for part in parts))]
 
 
 @pytest.mark.parametrize("tile", [64, 96, 400])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Heights = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int32]
 
-__all__ = ["Inputs", "Use", "choose_depth", "estimate_factor", "predict_pixels", "segment_pixels"]
+__all__ = ["InferenceOptions", "Preprocessing", "choose_depth", "estimate_factor", "predict_pixels", "segment_pixels"]
 
 _TILES = {2: (1024, 1024), 3: (48, 192, 192)}
 _SEEN = 1024  # side, in pixels of the network, of the region on which the size of cells is estimated
@@ -38,7 +38,7 @@ _AS_GOOD = 0.002  # difference of SEG + F1 that is ignored
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Preprocessing:
     """How images are prepared for a network; a part of its ``model.json``.
 
     Parameters
@@ -61,7 +61,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Use:
+class InferenceOptions:
     """Options of inference with a dense segmenter."""
 
     diameter: float | None = None
@@ -77,7 +77,13 @@ class Use:
 
 
 def segment_pixels(
-    network: Any, pixels: Heights, inputs: Inputs, use: Use, *, dtype: np.dtype[Any], factor: float | None = None
+    network: Any,
+    pixels: Heights,
+    inputs: Preprocessing,
+    options: InferenceOptions,
+    *,
+    dtype: np.dtype[Any],
+    factor: float | None = None,
 ) -> Labels:
     """Return the cells of an image.
 
@@ -87,14 +93,14 @@ def segment_pixels(
         In eval mode.
     pixels : (Y, X) or (Z, Y, X) float32 array
         Grey values.
-    inputs : Inputs
+    inputs : Preprocessing
         How images are prepared.
-    use : Use
+    options : InferenceOptions
         Options of inference.
     dtype : dtype
         Dtype of the image before conversion to float32.
     factor : float, optional
-        Factor that scales the image; by default from the diameter in `use`, else from the model, else estimated.
+        Factor that scales the image; by default from the diameter in `options`, else from the model, else estimated.
 
     Returns
     -------
@@ -102,26 +108,32 @@ def segment_pixels(
     """
     if not pixels.size or pixels.min() == pixels.max():
         return np.zeros(pixels.shape, np.int32)
-    probability, height = _predict_scaled(network, pixels, inputs, use, dtype=dtype, factor=factor)
-    return _find_cells(probability, height, inputs, use)
+    probability, height = _predict_scaled(network, pixels, inputs, options, dtype=dtype, factor=factor)
+    return _find_cells(probability, height, inputs, options)
 
 
 def _predict_scaled(
-    network: Any, pixels: Heights, inputs: Inputs, use: Use, *, dtype: np.dtype[Any], factor: float | None = None
+    network: Any,
+    pixels: Heights,
+    inputs: Preprocessing,
+    options: InferenceOptions,
+    *,
+    dtype: np.dtype[Any],
+    factor: float | None = None,
 ) -> tuple[Heights, Heights | None]:
     """Return the predictions for an image, computed at the scale of the network."""
     ready = normalise(pixels, inputs.normalise, dtype=dtype)
-    if use.diameter is not None:
-        factor = inputs.diameter / use.diameter
-    factor = factor or inputs.factor or estimate_factor(network, ready, inputs, use)
-    return predict_pixels(network, ready, use, factor=factor)
+    if options.diameter is not None:
+        factor = inputs.diameter / options.diameter
+    factor = factor or inputs.factor or estimate_factor(network, ready, inputs, options)
+    return predict_pixels(network, ready, options, factor=factor)
 
 
 def choose_depth(
     network: Any,
     examples: Iterable[LabelledImage],
-    inputs: Inputs,
-    use: Use,
+    inputs: Preprocessing,
+    options: InferenceOptions,
     metrics: Metrics,
 ) -> float | None:
     """Return the depth at which cells are split that gives the highest SEG + F1.
@@ -132,9 +144,9 @@ def choose_depth(
         In eval mode.
     examples : iterable of LabelledImage
         Images with known cells; labels below 0 are unknown.
-    inputs : Inputs
+    inputs : Preprocessing
         How images are prepared.
-    use : Use
+    options : InferenceOptions
         Options of inference.
     metrics : callable
         From pairs of result and ground truth to ``seg`` and ``f1``.
@@ -149,12 +161,12 @@ def choose_depth(
         image, labels = example.read()
         pixels = check_image(image)
         if pixels.min() < pixels.max() and labels.max() > 0:
-            answers.append((*_predict_scaled(network, pixels, inputs, use, dtype=image.dtype), labels))
+            answers.append((*_predict_scaled(network, pixels, inputs, options, dtype=image.dtype), labels))
     if not answers:
         return None
     score = []
     for depth in _DEPTHS:
-        rules = replace(use, depth=depth)
+        rules = replace(options, depth=depth)
         found = metrics(
             [remove_unknown(_find_cells(p, height, inputs, rules), labels) for p, height, labels in answers]
         )
@@ -163,14 +175,18 @@ def choose_depth(
     return None if len(good) == len(_DEPTHS) else good[len(good) // 2]  # the middle of the good range
 
 
-def _find_cells(probability: Heights, height: Heights | None, inputs: Inputs, use: Use) -> Labels:
-    depth = inputs.depth if use.depth is None else use.depth
-    rules: dict[str, Any] = {"threshold": use.threshold, "depth": depth}
-    rules |= {"min_size": use.min_size, "max_hole": use.max_hole}
+def _find_cells(
+    probability: Heights, height: Heights | None, inputs: Preprocessing, options: InferenceOptions
+) -> Labels:
+    depth = inputs.depth if options.depth is None else options.depth
+    rules: dict[str, Any] = {"threshold": options.threshold, "depth": depth}
+    rules |= {"min_size": options.min_size, "max_hole": options.max_hole}
     return split_foreground(probability, height=height, **rules)
 
 
-def predict_pixels(network: Any, ready: Heights, use: Use, *, factor: float = 1.0) -> tuple[Heights, Heights | None]:
+def predict_pixels(
+    network: Any, ready: Heights, options: InferenceOptions, *, factor: float = 1.0
+) -> tuple[Heights, Heights | None]:
     """Return the probability of the foreground and, if the network predicts it, the depth in the cell.
 
     Parameters
@@ -179,32 +195,34 @@ def predict_pixels(network: Any, ready: Heights, use: Use, *, factor: float = 1.
         In eval mode.
     ready : (Y, X) or (Z, Y, X) float32 array
         A normalised image.
-    use : Use
+    options : InferenceOptions
         Options of inference: tiles, flips and so on.
     factor : float
         Factor that scales the image along y and x; the predictions are scaled back.
     """
     size = (ready.shape[-2], ready.shape[-1])
     seen = resize(ready, (max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
-    tile = _TILES[seen.ndim] if use.tile is None else (*_TILES[seen.ndim][:-2], use.tile, use.tile)
-    overlap = [min(use.overlap, n // 2) for n in tile]
+    tile = _TILES[seen.ndim] if options.tile is None else (*_TILES[seen.ndim][:-2], options.tile, options.tile)
+    overlap = [min(options.overlap, n // 2) for n in tile]
 
-    def answer(batch: Heights) -> Heights:
-        return _predict_batch(network, batch, use)
+    def predict_batch(batch: Heights) -> Heights:
+        return _predict_batch(network, batch, options)
 
-    found = predict_in_tiles(answer, seen, channels=network.outputs - 1, tile=tile, overlap=overlap, batch=use.batch)
+    found = predict_in_tiles(
+        predict_batch, seen, channels=network.outputs - 1, tile=tile, overlap=overlap, batch=options.batch
+    )
     back = [resize(channel, size) for channel in found]
     return back[0], back[1] if len(back) > 1 else None
 
 
-def _predict_batch(network: Any, batch: Heights, use: Use) -> Heights:
+def _predict_batch(network: Any, batch: Heights, options: InferenceOptions) -> Heights:
     """Return the probability and the depth for a batch of tiles, (B, 1 or 2, ...), averaged over flips if requested."""
     device = next(network.parameters()).device
     images = torch.from_numpy(batch[:, None]).to(device)
-    flips = product((False, True), repeat=2) if use.flips else [(False, False)]
+    flips = product((False, True), repeat=2) if options.flips else [(False, False)]
     total: Any = 0
     count = 0
-    with torch.inference_mode(), set_precision(device, bfloat16=use.bfloat16):
+    with torch.inference_mode(), set_precision(device, bfloat16=options.bfloat16):
         for turned in flips:
             axes = [axis for axis, flip in zip((-2, -1), turned, strict=True) if flip]
             answers = network(torch.flip(images, axes)).float()
@@ -214,22 +232,24 @@ def _predict_batch(network: Any, batch: Heights, use: Use) -> Heights:
     return np.asarray((total / count).cpu().numpy(), np.float32)
 
 
-def estimate_factor(network: Any, ready: Heights, inputs: Inputs, use: Use) -> float:
+def estimate_factor(network: Any, ready: Heights, inputs: Preprocessing, options: InferenceOptions) -> float:
     """Return the factor that scales cells to the size of the training data; see `search_factor`."""
 
     def improve(factor: float) -> float | None:
-        diameter = _measure_diameter_at(network, ready, inputs, use, factor)
+        diameter = _measure_diameter_at(network, ready, inputs, options, factor)
         return None if diameter is None else factor * inputs.diameter / diameter
 
     return search_factor(ready, inputs.diameter, improve=improve, rounds=_ROUNDS)
 
 
-def _measure_diameter_at(network: Any, ready: Heights, inputs: Inputs, use: Use, factor: float) -> float | None:
+def _measure_diameter_at(
+    network: Any, ready: Heights, inputs: Preprocessing, options: InferenceOptions, factor: float
+) -> float | None:
     """Return the diameter of the cells found at a factor, in pixels of the network, or None without cells."""
     half = max(16, round(_SEEN / factor / 2))
     middle = [n // 2 for n in ready.shape[-2:]]
     rows, columns = (slice(max(0, m - half), m + half) for m in middle)
     part = ready[..., rows, columns]
     size = (max(1, round(part.shape[-2] * factor)), max(1, round(part.shape[-1] * factor)))
-    probability, height = predict_pixels(network, resize(part, size), use)
-    return measure_mean_diameter(_find_cells(probability, height, inputs, use))
+    probability, height = predict_pixels(network, resize(part, size), options)
+    return measure_mean_diameter(_find_cells(probability, height, inputs, options))

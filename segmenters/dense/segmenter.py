@@ -13,7 +13,7 @@ from segmenters.common.inputs import check_image, expect_option
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise
 from segmenters.common.training import choose_bfloat16
-from segmenters.dense.inference import Inputs, Use, estimate_factor, segment_pixels
+from segmenters.dense.inference import InferenceOptions, Preprocessing, estimate_factor, segment_pixels
 from segmenters.dense.training import train_dense
 from segmenters.dense.unet import fuse
 
@@ -106,9 +106,9 @@ class DenseSegmenter:
         self.network = fuse(network)
         if network.dimensions == 2:
             self.network = self.network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-        self.inputs = Inputs(**about["inputs"])
+        self.inputs = Preprocessing(**about["inputs"])
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
-        self.use = Use(
+        self.options = InferenceOptions(
             diameter=diameter,
             threshold=threshold,
             depth=depth,
@@ -135,14 +135,14 @@ class DenseSegmenter:
         FrameError
             If one of them cannot be segmented.
         """
-        if self.inputs.factor is not None or self.use.diameter is not None:
+        if self.inputs.factor is not None or self.options.diameter is not None:
             return
         found = []
         for image in images:
             pixels = self._check_image(image)
             if pixels.size and pixels.min() < pixels.max():
                 ready = normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
-                found.append(estimate_factor(self.network, ready, self.inputs, self.use))
+                found.append(estimate_factor(self.network, ready, self.inputs, self.options))
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
@@ -165,7 +165,7 @@ class DenseSegmenter:
         """
         pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
-        return segment_pixels(self.network, pixels, self.inputs, self.use, dtype=dtype, factor=self._factor)
+        return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=self._factor)
 
     def _check_image(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"

@@ -14,7 +14,7 @@ from gnntrack.models.files import write_model
 from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
-from segmenters.dense.inference import Inputs, Use, choose_depth, segment_pixels
+from segmenters.dense.inference import InferenceOptions, Preprocessing, choose_depth, segment_pixels
 from segmenters.dense.targets import measure_mean_diameter
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
@@ -63,17 +63,17 @@ def train_dense(
     network = new_network(dimensions=dimensions, outputs=outputs, flat=settings.flat, options=settings.options)
     if dimensions == 2:
         network = network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-    use = Use(batch=settings.batch, bfloat16=choose_bfloat16(settings.precision, device))
+    options = InferenceOptions(batch=settings.batch, bfloat16=choose_bfloat16(settings.precision, device))
 
     def segment(net: Any, image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        return segment_pixels(net, check_image(image, {dimensions}), inputs, use, dtype=image.dtype)
+        return segment_pixels(net, check_image(image, {dimensions}), inputs, options, dtype=image.dtype)
 
     pixels = ScaledPixels(settings.normalise, choose_scale(inputs), dimensions)
     task = PatchTask(
         TrainingImages(examples, partial(prepare_dense, pixels=pixels)),
         MaskValidation(checks, segment, metrics),
         settings,
-        loss=DenseLoss(settings, device, use.bfloat16),
+        loss=DenseLoss(settings, device, options.bfloat16),
         patch=(settings.planes, settings.patch, settings.patch)[-dimensions:],
     )
     run = describe_run(run, settings, images=len(examples))
@@ -81,7 +81,7 @@ def train_dense(
     best = trained.network.to(memory_format=torch.contiguous_format)
     known = checks or examples
     known = known[:: -(-len(known) // _SAMPLED_FOR_DEPTH[dimensions])]
-    depth = choose_depth(best, _show_each(known, run), inputs, use, metrics)
+    depth = choose_depth(best, _show_each(known, run), inputs, options, metrics)
     training = {**run.provenance, "best": trained.best}
     write_model(run.folder, best, FAMILY, training=training, inputs=asdict(replace(inputs, depth=depth)))
     return trained.best
@@ -94,7 +94,7 @@ def _show_each(examples: Sequence[LabelledImage], run: TrainingRun) -> Iterator[
         run.show("passes between cells", done, len(examples))
 
 
-def choose_inputs(examples: Sequence[LabelledImage], settings: TrainSegmenterSettings) -> Inputs:
+def choose_inputs(examples: Sequence[LabelledImage], settings: TrainSegmenterSettings) -> Preprocessing:
     """Return how images are prepared for the network: grey values, and the scale of the cells.
 
     If the cells of all movies have about the same size, pixels are not scaled, unless cells are tiny or huge; movies of
@@ -112,11 +112,11 @@ def choose_inputs(examples: Sequence[LabelledImage], settings: TrainSegmenterSet
     typical = float(np.median(sizes))
     each = settings.zoom == "each" or (settings.zoom == "auto" and max(sizes) > _SIMILAR * min(sizes))
     if each:
-        return Inputs(settings.normalise, _GENERAL, None)
+        return Preprocessing(settings.normalise, _GENERAL, None)
     if settings.zoom == "none":
-        return Inputs(settings.normalise, typical, 1.0)
+        return Preprocessing(settings.normalise, typical, 1.0)
     seen = float(np.clip(typical, _SMALLEST, _LARGEST))
-    return Inputs(settings.normalise, seen, seen / typical)
+    return Preprocessing(settings.normalise, seen, seen / typical)
 
 
 def _measure_diameters(examples: Sequence[LabelledImage]) -> list[float]:
@@ -132,7 +132,7 @@ def _measure_diameters(examples: Sequence[LabelledImage]) -> list[float]:
     return sizes
 
 
-def choose_scale(inputs: Inputs) -> Callable[[npt.NDArray[Any]], float]:
+def choose_scale(inputs: Preprocessing) -> Callable[[npt.NDArray[Any]], float]:
     """Return a function from the labels of an image to the factor by which its pixels are scaled for the network."""
 
     def find_factor(labels: npt.NDArray[Any]) -> float:

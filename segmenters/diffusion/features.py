@@ -23,7 +23,7 @@ __all__ = [
     "VECTORS",
     "Levels",
     "blur_in_voxels",
-    "brightness",
+    "compute_brightness",
     "compute_features",
     "compute_reach",
     "make_voxel_stacks",
@@ -87,7 +87,7 @@ def make_voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iter
     for scale in _BLURS:
         blurred = ndimage.gaussian_filter(height, blur_in_voxels(scale, levels, spacing), truncate=3)
         if scale == _BLURS[0]:
-            inside = blurred > brightness(levels.threshold, levels)
+            inside = blurred > compute_brightness(levels.threshold, levels)
         yield blurred
         if scale in _SHAPED:
             for axis, slope in enumerate(_compute_slopes(blurred, step)):
@@ -159,7 +159,7 @@ def _compute_slope(values: Stack, step: list[float], axis: int) -> Stack:
     return np.asarray(np.gradient(values, step[axis], axis=axis), np.float32)
 
 
-def brightness(grey: Any, levels: Levels) -> Any:
+def compute_brightness(grey: Any, levels: Levels) -> Any:
     """Return a grey value as brightness: 0 = background, 1 = a typical cell."""
     return (grey - levels.background) / max(levels.bright - levels.background, 1e-6)
 

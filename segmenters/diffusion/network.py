@@ -72,7 +72,7 @@ def describe_shape(cloud: Cloud, operators: Operators) -> Shape:
     """Return a cloud and its operators as float32 tensors."""
     parts = (
         *(cloud.features, cloud.vectors, operators.mass, operators.eigenvalues),
-        *(operators.eigenvectors, operators.slopes() / _TIED, operators.normals),
+        *(operators.eigenvectors, operators.compute_slopes() / _TIED, operators.normals),
     )
     return Shape(*(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts))
 

@@ -61,7 +61,7 @@ class Operators:
     gradients: tuple[Matrix, Matrix, Matrix]
     normals: Floats
 
-    def slopes(self) -> Floats:
+    def compute_slopes(self) -> Floats:
         """Return the slopes of the eigenvectors along z, y, x, shape (3, N, K)."""
         return np.stack([np.asarray(gradient @ self.eigenvectors) for gradient in self.gradients])
 

@@ -15,7 +15,7 @@ from segmenters.diffusion.features import (
     COLUMNS,
     DENSITY,
     Levels,
-    brightness,
+    compute_brightness,
     compute_features,
     compute_reach,
     make_voxel_stacks,
@@ -179,7 +179,7 @@ def _measure_tile(
     """Return the voxels of the core that become points, (V, 3) relative to its corner, and their values, (V, C)."""
     stacks = make_voxel_stacks(stack, levels, spacing=spacing)
     blurred = next(stacks)[core]
-    _, first, voxels = stack_to_points(blurred, threshold=brightness(levels.threshold, levels), spacing=spacing)
+    _, first, voxels = stack_to_points(blurred, threshold=compute_brightness(levels.threshold, levels), spacing=spacing)
     place, values = tuple(voxels.T), np.empty((len(voxels), COLUMNS), np.float32)
     if len(voxels):
         values[:, 0] = first

@@ -14,7 +14,7 @@ from segmenters.diffusion.features import (
     DENSITY,
     Levels,
     blur_in_voxels,
-    brightness,
+    compute_brightness,
     compute_features,
     make_voxel_stacks,
 )
@@ -106,6 +106,6 @@ def build_surface_cloud(stack: Stack, levels: Levels, *, spacing: Spacing) -> Cl
     features, vectors = compute_features(columns)
     inside, grey, voxels = stack_to_points(smooth, threshold=level, spacing=spacing)
     owner = cKDTree(points).query(inside)[1] if len(points) else np.zeros(0)
-    bright = np.asarray(brightness(grey, levels), np.float32)
+    bright = np.asarray(compute_brightness(grey, levels), np.float32)
     place, mass = points / levels.diameter, np.zeros(len(points))
     return Cloud(place, mass, features, vectors, voxels, owner.astype(np.int64), bright, faces=faces)

@@ -14,7 +14,7 @@ from segmenters.common.scale import search_factor
 from segmenters.common.tiles import split_into_tiles
 from segmenters.common.training import set_precision
 from segmenters.dense.targets import measure_mean_diameter
-from segmenters.mask_rcnn.network import Found
+from segmenters.mask_rcnn.network import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ _MARGIN = 4.0  # largest distance in pixels between the centres of one cell in t
 _ROUNDS = 2  # of the estimate of the scale
 
 
-def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfloat16: bool = False) -> Found:
+def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfloat16: bool = False) -> Detections:
     """Return the cells of an image, tile by tile.
 
     A cell is kept from the tile whose centre is nearest to it, where it is not cut. Two tiles may both keep a cell
@@ -60,18 +60,18 @@ def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bflo
         low = np.array([each.start for each in window.write]) - _MARGIN
         high = np.array([each.stop for each in window.write]) + _MARGIN
         kept = ((low <= middle) & (middle < high)).all(axis=1) & (found.score >= _SURE)
-        parts.append(Found(found.score[kept], box[kept], found.mask[kept]))
-    return Found(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        parts.append(Detections(found.score[kept], box[kept], found.mask[kept]))
+    return Detections(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def draw_cells(
-    found: Found, shape: tuple[int, int], *, seen: tuple[int, int], score: float, threshold: float, covered: float
+    found: Detections, shape: tuple[int, int], *, seen: tuple[int, int], score: float, threshold: float, covered: float
 ) -> Labels:
     """Return the labels of cells; overlapping pixels go to the cell with the higher score.
 
     Parameters
     ----------
-    found : Found
+    found : Detections
         N cells, in pixels of the network.
     shape : (int, int)
         Pixels of the image along y and x.
@@ -94,7 +94,7 @@ def draw_cells(
     for row in np.argsort(-found.score, kind="stable"):
         if found.score[row] < score:
             break
-        place, mask = _place_mask(found.box[row], found.mask[row], shape, seen=seen, threshold=threshold)
+        place, mask = _locate_mask(found.box[row], found.mask[row], shape, seen=seen, threshold=threshold)
         free = mask & (labels[place] == 0)
         count = np.count_nonzero(free)
         if count == 0 or count < (1 - covered) * np.count_nonzero(mask):
@@ -104,7 +104,7 @@ def draw_cells(
     return labels
 
 
-def _place_mask(
+def _locate_mask(
     box: Heights, mask: Heights, shape: tuple[int, int], *, seen: tuple[int, int], threshold: float
 ) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
     """Return the position of the box of a cell in the image, and the mask of the cell in it."""

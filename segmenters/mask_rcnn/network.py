@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Found", "MaskRcnn", "build_mask_rcnn"]
+__all__ = ["Detections", "MaskRcnn", "build_mask_rcnn"]
 
 _OPTIONS: dict[str, Any] = {"backbone": "resnet50", "width": 256, "weights": "pretrained"}
 _WIDTHS = (32, 64, 128, 256)
@@ -43,7 +43,7 @@ _GRID = 7  # values along the side of a box that its score is made of
 _MULTIPLE = 64  # sides are padded to multiples of it, so that the last map has at least 2 x 2 values
 
 
-class Found(NamedTuple):
+class Detections(NamedTuple):
     """Cells that were found in an image.
 
     Parameters
@@ -127,7 +127,7 @@ class MaskRcnn(nn.Module):
         losses = self.detector(list(_pad(images)), [dict(target) for target in targets])
         return torch.stack([each.float() for each in losses.values()]).sum()
 
-    def find(self, images: Tensor) -> list[Found]:
+    def find(self, images: Tensor) -> list[Detections]:
         """Return the cells of images, (B, 1, Y, X), in eval mode; masks stay as small as the network makes them."""
         seen = _pad(images)
         height, width = seen.shape[2:]
@@ -137,7 +137,7 @@ class MaskRcnn(nn.Module):
         self.detector.roi_heads.detections_per_img = min(_CELLS, max(10, images[0].numel() // _LEAST))
         cells, _ = self.detector.roi_heads(features, proposals, listed.image_sizes)
         return [
-            Found(
+            Detections(
                 _to_array(each["scores"]),
                 _find_outer(_to_array(each["boxes"])[:, [1, 0, 3, 2]]),
                 _to_array(each["masks"])[:, 0],
