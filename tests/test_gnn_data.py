@@ -156,7 +156,7 @@ def test_movies_are_drawn_by_the_root_of_their_links(sample):
     assert not len(none.inputs.source)
     names = [names[0].partition(" ")[0] for _, _, names in draw_batches([sample, few, none], n=400)]
     odds = np.sqrt(len(few.inputs.source) / len(sample.inputs.source))
-    assert names.count("few") / names.count("simulate_small") == pytest.approx(odds, rel=0.4)
+    assert names.count("few") / names.count("simulated") == pytest.approx(odds, rel=0.4)
     assert "none" not in names
 
 
