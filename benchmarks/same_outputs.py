@@ -21,10 +21,10 @@ Json = Any
 class Change(NamedTuple):
     """An intended difference between the base revision and the working tree.
 
-    ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, a
-    property of a GEFF graph, a key or a text of a JSON file; ``key``: a key of JSON or TOML, or of the metadata of a
-    graph, that the base revision lacks (`old` is empty); ``result``: a pattern of ``CASE: FILE`` whose difference is
-    accepted (`new` is empty).
+    ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, or a
+    property of a GEFF graph and its metadata; ``key``: a key of JSON or TOML, or of the metadata of a graph, that the
+    base revision lacks (`old` is empty) or that the working tree lacks (`new` is empty), with or without its table; ``result``: a pattern of
+    ``CASE: FILE`` whose difference is accepted (`new` is empty).
     """
 
     kind: Literal["option", "file", "name", "key", "result"]
@@ -35,6 +35,22 @@ class Change(NamedTuple):
 
 ON_PURPOSE: tuple[Change, ...] = (
     Change("key", "", "allow_missing", "it is a setting of [frames], no longer an argument"),
+    *(
+        Change("key", name, "", "no movie needed another value: it is a constant now")
+        for name in (
+            *("scores.divisions", "scores.start_rate", "scores.border_rate", "scores.end_rate", "scores.miss_rate"),
+            *("scores.division_rate", "scores.artefact_rate"),
+            *("solver.costs", "repair.min_visible", "repair.glued_share"),
+        )
+    ),
+    *(
+        Change("name", f"{name}_z{rest}", f"{name}_zscore{rest}", "columns of z-scores end in _zscore; _z is the axis")
+        for name, rest in (
+            *((name, "") for name in ("size", "elongation", "ellipsoid_fill")),
+            *((f"intensity_{name}", "") for name in ("mean", "std", "min", "max")),
+            ("intensity_mean", "_difference"),
+        )
+    ),
 )
 
 # Keys of JSON files and columns of tables that differ from run to run, or that hold the version.
@@ -99,7 +115,7 @@ def compare_graphs(base: Path, new: Path) -> str | None:
     if differing:
         return f"arrays {_both(differing)}"
     attributes = [dict(group.attrs) for group in groups]
-    return _compare_plain(attributes[0], attributes[1])
+    return _compare_plain(attributes[0], attributes[1], columns=True)
 
 
 def compare_images(base: Path, new: Path) -> str | None:
@@ -157,28 +173,38 @@ def _same_array(base: npt.NDArray[Any], new: npt.NDArray[Any]) -> bool:
     return base.dtype == new.dtype and base.shape == new.shape and base.tobytes() == new.tobytes()
 
 
-def _compare_plain(base: Json, new: Json) -> str | None:
-    theirs, ours = dict(_leaves(base, renamed=True)), dict(_leaves(new, renamed=False))
+def _compare_plain(base: Json, new: Json, *, columns: bool = False) -> str | None:
+    """Compare nested tables; with `columns`, texts may be names of columns, which are renamed.
+
+    A model keeps the names of the columns that it was trained with, so in JSON files they are not renamed.
+    """
+    changes = [change for change in ON_PURPOSE if change.kind == "key"]
+    rename = _renamed if columns else str
+    theirs = dict(_leaves(base, skipped={change.old for change in changes if not change.new}, rename=rename))
+    ours = dict(_leaves(new, skipped={change.new for change in changes if not change.old}, rename=str))
     # as text: NaN equals NaN, and 1 is not 1.0
     differing = [key for key in {**theirs, **ours} if repr(theirs.get(key, "-")) != repr(ours.get(key, "-"))]
     return f"values {_both(differing)}" if differing else None
 
 
-def _leaves(value: Json, *, renamed: bool, key: str = "") -> Iterator[tuple[str, Json]]:
-    """Yield the path and the value of every leaf of nested tables, less what is variable or prose."""
+def _leaves(
+    value: Json, *, skipped: set[str], rename: Callable[[str], str], key: str = ""
+) -> Iterator[tuple[str, Json]]:
+    """Yield the path and the value of every leaf of nested tables, without variable values and prose."""
     if isinstance(value, dict):
-        skipped = PROSE | (set() if renamed else {change.new for change in ON_PURPOSE if change.kind == "key"})
-        yield f"{key} keys", [name for name in map(_renamed if renamed else str, value) if name not in skipped]
-        for name, each in value.items():
-            # the notes of a graph are a table named gnntrack, too
-            if name not in skipped and (name not in VARIABLE or isinstance(each, dict)):
-                yield from _leaves(each, renamed=renamed, key=f"{key}.{_renamed(name) if renamed else name}")
+        compared = [name for name in value if not {name, f"{key.rpartition('.')[2]}.{name}"} & (skipped | PROSE)]
+        yield f"{key} keys", [rename(name) for name in compared]
+        for name in compared:
+            each = value[name]
+            # the provenance of a graph is a table named gnntrack, too
+            if name not in VARIABLE or isinstance(each, dict):
+                yield from _leaves(each, skipped=skipped, rename=rename, key=f"{key}.{rename(name)}")
     elif isinstance(value, list):
         yield f"{key} length", len(value)
         for number, each in enumerate(value):
-            yield from _leaves(each, renamed=renamed, key=f"{key}[{number}]")
+            yield from _leaves(each, skipped=skipped, rename=rename, key=f"{key}[{number}]")
     else:
-        yield key, _renamed(value) if renamed and isinstance(value, str) else value
+        yield key, rename(value) if isinstance(value, str) else value
 
 
 def _renamed(name: str) -> str:
