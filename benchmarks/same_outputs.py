@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
     ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, or a
     property of a GEFF graph and its metadata; ``key``: a key of JSON or TOML, or of the metadata of a graph, that the
-    base revision lacks (`old` is empty) or that the working tree lacks (`new` is empty), with or without its table; ``result``: a pattern of
+    base revision lacks (`old` is empty) or the working tree lacks (`new` is empty), with or without its table; ``result``: a pattern of
     ``CASE: FILE`` whose difference is accepted (`new` is empty).
     """
 
