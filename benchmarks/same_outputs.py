@@ -21,10 +21,10 @@ Json = Any
 class Change(NamedTuple):
     """An intended difference between the base revision and the working tree.
 
-    ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, or a
-    property of a GEFF graph and its metadata; ``key``: a key of JSON or TOML, or of the metadata of a graph, that the
-    base revision lacks (`old` is empty) or the working tree lacks (`new` is empty), with or without its table; ``result``: a pattern of
-    ``CASE: FILE`` whose difference is accepted (`new` is empty).
+    ``option``: a word of the command line; ``file``: the name of an output file; ``name``: a column of a table, or
+    a property of a GEFF graph and its metadata; ``key``: a key of JSON or TOML, or of the metadata of a graph, that
+    the base revision lacks (`old` is empty) or the working tree lacks (`new` is empty), with or without its table;
+    ``result``: a pattern of ``CASE: FILE`` whose difference is accepted (`new` is empty).
     """
 
     kind: Literal["option", "file", "name", "key", "result"]
