@@ -113,7 +113,7 @@ def test_the_shipped_model_is_looked_for_among_the_files_of_the_package(
     package = model.parent / "package"
     package.mkdir()
     monkeypatch.setattr(weights.resources, "files", lambda _: package)
-    with pytest.raises(ModelError, match="comes with gnntrack is missing; install gnntrack anew, or give a model"):
+    with pytest.raises(ModelError, match="comes with gnntrack is missing; install gnntrack again, or give a model"):
         load_model()
     model.rename(package / "weights")
     for name in (None, "shipped", "general"):
@@ -290,7 +290,7 @@ def test_columns_of_unknown_blocks_or_types(model: Path) -> None:
     change(model, columns={"cell": 3, "hyperedge": ["a", "b", "c", "d", "e", "f"]})
     with pytest.raises(ModelError) as error:
         load_model(model)
-    assert "the columns of each cell are no list of names" in str(error.value)
+    assert "the columns of each cell are not a list of names" in str(error.value)
     assert "it reads 'a', 'b', 'c', 'd' and 2 more of each hyperedge" in str(error.value)
 
 
@@ -513,10 +513,10 @@ def test_a_checkpoint_of_another_network_changes_nothing(tmp_path: Path) -> None
     training.save(tmp_path)
     network, average = small(), small()
     optimizer = torch.optim.AdamW(network.parameters())
-    with pytest.raises(ModelError, match="of a training with other kind: 'pdn', now 'linknet'; resume with"):
+    with pytest.raises(ModelError, match="a training with other kind: 'pdn', now 'linknet'; resume with"):
         load_checkpoint(tmp_path, network=network, average=average, optimizer=optimizer)
     wider = PdnNet(hidden=5, link_hidden=4, blocks=1, head=(4, 4))
-    with pytest.raises(ModelError, match="of a training with other options"):
+    with pytest.raises(ModelError, match="a training with other options"):
         load_checkpoint(tmp_path, network=wider, average=wider, optimizer=optimizer)
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
     other = torch.optim.AdamW(training.network.parameters())  # one group, not two
