@@ -101,7 +101,7 @@ def solve(
     method : str
         Scorer with its solver: ``"iou"``, ``"greedy"``, ``"hungarian"``, ``"gnn"``, or a scorer of another package.
     solver : str, optional
-        Another solver than the usual one of the method.
+        Name of a solver; by default that of the method.
     settings, progress
         As in `build_graph`.
 

@@ -123,9 +123,9 @@ class GraphSettings(_Section):
     """Candidate links (``graph/candidates.py``)."""
 
     max_gap: int = Field(2, ge=1)
-    """Candidates link cells up to this many frames apart; 1 = consecutive frames only."""
+    """Largest number of frames from source to target of a link: 1 = consecutive frames, 2 = also one missing frame."""
     max_neighbours: int = Field(6, ge=1)
-    """Candidates per cell to the next frame; over gaps half as many."""
+    """Candidates per cell to the next frame; across gaps half as many."""
     max_distance: float | None = Field(None, gt=0)
     """Largest distance per frame in the movie's unit (um or pixel); default: estimated from the movie."""
 
@@ -275,7 +275,7 @@ class RepairSettings(_Section):
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = Field(0, ge=0)
-    """Width in pixels of the border outside the field of interest; cells entirely in it are removed at the end."""
+    """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
 
 
 class SimulateSettings(_Section):

@@ -109,7 +109,7 @@ def cli() -> None:
 
     Start with 'gnntrack demo', or with 'gnntrack track IMAGES MASKS -o OUT'.
 
-    Exit codes: 0 done, 1 the result is bad, 2 the input or the usage is wrong, 130 interrupted.
+    Exit codes: 0 done, 1 a rule of the format or a required metric is not met, 2 wrong input or usage, 130 interrupted.
     """
 
 

@@ -95,7 +95,7 @@ def out_option(about: str) -> Callable[[Function], Function]:
 
 def method_options(command: Function) -> Function:
     """Add ``--method`` and ``--solver``; `gnntrack.methods.resolve_method` checks the names."""
-    solver = click.option("--solver", metavar="NAME", help="Another solver than the usual one of the method.")
+    solver = click.option("--solver", metavar="NAME", help="Solver, such as triplets; default: that of the method.")
     method = click.option(
         "--method",
         metavar="NAME",

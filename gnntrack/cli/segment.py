@@ -19,9 +19,15 @@ __all__ = ["segment", "segmenters"]
 @click.command()
 @options.path_argument("images")
 @options.out_option("Folder of the masks.")
-@click.option("--segmenter", metavar="NAME", default="threshold", show_default=True, help="See 'gnntrack segmenters'.")
+@click.option(
+    "--segmenter",
+    metavar="NAME",
+    default="threshold",
+    show_default=True,
+    help="Name of a segmenter; 'gnntrack segmenters' lists them.",
+)
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
-@click.option("--device", metavar="NAME", help="Device of its network: auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
 @options.segmenter_option
 @click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
 @options.settings_options(*options.FRAME_SETTINGS)

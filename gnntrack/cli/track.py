@@ -47,7 +47,8 @@ def track(
 ) -> None:
     """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), or --masks MASKS alone.
 
-    Each of the two is a folder of TIFFs in natural order, a multi-page or OME-TIFF, a .npy file or an OME-Zarr.
+    IMAGES and MASKS are each a folder of TIFFs (t2 comes before t10), a multi-page or OME-TIFF, a .npy file or an
+    OME-Zarr.
     """
     from gnntrack import pipeline
 

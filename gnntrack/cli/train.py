@@ -33,7 +33,7 @@ _FILES = {
 
 def add_run_options(command: Any) -> Any:
     """Add ``--seed`` and ``--resume``."""
-    seed = click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same training.")
+    seed = click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same training.")
     resume = click.option("--resume", is_flag=True, help="Continue the interrupted training in --out.")
     return seed(resume(command))
 
@@ -61,7 +61,7 @@ def add_run_options(command: Any) -> Any:
 @overwrite_option
 @verbose_option
 def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tuple[str, ...], **options: Any) -> None:
-    """Train a network on DATA: folders in the layout of the Cell Tracking Challenge, with tracking truth.
+    """Train a network on DATA: folders in the layout of the Cell Tracking Challenge, with a known lineage.
 
     Each of DATA is a data set (images in 01, truth in 01_GT/TRA, masks in 01_ERR_SEG or 01_ST/SEG, and so on), a folder
     of data sets, or the truth of one sequence (01_GT). The weights with the best validation after solving are kept.
