@@ -16,7 +16,15 @@ from skimage.segmentation import relabel_sequential
 
 from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image, expect_option, rescale
+from segmenters.common.inputs import (
+    check_image,
+    expect_fractions,
+    expect_least,
+    expect_percentiles,
+    expect_positive,
+    expect_spacing,
+    rescale,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,17 +99,11 @@ class CellposeSegmenter:
         percentiles: tuple[float, float] = (1.0, 99.0),
         batch_size: int = 8,
     ) -> None:
-        for option, value in (("diameter", diameter), ("niter", niter), ("batch_size", batch_size)):
-            expect_option(self.name, option, value, "above 0", holds=value is None or value > 0)
-        for option, value in (("flow_threshold", flow_threshold), ("min_size", min_size)):
-            expect_option(self.name, option, value, "0 or above", holds=value >= 0)
-        expect_option(
-            self.name, "stitch_threshold", stitch_threshold, "between 0 and 1", holds=0 <= stitch_threshold <= 1
-        )
-        positive = spacing is None or (len(spacing) == 3 and min(spacing) > 0)
-        expect_option(self.name, "spacing", spacing, "three numbers above 0, for z, y and x", holds=positive)
-        ascending = len(percentiles) == 2 and 0 <= percentiles[0] < percentiles[1] <= 100
-        expect_option(self.name, "percentiles", percentiles, "two ascending numbers from 0 to 100", holds=ascending)
+        expect_positive(self.name, diameter=diameter, niter=niter, batch_size=batch_size)
+        expect_least(self.name, 0, flow_threshold=flow_threshold, min_size=min_size)
+        expect_fractions(self.name, stitch_threshold=stitch_threshold)
+        expect_spacing(self.name, spacing, {3})
+        expect_percentiles(self.name, percentiles)
         self.model, self.stitch_threshold, self.percentiles = model, stitch_threshold, percentiles
         self.anisotropy = None if spacing is None else spacing[0] / spacing[2]
         self._options: dict[str, Any] = {
@@ -111,23 +113,9 @@ class CellposeSegmenter:
         self._network = _load(model, torch.device(find_device(device)))
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
+        """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
 
-        Parameters
-        ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells. A stack of a
-            single plane is segmented as an image.
-
-        Raises
-        ------
-        FrameError
-            If the image has other dimensions, or has NaN or infinite pixels.
+        A stack of a single plane is segmented as an image.
         """
         pixels = check_image(image, self.dimensions)
         if not pixels.size or pixels.min() == pixels.max():
@@ -155,7 +143,7 @@ def _load(model: str, device: torch.device) -> Any:
     known = [*models.MODEL_NAMES, *models.get_user_models()]
     if not file.is_file() and model not in known:
         msg = f"option model is '{model}', which is not a file; give a file of weights or one of: {', '.join(known)}"
-        raise _error(msg)
+        raise _make_error(msg)
     try:
         return models.CellposeModel(device=device, pretrained_model=str(file) if file.is_file() else model)
     except Exception as error:  # the network, torch and Cellpose raise exceptions of many types
@@ -168,8 +156,8 @@ def _load(model: str, device: torch.device) -> Any:
                 f"'mouseland/cellpose-sam' from Hugging Face on a computer with internet access, and put it into "
                 f"{models.MODEL_DIR}, or give its path as option model"
             )
-        raise _error(msg) from error
+        raise _make_error(msg) from error
 
 
-def _error(problem: str) -> SegmenterError:
+def _make_error(problem: str) -> SegmenterError:
     return SegmenterError(f"segmenter '{CellposeSegmenter.name}': {problem}")

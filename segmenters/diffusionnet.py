@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image
+from segmenters.common.inputs import check_image, expect_choice, expect_fractions, expect_positive, expect_spacing
 from segmenters.common.models import load_network
 from segmenters.diffusion.cells import find_cells
 from segmenters.diffusion.training import train_diffusionnet
-from segmenters.postprocess import expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +85,10 @@ class DiffusionNetSegmenter:
         neck: float = 0.6,
         min_size: float = 0.08,
     ) -> None:
-        for option, fraction in (("threshold", threshold), ("neck", neck), ("min_size", min_size)):
-            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
-        positive = spacing is None or (len(spacing) == 3 and min(spacing) > 0)
-        expect_option(self.name, "spacing", spacing, "three numbers above 0", holds=positive)
-        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
-        expect_option(self.name, "cloud", cloud, " or ".join(_CLOUDS), holds=cloud in _CLOUDS)
+        expect_fractions(self.name, threshold=threshold, neck=neck, min_size=min_size)
+        expect_spacing(self.name, spacing, {3})
+        expect_positive(self.name, diameter=diameter)
+        expect_choice(self.name, "cloud", cloud, _CLOUDS)
         self.network, about = load_network(self.name, model, device=find_device(device))
         self._modes = int(about["inputs"].get("modes", 96))
         sides = spacing or (1.0, 1.0, 1.0)
@@ -100,23 +97,7 @@ class DiffusionNetSegmenter:
         self._threshold, self._neck, self._min_size = threshold, neck, min_size
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
-
-        Parameters
-        ----------
-        image : (Z, Y, X) array of numbers
-            Grey values; cells are bright.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. A stack of one value has no cells.
-
-        Raises
-        ------
-        FrameError
-            If the image is not a stack, or has NaN or infinite pixels.
-        """
+        """Return the labels of a stack with bright cells; see `gnntrack.segmentation.protocol.Segmenter.segment`."""
         return find_cells(
             self.network,
             check_image(image, self.dimensions, hint="; 'diffusionnet' segments stacks, choose another segmenter"),

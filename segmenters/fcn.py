@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 from segmenters.dense.segmenter import DenseSegmenter
 from segmenters.dense.torchvision_networks import Fcn, build_dense
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["FcnSegmenter"]
 
@@ -24,8 +21,4 @@ class FcnSegmenter(DenseSegmenter):
     """
 
     name = "fcn"
-
-    @classmethod
-    def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Fcn:  # noqa: ARG003
-        """Return a network to train; see `DenseSegmenter.new_network`. `flat` is not used in 2D."""
-        return build_dense(Fcn, dimensions=dimensions, outputs=outputs, options=options)
+    build_network = staticmethod(partial(build_dense, Fcn))

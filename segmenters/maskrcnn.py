@@ -10,10 +10,17 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image, expect_option
+from segmenters.common.inputs import (
+    check_image,
+    expect_choice,
+    expect_fractions,
+    expect_least,
+    expect_option,
+    expect_positive,
+)
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise, resize
-from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
+from segmenters.common.training import PRECISIONS, choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import Preprocessing
 from segmenters.dense.task import MaskValidation, PatchTask, ScaledPixels, TrainingImages
 from segmenters.dense.training import choose_inputs, choose_scale
@@ -94,13 +101,11 @@ class MaskRcnnSegmenter:
         overlap: int = _OVERLAP,
         precision: str = "float32",
     ) -> None:
-        for option, fraction in (("score", score), ("threshold", threshold), ("covered", covered)):
-            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
-        expect_option(self.name, "tile", tile, "64 or more", holds=tile >= 64)
-        expect_option(self.name, "overlap", overlap, "0 or more, and less than tile", holds=0 <= overlap < tile)
-        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
-        words = ("float32", "bfloat16", "auto")
-        expect_option(self.name, "precision", precision, " or ".join(words), holds=precision in words)
+        expect_fractions(self.name, score=score, threshold=threshold, covered=covered)
+        expect_least(self.name, 64, tile=tile)
+        expect_option(self.name, "overlap", overlap, "0 or above, and less than tile", holds=0 <= overlap < tile)
+        expect_positive(self.name, diameter=diameter)
+        expect_choice(self.name, "precision", precision, PRECISIONS)
         place = find_device(device)
         self.network, about = load_network(self.name, model, device=place)
         self.inputs = Preprocessing(**about["inputs"])
@@ -129,23 +134,7 @@ class MaskRcnnSegmenter:
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
-
-        Parameters
-        ----------
-        image : (Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells.
-
-        Raises
-        ------
-        FrameError
-            If the image does not have two axes, or has NaN or infinite pixels.
-        """
+        """Return the labels of an image; see `gnntrack.segmentation.protocol.Segmenter.segment`."""
         ready = self._normalise(image)
         if ready is None:
             return np.zeros(np.shape(image), np.int32)

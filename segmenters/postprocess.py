@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from gnntrack.errors import FrameError
-from segmenters.common.inputs import check_frame, check_image, expect_option
+from segmenters.common.inputs import check_frame, check_image, expect_fractions, expect_least, expect_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PostprocessSegmenter",
-    "expect_option",
     "measure_depth",
     "measure_diameter",
     "remove_small",
@@ -176,33 +175,21 @@ class PostprocessSegmenter:
         max_hole: float = 0.03,
         spacing: tuple[float, ...] | None = None,
     ) -> None:
-        fractions = {"threshold": threshold, "depth": depth, "min_size": min_size}
-        for option, fraction in fractions.items():
-            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
-        for option, value in (("smoothing", smoothing), ("max_hole", max_hole)):
-            expect_option(self.name, option, value, "0 or above", holds=value is None or value >= 0)
-        positive = spacing is None or (len(spacing) in (2, 3) and min(spacing) > 0)
-        expect_option(self.name, "spacing", spacing, "two or three numbers above 0", holds=positive)
+        expect_fractions(self.name, threshold=threshold, depth=depth, min_size=min_size)
+        expect_least(self.name, 0, smoothing=smoothing, max_hole=max_hole)
+        expect_spacing(self.name, spacing, {2, 3})
         self.threshold, self.depth, self.smoothing = threshold, depth, smoothing
         self.min_size, self.max_hole, self.spacing = min_size, max_hole, spacing
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
+        """Return the labels of a binary mask or of probabilities.
 
-        Parameters
-        ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
-            A binary mask or probabilities.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one value has no cells.
+        See `gnntrack.segmentation.protocol.Segmenter.segment`.
 
         Raises
         ------
         FrameError
-            If the image has other dimensions, does not fit `spacing`, or is not a number everywhere.
+            If the number of axes does not fit `spacing`, or pixels are NaN or infinite.
         """
         pixels, _ = check_frame(image, self.spacing)
         if not pixels.size or pixels.min() == pixels.max():

@@ -16,7 +16,7 @@ from scipy import ndimage
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import find_matching
-from segmenters.common.inputs import check_image, expect_option
+from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,11 +92,9 @@ class SlicesSegmenter:
         neck: float = 0.35,
         outline: float = 0.4,
     ) -> None:
-        fractions = {"min_overlap": min_overlap, "min_contrast": min_contrast, "neck": neck, "outline": outline}
-        for option, fraction in fractions.items():
-            expect_option(self.name, option, fraction, "between 0 and 1", holds=0 <= fraction <= 1)
-        expect_option(self.name, "max_gap", max_gap, "0 or above", holds=max_gap >= 0)
-        expect_option(self.name, "min_planes", min_planes, "1 or above", holds=min_planes >= 1)
+        expect_fractions(self.name, min_overlap=min_overlap, min_contrast=min_contrast, neck=neck, outline=outline)
+        expect_least(self.name, 0, max_gap=max_gap)
+        expect_least(self.name, 1, min_planes=min_planes)
         other = segmenter != self.name
         expect_option(self.name, "segmenter", segmenter, "the name of a segmenter of single planes", holds=other)
         self.segmenter, self.options = segmenter, dict(options or {})
@@ -126,18 +124,9 @@ class SlicesSegmenter:
             prepare([plane for stack in stacks for plane in _choose_planes(stack)])
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one stack.
+        """Return the labels of a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
 
-        Parameters
-        ----------
-        image : (Z, Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, sorted by lowest plane and by the label in it; 0 = background. A stack of one grey
-            value has no cells.
+        Labels are sorted by the lowest plane of the cell, then by the label in that plane.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from skimage.segmentation import relabel_sequential
 from stardist.models import StarDist2D, StarDist3D
 
 from gnntrack.errors import FrameError, SegmenterError
-from segmenters.common.inputs import check_image, expect_option, rescale
+from segmenters.common.inputs import check_image, expect_fractions, expect_option, expect_percentiles, rescale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,13 +80,11 @@ class StarDistSegmenter:
         n_tiles: Sequence[int] | None = None,
         percentiles: tuple[float, float] = (1.0, 99.8),
     ) -> None:
-        for option, value in (("prob_thresh", prob_thresh), ("nms_thresh", nms_thresh)):
-            expect_option(self.name, option, value, "between 0 and 1", holds=value is None or 0 <= value <= 1)
+        expect_fractions(self.name, prob_thresh=prob_thresh, nms_thresh=nms_thresh)
         for option, numbers in (("scale", scale), ("n_tiles", n_tiles)):
             positive = numbers is None or bool(np.all(np.asarray(numbers) > 0))
             expect_option(self.name, option, numbers, "above 0", holds=positive)
-        ascending = len(percentiles) == 2 and 0 <= percentiles[0] < percentiles[1] <= 100
-        expect_option(self.name, "percentiles", percentiles, "two ascending numbers from 0 to 100", holds=ascending)
+        expect_percentiles(self.name, percentiles)
         self.model, self.percentiles = model, percentiles
         self._options: dict[str, Any] = {
             "prob_thresh": prob_thresh,
@@ -100,17 +98,7 @@ class StarDistSegmenter:
             self.dimensions, self._networks = (ndim,), {ndim: network}
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
-
-        Parameters
-        ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells.
+        """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
 
         Raises
         ------
@@ -119,7 +107,7 @@ class StarDistSegmenter:
         SegmenterError
             If the default model cannot be loaded.
         """
-        pixels = check_image(image, self.dimensions, hint=self._hint())
+        pixels = check_image(image, self.dimensions, hint=self._describe_remedy())
         for option in ("scale", "n_tiles"):
             numbers = self._options[option]
             if np.ndim(numbers) and np.size(numbers) != pixels.ndim:
@@ -136,7 +124,7 @@ class StarDistSegmenter:
         labels, _, _ = relabel_sequential(np.asarray(found, np.int32))  # type: ignore[no-untyped-call]
         return np.asarray(labels, np.int32)
 
-    def _hint(self) -> str:
+    def _describe_remedy(self) -> str:
         if self.dimensions == (2,):
             return f"; '{self.model}' is a 2D model: give a 3D model as option model, or segment plane by plane"
         return f"; '{self.model}' is a 3D model: give a 2D model as option model" if self.model else ""
@@ -148,7 +136,7 @@ def _load(model: str) -> tuple[int, Any]:
     if model not in _SHIPPED and not folder.is_dir():
         names = ", ".join(_SHIPPED)
         msg = f"option model is '{model}', which is not a folder; give a folder with a model, or one of: {names}"
-        raise _error(msg)
+        raise _make_error(msg)
     with redirect_stdout(sys.stderr):  # StarDist prints messages, but the output of gnntrack may be read by programs
         return (_SHIPPED[model], _download(model)) if model in _SHIPPED else _read(folder.resolve())
 
@@ -164,10 +152,10 @@ def _download(model: str) -> Any:
     except Exception as error:  # Keras raises plain exceptions
         reason = f"({type(error).__name__}: {error})"
         msg = f"the model '{model}' cannot be downloaded {reason}; {remedy}"
-        raise _error(msg) from error
+        raise _make_error(msg) from error
     if network is None:  # StarDist returns None for a download with a wrong checksum
         msg = f"the model '{model}' was downloaded incompletely; try again, or {remedy}"
-        raise _error(msg)
+        raise _make_error(msg)
     return network
 
 
@@ -176,7 +164,7 @@ def _read(folder: Path) -> tuple[int, Any]:
     if not config.is_file() or not weights:  # without weights StarDist would continue with random ones
         lacking = "weights (*.h5)" if config.is_file() else "config.json"
         msg = f"the folder {folder} has no {lacking}; give a folder that was saved by the training of StarDist"
-        raise _error(msg)
+        raise _make_error(msg)
     try:
         about = json.loads(config.read_text(encoding="utf-8"))
         ndim, channels = about["n_dim"], about["n_channel_in"]
@@ -184,12 +172,12 @@ def _read(folder: Path) -> tuple[int, Any]:
     except Exception as error:  # json, h5py, Keras and StarDist raise exceptions of many types
         reason = f"({type(error).__name__}: {error})"
         msg = f"the model in {folder} cannot be loaded {reason}; give a model that StarDist saved"
-        raise _error(msg) from error
+        raise _make_error(msg) from error
     if channels != 1:
         msg = f"the model in {folder} needs images with {channels} channels; give a model for grey images"
-        raise _error(msg)
+        raise _make_error(msg)
     return ndim, network
 
 
-def _error(problem: str) -> SegmenterError:
+def _make_error(problem: str) -> SegmenterError:
     return SegmenterError(f"segmenter '{StarDistSegmenter.name}': {problem}")

@@ -14,7 +14,14 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_li, threshold_otsu
 
-from segmenters.common.inputs import check_frame, expect_option
+from segmenters.common.inputs import (
+    check_frame,
+    expect_choice,
+    expect_fractions,
+    expect_least,
+    expect_positive,
+    expect_spacing,
+)
 from segmenters.postprocess import (
     measure_depth,
     measure_diameter,
@@ -96,36 +103,22 @@ class ThresholdSegmenter:
         min_size: float = 0.1,
         spacing: tuple[float, ...] | None = None,
     ) -> None:
-        known = foreground in {"bright", "dark"}
-        expect_option(self.name, "foreground", foreground, "'bright' or 'dark'", holds=known)
-        expect_option(self.name, "diameter", diameter, "above 0", holds=diameter is None or diameter > 0)
-        for name, value in (("smoothing", smoothing), ("background", background), ("noise", noise)):
-            expect_option(self.name, name, value, "0 or above", holds=value is None or value >= 0)
-        for name, value in (("outline", outline), ("neck", neck), ("min_size", min_size)):
-            expect_option(self.name, name, value, "between 0 and 1", holds=0 <= value <= 1)
-        positive = spacing is None or (len(spacing) in (2, 3) and min(spacing) > 0)
-        expect_option(self.name, "spacing", spacing, "two or three numbers above 0", holds=positive)
+        expect_choice(self.name, "foreground", foreground, ("bright", "dark"))
+        expect_positive(self.name, diameter=diameter)
+        expect_least(self.name, 0, smoothing=smoothing, background=background, noise=noise)
+        expect_fractions(self.name, outline=outline, neck=neck, min_size=min_size)
+        expect_spacing(self.name, spacing, {2, 3})
         self.foreground, self.diameter, self.smoothing = foreground, diameter, smoothing
         self.background, self.threshold, self.noise = background, threshold, noise
         self.outline, self.neck, self.min_size, self.spacing = outline, neck, min_size, spacing
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
-
-        Parameters
-        ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells.
+        """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
 
         Raises
         ------
         FrameError
-            If the image has other dimensions, does not fit `spacing`, or is not a number everywhere.
+            If the number of axes does not fit `spacing`, or pixels are NaN or infinite.
         """
         pixels, step = self._check(image)
         if not pixels.size or pixels.min() == pixels.max():

@@ -11,9 +11,28 @@ from segmenters.dense.unet import UNet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UNetSegmenter"]
+__all__ = ["UNetSegmenter", "build_unet"]
 
 _LIGHT = {"width": 24, "levels": 4, "stem": 2, "norm": "batch"}
+
+
+def build_unet(*, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> UNet:
+    """Return a U-Net with random weights; see `segmenters.dense.training.NetworkBuilder`.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is unknown or out of range.
+    """
+    unknown = sorted(options.keys() - _LIGHT.keys())
+    if unknown:
+        msg = f"a new network of 'unet' has no option '{unknown[0]}'; there are: {', '.join(_LIGHT)}"
+        raise SegmenterError(msg)
+    try:
+        return UNet(dimensions=dimensions, outputs=outputs, flat=flat, **{**_LIGHT, **options})
+    except (TypeError, ValueError, RuntimeError) as error:
+        msg = f"a new network of 'unet' cannot be made: {error}"
+        raise SegmenterError(msg) from error
 
 
 class UNetSegmenter(DenseSegmenter):
@@ -26,16 +45,4 @@ class UNetSegmenter(DenseSegmenter):
     """
 
     name = "unet"
-
-    @classmethod
-    def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> UNet:
-        """Return a network with random weights; see `DenseSegmenter.new_network`."""
-        unknown = sorted(options.keys() - _LIGHT.keys())
-        if unknown:
-            msg = f"a new network of '{cls.name}' has no option '{unknown[0]}'; there are: {', '.join(_LIGHT)}"
-            raise SegmenterError(msg)
-        try:
-            return UNet(dimensions=dimensions, outputs=outputs, flat=flat, **{**_LIGHT, **options})
-        except (TypeError, ValueError, RuntimeError) as error:
-            msg = f"a new network of '{cls.name}' cannot be made: {error}"
-            raise SegmenterError(msg) from error
+    build_network = staticmethod(build_unet)

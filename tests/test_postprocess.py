@@ -272,9 +272,9 @@ def test_given_summits_alone_make_cells():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"height": np.zeros((5, 5))}, r"height has shape \(5, 5\); expected .* \(60, 90\)"),
+        ({"height": np.zeros((5, 5))}, r"height has shape \(5, 5\); expected \(60, 90\)"),
         ({"height": np.full(PAIR.shape, np.nan)}, "5400 pixels are NaN"),
-        ({"spacing": (1, 1, 1)}, "the option spacing is for an image with 3 axes"),
+        ({"spacing": (1, 1, 1)}, "option spacing has 3 values"),
     ],
 )
 def test_what_does_not_fit_the_foreground_is_refused(options, problem):

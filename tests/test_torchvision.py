@@ -162,7 +162,7 @@ def new(name, **options):
     """Return a new network."""
     if name == "maskrcnn":
         return build_mask_rcnn(dimensions=2, options=options)
-    return SEGMENTERS[name].new_network(dimensions=2, outputs=3, flat=0, options=options)
+    return SEGMENTERS[name].build_network(dimensions=2, outputs=3, flat=0, options=options)
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)
@@ -372,8 +372,8 @@ def test_the_scale_is_found_from_the_cells(radius, diameter):
     ("options", "message"),
     [
         ({"score": 2}, "score is 2, but must be between 0 and 1"),
-        ({"tile": 9}, "tile is 9, but must be 64 or more"),
-        ({"overlap": 512}, "overlap is 512, but must be 0 or more, and less than tile"),
+        ({"tile": 9}, "tile is 9, but must be 64 or above"),
+        ({"overlap": 512}, "overlap is 512, but must be 0 or above, and less than tile"),
         ({"diameter": 0}, "diameter is 0, but must be above 0"),
         ({"precision": "half"}, "precision is 'half'"),
     ],

@@ -34,13 +34,20 @@ class Segmenter(Protocol):
 
         Parameters
         ----------
-        image : (Y, X) or (Z, Y, X) array
-            Grey values of one frame.
+        image : (Y, X) or (Z, Y, X) array of numbers
+            Grey values of one frame; they are not modified.
 
         Returns
         -------
         labels : integer array of the same shape
-            0 = background, every other value one cell.
+            0 = background, every other value one cell. The segmenters of this project return int32 labels 1, 2, ...
+            without gaps, and no cells for an image of one grey value.
+
+        Raises
+        ------
+        FrameError
+            If the image has an unsupported number of axes, is not an array of real numbers, or has NaN or infinite
+            pixels.
         """
         ...
 

@@ -13,9 +13,21 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["check_frame", "check_image", "expect_option", "rescale"]
+__all__ = [
+    "check_frame",
+    "check_image",
+    "expect_choice",
+    "expect_fractions",
+    "expect_least",
+    "expect_option",
+    "expect_percentiles",
+    "expect_positive",
+    "expect_spacing",
+    "rescale",
+]
 
 _AXES = {2: "(Y, X)", 3: "(Z, Y, X)"}
+_COUNTS = {2: "two", 3: "three"}
 
 
 def check_image(
@@ -30,7 +42,7 @@ def check_image(
     dimensions : collection of int
         Allowed numbers of axes.
     hint : str
-        End of the error message for another number of axes: what to do.
+        End of the error message for another number of axes, which says how to solve the problem.
 
     Raises
     ------
@@ -112,3 +124,84 @@ def expect_option(segmenter: str, option: str, value: object, want: str, *, hold
     if not holds:
         msg = f"segmenter '{segmenter}': option {option} is {value!r}, but must be {want}"
         raise SegmenterError(msg)
+
+
+def expect_fractions(segmenter: str, **options: float | None) -> None:
+    """Raise an error about the first option outside 0 to 1; None is allowed.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is below 0, above 1 or NaN.
+    """
+    for option, value in options.items():
+        expect_option(segmenter, option, value, "between 0 and 1", holds=value is None or 0 <= value <= 1)
+
+
+def expect_positive(segmenter: str, **options: float | None) -> None:
+    """Raise an error about the first option that is not above 0; None is allowed.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is 0, below 0 or NaN.
+    """
+    for option, value in options.items():
+        expect_option(segmenter, option, value, "above 0", holds=value is None or value > 0)
+
+
+def expect_least(segmenter: str, least: float, **options: float | None) -> None:
+    """Raise an error about the first option below a lowest value; None is allowed.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is below `least` or NaN.
+    """
+    for option, value in options.items():
+        expect_option(segmenter, option, value, f"{least} or above", holds=value is None or value >= least)
+
+
+def expect_choice(segmenter: str, option: str, value: object, choices: Collection[str]) -> None:
+    """Raise an error about an option that is not one of some words.
+
+    Raises
+    ------
+    SegmenterError
+        If the value is not one of `choices`.
+    """
+    expect_option(segmenter, option, value, " or ".join(choices), holds=value in choices)
+
+
+def expect_spacing(segmenter: str, spacing: Sequence[float] | None, axes: Collection[int]) -> None:
+    """Raise an error about an option ``spacing`` that is not one number above 0 per axis; None is allowed.
+
+    Parameters
+    ----------
+    segmenter : str
+        Name of the segmenter.
+    spacing : sequence of float or None
+        Size of a voxel along ``[z], y, x``.
+    axes : collection of int
+        Allowed numbers of axes.
+
+    Raises
+    ------
+    SegmenterError
+        If a number is not above 0, or `spacing` has another number of axes.
+    """
+    holds = spacing is None or (len(spacing) in axes and min(spacing) > 0)
+    count = " or ".join(_COUNTS[n] for n in sorted(axes))
+    expect_option(segmenter, "spacing", spacing, f"{count} numbers above 0", holds=holds)
+
+
+def expect_percentiles(segmenter: str, percentiles: Sequence[float]) -> None:
+    """Raise an error about an option ``percentiles`` that is not two ascending numbers from 0 to 100.
+
+    Raises
+    ------
+    SegmenterError
+        If there are not two numbers, they do not ascend, or one is outside 0 to 100.
+    """
+    holds = len(percentiles) == 2 and 0 <= percentiles[0] < percentiles[1] <= 100
+    expect_option(segmenter, "percentiles", percentiles, "two ascending numbers from 0 to 100", holds=holds)

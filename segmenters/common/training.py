@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     """From results and ground truth to ``dice``, ``seg`` and ``f1``."""
 
 __all__ = [
+    "PRECISIONS",
     "choose_bfloat16",
     "describe_run",
     "find_dimensions",
@@ -37,6 +38,9 @@ __all__ = [
     "set_precision",
     "train_network",
 ]
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+"""Values of the option ``precision``; see `choose_bfloat16`."""
 
 
 def train_network(

@@ -1,4 +1,4 @@
-"""Base class of the dense segmenters, whose networks label every pixel."""
+"""Base of the segmenters whose network predicts two values for every pixel."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image, expect_option
+from segmenters.common.inputs import check_image, expect_choice, expect_fractions, expect_least, expect_positive
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise
-from segmenters.common.training import choose_bfloat16
+from segmenters.common.training import PRECISIONS, choose_bfloat16
 from segmenters.dense.inference import InferenceOptions, Preprocessing, estimate_factor, segment_pixels
-from segmenters.dense.training import train_dense
+from segmenters.dense.training import NetworkBuilder, train_dense
 from segmenters.dense.unet import fuse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -33,7 +33,7 @@ __all__ = ["DenseSegmenter"]
 
 
 class DenseSegmenter:
-    """Segments cells by a network that predicts the foreground, and the depth in the cell, of every pixel.
+    """Cells from a network that predicts two values for every pixel: the foreground, and the depth in the cell.
 
     Parameters
     ----------
@@ -46,21 +46,21 @@ class DenseSegmenter:
     threshold : float
         Lowest probability of the foreground.
     depth : float, optional
-        Two cells are separated if the network's depth between them falls by more than this; a lower value splits more.
-        By default the best value on the validation images, or 0.25 if the model does not have one.
+        Two peaks of the predicted depth are two cells if the depth between them is lower by more than this; a lower
+        value splits more. By default the value that was chosen after training, or 0.25 if the model has none.
     min_size : float
         Cells smaller than this fraction of the typical cell are removed.
     max_hole : float
         Holes up to this fraction of the typical cell are filled.
     flips : bool
-        Average the outputs over the mirrored images: slightly better, four times the work.
+        Average the predictions over mirrored images, which is slightly more accurate and takes four times as long.
     tile : int, optional
-        Side of the tiles along y and x, in pixels at the scale of the network; smaller tiles use less memory. By
-        default 1024 (2D) or 192 (3D).
+        Side of a tile along y and x, in pixels at the scale of the network; smaller tiles need less memory. By default
+        1024 in 2D and 192 in 3D.
     overlap : int
         Overlap of neighbouring tiles in pixels.
     batch : int
-        Number of tiles in a batch.
+        Number of tiles per call of the network.
     precision : {"float32", "bfloat16", "auto"}
         Precision of multiplications; ``auto`` is bfloat16 if the processor supports it, which is faster.
 
@@ -75,6 +75,8 @@ class DenseSegmenter:
     """
 
     name: ClassVar[str]
+    build_network: ClassVar[NetworkBuilder]
+    """Returns a new network to train; a subclass sets it, see `segmenters.dense.training.NetworkBuilder`."""
 
     def __init__(
         self,
@@ -92,15 +94,12 @@ class DenseSegmenter:
         batch: int = 1,
         precision: str = "float32",
     ) -> None:
-        for option, fraction in (("threshold", threshold), ("depth", depth), ("min_size", min_size)):
-            holds = fraction is None or 0 <= fraction <= 1
-            expect_option(self.name, option, fraction, "between 0 and 1", holds=holds)
-        for option, value, least in (("tile", tile, 32), ("overlap", overlap, 0), ("batch", batch, 1)):
-            expect_option(self.name, option, value, f"{least} or more", holds=value is None or value >= least)
-        for option, size in (("diameter", diameter), ("max_hole", max_hole)):
-            expect_option(self.name, option, size, "above 0", holds=size is None or size > 0)
-        words = ("float32", "bfloat16", "auto")
-        expect_option(self.name, "precision", precision, " or ".join(words), holds=precision in words)
+        expect_fractions(self.name, threshold=threshold, depth=depth, min_size=min_size)
+        expect_least(self.name, 32, tile=tile)
+        expect_least(self.name, 0, overlap=overlap)
+        expect_least(self.name, 1, batch=batch)
+        expect_positive(self.name, diameter=diameter, max_hole=max_hole)
+        expect_choice(self.name, "precision", precision, PRECISIONS)
         place = find_device(device)
         network, about = load_network(self.name, model, device=place)
         self.network = fuse(network)
@@ -123,7 +122,7 @@ class DenseSegmenter:
         self._factor: float | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Estimate the size of cells from some frames of a movie, so that all its frames have the same scale.
+        """Estimate the scale from some images of a movie, so that all its frames have the same scale.
 
         Parameters
         ----------
@@ -146,22 +145,12 @@ class DenseSegmenter:
         self._factor = float(np.median(found)) if found else None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
-        """Return the labels of the cells of one frame.
-
-        Parameters
-        ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
-            Grey values.
-
-        Returns
-        -------
-        labels : int32 array of the same shape
-            1, 2, ... without gaps, 0 = background. An image of one grey value has no cells.
+        """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
 
         Raises
         ------
         FrameError
-            If the image has another number of axes than the images of the training, or has NaN or infinite pixels.
+            If the number of axes differs from that of the training images, or pixels are NaN or infinite.
         """
         pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
@@ -174,28 +163,6 @@ class DenseSegmenter:
     # ---------------------------------------------------------------------------------------------- training
 
     @classmethod
-    def new_network(cls, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Any:
-        """Return a network with random weights.
-
-        Parameters
-        ----------
-        dimensions : {2, 3}
-            Axes of the images.
-        outputs : {2, 3}
-            2 for the two classes, 3 with the depth.
-        flat : int
-            In 3D: levels that keep the number of planes, for planes that are far apart.
-        options : dict
-            Options of the network, from ``--option``.
-
-        Raises
-        ------
-        SegmenterError
-            If an option is unknown, or the network cannot take such images.
-        """
-        raise NotImplementedError
-
-    @classmethod
     def train(
         cls,
         examples: Sequence[LabelledImage],
@@ -206,4 +173,4 @@ class DenseSegmenter:
         metrics: Metrics,
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
-        return train_dense(cls.new_network, examples, checks, run, settings=settings, metrics=metrics)
+        return train_dense(cls.build_network, examples, checks, run, settings=settings, metrics=metrics)

@@ -183,8 +183,15 @@ def _expect_backbone(name: str) -> None:
 # ------------------------------------------------------------------------------------------- new networks
 
 
-def build_dense(network: type[_Network], *, dimensions: int, outputs: int, options: Mapping[str, Any]) -> _Network:
-    """Return a network to train, whose backbone has seen photos if these weights can be had.
+def build_dense(
+    network: type[_Network],
+    *,
+    dimensions: int,
+    outputs: int,
+    flat: int = 0,  # noqa: ARG001  # for networks of stacks
+    options: Mapping[str, Any],
+) -> _Network:
+    """Return a network to train; its backbone has weights trained on photographs if they are available.
 
     Parameters
     ----------
@@ -193,7 +200,9 @@ def build_dense(network: type[_Network], *, dimensions: int, outputs: int, optio
     dimensions : int
         Axes of the images.
     outputs : int
-        Channels of the answer.
+        Channels of the prediction.
+    flat : int
+        Not used, see `segmenters.dense.training.NetworkBuilder`.
     options : dict
         ``backbone``, ``enlarge``, and ``weights``: ``pretrained`` or ``none``.
 

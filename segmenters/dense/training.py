@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from segmenters.dense.targets import measure_mean_diameter
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnntrack.training.segmenter import LabelledImage
     from segmenters.common.training import Metrics
 
-__all__ = ["choose_inputs", "choose_scale", "train_dense"]
+__all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "train_dense"]
 
 _SIMILAR = 1.6  # movies whose cell diameters differ by less than this factor are used at one scale
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels at which networks work well; others are scaled to them
@@ -37,8 +37,32 @@ _SAMPLED = 5  # images of each movie for its typical diameter
 _SAMPLED_FOR_DEPTH = {2: 16, 3: 4}  # images, or stacks, for the depth of a pass between cells
 
 
+class NetworkBuilder(Protocol):
+    """A function that returns a new network to train."""
+
+    def __call__(self, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Any:
+        """Return a network with random or pretrained weights.
+
+        Parameters
+        ----------
+        dimensions : {2, 3}
+            Axes of the images.
+        outputs : {2, 3}
+            2 for the two classes, 3 with the depth.
+        flat : int
+            In 3D: number of levels that keep their planes, for planes that are far apart.
+        options : dict
+            Options of the network, from ``--option``.
+
+        Raises
+        ------
+        SegmenterError
+            If an option is unknown, or the network does not support the number of axes.
+        """
+
+
 def train_dense(
-    new_network: Callable[..., Any],
+    build_network: NetworkBuilder,
     examples: Sequence[LabelledImage],
     checks: Sequence[LabelledImage],
     run: TrainingRun,
@@ -50,8 +74,8 @@ def train_dense(
 
     Parameters
     ----------
-    new_network : callable
-        Returns a network with random weights, see `segmenters.dense.segmenter.DenseSegmenter.new_network`.
+    build_network : NetworkBuilder
+        Returns the network to train.
     examples, checks, run, settings, metrics
         As of `TrainableSegmenter.train`.
     """
@@ -60,7 +84,7 @@ def train_dense(
     inputs = choose_inputs(examples, settings)
     torch.manual_seed(run.seed)
     outputs = 3 if settings.head == "instances" else 2
-    network = new_network(dimensions=dimensions, outputs=outputs, flat=settings.flat, options=settings.options)
+    network = build_network(dimensions=dimensions, outputs=outputs, flat=settings.flat, options=settings.options)
     if dimensions == 2:
         network = network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     options = InferenceOptions(batch=settings.batch, bfloat16=choose_bfloat16(settings.precision, device))
