@@ -22,10 +22,8 @@ def compute_chota(rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch
 
     Parameters
     ----------
-    rows, truth_rows : (K, 4) int64
-        The tables of tracks: label, first frame, last frame, parent (0 = none).
-    matches : list of FrameMatch
-        The matched cells, one item per frame.
+    rows, truth_rows, matches
+        The tables of tracks and the matches of all frames, as of `gnntrack.evaluate.matching.match_graphs`.
     """
     if not len(rows):
         return 0.0

@@ -103,10 +103,8 @@ def count_divisions(
 
     Parameters
     ----------
-    graphs : MatchedGraphs
-        Result and ground truth.
-    rows, truth_rows : (K, 4) int64
-        Their tables of tracks.
+    graphs, rows, truth_rows
+        As of `compute_complete_tracks`.
     tolerance : int
         Frames.
     """

@@ -81,18 +81,16 @@ FAMILY = Family("gnntrack model", 1, "gnntrack train", STORED.__getitem__, {"tem
 def save_model(
     folder: str | Path, network: nn.Module, *, temperature: float = 1.0, training: Mapping[str, Any]
 ) -> None:
-    """Write a model to a folder, and replace the model that may be there; other files in the folder stay.
+    """Write a model of links or of the cells' appearance, see `gnntrack.models.files.write_model`.
 
     Parameters
     ----------
-    folder : path
-        Made if it does not exist.
+    folder, training
+        As of `write_model`.
     network : nn.Module
         One of `gnntrack.gnn.networks.STORED`, on any device.
     temperature : float
         Divisor of its log-odds.
-    training : dict
-        Data, settings and scores of its training, as plain JSON values.
 
     Raises
     ------
@@ -105,7 +103,7 @@ def save_model(
 
 
 def load_model(folder: str | Path | None = None, *, device: torch.device | str = "cpu") -> Model:
-    """Read a model. Nothing in its files is executed.
+    """Read a model of links or of the cells' appearance. Nothing in its files is executed.
 
     Parameters
     ----------

@@ -76,17 +76,8 @@ def write_columns(
         Properties of the edges.
     extra : dict
         Our own metadata, as JSON values.
-    masks_path : path, optional
-        Folder or file of the masks that ``seg_id`` refers to.
-    overwrite : bool
-        Replace an older output.
-
-    Raises
-    ------
-    OutputError
-        If `path` exists and `overwrite` is False, or it cannot be written.
-    FormatError
-        If the name of a feature cannot be stored.
+    masks_path, overwrite
+        As of `gnntrack.io.geff.write_graph`; so are the errors.
     """
     columns = _collect_cell_columns(cells) | nodes
     features = dict(zip(cells.feature_names, zip(cells.features.T, cells.feature_units, strict=True), strict=True))

@@ -124,12 +124,7 @@ class CsvWriter:
     needs_masks: ClassVar[bool] = False
 
     def write(
-        self,
-        lineage: Lineage,
-        out: str | Path,
-        *,
-        masks: CellMasks | None = None,  # noqa: ARG002
-        overwrite: bool = False,
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
     ) -> None:
         """Write ``cells.csv`` and ``tracks.csv``; see `gnntrack.io.tables`."""
         from gnntrack.io.tables import write_tables
@@ -144,12 +139,7 @@ class EdgesWriter:
     needs_masks: ClassVar[bool] = False
 
     def write(
-        self,
-        lineage: Lineage,
-        out: str | Path,
-        *,
-        masks: CellMasks | None = None,  # noqa: ARG002
-        overwrite: bool = False,
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
     ) -> None:
         """Write one CSV file; see `gnntrack.io.tables.tabulate_links`."""
         from gnntrack.io.tables import tabulate_links, write_csv
@@ -164,12 +154,7 @@ class GeffWriter:
     needs_masks: ClassVar[bool] = False
 
     def write(
-        self,
-        lineage: Lineage,
-        out: str | Path,
-        *,
-        masks: CellMasks | None = None,  # noqa: ARG002
-        overwrite: bool = False,
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
     ) -> None:
         """Write a GEFF folder; see `gnntrack.io.geff.write_lineage`."""
         from gnntrack.io.geff import write_lineage

@@ -111,10 +111,8 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
 
     Parameters
     ----------
-    lineage : Lineage
-        Tracks; some may skip frames.
-    runs : Runs
-        The pixels of the lineage's cells.
+    lineage, runs
+        As of `gnntrack.lineage.missing_masks.locate_missing_masks`.
     settings : RepairSettings
         ``fill_gaps``: whether to draw masks at all.
 

@@ -60,10 +60,8 @@ def list_shape_columns(*, ndim: int, unit: str) -> tuple[tuple[str, ...], tuple[
 
     Parameters
     ----------
-    ndim : {2, 3}
-        Number of spatial dimensions.
-    unit : str
-        ``"um"`` or ``"pixel"``.
+    ndim, unit
+        Number of spatial dimensions and unit of length, as of `gnntrack.measure.cells.list_features`.
 
     Examples
     --------

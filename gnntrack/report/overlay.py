@@ -59,7 +59,7 @@ def draw_overlay(
     Returns
     -------
     Figure
-        To be shown, embedded, or written by `gnntrack.report.save_figure`.
+        As of `gnntrack.report.draw_lineage_tree`.
 
     Raises
     ------
