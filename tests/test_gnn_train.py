@@ -410,7 +410,7 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
     )
     assert {"crops", "scoring"} <= stages
     assert len(lineage.track)
-    with pytest.raises(ModelError, match=r"looks at the cells' images.*give masks and images to 'gnntrack track'"):
+    with pytest.raises(ModelError, match=r"uses the cells' images.*give masks and images to 'gnntrack track'"):
         track(dataset / "01_ERR_SEG", method="gnn", settings=settings)
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")
