@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gnntrack.models.devices import find_device
 from segmenters.common.inputs import check_image, expect_choice, expect_fractions, expect_positive, expect_spacing
 from segmenters.common.models import load_network
-from segmenters.diffusion.cells import find_cells
+from segmenters.diffusion.cells import CellOptions, find_cells
 from segmenters.diffusion.training import train_diffusionnet
 
 if TYPE_CHECKING:
@@ -93,8 +93,14 @@ class DiffusionNetSegmenter:
         self._modes = int(about["inputs"].get("modes", 96))
         sides = spacing or (1.0, 1.0, 1.0)
         self._spacing = (sides[0] / sides[2], sides[1] / sides[2], 1.0)
-        self._surface, self._diameter, self._grey = cloud == "surface", diameter, grey
-        self._threshold, self._neck, self._min_size = threshold, neck, min_size
+        self._options = CellOptions(
+            surface=cloud == "surface",
+            threshold=grey,
+            diameter=diameter,
+            foreground=threshold,
+            neck=neck,
+            min_size=min_size,
+        )
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of a stack with bright cells; see `gnntrack.segmentation.protocol.Segmenter.segment`."""
@@ -102,13 +108,8 @@ class DiffusionNetSegmenter:
             self.network,
             check_image(image, self.dimensions, hint="; 'diffusionnet' segments stacks, choose another segmenter"),
             spacing=self._spacing,
-            surface=self._surface,
-            threshold=self._grey,
-            diameter=self._diameter,
-            foreground=self._threshold,
-            neck=self._neck,
-            min_size=self._min_size,
             modes=self._modes,
+            options=self._options,
         )
 
     @classmethod

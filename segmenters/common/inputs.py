@@ -42,7 +42,7 @@ def check_image(
     dimensions : collection of int
         Allowed numbers of axes.
     hint : str
-        End of the error message for another number of axes, which says how to solve the problem.
+        End of the error message for another number of axes: the advice to the user.
 
     Raises
     ------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Heights = npt.NDArray[np.float32]
 
-__all__ = ["limit_factor", "search_factor"]
+__all__ = ["clip_factor", "search_factor"]
 
 _GUESSES = (1.0, 2.0, 0.5)  # multiples of the first guess at which cells are searched
 _CLOSE = 1.2  # two successive estimates within this ratio end the search
@@ -52,21 +52,21 @@ def search_factor(image: Heights, diameter: float, *, improve: Callable[[float],
     plane = image if image.ndim == 2 else image.max(axis=0)
     first = diameter / _measure_bright_diameter(plane)
     for guess in _GUESSES:
-        factor = found = limit_factor(guess * first, image.shape)
+        factor = found = clip_factor(guess * first, image.shape)
         for _ in range(rounds):
             better = improve(factor)
             if better is None:
                 break
-            found = limit_factor(better, image.shape)
+            found = clip_factor(better, image.shape)
             if max(found / factor, factor / found) < _CLOSE:
                 return found
             factor = found
         else:
             return found
-    return limit_factor(first, image.shape)
+    return clip_factor(first, image.shape)
 
 
-def limit_factor(factor: float, shape: tuple[int, ...]) -> float:
+def clip_factor(factor: float, shape: tuple[int, ...]) -> float:
     """Limit a factor so that a scaled image is neither tiny nor huge."""
     return float(np.clip(factor, min(1.0, 32 / max(shape[-2:])), _LARGEST_FACTOR))
 

@@ -62,13 +62,7 @@ class Augment:
             ),
         ]
         if grey:
-            steps += [
-                transforms.RandGaussianSmoothd(["image"], prob=0.2, **_blur(dimensions)),
-                transforms.RandAdjustContrastd(["image"], prob=0.4, gamma=(0.6, 1.6), retain_stats=False),
-                transforms.RandScaleIntensityd(["image"], prob=0.5, factors=0.4),
-                transforms.RandShiftIntensityd(["image"], prob=0.5, offsets=0.1),
-                transforms.RandGaussianNoised(["image"], prob=0.4, std=0.1),
-            ]
+            steps += _make_grey_steps(transforms, dimensions)
         self._change = transforms.Compose(steps)
         self._grey = grey
 
@@ -80,6 +74,17 @@ class Augment:
         self._change.set_random_state(int(random.integers(2**31)))
         changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
         return np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])
+
+
+def _make_grey_steps(transforms: Any, dimensions: int) -> list[Any]:
+    """Return the transforms of MONAI that change grey values."""
+    return [
+        transforms.RandGaussianSmoothd(["image"], prob=0.2, **_blur(dimensions)),
+        transforms.RandAdjustContrastd(["image"], prob=0.4, gamma=(0.6, 1.6), retain_stats=False),
+        transforms.RandScaleIntensityd(["image"], prob=0.5, factors=0.4),
+        transforms.RandShiftIntensityd(["image"], prob=0.5, offsets=0.1),
+        transforms.RandGaussianNoised(["image"], prob=0.4, std=0.1),
+    ]
 
 
 def _blur(dimensions: int) -> dict[str, tuple[float, float]]:

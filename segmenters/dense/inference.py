@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from segmenters.common.inputs import check_image
+from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_positive
 from segmenters.common.pixels import normalise, resize
 from segmenters.common.scale import search_factor
 from segmenters.common.tiles import predict_in_tiles
@@ -74,6 +74,25 @@ class InferenceOptions:
     overlap: int = 64
     batch: int = 1
     bfloat16: bool = False
+
+    def check(self, segmenter: str) -> None:
+        """Raise an error about the first option that is out of range.
+
+        Parameters
+        ----------
+        segmenter : str
+            Name of the segmenter, for the message.
+
+        Raises
+        ------
+        SegmenterError
+            If an option is out of range.
+        """
+        expect_fractions(segmenter, threshold=self.threshold, depth=self.depth, min_size=self.min_size)
+        expect_least(segmenter, 32, tile=self.tile)
+        expect_least(segmenter, 0, overlap=self.overlap)
+        expect_least(segmenter, 1, batch=self.batch)
+        expect_positive(segmenter, diameter=self.diameter, max_hole=self.max_hole)
 
 
 def segment_pixels(

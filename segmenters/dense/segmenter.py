@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image, expect_choice, expect_fractions, expect_least, expect_positive
+from segmenters.common.inputs import check_image, expect_choice
 from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise
 from segmenters.common.training import PRECISIONS, choose_bfloat16
@@ -94,31 +94,19 @@ class DenseSegmenter:
         batch: int = 1,
         precision: str = "float32",
     ) -> None:
-        expect_fractions(self.name, threshold=threshold, depth=depth, min_size=min_size)
-        expect_least(self.name, 32, tile=tile)
-        expect_least(self.name, 0, overlap=overlap)
-        expect_least(self.name, 1, batch=batch)
-        expect_positive(self.name, diameter=diameter, max_hole=max_hole)
         expect_choice(self.name, "precision", precision, PRECISIONS)
         place = find_device(device)
+        self.options = InferenceOptions(
+            diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole, flips=flips,
+            tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, place),
+        )  # fmt: skip
+        self.options.check(self.name)
         network, about = load_network(self.name, model, device=place)
         self.network = fuse(network)
         if network.dimensions == 2:
             self.network = self.network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
         self.inputs = Preprocessing(**about["inputs"])
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
-        self.options = InferenceOptions(
-            diameter=diameter,
-            threshold=threshold,
-            depth=depth,
-            min_size=min_size,
-            max_hole=max_hole,
-            flips=flips,
-            tile=tile,
-            overlap=overlap,
-            batch=batch,
-            bfloat16=choose_bfloat16(precision, place),
-        )
         self._factor: float | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:

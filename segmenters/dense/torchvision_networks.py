@@ -68,7 +68,10 @@ class _Torchvision(nn.Module):
     def __init__(self, *, backbone: str = "resnet50", enlarge: int = 1, dimensions: int = 2, outputs: int = 2) -> None:
         super().__init__()
         if dimensions != 2 or outputs < 1 or enlarge not in _ENLARGE:
-            msg = f"there is no {self.kind} of {dimensions} dimensions, enlarge {enlarge}, {outputs} outputs"
+            msg = (
+                f"{self.kind}: dimensions is {dimensions}, enlarge is {enlarge}, outputs is {outputs}; but dimensions "
+                f"must be 2, enlarge one of {_ENLARGE}, and outputs 1 or above"
+            )
             raise ValueError(msg)
         self.options: dict[str, Any] = {
             "backbone": backbone,
@@ -78,10 +81,10 @@ class _Torchvision(nn.Module):
         }
         self.dimensions, self.outputs, self.enlarge = dimensions, outputs, enlarge
         self.backbone, channels = _replace_stride(backbone)
-        self.head = self._head(channels, outputs)
+        self.head = self._build_head(channels, outputs)
 
     @staticmethod
-    def _head(channels: int, outputs: int) -> nn.Module:
+    def _build_head(channels: int, outputs: int) -> nn.Module:
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,7 +108,7 @@ class Fcn(_Torchvision):
     kind = "fcn"
 
     @staticmethod
-    def _head(channels: int, outputs: int) -> nn.Module:
+    def _build_head(channels: int, outputs: int) -> nn.Module:
         head: nn.Module = FCNHead(channels, outputs)
         return head
 
@@ -116,7 +119,7 @@ class DeepLab(_Torchvision):
     kind = "deeplab"
 
     @staticmethod
-    def _head(channels: int, outputs: int) -> nn.Module:
+    def _build_head(channels: int, outputs: int) -> nn.Module:
         head: nn.Module = DeepLabHead(channels, outputs)
         for module in head.modules():
             if isinstance(module, nn.Sequential) and len(module) and isinstance(module[0], nn.AdaptiveAvgPool2d):
@@ -176,7 +179,7 @@ def build_backbone(name: str, **options: Any) -> Any:
 
 def _expect_backbone(name: str) -> None:
     if name not in BACKBONES:
-        msg = f"there is no backbone '{name}'; there are: {', '.join(BACKBONES)}"
+        msg = f"unknown backbone '{name}'; there are: {', '.join(BACKBONES)}"
         raise ValueError(msg)
 
 

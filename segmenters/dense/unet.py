@@ -54,18 +54,11 @@ class UNet(nn.Module):
         outputs: int = 2,
     ) -> None:
         super().__init__()
-        if dimensions not in (2, 3) or norm not in {"batch", "none"} or stem not in (1, 2) or min(width, levels) < 1:
-            msg = f"there is no U-Net of {dimensions} dimensions, {levels} levels, width {width}, stem {stem}, {norm}"
-            raise ValueError(msg)
+        _expect_layout(dimensions=dimensions, width=width, levels=levels, stem=stem, norm=norm)
         self.options: dict[str, Any] = {
-            "dimensions": dimensions,
-            "width": width,
-            "levels": levels,
-            "stem": stem,
-            "flat": flat,
-            "norm": norm,
+            "dimensions": dimensions, "width": width, "levels": levels, "stem": stem, "flat": flat, "norm": norm,
             "outputs": outputs,
-        }
+        }  # fmt: skip
         self.dimensions, self.stem, self.outputs = dimensions, stem, outputs
         conv: Any = nn.Conv2d if dimensions == 2 else nn.Conv3d
         up: Any = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
@@ -112,6 +105,15 @@ class UNet(nn.Module):
                 multiple *= step[axis]
             padding += [0, -size[axis] % multiple]
         return padding
+
+
+def _expect_layout(*, dimensions: int, width: int, levels: int, stem: int, norm: str) -> None:
+    if dimensions not in (2, 3) or norm not in {"batch", "none"} or stem not in (1, 2) or min(width, levels) < 1:
+        msg = (
+            f"U-Net: dimensions is {dimensions}, levels is {levels}, width is {width}, stem is {stem}, norm is "
+            f"'{norm}'; but dimensions must be 2 or 3, levels and width 1 or above, stem 1 or 2, norm 'batch' or 'none'"
+        )
+        raise ValueError(msg)
 
 
 def _build_pair(before: int, after: int, dimensions: int, norm: str) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,34 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int32]
     Spacing = tuple[float, float, float]
 
-__all__ = ["find_cells", "predict_points"]
+__all__ = ["CellOptions", "find_cells", "predict_points"]
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """Options of `find_cells`.
+
+    Parameters
+    ----------
+    surface : bool
+        Use points on the surface of the bright volume instead of points in it.
+    threshold, diameter : float, optional
+        See `measure_levels`.
+    foreground : float
+        Lowest probability of a point in a cell.
+    neck, min_size : float
+        See `group_points`.
+    """
+
+    surface: bool = False
+    threshold: float | None = None
+    diameter: float | None = None
+    foreground: float = 0.5
+    neck: float = 0.6
+    min_size: float = 0.08
+
+
+_DEFAULT = CellOptions()
 
 
 def find_cells(
@@ -33,13 +61,8 @@ def find_cells(
     stack: Stack,
     *,
     spacing: Spacing,
-    surface: bool = False,
-    threshold: float | None = None,
-    diameter: float | None = None,
-    foreground: float = 0.5,
-    neck: float = 0.6,
-    min_size: float = 0.08,
     modes: int = 96,
+    options: CellOptions = _DEFAULT,
 ) -> Labels:
     """Return the cells of a stack.
 
@@ -51,37 +74,33 @@ def find_cells(
         Grey values.
     spacing : three floats
         Size of a voxel along z, y, x.
-    surface : bool
-        Ask the points of the surface instead of those of the volume.
-    threshold, diameter : float, optional
-        As of `measure_levels`.
-    foreground : float
-        Probability from which on a point lies in a cell.
-    neck, min_size : float
-        As of `group_points`.
     modes : int
-        Eigenvectors of a block.
+        Number of eigenvectors of a block.
+    options : CellOptions
+        Kind of the cloud, thresholds and sizes.
 
     Returns
     -------
     labels : (Z, Y, X) int32 array
-        1, 2, ... without gaps; 0 = background. A stack of one value has no cells.
+        1, 2, ... without gaps; 0 = background. A stack of one grey value has no cells.
     """
     nothing = np.zeros(stack.shape, np.int32)
     if not stack.size or stack.min() == stack.max():
         return nothing
-    levels = measure_levels(stack, spacing=spacing, threshold=threshold, diameter=diameter)
-    cloud = (build_surface_cloud if surface else build_volume_cloud)(stack, levels, spacing=spacing)
+    levels = measure_levels(stack, spacing=spacing, threshold=options.threshold, diameter=options.diameter)
+    cloud = (build_surface_cloud if options.surface else build_volume_cloud)(stack, levels, spacing=spacing)
     if not len(cloud):
         return nothing
     probability, offset = predict_points(network, cloud, modes=modes)
-    inside = probability > foreground
+    inside = probability > options.foreground
     labels = np.zeros(len(cloud), np.int32)
-    weight = np.ones(int(inside.sum())) if surface else cloud.mass[inside]
-    labels[inside] = group_points(cloud.points[inside], offset[inside], weight, neck=neck, min_size=min_size)
+    weight = np.ones(int(inside.sum())) if options.surface else cloud.mass[inside]
+    labels[inside] = group_points(
+        cloud.points[inside], offset[inside], weight, neck=options.neck, min_size=options.min_size
+    )
     scale = np.asarray(spacing, np.float64) / levels.diameter
     # where the probability reaches the threshold, the mean of the points around a voxel is one half
-    even = np.clip(probability * 0.5 / max(foreground, 1e-6), 0, 1)
+    even = np.clip(probability * 0.5 / max(options.foreground, 1e-6), 0, 1)
     return draw_voxels(cloud, labels, even, shape=stack.shape, scale=scale)
 
 

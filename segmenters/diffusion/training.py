@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from gnntrack.training.segmenter import LabelledImage
     from segmenters.common.training import Metrics
 
+    Rule = tuple[str, Callable[[Any], bool]]
     Spacing = tuple[float, float, float]
 
 __all__ = ["train_diffusionnet"]
 
 _NETWORK = {"width": 64, "blocks": 4}
 _OTHER = {"modes": 96, "surfaces": 0.25, "depth": 1.0}
-_WHOLE = ("a whole number above 0", lambda value: isinstance(value, int) and value > 0)
-_RULES = {
+_WHOLE: Rule = ("a whole number above 0", lambda value: isinstance(value, int) and value > 0)
+_RULES: dict[str, Rule] = {
     "surfaces": ("from 0 to 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1),
     "depth": ("a number above 0", lambda value: isinstance(value, int | float) and value > 0),
 }
