@@ -79,8 +79,7 @@ def train_dense(
     examples, checks, run, settings, metrics
         As of `TrainableSegmenter.train`.
     """
-    device = run.find_device()
-    dimensions = find_dimensions(examples)
+    device, dimensions = run.find_device(), find_dimensions(examples)
     inputs = choose_inputs(examples, settings)
     torch.manual_seed(run.seed)
     network = _make_network(build_network, dimensions, settings)

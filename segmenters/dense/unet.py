@@ -60,7 +60,6 @@ class UNet(nn.Module):
             "outputs": outputs,
         }  # fmt: skip
         self.dimensions, self.stem, self.outputs = dimensions, stem, outputs
-        conv: Any = nn.Conv2d if dimensions == 2 else nn.Conv3d
         up: Any = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
         channels = [width * 2**level for level in range(levels)]
         self.steps = [self._step(level, flat) for level in range(levels - 1)]
@@ -72,7 +71,7 @@ class UNet(nn.Module):
             up(2 * n, n, kernel_size=step, stride=step) for n, step in zip(channels[:-1], self.steps, strict=True)
         )
         self.merge = nn.ModuleList(_build_pair(2 * n, n, dimensions, norm) for n in channels[:-1])
-        self.last = conv(width, outputs * stem**2, 1)
+        self.last = (nn.Conv2d if dimensions == 2 else nn.Conv3d)(width, outputs * stem**2, 1)
 
     def _step(self, level: int, flat: int) -> tuple[int, ...]:
         """Return by how much a level is coarser than the one above, per axis."""
