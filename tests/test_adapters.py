@@ -248,7 +248,7 @@ def test_cellpose_refuses_unknown_names_and_files_that_are_no_weights(cellpose, 
 
 
 def test_cellpose_refuses_a_device_that_is_not_there(cellpose, tmp_path):
-    with pytest.raises(InputError, match="no device 'abacus' here"):
+    with pytest.raises(InputError, match="does not have the device 'abacus'"):
         cellpose(model=str(tmp_path / "mine"), device="abacus")
 
 

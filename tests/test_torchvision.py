@@ -151,7 +151,7 @@ def test_the_same_image_gives_the_same_labels(trained, name):
 @pytest.mark.parametrize("name", SEGMENTERS)
 def test_no_network_learns_on_stacks(name, tmp_path):
     stack = Example(np.zeros((2, 32, 32)), np.pad(np.ones((2, 9, 9), np.int32), ((0, 0), (9, 14), (9, 14))))
-    with pytest.raises(SegmenterError, match=f"'{name}' learns on images .* 3 axes; train 'unet'"):
+    with pytest.raises(SegmenterError, match=f"'{name}' is trained on images .* 3 axes; train 'unet'"):
         SEGMENTERS[name].train([stack], [], TrainingRun(tmp_path), settings=settings(), metrics=dice_of)
 
 
@@ -244,7 +244,7 @@ def test_training_starts_from_scratch_where_no_weights_can_be_had(name, error, m
     monkeypatch.setattr(models, "get_model_weights", lambda _: SimpleNamespace(DEFAULT=held))
     with caplog.at_level(logging.WARNING):
         new(name, backbone="resnet18")
-    assert "pretrained weights of resnet18 could not be had" in caplog.text
+    assert "pretrained weights of resnet18 are not available" in caplog.text
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

@@ -1,4 +1,4 @@
-"""Patches that look different each time: turned, mirrored, scaled, sharper, noisier; by MONAI."""
+"""Random augmentation of patches with MONAI: rotation, mirroring, scale, blur, brightness and noise."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Augment"]
 
-_SCALE = 0.3  # cells become up to this part larger or smaller
-_EMPTY = 0.03  # part of the patches that becomes noise without cells
+_SCALE = 0.3  # cells become larger or smaller by up to this fraction
+_EMPTY = 0.03  # fraction of the patches that are replaced by noise without cells
 
 
 class Augment:
@@ -27,10 +27,10 @@ class Augment:
     Parameters
     ----------
     dimensions : {2, 3}
-        Axes of the patches; 3D ones are turned about z only, for z is often coarser.
+        Axes of the patches. Patches of 3D stacks are rotated about z only, because z is often coarser.
     grey : bool
-        Change grey values too, and turn some patches into noise without cells; not for images that are not
-        normalised, where the network may rely on the grey values as they are.
+        Change grey values too, and replace some patches by noise without cells. Not for images that are not
+        normalised, because their networks may depend on the absolute grey values.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class Augment:
         self._grey = grey
 
     def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
-        """Return image, foreground, depth and nearness of two cells, (4, *shape), with the same changes."""
+        """Return a changed patch, (4, *shape): image, foreground, depth, and nearness of two cells."""
         if self._grey and random.random() < _EMPTY:
             noise = _add_noise(patch.shape[1:], random)
             return np.stack([noise, *np.zeros((len(self._keys) - 1, *noise.shape), np.float32)])
@@ -93,7 +93,7 @@ def _blur(dimensions: int) -> dict[str, tuple[float, float]]:
 
 
 def _add_noise(shape: tuple[int, ...], random: np.random.Generator) -> Heights:
-    """Return noise such as the normalisation makes of an image without cells, more or less grainy."""
+    """Return noise like a normalised image without cells, with a random grain size."""
     import cv2
 
     planes = random.normal(size=(math.prod(shape[:-2]), *shape[-2:])).astype(np.float32)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["compute_depth", "compute_nearness", "measure_mean_diameter"]
 
-_REACH = 6  # pixels that two cells are apart at most whose border counts, half to each
+_REACH = 6  # largest distance in pixels of two cells that count as close
 _WIDTH = 3.0  # pixels: standard deviation across the border
 
 
 def compute_depth(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
-    """Return the distance of each pixel to the outline of its own cell, as a share of the cell's largest.
+    """Return the distance of each pixel to the outline of its own cell, as a fraction of the largest in the cell.
 
     It is 1 in the middle of a cell and about 0 at its outline, also between touching cells, so the saddle between two
     cells is low for cells of any size.
@@ -46,7 +46,7 @@ def compute_depth(labels: npt.NDArray[Any], *, spacing: Sequence[float] | None =
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
-        # one pixel of surroundings on the sides where the image goes on
+        # one more pixel on each side, as far as the image extends
         wide = tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, labels.shape, strict=True))
         mask = labels[wide] == label
         if some_unknown and unknown[wide][ndimage.binary_dilation(mask)].any():
@@ -66,7 +66,7 @@ def _compute_distance(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | No
 
 
 def compute_nearness(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return where two cells touch or nearly do: the few pixels that decide whether they are taken for one.
+    """Return the nearness of two cells: high for the few pixels that decide whether two cells are separated.
 
     After the weight map of the U-Net (Ronneberger et al., 2015).
 
@@ -98,9 +98,9 @@ def compute_nearness(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def measure_mean_diameter(labels: npt.NDArray[Any]) -> float | None:
-    """Return the median over cells of the diameter of a disc as large, in pixels; None without cells.
+    """Return the median over cells of the diameter of a disc of the same area, in pixels; None without cells.
 
-    In 3D the discs are the cells' largest sections through y and x.
+    In 3D, the area of a cell is that of its largest section along y and x.
     """
     planes = labels[None] if labels.ndim == 2 else labels
     count = int(labels.max(initial=0)) + 1

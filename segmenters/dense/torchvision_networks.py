@@ -1,4 +1,4 @@
-"""Torchvision's FCN and DeepLab as networks that answer for every pixel, and their backbones."""
+"""FCN and DeepLab of torchvision as networks that predict every pixel, and their backbones."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 BACKBONES = ("resnet50", "resnet101", "resnet18", "mobilenet_v3_large")
-"""Names of backbones: the report's, a deeper one, and two light ones."""
+"""Names of backbones: the default, a deeper one, and two light ones."""
 
 _OPTIONS: dict[str, Any] = {"backbone": "resnet50", "enlarge": 1, "weights": "pretrained"}
-_MEAN, _SPREAD = 0.449, 0.226  # of the grey values of ImageNet's photos, which backbones were trained on
+_MEAN, _SPREAD = 0.449, 0.226  # of the grey values of the photographs of ImageNet, on which backbones were trained
 _MULTIPLE = 32  # sides are padded to multiples of it, so that maps of a sixteenth have at least 2 x 2 values
 _ENLARGE = (1, 2, 4)  # they divide _MULTIPLE
 
@@ -50,12 +50,12 @@ class _Torchvision(nn.Module):
     backbone : str
         One of `BACKBONES`.
     enlarge : {1, 2, 4}
-        The backbone sees images as many times as large. Its last map has a value for 8 x 8 of the pixels that it
-        sees (MobileNet: 16 x 16), which is coarse for small cells.
+        Factor by which images are enlarged for the backbone. Its last map has one value per 8 x 8 enlarged pixels
+        (MobileNet: 16 x 16), which is coarse for small cells.
     dimensions : {2}
         Axes of the images.
     outputs : int
-        Channels of the answer.
+        Channels of the output.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class _Torchvision(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the answers, (B, outputs, Y, X), for images (B, 1, Y, X) of any size."""
+        """Return the outputs, (B, outputs, Y, X), for images (B, 1, Y, X) of any size."""
         height, width = images.shape[2:]
         x = normalise_as_photograph(images)
         if self.enlarge > 1:
@@ -103,7 +103,7 @@ _Network = TypeVar("_Network", bound=_Torchvision)
 
 
 class Fcn(_Torchvision):
-    """FCN of Long, Shelhamer and Darrell (CVPR 2015), on a dilated backbone as torchvision has it."""
+    """FCN of Long, Shelhamer and Darrell (CVPR 2015), on a dilated backbone as in torchvision."""
 
     kind = "fcn"
 
@@ -114,7 +114,7 @@ class Fcn(_Torchvision):
 
 
 class DeepLab(_Torchvision):
-    """DeepLab v3 of Chen, Papandreou, Schroff and Adam (2017), as torchvision has it, save one normalisation."""
+    """DeepLab v3 of Chen, Papandreou, Schroff and Adam (2017), as in torchvision, except for one normalisation."""
 
     kind = "deeplab"
 
@@ -123,7 +123,7 @@ class DeepLab(_Torchvision):
         head: nn.Module = DeepLabHead(channels, outputs)
         for module in head.modules():
             if isinstance(module, nn.Sequential) and len(module) and isinstance(module[0], nn.AdaptiveAvgPool2d):
-                # one value an image and channel: batch normalisation over few images would be noise, over one an error
+                # one value per image and channel: batch normalisation over few images is noise, over one image an error
                 norm: Any = module[2]
                 module[2] = nn.GroupNorm(32, norm.num_features)
         return head
@@ -149,7 +149,7 @@ def _replace_stride(name: str) -> tuple[nn.Module, int]:
 
 
 def _dilate(layer: nn.Module, dilation: int) -> None:
-    """Let a part of a ResNet keep the size of its map, and see as far as before.
+    """Dilate a stage of a ResNet: its map keeps the size of its input, and the field of view stays the same.
 
     It has the effect of torchvision's ``replace_stride_with_dilation``, which does not support a ResNet-18.
     """
@@ -158,7 +158,7 @@ def _dilate(layer: nn.Module, dilation: int) -> None:
         if not isinstance(module, nn.Conv2d):
             continue
         if module.kernel_size == (3, 3):
-            # the first is on the map of the part before it
+            # the input of the first convolution is the map of the stage before
             step = dilation // 2 if first else dilation
             module.dilation = module.padding = (step, step)
             first = False
@@ -166,9 +166,9 @@ def _dilate(layer: nn.Module, dilation: int) -> None:
 
 
 def build_backbone(name: str, **options: Any) -> Any:
-    """Return a network of torchvision with random weights, whose normalisation keeps up with a short training.
+    """Return a network of torchvision with random weights, with a momentum of normalisation for short trainings.
 
-    A MobileNet's averages of mean and variance follow over 100 steps; here they follow over 10, as a ResNet's do.
+    In a MobileNet, the running averages of mean and variance extend over 100 steps; here over 10, as in a ResNet.
     """
     network: nn.Module = models.get_model(name, weights=None, **options)
     for module in network.modules():
@@ -203,7 +203,7 @@ def build_dense(
     dimensions : int
         Axes of the images.
     outputs : int
-        Channels of the prediction.
+        Channels of the output.
     flat : int
         Not used, see `segmenters.dense.training.NetworkBuilder`.
     options : dict
@@ -233,18 +233,18 @@ def refuse_stacks(kind: str, dimensions: int) -> None:
     Raises
     ------
     SegmenterError
-        If the images have not two axes.
+        If the number of axes of the images is not 2.
     """
     if dimensions != 2:
         msg = (
-            f"a network of '{kind}' learns on images (Y, X), but these have {dimensions} axes; train 'unet' on stacks, "
-            f"or '{kind}' on single planes and lift it to 3D with --segmenter slices --option segmenter={kind}"
+            f"a network of '{kind}' is trained on images (Y, X), but these have {dimensions} axes; train 'unet' on "
+            f"stacks, or '{kind}' on single planes and lift it to 3D with --segmenter slices --option segmenter={kind}"
         )
         raise SegmenterError(msg)
 
 
 def check_network_options(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a new network, those that were not given as they are known.
+    """Return the options of a new network; defaults are used for those that are not given.
 
     Raises
     ------
@@ -263,26 +263,26 @@ def check_network_options(kind: str, given: Mapping[str, Any], known: Mapping[st
 
 
 def load_pretrained(backbone: nn.Module, name: str) -> bool:
-    """Give a backbone the weights that it has for photos (ImageNet), downloaded by torchvision if need be.
+    """Load weights trained on photographs (ImageNet) into a backbone; torchvision downloads them if necessary.
 
     Parameters
     ----------
     backbone : nn.Module
-        As torchvision's of this name, without its last layers.
+        Network of torchvision of this name, without its last layers.
     name : str
         One of `BACKBONES`.
 
     Returns
     -------
     bool
-        False where they cannot be had: then the backbone is used without pretrained weights, and a warning is logged.
+        False if the weights are not available; then the backbone keeps its weights, and a warning is logged.
     """
     try:
         weights = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:  # no network, an interrupted one, a damaged file
+    except (OSError, HTTPException, RuntimeError) as error:  # no connection, an interrupted one, a damaged file
         _log.warning(
-            "the pretrained weights of %s could not be had (%s): training starts from random ones, which takes "
-            "longer; --option weights=none does not try",
+            "the pretrained weights of %s are not available (%s): training starts from random weights, which takes "
+            "longer; --option weights=none skips the download",
             name,
             error,
         )

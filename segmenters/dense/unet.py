@@ -1,8 +1,8 @@
 """The U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), in two and three dimensions, and a light one.
 
-With the defaults it is theirs: two convolutions per level and side, channels 64 to 1024, four ups of which each is a
-transposed convolution, a last one of size 1: 23 in all. Unlike theirs it pads, so that the answer is as large as the
-image.
+With the defaults it has the layout of the paper: two convolutions per level on each side, 64 to 1024 channels, four
+transposed convolutions, and a last convolution of size 1; 23 in total. Unlike in the paper, convolutions are padded, so
+that the output is as large as the image.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class UNet(nn.Module):
     levels : int
         Number of levels.
     stem : {1, 2}
-        2 packs blocks of 2 x 2 pixels (y, x) into channels first and unpacks the answers at the end: a quarter of
-        the work, and the answers are as fine as the image.
+        2: blocks of 2 x 2 pixels (y, x) become channels at the input, and channels become pixels at the output. This
+        needs a quarter of the computation; the output has the resolution of the image.
     flat : int
-        In 3D: the first so many levels keep their planes, for stacks whose planes are far apart.
+        In 3D: number of first levels that keep their planes, for stacks whose planes are far apart.
     norm : {"batch", "none"}
         Batch normalisation after each convolution, or none as in 2015.
     outputs : int
-        Channels of the answer.
+        Channels of the output.
     """
 
     kind = "unet"
@@ -78,7 +78,7 @@ class UNet(nn.Module):
         return (2, 2) if self.dimensions == 2 else ((1 if level < flat else 2), 2, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the answers, (B, outputs, [Z], Y, X), for images (B, 1, [Z], Y, X) of any size."""
+        """Return the outputs, (B, outputs, [Z], Y, X), for images (B, 1, [Z], Y, X) of any size."""
         size = images.shape[2:]
         x = _unpack(functional.pad(images, self._compute_padding(size), mode="replicate"), self.stem)
         kept = []
@@ -150,7 +150,7 @@ def _pack(x: Tensor, block: int) -> Tensor:
 
 
 def fuse(network: Any) -> Any:
-    """Return a network in which batch normalisations are part of the convolutions before them: same answers, faster."""
+    """Merge each batch normalisation into the convolution before it: the same outputs up to rounding, but faster."""
     for module in network.modules():
         if not isinstance(module, nn.Sequential):
             continue

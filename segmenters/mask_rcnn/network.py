@@ -1,4 +1,4 @@
-"""Mask R-CNN by torchvision, for grey images whose cells have all about one size."""
+"""Mask R-CNN of torchvision, for grey images in which all cells have about the same size."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _WIDTHS = (32, 64, 128, 256)
 _ANCHORS = ((12,), (24,), (48,), (96,), (192,))  # sides in pixels; cells are scaled to diameters of 14 to 44
 _SHAPES = (0.5, 1.0, 2.0)
 _STRIDED = ["3", "6", "12", "16"]  # last layers of a MobileNet whose maps are a 4th, 8th, 16th, 32nd
-_CELLS = 400  # in a tile at most
-_LEAST = 100  # pixels of a cell, of which so many fit in a tile
-_GRID = 7  # values along the side of a box that its score is made of
+_CELLS = 400  # largest number of cells in a tile
+_LEAST = 100  # pixels of a small cell, which limits the number of cells of a small tile
+_GRID = 7  # the score of a box is computed from 7 x 7 values
 _MULTIPLE = 64  # sides are padded to multiples of it, so that the last map has at least 2 x 2 values
 
 
@@ -49,7 +49,7 @@ class Detections(NamedTuple):
     Parameters
     ----------
     score : (N,) float32 array
-        How sure the network is that it is a cell, 0 to 1.
+        Probability that it is a cell, 0 to 1.
     box : (N, 4) float32 array
         Lowest and highest y and x: ``y0, x0, y1, x1``; the middle of the first pixel is at 0.
     mask : (N, M, M) float32 array
@@ -62,7 +62,7 @@ class Detections(NamedTuple):
 
 
 class MaskRcnn(nn.Module):
-    """Mask R-CNN (He et al., ICCV 2017) with feature pyramids, of one kind of thing: cells.
+    """Mask R-CNN (He et al., ICCV 2017) with feature pyramids, with a single class: cells.
 
     Parameters
     ----------
@@ -123,15 +123,15 @@ class MaskRcnn(nn.Module):
         tensor
             Sum of the losses of proposals, boxes, kinds and masks.
         """
-        # masks need not be filled up: boxes lie within the image
+        # masks are not padded, because boxes lie within the image
         losses = self.detector(list(_pad(images)), [dict(target) for target in targets])
         return torch.stack([each.float() for each in losses.values()]).sum()
 
     def find(self, images: Tensor) -> list[Detections]:
-        """Return the cells of images, (B, 1, Y, X), in eval mode; masks stay as small as the network makes them."""
+        """Return the cells of images, (B, 1, Y, X), in eval mode; masks have the resolution of the network."""
         seen = _pad(images)
         height, width = seen.shape[2:]
-        listed = ImageList(seen, [(height, width)] * len(seen))  # torchvision's own way would resize them
+        listed = ImageList(seen, [(height, width)] * len(seen))  # torchvision itself would resize them
         features = self.detector.backbone(listed.tensors)
         proposals, _ = self.detector.rpn(listed, features)
         self.detector.roi_heads.detections_per_img = min(_CELLS, max(10, images[0].numel() // _LEAST))
@@ -149,8 +149,8 @@ class MaskRcnn(nn.Module):
 def _build_pyramid(name: str, width: int) -> BackboneWithFPN:
     """Return a backbone with maps of a 4th, 8th, 16th and 32nd of the image, each of `width` channels, and a last one.
 
-    Batch normalisation of the backbone is learnt, not frozen as torchvision has it, and the pyramid is normalised too:
-    without pretrained weights training would hardly start.
+    The batch normalisation of the backbone is trained, not frozen as in torchvision, and the pyramid is normalised too:
+    otherwise, training without pretrained weights would hardly start.
     """
     if name.startswith("mobilenet"):
         body: Any = build_backbone(name).features
@@ -171,7 +171,7 @@ def _pad(images: Tensor) -> Tensor:
 
 
 def _find_outer(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return boxes that torchvision has cut off at the middle of the first pixel with that whole pixel."""
+    """Return boxes extended by half a pixel where torchvision clips them at the centre of the first pixel."""
     return np.where(boxes <= 0, np.float32(-0.5), boxes)
 
 
@@ -180,7 +180,7 @@ def _to_array(values: Tensor) -> npt.NDArray[np.float32]:
 
 
 def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
-    """Return a network to train, whose backbone has seen photos if these weights can be had.
+    """Return a network to train; its backbone has weights trained on photographs if they are available.
 
     Parameters
     ----------
