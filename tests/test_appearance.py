@@ -15,7 +15,7 @@ from gnntrack.io.frames import open_frames, open_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate import simulate_movie
-from gnntrack.training.appearance import EmbedderPlan, train_embedder
+from gnntrack.training.appearance import EmbedderPlan, TrackedCrops, train_embedder
 
 
 def crop_movie(masks, images, **options):
@@ -30,7 +30,7 @@ def simulate_crops(seed, shape=(144, 144), **options):
     movie = simulate_movie(settings=SimulateSettings(frames=6, shape=shape, cells=9, **options), seed=seed)
     cells, runs, _ = measure_cells(movie.masks, movie.images, settings=CellSettings())
     track = movie.lineage.track[movie.lineage.cells.row_of(cells.frame, cells.label)]
-    return crop_cells(cells, runs, movie.images), track, cells.frame
+    return TrackedCrops(crop_cells(cells, runs, movie.images), track, cells.frame)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,7 @@ def movie():
 
 @pytest.fixture(scope="module")
 def embedder(movie):
-    return train_embedder(
-        *([column] for column in movie), plan=EmbedderPlan(steps=80, width=8, rate=1e-3, head_rate=1e-3)
-    )
+    return train_embedder([movie], plan=EmbedderPlan(steps=80, width=8, rate=1e-3, head_rate=1e-3))
 
 
 def count_right(points, track, frame):
@@ -191,10 +189,9 @@ def test_published_size():
 
 
 def test_same_seed_same_network(movie):
-    columns = [[column] for column in movie]
     state = torch.random.get_rng_state()
     first, second, other = (
-        train_embedder(*columns, plan=EmbedderPlan(steps=2, width=4, embedding=8, rate=1e-3), seed=seed)
+        train_embedder([movie], plan=EmbedderPlan(steps=2, width=4, embedding=8, rate=1e-3), seed=seed)
         for seed in (3, 3, 4)
     )
     assert torch.equal(torch.random.get_rng_state(), state)  # the random numbers of others are left alone
@@ -207,7 +204,7 @@ def test_learns_from_several_movies_and_in_3d():
     movies = [simulate_crops(2), simulate_crops(3, shape=(12, 64, 64), diameter=10.0)]
     seen = []
     embedder = train_embedder(
-        *zip(*movies, strict=True),
+        movies,
         plan=EmbedderPlan(steps=4, width=4, embedding=16),
         progress=lambda *each: seen.append(each),
     )
@@ -219,16 +216,18 @@ def test_learns_from_several_movies_and_in_3d():
 def test_movies_with_nothing_to_compare_are_refused(movie):
     looks, track, frame = movie
     with pytest.raises(FormatError, match="none of 1 movies has two tracks"):
-        train_embedder([looks], [np.zeros_like(track)], [frame])
+        train_embedder([TrackedCrops(looks, np.zeros_like(track), frame)])
     one_after_the_other = np.where(frame == 0, 0, 1 + (frame > 2))
     _, alone = np.unique(frame, return_index=True)
     with pytest.raises(FormatError, match="none of 1 movies has two tracks at one time"):
-        train_embedder([looks[alone]], [one_after_the_other[alone]], [frame[alone]])
+        train_embedder([TrackedCrops(looks[alone], one_after_the_other[alone], frame[alone])])
+    each_its_own = TrackedCrops(looks, np.arange(1, len(track) + 1), frame)
+    empty = TrackedCrops(looks[:0], track[:0], frame[:0])
     with pytest.raises(FormatError, match="none of 2 movies"):
-        train_embedder([looks, looks[:0]], [np.arange(1, len(track) + 1), track[:0]], [frame, frame[:0]])
+        train_embedder([each_its_own, empty])
 
 
 def test_tells_how_to_install_what_is_missing(movie, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "gnntrack\[appearance\]"'):
-        train_embedder(*([column] for column in movie), plan=EmbedderPlan(steps=1))
+        train_embedder([movie], plan=EmbedderPlan(steps=1))

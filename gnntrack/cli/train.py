@@ -81,7 +81,7 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
         summary = links.train(
             data, run, network=network, start=start, validation=list(validation) or None, settings=settings
         )
-    names = [name for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
+    names: list[str] = [name for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
     show_summary(summary, names, watch, out, f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT")
 
 
@@ -95,10 +95,10 @@ def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Ite
 
     with show_training() as shown:
         stop = Stop(shown)
-        shows = {"progress": stop.progress, "report": stop.report}
         try:
             with stop.listen():
-                yield TrainingRun(out, resume=resume, overwrite=overwrite, **options, **shows)
+                options |= {"progress": stop.progress, "report": stop.report}
+                yield TrainingRun(out, resume=resume, overwrite=overwrite, **options)
         except KeyboardInterrupt:
             if not shown.step and not resume:
                 raise

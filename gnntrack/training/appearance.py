@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Crops
     from gnntrack.types import FloatArray, IntArray, Progress
 
-__all__ = ["EmbedderPlan", "train_embedder"]
+__all__ = ["EmbedderPlan", "TrackedCrops", "train_embedder"]
+
+
+class TrackedCrops(NamedTuple):
+    """The images of the cells of a movie, and which of them show the same cell."""
+
+    crops: Crops
+    """(N, S, S) uint8, see `gnntrack.gnn.appearance.crop_cells`."""
+    track: IntArray
+    """(N,) int64: the cell's track, 0 = none."""
+    frame: IntArray
+    """(N,) int64"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +77,7 @@ class EmbedderPlan:
 
 
 def train_embedder(
-    crops: Sequence[Crops],
-    track: Sequence[IntArray],
-    frame: Sequence[IntArray],
+    movies: Sequence[TrackedCrops],
     *,
     plan: EmbedderPlan | None = None,
     seed: int = 0,
@@ -82,10 +91,8 @@ def train_embedder(
 
     Parameters
     ----------
-    crops : (N, S, S) uint8 per movie
-        See `crop_cells`.
-    track, frame : (N,) int64 per movie
-        The cell's track, 0 = none, and its frame.
+    movies : sequence of TrackedCrops
+        Movies with known tracks.
     plan : EmbedderPlan, optional
         Size of the network and of the training; default: `EmbedderPlan()`.
     seed : int
@@ -113,15 +120,15 @@ def train_embedder(
     losses, miners = _import_metric_learning()
     measure, mine = losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner(epsilon=0.1)
     random = np.random.default_rng(seed)
-    movies = [_Tracks(*movie, plan.crops_per_cell) for movie in zip(track, frame, strict=True)]
-    probability = _weigh_movies(movies)
+    tracks = [_Tracks(movie.track, movie.frame, plan.crops_per_cell) for movie in movies]
+    probability = _weigh_movies(tracks)
     embedder = _make_embedder(seed, plan).to(device).train()
     adam = _make_optimizer(embedder, plan)
     for step in range(plan.steps):
         which = int(random.choice(len(movies), p=probability))
-        rows, tracks = movies[which].draw(random, plan.cells_per_batch)
-        points = embedder(torch.from_numpy(crops[which][rows]).to(device))  # (batch, embedding)
-        labels = torch.from_numpy(tracks).to(device)
+        rows, track = tracks[which].draw(random, plan.cells_per_batch)
+        points = embedder(torch.from_numpy(movies[which].crops[rows]).to(device))  # (batch, embedding)
+        labels = torch.from_numpy(track).to(device)
         loss = measure(points, labels, mine(points, labels))
         if not math.isfinite(loss.item()):
             msg = f"the loss is {loss.item()} in step {step}; lower the rates, {plan.rate:g} and {plan.head_rate:g}"

@@ -24,7 +24,7 @@ from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
 from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
-from gnntrack.training.appearance import EmbedderPlan, train_embedder
+from gnntrack.training.appearance import EmbedderPlan, TrackedCrops, train_embedder
 from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperature, measure_reliability
 from gnntrack.training.link_task import LinkTask, Validation, make_plan
 from gnntrack.training.loop import LOG, run_training
@@ -204,16 +204,14 @@ def _find_embedder(samples: Sequence[Sample], run: TrainingRun, start: str | Pat
         embedder = load_embedder(load_model(start).folder / APPEARANCE)
         save_model(place, embedder, training={"from": str(start)})
         return embedder
-    seen = [each for each in samples if each.crops is not None]
+    movies = [TrackedCrops(each.crops, each.track, each.inputs.frame) for each in samples if each.crops is not None]
     embedder = train_embedder(
-        [each.crops for each in seen if each.crops is not None],
-        [each.track for each in seen],
-        [each.inputs.frame for each in seen],
+        movies,
         plan=EmbedderPlan(steps=_APPEARANCE_STEPS, rate=1e-3, head_rate=1e-3),
         seed=run.seed,
         progress=run.progress,
     )
-    save_model(place, embedder, training={"data": sorted({each.name for each in seen})})
+    save_model(place, embedder, training={"data": sorted({each.name for each in samples if each.crops is not None})})
     return embedder
 
 
@@ -284,8 +282,8 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 
 def _predict(network: Network, sample: Sample, settings: Settings, *, device: str = "cpu") -> Any:
     """Return the log-odds of a movie as in tracking, see `gnntrack.gnn.predict`."""
-    options = {"links_per_window": settings.gnn.window, "correction": settings.gnn.correction}
-    return predict_log_odds(network, sample.inputs, **options, device=device)
+    window, correction = settings.gnn.window, settings.gnn.correction
+    return predict_log_odds(network, sample.inputs, links_per_window=window, correction=correction, device=device)
 
 
 def _calibrate(

@@ -168,7 +168,7 @@ class _State:
             self.best = self.best if row["validation_score"] is None else row["validation_score"]
 
 
-def run_training(  # noqa: C901 - one loop, read from top to bottom
+def run_training(
     network: nn.Module,
     task: TrainingTask,
     run: TrainingRun,
@@ -242,20 +242,9 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
                     if run.report is not None:
                         run.report(row)
                     continue
-                # each step has its own random numbers, so that it can be repeated after an interruption
-                random = np.random.default_rng([run.seed, state.step])
-                torch.manual_seed(int(random.integers(2**63)))
-                for group in optimizer.param_groups:
-                    group["lr"] = plan.get_learning_rate(state.step)
-                loss, names = task.compute_loss(network, random)
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
-                if not torch.isfinite(loss + norm):
-                    _stop(state, task, names, run.folder)
-                optimizer.step()
+                loss = _take_step(network, optimizer, task, plan, run, state)
                 average.update_parameters(network)
-                state.losses.append(float(loss.detach()))
+                state.losses.append(loss)
                 state.step += 1
                 state.seconds = time.monotonic() - started
                 run.show("training", state.step, plan.steps)
@@ -265,6 +254,32 @@ def run_training(  # noqa: C901 - one loop, read from top to bottom
     if kept is None:  # the best validation was before the interruption
         kept, _ = read_model(run.folder, family, device=device)
     return TrainingResult(kept, best)
+
+
+def _take_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: TrainingTask,
+    plan: Plan,
+    run: TrainingRun,
+    state: _State,
+) -> float:
+    """Update the weights once, and return the loss before the update.
+
+    Each step has its own random numbers, so that it can be repeated after an interruption.
+    """
+    random = np.random.default_rng([run.seed, state.step])
+    torch.manual_seed(int(random.integers(2**63)))
+    for group in optimizer.param_groups:
+        group["lr"] = plan.get_learning_rate(state.step)
+    loss, names = task.compute_loss(network, random)
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
+    if not torch.isfinite(loss + norm):
+        _stop(state, task, names, run.folder)
+    optimizer.step()
+    return float(loss.detach())
 
 
 def _start_average(network: nn.Module, plan: Plan) -> AveragedModel:

@@ -240,10 +240,14 @@ def _hide_border(example: LabelledImage, margin: int) -> LabelledImage:
 def _find_trainable(name: str) -> type[TrainableSegmenter]:
     """Return the class of a segmenter that can be trained."""
     found = segmenter_class(name)
-    if not isinstance(found, TrainableSegmenter):
+    if not _is_trainable(found):
         msg = f"segmenter '{name}' cannot be trained; there are: {', '.join(_list_trainable())}"
         raise SegmenterError(msg)
     return cast("type[TrainableSegmenter]", found)
+
+
+def _is_trainable(segmenter: object) -> bool:
+    return isinstance(segmenter, TrainableSegmenter)
 
 
 def _list_trainable() -> list[str]:
@@ -251,7 +255,7 @@ def _list_trainable() -> list[str]:
     names = []
     for name in available_segmenters():
         with suppress(GnntrackError):  # a segmenter whose libraries are not installed
-            if isinstance(segmenter_class(name), TrainableSegmenter):
+            if _is_trainable(segmenter_class(name)):
                 names.append(name)
     return names
 

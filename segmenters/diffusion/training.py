@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Rule = tuple[str, Callable[[Any], bool]]
     Spacing = tuple[float, float, float]
+    Rule = tuple[str, Callable[[Any], bool]]  # the expected value in words, and whether a value is one
 
 __all__ = ["train_diffusionnet"]
 

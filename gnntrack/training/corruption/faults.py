@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Place = tuple[IntArray, ...]
     Copy = tuple[Place, Place]
 
-__all__ = ["DURATIONS", "apply_faults", "draw_faults", "match_markers", "renumber_labels"]
+__all__ = ["DURATIONS", "CellKeys", "CellScale", "apply_faults", "draw_faults", "match_markers", "renumber_labels"]
 
 DURATIONS = (0.7, 0.2, 0.1)  # fraction of the faults that last 1, 2 and 3 frames
 _MEAN_DURATION = sum(frames * fraction for frames, fraction in enumerate(DURATIONS, start=1))
@@ -42,6 +42,24 @@ _SMALLEST = 10  # pixels; smaller cells are neither split nor eroded
 _TRIES = 8  # places tried for a spurious cell
 # purposes of random numbers; numbers for different purposes are independent
 _START, _LAST, _CUT, _PARTNER, _JITTER, _INSERT, _SHOWN = range(7)
+
+
+class CellKeys(NamedTuple):
+    """Numbers that identify the cells 1..n of a frame in the other frames."""
+
+    keys: IntArray
+    """(n,) int64: the label of the cell's marker, or a number that occurs in this frame only."""
+    known: BoolArray
+    """(n,) bool: whether the key is the label of a marker."""
+
+
+class CellScale(NamedTuple):
+    """Sizes of a movie, in one unit."""
+
+    spacing: tuple[float, ...]
+    """Size of a pixel along each axis."""
+    radius: float
+    """Typical radius of a cell."""
 
 
 def renumber_labels(frame: Image, *, name: str = "mask") -> tuple[Labels, IntArray]:
@@ -77,7 +95,7 @@ def renumber_labels(frame: Image, *, name: str = "mask") -> tuple[Labels, IntArr
     return decode_frame(frame.shape, start, length, place + 1, np.int32), before
 
 
-def match_markers(labels: Labels, n: int, markers: Image | None, *, frame: int) -> tuple[IntArray, BoolArray]:
+def match_markers(labels: Labels, n: int, markers: Image | None, *, frame: int) -> CellKeys:
     """Return a key per cell that identifies it over time, if it has a marker.
 
     Parameters
@@ -86,18 +104,11 @@ def match_markers(labels: Labels, n: int, markers: Image | None, *, frame: int) 
         Cells 1..n.
     markers : array of the same shape, or None
         Labels of the ground truth; a cell has the marker of which it covers more than half.
-
-    Returns
-    -------
-    keys : (n,) int64
-        The marker's label, or a number that occurs in this frame only.
-    known : (n,) bool
-        Whether the key is a marker's label.
     """
     keys = ((frame + 1) << 32) + np.arange(1, n + 1, dtype=np.int64)
     known = np.zeros(n, bool)
     if markers is None or not n:
-        return keys, known
+        return CellKeys(keys, known)
     marked, ids = renumber_labels(markers, name="markers")
     inside = marked > 0
     marked = marked[inside].astype(np.int64)
@@ -106,7 +117,7 @@ def match_markers(labels: Labels, n: int, markers: Image | None, *, frame: int) 
     cell, marker = np.nonzero(is_covered(overlap, np.bincount(marked, minlength=len(ids) + 1)))
     cell, marker = cell[cell > 0], marker[cell > 0]
     keys[cell - 1], known[cell - 1] = ids[marker - 1], True
-    return keys, known
+    return CellKeys(keys, known)
 
 
 def draw_faults(keys: IntArray, known: BoolArray, rates: npt.ArrayLike, *, frame: int, seed: int) -> IntArray:
@@ -171,12 +182,10 @@ class _Frame:
 
 def apply_faults(
     labels: Labels,
-    keys: IntArray,
-    known: BoolArray,
+    cells: CellKeys,
     corruption: Corruption,
     *,
-    spacing: tuple[float, ...],
-    radius: float,
+    scale: CellScale,
     frame: int,
     seed: int,
 ) -> tuple[Labels, list[Copy]]:
@@ -186,14 +195,14 @@ def apply_faults(
     ----------
     labels : (Y, X) or (Z, Y, X) int32
         Cells 1..n.
-    keys, known : (n,)
+    cells : CellKeys
         As returned by `match_markers`.
     corruption : Corruption
         Rates of the faults.
-    spacing : D floats
-        Size of a pixel.
-    radius : float
-        Typical radius of a cell, in the unit of `spacing`.
+    scale : CellScale
+        Size of a pixel, and radius of a cell.
+    frame, seed : int
+        The faults of a frame are the same for the same seed.
 
     Returns
     -------
@@ -203,8 +212,9 @@ def apply_faults(
         Spurious cells that are visible: indices of their pixels, and of the pixels to copy grey values from.
     """
     boxes: list[Box | None] = list(ndimage.find_objects(labels))
-    work = _Frame(labels.copy(), boxes, keys, np.asarray(spacing, float), radius, seed, frame, [])
-    faults = draw_faults(keys, known, [getattr(corruption, name) for name in FAULTS], frame=frame, seed=seed)
+    spacing = np.asarray(scale.spacing, float)
+    work = _Frame(labels.copy(), boxes, cells.keys, spacing, scale.radius, seed, frame, [])
+    faults = draw_faults(*cells, [getattr(corruption, name) for name in FAULTS], frame=frame, seed=seed)
     for number, apply in enumerate((_drop, _merge, _split, _erode, _dilate), start=1):
         for label in (np.flatnonzero(faults == number) + 1).tolist():
             apply(work, label)

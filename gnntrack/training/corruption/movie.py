@@ -18,7 +18,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.geometry import compute_radius
 from gnntrack.io.stack import resolve_frame
 from gnntrack.masks.runs import decode_frame, encode_frame
-from gnntrack.training.corruption.faults import apply_faults, match_markers, renumber_labels
+from gnntrack.training.corruption.faults import CellScale, apply_faults, match_markers, renumber_labels
 from gnntrack.training.corruption.warp import Warp
 from gnntrack.types import Tracks
 
@@ -183,9 +183,8 @@ class _Maker:
             scale=corruption.scale,
         )
         self.walk = self._draw_walk()
-        self.apply_faults = partial(
-            apply_faults, corruption=corruption, spacing=self.spacing, radius=self.radius, seed=seed
-        )
+        scale = CellScale(self.spacing, self.radius)
+        self.apply_faults = partial(apply_faults, corruption=corruption, scale=scale, seed=seed)
         self._recent: dict[int, tuple[Labels, list[Copy]]] = {}
 
     def make_mask(self, frame: int) -> Image:
@@ -225,8 +224,8 @@ class _Maker:
             made = labels, []
             if self.corruption.changes_masks:
                 markers = None if self.markers is None else np.asarray(self.markers[frame])
-                keys, known = match_markers(labels, len(before), markers, frame=frame)
-                made = self.apply_faults(labels, keys, known, frame=frame)
+                cells = match_markers(labels, len(before), markers, frame=frame)
+                made = self.apply_faults(labels, cells, frame=frame)
             # frames may be read by several threads: the cache is replaced, never changed
             self._recent = {**dict(list(self._recent.items())[-_RECENT:]), frame: made}
         return made
