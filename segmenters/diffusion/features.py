@@ -105,7 +105,7 @@ def make_voxel_stacks(stack: Stack, levels: Levels, *, spacing: Spacing) -> Iter
 def compute_features(columns: Floats) -> tuple[Stack, Stack]:
     """Return the features of points.
 
-    Brightness, compressed by asinh, at four scales; brightness beside that of the surroundings, at three; steepness
+    Brightness, compressed by asinh, at four scales; brightness relative to the surroundings, at three; steepness
     and the three curvatures (eigenvalues of the Hessian) at two, which separate a cell from a seam between
     two cells; depth.
 

@@ -22,9 +22,9 @@ __all__ = ["draw_voxels", "group_points"]
 _BIN = 0.06  # votes this close together are counted as one, in diameters
 _SMOOTH = 0.12  # standard deviation of the Gaussian over the votes, in diameters
 _REACH = 0.2  # votes this far apart are neighbours, in diameters
-_NEAREST = 8  # points that a voxel asks
-_FAR = 0.7  # a voxel takes the label of no point farther away than this, in diameters
-_SURE = 0.1  # a point whose foreground is nearer than this to 0 or 1 means 0 or 1
+_NEAREST = 8  # number of nearest points that are used for a voxel
+_FAR = 0.7  # largest distance of a voxel from a point whose label it takes, in diameters
+_SURE = 0.1  # foreground values nearer than this to 0 or 1 count as 0 or 1
 _CHUNK = 500_000  # voxels that are labelled at once
 
 
@@ -40,19 +40,21 @@ def group_points(points: Floats, offset: Floats, mass: Floats, *, neck: float = 
     mass : (N,) float array
         Weight of each vote.
     neck : float
-        Two heaps of votes are one cell where the pass between them reaches this share of the lower one.
+        Two peaks of the density of votes are one cell if the saddle between them reaches this fraction of the lower
+        peak.
     min_size : float
-        Cells with less than this share of the mass of a typical cell are none.
+        Cells with less than this fraction of the mass of a typical cell are removed.
 
     Returns
     -------
     labels : (N,) int32 array
-        1, 2, ...; 0 = of no cell.
+        1, 2, ...; 0 = in no cell.
 
     Notes
     -----
     The density of the votes is a sum of Gaussians; its peaks are joined by their prominence, as in ToMATo
-    (Chazal, Guibas, Oudot and Skraba 2013): pairs of neighbouring votes are gone through, densest first.
+    (Chazal, Guibas, Oudot and Skraba 2013): pairs of neighbouring votes are processed in the order of
+    density, highest first.
     """
     if not len(points):
         return np.zeros(0, np.int32)
