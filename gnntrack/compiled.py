@@ -7,10 +7,10 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["compiled"]
+__all__ = ["compile_function"]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; it releases the interpreter's lock while it runs.
 
     The machine code is stored beside the package or in the user's cache. If neither folder can be written, as in some
@@ -18,7 +18,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Examples
     --------
-    >>> @compiled
+    >>> @compile_function
     ... def twice(n):
     ...     return 2 * n
     >>> twice(21)

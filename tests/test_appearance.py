@@ -86,8 +86,8 @@ def test_crops_do_not_depend_on_the_size_of_a_pixel_or_the_camera(side):
 
 
 def test_a_cell_larger_than_nearly_all_others_loses_its_ends():
-    world = worlds.lattice()[0]
-    masks = worlds.drawn(world, shape=(256, 128)).masks
+    world = worlds.draw_lattice()[0]
+    masks = worlds.draw_world(world, shape=(256, 128)).masks
     masks[0, 140:250, 60:70] = 5
     cells, found = crop_movie(masks, masks.astype(np.float32), side=24)
     long = found[cells.row_of(0, 5)]
@@ -116,7 +116,7 @@ def test_pixels_that_are_not_finite_are_dark():
 
 
 def test_each_image_is_read_once():
-    masks, images = worlds.mother_divides().masks, worlds.mother_divides().masks.astype(np.float32)
+    masks, images = worlds.parent_divides().masks, worlds.parent_divides().masks.astype(np.float32)
     cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
     stack, read, seen = open_frames(images), [], []
 
@@ -140,7 +140,7 @@ def test_images_of_another_movie_are_refused():
     cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
     with pytest.raises(FrameError, match=r"images have 1 frames of \(30, 29\)"):
         crop_cells(cells, runs, open_frames(images[:, :, 1:]))
-    nobody = worlds.nobody().masks
+    nobody = worlds.empty_masks().masks
     assert crop_movie(nobody, nobody.astype(np.float32))[1].shape == (0, 32, 32)
 
 

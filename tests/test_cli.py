@@ -407,7 +407,7 @@ def not_a_tiff(folder: Path) -> None:
     (folder / "mask002.tif").write_bytes(b"this is text")
 
 
-def truncated(folder: Path) -> None:
+def truncate_file(folder: Path) -> None:
     file = folder / "mask002.tif"
     file.write_bytes(file.read_bytes()[:-60])
 
@@ -416,7 +416,7 @@ def cut_in_the_header(folder: Path) -> None:
     (folder / "mask002.tif").write_bytes((folder / "mask002.tif").read_bytes()[:6])
 
 
-def damaged(folder: Path) -> None:
+def damage_file(folder: Path) -> None:
     content = bytearray((folder / "mask002.tif").read_bytes())
     start = content.find(b"\x78")  # where a zlib stream begins
     content[start + 2 : start + 40] = b"\xff" * 38
@@ -453,9 +453,9 @@ def rgb(folder: Path) -> None:
 
 BAD_FRAMES = [
     not_a_tiff,
-    truncated,
+    truncate_file,
     cut_in_the_header,
-    damaged,
+    damage_file,
     empty_file,
     other_shape,
     hole,
@@ -481,7 +481,9 @@ def test_a_bad_frame_is_named_and_nothing_is_written(movie, spoil, command):
     assert list(out.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("spoil", [not_a_tiff, truncated, damaged, other_shape, hole, rgb], ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "spoil", [not_a_tiff, truncate_file, damage_file, other_shape, hole, rgb], ids=lambda s: s.__name__
+)
 def test_a_bad_image_is_named_and_nothing_is_written(movie, spoil):
     for file in (movie / "images").iterdir():
         file.rename(file.with_name(file.name.replace("t", "mask", 1)))

@@ -116,11 +116,11 @@ def test_wrong_usage(calls: list[dict[str, Any]], tmp_path: Path, arguments: lis
 
 
 def test_a_training_that_is_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(_data: Any, run: Any, **_: Any) -> None:
+    def interrupt(_data: Any, run: Any, **_: Any) -> None:
         run.progress("training", 120, 400)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.links.train", interrupted)
+    monkeypatch.setattr("gnntrack.training.links.train", interrupt)
     result = run("a", "-o", tmp_path / "m", code=130)
     assert result.stderr == "stopped at step 120; continue with --resume\n"
     assert result.stdout == ""
@@ -171,22 +171,22 @@ def test_a_second_interrupt_stops_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(_data: Any, run: Any, **_: Any) -> None:
+    def interrupt(_data: Any, run: Any, **_: Any) -> None:
         run.progress("reading", 1, 3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gnntrack.training.links.train", interrupted)
+    monkeypatch.setattr("gnntrack.training.links.train", interrupt)
     assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
     assert resumed.stderr == "stopped before the first step; continue with --resume\n"
 
 
 def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refused(*_: Any, **__: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         msg = "a: no truth"
         raise FormatError(msg)
 
-    monkeypatch.setattr("gnntrack.training.links.train", refused)
+    monkeypatch.setattr("gnntrack.training.links.train", refuse)
     assert run("a", "-o", tmp_path / "m", code=2).stderr == "Error: a: no truth\n"
 
 
@@ -205,13 +205,13 @@ def test_a_movie_is_learnt_interrupted_resumed_and_tracked(tmp_path: Path, monke
     run(movie, "-o", tmp_path / "whole", "--config", config)
     progress = training.Stop.progress
 
-    def interrupted(self: training.Stop, stage: str, done: int, total: int, /) -> None:
+    def interrupt(self: training.Stop, stage: str, done: int, total: int, /) -> None:
         if (stage, done) == ("training", 6):
             signal.raise_signal(signal.SIGINT)
         progress(self, stage, done, total)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.Stop, "progress", interrupted)
+        patched.setattr(training.Stop, "progress", interrupt)
         stopped = run(movie, "-o", tmp_path / "m", "--config", config, code=130)
         assert "stopped at step 6; continue with --resume" in stopped.stderr
     run(movie, "-o", tmp_path / "m", "--config", config, "--resume")

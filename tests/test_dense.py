@@ -34,7 +34,7 @@ torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class LabelledDisks:
     """An image with labels in memory."""
 
     image: np.ndarray
@@ -46,14 +46,14 @@ class Drawn:
         return self.image, self.labels
 
 
-def discs(radius: int, n: int = 96, movie: str = "drawn") -> Drawn:
+def discs(radius: int, n: int = 96, movie: str = "drawn") -> LabelledDisks:
     """Bright discs in a grid."""
     rows, columns = np.indices((n, n))
     labels = np.zeros((n, n), np.int32)
     for number, (y, x) in enumerate([(n // 4, n // 4), (n // 4, 3 * n // 4), (3 * n // 4, n // 2)], start=1):
         labels[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = number
     noise = np.random.default_rng(0).normal(0, 3, labels.shape)
-    return Drawn((20 + 100 * (labels > 0) + noise).astype(np.float32), labels, movie, movie)
+    return LabelledDisks((20 + 100 * (labels > 0) + noise).astype(np.float32), labels, movie, movie)
 
 
 # ---------------------------------------------------------------------------------- what is learnt
@@ -161,14 +161,14 @@ def test_the_depth_of_a_pass_is_chosen_by_what_the_cells_are(cells, wanted):
     image = np.where(np.maximum(*hills) > 0.3, np.maximum(*hills), 0).astype(np.float32)
     labels = ((image > 0) * np.where(columns < 40, 1, cells)).astype(np.int32)
     inputs = Preprocessing("none", 20.0, 1.0)
-    drawn = [Drawn(image, labels), Drawn(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
+    drawn = [LabelledDisks(image, labels), LabelledDisks(np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32))]
     depth = choose_depth(TwoHills(), drawn, inputs, InferenceOptions(), mask_metrics)
     assert depth == pytest.approx(wanted, abs=0.06)
     found = segment_pixels(TwoHills(), image, replace(inputs, depth=depth), InferenceOptions(), dtype=image.dtype)
     assert found.max() == cells
     assert choose_depth(TwoHills(), drawn[1:], inputs, InferenceOptions(), mask_metrics) is None
     left = (columns < 40) & (image > 0)
-    only = [Drawn(np.where(left, image, 0), left.astype(np.int32))]
+    only = [LabelledDisks(np.where(left, image, 0), left.astype(np.int32))]
     assert choose_depth(TwoHills(), only, inputs, InferenceOptions(), mask_metrics) is None  # all do as well
 
 
@@ -226,8 +226,8 @@ def test_a_network_learns_from_images_of_which_a_part_is_known(tmp_path):
     labels[:4] = -1
     told = learn(
         "unet",
-        [Drawn(drawn.image, labels)],
-        [Drawn(drawn.image, labels)],
+        [LabelledDisks(drawn.image, labels)],
+        [LabelledDisks(drawn.image, labels)],
         TrainingRun(tmp_path),
         settings=make_tiny_settings("unet"),
     )
@@ -263,7 +263,7 @@ def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
 
 
 def test_images_without_cells_teach_nothing():
-    empty = Drawn(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.int32))
+    empty = LabelledDisks(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.int32))
     with pytest.raises(TrainingError, match="none of the 1 images has a cell"):
         choose_inputs([empty], make_tiny_settings("unet"))
 

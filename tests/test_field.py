@@ -23,7 +23,7 @@ from gnntrack.settings import RepairSettings, Settings
 
 def crop(world, margin):
     """Return (movie before, movie after, removed cells) and check that the movie after is sound."""
-    lineage, runs = worlds.known_lineage(world)
+    lineage, runs = worlds.build_known_lineage(world)
     whole = fill_gaps(lineage, runs, settings=RepairSettings())
     smaller, few, fills, removed = crop_to_field(whole.lineage, whole.runs, whole.fills, margin=margin)
     result = RepairedMovie(smaller, few, fills, whole.filled_masks, whole.split_masks)
@@ -32,7 +32,7 @@ def crop(world, margin):
 
 
 def test_a_cell_that_reaches_into_the_field_stays_whole():
-    world = worlds.drawn({"a0": (20, 10, 6), "b0": (20, 4, 4)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
+    world = worlds.draw_world({"a0": (20, 10, 6), "b0": (20, 4, 4)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
     whole, result, removed = crop(world, 10)
     assert removed == {(0, world.label["b0"])}
     assert (draw(result.runs, 0) > 0).sum() == (world.masks[0] == world.label["a0"]).sum()
@@ -42,19 +42,19 @@ def test_a_cell_that_reaches_into_the_field_stays_whole():
 
 @pytest.mark.parametrize("place", [(20, 4, 4), (20, 55, 4), (4, 30, 4), (35, 30, 4)])
 def test_the_margin_is_on_all_sides(place):
-    world = worlds.drawn({"a0": place, "b0": (20, 30, 5)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
+    world = worlds.draw_world({"a0": place, "b0": (20, 30, 5)}, ["a0", "b0"], shape=(40, 60), n_frames=1)
     assert crop(world, 9)[2] == {(0, world.label["a0"])}
     assert crop(world, 2)[2] == set()
 
 
 def test_planes_have_no_margin():
-    world = worlds.drawn({"a0": (1, 15, 15, 3), "b0": (4, 15, 2, 2)}, ["a0", "b0"], shape=(9, 30, 30), n_frames=1)
+    world = worlds.draw_world({"a0": (1, 15, 15, 3), "b0": (4, 15, 2, 2)}, ["a0", "b0"], shape=(9, 30, 30), n_frames=1)
     assert crop(world, 5)[2] == {(0, world.label["b0"])}
 
 
 def test_a_track_that_leaves_the_field_and_comes_back_is_two():
     disks = lane("a", (0, 1), x=30) | {"a2": (4, 40, 3)} | lane("a", (3, 4), x=30)
-    world = worlds.drawn(disks, ["a0 a1 a2 a3 a4"], shape=(40, 80), n_frames=5)
+    world = worlds.draw_world(disks, ["a0 a1 a2 a3 a4"], shape=(40, 80), n_frames=5)
     _, result, removed = crop(world, 8)
     assert removed == {(2, world.label["a2"])}
     tracks = result.lineage.tracks
@@ -74,8 +74,8 @@ def test_a_drawn_mask_outside_the_field_is_removed(crowd):
     """
     disks = {"a0": (12, 30, 5), "a3": (12, 36, 5)} | crowd
     tracks = ["a0 a3", *([" ".join(crowd)] if crowd else [])]
-    world = worlds.drawn(disks, tracks, shape=(40, 80), n_frames=4)
-    lineage, runs = worlds.known_lineage(world)
+    world = worlds.draw_world(disks, tracks, shape=(40, 80), n_frames=4)
+    lineage, runs = worlds.build_known_lineage(world)
     whole = fill_gaps(lineage, runs, settings=RepairSettings())
     up = 5 * 80
     high = replace(whole.fills, start=np.where(whole.fills.frames() == 1, whole.fills.start - up, whole.fills.start))
@@ -86,7 +86,7 @@ def test_a_drawn_mask_outside_the_field_is_removed(crowd):
 
 
 def test_a_margin_of_half_the_image_leaves_nothing():
-    world = worlds.drawn({"a0": (20, 30, 30)}, ["a0"], shape=(40, 60), n_frames=1)
+    world = worlds.draw_world({"a0": (20, 30, 30)}, ["a0"], shape=(40, 60), n_frames=1)
     assert not crop(world, 19)[2]
     for margin in (20, 25, 31, 99):
         assert len(crop(world, margin)[1].lineage.cells) == 0
@@ -96,10 +96,10 @@ def test_a_margin_of_half_the_image_leaves_nothing():
 
 def test_a_daughter_keeps_a_parent_that_divided_in_the_field():
     disks = lane("a", (0, 1), x=30) | lane("b", (2, 3), x=20, y=12) | lane("c", (2, 3), x=20, y=28)
-    world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
     assert len(find_divisions(crop(world, 3)[1].lineage)) == 1
     disks |= {"a1": (3, 30, 2)}
-    world = worlds.drawn(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(disks, ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"], shape=(40, 60), n_frames=4)
     lineage = crop(world, 6)[1].lineage
     assert lineage.tracks.parent.tolist() == [0, 0, 0]
     assert len(lineage.source) == 2
@@ -116,10 +116,10 @@ def test_whatever_lies_outside_the_result_is_sound(seed, margin):
         for t in frames:
             disks[f"{letter}{t}"] = (*random.uniform(0, 39, 2), random.uniform(2, 5))
         tracks.append(" ".join(f"{letter}{t}" for t in frames))
-    world = worlds.drawn(disks, tracks, shape=(40, 40), seed=seed)
+    world = worlds.draw_world(disks, tracks, shape=(40, 40), seed=seed)
     hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
     tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
-    world = worlds.Drawn(world.masks, world.label, frozenset(track for track in tracks if track))
+    world = worlds.DrawnWorld(world.masks, world.label, frozenset(track for track in tracks if track))
     whole, result, removed = crop(world, margin)
     field = np.zeros((40, 40), bool)
     field[margin : 40 - margin, margin : 40 - margin] = True
@@ -134,7 +134,7 @@ def test_whatever_lies_outside_the_result_is_sound(seed, margin):
 
 
 def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
-    world = worlds.drawn(lane("a", range(4)), shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(lane("a", range(4)), shape=(40, 60), n_frames=4)
     lineage = pipeline.track(world.masks)
     pipeline.export(lineage, tmp_path / "tables", to="csv", settings=Settings().replace(repair__margin=8))
     assert "the margin of 8 pixels is not applied in format 'csv'" in caplog.text
@@ -142,7 +142,7 @@ def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
 
 def test_masks_of_another_movie_are_refused_after_the_margin_too():
     disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
-    world = worlds.drawn(disks, shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(disks, shape=(40, 60), n_frames=4)
     lineage = pipeline.track(world.masks, settings=Settings().replace(repair__margin=8))
     with pytest.raises(FormatError, match="these masks are not those"):
         pipeline.export(lineage, "nowhere", masks=0 * world.masks)
@@ -150,7 +150,7 @@ def test_masks_of_another_movie_are_refused_after_the_margin_too():
 
 def test_a_result_without_its_margin_is_written_and_can_be_exported_again(tmp_path):
     disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
-    world = worlds.drawn(disks, shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(disks, shape=(40, 60), n_frames=4)
     settings = Settings().replace(repair__margin=8)
     lineage = pipeline.track(world.masks, out=tmp_path / "RES", settings=settings)
     assert len(lineage.cells) == 4

@@ -136,8 +136,8 @@ def test_a_movie_shorter_than_a_window_is_drawn_whole():
 
 
 def test_divisions_are_drawn_more_often(sample):
-    mothers = sample.inputs.frame[sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]]
-    assert len(mothers)
+    parents = sample.inputs.frame[sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]]
+    assert len(parents)
     rare = replace(sample, truth=replace(sample.truth, pair=sample.truth.pair.copy()))
     rare.truth.pair[np.flatnonzero(sample.truth.pair)[1:]] = False  # only one is left
     share = [

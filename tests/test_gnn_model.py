@@ -193,14 +193,14 @@ def test_the_same_weights_in_2d_and_3d():
 
 
 def test_columns_that_a_movie_does_not_have():
-    masks = worlds.mother_divides().masks
+    masks = worlds.parent_divides().masks
     net = make_random_network()
     bare = inputs_of(build_graph(masks))
     light = [i for i, name in enumerate(CELL_INPUTS) if "intensity" in name]
     assert len(light) == 8
     assert np.isnan(bare.cell[:, light]).all()
     assert np.isfinite(np.delete(bare.cell, light, 1)).all()
-    apart = inputs_of(worlds.candidates(masks, runs=False))
+    apart = inputs_of(worlds.find_candidates(masks, runs=False))
     overlap = [i for i, name in enumerate(LINK_INPUTS) if "iou" in name or "containment" in name]
     assert len(overlap) == 6
     assert np.isnan(apart.link[:, overlap]).all()
@@ -220,7 +220,7 @@ def test_a_column_that_is_missing_counts_as_usual():
     )
 
 
-@pytest.mark.parametrize("world", [worlds.nobody, worlds.lone_cell, worlds.frame_dropped, worlds.starts_late])
+@pytest.mark.parametrize("world", [worlds.empty_masks, worlds.lone_cell, worlds.frame_dropped, worlds.starts_late])
 def test_movies_with_little_in_them(world):
     masks = world().masks
     for part in (masks, masks[:1]):
@@ -241,7 +241,7 @@ def test_no_links_or_no_pairs(links):
 def test_a_graph_without_the_columns_says_which():
     with pytest.raises(FormatError, match="unknown cell feature 'diameter'; there are: none"):
         inputs_of(worlds.one_divides().graph)
-    whole = build_graph(worlds.mother_divides().masks)
+    whole = build_graph(worlds.parent_divides().masks)
     kept = [i for i, name in enumerate(whole.feature_names) if name != "residual"]
     names = tuple(whole.feature_names[i] for i in kept)
     with pytest.raises(FormatError, match="unknown link feature 'residual'"):

@@ -37,7 +37,7 @@ def make_random(seed=0, **options):
 
 def sample_from(inputs, truth, prior) -> Sample:
     """Return a sample whose graph has no columns."""
-    cells = worlds.scored(" ".join(f"c{i}" for i in range(1))).graph.cells
+    cells = worlds.make_world(" ".join(f"c{i}" for i in range(1))).graph.cells
     n = len(inputs.frame)
     cells = replace(
         cells,

@@ -66,7 +66,7 @@ def taught(samples, checks, folder, *, steps=20, settings=TINY, plan=None, **opt
     return learn(samples, checks, run, settings=settings, **options)
 
 
-def trained(net, samples, look, folder, settings):
+def train_on(net, samples, look, folder, settings):
     """Train a network on samples; `look` validates it."""
     run = TrainingRun(folder, device="cpu")
     task = LinkTask(samples, look, settings)
@@ -137,7 +137,7 @@ def test_the_best_weights_are_kept_and_patience_ends(samples, tmp_path):
         return Validation(next(errors), None)
 
     settings = TINY.replace(train__steps=100, train__validate_every=2, train__patience=3).train
-    result = trained(LinkNet(width=8, rounds=1, heads=2), samples, look, tmp_path, settings)
+    result = train_on(LinkNet(width=8, rounds=1, heads=2), samples, look, tmp_path, settings)
     assert result.best["step"] == 4
     assert [int(row["step"]) for row in rows_of(tmp_path)] == [2, 4, 6, 8, 10]
     kept, returned = load_model(tmp_path).network.state_dict(), result.network.state_dict()
@@ -193,14 +193,14 @@ def test_an_interruption_at_any_place(samples, checks, whole, tmp_path, monkeypa
     place = places[where]
     real, calls = getattr(place, where), []
 
-    def stopped(*args, **options):
+    def stop(*args, **options):
         calls.append(1)
         made = real(*args, **options)
         if len(calls) == (12 if where in {"draw", "clip_grad_norm_"} else 1):
             raise KeyboardInterrupt
         return made
 
-    monkeypatch.setattr(place, where, stopped)
+    monkeypatch.setattr(place, where, stop)
     with pytest.raises(KeyboardInterrupt):
         taught(samples, checks, tmp_path)
     taught(samples, checks, tmp_path, resume=True)
@@ -277,7 +277,7 @@ class _Steep(LinkNet):
 def test_a_slope_that_is_no_number_stops_before_the_weights_are_spoilt(samples, tmp_path):
     net = _Steep(width=8, rounds=1, heads=2)
     with pytest.raises(TrainingError, match="the loss of step 1 is not finite"):
-        trained(net, samples, lambda _: Validation(None, None), tmp_path, TINY.train)
+        train_on(net, samples, lambda _: Validation(None, None), tmp_path, TINY.train)
     assert all(torch.isfinite(each).all() for each in net.parameters())
 
 

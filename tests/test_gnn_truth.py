@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import worlds
-from support.worlds import drawn
+from support.worlds import draw_world
 
 from gnntrack.gnn.inputs import Inputs
 from gnntrack.io.frames import open_masks
@@ -21,7 +21,7 @@ from gnntrack.types import Tracks
 
 def match(masks, markers):
     """Return {(frame, label): track} of masks against markers, both (T, Y, X)."""
-    cells, runs = worlds.measured(np.asarray(masks))
+    cells, runs = worlds.measure_masks(np.asarray(masks))
     track = match_cells(cells, runs, open_masks(np.asarray(markers)))
     return dict(zip(zip(cells.frame.tolist(), cells.label.tolist(), strict=True), track.tolist(), strict=True))
 
@@ -73,9 +73,9 @@ def test_an_empty_movie():
 
 
 def test_a_drawn_world_is_matched_to_itself():
-    world = worlds.mother_divides()
-    cells, runs = worlds.measured(world.masks)
-    lineage, _ = worlds.known_lineage(world)
+    world = worlds.parent_divides()
+    cells, runs = worlds.measure_masks(world.masks)
+    lineage, _ = worlds.build_known_lineage(world)
     markers = np.zeros(world.masks.shape, np.int64)
     for row in range(len(cells)):
         frame = cells.frame[row]
@@ -90,13 +90,13 @@ class TruthByName:
     """Ground truth of a world by names: cells are ``a2``, links ``a1-a2``, divisions ``a1-b2-c2``."""
 
     def __init__(self, disks, tracks, *, table=None, longest=2, **settings):
-        world = drawn(disks)
-        graph = worlds.candidates(world.masks, max_gap=2, max_distance=60.0, **settings)
+        world = draw_world(disks)
+        graph = worlds.find_candidates(world.masks, max_gap=2, max_distance=60.0, **settings)
         names = world.names(graph.cells)
         number = {cell: i + 1 for i, track in enumerate(tracks) for cell in track.partition(" <")[0].split()}
         own = [track.partition(" <") for track in tracks]
         frames = [[int(cell[1:]) for cell in cells.split()] for cells, _, _ in own]
-        parents = [number[mother] if mother else 0 for _, _, mother in own]
+        parents = [number[parent] if parent else 0 for _, _, parent in own]
         known = Tracks(
             np.arange(1, len(tracks) + 1), [min(each) for each in frames], [max(each) for each in frames], parents
         )
@@ -179,7 +179,7 @@ def test_a_gap_that_is_longer_than_candidates_is_an_end_and_a_start():
 
 def test_a_true_link_that_is_no_candidate_is_known_to_be_missing():
     """The cells at the ends of a movie do not count on that side of time."""
-    crowd, tracks = worlds.lattice()
+    crowd, tracks = worlds.draw_lattice()
     told = TruthByName(crowd | {"a0": (64, 50, 6), "a1": (64, 64, 6), "a2": (20, 126, 5)}, [*tracks, "a0 a1 a2"])
     assert "a1-a2" not in told.candidates
     assert "a0-a1" in told.links
@@ -202,9 +202,9 @@ def test_no_cell_is_anyones():
 
 
 def test_rows_of_the_truth_are_those_of_a_window():
-    world = worlds.mother_divides()
-    graph = worlds.candidates(world.masks)
-    lineage, _ = worlds.known_lineage(world)
+    world = worlds.parent_divides()
+    graph = worlds.find_candidates(world.masks)
+    lineage, _ = worlds.build_known_lineage(world)
     inputs = Inputs.from_graph(graph, score_links(graph, settings=ScoreSettings()))
     truth = GroundTruth.from_tracks(inputs, lineage.track, lineage.tracks, longest=2)
     assert truth.pair.sum() == 1

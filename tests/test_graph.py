@@ -33,8 +33,8 @@ def move_mask(mask, label, by):
 @settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, ndim=st.integers(2, 3), far=st.integers(0, 12))
 def test_overlaps_are_those_of_the_pixels(seed, ndim, far):
-    masks = worlds.blobs((4, 14, 17)[-ndim:], 6, frames=3, seed=seed)
-    cells, runs = worlds.measured(masks)
+    masks = worlds.draw_blobs((4, 14, 17)[-ndim:], 6, frames=3, seed=seed)
+    cells, runs = worlds.measure_masks(masks)
     rows, others = cells.rows(0), cells.rows(2)
     shift = np.random.default_rng(seed).integers(-far, far + 1, (rows.stop - rows.start, ndim))
     expected = []
@@ -53,7 +53,7 @@ def test_overlaps_of_many_small_pieces():
     masks = np.zeros((2, 1, 400), np.int64)
     masks[0] = 7
     masks[1, 0, ::2] = np.arange(1, 201)
-    cells, runs = worlds.measured(masks)
+    cells, runs = worlds.measure_masks(masks)
     source, target, pixels = count_shared_pixels(runs, np.zeros((1, 2), np.int64), cells.rows(0), 0, 1)
     assert source.tolist() == [0] * 200
     assert target.tolist() == list(range(1, 201))
@@ -65,7 +65,7 @@ def test_overlaps_where_many_cells_are_moved_onto_the_same_place():
     masks = np.zeros((2, 10, 400), np.int64)
     masks[0] = np.arange(1, 11)[:, None]
     masks[1, 0, ::2] = np.arange(1, 201)
-    cells, runs = worlds.measured(masks)
+    cells, runs = worlds.measure_masks(masks)
     shift = np.stack([-np.arange(10), np.zeros(10, np.int64)], axis=1)
     source, target, pixels = count_shared_pixels(runs, shift, cells.rows(0), 0, 1)
     assert source.tolist() == np.repeat(np.arange(10), 200).tolist()
@@ -76,8 +76,8 @@ def test_overlaps_where_many_cells_are_moved_onto_the_same_place():
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_overlap_features_are_those_of_the_pixels(ndim):
     spacing = (2.0, 0.5, 0.5)[-ndim:]
-    masks = worlds.blobs((6, 30, 40)[-ndim:], 9, seed=2)
-    cells, runs = worlds.measured(masks, spacing)
+    masks = worlds.draw_blobs((6, 30, 40)[-ndim:], 9, seed=2)
+    cells, runs = worlds.measure_masks(masks, spacing)
     motion = estimate_motion(cells, settings=MotionSettings())
     graph = build_candidates(cells, runs, motion, settings=GraphSettings())
     shift = {gap: np.rint(motion.extrapolate(cells, gap) / spacing).astype(int) for gap in (1, 2)}
@@ -95,8 +95,8 @@ def test_overlap_features_are_those_of_the_pixels(ndim):
 
 
 def test_plain_features_match_their_definitions():
-    masks = worlds.blobs((50, 60), 10, seed=4)
-    cells, runs = worlds.measured(masks, (0.5, 0.5))
+    masks = worlds.draw_blobs((50, 60), 10, seed=4)
+    cells, runs = worlds.measure_masks(masks, (0.5, 0.5))
     motion = estimate_motion(cells, settings=MotionSettings())
     graph = build_candidates(cells, runs, motion, settings=GraphSettings())
     step = cells.position[graph.target] - cells.position[graph.source]
@@ -124,7 +124,7 @@ def test_plain_features_match_their_definitions():
 
 
 def test_ranks_and_margins_are_those_among_the_links_of_a_cell():
-    graph = worlds.candidates(worlds.blobs((60, 60), 14, seed=1, step=9.0))
+    graph = worlds.find_candidates(worlds.draw_blobs((60, 60), 14, seed=1, step=9.0))
     residual = graph.feature("residual")
     for name, node in (("source", graph.source), ("target", graph.target)):
         for row in range(len(graph)):
@@ -146,16 +146,18 @@ def test_masks_that_overlap_are_candidates_at_any_distance():
     masks = np.zeros((2, 20, 100), np.int64)
     masks[0, 5, 2:52], masks[1, 5, 50:98] = 1, 2
     masks[:, 15, 2:5] = 3
-    graph = worlds.candidates(masks, max_distance=3.0, flow="none", drift=False)
+    graph = worlds.find_candidates(masks, max_distance=3.0, flow="none", drift=False)
     ends = np.stack([graph.cells.label[graph.source], graph.cells.label[graph.target]], axis=1)
     assert [1, 2] in ends.tolist()
-    assert worlds.candidates(masks, max_distance=3.0, flow="none", drift=False, runs=False).feature("gap").size == 1
+    assert (
+        worlds.find_candidates(masks, max_distance=3.0, flow="none", drift=False, runs=False).feature("gap").size == 1
+    )
 
 
 @pytest.mark.parametrize("gate", [5.0, 12.0, 40.0])
 def test_the_gate_and_the_number_of_neighbours_bound_the_candidates(gate):
-    masks = worlds.blobs((80, 80), 40, frames=4, seed=3)
-    graph = worlds.candidates(masks, max_distance=gate, max_neighbours=3, max_gap=3, runs=False)
+    masks = worlds.draw_blobs((80, 80), 40, frames=4, seed=3)
+    graph = worlds.find_candidates(masks, max_distance=gate, max_neighbours=3, max_gap=3, runs=False)
     cells = graph.cells
     assert graph.provenance.gate == gate
     motion = estimate_motion(cells, settings=MotionSettings())
@@ -179,16 +181,18 @@ def test_the_nearest_cell_before_is_a_candidate_too():
     frame 0    (a)              frame 1     (b)   (c)
     """
     disks = {"a0": (20.0, 20.0, 5.0), "b1": (20.0, 22.0, 5.0), "c1": (20.0, 36.0, 5.0)}
-    world = worlds.drawn(disks, shape=(40, 60), n_frames=2)
-    graph = worlds.candidates(world.masks, max_neighbours=1, max_distance=20.0, flow="none", drift=False, runs=False)
+    world = worlds.draw_world(disks, shape=(40, 60), n_frames=2)
+    graph = worlds.find_candidates(
+        world.masks, max_neighbours=1, max_distance=20.0, flow="none", drift=False, runs=False
+    )
     names = world.names(graph.cells)
     assert {f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)} == {"a0-b1", "a0-c1"}
 
 
 def test_cells_near_where_a_cell_is_are_candidates_whatever_its_motion():
     """A prediction that is wrong by far does not lose the cell that stays."""
-    world = worlds.drawn({"a0": (20.0, 20.0, 5.0), "a1": (20.0, 21.0, 5.0)}, shape=(40, 90), n_frames=2)
-    cells, _ = worlds.measured(world.masks)
+    world = worlds.draw_world({"a0": (20.0, 20.0, 5.0), "a1": (20.0, 21.0, 5.0)}, shape=(40, 90), n_frames=2)
+    cells, _ = worlds.measure_masks(world.masks)
     shift = np.array([[0.0, 50.0], [0.0, 0.0]])
     motion = Motion(shift, np.zeros((2, 2)), shift, "cells")
     graph = build_candidates(cells, None, motion, settings=GraphSettings(max_distance=10.0))
@@ -199,9 +203,9 @@ def test_cells_near_where_a_cell_is_are_candidates_whatever_its_motion():
 @pytest.mark.parametrize("max_gap", [1, 3])
 def test_all_cells_nearby_are_candidates(max_gap):
     """With neighbours without end, the candidates are the pairs within the gate."""
-    masks = worlds.blobs((60, 60), 12, frames=5, seed=8)
+    masks = worlds.draw_blobs((60, 60), 12, frames=5, seed=8)
     gate = 15.0
-    graph = worlds.candidates(
+    graph = worlds.find_candidates(
         masks, max_distance=gate, max_neighbours=99, max_gap=max_gap, flow="none", drift=False, runs=False
     )
     cells = graph.cells
@@ -212,28 +216,28 @@ def test_all_cells_nearby_are_candidates(max_gap):
 
 
 def test_the_estimated_gate_lies_well_beyond_the_steps_of_cells():
-    calm = worlds.candidates(worlds.mother_divides().masks)
+    calm = worlds.find_candidates(worlds.parent_divides().masks)
     assert calm.provenance.gate_radii == pytest.approx(5, rel=0.05)
     assert calm.provenance.flow in ("cells", "none")
-    names = worlds.mother_divides().names(calm.cells)
+    names = worlds.parent_divides().names(calm.cells)
     links = {f"{names[s]}-{names[t]}" for s, t in zip(calm.source, calm.target, strict=True)}
-    assert worlds.links_of(worlds.mother_divides().tracks) <= links
+    assert worlds.list_links(worlds.parent_divides().tracks) <= links
 
 
-@pytest.mark.parametrize("world", [*worlds.DRAWN, worlds.torn_for_a_frame])
+@pytest.mark.parametrize("world", [*worlds.DRAWN, worlds.split_for_a_frame])
 def test_the_links_of_the_drawing_are_candidates(world):
     world = world()
-    graph = worlds.candidates(world.masks)
+    graph = worlds.find_candidates(world.masks)
     names = world.names(graph.cells)
     links = {f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)}
-    assert worlds.links_of(world.tracks) <= links
+    assert worlds.list_links(world.tracks) <= links
     assert np.isfinite(graph.features).all()
 
 
 @pytest.mark.parametrize("runs", [True, False])
 @pytest.mark.parametrize("shape", [(1, 9, 9), (3, 9, 9), (1, 2, 9, 9), (3, 2, 9, 9)])
 def test_a_movie_without_cells_has_no_candidates(shape, runs):
-    graph = worlds.candidates(np.zeros(shape, np.uint16), runs=runs)
+    graph = worlds.find_candidates(np.zeros(shape, np.uint16), runs=runs)
     assert len(graph) == 0
     assert graph.provenance.gate == 0
     assert graph.has("iou") == runs
@@ -243,11 +247,11 @@ def test_a_movie_without_cells_has_no_candidates(shape, runs):
 @pytest.mark.parametrize("frames", [[0], [0, 1, 2], [1, 2, 4, 5]])
 def test_the_columns_do_not_depend_on_the_cells(frames, runs):
     """A movie of one frame, empty frames or empty pairs of frames has the columns of any other."""
-    masks = worlds.mother_divides().masks
-    full = worlds.candidates(masks, runs=runs)
+    masks = worlds.parent_divides().masks
+    full = worlds.find_candidates(masks, runs=runs)
     emptied = np.where(np.isin(np.arange(len(masks)), frames)[:, None, None], 0, masks)
     for other in (emptied, masks[:1], emptied[:1]):
-        graph = worlds.candidates(other, runs=runs)
+        graph = worlds.find_candidates(other, runs=runs)
         assert graph.feature_names == full.feature_names
         assert graph.cells.feature_names == full.cells.feature_names
     assert (set(full.feature_names) >= set(OVERLAP_FEATURES)) == runs
@@ -255,7 +259,7 @@ def test_the_columns_do_not_depend_on_the_cells(frames, runs):
 
 def test_progress_is_reported_for_each_frame():
     reports = []
-    cells, runs = worlds.measured(worlds.mother_divides().masks)
+    cells, runs = worlds.measure_masks(worlds.parent_divides().masks)
     motion = estimate_motion(cells, settings=MotionSettings())
     build_candidates(cells, runs, motion, settings=GraphSettings(), progress=lambda *news: reports.append(news))
     assert reports == [("linking", t, 5) for t in range(1, 6)]
@@ -279,10 +283,10 @@ def sort_by_position(graph: CellGraph, position=None):
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS)
 def test_labels_change_no_candidate(seed):
-    masks = worlds.blobs((50, 70), 15, seed=seed)
-    plain, other = (sort_by_position(worlds.candidates(m)) for m in (masks, worlds.relabelled(masks, seed + 1)))
+    masks = worlds.draw_blobs((50, 70), 15, seed=seed)
+    plain, other = (sort_by_position(worlds.find_candidates(m)) for m in (masks, worlds.relabel_masks(masks, seed + 1)))
     np.testing.assert_array_equal(plain[0], other[0])
-    ranks = [worlds.candidates(masks).feature_names.index(f"rank_{end}") for end in ("source", "target")]
+    ranks = [worlds.find_candidates(masks).feature_names.index(f"rank_{end}") for end in ("source", "target")]
     np.testing.assert_allclose(np.delete(plain[1], ranks, 1), np.delete(other[1], ranks, 1), atol=1e-4)
     tied = (plain[1] != other[1])[:, ranks]  # of equals, the rows decide who comes first
     assert tied.mean() < 0.01
@@ -291,12 +295,12 @@ def test_labels_change_no_candidate(seed):
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS, axes=st.sets(st.integers(1, 3), min_size=1))
 def test_a_mirrored_movie_has_the_mirrored_candidates(seed, axes):
-    masks = worlds.blobs((5, 30, 40), 12, seed=seed)
-    mirrored = worlds.candidates(np.flip(masks, sorted(axes)), drift=False)
+    masks = worlds.draw_blobs((5, 30, 40), 12, seed=seed)
+    mirrored = worlds.find_candidates(np.flip(masks, sorted(axes)), drift=False)
     place = mirrored.cells.position.copy()
     for axis in axes:
         place[:, axis - 1] = masks.shape[axis] - 1 - place[:, axis - 1]
-    plain, other = sort_by_position(worlds.candidates(masks, drift=False)), sort_by_position(mirrored, place)
+    plain, other = sort_by_position(worlds.find_candidates(masks, drift=False)), sort_by_position(mirrored, place)
     np.testing.assert_array_equal(plain[0], other[0])
     names = mirrored.feature_names
     for name, a, b in zip(names, plain[1].T, other[1].T, strict=True):
@@ -307,9 +311,9 @@ def test_a_mirrored_movie_has_the_mirrored_candidates(seed, axes):
 @given(seed=SEEDS, factor=st.sampled_from([0.125, 0.5, 4.0, 32.0]), anisotropy=st.sampled_from([1.0, 2.0]))
 def test_the_size_of_a_pixel_changes_distances_only(seed, factor, anisotropy):
     """Whatever the microscope's scale, the scores see the same numbers."""
-    masks = worlds.blobs((4, 30, 40), 10, seed=seed)
+    masks = worlds.draw_blobs((4, 30, 40), 10, seed=seed)
     spacing = np.array([anisotropy, 1.0, 1.0])
-    plain, scaled = (worlds.candidates(masks, tuple(s)) for s in (spacing, spacing * factor))
+    plain, scaled = (worlds.find_candidates(masks, tuple(s)) for s in (spacing, spacing * factor))
     np.testing.assert_array_equal(plain.source, scaled.source)
     np.testing.assert_array_equal(plain.target, scaled.target)
     for name, a, b in zip(plain.feature_names, plain.features.T, scaled.features.T, strict=True):
@@ -361,9 +365,9 @@ def test_true_links_of_real_movies_are_among_few_candidates(ctc_data, name, mask
     folder = ctc_data / name
     files = [sorted((folder / part).glob("*.tif"))[frames] for part in (masks, f"{truth}/TRA")]
     masks, markers = (np.stack([tifffile.imread(file) for file in part]) for part in files)
-    masks = worlds.relabelled(masks)  # labels that agree over time must not help
+    masks = worlds.relabel_masks(masks)  # labels that agree over time must not help
     table = read_track_table(folder / truth / "TRA" / "man_track.txt")
-    graph = worlds.candidates(masks)
+    graph = worlds.find_candidates(masks)
     links = find_true_links(graph, masks, markers, shift_table(table, frames.start))
     found = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
     assert len(links) > 50

@@ -34,7 +34,7 @@ def links(masks, images=None, *, names=None, spacing=None, **options):
     return {(cell[a], cell[b]) for a, b in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)}
 
 
-def shuffled(masks, seed=0):
+def shuffle_labels(masks, seed=0):
     """Return masks with other labels, and the old label of each new one by frame."""
     random, out, names = np.random.default_rng(seed), np.zeros_like(masks), []
     for t, mask in enumerate(masks):
@@ -53,7 +53,7 @@ def test_labels_axes_and_units_do_not_matter(movie, seen, gap):
     options = {"graph__max_gap": gap}
     usual = links(masks, images, **options)
     assert len(usual) > 100
-    other, names = shuffled(masks)
+    other, names = shuffle_labels(masks)
     assert links(other, images, names=names, **options) == usual
     turned = None if images is None else images.swapaxes(1, 2).copy()
     assert links(masks.swapaxes(1, 2).copy(), turned, **options) == usual
@@ -151,9 +151,9 @@ def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
 
 def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
     """A fragment that was joined to its cell is not a cell of the lineage, but it is still in the masks."""
-    world = worlds.torn_for_a_frame()
+    world = worlds.split_for_a_frame()
     masks = world.masks
-    monkeypatch.setattr(pipeline, "_choose_lineage", lambda *_, **__: worlds.known_lineage(world)[0])
+    monkeypatch.setattr(pipeline, "_choose_lineage", lambda *_, **__: worlds.build_known_lineage(world)[0])
     lineage = pipeline.track(masks, out=tmp_path / "first")
     assert len(lineage.provenance.pieces_joined) == 1
     again = pipeline.export(lineage, tmp_path / "second", masks=masks)

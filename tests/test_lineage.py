@@ -28,7 +28,7 @@ from gnntrack.types import Tracks
 
 def chosen_by_name(world):
     """Return which candidates are links of the drawing."""
-    return np.array([bool(world.links([i]) & worlds.links_of(world.tracks)) for i in range(len(world.graph))], bool)
+    return np.array([bool(world.links([i]) & worlds.list_links(world.tracks)) for i in range(len(world.graph))], bool)
 
 
 def lineage_of(world):
@@ -40,7 +40,7 @@ def lineage_of(world):
 def test_tracks_are_those_of_the_drawing(world, seed):
     world = world(seed)
     lineage = lineage_of(world)
-    assert worlds.tracks_of(lineage, world.names) == world.tracks
+    assert worlds.list_tracks(lineage, world.names) == world.tracks
     assert len(lineage.tracks) == len(world.tracks)
     assert lineage.tracks.id.tolist() == list(range(1, len(world.tracks) + 1))
     first = [int(np.flatnonzero(lineage.track == track)[0]) for track in lineage.tracks.id]
@@ -61,7 +61,7 @@ def test_of_many_pairs_the_chosen_one_counts():
     links = {"a0-b1": 0.5, "a0-c1": 0.5, "a0-d1": 0.5}
     pairs = {"a0-b1-c1": 0.1, "a0-b1-d1": 0.9, "a0-c1-d1": 0.2}
     for seed in range(4):
-        world = worlds.scored("a0 b1 c1 d1", links, pairs, ["a0", "b1 <a0", "d1 <a0", "c1"], seed=seed)
+        world = worlds.make_world("a0 b1 c1 d1", links, pairs, ["a0", "b1 <a0", "d1 <a0", "c1"], seed=seed)
         assert lineage_of(world).confidence.tolist() == pytest.approx([0.9, 0.9])
 
 
@@ -80,7 +80,7 @@ def test_one_link_of_a_pair_keeps_its_own_score():
 )
 def test_a_cell_has_one_parent_and_two_children_at_most(links, problem):
     candidates = dict.fromkeys(["a0-a1", "b0-a1", "a0-b1", "a0-c1"], 0.9)
-    world = worlds.scored("a0 b0 a1 b1 c1", candidates)
+    world = worlds.make_world("a0 b0 a1 b1 c1", candidates)
     # without a seed labels are in the order of the names: a0, a1, b0, b1, c1
     label = {name: int(label) for name, label in zip(world.names, world.graph.cells.label, strict=True)}
     problem = problem.replace("label 3", f"label {label['a1']}")
@@ -98,7 +98,7 @@ def test_divisions_are_parents_with_both_daughters():
         [track["b1"], *sorted((track["d2"], track["e2"]))],
     ]
     assert find_divisions(lineage).tolist() == sorted(expected)
-    split = fill_gaps(*worlds.known_lineage(worlds.mask_dropped()), settings=RepairSettings(fill_gaps=False))
+    split = fill_gaps(*worlds.build_known_lineage(worlds.mask_dropped()), settings=RepairSettings(fill_gaps=False))
     assert (split.lineage.tracks.parent > 0).sum() == 1  # an only child is not a division
     assert find_divisions(split.lineage).shape == (0, 3)
     assert find_divisions(lineage_of(worlds.one_cell())).shape == (0, 3)
@@ -110,13 +110,13 @@ def test_gaps_are_inside_tracks_only():
     world = worlds.one_frame_gap()
     before, after = find_gaps(lineage_of(world))
     assert [(world.names[a], world.names[b]) for a, b in zip(before, after, strict=True)] == [("a0", "a2")]
-    late = worlds.scored("a0 b2 c2", {"a0-b2": 0.9, "a0-c2": 0.9}, {"a0-b2-c2": 0.9}, ["a0", "b2 <a0", "c2 <a0"])
-    assert worlds.tracks_of(lineage_of(late), late.names) == late.tracks
+    late = worlds.make_world("a0 b2 c2", {"a0-b2": 0.9, "a0-c2": 0.9}, {"a0-b2-c2": 0.9}, ["a0", "b2 <a0", "c2 <a0"])
+    assert worlds.list_tracks(lineage_of(late), late.names) == late.tracks
     assert [len(part) for part in find_gaps(lineage_of(late))] == [0, 0]
 
 
 def test_a_missing_frame_is_listed_with_the_cells_around_it():
-    world = worlds.scored("a0 b0 b1 a3 b3", {"a0-a3": 0.9, "b0-b1": 0.9, "b1-b3": 0.9}, {}, ["a0 a3", "b0 b1 b3"])
+    world = worlds.make_world("a0 b0 b1 a3 b3", {"a0-a3": 0.9, "b0-b1": 0.9, "b1-b3": 0.9}, {}, ["a0 a3", "b0 b1 b3"])
     frame, before, after = find_missing_frames(lineage_of(world))
     found = [(t, world.names[a], world.names[b]) for t, a, b in zip(frame.tolist(), before, after, strict=True)]
     assert sorted(found) == [(1, "a0", "a3"), (2, "a0", "a3"), (2, "b1", "b3")]
@@ -175,7 +175,7 @@ def test_review_lists_the_least_confident_links_first():
 
 
 def test_a_frame_is_empty_until_its_gap_is_filled():
-    lineage, runs = worlds.known_lineage(worlds.frame_dropped())
+    lineage, runs = worlds.build_known_lineage(worlds.frame_dropped())
     (item,) = review(lineage)
     assert (item.kind, item.frame, item.label) == ("empty frames", 2, None)
     assert summarise(lineage).gaps_filled is None
@@ -229,21 +229,21 @@ def test_tracks_are_the_pieces_between_divisions(seed):
     for name in names:
         before = [m for m in names if 0 < int(name[1:]) - int(m[1:]) <= 2 and children[m] < 2]
         if before and random.uniform() < 0.8:
-            mother = before[random.integers(len(before))]
-            children[mother] += 1
-            links[f"{mother}-{name}"] = 0.9
-    world = worlds.scored(" ".join(names), links, n_frames=5, seed=seed)
+            parent = before[random.integers(len(before))]
+            children[parent] += 1
+            links[f"{parent}-{name}"] = 0.9
+    world = worlds.make_world(" ".join(names), links, n_frames=5, seed=seed)
     lineage = build_lineage(world.graph, np.ones(len(links), bool), world.scores)
     forest = nx.DiGraph(link.split("-") for link in links)
     forest.add_nodes_from(names)
-    mothers = {m: list(forest.successors(m)) for m in names if forest.out_degree(m) == 2}
-    forest.remove_edges_from([(m, d) for m, both in mothers.items() for d in both])
+    parents = {m: list(forest.successors(m)) for m in names if forest.out_degree(m) == 2}
+    forest.remove_edges_from([(m, d) for m, both in parents.items() for d in both])
     expected = set()
     for piece in nx.weakly_connected_components(forest):
         cells = sorted(piece, key=lambda name: int(name[1:]))
-        mother = [m for m, both in mothers.items() if cells[0] in both]
-        expected.add(" ".join(cells) + "".join(f" <{m}" for m in mother))
-    assert worlds.tracks_of(lineage, world.names) == expected
+        parent = [m for m, both in parents.items() if cells[0] in both]
+        expected.add(" ".join(cells) + "".join(f" <{m}" for m in parent))
+    assert worlds.list_tracks(lineage, world.names) == expected
     tracks = lineage.tracks
     for row, track in enumerate(tracks.id):
         frames = lineage.cells.frame[lineage.track == track]

@@ -65,7 +65,7 @@ def test_windows_change_nothing(settings):
 
 
 def test_what_is_lost_without_images_is_told(settings, caplog):
-    masks = worlds.mother_divides().masks
+    masks = worlds.parent_divides().masks
     with caplog.at_level(logging.WARNING):
         gnntrack.solve(gnntrack.build_graph(masks), method="gnn", settings=settings)
     assert [
@@ -86,7 +86,7 @@ def test_drawn_worlds(world, settings):
     ("method", "feature"), [("gnn", "rank_source"), ("hungarian", "mutual_nearest"), ("iou", "iou")]
 )
 def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method, feature):
-    graph = gnntrack.build_graph(worlds.mother_divides().masks)
+    graph = gnntrack.build_graph(worlds.parent_divides().masks)
     kept = [i for i, name in enumerate(graph.feature_names) if name != feature]
     names = tuple(graph.feature_names[i] for i in kept)
     lacking = replace(graph, features=graph.features[:, kept], feature_names=names)
@@ -130,10 +130,10 @@ every_scorer = pytest.mark.parametrize("name", SCORERS)
 
 
 @every_scorer
-@pytest.mark.parametrize("world", [worlds.mother_divides, worlds.mask_dropped, worlds.lone_cell, worlds.nobody])
+@pytest.mark.parametrize("world", [worlds.parent_divides, worlds.mask_dropped, worlds.lone_cell, worlds.empty_masks])
 def test_scores_are_those_of_the_graph(name, world, settings):
     """A score per link, a score per pair of links to two cells of the next frame, and the same ones again."""
-    graph = worlds.candidates(world().masks)
+    graph = worlds.find_candidates(world().masks)
     scorer = SCORERS[name](settings, images=False)
     scores, again = (scorer.score(graph) for _ in range(2))
     assert scores.link.shape == (len(graph),)

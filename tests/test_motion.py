@@ -193,8 +193,8 @@ def test_auto_takes_the_predictor_that_lands_nearer_to_cells():
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 99), drift=st.booleans())
 def test_in_which_order_cells_are_labelled_does_not_matter(seed, drift):
-    masks = worlds.blobs((40, 60), 12, seed=seed)
-    tables = [worlds.measured(m)[0] for m in (masks, worlds.relabelled(masks, seed))]
+    masks = worlds.draw_blobs((40, 60), 12, seed=seed)
+    tables = [worlds.measure_masks(m)[0] for m in (masks, worlds.relabel_masks(masks, seed))]
     shifts = []
     for table in tables:
         motion = estimate(table, drift=drift)

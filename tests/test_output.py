@@ -117,13 +117,13 @@ class TestEveryKind:
         before = read_content(out)
         real = Path.rename
 
-        def interrupted(self, target):
+        def interrupt(self, target):
             if self.name.startswith(".partial-"):
                 raise KeyboardInterrupt
             return real(self, target)
 
-        monkeypatch.setattr(Path, "rename", interrupted)
-        monkeypatch.setattr(Path, "replace", interrupted)
+        monkeypatch.setattr(Path, "rename", interrupt)
+        monkeypatch.setattr(Path, "replace", interrupt)
         with pytest.raises(KeyboardInterrupt), fresh_output(out, overwrite=True) as place:
             write(place)
         assert read_content(out) == before
@@ -218,13 +218,13 @@ class TestRefusal:
     def test_no_permission(self, tmp_path, monkeypatch, where):
         real = Path.mkdir
 
-        def denied(self, *args, **options):
+        def deny(self, *args, **options):
             if where in str(self):
                 raise PermissionError(errno.EACCES, "Permission denied", str(self))
             real(self, *args, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "mkdir", denied)
+            patched.setattr(Path, "mkdir", deny)
             with (
                 pytest.raises(OutputError, match=r"cannot be (made|written) \(Permission denied\); choose"),
                 fresh_output(tmp_path / "above" / "out", overwrite=False),

@@ -21,7 +21,7 @@ from gnntrack.types import Tracks
 FRAMES = 8
 
 
-def simulated(seed=1, shape=(128, 128), **options):
+def simulate_graph(seed=1, shape=(128, 128), **options):
     """Return a graph of a simulated movie and the track of each cell, with the table of tracks."""
     life = SimulateSettings(frames=FRAMES, shape=shape, cells=8, **options)
     movie = simulate_movie(settings=life, seed=seed)
@@ -30,7 +30,7 @@ def simulated(seed=1, shape=(128, 128), **options):
     return graph, movie.lineage.track[rows], movie.lineage.tracks
 
 
-def posed(graph, track, tracks, embedding=None):
+def make_batch(graph, track, tracks, embedding=None):
     """Return a movie as one batch, and what is right in it."""
     inputs = PdnNet.inputs_of(graph, embedding=embedding)
     truth = GroundTruth.from_tracks(inputs, track, tracks, longest=3)
@@ -51,7 +51,7 @@ def taught(batch, answers, *, steps, **sizes):
 
 @pytest.fixture(scope="module")
 def movie():
-    return posed(*simulated())
+    return make_batch(*simulate_graph())
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_order_of_cells_and_links_does_not_matter(movie, net):
 
 def test_windows_in_a_batch_know_nothing_of_each_other(net):
     """Each is scaled to its own range."""
-    inputs = [PdnNet.inputs_of(simulated(seed)[0]) for seed in (2, 3)]
+    inputs = [PdnNet.inputs_of(simulate_graph(seed)[0]) for seed in (2, 3)]
     windows = [inputs[0].cut_window(0, 5)[0], inputs[1].cut_window(2, 6)[0]]
     together = says(net, Batch.from_windows(windows)).link.sigmoid()
     apart = torch.cat([says(net, Batch.from_windows([each])).link.sigmoid() for each in windows])
@@ -122,10 +122,10 @@ def test_columns_that_are_constant_or_missing_say_nothing():
 
 
 def test_learns_without_images():
-    graph, track, tracks = simulated(images=False)
+    graph, track, tracks = simulate_graph(images=False)
     inputs = PdnNet.inputs_of(graph)
     assert np.isnan(inputs.cell[:, -3:]).all()
-    batch, answers = posed(graph, track, tracks)
+    batch, answers = make_batch(graph, track, tracks)
     net = taught(batch, answers, steps=2)
     assert all(torch.isfinite(each).all() for each in net.parameters())
     assert torch.isfinite(says(net, batch).link).all()
@@ -133,22 +133,22 @@ def test_learns_without_images():
 
 def test_columns_in_2d_and_3d():
     along_z = [name.split("_")[-1] == "z" for name in PDN_CELLS]
-    flat = PdnNet.inputs_of(simulated()[0]).cell
+    flat = PdnNet.inputs_of(simulate_graph()[0]).cell
     assert np.isnan(flat).all(axis=0).tolist() == along_z
-    graph, track, tracks = simulated(shape=(16, 64, 64), diameter=10.0)
+    graph, track, tracks = simulate_graph(shape=(16, 64, 64), diameter=10.0)
     solid = PdnNet.inputs_of(graph).cell
     assert np.isfinite(solid).all()
     column = dict(zip(PDN_CELLS, solid.T, strict=True))
     np.testing.assert_allclose(column["high_z"] - column["low_z"], graph.cells.feature("box_z"), rtol=1e-4)
     np.testing.assert_allclose(column["y"], graph.cells.position[:, 1], rtol=1e-5)
     np.testing.assert_array_equal(column["frame"], graph.cells.frame)
-    batch, answers = posed(graph, track, tracks)
+    batch, answers = make_batch(graph, track, tracks)
     assert torch.isfinite(says(taught(batch, answers, steps=1), batch).link).all()
 
 
-@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.frame_dropped])
+@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.empty_masks, worlds.frame_dropped])
 def test_movies_with_little_in_them(world):
-    graph = worlds.candidates(world().masks)
+    graph = worlds.find_candidates(world().masks)
     inputs = PdnNet.inputs_of(graph)
     batch = Batch.from_windows([inputs])
     nothing = torch.zeros(len(graph.cells), dtype=torch.bool)
@@ -158,7 +158,7 @@ def test_movies_with_little_in_them(world):
     assert torch.isfinite(says(net, batch).link).all()
 
 
-def pushed(graph, answers, batch):
+def find_trends(graph, answers, batch):
     """Return the links that training raises, and those that it lowers, as pairs of rows."""
     outputs = replace(PdnNet().eval()(batch), link=torch.zeros(len(graph), requires_grad=True))
     PdnNet.loss(outputs, batch, answers).backward()
@@ -168,17 +168,17 @@ def pushed(graph, answers, batch):
 
 
 def test_links_to_daughters_are_trained_as_wrong_ones():
-    world = worlds.mother_divides()
-    graph = worlds.candidates(world.masks)
+    world = worlds.parent_divides()
+    graph = worlds.find_candidates(world.masks)
     names = world.names(graph.cells)
     letters = sorted({name[0] for name in names})
     track = np.array([1 + letters.index(name[0]) for name in names])
     start, end = ([pick(graph.cells.frame[track == i + 1]) for i in range(len(letters))] for pick in (np.min, np.max))
-    mother = 1 + letters.index("a")
-    parent = [mother if letter in "bc" else 0 for letter in letters]
+    parent_track = 1 + letters.index("a")
+    parent = [parent_track if letter in "bc" else 0 for letter in letters]
     tracks = Tracks(np.arange(len(letters)) + 1, start, end, parent)
-    batch, answers = posed(graph, track, tracks)
-    raised, lowered = pushed(graph, answers, batch)
+    batch, answers = make_batch(graph, track, tracks)
+    raised, lowered = find_trends(graph, answers, batch)
     row = {name: i for i, name in enumerate(names)}
     assert {(row["a2"], row["b3"]), (row["a2"], row["c3"])} <= lowered
     assert (row["a1"], row["a2"]) in raised
@@ -186,18 +186,18 @@ def test_links_to_daughters_are_trained_as_wrong_ones():
     assert len(raised) == 8 * 5 + 2 + 2 * 2
     # links to cells whose past is not known are left alone
     answers.past[row["b4"]] = False
-    raised, lowered = pushed(graph, answers, batch)
+    raised, lowered = find_trends(graph, answers, batch)
     assert not any(target == row["b4"] for _, target in raised | lowered)
 
 
 def test_appearance_is_heard():
     """Where every track has a look of its own, links are learnt sooner than where looks are mixed up."""
-    graph, track, tracks = simulated()
+    graph, track, tracks = simulate_graph()
     names = np.random.default_rng(0).normal(size=(int(track.max()) + 1, 128)).astype(np.float32)
     looks = names[track] / np.linalg.norm(names[track], axis=1, keepdims=True)
     loss = []
     for each in (looks, np.random.default_rng(1).permutation(looks)):
-        batch, answers = posed(graph, track, tracks, embedding=each)
+        batch, answers = make_batch(graph, track, tracks, embedding=each)
         net = taught(batch, answers, steps=40, embedding=128)
         loss.append(float(net.loss(says(net, batch), batch, answers)))
     assert net.columns["cell"][: len(PDN_CELLS)] == PDN_CELLS
@@ -206,9 +206,9 @@ def test_appearance_is_heard():
 
 
 def test_every_part_of_the_network_is_trained():
-    graph, track, tracks = simulated()
+    graph, track, tracks = simulate_graph()
     looks = np.random.default_rng(0).normal(size=(len(graph.cells), 128)).astype(np.float32)
-    batch, answers = posed(graph, track, tracks, embedding=looks)
+    batch, answers = make_batch(graph, track, tracks, embedding=looks)
     torch.manual_seed(0)
     net = PdnNet(embedding=128)
     net.loss(net(batch), batch, answers).backward()
@@ -219,6 +219,6 @@ def test_what_does_not_fit_is_refused(movie):
     batch, _ = movie
     with pytest.raises(FormatError, match="16 columns, the network reads 144"):
         PdnNet(embedding=128)(batch)
-    graph = worlds.candidates(worlds.lone_cell().masks)
+    graph = worlds.find_candidates(worlds.lone_cell().masks)
     with pytest.raises(FormatError, match=r"2 rows for 3 cells"):
         PdnNet.inputs_of(graph, embedding=np.zeros((2, 128), np.float32))

@@ -21,7 +21,7 @@ DEFAULTS = RepairSettings()
 
 def repair(world, spacing=None, **options):
     """Return (world's lineage, its runs, the repaired one); the repaired one is checked to be sound."""
-    lineage, runs = worlds.known_lineage(world, spacing)
+    lineage, runs = worlds.build_known_lineage(world, spacing)
     result = fill_gaps(lineage, runs, settings=RepairSettings(**options))
     check_sound(result)
     return lineage, runs, result
@@ -76,7 +76,7 @@ def test_a_missing_mask_is_drawn_where_the_cell_must_have_been():
 
     frame 1  (a)          frame 2       ( )       frame 3           (a)
     """
-    world = worlds.drawn(lane("a", (0, 1, 3)), ["a0 a1 a3"], shape=(40, 60), n_frames=4)
+    world = worlds.draw_world(lane("a", (0, 1, 3)), ["a0 a1 a3"], shape=(40, 60), n_frames=4)
     lineage, runs, result = repair(world)
     fill = draw(result.fills, 2, result.fills.cell)
     assert result.filled_masks.tolist() == [[1, 2]]
@@ -91,7 +91,7 @@ def test_a_missing_mask_is_drawn_where_the_cell_must_have_been():
 def test_two_missing_masks_lie_at_a_third_and_two_thirds_of_the_way():
     """The shape is that of the nearer neighbour: small before the gap, large behind it."""
     disks = {"a0": (20, 20, 4.0), "a3": (20, 50, 8.0)}
-    world = worlds.drawn(disks, ["a0 a3"], shape=(40, 70), n_frames=4)
+    world = worlds.draw_world(disks, ["a0 a3"], shape=(40, 70), n_frames=4)
     lineage, _, result = repair(world)
     assert result.filled_masks.tolist() == [[1, 1], [1, 2]]
     small, large = lineage.cells.feature("size")
@@ -105,7 +105,7 @@ def test_in_3d_too():
     disks = {f"a{t}": (4.0, 12.0, 10.0 + 4 * t, 4.0) for t in (0, 2)} | {
         f"b{t}": (4.0, 25.0, 15.0, 4.0) for t in range(3)
     }
-    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(9, 32, 32), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b1 b2"], shape=(9, 32, 32), n_frames=3)
     _, _, result = repair(world, (2.0, 0.5, 0.5))
     fill = draw(result.fills, 1, result.fills.cell)
     np.testing.assert_allclose(centre_of(fill > 0), (4, 12, 14), atol=0.75)
@@ -119,7 +119,7 @@ def test_only_background_is_drawn_on():
     frame 0  (a)   (b)     frame 1  ( ((b)       frame 2  (a)   (b)
     """
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 6), "b1": (20, 28, 6), "b2": (20, 50, 6)}
-    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
     _, runs, result = repair(world)
     assert result.runs is runs
     fill = draw(result.fills, 1, result.fills.cell) > 0
@@ -134,13 +134,13 @@ def test_a_drawn_mask_is_not_changed_by_the_next(monkeypatch):
     frame 0  (a)(b)        frame 1  ( ( )        frame 2  (a)(b)
     """
     disks = {"a0": (20, 14, 6), "b0": (20, 28, 6), "a2": (20, 28, 6), "b2": (20, 14, 6)}
-    world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
     with monkeypatch.context() as changed:
         changed.setattr(missing_masks, "_MIN_VISIBLE", 0.0)
         _, _, result = repair(world)
     assert len(result.filled_masks) == 1  # they pass each other at the very same place, and the second finds none of it
     disks |= {"b0": (20, 32, 6), "b2": (20, 18, 6)}
-    world = worlds.drawn(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b2"], shape=(40, 48), n_frames=3)
     _, _, result = repair(world)
     fill = draw(result.fills, 1, result.fills.cell)
     sizes = [(fill == track).sum() for track in result.filled_masks[:, 0]]
@@ -154,7 +154,7 @@ def test_a_place_taken_by_another_cell_stays_empty():
     frame 0  (a)  (b)      frame 1  (b)          frame 2  (a)  (b)
     """
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, 20, 7), "b2": (20, 50, 7)}
-    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
     lineage, _, result = repair(world)
     assert result.filled_masks.tolist() == []
     assert len(result.fills) == 0
@@ -171,7 +171,7 @@ def test_a_mask_is_drawn_only_if_enough_of_it_is_visible(share, drawn, monkeypat
     """About two fifths of the place are free, or nothing of it."""
     x = 20 if share == 0.0 else 24
     disks = lane("a", (0, 2), step=0, x=20) | {"b0": (20, 50, 7), "b1": (20, x, 7), "b2": (20, 50, 7)}
-    world = worlds.drawn(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a2", "b0 b1 b2"], shape=(40, 64), n_frames=3)
     monkeypatch.setattr(missing_masks, "_MIN_VISIBLE", share)
     assert (len(repair(world)[2].filled_masks) == 1) == drawn
 
@@ -205,7 +205,9 @@ def gaps_then_division(*, blocked=()):
     disks = {f"a{t}": (20.0, 20.0, 6.0) for t in (0, 2, 4)}
     disks |= {f"b{t}": (20.0, 12.0, 5.0) for t in (5, 7)} | {f"c{t}": (20.0, 28.0, 5.0) for t in (5, 6, 7)}
     disks |= {f"d{t}": (20.0, (12.0 if t > 4 else 20.0) if t in blocked else 60.0, 7.0) for t in range(8)}
-    return worlds.drawn(disks, [*GAPS_THEN_DIVISION, " ".join(f"d{t}" for t in range(8))], shape=(40, 80), n_frames=8)
+    return worlds.draw_world(
+        disks, [*GAPS_THEN_DIVISION, " ".join(f"d{t}" for t in range(8))], shape=(40, 80), n_frames=8
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_a_long_gap_that_is_blocked_in_part_is_sound(blocked):
     """Of three missing masks some cannot be drawn; no track has a mask before its start or after its end."""
     disks = lane("a", (0, 4), step=0, x=20)
     disks |= {f"d{t}": (20.0, 20.0 if t in blocked else 60.0, 7.0) for t in range(5)}
-    world = worlds.drawn(disks, ["a0 a4", "d0 d1 d2 d3 d4"], shape=(40, 80), n_frames=5)
+    world = worlds.draw_world(disks, ["a0 a4", "d0 d1 d2 d3 d4"], shape=(40, 80), n_frames=5)
     lineage, _, result = repair(world)
     assert result.lineage.tracks.parent[-1] == result.lineage.track[world.names(lineage.cells).index("a0")]
 
@@ -256,7 +258,7 @@ def test_whatever_is_missing_the_result_is_sound(seed, fill):
         for t in frames:
             disks[f"{letter}{t}"] = (y + random.normal(0, 3), x + random.normal(0, 3), random.uniform(4, 7))
         tracks.append(" ".join(f"{letter}{t}" for t in frames))
-    world = worlds.drawn(disks, tracks, shape=(32, 32), seed=seed)
+    world = worlds.draw_world(disks, tracks, shape=(32, 32), seed=seed)
     hidden = {name for name, label in world.label.items() if not (world.masks[int(name[1:])] == label).any()}
     tracks = [" ".join(cell for cell in track.split() if cell not in hidden) for track in tracks]
     world = replace(world, tracks=frozenset(track for track in tracks if track))
@@ -273,12 +275,12 @@ def merge_two(missing="b", *, shape=(44, 60)):
     """Two cells, 12 pixels apart, that share a mask in frame 1, under the label of the one that is not missing."""
     z = (3.0,) if len(shape) == 3 else ()
     disks = {f"a{t}": (*z, 20.0, 20.0, 6.5) for t in range(3)} | {f"b{t}": (*z, 24.0, 32.0, 6.5) for t in range(3)}
-    world = worlds.drawn(disks, shape=shape, n_frames=3)
+    world = worlds.draw_world(disks, shape=shape, n_frames=3)
     kept = "a" if missing == "b" else "b"
     world.masks[1][world.masks[1] == world.label[f"{missing}1"]] = world.label[f"{kept}1"]
     label = {name: label for name, label in world.label.items() if name != f"{missing}1"}
     tracks = {f"{kept}0 {kept}1 {kept}2", f"{missing}0 {missing}2"}
-    return worlds.Drawn(world.masks, label, frozenset(tracks)), kept
+    return worlds.DrawnWorld(world.masks, label, frozenset(tracks)), kept
 
 
 @pytest.mark.parametrize("missing", ["a", "b"])
@@ -300,7 +302,7 @@ def test_a_mask_of_two_cells_is_split(missing, shape):
 def test_a_large_cell_is_not_split():
     """It is as large before and after; a small one passed over it and was not seen there."""
     disks = {f"a{t}": (20.0, 24.0, 12.0) for t in range(3)} | {"b0": (38.0, 45.0, 5.0), "b2": (8.0, 7.0, 5.0)}
-    world = worlds.drawn(disks, ["a0 a1 a2", "b0 b2"], shape=(44, 60), n_frames=3)
+    world = worlds.draw_world(disks, ["a0 a1 a2", "b0 b2"], shape=(44, 60), n_frames=3)
     _, runs, result = repair(world)
     assert len(result.split_masks) == 0
     assert result.runs is runs
@@ -317,13 +319,13 @@ def test_a_mask_is_split_if_it_is_large_enough(excess, split, monkeypatch):
 
 
 def test_a_fragment_is_merged_with_its_cell():
-    world = worlds.torn_for_a_frame()
-    lineage, runs = worlds.known_lineage(world)
+    world = worlds.split_for_a_frame()
+    lineage, runs = worlds.build_known_lineage(world)
     names = world.names(lineage.cells)
     whole, pixels, merged = merge_fragments(lineage, runs, settings=DEFAULTS)
     assert merged.tolist() == [[3, world.label["b3"], world.label["a3"]]]
     rest = tuple(name for name in names if name != "b3")
-    assert worlds.tracks_of(whole, rest) == world.tracks - {"b3"}
+    assert worlds.list_tracks(whole, rest) == world.tracks - {"b3"}
     for frame in range(6):
         cells = draw(pixels, frame)
         np.testing.assert_array_equal(cells > 0, world.masks[frame] > 0)
@@ -346,29 +348,29 @@ def test_a_fragment_is_merged_with_its_cell():
     ],
 )
 def test_a_cell_in_one_frame_is_not_a_fragment_of_a_complete_cell(cell, spot):
-    crowd, tracks = worlds.lattice()
+    crowd, tracks = worlds.draw_lattice()
     crowd |= {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)} | {"a3": cell, "b3": spot}
-    world = worlds.drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
-    lineage, runs = worlds.known_lineage(world)
+    world = worlds.draw_world(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b3"])
+    lineage, runs = worlds.build_known_lineage(world)
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 def test_a_cell_that_continues_is_not_a_fragment():
     """The fragment continues as a cell of its own."""
-    split = worlds.torn_for_a_frame()
+    split = worlds.split_for_a_frame()
     label = {**split.label, "b4": 1}
     split.masks[4][60:68, 82:88] = label["b4"]
-    world = worlds.Drawn(split.masks, label, split.tracks - {"b3"} | {"b3 b4"})
-    lineage, runs = worlds.known_lineage(world)
+    world = worlds.DrawnWorld(split.masks, label, split.tracks - {"b3"} | {"b3 b4"})
+    lineage, runs = worlds.build_known_lineage(world)
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
 def test_daughters_are_not_fragments():
-    lineage, runs = worlds.known_lineage(worlds.mother_divides())
+    lineage, runs = worlds.build_known_lineage(worlds.parent_divides())
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
-@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.nobody, worlds.starts_late])
+@pytest.mark.parametrize("world", [worlds.lone_cell, worlds.empty_masks, worlds.starts_late])
 def test_nothing_to_repair(world):
     lineage, runs, result = repair(world())
     assert result.lineage is lineage

@@ -53,7 +53,7 @@ def test_decoding_the_runs_gives_the_mask_back(mask):
 
 
 def test_how_a_mask_lies_in_memory_changes_nothing():
-    mask = worlds.blobs((20, 30), 8, frames=1)[0].astype(np.int32)
+    mask = worlds.draw_blobs((20, 30), 8, frames=1)[0].astype(np.int32)
     runs = encode_frame(mask)
     frozen = mask.copy()
     frozen.flags.writeable = False
@@ -83,7 +83,7 @@ def test_expanded_runs_are_the_pixels_of_the_cells(mask):
 
 
 def test_joined_frames_are_drawn_as_they_were():
-    frames = [mask % 1000 for mask in (*worlds.blobs((20, 30), 8, frames=2), np.zeros((20, 30), int))]
+    frames = [mask % 1000 for mask in (*worlds.draw_blobs((20, 30), 8, frames=2), np.zeros((20, 30), int))]
     encoded = [encode_frame(mask) for mask in frames]
     runs = join_frames(encoded, (20, 30))  # each label is the row of its cell
     for t, mask in enumerate(frames):

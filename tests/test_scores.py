@@ -30,17 +30,17 @@ def name_scores(world, graph, scores):
     name = [f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)]
     pairs = {}
     for (a, b), score in zip(scores.pairs.tolist(), scores.division.tolist(), strict=True):
-        mother, *daughters = name[a].split("-")[0], *sorted(name[i].split("-")[1] for i in (a, b))
-        pairs["-".join([mother, *daughters])] = score
+        parent, *daughters = name[a].split("-")[0], *sorted(name[i].split("-")[1] for i in (a, b))
+        pairs["-".join([parent, *daughters])] = score
     return dict(zip(name, scores.link.tolist(), strict=True)), pairs
 
 
 def track_world(world, images=None, **options):
     """Return the tracks of a world by its names, from its masks alone."""
-    graph = worlds.candidates(world.masks) if images is None else gnntrack.build_graph(world.masks, images)
+    graph = worlds.find_candidates(world.masks) if images is None else gnntrack.build_graph(world.masks, images)
     scores = score(graph, **options)
     chosen = solve("hungarian", graph, scores, settings=SolverSettings())
-    return worlds.tracks_of(build_lineage(graph, chosen, scores), world.names(graph.cells))
+    return worlds.list_tracks(build_lineage(graph, chosen, scores), world.names(graph.cells))
 
 
 # --------------------------------------------------------------------------- worlds
@@ -55,8 +55,8 @@ def test_the_drawn_worlds_are_tracked(world, seed):
 
 @pytest.mark.parametrize("rounds", [0, 2])
 def test_a_clean_division_is_likely_and_no_other_is(rounds):
-    world = worlds.mother_divides()
-    graph = worlds.candidates(world.masks)
+    world = worlds.parent_divides()
+    graph = worlds.find_candidates(world.masks)
     _, pairs = name_scores(world, graph, score(graph, rounds=rounds))
     assert pairs.pop("a2-b3-c3") > 0.5
     assert max(pairs.values()) < 0.444
@@ -64,8 +64,8 @@ def test_a_clean_division_is_likely_and_no_other_is(rounds):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_torn_cell_does_not_divide(seed):
-    world = worlds.torn_for_a_frame(seed)
-    graph = worlds.candidates(world.masks)
+    world = worlds.split_for_a_frame(seed)
+    graph = worlds.find_candidates(world.masks)
     scores = score(graph)
     _, pairs = name_scores(world, graph, scores)
     assert pairs["a2-a3-b3"] < 0.444
@@ -76,17 +76,19 @@ def test_a_torn_cell_does_not_divide(seed):
 
 def test_a_dropped_mask_is_bridged_and_not_where_the_cell_is_seen():
     world = worlds.mask_dropped()
-    graph = worlds.candidates(world.masks)
+    graph = worlds.find_candidates(world.masks)
     links, _ = name_scores(world, graph, score(graph))
     assert links["a1-a3"] > 0.4
     names = {f"{letter}{t}-{letter}{t + 2}" for letter in "ABCDEFGH" for t in range(4)}
-    assert max(links[name] for name in names & set(links)) < min(links[name] for name in worlds.links_of(world.tracks))
+    assert max(links[name] for name in names & set(links)) < min(
+        links[name] for name in worlds.list_links(world.tracks)
+    )
 
 
 def test_a_link_over_a_frame_in_which_the_cell_is_seen_is_less_likely_than_those_to_it():
     """Its mask is split in frame 3: the cell is seen in every frame."""
-    world = worlds.torn_for_a_frame()
-    graph = worlds.candidates(world.masks)
+    world = worlds.split_for_a_frame()
+    graph = worlds.find_candidates(world.masks)
     links, _ = name_scores(world, graph, score(graph))
     assert links["a2-a4"] < min(links[name] for name in ("a2-a3", "a2-b3", "a3-a4", "b3-a4"))
 
@@ -94,9 +96,9 @@ def test_a_link_over_a_frame_in_which_the_cell_is_seen_is_less_likely_than_those
 def test_true_links_are_likelier_than_all_others():
     """Of links to the next frame, in a field where cells pass each other."""
     world = worlds.two_pass()
-    graph = worlds.candidates(world.masks)
+    graph = worlds.find_candidates(world.masks)
     links, _ = name_scores(world, graph, score(graph))
-    true = worlds.links_of(world.tracks)
+    true = worlds.list_links(world.tracks)
     near = {name: score for name, score in links.items() if int(name.split("-")[1][1:]) - int(name[1]) == 1}
     assert min(near[name] for name in true) > 0.5
     for name in true:
@@ -110,10 +112,10 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
 
     frame 2   (a)        frame 3   (b)   (c)      at equal distances; b is as bright as a
     """
-    crowd, tracks = worlds.lattice()
+    crowd, tracks = worlds.draw_lattice()
     crowd |= {f"a{t}": (64.0, 64.0, 6.0) for t in range(3)}
     crowd |= {f"b{t}": (64.0, 52.0, 6.0) for t in range(3, 6)} | {f"c{t}": (64.0, 76.0, 6.0) for t in range(3, 6)}
-    world = worlds.drawn(crowd, tracks)
+    world = worlds.draw_world(crowd, tracks)
     grey = {"a": 900, "b": 900, "c": 300}
     images = np.zeros(world.masks.shape, np.uint16)
     random = np.random.default_rng(0)
@@ -124,7 +126,7 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
     graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replace(motion__flow="cells"))
     links, _ = name_scores(world, graph, score(graph))
     assert links["a2-b3"] > links["a2-c3"]
-    plain = worlds.candidates(world.masks)
+    plain = worlds.find_candidates(world.masks)
     links, _ = name_scores(world, plain, score(plain))
     assert links["a2-b3"] == pytest.approx(links["a2-c3"], abs=0.15)
 
@@ -135,7 +137,7 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, cells=st.integers(1, 14), frames=st.integers(1, 4), step=st.floats(0, 15), rounds=st.integers(0, 2))
 def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells, frames, step, rounds):
-    graph = worlds.candidates(worlds.blobs((40, 40), cells, frames=frames, seed=seed, step=step))
+    graph = worlds.find_candidates(worlds.draw_blobs((40, 40), cells, frames=frames, seed=seed, step=step))
     scores = score(graph, rounds=rounds)
     assert scores.link.shape == (len(graph),)
     assert scores.division.shape == (len(scores.pairs),)
@@ -149,9 +151,9 @@ def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells,
     np.testing.assert_array_equal(scores.division, again.division)
 
 
-@pytest.mark.parametrize("world", [worlds.nobody, worlds.lone_cell, worlds.starts_late])
+@pytest.mark.parametrize("world", [worlds.empty_masks, worlds.lone_cell, worlds.starts_late])
 def test_few_cells_can_be_scored(world):
-    graph = worlds.candidates(world().masks)
+    graph = worlds.find_candidates(world().masks)
     assert len(score(graph).link) == len(graph)
     assert len(score_by_overlap(graph).link) == len(graph)
 
@@ -160,7 +162,7 @@ def test_few_cells_can_be_scored(world):
 @pytest.mark.parametrize("kind", ["same place", "one pixel", "no cell in the last frame"])
 def test_degenerate_movies_can_be_scored(shape, kind):
     """All spreads are zero: nothing moves, or every cell is one pixel."""
-    masks = np.repeat(worlds.blobs(shape, 6, frames=1), 3, axis=0)
+    masks = np.repeat(worlds.draw_blobs(shape, 6, frames=1), 3, axis=0)
     if kind == "one pixel":
         _, first = np.unique(masks[0], return_index=True)
         keep = np.zeros(masks[0].size, bool)
@@ -168,7 +170,7 @@ def test_degenerate_movies_can_be_scored(shape, kind):
         masks = masks * keep.reshape(shape)
     if kind == "no cell in the last frame":
         masks[-1] = 0
-    graph = worlds.candidates(masks)
+    graph = worlds.find_candidates(masks)
     scores = score(graph)
     chosen = solve("hungarian", graph, scores, settings=SolverSettings())
     cells = graph.cells
@@ -177,22 +179,22 @@ def test_degenerate_movies_can_be_scored(shape, kind):
 
 
 def test_divisions_need_not_be_scored():
-    graph = worlds.candidates(worlds.mother_divides().masks)
+    graph = worlds.find_candidates(worlds.parent_divides().masks)
     scores = score_links(graph, settings=ScoreSettings(), divisions=False)
     assert scores.pairs.shape == (0, 2)
     assert scores.division.shape == (0,)
 
 
 def test_overlap_scores_are_those_of_the_masks_as_they_lie():
-    graph = worlds.candidates(worlds.mother_divides().masks)
+    graph = worlds.find_candidates(worlds.parent_divides().masks)
     np.testing.assert_array_equal(score_by_overlap(graph).link, graph.feature("iou"))
     with pytest.raises(FormatError, match="unknown link feature 'iou'"):
-        score_by_overlap(worlds.candidates(worlds.mother_divides().masks, runs=False))
+        score_by_overlap(worlds.find_candidates(worlds.parent_divides().masks, runs=False))
 
 
 def test_links_can_be_scored_without_masks():
-    graph = worlds.candidates(worlds.mother_divides().masks, runs=False)
-    _, pairs = name_scores(worlds.mother_divides(), graph, score(graph))
+    graph = worlds.find_candidates(worlds.parent_divides().masks, runs=False)
+    _, pairs = name_scores(worlds.parent_divides(), graph, score(graph))
     assert pairs["a2-b3-c3"] == max(pairs.values())
 
 
@@ -202,16 +204,16 @@ def test_links_can_be_scored_without_masks():
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS)
 def test_labels_do_not_matter(seed):
-    masks = worlds.blobs((50, 50), 12, seed=seed, frames=4)
+    masks = worlds.draw_blobs((50, 50), 12, seed=seed, frames=4)
     tables = []
-    for movie in (masks, worlds.relabelled(masks, seed + 1)):
-        graph = worlds.candidates(movie)
+    for movie in (masks, worlds.relabel_masks(masks, seed + 1)):
+        graph = worlds.find_candidates(movie)
         scores, place = score(graph), np.round(graph.cells.position, 6)
         ends = np.hstack([place[graph.source], place[graph.target], graph.gap[:, None], scores.link[:, None]])
-        mothers, daughters = place[graph.source[scores.pairs[:, 0]]], place[graph.target[scores.pairs]]
+        parents, daughters = place[graph.source[scores.pairs[:, 0]]], place[graph.target[scores.pairs]]
         # which daughter comes first depends on the labels; their middle and their distance do not
         both = np.hstack([daughters.mean(axis=1), np.abs(daughters[:, 0] - daughters[:, 1])])
-        pairs = np.hstack([np.round(both, 4), mothers, scores.division[:, None]])
+        pairs = np.hstack([np.round(both, 4), parents, scores.division[:, None]])
         tables.append([table[np.lexsort(table[:, :-1].T)] for table in (ends, pairs)])
     for plain, other in zip(*tables, strict=True):
         np.testing.assert_allclose(plain, other, atol=2e-3)
@@ -220,8 +222,8 @@ def test_labels_do_not_matter(seed):
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS, factor=st.sampled_from([0.125, 0.5, 4.0, 32.0]))
 def test_the_size_of_a_pixel_does_not_matter(seed, factor):
-    masks = worlds.blobs((50, 50), 12, seed=seed)
-    plain, scaled = (score(worlds.candidates(masks, (s, s))) for s in (1.0, factor))
+    masks = worlds.draw_blobs((50, 50), 12, seed=seed)
+    plain, scaled = (score(worlds.find_candidates(masks, (s, s))) for s in (1.0, factor))
     np.testing.assert_array_equal(plain.pairs, scaled.pairs)
     np.testing.assert_allclose(plain.link, scaled.link, atol=2e-3)
     np.testing.assert_allclose(plain.division, scaled.division, atol=2e-3)
@@ -229,14 +231,14 @@ def test_the_size_of_a_pixel_does_not_matter(seed, factor):
 
 def test_chunked_equals_whole(monkeypatch):
     """Memory is bounded by chunks of links and of pairs, also where one cell has more links than a chunk."""
-    masks = worlds.blobs((60, 60), 18, seed=4)
-    whole = worlds.candidates(masks)
+    masks = worlds.draw_blobs((60, 60), 18, seed=4)
+    whole = worlds.find_candidates(masks)
     expected = score(whole)
     assert len(expected.pairs) > 100
     for chunk in (1, 7):
         for name in ("graph.candidates._CHUNK", "scores.densities.CHUNK", "graph.divisions._CHUNK"):
             monkeypatch.setattr(f"gnntrack.{name}", chunk)
-        graph = worlds.candidates(masks)
+        graph = worlds.find_candidates(masks)
         np.testing.assert_array_equal(graph.features, whole.features)
         scores = score(graph)
         np.testing.assert_array_equal(scores.pairs, expected.pairs)
@@ -250,7 +252,7 @@ def test_chunked_equals_whole(monkeypatch):
 def test_rates_move_the_scores(monkeypatch):
     """Without rounds, so that the movie does not correct them."""
     world = worlds.mask_dropped()
-    graph = worlds.candidates(world.masks)
+    graph = worlds.find_candidates(world.masks)
 
     def link(**rates):
         monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
@@ -261,8 +263,8 @@ def test_rates_move_the_scores(monkeypatch):
     assert link(start_rate=0.001)["a0-a1"] > link(start_rate=0.2)["a0-a1"]
     assert link(end_rate=0.001)["a0-a1"] > link(end_rate=0.2)["a0-a1"]
     assert link(border_rate=0.001)["a0-a1"] >= link(border_rate=0.2)["a0-a1"]
-    world = worlds.mother_divides()
-    graph = worlds.candidates(world.masks)
+    world = worlds.parent_divides()
+    graph = worlds.find_candidates(world.masks)
 
     def division(**rates):
         monkeypatch.setattr(model, "PRIOR", model.PriorRates(**rates))
@@ -276,7 +278,7 @@ def test_a_movie_full_of_divisions_teaches_their_rate(monkeypatch):
     """Nine cells divide at once, though the prior calls divisions rare."""
     world = draw_divisions()
     assert track_world(world) == world.tracks
-    graph = worlds.candidates(world.masks)
+    graph = worlds.find_candidates(world.masks)
     true = {"-".join([m, *sorted(d)]) for m, d in list_daughters(world.tracks).items()}
     assert len(true) == 9
     found = []
@@ -291,30 +293,30 @@ def list_daughters(tracks):
     """Return {last cell of a parent: first cells of its daughters}."""
     daughters = {}
     for track in tracks:
-        own, _, mother = track.partition(" <")
-        if mother:
-            daughters.setdefault(mother, []).append(own.split()[0])
+        own, _, parent = track.partition(" <")
+        if parent:
+            daughters.setdefault(parent, []).append(own.split()[0])
     return daughters
 
 
 def draw_divisions():
     """Nine cells, of which each divides between frames 2 and 3, in a direction of its own."""
     disks, tracks = {}, []
-    mothers, first, second = "aADGJMPSV", "bBEHKNQTW", "cCFILORUX"
+    parents, first, second = "aADGJMPSV", "bBEHKNQTW", "cCFILORUX"
     places = [(64, 64)] + [(y, x) for y in (22, 64, 106) for x in (24, 64, 104) if (y, x) != (64, 64)]
     angles = np.random.default_rng(0).uniform(0, np.pi, 9)
-    for m, d, e, place, angle in zip(mothers, first, second, places, angles, strict=True):
+    for m, d, e, place, angle in zip(parents, first, second, places, angles, strict=True):
         axis = np.array([np.sin(angle), np.cos(angle)])
         disks |= {f"{m}{t}": (*map(float, place), 8.0) for t in range(3)}
         for t in range(3, 6):
             disks |= {f"{d}{t}": (*(place - (4.5 + t) * axis), 5.8), f"{e}{t}": (*(place + (4.5 + t) * axis), 5.8)}
         tracks += [f"{m}0 {m}1 {m}2", f"{d}3 {d}4 {d}5 <{m}2", f"{e}3 {e}4 {e}5 <{m}2"]
-    return worlds.drawn(disks, tracks)
+    return worlds.draw_world(disks, tracks)
 
 
 def test_scores_do_not_depend_on_far_links_that_are_left_out():
     """The scores of links to the next frame are the same in a graph without links over gaps, before any refit."""
-    graph = worlds.candidates(worlds.mother_divides().masks)
+    graph = worlds.find_candidates(worlds.parent_divides().masks)
     near = graph.gap == 1
     part = replace(graph, source=graph.source[near], target=graph.target[near], features=graph.features[near])
     whole = score(graph, rounds=0)

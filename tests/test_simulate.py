@@ -86,7 +86,7 @@ def test_tracks_have_no_gaps_and_links_follow_them(settings):
     assert len(lineage.source) == (tracks.end - tracks.start).sum() + (tracks.parent > 0).sum()
 
 
-def test_daughters_have_half_the_size_and_lie_beside_their_mother(small):
+def test_daughters_have_half_the_size_and_lie_beside_their_parent(small):
     lineage, size = small.lineage, small.lineage.cells.feature("size")
     parents = [m for m in np.unique(lineage.tracks.parent) if m and (lineage.tracks.parent == m).sum() == 2]
     assert len(parents) > 8

@@ -17,8 +17,8 @@ from segmenters.slices import SlicesSegmenter
 SHAPE = (9, 40, 40)
 
 
-class Drawn:
-    """A segmenter of planes that knows their labels by the grey value of the corner."""
+class LabelsByBrightness:
+    """A segmenter of planes that returns given labels: the grey value of the corner is the number of the plane."""
 
     def __init__(self, labels):
         self.labels = labels
@@ -36,12 +36,12 @@ def block(labels, planes, rows, columns, label):
     labels[slice(*planes), slice(*rows), slice(*columns)] = label
 
 
-def lifted(labels, *, image=None, **options):
-    """Lift given labels of planes; the image is as bright as the labels tell, unless one is given."""
+def lift_labels(labels, *, image=None, **options):
+    """Lift given labels of planes; the image is as bright as its labels, unless one is given."""
     image = np.where(labels > 0, 100.0, 0.0) if image is None else image.astype(float)
     image[:, 0, 0] = range(len(labels))
     slices = SlicesSegmenter(**options)
-    slices._inner = Drawn(labels)
+    slices._inner = LabelsByBrightness(labels)
     return slices.segment(image)
 
 
@@ -61,7 +61,7 @@ def test_labels_of_planes_become_cells_whatever_their_numbers():
     planes = truth.copy()
     for z in range(len(planes)):  # 1 and 2 change places in every second plane
         planes[z] = np.choose(truth[z], [0, 3, 800] if z % 2 else [0, 70, 9])
-    assert np.array_equal(lifted(planes), truth)
+    assert np.array_equal(lift_labels(planes), truth)
 
 
 def test_links_are_chosen_together_and_not_one_by_one():
@@ -69,7 +69,7 @@ def test_links_are_chosen_together_and_not_one_by_one():
     planes = np.zeros((2, 40, 40), np.int32)
     planes[0, 10:20, 4:14], planes[0, 10:20, 14:30] = 1, 2
     planes[1, 10:20, 8:23], planes[1, 10:20, 23:34] = 1, 2
-    labels = lifted(planes, min_overlap=0.3)
+    labels = lift_labels(planes, min_overlap=0.3)
     assert labels.max() == 2
     assert labels[0, 15, 5] == labels[1, 15, 10]
     assert labels[0, 15, 29] == labels[1, 15, 30]
@@ -79,8 +79,8 @@ def test_labels_that_share_too_little_are_two_cells():
     planes = np.zeros((4, 40, 40), np.int32)
     block(planes, (0, 2), (10, 20), (10, 20), 1)
     block(planes, (2, 4), (10, 20), (17, 27), 1)
-    assert lifted(planes, min_overlap=0.4).max() == 2
-    assert lifted(planes, min_overlap=0.2).max() == 1
+    assert lift_labels(planes, min_overlap=0.4).max() == 2
+    assert lift_labels(planes, min_overlap=0.2).max() == 1
 
 
 # ---------------------------------------------------------------------------------------- gaps
@@ -91,10 +91,10 @@ def test_a_plane_that_misses_a_cell_is_filled_if_the_image_shows_it():
     planes = truth.copy()
     planes[4][planes[4] == 2] = 0
     image = np.where(truth > 0, 100.0, 0.0)
-    assert np.array_equal(lifted(planes, image=image), truth)
-    assert lifted(planes, image=image, max_gap=0).max() == 3
+    assert np.array_equal(lift_labels(planes, image=image), truth)
+    assert lift_labels(planes, image=image, max_gap=0).max() == 3
     image[4][truth[4] == 2] = 0  # nothing to be seen there: two cells, one above the other
-    assert lifted(planes, image=image).max() == 3
+    assert lift_labels(planes, image=image).max() == 3
 
 
 def test_longer_gaps_are_bridged_where_they_are_allowed():
@@ -102,15 +102,15 @@ def test_longer_gaps_are_bridged_where_they_are_allowed():
     planes = truth.copy()
     planes[4:6][planes[4:6] == 2] = 0
     image = np.where(truth > 0, 100.0, 0.0)
-    assert lifted(planes, image=image).max() == 3
-    assert np.array_equal(lifted(planes, image=image, max_gap=2), truth)
+    assert lift_labels(planes, image=image).max() == 3
+    assert np.array_equal(lift_labels(planes, image=image, max_gap=2), truth)
 
 
 def test_cells_that_one_plane_glues_are_parted_there():
     truth = two_columns()
     planes = truth.copy()
     planes[4][planes[4] == 2] = 1
-    assert np.array_equal(lifted(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
+    assert np.array_equal(lift_labels(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
 
 
 def test_a_glued_plane_is_shared_out_though_the_cells_move():
@@ -120,20 +120,20 @@ def test_a_glued_plane_is_shared_out_though_the_cells_move():
         block(truth[z : z + 1], (0, 1), (8 + z, 18 + z), (20, 30), 2)
     planes = truth.copy()
     planes[4][planes[4] == 2] = 1
-    assert np.array_equal(lifted(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
+    assert np.array_equal(lift_labels(planes, image=np.where(truth > 0, 100.0, 0.0)), truth)
 
 
 def test_a_piece_that_one_plane_cuts_off_is_given_back():
     truth = two_columns()
     planes = truth.copy()
     planes[4, 10:20, 10:14] = 3
-    assert np.array_equal(lifted(planes), truth)
+    assert np.array_equal(lift_labels(planes), truth)
 
 
 def test_a_piece_that_goes_through_many_planes_is_a_cell():
     planes = two_columns()
     planes[3:7, 10:20, 10:12] = 3
-    labels = lifted(planes)
+    labels = lift_labels(planes)
     assert labels.max() == 3
     assert (labels[3:7, 10:20, 10:12] == 3).all()
 
@@ -151,17 +151,17 @@ def test_cells_on_top_of_each_other_are_cut_at_the_neck():
     ball(truth, (7, 20, 20), 6, 1)
     ball(truth, (17, 20, 20), 6, 2)
     planes = (truth > 0).astype(np.int32)
-    labels = lifted(planes)
+    labels = lift_labels(planes)
     assert labels.max() == 2
     assert compare_labels(labels, truth).seg > 0.9
-    assert lifted(planes, neck=1).max() == 1
+    assert lift_labels(planes, neck=1).max() == 1
 
 
 def test_cells_that_shift_at_once_are_cut_without_a_neck():
     planes = np.zeros((12, 40, 40), np.int32)
     block(planes, (0, 6), (10, 20), (10, 20), 1)
     block(planes, (6, 12), (10, 20), (15, 25), 1)
-    labels = lifted(planes)
+    labels = lift_labels(planes)
     assert labels.max() == 2
     assert (labels[:5, 12, 12] == 1).all()
     assert (labels[7:, 12, 22] == 2).all()
@@ -173,14 +173,14 @@ def test_what_is_small_above_a_neck_is_no_cell_of_its_own(width, cells):
     block(planes, (0, 6), (10, 20), (10, 20), 1)
     block(planes, (6, 7), (12, 14), (12, 14), 1)
     block(planes, (7, 9), (10, 10 + width), (10, 10 + width), 1)
-    assert lifted(planes).max() == cells
+    assert lift_labels(planes).max() == cells
 
 
 def test_a_slanted_cell_stays_one():
     planes = np.zeros((12, 40, 40), np.int32)
     for z in range(12):
         planes[z, 10:20, 5 + z : 15 + z] = 1
-    assert lifted(planes).max() == 1
+    assert lift_labels(planes).max() == 1
 
 
 def test_noise_of_an_empty_plane_makes_no_cells():
@@ -190,10 +190,10 @@ def test_noise_of_an_empty_plane_makes_no_cells():
     spots = ndimage.label(ndimage.gaussian_filter(image[0], 2) > 0)[0]
     planes[0] = planes[8] = spots
     assert spots.max() > 2
-    labels = lifted(planes, image=image, min_planes=1)
+    labels = lift_labels(planes, image=image, min_planes=1)
     assert labels.max() == 2
     assert not labels[0].any()
-    assert lifted(planes, image=image, min_planes=1, min_contrast=0, outline=0).max() > 2
+    assert lift_labels(planes, image=image, min_planes=1, min_contrast=0, outline=0).max() > 2
 
 
 @pytest.mark.parametrize("height", [100.0, -100.0])
@@ -203,23 +203,23 @@ def test_a_cell_ends_where_only_its_blur_is_left(height):
     planes[0], planes[8] = truth[1], truth[7]
     image = np.where(truth > 0, height, 0.0)
     image[[0, 8]] = 0.3 * image[1]
-    assert np.array_equal(lifted(planes, image=image), truth)
-    assert lifted(planes, image=image, outline=0.2)[0].any()
+    assert np.array_equal(lift_labels(planes, image=image), truth)
+    assert lift_labels(planes, image=image, outline=0.2)[0].any()
 
 
 def test_cells_that_are_no_brighter_than_their_surroundings_are_kept():
     planes = two_columns()
     image = np.zeros(SHAPE)
     image[planes == 1], image[planes == 2] = 50, -50
-    assert lifted(planes, image=image).max() == 2
+    assert lift_labels(planes, image=image).max() == 2
 
 
 def test_cells_in_fewer_planes_are_left_out():
     planes = two_columns()
     planes[3:5, 30:38, 30:38] = 5
-    assert lifted(planes).max() == 3
-    assert lifted(planes, min_planes=3).max() == 2
-    assert lifted(planes[3:4], min_planes=3).max() == 3  # a stack of one plane has no cells in three
+    assert lift_labels(planes).max() == 3
+    assert lift_labels(planes, min_planes=3).max() == 2
+    assert lift_labels(planes[3:4], min_planes=3).max() == 3  # a stack of one plane has no cells in three
 
 
 # ------------------------------------------------------------------------------ the segmenter within
@@ -238,7 +238,7 @@ def test_the_segmenter_of_the_planes_is_shown_the_clearest_planes_once_a_movie()
     image = np.where(labels > 0, 100.0, 0.0) * np.arange(9)[:, None, None]
     image[:, 0, 0] = range(9)
     slices = SlicesSegmenter(segmenter="threshold")
-    slices._inner = Drawn(labels)
+    slices._inner = LabelsByBrightness(labels)
     slices.segment(image)
     assert slices._inner.shown == [[5, 6, 7]]
     slices.prepare([image, image[0]])
@@ -271,8 +271,8 @@ def test_a_segmenter_within_that_is_unknown_or_refuses_its_options_is_told():
 
 
 def test_a_segmenter_of_stacks_is_refused(monkeypatch):
-    monkeypatch.setattr(Drawn, "dimensions", (3,), raising=False)
-    monkeypatch.setattr("segmenters.slices.load_segmenter", lambda name: Drawn(name))
+    monkeypatch.setattr(LabelsByBrightness, "dimensions", (3,), raising=False)
+    monkeypatch.setattr("segmenters.slices.load_segmenter", lambda name: LabelsByBrightness(name))
     with pytest.raises(SegmenterError, match="segmenter is 'drawn', but must be one that takes single planes"):
         SlicesSegmenter(segmenter="drawn")
 

@@ -44,11 +44,11 @@ def random_world(seed, *, cells=3, frames=3, gaps=True, divisions=True, levels=N
     }
     pairs = {}
     for first, second in combinations(links, 2):
-        (mother, a), (other, b) = first.split("-"), second.split("-")
-        siblings = mother == other and a[1:] == b[1:] and int(a[1:]) - int(mother[1:]) == 1
+        (parent, a), (other, b) = first.split("-"), second.split("-")
+        siblings = parent == other and a[1:] == b[1:] and int(a[1:]) - int(parent[1:]) == 1
         if divisions and siblings and random.uniform() < fill:
-            pairs[f"{mother}-{a}-{b}"] = score()
-    return worlds.scored(" ".join(names), links, pairs, n_frames=frames, seed=seed)
+            pairs[f"{parent}-{a}-{b}"] = score()
+    return worlds.make_world(" ".join(names), links, pairs, n_frames=frames, seed=seed)
 
 
 # --------------------------------------------------------------------------- the contract
@@ -78,7 +78,7 @@ def test_contract(solver, seed, divisions, levels):
     np.testing.assert_array_equal(chosen, again)
 
 
-def renamed(world, seed):
+def rename_cells(world, seed):
     """Return the same world with other labels: another order of rows and of links."""
     ends = zip(world.graph.source, world.graph.target, strict=True)
     name = [f"{world.names[source]}-{world.names[target]}" for source, target in ends]
@@ -87,11 +87,11 @@ def renamed(world, seed):
         f"{name[a]}-{name[b].split('-')[1]}": score
         for (a, b), score in zip(world.scores.pairs, world.scores.division.tolist(), strict=True)
     }
-    return worlds.scored(" ".join(world.names), links, pairs, n_frames=world.graph.cells.n_frames, seed=seed)
+    return worlds.make_world(" ".join(world.names), links, pairs, n_frames=world.graph.cells.n_frames, seed=seed)
 
 
 def same_when_renamed(solver, world, seed):
-    found = [w.links(solve(solver, w.graph, w.scores, settings=DEFAULTS)) for w in (world, renamed(world, seed))]
+    found = [w.links(solve(solver, w.graph, w.scores, settings=DEFAULTS)) for w in (world, rename_cells(world, seed))]
     return found[0] == found[1]
 
 
@@ -141,7 +141,7 @@ def test_scores_that_are_all_the_same(solver, score):
     """No link for a score of 0; for 1 as many as fit, divisions first."""
     links = {f"{a}0-{b}1": score for a in "ab" for b in "abcd"}
     pairs = {f"{m}0-{a}1-{b}1": score for m in "ab" for a, b in combinations("abcd", 2)}
-    world = worlds.scored("a0 b0 a1 b1 c1 d1", links, pairs)
+    world = worlds.make_world("a0 b0 a1 b1 c1 d1", links, pairs)
     chosen = solve(solver, world.graph, world.scores, settings=DEFAULTS)
     keeps_contract(world, chosen)
     assert chosen.sum() == (0 if not score else 2 if solver == "iou" else 4)
@@ -154,7 +154,7 @@ def test_worlds(solver, made, seed):
     world = made(seed)
     found = world.links(solve(solver, world.graph, world.scores, settings=DEFAULTS))
     keeps_contract(world, solve(solver, world.graph, world.scores, settings=DEFAULTS))
-    expected = worlds.links_of(world.tracks)
+    expected = worlds.list_links(world.tracks)
     if solver == "iou":  # without gaps, divisions and a threshold
         assert all(int(b[1:]) - int(a[1:]) == 1 for a, b in (link.split("-") for link in found))
     elif (solver, made) == ("greedy", worlds.the_best_leaves_less):
@@ -272,7 +272,7 @@ def test_hungarian_with_pairs_and_gaps_is_the_optimum_mostly(frames, gaps, share
     assert np.mean(ratio) >= 0.985
 
 
-def packed(place, value):
+def pack_by_program(place, value):
     """Return the best packing by one integer program."""
     used = place >= 0
     takes = csr_array((np.ones(used.sum()), (place[used], np.nonzero(used)[0])), (place.max() + 1, len(place)))
@@ -292,7 +292,7 @@ def optimum(world):
     place = np.full((len(gains), 3), -1)
     for row, (links, _) in zip(place, gains, strict=True):
         row[: 1 + len(links)] = graph.source[links[0]], *(len(graph.cells) + graph.target[list(links)])
-    return packed(place, np.array([gain for _, gain in gains]))
+    return pack_by_program(place, np.array([gain for _, gain in gains]))
 
 
 def colony(seed):
@@ -302,8 +302,8 @@ def colony(seed):
     random = np.random.default_rng(seed)
     for mask in masks:
         mask[np.isin(mask, random.permutation(np.unique(mask[mask > 0]))[::30])] = 0
-    graph = worlds.candidates(masks)
-    return worlds.Scored(graph, score_links(graph, settings=ScoreSettings()), (), frozenset())
+    graph = worlds.find_candidates(masks)
+    return worlds.ScoredWorld(graph, score_links(graph, settings=ScoreSettings()), (), frozenset())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -322,12 +322,12 @@ def test_triplets_is_the_optimum_where_everything_competes(spread):
     world = colony(0)
     random = np.random.default_rng(0)
 
-    def blurred(score):
+    def blur(score):
         score = score.astype(np.float64).clip(1e-6, 1 - 1e-6)
         return 1 / (1 + np.exp(-np.log(score / (1 - score)) / 6 - random.normal(0, spread, len(score))))
 
-    scores = LinkScores(blurred(world.scores.link), world.scores.pairs, blurred(world.scores.division))
-    world = worlds.Scored(world.graph, scores, (), frozenset())
+    scores = LinkScores(blur(world.scores.link), world.scores.pairs, blur(world.scores.division))
+    world = worlds.ScoredWorld(world.graph, scores, (), frozenset())
     chosen = solve("triplets", world.graph, scores, settings=DEFAULTS)
     keeps_contract(world, chosen)
     assert total(world, chosen) == pytest.approx(optimum(world), rel=1e-9)
@@ -447,23 +447,23 @@ def test_best_packing_of_a_ring(n):
 
     a0: a1 b1    b0: b1 c1    c0: c1 a1
     """
-    mother = np.arange(n)
-    place = np.stack([mother, n + mother, n + (mother + 1) % n], axis=1)
+    parent = np.arange(n)
+    place = np.stack([parent, n + parent, n + (parent + 1) % n], axis=1)
     for seed in range(5):
         value = 1 + np.random.default_rng(seed).uniform(0, 0.1, n)
         chosen = find_packing(place, value)
         assert np.bincount(place[chosen].ravel()).max() == 1
-        assert value[chosen].sum() == pytest.approx(packed(place, value))
+        assert value[chosen].sum() == pytest.approx(pack_by_program(place, value))
         assert chosen.sum() == n // 2
 
 
 def test_rings_of_three_need_no_integer_program(monkeypatch):
     """Integer programs are slow if many links compete."""
 
-    def refused(place, value):
+    def refuse(place, value):
         pytest.fail(f"an integer program of {len(value)} choices")
 
-    monkeypatch.setattr("gnntrack.solvers.packing._solve_integer_program", refused)
+    monkeypatch.setattr("gnntrack.solvers.packing._solve_integer_program", refuse)
     rings = np.arange(0, 60, 6)[:, None, None] + np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]])
     chosen = find_packing(rings.reshape(-1, 3), np.tile([2.0, 3.0, 2.5], len(rings)))
     assert chosen.tolist() == [False, True, False] * len(rings)
@@ -496,7 +496,7 @@ def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller):
         chosen = find_packing(place, value)
         taken = place[chosen]
         assert np.bincount(taken[taken >= 0]).max() == 1
-        assert value[chosen].sum() == pytest.approx(packed(place, value))
+        assert value[chosen].sum() == pytest.approx(pack_by_program(place, value))
 
 
 # --------------------------------------------------------------------------- the report's algorithms
@@ -518,8 +518,8 @@ def track_cells(previous, current):
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, step=st.floats(0, 6))
 def test_iou_is_the_reports_algorithms(seed, step):
-    masks = worlds.blobs((40, 40), 9, frames=3, seed=seed, step=step)
-    graph = worlds.candidates(masks, flow="none", drift=False)
+    masks = worlds.draw_blobs((40, 40), 9, frames=3, seed=seed, step=step)
+    graph = worlds.find_candidates(masks, flow="none", drift=False)
     chosen = solve("iou", graph, score_by_overlap(graph), settings=DEFAULTS)
     cells = graph.cells
     for frame in range(2):

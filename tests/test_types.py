@@ -230,8 +230,8 @@ def test_provenance_goes_to_the_stored_keys_and_back():
 
 
 def test_the_networkx_view_holds_every_cell_and_link():
-    world = worlds.mother_divides()
-    lineage, _ = worlds.known_lineage(world)
+    world = worlds.parent_divides()
+    lineage, _ = worlds.build_known_lineage(world)
     view = lineage.to_networkx()
     assert view.number_of_nodes() == len(lineage.cells)
     assert set(view.edges) == set(zip(lineage.source.tolist(), lineage.target.tolist(), strict=True))

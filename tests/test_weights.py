@@ -123,13 +123,13 @@ def test_the_shipped_model_is_looked_for_among_the_files_of_the_package(
 def test_what_is_interrupted_between_two_files_leaves_both(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = Path.replace
 
-    def interrupted(self: Path, target: Path) -> Path:
+    def interrupt(self: Path, target: Path) -> Path:
         moved = replace(self, target)
         if target.name == "weights.safetensors":
             raise KeyboardInterrupt
         return moved
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_model(model, small(1), training={})
     assert same(load_model(model).network, small(1))
@@ -137,12 +137,12 @@ def test_what_is_interrupted_between_two_files_leaves_both(model: Path, monkeypa
 
 
 def test_an_interrupted_write_leaves_the_model_that_was_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(self: Path, content: bytes) -> int:
+    def stop(self: Path, content: bytes) -> int:
         with self.open("wb") as file:
             file.write(content[:10])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", stopped)
+    monkeypatch.setattr(Path, "write_bytes", stop)
     with pytest.raises(KeyboardInterrupt):
         save_model(model, small(1), training={})
     assert same(load_model(model).network, small())
@@ -456,13 +456,13 @@ def test_a_checkpoint_is_one_file_replaced_as_a_whole(tmp_path: Path, monkeypatc
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
     training.run(1)
 
-    def interrupted(self: Path, content: bytes) -> int:
+    def interrupt(self: Path, content: bytes) -> int:
         with self.open("wb") as file:
             file.write(content[:100])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", interrupted)
+        patched.setattr(Path, "write_bytes", interrupt)
         with pytest.raises(KeyboardInterrupt):
             training.save(tmp_path)
     other = _Training(seed=1)

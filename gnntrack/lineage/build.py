@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.errors import FormatError
 from gnntrack.types import Lineage, Tracks
 
@@ -79,7 +79,7 @@ def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
     return confidence[chosen]
 
 
-@compiled
+@compile_function
 def _number_tracks(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the track of each cell and the parent of each track; cells are sorted by frame.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 
 if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
@@ -113,7 +113,7 @@ def _find_minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
     return minor
 
 
-@compiled
+@compile_function
 def index_rows(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return the first run of each image row, (n_rows + 1,) int64; for use in compiled code."""
     first = np.zeros(n_rows + 1, np.int64)
@@ -124,7 +124,7 @@ def index_rows(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: AN
     return first
 
 
-@compiled
+@compile_function
 def _find_root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the root of a node, and halve the path to it."""
     while parent[i] != i:
@@ -133,7 +133,7 @@ def _find_root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
     return i
 
 
-@compiled
+@compile_function
 def _unite_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Unite the runs of one image row with the runs of another row that they touch, corners included."""
     base, end = others
@@ -151,7 +151,7 @@ def _unite_rows(start, length, label, parent, runs, others, shift):  # type: ign
             j += 1
 
 
-@compiled
+@compile_function
 def _find_pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the piece of each run (R,), numbered in reading order, and the number of pieces.
 

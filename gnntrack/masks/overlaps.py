@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.masks.runs import encode_frame
 from gnntrack.types import Runs
 
@@ -139,7 +139,7 @@ def count_shared_pixels(
     return key // width + rows.start, key % width + first, np.bincount(inverse, pixels, len(key)).astype(np.int64)
 
 
-@compiled
+@compile_function
 def _move_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Move each run by its cell's (z, y, x) shift and cut it at the frame's borders."""
     depth, height, width = shape
@@ -160,7 +160,7 @@ def _move_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-de
     return out_start[:n], out_length[:n], out_cell[:n]
 
 
-@compiled
+@compile_function
 def _intersect_runs(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
     capacity = start_a.size + start_b.size + 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.types import Runs
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def join_frames(frames: Sequence[tuple[IntArray, IntArray, IntArray]], shape: tu
     return Runs(cell, start, length, offsets, shape)
 
 
-@compiled
+@compile_function
 def _count_runs(flat, width):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     n = 0
     for row in range(0, flat.size, width):
@@ -168,7 +168,7 @@ def _count_runs(flat, width):  # type: ignore[no-untyped-def] # noqa: ANN001, AN
     return n
 
 
-@compiled
+@compile_function
 def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     n = 0
     for row in range(0, flat.size, width):
@@ -183,7 +183,7 @@ def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-de
                 first = i
 
 
-@compiled
+@compile_function
 def _set_runs(frame, start, length, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for r in range(start.size):
         frame[start[r] : start[r] + length[r]] = value[r]

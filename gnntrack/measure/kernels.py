@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.masks.fragments import index_rows
 
 __all__ = ["FLOAT32_MAX", "measure_contacts", "measure_intensities", "measure_moments"]
@@ -17,7 +17,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Pixels beyond this value count as not finite."""
 
 
-@compiled
+@compile_function
 def measure_moments(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return pixels (n,), centroid (n, 3), central second moments (n, 6) and box (n, 6) of each cell, in pixels.
 
@@ -64,7 +64,7 @@ def measure_moments(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: AN
     return pixels, centre, moments, box
 
 
-@compiled
+@compile_function
 def _add_faces(runs, own, others, shift, face, outer, contact):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Add the faces between the runs of one image row and those of a neighbouring row.
 
@@ -88,7 +88,7 @@ def _add_faces(runs, own, others, shift, face, outer, contact):  # type: ignore[
             j += 1
 
 
-@compiled
+@compile_function
 def measure_contacts(runs, n, layout, face):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return the fraction of each cell's faces that touch other cells, shape (n,)."""
     start, length, cell = runs
@@ -112,7 +112,7 @@ def measure_contacts(runs, n, layout, face):  # type: ignore[no-untyped-def] # n
     return contact
 
 
-@compiled
+@compile_function
 def measure_intensities(flat, runs, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return intensities (n, 4) and the number of pixels that are not finite.
 

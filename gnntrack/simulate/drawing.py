@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.randomness import draw_traits
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _draw_waves(snapshot: Snapshot, ndim: int, seed: int) -> FloatArray:
     return np.stack([length * up, flat * np.cos(turn), flat * np.sin(turn), phase, height], axis=-1)
 
 
-@compiled
+@compile_function
 def _sum_waves(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     total = 0.0
     for k in range(waves.shape[0]):
@@ -66,7 +66,7 @@ def _sum_waves(waves, z, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, 
     return total
 
 
-@compiled
+@compile_function
 def _fill_cells(owner, level, place, axes, angle, waves, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     low, high = np.zeros(3, np.int64), np.ones(3, np.int64)
     for c in range(place.shape[0]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.randomness import draw_traits
 from gnntrack.simulate.drawing import draw_cells
 
@@ -111,7 +111,7 @@ def _make_haze(shape: tuple[int, ...], seed: int) -> FloatArray:
     return np.maximum(np.asarray(zoom(coarse, factor, order=3, mode="nearest", grid_mode=True), np.float64), 0.3)
 
 
-@compiled
+@compile_function
 def _fill_light(light, owner, level, cell, grains, spots, pixel, ndim):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for z in range(owner.shape[0]):
         for y in range(owner.shape[1]):

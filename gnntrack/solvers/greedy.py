@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def solve_greedy(graph: CellGraph, scores: LinkScores, *, settings: SolverSettin
     return np.asarray(_take_in_order(choice[order], graph.source, graph.target, len(graph.cells)), dtype=bool)
 
 
-@compiled
+@compile_function
 def _take_in_order(choice, source, target, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Take each choice (two links, the same one twice for a single link) whose cells are all free."""
     has_next, has_past = np.zeros(n, np.bool_), np.zeros(n, np.bool_)

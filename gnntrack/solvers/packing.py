@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, triu, vstack
 from scipy.sparse.csgraph import connected_components
 
-from gnntrack.compiled import compiled
+from gnntrack.compiled import compile_function
 from gnntrack.errors import GnntrackError
 from gnntrack.solvers.assignment import find_matching
 
@@ -93,7 +93,7 @@ def _label_problems(place: IntArray) -> IntArray:
     return np.asarray(np.unique(label, return_inverse=True)[1], dtype=np.int64)
 
 
-@compiled
+@compile_function
 def _reduce(place, value, start, member):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Take choices whose value is at least the highest total value of the choices that they exclude; return states.
 
@@ -118,7 +118,7 @@ def _reduce(place, value, start, member):  # type: ignore[no-untyped-def] # noqa
     return state
 
 
-@compiled
+@compile_function
 def _append_rivals(choice, place, start, member, state, queued, waiting, n_waiting):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Queue the open choices that share a place with a removed one; return the length of the queue."""
     for p in place[choice]:
@@ -130,7 +130,7 @@ def _append_rivals(choice, place, start, member, state, queued, waiting, n_waiti
     return n_waiting
 
 
-@compiled
+@compile_function
 def _bound_rivals(choice, place, value, start, member, state):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return an upper bound of the total value of other open choices on the places of this one."""
     best = np.zeros(8)  # by the set of places, as bits

@@ -54,9 +54,9 @@ def draw_truth(inputs: Inputs, seed=0) -> GroundTruth:
     free_past, free_future = np.ones(len(inputs.frame), bool), np.ones(len(inputs.frame), bool)
     pair, link = np.zeros(len(inputs.pairs), bool), np.zeros(len(inputs.source), bool)
     for row in random.permutation(len(pair))[: len(pair) // 4]:
-        mother, daughters = inputs.source[inputs.pairs[row, 0]], inputs.target[inputs.pairs[row]]
-        if free_future[mother] and free_past[daughters].all():
-            pair[row], free_future[mother], free_past[daughters] = True, False, False
+        parent, daughters = inputs.source[inputs.pairs[row, 0]], inputs.target[inputs.pairs[row]]
+        if free_future[parent] and free_past[daughters].all():
+            pair[row], free_future[parent], free_past[daughters] = True, False, False
     for row in random.permutation(len(link))[: len(link) // 2]:
         a, b = inputs.source[row], inputs.target[row]
         if free_future[a] and free_past[b]:

@@ -1,10 +1,10 @@
 """Tiny worlds whose lineage can be read off a drawing.
 
-A cell is called by the letter of its lane and its frame: ``b2`` is cell b in frame 2. A lineage is a set of
-tracks, each written as its cells in order, with its mother's last cell behind ``<``: ``"b2 b3 <a1"``.
+The name of a cell is the letter of its lane and its frame: ``b2`` is cell b in frame 2. A lineage is a set of
+tracks, each written as its cells in order, with the last cell of its parent behind ``<``: ``"b2 b3 <a1"``.
 
-Two kinds of worlds: a `Scored` one is a graph with scores, for solvers and lineages; a `Drawn` one is a movie of
-round cells, for all that comes before. Labels are in any order, and far apart, unless ``seed=0``.
+Two kinds of worlds: a `ScoredWorld` is a graph with scores, for solvers and lineages; a `DrawnWorld` is a movie of
+round cells, for the stages before. Labels are in any order, and far apart, unless ``seed=0``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HIGHEST_LABEL = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredWorld:
     """Candidate links with scores; ``names`` are the cells' in the order of rows."""
 
     graph: CellGraph
@@ -42,7 +42,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnWorld:
     """A movie of masks; ``label`` is that of each cell by name."""
 
     masks: np.ndarray
@@ -55,7 +55,7 @@ class Drawn:
         return tuple(name[key] for key in zip(cells.frame.tolist(), cells.label.tolist(), strict=True))
 
 
-def tracks_of(lineage, names) -> frozenset[str]:
+def list_tracks(lineage, names) -> frozenset[str]:
     """Return a lineage as it is written in the drawings."""
     cells = defaultdict(list)
     for row in np.lexsort((lineage.cells.frame, lineage.track)):
@@ -64,19 +64,19 @@ def tracks_of(lineage, names) -> frozenset[str]:
     return frozenset(" ".join(c) + (f" <{cells[parent[k]][-1]}" if parent[k] else "") for k, c in cells.items())
 
 
-def links_of(tracks) -> set[str]:
+def list_links(tracks) -> set[str]:
     """Return the links of tracks: ``"b2 b3 <a1"`` has ``a1-b2`` and ``b2-b3``."""
     links = set()
     for track in tracks:
-        own, _, mother = track.partition(" <")
+        own, _, parent = track.partition(" <")
         cells = own.split()
         links |= {f"{a}-{b}" for a, b in pairwise(cells)}
-        if mother:
-            links.add(f"{mother}-{cells[0]}")
+        if parent:
+            links.add(f"{parent}-{cells[0]}")
     return links
 
 
-def _labels(names, seed):
+def _draw_labels(names, seed):
     """Return a label for each cell, one of a kind in its frame."""
     if not seed:
         return {name: i + 1 for i, name in enumerate(sorted(names))}
@@ -88,9 +88,9 @@ def _labels(names, seed):
 # --------------------------------------------------------------------------- worlds of scores
 
 
-def scored(cells="", links=None, pairs=None, tracks=(), *, n_frames=None, seed=0) -> Scored:
+def make_world(cells="", links=None, pairs=None, tracks=(), *, n_frames=None, seed=0) -> ScoredWorld:
     """Return a world of ``"a0 a1"``, ``{"a0-a1": 0.9}`` and ``{"a0-b1-c1": 0.8}``; gaps show in the names."""
-    label = _labels(cells.split(), seed)
+    label = _draw_labels(cells.split(), seed)
     names = tuple(sorted(label, key=lambda name: (int(name[1:]), label[name])))
     row = {name: i for i, name in enumerate(names)}
     n = len(names)
@@ -112,38 +112,38 @@ def scored(cells="", links=None, pairs=None, tracks=(), *, n_frames=None, seed=0
     at = {link: i for i, link in enumerate(order)}
     division = {}
     for pair, score in (pairs or {}).items():
-        mother, first, second = (row[name] for name in pair.split("-"))
-        division[tuple(sorted((at[mother, first], at[mother, second])))] = score
+        parent, first, second = (row[name] for name in pair.split("-"))
+        division[tuple(sorted((at[parent, first], at[parent, second])))] = score
     scores = LinkScores(
         np.array([ends[link] for link in order], np.float32),
         np.array(sorted(division), np.int64).reshape(-1, 2),
         np.array([division[pair] for pair in sorted(division)], np.float32),
     )
-    return Scored(graph, scores, names, frozenset(tracks))
+    return ScoredWorld(graph, scores, names, frozenset(tracks))
 
 
 def two_cross(seed=0):
-    """The best link alone is right for nobody::
+    """The link with the best score is wrong::
 
-    a0 -.5-> a1      a0 would rather be b1 (.95), but then
-       \\ .95         b0 could not be anything
+    a0 -.5-> a1      a0 scores higher with b1 (.95), but then
+       \\ .95         b0 has no link left
         v
     b0 -.9-> b1
     """
     links = {"a0-a1": 0.5, "a0-b1": 0.95, "b0-b1": 0.96, "b0-a1": 0.1}
-    return scored("a0 b0 a1 b1", links, tracks=["a0 a1", "b0 b1"], seed=seed)
+    return make_world("a0 b0 a1 b1", links, tracks=["a0 a1", "b0 b1"], seed=seed)
 
 
 def the_best_leaves_less(seed=0):
-    """What greedy gets wrong::
+    """The greedy solver finds one link only::
 
     a0 -.9-> a1
        \\ .95
         v
-    b0 -.9-> b1     b0 has no other way
+    b0 -.9-> b1     b0 has no other link
     """
     links = {"a0-a1": 0.9, "a0-b1": 0.95, "b0-b1": 0.9}
-    return scored("a0 b0 a1 b1", links, tracks=["a0 a1", "b0 b1"], seed=seed)
+    return make_world("a0 b0 a1 b1", links, tracks=["a0 a1", "b0 b1"], seed=seed)
 
 
 def one_divides(seed=0):
@@ -154,7 +154,7 @@ def one_divides(seed=0):
     """
     links = {"a0-a1": 0.9, "a1-b2": 0.7, "a1-c2": 0.6, "b2-b3": 0.9, "c2-c3": 0.9, "b2-c3": 0.2}
     tracks = ["a0 a1", "b2 b3 <a1", "c2 c3 <a1"]
-    return scored("a0 a1 b2 c2 b3 c3", links, {"a1-b2-c2": 0.9, "b2-b3-c3": 0.2}, tracks, seed=seed)
+    return make_world("a0 a1 b2 c2 b3 c3", links, {"a1-b2-c2": 0.9, "b2-b3-c3": 0.2}, tracks, seed=seed)
 
 
 def divides_twice(seed=0):
@@ -167,7 +167,7 @@ def divides_twice(seed=0):
     links = {"a0-b1": 0.6, "a0-c1": 0.6, "b1-d2": 0.55, "b1-e2": 0.5, "c1-c2": 0.9, "c1-e2": 0.3}
     pairs = {"a0-b1-c1": 0.9, "b1-d2-e2": 0.8, "c1-c2-e2": 0.3}
     tracks = ["a0", "b1 <a0", "c1 c2 <a0", "d2 <b1", "e2 <b1"]
-    return scored("a0 b1 c1 d2 e2 c2", links, pairs, tracks, seed=seed)
+    return make_world("a0 b1 c1 d2 e2 c2", links, pairs, tracks, seed=seed)
 
 
 def one_frame_gap(seed=0):
@@ -177,17 +177,17 @@ def one_frame_gap(seed=0):
     b0 -- b1 - b2
     """
     links = {"a0-a2": 0.8, "b0-b1": 0.9, "b1-b2": 0.9, "a0-b1": 0.3, "b1-a2": 0.2, "b0-b2": 0.7}
-    return scored("a0 b0 b1 a2 b2", links, tracks=["a0 a2", "b0 b1 b2"], seed=seed)
+    return make_world("a0 b0 b1 a2 b2", links, tracks=["a0 a2", "b0 b1 b2"], seed=seed)
 
 
 def empty_frame(seed=0):
-    """Nobody is seen in frame 1::
+    """Frame 1 has no cells::
 
     a0 ------- a2
     b0 ------- b2
     """
     links = {"a0-a2": 0.8, "b0-b2": 0.8, "a0-b2": 0.5, "b0-a2": 0.1}
-    return scored("a0 b0 a2 b2", links, tracks=["a0 a2", "b0 b2"], seed=seed)
+    return make_world("a0 b0 a2 b2", links, tracks=["a0 a2", "b0 b2"], seed=seed)
 
 
 def first_frame_empty(seed=0):
@@ -195,7 +195,7 @@ def first_frame_empty(seed=0):
 
     .     a1 -- a2
     """
-    return scored("a1 a2", {"a1-a2": 0.9}, tracks=["a1 a2"], seed=seed)
+    return make_world("a1 a2", {"a1-a2": 0.9}, tracks=["a1 a2"], seed=seed)
 
 
 def one_cell(seed=0):
@@ -203,7 +203,7 @@ def one_cell(seed=0):
 
     a0      .      .
     """
-    return scored("a0", n_frames=3, tracks=["a0"], seed=seed)
+    return make_world("a0", n_frames=3, tracks=["a0"], seed=seed)
 
 
 def no_cell(seed=0):
@@ -211,18 +211,18 @@ def no_cell(seed=0):
 
     .      .      .
     """
-    return scored(n_frames=3, seed=seed)
+    return make_world(n_frames=3, seed=seed)
 
 
 def merge_temptation(seed=0):
-    """Two cells want to become one; only one may::
+    """Two cells have a link to the same cell; only one can be chosen::
 
     a0 -.9-+
            +- a1
     b0 -.8-+
     """
     links = {"a0-a1": 0.9, "b0-a1": 0.8}
-    return scored("a0 b0 a1", links, tracks=["a0 a1", "b0"], seed=seed)
+    return make_world("a0 b0 a1", links, tracks=["a0 a1", "b0"], seed=seed)
 
 
 def leaves_while_another_enters(seed=0):
@@ -232,7 +232,7 @@ def leaves_while_another_enters(seed=0):
     .      .    b2 -- b3     on the other side: a1-b2 is unlikely
     """
     links = {"a0-a1": 0.9, "a1-b2": 0.2, "b2-b3": 0.9}
-    return scored("a0 a1 b2 b3", links, tracks=["a0 a1", "b2 b3"], seed=seed)
+    return make_world("a0 a1 b2 b3", links, tracks=["a0 a1", "b2 b3"], seed=seed)
 
 
 SCORED = (
@@ -253,23 +253,23 @@ SCORED = (
 # --------------------------------------------------------------------------- worlds of masks
 
 
-def drawn(disks, tracks=(), *, shape=(128, 128), n_frames=6, seed=1) -> Drawn:
+def draw_world(disks, tracks=(), *, shape=(128, 128), n_frames=6, seed=1) -> DrawnWorld:
     """Return a movie of ``{"a0": (y, x, radius)}``; cells do not overlap, those listed first lie on top.
 
     In 3D, disks are balls ``(z, y, x, radius)``.
     """
-    label = _labels(list(disks), seed)
+    label = _draw_labels(list(disks), seed)
     masks = np.zeros((n_frames, *shape), np.int64)
     grid = np.stack(np.indices(shape), axis=-1)
     for name, (*centre, radius) in disks.items():
         mask = masks[int(name[1:])]
         inside = ((grid - np.array(centre)) ** 2).sum(axis=-1) <= radius**2
         mask[inside & (mask == 0)] = label[name]
-    return Drawn(masks, label, frozenset(tracks))
+    return DrawnWorld(masks, label, frozenset(tracks))
 
 
-def lattice(letters="ABCDEFGH", *, n_frames=6, radius=8.0, seed=5):
-    """Return disks of a calm crowd around the middle of the field, and their tracks: what scales are learnt from.
+def draw_lattice(letters="ABCDEFGH", *, n_frames=6, radius=8.0, seed=5):
+    """Return disks of a calm crowd around the middle of the field, and their tracks, from which scales are estimated.
 
     ::
 
@@ -293,39 +293,39 @@ def two_pass(seed=1):
               frame 5:  b       a
          <-- b
     """
-    crowd, tracks = lattice()
+    crowd, tracks = draw_lattice()
     for t in range(6):
         crowd[f"a{t}"] = (54.0, 52.0 + 5 * t, 7.5)
         crowd[f"b{t}"] = (74.0, 77.0 - 5 * t, 7.5)
-    return drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b0 b1 b2 b3 b4 b5"], seed=seed)
+    return draw_world(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b0 b1 b2 b3 b4 b5"], seed=seed)
 
 
-def mother_divides(seed=1):
+def parent_divides(seed=1):
     """::
 
     (a) (a) (a) (b)(c) (b) (c) (b)  (c)
     """
-    crowd, tracks = lattice()
+    crowd, tracks = draw_lattice()
     for t in range(3):
         crowd[f"a{t}"] = (64.0, 64.0 + t, 8.0)
     for t in range(3, 6):
         crowd[f"b{t}"] = (64.0, 60.0 - t, 5.8)
         crowd[f"c{t}"] = (64.0, 70.0 + t, 5.8)
-    return drawn(crowd, [*tracks, "a0 a1 a2", "b3 b4 b5 <a2", "c3 c4 c5 <a2"], seed=seed)
+    return draw_world(crowd, [*tracks, "a0 a1 a2", "b3 b4 b5 <a2", "c3 c4 c5 <a2"], seed=seed)
 
 
-def torn_for_a_frame(seed=1):
-    """The mask of a cell falls into halves in frame 3 and is whole again; no division::
+def split_for_a_frame(seed=1):
+    """The mask of a cell is split into halves in frame 3 only; no division::
 
     (a) (a) (a) (b|c) (a) (a)
     """
-    crowd, tracks = lattice()
-    world = drawn(crowd | {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)}, tracks, seed=seed)
+    crowd, tracks = draw_lattice()
+    world = draw_world(crowd | {f"a{t}": (64.0, 64.0, 8.0) for t in range(6)}, tracks, seed=seed)
     half = world.masks[3] == world.label["a3"]
     half[:, :64] = False
     label = {**world.label, "b3": 1}
     world.masks[3][half] = label["b3"]
-    return Drawn(world.masks, label, world.tracks | {"a0 a1 a2 a3 a4 a5", "b3"})
+    return DrawnWorld(world.masks, label, world.tracks | {"a0 a1 a2 a3 a4 a5", "b3"})
 
 
 def mask_dropped(seed=1):
@@ -333,39 +333,23 @@ def mask_dropped(seed=1):
 
     (a) (a)  .  (a) (a) (a)
     """
-    crowd, tracks = lattice()
+    crowd, tracks = draw_lattice()
     crowd |= {f"a{t}": (60.0 + 2 * t, 64.0, 8.0) for t in range(6) if t != 2}
-    return drawn(crowd, [*tracks, "a0 a1 a3 a4 a5"], seed=seed)
+    return draw_world(crowd, [*tracks, "a0 a1 a3 a4 a5"], seed=seed)
 
 
 def frame_dropped(seed=1):
     """No masks at all in frame 2: each cell has a gap there."""
-    crowd, tracks = lattice()
+    crowd, tracks = draw_lattice()
     crowd = {name: disk for name, disk in crowd.items() if name[1:] != "2"}
-    return drawn(crowd, [track.replace(track[:1] + "2 ", "") for track in tracks], seed=seed)
+    return draw_world(crowd, [track.replace(track[:1] + "2 ", "") for track in tracks], seed=seed)
 
 
 def starts_late(seed=1):
     """No masks in frame 0."""
-    crowd, tracks = lattice()
+    crowd, tracks = draw_lattice()
     crowd = {name: disk for name, disk in crowd.items() if name[1:] != "0"}
-    return drawn(crowd, [track[3:] for track in tracks], seed=seed)
-
-
-def glued_for_a_frame(seed=1):
-    """Two cells share a mask in frame 2; which of them has it there does not matter::
-
-    (a)(b) (a)(b) (a---a) (a)(b) (a)(b) (a)(b)
-    """
-    crowd, tracks = lattice()
-    for t in range(6):
-        crowd[f"a{t}"] = (64.0, 56.0, 7.7)
-        crowd[f"b{t}"] = (64.0, 72.0, 7.7)
-    world = drawn(crowd, [*tracks, "a0 a1 a2 a3 a4 a5", "b0 b1 b3 b4 b5"], seed=seed)
-    frame = world.masks[2]
-    frame[frame == world.label["b2"]] = world.label["a2"]
-    label = {name: label for name, label in world.label.items() if name != "b2"}
-    return Drawn(world.masks, label, world.tracks)
+    return draw_world(crowd, [track[3:] for track in tracks], seed=seed)
 
 
 def one_leaves_one_enters(seed=1):
@@ -373,60 +357,60 @@ def one_leaves_one_enters(seed=1):
 
     |(a)      |a)      |      (b|     (b)|
     """
-    crowd, tracks = lattice("AB")
+    crowd, tracks = draw_lattice("AB")
     crowd |= {f"a{t}": (64.0, 10.0 - 6 * t, 8.0) for t in range(3)}
     crowd |= {f"b{t}": (64.0, 130.0 - 5 * (t - 2), 8.0) for t in range(3, 6)}
-    return drawn(crowd, [*tracks, "a0 a1 a2", "b3 b4 b5"], seed=seed)
+    return draw_world(crowd, [*tracks, "a0 a1 a2", "b3 b4 b5"], seed=seed)
 
 
 def lone_cell(seed=1):
     """One cell, in three frames."""
-    return drawn({f"a{t}": (20.0, 20.0 + 3 * t, 8.0) for t in range(3)}, ["a0 a1 a2"], n_frames=3, seed=seed)
+    return draw_world({f"a{t}": (20.0, 20.0 + 3 * t, 8.0) for t in range(3)}, ["a0 a1 a2"], n_frames=3, seed=seed)
 
 
-def nobody(seed=1):
+def empty_masks(seed=1):
     """No cell at all."""
-    return drawn({}, n_frames=3, seed=seed)
+    return draw_world({}, n_frames=3, seed=seed)
 
 
 DRAWN = (
     two_pass,
-    mother_divides,
+    parent_divides,
     mask_dropped,
     frame_dropped,
     starts_late,
     one_leaves_one_enters,
     lone_cell,
-    nobody,
+    empty_masks,
 )
 
 
 # --------------------------------------------------------------------------- stages, with their defaults
 
 
-def measured(masks, spacing=None):
+def measure_masks(masks, spacing=None):
     """Return (cells, runs) of masks."""
     return measure_cells(open_masks(masks, spacing=spacing), settings=CellSettings())[:2]
 
 
-def candidates(masks, spacing=None, *, flow="auto", drift=True, runs=True, **settings) -> CellGraph:
+def find_candidates(masks, spacing=None, *, flow="auto", drift=True, runs=True, **settings) -> CellGraph:
     """Return the candidate links between the cells of masks."""
-    cells, pixels = measured(masks, spacing)
+    cells, pixels = measure_masks(masks, spacing)
     motion = estimate_motion(cells, settings=MotionSettings(flow=flow, drift=drift))
     return build_candidates(cells, pixels if runs else None, motion, settings=GraphSettings(**settings))
 
 
-def known_lineage(world: Drawn, spacing=None):
-    """Return the drawing's own (lineage, runs), whatever a solver would say."""
-    cells, runs = measured(world.masks, spacing)
+def build_known_lineage(world: DrawnWorld, spacing=None):
+    """Return the (lineage, runs) of the drawing, without a solver."""
+    cells, runs = measure_masks(world.masks, spacing)
     row = {name: i for i, name in enumerate(world.names(cells))}
-    links = sorted(tuple(row[end] for end in link.split("-")) for link in links_of(world.tracks))
+    links = sorted(tuple(row[end] for end in link.split("-")) for link in list_links(world.tracks))
     source, target = np.array(links, np.int64).reshape(-1, 2).T
     graph = CellGraph(cells, source, target, np.zeros((len(links), 0)), ())
     return build_lineage(graph, np.ones(len(links), bool), LinkScores(np.ones(len(links), np.float32))), runs
 
 
-def blobs(shape, n, *, frames=3, seed=0, step=2.0):
+def draw_blobs(shape, n, *, frames=3, seed=0, step=2.0):
     """Return masks of n crowded, partly touching cells that wander, with labels in random order."""
     random = np.random.default_rng(seed)
     place = random.uniform(0, 1, (n, len(shape))) * shape
@@ -442,7 +426,7 @@ def blobs(shape, n, *, frames=3, seed=0, step=2.0):
     return masks
 
 
-def relabelled(masks, seed=0):
+def relabel_masks(masks, seed=0):
     """Return the same masks with other labels, in another order, in every frame."""
     random = np.random.default_rng(seed)
     out = np.zeros(masks.shape, np.int64)
