@@ -100,7 +100,7 @@ def movies(data: Path) -> Iterator[Movie]:
         _markers("Masks3D-Ascidian", "07"),
     ]
     for movie in known:
-        if located(movie.masks, data).is_dir() or movie.masks.startswith("inputs/"):
+        if locate(movie.masks, data).is_dir() or movie.masks.startswith("inputs/"):
             yield movie
         else:
             print(f"left out, there is no {movie.masks}: {movie.name}", file=sys.stderr)
@@ -238,8 +238,8 @@ def place(group: str, name: str) -> str:
     return "/".join("".join(c if c.isalnum() or c in "+-." else "-" for c in text) for text in (group, name))
 
 
-def chosen(cases: Sequence[Case], only: str) -> list[Case]:
-    """Return the cases with a part of the title, and those whose outputs they read."""
+def choose_cases(cases: Sequence[Case], only: str) -> list[Case]:
+    """Return the cases whose titles contain a text, and those whose outputs they read."""
     wanted = {case.title for case in cases if only.lower() in case.title.lower()}
     for case in reversed(cases):
         if case.title in wanted:
@@ -351,7 +351,7 @@ def _split(mask: npt.NDArray[Any], label: int, new: int) -> None:
     mask[tuple(upper.T)] = new
 
 
-def located(path: str, data: Path) -> Path:
+def locate(path: str, data: Path) -> Path:
     """Return where a path of a case lies: ``data`` is the folder of movies, ``more`` the folder beside it."""
     top, _, rest = path.partition("/")
     return {"data": data, "more": data.parent / "more"}.get(top, Path(top)) / rest

@@ -108,7 +108,7 @@ def compare_graphs(base: Path, new: Path) -> str | None:
     theirs, ours = [
         {name: item for name, item in group.members(max_depth=None) if isinstance(item, zarr.Array)} for group in groups
     ]
-    theirs = {"/".join(map(_renamed, name.split("/"))): array for name, array in theirs.items()}
+    theirs = {"/".join(map(_rename_column, name.split("/"))): array for name, array in theirs.items()}
     if theirs.keys() != ours.keys():
         return f"arrays {_both(sorted(theirs.keys() ^ ours.keys()))} are in one only"
     differing = [name for name in ours if not _same_array(np.asarray(theirs[name][...]), np.asarray(ours[name][...]))]
@@ -150,7 +150,7 @@ def compare_settings(base: Path, new: Path) -> str | None:
 def compare_tables(base: Path, new: Path) -> str | None:
     """Compare two CSV files, column by column, without those that differ from run to run."""
     theirs, ours = [list(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in (base, new)]
-    names = [[*map(_renamed, theirs[0])], ours[0]] if theirs and ours else [[], []]
+    names = [[*map(_rename_column, theirs[0])], ours[0]] if theirs and ours else [[], []]
     if names[0] != names[1]:
         return f"columns {_both(sorted(set(names[0]) ^ set(names[1]))) or 'in another order'}"
     if len(theirs) != len(ours):
@@ -179,7 +179,7 @@ def _compare_plain(base: Json, new: Json, *, columns: bool = False) -> str | Non
     A model keeps the names of the columns that it was trained with, so in JSON files they are not renamed.
     """
     changes = [change for change in ON_PURPOSE if change.kind == "key"]
-    rename = _renamed if columns else str
+    rename = _rename_column if columns else str
     theirs = dict(_leaves(base, skipped={change.old for change in changes if not change.new}, rename=rename))
     ours = dict(_leaves(new, skipped={change.new for change in changes if not change.old}, rename=str))
     # as text: NaN equals NaN, and 1 is not 1.0
@@ -207,7 +207,7 @@ def _leaves(
         yield key, rename(value) if isinstance(value, str) else value
 
 
-def _renamed(name: str) -> str:
+def _rename_column(name: str) -> str:
     return next((change.new for change in ON_PURPOSE if change.kind == "name" and change.old == name), name)
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
-from same_cases import INPUTS, Case, all_cases, chosen, make_inputs, split_chains
+from same_cases import INPUTS, Case, all_cases, choose_cases, make_inputs, split_chains
 from same_outputs import ON_PURPOSE, compare_folders, compare_json
 
 
@@ -83,7 +83,7 @@ def main() -> None:
         sides = [base_side(work, revision, args)]
         if not args.base_only:
             sides.append(new_side(work, args))
-        cases = chosen(all_cases(args.data), args.only)
+        cases = choose_cases(all_cases(args.data), args.only)
         record = {
             **describe_run(),
             "base": revision,

@@ -71,8 +71,8 @@ class Run:
         """Compare a figure with its limit, and record both."""
         passed = measured >= limit if least else measured <= limit
         bound = f"{'>=' if least else '<='} {limit:g} {unit}"
-        told = {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
-        self.record["checks"] = [*(each for each in self.record["checks"] if each["what"] != what), told]
+        result = {"what": what, "measured": round(measured, 3), "unit": unit, "limit": bound, "passed": bool(passed)}
+        self.record["checks"] = [*(each for each in self.record["checks"] if each["what"] != what), result]
 
     def out(self) -> Path:
         """Return the name of a new folder."""
@@ -95,8 +95,8 @@ def run_alone(*words: Any, python: str = sys.executable, program: str = "work.py
     done = subprocess.run([python, str(HERE / program), *map(str, words)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{program} {' '.join(map(str, words))} failed:\n{done.stderr}")
-    told: Result = json.loads(done.stdout.splitlines()[-1])
-    return told
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def run_cells(run: Run) -> Result:
@@ -193,49 +193,51 @@ def run_sizes(run: Run) -> Result:
     tenth = 10_000 if run.args.quick else 100_000
     sizes = {"few frames": (tenth, 50), "few cells": (tenth, 500), "large": (10 * tenth, 500)}
     runs = [{name: run_alone("table", *size) for name, size in sizes.items()} for _ in range(run.args.rounds)]
-    told = {name: _get_median([each[name] for each in runs]) for name in sizes}
-    large = told["large"]
+    result = {name: _get_median([each[name] for each in runs]) for name in sizes}
+    large = result["large"]
     if not run.args.quick:
         run.check("1 000 000 cells in 500 frames, time", large["seconds"], 180, least=False, unit="s")
         run.check("1 000 000 cells in 500 frames, memory", large["peak_mb"] / 1000, 3, least=False, unit="GB")
     for name, what in (("few cells", "10 x the cells"), ("few frames", "10 x the frames")):
         # simulated numbers of cells differ by a few per cent; the ratio is per cell
-        share = large["cells"] / told[name]["cells"] / 10
-        own = [each["peak_mb"] - each["peak_mb_imports"] for each in (large, told[name])]
-        run.check(f"{what}, time", large["seconds"] / told[name]["seconds"] / share, 11, least=False, unit="x")
+        share = large["cells"] / result[name]["cells"] / 10
+        own = [each["peak_mb"] - each["peak_mb_imports"] for each in (large, result[name])]
+        run.check(f"{what}, time", large["seconds"] / result[name]["seconds"] / share, 11, least=False, unit="x")
         run.check(f"{what}, memory over that of the imports", own[0] / own[1] / share, 11, least=False, unit="x")
-    return told
+    return result
 
 
 def run_length(run: Run) -> Result:
     """Track a simulated movie and one ten times as long, from files to the written result."""
-    told: Result = {}
+    result: Result = {}
     for name, frames in (("short", 4), ("long", 40)) if run.args.quick else (("short", 30), ("long", 300)):
         folder = run.work / name
         run_alone("movie", frames, folder)
         files = folder / "masks.npy", folder / "images.npy"
         works = [run_alone("track", *files, run.out(), "hungarian") for _ in range(run.args.rounds)]
-        told[name] = {"frames": frames, **_get_median(works)}
-    short, long = told["short"], told["long"]
+        result[name] = {"frames": frames, **_get_median(works)}
+    short, long = result["short"], result["long"]
     run.check("10 x the movie with its masks, time", long["seconds"] / short["seconds"], 11, least=False, unit="x")
     ratio = long["peak_mb"] / short["peak_mb"]
     run.check("10 x the movie with its masks, memory", ratio, 11, least=False, unit="x")
-    return told
+    return result
 
 
 def run_start(run: Run) -> Result:
     """Time the start: the import, and the command line's help from process to exit."""
     code = "import time; t = time.perf_counter(); import gnntrack; print(time.perf_counter() - t)"
 
-    def imported() -> float:
+    def time_import() -> float:
         return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
-    def told(*words: str) -> Callable[[], float]:
+    def make_timer(*words: str) -> Callable[[], float]:
         return _time_runs(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))
 
     program = Path(sys.executable).with_name("gnntrack")
-    helped = told(str(program), "--help") if program.exists() else told("-m", "gnntrack", "--help")
-    seconds = run_alternately({"import gnntrack": imported, "gnntrack --help": helped, "python": told("-c", "pass")}, 5)
+    show_help = make_timer(str(program), "--help") if program.exists() else make_timer("-m", "gnntrack", "--help")
+    seconds = run_alternately(
+        {"import gnntrack": time_import, "gnntrack --help": show_help, "python": make_timer("-c", "pass")}, 5
+    )
     middle = compute_medians(seconds)
     run.check("import gnntrack", middle["import gnntrack"], 0.25, least=False, unit="s")
     run.check("gnntrack --help", middle["gnntrack --help"], 0.4, least=False, unit="s")
@@ -270,46 +272,46 @@ def format_markdown(record: Result) -> str:
         "Compared programs ran alternately in this run; medians. Seconds are without imports.",
         format_table(["asked for", "measured", "limit", "reached"], checks),
     ]
-    for name, told in record["sections"].items():
-        parts += [f"## {name}", cleandoc(SECTIONS[name].__doc__ or ""), _format_section(told)]
+    for name, result in record["sections"].items():
+        parts += [f"## {name}", cleandoc(SECTIONS[name].__doc__ or ""), _format_section(result)]
     return "\n\n".join(parts)
 
 
-def _format_section(told: Result) -> str:
-    if "median" in told:
-        first = next(iter(told["median"].values()))
-        rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in told["median"].items()]
-        return _format_head(told) + format_table(["", "s", "x"], rows) + _format_network(told.get("network", {}))
-    if "stages" in told:
-        return _format_head(told) + format_table(
-            ["", "s"], [[name, f"{took:.3f}"] for name, took in told["stages"].items()]
+def _format_section(result: Result) -> str:
+    if "median" in result:
+        first = next(iter(result["median"].values()))
+        rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in result["median"].items()]
+        return _format_head(result) + format_table(["", "s", "x"], rows) + _format_network(result.get("network", {}))
+    if "stages" in result:
+        return _format_head(result) + format_table(
+            ["", "s"], [[name, f"{took:.3f}"] for name, took in result["stages"].items()]
         )
     rows = []
-    for each in told.values():
+    for each in result.values():
         stages = ", ".join(f"{stage} {took:.1f}" for stage, took in each.get("stages", {}).items())
         rows.append([str(each["cells"]), f"{each['seconds']:.2f}", f"{each['peak_mb']:.0f}", stages])
     return format_table(["cells", "s", "peak memory, MB", "stages, s"], rows)
 
 
-def _format_network(told: Result) -> str:
+def _format_network(result: Result) -> str:
     """Return a table of the input of the network and the time of each stage."""
-    if not told:
+    if not result:
         return ""
     counts = ("frames", "cells", "candidates", "through the network")
-    stages = list(told["whole"]["stages"])
+    stages = list(result["whole"]["stages"])
     rows = [
         [name, *(str(each[count]) for count in counts), *(f"{each['stages'][stage]:.3f}" for stage in stages)]
-        for name, each in told.items()
+        for name, each in result.items()
     ]
-    rates = [f"{rate} {what}" for what, rate in told["whole"].items() if what.endswith("per second")]
+    rates = [f"{rate} {what}" for what, rate in result["whole"].items() if what.endswith("per second")]
     return (
         f"\n\n{format_table(['', *counts, *(f'{stage}, s' for stage in stages)], rows)}\n\nLinks: {'; '.join(rates)}."
     )
 
 
-def _format_head(told: Result) -> str:
-    told = {"cells": told.get("labels"), **told}
-    named = [str(told[name]) + suffix for name, suffix in (("movie", ""), ("cells", " cells")) if told.get(name)]
+def _format_head(result: Result) -> str:
+    result = {"cells": result.get("labels"), **result}
+    named = [str(result[name]) + suffix for name, suffix in (("movie", ""), ("cells", " cells")) if result.get(name)]
     return f"{', '.join(named)}:\n\n" if named else ""
 
 
@@ -351,9 +353,9 @@ def _measure_properties(mask: Array, image: Array, names: tuple[str, ...]) -> ob
 
 
 def _run_peer(run: Run, *words: Any) -> float:
-    told = run_alone(*words, python=run.args.peer_python, program="peers.py")
-    run.record.setdefault("peers", {}).update(told["versions"])
-    return float(told["seconds"])
+    result = run_alone(*words, python=run.args.peer_python, program="peers.py")
+    run.record.setdefault("peers", {}).update(result["versions"])
+    return float(result["seconds"])
 
 
 def _has_package(python: str, package: str) -> bool:

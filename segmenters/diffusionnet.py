@@ -12,14 +12,12 @@ from segmenters.diffusion.cells import CellOptions, find_cells
 from segmenters.diffusion.training import train_diffusionnet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
-    from gnntrack.training.segmenter import LabelledImage
+    from gnntrack.training.segmenter import Images
     from segmenters.common.training import Metrics
 
     Labels = npt.NDArray[np.int32]
@@ -114,13 +112,7 @@ class DiffusionNetSegmenter:
 
     @classmethod
     def train(
-        cls,
-        examples: Sequence[LabelledImage],
-        checks: Sequence[LabelledImage],
-        run: TrainingRun,
-        *,
-        settings: TrainSegmenterSettings,
-        metrics: Metrics,
+        cls, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
     ) -> dict[str, Any]:
         """Train a network on stacks, see `gnntrack.training.segmenter.TrainableSegmenter.train`.
 

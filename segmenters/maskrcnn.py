@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
-    from gnntrack.training.segmenter import LabelledImage
+    from gnntrack.training.segmenter import Images
     from segmenters.common.training import Metrics
 
     Heights = npt.NDArray[np.float32]
@@ -164,13 +164,7 @@ class MaskRcnnSegmenter:
 
     @classmethod
     def train(
-        cls,
-        examples: Sequence[LabelledImage],
-        checks: Sequence[LabelledImage],
-        run: TrainingRun,
-        *,
-        settings: TrainSegmenterSettings,
-        metrics: Metrics,
+        cls, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`.
 

@@ -272,14 +272,19 @@ def test_large_options_take_no_memory(model: Path) -> None:
         load_model(model)
 
 
+def catch_message(model: Path) -> str:
+    """Return the message of the error that loading a model raises."""
+    with pytest.raises(ModelError) as error:
+        load_model(model)
+    return str(error.value)
+
+
 def test_other_columns(model: Path) -> None:
     columns = {block: list(names) for block, names in small().columns.items()}
     columns["cell"] = [*columns["cell"][1:], "roundness"]
     columns["pair"] = columns["pair"][::-1]
     change(model, columns=columns)
-    with pytest.raises(ModelError) as error:
-        load_model(model)
-    text = str(error.value)
+    text = catch_message(model)
     assert "it reads 'roundness' of each cell, which this gnntrack does not compute" in text
     assert "it does not read 'size' of each cell" in text
     assert "the columns of each pair in another order" in text
@@ -288,17 +293,14 @@ def test_other_columns(model: Path) -> None:
 
 def test_columns_of_unknown_blocks_or_types(model: Path) -> None:
     change(model, columns={"cell": 3, "hyperedge": ["a", "b", "c", "d", "e", "f"]})
-    with pytest.raises(ModelError) as error:
-        load_model(model)
-    assert "the columns of each cell are not a list of names" in str(error.value)
-    assert "it reads 'a', 'b', 'c', 'd' and 2 more of each hyperedge" in str(error.value)
+    text = catch_message(model)
+    assert "the columns of each cell are not a list of names" in text
+    assert "it reads 'a', 'b', 'c', 'd' and 2 more of each hyperedge" in text
 
 
 def test_tensors_that_do_not_fit(model: Path) -> None:
     change_tensors(model, trust=torch.ones(3), extra=torch.ones(1), **{"link_head.0.bias": None})
-    with pytest.raises(ModelError) as error:
-        load_model(model)
-    text = str(error.value)
+    text = catch_message(model)
     assert "it lacks 'link_head.0.bias'" in text
     assert "it has 'extra', which the network does not" in text
     assert "'trust' has shape (3,), expected (2,)" in text

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSettings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
-__all__ = ["Attention", "LinkNet", "Standard"]
+__all__ = ["Attention", "LinkNet", "Standardization"]
 
 _BOUND = 10.0  # of the logarithm of attention, so that its exponential cannot overflow
 _SAMPLED = 20_000  # rows of each movie from which the statistics of the columns are computed
 
 
-class Standard(nn.Module):
+class Standardization(nn.Module):
     """Standardise columns: (x - mean) / deviation; NaN, a column that the movie does not have, becomes 0.
 
     The statistics are those of the training data, and are stored with the weights.
@@ -81,9 +81,9 @@ class Attention(MessagePassing):  # type: ignore[misc]
         weight = torch.exp(_BOUND * torch.tanh(agreement / (_BOUND * each**0.5)))  # (E, heads)
         sums = self.propagate(torch.stack([end, end]), size=(n, n), value=self.value(link), weight=weight)
         total = sums[:, width:]
-        share = weight / total[end]
+        fraction = weight / total[end]
         message = sums[:, :width].view(n, self.heads, each) / total.clamp(min=1e-6)[..., None]
-        return message.view(n, width), share
+        return message.view(n, width), fraction
 
     def message(self, value: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
         weighted = value.view(len(value), self.heads, value.shape[1] // self.heads) * weight[..., None]
@@ -155,7 +155,7 @@ class LinkNet(Network):
         self.columns = {"cell": CELL_INPUTS + appearance, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
         self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding}
         self.cell_standard, self.link_standard, self.pair_standard = (
-            Standard(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
+            Standardization(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
         )
         self.encode_cell = _make_mlp(len(CELL_INPUTS), width, width, dropout)
         self.encode_link = _make_mlp(len(LINK_INPUTS), width, width, dropout)
@@ -191,8 +191,8 @@ class LinkNet(Network):
             cell, link = each(cell, link, batch)
         birth, death, spurious = self.cell_head(cell).unbind(1)
         prior = batch.link[:, 0]
-        gain = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source] + self.prior_weight[0] * prior
-        return Outputs(gain, self._score_pairs(batch, cell, link, birth, death), spurious)
+        own = self.link_head(link)[:, 0] - birth[batch.target] - death[batch.source]
+        return Outputs(own + self.prior_weight[0] * prior, self._score_pairs(batch, cell, link, birth, death), spurious)
 
     @staticmethod
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
@@ -234,9 +234,9 @@ class LinkNet(Network):
         x = a[first] + a[second] + (b[first] - b[second]).abs() + self.both[2](cell)[parent]
         daughters = self.both[3](cell)
         x = x + daughters[one] + daughters[other] + self.encode_pair(self.pair_standard(batch.pair))
-        gain: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[parent]
+        own: Tensor = self.pair_head(x)[:, 0] - birth[one] - birth[other] - death[parent]
         # the prior of a division is relative to its better link alone, so that is added
-        return gain + self.prior_weight[0] * _find_better_link(batch) + self.prior_weight[1] * batch.pair[:, 0]
+        return own + self.prior_weight[0] * _find_better_link(batch) + self.prior_weight[1] * batch.pair[:, 0]
 
 
 def _make_mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:

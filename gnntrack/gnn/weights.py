@@ -94,10 +94,8 @@ def save_model(
 
     Raises
     ------
-    ModelError
-        If a number among the weights is not finite.
-    OutputError
-        If the folder cannot be written.
+    ModelError, OutputError
+        As of `write_model`.
     """
     write_model(folder, network, FAMILY, training=training, temperature=float(temperature))
 

@@ -77,7 +77,12 @@ def write_columns(
     extra : dict
         Our own metadata, as JSON values.
     masks_path, overwrite
-        As of `gnntrack.io.geff.write_graph`; so are the errors.
+        As of `gnntrack.io.geff.write_graph`.
+
+    Raises
+    ------
+    OutputError, FormatError
+        As of `write_graph`.
     """
     columns = _collect_cell_columns(cells) | nodes
     features = dict(zip(cells.feature_names, zip(cells.features.T, cells.feature_units, strict=True), strict=True))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gnntrack.training.examples.example import Example
     from gnntrack.types import Image
 
+    Images = Sequence["LabelledImage"]
     Metrics = Callable[[Sequence[tuple[Image, Image]]], Mapping[str, float]]
 
 __all__ = ["LabelledImage", "TrainableSegmenter", "learn", "mask_metrics", "train_segmenter"]
@@ -67,13 +68,7 @@ class TrainableSegmenter(Protocol):
 
     @classmethod
     def train(
-        cls,
-        examples: Sequence[LabelledImage],
-        checks: Sequence[LabelledImage],
-        run: TrainingRun,
-        *,
-        settings: TrainSegmenterSettings,
-        metrics: Metrics,
+        cls, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
     ) -> dict[str, Any]:
         """Train a network; the folder of the run then holds the model, ``log.csv`` and a checkpoint.
 
@@ -159,12 +154,7 @@ def train_segmenter(
 
 
 def learn(
-    name: str,
-    examples: Sequence[LabelledImage],
-    checks: Sequence[LabelledImage],
-    run: TrainingRun,
-    *,
-    settings: TrainSegmenterSettings,
+    name: str, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings
 ) -> dict[str, Any]:
     """Train a segmenter on given images, and draw its learning curve.
 

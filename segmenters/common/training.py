@@ -56,10 +56,8 @@ def train_network(
 
     Parameters
     ----------
-    network : nn.Module
-        With ``kind`` and ``options``.
-    task : TrainingTask
-        Supplies losses and metrics.
+    network, task
+        As of `run_training`.
     run : TrainingRun
         As `describe_run` returned it.
     settings : TrainSegmenterSettings

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
-    from gnntrack.training.segmenter import LabelledImage
+    from gnntrack.training.segmenter import Images
     from segmenters.common.training import Metrics
 
     Labels = npt.NDArray[np.int32]
@@ -152,13 +152,7 @@ class DenseSegmenter:
 
     @classmethod
     def train(
-        cls,
-        examples: Sequence[LabelledImage],
-        checks: Sequence[LabelledImage],
-        run: TrainingRun,
-        *,
-        settings: TrainSegmenterSettings,
-        metrics: Metrics,
+        cls, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
         return train_dense(cls.build_network, examples, checks, run, settings=settings, metrics=metrics)

@@ -19,13 +19,13 @@ from segmenters.dense.targets import measure_mean_diameter
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
-    from gnntrack.training.segmenter import LabelledImage
+    from gnntrack.training.segmenter import Images, LabelledImage
     from segmenters.common.training import Metrics
 
 __all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "train_dense"]
@@ -63,8 +63,8 @@ class NetworkBuilder(Protocol):
 
 def train_dense(
     build_network: NetworkBuilder,
-    examples: Sequence[LabelledImage],
-    checks: Sequence[LabelledImage],
+    examples: Images,
+    checks: Images,
     run: TrainingRun,
     *,
     settings: TrainSegmenterSettings,
@@ -116,7 +116,7 @@ def _segment(
     return segment_pixels(network, check_image(image, {dimensions}), inputs, options, dtype=image.dtype)
 
 
-def _show_some(examples: Sequence[LabelledImage], most: int, run: TrainingRun) -> Iterator[LabelledImage]:
+def _show_some(examples: Images, most: int, run: TrainingRun) -> Iterator[LabelledImage]:
     """Yield at most `most` examples, evenly spaced, and report the progress."""
     some = examples[:: -(-len(examples) // most)]
     for done, example in enumerate(some, start=1):
@@ -124,7 +124,7 @@ def _show_some(examples: Sequence[LabelledImage], most: int, run: TrainingRun) -
         run.show("passes between cells", done, len(some))
 
 
-def choose_inputs(examples: Sequence[LabelledImage], settings: TrainSegmenterSettings) -> Preprocessing:
+def choose_inputs(examples: Images, settings: TrainSegmenterSettings) -> Preprocessing:
     """Return how images are prepared for the network: grey values, and the scale of the cells.
 
     If the cells of all movies have about the same size, pixels are not scaled, unless cells are tiny or huge; movies of
@@ -149,7 +149,7 @@ def choose_inputs(examples: Sequence[LabelledImage], settings: TrainSegmenterSet
     return Preprocessing(settings.normalise, seen, seen / typical)
 
 
-def _measure_diameters(examples: Sequence[LabelledImage]) -> list[float]:
+def _measure_diameters(examples: Images) -> list[float]:
     """Return the typical diameter of the cells of each movie, measured on some of its images."""
     movies: dict[str, list[LabelledImage]] = {}
     for example in examples:

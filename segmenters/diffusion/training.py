@@ -17,14 +17,13 @@ from segmenters.diffusion.network import DiffusionNet
 from segmenters.diffusion.task import BlockOptions, BlockTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
-    from gnntrack.training.segmenter import LabelledImage
+    from gnntrack.training.segmenter import Images
     from segmenters.common.training import Metrics
 
-    Rule = tuple[str, Callable[[Any], bool]]
     Spacing = tuple[float, float, float]
     Rule = tuple[str, Callable[[Any], bool]]  # the expected value in words, and whether a value is one
 
@@ -42,12 +41,7 @@ _PATCHES = 4  # patches of an image that have about as many cells as a block
 
 
 def train_diffusionnet(
-    examples: Sequence[LabelledImage],
-    checks: Sequence[LabelledImage],
-    run: TrainingRun,
-    *,
-    settings: TrainSegmenterSettings,
-    metrics: Metrics,
+    examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
 ) -> dict[str, Any]:
     """Train a network; see `segmenters.diffusionnet.DiffusionNetSegmenter.train`."""
     network_options, other = _read_options(settings.options)
@@ -76,7 +70,7 @@ def _read_spacing(example: Any, *, depth: float) -> Spacing:
 
 def _validate(
     network: DiffusionNet,
-    checks: Sequence[LabelledImage],
+    checks: Images,
     spacing_of: Callable[[Any], Spacing],
     modes: int,
     metrics: Metrics,
@@ -115,7 +109,7 @@ def _read_options(given: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, f
     return {name: int(chosen[name]) for name in _NETWORK}, {name: float(chosen[name]) for name in _OTHER}
 
 
-def _refuse_images(examples: Sequence[LabelledImage]) -> None:
+def _refuse_images(examples: Images) -> None:
     if find_dimensions(examples) != 3:
         msg = (
             f"'diffusionnet' learns on stacks (Z, Y, X), but {examples[0].name} is an image (Y, X); train 'unet' on it"
