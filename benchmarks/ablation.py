@@ -15,17 +15,24 @@ from statistics import fmean
 from typing import Any
 
 from accuracy import format_line, format_number, run_ours, score_result
-from folds import WORK, Fold, Workshop, choose_settings, list_sequences, make_left_out_fold
+from folds import (
+    Fold,
+    Workshop,
+    add_training_arguments,
+    choose_settings,
+    describe_failure,
+    list_sequences,
+    make_left_out_fold,
+    read_settings,
+    start_record,
+)
 from perturbed import PerturbedMovie, write_perturbed
 from record import (
     RESULTS,
-    describe_run,
     format_circumstances,
     format_table,
-    get_default_data,
     has_row,
     hash_code,
-    read_rows,
     replace_row,
     write_record,
 )
@@ -105,10 +112,8 @@ VARIATIONS = {
 def main() -> None:
     args = _parse_arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    settings = Settings.from_toml(args.config) if args.config else Settings()
-    settings = settings.replace(train__steps=args.steps) if args.steps else settings
-    rows = read_rows(args.out) if args.resume else []
-    record = {**describe_run(), "code": hash_code(), "settings": settings.model_dump(mode="json"), "rows": rows}
+    settings = read_settings(args)
+    record = start_record(settings, args)
     workshop = Workshop(args.work, reuse=args.reuse_models, device=args.device)
     sequences = list_sequences(args.data)
     fold = make_left_out_fold(sequences, *HELD_OUT)
@@ -150,7 +155,7 @@ def run_variation(
             try:
                 row |= {**run_ours(twin, out, method, settings), **score_result(out, twin)}
             except Exception as error:  # noqa: BLE001
-                row |= {"failed": f"{type(error).__name__}: {error}".replace(str(workshop.work), "WORK")}
+                row |= describe_failure(error, workshop)
             record["rows"] = replace_row(record["rows"], KEY, row)
             print(f"{name:30s} {format_line({**row, 'method': ''})}", flush=True)
 
@@ -236,18 +241,8 @@ def _choose_word(change: float) -> str:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, default=WORK, help="folder for samples and models")
+    add_training_arguments(parser)
     parser.add_argument("--variations", default="", help=f"of {', '.join(VARIATIONS)}; default: all")
-    parser.add_argument("--twins", default="plain,hard,skip2")
-    parser.add_argument("--only", default="", help="tested sequences whose name contains this")
-    parser.add_argument("--config", type=Path, help="settings as TOML; default: the default settings")
-    parser.add_argument("--steps", type=int, help="train.steps, to try the program")
-    parser.add_argument("--device", default="auto", help="device for the training")
-    parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code made")
-    parser.add_argument(
-        "--reuse-models", action="store_true", help="keep the models, and continue the interrupted training"
-    )
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.json")
     return parser.parse_args()
 

@@ -7,6 +7,7 @@ machine; do not read pickles of others.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import pickle
@@ -21,7 +22,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import torch
-from record import hash_code
+from record import describe_run, get_default_data, hash_code, read_rows
 
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.models.files import CHECKPOINT_FILE
@@ -152,6 +153,38 @@ class Workshop:
         told = {"code": hash_code(), "train": settings.train.model_dump(), "summary": summary}
         (folder / DONE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         return summary
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the programs that train networks and test them on held-out movies."""
+    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for samples, models and versions of movies")
+    parser.add_argument("--twins", default="plain,hard,skip2")
+    parser.add_argument("--only", default="", help="tested sequences whose name contains this, such as 'HeLa 01'")
+    parser.add_argument("--config", type=Path, help="settings as TOML; default: the default settings")
+    parser.add_argument("--steps", type=int, help="train.steps, to try the program")
+    parser.add_argument("--device", default="auto", help="device for the training")
+    parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code made")
+    parser.add_argument(
+        "--reuse-models", action="store_true", help="keep the models, and continue the interrupted training"
+    )
+
+
+def read_settings(args: argparse.Namespace) -> Settings:
+    """Return the settings that the options of `add_training_arguments` choose."""
+    settings = Settings.from_toml(args.config) if args.config else Settings()
+    return settings.replace(train__steps=args.steps) if args.steps else settings
+
+
+def start_record(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the record of a run, with the rows of an earlier run if it is resumed."""
+    rows = read_rows(args.out) if args.resume else []
+    return {**describe_run(), "code": hash_code(), "settings": settings.model_dump(mode="json"), "rows": rows}
+
+
+def describe_failure(error: Exception, workshop: Workshop) -> dict[str, str]:
+    """Return the columns of a method that failed."""
+    return {"failed": f"{type(error).__name__}: {error}".replace(str(workshop.work), "WORK")}
 
 
 def choose_settings(network: str, settings: Settings) -> Settings:

@@ -22,22 +22,23 @@ from accuracy import SHOWN, format_cell, format_line, format_number, is_at_least
 from baselines import PACKAGES, is_missing, run_baseline
 from folds import (
     TESTED,
-    WORK,
     Fold,
     Workshop,
+    add_training_arguments,
     choose_settings,
     count_frames,
+    describe_failure,
     list_sequences,
     make_left_out_fold,
     make_same_fold,
+    read_settings,
+    start_record,
 )
 from perturbed import PerturbedMovie, write_first_frames, write_perturbed
 from record import (
     RESULTS,
-    describe_run,
     format_circumstances,
     format_table,
-    get_default_data,
     has_row,
     hash_code,
     read_rows,
@@ -104,20 +105,13 @@ def main() -> None:
         args.peer_python,
         Workshop(args.work, reuse=args.reuse_models, device=args.device),
         args.out,
-        _read_settings(args),
+        read_settings(args),
     )
-    rows = read_rows(args.out) if args.resume else []
-    record = {
-        **describe_run(),
-        "code": hash_code(),
-        "settings": plan.settings.model_dump(mode="json"),
-        "absent": absent,
-        "rows": rows,
-    }
+    record = {"absent": absent, **start_record(plan.settings, args)}
     sequences = list_sequences(args.data)
     plan.workshop.train_all(_list_trainings(plan, sequences), jobs=args.jobs)
     for protocol in plan.protocols:
-        for sequence in filter(plan.wants, sequences):
+        for sequence in filter(plan.includes, sequences):
             run_sequence(protocol, sequence, sequences, plan, record)
     write_record(plan.out, record, format_markdown(record))
     print(format_markdown(record))
@@ -185,7 +179,7 @@ def _run_method(protocol: str, twin: PerturbedMovie, out: Path, method: str, fol
             **score_result(out, twin),
         }
     except Exception as error:  # noqa: BLE001
-        return {"failed": f"{type(error).__name__}: {error}".replace(str(plan.workshop.work), "WORK")}
+        return describe_failure(error, plan.workshop)
 
 
 def format_markdown(record: dict[str, Any]) -> str:
@@ -358,31 +352,16 @@ def _join_words(words: str) -> tuple[str, ...]:
     return tuple(filter(None, words.split(",")))
 
 
-def _read_settings(args: argparse.Namespace) -> Settings:
-    settings = Settings.from_toml(args.config) if args.config else Settings()
-    return settings.replace(train__steps=args.steps) if args.steps else settings
-
-
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, default=WORK, help="folder for samples, models and versions of movies")
+    add_training_arguments(parser)
     parser.add_argument("--protocol", default=",".join(PROTOCOLS))
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--twins", default="plain,hard,skip2")
-    parser.add_argument("--only", default="", help="tested sequences whose name contains this, such as 'HeLa 01'")
     parser.add_argument(
         "--peers", default=",".join(PACKAGES), help="of koft, laptrack, btrack; a message names those that are missing"
     )
     parser.add_argument("--peer-python", default=sys.executable, help="Python interpreter with the peers installed")
-    parser.add_argument("--config", type=Path, help="settings as TOML; default: the default settings")
-    parser.add_argument("--steps", type=int, help="train.steps, to try the program")
-    parser.add_argument("--device", default="auto", help="device for the training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one core")
-    parser.add_argument("--resume", action="store_true", help="keep the rows of the output that this code made")
-    parser.add_argument(
-        "--reuse-models", action="store_true", help="keep the models, and continue the interrupted training"
-    )
     parser.add_argument("--merge", type=Path, nargs="+", help="outputs whose rows are joined; no method is run")
     parser.add_argument("--out", type=Path, default=RESULTS / "learned.json")
     return parser.parse_args()
