@@ -25,18 +25,18 @@ def figures() -> dict[str, float]:
 def test_an_idiom_stays_below_its_limit(group, kind, figures, findings):
     name = f"{group}: {kind}"
     found = [prose.describe_finding(finding) for finding in findings if (finding.group, finding.kind) == (group, kind)]
-    assert figures[name] <= limits.LIMITS[name], _report(name, figures[name], found)
+    assert figures[name] <= limits.GOALS[name], _report(name, figures[name], found)
 
 
 @pytest.mark.parametrize("group", prose.GROUPS)
 def test_some_words_are_never_used(group, findings):
     name = f"{group}: words never used"
     found = [prose.describe_finding(each) for each in findings if each.word in prose.NEVER and each.group == group]
-    assert len(found) <= limits.LIMITS[name], _report(name, len(found), found)
+    assert len(found) <= limits.GOALS[name], _report(name, len(found), found)
 
 
 def _report(name: str, figure: float, found: list[str]) -> str:
-    return "\n".join([f"{name}: {figure:g}, at most {limits.LIMITS[name]:g}; rewrite some of these:", *found])
+    return "\n".join([f"{name}: {figure:g}, at most {limits.GOALS[name]:g}; rewrite some of these:", *found])
 
 
 @pytest.mark.parametrize(
