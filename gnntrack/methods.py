@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
+from gnntrack.plugins import describe_unknown_name
 from gnntrack.scores.registry import SCORERS
 from gnntrack.solvers.registry import SOLVERS
 
@@ -75,10 +75,10 @@ class Methods(Mapping[str, Method]):
         if name in self.built_in:
             return self.built_in[name]
         if name not in self:
-            near = difflib.get_close_matches(str(name), self, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            msg = f"unknown method '{name}'; {hint}There are: {', '.join(self)}"
-            raise InputError(msg)
+            if name in SOLVERS:
+                msg = f"'{name}' is a solver, not a method; give it as solver (--solver {name})"
+                raise InputError(msg)
+            raise InputError(describe_unknown_name("method", name, self))
         return Method(name, getattr(SCORERS[name], "solver", _DEFAULT_SOLVER))
 
     def __contains__(self, name: object) -> bool:

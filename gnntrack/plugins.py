@@ -14,14 +14,14 @@ A plug-in is imported when it is first used, so that a broken one, or a missing 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
 
-__all__ = ["Registry", "format_pip_command", "get_distribution"]
+__all__ = ["Registry", "describe_unknown_name", "format_pip_command", "get_distribution"]
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ class Registry(Generic[T]):
         Group of the entry points; by default ``gnntrack.`` and the kind in the plural.
     error : exception class
         Raised for an unknown name.
+    required : strings
+        Attributes that a plug-in of another package must have; a missing one is reported when the plug-in is loaded.
 
     Examples
     --------
@@ -59,8 +61,9 @@ class Registry(Generic[T]):
         *,
         group: str | None = None,
         error: type[GnntrackError] = InputError,
+        required: tuple[str, ...] = (),
     ) -> None:
-        self.kind, self.built_in, self.error = kind, dict(built_in), error
+        self.kind, self.built_in, self.error, self.required = kind, dict(built_in), error, required
         self.group = group or f"gnntrack.{kind}s"
 
     def __getitem__(self, name: str) -> T:
@@ -69,7 +72,8 @@ class Registry(Generic[T]):
         Raises
         ------
         InputError
-            Or the registry's own error, if no plug-in has this name or several have, or if it cannot be imported.
+            Or the registry's own error, if no plug-in has this name or several have, if it cannot be imported, or if
+            it lacks a required attribute.
         MissingDependencyError
             If a library that the plug-in needs is not installed.
         """
@@ -79,7 +83,7 @@ class Registry(Generic[T]):
             return found
         entries = self.find_entries().get(name, [])
         if not entries:
-            raise self.error(self._describe_unknown(name))
+            raise self.error(describe_unknown_name(self.kind, name, self))
         if len(entries) > 1:
             owners = " and ".join(f"{get_distribution(entry)} ({entry.value})" for entry in entries)
             msg = f"{self.kind} '{name}' is registered more than once, by {owners}; uninstall all but one"
@@ -106,7 +110,7 @@ class Registry(Generic[T]):
             Or the registry's own error, if there is none; it proposes the nearest name.
         """
         if name not in self:
-            raise self.error(self._describe_unknown(name))
+            raise self.error(describe_unknown_name(self.kind, name, self))
         return name
 
     def items(self) -> Iterator[tuple[str, Any]]:
@@ -133,13 +137,23 @@ class Registry(Generic[T]):
         except Exception as error:  # a plug-in may raise anything while it is imported
             msg = f"{who}: {entry.value} cannot be imported: {type(error).__name__}: {error}; write to its author"
             raise self.error(msg) from error
+        missing = [name for name in self.required if not hasattr(loaded, name)]
+        if missing:
+            msg = f"{who}: {entry.value} lacks the attribute {', '.join(missing)}; write to its author"
+            raise self.error(msg)
         return loaded
 
-    def _describe_unknown(self, name: str) -> str:
-        names = list(self)
-        near = difflib.get_close_matches(str(name), names, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"unknown {self.kind} '{name}'; {hint}There are: {', '.join(names)}"
+
+def describe_unknown_name(kind: str, name: str, names: Iterable[str]) -> str:
+    """Return the message for an unknown name; it proposes the nearest of the known names.
+
+    >>> describe_unknown_name("constant", "tau", ["pi", "e"])
+    "unknown constant 'tau'; there are: pi, e"
+    """
+    known = list(names)
+    near = difflib.get_close_matches(str(name), known, 1)
+    hint = f"did you mean '{near[0]}'? There" if near else "there"
+    return f"unknown {kind} '{name}'; {hint} are: {', '.join(known)}"
 
 
 def get_distribution(entry: EntryPoint) -> str:

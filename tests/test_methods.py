@@ -113,7 +113,7 @@ def test_a_model_that_scores_no_links(tmp_path):
     ):
         gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "look")))
     assert load_model(tmp_path / "look").kind == "appearance"
-    with pytest.raises(ModelError, match="unknown network 'appearance'; There are: linknet, pdn"):
+    with pytest.raises(ModelError, match="unknown network 'appearance'; there are: linknet, pdn"):
         NETWORKS["appearance"]
 
 
@@ -167,6 +167,8 @@ def test_methods_are_a_scorer_and_a_solver():
     assert resolve_method("hungarian", "exact") == Method("links", "exact")
     with pytest.raises(InputError, match=r"unknown method 'cnn'; did you mean 'gnn'\? There are: .*gnn"):
         resolve_method("cnn")
+    with pytest.raises(InputError, match="'triplets' is a solver, not a method; give it as solver"):
+        resolve_method("triplets")
     with pytest.raises(InputError, match=r"unknown solver 'gready'; did you mean 'greedy'\? There are: greedy"):
         resolve_method("gnn", "gready")
 

@@ -107,7 +107,7 @@ def test_an_unknown_method_names_the_known_ones(masks, function):
         InputError, match=r"unknown method 'gnns'; did you mean 'gnn'\? There are: iou, greedy, hungarian"
     ):
         getattr(gnntrack, function)(subject, method="gnns")
-    with pytest.raises(InputError, match=r"unknown solver 'best'; There are: greedy"):
+    with pytest.raises(InputError, match=r"unknown solver 'best'; there are: greedy"):
         getattr(gnntrack, function)(subject, solver="best")
 
 
@@ -162,7 +162,7 @@ def test_export_needs_masks_and_a_known_format(masks, tmp_path):
     lineage = gnntrack.track(masks)
     with pytest.raises(InputError, match=r"format 'ctc' draws the masks .* give masks"):
         gnntrack.export(lineage, tmp_path / "out")
-    with pytest.raises(InputError, match="unknown format 'mov'; There are: ctc, csv, edges, geff"):
+    with pytest.raises(InputError, match="unknown format 'mov'; there are: ctc, csv, edges, geff"):
         gnntrack.export(lineage, tmp_path / "out", to="mov")
     with pytest.raises(FormatError, match="not those that the lineage was made from"):
         gnntrack.export(lineage, tmp_path / "out", masks=masks[:, ::-1, :80])

@@ -86,6 +86,9 @@ def test_the_walk_works(package, walk):
 
 def test_the_plugins_are_listed_in_the_help(package):
     assert "newick" in run("gnntrack export --help", package).stdout
+    help_of_track = run("gnntrack track --help", package).stdout
+    assert "mutual" in help_of_track
+    assert "distance" in help_of_track
     assert "bright" in run("gnntrack segmenters", package).stdout
 
 
@@ -117,5 +120,5 @@ def test_a_broken_plugin_is_named_and_affects_no_other(registry):
 def test_an_unknown_name_proposes_the_nearest(registry):
     with pytest.raises(InputError, match="unknown constant 'minee'; did you mean 'mine'"):
         registry.check("minee")
-    with pytest.raises(InputError, match="There are: pi, broken, mine"):
+    with pytest.raises(InputError, match="unknown constant 'xyz'; there are: pi, broken, mine"):
         registry["xyz"]
