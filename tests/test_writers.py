@@ -9,7 +9,7 @@ import pytest
 
 import gnntrack
 from gnntrack import plugins
-from gnntrack.errors import OutputError
+from gnntrack.errors import InputError, OutputError
 from gnntrack.io import WRITERS, fresh_output, read_lineage
 from gnntrack.io.writers import describe_formats
 
@@ -38,10 +38,15 @@ def lineage():
 @pytest.fixture(autouse=True)
 def foreign(monkeypatch):
     entry = EntryPoint("count", "tests.test_writers:CountWriter", "gnntrack.writers")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == "gnntrack.writers" else [])
+    installed = plugins.entry_points
+
+    def find(*, group):
+        return [*installed(group=group), entry] if group == "gnntrack.writers" else installed(group=group)
+
+    monkeypatch.setattr(plugins, "entry_points", find)
 
 
-@pytest.mark.parametrize("name", [*WRITERS.built_in, "count"])
+@pytest.mark.parametrize("name", [*WRITERS, "count"])
 def test_a_writer_describes_itself_and_writes_and_replaces_its_own(name, lineage, tmp_path):
     writer, out = WRITERS[name](), tmp_path / "deep" / "out"
     assert writer.about
@@ -54,15 +59,29 @@ def test_a_writer_describes_itself_and_writes_and_replaces_its_own(name, lineage
 
 
 def test_another_package_adds_a_format(lineage, tmp_path):
-    assert [*WRITERS] == ["ctc", "csv", "edges", "geff", "count"]
+    assert "count" in WRITERS
+    assert "count: a text file with the number of tracks" in describe_formats()
     gnntrack.export(lineage, tmp_path / "count.txt", to="count")
     assert (tmp_path / "count.txt").read_text() == "2"
 
 
-def test_a_broken_writer_affects_no_other(lineage, tmp_path, monkeypatch):
-    entry = EntryPoint("broken", "tests.no_such_module:Writer", "gnntrack.writers")
+class BareWriter:
+    """A writer without the attributes of the protocol."""
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("tests.no_such_module:Writer", "cannot be imported"),
+        ("tests.test_writers:BareWriter", "lacks the attribute about, needs_masks, write"),
+    ],
+)
+def test_a_broken_writer_affects_no_other(lineage, tmp_path, monkeypatch, target, reason):
+    entry = EntryPoint("broken", target, "gnntrack.writers")
     monkeypatch.setattr(plugins, "entry_points", lambda **_: [entry])
-    assert describe_formats().endswith("; broken: cannot be imported")
+    assert describe_formats().endswith("; broken: cannot be used")
+    with pytest.raises(InputError, match=reason):
+        gnntrack.export(lineage, tmp_path / "out", to="broken")
     gnntrack.export(lineage, tmp_path / "edges.csv", to="edges")
 
 

@@ -45,7 +45,7 @@ class Writer(Protocol):
     """
 
     about: ClassVar[str]
-    """The file or folder in a few words, for ``gnntrack export --help``: ``"a folder with ..."``."""
+    """The file or folder in a few words, no full stop, for ``gnntrack export --help``: ``"a folder with ..."``."""
     needs_masks: ClassVar[bool]
     """Whether `write` draws masks. Then gaps are filled first, and `masks` is given."""
 
@@ -83,18 +83,19 @@ WRITERS: Registry[type[Writer]] = Registry(
         "geff": "gnntrack.io.writers:GeffWriter",
     },
     group="gnntrack.writers",
+    required=("about", "needs_masks", "write"),
 )
 """Formats by the name that ``gnntrack export --to`` takes."""
 
 
 def describe_formats() -> str:
-    """Return the name and a description of each format, for help texts; a writer that cannot be imported is marked."""
+    """Return the name and a description of each format, for help texts; a writer that cannot be used is marked."""
 
     def describe(name: str) -> str:
         try:
             return f"{name}: {WRITERS[name].about}"
         except GnntrackError:
-            return f"{name}: cannot be imported"
+            return f"{name}: cannot be used"
 
     return "; ".join(map(describe, WRITERS))
 
