@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from itertools import combinations
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linear_sum_
 from scipy.sparse import csr_array
 from support import worlds
 
-from gnntrack.errors import GnntrackError, InputError
+from gnntrack.errors import FormatError, GnntrackError, InputError
 from gnntrack.scores import score_by_overlap, score_links
 from gnntrack.settings import ScoreSettings, SimulateSettings, SolverSettings
 from gnntrack.simulate import simulate_movie
@@ -136,6 +138,17 @@ def test_no_candidates_no_links(solver, world):
 
 
 @every_solver
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("made", worlds.SCORED)
+def test_the_contract_on_worlds(solver, made, seed):
+    world = made(seed)
+    keeps_contract(world, solve(solver, world.graph, world.scores, settings=DEFAULTS))
+
+
+# --------------------------------------------------------------------------- what the built-in solvers find
+
+
+@pytest.mark.parametrize("solver", ["iou", "greedy", "hungarian", "triplets"])
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_scores_that_are_all_the_same(solver, score):
     """No link for a score of 0; for 1 as many as fit, divisions first."""
@@ -143,17 +156,15 @@ def test_scores_that_are_all_the_same(solver, score):
     pairs = {f"{m}0-{a}1-{b}1": score for m in "ab" for a, b in combinations("abcd", 2)}
     world = worlds.make_world("a0 b0 a1 b1 c1 d1", links, pairs)
     chosen = solve(solver, world.graph, world.scores, settings=DEFAULTS)
-    keeps_contract(world, chosen)
     assert chosen.sum() == (0 if not score else 2 if solver == "iou" else 4)
 
 
-@every_solver
+@pytest.mark.parametrize("solver", ["iou", "greedy", "hungarian", "triplets"])
 @pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("made", worlds.SCORED)
 def test_worlds(solver, made, seed):
     world = made(seed)
     found = world.links(solve(solver, world.graph, world.scores, settings=DEFAULTS))
-    keeps_contract(world, solve(solver, world.graph, world.scores, settings=DEFAULTS))
     expected = worlds.list_links(world.tracks)
     if solver == "iou":  # without gaps, divisions and a threshold
         assert all(int(b[1:]) - int(a[1:]) == 1 for a, b in (link.split("-") for link in found))
@@ -203,6 +214,26 @@ def test_an_unknown_solver_is_named_with_the_nearest():
     world = worlds.one_cell()
     with pytest.raises(InputError, match="unknown solver 'hungarain'; did you mean 'hungarian'"):
         solve("hungarain", world.graph, world.scores, settings=DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("links", "problem"),
+    [
+        (lambda graph: np.arange(len(graph)), r"'wrong' returned int64 values of shape \(5,\), expected one bool"),
+        (lambda _: np.ones(2, bool), r"returned bool values of shape \(2,\), .* shape \(5,\)"),
+        (lambda graph: graph.target == 2, "chose 2 links into and 0 out of frame 1, label"),
+        (lambda graph: graph.source == 0, "chose 0 links into and 2 out of frame 0, label"),
+    ],
+)
+def test_a_solver_that_breaks_the_contract_is_named(monkeypatch, links, problem):
+    """The two links out of a0 have the score of no pair."""
+    world = worlds.make_world("a0 b0 a1 b1 c1", {"a0-a1": 0.9, "a0-b1": 0.9, "b0-a1": 0.8, "b0-b1": 0.8, "b0-c1": 0.7})
+    monkeypatch.setitem(SOLVERS.built_in, "wrong", "wrong_solver:solve")
+    module = ModuleType("wrong_solver")
+    module.solve = lambda graph, scores, *, settings: links(graph)  # noqa: ARG005
+    monkeypatch.setitem(sys.modules, "wrong_solver", module)
+    with pytest.raises(FormatError, match=problem):
+        solve("wrong", world.graph, world.scores, settings=DEFAULTS)
 
 
 # --------------------------------------------------------------------------- oracles

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from gnntrack.errors import FormatError
 from gnntrack.plugins import Registry
 
 if TYPE_CHECKING:
@@ -66,5 +69,32 @@ def solve(name: str, graph: CellGraph, scores: LinkScores, *, settings: SolverSe
     ------
     InputError
         If the name is unknown; the message proposes the nearest name.
+    FormatError
+        If the solver returns links that are not as `Solver` describes.
     """
-    return SOLVERS[name](graph, scores, settings=settings)
+    chosen = np.asarray(SOLVERS[name](graph, scores, settings=settings))
+    if chosen.dtype != bool or chosen.shape != (len(graph),):
+        msg = (
+            f"solver '{name}' returned {chosen.dtype} values of shape {chosen.shape}, expected one bool per candidate "
+            f"link, shape ({len(graph)},); correct the solver, or choose another one"
+        )
+        raise FormatError(msg)
+    _check_degrees(name, graph, scores, chosen)
+    return chosen
+
+
+def _check_degrees(name: str, graph: CellGraph, scores: LinkScores, chosen: BoolArray) -> None:
+    """Raise if more links enter or leave a cell than a lineage allows."""
+    n = len(graph.cells)
+    into, out = (np.bincount(rows[chosen], minlength=n) for rows in (graph.target, graph.source))
+    divides = np.zeros(n, bool)
+    divides[graph.source[scores.pairs[chosen[scores.pairs].all(axis=1), 0]]] = True
+    wrong = np.flatnonzero((into > 1) | (out > 2) | ((out == 2) & ~divides))
+    if len(wrong):
+        row = wrong[0]
+        msg = (
+            f"solver '{name}' chose {into[row]} links into and {out[row]} out of frame {graph.cells.frame[row]}, label "
+            f"{graph.cells.label[row]}; expected at most one into a cell, and one out of it or two that are a pair of "
+            "scores.pairs; correct the solver, or choose another one"
+        )
+        raise FormatError(msg)
