@@ -234,12 +234,11 @@ def export(
     lineage : Lineage
         Result of `solve` or `track`.
     out : path
-        A folder for ``ctc``, ``csv`` and ``geff``, a file for ``edges``.
+        The file or folder to make; ``gnntrack export --help`` describes it for each format.
     masks : path, array or FrameStack, optional
-        The masks that the lineage was made from; only ``ctc`` needs them.
+        The masks that the lineage was made from; only formats that draw masks, such as ``ctc``, need them.
     to : str
-        Name of a format in `gnntrack.io.writers.WRITERS`: ``ctc`` (masks and ``res_track.txt``), ``csv`` (a table of
-        cells and one of tracks), ``edges`` (a table of links), ``geff`` (a graph), or one of another package.
+        Name of a format in `gnntrack.io.writers.WRITERS`, such as ``ctc`` or ``csv``, or of another package.
     settings : Settings, optional
         Its sections ``frames`` and ``repair`` are used; ``cells`` comes from the provenance of the lineage.
     overwrite, progress, **reading

@@ -88,7 +88,11 @@ class FormatOption(click.Option):
 
 @click.command()
 @options.path_argument("lineage")
-@click.option("--masks", type=click.Path(path_type=Path), help="The masks that the lineage was made from, for ctc.")
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="The masks that the lineage was made from, for ctc and other formats that draw masks.",
+)
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
 @options.settings_options(*options.FRAME_SETTINGS, "repair.fill_gaps", "repair.margin")

@@ -7,6 +7,7 @@ import logging
 import tomllib
 import types
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -93,15 +94,44 @@ def out_option(about: str) -> Callable[[Function], Function]:
     return click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help=about)
 
 
+class PluginOption(click.Option):
+    """Option for the name of a plug-in. ``{names}`` in its help stands for all names at the time the help is shown.
+
+    Parameters
+    ----------
+    registry : str
+        ``"module:attribute"`` of the registry.
+    """
+
+    def __init__(self, *args: Any, registry: str, **options: Any) -> None:
+        self.registry = registry
+        super().__init__(*args, **options)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option with the names of the plug-ins."""
+        module, _, attribute = self.registry.partition(":")
+        names = getattr(import_module(module), attribute)
+        self.help = (self.help or "").replace("{names}", ", ".join(names))
+        return super().get_help_record(ctx)
+
+
 def method_options(command: Function) -> Function:
     """Add ``--method`` and ``--solver``; `gnntrack.methods.resolve_method` checks the names."""
-    solver = click.option("--solver", metavar="NAME", help="Solver, such as triplets; default: that of the method.")
+    solver = click.option(
+        "--solver",
+        cls=PluginOption,
+        registry="gnntrack.solvers.registry:SOLVERS",
+        metavar="NAME",
+        help="How links are chosen; default: as the method does. Solvers: {names}.",
+    )
     method = click.option(
         "--method",
+        cls=PluginOption,
+        registry="gnntrack.methods:METHODS",
         metavar="NAME",
         default="hungarian",
         show_default=True,
-        help="iou, greedy, hungarian or gnn: how links are scored and chosen.",
+        help="How links are scored and chosen. Methods: {names}.",
     )
     return method(solver(command))
 
