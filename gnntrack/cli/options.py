@@ -122,7 +122,7 @@ def method_options(command: Function) -> Function:
         cls=PluginOption,
         registry="gnntrack.solvers.registry:SOLVERS",
         metavar="NAME",
-        help="How links are chosen; default: as the method does. Solvers: {names}.",
+        help="Solver, if not that of the method: {names}.",
     )
     method = click.option(
         "--method",
@@ -131,7 +131,7 @@ def method_options(command: Function) -> Function:
         metavar="NAME",
         default="hungarian",
         show_default=True,
-        help="How links are scored and chosen. Methods: {names}.",
+        help="How links are scored and chosen: {names}.",
     )
     return method(solver(command))
 
