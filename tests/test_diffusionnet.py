@@ -15,6 +15,7 @@ pytest.importorskip("robust_laplacian")
 from scipy import ndimage, sparse  # noqa: E402
 from scipy.spatial import ConvexHull  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
+from support.movies import compute_ious  # noqa: E402
 
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError  # noqa: E402
 from gnntrack.settings import SimulateSettings, TrainSegmenterSettings  # noqa: E402
@@ -62,19 +63,9 @@ def sphere(n=1200):
     return points, faces
 
 
-def iou(labels, truth):
-    """IoU of each true cell with the cell that covers most of it."""
-    found = []
-    for cell in range(1, truth.max() + 1):
-        mask = truth == cell
-        best = np.bincount(labels[mask]).argmax()
-        found.append(0.0 if best == 0 else (mask & (labels == best)).sum() / (mask | (labels == best)).sum())
-    return np.array(found)
-
-
 def judge(pairs):
     """Figures of a validation, simple ones."""
-    each = np.concatenate([iou(labels, truth) for labels, truth in pairs])
+    each = np.concatenate([compute_ious(labels, truth) for labels, truth in pairs])
     return {"dice": each.mean(), "seg": each.mean(), "f1": (each > 0.5).mean()}
 
 
@@ -380,7 +371,7 @@ def test_right_answers_give_the_right_cells(kind, request):
     found[inside] = group_points(cloud.points[inside], targets.offset[inside], np.ones(inside.sum()))
     painted = draw_voxels(cloud, found, targets.foreground, shape=image.shape, scale=scale)
     assert painted.max() == 3
-    assert iou(painted, labels).min() > 0.85
+    assert compute_ious(painted, labels).min() > 0.85
 
 
 # ----------------------------------------------------------------------------------- from end to end
@@ -417,7 +408,7 @@ def test_what_was_learnt_finds_the_cells_of_stacks(trained, seed):
     found = segmenter.segment(image)
     assert found.dtype == np.int32
     assert found.max() == 3
-    assert iou(found, labels).min() > 0.75
+    assert compute_ious(found, labels).min() > 0.75
     assert np.array_equal(segmenter.segment(image * 4 + 300), found)
 
 
@@ -543,7 +534,7 @@ def test_the_model_that_comes_with_gnntrack_tells_touching_cells_apart(seed):
     movie = simulate_movie(settings=settings, seed=seed)
     truth = movie.masks[0]
     found = DiffusionNetSegmenter(device="cpu", spacing=(1.2, 0.8, 0.8)).segment(movie.images[0])
-    hits = (iou(found, truth) > 0.5).sum()
+    hits = (compute_ious(found, truth) > 0.5).sum()
     assert 2 * hits / (found.max() + truth.max()) > 0.85
 
 

@@ -239,7 +239,7 @@ def test_no_links_or_no_pairs(links):
 
 
 def test_a_graph_without_the_columns_says_which():
-    with pytest.raises(FormatError, match="unknown cell feature 'diameter'; there are: none"):
+    with pytest.raises(FormatError, match="unknown link feature 'gap'; there are: none"):
         inputs_of(worlds.one_divides().graph)
     whole = build_graph(worlds.parent_divides().masks)
     kept = [i for i, name in enumerate(whole.feature_names) if name != "residual"]

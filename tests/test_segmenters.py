@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from scipy import ndimage
+from support.movies import compute_ious
 from support.tiny_models import train_tiny
 
 from gnntrack.errors import FrameError, MissingDependencyError, ModelError, OutputError, SegmenterError
@@ -37,16 +38,6 @@ def draw(shape, cells, *, level=100.0, noise=2.0, background=20.0, seed=0):
         truth[inside] = label
     image = ndimage.gaussian_filter(image, 1) + background
     return (image + np.random.default_rng(seed).normal(0, noise, shape)).astype(np.float32), truth
-
-
-def iou(labels, truth):
-    """IoU of each true cell with the cell that covers most of it."""
-    result = []
-    for cell in range(1, truth.max() + 1):
-        mask = truth == cell
-        best = np.bincount(labels[mask]).argmax()
-        result.append(0.0 if best == 0 else (mask & (labels == best)).sum() / (mask | (labels == best)).sum())
-    return np.array(result)
 
 
 FIELD = [((20, 20), 8, 1.0), ((20, 60), 9, 0.5), ((60, 25), 7, 2.0), ((70, 75), 10, 0.3), ((95, 40), 8, 1.0)]
@@ -149,7 +140,7 @@ def test_threshold_finds_dim_and_bright_cells(shape, cells, least):
     image, truth = draw(shape, cells)
     labels = ThresholdSegmenter().segment(image)
     assert labels.max() == len(cells)
-    assert iou(labels, truth).min() > least
+    assert compute_ious(labels, truth).min() > least
 
 
 def test_threshold_ignores_brightness_scale_and_offset():
@@ -160,23 +151,23 @@ def test_threshold_ignores_brightness_scale_and_offset():
 
 def test_threshold_finds_dark_cells():
     image, truth = draw((110, 100), FIELD)
-    assert iou(ThresholdSegmenter(foreground="dark").segment(-image), truth).min() > 0.8
-    assert iou(ThresholdSegmenter().segment(-image), truth).max() < 0.5
+    assert compute_ious(ThresholdSegmenter(foreground="dark").segment(-image), truth).min() > 0.8
+    assert compute_ious(ThresholdSegmenter().segment(-image), truth).max() < 0.5
 
 
 def test_threshold_sees_cells_on_an_uneven_background():
     image, truth = draw((300, 320), [((y, x), 9, 0.3) for y in range(40, 300, 60) for x in range(40, 320, 70)])
     rows, columns = np.indices(image.shape)
     slope = 150 * np.exp(-(((rows - 60) / 200) ** 2 + ((columns - 300) / 250) ** 2))
-    assert iou(ThresholdSegmenter().segment(image + slope), truth).min() > 0.75
-    assert iou(ThresholdSegmenter(background=0).segment(image + slope), truth).min() < 0.5
+    assert compute_ious(ThresholdSegmenter().segment(image + slope), truth).min() > 0.75
+    assert compute_ious(ThresholdSegmenter(background=0).segment(image + slope), truth).min() < 0.5
 
 
 def test_threshold_splits_touching_cells_at_the_neck():
     image, truth = draw((60, 80), [((30, 25), 12, 1.0), ((30, 47), 12, 1.0)])
     labels = ThresholdSegmenter().segment(image)
     assert labels.max() == 2
-    assert iou(labels, truth).min() > 0.85
+    assert compute_ious(labels, truth).min() > 0.85
     assert ThresholdSegmenter(neck=0.1).segment(image).max() == 1
 
 
@@ -192,7 +183,7 @@ def test_threshold_fills_holes():
     hole = np.hypot(*(np.indices(image.shape) - 30)) < 4
     image[hole] = 20
     assert ThresholdSegmenter().segment(image)[hole].all()
-    assert iou(ThresholdSegmenter().segment(image), truth).min() > 0.85
+    assert compute_ious(ThresholdSegmenter().segment(image), truth).min() > 0.85
 
 
 def test_threshold_removes_objects_much_smaller_than_the_typical_cell():
@@ -233,7 +224,7 @@ def test_threshold_refuses_options_out_of_range(options):
 
 
 def test_threshold_refuses_spacing_that_does_not_fit():
-    with pytest.raises(FrameError, match="an image with 3 axes"):
+    with pytest.raises(FrameError, match="option spacing has 3 values; give one value per axis"):
         ThresholdSegmenter(spacing=(1, 1, 1)).segment(IMAGES["2D"])
 
 
@@ -255,7 +246,7 @@ def test_threshold_on_real_images(ctc_data, dataset, frame, least):
     truth = tifffile.imread(truth_file)
     truth = np.unique(truth, return_inverse=True)[1].reshape(truth.shape)
     image = tifffile.imread(ctc_data / dataset / "01" / f"t{truth_file.stem[7:]}.tif")
-    assert iou(ThresholdSegmenter().segment(image), truth).mean() > least
+    assert compute_ious(ThresholdSegmenter().segment(image), truth).mean() > least
 
 
 # ------------------------------------------------------------------------------- finding segmenters

@@ -65,3 +65,13 @@ def write_truth(folder: Path) -> Path:
     write_folder(folder / "TRA", truth, prefix="man_track")
     (folder / "TRA" / "man_track.txt").write_text("1 0 5 0\n2 0 2 0\n3 3 5 2\n4 3 5 2\n", encoding="utf-8")
     return folder
+
+
+def compute_ious(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the IoU of each true cell 1..n with the cell that covers most of it, 0 if that is the background."""
+    ious = []
+    for cell in range(1, truth.max() + 1):
+        mask = truth == cell
+        best = np.bincount(labels[mask]).argmax()
+        ious.append(0.0 if best == 0 else (mask & (labels == best)).sum() / (mask | (labels == best)).sum())
+    return np.array(ious)
