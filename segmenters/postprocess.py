@@ -74,13 +74,8 @@ def split_foreground(
     smoothing : float, optional
         Standard deviation of the Gaussian applied to the relief, in pixels along x; by default 1/40 of the typical
         diameter (0.35 to 1.5).
-    min_size : float
-        Cells smaller than this fraction of the typical cell are removed.
-    max_hole : float
-        Holes up to this fraction of the typical cell are filled before cells are split. Holes inside a single cell
-        are always filled.
-    spacing : sequence of float, optional
-        Size of a voxel along ``[z], y, x``; only the ratios matter. By default voxels are cubes.
+    min_size, max_hole, spacing
+        As of `PostprocessSegmenter`.
 
     Returns
     -------
