@@ -215,6 +215,16 @@ def test_all_cells_nearby_are_candidates(max_gap):
     np.testing.assert_array_equal(np.stack([graph.source, graph.target], axis=1), expected)
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("frames", [1, 6])
+def test_a_gap_longer_than_the_movie_is_cut_to_it(frames):
+    masks = worlds.mother_divides().masks[:frames]
+    longest = worlds.candidates(masks, max_gap=max(frames - 1, 1))
+    graph = worlds.candidates(masks, max_gap=10**12)
+    np.testing.assert_array_equal(graph.source, longest.source)
+    np.testing.assert_array_equal(graph.features, longest.features)
+
+
 def test_the_estimated_gate_lies_well_beyond_the_steps_of_cells():
     calm = worlds.find_candidates(worlds.parent_divides().masks)
     assert calm.provenance.gate_radii == pytest.approx(5, rel=0.05)

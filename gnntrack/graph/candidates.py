@@ -99,7 +99,8 @@ def build_candidates(
     # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
     none = np.zeros(0, np.int64)
     blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
-    shifts = np.stack([motion.extrapolate(cells, gap) for gap in range(1, settings.max_gap + 1)])
+    longest = min(settings.max_gap, max(cells.n_frames - 1, 1))  # the movie has no two frames further apart
+    shifts = np.stack([motion.extrapolate(cells, gap) for gap in range(1, longest + 1)])
     for gap, shift in enumerate(shifts, start=1):
         for frame in range(cells.n_frames - gap):
             blocks.append(_find_candidates(cells, runs, shift, frame, gap, gate, settings))
