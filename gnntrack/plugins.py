@@ -72,8 +72,8 @@ class Registry(Generic[T]):
         Raises
         ------
         InputError
-            Or the registry's own error, if no plug-in has this name or several have, if it cannot be imported, or if
-            it lacks a required attribute.
+            Or the registry's own error, if no plug-in has this name or several have, if it cannot be imported or
+            called, or if it lacks a required attribute.
         MissingDependencyError
             If a library that the plug-in needs is not installed.
         """
@@ -134,9 +134,16 @@ class Registry(Generic[T]):
                 raise self.error(msg) from error
             msg = f"{who} needs '{error.name}', which is not installed: {format_pip_command(entry, error.name)}"
             raise MissingDependencyError(msg) from error
-        except Exception as error:  # a plug-in may raise anything while it is imported
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything while it is imported
             msg = f"{who}: {entry.value} cannot be imported: {type(error).__name__}: {error}; write to its author"
             raise self.error(msg) from error
+        if not callable(loaded):
+            kind = type(loaded).__name__
+            msg = (
+                f"{who}: {entry.value} is of type {kind} and cannot be called; "
+                "its author must register a class or a function"
+            )
+            raise self.error(msg)
         missing = [name for name in self.required if not hasattr(loaded, name)]
         if missing:
             msg = f"{who}: {entry.value} lacks the attribute {', '.join(missing)}; write to its author"

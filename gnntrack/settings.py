@@ -37,6 +37,7 @@ __all__ = [
     "TrainSegmenterSettings",
     "TrainSettings",
     "drop_removed",
+    "is_pixel_size",
 ]
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,15 @@ REMOVED: dict[str, str] = {
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def is_pixel_size(size: float) -> bool:
+    """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
+
+    >>> is_pixel_size(0.25), is_pixel_size(0), is_pixel_size(1e-300)
+    (True, False, False)
+    """
+    return 1e-9 <= size <= 1e9
 
 
 class FrameSettings(_Section):
@@ -75,8 +85,8 @@ class FrameSettings(_Section):
             sizes = tuple(float(size) for size in ([value] if isinstance(value, int | float) else value))
         except (TypeError, ValueError):
             sizes = ()
-        if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(0 < size < float("inf") for size in sizes):
-            msg = "expected 1 to 3 sizes > 0 in um along z, y, x; one number is the size along all axes"
+        if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
+            msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9); one number is the size along all axes"
             raise ValueError(msg)
         return sizes
 
@@ -324,8 +334,8 @@ class SimulateSettings(_Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> SimulateSettings:
-        if min(self.shape) < 1 or (self.spacing is not None and min(self.spacing) <= 0):
-            msg = "the shape of a frame and the size of a pixel are positive"
+        if min(self.shape) < 1 or not all(map(is_pixel_size, self.spacing or ())):
+            msg = "the shape of a frame and the size of a pixel are positive; a pixel has 1e-9 to 1e9 um"
             raise ValueError(msg)
         if self.spacing is not None and len(self.spacing) != len(self.shape):
             msg = f"spacing has {len(self.spacing)} numbers and shape {len(self.shape)}; give one per axis"

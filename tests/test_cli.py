@@ -717,3 +717,9 @@ def test_validate_shortens_a_long_list(tmp_path):
 def test_a_settings_file_that_is_not_there(movie):
     refused = run("track", movie / "images", "-o", movie / "out", "--config", movie / "no.toml", code=2)
     assert "this settings file does not exist" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["simulate"], ["demo"], ["train", "data"], ["train-segmenter", "unet", "data"]])
+def test_a_negative_seed_is_refused(command, tmp_path):
+    assert "-1 is not in the range x>=0" in run(*command, "-o", tmp_path / "out", "--seed", -1, code=2).stderr
+    assert not (tmp_path / "out").exists()

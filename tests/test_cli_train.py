@@ -181,6 +181,19 @@ def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp
     assert resumed.stderr == "stopped before the first step; continue with --resume\n"
 
 
+def test_an_interrupt_before_the_first_step_names_a_checkpoint_that_was_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(_data: Any, run: Any, **_: Any) -> None:
+        run.folder.mkdir()
+        (run.folder / "checkpoint.safetensors").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.training.links.train", interrupted)
+    stopped = run("a", "-o", tmp_path / "m", code=130)
+    assert stopped.stderr == "stopped before the first step; continue with --resume\n"
+
+
 def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         msg = "a: no truth"

@@ -218,9 +218,9 @@ def test_all_cells_nearby_are_candidates(max_gap):
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("frames", [1, 6])
 def test_a_gap_longer_than_the_movie_is_cut_to_it(frames):
-    masks = worlds.mother_divides().masks[:frames]
-    longest = worlds.candidates(masks, max_gap=max(frames - 1, 1))
-    graph = worlds.candidates(masks, max_gap=10**12)
+    masks = worlds.parent_divides().masks[:frames]
+    longest = worlds.find_candidates(masks, max_gap=max(frames - 1, 1))
+    graph = worlds.find_candidates(masks, max_gap=10**12)
     np.testing.assert_array_equal(graph.source, longest.source)
     np.testing.assert_array_equal(graph.features, longest.features)
 

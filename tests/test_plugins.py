@@ -95,16 +95,18 @@ def test_the_plugins_are_listed_in_the_help(package):
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
     entries = {"mine": "my_module:answer", "broken": "my_missing_module:answer", "pi": "my_module:answer"}
+    entries |= {"number": "my_module:number", "module": "my_module", "stops": "my_exit:answer"}
     install(tmp_path, {"name": "my-tracker", "version": "1", "entry-points": {"gnntrack.constants": entries}})
-    (tmp_path / "my_module.py").write_text("answer = 42\n")
+    (tmp_path / "my_module.py").write_text("number = 42\ndef answer():\n    return number\n")
+    (tmp_path / "my_exit.py").write_text("import sys\nsys.exit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     return Registry("constant", {"pi": "math:pi"})
 
 
 def test_names_are_the_built_in_ones_and_those_of_other_packages(registry):
-    assert list(registry) == ["pi", "broken", "mine"]
-    assert len(registry) == 3
-    assert registry["mine"] == 42
+    assert list(registry) == ["pi", "broken", "mine", "module", "number", "stops"]
+    assert len(registry) == 6
+    assert registry["mine"]() == 42
 
 
 def test_a_built_in_plugin_cannot_be_replaced(registry):
@@ -114,7 +116,20 @@ def test_a_built_in_plugin_cannot_be_replaced(registry):
 def test_a_broken_plugin_is_named_and_affects_no_other(registry):
     with pytest.raises(InputError, match="'broken' of my-tracker: my_missing_module:answer cannot be imported"):
         registry["broken"]
-    assert registry["mine"] == 42
+    assert registry["mine"]() == 42
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("number", "my_module:number is of type int and cannot be called; its author must register"),
+        ("module", "my_module is of type module and cannot be called"),
+        ("stops", "my_exit:answer cannot be imported: SystemExit: 3"),
+    ],
+)
+def test_a_plugin_that_is_not_callable_or_stops_the_program_is_refused(registry, name, message):
+    with pytest.raises(InputError, match=f"'{name}' of my-tracker: {message}"):
+        registry[name]
 
 
 def test_an_unknown_name_proposes_the_nearest(registry):

@@ -327,7 +327,7 @@ def test_the_pip_line_names_the_extra_that_the_entry_point_asks_for(install):
     ("source", "problem"),
     [
         ("class Thing:\n    pass", "makes a Thing, which has no method segment"),
-        ("Thing = 3", "is a int; its author must register a class"),
+        ("Thing = 3", "is of type int and cannot be called; its author must register a class"),
         ("def Thing():\n    return dict", "makes a type, which has no method segment"),
     ],
 )

@@ -30,7 +30,9 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
     show_default=True,
     help="Folder of the demo; that of an earlier demo is replaced.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same movie.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed gives the same movie."
+)
 @verbose_option
 def demo(out: Path, seed: int) -> None:
     """Simulate a movie of dividing cells, segment it, track it, score the result and draw it."""

@@ -18,7 +18,9 @@ __all__ = ["simulate"]
 
 @click.command()
 @options.out_option("Folder of the movie, in the layout of the Cell Tracking Challenge.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same movie.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same movie."
+)
 @options.settings_options(*options.SIMULATE_SETTINGS)
 @options.overwrite_option
 @options.verbose_option

@@ -33,7 +33,13 @@ _FILES = {
 
 def add_run_options(command: Any) -> Any:
     """Add ``--seed`` and ``--resume``."""
-    seed = click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same training.")
+    seed = click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="The same seed gives the same training.",
+    )
     resume = click.option("--resume", is_flag=True, help="Continue the interrupted training in --out.")
     return seed(resume(command))
 
@@ -91,8 +97,11 @@ def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Ite
     if resume and overwrite:
         msg = "--resume continues with the folder, --overwrite removes it; give one of them"
         raise click.UsageError(msg)
+    from gnntrack.models.files import CHECKPOINT_FILE
     from gnntrack.training.run import TrainingRun
 
+    checkpoint = out.expanduser() / CHECKPOINT_FILE
+    before = _find_time(checkpoint)
     with show_training() as shown:
         stop = Stop(shown)
         try:
@@ -100,11 +109,16 @@ def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Ite
                 options |= {"progress": stop.progress, "report": stop.report}
                 yield TrainingRun(out, resume=resume, overwrite=overwrite, **options)
         except KeyboardInterrupt:
-            if not shown.step and not resume:
+            if not shown.step and not resume and _find_time(checkpoint) == before:
                 raise
             where = f"at step {shown.step}" if shown.step else "before the first step"
             click.echo(f"stopped {where}; continue with --resume", err=True)
             raise click.exceptions.Exit(130) from None
+
+
+def _find_time(file: Path) -> int | None:
+    """Return the time of the last change of a file in ns; None if it does not exist."""
+    return file.stat().st_mtime_ns if file.is_file() else None
 
 
 class Stop:

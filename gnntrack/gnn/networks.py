@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["NETWORKS", "STORED"]
 
 NETWORKS: Registry[type[Network]] = Registry(
-    "network", {"linknet": "gnntrack.gnn.linknet:LinkNet", "pdn": "gnntrack.gnn.pdn:PdnNet"}, error=ModelError
+    "network",
+    {"linknet": "gnntrack.gnn.linknet:LinkNet", "pdn": "gnntrack.gnn.pdn:PdnNet"},
+    error=ModelError,
+    required=("inputs_of", "settings_for", "new"),
 )
 """Classes of the networks that score links, by ``kind``; entry-point group ``gnntrack.networks``."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
+from gnntrack.settings import is_pixel_size
 
 if TYPE_CHECKING:
     from gnntrack.types import FrameStack, Image
@@ -122,7 +122,7 @@ def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str =
     Raises
     ------
     InputError
-        If a size is not positive, or their number is not that of the axes.
+        If a size is not positive or out of range, or their number is not that of the axes.
     """
     ndim = len(stack.shape)
     try:
@@ -131,10 +131,10 @@ def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str =
         msg = f"spacing {spacing!r}: expected {ndim} sizes in um along {'z, y, x'[-3 * ndim + 2 :]}"
         raise InputError(msg) from None
     sizes = sizes * ndim if len(sizes) == 1 else sizes
-    if len(sizes) != ndim or not all(math.isfinite(size) and size > 0 for size in sizes):
+    if len(sizes) != ndim or not all(map(is_pixel_size, sizes)):
         msg = (
             f"spacing {spacing!r}: {stack.names[0] if len(stack) else 'the movie'} has frames of shape {stack.shape}; "
-            f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]}, or one for all axes"
+            f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]} (1e-9 to 1e9), or one for all"
         )
         raise InputError(msg)
     read = stack.read if isinstance(stack, Stack) else stack.__getitem__
@@ -161,7 +161,7 @@ def convert_spacing(sizes: Mapping[str, float | None], units: Mapping[str, str |
     found = []
     for axis in "zyx"[-ndim:]:
         size, factor = sizes.get(axis), _MICROMETRES.get(_normalise_unit(units.get(axis)))
-        if size is None or factor is None or not (math.isfinite(size) and size > 0):
+        if size is None or factor is None or not is_pixel_size(size * factor):
             return ()
         found.append(float(f"{size * factor:.12g}"))  # .1 * 1e3 is not 100 in binary
     return tuple(found)

@@ -107,5 +107,6 @@ SCORERS: Registry[type[Scorer]] = Registry(
         "links": "gnntrack.scores.classical:ClassicalScorer",
         "network": "gnntrack.scores.learned:NetworkScorer",
     },
+    required=("score",),
 )
 """Classes of scorers by name; they are imported when first used."""

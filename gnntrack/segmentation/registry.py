@@ -77,14 +77,7 @@ def segmenter_class(name: str) -> Callable[..., Any]:
     MissingDependencyError
         If a library that it needs is not installed.
     """
-    factory = SEGMENTERS[name]
-    if not callable(factory):
-        entry = SEGMENTERS.find_entries()[name][0]
-        _fail(
-            f"segmenter '{name}' of {get_distribution(entry)}: {entry.value} is a {type(factory).__name__}; "
-            "its author must register a class with segment(image)"
-        )
-    return factory  # type: ignore[no-any-return]
+    return SEGMENTERS[name]  # type: ignore[no-any-return]
 
 
 def _list_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter] | None:
