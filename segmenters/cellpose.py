@@ -29,7 +29,8 @@ from segmenters.common.inputs import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Labels = npt.NDArray[np.int32]
+    from segmenters.common.arrays import Labels
+
 
 __all__ = ["CellposeSegmenter"]
 

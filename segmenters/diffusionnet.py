@@ -12,15 +12,14 @@ from segmenters.diffusion.cells import CellOptions, find_cells
 from segmenters.diffusion.training import train_diffusionnet
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images
+    from segmenters.common.arrays import Labels
     from segmenters.common.training import Metrics
 
-    Labels = npt.NDArray[np.int32]
 
 __all__ = ["DiffusionNetSegmenter"]
 

@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images
+    from segmenters.common.arrays import Heights, Labels
     from segmenters.common.training import Metrics
 
-    Heights = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int32]
 
 __all__ = ["MaskRcnn", "MaskRcnnSegmenter"]
 

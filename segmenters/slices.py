@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Floats = npt.NDArray[np.float64]
-    Heights = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int32]
-    Numbers = npt.NDArray[np.int64]
-    Mask = npt.NDArray[np.bool_]
+    from segmenters.common.arrays import Floats, Heights, Integers, Labels, Mask
+
 
 __all__ = ["SlicesSegmenter"]
 
@@ -175,8 +172,8 @@ class _Parts(NamedTuple):
     """The labels of all planes, numbered through the stack from 1; row 0 of the columns is the background."""
 
     labels: Labels  # (Z, Y, X)
-    plane: Numbers  # (n + 1,)
-    area: Numbers  # (n + 1,) pixels; 0 = removed
+    plane: Integers  # (n + 1,)
+    area: Integers  # (n + 1,) pixels; 0 = removed
     level: Floats  # (n + 1,) mean grey value
     around: Floats  # (n + 1,) mean grey value of its surroundings
     sign: int  # 1 = cells are bright, -1 = dark, 0 = neither
@@ -208,7 +205,7 @@ def _measure_parts(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Part
     return _Parts(labels, place, area, level, around, _find_sign(area, level - around))
 
 
-def _measure_surroundings(labels: Labels, pixels: Heights, area: Numbers) -> Floats:
+def _measure_surroundings(labels: Labels, pixels: Heights, area: Integers) -> Floats:
     """Return the mean of the unlabelled pixels within a quarter of a radius, else the median of the stack."""
     n, outside = len(area), pixels[labels == 0]
     radius = np.sqrt(np.median(area[1:]) / np.pi) if n > 1 else 0.0
@@ -227,7 +224,7 @@ def _measure_surroundings(labels: Labels, pixels: Heights, area: Numbers) -> Flo
     return np.where(count > 0, total / np.maximum(count, 1), background)
 
 
-def _find_sign(area: Numbers, contrast: Floats) -> int:
+def _find_sign(area: Integers, contrast: Floats) -> int:
     """Return 1 if nearly all labels are brighter than their surroundings, -1 if they are darker, else 0."""
     light = area * contrast
     up, down = float(light[light > 0].sum()), -float(light[light < 0].sum())
@@ -253,9 +250,9 @@ def _remove_faint(parts: _Parts, fraction: float) -> _Parts:
 class _Overlaps(NamedTuple):
     """Pairs of labels of two planes that share pixels."""
 
-    low: Numbers  # (P,)
-    high: Numbers  # (P,)
-    shared: Numbers  # (P,) pixels
+    low: Integers  # (P,)
+    high: Integers  # (P,)
+    shared: Integers  # (P,) pixels
 
 
 def _find_overlaps(low: Labels, high: Labels, n: int) -> _Overlaps:
@@ -276,13 +273,13 @@ def _compute_weights(parts: _Parts, pairs: _Overlaps, least: float) -> Floats:
     return np.asarray(enough * pairs.shared / (low + high - pairs.shared), np.float64)
 
 
-def _link_planes(parts: _Parts, least: float) -> Numbers:
+def _link_planes(parts: _Parts, least: float) -> Integers:
     """Return the label of the next plane that continues each label, (n + 1,), 0 = none."""
     pairs = _find_overlaps(parts.labels[:-1], parts.labels[1:], len(parts.area))
     return _add_links(pairs, _compute_weights(parts, pairs, least), np.zeros(len(parts.area), np.int64))
 
 
-def _add_links(pairs: _Overlaps, weight: Floats, after: Numbers) -> Numbers:
+def _add_links(pairs: _Overlaps, weight: Floats, after: Integers) -> Integers:
     """Return the links with the assignment of greatest total weight added."""
     chosen = find_matching(pairs.low, pairs.high, weight)
     after = after.copy()
@@ -310,7 +307,7 @@ def _find_merged(parts: _Parts, least: float) -> Mask:
     return merged
 
 
-def _bridge_gaps(parts: _Parts, after: Numbers, gap: int, least: float, pixels: Heights) -> Numbers:
+def _bridge_gaps(parts: _Parts, after: Integers, gap: int, least: float, pixels: Heights) -> Integers:
     """Link labels across planes where a cell is missing in the labels but visible in the image."""
     if len(pixels) < gap + 2:
         return after
@@ -335,7 +332,7 @@ def _check_planes_between(parts: _Parts, pairs: _Overlaps, gap: int, pixels: Hei
     return seen
 
 
-def _follow_chains(after: Numbers) -> Numbers:
+def _follow_chains(after: Integers) -> Integers:
     """Return the cell of each label, (n + 1,), which is the lowest label of its chain."""
     cell = np.arange(len(after))
     for label in np.flatnonzero(after):  # links lead upwards, so a label has a higher number than the label below it
@@ -346,7 +343,7 @@ def _follow_chains(after: Numbers) -> Numbers:
 # ------------------------------------------------------------------------------------------- cells
 
 
-def _return_fragments(parts: _Parts, cell: Numbers) -> Numbers:
+def _return_fragments(parts: _Parts, cell: Integers) -> Integers:
     """Return short chains to the cell around them in the next plane, if that cell also has a label in their plane."""
     n = len(cell)
     pairs = _find_overlaps(parts.labels[:-1], parts.labels[1:], n)
@@ -363,7 +360,7 @@ def _return_fragments(parts: _Parts, cell: Numbers) -> Numbers:
     return result
 
 
-def _measure_profile(parts: _Parts, rows: Numbers) -> tuple[Numbers, Floats, Floats]:
+def _measure_profile(parts: _Parts, rows: Integers) -> tuple[Integers, Floats, Floats]:
     """Return the planes of a cell, with its light and its contrast in each plane."""
     planes, which = np.unique(parts.plane[rows], return_inverse=True)
     area = np.bincount(which, parts.area[rows].astype(float))
@@ -371,14 +368,14 @@ def _measure_profile(parts: _Parts, rows: Numbers) -> tuple[Numbers, Floats, Flo
     return planes, light, light / area
 
 
-def _group_by_cell(parts: _Parts, cell: Numbers) -> list[Numbers]:
+def _group_by_cell(parts: _Parts, cell: Integers) -> list[Integers]:
     """Return the labels of each cell."""
     rows = np.flatnonzero(parts.area > 0)
     rows = rows[np.argsort(cell[rows], kind="stable")]
     return np.split(rows, np.flatnonzero(np.diff(cell[rows])) + 1) if len(rows) else []
 
 
-def _cut_necks(parts: _Parts, cell: Numbers, neck: float, least: int) -> Numbers:
+def _cut_necks(parts: _Parts, cell: Integers, neck: float, least: int) -> Integers:
     """Cut cells at planes whose light is much lower than both peaks beside them."""
     result = cell.copy()
     solid = cell.astype(np.int32)[parts.labels]
@@ -429,7 +426,7 @@ def _find_necks(light: Floats, straight: Floats, neck: float, least: int) -> lis
     return [*below, cut, *(cut + row for row in _find_necks(light[cut:], straight[cut:], neck, least))]
 
 
-def _cut_blur(parts: _Parts, cell: Numbers, outline: float) -> Numbers:
+def _cut_blur(parts: _Parts, cell: Integers, outline: float) -> Integers:
     """Remove the planes above and below a cell that contain only its blur; the background is cell 0."""
     result = np.where(parts.area > 0, cell, 0)
     for rows in _group_by_cell(parts, cell):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Labels = npt.NDArray[np.int32]
+    from segmenters.common.arrays import Labels
+
 
 __all__ = ["StarDistSegmenter"]
 

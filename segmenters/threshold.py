@@ -33,10 +33,8 @@ from segmenters.postprocess import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Heights = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int32]
-    Mask = npt.NDArray[np.bool_]
-    Step = tuple[float, ...]
+    from segmenters.common.arrays import Heights, Labels, Mask, Step
+
 
 __all__ = ["ThresholdSegmenter"]
 

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from segmenters.common.arrays import Heights
 
-    Heights = npt.NDArray[np.float32]
     Normalise = Literal["percentile", "standard", "none"]
 
 __all__ = ["normalise", "resize"]

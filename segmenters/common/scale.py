@@ -12,9 +12,8 @@ from segmenters.postprocess import measure_diameter, smooth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
+    from segmenters.common.arrays import Heights
 
-    Heights = npt.NDArray[np.float32]
 
 __all__ = ["clip_factor", "search_factor"]
 

@@ -10,9 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy.typing as npt
+    from segmenters.common.arrays import Heights
 
-    Heights = npt.NDArray[np.float32]
 
 __all__ = ["TileWindow", "predict_in_tiles", "split_into_tiles"]
 

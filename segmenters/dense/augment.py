@@ -11,9 +11,8 @@ import numpy as np
 from gnntrack.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from segmenters.common.arrays import Heights
 
-    Heights = npt.NDArray[np.float32]
 
 __all__ = ["Augment"]
 

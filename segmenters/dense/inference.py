@@ -20,13 +20,10 @@ from segmenters.postprocess import split_foreground
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy.typing as npt
-
     from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.arrays import Heights, Labels
     from segmenters.common.training import Metrics
 
-    Heights = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int32]
 
 __all__ = ["InferenceOptions", "Preprocessing", "choose_depth", "estimate_factor", "predict_pixels", "segment_pixels"]
 

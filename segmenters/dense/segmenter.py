@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images
+    from segmenters.common.arrays import Labels
     from segmenters.common.training import Metrics
 
-    Labels = npt.NDArray[np.int32]
 
 __all__ = ["DenseSegmenter"]
 

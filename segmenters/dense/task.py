@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.arrays import Heights
     from segmenters.common.training import Metrics
 
-    Heights = npt.NDArray[np.float32]
 
 __all__ = [
     "DenseLoss",

@@ -10,10 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from segmenters.common.arrays import Floats, Integers
     from segmenters.diffusion.points import Cloud
 
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
 
 __all__ = ["Block", "cut_blocks", "extract_part", "find_block_rows"]
 

@@ -18,13 +18,11 @@ from segmenters.diffusion.surface import build_surface_cloud
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from segmenters.common.arrays import Labels, Spacing, Stack
     from segmenters.diffusion.network import DiffusionNet
     from segmenters.diffusion.points import Cloud
 
-    Stack = npt.NDArray[np.float32]
     Floats = npt.NDArray[np.floating]
-    Labels = npt.NDArray[np.int32]
-    Spacing = tuple[float, float, float]
 
 __all__ = ["CellOptions", "find_cells", "predict_points"]
 

@@ -10,11 +10,8 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
+    from segmenters.common.arrays import Floats, Spacing, Stack
 
-    Stack = npt.NDArray[np.float32]
-    Floats = npt.NDArray[np.float64]
-    Spacing = tuple[float, float, float]
 
 __all__ = [
     "COLUMNS",

@@ -11,11 +11,10 @@ from scipy.spatial import cKDTree
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from segmenters.common.arrays import Integers, Labels
     from segmenters.diffusion.points import Cloud
 
     Floats = npt.NDArray[np.floating]
-    Integers = npt.NDArray[np.int64]
-    Labels = npt.NDArray[np.int32]
 
 __all__ = ["draw_voxels", "group_points"]
 

@@ -19,12 +19,9 @@ from scipy.sparse.linalg import eigsh
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from segmenters.common.arrays import Floats, Integers
     from segmenters.diffusion.points import Cloud
 
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
     Matrix = Any  # scipy.sparse.csr_array; scipy has no type information
 
 __all__ = ["Operators", "build_cloud_operators", "build_operators", "build_surface_operators", "build_volume_operators"]

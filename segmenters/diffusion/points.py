@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Stack = npt.NDArray[np.float32]
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
-    Spacing = tuple[float, float, float]
+    from segmenters.common.arrays import Floats, Integers, Spacing, Stack
+
 
 __all__ = ["Cloud", "build_volume_cloud", "measure_levels", "stack_to_points"]
 

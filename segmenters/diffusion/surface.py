@@ -21,12 +21,8 @@ from segmenters.diffusion.features import (
 from segmenters.diffusion.points import Cloud, stack_to_points
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from segmenters.common.arrays import Floats, Integers, Spacing, Stack
 
-    Stack = npt.NDArray[np.float32]
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
-    Spacing = tuple[float, float, float]
 
 __all__ = ["build_surface_cloud", "stack_to_surface"]
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.training.segmenter import LabelledImage
+    from segmenters.common.arrays import Spacing
     from segmenters.diffusion.network import DiffusionNet
     from segmenters.diffusion.points import Cloud
 
     Labels = npt.NDArray[np.integer[Any]]
     Floats = npt.NDArray[np.floating]
-    Spacing = tuple[float, float, float]
 
 __all__ = ["BlockOptions", "BlockTask", "Targets", "TrainingBlock", "make_targets"]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images
+    from segmenters.common.arrays import Spacing
     from segmenters.common.training import Metrics
 
-    Spacing = tuple[float, float, float]
     Rule = tuple[str, Callable[[Any], bool]]  # the expected value in words, and whether a value is one
 
 __all__ = ["train_diffusionnet"]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Heights = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int32]
+    from segmenters.common.arrays import Heights, Labels
+
 
 __all__ = ["draw_cells", "estimate_factor", "find_in_tiles"]
 
