@@ -381,7 +381,7 @@ class TestBadFiles:
             open_frames(tmp_path / "01_ERRSEG")
 
     def test_a_folder_without_frames(self, tmp_path):
-        with pytest.raises(FrameError, match="holds no TIFF but nothing; expected a file per frame"):
+        with pytest.raises(FrameError, match="the folder is empty; expected a TIFF per frame"):
             open_frames(tmp_path)
         (tmp_path / "a.png").touch()
         with pytest.raises(FrameError, match=r"no TIFF but 1 \.png"):

@@ -174,8 +174,10 @@ def _describe_missing_frames(folder: Path) -> str:
     if inside:
         return f"the folder holds no TIFF itself; did you mean {' or '.join(str(path) for path in inside[:4])}?"
     others = Counter(path.suffix for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3)) or "nothing"
-    return f"the folder holds no TIFF but {listed}; expected a file per frame, such as t000.tif, t001.tif"
+    if not others:
+        return "the folder is empty; expected a TIFF per frame, such as t000.tif, t001.tif"
+    listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3))
+    return f"the folder holds no TIFF but {listed}; expected a TIFF per frame, such as t000.tif, t001.tif"
 
 
 def _read_file(

@@ -103,10 +103,10 @@ def train(
     samples = make_samples(learnt, seed=run.seed, network=network, settings=settings, progress=run.progress)
     checks = make_validation_samples(held_out, network=network, settings=settings)
     _check_samples(samples, checks)
-    run.prepare_folder()
-    samples, checks = with_appearance(samples, checks, run, settings=settings, start=start)
-    run = run.with_provenance(data=sorted({movie.name for movie in learnt}))
-    summary = learn(samples, checks, run, network=network, start=start, settings=settings)
+    with run.replace_folder():
+        samples, checks = with_appearance(samples, checks, run, settings=settings, start=start)
+        run = run.with_provenance(data=sorted({movie.name for movie in learnt}))
+        summary = learn(samples, checks, run, network=network, start=start, settings=settings)
     return {"movies": len(learnt), **summary}
 
 

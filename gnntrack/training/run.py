@@ -5,8 +5,10 @@ One `TrainingRun` travels from the command line to the training loop, for link n
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -112,14 +114,32 @@ class TrainingRun:
             msg = f"{self.folder}: no checkpoint to resume from; start without --resume"
             raise ModelError(msg)
 
-    def prepare_folder(self) -> None:
-        """Make an empty folder in place of an earlier result; a resumed run keeps its folder."""
+    @contextmanager
+    def replace_folder(self) -> Iterator[None]:
+        """Make an empty folder in place of an earlier result; a resumed run keeps its folder.
+
+        If the body raises before it writes anything, for example because an option is unknown, the earlier result is
+        put back.
+        """
         if self.resume:
+            yield
             return
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
-        self.folder.unlink(missing_ok=True)
+        earlier = self.folder.with_name(f".{self.folder.name}.earlier-{os.getpid()}")
+        if exists := self.folder.exists():
+            self.folder.rename(earlier)
         self.folder.mkdir(parents=True)
+        try:
+            yield
+        except BaseException:
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+                if exists:
+                    earlier.rename(self.folder)
+            raise
+        finally:
+            if earlier.is_dir():
+                shutil.rmtree(earlier)
+            earlier.unlink(missing_ok=True)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Return ``kind`` and ``options`` of the network and ``state`` from the checkpoint; None for a new run.

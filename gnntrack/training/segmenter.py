@@ -149,8 +149,8 @@ def train_segmenter(
     _find_trainable(name)
     run.check()
     examples, checks = _find_examples(data, validation, settings, run.seed)
-    run.prepare_folder()
-    return learn(name, examples, checks, run, settings=settings.train_segmenter)
+    with run.replace_folder():
+        return learn(name, examples, checks, run, settings=settings.train_segmenter)
 
 
 def learn(
