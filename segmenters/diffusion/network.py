@@ -134,8 +134,8 @@ class Block(nn.Module):
         coefficients = self.diffusion(values, shape)
         diffused = shape.eigenvectors @ coefficients  # (N, C)
         slopes = shape.slopes @ coefficients  # (3, N, C)
-        told = torch.cat([values, diffused, self.gradients(slopes, shape.normals)], dim=1)  # (N, 3 C)
-        changed: Tensor = self.mlp(told)
+        features = torch.cat([values, diffused, self.gradients(slopes, shape.normals)], dim=1)  # (N, 3 C)
+        changed: Tensor = self.mlp(features)
         return values + changed
 
 
