@@ -180,7 +180,7 @@ def test_wrong_options_are_refused(name, options, message):
 
 
 def test_images_are_enlarged_by_one_two_or_four():
-    with pytest.raises(SegmenterError, match="enlarge 3"):
+    with pytest.raises(SegmenterError, match="enlarge is 3"):
         new("fcn", weights="none", enlarge=3)
 
 
