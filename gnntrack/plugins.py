@@ -17,7 +17,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
 
@@ -112,10 +112,6 @@ class Registry(Generic[T]):
         if name not in self:
             raise self.error(describe_unknown_name(self.kind, name, self))
         return name
-
-    def items(self) -> Iterator[tuple[str, Any]]:
-        """Iterate over names and plug-ins; all are imported."""
-        return ((name, self[name]) for name in self)
 
     def find_entries(self) -> dict[str, list[EntryPoint]]:
         """Return the entry points of other packages by name; more than one if packages use the same name."""

@@ -16,13 +16,10 @@ from segmenters.diffusion.points import build_volume_cloud, measure_levels
 from segmenters.diffusion.surface import build_surface_cloud
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from segmenters.common.arrays import Labels, Spacing, Stack
+    from segmenters.common.arrays import AnyFloats, Labels, Spacing, Stack
     from segmenters.diffusion.network import DiffusionNet
     from segmenters.diffusion.points import Cloud
 
-    Floats = npt.NDArray[np.floating]
 
 __all__ = ["CellOptions", "find_cells", "predict_points"]
 
@@ -102,7 +99,7 @@ def find_cells(
     return draw_voxels(cloud, labels, even, shape=stack.shape, scale=scale)
 
 
-def predict_points(network: Any, cloud: Cloud, *, modes: int = 96) -> tuple[Floats, Floats]:
+def predict_points(network: Any, cloud: Cloud, *, modes: int = 96) -> tuple[AnyFloats, AnyFloats]:
     """Return the probability that each point lies in a cell, (N,), and its offset to the centre, (N, 3)."""
     device = next(network.parameters()).device
     probability, offset = np.zeros(len(cloud)), np.zeros((len(cloud), 3))

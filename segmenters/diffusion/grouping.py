@@ -11,10 +11,9 @@ from scipy.spatial import cKDTree
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from segmenters.common.arrays import Integers, Labels
+    from segmenters.common.arrays import AnyFloats, Integers, Labels
     from segmenters.diffusion.points import Cloud
 
-    Floats = npt.NDArray[np.floating]
 
 __all__ = ["draw_voxels", "group_points"]
 
@@ -27,7 +26,9 @@ _SURE = 0.1  # foreground values nearer than this to 0 or 1 count as 0 or 1
 _CHUNK = 500_000  # voxels that are labelled at once
 
 
-def group_points(points: Floats, offset: Floats, mass: Floats, *, neck: float = 0.6, min_size: float = 0.08) -> Labels:
+def group_points(
+    points: AnyFloats, offset: AnyFloats, mass: AnyFloats, *, neck: float = 0.6, min_size: float = 0.08
+) -> Labels:
     """Return the cell of each point: points that vote for the same centre are one cell.
 
     Parameters
@@ -67,7 +68,7 @@ def group_points(points: Floats, offset: Floats, mass: Floats, *, neck: float = 
     return _renumber(labels, mass, min_size)
 
 
-def _find_peaks(place: Floats, weight: npt.NDArray[Any], neck: float) -> Integers:
+def _find_peaks(place: AnyFloats, weight: npt.NDArray[Any], neck: float) -> Integers:
     """Return the heap of each bin of votes."""
     tree = cKDTree(place)
     pair = tree.query_pairs(3 * _SMOOTH, output_type="ndarray")
@@ -83,7 +84,7 @@ def _find_peaks(place: Floats, weight: npt.NDArray[Any], neck: float) -> Integer
     return _join(near[order], level[order], density, neck)
 
 
-def _join(pair: Integers, level: Floats, height: Floats, neck: float) -> Integers:
+def _join(pair: Integers, level: AnyFloats, height: AnyFloats, neck: float) -> Integers:
     """Return the heap of each place, pairs being joined in their order where the pass is high enough."""
     root, top = list(range(len(height))), height.tolist()
 
@@ -104,7 +105,7 @@ def _join(pair: Integers, level: Floats, height: Floats, neck: float) -> Integer
     return np.array([find(place) for place in range(len(height))], np.int64)
 
 
-def _renumber(heap: Integers, mass: Floats, min_size: float) -> Labels:
+def _renumber(heap: Integers, mass: AnyFloats, min_size: float) -> Labels:
     """Return the heaps numbered from 1, without small ones; half of all points lie in heaps smaller than typical."""
     size = np.bincount(heap, mass)
     order = np.sort(size)
@@ -114,7 +115,9 @@ def _renumber(heap: Integers, mass: Floats, min_size: float) -> Labels:
     return np.asarray((np.cumsum(keep) * keep)[heap], np.int32)
 
 
-def draw_voxels(cloud: Cloud, labels: Labels, foreground: Floats, *, shape: tuple[int, ...], scale: Floats) -> Labels:
+def draw_voxels(
+    cloud: Cloud, labels: Labels, foreground: AnyFloats, *, shape: tuple[int, ...], scale: AnyFloats
+) -> Labels:
     """Return the cells as voxels.
 
     The foreground probability of a point is used as the fraction of foreground in its box: that fraction of the voxels
@@ -156,7 +159,7 @@ def draw_voxels(cloud: Cloud, labels: Labels, foreground: Floats, *, shape: tupl
     return _clean_cells(labels_of_voxels)
 
 
-def _select_brightest(cloud: Cloud, foreground: Floats) -> npt.NDArray[np.bool_]:
+def _select_brightest(cloud: Cloud, foreground: AnyFloats) -> npt.NDArray[np.bool_]:
     """Return which voxels are the brightest of their point, in the number given by its foreground."""
     count = np.bincount(cloud.owner, minlength=len(cloud))
     order = np.lexsort((-cloud.brightness, cloud.owner))
@@ -167,14 +170,14 @@ def _select_brightest(cloud: Cloud, foreground: Floats) -> npt.NDArray[np.bool_]
     return np.asarray((rank + 0.5) / count[cloud.owner] < share[cloud.owner])
 
 
-def _count_asked(tree: cKDTree, place: Floats) -> tuple[Floats, Integers]:
+def _count_asked(tree: cKDTree, place: AnyFloats) -> tuple[AnyFloats, Integers]:
     """Return distance and row of the nearest points, (V, K)."""
     k = min(_NEAREST, tree.n)
     distance, index = tree.query(place, k=k)
     return distance.reshape(len(place), k), index.reshape(len(place), k)
 
 
-def _find_majority(labels: Labels, weight: Floats) -> Labels:
+def _find_majority(labels: Labels, weight: AnyFloats) -> Labels:
     """Return the label with the most weight in each row."""
     same = labels[:, :, None] == labels[:, None, :]
     best = np.argmax((same * weight[:, None, :]).sum(2), axis=1)

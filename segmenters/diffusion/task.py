@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gnntrack.training.segmenter import LabelledImage
-    from segmenters.common.arrays import Spacing
+    from segmenters.common.arrays import AnyFloats, Spacing
     from segmenters.diffusion.network import DiffusionNet
     from segmenters.diffusion.points import Cloud
 
     Labels = npt.NDArray[np.integer[Any]]
-    Floats = npt.NDArray[np.floating]
 
 __all__ = ["BlockOptions", "BlockTask", "Targets", "TrainingBlock", "make_targets"]
 
@@ -52,12 +51,12 @@ class Targets(NamedTuple):
         Its cell, 0 = none.
     """
 
-    foreground: Floats
-    offset: Floats
+    foreground: AnyFloats
+    offset: AnyFloats
     cell: Labels
 
 
-def make_targets(cloud: Cloud, labels: Labels, *, scale: Floats) -> Targets:
+def make_targets(cloud: Cloud, labels: Labels, *, scale: AnyFloats) -> Targets:
     """Return the targets of each point of a cloud.
 
     Parameters
