@@ -81,7 +81,7 @@ def run_version(sequence: TrainingSequence, kind: str, work: Path, plan: Plan, r
     name = {"sequence": sequence.name, "twin": kind}
     with tempfile.TemporaryDirectory(dir=work) as folder:
         twin = write_perturbed(sequence, Path(folder), kind)
-        recall = measure_recall(twin.masks, twin.images, twin.truth, settings=plan.settings)
+        recall = measure_recall(twin.images, twin.masks, twin.truth, settings=plan.settings)
         record["recall"].append({**name, **recall})
         for method in (*plan.methods, *plan.peers):
             out = Path(folder) / method / f"{sequence.number}_RES"
@@ -103,7 +103,7 @@ def run_ours(twin: PerturbedMovie, out: Path, method: str, settings: Settings) -
     """Run a method of ours; ``method+solver`` replaces its solver."""
     method, _, solver = method.partition("+")
     start = time.perf_counter()
-    lineage = track(twin.masks, twin.images, out=out, method=method, solver=solver or None, settings=settings)
+    lineage = track(twin.images, twin.masks, out=out, method=method, solver=solver or None, settings=settings)
     seconds = time.perf_counter() - start
     known = lineage.provenance.as_dict()
     notes = {key: known[key] for key in ("gaps_bridged", "gaps_filled", "masks_parted") if key in known}

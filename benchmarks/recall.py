@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from gnntrack.types import BoolArray, Cells, IntArray
 
 
-def measure_recall(masks: Path, images: Path | None, truth: Path, *, settings: Settings) -> dict[str, Any]:
+def measure_recall(images: Path | None, masks: Path, truth: Path, *, settings: Settings) -> dict[str, Any]:
     """Return the recall of the candidate links of a movie.
 
     A mask belongs to a cell of the ground truth if it covers more than half of the cell's marker, as in the challenge.
     A true link leads to the next frame in which the cell, or its daughter, has a mask.
     """
-    graph = build_graph(masks, images, settings=settings)
+    graph = build_graph(images, masks, settings=settings)
     links, divided = find_true_links(graph.cells, masks, truth)
     cells, n = graph.cells, len(graph.cells)
     gap = cells.frame[links[:, 1]] - cells.frame[links[:, 0]]

@@ -194,7 +194,7 @@ def run_chain(data: Path, work: Path) -> list[Row]:
                 found = model.segment(image)
                 total += compare_labels(found, truth)
                 tifffile.imwrite(masks / f"mask{example.frame:03d}.tif", found.astype(np.uint16))
-        pipeline.track(masks, movie / "01", out=Path(scratch) / "result", settings=settings)
+        pipeline.track(movie / "01", masks, out=Path(scratch) / "result", settings=settings)
         found = pipeline.evaluate(Path(scratch) / "result", movie / "01_GT")
     row = {"task": "chain", "data": "Fluo-N2DL-HeLa 01", "frames": len(examples), "train_seconds": seconds}
     tracked = {name: found[name] for name in ("TRA", "DET", "LNK", "SEG") if name in found}

@@ -106,7 +106,7 @@ def run_cells(run: Run) -> Result:
     masks, images, settings = open_masks(mask[None]), open_frames(image[None]), Settings().cells
     seconds = run_alternately(
         {
-            "gnntrack": _time_runs(lambda: measure_cells(masks, images, settings=settings)),
+            "gnntrack": _time_runs(lambda: measure_cells(masks, images=images, settings=settings)),
             "regionprops_table, 5 basic properties": _time_runs(lambda: _measure_properties(mask, image, BASIC)),
             "regionprops_table, what gnntrack measures": _time_runs(lambda: _measure_properties(mask, image, FULL)),
         },
@@ -178,7 +178,7 @@ def run_gnn(run: Run) -> Result:
 def run_link(run: Run) -> Result:
     """Link the cells of a movie, from their table on, compared with laptrack."""
     name, masks, _ = run.movie()
-    graph = build_graph(masks)
+    graph = build_graph(masks=masks)
     file = run.work / "cells.npz"
     np.savez(file, frame=graph.cells.frame, position=graph.cells.position)
     works: dict[str, Callable[[], float]] = {"gnntrack": lambda: run_alone("link", masks)["seconds"]}

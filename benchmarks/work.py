@@ -105,7 +105,7 @@ def run_track(args: argparse.Namespace) -> Result:
     """Track a movie: read images and masks, write the result."""
     settings = Settings().replace(gnn__model=args.model)
     imports, start = measure_peak_mb(), time.perf_counter()
-    lineage = track(args.masks, args.images, out=args.out, method=args.method, settings=settings)
+    lineage = track(args.images, args.masks, out=args.out, method=args.method, settings=settings)
     seconds = time.perf_counter() - start
     told = {"seconds": round(seconds, 4), "peak_mb": measure_peak_mb(), "peak_mb_imports": imports}
     return {**told, "cells": len(lineage.cells), "tracks": len(lineage.tracks)}
@@ -119,8 +119,8 @@ def run_network(args: argparse.Namespace) -> Result:
     settings, clock = Settings(), Clock()
     model = load_model(args.model).link_network
     masks, images = open_masks(args.masks), open_frames(args.images)
-    build_graph(*(np.stack([stack[t] for t in range(2)]) for stack in (masks, images)))  # loads compiled code
-    some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (masks, images)]
+    build_graph(*(np.stack([stack[t] for t in range(2)]) for stack in (images, masks)))  # loads compiled code
+    some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (images, masks)]
     graph = clock.time("features", lambda: build_graph(*some, settings=settings))
     prior = clock.time("classical scores", lambda: score_links(graph, settings=settings.scores))
     inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
@@ -139,16 +139,16 @@ def run_network(args: argparse.Namespace) -> Result:
 def run_stages(args: argparse.Namespace) -> Result:
     """Time the stages of a movie one by one."""
     settings, clock = Settings(), Clock()
-    graph = build_graph(args.masks, args.images)  # also loads compiled code, whose time belongs to no stage
+    graph = build_graph(args.images, args.masks)  # also loads compiled code, whose time belongs to no stage
     for method in ("hungarian", "greedy", "iou"):
         solve(graph, method=method)
     masks, images = open_masks(args.masks), open_frames(args.images)
     clock.time("cells of masks", lambda: measure_cells(masks, settings=settings.cells))
-    clock.time("cells of masks and images", lambda: measure_cells(masks, images, settings=settings.cells))
-    graph = clock.time("build_graph", lambda: build_graph(masks, images))
+    clock.time("cells of masks and images", lambda: measure_cells(masks, images=images, settings=settings.cells))
+    graph = clock.time("build_graph", lambda: build_graph(images, masks))
     for method in ("hungarian", "greedy", "iou"):
         clock.time(f"solve --method {method}", lambda method=method: solve(graph, method=method))  # type: ignore[misc]
-    clock.time("track", lambda: track(args.masks, args.images, out=args.out, overwrite=True))
+    clock.time("track", lambda: track(args.images, args.masks, out=args.out, overwrite=True))
     return {**clock.summarise(), "cells": len(graph.cells), "candidates": len(graph)}
 
 

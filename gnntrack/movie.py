@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.frames import check_pair, open_frames, open_masks
@@ -24,20 +25,20 @@ __all__ = ["Movie", "Opening", "Reading", "build_with_runs", "match_runs", "open
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Movie:
-    """Open masks and their images.
+    """Open images and their masks.
 
     Parameters
     ----------
-    masks : FrameStack
-        Label images, 0 = background.
     images : FrameStack, optional
-        Images of the microscope, as many and of the same shape.
+        Images of the microscope.
+    masks : FrameStack
+        Label images, 0 = background; as many and of the same shape.
     """
 
-    masks: FrameStack
     images: FrameStack | None = None
+    masks: FrameStack
 
 
 class Reading(TypedDict, total=False):
@@ -71,15 +72,15 @@ class Opening(Reading, total=False):
 
 
 def open_movie(
-    masks: object,
     images: object = None,
+    masks: object = None,
     *,
     segmenter: str | Segmenter = "threshold",
     segmenter_options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     **reading: Unpack[Reading],
 ) -> Movie:
-    """Open masks and their images, and check that they fit each other.
+    """Open images and their masks, and check that they fit each other.
 
     If only the images have a voxel size, it is used for the masks too. If `masks` is None, each image is segmented
     when its mask is read.
@@ -87,21 +88,25 @@ def open_movie(
     Raises
     ------
     InputError
-        If either cannot be read, they differ in length or shape, or images alone look like masks.
+        If neither is given, either cannot be read, they differ in length or shape, or images alone look like masks.
     """
+    if images is None and masks is None:
+        msg = "neither images nor masks are given; give track(images, masks), track(masks=masks) or track(images)"
+        raise InputError(msg)
     options = resolve_reading(settings, **reading)
     if masks is None:
         from gnntrack.segmentation.movie import segment_on_demand
 
-        return Movie(*segment_on_demand(open_frames(images, **options), segmenter, segmenter_options))
+        made, stack = segment_on_demand(open_frames(images, **options), segmenter, segmenter_options)
+        return Movie(images=stack, masks=made)
     mask_stack = open_masks(masks, **options)
     if images is None:
-        return Movie(mask_stack)
+        return Movie(masks=mask_stack)
     image_stack = open_frames(images, **options)
     check_pair(image_stack, mask_stack)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = open_masks(masks, **options | {"spacing": image_stack.spacing})
-    return Movie(mask_stack, image_stack)
+    return Movie(images=image_stack, masks=mask_stack)
 
 
 def resolve_reading(
@@ -125,7 +130,7 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         recorder = FlowRecorder(len(movie.images.shape))
     cells, runs, notes = measure_cells(
         movie.masks,
-        movie.images,
+        images=movie.images,
         settings=settings.cells,
         progress=progress,
         each_image=recorder.add_frame if recorder else None,

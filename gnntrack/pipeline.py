@@ -1,8 +1,9 @@
 """The recipes of tracking: each joins the stages for one job.
 
-``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded once. Movies and
-masks are anything that ``gnntrack.io.open_frames`` reads: a path, an array, or an open stack. A *method* is a scorer
-with its usual solver. Other recipes: `gnntrack.training`, `gnntrack.inspection` and `gnntrack.morphometry`.
+``track`` is ``build_graph``, ``solve`` and ``export`` in one, with each mask and each image decoded once. Images and
+masks, in this order, are anything that ``gnntrack.io.open_frames`` reads: a path, an array, or an open stack. A
+*method* is a scorer with its usual solver. Other recipes: `gnntrack.training`, `gnntrack.inspection` and
+`gnntrack.morphometry`.
 """
 
 from __future__ import annotations
@@ -40,27 +41,27 @@ _log = logging.getLogger(__name__)
 
 
 def build_graph(
-    masks: object,
     images: object = None,
+    masks: object = None,
     *,
     settings: Settings | None = None,
     progress: Progress | None = None,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> CellGraph:
     """Find the candidate links between the cells of masks.
 
     Parameters
     ----------
-    masks : path, array (T, [Z], Y, X) or FrameStack
-        Label images, 0 = background.
     images : path, array (T, [Z], Y, X) or FrameStack, optional
         Images of the microscope; they add intensities and optical flow.
+    masks : path, array (T, [Z], Y, X) or FrameStack, optional
+        Label images, 0 = background. If None, each image is segmented when its mask is read.
     settings : Settings, optional
         Default ``Settings()``.
     progress : Progress, optional
         Called after each frame, and after other steps.
-    **reading
-        ``spacing``: size of a voxel in um; see `Reading`.
+    **opening
+        ``segmenter``, ``segmenter_options`` (for images without masks), ``spacing``: see `Opening`.
 
     Returns
     -------
@@ -76,12 +77,12 @@ def build_graph(
     --------
     >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
-    >>> graph = build_graph(movie.masks, movie.images)
+    >>> graph = build_graph(movie.images, movie.masks)
     >>> len(graph.cells), len(graph), graph.feature_names[:3]
     (52, 158, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
-    return build_with_runs(open_movie(masks, images, settings=settings, **reading), settings, progress)[0]
+    return build_with_runs(open_movie(images, masks, settings=settings, **opening), settings, progress)[0]
 
 
 def solve(
@@ -120,7 +121,7 @@ def solve(
     --------
     >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
-    >>> lineage = solve(build_graph(movie.masks), method="greedy")
+    >>> lineage = solve(build_graph(masks=movie.masks), method="greedy")
     >>> len(lineage.cells), len(lineage.tracks), lineage.provenance.solver
     (52, 10, 'greedy')
     """
@@ -152,8 +153,8 @@ def _choose_lineage(
 
 
 def track(
-    masks: object,
     images: object = None,
+    masks: object = None,
     *,
     out: str | Path | None = None,
     method: str = "hungarian",
@@ -167,8 +168,8 @@ def track(
 
     Parameters
     ----------
-    masks, images, settings, progress
-        As in `build_graph`. If `masks` is None, each image is segmented when its mask is read.
+    images, masks, settings, progress
+        As in `build_graph`: ``track(images, masks)``, ``track(masks=masks)`` or ``track(images)``.
     out : path, optional
         Folder of the result; if None, nothing is written.
     method, solver
@@ -176,7 +177,7 @@ def track(
     overwrite : bool
         Replace `out` if it exists.
     **opening
-        ``segmenter``, ``segmenter_options`` (for images without masks), ``spacing``: see `Opening`.
+        As in `build_graph`.
 
     Returns
     -------
@@ -194,7 +195,7 @@ def track(
     --------
     >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> movie = simulate(settings=settings, seed=1)
-    >>> lineage = track(movie.masks, movie.images)
+    >>> lineage = track(movie.images, movie.masks)
     >>> len(lineage.cells), len(lineage.tracks)
     (52, 11)
     """
@@ -203,7 +204,7 @@ def track(
     scorer = plan.make_scorer(settings, images=images is not None)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    movie = open_movie(masks, images, settings=settings, **opening)
+    movie = open_movie(images, masks, settings=settings, **opening)
     check_margin(settings.repair.margin, movie.masks.shape)
     graph, runs = build_with_runs(movie, settings, progress)
     pixels = None if movie.images is None else CellPixels(runs, movie.images)
@@ -260,7 +261,7 @@ def export(
     --------
     >>> import tempfile
     >>> movie = simulate(settings=Settings().replace(simulate__frames=3, simulate__cells=6), seed=1)
-    >>> lineage = solve(build_graph(movie.masks))
+    >>> lineage = solve(build_graph(masks=movie.masks))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export(lineage, Path(folder, "links.csv"), to="edges")
     ...     Path(folder, "links.csv").read_text().splitlines()[0]
@@ -278,7 +279,7 @@ def export(
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_movie(masks, settings=settings, **reading).masks
+    stack = open_movie(masks=masks, settings=settings, **reading).masks
     check_margin(settings.repair.margin, stack.shape)
     repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
     writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
@@ -408,7 +409,7 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     movie = simulate(Path(folder, "movie"), settings=settings, seed=1)
-    ...     lineage = track(movie.masks, movie.images, out=Path(folder, "01_RES"))
+    ...     lineage = track(movie.images, movie.masks, out=Path(folder, "01_RES"))
     ...     scores = evaluate(Path(folder, "01_RES"), Path(folder, "movie", "01_GT"))
     >>> scores["TRA"] > 0.9, scores["LNK"] > 0.9
     (True, True)

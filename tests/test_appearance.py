@@ -21,14 +21,14 @@ from gnntrack.training.appearance import EmbedderPlan, TrackedCrops, train_embed
 def crop_movie(masks, images, **options):
     """Return the cells of arrays, and their crops."""
     images = open_frames(images)
-    cells, runs, _ = measure_cells(open_masks(masks), images, settings=CellSettings())
+    cells, runs, _ = measure_cells(open_masks(masks), images=images, settings=CellSettings())
     return cells, crop_cells(cells, runs, images, **options)
 
 
 def simulate_crops(seed, shape=(144, 144), **options):
     """Return the crops of a simulated movie, the track of each cell, and its frame."""
     movie = simulate_movie(settings=SimulateSettings(frames=6, shape=shape, cells=9, **options), seed=seed)
-    cells, runs, _ = measure_cells(movie.masks, movie.images, settings=CellSettings())
+    cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=CellSettings())
     track = movie.lineage.track[movie.lineage.cells.row_of(cells.frame, cells.label)]
     return TrackedCrops(crop_cells(cells, runs, movie.images), track, cells.frame)
 

@@ -43,7 +43,9 @@ class Movie:
 
 def measure(frames, images=None, *, spacing=None, **options):
     masks = Movie(frames, spacing)
-    return measure_cells(masks, None if images is None else Movie(images, spacing), settings=CellSettings(**options))
+    return measure_cells(
+        masks, images=None if images is None else Movie(images, spacing), settings=CellSettings(**options)
+    )
 
 
 def draw_blobs(shape, n, seed=0):
@@ -365,7 +367,7 @@ def test_every_frame_is_read_once_and_handed_on_in_order():
     seen, steps = [], []
     measure_cells(
         masks,
-        images,
+        images=images,
         settings=CellSettings(),
         progress=lambda *step: steps.append(step),
         each_image=lambda frame, image, centre, radius: seen.append(

@@ -95,7 +95,7 @@ def test_track_from_images_alone(movie):
 
 def test_the_steps_one_by_one_give_the_result_of_track(movie):
     run("track", movie / "images", movie / "masks", "-o", movie / "at_once")
-    run("build-graph", movie / "masks", "--images", movie / "images", "-o", movie / "g.geff")
+    run("build-graph", movie / "images", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     run("export", movie / "l.geff", "--masks", movie / "masks", "-o", movie / "in_steps")
     for file in sorted((movie / "at_once").iterdir()):
@@ -107,7 +107,7 @@ def test_the_steps_one_by_one_give_the_result_of_track(movie):
 
 
 def test_export_as_tables(movie):
-    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     run("export", movie / "l.geff", "--to", "csv", "-o", movie / "tables")
     run("export", movie / "l.geff", "--to", "edges", "-o", movie / "edges.csv")
@@ -121,7 +121,7 @@ def test_export_remembers_how_the_masks_were_read(movie):
     mask = tifffile.imread(file)
     mask[90:94, 90:94] = mask.max()  # a second piece of a label
     tifffile.imwrite(file, mask)
-    run("build-graph", movie / "masks", "-o", movie / "g.geff", "--fragments", "split")
+    run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff", "--fragments", "split")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     run("export", movie / "l.geff", "--masks", movie / "masks", "-o", movie / "out")
     written = tifffile.imread(movie / "out" / "mask000.tif")
@@ -129,7 +129,7 @@ def test_export_remembers_how_the_masks_were_read(movie):
 
 
 def test_export_refuses_other_masks(movie):
-    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     other = write_folder(movie / "other", dividing_masks()[:5])
     result = run("export", movie / "l.geff", "--masks", other, "-o", movie / "out", code=2)
@@ -327,6 +327,8 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "-o", "out"], "IMAGES MASKS"),
         (["track", "{images}", "{masks}"], "--out"),
         (["track", "{images}", "{masks}", "--masks", "{masks}", "-o", "out"], "twice"),
+        (["track", "{images}", "{masks}", "--images", "{images}", "-o", "out"], "twice"),
+        (["build-graph", "-o", "out"], "IMAGES MASKS"),
         (["track", "{images}", "{masks}", "--segmenter", "threshold", "-o", "{out}"], "leave one of the two away"),
         (["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"], "--model belongs to --method gnn"),
         (["track", "{images}", "{masks}", "--device", "cpu", "--method", "iou", "-o", "{out}"], "--device belongs to"),
@@ -466,13 +468,45 @@ BAD_FRAMES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("{images}", "{masks}"),
+        ("--images", "{images}", "--masks", "{masks}"),
+        ("{images}", "--masks", "{masks}"),
+        ("--masks", "{masks}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("command", ["track", "build-graph"])
+def test_images_come_before_masks_as_arguments_or_options(movie, command, words):
+    given = [word.format(images=movie / "images", masks=movie / "masks") for word in words]
+    result = run(command, *given, "-o", movie / "out.geff")
+    assert "cells" in result.stdout
+    assert "deprecated" not in result.stderr
+
+
+@pytest.mark.parametrize("more", [("--images", "{images}"), ()])
+def test_masks_first_is_deprecated_in_build_graph(movie, more):
+    more = [word.format(images=movie / "images") for word in more]
+    result = run("build-graph", movie / "masks", *more, "-o", movie / "g.geff")
+    now = f"{movie / 'images'} {movie / 'masks'}" if more else f"--masks {movie / 'masks'}"
+    assert f"deprecated, write: gnntrack build-graph {now}" in result.stderr
+    assert "cells" in result.stdout
+
+
+def test_a_graph_needs_masks(movie):
+    refused = run("build-graph", movie / "images", "-o", movie / "g.geff", code=2)
+    assert f"masks are missing: give {movie / 'images'} MASKS" in refused.stderr
+
+
 @pytest.mark.parametrize("spoil", BAD_FRAMES, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("command", ["track", "build-graph"])
 def test_a_bad_frame_is_named_and_nothing_is_written(movie, spoil, command):
     spoil(movie / "masks")
     out = movie / "results" / "out.geff"
     out.parent.mkdir()
-    arguments = ["track", movie / "images", movie / "masks"] if command == "track" else [command, movie / "masks"]
+    arguments = [command, movie / "images", movie / "masks"]
     result = run(*arguments, "-o", out, code=2)
     assert result.stderr.startswith("Error: ")
     assert "mask002.tif" in result.stderr or (spoil is hole and "masks" in result.stderr and "2" in result.stderr)
@@ -673,7 +707,7 @@ def test_an_interrupt_leaves_nothing(tmp_path):
 
 
 def test_a_lineage_is_not_a_graph_to_solve(movie):
-    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     refused = run("solve", movie / "l.geff", "-o", movie / "again.geff", code=2)
     assert "l.geff: it holds no candidate links" in refused.stderr

@@ -91,7 +91,7 @@ def test_a_margin_of_half_the_image_leaves_nothing():
     for margin in (20, 25, 31, 99):
         assert len(crop(world, margin)[1].lineage.cells) == 0
     with pytest.raises(InputError, match=r"a margin of 20 pixels leaves nothing of frames of 40 x 60; .* less than 20"):
-        pipeline.track(world.masks, settings=Settings().replace(repair__margin=20))
+        pipeline.track(masks=world.masks, settings=Settings().replace(repair__margin=20))
 
 
 def test_a_daughter_keeps_a_parent_that_divided_in_the_field():
@@ -135,7 +135,7 @@ def test_whatever_lies_outside_the_result_is_sound(seed, margin):
 
 def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
     world = worlds.draw_world(lane("a", range(4)), shape=(40, 60), n_frames=4)
-    lineage = pipeline.track(world.masks)
+    lineage = pipeline.track(masks=world.masks)
     pipeline.export(lineage, tmp_path / "tables", to="csv", settings=Settings().replace(repair__margin=8))
     assert "the margin of 8 pixels is not applied in format 'csv'" in caplog.text
 
@@ -143,7 +143,7 @@ def test_tables_do_not_know_the_margin_and_say_so(tmp_path, caplog):
 def test_masks_of_another_movie_are_refused_after_the_margin_too():
     disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
     world = worlds.draw_world(disks, shape=(40, 60), n_frames=4)
-    lineage = pipeline.track(world.masks, settings=Settings().replace(repair__margin=8))
+    lineage = pipeline.track(masks=world.masks, settings=Settings().replace(repair__margin=8))
     with pytest.raises(FormatError, match="these masks are not those"):
         pipeline.export(lineage, "nowhere", masks=0 * world.masks)
 
@@ -152,7 +152,7 @@ def test_a_result_without_its_margin_is_written_and_can_be_exported_again(tmp_pa
     disks = lane("a", range(4)) | lane("b", range(4), x=4, step=0, radius=3.0)
     world = worlds.draw_world(disks, shape=(40, 60), n_frames=4)
     settings = Settings().replace(repair__margin=8)
-    lineage = pipeline.track(world.masks, out=tmp_path / "RES", settings=settings)
+    lineage = pipeline.track(masks=world.masks, out=tmp_path / "RES", settings=settings)
     assert len(lineage.cells) == 4
     assert [len(np.unique(read_mask(tmp_path / "RES" / f"mask{t:03d}.tif"))) for t in range(4)] == [2] * 4
     assert len(read_track_table(tmp_path / "RES" / "res_track.txt")) == 1

@@ -25,7 +25,7 @@ def sample():
 
 
 def make_inputs(masks, images=None, spacing=None):
-    graph = build_graph(masks, images, spacing=spacing)
+    graph = build_graph(images, masks, spacing=spacing)
     return Inputs.from_graph(graph, score_links(graph, settings=TINY.scores))
 
 

@@ -72,7 +72,7 @@ def test_windows_in_a_batch_know_nothing_of_each_other():
 
 
 def test_a_fresh_network_says_what_the_classical_scores_say():
-    inputs = inputs_of(build_graph(simulate_small().masks))
+    inputs = inputs_of(build_graph(masks=simulate_small().masks))
     batch = Batch.from_windows([inputs])
     outputs = compute_outputs(LinkNet().eval(), batch)
     prior = torch.from_numpy(inputs.link[:, 0])
@@ -186,7 +186,7 @@ def test_the_same_weights_in_2d_and_3d():
     net = make_random_network()
     for shape in ((128, 128), (16, 64, 64)):
         movie = simulate_small(shape=shape, diameter=10.0, frames=6)
-        inputs = inputs_of(build_graph(movie.masks, movie.images))
+        inputs = inputs_of(build_graph(movie.images, movie.masks))
         assert np.isfinite(inputs.cell).all()
         assert np.isfinite(inputs.link).all()
         assert all(np.isfinite(each).all() for each in predict_log_odds(net, inputs, links_per_window=10**9))
@@ -195,7 +195,7 @@ def test_the_same_weights_in_2d_and_3d():
 def test_columns_that_a_movie_does_not_have():
     masks = worlds.parent_divides().masks
     net = make_random_network()
-    bare = inputs_of(build_graph(masks))
+    bare = inputs_of(build_graph(masks=masks))
     light = [i for i, name in enumerate(CELL_INPUTS) if "intensity" in name]
     assert len(light) == 8
     assert np.isnan(bare.cell[:, light]).all()
@@ -224,7 +224,7 @@ def test_a_column_that_is_missing_counts_as_usual():
 def test_movies_with_little_in_them(world):
     masks = world().masks
     for part in (masks, masks[:1]):
-        inputs = inputs_of(build_graph(part))
+        inputs = inputs_of(build_graph(masks=part))
         answers = predict_log_odds(make_random_network(), inputs, links_per_window=50)
         assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs)]
         assert all(np.isfinite(each).all() for each in answers)
@@ -241,7 +241,7 @@ def test_no_links_or_no_pairs(links):
 def test_a_graph_without_the_columns_says_which():
     with pytest.raises(FormatError, match="unknown link feature 'gap'; there are: none"):
         inputs_of(worlds.one_divides().graph)
-    whole = build_graph(worlds.parent_divides().masks)
+    whole = build_graph(masks=worlds.parent_divides().masks)
     kept = [i for i, name in enumerate(whole.feature_names) if name != "residual"]
     names = tuple(whole.feature_names[i] for i in kept)
     with pytest.raises(FormatError, match="unknown link feature 'residual'"):

@@ -402,20 +402,20 @@ def test_appearance_is_learnt_and_looked_at_in_tracking(dataset, looking, tmp_pa
     settings = TINY.replace(gnn__model=str(looking), gnn__device="cpu")
     stages = set()
     lineage = track(
-        dataset / "01_ERR_SEG",
         dataset / "01",
+        dataset / "01_ERR_SEG",
         method="gnn",
         settings=settings,
         progress=lambda stage, *_: stages.add(stage),
     )
     assert {"crops", "scoring"} <= stages
     assert len(lineage.track)
-    with pytest.raises(ModelError, match=r"uses the cells' images.*give masks and images to 'gnntrack track'"):
-        track(dataset / "01_ERR_SEG", method="gnn", settings=settings)
+    with pytest.raises(ModelError, match=r"uses the cells' images.*give images and masks to 'gnntrack track'"):
+        track(masks=dataset / "01_ERR_SEG", method="gnn", settings=settings)
     copy = shutil.copytree(looking, tmp_path / "copy")
     shutil.rmtree(copy / "appearance")
     with pytest.raises(ModelError, match="appearance: no such model"):
-        track(dataset / "01_ERR_SEG", dataset / "01", method="gnn", settings=settings.replace(gnn__model=str(copy)))
+        track(dataset / "01", dataset / "01_ERR_SEG", method="gnn", settings=settings.replace(gnn__model=str(copy)))
 
 
 def test_fine_tuning_keeps_the_appearance_that_the_model_knows(dataset, looking, tmp_path):

@@ -28,7 +28,7 @@ def movie():
 def links(masks, images=None, *, names=None, spacing=None, **options):
     """Return the links between cells, which are known by frame and label; ``names`` undoes a change of labels."""
     settings = Settings().replace(**options)
-    lineage = pipeline.solve(pipeline.build_graph(masks, images, spacing=spacing, settings=settings), settings=settings)
+    lineage = pipeline.solve(pipeline.build_graph(images, masks, spacing=spacing, settings=settings), settings=settings)
     frame, label = lineage.cells.frame.tolist(), lineage.cells.label.tolist()
     cell = [(t, names[t][k] if names else k) for t, k in zip(frame, label, strict=True)]
     return {(cell[a], cell[b]) for a, b in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)}
@@ -68,8 +68,8 @@ def test_a_stretched_axis_with_its_spacing_does_not_matter(movie):
     """
     still = Settings().replace(motion__flow="none", motion__drift=False)
     tall = movie[0].repeat(3, axis=1)
-    stretched = pipeline.build_graph(tall, spacing=(0.5, 1.5), settings=still)
-    square = pipeline.build_graph(tall.repeat(3, axis=2), spacing=(0.5, 0.5), settings=still)
+    stretched = pipeline.build_graph(masks=tall, spacing=(0.5, 1.5), settings=still)
+    square = pipeline.build_graph(masks=tall.repeat(3, axis=2), spacing=(0.5, 0.5), settings=still)
     assert stretched.feature_names == square.feature_names
     np.testing.assert_array_equal(stretched.target, square.target)
     close = np.isclose(stretched.features, square.features, rtol=1e-3, atol=1e-3).mean(axis=0)
@@ -154,7 +154,7 @@ def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
     world = worlds.split_for_a_frame()
     masks = world.masks
     monkeypatch.setattr(pipeline, "_choose_lineage", lambda *_, **__: worlds.build_known_lineage(world)[0])
-    lineage = pipeline.track(masks, out=tmp_path / "first")
+    lineage = pipeline.track(masks=masks, out=tmp_path / "first")
     assert len(lineage.provenance.pieces_joined) == 1
     again = pipeline.export(lineage, tmp_path / "second", masks=masks)
     pipeline.export(again, tmp_path / "third", masks=masks)

@@ -37,9 +37,9 @@ def test_other_settings_than_in_training_are_told(caplog):
 def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     movie = simulate_small(4)
     unfilled = settings.replace(repair__fill_gaps=False, repair__join_pieces=False)
-    graph = gnntrack.build_graph(movie.masks, movie.images)
+    graph = gnntrack.build_graph(movie.images, movie.masks)
     solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
-    tracked = gnntrack.track(movie.masks, movie.images, out=tmp_path / "out", method="gnn", settings=settings)
+    tracked = gnntrack.track(movie.images, movie.masks, out=tmp_path / "out", method="gnn", settings=settings)
     assert (solved.provenance.method, solved.provenance.solver) == ("gnn", "triplets")
     links = set(zip(solved.source.tolist(), solved.target.tolist(), strict=True))
     known = set(zip(tracked.source.tolist(), tracked.target.tolist(), strict=True))
@@ -48,7 +48,7 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
 
 
 def test_confidence_is_that_among_all_options(settings):
-    graph = gnntrack.build_graph(simulate_small(4).masks)
+    graph = gnntrack.build_graph(masks=simulate_small(4).masks)
     scores = NetworkScorer(settings).score(graph)
     lineage = gnntrack.solve(graph, method="gnn", settings=settings)
     at = {ends: i for i, ends in enumerate(zip(graph.source.tolist(), graph.target.tolist(), strict=True))}
@@ -58,7 +58,7 @@ def test_confidence_is_that_among_all_options(settings):
 
 
 def test_windows_change_nothing(settings):
-    graph = gnntrack.build_graph(simulate_small(4).masks)
+    graph = gnntrack.build_graph(masks=simulate_small(4).masks)
     one, other = (NetworkScorer(settings.replace(gnn__window=size)).score(graph) for size in (10**6, 30))
     for name in ("link", "division", "marginal"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
@@ -67,7 +67,7 @@ def test_windows_change_nothing(settings):
 def test_what_is_lost_without_images_is_told(settings, caplog):
     masks = worlds.parent_divides().masks
     with caplog.at_level(logging.WARNING):
-        gnntrack.solve(gnntrack.build_graph(masks), method="gnn", settings=settings)
+        gnntrack.solve(gnntrack.build_graph(masks=masks), method="gnn", settings=settings)
     assert [
         record.message
         for record in caplog.records
@@ -78,7 +78,7 @@ def test_what_is_lost_without_images_is_told(settings, caplog):
 @pytest.mark.parametrize("world", worlds.DRAWN)
 def test_drawn_worlds(world, settings):
     drawn = world()
-    lineage = gnntrack.track(drawn.masks, method="gnn", settings=settings)
+    lineage = gnntrack.track(masks=drawn.masks, method="gnn", settings=settings)
     assert len(lineage.track) >= len(drawn.label)
 
 
@@ -86,7 +86,7 @@ def test_drawn_worlds(world, settings):
     ("method", "feature"), [("gnn", "rank_source"), ("hungarian", "mutual_nearest"), ("iou", "iou")]
 )
 def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method, feature):
-    graph = gnntrack.build_graph(worlds.parent_divides().masks)
+    graph = gnntrack.build_graph(masks=worlds.parent_divides().masks)
     kept = [i for i, name in enumerate(graph.feature_names) if name != feature]
     names = tuple(graph.feature_names[i] for i in kept)
     lacking = replace(graph, features=graph.features[:, kept], feature_names=names)
@@ -96,7 +96,7 @@ def test_a_graph_without_the_features_says_which_and_what_to_do(settings, method
 
 
 def test_a_model_that_is_not_there(tmp_path):
-    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    graph = gnntrack.build_graph(masks=worlds.lone_cell().masks)
     with pytest.raises(ModelError, match="no such model"):
         gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "none")))
 
@@ -107,7 +107,7 @@ def test_a_model_that_scores_no_links(tmp_path):
     from gnntrack.gnn.weights import load_model, save_model
 
     save_model(tmp_path / "look", Embedder(width=2, embedding=4), training={})
-    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    graph = gnntrack.build_graph(masks=worlds.lone_cell().masks)
     with pytest.raises(
         ModelError, match=r"the model 'look' is of kind 'appearance', which does not score links; .* linknet, pdn"
     ):
@@ -149,7 +149,7 @@ def test_scores_are_those_of_the_graph(name, world, settings):
 @every_scorer
 def test_scorers_use_the_images_if_they_are_given(name, settings):
     movie = simulate_small(4)
-    graph, runs = build_with_runs(Movie(movie.masks, movie.images), settings)
+    graph, runs = build_with_runs(Movie(images=movie.images, masks=movie.masks), settings)
     scores = SCORERS[name](settings, images=True).score(graph, pixels=CellPixels(runs, movie.images))
     assert len(scores.link) == len(graph)
 
@@ -223,12 +223,12 @@ def test_a_scorer_of_another_package_is_a_method_of_its_own_name():
     assert METHODS["nearest"].reads("gnn")
     assert not METHODS["nearest-greedy"].reads("gnn")
     movie = simulate_small(4)
-    lineage = gnntrack.track(movie.masks, movie.images, method="nearest")
+    lineage = gnntrack.track(movie.images, movie.masks, method="nearest")
     assert len(lineage.source) > 0.8 * (len(lineage.cells) - (lineage.cells.frame == 0).sum())
-    assert len(gnntrack.track(movie.masks, method="nearest", solver="none").source) == 0
+    assert len(gnntrack.track(masks=movie.masks, method="nearest", solver="none").source) == 0
 
 
 def test_a_graph_is_scored_by_any_scorer():
-    graph = gnntrack.build_graph(worlds.lone_cell().masks)
+    graph = gnntrack.build_graph(masks=worlds.lone_cell().masks)
     scorer = METHODS["iou"].make_scorer(Settings(), images=False)
     np.testing.assert_array_equal(score_graph(scorer, graph).link, graph.feature("iou"))

@@ -25,7 +25,7 @@ def simulate_graph(seed=1, shape=(128, 128), **options):
     """Return a graph of a simulated movie and the track of each cell, with the table of tracks."""
     life = SimulateSettings(frames=FRAMES, shape=shape, cells=8, **options)
     movie = simulate_movie(settings=life, seed=seed)
-    graph = build_graph(movie.masks, movie.images)
+    graph = build_graph(movie.images, movie.masks)
     rows = movie.lineage.cells.row_of(graph.cells.frame, graph.cells.label)
     return graph, movie.lineage.track[rows], movie.lineage.tracks
 

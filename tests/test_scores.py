@@ -37,7 +37,7 @@ def name_scores(world, graph, scores):
 
 def track_world(world, images=None, **options):
     """Return the tracks of a world by its names, from its masks alone."""
-    graph = worlds.find_candidates(world.masks) if images is None else gnntrack.build_graph(world.masks, images)
+    graph = worlds.find_candidates(world.masks) if images is None else gnntrack.build_graph(images, world.masks)
     scores = score(graph, **options)
     chosen = solve("hungarian", graph, scores, settings=SolverSettings())
     return worlds.list_tracks(build_lineage(graph, chosen, scores), world.names(graph.cells))
@@ -123,7 +123,7 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
     for name, label in world.label.items():
         frame = int(name[1:])
         images[frame][world.masks[frame] == label] = (usual | grey)[name[0]]
-    graph = gnntrack.build_graph(world.masks, images, settings=gnntrack.Settings().replace(motion__flow="cells"))
+    graph = gnntrack.build_graph(images, world.masks, settings=gnntrack.Settings().replace(motion__flow="cells"))
     links, _ = name_scores(world, graph, score(graph))
     assert links["a2-b3"] > links["a2-c3"]
     plain = worlds.find_candidates(world.masks)

@@ -374,7 +374,7 @@ def test_a_label_that_is_no_track_has_track_0(movie):
 
 
 def test_shapes_are_appended_to_a_table_of_cells(movie):
-    run("build-graph", movie / "masks", "-o", movie / "g.geff")
+    run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")
     run("export", movie / "l.geff", "--to", "csv", "-o", movie / "tables")
     cells = pd.read_csv(movie / "tables" / "cells.csv")

@@ -58,7 +58,7 @@ def test_another_seed_gives_another_movie(small):
 def test_the_truth_is_what_is_measured_on_the_masks(settings):
     movie = simulate_movie(settings=settings, seed=2)
     check_pair(movie.images, movie.masks)
-    cells, runs, notes = measure_cells(movie.masks, movie.images, settings=CellSettings())
+    cells, runs, notes = measure_cells(movie.masks, images=movie.images, settings=CellSettings())
     truth = movie.lineage.cells
     np.testing.assert_array_equal(cells.frame, truth.frame)
     np.testing.assert_array_equal(cells.label, truth.label)
@@ -106,7 +106,7 @@ def test_daughters_have_half_the_size_and_lie_beside_their_parent(small):
 
 
 def test_a_parent_brightens_before_it_divides(small):
-    cells, _, _ = measure_cells(small.masks, small.images, settings=CellSettings())
+    cells, _, _ = measure_cells(small.masks, images=small.images, settings=CellSettings())
     lineage, mean = small.lineage, cells.feature("intensity_mean")
     gain = []
     for parent in np.unique(lineage.tracks.parent[lineage.tracks.parent > 0]):

@@ -32,7 +32,7 @@ class CountWriter:
 
 @pytest.fixture
 def lineage():
-    return gnntrack.solve(gnntrack.build_graph(MASKS))
+    return gnntrack.solve(gnntrack.build_graph(masks=MASKS))
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def _run_demo(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Li
     images, masks, result = folder / "movie" / "01", folder / "masks", folder / "01_RES"
     pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
     pipeline.segment(images, masks, segmenter="unet", progress=progress)
-    lineage = pipeline.track(masks, images, out=result, progress=progress)
+    lineage = pipeline.track(images, masks, out=result, progress=progress)
     scores = pipeline.evaluate(result, folder / "movie" / "01_GT")
     middle = lineage.cells.n_frames * 2 // 3
     save_figure(draw_lineage_tree(lineage), folder / "lineage.png")

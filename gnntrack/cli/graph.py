@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,29 +17,58 @@ if TYPE_CHECKING:
 
 __all__ = ["build_graph", "export", "solve"]
 
+_log = logging.getLogger(__name__)
+
 
 @click.command("build-graph")
-@options.path_argument("masks")
-@click.option("--images", type=click.Path(path_type=Path), help="The images: they add intensities and optical flow.")
+@options.source_options
 @options.out_option("The graph, a .geff.")
 @options.settings_options(*options.MASK_SETTINGS, *options.GRAPH_SETTINGS)
 @options.overwrite_option
 @options.verbose_option
-def build_graph(masks: Path, images: Path | None, out: Path, settings: Settings, *, overwrite: bool) -> None:
-    """Find the candidate links between the cells of MASKS."""
+def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Path | None) -> None:
+    """Find the candidate links between the cells of a movie: IMAGES and MASKS, or --masks MASKS alone."""
     from gnntrack import pipeline
     from gnntrack.io.geff import write_graph
     from gnntrack.io.output import check_output
 
+    images, masks = _find_masks(sources)
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
-        graph = pipeline.build_graph(masks, images, settings=settings, progress=progress)
+        graph = pipeline.build_graph(images, masks, settings=settings, progress=progress)
         write_graph(graph, out, overwrite=overwrite)
     per_cell = len(graph) / max(len(graph.cells), 1)
     rows: list[tuple[str, object]] = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
     rows += [("candidates", f"{len(graph)} ({per_cell:.1f} a cell)"), *describe_cost(watch), ("written", out)]
     show_rows(rows)
+
+
+def _find_masks(sources: dict[str, Path | None]) -> tuple[Path | None, Path]:
+    """Return images and masks; the order of earlier versions, MASKS [--images IMAGES], still works."""
+    first, images = sources["images"], sources["only_images"]
+    alone = first is not None and sources["masks"] is None and sources["only_masks"] is None
+    if first is not None and alone and (images is not None or _holds_labels(first)):
+        now = f"{images} {first}" if images else f"--masks {first}"
+        _log.warning("the images come first now; this order is deprecated, write: gnntrack build-graph %s", now)
+        return images, first
+    found, masks = options.resolve_sources(**sources)
+    if masks is None:
+        message = f"masks are missing: give {found} MASKS; 'gnntrack segment {found} -o MASKS' makes masks of images"
+        raise click.UsageError(message)
+    return found, masks
+
+
+def _holds_labels(path: Path) -> bool:
+    from gnntrack.errors import InputError
+    from gnntrack.io.frames import open_frames
+    from gnntrack.masks.labels import is_label_image
+
+    try:
+        frames = open_frames(path)
+        return any(is_label_image(frames[t]) for t in range(min(len(frames), 5)))
+    except InputError:
+        return False
 
 
 @click.command()

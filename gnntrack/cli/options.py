@@ -27,8 +27,10 @@ __all__ = [
     "overwrite_option",
     "parse_named_values",
     "path_argument",
+    "resolve_sources",
     "segmenter_option",
     "settings_options",
+    "source_options",
     "verbose_option",
 ]
 
@@ -87,6 +89,35 @@ verbose_option = click.option(
 def path_argument(name: str, *, required: bool = True) -> Callable[[Function], Function]:
     """Return a decorator that adds an argument for a path; the function that reads the path checks it."""
     return click.argument(name, type=click.Path(path_type=Path), required=required)
+
+
+def source_options(command: Function) -> Function:
+    """Add the arguments IMAGES and MASKS and the options ``--images`` and ``--masks``; see `resolve_sources`."""
+    masks = click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks, instead of MASKS.")
+    images = click.option("--images", "only_images", type=click.Path(path_type=Path), help="Images, instead of IMAGES.")
+    return path_argument("images", required=False)(path_argument("masks", required=False)(images(masks(command))))
+
+
+def resolve_sources(
+    *, images: Path | None, masks: Path | None, only_images: Path | None, only_masks: Path | None
+) -> tuple[Path | None, Path | None]:
+    """Return the paths of images and masks, given as arguments or as options.
+
+    Raises
+    ------
+    UsageError
+        If one is given twice, or neither is given.
+    """
+    problem = ""
+    if images is not None and only_images is not None:
+        problem = "images are given twice; give IMAGES MASKS, or --images IMAGES --masks MASKS"
+    elif masks is not None and only_masks is not None:
+        problem = "masks are given twice; give IMAGES MASKS, or --masks MASKS"
+    elif images is None and only_images is None and masks is None and only_masks is None:
+        problem = "give IMAGES MASKS, or IMAGES, or --masks MASKS"
+    if problem:
+        raise click.UsageError(problem)
+    return images or only_images, masks or only_masks
 
 
 def out_option(about: str) -> Callable[[Function], Function]:

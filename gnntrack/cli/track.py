@@ -18,10 +18,8 @@ __all__ = ["track"]
 
 
 @click.command()
-@options.path_argument("images", required=False)
-@options.path_argument("masks", required=False)
+@options.source_options
 @options.out_option("Folder of the result: a mask per frame, and res_track.txt.")
-@click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks of a movie without images.")
 @click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
 @options.segmenter_option
 @options.method_options
@@ -38,6 +36,7 @@ __all__ = ["track"]
 def track(
     images: Path | None,
     masks: Path | None,
+    only_images: Path | None,
     only_masks: Path | None,
     out: Path,
     segmenter: str | None,
@@ -52,20 +51,14 @@ def track(
     """
     from gnntrack import pipeline
 
-    problem = ""
-    if masks is not None and only_masks is not None:
-        problem = "masks are given twice; give IMAGES MASKS, or --masks MASKS"
-    masks = masks or only_masks
-    if images is None and masks is None:
-        problem = "give IMAGES MASKS, or IMAGES, or --masks MASKS"
-    elif masks is not None and (segmenter is not None or segmenter_options):
-        problem = "--segmenter makes masks, and masks are given; leave one of the two away"
-    if problem:
-        raise click.UsageError(problem)
+    images, masks = options.resolve_sources(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
+    if masks is not None and (segmenter is not None or segmenter_options):
+        message = "--segmenter makes masks, and masks are given; leave one of the two away"
+        raise click.UsageError(message)
     refuse_unused(choices["method"])
     watch = Stopwatch()
     with show_progress() as progress:
         choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
-        lineage = pipeline.track(masks, images, out=out, settings=settings, progress=progress, **choices)
+        lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
     show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", f"{out} (masks and res_track.txt)")])
     show_rows(describe_review(lineage))

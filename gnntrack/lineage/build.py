@@ -46,7 +46,7 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     >>> from gnntrack.types import LinkScores
     >>> masks = np.zeros((2, 20, 20), np.uint8)
     >>> masks[:, 5:11, 5:11] = 1
-    >>> graph = gnntrack.build_graph(masks)
+    >>> graph = gnntrack.build_graph(masks=masks)
     >>> lineage = build_lineage(graph, np.array([True]), LinkScores([0.75]))
     >>> lineage.track.tolist(), lineage.confidence.tolist()
     ([1, 1], [0.75])

@@ -70,7 +70,7 @@ def summarise(lineage: Lineage) -> Summary:
     >>> import gnntrack
     >>> masks = np.zeros((3, 20, 20), np.uint8)
     >>> masks[[0, 2], 5:11, 5:11] = 1  # a cell, without a mask in frame 1
-    >>> summary = summarise(gnntrack.track(masks))
+    >>> summary = summarise(gnntrack.track(masks=masks))
     >>> summary.cells, summary.tracks, summary.gaps_bridged, summary.gaps_filled
     (2, 1, 1, 1)
     """
@@ -109,7 +109,7 @@ def review(lineage: Lineage, *, links: int = 3, below: float = 0.5) -> list[Revi
     >>> import gnntrack
     >>> masks = np.zeros((3, 20, 20), np.uint8)
     >>> masks[0, 5:11, 5:11] = 1
-    >>> [item.text for item in review(gnntrack.track(masks))]
+    >>> [item.text for item in review(gnntrack.track(masks=masks))]
     ['2 frames without cells, such as frame 1; the official evaluator refuses those']
     """
     return [*_review_links(lineage, links, below), *_review_fragments(lineage), *_review_empty_frames(lineage)]

@@ -126,8 +126,8 @@ def list_features(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...
 
 def measure_cells(
     masks: FrameStack,
-    images: FrameStack | None = None,
     *,
+    images: FrameStack | None = None,
     settings: CellSettings,
     progress: Progress | None = None,
     each_image: EachImage | None = None,

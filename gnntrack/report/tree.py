@@ -70,7 +70,7 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     >>> import gnntrack
     >>> masks = np.zeros((3, 20, 20), np.uint8)
     >>> masks[:, 5:11, 5:11] = 1
-    >>> draw_lineage_tree(gnntrack.track(masks)).get_suptitle()
+    >>> draw_lineage_tree(gnntrack.track(masks=masks)).get_suptitle()
     '1 track, 0 divisions, 1 family, 3 frames'
     """
     tracks = lineage.tracks

@@ -80,7 +80,7 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
         return model, None
     if not images:
         msg = (
-            f"the model '{model.name}' uses the cells' images, and a graph does not hold any; give masks and images to "
+            f"the model '{model.name}' uses the cells' images, and a graph does not hold any; give images and masks to "
             "'gnntrack track', or choose another model"
         )
         raise ModelError(msg)

@@ -128,7 +128,10 @@ def segment_on_demand(
         As `gnntrack.segmentation.load_segmenter`.
     """
     if len(images) and is_label_image(images[0]):
-        msg = "this looks like a mask, not like an image; give masks as MASKS (after IMAGES, or with --masks)"
+        msg = (
+            "this looks like a mask, not like an image; images come first and masks second: for masks alone write "
+            "track(masks=...), or --masks MASKS on the command line"
+        )
         raise FrameError(msg, file=images.names[0], frame=0)
     stack = _FrameCache(images)
     return _MaskStack(stack, load_for_movie(segmenter, options, images)), stack

@@ -44,10 +44,10 @@ class TrainingMovie:
     ----------
     name : str
         Used in messages and in the log.
-    masks : FrameStack
-        Label images.
     images : FrameStack or None
         Images, if there are any.
+    masks : FrameStack
+        Label images.
     markers : FrameStack
         Label images of the ground truth; labels are tracks.
     tracks : Tracks
@@ -55,8 +55,8 @@ class TrainingMovie:
     """
 
     name: str
-    masks: FrameStack
     images: FrameStack | None
+    masks: FrameStack
     markers: FrameStack
     tracks: Tracks
 
@@ -66,11 +66,11 @@ class TrainingMovie:
         images = None if self.images is None else _select_frames(self.images, frames)
         masks, markers = _select_frames(self.masks, frames), _select_frames(self.markers, frames)
         name = f"{self.name} [{frames.start}:{frames.stop}]"
-        return TrainingMovie(name, masks, images, markers, thin_tracks(self.tracks, list(frames)))
+        return TrainingMovie(name, images, masks, markers, thin_tracks(self.tracks, list(frames)))
 
 
 def open_training_movie(
-    name: str, masks: object, images: object, truth: str | Path, *, settings: Settings | None = None
+    name: str, images: object, masks: object, truth: str | Path, *, settings: Settings | None = None
 ) -> TrainingMovie:
     """Open a movie and its ground truth.
 
@@ -78,7 +78,7 @@ def open_training_movie(
     ----------
     name : str
         Used in messages and in the log.
-    masks, images : path, array or FrameStack; images may be None
+    images, masks : path, array or FrameStack; images may be None
         As in `gnntrack.pipeline.open_movie`.
     truth : path
         Folder with ``man_track.txt`` and label images (markers) of the ground truth.
@@ -90,7 +90,7 @@ def open_training_movie(
     InputError
         If any of them cannot be read, or masks and ground truth differ in shape or number of frames.
     """
-    movie = open_movie(masks, images, settings=settings)
+    movie = open_movie(images, masks, settings=settings)
     markers = open_masks(truth)
     if (len(markers), tuple(markers.shape)) != (len(movie.masks), tuple(movie.masks.shape)):
         msg = (
@@ -98,12 +98,12 @@ def open_training_movie(
             f"{len(movie.masks)} of {tuple(movie.masks.shape)}; give the masks that belong to this truth"
         )
         raise InputError(msg)
-    return TrainingMovie(name, movie.masks, movie.images, markers, read_track_table(Path(truth) / "man_track.txt"))
+    return TrainingMovie(name, movie.images, movie.masks, markers, read_track_table(Path(truth) / "man_track.txt"))
 
 
 def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:
     """Open a sequence in the layout of the Cell Tracking Challenge."""
-    return open_training_movie(sequence.name, sequence.masks, sequence.images, sequence.truth, settings=settings)
+    return open_training_movie(sequence.name, sequence.images, sequence.masks, sequence.truth, settings=settings)
 
 
 def open_training_movies(
@@ -185,4 +185,4 @@ def simulate_training_movie(seed: int) -> TrainingMovie:
 
     masks = movie.masks
     markers = Stack(make_marker, masks.names, masks.shape, masks.spacing, masks.unit)
-    return TrainingMovie(f"simulated {seed}", masks, movie.images, markers, lineage.tracks)
+    return TrainingMovie(f"simulated {seed}", movie.images, masks, markers, lineage.tracks)

@@ -90,7 +90,7 @@ def make_sample(
     masks, grey, markers, frames = corrupt_movie(
         movie.masks, grey, movie.markers, corruption or Corruption(), seed=seed
     )
-    graph, runs = build_with_runs(Movie(masks, grey), settings)
+    graph, runs = build_with_runs(Movie(masks=masks, images=grey), settings)
     prior = score_links(graph, settings=settings.scores)
     inputs = NETWORKS[network].inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)

@@ -30,8 +30,8 @@ class TrainingSequence:
 
     dataset: str
     number: str
-    masks: Path
     images: Path | None
+    masks: Path
     truth: Path
     """The folder with man_track.txt and the markers."""
 
@@ -87,7 +87,7 @@ def _find_sequence(truth: Path) -> TrainingSequence:
             truth,
             frames,
         )
-    return TrainingSequence(home.name, number, full[0], _find_images(home / number, frames), truth)
+    return TrainingSequence(home.name, number, _find_images(home / number, frames), full[0], truth)
 
 
 def _find_images(folder: Path, frames: int) -> Path | None:

@@ -106,7 +106,7 @@ def simulate_small(seed=1, *, name="simulated", frames=12, cells=8, **options) -
             track[known.cells.label[rows]] = known.track[rows]
             return track[movie.masks[frame]]
 
-    return TrainingMovie(name, movie.masks, movie.images, Markers(), known.tracks)
+    return TrainingMovie(name, movie.images, movie.masks, Markers(), known.tracks)
 
 
 def make_tiny_sample(movie=None, **options):
