@@ -252,7 +252,7 @@ class TestAxes:
 
     def test_frames_of_a_folder_that_call_their_slices_time(self, tmp_path):
         path = write_folder(tmp_path / "x", DEEP, compression=None, imagej=True, metadata={"axes": "TYX"})
-        with pytest.raises(FrameError, match=r"t000\.tif, frame 0: it holds 4 time points .* axes='tzyx'"):
+        with pytest.raises(FrameError, match=r"t000\.tif, frame 0: it holds 4 time points .*--axes tzyx"):
             open_frames(path)
         np.testing.assert_array_equal(open_frames(path, axes="tzyx")[2], DEEP[2])
 

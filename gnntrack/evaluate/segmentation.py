@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.counts import METRICS, Counts, convert_labels, count_cells
 from gnntrack.io.ctc_names import format_name, parse_name
-from gnntrack.io.images import TIFF_SUFFIXES, read_image, read_mask
+from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,6 +184,7 @@ def _compare_files(
             msg = f"has shape {labels.shape}; the truth {truth.file} is plane {truth.plane} of a stack (Z, Y, X)"
             raise FrameError(msg, file=file, frame=frame)
         labels = labels[truth.plane]
+    labels, true_labels = drop_plane(labels), drop_plane(true_labels)
     if labels.shape != true_labels.shape:
         msg = (
             f"has shape {labels.shape}, the truth {truth.file} {true_labels.shape}; "

@@ -40,7 +40,7 @@ from gnntrack.io.ctc_names import CtcFolder, find_ctc, parse_name
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
 from gnntrack.io.frames import map_frames
-from gnntrack.io.images import read_mask
+from gnntrack.io.images import drop_plane, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -186,12 +186,13 @@ def _match_files(
     found: CtcFolder, reference: CtcFolder, gold: PlaneFiles, frame: int
 ) -> tuple[FrameMatch, list[tuple[int, float]]]:
     """Match one frame, and for SEG each gold mask of it: number of cells in the ground truth, sum of their IoU."""
-    result = read_mask(found.masks[frame], frame=frame)
-    match = match_frame(result, read_mask(reference.masks[frame], frame=frame), found.masks[frame], frame)
+    result, truth = read_mask(found.masks[frame], frame=frame), read_mask(reference.masks[frame], frame=frame)
+    match = match_frame(drop_plane(result), drop_plane(truth), found.masks[frame], frame)
     segmented = []
     for file, plane in gold.get(frame, []):
         labels = result if plane is None else result[plane]
-        against = match_frame(labels, read_mask(file, frame=frame), found.masks[frame], frame)
+        gold_labels = drop_plane(read_mask(file, frame=frame))
+        against = match_frame(drop_plane(labels), gold_labels, found.masks[frame], frame)
         segmented.append((len(against.truth), float(against.iou.sum())))
     return match, segmented
 

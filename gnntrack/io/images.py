@@ -5,16 +5,15 @@ Movies, whose frames are read one after the other, are opened by `gnntrack.io.fr
 
 from __future__ import annotations
 
-import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import tifffile
 
 from gnntrack.errors import FrameError
 from gnntrack.io.stack import UNREADABLE
+from gnntrack.io.tiff import read_frame
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -23,6 +22,7 @@ __all__ = [
     "PILLOW_SUFFIXES",
     "TIFF_SUFFIXES",
     "ImageFile",
+    "drop_plane",
     "read_image",
     "read_mask",
     "read_tiff",
@@ -31,9 +31,6 @@ __all__ = [
 TIFF_SUFFIXES = (".tif", ".tiff")
 PILLOW_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".webp", ".gif", ".pgm", ".ppm", ".pnm")
 """Suffixes of the files that `read_image` reads with Pillow."""
-
-# tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class ImageFile(NamedTuple):
@@ -109,31 +106,22 @@ def read_mask(file: str | Path, *, frame: int | None = None) -> Image:
     return mask
 
 
-def _check_not_truncated(tiff: tifffile.TiffFile) -> None:
-    """Raise if a file ends before its pixels: tifffile would return zeros for some of them.
+def drop_plane(mask: Image) -> Image:
+    """Return a mask of one plane, (1, Y, X), as (Y, X); other masks are returned as they are.
 
-    Raises
-    ------
-    ValueError
-        With the two sizes.
+    >>> drop_plane(np.zeros((1, 4, 5))).shape, drop_plane(np.zeros((2, 4, 5))).shape
+    ((4, 5), (2, 4, 5))
     """
-    ends = [at + n for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if max(ends, default=0) > tiff.filehandle.size:
-        msg = f"it has {tiff.filehandle.size} bytes, expected {max(ends)}"
-        raise ValueError(msg)
+    return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
 
 
 def _read_tiff(file: Path, frame: int | None) -> ImageFile:
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            _check_not_truncated(tiff)
-            axes = tiff.series[0].axes
-            pixels: Image = tiff.series[0].asarray()
-    except UNREADABLE as error:
-        msg = f"cannot be read as a TIFF ({error}); write it again"
-        raise FrameError(msg, file=file, frame=frame) from error
-    coloured = "S" in axes
-    return ImageFile(np.moveaxis(pixels, axes.index("S"), -1) if coloured else pixels, coloured)
+    pixels, axes = read_frame(file, frame=frame)
+    if "s" not in axes:
+        return ImageFile(pixels, coloured=False)
+    if axes.index("s") == 0 and len(pixels) > 1 and pixels.dtype != np.uint8:
+        return ImageFile(pixels, coloured=False)  # 3 or 4 slices, which tifffile marks as colours if not told otherwise
+    return ImageFile(np.moveaxis(pixels, axes.index("s"), -1), coloured=True)
 
 
 def _read_pillow(file: Path, palette_indices: bool) -> Image:  # noqa: FBT001

@@ -260,6 +260,11 @@ def _check_sizes(axes: str, shape: tuple[int, ...], unnamed: str, file: object) 
 
 def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
     length = shape[axes.index(axis)]
+    if axes.startswith("s") and len(axes) == 3:
+        return (
+            f"the file marks its {length} images, of shape {shape[1:]}, as the colours of an RGB image; if they are "
+            "frames, use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx"
+        )
     if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
         return (
             f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: "
@@ -269,7 +274,7 @@ def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: st
         other = axes.replace("c", next((letter for letter in unnamed if letter not in axes), ""))
         return (
             f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save one channel by "
-            f"itself, or, if this axis is time or depth, say so with axes='{other}'"
+            f"itself, or, if this axis is time or depth, use --axes {other} (in Python axes='{other}')"
         )
     return (
         f"it has an axis '{axis}' of length {length} (axes '{axes}', shape {shape}); split it into movies of t, z, y, x"

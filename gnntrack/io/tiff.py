@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import struct
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError
+from gnntrack.io.numbering import order_frames
 from gnntrack.io.stack import UNREADABLE, Layout, Stack, convert_spacing, lay_out, open_array
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["SUFFIXES", "is_tiff", "open_tiff", "open_tiff_folder", "order_frames"]
+__all__ = ["SUFFIXES", "is_tiff", "open_tiff", "open_tiff_folder", "read_frame"]
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
 _CUT_SHORT = "was its copy or download cut short? Get the file again"
-_MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
 
 # tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -70,116 +67,6 @@ def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bo
     return Stack(read, names, layout.shape, spacing or (1.0,) * len(layout.shape), "um" if spacing else "pixel")
 
 
-def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = False) -> list[Path]:
-    """Return the files in natural order (t1, t2, t10), with the missing ones in their places.
-
-    Parameters
-    ----------
-    files : paths
-        The files of one folder.
-    folder : Path
-        For messages.
-    allow_missing : bool
-        Put a path that does not exist where a number is missing.
-
-    Raises
-    ------
-    FrameError
-        If the list is empty, the names are of several kinds, or a number is missing or occurs twice.
-
-    Examples
-    --------
-    >>> [path.name for path in order_frames([Path("t10.tif"), Path("t9.tif"), Path("t11.tif")], Path("."))]
-    ['t9.tif', 't10.tif', 't11.tif']
-    """
-    if not files:
-        raise FrameError(_describe_missing_frames(folder), file=folder)
-    parts = {path: re.split(r"(\d+)", path.name) for path in files}
-    ordered = sorted(files, key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
-    if not _check_kinds(["#".join(parts[path][::2]).lower() for path in ordered], folder):
-        return ordered
-    column = _find_frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
-    if column is None:
-        return ordered
-    numbers = [int(parts[path][1 + 2 * column]) for path in ordered]
-    return _fill_numbering(ordered, numbers, parts[ordered[0]], column, folder, allow_missing=allow_missing)
-
-
-def _check_kinds(kinds: list[str], folder: Path) -> bool:
-    """Return whether all names are of one kind, which is a name without its numbers; False if all kinds differ.
-
-    Raises
-    ------
-    FrameError
-        If some names are of one kind and some of another.
-    """
-    counts = Counter(kinds)
-    if len(counts) > 1 and max(counts.values()) > 1:
-        listed = ", ".join(f"{kind} ({count})" for kind, count in counts.most_common(3))
-        msg = f"its TIFFs have names of {len(counts)} kinds: {listed}; keep only the frames of one movie in a folder"
-        raise FrameError(msg, file=folder)
-    return len(counts) == 1
-
-
-def _find_frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
-    """Return which number in the names is that of the frame; None for a single file."""
-    if len(ordered) == 1:
-        return None
-    columns = [list(column) for column in zip(*numbers, strict=True)]
-    unique = [i for i, column in enumerate(columns) if len(set(column)) == len(column)]
-    if unique:  # a time stamp beside the frame number spans more
-        return min(unique, key=lambda i: max(columns[i]) - min(columns[i]))
-    varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
-    if len(varying) > 1:
-        msg = (
-            f"the names of its files count {len(varying)} things ({ordered[0].name}, {ordered[1].name}, ...), such as "
-            "frames and slices or channels; expected one file per frame: join the slices of each frame into one file"
-        )
-        raise FrameError(msg, file=folder)
-    twice = next(pair for pair in pairwise(zip(numbers, ordered, strict=True)) if pair[0][0] == pair[1][0])
-    msg = f"{twice[0][1].name} and {twice[1][1].name} have the same number; remove one of them"
-    raise FrameError(msg, file=folder)
-
-
-def _fill_numbering(
-    ordered: list[Path], numbers: list[int], parts: list[str], column: int, folder: Path, *, allow_missing: bool
-) -> list[Path]:
-    """Return the files with paths that do not exist for the numbers that are missing."""
-    by_number = dict(sorted(zip(numbers, ordered, strict=True)))
-    first, last = min(by_number), max(by_number)
-    missing = last - first + 1 - len(by_number)
-    if not missing:
-        return list(by_number.values())
-    if not allow_missing:
-        number = next(low + 1 for low, high in pairwise(by_number) if high > low + 1)
-        more = f" ({missing} numbers are missing between {first} and {last})" if missing > 1 else ""
-        msg = (
-            f"frame number {number} is missing{more}: no {_format_name(parts, column, number)}; add it, "
-            "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
-        )
-        raise FrameError(msg, file=folder)
-    if missing > _MOST_MISSING:
-        msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
-        raise FrameError(msg, file=folder)
-    return [by_number.get(number, folder / _format_name(parts, column, number)) for number in range(first, last + 1)]
-
-
-def _format_name(parts: list[str], column: int, number: int) -> str:
-    width = len(parts[1 + 2 * column])
-    return "".join([*parts[: 1 + 2 * column], f"{number:0{width}d}", *parts[2 + 2 * column :]])
-
-
-def _describe_missing_frames(folder: Path) -> str:
-    inside = sorted(path for path in folder.glob("*/") if any(map(is_tiff, path.iterdir())))
-    if inside:
-        return f"the folder holds no TIFF itself; did you mean {' or '.join(str(path) for path in inside[:4])}?"
-    others = Counter(path.suffix for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not others:
-        return "the folder is empty; expected a TIFF per frame, such as t000.tif, t001.tif"
-    listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3))
-    return f"the folder holds no TIFF but {listed}; expected a TIFF per frame, such as t000.tif, t001.tif"
-
-
 def _read_file(
     files: tuple[Path, ...], axes: str | None, absent: frozenset[int], shape: tuple[int, ...], dtype: Any, frame: int
 ) -> Image:
@@ -187,15 +74,39 @@ def _read_file(
         return np.zeros(shape, dtype)
     path = files[frame]
     with _open(path, frame=frame, single=True) as tif:
-        series = _get_only_series(tif)
+        series = _join_series(tif)
         layout = _lay_out_frame(series, axes)
-        _check_complete(tif, series)
-        return layout.take(series.asarray(maxworkers=1), 0)
+        return layout.take(series.read(), 0)
+
+
+def read_frame(path: Path, *, frame: int | None = None) -> tuple[Image, str]:
+    """Read a TIFF as one frame, whatever it holds.
+
+    Pages are joined also if they were written one by one, and other files of an OME-TIFF that this one names are not
+    read.
+
+    Returns
+    -------
+    pixels : array
+        Axes of length 1 are removed, except z, y and x.
+    axes : str
+        A letter per axis: y, x, s (colour), and others for pages.
+
+    Raises
+    ------
+    FrameError
+        If the file is not a TIFF or is damaged.
+    """
+    with _open(path, frame=frame, single=True) as tif:
+        series = _join_series(tif)
+        pixels, axes = series.read(), _name_axes(series.axes, "zt")
+    kept = [k for k, axis in enumerate(axes) if axis in "zyx" or pixels.shape[k] > 1]
+    return pixels.reshape([pixels.shape[k] for k in kept]), "".join(axes[k] for k in kept)
 
 
 def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], Any]:
     with _open(path, frame=0, single=True) as tif:
-        series = _get_only_series(tif)
+        series = _join_series(tif)
         layout = _lay_out_frame(series, axes)
         _check_alone(tif, layout)
         return layout, convert_spacing(*_read_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
@@ -223,7 +134,7 @@ def _lay_out_frame(series: Any, axes: str | None) -> Layout:
     if "t" in named and series.shape[named.index("t")] > 1:
         msg = (
             f"it holds {series.shape[named.index('t')]} time points (axes '{series.axes}', shape {series.shape}); in a "
-            "folder each file is one frame: give the file itself, or, if these are slices, say so with axes='tzyx'"
+            "folder each file is one frame: give the file itself, or, if these are slices, --axes tzyx (axes='tzyx')"
         )
         raise FrameError(msg)
     return lay_out(named, series.shape, unnamed="zt")
@@ -254,7 +165,7 @@ def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
 
 
 class _TiffArray:
-    """The first series of a TIFF as an array whose parts are read when they are indexed.
+    """The image series of a TIFF as an array whose parts are read when they are indexed.
 
     The file is parsed once, at the first use, and open only while it is read.
     """
@@ -263,30 +174,39 @@ class _TiffArray:
         self._path = path
         self._lock = threading.Lock()
         with _open(path) as tif:
-            self._series = _get_only_series(tif)
-            self._size: int = tif.filehandle.size
-            self._raw_dtype = np.dtype(tif.byteorder + self._series.dtype.char)
-            self._pages = [] if self._series.dataoffset is not None else list(self._series)
+            series = _join_series(tif)
+            self._blocks = series.blocks
+            self._raw_dtype = np.dtype(tif.byteorder + series.dtype.char)
+            self._pages = [[] if block.dataoffset is not None else list(block) for block in series.blocks]
             self.voxel = _read_voxel(tif)
-        self.axes: str = self._series.axes
-        self.shape: tuple[int, ...] = tuple(self._series.shape)
+        self.axes: str = series.axes
+        self.shape = series.shape
 
     def __reduce__(self) -> tuple[type[_TiffArray], tuple[Path]]:
         return type(self), (self._path,)
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> Image:
-        if self._series.dataoffset is not None:
-            mapped = np.memmap(self._path, self._raw_dtype, "r", self._series.dataoffset, self.shape)
+        if len(self._blocks) == 1:
+            return self._read_block(0, index)
+        number, inner = index[0], index[1:]
+        if isinstance(number, slice):
+            return np.stack([self._read_block(each, inner) for each in range(len(self._blocks))[number]])
+        return self._read_block(number, inner)
+
+    def _read_block(self, number: int, index: tuple[int | slice, ...]) -> Image:
+        block = self._blocks[number]
+        if block.dataoffset is not None:
+            mapped = np.memmap(self._path, self._raw_dtype, "r", block.dataoffset, block.shape)
             return np.array(mapped[index])
-        inner = self._series.keyframe.shape
-        outer = len(self.shape) - len(inner)
-        wanted = np.arange(len(self._pages)).reshape(self.shape[:outer])[index[:outer]]
+        inner = block.keyframe.shape
+        outer = len(block.shape) - len(inner)
+        wanted = np.arange(len(self._pages[number])).reshape(block.shape[:outer])[index[:outer]]
         with self._lock:
-            pages = [self._read_page(int(number))[index[outer:]] for number in wanted.ravel()]
+            pages = [self._read_page(number, int(page))[index[outer:]] for page in wanted.ravel()]
         return np.stack(pages).reshape(*wanted.shape, *pages[0].shape)
 
-    def _read_page(self, number: int) -> Image:
-        page = self._pages[number]
+    def _read_page(self, block: int, number: int) -> Image:
+        page = self._pages[block][number]
         if page is None:
             msg = f"page {number} is missing from the file or from the set of files it names"
             raise ValueError(msg)
@@ -294,9 +214,34 @@ class _TiffArray:
         handle.open()
         try:
             _check_extent(page, handle.size)
-            return np.asarray(page.asarray()).reshape(self._series.keyframe.shape)
+            return np.asarray(page.asarray()).reshape(self._blocks[block].keyframe.shape)
         finally:
             handle.close()
+
+
+class _Series(NamedTuple):
+    """The image series of a file as one array; writers that append page by page make a series of each page."""
+
+    blocks: list[Any]
+    """The series, all of one shape and type, in the order of the file."""
+    axes: str
+    shape: tuple[int, ...]
+    dtype: Any
+    size: int
+    """Bytes of the file."""
+
+    def read(self) -> Image:
+        """Return all pixels.
+
+        Raises
+        ------
+        FrameError, ValueError
+            If a page is missing, or pixels lie beyond the end of the file.
+        """
+        for block in self.blocks:
+            _check_complete(block, self.size)
+        parts = [np.asarray(block.asarray(maxworkers=1)) for block in self.blocks]
+        return parts[0] if len(parts) == 1 else np.stack(parts)
 
 
 @contextmanager
@@ -331,20 +276,41 @@ def _describe_damage(path: Path, error: BaseException) -> str:
     return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {_CUT_SHORT}"
 
 
-def _get_only_series(tif: Any) -> Any:
-    """Return the only image series of a file, after checking that no page is missing."""
-    if not tif.series:
+def _join_series(tif: Any) -> _Series:
+    """Return the image series of a file as one, after checking that no page is missing."""
+    # a small copy of the pictures, which a confocal microscope (LSM) adds, is not a movie of its own
+    series = [each for each in tif.series if each.name != "LSMreduced"]
+    if not series:
         msg = "the TIFF holds no image; expected one frame or one movie"
         raise FrameError(msg)
     _check_chain(tif)
-    if len(tif.series) > 1:
-        shapes = ", ".join(str(series.shape) for series in tif.series[:3])
-        msg = (
-            f"it holds {len(tif.series)} series of images, of shapes {shapes}; expected one movie of one shape: "
-            "save each series as a file of its own"
-        )
-        raise FrameError(msg)
-    return tif.series[0]
+    if len(series) == 1:
+        return _Series(series, series[0].axes, tuple(series[0].shape), series[0].dtype, tif.filehandle.size)
+    series = _check_alike(_list_pages(tif) if all(each.kind == "generic" for each in series) else series)
+    axes, shape = f"Q{series[0].axes}", (len(series), *series[0].shape)
+    return _Series(series, axes, shape, series[0].dtype, tif.filehandle.size)
+
+
+def _list_pages(tif: Any) -> list[Any]:
+    """Return a series of each page: pages of other compressions are in other series, in which their order is lost."""
+    return [
+        tifffile.TiffPageSeries([page], page.shape, page.dtype, page.axes, kind="generic")
+        for page in tif.pages
+        if page.shape
+    ]
+
+
+def _check_alike(series: list[Any]) -> list[Any]:
+    """Return series that are parts of one movie, written one after the other; raise if they differ."""
+    alike = len({(each.shape, each.dtype, each.axes) for each in series}) == 1
+    if alike and all(each.kind in {"shaped", "generic", "uniform"} for each in series):
+        return series
+    shapes = ", ".join(str(each.shape) for each in series[:3])
+    msg = (
+        f"it holds {len(series)} series of images, of shapes {shapes}; expected one movie of one shape: "
+        "save each series as a file of its own (in Fiji: open one series, then File > Save As > Tiff)"
+    )
+    raise FrameError(msg)
 
 
 def _check_chain(tif: Any) -> None:
@@ -362,7 +328,7 @@ def _check_chain(tif: Any) -> None:
         raise FrameError(msg)
 
 
-def _check_complete(tif: Any, series: Any) -> None:
+def _check_complete(series: Any, size: int) -> None:
     """Raise if pixels lie beyond the end of the file: tifffile returns zeros for some of them."""
     if series.dataoffset is not None:
         return  # read in one piece, and a short read is an error there
@@ -372,7 +338,7 @@ def _check_complete(tif: Any, series: Any) -> None:
                 "pages that its metadata name are missing; if they are in other files of an OME-TIFF, give one of those"
             )
             raise FrameError(msg)
-        _check_extent(page, tif.filehandle.size)
+        _check_extent(page, size)
 
 
 def _check_extent(page: Any, size: int) -> None:
