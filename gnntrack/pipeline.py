@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gnntrack.errors import InputError
-from gnntrack.io.ctc import write_ctc
 from gnntrack.io.frames import open_frames
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.writers import WRITERS, CellMasks
@@ -24,6 +23,7 @@ from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_movie, resolve_reading
+from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
@@ -200,6 +200,7 @@ def track(
     (52, 11)
     """
     settings = settings or Settings()
+    run = RunRecord(images, masks, settings)
     plan = resolve_method(method, solver)  # errors in method, model, device or output are raised before the long work
     scorer = plan.make_scorer(settings, images=images is not None)
     if out is not None:
@@ -213,7 +214,7 @@ def track(
     )
     repaired = repair_movie(lineage, runs, settings=settings.repair)
     if out is not None:
-        write_ctc(out, repaired.lineage, repaired.runs, fills=repaired.fills, overwrite=overwrite)
+        write_result(out, repaired, images=movie.images, run=run, overwrite=overwrite)
     return repaired.lineage
 
 

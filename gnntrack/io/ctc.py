@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["read_ctc", "write_ctc"]
+__all__ = ["Numbering", "link_tracks", "number_masks", "read_ctc", "write_ctc"]
 
 
 # ---------------------------------------------------------------- reading
@@ -89,7 +89,7 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     first = np.cumsum(counts) - counts
     parts = [(f.start, f.length, f.row + row) for f, row in zip(frames, first, strict=True)]
     runs = join_frames(parts, frames[0].shape)
-    source, target = _build_links(cells, tracks)
+    source, target = link_tracks(cells, tracks)
     return Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32)), runs
 
 
@@ -158,7 +158,21 @@ def _check_labels(found: CtcFolder, tracks: Tracks, cells: Cells) -> None:
         raise FormatError(msg)
 
 
-def _build_links(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
+def link_tracks(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
+    """Return the links of cells whose labels are their tracks.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells of a CTC result.
+    tracks : Tracks
+        Its table; no track has a gap.
+
+    Returns
+    -------
+    source, target : (L,) int64
+        Rows of cells, sorted by source: from frame to frame within tracks, and from parents to daughters.
+    """
     order = np.lexsort((cells.frame, cells.label))
     same = cells.label[order][1:] == cells.label[order][:-1]
     daughter = np.flatnonzero(tracks.parent)
@@ -172,12 +186,15 @@ def _build_links(cells: Cells, tracks: Tracks) -> tuple[IntArray, IntArray]:
 # ---------------------------------------------------------------- writing
 
 
-class _Plan(NamedTuple):
-    """Labels of the masks: each track is cut into segments without a gap."""
+class Numbering(NamedTuple):
+    """Labels of the written masks: each track is cut into segments without a gap."""
 
-    tracks: Tracks  # of the segments
-    cell_value: IntArray  # (N,) label of each cell
-    fill_value: IntArray  # (R,) label of each run of the fills
+    tracks: Tracks
+    """The segments: the table that is written."""
+    cell_value: IntArray
+    """Label of each cell, shape (N,)."""
+    fill_value: IntArray
+    """Label of each run of the fills, shape (R,); 0 for masks without a visible pixel."""
 
 
 def write_ctc(
@@ -223,7 +240,7 @@ def write_ctc(
     _check_arguments(lineage, runs, fills)
     n_frames = lineage.cells.n_frames
     width = _choose_digits(n_frames, digits)
-    plan = _make_plan(lineage, runs, fills)
+    plan = number_masks(lineage, runs, fills)
 
     with fresh_output(Path(out), overwrite=overwrite) as folder:
         try:
@@ -280,7 +297,19 @@ def _choose_digits(n_frames: int, digits: int | None) -> int:
     return digits
 
 
-def _make_plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
+def number_masks(lineage: Lineage, runs: Runs, fills: Runs | None = None) -> Numbering:
+    """Return the labels of the masks that `write_ctc` writes.
+
+    Parameters
+    ----------
+    lineage, runs, fills
+        As of `write_ctc`.
+
+    Raises
+    ------
+    OutputError
+        If there are more segments than a 16-bit mask can have labels.
+    """
     n_frames, tracks = lineage.cells.n_frames, lineage.tracks
     cell_key = np.searchsorted(tracks.id, lineage.track) * n_frames + lineage.cells.frame
     fill_key = np.zeros(0, np.int64)
@@ -302,7 +331,7 @@ def _make_plan(lineage: Lineage, runs: Runs, fills: Runs | None) -> _Plan:
         at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
         return np.where(key[at] == wanted, label[segment[at]], 0) if len(key) else np.zeros(0, np.int64)
 
-    return _Plan(table, find_label(cell_key), find_label(fill_key))
+    return Numbering(table, find_label(cell_key), find_label(fill_key))
 
 
 def _find_visible(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
@@ -341,7 +370,7 @@ def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
     return label, parent
 
 
-def _draw_mask(t: int, runs: Runs, fills: Runs | None, plan: _Plan) -> Image:
+def _draw_mask(t: int, runs: Runs, fills: Runs | None, plan: Numbering) -> Image:
     above = runs.frame(t)
     start, length, value = runs.start[above], runs.length[above], plan.cell_value[runs.cell[above]]
     if fills is not None and fills.offsets[t] != fills.offsets[t + 1]:

@@ -24,6 +24,8 @@ from gnntrack.lineage.families import label_components
 from gnntrack.types import CellGraph, Cells, Lineage, Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.types import FeatureArray, IntArray
 
 __all__ = ["read_graph", "read_lineage", "write_graph", "write_lineage"]
@@ -60,7 +62,12 @@ def write_graph(
 
 
 def write_lineage(
-    lineage: Lineage, path: str | Path, *, masks_path: str | Path | None = None, overwrite: bool = False
+    lineage: Lineage,
+    path: str | Path,
+    *,
+    masks_path: str | Path | None = None,
+    columns: Mapping[str, Column] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a lineage to a GEFF folder.
 
@@ -75,6 +82,8 @@ def write_lineage(
         Cells become nodes, chosen links edges with ``confidence``.
     path, masks_path, overwrite
         As for `write_graph`.
+    columns : mapping of Column, optional
+        Further properties of the nodes, by name.
 
     Raises
     ------
@@ -92,6 +101,7 @@ def write_lineage(
         TRACK[3]: Column(tracks.parent[row], about="id of the parent track, 0 = none"),
         TRACKLET: Column(_name_groups(path_of, lineage.track), about="unbranched path"),
         LINEAGE: Column(_name_groups(family_of, lineage.track), about="connected component"),
+        **(columns or {}),
     }
     notes = to_json(lineage.provenance.as_dict(), "notes")
     extra = {"kind": "lineage", "link_features": ["confidence"], "notes": notes}

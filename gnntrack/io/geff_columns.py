@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,11 +15,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.output import fresh_output
-
-with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
-    warnings.simplefilter("ignore")
-    from geff.core_io import write_arrays
-    from geff_spec import Axis, DisplayHint, GeffMetadata, PropMetadata, RelatedObject
+from gnntrack.io.zarr_arrays import write_array, write_group
 
 if TYPE_CHECKING:
     from gnntrack.types import Cells, IntArray
@@ -38,6 +33,7 @@ SPACE = ("z", "y", "x")
 EXACT = "_exact"
 """Ending of a property with positions that pixels times voxel size do not reproduce to the last bit."""
 
+_VERSION = "1.3"
 _UNIT = {"um": "micrometer", "pixel": "pixel"}
 
 
@@ -91,16 +87,19 @@ def write_columns(
     columns |= {name: Column(values, unit or None) for name, (values, unit) in features.items()}
     shape = [int(size) for size in cells.shape]
     extra |= {"n_frames": int(cells.n_frames), "shape": shape, "cell_features": list(cells.feature_names)}
-    with fresh_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        write_arrays(
-            str(temporary),
-            node_ids=np.arange(len(cells), dtype=np.uint64),
-            node_props=_get_values(columns),
-            edge_ids=edges.astype(np.uint64),
-            edge_props=_get_values(edge_columns),
-            metadata=_build_metadata(path, cells, columns, edge_columns, extra, masks_path),
-        )
+    metadata = _build_metadata(path, cells, columns, edge_columns, extra, masks_path)
+    with fresh_output(path, overwrite=overwrite) as temporary:
+        write_group(temporary, {"geff": metadata})
+        _write_properties(temporary / "nodes", np.arange(len(cells), dtype=np.uint64), columns)
+        _write_properties(temporary / "edges", edges.astype(np.uint64), edge_columns)
+
+
+def _write_properties(folder: Path, ids: np.ndarray, columns: dict[str, Column]) -> None:
+    write_group(folder)
+    write_array(folder / "ids", ids)
+    write_group(folder / "props")
+    for name, column in columns.items():
+        write_array(write_group(folder / "props" / name) / "values", column.values)
 
 
 def to_json(value: Any, where: str) -> Any:
@@ -139,29 +138,36 @@ def _build_metadata(
     edges: dict[str, Column],
     extra: dict[str, Any],
     masks_path: str | Path | None,
-) -> GeffMetadata:
-    space = [
-        Axis(name=name, type="space", unit="pixel", scale=float(scale), scaled_unit=_UNIT[cells.unit])
-        for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True)
-    ]
+) -> dict[str, Any]:
+    """Return the metadata of the specification (``geff_spec.GeffMetadata``) as JSON values."""
+    time = {"name": "t", "type": "time", "unit": "frame", "scale": None, "scaled_unit": None}
+    axes = [time | _find_range(nodes["t"].values)]
+    for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True):
+        axis = {"name": name, "type": "space", "unit": "pixel", "scale": float(scale), "scaled_unit": _UNIT[cells.unit]}
+        axes.append(axis | _find_range(nodes[name].values))
     related = None
     if masks_path is not None:
-        related = [RelatedObject(type="labels", path=_make_relative(masks_path, path), node_prop=SEG_ID)]
-    return GeffMetadata(
-        directed=True,
-        axes=[Axis(name="t", type="time", unit="frame"), *space],
-        node_props_metadata={name: _describe(name, column) for name, column in nodes.items()},
-        edge_props_metadata={name: _describe(name, column) for name, column in edges.items()},
-        track_node_props={"tracklet": TRACKLET, "lineage": LINEAGE} if TRACKLET in nodes else None,
-        related_objects=related,
-        display_hints=DisplayHint(
-            display_horizontal="x",
-            display_vertical="y",
-            display_depth="z" if cells.ndim == 3 else None,
-            display_time="t",
-        ),
-        extra={EXTRA: extra},
-    )
+        related = [{"type": "labels", "path": _make_relative(masks_path, path), "node_prop": SEG_ID}]
+    return {
+        "geff_version": _VERSION,
+        "directed": True,
+        "axes": axes,
+        "node_props_metadata": {name: _describe(name, column) for name, column in nodes.items()},
+        "edge_props_metadata": {name: _describe(name, column) for name, column in edges.items()},
+        "track_node_props": {"tracklet": TRACKLET, "lineage": LINEAGE} if TRACKLET in nodes else None,
+        "related_objects": related,
+        "display_hints": {
+            "display_horizontal": "x",
+            "display_vertical": "y",
+            "display_depth": "z" if cells.ndim == 3 else None,
+            "display_time": "t",
+        },
+        "extra": {EXTRA: extra},
+    }
+
+
+def _find_range(values: np.ndarray) -> dict[str, float | None]:
+    return {"min": float(values.min()), "max": float(values.max())} if len(values) else {"min": None, "max": None}
 
 
 def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
@@ -174,12 +180,9 @@ def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
     return columns
 
 
-def _describe(name: str, column: Column) -> PropMetadata:
-    return PropMetadata(identifier=name, dtype=str(column.values.dtype), unit=column.unit, description=column.about)
-
-
-def _get_values(columns: dict[str, Column]) -> dict[str, Any]:
-    return {name: {"values": np.ascontiguousarray(column.values), "missing": None} for name, column in columns.items()}
+def _describe(name: str, column: Column) -> dict[str, Any]:
+    about = {"identifier": name, "dtype": str(column.values.dtype), "varlength": False}
+    return about | {"unit": column.unit, "description": column.about}
 
 
 def _check_names(path: str | Path, names: tuple[str, ...], *, taken: tuple[str, ...]) -> None:

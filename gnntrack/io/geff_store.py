@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,10 @@ from gnntrack.errors import FormatError
 from gnntrack.io.geff_columns import EXACT, EXTRA, SEG_ID, SPACE, TRACK
 from gnntrack.types import Cells, Provenance
 
-with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
-    warnings.simplefilter("ignore")
+if TYPE_CHECKING:
     from geff import GeffReader
     from geff_spec import Axis, GeffMetadata, PropMetadata
 
-if TYPE_CHECKING:
     from gnntrack.types import FeatureArray, FloatArray, IntArray
 
 __all__ = ["GeffStore", "add_file_name", "reorder"]
@@ -53,7 +52,7 @@ class GeffStore:
             msg = f"{path}: no such folder; expected a GEFF, which is a folder with 'nodes' and 'edges'"
             raise FormatError(msg)
         with _convert_errors(path):
-            self.reader = GeffReader(str(path))
+            self.reader = _open_reader(path)
             self.ids: np.ndarray = np.asarray(self.reader.nodes[:])
             self.edges: np.ndarray = np.asarray(self.reader.edges[:]).reshape(-1, 2)
         self.metadata: GeffMetadata = self.reader.metadata
@@ -173,6 +172,8 @@ class GeffStore:
     def _find_space_axes(self) -> list[Axis]:
         axes = [a for a in self.metadata.axes or [] if a.type == "space" or (a.type is None and a.name in SPACE)]
         if not axes:
+            from geff_spec import Axis
+
             axes = [Axis(name=name, type="space") for name in SPACE if name in self._get_metadata("node")]
         if {axis.name for axis in axes} <= set(SPACE):
             axes.sort(key=lambda axis: SPACE.index(axis.name))
@@ -256,6 +257,13 @@ def _convert_to_frames(time: FloatArray) -> FloatArray:
     return time / steps.min() if len(steps) else time
 
 
+def _open_reader(path: str | Path) -> GeffReader:
+    with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
+        warnings.simplefilter("ignore")
+        from geff import GeffReader
+    return GeffReader(str(path))
+
+
 def _read_scale(axes: list[Axis]) -> tuple[list[float], str]:
     """Return the factors from stored positions to um, or to pixels if a unit is unknown, and the unit."""
     units = [str(axis.scaled_unit or axis.unit or "pixel") for axis in axes]
@@ -288,7 +296,7 @@ def _convert_errors(path: str | Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zlib.error) as error:
         if not any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
             msg = f"{path}: not a GEFF: the folder holds no zarr group; give an output of 'build-graph' or 'solve'"
             raise FormatError(msg) from error

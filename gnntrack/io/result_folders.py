@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MANIFEST", "RESULT_FOLDERS", "ResultFolder", "find_foreign_file", "write_manifest"]
+__all__ = ["EXTRAS", "MANIFEST", "RESULT_FOLDERS", "ResultFolder", "find_foreign_file", "write_manifest"]
 
 MANIFEST = ".gnntrack.json"
 """File that lists the files of a result folder of any other kind than `RESULT_FOLDERS`."""
+EXTRAS = "gnntrack"
+"""Sub-folder of a CTC result with everything that the format has no place for; programs for the format ignore it."""
 
 
 class ResultFolder(NamedTuple):
@@ -49,7 +51,14 @@ RESULT_FOLDERS = {
         recursive=True,
     ),
     "geff": ResultFolder(_has_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
-    "ctc": ResultFolder(lambda _, names: "res_track.txt" in names, re.compile(r"res_track\.txt|mask\d+\.tif")),
+    "ctc": ResultFolder(
+        lambda _, names: "res_track.txt" in names,
+        re.compile(
+            rf"res_track\.txt|mask\d+\.tif|{EXTRAS}/((cells|tracks|review)\.csv|summary\.json|(overlay|lineage)\.png"
+            r"|lineage\.geff/(\.z\w+|(nodes|edges)/.*))"
+        ),
+        recursive=True,
+    ),
 }
 """Kinds of folders that are recognised without a list of their files."""
 
@@ -82,8 +91,11 @@ def write_manifest(folder: Path) -> None:
 
 
 def _list_files(folder: Path) -> list[str]:
-    """Return all files below a folder, as paths relative to it, sorted."""
+    """Return all files below a folder, as paths relative to it, sorted; those of empty folders end in ``/``."""
     found = []
-    for top, _, names in os.walk(folder):
-        found += [(Path(top) / name).relative_to(folder).as_posix() for name in names]
+    for top, folders, names in os.walk(folder):
+        place = Path(top).relative_to(folder)
+        found += [(place / name).as_posix() for name in names]
+        if not folders and not names and place != Path():
+            found.append(f"{place.as_posix()}/")
     return sorted(found)

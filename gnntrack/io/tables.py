@@ -1,7 +1,12 @@
-"""Lineages as tables (pandas): cells, tracks and links, with units in the names of the columns."""
+"""Lineages as tables: cells, tracks and links, with units in the names of the columns (``docs/columns.md``).
+
+A table is a dict of columns until a user asks for a DataFrame: writing it as CSV then needs no pandas, whose import
+takes as long as tracking a small movie.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +17,24 @@ from gnntrack.io.output import fresh_output
 from gnntrack.lineage.families import count_generations, find_roots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import numpy.typing as npt
     import pandas as pd
 
     from gnntrack.types import Cells, FloatArray, IntArray, Lineage
 
-__all__ = ["tabulate_cells", "tabulate_links", "tabulate_tracks", "write_csv", "write_tables"]
+    Columns = dict[str, npt.NDArray[Any]]
+
+__all__ = [
+    "collect_cells",
+    "collect_tracks",
+    "tabulate_cells",
+    "tabulate_links",
+    "tabulate_tracks",
+    "write_csv",
+    "write_tables",
+]
 
 
 def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
@@ -34,12 +51,25 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
     """
     import pandas as pd
 
+    return pd.DataFrame(collect_cells(lineage))
+
+
+def collect_cells(lineage: Lineage, more: Columns | None = None) -> Columns:
+    """Return the columns of `tabulate_cells`, and further ones behind ``confidence``.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solved movie.
+    more : dict of (N,) arrays, optional
+        Further columns.
+    """
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     root, generation = find_roots(tracks), count_generations(tracks)
     before, confidence = _find_previous(lineage)
     displacement, frames = _measure_steps(lineage, before)
-    columns: dict[str, npt.NDArray[Any]] = {
+    columns: Columns = {
         "frame": cells.frame,
         "label": cells.label,
         "track": lineage.track,
@@ -48,12 +78,13 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
         "generation": generation[row],
         "age": cells.frame - tracks.start[row],
         "confidence": confidence,
+        **(more or {}),
     }
     columns |= {f"{axis}_{cells.unit}": cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
     columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
     for name, unit in zip(cells.feature_names, cells.feature_units, strict=True):
-        columns[f"{name}_{unit}" if unit else name] = cells.feature(name)
-    return pd.DataFrame(columns)
+        columns[f"{name}_{unit.replace('1/', 'per_')}" if unit else name] = cells.feature(name)
+    return columns
 
 
 def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
@@ -69,6 +100,11 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     """
     import pandas as pd
 
+    return pd.DataFrame(collect_tracks(lineage))
+
+
+def collect_tracks(lineage: Lineage) -> Columns:
+    """Return the columns of `tabulate_tracks`."""
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     root, generation = find_roots(tracks), count_generations(tracks)
@@ -80,24 +116,22 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     moved = np.bincount(row[within], weights=frames[within], minlength=len(tracks))
     mean, lowest = _summarise_confidence(confidence, row, len(tracks))
     parents = np.searchsorted(tracks.id, tracks.parent[tracks.parent > 0])
-    return pd.DataFrame(
-        {
-            "track": tracks.id,
-            "start": tracks.start,
-            "end": tracks.end,
-            "frames": tracks.end - tracks.start + 1,
-            "cells": np.bincount(row, minlength=len(tracks)),
-            "parent": tracks.parent,
-            "root": root,
-            "generation": generation,
-            "daughters": np.bincount(parents, minlength=len(tracks)),
-            "confidence_mean": mean,
-            "confidence_lowest": lowest,
-            f"path_{cells.unit}": path,
-            f"net_displacement_{cells.unit}": _measure_net_displacement(lineage.cells, row, len(tracks)),
-            f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
-        }
-    )
+    return {
+        "track": tracks.id,
+        "start": tracks.start,
+        "end": tracks.end,
+        "frames": tracks.end - tracks.start + 1,
+        "cells": np.bincount(row, minlength=len(tracks)),
+        "parent": tracks.parent,
+        "root": root,
+        "generation": generation,
+        "daughters": np.bincount(parents, minlength=len(tracks)),
+        "confidence_mean": mean,
+        "confidence_lowest": lowest,
+        f"path_{cells.unit}": path,
+        f"net_displacement_{cells.unit}": _measure_net_displacement(lineage.cells, row, len(tracks)),
+        f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
+    }
 
 
 def _measure_net_displacement(cells: Cells, row: IntArray, n_tracks: int) -> FloatArray:
@@ -141,24 +175,84 @@ def tabulate_links(lineage: Lineage) -> pd.DataFrame:
     )
 
 
-def write_csv(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+def write_csv(
+    table: pd.DataFrame | Mapping[str, npt.NDArray[Any]], path: str | Path, *, overwrite: bool = False
+) -> None:
     """Write a table as CSV; the file appears as a whole or not at all.
+
+    Parameters
+    ----------
+    table : DataFrame or dict of (N,) arrays
+        Numbers have seven digits; NaN is an empty field.
+    path : path
+        The file.
+    overwrite : bool
+        Replace it if it exists.
 
     Raises
     ------
     OutputError
         If the file exists or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "a.csv")
+    >>> write_csv({"cell": np.array([1, 2]), "why": np.array(["new, odd", ""]), "x_um": np.array([0.5, np.nan])}, file)
+    >>> file.read_text().splitlines()
+    ['cell,why,x_um', '1,"new, odd",0.5', '2,,']
     """
+    columns = {str(name): np.asarray(table[name]) for name in table}
     with fresh_output(Path(path), overwrite=overwrite) as file:
         try:
-            table.to_csv(file, index=False, float_format="%.7g", lineterminator="\n")
+            file.write_text("\n".join([*_format_rows(columns), ""]), encoding="utf-8", newline="\n")
         except OSError as error:
             msg = f"{path}: cannot be written ({error}); check permissions and free space"
             raise OutputError(msg) from error
 
 
-def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) -> None:
+def _format_rows(columns: dict[str, npt.NDArray[Any]]) -> Iterable[str]:
+    """Return the lines of a CSV file."""
+    yield ",".join(map(_quote, columns))
+    values, formats = [], []
+    for column in columns.values():
+        if column.dtype.kind in "iub":
+            formats.append("%d")
+            values.append(column.tolist())
+        elif column.dtype.kind == "f" and not np.isnan(column).any():
+            formats.append("%.7g")
+            values.append(column.tolist())
+        else:
+            formats.append("%s")
+            values.append([_quote(_format_value(value)) for value in column.tolist()])
+    row = ",".join(formats)
+    yield from (row % each for each in zip(*values, strict=True))
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.7g}"
+    return "" if value is None else str(value)
+
+
+def _quote(text: str) -> str:
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"' if any(character in text for character in ',"\n\r') else text
+
+
+def write_tables(lineage: Lineage, out: str | Path, *, more: Columns | None = None, overwrite: bool = False) -> None:
     """Write ``cells.csv`` (`tabulate_cells`) and ``tracks.csv`` (`tabulate_tracks`) to a folder.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solved movie.
+    out : path
+        The folder.
+    more : dict of (N,) arrays, optional
+        Further columns of ``cells.csv``.
+    overwrite : bool
+        Replace an older output.
 
     Raises
     ------
@@ -167,8 +261,8 @@ def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) 
     """
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
-        write_csv(tabulate_cells(lineage), folder / "cells.csv")
-        write_csv(tabulate_tracks(lineage), folder / "tracks.csv")
+        write_csv(collect_cells(lineage, more), folder / "cells.csv")
+        write_csv(collect_tracks(lineage), folder / "tracks.csv")
 
 
 def _find_previous(lineage: Lineage) -> tuple[IntArray, FloatArray]:

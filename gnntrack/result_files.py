@@ -1,0 +1,201 @@
+"""Files of a result: masks and ``res_track.txt``, and beside them tables, the lineage, a review list and a summary."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack import __version__
+from gnntrack.io.ctc import write_ctc
+from gnntrack.io.geff import write_lineage
+from gnntrack.io.geff_columns import Column
+from gnntrack.io.output import fresh_output
+from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
+from gnntrack.lineage.families import count_divisions
+from gnntrack.results import MASK_KINDS, build_result
+from gnntrack.settings import Settings
+
+if TYPE_CHECKING:
+    from gnntrack.lineage.repair import RepairedMovie
+    from gnntrack.results import Result
+    from gnntrack.types import FrameStack, Lineage
+
+__all__ = ["RunRecord", "summarise_result", "write_result"]
+
+_PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "tifffile", "lap", "torch")
+
+
+@dataclass
+class RunRecord:
+    """Facts about a run that its result cannot contain.
+
+    Parameters
+    ----------
+    images, masks : object
+        The input, as it was given; paths are recorded, and for anything else its type.
+    settings : Settings
+        Settings of the run.
+    started : float
+        `time.perf_counter` at the start.
+    """
+
+    images: object = None
+    masks: object = None
+    settings: Settings = field(default_factory=Settings)
+    started: float = field(default_factory=time.perf_counter)
+
+
+def write_result(
+    out: str | Path,
+    repaired: RepairedMovie,
+    *,
+    images: FrameStack | None = None,
+    run: RunRecord | None = None,
+    overwrite: bool = False,
+) -> Result:
+    """Write the masks, ``res_track.txt``, and the folder ``gnntrack`` with everything else; all or nothing.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the result.
+    repaired : RepairedMovie
+        Lineage and masks after repair.
+    images : FrameStack, optional
+        The images; changed masks are measured with them, and one is drawn.
+    run : RunRecord, optional
+        Recorded in ``summary.json``.
+    overwrite : bool
+        Replace an older result.
+
+    Raises
+    ------
+    OutputError
+        If `out` exists, cannot be written, or has more than 65535 tracks.
+    """
+    run = run or RunRecord()
+    result = build_result(repaired, images)
+    with fresh_output(out, overwrite=overwrite) as folder:
+        write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills)
+        _write_extras(folder / EXTRAS, result, repaired.lineage, run)
+    return result
+
+
+def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:
+    """Write the folder beside the masks."""
+    folder.mkdir()
+    kinds = np.array(MASK_KINDS)
+    columns = {"input_label": result.input_label, "mask": kinds[result.mask_kind]}
+    write_csv(collect_cells(result.lineage, columns), folder / "cells.csv")
+    write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
+    nodes = {
+        "input_label": Column(result.input_label, about="label in the masks that were tracked, 0 = none"),
+        "mask_kind": Column(result.mask_kind, about=", ".join(f"{k}: {name}" for k, name in enumerate(MASK_KINDS))),
+    }
+    write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent, columns=nodes)
+    summary = summarise_result(result, tracked, run)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[str, Any]:
+    """Return the content of ``summary.json``: plain JSON values.
+
+    Parameters
+    ----------
+    result : Result
+        The written cells.
+    tracked : Lineage
+        The lineage before the gaps were filled, whose provenance is that of the run.
+    run : RunRecord
+        Input, settings and start.
+    """
+    lineage, provenance = result.lineage, tracked.provenance
+    tracks, cells = lineage.tracks, lineage.cells
+    counts = _count_masks(result, tracked)
+    return {
+        "gnntrack": __version__,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "input": {"images": _name_source(run.images), "masks": _name_source(run.masks)},
+        "movie": {
+            "frames": cells.n_frames,
+            "shape": list(cells.shape),
+            "spacing": list(cells.spacing),
+            "unit": cells.unit,
+        },
+        "counts": {
+            "cells": len(cells),
+            "tracks": len(tracks),
+            "families": int((tracks.parent == 0).sum()),
+            "divisions": count_divisions(tracks),
+            "gaps_bridged": provenance.gaps_bridged or 0,
+            **counts,
+        },
+        "rates": _measure_rates(lineage),
+        "method": provenance.method,
+        "solver": provenance.solver,
+        "estimates": {"gate": provenance.gate, "gate_radii": provenance.gate_radii, "flow": provenance.flow},
+        "settings": json.loads(run.settings.model_dump_json()),
+        "versions": {"python": platform.python_version()} | _list_versions(),
+        "warnings": [],
+    }
+
+
+def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
+    """Return how the cells of the result follow from the labels of the masks that were tracked."""
+    provenance = tracked.provenance
+    kinds = np.bincount(result.mask_kind, minlength=len(MASK_KINDS)).tolist()
+    return {
+        "cells_in_input": len(tracked.cells)
+        + len(provenance.pieces_joined or ())
+        + len(provenance.outside_field or ())
+        + provenance.dropped_cells,
+        "cells_too_small": provenance.dropped_cells,
+        "cells_in_margin": len(provenance.outside_field or ()),
+        "fragments_merged": len(provenance.pieces_joined or ()),
+        "masks_filled": kinds[MASK_KINDS.index("filled")],
+        "masks_split": provenance.masks_split or 0,
+    }
+
+
+def _measure_rates(lineage: Lineage) -> dict[str, float | None]:
+    tracks, cells = lineage.tracks, lineage.cells
+    length = tracks.end - tracks.start + 1
+    appear = (tracks.start > 0) & (tracks.parent == 0)
+    disappear = (tracks.end < cells.n_frames - 1) & ~np.isin(tracks.id, tracks.parent)
+    steps = max(len(lineage.source), 1)
+    known = lineage.confidence[np.isfinite(lineage.confidence)]
+    return {
+        "cells_per_frame": len(cells) / max(cells.n_frames, 1),
+        "median_track_frames": float(np.median(length)) if len(length) else None,
+        "divisions_per_cell_and_frame": count_divisions(tracks) / steps,
+        "appearances_per_cell_and_frame": int(appear.sum()) / steps,
+        "disappearances_per_cell_and_frame": int(disappear.sum()) / steps,
+        "mean_confidence": float(known.mean()) if len(known) else None,
+    }
+
+
+def _name_source(source: object) -> str | None:
+    if source is None:
+        return None
+    return str(source) if isinstance(source, str | Path) else type(source).__name__
+
+
+def _list_versions() -> Mapping[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an optional one, or an other build of it
+            continue
+    return found

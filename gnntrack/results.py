@@ -1,0 +1,199 @@
+"""Results: the cells of the masks that are written, and the files that are written beside them.
+
+The labels of a result are those of its tracks, and its masks contain cells that the input did not have (filled gaps)
+and cells of other pixels (merged fragments, split masks). `build_result` makes the table of exactly these cells.
+
+::
+
+    OUT/mask000.tif ..., OUT/res_track.txt   the result in the format of the Cell Tracking Challenge
+    OUT/gnntrack/lineage.geff                cells, links, tracks and confidences; refers to the masks
+    OUT/gnntrack/cells.csv, tracks.csv       measurements; docs/columns.md describes each column
+    OUT/gnntrack/review.csv                  places to check, the most doubtful first
+    OUT/gnntrack/summary.json                counts, rates, settings, versions, times and warnings
+    OUT/gnntrack/overlay.png, lineage.png    a frame with its tracks; the lineage tree
+
+Programs for the format read the masks and ``res_track.txt`` by their names, and ignore the folder ``gnntrack``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.io.ctc import link_tracks, number_masks
+from gnntrack.io.stack import Stack
+from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
+from gnntrack.measure.cells import measure_cells
+from gnntrack.settings import CellSettings
+from gnntrack.types import Cells, Lineage, Runs
+
+if TYPE_CHECKING:
+    from gnntrack.lineage.repair import RepairedMovie
+    from gnntrack.types import FeatureArray, FrameStack, IntArray
+
+__all__ = ["MASK_KINDS", "Result", "build_result"]
+
+MASK_KINDS = ("given", "filled", "merged", "split")
+"""Kinds of masks: as in the input; drawn in a gap; a cell and its fragments; one mask divided between two cells."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The cells of a written result.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The label of each cell is that in the written masks, which is the id of its track. No track has a gap.
+    runs : Runs
+        The pixels of the cells, as written.
+    input_label : (N,) int64
+        Label of each cell in the masks that were tracked; 0 for a mask drawn in a gap.
+    mask_kind : (N,) int64
+        Index into `MASK_KINDS`.
+    """
+
+    lineage: Lineage
+    runs: Runs
+    input_label: IntArray
+    mask_kind: IntArray
+
+
+def build_result(repaired: RepairedMovie, images: FrameStack | None = None) -> Result:
+    """Return the cells of the masks that `gnntrack.io.write_ctc` writes.
+
+    Cells whose masks were changed are measured again, with all cells of their frames.
+
+    Parameters
+    ----------
+    repaired : RepairedMovie
+        Lineage and masks after repair.
+    images : FrameStack, optional
+        The images, if the cells were measured with them.
+
+    Raises
+    ------
+    OutputError
+        If there are more tracks than 16-bit masks can have labels.
+
+    Examples
+    --------
+    A cell without a mask in frame 1:
+
+    >>> from gnntrack.io.frames import open_masks
+    >>> from gnntrack.lineage.repair import repair_movie
+    >>> from gnntrack.settings import RepairSettings
+    >>> from gnntrack.types import Tracks
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[[0, 2], 5:11, 5:11] = 7
+    >>> cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
+    >>> lineage = Lineage(cells, [1, 1], Tracks([1], [0], [2], [0]), [0], [1], [0.9])
+    >>> result = build_result(repair_movie(lineage, runs, settings=RepairSettings()))
+    >>> result.lineage.cells.frame.tolist(), result.input_label.tolist(), result.mask_kind.tolist()
+    ([0, 1, 2], [7, 0, 7], [0, 1, 0])
+    """
+    old, runs, fills = repaired.lineage, repaired.runs, repaired.fills
+    numbering = number_masks(old, runs, fills)
+    drawn = numbering.fill_value > 0
+    filled = np.unique(np.column_stack([fills.frames()[drawn], numbering.fill_value[drawn]]), axis=0)
+    frame = np.concatenate([old.cells.frame, filled[:, 0]])
+    label = np.concatenate([numbering.cell_value, filled[:, 1]])
+    order = np.lexsort((label, frame))
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
+    fill_row = np.full(len(fills), -1)
+    n = len(old.cells)
+    fill_key = fills.frames()[drawn] * (label.max(initial=0) + 1) + numbering.fill_value[drawn]
+    fill_row[drawn] = row[n + np.searchsorted(filled[:, 0] * (label.max(initial=0) + 1) + filled[:, 1], fill_key)]
+    all_runs = _join_fills(runs, fills, row, fill_row)
+    kind = np.concatenate([_find_kinds(repaired), np.full(len(filled), MASK_KINDS.index("filled"))])[order]
+    cells = _extend_cells(old.cells, frame, label, order)
+    cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images)
+    source, target = link_tracks(cells, numbering.tracks)
+    confidence = _find_confidence(old, cells, row[:n])[target]
+    lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
+    # the written masks are read as they are
+    provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None)
+    input_label = np.concatenate([old.cells.label, np.zeros(len(filled), np.int64)])[order]
+    return Result(replace(lineage, provenance=provenance), all_runs, input_label, kind)
+
+
+def _join_fills(runs: Runs, fills: Runs, row: IntArray, fill_row: IntArray) -> Runs:
+    """Return the runs of cells and fills with their rows in the table of both; cells cover fills."""
+    if not len(fills):
+        return replace_rows(runs, row)
+    frames = []
+    for t in range(len(runs.offsets) - 1):
+        above, below = runs.frame(t), fills.frame(t)
+        start, length, cell = runs.start[above], runs.length[above], row[runs.cell[above]]
+        if below.start != below.stop:
+            start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
+            drawn = decode_frame(runs.shape, start, length, np.append(fill_row[below], cell) + 1, np.int64)
+            start, length, cell = encode_frame(drawn)
+            cell = cell - 1
+        frames.append((start, length, cell))
+    return join_frames(frames, runs.shape)
+
+
+def replace_rows(runs: Runs, row: IntArray) -> Runs:
+    """Return the runs with ``row[cell]`` as the row of each."""
+    return replace(runs, cell=row[runs.cell])
+
+
+def _find_kinds(repaired: RepairedMovie) -> IntArray:
+    """Return the kind of mask of each cell of the repaired lineage, shape (N,)."""
+    cells = repaired.lineage.cells
+    kind = np.zeros(len(cells), np.int64)
+    merged = np.array(repaired.lineage.provenance.pieces_joined or (), np.int64).reshape(-1, 3)
+    for name, frame, label in (("merged", merged[:, 0], merged[:, 2]), ("split", *repaired.split_masks.T)):
+        rows = cells.row_of(frame, label)
+        kind[rows[rows >= 0]] = MASK_KINDS.index(name)
+    return kind
+
+
+def _extend_cells(cells: Cells, frame: IntArray, label: IntArray, order: IntArray) -> Cells:
+    """Return the cells and new ones in a new order; positions and features of the new ones are NaN."""
+    more = len(frame) - len(cells)
+    position = np.concatenate([cells.position, np.full((more, cells.ndim), np.nan)])[order]
+    features = np.concatenate([cells.features, np.full((more, cells.features.shape[1]), np.nan, np.float32)])[order]
+    return replace(cells, frame=frame[order], label=label[order], position=position, features=features)
+
+
+def _measure_changed(cells: Cells, runs: Runs, frames: IntArray, images: FrameStack | None) -> Cells:
+    """Return the cells with those of some frames measured again."""
+    if not len(frames):
+        return cells
+    masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), frames, cells)
+    seen = None if images is None else _select_frames(images.__getitem__, frames, cells)
+    again, _, _ = measure_cells(masks, seen, settings=CellSettings())
+    rows = np.flatnonzero(np.isin(cells.frame, frames))  # both are sorted by frame and label
+    position, features = cells.position.copy(), cells.features.copy()
+    position[rows] = again.position
+    for k, name in enumerate(cells.feature_names):
+        if again.has(name):  # others, such as the motion, are not measured on a single frame
+            features[rows, k] = again.feature(name)
+    return replace(cells, position=position, features=features)
+
+
+def _select_frames(read: object, frames: IntArray, cells: Cells) -> FrameStack:
+    numbers = frames.tolist()
+    names = [f"frame {frame}" for frame in numbers]
+    return Stack(lambda k: read(numbers[k]), names, cells.shape, cells.spacing, cells.unit)  # type: ignore[operator]
+
+
+def _find_confidence(old: Lineage, cells: Cells, row: IntArray) -> FeatureArray:
+    """Return the confidence of the link into each cell of the result, shape (N,); 1 if there is none.
+
+    Links to masks drawn in a gap have the confidence of the link across the gap.
+    """
+    confidence = np.full(len(cells), np.nan, np.float32)
+    confidence[row[old.target]] = old.confidence
+    given = np.zeros(len(cells), bool)
+    given[row] = True
+    order = np.lexsort((cells.frame, cells.label))
+    following = np.minimum.accumulate(np.where(given[order], np.arange(len(order)), len(order))[::-1])[::-1]
+    inside = following < len(order)
+    confidence[order[inside]] = confidence[order[following[inside]]]
+    return np.nan_to_num(confidence, nan=1.0)

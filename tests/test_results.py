@@ -1,0 +1,204 @@
+"""What `gnntrack track` writes beside the masks: the cells of the written masks, in every file."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from ctc_metrics.scripts.validate import validate_sequence
+from support.movies import dividing_masks, images_of
+
+import gnntrack
+from gnntrack.errors import OutputError
+from gnntrack.io import read_lineage, validate_ctc
+from gnntrack.io.result_folders import find_foreign_file
+from gnntrack.measure.cells import measure_cells
+from gnntrack.settings import CellSettings
+
+
+def cell_lost_for_a_frame():
+    """One mask is missing in frame 4: it is drawn."""
+    masks = dividing_masks()
+    masks[4][masks[4] == masks[4].max()] = 0
+    return masks
+
+
+def cell_lost_for_two_frames():
+    """Of a movie of one cell, two frames are empty: its track is split, since gaps are one frame."""
+    masks = np.zeros((7, 40, 40), np.uint16)
+    for t in (0, 1, 4, 5, 6):
+        masks[t, 10 : 20 + t, 10:20] = 3
+    return masks
+
+
+def torn_cell():
+    """One cell is in two pieces in frame 2, under two labels: they are merged."""
+    masks = np.zeros((6, 64, 64), np.uint16)
+    masks[:, 10:40, 20:34] = 1
+    masks[:, 10:24, 48:60] = 7
+    masks[2, 25:40, 20:34] = 4
+    return masks
+
+
+def glued_cells():
+    """Two cells have one mask in frame 3."""
+    masks = np.zeros((7, 60, 60), np.uint16)
+    for t in range(7):
+        masks[t, 10:30, 8:28] = 1
+        masks[t, 10:30, 28:48] = 2
+    masks[3][masks[3] == 2] = 1
+    return masks
+
+
+def large_labels():
+    """Labels need 40 bits."""
+    masks = dividing_masks().astype(np.int64)
+    return np.where(masks > 0, masks + 2**40, 0)
+
+
+def volume():
+    masks = np.repeat(dividing_masks()[:, None], 4, axis=1)
+    masks[:, 0] = masks[:, -1] = 0
+    masks[3, 1][masks[3, 1] == masks[3].max()] = 0
+    return masks
+
+
+MOVIES = [dividing_masks, cell_lost_for_a_frame, cell_lost_for_two_frames, torn_cell, glued_cells, large_labels, volume]
+
+
+@pytest.fixture(params=MOVIES, ids=lambda make: make.__name__)
+def masks(request):
+    return request.param()
+
+
+@pytest.fixture
+def out(masks, tmp_path):
+    gnntrack.track(images=images_of(masks > 0), masks=masks, out=tmp_path / "01_RES")
+    return tmp_path / "01_RES"
+
+
+def read_masks(out):
+    return np.stack([tifffile.imread(file) for file in sorted(out.glob("mask*.tif"))])
+
+
+def test_tables_have_a_row_per_cell_of_the_written_masks(out):
+    written = read_masks(out)
+    table = pd.read_csv(out / "gnntrack" / "cells.csv")
+    expected = [(t, label) for t, mask in enumerate(written) for label in np.unique(mask[mask > 0]).tolist()]
+    assert list(zip(table["frame"], table["label"], strict=True)) == expected
+    assert table["track"].tolist() == table["label"].tolist()
+    rows = [tuple(map(int, line.split())) for line in (out / "res_track.txt").read_text().splitlines()]
+    tracks = pd.read_csv(out / "gnntrack" / "tracks.csv")
+    assert list(tracks[["track", "start", "end", "parent"]].itertuples(index=False, name=None)) == rows
+    assert (tracks["frames"] == tracks["cells"]).all()
+
+
+def test_measurements_are_those_of_the_written_masks(masks, out):
+    written = read_masks(out)
+    table = pd.read_csv(out / "gnntrack" / "cells.csv")
+    again, _, _ = measure_cells(
+        gnntrack.io.open_masks(written),
+        gnntrack.open_frames(images_of(masks > 0)),
+        settings=CellSettings(),
+    )
+    for name, unit in zip(again.feature_names, again.feature_units, strict=True):
+        column = f"{name}_{unit.replace('1/', 'per_')}" if unit else name
+        np.testing.assert_allclose(table[column], again.feature(name), rtol=2e-6, atol=1e-6, err_msg=name)
+    axes = [f"{axis}_pixel" for axis in "zyx"[-again.ndim :]]
+    np.testing.assert_allclose(table[axes], again.position, rtol=2e-6)
+
+
+def test_kinds_of_masks_and_labels_of_the_input(masks, out):
+    written = read_masks(out)
+    table = pd.read_csv(out / "gnntrack" / "cells.csv")
+    for frame, label, given, kind in table[["frame", "label", "input_label", "mask"]].itertuples(index=False):
+        pixels = written[frame] == label
+        if kind == "filled":
+            assert given == 0
+        else:
+            assert given in masks[frame][pixels]
+        if kind == "given":
+            assert np.array_equal(pixels, masks[frame] == given)
+    assert table["mask"].isin(["given", "filled", "merged", "split"]).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(cell_lost_for_a_frame, "filled"), (torn_cell, "merged"), (glued_cells, "split"), (glued_cells, "filled")],
+)
+def test_each_kind_of_mask(make, kind, tmp_path):
+    gnntrack.track(images=None, masks=make(), out=tmp_path / "out")
+    assert kind in pd.read_csv(tmp_path / "out" / "gnntrack" / "cells.csv")["mask"].tolist()
+
+
+def test_geff_refers_to_the_masks(out):
+    import geff
+    from geff.validate.structure import validate_structure
+
+    file = out / "gnntrack" / "lineage.geff"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        validate_structure(str(file))
+        graph, metadata = geff.read(str(file), backend="networkx", structure_validation=True)
+    (related,) = metadata.related_objects
+    assert (file / related.path).resolve() == out.resolve()
+    assert (related.type, related.node_prop) == ("labels", "seg_id")
+    written = read_masks(out)
+    for _, cell in graph.nodes(data=True):
+        place = tuple(round(cell[axis]) for axis in "zyx"[-(written.ndim - 1) :])
+        assert (written[cell["t"]] == cell["seg_id"]).any(), place
+    lineage = read_lineage(file)
+    assert (lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source] == 1).all()
+
+
+def test_the_folder_stays_clean(out, capsys):
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith("mask")) == [
+        "gnntrack",
+        "res_track.txt",
+    ]
+    assert find_foreign_file(out) is None
+    assert not any(path.name.endswith(".gnntrack.json") for path in out.rglob("*"))
+    if all(mask.any() for mask in read_masks(out)):
+        assert validate_ctc(out) == []
+        assert validate_sequence(str(out), threads=1)["Valid"] == 1
+    capsys.readouterr()
+
+
+def test_summary_counts_the_cells_of_the_result(masks, out):
+    summary = json.loads((out / "gnntrack" / "summary.json").read_text())
+    counts = summary["counts"]
+    assert counts["cells"] == len(pd.read_csv(out / "gnntrack" / "cells.csv"))
+    assert counts["tracks"] == len((out / "res_track.txt").read_text().splitlines())
+    assert counts["cells_in_input"] == sum(len(np.unique(mask)) - 1 for mask in masks)
+    assert counts["cells"] == counts["cells_in_input"] - counts["fragments_merged"] + counts["masks_filled"]
+    assert summary["settings"]["graph"]["max_gap"] == 2
+    assert summary["seconds"] > 0
+
+
+def test_a_result_is_replaced_but_not_with_a_stranger_in_it(tmp_path):
+    out = tmp_path / "out"
+    gnntrack.track(images=None, masks=dividing_masks(), out=out)
+    gnntrack.track(images=None, masks=dividing_masks(), out=out, overwrite=True)
+    for place in ("notes.txt", "gnntrack/notes.txt", "gnntrack/lineage.geff/notes.txt", "mine/notes.txt"):
+        file = out / place
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("two years")
+        with pytest.raises(OutputError, match=r"notes\.txt"):
+            gnntrack.track(images=None, masks=dividing_masks(), out=out, overwrite=True)
+        file.unlink()
+    with pytest.raises(OutputError, match="mine"):
+        gnntrack.track(images=None, masks=dividing_masks(), out=out, overwrite=True)
+
+
+def test_nothing_is_written_if_the_last_file_fails(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.result_files.summarise_result", fail)
+    with pytest.raises(KeyboardInterrupt):
+        gnntrack.track(images=None, masks=dividing_masks(), out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
