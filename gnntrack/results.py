@@ -167,7 +167,7 @@ def _measure_changed(cells: Cells, runs: Runs, frames: IntArray, images: FrameSt
         return cells
     masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), frames, cells)
     seen = None if images is None else _select_frames(images.__getitem__, frames, cells)
-    again, _, _ = measure_cells(masks, seen, settings=CellSettings())
+    again, _, _ = measure_cells(masks, images=seen, settings=CellSettings())
     rows = np.flatnonzero(np.isin(cells.frame, frames))  # both are sorted by frame and label
     position, features = cells.position.copy(), cells.features.copy()
     position[rows] = again.position

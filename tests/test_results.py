@@ -102,7 +102,7 @@ def test_measurements_are_those_of_the_written_masks(masks, out):
     table = pd.read_csv(out / "gnntrack" / "cells.csv")
     again, _, _ = measure_cells(
         gnntrack.io.open_masks(written),
-        gnntrack.open_frames(images_of(masks > 0)),
+        images=gnntrack.open_frames(images_of(masks > 0)),
         settings=CellSettings(),
     )
     for name, unit in zip(again.feature_names, again.feature_units, strict=True):
