@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -191,7 +190,7 @@ def _name_source(source: object) -> str | None:
     return str(source) if isinstance(source, str | Path) else type(source).__name__
 
 
-def _list_versions() -> Mapping[str, str]:
+def _list_versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
         try:

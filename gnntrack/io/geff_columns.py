@@ -140,10 +140,16 @@ def _build_metadata(
     masks_path: str | Path | None,
 ) -> dict[str, Any]:
     """Return the metadata of the specification (``geff_spec.GeffMetadata``) as JSON values."""
-    time = {"name": "t", "type": "time", "unit": "frame", "scale": None, "scaled_unit": None}
+    time: dict[str, Any] = {"name": "t", "type": "time", "unit": "frame", "scale": None, "scaled_unit": None}
     axes = [time | _find_range(nodes["t"].values)]
     for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True):
-        axis = {"name": name, "type": "space", "unit": "pixel", "scale": float(scale), "scaled_unit": _UNIT[cells.unit]}
+        axis: dict[str, Any] = {
+            "name": name,
+            "type": "space",
+            "unit": "pixel",
+            "scale": float(scale),
+            "scaled_unit": _UNIT[cells.unit],
+        }
         axes.append(axis | _find_range(nodes[name].values))
     related = None
     if masks_path is not None:

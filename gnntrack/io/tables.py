@@ -202,7 +202,7 @@ def write_csv(
     >>> file.read_text().splitlines()
     ['cell,why,x_um', '1,"new, odd",0.5', '2,,']
     """
-    columns = {str(name): np.asarray(table[name]) for name in table}
+    columns = {str(name): np.asarray(column) for name, column in table.items()}
     with fresh_output(Path(path), overwrite=overwrite) as file:
         try:
             file.write_text("\n".join([*_format_rows(columns), ""]), encoding="utf-8", newline="\n")

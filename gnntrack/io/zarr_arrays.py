@@ -16,7 +16,7 @@ import numpy as np
 
 __all__ = ["write_array", "write_group"]
 
-_ZLIB = {"id": "zlib", "level": 1}
+_LEVEL = 1  # higher ones take much more time and save little
 
 
 def write_group(folder: Path, attributes: dict[str, Any] | None = None) -> Path:
@@ -65,13 +65,13 @@ def write_array(folder: Path, values: np.ndarray) -> None:
         "order": "C",
         "filters": None,
         "dimension_separator": ".",
-        "compressor": _ZLIB,
+        "compressor": {"id": "zlib", "level": _LEVEL},
     }
     _write_json(folder / ".zarray", description)
     _write_json(folder / ".zattrs", {})
     if values.size:
         chunk = ".".join("0" * values.ndim) or "0"
-        (folder / chunk).write_bytes(zlib.compress(values, _ZLIB["level"]))  # type: ignore[call-overload]
+        (folder / chunk).write_bytes(zlib.compress(values.tobytes(), _LEVEL))
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
