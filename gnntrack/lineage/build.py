@@ -11,9 +11,9 @@ from gnntrack.errors import FormatError
 from gnntrack.types import Lineage, Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.types import BoolArray, CellGraph, FeatureArray, LinkScores
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, IntArray, LinkScores
 
-__all__ = ["build_lineage"]
+__all__ = ["build_lineage", "number_tracks"]
 
 
 def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
@@ -61,11 +61,37 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
         frame, label = int(graph.cells.frame[row]), int(graph.cells.label[row])
         msg = f"frame {frame}, label {label}: {parents[row]} links into the cell and {children[row]} out of it"
         raise FormatError(msg)
-    before = np.full(n, -1)
-    before[target] = source
-    track, parent = _number_tracks(before, children)
-    tracks = Tracks.from_cells(track, graph.cells.frame, lambda _: parent)
+    track, tracks = number_tracks(graph.cells.frame, source, target)
     return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)
+
+
+def number_tracks(frame: IntArray, source: IntArray, target: IntArray) -> tuple[IntArray, Tracks]:
+    """Return the track of each cell, and the table of tracks, of links between cells.
+
+    Parameters
+    ----------
+    frame : (N,) int64
+        Frame of each cell, ascending.
+    source, target : (L,) int64
+        Rows of the cells of each link; at most one link goes into a cell.
+
+    Returns
+    -------
+    track : (N,) int64
+        Numbered from 1, by their first cells.
+    tracks : Tracks
+        The table of tracks.
+
+    Examples
+    --------
+    >>> track, tracks = number_tracks(np.array([0, 1, 1, 2]), np.array([0, 0, 2]), np.array([1, 2, 3]))
+    >>> track.tolist(), tracks.parent.tolist()
+    ([1, 2, 3, 3], [0, 1, 1])
+    """
+    before = np.full(len(frame), -1)
+    before[target] = source
+    track, parent = _number_tracks(before, np.bincount(source, minlength=len(frame)))
+    return track, Tracks.from_cells(track, frame, lambda _: parent)
 
 
 def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:

@@ -1,27 +1,37 @@
 """Over-segmented fragments, merged with the cells that they are a part of.
 
-A fragment is a cell in one frame only, without any link, next to a cell that is smaller in this frame than in the
-frames before and after. With the fragment, that cell has the size and the place that are expected.
+A cell whose mask falls into two pieces in one frame leaves one of two traces in a lineage:
+
+* a fragment, a cell in this frame only, without any link, next to a cell that is smaller in this frame than in the
+  frames before and after;
+* a broken track: the link from the frame before goes to one piece, and the link to the next frame leaves the other one.
+
+In both cases the two pieces together have the size and the place that the frames before and after predict. The pieces
+of a broken track also touch each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from gnntrack.lineage.families import find_neighbours
-from gnntrack.types import Lineage, Runs, Tracks
+from gnntrack.lineage.build import number_tracks
+from gnntrack.masks.runs import expand_runs
+from gnntrack.types import Lineage, Runs
 
 if TYPE_CHECKING:
     from gnntrack.settings import RepairSettings
-    from gnntrack.types import BoolArray, IntArray
+    from gnntrack.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["merge_fragments"]
 
 _NEAREST = 3  # cells that a fragment may be a part of
+_STEADY = 0.4  # log ratio of the sizes before and after, above which the size in between cannot be predicted
+_FITS = 0.3  # log ratio of the size of both pieces and the predicted size
+_CUT = 0.2  # width of a cut through a cell, in radii of the cell; neighbouring pixels touch in any case
 
 
 def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tuple[Lineage, Runs, IntArray]:
@@ -45,7 +55,7 @@ def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -
     merged : (J, 3) int64
         Frame, label of the fragment, label of its cell.
     """
-    fragment, owner = _find_fragments(lineage) if settings.join_pieces else (np.zeros(0, np.int64),) * 2
+    fragment, owner = _find_fragments(lineage, runs) if settings.join_pieces else (np.zeros(0, np.int64),) * 2
     if not len(fragment):
         return lineage, runs, np.zeros((0, 3), np.int64)
     cells = lineage.cells
@@ -54,68 +64,148 @@ def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -
     keep[fragment] = False
     row = np.cumsum(keep) - 1
     row[fragment] = row[owner]
-    present = np.isin(lineage.tracks.id, lineage.track[keep])
-    tracks = Tracks(*(getattr(lineage.tracks, name)[present] for name in ("id", "start", "end", "parent")))
-    smaller = replace(
-        lineage,
-        cells=cells.select(keep),
-        track=lineage.track[keep],
-        tracks=tracks,
-        source=row[lineage.source],
-        target=row[lineage.target],
-    )
+    kept, source, target = cells.select(keep), row[lineage.source], row[lineage.target]
+    track, tracks = number_tracks(kept.frame, source, target)
+    smaller = replace(lineage, cells=kept, track=track, tracks=tracks, source=source, target=target)
     return smaller, replace(runs, cell=row[runs.cell]), merged
 
 
-def _find_fragments(lineage: Lineage) -> tuple[IntArray, IntArray]:
+class _Links(NamedTuple):
+    """The links of each cell: rows of the cells before and after it, and the number of links out of it; -1 = none."""
+
+    before: IntArray
+    after: IntArray
+    children: IntArray
+
+    @classmethod
+    def list_links(cls, lineage: Lineage) -> _Links:
+        n = len(lineage.cells)
+        before, after = np.full((2, n), -1)
+        before[lineage.target] = lineage.source
+        after[lineage.source] = lineage.target
+        return cls(before, after, np.bincount(lineage.source, minlength=n))
+
+
+def _find_fragments(lineage: Lineage, runs: Runs) -> tuple[IntArray, IntArray]:
     """Return the fragments and their cells, as rows, shapes (J,); of several possible cells the nearest."""
+    links = _Links.list_links(lineage)
+    starts, ends = links.before < 0, links.after < 0
+    complete = ~starts & ~ends
+    cell, fragment = _pair_nearest(lineage, complete, starts & ends)
+    fits = _is_completed_by(lineage, links, cell, fragment)
+    first, second = _pair_nearest(lineage, ends & ~starts, starts & ~ends)
+    broken = np.flatnonzero(_are_pieces(lineage, links, first, second))
+    broken = broken[_are_touching(lineage, runs, first[broken], second[broken])]
+    first, second = first[broken], second[broken]
+    size = lineage.cells.feature("size")
+    swap = size[second] > size[first]  # the larger piece keeps its label
+    cell = np.concatenate([cell[fits], np.where(swap, second, first)])
+    fragment = np.concatenate([fragment[fits], np.where(swap, first, second)])
+    return _choose_once(fragment, cell)
+
+
+def _choose_once(fragment: IntArray, cell: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the first pair of each fragment, without the fragments of another fragment."""
+    keep = np.zeros(len(fragment), bool)
+    used: set[int] = set()
+    for i, pair in enumerate(zip(fragment.tolist(), cell.tolist(), strict=True)):
+        if used.isdisjoint(pair):
+            used.update(pair)
+            keep[i] = True
+    order = np.argsort(fragment[keep], kind="stable")
+    return fragment[keep][order], cell[keep][order]
+
+
+def _pair_nearest(lineage: Lineage, one: BoolArray, other: BoolArray) -> tuple[IntArray, IntArray]:
+    """Return each cell of `other` with the nearest cells of `one` in its frame, as rows; the nearest come first."""
     cells = lineage.cells
-    previous, following = find_neighbours(lineage)
-    alone = np.ones(len(cells), bool)
-    alone[lineage.source] = alone[lineage.target] = False
-    fragments, owners = [], []
-    for frame in np.unique(cells.frame[alone]).tolist():
+    found: list[tuple[IntArray, IntArray]] = [(np.zeros(0, np.int64),) * 2]
+    for frame in np.unique(cells.frame[other]).tolist():
         here = cells.rows(frame)
         rows = np.arange(here.start, here.stop)
-        single, inner = rows[alone[rows]], rows[(previous[rows] >= 0) & (following[rows] >= 0)]
-        if not len(single) or not len(inner):
-            continue
-        k = min(_NEAREST, len(inner))
-        near = inner[cKDTree(cells.position[inner]).query(cells.position[single], k)[1].reshape(len(single), k)]
-        for column in range(k):
-            fits = _is_completed_by(lineage, near[:, column], single, previous, following)
-            fragments.append(single[fits])
-            owners.append(near[fits, column])
-    if not fragments:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    fragment, first = np.unique(np.concatenate(fragments), return_index=True)
-    return fragment, np.concatenate(owners)[first]
+        left, right = rows[one[rows]], rows[other[rows]]
+        if len(left):
+            k = min(_NEAREST, len(left))
+            near = cKDTree(cells.position[left]).query(cells.position[right], k)[1].reshape(len(right), k)
+            found.extend((left[near[:, column]], right) for column in range(k))
+    left, right = (np.concatenate(side) for side in zip(*found, strict=True))
+    distance = np.linalg.norm(cells.position[left] - cells.position[right], axis=1)
+    order = np.argsort(distance, kind="stable")
+    return left[order], right[order]
 
 
-def _is_completed_by(
-    lineage: Lineage, cell: IntArray, fragment: IntArray, previous: IntArray, following: IntArray
-) -> BoolArray:
-    """Return, for n pairs, whether size and place of the cell are as expected with the fragment and not without it.
+def _is_completed_by(lineage: Lineage, links: _Links, cell: IntArray, fragment: IntArray) -> BoolArray:
+    """Return, for n pairs, whether size and place of the cell are as expected with the fragment and not without it."""
+    size = lineage.cells.feature("size").astype(np.float64)
+    before, after = links.before[cell], links.after[cell]
+    inside = (links.children[before] == 1) & (links.children[cell] == 1)
+    together, steady, middle_error = _predict(lineage, cell, fragment, before, after)
+    own_error = _compute_distance(lineage, lineage.cells.position[cell], before, after)
+    alone = np.abs(np.log(2 * size[cell] / (size[before] + size[after])))
+    return np.asarray(inside & (middle_error < own_error) & steady & (together < 0.5 * alone) & (together < _FITS))
 
-    Parameters
-    ----------
-    lineage : Lineage
-        Tracks.
-    cell, fragment : (n,) int64
-        Rows.
-    previous, following : (N,) int64
-        From `find_neighbours`.
+
+def _are_pieces(lineage: Lineage, links: _Links, first: IntArray, second: IntArray) -> BoolArray:
+    """Return, for n pairs, whether a track that ends and one that starts are the pieces of one cell in this frame."""
+    before, after = links.before[first], links.after[second]
+    # beside a division, the size of the dividing cell predicts nothing
+    born, divides = links.children[before] > 1, links.children[second] > 1
+    together, steady, error = _predict(
+        lineage, first, second, np.where(born & ~divides, after, before), np.where(divides & ~born, before, after)
+    )
+    cells = lineage.cells
+    apart = np.linalg.norm(cells.position[first] - cells.position[second], axis=1)
+    near = apart < 2 * np.maximum(cells.feature("diameter")[before], cells.feature("diameter")[after])
+    return np.asarray(~(born & divides) & steady & (together < _FITS) & (error < apart) & near)
+
+
+def _are_touching(lineage: Lineage, runs: Runs, first: IntArray, second: IntArray) -> BoolArray:
+    """Return, for n pairs of cells of a frame, whether a thin cut at most separates them."""
+    wanted = np.zeros(len(lineage.cells), bool)
+    wanted[first] = wanted[second] = True
+    use = np.flatnonzero(wanted[runs.cell])
+    use = use[np.argsort(runs.cell[use], kind="stable")]
+    cell, spacing = runs.cell[use], np.asarray(lineage.cells.spacing)
+
+    def list_pixels(row: int) -> IntArray:
+        own = use[slice(*np.searchsorted(cell, [row, row + 1]))]
+        return np.stack(np.unravel_index(expand_runs(runs.start[own], runs.length[own]), runs.shape), axis=1)
+
+    touching = np.zeros(len(first), bool)
+    for i, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        a, b = list_pixels(one), list_pixels(other)
+        radius = ((len(a) + len(b)) * np.prod(spacing)) ** (1 / len(spacing)) / 2
+        widths = (cKDTree(a).query(b, p=np.inf)[0].min() - 1, cKDTree(a * spacing).query(b * spacing)[0].min() / radius)
+        touching[i] = widths[0] <= 0 or widths[1] <= _CUT
+    return touching
+
+
+def _predict(
+    lineage: Lineage, cell: IntArray, fragment: IntArray, before: IntArray, after: IntArray
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Compare two pieces together with the cells before and after.
+
+    Returns
+    -------
+    together : (n,) float64
+        Absolute log ratio of their size and the predicted one.
+    steady : (n,) bool
+        Whether the sizes before and after agree.
+    error : (n,) float64
+        Distance of their common centroid from the predicted place.
     """
     cells = lineage.cells
-    place = cells.position
-    own, part, before, after = (
-        cells.feature("size")[rows].astype(np.float64) for rows in (cell, fragment, previous[cell], following[cell])
+    own, part, previous, following = (
+        cells.feature("size")[rows].astype(np.float64) for rows in (cell, fragment, before, after)
     )
-    expected_size = (before + after) / 2
-    expected_place = (place[previous[cell]] + place[following[cell]]) / 2
     both = own + part
-    middle = (place[cell] * own[:, None] + place[fragment] * part[:, None]) / both[:, None]
-    nearer = np.linalg.norm(middle - expected_place, axis=1) < np.linalg.norm(place[cell] - expected_place, axis=1)
-    alone, together = np.abs(np.log(own / expected_size)), np.abs(np.log(both / expected_size))
-    steady = np.abs(np.log(before / after)) < 0.4  # else the size in between cannot be predicted
-    return np.asarray(nearer & steady & (together < 0.5 * alone) & (together < 0.3))
+    middle = (cells.position[cell] * own[:, None] + cells.position[fragment] * part[:, None]) / both[:, None]
+    together = np.abs(np.log(2 * both / (previous + following)))
+    steady = np.abs(np.log(previous / following)) < _STEADY
+    return together, steady, _compute_distance(lineage, middle, before, after)
+
+
+def _compute_distance(lineage: Lineage, position: FloatArray, before: IntArray, after: IntArray) -> FloatArray:
+    """Return the distance of positions from the middle between the cells before and after, shape (n,)."""
+    place = lineage.cells.position
+    return np.asarray(np.linalg.norm(position - (place[before] + place[after]) / 2, axis=1))
