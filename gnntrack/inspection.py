@@ -99,7 +99,7 @@ class _TolerantStack:
 def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str], *, masks: bool) -> FrameStack:
     """Open a movie; frames missing in the numbering are listed as a problem."""
     read = open_masks if masks else open_frames
-    reading = settings.frames.model_dump()
+    reading = settings.frames.select_for_images()
     try:
         return read(path, **reading)
     except FrameError as error:

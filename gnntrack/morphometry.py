@@ -71,7 +71,7 @@ def tabulate_shapes(
     [[1.0, 3.0, 20.0]]
     """
     settings = settings or Settings()
-    stack = open_masks(masks, **settings.frames.model_dump())
+    stack = open_masks(masks, **settings.frames.select_for_masks())
     import_optional("skan")  # raises before the work starts
     cells, runs, _ = measure_cells(stack, settings=settings.cells, progress=progress)
     if not len(cells):
@@ -137,7 +137,7 @@ def write_shapes(
     """
     check_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_masks(masks, **settings.frames.model_dump())
+    stack = open_masks(masks, **settings.frames.select_for_masks())
     kind = _choose_mesh_format(meshes, ndim=len(stack.shape))
     known = None if cell_table is None else _read_cell_table(Path(cell_table))
 

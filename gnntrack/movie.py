@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
+from gnntrack.io.channels import choose_channel
 from gnntrack.io.frames import check_pair, open_frames, open_masks
+from gnntrack.io.stack import Stack, get_interval
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
-from gnntrack.settings import CellSettings, Settings
+from gnntrack.settings import CellSettings, FrameSettings, Settings
 
 if TYPE_CHECKING:
     from gnntrack.segmentation.protocol import Segmenter
@@ -32,13 +35,21 @@ class Movie:
     Parameters
     ----------
     images : FrameStack, optional
-        Images of the microscope.
+        Images of the microscope: the channel that is tracked.
     masks : FrameStack
         Label images, 0 = background; as many and of the same shape.
+    channels : mapping of str to FrameStack
+        The images of each channel by name, to be measured; empty if there is one channel.
     """
 
     images: FrameStack | None = None
     masks: FrameStack
+    channels: Mapping[str, FrameStack] = field(default_factory=dict)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from a frame to the next; None if neither images nor masks have it."""
+        return get_interval(self.masks) or get_interval(self.images)
 
 
 class Reading(TypedDict, total=False):
@@ -48,11 +59,21 @@ class Reading(TypedDict, total=False):
     ----------
     spacing : D floats, optional
         Size of a voxel in um along ``[z], y, x``, instead of ``settings.frames.spacing`` or the size in the files.
+    interval : float or str, optional
+        Time from a frame to the next: seconds, or text such as ``"5min"``, instead of ``settings.frames.interval`` or
+        the time in the files.
+    channel : int or str, optional
+        Number, from 0, or name of the channel to track, if the images have several.
+    masks_channel : int or str, optional
+        The channel that holds the masks, if they are a channel of a file.
     allow_missing : bool
         Deprecated: use ``settings.frames.allow_missing``.
     """
 
     spacing: float | Sequence[float] | None
+    interval: float | str | None
+    channel: int | str | None
+    masks_channel: int | str | None
     allow_missing: bool | None
 
 
@@ -93,34 +114,72 @@ def open_movie(
     if images is None and masks is None:
         msg = "neither images nor masks are given; give track(images, masks), track(masks=masks) or track(images)"
         raise InputError(msg)
-    options = resolve_reading(settings, **reading)
+    frames = resolve_reading(settings, **reading)
+    if frames.masks_channel is not None and (masks is None or _is_same_path(masks, images)):
+        masks, frames = images, _complete_channels(images, frames)
     if masks is None:
         from gnntrack.segmentation.movie import segment_on_demand
 
-        made, stack = segment_on_demand(open_frames(images, **options), segmenter, segmenter_options)
-        return Movie(images=stack, masks=made)
-    mask_stack = open_masks(masks, **options)
+        opened = open_frames(images, **frames.select_for_images())
+        mask_stack, image_stack = segment_on_demand(opened, segmenter, segmenter_options)
+        return Movie(images=image_stack, masks=mask_stack, channels=_list_channels(opened, image_stack))
+    mask_stack = open_masks(masks, **frames.select_for_masks())
     if images is None:
         return Movie(masks=mask_stack)
-    image_stack = open_frames(images, **options)
+    image_stack = open_frames(images, **frames.select_for_images())
     check_pair(image_stack, mask_stack)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
-        mask_stack = open_masks(masks, **options | {"spacing": image_stack.spacing})
-    return Movie(images=image_stack, masks=mask_stack)
+        mask_stack = open_masks(masks, **frames.select_for_masks() | {"spacing": image_stack.spacing})
+    excluded = frames.masks_channel if masks is images else None
+    channels = _list_channels(image_stack, image_stack, excluded=excluded)
+    return Movie(images=image_stack, masks=mask_stack, channels=channels)
+
+
+def _is_same_path(first: object, second: object) -> bool:
+    return isinstance(first, str | Path) and isinstance(second, str | Path) and Path(first) == Path(second)
+
+
+def _complete_channels(images: object, frames: FrameSettings) -> FrameSettings:
+    """Return settings with the channel to track of a composite: if it has two channels, the one without the masks."""
+    if frames.channel is not None or frames.masks_channel is None:
+        return frames
+    names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ()))
+    if len(names) != 2:
+        return frames
+    return frames.with_given(channel=1 - choose_channel(frames.masks_channel, names))
+
+
+def _list_channels(
+    opened: FrameStack, images: FrameStack, *, excluded: int | str | None = None
+) -> Mapping[str, FrameStack]:
+    """Return the channels of an open movie, with `images` in place of the one that is tracked."""
+    channels: Mapping[str, Stack] = getattr(opened, "channels", {})
+    names = list(channels)
+    without = None if excluded is None or not names else names[choose_channel(excluded, names)]
+    tracked = opened.read if isinstance(opened, Stack) else None
+    return {name: images if stack.read is tracked else stack for name, stack in channels.items() if name != without}
 
 
 def resolve_reading(
     settings: Settings | None,
     *,
     spacing: float | Sequence[float] | None = None,
+    interval: float | str | None = None,
+    channel: int | str | None = None,
+    masks_channel: int | str | None = None,
     allow_missing: bool | None = None,
-) -> dict[str, Any]:
-    """Return the keywords of ``open_frames``: those given to a recipe, else the settings ``frames``."""
+) -> FrameSettings:
+    """Return the settings ``frames``, replaced by the keywords that are given to a recipe."""
     if allow_missing is not None:
         msg = "allow_missing= is deprecated; use settings=Settings().replace(frames__allow_missing=True)"
         warnings.warn(msg, DeprecationWarning, stacklevel=4)
-    frames = (settings or Settings()).frames.with_given(spacing=spacing, allow_missing=allow_missing)
-    return frames.model_dump()
+    return (settings or Settings()).frames.with_given(
+        spacing=spacing,
+        interval=interval,
+        channel=channel,
+        masks_channel=masks_channel,
+        allow_missing=allow_missing,
+    )
 
 
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
@@ -134,13 +193,16 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         settings=settings.cells,
         progress=progress,
         each_image=recorder.add_frame if recorder else None,
+        channels=movie.channels,
     )
     pieces = notes["disconnected"]["count"]
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
         _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
     motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.model_dump())
+    provenance = graph.provenance.replace(
+        masks=notes, cell_settings=settings.cells.model_dump(), interval=movie.interval
+    )
     return replace(graph, provenance=provenance), runs
 
 

@@ -333,7 +333,7 @@ def segment(
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
 
     try_output(out, overwrite=overwrite)
-    stack = open_frames(images, **resolve_reading(settings, **reading))
+    stack = open_frames(images, **resolve_reading(settings, **reading).select_for_images())
     ready = load_for_movie(segmenter, options, stack)
     return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
 

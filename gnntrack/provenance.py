@@ -26,6 +26,8 @@ class Provenance:
         labels, pixels that are not finite.
     cell_settings : mapping
         The settings ``cells`` by which the masks were read.
+    interval : float, optional
+        Seconds from a frame to the next; None if it is not known.
     method, solver : str, optional
         Names of the method and of the solver.
     gaps_bridged : int, optional
@@ -55,6 +57,7 @@ class Provenance:
     flow: str | None = None
     masks: Mapping[str, Any] = field(default_factory=dict)
     cell_settings: Mapping[str, Any] = field(default_factory=dict)
+    interval: float | None = None
     method: str | None = None
     solver: str | None = None
     gaps_bridged: int | None = None

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
 from gnntrack.setting_errors import explain_errors, refuse_unknown
 
@@ -74,6 +75,17 @@ class FrameSettings(_Section):
     """A letter per axis (t, z, y, x, c), if the files name their axes wrongly, such as frames saved as slices."""
     allow_missing: bool = False
     """Read a frame that is missing in the numbering of a folder as an empty one; else it is an error."""
+    channel: int | str | None = None
+    """The channel to track of images with several: its number, from 0, or its name; all channels are measured."""
+    masks_channel: int | str | None = None
+    """The channel that holds the masks, from 0, or its name, if masks are a channel of a file."""
+    interval: float | None = None
+    """Time between two frames: seconds, or text such as 30s, 5min or 0.5h; default: as in the files, if known."""
+
+    @field_validator("interval", mode="before")
+    @classmethod
+    def _parse_interval(cls, value: Any) -> float | None:
+        return None if value is None else parse_duration(value)
 
     @field_validator("spacing", mode="before")
     @classmethod
@@ -99,11 +111,20 @@ class FrameSettings(_Section):
 
         Examples
         --------
-        >>> FrameSettings(spacing=(0.5, 0.5)).with_given(spacing=None, allow_missing=True)
-        FrameSettings(spacing=(0.5, 0.5), axes=None, allow_missing=True)
+        >>> frames = FrameSettings(spacing=(0.5, 0.5)).with_given(spacing=None, interval="5min")
+        >>> frames.spacing, frames.interval
+        ((0.5, 0.5), 300.0)
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         return Settings(frames=self).replace(**{f"frames__{k}": v for k, v in given.items()}).frames if given else self
+
+    def select_for_images(self) -> dict[str, Any]:
+        """Return the keywords of ``open_frames`` for images."""
+        return self.model_dump(exclude={"masks_channel"})
+
+    def select_for_masks(self) -> dict[str, Any]:
+        """Return the keywords of ``open_masks``: as for images, but with the channel of the masks."""
+        return self.select_for_images() | {"channel": self.masks_channel}
 
 
 class CellSettings(_Section):

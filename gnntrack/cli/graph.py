@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 @click.command("build-graph")
 @options.source_options
 @options.out_option("The graph, a .geff.")
-@options.settings_options(*options.MASK_SETTINGS, *options.GRAPH_SETTINGS)
+@options.settings_options(*options.MOVIE_SETTINGS, *options.GRAPH_SETTINGS)
 @options.overwrite_option
 @options.verbose_option
 def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Path | None) -> None:
@@ -32,7 +32,7 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Pa
     from gnntrack.io.geff import write_graph
     from gnntrack.io.output import check_output
 
-    images, masks = _find_masks(sources)
+    images, masks = _find_masks(sources, composite=settings.frames.masks_channel is not None)
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
@@ -44,8 +44,15 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Pa
     show_rows(rows)
 
 
-def _find_masks(sources: dict[str, Path | None]) -> tuple[Path | None, Path]:
-    """Return images and masks; the order of earlier versions, MASKS [--images IMAGES], still works."""
+def _find_masks(sources: dict[str, Path | None], *, composite: bool) -> tuple[Path | None, Path]:
+    """Return images and masks; the order of earlier versions, MASKS [--images IMAGES], still works.
+
+    The images of a composite hold the masks as a channel.
+    """
+    if composite and sources["masks"] is None and sources["only_masks"] is None:
+        found, _ = options.resolve_sources(**sources)
+        if found is not None:
+            return found, found
     first, images = sources["images"], sources["only_images"]
     alone = first is not None and sources["masks"] is None and sources["only_masks"] is None
     if first is not None and alone and (images is not None or _holds_labels(first)):
@@ -125,7 +132,7 @@ class FormatOption(click.Option):
 )
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
-@options.settings_options(*options.FRAME_SETTINGS, "repair.fill_gaps", "repair.margin")
+@options.settings_options(*options.FRAME_SETTINGS, "frames.masks_channel", "repair.fill_gaps", "repair.margin")
 @options.overwrite_option
 @options.verbose_option
 def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, *, overwrite: bool) -> None:

@@ -19,7 +19,9 @@ __all__ = [
     "FRAME_SETTINGS",
     "GNN_SETTINGS",
     "GRAPH_SETTINGS",
+    "IMAGE_SETTINGS",
     "MASK_SETTINGS",
+    "MOVIE_SETTINGS",
     "SIMULATE_SETTINGS",
     "json_option",
     "method_options",
@@ -36,12 +38,16 @@ __all__ = [
 
 Function = Callable[..., Any]
 
-_METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH"}
+_METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH", "interval": "TIME"}
+_METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME"}
+_TEXT = {"interval", "channel", "masks_channel"}  # settings that take a number or text
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
-FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.allow_missing")
-MASK_SETTINGS = (*FRAME_SETTINGS, "cells.fragments")
+FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.interval", "frames.allow_missing")
+IMAGE_SETTINGS = (*FRAME_SETTINGS, "frames.channel")
+MASK_SETTINGS = (*FRAME_SETTINGS, "frames.masks_channel", "cells.fragments")
+MOVIE_SETTINGS = (*IMAGE_SETTINGS, "frames.masks_channel", "cells.fragments")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
@@ -227,7 +233,8 @@ def _make_option(key: str) -> Callable[[Function], Function]:
         about += f"  [default: {flag if default else f'--no-{flag[2:]}'}]"
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=about)
     about += "" if default is None else f"  [default: {_format_default(default)}]"
-    return click.option(flag, parameter, type=_find_type(field.annotation), metavar=_METAVARS.get(name), help=about)
+    kind = str if name in _TEXT else _find_type(field.annotation)
+    return click.option(flag, parameter, type=kind, metavar=_METAVARS.get(name), help=about)
 
 
 def _format_default(default: Any) -> str:

@@ -30,7 +30,7 @@ __all__ = ["segment", "segmenters"]
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
 @options.segmenter_option
 @click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
-@options.settings_options(*options.FRAME_SETTINGS)
+@options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
 @options.verbose_option
 def segment(

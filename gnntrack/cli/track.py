@@ -24,7 +24,7 @@ __all__ = ["track"]
 @options.segmenter_option
 @options.method_options
 @options.settings_options(
-    *options.MASK_SETTINGS,
+    *options.MOVIE_SETTINGS,
     *options.GRAPH_SETTINGS,
     "solver.divisions",
     "repair.fill_gaps",

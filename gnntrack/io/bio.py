@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError, MissingDependencyError
-from gnntrack.io.stack import UNREADABLE, Stack, convert_spacing, open_array
+from gnntrack.io.stack import UNREADABLE, Recorded, Stack, convert_spacing, open_array
 
 __all__ = ["SUFFIXES", "open_bio"]
 
 SUFFIXES = (".nd2", ".czi", ".lif")
 
 
-def open_bio(path: Path, *, axes: str | None = None) -> Stack:
+def open_bio(path: Path, *, axes: str | None = None, channel: int | str | None = None) -> Stack:
     """Open the first scene of a file that bioio reads.
 
     Parameters
@@ -21,13 +24,15 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
         The file.
     axes : str or None
         A letter per axis, in place of ``tczyx``.
+    channel : int, str or None
+        Number or name of the channel to read.
 
     Raises
     ------
     MissingDependencyError
         If bioio or its plug-in for this kind of file is not installed.
     FrameError
-        If the file cannot be read, has several scenes, or several channels.
+        If the file cannot be read, has several scenes, or several channels and none is chosen.
     """
     try:
         from bioio import BioImage
@@ -36,7 +41,7 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
     try:
         image = BioImage(path)
         scenes, array = list(image.scenes), image.get_image_dask_data("TCZYX")
-        size = image.physical_pixel_sizes
+        size, recorded = image.physical_pixel_sizes, _read_recorded(image)
     except UNREADABLE as error:
         if type(error).__name__ == "UnsupportedFileFormatError":
             plugin = f"bioio-{path.suffix.lower().removeprefix('.')}"
@@ -50,7 +55,17 @@ def open_bio(path: Path, *, axes: str | None = None) -> Stack:
     sizes = {"z": size.Z, "y": size.Y, "x": size.X}
     ndim = 3 if array.shape[2] > 1 else 2
     spacing = convert_spacing(sizes, dict.fromkeys("zyx", "um"), ndim)  # bioio gives micrometres
-    return open_array(array, axes or "tczyx", name=str(path), spacing=spacing)
+    return open_array(array, axes or "tczyx", name=str(path), spacing=spacing, channel=channel, recorded=recorded)
+
+
+def _read_recorded(image: Any) -> Recorded:
+    """Return the names of the channels and the interval; a number is not used, since plug-ins differ in its unit."""
+    names, interval = (), None
+    with suppress(*UNREADABLE):
+        names = tuple(map(str, image.channel_names))
+    with suppress(*UNREADABLE):
+        interval = convert_duration(image.time_interval, None)
+    return Recorded(names, interval)
 
 
 def _format_install_hint(path: Path) -> str:

@@ -10,8 +10,9 @@ OME-Zarr 0.4 and 0.5      those of its metadata; also label images (``image.zarr
 nd2, czi, lif             those that bioio reads (``pip install 'gnntrack[bioio]'``)
 ========================  ==========================================================================
 
-Axes other than t, z, y, x must have length 1. ``axes="tyx"`` replaces the axes of a file that names them
-wrongly, such as frames that were saved as slices.
+Of images with several channels, one is chosen by ``channel=``, its number or its name; the others can be read from
+``stack.channels``. Axes other than t, z, y, x and c must have length 1. ``axes="tyx"`` replaces the axes of a file that
+names them wrongly, such as frames that were saved as slices.
 """
 
 from __future__ import annotations
@@ -28,7 +29,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
-from gnntrack.io.stack import UNREADABLE, Layout, Stack, guess_axes, lay_out, open_array, set_spacing
+from gnntrack.io.stack import (
+    UNREADABLE,
+    Layout,
+    Stack,
+    get_interval,
+    guess_axes,
+    lay_out,
+    open_array,
+    open_channels,
+    select_channel,
+    set_interval,
+    set_spacing,
+)
 from gnntrack.types import FrameStack
 
 if TYPE_CHECKING:
@@ -41,7 +54,13 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 
 def open_frames(
-    source: Any, *, spacing: float | Sequence[float] | None = None, allow_missing: bool = False, axes: str | None = None
+    source: Any,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    allow_missing: bool = False,
+    axes: str | None = None,
+    channel: int | str | None = None,
+    interval: float | str | None = None,
 ) -> FrameStack:
     """Open the images of a movie.
 
@@ -57,19 +76,24 @@ def open_frames(
         Return an empty frame (zeros) for each number that is missing in a folder of TIFFs.
     axes : str or None
         A letter per axis (t, z, y, x, c), in place of the axes that the file names.
+    channel : int, str or None
+        Number, from 0, or name of the channel to read, if there are several.
+    interval : float, str or None
+        Time from a frame to the next: seconds, or text such as ``"5min"``. If None, it is that of the file.
 
     Returns
     -------
     FrameStack
-        ``stack[t]`` reads one frame, ``(Y, X)`` or ``(Z, Y, X)``; frames are not cached.
+        ``stack[t]`` reads one frame, ``(Y, X)`` or ``(Z, Y, X)``; frames are not cached. ``stack.channels`` has the
+        movie in each channel by name, ``stack.interval`` the seconds between frames or None.
 
     Raises
     ------
     FrameError
         If the source does not exist or cannot be read, if a frame is missing, or if it is RGB or has several
-        channels. Frames are checked when they are read.
+        channels and none is chosen. Frames are checked when they are read.
     InputError
-        If `spacing` does not fit.
+        If `spacing` does not fit, or `interval` is not a time.
     MissingDependencyError
         If the file needs bioio and it is not installed.
 
@@ -79,12 +103,19 @@ def open_frames(
     >>> len(movie), movie.shape, movie.spacing, movie.unit
     (3, (4, 5), (0.5, 0.5), 'um')
     """
-    stack = _open(source, axes, allow_missing=allow_missing)
-    return stack if spacing is None else set_spacing(stack, spacing)
+    stack = _open(source, axes, channel, allow_missing=allow_missing)
+    stack = stack if spacing is None else set_spacing(stack, spacing)
+    return stack if interval is None else set_interval(stack, interval)
 
 
 def open_masks(
-    source: Any, *, spacing: float | Sequence[float] | None = None, allow_missing: bool = False, axes: str | None = None
+    source: Any,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    allow_missing: bool = False,
+    axes: str | None = None,
+    channel: int | str | None = None,
+    interval: float | str | None = None,
 ) -> FrameStack:
     """Open the masks of a movie: label images, 0 is background, every other value one cell.
 
@@ -104,10 +135,13 @@ def open_masks(
     Traceback (most recent call last):
     gnntrack.errors.FrameError: array, frame 0: its lowest label is -1; expected 0 for background and labels > 0
     """
-    stack = open_frames(source, spacing=spacing, allow_missing=allow_missing, axes=axes)
+    stack = open_frames(
+        source, spacing=spacing, allow_missing=allow_missing, axes=axes, channel=channel, interval=interval
+    )
     if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels:
         return stack
-    return Stack(partial(_read_labels, stack), stack.names, stack.shape, stack.spacing, stack.unit)
+    read = partial(_read_labels, stack)
+    return Stack(read, stack.names, stack.shape, stack.spacing, stack.unit, get_interval(stack))
 
 
 def check_pair(images: FrameStack, masks: FrameStack) -> None:
@@ -173,25 +207,25 @@ def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
         return list(pool.map(work, frames))
 
 
-def _open(source: Any, axes: str | None, *, allow_missing: bool) -> FrameStack:
+def _open(source: Any, axes: str | None, channel: int | str | None, *, allow_missing: bool) -> FrameStack:
     if isinstance(source, FrameStack):
-        return source
+        return source if channel is None else select_channel(source, channel)
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         try:
-            return _open_path(path, axes, allow_missing=allow_missing)
+            return _open_path(path, axes, channel, allow_missing=allow_missing)
         except PermissionError as error:
             msg = "no permission to read it; change its permissions"
             raise FrameError(msg, file=path) from error
     if isinstance(source, list | tuple):
-        return _open_list(source)
+        return _open_list(source, channel)
     if not (hasattr(source, "shape") and hasattr(source, "__getitem__")):
         msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
         raise InputError(msg)
-    return open_array(source, axes, name="array")
+    return open_array(source, axes, name="array", channel=channel)
 
 
-def _open_path(path: Path, axes: str | None, *, allow_missing: bool) -> FrameStack:
+def _open_path(path: Path, axes: str | None, channel: int | str | None, *, allow_missing: bool) -> FrameStack:
     # each reader is imported when it is first used, since its libraries are slow to import
     if not path.exists():
         raise FrameError(_describe_missing(path), file=path)
@@ -199,23 +233,23 @@ def _open_path(path: Path, axes: str | None, *, allow_missing: bool) -> FrameSta
         from gnntrack.io.omezarr import is_zarr, open_zarr
 
         if is_zarr(path):
-            return open_zarr(path, axes=axes)
+            return open_zarr(path, axes=axes, channel=channel)
         from gnntrack.io.tiff import open_tiff_folder
 
-        return open_tiff_folder(path, axes=axes, allow_missing=allow_missing)
-    return _open_file(path, axes)
+        return open_tiff_folder(path, axes=axes, channel=channel, allow_missing=allow_missing)
+    return _open_file(path, axes, channel)
 
 
-def _open_file(path: Path, axes: str | None) -> FrameStack:
+def _open_file(path: Path, axes: str | None, channel: int | str | None) -> FrameStack:
     from gnntrack.io import bio, tiff
 
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return _open_npy(path, axes)
+        return _open_npy(path, axes, channel)
     if suffix in tiff.SUFFIXES:
-        return tiff.open_tiff(path, axes=axes)
+        return tiff.open_tiff(path, axes=axes, channel=channel)
     if suffix in bio.SUFFIXES:
-        return bio.open_bio(path, axes=axes)
+        return bio.open_bio(path, axes=axes, channel=channel)
     msg = (
         f"gnntrack cannot read '{suffix or path.name}' files; expected a folder of TIFFs, a TIFF, .npy, OME-Zarr, nd2, "
         "czi or lif: save the movie as one of these"
@@ -229,12 +263,12 @@ def _describe_missing(path: Path) -> str:
     return f"no such file or folder; {f'did you mean {path.parent / near[0]}?' if near else 'check the path'}"
 
 
-def _open_npy(path: Path, axes: str | None) -> Stack:
+def _open_npy(path: Path, axes: str | None, channel: int | str | None) -> Stack:
     array = _map_npy(path)
-    named = axes or guess_axes(array.shape, file=path)
-    layout = lay_out(named, array.shape, file=path)
-    names = (str(path),) * layout.n_frames
-    return Stack(partial(_read_npy, path, layout), names, layout.shape, (1.0,) * len(layout.shape))
+    named = axes or guess_axes(array.shape, file=path, channels=channel is not None)
+    layout = lay_out(named, array.shape, file=path, channel=channel)
+    names, spacing = (str(path),) * layout.n_frames, (1.0,) * len(layout.shape)
+    return open_channels(lambda each: Stack(partial(_read_npy, path, each), names, each.shape, spacing), layout)
 
 
 def _read_npy(path: Path, layout: Layout, frame: int) -> Image:
@@ -252,13 +286,20 @@ def _map_npy(path: Path, frame: int | None = None) -> Any:
         raise FrameError(msg, file=path, frame=frame) from error
 
 
-def _open_list(arrays: Sequence[Any]) -> Stack:
+def _open_list(arrays: Sequence[Any], channel: int | str | None) -> Stack:
     frames = [np.asarray(array) for array in arrays if not isinstance(array, str | Path)]
     if not frames or len(frames) < len(arrays):
         msg = f"a list of {len(arrays)} frames: expected arrays, one per frame; give files as a folder"
         raise InputError(msg)
-    layout = lay_out(guess_axes((1, *frames[0].shape), file="list"), (1, *frames[0].shape), file="list")
-    return Stack(frames.__getitem__, ("list",) * len(frames), layout.shape, (1.0,) * len(layout.shape))
+    shape = (1, *frames[0].shape)
+    named = guess_axes(shape, file="list", channels=channel is not None)
+    layout = lay_out(named, shape, file="list", channel=channel)
+    names, spacing = ("list",) * len(frames), (1.0,) * len(layout.shape)
+    return open_channels(lambda each: Stack(partial(_take, frames, each), names, each.shape, spacing), layout)
+
+
+def _take(frames: Sequence[Image], layout: Layout, frame: int) -> Image:
+    return layout.take(frames[frame][None], 0)
 
 
 def _read_labels(stack: FrameStack, frame: int) -> Image:

@@ -7,8 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
-from gnntrack.io.stack import UNREADABLE, Stack, convert_spacing, open_array
+from gnntrack.io.stack import UNREADABLE, Recorded, Stack, convert_spacing, open_array
 
 __all__ = ["is_zarr", "open_zarr"]
 
@@ -20,7 +21,7 @@ def is_zarr(path: Path) -> bool:
     return path.suffix == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
 
 
-def open_zarr(path: Path, *, axes: str | None = None) -> Stack:
+def open_zarr(path: Path, *, axes: str | None = None, channel: int | str | None = None) -> Stack:
     """Open an OME-Zarr image, one of its label images (``image.zarr/labels/NAME``), or a plain zarr array.
 
     Axes and voxel size are those of the ``multiscales`` metadata. Scales without a unit are divided by that of x, so
@@ -32,11 +33,13 @@ def open_zarr(path: Path, *, axes: str | None = None) -> Stack:
         The folder of the store, or of a group or array inside it.
     axes : str or None
         A letter per axis, in place of the metadata.
+    channel : int, str or None
+        Number or name of the channel to read.
 
     Raises
     ------
     FrameError
-        If it cannot be read, is a plate or a collection, or holds several channels.
+        If it cannot be read, is a plate or a collection, or holds several channels and none is chosen.
     """
     import zarr  # slow to import, and `is_zarr` is called for every folder
 
@@ -45,8 +48,8 @@ def open_zarr(path: Path, *, axes: str | None = None) -> Stack:
             warnings.simplefilter("ignore")  # zarr warns of codecs that its specification does not have yet
             node = zarr.open(str(path), mode="r")
             if isinstance(node, zarr.Array):
-                return open_array(node, axes or _read_dimension_names(node), name=str(path))
-            return _open_group(node, path, axes)
+                return open_array(node, axes or _read_dimension_names(node), name=str(path), channel=channel)
+            return _open_group(node, path, axes, channel)
     except FrameError:
         raise
     except UNREADABLE as error:
@@ -54,13 +57,13 @@ def open_zarr(path: Path, *, axes: str | None = None) -> Stack:
         raise FrameError(msg, file=path) from error
 
 
-def _open_group(group: Any, path: Path, axes: str | None) -> Stack:
+def _open_group(group: Any, path: Path, axes: str | None, channel: int | str | None) -> Stack:
     attributes = dict(group.attrs)
     attributes = {**attributes, **attributes.get("ome", {})}
     if not attributes.get("multiscales"):
         labels = attributes.get("labels") or []
         if len(labels) == 1:
-            return open_zarr(path / labels[0], axes=axes)
+            return open_zarr(path / labels[0], axes=axes, channel=channel)
         raise FrameError(_describe_missing_image(group, path, labels), file=path)
     image = attributes["multiscales"][0]
     level = image["datasets"][0]
@@ -69,8 +72,16 @@ def _open_group(group: Any, path: Path, axes: str | None) -> Stack:
     letters = [axis if isinstance(axis, str) else axis["name"] for axis in named]
     units = {axis["name"]: axis.get("unit") for axis in named if not isinstance(axis, str)}
     scale = [math.prod(pair) for pair in zip(_read_scale(level, letters), _read_scale(image, letters), strict=True)]
-    spacing, unit = _read_spacing(dict(zip(letters, scale, strict=True)), units, array.shape, letters)
-    return open_array(array, axes or "".join(letters), name=str(path), spacing=spacing, unit=unit)
+    size_of = dict(zip(letters, scale, strict=True))
+    spacing, unit = _read_spacing(size_of, units, array.shape, letters)
+    recorded = Recorded(_read_channel_names(attributes), convert_duration(size_of.get("t"), units.get("t")))
+    named = axes or "".join(letters)
+    return open_array(array, named, name=str(path), spacing=spacing, unit=unit, channel=channel, recorded=recorded)
+
+
+def _read_channel_names(attributes: dict[str, Any]) -> tuple[str, ...]:
+    channels = (attributes.get("omero") or {}).get("channels") or []
+    return tuple(str(channel.get("label") or "") for channel in channels)
 
 
 def _read_scale(described: dict[str, Any], letters: list[str]) -> list[float]:

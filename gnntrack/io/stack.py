@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.durations import parse_duration
 from gnntrack.errors import FrameError, InputError
+from gnntrack.io.channels import COLOURS, choose_channel, list_channels, name_channels
 from gnntrack.settings import is_pixel_size
 
 if TYPE_CHECKING:
@@ -18,13 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNREADABLE",
+    "UNRECORDED",
     "Layout",
+    "Recorded",
     "Stack",
     "convert_spacing",
+    "get_interval",
     "guess_axes",
     "lay_out",
     "open_array",
+    "open_channels",
     "resolve_frame",
+    "select_channel",
+    "set_interval",
     "set_spacing",
 ]
 
@@ -56,6 +64,10 @@ class Stack:
         Size of a pixel in ``unit``.
     unit : str
         ``"um"`` or ``"pixel"``.
+    interval : float, optional
+        Seconds from a frame to the next; None if it is not known.
+    channels : mapping of str to Stack
+        The movie in each channel of its files, by name, that of this stack included; empty if there is one channel.
 
     Examples
     --------
@@ -69,6 +81,8 @@ class Stack:
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
     unit: str = "pixel"
+    interval: float | None = None
+    channels: Mapping[str, Stack] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -137,8 +151,48 @@ def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str =
             f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]} (1e-9 to 1e9), or one for all"
         )
         raise InputError(msg)
-    read = stack.read if isinstance(stack, Stack) else stack.__getitem__
-    return Stack(read, stack.names, stack.shape, tuple(sizes), unit)
+    if not isinstance(stack, Stack):
+        stack = Stack(stack.__getitem__, stack.names, stack.shape, tuple(sizes), unit)
+    channels = {name: replace(channel, spacing=tuple(sizes), unit=unit) for name, channel in stack.channels.items()}
+    return replace(stack, spacing=tuple(sizes), unit=unit, channels=channels)
+
+
+def set_interval(stack: FrameStack, interval: float | str) -> Stack:
+    """Return the same movie with another frame interval: seconds, or text such as ``"5min"``.
+
+    Raises
+    ------
+    InputError
+        If it is not a time.
+    """
+    try:
+        seconds = parse_duration(interval)
+    except ValueError as error:
+        msg = f"interval {interval!r}: {error}"
+        raise InputError(msg) from None
+    if not isinstance(stack, Stack):
+        stack = Stack(stack.__getitem__, stack.names, stack.shape, stack.spacing, stack.unit)
+    return replace(stack, interval=seconds)
+
+
+def get_interval(stack: FrameStack | None) -> float | None:
+    """Return the seconds between the frames of a movie, None if they are not known; a stack may lack the attribute."""
+    return getattr(stack, "interval", None)
+
+
+def select_channel(stack: FrameStack, channel: int | str) -> FrameStack:
+    """Return another channel of an open movie.
+
+    Raises
+    ------
+    FrameError
+        If the movie does not have this channel.
+    """
+    channels: Mapping[str, Stack] = getattr(stack, "channels", {})
+    name = stack.names[0] if len(stack) else None
+    names = list(channels) or name_channels(1)
+    number = choose_channel(channel, names, file=name)
+    return replace(channels[names[number]], channels=channels) if channels else stack
 
 
 def convert_spacing(sizes: Mapping[str, float | None], units: Mapping[str, str | None], ndim: int) -> tuple[float, ...]:
@@ -186,12 +240,18 @@ class Layout:
         Number of frames.
     shape : D ints
         Shape of a frame.
+    channel : int, optional
+        Number of the channel, if the array has several.
+    channels : mapping of str to Layout
+        The layouts of all channels by name; empty if there is one channel, and in these layouts.
     """
 
     index: tuple[int | slice | None, ...]
     order: tuple[int, ...]
     n_frames: int
     shape: tuple[int, ...]
+    channel: int | None = None
+    channels: Mapping[str, Layout] = field(default_factory=dict)
 
     def take(self, array: Any, frame: int) -> Image:
         """Return one frame of an array, which may read it from a file."""
@@ -199,7 +259,35 @@ class Layout:
         return part.transpose(self.order)
 
 
-def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: str = "tz") -> Layout:
+@dataclass(frozen=True)
+class Recorded:
+    """What a file records beside its pixels and their size.
+
+    Parameters
+    ----------
+    channels : strings
+        Names of the channels; empty if they have none.
+    interval : float, optional
+        Seconds from a frame to the next.
+    """
+
+    channels: tuple[str, ...] = ()
+    interval: float | None = None
+
+
+UNRECORDED = Recorded()
+"""Of a source that records neither channels nor time."""
+
+
+def lay_out(
+    axes: str,
+    shape: Sequence[int],
+    *,
+    file: object = None,
+    unnamed: str = "tz",
+    channel: int | str | None = None,
+    names: Sequence[str] = (),
+) -> Layout:
     """Return how an array with named axes is divided into frames.
 
     Axes of length 1 other than y and x are dropped, also a channel.
@@ -214,28 +302,52 @@ def lay_out(axes: str, shape: Sequence[int], *, file: object = None, unnamed: st
         The file, for messages.
     unnamed : str
         Axes to suggest, in this order, for an axis that the file calls c but that is too long for channels.
+    channel : int or str, optional
+        Number or name of the channel to take, also of an RGB image.
+    names : strings
+        Names of the channels.
 
     Raises
     ------
     FrameError
-        If the letters do not fit the shape, y or x is missing, or there are several channels.
+        If the letters do not fit the shape, y or x is missing, or there are several channels and none or one that does
+        not exist is chosen.
 
     Examples
     --------
     >>> layout = lay_out("tczyx", (9, 1, 1, 40, 50))
     >>> layout.n_frames, layout.shape
     (9, (40, 50))
+    >>> layout = lay_out("tcyx", (9, 2, 40, 50), channel="GFP", names=("DAPI", "GFP"))
+    >>> layout.channel, list(layout.channels)
+    (1, ['DAPI', 'GFP'])
     """
     axes, shape = axes.lower(), tuple(int(length) for length in shape)
     _check_axes(axes, shape, file)
     size = dict(zip(axes, shape, strict=True))
+    several = next((axis for axis in "cs" if size.get(axis, 1) > 1), "")
+    known = COLOURS[: size[several]] if several == "s" else name_channels(size.get("c", 1), names)
+    _check_sizes(axes, shape, file)
+    for axis in axes:
+        if axis not in "tzyx" and size[axis] > 1 and (channel is None or axis != several):
+            raise FrameError(_describe_channels(axis, axes, shape, unnamed, known), file=file)
+    if channel is None:
+        return _lay_out_channel(axes, size)
+    number = choose_channel(channel, known, file=file)
+    if not several:
+        return _lay_out_channel(axes, size)
+    channels = {name: _lay_out_channel(axes, size, several, each) for each, name in enumerate(known)}
+    return replace(channels[known[number]], channels=channels)
+
+
+def _lay_out_channel(axes: str, size: Mapping[str, int], several: str = "", number: int | None = None) -> Layout:
+    """Return the layout of one channel; `several` is the letter of an axis with several channels."""
     kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
-    _check_sizes(axes, shape, unnamed, file)
-    taken: Mapping[str, slice | None] = {"t": None, **dict.fromkeys(kept, slice(None))}
+    taken: Mapping[str, int | slice | None] = {"t": None, several: number or 0, **dict.fromkeys(kept, slice(None))}
     index = tuple(taken.get(axis, 0) for axis in axes)
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
-    return Layout(index, order, size.get("t", 1), tuple(size[axis] for axis in spatial))
+    return Layout(index, order, size.get("t", 1), tuple(size[axis] for axis in spatial), number)
 
 
 def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
@@ -248,17 +360,17 @@ def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
         raise FrameError(msg, file=file)
 
 
-def _check_sizes(axes: str, shape: tuple[int, ...], unnamed: str, file: object) -> None:
-    """Raise if there are several channels, or no frame or no pixel."""
+def _check_sizes(axes: str, shape: tuple[int, ...], file: object) -> None:
+    """Raise if there is no frame or no pixel."""
     for axis, length in zip(axes, shape, strict=True):
-        if axis not in "tzyx" and length != 1:
-            raise FrameError(_describe_channels(axis, axes, shape, unnamed), file=file)
-        if axis in "tzyx" and not length:
+        if not length:
             msg = f"its shape is {shape}: it holds no {'frame' if axis == 't' else 'pixel'}; expected at least one"
             raise FrameError(msg, file=file)
 
 
-def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz") -> str:
+def _describe_channels(
+    axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz", names: Sequence[str] = ()
+) -> str:
     length = shape[axes.index(axis)]
     if axes.startswith("s") and len(axes) == 3:
         return (
@@ -266,26 +378,31 @@ def _describe_channels(axis: str, axes: str, shape: tuple[int, ...], unnamed: st
             "frames, use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx"
         )
     if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
+        colours = list_channels(names or COLOURS[:length])
         return (
             f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: "
-            "save a single channel, or the labels instead of their colours"
+            "save a single channel, or the labels instead of their colours, or choose one of the colours "
+            f"{colours} with channel (--channel 0; for masks --masks-channel)"
         )
     if axis == "c":
-        other = axes.replace("c", next((letter for letter in unnamed if letter not in axes), ""))
+        letter = next((letter for letter in unnamed if letter not in axes), None)
+        named = axes.replace("c", letter or "")
+        other = f"; if this axis is time or depth, --axes {named} (in Python axes='{named}')" if letter else ""
         return (
-            f"it has {length} channels (axes '{axes}', shape {shape}); gnntrack tracks one: save one channel by "
-            f"itself, or, if this axis is time or depth, use --axes {other} (in Python axes='{other}')"
+            f"it has {length} channels (axes '{axes}', shape {shape}): {list_channels(names)}; choose the one to track "
+            f"by number or name, with channel (--channel 0; for masks --masks-channel){other}"
         )
     return (
         f"it has an axis '{axis}' of length {length} (axes '{axes}', shape {shape}); split it into movies of t, z, y, x"
     )
 
 
-def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
+def guess_axes(shape: Sequence[int], *, file: object = None, channels: bool = False) -> str:
     """Return the axes of an array whose axes are not named.
 
     Two axes are ``yx`` (one frame), three ``tyx``, four ``tzyx``, five ``tczyx``, ``tzcyx`` or ``tzyxc`` with one
-    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused.
+    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused. If
+    `channels` is true, one axis is that of channels: the last axis if it is the shortest, else four axes are ``tcyx``.
 
     Raises
     ------
@@ -296,9 +413,15 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     --------
     >>> guess_axes((92, 700, 1100)), guess_axes((75, 12, 44, 80)), guess_axes((9, 40, 50, 1))
     ('tyx', 'tzyx', 'tyxc')
+    >>> guess_axes((9, 2, 40, 50), channels=True), guess_axes((9, 40, 50, 2), channels=True)
+    ('tcyx', 'tyxc')
     """
     shape = tuple(int(length) for length in shape)
-    if _is_like_rgb(shape):
+    if channels and len(shape) in (3, 4, 5):
+        named = _guess_channel_axes(shape)
+        if named:
+            return named
+    elif _is_like_rgb(shape):
         axes = "yxs" if len(shape) == 3 else "tyxs"
         raise FrameError(_describe_channels("s", axes, shape), file=file)
     if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
@@ -312,11 +435,27 @@ def guess_axes(shape: Sequence[int], *, file: object = None) -> str:
     return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
 
 
+def _guess_channel_axes(shape: tuple[int, ...]) -> str | None:
+    """Return the axes of an array with channels, or None if it has no channel axis or its place is not clear."""
+    if shape[-1] < min(RGB_SIDE, *shape[-3:-1]):
+        return {3: "yxc", 4: "tyxc", 5: "tzyxc"}[len(shape)]
+    return "tcyx" if len(shape) == 4 else None
+
+
 def _is_like_rgb(shape: tuple[int, ...]) -> bool:
     return len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE
 
 
-def open_array(array: Any, axes: str | None, *, name: str, spacing: tuple[float, ...] = (), unit: str = "um") -> Stack:
+def open_array(
+    array: Any,
+    axes: str | None,
+    *,
+    name: str,
+    spacing: tuple[float, ...] = (),
+    unit: str = "um",
+    channel: int | str | None = None,
+    recorded: Recorded = UNRECORDED,
+) -> Stack:
     """Return an array-like as a movie, whose frames are read when they are needed if the array is lazy.
 
     Parameters
@@ -331,14 +470,37 @@ def open_array(array: Any, axes: str | None, *, name: str, spacing: tuple[float,
         Size of a pixel in ``unit``; () if it is not known.
     unit : str
         ``"um"`` or ``"pixel"``.
+    channel : int or str, optional
+        Number or name of the channel to take.
+    recorded : Recorded
+        Names of the channels, and the frame interval.
     """
-    layout = lay_out(axes or guess_axes(array.shape, file=name), array.shape, file=name)
-    read = partial(_read_part, array, layout, name)
-    known = len(spacing) == len(layout.shape)
-    names = (name,) * layout.n_frames
-    return Stack(
-        read, names, layout.shape, spacing if known else (1.0,) * len(layout.shape), unit if known else "pixel"
-    )
+    named = axes or guess_axes(array.shape, file=name, channels=channel is not None)
+    layout = lay_out(named, array.shape, file=name, channel=channel, names=recorded.channels)
+    names, ndim = (name,) * layout.n_frames, len(layout.shape)
+    known = len(spacing) == ndim
+
+    def make(layout: Layout) -> Stack:
+        size, measured = (spacing, unit) if known else ((1.0,) * ndim, "pixel")
+        read = partial(_read_part, array, layout, name)
+        return Stack(read, names, layout.shape, size, measured, recorded.interval)
+
+    return open_channels(make, layout)
+
+
+def open_channels(make: Callable[[Layout], Stack], layout: Layout) -> Stack:
+    """Return the stack of the channel of a layout, with the stacks of all channels.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the stack of a layout.
+    layout : Layout
+        The layout of the channel that is tracked.
+    """
+    channels = {name: make(each) for name, each in layout.channels.items()}
+    chosen = list(channels.values())[layout.channel] if layout.channel is not None and channels else make(layout)
+    return replace(chosen, channels=channels)
 
 
 def _read_part(array: Any, layout: Layout, name: str, frame: int) -> Image:

@@ -11,14 +11,24 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError
 from gnntrack.io.numbering import order_frames
-from gnntrack.io.stack import UNREADABLE, Layout, Stack, convert_spacing, lay_out, open_array
+from gnntrack.io.stack import (
+    UNREADABLE,
+    UNRECORDED,
+    Layout,
+    Recorded,
+    Stack,
+    convert_spacing,
+    lay_out,
+    open_array,
+    open_channels,
+)
+from gnntrack.io.tiff_metadata import count_planes, read_recorded, read_voxel
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -37,7 +47,9 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bool = False) -> Stack:
+def open_tiff_folder(
+    folder: Path, *, axes: str | None = None, channel: int | str | None = None, allow_missing: bool = False
+) -> Stack:
     """Open a folder with one TIFF per frame, in natural order; other files are ignored.
 
     A file with several pages is one 3D frame. Voxel size is that of the first file.
@@ -48,6 +60,8 @@ def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bo
         The folder.
     axes : str or None
         A letter per axis of the movie, such as ``tzyx``, if the files name theirs wrongly.
+    channel : int, str or None
+        Number or name of the channel to read.
     allow_missing : bool
         Return an empty frame (zeros) for each number that is missing between the first and the last file.
 
@@ -60,22 +74,34 @@ def open_tiff_folder(folder: Path, *, axes: str | None = None, allow_missing: bo
         present = {path for entry in entries if is_tiff(path := Path(entry.path)) and entry.is_file()}
     files = order_frames(sorted(present), folder, allow_missing=allow_missing)
     frame_axes = None if axes is None else axes.lower().replace("t", "")
-    layout, spacing, dtype = _describe(files[0], frame_axes)
+    layout, spacing, dtype, interval = _describe(files[0], frame_axes, channel)
     names = [str(path) if path in present else f"{path} (missing)" for path in files]
     absent = frozenset(number for number, path in enumerate(files) if path not in present)
-    read = partial(_read_file, tuple(files), frame_axes, absent, layout.shape, dtype)
-    return Stack(read, names, layout.shape, spacing or (1.0,) * len(layout.shape), "um" if spacing else "pixel")
+    size, unit = spacing or (1.0,) * len(layout.shape), "um" if spacing else "pixel"
+
+    def make(each: Layout) -> Stack:
+        chosen = None if channel is None else each.channel or 0
+        read = partial(_read_file, tuple(files), frame_axes, chosen, absent, each.shape, dtype)
+        return Stack(read, names, each.shape, size, unit, interval)
+
+    return open_channels(make, layout)
 
 
 def _read_file(
-    files: tuple[Path, ...], axes: str | None, absent: frozenset[int], shape: tuple[int, ...], dtype: Any, frame: int
+    files: tuple[Path, ...],
+    axes: str | None,
+    channel: int | None,
+    absent: frozenset[int],
+    shape: tuple[int, ...],
+    dtype: Any,
+    frame: int,
 ) -> Image:
     if frame in absent:
         return np.zeros(shape, dtype)
     path = files[frame]
     with _open(path, frame=frame, single=True) as tif:
         series = _join_series(tif)
-        layout = _lay_out_frame(series, axes)
+        layout = _lay_out_frame(series, axes, channel)
         return layout.take(series.read(), 0)
 
 
@@ -104,43 +130,44 @@ def read_frame(path: Path, *, frame: int | None = None) -> tuple[Image, str]:
     return pixels.reshape([pixels.shape[k] for k in kept]), "".join(axes[k] for k in kept)
 
 
-def _describe(path: Path, axes: str | None) -> tuple[Layout, tuple[float, ...], Any]:
+def _describe(
+    path: Path, axes: str | None, channel: int | str | None
+) -> tuple[Layout, tuple[float, ...], Any, float | None]:
     with _open(path, frame=0, single=True) as tif:
-        series = _join_series(tif)
-        layout = _lay_out_frame(series, axes)
+        series, recorded = _join_series(tif), read_recorded(tif)
+        layout = _lay_out_frame(series, axes, channel, recorded)
         _check_alone(tif, layout)
-        return layout, convert_spacing(*_read_voxel(tif), len(layout.shape)), series.dtype.newbyteorder("=")
+        spacing = convert_spacing(*read_voxel(tif), len(layout.shape))
+        return layout, spacing, series.dtype.newbyteorder("="), recorded.interval
 
 
 def _check_alone(tif: Any, layout: Layout) -> None:
     """Raise if a file holds only a slice or a channel of an OME-TIFF in several files."""
     planes = layout.shape[0] if len(layout.shape) == 3 else 1
-    named = (
-        [int(_parse_number(_read_ome_pixels(tif).get(size)) or 1) for size in ("SizeZ", "SizeC")]
-        if tif.is_ome
-        else [1, 1]
-    )
-    if named[0] * named[1] > planes:
+    slices, channels = count_planes(tif)
+    if slices * channels > planes * max(len(layout.channels), 1):
         msg = (
-            f"it is one of several files of an OME-TIFF of {named[0]} slices and {named[1]} channels; in a folder each "
+            f"it is one of several files of an OME-TIFF of {slices} slices and {channels} channels; in a folder each "
             "file is one whole frame: give the path of one of these files to open them all as one movie"
         )
         raise FrameError(msg)
 
 
-def _lay_out_frame(series: Any, axes: str | None) -> Layout:
-    """Lay out a file that is one frame: an unnamed axis is depth, and a time axis is refused."""
-    named = axes or _name_axes(series.axes, "zt")
+def _lay_out_frame(
+    series: Any, axes: str | None, channel: int | str | None = None, recorded: Recorded = UNRECORDED
+) -> Layout:
+    """Lay out a file that is one frame: an unnamed axis is depth or channels, and a time axis is refused."""
+    named = axes or _name_axes(series.axes, "zt" if channel is None else "cz")
     if "t" in named and series.shape[named.index("t")] > 1:
         msg = (
             f"it holds {series.shape[named.index('t')]} time points (axes '{series.axes}', shape {series.shape}); in a "
             "folder each file is one frame: give the file itself, or, if these are slices, --axes tzyx (axes='tzyx')"
         )
         raise FrameError(msg)
-    return lay_out(named, series.shape, unnamed="zt")
+    return lay_out(named, series.shape, unnamed="zt", channel=channel, names=recorded.channels)
 
 
-def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
+def open_tiff(path: Path, *, axes: str | None = None, channel: int | str | None = None) -> Stack:
     """Open one TIFF as a movie.
 
     The axes are those of OME or ImageJ metadata. Without these, pages are frames, and two unnamed axes are time and
@@ -152,6 +179,8 @@ def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
         The file.
     axes : str or None
         A letter per axis, in place of the axes that the file names.
+    channel : int, str or None
+        Number or name of the channel to read.
 
     Raises
     ------
@@ -159,9 +188,11 @@ def open_tiff(path: Path, *, axes: str | None = None) -> Stack:
         If the file is not a TIFF, is damaged, or holds anything but one movie of grey values.
     """
     array = _TiffArray(path)
-    named = axes or _name_axes(array.axes, "tz")
-    ndim = len(lay_out(named, array.shape, file=path).shape)
-    return open_array(array, named, name=str(path), spacing=convert_spacing(*array.voxel, ndim))
+    several = channel is not None and sum(axis in "QI" for axis in array.axes) > 1
+    named = axes or _name_axes(array.axes, "tcz" if several else "tz")
+    ndim = len(lay_out(named, array.shape, file=path, channel=channel, names=array.recorded.channels).shape)
+    spacing = convert_spacing(*array.voxel, ndim)
+    return open_array(array, named, name=str(path), spacing=spacing, channel=channel, recorded=array.recorded)
 
 
 class _TiffArray:
@@ -178,7 +209,8 @@ class _TiffArray:
             self._blocks = series.blocks
             self._raw_dtype = np.dtype(tif.byteorder + series.dtype.char)
             self._pages = [[] if block.dataoffset is not None else list(block) for block in series.blocks]
-            self.voxel = _read_voxel(tif)
+            self.voxel = read_voxel(tif)
+            self.recorded = read_recorded(tif)
         self.axes: str = series.axes
         self.shape = series.shape
 
@@ -356,43 +388,6 @@ def _name_axes(axes: str, unnamed: str) -> str:
     """
     unknown = sum(axis in "QI" for axis in axes)
     free = [letter for letter in unnamed if letter.upper() not in axes][:unknown]
-    free.sort(key="tz".index)
+    free.sort(key="tzc".index)
     free += ["q"] * (unknown - len(free))
     return "".join(free.pop(0) if axis in "QI" else axis.lower() for axis in axes)
-
-
-def _read_voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]]:
-    """Return the sizes and units of a voxel in OME or ImageJ metadata, by axis.
-
-    The resolution of other TIFFs is that of a printer or a screen and is not used.
-    """
-    if tif.is_ome:
-        known = _read_ome_pixels(tif)
-        sizes = {axis: _parse_number(known.get(f"PhysicalSize{axis.upper()}")) for axis in "zyx"}
-        return sizes, {axis: known.get(f"PhysicalSize{axis.upper()}Unit", "um") for axis in "zyx"}
-    if tif.is_imagej:
-        notes, tags = tif.imagej_metadata or {}, tif.pages[0].tags
-        sizes = {axis: _read_pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
-        return {**sizes, "z": _parse_number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
-    return {}, {}
-
-
-def _read_ome_pixels(tif: Any) -> dict[str, str]:
-    """Return the OME metadata of the first image: its sizes and those of its voxels."""
-    elements = ElementTree.fromstring(tif.ome_metadata).iter()
-    return next((dict(element.attrib) for element in elements if element.tag.endswith("Pixels")), {})
-
-
-def _read_pixel_size(tag: Any) -> float | None:
-    """Return the size of a pixel from ImageJ's pixels per unit, a fraction."""
-    if tag is None or not all(tag.value):
-        return None
-    pixels, units = tag.value
-    return float(units / pixels)
-
-
-def _parse_number(text: Any) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except (TypeError, ValueError):
-        return None

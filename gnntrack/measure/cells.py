@@ -25,6 +25,7 @@ intensity_std        grey
 intensity_min        grey
 intensity_max        grey
 *_zscore                    robust z-score in its frame: (value - median) / (1.4826 MAD), within +-100
+intensity_*_CHANNEL         the four intensities in each channel of images with several; grey values
 ==================== ====== ==============================================================================
 
 Without images the intensity columns are absent: a value of zero would look like a dark cell.
@@ -34,7 +35,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,6 +46,7 @@ from gnntrack.errors import FrameError
 from gnntrack.geometry import UNIT_BALL, compute_radius
 from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
+from gnntrack.measure.channels import INTENSITY_FEATURES, flatten_image, list_channel_columns, measure_channels
 from gnntrack.measure.kernels import FLOAT32_MAX, measure_contacts, measure_intensities, measure_moments
 from gnntrack.types import Cells, Runs
 
@@ -81,8 +83,6 @@ SHAPE_FEATURES = (
 """Columns from the masks, in this order (``box_z`` in 3D only)."""
 SHAPE_ZSCORES = ("size_zscore", "elongation_zscore", "ellipsoid_fill_zscore")
 """Robust z-scores of columns from the masks; they follow `SHAPE_FEATURES`."""
-INTENSITY_FEATURES = ("intensity_mean", "intensity_std", "intensity_min", "intensity_max")
-"""Columns from the images; they follow `SHAPE_ZSCORES`."""
 INTENSITY_ZSCORES = tuple(f"{name}_zscore" for name in INTENSITY_FEATURES)
 """Robust z-scores of the columns from the images; they come last."""
 
@@ -93,7 +93,9 @@ _MAD_TO_STD = 1.4826  # of a normal distribution
 EachImage = Callable[[int, "Image", "FloatArray", "FloatArray"], None]
 
 
-def list_features(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def list_features(
+    *, ndim: int, unit: str, images: bool, channels: Sequence[str] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names and units of the feature columns of `measure_cells`.
 
     Parameters
@@ -104,6 +106,8 @@ def list_features(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...
         ``"um"`` or ``"pixel"``.
     images : bool
         Whether there are images.
+    channels : strings
+        Names of the channels, if the images have several.
 
     Examples
     --------
@@ -113,6 +117,7 @@ def list_features(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...
     """
     names = tuple(name for name in SHAPE_FEATURES if name != "box_z" or ndim == 3) + SHAPE_ZSCORES
     names += (*INTENSITY_FEATURES, *INTENSITY_ZSCORES) if images else ()
+    own = list_channel_columns(channels)
     special = {"size": f"{unit}{ndim}", "density": f"1/{unit}{ndim}", "orientation": "rad"}
     pure = {"elongation", "eccentricity", "ellipsoid_fill", "touching"}
 
@@ -121,7 +126,7 @@ def list_features(*, ndim: int, unit: str, images: bool) -> tuple[tuple[str, ...
             return ""
         return "grey" if name in INTENSITY_FEATURES else special.get(name, unit)
 
-    return names, tuple(map(get_unit, names))
+    return names + own, tuple(map(get_unit, names)) + ("",) * len(own)
 
 
 def measure_cells(
@@ -131,6 +136,7 @@ def measure_cells(
     settings: CellSettings,
     progress: Progress | None = None,
     each_image: EachImage | None = None,
+    channels: Mapping[str, FrameStack] | None = None,
 ) -> tuple[Cells, Runs, dict[str, Any]]:
     """Measure every cell of a movie, reading each frame once.
 
@@ -147,6 +153,9 @@ def measure_cells(
     each_image : callable, optional
         Called with (frame, image, centroids (n, D) in pixels, equivalent radii (n,) in pixels) for every image in
         order, so that each image is read only once.
+    channels : mapping of str to FrameStack, optional
+        All channels of the images by name, each of the length and shape of `masks`; the channel that is `images`
+        itself is read once.
 
     Returns
     -------
@@ -175,16 +184,18 @@ def measure_cells(
     >>> cells.label.tolist(), cells.position.tolist(), cells.feature("size").tolist()
     ([5, 7], [[2.0, 3.0], [0.5, 0.5]], [1.0, 4.0])
     """
-    _check_movie(masks, images)
+    channels = channels or {}
+    for stack in (images, *channels.values()):
+        _check_movie(masks, stack)
     findings = _Findings(settings.fragments)
     layout = _get_layout(masks.shape)
     kept, sums = [], []
-    for frame, encoded, image in _read_ahead(masks, images):
+    for frame, encoded, image, others in _read_ahead(masks, images, tuple(channels.values())):
         clean = clean_frame(*encoded, layout=layout, settings=settings)
         for kind in ("disconnected", "split", "dropped"):
             findings.add(kind, frame, getattr(clean, kind))
         kept.append(clean)
-        sums.append(_measure_frame(clean, image, masks, findings))
+        sums.append(_measure_frame(clean, image, others, masks, findings))
         if each_image is not None and image is not None:
             ndim = len(masks.shape)
             each_image(frame, image, sums[-1].centre[:, -ndim:], compute_radius(sums[-1].pixels, ndim))
@@ -193,7 +204,7 @@ def measure_cells(
     movie = _Measurements._make(
         np.concatenate([getattr(part, name) for part in sums]) for name in _Measurements._fields
     )
-    cells = _make_cells(kept, movie, masks, settings)
+    cells = _make_cells(kept, movie, masks, settings, tuple(channels))
     return cells, _make_runs(kept, cells), findings.as_dict(len(cells))
 
 
@@ -237,6 +248,7 @@ class _Measurements(NamedTuple):
     box: IntArray  # (N, 6) lower corner, upper corner (exclusive)
     touching: FloatArray  # (N,)
     intensity: FloatArray  # (N, 4) mean, std, min, max, or (N, 0)
+    channels: FloatArray  # (N, 4 C) the same in each channel, or (N, 0)
 
 
 def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
@@ -252,20 +264,25 @@ def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
 
 
 def _read_ahead(
-    masks: FrameStack, images: FrameStack | None
-) -> Iterator[tuple[int, tuple[IntArray, IntArray, IntArray], Image | None]]:
-    """Yield (frame, runs, image), and meanwhile read and encode the next frame in a second thread."""
+    masks: FrameStack, images: FrameStack | None, channels: Sequence[FrameStack]
+) -> Iterator[tuple[int, tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]]:
+    """Yield (frame, runs, image, image in each channel), and read and encode the next frame in a second thread."""
 
-    def read(frame: int) -> tuple[tuple[IntArray, IntArray, IntArray], Image | None]:
+    def read(frame: int) -> tuple[tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]:
         runs = _encode(masks, frame)
-        return runs, None if images is None else _read_image(images, frame, masks.shape)
+        image = None if images is None else _read_image(images, frame, masks.shape)
+        others = [
+            image if stack is images and image is not None else _read_image(stack, frame, masks.shape)
+            for stack in channels
+        ]
+        return runs, image, others
 
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read, 0) if len(masks) else None
         for frame in range(len(masks)):
-            runs, image = ahead.result()  # type: ignore[union-attr]
+            read_frame = ahead.result()  # type: ignore[union-attr]
             ahead = reader.submit(read, frame + 1) if frame + 1 < len(masks) else None
-            yield frame, runs, image
+            yield frame, *read_frame
 
 
 def _encode(masks: FrameStack, frame: int) -> tuple[IntArray, IntArray, IntArray]:
@@ -298,7 +315,9 @@ def _get_layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return int(depth), int(height), int(width)
 
 
-def _measure_frame(clean: CleanFrame, image: Image | None, masks: FrameStack, findings: _Findings) -> _Measurements:
+def _measure_frame(
+    clean: CleanFrame, image: Image | None, others: Sequence[Image], masks: FrameStack, findings: _Findings
+) -> _Measurements:
     layout, n = _get_layout(masks.shape), len(clean.label)
     runs = (clean.start, clean.length, clean.cell)
     # the area of a face is the product of the pixel sizes along the other two axes
@@ -306,25 +325,18 @@ def _measure_frame(clean: CleanFrame, image: Image | None, masks: FrameStack, fi
     touching = measure_contacts(runs, n, layout, face)
     intensity = np.zeros((n, 0))
     if image is not None:
-        intensity, not_finite = measure_intensities(_flatten(image), runs, n)
+        intensity, not_finite = measure_intensities(flatten_image(image), runs, n)
         findings.not_finite += int(not_finite)
-    return _Measurements._make((*measure_moments(runs, n, layout), touching, intensity))
-
-
-def _flatten(image: Image) -> Image:
-    """Return the pixels in a type that the compiled functions support."""
-    dtype = image.dtype.newbyteorder("=")
-    if dtype.kind == "b":
-        dtype = np.dtype(np.uint8)
-    elif dtype.kind == "f" and dtype.itemsize not in {4, 8}:
-        dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
-    return np.ascontiguousarray(image, dtype).reshape(-1)
+    channels = measure_channels(others, runs, n)
+    return _Measurements._make((*measure_moments(runs, n, layout), touching, intensity, channels))
 
 
 # --- the whole movie -------------------------------------------------------------------------------------------------
 
 
-def _make_cells(kept: list[CleanFrame], sums: _Measurements, masks: FrameStack, settings: CellSettings) -> Cells:
+def _make_cells(
+    kept: list[CleanFrame], sums: _Measurements, masks: FrameStack, settings: CellSettings, channels: tuple[str, ...]
+) -> Cells:
     spacing, shape = tuple(map(float, masks.spacing)), tuple(map(int, masks.shape))
     per_frame = [len(clean.label) for clean in kept]
     offsets = np.cumsum([0, *per_frame])
@@ -335,7 +347,9 @@ def _make_cells(kept: list[CleanFrame], sums: _Measurements, masks: FrameStack, 
     zscores = SHAPE_ZSCORES + (INTENSITY_ZSCORES if sums.intensity.shape[1] else ())
     values = np.stack([columns[name.removesuffix("_zscore")] for name in zscores], axis=1)
     columns |= dict(zip(zscores, _compute_zscores(values, offsets).T, strict=True))
-    names, units = list_features(ndim=len(shape), unit=masks.unit, images=bool(sums.intensity.shape[1]))
+    columns |= dict(zip(list_channel_columns(channels), sums.channels.T, strict=True))
+    images = bool(sums.intensity.shape[1])
+    names, units = list_features(ndim=len(shape), unit=masks.unit, images=images, channels=channels)
     return Cells(
         frame=np.repeat(np.arange(len(kept)), per_frame),
         label=np.concatenate([clean.label for clean in kept]),

@@ -1,0 +1,104 @@
+"""Channels of images: their names, and the choice of the one that is tracked."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from gnntrack.errors import FrameError
+
+__all__ = ["COLOURS", "choose_channel", "list_channels", "name_channels"]
+
+COLOURS = ("red", "green", "blue", "alpha")
+"""Names of the samples of an RGB image."""
+
+
+def name_channels(count: int, names: Sequence[str | None] = ()) -> tuple[str, ...]:
+    """Return a different name for each channel: that of the file, else its number.
+
+    Parameters
+    ----------
+    count : int
+        Number of channels.
+    names : sequence of str or None
+        Names in the file, which may be fewer or empty; names of another number of channels are not used.
+
+    Examples
+    --------
+    >>> name_channels(3, ["DAPI", "", "DAPI"]), name_channels(2)
+    (('DAPI', 'channel1', 'DAPI_2'), ('channel0', 'channel1'))
+    """
+    known = [str(name or "").strip() for name in names] if len(names) == count else [""] * count
+    found: list[str] = []
+    for number, name in enumerate(known):
+        named = name or f"channel{number}"
+        found.append(f"{named}_{number}" if named in found else named)
+    return tuple(found)
+
+
+def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = None) -> int:
+    """Return the number of a channel.
+
+    Parameters
+    ----------
+    wanted : int or str
+        Number from 0, or name; text that is a number of a channel is its number. Upper and lower case are the same,
+        unless two names differ only by that.
+    names : sequence of str
+        Names of all channels.
+    file : object
+        The file, for messages.
+
+    Raises
+    ------
+    FrameError
+        If there is no such channel; the message lists the channels.
+
+    Examples
+    --------
+    >>> [choose_channel(wanted, ["DAPI", "GFP", "488"]) for wanted in (1, "1", "gfp", "488")]
+    [1, 1, 1, 2]
+    """
+    number = _find_number(wanted, len(names))
+    if number is None and isinstance(wanted, str):
+        number = _find_name(wanted.strip(), names)
+    if number is not None:
+        return number
+    near = difflib.get_close_matches(str(wanted), names, 1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    if len(names) == 1:
+        msg = (
+            f"there is no channel {wanted!r}: it has one channel, 0 '{names[0]}'; leave the channel away, or name the "
+            "axes, with c for the channels, if a channel axis was read as time or depth"
+        )
+    else:
+        msg = f"there is no channel {wanted!r}; {hint}its channels are {list_channels(names)}"
+    raise FrameError(msg, file=file)
+
+
+def list_channels(names: Sequence[str]) -> str:
+    """Return the numbers and names of channels in words.
+
+    >>> list_channels(["DAPI", "GFP"])
+    "0 'DAPI', 1 'GFP'"
+    """
+    return ", ".join(f"{number} '{name}'" for number, name in enumerate(names))
+
+
+def _find_number(wanted: Any, count: int) -> int | None:
+    if isinstance(wanted, str):
+        wanted = int(wanted) if wanted.strip().isdecimal() else None
+    try:
+        number = operator.index(wanted)
+    except TypeError:
+        return None
+    return number if 0 <= number < count else None
+
+
+def _find_name(wanted: str, names: Sequence[str]) -> int | None:
+    if wanted in names:
+        return list(names).index(wanted)
+    same = [number for number, name in enumerate(names) if name.casefold() == wanted.casefold()]
+    return same[0] if len(same) == 1 else None
