@@ -5,6 +5,7 @@
     GnntrackError
     |-- InputError (ValueError)                 the input cannot be used as it is
     |   |-- FrameError                            a file or a frame of a movie; has ``file`` and ``frame``
+    |   |   `-- ChannelError                        several channels, and none is chosen; has ``channels``
     |   |-- FormatError                           a table, a graph file or a result that is not valid
     |   |-- ModelError                            a model or a checkpoint that cannot be used
     |   `-- SettingsError                         an unknown setting, or a value out of range
@@ -20,6 +21,7 @@ values expected, and the fix.
 from __future__ import annotations
 
 __all__ = [
+    "ChannelError",
     "FormatError",
     "FrameError",
     "GnntrackError",
@@ -60,6 +62,24 @@ class FrameError(InputError):
         super().__init__(f"{', '.join(where)}: {message}" if where else message)
         self.file = None if file is None else str(file)
         self.frame = frame
+
+
+class ChannelError(FrameError):
+    """A movie has several channels, and none is chosen.
+
+    Parameters
+    ----------
+    message, file, frame
+        As of `FrameError`.
+    channels : tuple of str
+        Names of the channels.
+    """
+
+    def __init__(
+        self, message: str, *, file: object = None, frame: int | None = None, channels: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, file=file, frame=frame)
+        self.channels = channels
 
 
 class FormatError(InputError):

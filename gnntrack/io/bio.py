@@ -8,7 +8,7 @@ from typing import Any
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError, MissingDependencyError
-from gnntrack.io.stack import UNREADABLE, Recorded, Stack, convert_spacing, open_array
+from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
 
 __all__ = ["SUFFIXES", "open_bio"]
 
@@ -41,7 +41,7 @@ def open_bio(path: Path, *, axes: str | None = None, channel: int | str | None =
     try:
         image = BioImage(path)
         scenes, array = list(image.scenes), image.get_image_dask_data("TCZYX")
-        size, recorded = image.physical_pixel_sizes, _read_recorded(image)
+        size, acquisition = image.physical_pixel_sizes, _read_acquisition(image)
     except UNREADABLE as error:
         if type(error).__name__ == "UnsupportedFileFormatError":
             plugin = f"bioio-{path.suffix.lower().removeprefix('.')}"
@@ -55,17 +55,18 @@ def open_bio(path: Path, *, axes: str | None = None, channel: int | str | None =
     sizes = {"z": size.Z, "y": size.Y, "x": size.X}
     ndim = 3 if array.shape[2] > 1 else 2
     spacing = convert_spacing(sizes, dict.fromkeys("zyx", "um"), ndim)  # bioio gives micrometres
-    return open_array(array, axes or "tczyx", name=str(path), spacing=spacing, channel=channel, recorded=recorded)
+    return open_array(array, axes or "tczyx", name=str(path), spacing=spacing, channel=channel, acquisition=acquisition)
 
 
-def _read_recorded(image: Any) -> Recorded:
+def _read_acquisition(image: Any) -> Acquisition:
     """Return the names of the channels and the interval; a number is not used, since plug-ins differ in its unit."""
-    names, interval = (), None
+    names: tuple[str, ...] = ()
+    interval = None
     with suppress(*UNREADABLE):
         names = tuple(map(str, image.channel_names))
     with suppress(*UNREADABLE):
         interval = convert_duration(image.time_interval, None)
-    return Recorded(names, interval)
+    return Acquisition(names, interval)
 
 
 def _format_install_hint(path: Path) -> str:

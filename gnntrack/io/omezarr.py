@@ -9,7 +9,7 @@ from typing import Any
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
-from gnntrack.io.stack import UNREADABLE, Recorded, Stack, convert_spacing, open_array
+from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
 
 __all__ = ["is_zarr", "open_zarr"]
 
@@ -74,9 +74,11 @@ def _open_group(group: Any, path: Path, axes: str | None, channel: int | str | N
     scale = [math.prod(pair) for pair in zip(_read_scale(level, letters), _read_scale(image, letters), strict=True)]
     size_of = dict(zip(letters, scale, strict=True))
     spacing, unit = _read_spacing(size_of, units, array.shape, letters)
-    recorded = Recorded(_read_channel_names(attributes), convert_duration(size_of.get("t"), units.get("t")))
+    acquisition = Acquisition(_read_channel_names(attributes), convert_duration(size_of.get("t"), units.get("t")))
     named = axes or "".join(letters)
-    return open_array(array, named, name=str(path), spacing=spacing, unit=unit, channel=channel, recorded=recorded)
+    return open_array(
+        array, named, name=str(path), spacing=spacing, unit=unit, channel=channel, acquisition=acquisition
+    )
 
 
 def _read_channel_names(attributes: dict[str, Any]) -> tuple[str, ...]:

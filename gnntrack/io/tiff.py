@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tifffile
 
-from gnntrack.errors import FrameError
+from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.numbering import order_frames
 from gnntrack.io.stack import (
     UNREADABLE,
     UNRECORDED,
+    Acquisition,
     Layout,
-    Recorded,
     Stack,
     convert_spacing,
     lay_out,
     open_array,
     open_channels,
 )
-from gnntrack.io.tiff_metadata import count_planes, read_recorded, read_voxel
+from gnntrack.io.tiff_metadata import count_planes, read_acquisition, read_voxel
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -134,11 +134,11 @@ def _describe(
     path: Path, axes: str | None, channel: int | str | None
 ) -> tuple[Layout, tuple[float, ...], Any, float | None]:
     with _open(path, frame=0, single=True) as tif:
-        series, recorded = _join_series(tif), read_recorded(tif)
-        layout = _lay_out_frame(series, axes, channel, recorded)
+        series, acquisition = _join_series(tif), read_acquisition(tif)
+        layout = _lay_out_frame(series, axes, channel, acquisition)
         _check_alone(tif, layout)
         spacing = convert_spacing(*read_voxel(tif), len(layout.shape))
-        return layout, spacing, series.dtype.newbyteorder("="), recorded.interval
+        return layout, spacing, series.dtype.newbyteorder("="), acquisition.interval
 
 
 def _check_alone(tif: Any, layout: Layout) -> None:
@@ -154,7 +154,7 @@ def _check_alone(tif: Any, layout: Layout) -> None:
 
 
 def _lay_out_frame(
-    series: Any, axes: str | None, channel: int | str | None = None, recorded: Recorded = UNRECORDED
+    series: Any, axes: str | None, channel: int | str | None = None, acquisition: Acquisition = UNRECORDED
 ) -> Layout:
     """Lay out a file that is one frame: an unnamed axis is depth or channels, and a time axis is refused."""
     named = axes or _name_axes(series.axes, "zt" if channel is None else "cz")
@@ -164,7 +164,7 @@ def _lay_out_frame(
             "folder each file is one frame: give the file itself, or, if these are slices, --axes tzyx (axes='tzyx')"
         )
         raise FrameError(msg)
-    return lay_out(named, series.shape, unnamed="zt", channel=channel, names=recorded.channels)
+    return lay_out(named, series.shape, unnamed="zt", channel=channel, names=acquisition.channels)
 
 
 def open_tiff(path: Path, *, axes: str | None = None, channel: int | str | None = None) -> Stack:
@@ -190,9 +190,9 @@ def open_tiff(path: Path, *, axes: str | None = None, channel: int | str | None 
     array = _TiffArray(path)
     several = channel is not None and sum(axis in "QI" for axis in array.axes) > 1
     named = axes or _name_axes(array.axes, "tcz" if several else "tz")
-    ndim = len(lay_out(named, array.shape, file=path, channel=channel, names=array.recorded.channels).shape)
+    ndim = len(lay_out(named, array.shape, file=path, channel=channel, names=array.acquisition.channels).shape)
     spacing = convert_spacing(*array.voxel, ndim)
-    return open_array(array, named, name=str(path), spacing=spacing, channel=channel, recorded=array.recorded)
+    return open_array(array, named, name=str(path), spacing=spacing, channel=channel, acquisition=array.acquisition)
 
 
 class _TiffArray:
@@ -210,7 +210,7 @@ class _TiffArray:
             self._raw_dtype = np.dtype(tif.byteorder + series.dtype.char)
             self._pages = [[] if block.dataoffset is not None else list(block) for block in series.blocks]
             self.voxel = read_voxel(tif)
-            self.recorded = read_recorded(tif)
+            self.acquisition = read_acquisition(tif)
         self.axes: str = series.axes
         self.shape = series.shape
 
@@ -283,6 +283,8 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
             yield tif
+    except ChannelError as error:
+        raise ChannelError(str(error), file=path, frame=frame, channels=error.channels) from None
     except FrameError as error:
         raise FrameError(str(error), file=path, frame=frame) from None
     except PermissionError as error:

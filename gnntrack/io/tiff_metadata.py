@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gnntrack.durations import convert_duration
-from gnntrack.io.stack import Recorded
+from gnntrack.io.stack import Acquisition
 
-__all__ = ["count_planes", "read_recorded", "read_voxel"]
+__all__ = ["count_planes", "read_acquisition", "read_voxel"]
 
 _PLACE = re.compile(r"\b[czt]:\d+/\d+\b", re.IGNORECASE)  # in labels of slices: c:1/2 z:1/5 t:1/12
 
@@ -40,7 +40,7 @@ def count_planes(tif: Any) -> tuple[int, int]:
     return slices, channels
 
 
-def read_recorded(tif: Any) -> Recorded:
+def read_acquisition(tif: Any) -> Acquisition:
     """Return the names of the channels and the frame interval of an open TIFF, as far as they are known.
 
     The interval is that of OME's ``TimeIncrement``, else the median step of the planes' ``DeltaT``, or ImageJ's
@@ -48,18 +48,18 @@ def read_recorded(tif: Any) -> Recorded:
     """
     if tif.is_ome:
         pixels = _find_ome_pixels(tif)
-        return Recorded(_read_ome_channels(pixels), _read_ome_interval(pixels))
+        return Acquisition(_read_ome_channels(pixels), _read_ome_interval(pixels))
     if tif.is_micromanager:
         summary = (tif.micromanager_metadata or {}).get("Summary") or {}
         names = summary.get("ChNames") or ()
         interval = convert_duration(summary.get("Interval_ms"), "ms")
         if names or interval:
-            return Recorded(tuple(map(str, names)), interval)
+            return Acquisition(tuple(map(str, names)), interval)
     if tif.is_imagej:
         notes = tif.imagej_metadata or {}
         interval = convert_duration(notes.get("finterval"), str(notes.get("tunit") or "sec"))
-        return Recorded(_read_slice_labels(notes), interval)
-    return Recorded()
+        return Acquisition(_read_slice_labels(notes), interval)
+    return Acquisition()
 
 
 def _find_ome_pixels(tif: Any) -> ElementTree.Element:

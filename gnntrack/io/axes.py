@@ -1,0 +1,230 @@
+"""Axes of arrays and files: which part of an array is a frame, and of which channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import ChannelError, FrameError
+from gnntrack.io.channels import COLOURS, choose_channel, list_channels, name_channels
+
+if TYPE_CHECKING:
+    from gnntrack.types import Image
+
+__all__ = ["Layout", "guess_axes", "lay_out"]
+
+RGB_SIDE = 16  # an array (..., 3) is treated as RGB if its other sides are at least this long
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array with named axes is divided into frames.
+
+    Parameters
+    ----------
+    index : tuple of (int, slice or None)
+        Index of a frame in the array, with None in place of the frame number.
+    order : tuple of int
+        The remaining axes in the order ``[z], y, x``.
+    n_frames : int
+        Number of frames.
+    shape : D ints
+        Shape of a frame.
+    channel : int, optional
+        Number of the channel, if the array has several.
+    channels : mapping of str to Layout
+        The layouts of all channels by name; empty if there is one channel, and in these layouts.
+    """
+
+    index: tuple[int | slice | None, ...]
+    order: tuple[int, ...]
+    n_frames: int
+    shape: tuple[int, ...]
+    channel: int | None = None
+    channels: Mapping[str, Layout] = field(default_factory=dict)
+
+    def take(self, array: Any, frame: int) -> Image:
+        """Return one frame of an array, which may read it from a file."""
+        part = np.asarray(array[tuple(frame if i is None else i for i in self.index)])
+        return part.transpose(self.order)
+
+
+def lay_out(
+    axes: str,
+    shape: Sequence[int],
+    *,
+    file: object = None,
+    unnamed: str = "tz",
+    channel: int | str | None = None,
+    names: Sequence[str] = (),
+) -> Layout:
+    """Return how an array with named axes is divided into frames.
+
+    Axes of length 1 other than y and x are dropped, also a channel.
+
+    Parameters
+    ----------
+    axes : str
+        A letter per axis: t, z, y, x, c (channel), s (sample of an RGB image).
+    shape : ints
+        Shape of the array.
+    file : object
+        The file, for messages.
+    unnamed : str
+        Axes to suggest, in this order, for an axis that the file calls c but that is too long for channels.
+    channel : int or str, optional
+        Number or name of the channel to take, also of an RGB image.
+    names : strings
+        Names of the channels.
+
+    Raises
+    ------
+    FrameError
+        If the letters do not fit the shape, y or x is missing, or the channel does not exist.
+    ChannelError
+        If there are several channels and none is chosen.
+
+    Examples
+    --------
+    >>> layout = lay_out("tczyx", (9, 1, 1, 40, 50))
+    >>> layout.n_frames, layout.shape
+    (9, (40, 50))
+    >>> layout = lay_out("tcyx", (9, 2, 40, 50), channel="GFP", names=("DAPI", "GFP"))
+    >>> layout.channel, list(layout.channels)
+    (1, ['DAPI', 'GFP'])
+    """
+    axes, shape = axes.lower(), tuple(int(length) for length in shape)
+    _check_axes(axes, shape, file)
+    size = dict(zip(axes, shape, strict=True))
+    _check_sizes(axes, shape, file)
+    excess = "".join(axis for axis in axes if axis not in "tzyx" and size[axis] > 1)
+    several = "c" if "c" in excess else "s" if "s" in excess else ""
+    known = name_channels(size.get(several, 1), COLOURS[: size["s"]] if several == "s" else names)
+    if channel is None:
+        if excess:
+            raise ChannelError(_describe_channels(excess[0], axes, shape, unnamed, known), file=file, channels=known)
+        return _lay_out_channel(axes, size)
+    number = choose_channel(channel, known, file=file)
+    if excess != several:
+        raise FrameError(_describe_channels(excess.replace(several, "")[0], axes, shape), file=file)
+    if not several:
+        return _lay_out_channel(axes, size)
+    channels = {name: _lay_out_channel(axes, size, several, each) for each, name in enumerate(known)}
+    return replace(channels[known[number]], channels=channels)
+
+
+def _lay_out_channel(axes: str, size: Mapping[str, int], several: str = "", number: int | None = None) -> Layout:
+    """Return the layout of one channel; `several` is the letter of an axis with several channels."""
+    kept = [axis for axis in axes if axis in "yx" or (axis == "z" and size["z"] > 1)]
+    taken: Mapping[str, int | slice | None] = {"t": None, several: number or 0, **dict.fromkeys(kept, slice(None))}
+    index = tuple(taken.get(axis, 0) for axis in axes)
+    spatial = [axis for axis in "zyx" if axis in kept]
+    order = tuple(kept.index(axis) for axis in spatial)
+    return Layout(index, order, size.get("t", 1), tuple(size[axis] for axis in spatial), number)
+
+
+def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
+    """Raise unless the letters name each axis once, with y and x among them."""
+    if len(axes) != len(shape):
+        msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}; give a letter for each"
+        raise FrameError(msg, file=file)
+    if len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
+        msg = f"axes '{axes}' of shape {shape}: expected y and x, with z for planes and t for frames, each once"
+        raise FrameError(msg, file=file)
+
+
+def _check_sizes(axes: str, shape: tuple[int, ...], file: object) -> None:
+    """Raise if there is no frame or no pixel."""
+    for axis, length in zip(axes, shape, strict=True):
+        if not length:
+            msg = f"its shape is {shape}: it holds no {'frame' if axis == 't' else 'pixel'}; expected at least one"
+            raise FrameError(msg, file=file)
+
+
+def _describe_channels(
+    axis: str, axes: str, shape: tuple[int, ...], unnamed: str = "tz", names: Sequence[str] = ()
+) -> str:
+    length = shape[axes.index(axis)]
+    if axis == "s" or (axis == "c" and axes[-1] == "c" and length in (3, 4)):
+        return _describe_colours(axes, shape, names or COLOURS[:length])
+    if axis == "c":
+        letter = next((letter for letter in unnamed if letter not in axes), None)
+        named = axes.replace("c", letter or "")
+        other = f"; if this axis is time or depth, use --axes {named} (in Python axes='{named}')" if letter else ""
+        return (
+            f"it has {length} channels (axes '{axes}', shape {shape}): {list_channels(names)}; choose the one to track "
+            f"by number or name, such as --channel 0 (in Python channel=0; for masks --masks-channel){other}"
+        )
+    return (
+        f"it has an axis '{axis}' of length {length} (axes '{axes}', shape {shape}); split it into movies of t, z, y, x"
+    )
+
+
+def _describe_colours(axes: str, shape: tuple[int, ...], names: Sequence[str]) -> str:
+    if axes.startswith("s") and len(axes) == 3:
+        return (
+            f"the file marks its {shape[0]} images, of shape {shape[1:]}, as the colours of an RGB image; if they are "
+            "frames, use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx"
+        )
+    return (
+        f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: save a single channel, "
+        "or the labels instead of their colours, or take one colour with --channel NUMBER (in Python channel=; for "
+        f"masks --masks-channel): {list_channels(names)}"
+    )
+
+
+def guess_axes(shape: Sequence[int], *, file: object = None, channels: bool = False) -> str:
+    """Return the axes of an array whose axes are not named.
+
+    Two axes are ``yx`` (one frame), three ``tyx``, four ``tzyx``, five ``tczyx``, ``tzcyx`` or ``tzyxc`` with one
+    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused. If
+    `channels` is true, one axis is that of channels: the last axis if it is the shortest, else four axes are ``tcyx``.
+
+    Raises
+    ------
+    FrameError
+        If the array looks like RGB or has another number of axes.
+
+    Examples
+    --------
+    >>> guess_axes((92, 700, 1100)), guess_axes((75, 12, 44, 80)), guess_axes((9, 40, 50, 1))
+    ('tyx', 'tzyx', 'tyxc')
+    >>> guess_axes((9, 2, 40, 50), channels=True), guess_axes((9, 40, 50, 2), channels=True)
+    ('tcyx', 'tyxc')
+    """
+    shape = tuple(int(length) for length in shape)
+    named = _guess_channel_axes(shape) if channels else None
+    if named:
+        return named
+    if not channels and _is_like_rgb(shape):
+        axes = "yxs" if len(shape) == 3 else "tyxs"
+        raise FrameError(_describe_channels("s", axes, shape), file=file)
+    with_channel = _find_single_channel(shape)
+    if with_channel:
+        return with_channel
+    if len(shape) not in (2, 3, 4):
+        msg = f"its shape is {shape}; expected (t, y, x) or (t, z, y, x): name the axes with axes=, or take a channel"
+        raise FrameError(msg, file=file)
+    return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
+
+
+def _find_single_channel(shape: tuple[int, ...]) -> str | None:
+    """Return the axes of an array with an axis for its only channel, else None."""
+    if len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1:
+        return "tyxc"
+    named = ("tczyx", "tzcyx", "tzyxc") if len(shape) == 5 else ()
+    return next((axes for axes in named if shape[axes.index("c")] == 1), None)
+
+
+def _guess_channel_axes(shape: tuple[int, ...]) -> str | None:
+    """Return the axes of an array with channels, or None if it has no channel axis or its place is not clear."""
+    if 3 <= len(shape) <= 5 and shape[-1] < min(RGB_SIDE, *shape[-3:-1]):
+        return {3: "yxc", 4: "tyxc", 5: "tzyxc"}[len(shape)]
+    return "tcyx" if len(shape) == 4 else None
+
+
+def _is_like_rgb(shape: tuple[int, ...]) -> bool:
+    return len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE
