@@ -100,8 +100,7 @@ def lay_out(
     _check_axes(axes, shape, file)
     size = dict(zip(axes, shape, strict=True))
     _check_sizes(axes, shape, file)
-    excess = "".join(axis for axis in axes if axis not in "tzyx" and size[axis] > 1)
-    several = "c" if "c" in excess else "s" if "s" in excess else ""
+    excess, several = _find_excess(axes, size)
     known = name_channels(size.get(several, 1), COLOURS[: size["s"]] if several == "s" else names)
     if channel is None:
         if excess:
@@ -114,6 +113,12 @@ def lay_out(
         return _lay_out_channel(axes, size)
     channels = {name: _lay_out_channel(axes, size, several, each) for each, name in enumerate(known)}
     return replace(channels[known[number]], channels=channels)
+
+
+def _find_excess(axes: str, size: Mapping[str, int]) -> tuple[str, str]:
+    """Return the letters of axes that are longer than 1 but neither time nor space, and the one of the channels."""
+    excess = "".join(axis for axis in axes if axis not in "tzyx" and size[axis] > 1)
+    return excess, next((axis for axis in "cs" if axis in excess), "")
 
 
 def _lay_out_channel(axes: str, size: Mapping[str, int], several: str = "", number: int | None = None) -> Layout:
