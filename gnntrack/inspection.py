@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.io.frames import iterate, open_frames, open_masks
-from gnntrack.masks.labels import is_label_image
+from gnntrack.io.frames import iterate, open_frames
+from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
@@ -39,7 +39,7 @@ def inspect_movie(
     settings : Settings, optional
         Its sections ``frames``, ``cells`` and ``graph`` are used.
     as_masks : bool, optional
-        Whether the frames are masks; if None, the values of the first five frames decide.
+        Whether the frames are masks; if None, the values of some frames decide.
     progress : Progress, optional
         Called after each frame.
 
@@ -57,9 +57,12 @@ def inspect_movie(
     """
     settings = settings or Settings()
     problems: list[str] = []
-    stack = _TolerantStack(_open_tolerantly(path, settings, problems, masks=bool(as_masks)), problems)
-    if as_masks is None and any(is_label_image(stack[frame]) for frame in range(min(len(stack), 5))):
-        return inspect_movie(path, settings=settings, as_masks=True, progress=progress)
+    frames = _open_tolerantly(path, settings, problems)
+    kind, _ = describe_movie(_TolerantStack(frames, problems))
+    as_masks = kind.is_like_masks() if as_masks is None else as_masks
+    if as_masks:
+        frames = _check_masks(frames, kind, settings, problems)
+    stack = _TolerantStack(frames, problems)
     found: dict[str, Any] = {
         "kind": "masks" if as_masks else "images",
         "frames": len(stack),
@@ -91,35 +94,50 @@ class _TolerantStack:
                 self._problems.append(str(error))
             return np.zeros(self.shape, np.uint8)
         self.dtype = str(image.dtype)
-        if image.size:
-            self.range = (min(self.range[0], float(image.min())), max(self.range[1], float(image.max())))
+        finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+        if finite.size:
+            self.range = (min(self.range[0], float(finite.min())), max(self.range[1], float(finite.max())))
         return image
 
 
-def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str], *, masks: bool) -> FrameStack:
+def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str]) -> FrameStack:
     """Open a movie; frames missing in the numbering are listed as a problem."""
-    read = open_masks if masks else open_frames
     reading = settings.frames.select_for_images()
     try:
-        return read(path, **reading)
+        return open_frames(path, **reading)
     except FrameError as error:
         try:
-            stack = read(path, **reading | {"allow_missing": True})
+            stack = open_frames(path, **reading | {"allow_missing": True})
         except FrameError:
             raise error from None
         problems.append(str(error))
         return stack
 
 
+def _check_masks(frames: FrameStack, kind: MovieKind, settings: Settings, problems: list[str]) -> FrameStack:
+    """Return masks with the background 0; another background, and masks that are not label images, are problems."""
+    fault = find_fault(kind, split=settings.cells.fragments != "keep")
+    if fault is not None:
+        problems.append(f"{frames.names[fault[0]]}, frame {fault[0]}: {fault[1]}")
+    stack, note = open_with_background(_TolerantStack(frames, problems), kind, settings.frames.background)
+    problems += [note] if note else []
+    return stack
+
+
 def _inspect_images(stack: _TolerantStack, progress: Progress | None) -> dict[str, Any]:
-    flat = []
+    flat, broken = [], []
     for frame, image in enumerate(iterate(stack)):
-        if image.size and image.min() == image.max():
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
+            broken.append(frame)
+        elif image.size and image.min() == image.max():
             flat.append(frame)
         if progress is not None:
             progress("images", frame + 1, len(stack))
     if flat:
         stack._problems.append(f"{len(flat)} frames hold one value only: {_list_some(flat)}")
+    if broken:
+        problem = "NaN or infinite values, which are not measured"
+        stack._problems.append(f"{len(broken)} frames hold {problem}: {_list_some(broken)}")
     return {**_get_values(stack), "time": None, "memory": None}
 
 

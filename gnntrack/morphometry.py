@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError, FrameError, InputError
-from gnntrack.io.frames import open_masks
+from gnntrack.io.frames import open_frames
+from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.io.output import check_output, fresh_output
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.shapes import measure_shapes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gnntrack.measure.shapes import EachMesh
-    from gnntrack.types import FloatArray, IntArray, Progress
+    from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
 __all__ = ["MESH_FORMATS", "tabulate_shapes", "write_shapes"]
 
@@ -71,7 +72,7 @@ def tabulate_shapes(
     [[1.0, 3.0, 20.0]]
     """
     settings = settings or Settings()
-    stack = open_masks(masks, **settings.frames.select_for_masks())
+    stack = _open_masks(masks, settings)
     import_optional("skan")  # raises before the work starts
     cells, runs, _ = measure_cells(stack, settings=settings.cells, progress=progress)
     if not len(cells):
@@ -137,7 +138,7 @@ def write_shapes(
     """
     check_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_masks(masks, **settings.frames.select_for_masks())
+    stack = open_frames(masks, **settings.frames.select_for_masks())
     kind = _choose_mesh_format(meshes, ndim=len(stack.shape))
     known = None if cell_table is None else _read_cell_table(Path(cell_table))
 
@@ -151,6 +152,13 @@ def write_shapes(
             table = _append_shapes(known, table, str(cell_table))
         write_csv(table, place / "cells.csv")
     return table
+
+
+def _open_masks(masks: object, settings: Settings) -> FrameStack:
+    """Open masks, and check that they are label images."""
+    frames = settings.frames
+    checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
+    return check_masks(open_frames(masks, **frames.select_for_masks()), checks)
 
 
 def _make_mesh_writer(folder: Path, kind: str, *, n_frames: int) -> EachMesh:

@@ -13,8 +13,9 @@ from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.channels import choose_channel
-from gnntrack.io.frames import check_pair, open_frames, open_masks
-from gnntrack.io.stack import Stack, get_interval
+from gnntrack.io.frames import check_pair, open_frames
+from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
+from gnntrack.io.stack import Stack, get_interval, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, FrameSettings, Settings
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
 
-__all__ = ["Movie", "Opening", "Reading", "build_with_runs", "match_runs", "open_movie", "resolve_reading"]
+__all__ = [
+    "Movie",
+    "Opening",
+    "Reading",
+    "build_with_runs",
+    "match_runs",
+    "open_images",
+    "open_masks_of",
+    "open_movie",
+    "resolve_reading",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -109,11 +120,13 @@ def open_movie(
     Raises
     ------
     InputError
-        If neither is given, either cannot be read, they differ in length or shape, or images alone look like masks.
+        If neither is given, either cannot be read, they differ in length or shape, they are swapped, or one of them is
+        not what it should be, see `gnntrack.io.mask_checks`.
     """
     if images is None and masks is None:
         msg = "neither images nor masks are given; give track(images, masks), track(masks=masks) or track(images)"
         raise InputError(msg)
+    settings = settings or Settings()
     frames = resolve_reading(settings, **reading)
     if frames.masks_channel is not None and (masks is None or _is_same_path(masks, images)):
         masks, frames = images, _complete_channels(images, frames)
@@ -121,17 +134,20 @@ def open_movie(
         from gnntrack.segmentation.movie import segment_on_demand
 
         opened = open_frames(images, **frames.select_for_images())
-        mask_stack, image_stack = segment_on_demand(opened, segmenter, segmenter_options)
+        checked = check_images(opened, trusted=frames.trust_masks)
+        mask_stack, image_stack = segment_on_demand(checked, segmenter, segmenter_options)
         return Movie(images=image_stack, masks=mask_stack, channels=_list_channels(opened, image_stack))
-    mask_stack = open_masks(masks, **frames.select_for_masks())
+    checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
+    mask_stack = open_frames(masks, **frames.select_for_masks())
     if images is None:
-        return Movie(masks=mask_stack)
-    image_stack = open_frames(images, **frames.select_for_images())
-    check_pair(image_stack, mask_stack)
+        return Movie(masks=check_masks(mask_stack, checks))
+    opened = open_frames(images, **frames.select_for_images())
+    check_pair(opened, mask_stack)
+    mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
-        mask_stack = open_masks(masks, **frames.select_for_masks() | {"spacing": image_stack.spacing})
+        mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
     excluded = frames.masks_channel if masks is images else None
-    channels = _list_channels(image_stack, image_stack, excluded=excluded)
+    channels = _list_channels(opened, image_stack, excluded=excluded)
     return Movie(images=image_stack, masks=mask_stack, channels=channels)
 
 
@@ -158,6 +174,18 @@ def _list_channels(
     without = None if excluded is None or not names else names[choose_channel(excluded, names)]
     tracked = opened.read if isinstance(opened, Stack) else None
     return {name: images if stack.read is tracked else stack for name, stack in channels.items() if name != without}
+
+
+def open_images(images: object, *, settings: Settings | None = None, **reading: Unpack[Reading]) -> FrameStack:
+    """Open images without masks, and check that they are not masks."""
+    frames = resolve_reading(settings, **reading)
+    return check_images(open_frames(images, **frames.select_for_images()), trusted=frames.trust_masks)
+
+
+def open_masks_of(lineage: Lineage, masks: object, settings: Settings, **reading: Unpack[Reading]) -> FrameStack:
+    """Open the masks that a lineage was made from; its own rule for fragments decides whether they may be binary."""
+    fragments = lineage.provenance.cell_settings.get("fragments", settings.cells.fragments)
+    return open_movie(masks=masks, settings=settings.replace(cells__fragments=fragments), **reading).masks
 
 
 def resolve_reading(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gnntrack.errors import InputError
-from gnntrack.io.frames import open_frames
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
@@ -22,7 +21,7 @@ from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import METHODS, resolve_method, score_graph
-from gnntrack.movie import build_with_runs, match_runs, open_movie, resolve_reading
+from gnntrack.movie import build_with_runs, match_runs, open_images, open_masks_of, open_movie
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
@@ -280,7 +279,7 @@ def export(
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_movie(masks=masks, settings=settings, **reading).masks
+    stack = open_masks_of(lineage, masks, settings, **reading)
     check_margin(settings.repair.margin, stack.shape)
     repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
     writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
@@ -333,7 +332,7 @@ def segment(
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
 
     try_output(out, overwrite=overwrite)
-    stack = open_frames(images, **resolve_reading(settings, **reading).select_for_images())
+    stack = open_images(images, settings=settings, **reading)
     ready = load_for_movie(segmenter, options, stack)
     return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
 

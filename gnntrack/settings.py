@@ -81,6 +81,10 @@ class FrameSettings(_Section):
     """The channel that holds the masks, from 0, or its name, if masks are a channel of a file."""
     interval: float | None = None
     """Time between two frames: seconds, or text such as 30s, 5min or 0.5h; default: as in the files, if known."""
+    background: int | None = None
+    """Value of the background of masks; default: 0, or a value that covers most of the border (with a warning)."""
+    trust_masks: bool = False
+    """Use masks and images as they are, also if they look swapped, like grey values, or like a binary mask."""
 
     @field_validator("interval", mode="before")
     @classmethod
@@ -120,10 +124,10 @@ class FrameSettings(_Section):
 
     def select_for_images(self) -> dict[str, Any]:
         """Return the keywords of ``open_frames`` for images."""
-        return self.model_dump(exclude={"masks_channel"})
+        return self.model_dump(exclude={"masks_channel", "background", "trust_masks"})
 
     def select_for_masks(self) -> dict[str, Any]:
-        """Return the keywords of ``open_masks``: as for images, but with the channel of the masks."""
+        """Return the keywords of ``open_frames`` for masks: as for images, but with the channel of the masks."""
         return self.select_for_images() | {"channel": self.masks_channel}
 
 

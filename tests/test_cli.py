@@ -733,9 +733,10 @@ def test_a_frame_that_stays_empty_is_reported(movie):
     assert "1 frames without cells, such as frame 1" in result.stdout
 
 
-def test_images_taken_for_masks_are_doubted(movie):
-    result = run("track", movie / "masks", movie / "images", "-o", movie / "out")
-    assert "are these masks, and not images?" in result.stderr
+def test_swapped_images_and_masks_are_refused(movie):
+    refused = run("track", movie / "masks", movie / "images", "-o", movie / "out", code=2)
+    assert "are the two swapped? give the images first and the masks second: IMAGES MASKS" in refused.stderr
+    assert not (movie / "out").exists()
 
 
 def test_validate_shortens_a_long_list(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,11 +70,10 @@ def _find_masks(sources: dict[str, Path | None], *, composite: bool) -> tuple[Pa
 def _holds_labels(path: Path) -> bool:
     from gnntrack.errors import InputError
     from gnntrack.io.frames import open_frames
-    from gnntrack.masks.labels import is_label_image
+    from gnntrack.io.mask_checks import describe_movie
 
     try:
-        frames = open_frames(path)
-        return any(is_label_image(frames[t]) for t in range(min(len(frames), 5)))
+        return describe_movie(open_frames(path))[0].is_like_masks()
     except InputError:
         return False
 
@@ -106,13 +106,26 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     show_rows(describe_review(lineage))
 
 
+class NearestChoice(click.Choice[str]):
+    """Choice whose error proposes the nearest value."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value if it is a choice."""
+        near = difflib.get_close_matches(value, self.choices, 1)
+        if near and value not in self.choices:
+            self.fail(
+                f"'{value}' is not a format; did you mean '{near[0]}'? There are: {', '.join(self.choices)}", param, ctx
+            )
+        return str(super().convert(value, param, ctx))
+
+
 class FormatOption(click.Option):
     """Option whose choices are the registered writers; the writers are loaded when the help is shown."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         from gnntrack.io.writers import WRITERS
 
-        options["type"] = click.Choice(list(WRITERS))
+        options["type"] = NearestChoice(list(WRITERS))
         super().__init__(*args, **options)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -132,7 +145,9 @@ class FormatOption(click.Option):
 )
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
-@options.settings_options(*options.FRAME_SETTINGS, "frames.masks_channel", "repair.fill_gaps", "repair.margin")
+@options.settings_options(
+    *options.FRAME_SETTINGS, "frames.masks_channel", "frames.background", "repair.fill_gaps", "repair.margin"
+)
 @options.overwrite_option
 @options.verbose_option
 def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, *, overwrite: bool) -> None:

@@ -44,10 +44,10 @@ _TEXT = {"interval", "channel", "masks_channel"}  # settings that take a number 
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
-FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.interval", "frames.allow_missing")
+FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.interval", "frames.allow_missing", "frames.trust_masks")
 IMAGE_SETTINGS = (*FRAME_SETTINGS, "frames.channel")
-MASK_SETTINGS = (*FRAME_SETTINGS, "frames.masks_channel", "cells.fragments")
-MOVIE_SETTINGS = (*IMAGE_SETTINGS, "frames.masks_channel", "cells.fragments")
+MASK_SETTINGS = (*FRAME_SETTINGS, "frames.masks_channel", "frames.background", "cells.fragments")
+MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")

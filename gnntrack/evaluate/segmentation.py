@@ -154,6 +154,7 @@ def evaluate_segmentation(
     >>> evaluate_segmentation(folder / "mask000.tif", folder / "man_seg000.tif").total.seg
     0.75
     """
+    _refuse_swapped(Path(result), Path(truth))
     jobs = _list_jobs(Path(result), Path(truth))
 
     def compare(job: _Job) -> list[ImageCounts]:
@@ -173,6 +174,31 @@ def evaluate_segmentation(
             if progress is not None:
                 progress("compare", done, len(jobs))
     return SegmentationReport(tuple(images), partial, margin)
+
+
+def _refuse_swapped(result: Path, truth: Path) -> None:
+    """Raise if the result is a ground truth of the challenge, and the truth a result.
+
+    Raises
+    ------
+    FormatError
+        With the right order.
+    """
+    if _find_kinds(result) & {"man_seg", "man_track"} and "mask" in _find_kinds(truth):
+        msg = (
+            f"{result} is a ground truth (SEG, TRA or man_seg files) and {truth} is a result (mask files): are the two "
+            "swapped? give the result first and the ground truth second: RESULT TRUTH"
+        )
+        raise FormatError(msg)
+
+
+def _find_kinds(path: Path) -> set[str]:
+    """Return the kinds of files of the challenge at a path; the folders SEG and TRA count as ``"man_seg"``."""
+    if path.is_dir() and any((path / name).is_dir() for name in ("SEG", "TRA")):
+        return {"man_seg"}
+    files = path.iterdir() if path.is_dir() else [path]
+    names = [parse_name(file.name, suffixes=("tif", "tiff")) for file in files]
+    return {name.kind for name in names if name is not None}
 
 
 def _compare_files(

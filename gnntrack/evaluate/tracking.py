@@ -103,6 +103,12 @@ def evaluate_sequence(result: str | Path, truth: str | Path, *, seg: bool | None
     (1.0, None)
     """
     found, reference = find_ctc(result), find_ctc(truth)
+    if (found.prefix, reference.prefix) == ("man_track", "mask") and reference.table is not None:
+        msg = (
+            f"{result} is a ground truth ({found.table_name}) and {truth} is a result ({reference.table_name}): are "
+            "the two swapped? give the result first and the ground truth second: RES GT"
+        )
+        raise FormatError(msg)
     table, truth_table = _read_table(found), _read_table(reference)
     if found.n_frames != reference.n_frames:
         msg = f"{found.path}: {found.n_frames} frames; the truth {reference.path} has {reference.n_frames}"

@@ -157,7 +157,8 @@ def find_ctc(folder: str | Path) -> CtcFolder:
 
 def _find_folder(path: Path) -> Path:
     if not path.is_dir():
-        msg = f"{path}: no such folder; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
+        fault = "it is a file" if path.exists() else "no such folder"
+        msg = f"{path}: {fault}; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
         raise FormatError(msg)
     has_table = any((path / name).exists() for name in TRACK_TABLES.values())
     return path / "TRA" if (path / "TRA").is_dir() and not has_table else path

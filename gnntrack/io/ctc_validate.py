@@ -106,7 +106,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
     FormatError
         If the folder does not exist.
     FrameError
-        If the images cannot be read.
+        If the images cannot be read, or are masks.
     """
     found = find_ctc(result)
     problems = [*_check_files(found)]
@@ -226,8 +226,9 @@ def _check_against_images(
     found: CtcFolder, shapes: dict[int, tuple[int, ...]], images: str | Path | FrameStack
 ) -> Iterator[Problem]:
     from gnntrack.io.frames import open_frames
+    from gnntrack.io.mask_checks import check_images
 
-    movie = open_frames(images)
+    movie = check_images(open_frames(images))
     if found.n_frames != len(movie):
         yield _make_problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
     yield from _check_shapes(found, shapes, tuple(movie.shape), "the images")

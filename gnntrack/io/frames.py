@@ -116,11 +116,22 @@ def open_masks(
     axes: str | None = None,
     channel: int | str | None = None,
     interval: float | str | None = None,
+    background: int = 0,
+    zeros_are_cells: bool = False,
 ) -> FrameStack:
     """Open the masks of a movie: label images, 0 is background, every other value one cell.
 
     As `open_frames`, and each frame is checked when it is read: boolean masks become 0 and 1, floats that are whole
     numbers become integers, and any integer type and label value is taken.
+
+    Parameters
+    ----------
+    source, spacing, allow_missing, axes
+        As in `open_frames`.
+    background : int
+        Value of the background in the files; it is read as 0. If it is negative, all labels are raised by its amount.
+    zeros_are_cells : bool
+        With a `background` above 0: whether the value 0 is a cell, which is read with the label `background`.
 
     Raises
     ------
@@ -134,13 +145,15 @@ def open_masks(
     >>> open_masks(np.array([[[0, -1]]]))[0]
     Traceback (most recent call last):
     gnntrack.errors.FrameError: array, frame 0: its lowest label is -1; expected 0 for background and labels > 0
+    >>> open_masks(np.array([[[1, 1, 2]]]), background=1)[0]
+    array([[0, 0, 2]])
     """
     stack = open_frames(
         source, spacing=spacing, allow_missing=allow_missing, axes=axes, channel=channel, interval=interval
     )
-    if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels:
+    if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels and not background:
         return stack
-    read = partial(_read_labels, stack)
+    read = partial(_read_labels, stack, background, zeros_are_cells)
     return Stack(read, stack.names, stack.shape, stack.spacing, stack.unit, get_interval(stack))
 
 
@@ -302,14 +315,28 @@ def _take(frames: Sequence[Image], layout: Layout, frame: int) -> Image:
     return layout.take(frames[frame][None], 0)
 
 
-def _read_labels(stack: FrameStack, frame: int) -> Image:
+def _read_labels(stack: FrameStack, background: int, zeros_are_cells: bool, frame: int) -> Image:  # noqa: FBT001
     labels = stack[frame]
-    if labels.dtype.kind == "b":
-        return labels.astype(np.uint8)
+    labels = labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
+    if background and labels.dtype.kind in "iuf":
+        labels = _replace_background(labels, background, zeros_are_cells=zeros_are_cells)
     problem = _find_label_problem(labels)
     if problem:
         raise FrameError(problem, file=stack.names[frame], frame=frame)
     return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
+
+
+def _replace_background(labels: Image, background: int, *, zeros_are_cells: bool) -> Image:
+    """Return labels with 0 in place of another value of the background."""
+    if background < 0:
+        raised = labels.astype(np.int64 if labels.dtype.kind != "f" else labels.dtype)
+        return np.asarray(raised - background)
+    here = labels == background
+    zeros = (labels == 0) if zeros_are_cells else None
+    labels = np.where(here, labels.dtype.type(0), labels)
+    if zeros is not None and zeros.any():
+        labels[zeros] = background
+    return labels
 
 
 def _find_label_problem(labels: Image) -> str | None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.compiled import compile_function
+from gnntrack.masks.runs import decode_frame, encode_frame
 
 if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
-    from gnntrack.types import BoolArray, IntArray
+    from gnntrack.types import BoolArray, Image, IntArray
 
-__all__ = ["CleanFrame", "clean_frame", "index_rows"]
+__all__ = ["CleanFrame", "clean_frame", "find_pieces", "index_rows", "number_pieces"]
 
 _NONE = np.zeros((2, 0), np.int64)
 
@@ -81,7 +82,7 @@ def clean_frame(
     """
     if not len(start):
         return CleanFrame(start, length, label, label, _NONE, _NONE, _NONE)
-    piece, n_pieces = _find_pieces(start, length, label, layout)
+    piece, n_pieces = find_pieces(start, length, label, layout)
     pixels = np.bincount(piece, length, n_pieces).astype(np.int64)
     piece_label = np.empty(n_pieces, np.int64)
     piece_label[piece] = label
@@ -103,6 +104,25 @@ def clean_frame(
     stays, cell = keep[piece], (np.cumsum(large) - 1)[group[piece]]
     dropped = np.stack([labels[~large], size[~large]])
     return CleanFrame(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped)
+
+
+def number_pieces(mask: Image) -> Image:
+    """Return the pieces of a binary mask with a number each, from 1 in reading order; diagonals connect.
+
+    Parameters
+    ----------
+    mask : (Y, X) or (Z, Y, X) array
+        0 is background.
+
+    Examples
+    --------
+    >>> number_pieces(np.array([[255, 0, 255], [0, 0, 255]])).tolist()
+    [[1, 0, 2], [0, 0, 2]]
+    """
+    start, length, value = encode_frame(np.asarray(mask != 0, np.int64))
+    layout = (1, *mask.shape)[-3:]
+    piece, _ = find_pieces(start, length, value, (int(layout[0]), int(layout[1]), int(layout[2])))
+    return decode_frame(mask.shape, start, length, piece + 1, np.int32)
 
 
 def _find_minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
@@ -152,7 +172,7 @@ def _unite_rows(start, length, label, parent, runs, others, shift):  # type: ign
 
 
 @compile_function
-def _find_pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def find_pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Return the piece of each run (R,), numbered in reading order, and the number of pieces.
 
     Union-find over the runs of neighbouring rows. SciPy's connected components would need a list of all contacts.

@@ -11,7 +11,6 @@ import tifffile
 
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
-from gnntrack.masks.labels import is_label_image
 from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_name
 from gnntrack.segmentation.registry import load_segmenter
 
@@ -122,17 +121,9 @@ def segment_on_demand(
 
     Raises
     ------
-    FrameError
-        If the first image looks like a mask.
     SegmenterError, MissingDependencyError
         As `gnntrack.segmentation.load_segmenter`.
     """
-    if len(images) and is_label_image(images[0]):
-        msg = (
-            "this looks like a mask, not like an image; images come first and masks second: for masks alone write "
-            "track(masks=...), or --masks MASKS on the command line"
-        )
-        raise FrameError(msg, file=images.names[0], frame=0)
     stack = _FrameCache(images)
     return _MaskStack(stack, load_for_movie(segmenter, options, images)), stack
 

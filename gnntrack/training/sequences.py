@@ -56,7 +56,8 @@ def find_sequences(data: str | Path) -> list[TrainingSequence]:
     """
     given, data = data, Path(data).expanduser().resolve()  # resolved, so that "." has a name too
     if not data.is_dir():
-        msg = f"{given}: the folder does not exist; give a folder in the layout of the Cell Tracking Challenge"
+        fault = "it is a file" if data.exists() else "the folder does not exist"
+        msg = f"{given}: {fault}; give a folder in the layout of the Cell Tracking Challenge"
         raise InputError(msg)
     place = "TRA/man_track.txt"
     depths = (f"*/*_GT/{place}", f"*_GT/{place}", place, "man_track.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.images import read_image, read_mask
 from gnntrack.io.stack import Stack
+from gnntrack.masks.fragments import number_pieces
+from gnntrack.masks.recognise import describe_frame
 from gnntrack.training.examples.folders import list_images
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int32]
 
 __all__ = ["Example"]
+
+_log = logging.getLogger(__name__)
 
 _LOSSY = (".jpg", ".jpeg", ".webp")
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of ITU-R BT.709, as in scikit-image
@@ -118,7 +123,9 @@ class Example:
         if self.labels_file.is_dir():
             return _read_cell_masks(list_images(self.labels_file), self.labels_file)
         if self.frame is None:
-            return _convert_to_int32(_number_components(_read_labels(self.labels_file)), self.labels_file)
+            return _convert_to_int32(
+                _number_components(_read_labels(self.labels_file), self.labels_file), self.labels_file
+            )
         return _convert_to_int32(read_mask(self.labels_file, frame=self.frame), self.labels_file)
 
 
@@ -161,13 +168,19 @@ def _sharpen(pixels: Image, file: Path) -> Image:
     return np.asarray(pixels > 127, np.uint8)
 
 
-def _number_components(labels: Image) -> Image:
-    """Return the labels; if there is a single value, its connected components are numbered."""
-    if np.count_nonzero(np.unique(labels)) != 1:
-        return labels
-    from scipy import ndimage
-
-    return np.asarray(ndimage.label(labels, np.ones((3,) * labels.ndim))[0])
+def _number_components(labels: Image, file: Path) -> Image:
+    """Return the labels with the background 0; if there is a single value, its connected components are numbered."""
+    kind = describe_frame(labels)
+    if kind.kind == "image":
+        msg = (
+            "these labels look like an image of grey values: are image and labels swapped? expected label images, with "
+            "0 for the background and a number for each cell"
+        )
+        raise FrameError(msg, file=file)
+    if kind.background is not None:
+        _log.warning("%s: the background is the value %d and not 0, and is read as 0", file, kind.background)
+        labels = open_masks(labels[None], background=kind.background, zeros_are_cells=kind.values == 1)[0]
+    return labels if np.count_nonzero(np.unique(labels)) != 1 else number_pieces(labels)
 
 
 def _read_cell_masks(files: Sequence[Path], folder: Path) -> Labels:

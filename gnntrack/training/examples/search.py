@@ -75,7 +75,7 @@ def _search_folder(given: str | Path, truth: str) -> tuple[dict[Path, set[Kind]]
     """Return the sequences of the CTC in a folder, or else the images with labels."""
     folder = Path(given).expanduser().resolve()  # resolved, so that "." has a name too
     if not folder.is_dir():
-        msg = f"{given}: the folder does not exist; {_EXPECTED}"
+        msg = f"{given}: {'it is a file' if folder.exists() else 'the folder does not exist'}; {_EXPECTED}"
         raise InputError(msg)
     ctc = find_labelled_sequences(folder)
     annotated = {} if ctc else find_annotated_images(folder)
