@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.errors import FrameError
+from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.frames import iterate, open_frames
 from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
+from gnntrack.io.stack import find_channel, get_interval
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
@@ -46,9 +47,10 @@ def inspect_movie(
     Returns
     -------
     dict
-        Plain JSON values: kind, frames, shape, spacing, unit, dtype, lowest and highest value, a list of problems,
-        the estimated seconds and bytes of tracking (None for images), and for masks the number of cells, those per
-        frame (minimum, median, maximum), their median diameter, and empty frames.
+        Plain JSON values: kind, frames, shape, spacing, unit, interval in seconds or None, names of the channels and
+        of the one that is described, dtype, lowest and highest value, a list of problems, the estimated seconds and
+        bytes of tracking (None for images), and for masks the number of cells, those per frame (minimum, median,
+        maximum), their median diameter, and empty frames.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def inspect_movie(
     """
     settings = settings or Settings()
     problems: list[str] = []
-    frames = _open_tolerantly(path, settings, problems)
+    frames = opened = _open_tolerantly(path, settings, problems)
     kind, _ = describe_movie(_TolerantStack(frames, problems))
     as_masks = kind.is_like_masks() if as_masks is None else as_masks
     if as_masks:
@@ -69,6 +71,9 @@ def inspect_movie(
         "shape": list(stack.shape),
         "spacing": list(stack.spacing),
         "unit": stack.unit,
+        "interval": get_interval(opened),
+        "channels": list(getattr(opened, "channels", ())),
+        "channel": find_channel(opened),
     }
     found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
     return {**found, "problems": problems}
@@ -101,10 +106,12 @@ class _TolerantStack:
 
 
 def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str]) -> FrameStack:
-    """Open a movie; frames missing in the numbering are listed as a problem."""
+    """Open a movie; frames missing in the numbering are listed as a problem. Of several channels, open the first."""
     reading = settings.frames.select_for_images()
     try:
         return open_frames(path, **reading)
+    except ChannelError:
+        return _open_tolerantly(path, settings.replace(frames__channel=0), problems)
     except FrameError as error:
         try:
             stack = open_frames(path, **reading | {"allow_missing": True})

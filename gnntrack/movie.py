@@ -51,16 +51,14 @@ class Movie:
         Label images, 0 = background; as many and of the same shape.
     channels : mapping of str to FrameStack
         The images of each channel by name, to be measured; empty if there is one channel.
+    interval : float, optional
+        Seconds from a frame to the next; None if neither images nor masks have it.
     """
 
     images: FrameStack | None = None
     masks: FrameStack
     channels: Mapping[str, FrameStack] = field(default_factory=dict)
-
-    @property
-    def interval(self) -> float | None:
-        """Seconds from a frame to the next; None if neither images nor masks have it."""
-        return get_interval(self.masks) or get_interval(self.images)
+    interval: float | None = None
 
 
 class Reading(TypedDict, total=False):
@@ -131,24 +129,39 @@ def open_movie(
     if frames.masks_channel is not None and (masks is None or _is_same_path(masks, images)):
         masks, frames = images, _complete_channels(images, frames)
     if masks is None:
-        from gnntrack.segmentation.movie import segment_on_demand
-
-        opened = open_frames(images, **frames.select_for_images())
-        checked = check_images(opened, trusted=frames.trust_masks)
-        mask_stack, image_stack = segment_on_demand(checked, segmenter, segmenter_options)
-        return Movie(images=image_stack, masks=mask_stack, channels=_list_channels(opened, image_stack))
+        return _segment(open_frames(images, **frames.select_for_images()), frames, segmenter, segmenter_options)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     mask_stack = open_frames(masks, **frames.select_for_masks())
+    interval = get_interval(mask_stack)
     if images is None:
-        return Movie(masks=check_masks(mask_stack, checks))
+        return Movie(masks=check_masks(mask_stack, checks), interval=interval)
     opened = open_frames(images, **frames.select_for_images())
     check_pair(opened, mask_stack)
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
-    excluded = frames.masks_channel if masks is images else None
-    channels = _list_channels(opened, image_stack, excluded=excluded)
-    return Movie(images=image_stack, masks=mask_stack, channels=channels)
+    channels = _list_channels(opened, image_stack, excluded=frames.masks_channel if masks is images else None)
+    return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=get_interval(opened) or interval)
+
+
+def _segment(
+    opened: FrameStack, frames: FrameSettings, segmenter: str | Segmenter, options: Mapping[str, Any] | None
+) -> Movie:
+    """Return the movie of images whose masks are made when they are read."""
+    from gnntrack.segmentation.movie import segment_on_demand
+
+    masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
+    return Movie(images=images, masks=masks, channels=_list_channels(opened, images), interval=get_interval(opened))
+
+
+def _warn_of_cubes(stack: FrameStack) -> None:
+    """Warn of a 3D movie without pixel size: slices are usually farther apart than pixels."""
+    if len(stack.shape) == 3 and stack.unit == "pixel" and len(set(stack.spacing)) == 1:
+        _log.warning(
+            "%s: the size of a voxel is not known, so voxels are taken as cubes; if slices are farther apart than "
+            "pixels, links are worse: give --spacing Z,Y,X in um (in Python spacing=(z, y, x))",
+            stack.names[0] if len(stack) else "the movie",
+        )
 
 
 def _is_same_path(first: object, second: object) -> bool:
@@ -212,6 +225,7 @@ def resolve_reading(
 
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
+    _warn_of_cubes(movie.masks)
     recorder = None
     if movie.images is not None and settings.motion.flow in ("auto", "images"):
         recorder = FlowRecorder(len(movie.images.shape))

@@ -213,7 +213,7 @@ def track(
     )
     repaired = repair_movie(lineage, runs, settings=settings.repair)
     if out is not None:
-        write_result(out, repaired, images=movie.images, run=run, overwrite=overwrite)
+        write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
     return repaired.lineage
 
 

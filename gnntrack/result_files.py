@@ -25,6 +25,8 @@ from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
@@ -59,6 +61,7 @@ def write_result(
     repaired: RepairedMovie,
     *,
     images: FrameStack | None = None,
+    channels: Mapping[str, FrameStack] | None = None,
     run: RunRecord | None = None,
     overwrite: bool = False,
 ) -> Result:
@@ -72,6 +75,8 @@ def write_result(
         Lineage and masks after repair.
     images : FrameStack, optional
         The images; changed masks are measured with them, and one is drawn.
+    channels : mapping of str to FrameStack, optional
+        The images in each channel, if there are several.
     run : RunRecord, optional
         Recorded in ``summary.json``.
     overwrite : bool
@@ -83,7 +88,7 @@ def write_result(
         If `out` exists, cannot be written, or has more than 65535 tracks.
     """
     run = run or RunRecord()
-    result = build_result(repaired, images)
+    result = build_result(repaired, images, channels)
     with fresh_output(out, overwrite=overwrite) as folder:
         write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills)
         _write_extras(folder / EXTRAS, result, repaired.lineage, run)
@@ -131,6 +136,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             "shape": list(cells.shape),
             "spacing": list(cells.spacing),
             "unit": cells.unit,
+            "interval_s": provenance.interval,
         },
         "counts": {
             "cells": len(cells),

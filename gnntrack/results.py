@@ -30,6 +30,8 @@ from gnntrack.settings import CellSettings
 from gnntrack.types import Cells, Lineage, Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import FeatureArray, FrameStack, IntArray
 
@@ -61,7 +63,9 @@ class Result:
     mask_kind: IntArray
 
 
-def build_result(repaired: RepairedMovie, images: FrameStack | None = None) -> Result:
+def build_result(
+    repaired: RepairedMovie, images: FrameStack | None = None, channels: Mapping[str, FrameStack] | None = None
+) -> Result:
     """Return the cells of the masks that `gnntrack.io.write_ctc` writes.
 
     Cells whose masks were changed are measured again, with all cells of their frames.
@@ -72,6 +76,8 @@ def build_result(repaired: RepairedMovie, images: FrameStack | None = None) -> R
         Lineage and masks after repair.
     images : FrameStack, optional
         The images, if the cells were measured with them.
+    channels : mapping of str to FrameStack, optional
+        The images in each channel, if there are several.
 
     Raises
     ------
@@ -110,7 +116,7 @@ def build_result(repaired: RepairedMovie, images: FrameStack | None = None) -> R
     all_runs = _join_fills(runs, fills, row, fill_row)
     kind = np.concatenate([_find_kinds(repaired), np.full(len(filled), MASK_KINDS.index("filled"))])[order]
     cells = _extend_cells(old.cells, frame, label, order)
-    cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images)
+    cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images, channels or {})
     source, target = link_tracks(cells, numbering.tracks)
     confidence = _find_confidence(old, cells, row[:n])[target]
     lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
@@ -161,13 +167,16 @@ def _extend_cells(cells: Cells, frame: IntArray, label: IntArray, order: IntArra
     return replace(cells, frame=frame[order], label=label[order], position=position, features=features)
 
 
-def _measure_changed(cells: Cells, runs: Runs, frames: IntArray, images: FrameStack | None) -> Cells:
+def _measure_changed(
+    cells: Cells, runs: Runs, frames: IntArray, images: FrameStack | None, channels: Mapping[str, FrameStack]
+) -> Cells:
     """Return the cells with those of some frames measured again."""
     if not len(frames):
         return cells
     masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), frames, cells)
     seen = None if images is None else _select_frames(images.__getitem__, frames, cells)
-    again, _, _ = measure_cells(masks, images=seen, settings=CellSettings())
+    others = {name: _select_frames(stack.__getitem__, frames, cells) for name, stack in channels.items()}
+    again, _, _ = measure_cells(masks, images=seen, settings=CellSettings(), channels=others)
     rows = np.flatnonzero(np.isin(cells.frame, frames))  # both are sorted by frame and label
     position, features = cells.position.copy(), cells.features.copy()
     position[rows] = again.position

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gnntrack.durations import format_duration
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -21,6 +23,7 @@ __all__ = [
     "Stopwatch",
     "TrainingDisplay",
     "describe_cost",
+    "describe_units",
     "format_bytes",
     "format_figures",
     "measure_peak_memory",
@@ -173,6 +176,21 @@ def format_bytes(count: float | None) -> str:
 def describe_cost(watch: Stopwatch) -> list[tuple[str, object]]:
     """Return the rows of a summary for the time since `watch` was made, and for the memory of the process."""
     return [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
+
+
+def describe_units(spacing: Sequence[float], unit: str, interval: float | None) -> list[tuple[str, object]]:
+    """Return the rows of a summary for the pixel size and the frame interval, or the options that give them.
+
+    >>> describe_units((0.5, 0.5), "um", 300.0)
+    [('pixel size', '0.5 x 0.5 um (y, x)'), ('interval', '5 min')]
+    """
+    axes = "y, x" if len(spacing) == 2 else "z, y, x"
+    cubes = "; voxels are taken as cubes" if len(spacing) == 3 and len(set(spacing)) == 1 else ""
+    size = f"unknown{cubes}; give --spacing {axes.upper().replace(', ', ',')} for results in um"
+    if unit == "um":
+        size = f"{' x '.join(f'{each:g}' for each in spacing)} um ({axes})"
+    time = "unknown; give --interval, such as 5min, for times and speeds"
+    return [("pixel size", size), ("interval", time if interval is None else format_duration(interval))]
 
 
 def show_rows(rows: Iterable[tuple[str, object]]) -> None:

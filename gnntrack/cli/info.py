@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
-from gnntrack.cli.display import format_bytes, show_progress, show_rows
+from gnntrack.cli.display import describe_units, format_bytes, show_progress, show_rows
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -24,7 +24,7 @@ __all__ = ["info"]
 @options.json_option
 @options.verbose_option
 def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool) -> None:
-    """Describe PATH: frames, size, voxel, cells, problems, and the time and memory to track it.
+    """Describe PATH: frames, size, units, channels, cells, problems, and the time and memory to track it.
 
     Every frame is read. Masks are recognised by their values.
     """
@@ -44,15 +44,19 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
 
 def _describe_movie(found: dict[str, Any]) -> list[tuple[str, object]]:
     """Return the rows of the report."""
+    from gnntrack.io.channels import list_channels
+
     size = " x ".join(map(str, found["shape"]))
-    voxel = " x ".join(f"{s:g}" for s in found["spacing"])
     rows: list[tuple[str, object]] = [
         ("kind", found["kind"]),
         ("frames", found["frames"]),
         ("size", f"{size} pixels ({'y, x' if len(found['shape']) == 2 else 'z, y, x'})"),
-        ("voxel", f"{voxel} um" if found["unit"] == "um" else "unknown; give --spacing for results in um"),
+        *describe_units(found["spacing"], found["unit"], found["interval"]),
         ("type", f"{found['dtype']}, values {found['lowest']:g} to {found['highest']:g}"),
     ]
+    if len(found["channels"]) > 1:
+        named = list_channels(found["channels"])
+        rows.append(("channels", f"{named}; values of '{found['channel']}'; choose one with --channel"))
     if found["kind"] == "masks":
         low, middle, high = found["cells_per_frame"]
         rows += [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gnntrack.cli.display import describe_units
 from gnntrack.cli.options import GNN_SETTINGS
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
     gaps = f"{summary.gaps_bridged} bridged"
     if summary.gaps_filled is not None:
         gaps += f", {summary.gaps_filled} masks drawn in them"
+    cells = lineage.cells
     rows: list[tuple[str, object]] = [
         ("frames", summary.frames),
+        *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),

@@ -140,7 +140,9 @@ def _build_metadata(
     masks_path: str | Path | None,
 ) -> dict[str, Any]:
     """Return the metadata of the specification (``geff_spec.GeffMetadata``) as JSON values."""
-    time: dict[str, Any] = {"name": "t", "type": "time", "unit": "frame", "scale": None, "scaled_unit": None}
+    interval = (extra.get("notes") or {}).get("interval")
+    time: dict[str, Any] = {"name": "t", "type": "time", "unit": "frame"}
+    time |= {"scale": interval, "scaled_unit": None if interval is None else "second"}
     axes = [time | _find_range(nodes["t"].values)]
     for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True):
         axis: dict[str, Any] = {

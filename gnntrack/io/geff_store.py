@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_columns import EXACT, EXTRA, SEG_ID, SPACE, TRACK
 from gnntrack.types import Cells, Provenance
@@ -67,8 +68,9 @@ class GeffStore:
 
     @property
     def provenance(self) -> Provenance:
-        """The provenance that gnntrack stored; empty for a file of another tool."""
-        return Provenance.from_dict(self.extra.get("notes") or {})
+        """The provenance that gnntrack stored; for a file of another tool only the frame interval, if it is known."""
+        stored = Provenance.from_dict(self.extra.get("notes") or {})
+        return stored if self.own else stored.replace(interval=self._read_interval())
 
     def read_cells(self) -> tuple[Cells, IntArray]:
         """Return the cells, and the row of each stored node among them."""
@@ -140,6 +142,16 @@ class GeffStore:
         if not np.allclose(time, frame, rtol=0, atol=1e-3) or (frame < 0).any():
             self._fail(f"the time axis '{name}' does not count frames from 0, but begins with {stored[:5].tolist()}")
         return frame.astype(np.int64)
+
+    def _read_interval(self) -> float | None:
+        """Return the seconds between frames: the scale of an axis of frames, or the shortest step of one of times."""
+        axis = next((a for a in self.metadata.axes or [] if a.type == "time"), None)
+        if axis is None:
+            return None
+        if convert_duration(1, str(axis.unit or "")) is None:
+            return convert_duration(axis.scale, str(axis.scaled_unit or ""))
+        steps = np.diff(np.unique(self._read_column("node", axis.name).astype(np.float64)))
+        return convert_duration(steps.min(), str(axis.unit)) if len(steps) else None
 
     def _read_labels(self) -> IntArray:
         name = self._find_label_name()

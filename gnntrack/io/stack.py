@@ -26,6 +26,7 @@ __all__ = [
     "Layout",
     "Stack",
     "convert_spacing",
+    "find_channel",
     "get_interval",
     "guess_axes",
     "lay_out",
@@ -178,6 +179,12 @@ def set_interval(stack: FrameStack, interval: float | str) -> Stack:
 def get_interval(stack: FrameStack | None) -> float | None:
     """Return the seconds between the frames of a movie, None if they are not known; a stack may lack the attribute."""
     return getattr(stack, "interval", None)
+
+
+def find_channel(stack: FrameStack) -> str | None:
+    """Return the name of the channel that a movie shows; None if it has one channel."""
+    channels: Mapping[str, Stack] = getattr(stack, "channels", {})
+    return next((name for name, each in channels.items() if each.read is getattr(stack, "read", None)), None)
 
 
 def select_channel(stack: FrameStack, channel: int | str) -> FrameStack:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
+from gnntrack.io.time_columns import convert_speeds, list_track_times
 from gnntrack.lineage.families import count_generations, find_roots
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
         ``generation`` (divisions since the root), ``age`` (frames since the track began), ``confidence`` of the
         link to the cell before (NaN for the first), the centroid ``[z], y, x``, ``displacement`` from the cell
         before and ``speed`` per frame, and all features. A unit follows a name, as in ``x_um``, unless
-        the column is a pure number.
+        the column is a pure number. If the frame interval is known, also ``time_min`` and ``age_min``, and speeds per
+        minute and per hour, such as ``speed_um_per_min``.
     """
     import pandas as pd
 
@@ -69,19 +71,24 @@ def collect_cells(lineage: Lineage, more: Columns | None = None) -> Columns:
     root, generation = find_roots(tracks), count_generations(tracks)
     before, confidence = _find_previous(lineage)
     displacement, frames = _measure_steps(lineage, before)
+    interval = lineage.provenance.interval
+    age = cells.frame - tracks.start[row]
     columns: Columns = {
         "frame": cells.frame,
+        **_convert_to_minutes("time_min", cells.frame, interval),
         "label": cells.label,
         "track": lineage.track,
         "parent": tracks.parent[row],
         "root": root[row],
         "generation": generation[row],
-        "age": cells.frame - tracks.start[row],
+        "age": age,
+        **_convert_to_minutes("age_min", age, interval),
         "confidence": confidence,
         **(more or {}),
     }
     columns |= {f"{axis}_{cells.unit}": cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
     columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
+    columns |= convert_speeds("speed", cells.unit, displacement / frames, interval)
     for name, unit in zip(cells.feature_names, cells.feature_units, strict=True):
         columns[f"{name}_{unit.replace('1/', 'per_')}" if unit else name] = cells.feature(name)
     return columns
@@ -96,7 +103,8 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
         ``track``, ``start`` and ``end`` (frames, inclusive), ``frames`` spanned, ``cells`` in them, ``parent``,
         ``root``, ``generation``, ``daughters`` (their number), mean and lowest ``confidence`` of the links
         within the track and to its parent (NaN without one), ``path`` length, ``net_displacement``, and
-        ``mean_speed`` per frame, within the track.
+        ``mean_speed`` per frame, within the track. If the frame interval is known, also the times of
+        `gnntrack.io.time_columns.list_track_times`, and the mean speed per minute and per hour.
     """
     import pandas as pd
 
@@ -121,6 +129,7 @@ def collect_tracks(lineage: Lineage) -> Columns:
         "start": tracks.start,
         "end": tracks.end,
         "frames": tracks.end - tracks.start + 1,
+        **list_track_times(tracks, lineage.provenance.interval),
         "cells": np.bincount(row, minlength=len(tracks)),
         "parent": tracks.parent,
         "root": root,
@@ -131,7 +140,12 @@ def collect_tracks(lineage: Lineage) -> Columns:
         f"path_{cells.unit}": path,
         f"net_displacement_{cells.unit}": _measure_net_displacement(lineage.cells, row, len(tracks)),
         f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
+        **convert_speeds("mean_speed", cells.unit, _divide(path, moved), lineage.provenance.interval),
     }
+
+
+def _convert_to_minutes(name: str, frames: IntArray, interval: float | None) -> Columns:
+    return {} if interval is None else {name: frames * (interval / 60)}
 
 
 def _measure_net_displacement(cells: Cells, row: IntArray, n_tracks: int) -> FloatArray:
