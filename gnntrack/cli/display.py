@@ -182,15 +182,15 @@ def describe_units(spacing: Sequence[float], unit: str, interval: float | None) 
     """Return the rows of a summary for the pixel size and the frame interval, or the options that give them.
 
     >>> describe_units((0.5, 0.5), "um", 300.0)
-    [('pixel size', '0.5 x 0.5 um (y, x)'), ('interval', '5 min')]
+    [('pixel', '0.5 x 0.5 um (y, x)'), ('interval', '5 min')]
     """
     axes = "y, x" if len(spacing) == 2 else "z, y, x"
     cubes = "; voxels are taken as cubes" if len(spacing) == 3 and len(set(spacing)) == 1 else ""
-    size = f"unknown{cubes}; give --spacing {axes.upper().replace(', ', ',')} for results in um"
+    size = f"size unknown{cubes}; give --spacing {axes.upper().replace(', ', ',')} for results in um"
     if unit == "um":
         size = f"{' x '.join(f'{each:g}' for each in spacing)} um ({axes})"
     time = "unknown; give --interval, such as 5min, for times and speeds"
-    return [("pixel size", size), ("interval", time if interval is None else format_duration(interval))]
+    return [("pixel", size), ("interval", time if interval is None else format_duration(interval))]
 
 
 def show_rows(rows: Iterable[tuple[str, object]]) -> None:
