@@ -126,8 +126,7 @@ def open_movie(
         raise InputError(msg)
     settings = settings or Settings()
     frames = resolve_reading(settings, **reading)
-    if frames.masks_channel is not None and (masks is None or _is_same_path(masks, images)):
-        masks, frames = images, _complete_channels(images, frames)
+    masks, frames = _find_composite(images, masks, frames)
     if masks is None:
         return _segment(open_frames(images, **frames.select_for_images()), frames, segmenter, segmenter_options)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
@@ -164,18 +163,22 @@ def _warn_of_cubes(stack: FrameStack) -> None:
         )
 
 
+def _find_composite(images: object, masks: object, frames: FrameSettings) -> tuple[object, FrameSettings]:
+    """Return masks and settings; masks that are a channel of the images become the same object as these.
+
+    If a composite has two channels, the one without the masks is tracked.
+    """
+    if frames.masks_channel is None or not (masks is None or _is_same_path(masks, images)):
+        return masks, frames
+    if frames.channel is None:
+        names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ()))
+        if len(names) == 2:
+            frames = frames.with_given(channel=1 - choose_channel(frames.masks_channel, names))
+    return images, frames
+
+
 def _is_same_path(first: object, second: object) -> bool:
     return isinstance(first, str | Path) and isinstance(second, str | Path) and Path(first) == Path(second)
-
-
-def _complete_channels(images: object, frames: FrameSettings) -> FrameSettings:
-    """Return settings with the channel to track of a composite: if it has two channels, the one without the masks."""
-    if frames.channel is not None or frames.masks_channel is None:
-        return frames
-    names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ()))
-    if len(names) != 2:
-        return frames
-    return frames.with_given(channel=1 - choose_channel(frames.masks_channel, names))
 
 
 def _list_channels(
