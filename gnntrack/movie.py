@@ -14,7 +14,7 @@ from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import FlowRecorder, estimate_motion
 from gnntrack.io.channels import choose_channel
 from gnntrack.io.frames import check_pair, open_frames
-from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
+from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie, refuse_masks_beside
 from gnntrack.io.stack import Stack, get_interval, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
@@ -128,6 +128,8 @@ def open_movie(
     frames = resolve_reading(settings, **reading)
     masks, frames = _find_composite(images, masks, frames)
     if masks is None:
+        if not frames.trust_masks:
+            refuse_masks_beside(images)
         return _segment(open_frames(images, **frames.select_for_images()), frames, segmenter, segmenter_options)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     mask_stack = open_frames(masks, **frames.select_for_masks())
@@ -195,6 +197,8 @@ def _list_channels(
 def open_images(images: object, *, settings: Settings | None = None, **reading: Unpack[Reading]) -> FrameStack:
     """Open images without masks, and check that they are not masks."""
     frames = resolve_reading(settings, **reading)
+    if not frames.trust_masks:
+        refuse_masks_beside(images)
     return check_images(open_frames(images, **frames.select_for_images()), trusted=frames.trust_masks)
 
 

@@ -260,7 +260,31 @@ def test_a_result_and_its_truth_that_are_swapped_are_named(tmp_path):
     assert pipeline.evaluate(truth, truth)["TRA"] == 1
 
 
+def test_frames_of_other_dimensions_have_no_kind():
+    assert {describe_frame(np.ones(shape)).kind for shape in ((3,), (2, 3, 4, 5), (0, 3), ())} == {"empty"}
+
+
 def test_options_of_a_check():
     masks = check_masks(open_frames(repeat(draw() + 1)), CheckOptions(background=1))
     assert masks[0].min() == 0
     np.testing.assert_array_equal(masks[3] > 0, draw() > 0)
+
+
+@pytest.mark.parametrize("ending", ["_cp_masks.png", "_mask.png", "_seg.npy", "_labels.png", "_masks.bmp"])
+def test_masks_of_another_format_beside_the_images_are_named(tmp_path, ending):
+    for t in range(3):
+        tifffile.imwrite(tmp_path / f"img_{t:03d}.tif", noise((32, 32)))
+        (tmp_path / f"img_{t:03d}{ending}").write_bytes(b"")
+    for call in (lambda: gnntrack.track(tmp_path), lambda: pipeline.segment(tmp_path, tmp_path / "out")):
+        with pytest.raises(FrameError, match=rf"3 files that are named like their masks, such as img_000{ending}"):
+            call()
+    with pytest.raises(FrameError, match="looks like an image, not like a mask"):
+        gnntrack.track(tmp_path, tmp_path)
+
+
+def test_other_files_beside_the_images_are_no_fault(tmp_path):
+    for t in range(3):
+        tifffile.imwrite(tmp_path / f"img_{t:03d}.tif", noise((32, 32)))
+    for name in ("preview.png", "img_000.png", "notes.txt", "other_mask.png", "img_001_mask.txt"):
+        (tmp_path / name).write_bytes(b"")
+    gnntrack.track(tmp_path)

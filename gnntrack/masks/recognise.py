@@ -34,6 +34,7 @@ _MOST_RUNS = 60_000  # a frame of more runs is cropped: its kind is the same, an
 _TOUCHING = 0.3  # median share of contacts with other values above which values are grey values, not classes
 _NESTED = 0.9  # share of the boundaries that are between neighbouring values, as in the contour lines of an image
 _COMPARABLE = 0.2  # smallest size of a piece, relative to the largest one, that may be another cell
+_LEAST_SIDE = 8  # pixels; in a smaller frame, a cell may well cover the border
 _PRESENT = 0.02  # smallest share of pixels for which 0 is taken for the background without looking at the border
 
 
@@ -92,7 +93,7 @@ def describe_frame(frame: Image) -> FrameKind:
     >>> describe_frame(np.where(labels > 0, labels, 255)).background
     255
     """
-    if not frame.size or frame.dtype.kind not in "biuf":
+    if not frame.size or frame.ndim not in (2, 3) or frame.dtype.kind not in "biuf":
         return FrameKind("empty")
     frame = frame.astype(np.uint8) if frame.dtype.kind == "b" else frame
     if frame.dtype.kind == "f":
@@ -122,6 +123,8 @@ def find_background(frame: Image) -> int | None:
     >>> find_background(labels), find_background(labels - 1)
     (1, None)
     """
+    if min(frame.shape[-2:]) < _LEAST_SIDE:
+        return None
     sides = (frame[..., 0, :], frame[..., -1, :], frame[..., :, 0], frame[..., :, -1])
     border = np.concatenate([side.ravel() for side in sides])
     values, counts = np.unique(border, return_counts=True)

@@ -170,6 +170,8 @@ def _sharpen(pixels: Image, file: Path) -> Image:
 
 def _number_components(labels: Image, file: Path) -> Image:
     """Return the labels with the background 0; if there is a single value, its connected components are numbered."""
+    if labels.ndim not in (2, 3):
+        return labels  # refused with the shape of the image
     kind = describe_frame(labels)
     if kind.kind == "image":
         msg = (
@@ -177,7 +179,7 @@ def _number_components(labels: Image, file: Path) -> Image:
             "0 for the background and a number for each cell"
         )
         raise FrameError(msg, file=file)
-    if kind.background is not None:
+    if kind.background is not None and kind.highest < 2**31:  # a higher label is refused later
         _log.warning("%s: the background is the value %d and not 0, and is read as 0", file, kind.background)
         labels = open_masks(labels[None], background=kind.background, zeros_are_cells=kind.values == 1)[0]
     return labels if np.count_nonzero(np.unique(labels)) != 1 else number_pieces(labels)
