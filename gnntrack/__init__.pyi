@@ -1,6 +1,8 @@
 from .errors import GnntrackError as GnntrackError
+from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError
 from .io import open_frames as open_frames
+from .loading import load as load
 from .pipeline import build_graph as build_graph
 from .pipeline import export as export
 from .pipeline import segment as segment
@@ -12,5 +14,6 @@ from .types import Cells as Cells
 from .types import Lineage as Lineage
 from .types import LinkScores as LinkScores
 from .types import Provenance as Provenance
+from .types import Track as Track
 
 __version__: str

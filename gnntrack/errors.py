@@ -9,6 +9,7 @@
     |   |-- FormatError                           a table, a graph file or a result that is not valid
     |   |-- ModelError                            a model or a checkpoint that cannot be used
     |   `-- SettingsError                         an unknown setting, or a value out of range
+    |       `-- OptionError (TypeError)             a keyword that the function does not have
     |-- OutputError                             the output exists, cannot be written, or does not fit the format
     |-- SegmenterError                          an unknown segmenter, or one whose result is not a label image
     |-- MissingDependencyError (ImportError)    an optional package is needed; the message is the pip command
@@ -20,23 +21,36 @@ values expected, and the fix.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "ChannelError",
     "FormatError",
     "FrameError",
     "GnntrackError",
+    "GnntrackWarning",
     "InputError",
     "MissingDependencyError",
     "ModelError",
+    "OptionError",
     "OutputError",
     "SegmenterError",
     "SettingsError",
     "TrainingError",
+    "warn_user",
 ]
 
 
 class GnntrackError(Exception):
     """Base class of all errors that gnntrack raises on purpose."""
+
+
+class GnntrackWarning(UserWarning):
+    """Something about the input that may be wrong, but can be used.
+
+    ``warnings.simplefilter("ignore", gnntrack.GnntrackWarning)`` hides all of them, ``"error"`` makes them errors.
+    """
 
 
 class InputError(GnntrackError, ValueError):
@@ -91,7 +105,23 @@ class ModelError(InputError):
 
 
 class SettingsError(InputError):
-    """A setting is unknown, or its value is out of range."""
+    """A setting is unknown, or its value is out of range.
+
+    Parameters
+    ----------
+    message : str
+        The value received, the values expected, and the fix.
+    problems : strings, optional
+        A sentence for each value out of range, if there are several.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+
+class OptionError(SettingsError, TypeError):
+    """A function has no option of this name."""
 
 
 class OutputError(GnntrackError):
@@ -108,3 +138,17 @@ class MissingDependencyError(GnntrackError, ImportError):
 
 class TrainingError(GnntrackError, ArithmeticError):
     """A training diverged: a loss or a weight is NaN or infinite."""
+
+
+def warn_user(message: str) -> None:
+    """Warn about the input, at the line of the user's program that called gnntrack.
+
+    The command line prints the message after ``Warning:``, each message once.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, GnntrackWarning, stacklevel=level - 1)
+
+
+_OWN = ("gnntrack", "segmenters", "contextlib")

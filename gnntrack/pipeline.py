@@ -9,43 +9,43 @@ masks, in this order, are anything that ``gnntrack.io.open_frames`` reads: a pat
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
-from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import METHODS, resolve_method, score_graph
-from gnntrack.movie import build_with_runs, match_runs, open_images, open_masks_of, open_movie
+from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
+from gnntrack.movie_recipes import segment, simulate
+from gnntrack.options import accept_options
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 
 if TYPE_CHECKING:
-    from gnntrack.movie import Opening, Reading
     from gnntrack.scores.registry import Scorer
-    from gnntrack.segmentation.protocol import Segmenter
-    from gnntrack.simulate import SimulatedMovie
     from gnntrack.types import CellGraph, Lineage, Progress
 
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
+_SEGMENTING = ("segmenter", "segmenter_options")
 
 
+@accept_options("frames", "cells", "motion", "graph", other=_SEGMENTING)
 def build_graph(
     images: object = None,
     masks: object = None,
     *,
     settings: Settings | None = None,
-    progress: Progress | None = None,
-    **opening: Unpack[Opening],
+    progress: Any = None,
+    **options: Any,
 ) -> CellGraph:
     """Find the candidate links between the cells of masks.
 
@@ -57,10 +57,11 @@ def build_graph(
         Label images, 0 = background. If None, each image is segmented when its mask is read.
     settings : Settings, optional
         Default ``Settings()``.
-    progress : Progress, optional
-        Called after each frame, and after other steps.
-    **opening
-        ``segmenter``, ``segmenter_options`` (for images without masks), ``spacing``: see `Opening`.
+    progress : Progress or bool, optional
+        True shows progress bars; a function is called after each frame, and after other steps.
+    **options
+        Single settings by their names, such as ``max_gap=3``, ``max_distance=20`` or ``spacing=0.5``; and
+        ``segmenter``, ``segmenter_options`` for images without masks, see `gnntrack.movie.Opening`.
 
     Returns
     -------
@@ -70,27 +71,28 @@ def build_graph(
     Raises
     ------
     InputError
-        If the movie cannot be read or the masks are not label images.
+        If the movie cannot be read, the masks are not label images, or an option is unknown (`OptionError`).
 
     Examples
     --------
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
-    >>> movie = simulate(settings=settings, seed=1)
+    >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> graph = build_graph(movie.images, movie.masks)
     >>> len(graph.cells), len(graph), graph.feature_names[:3]
     (52, 158, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
-    return build_with_runs(open_movie(images, masks, settings=settings, **opening), settings, progress)[0]
+    return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
 
 
+@accept_options("scores", "gnn", "solver")
 def solve(
     graph: CellGraph,
     *,
     method: str = "hungarian",
     solver: str | None = None,
     settings: Settings | None = None,
-    progress: Progress | None = None,
+    progress: Any = None,
+    **options: Any,  # noqa: ARG001  (they are in the settings)
 ) -> Lineage:
     """Score the candidate links and choose among them.
 
@@ -102,8 +104,8 @@ def solve(
         Scorer with its solver: ``"iou"``, ``"greedy"``, ``"hungarian"``, ``"gnn"``, or a scorer of another package.
     solver : str, optional
         Name of a solver; by default that of the method.
-    settings, progress
-        As in `build_graph`.
+    settings, progress, **options
+        As in `build_graph`, such as ``divisions=False``, or ``device="cpu"`` and ``model`` for ``gnn``.
 
     Returns
     -------
@@ -118,10 +120,9 @@ def solve(
 
     Examples
     --------
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
-    >>> movie = simulate(settings=settings, seed=1)
+    >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> lineage = solve(build_graph(masks=movie.masks), method="greedy")
-    >>> len(lineage.cells), len(lineage.tracks), lineage.provenance.solver
+    >>> len(lineage.cells), len(lineage), lineage.provenance.solver
     (52, 10, 'greedy')
     """
     settings = settings or Settings()
@@ -151,6 +152,7 @@ def _choose_lineage(
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 
 
+@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", other=_SEGMENTING)
 def track(
     images: object = None,
     masks: object = None,
@@ -160,8 +162,8 @@ def track(
     solver: str | None = None,
     settings: Settings | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    **opening: Unpack[Opening],
+    progress: Any = None,
+    **options: Any,
 ) -> Lineage:
     """Track the cells of a movie, and write the result in the format of the Cell Tracking Challenge (CTC).
 
@@ -175,13 +177,14 @@ def track(
         As in `solve`.
     overwrite : bool
         Replace `out` if it exists.
-    **opening
-        As in `build_graph`.
+    **options
+        As in `build_graph` and `solve`, such as ``max_gap=3`` or ``divisions=False``.
 
     Returns
     -------
     Lineage
-        As it is written: a gap whose masks could not be drawn splits its track into two, parent and daughter.
+        As it is written: a gap whose masks could not be drawn splits its track into two, parent and daughter. It
+        holds its masks: see `gnntrack.Lineage.labels`.
 
     Raises
     ------
@@ -192,11 +195,12 @@ def track(
 
     Examples
     --------
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
-    >>> movie = simulate(settings=settings, seed=1)
+    >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> lineage = track(movie.images, movie.masks)
-    >>> len(lineage.cells), len(lineage.tracks)
-    (52, 11)
+    >>> lineage
+    <Lineage: 11 tracks, 0 divisions, 52 cells in 6 frames of 100 x 100 pixels, by hungarian>
+    >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
+    0
     """
     settings = settings or Settings()
     run = RunRecord(images, masks, settings)
@@ -204,7 +208,7 @@ def track(
     scorer = plan.make_scorer(settings, images=images is not None)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    movie = open_movie(images, masks, settings=settings, **opening)
+    movie = open_movie(images, masks, settings=settings, **options)
     check_margin(settings.repair.margin, movie.masks.shape)
     graph, runs = build_with_runs(movie, settings, progress)
     pixels = None if movie.images is None else CellPixels(runs, movie.images)
@@ -214,9 +218,10 @@ def track(
     repaired = repair_movie(lineage, runs, settings=settings.repair)
     if out is not None:
         write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-    return repaired.lineage
+    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
 
 
+@accept_options("frames", "repair")
 def export(
     lineage: Lineage,
     out: str | Path,
@@ -225,8 +230,8 @@ def export(
     to: str = "ctc",
     settings: Settings | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    **reading: Unpack[Reading],
+    progress: Any = None,
+    **options: Any,  # noqa: ARG001  (they are in the settings)
 ) -> Lineage:
     """Write a lineage as a CTC result, as tables, or in another format.
 
@@ -242,8 +247,8 @@ def export(
         Name of a format in `gnntrack.io.writers.WRITERS`, such as ``ctc`` or ``csv``, or of another package.
     settings : Settings, optional
         Its sections ``frames`` and ``repair`` are used; ``cells`` comes from the provenance of the lineage.
-    overwrite, progress, **reading
-        As in `track` and `build_graph`.
+    overwrite, progress, **options
+        As in `track`, such as ``fill_gaps=False``.
 
     Returns
     -------
@@ -260,7 +265,7 @@ def export(
     Examples
     --------
     >>> import tempfile
-    >>> movie = simulate(settings=Settings().replace(simulate__frames=3, simulate__cells=6), seed=1)
+    >>> movie = simulate(frames=3, cells=6, seed=1)
     >>> lineage = solve(build_graph(masks=movie.masks))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export(lineage, Path(folder, "links.csv"), to="edges")
@@ -279,110 +284,11 @@ def export(
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
     settings = settings or Settings()
-    stack = open_masks_of(lineage, masks, settings, **reading)
+    stack = open_masks_of(lineage, masks, settings)
     check_margin(settings.repair.margin, stack.shape)
     repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
     writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
     return repaired.lineage
-
-
-def segment(
-    images: object,
-    out: str | Path,
-    *,
-    segmenter: str | Segmenter = "threshold",
-    options: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
-    **reading: Unpack[Reading],
-) -> int:
-    """Segment the images of a movie into a folder of masks.
-
-    Parameters
-    ----------
-    images, overwrite, progress, **reading
-        As in `track` and `build_graph`.
-    out : path
-        Folder of the masks, one TIFF per frame.
-    segmenter, options, settings
-        A segmenter, or its name and its options; of the settings, ``frames`` is used.
-    resume : bool
-        Keep the masks if the run is interrupted, and continue an interrupted run.
-
-    Returns
-    -------
-    int
-        Number of cells in all frames.
-
-    Raises
-    ------
-    InputError, SegmenterError, OutputError
-        If the images cannot be read, the segmenter is unknown or fails, or `out` exists or cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> movie = simulate(settings=Settings().replace(simulate__frames=2, simulate__cells=3), seed=1)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     segment(movie.images, Path(folder, "masks"))
-    4
-    """
-    from gnntrack.segmentation.movie import load_for_movie, segment_movie
-
-    try_output(out, overwrite=overwrite)
-    stack = open_images(images, settings=settings, **reading)
-    ready = load_for_movie(segmenter, options, stack)
-    return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
-
-
-def simulate(
-    out: str | Path | None = None,
-    *,
-    settings: Settings | None = None,
-    seed: int = 0,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> SimulatedMovie:
-    """Make a movie with a known lineage.
-
-    Parameters
-    ----------
-    out : path, optional
-        Folder for images, masks and ground truth in the CTC layout; if None, nothing is written.
-    settings : Settings, optional
-        Its section ``simulate`` is used.
-    seed : int
-        The same seed gives the same movie.
-    overwrite, progress
-        As in `track`.
-
-    Returns
-    -------
-    SimulatedMovie
-        ``images``, ``masks`` (with segmentation errors), and the true ``lineage``.
-
-    Raises
-    ------
-    OutputError
-        If `out` exists or cannot be written.
-
-    Examples
-    --------
-    >>> movie = simulate(settings=Settings().replace(simulate__frames=6, simulate__shape=(100, 100)), seed=1)
-    >>> len(movie.images), movie.images.shape, len(movie.lineage.tracks)
-    (6, (100, 100), 18)
-    """
-    from gnntrack.simulate import simulate_movie, write_movie
-
-    if out is not None:
-        try_output(out, overwrite=overwrite)
-    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
-    if out is not None:
-        with fresh_output(out, overwrite=overwrite) as folder:
-            write_movie(movie, folder, progress=progress)
-    return movie
 
 
 def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
@@ -406,9 +312,8 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     Examples
     --------
     >>> import tempfile
-    >>> settings = Settings().replace(simulate__frames=6, simulate__cells=6, simulate__shape=(100, 100))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     movie = simulate(Path(folder, "movie"), settings=settings, seed=1)
+    ...     movie = simulate(Path(folder, "movie"), frames=6, cells=6, shape=(100, 100), seed=1)
     ...     lineage = track(movie.images, movie.masks, out=Path(folder, "01_RES"))
     ...     scores = evaluate(Path(folder, "01_RES"), Path(folder, "movie", "01_GT"))
     >>> scores["TRA"] > 0.9, scores["LNK"] > 0.9

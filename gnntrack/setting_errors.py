@@ -28,25 +28,46 @@ def refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
     known = model.model_fields
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1, 0)
-            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"table '{prefix.rstrip('.')}' has no settings"
-            msg = f"unknown setting '{prefix}{key}'; {hint}"
+            msg = f"unknown setting '{prefix}{key}'; {_describe_remedy(model, key, value, prefix)}"
             raise SettingsError(msg)
-        kind = known[key].annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        kind = _get_table(known[key])
+        if kind is not None and not isinstance(value, kind):
             refuse_unknown(kind, value, f"{prefix}{key}.")
+
+
+def _describe_remedy(model: type[BaseModel], key: str, value: Any, prefix: str) -> str:
+    """Return advice about an unknown key."""
+    tables = {name: table for name, field in model.model_fields.items() if (table := _get_table(field)) is not None}
+    homes = [name for name, table in tables.items() if key in table.model_fields]
+    if homes:
+        usual = next((name for name in homes if not name.startswith(("train", "simulate"))), homes[0])
+        return (
+            f"it belongs to the table {' or '.join(homes)}: write Settings({usual}={{'{key}': {value!r}}}), in a file "
+            f"{key} below [{usual}], or give it to the function: track(images, masks, {key}={value!r})"
+        )
+    near = difflib.get_close_matches(key, model.model_fields, 1, 0)
+    return f"did you mean '{prefix}{near[0]}'?" if near else f"table '{prefix.rstrip('.')}' has no settings"
+
+
+def _get_table(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def explain_errors(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
     """Yield a sentence for each setting out of range: its name, the value received and the values expected."""
     for each in error.errors():
-        section, name = (*each["loc"], "", "")[:2]
-        table = model.model_fields[str(section)].annotation
-        field = table.model_fields.get(str(name)) if isinstance(table, type) and issubclass(table, BaseModel) else None
+        name = str(each["loc"][0]) if each["loc"] else ""
+        cause = each.get("ctx", {}).get("error")
+        if isinstance(cause, SettingsError):  # of a table, with the names of its settings
+            yield from (
+                f"'{name}.{problem[1:]}" if problem[0] == "'" else f"'{name}': {problem}" for problem in cause.problems
+            )
+            continue
         own = each["msg"].removeprefix("Value error, ")
+        field = model.model_fields.get(name)
         expected = own if field is None or each["type"] == "value_error" else _describe_range(field) or own
-        where, value = (f"{section}.{name}", each["input"]) if name else (section, each["input"])
-        yield f"'{where}' = {value!r}: {expected}" if name else f"'{where}': {expected}"
+        yield f"'{name}' = {each['input']!r}: {expected}" if name else expected
 
 
 def _describe_range(field: FieldInfo) -> str | None:

@@ -56,6 +56,14 @@ REMOVED: dict[str, str] = {
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    def __init__(self, **values: Any) -> None:
+        refuse_unknown(type(self), values, "")
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = tuple(explain_errors(type(self), error))
+            raise SettingsError("; ".join(problems), problems=problems) from None
+
 
 def is_pixel_size(size: float) -> bool:
     """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
@@ -392,11 +400,11 @@ class Settings(_Section):
             For an unknown key, with the nearest known one, or a value out of range.
         """
         values = _filter_removed(values, warn=True)
-        refuse_unknown(cls, values, "")
+        refuse_unknown(cls, values, "")  # also if it is not a table
         try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            msg = f"settings: {'; '.join(explain_errors(cls, error))}"
+            return cls(**values)
+        except SettingsError as error:
+            msg = f"settings: {error}"
             raise SettingsError(msg) from None
 
     @classmethod

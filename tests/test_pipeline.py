@@ -230,13 +230,3 @@ def test_folders_and_arrays_give_the_same(masks, images, tmp_path):
     write_folder(tmp_path / "images", images)
     from_files = gnntrack.track(tmp_path / "images", tmp_path / "masks")
     np.testing.assert_array_equal(from_files.track, gnntrack.track(images, masks).track)
-
-
-def test_allow_missing_as_a_keyword_is_deprecated(masks):
-    with pytest.warns(DeprecationWarning, match=r"use settings=Settings\(\)\.replace\(frames__allow_missing=True\)"):
-        gnntrack.build_graph(masks=masks, allow_missing=True)
-
-
-def test_an_unknown_keyword_is_a_type_error(masks):
-    with pytest.raises(TypeError, match="spaceing"):
-        gnntrack.track(masks=masks, spaceing=1)

@@ -10,13 +10,16 @@ import difflib
 import logging
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from gnntrack import __version__
-from gnntrack.errors import GnntrackError
+from gnntrack.errors import GnntrackError, GnntrackWarning
 
 __all__ = ["cli", "main"]
 
@@ -83,7 +86,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of the input or of the system becomes a message and an exit code."""
         try:
-            return super().invoke(ctx)
+            with _show_warnings():
+                return super().invoke(ctx)
         except GnntrackError as error:
             _refuse(error, str(error))
         except BrokenPipeError:
@@ -95,6 +99,24 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing was written.", err=True)
             ctx.exit(130)
+
+
+@contextmanager
+def _show_warnings() -> Iterator[None]:
+    """Print warnings about the input on stderr, each message once."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if not issubclass(category, GnntrackWarning):
+            usual(message, category, *rest)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", GnntrackWarning)
+        usual, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _refuse(error: BaseException, message: str) -> NoReturn:

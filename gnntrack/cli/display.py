@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.durations import format_duration
+from gnntrack.progress_bars import connect_bars, make_bars, open_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
     from gnntrack.types import Progress
 
@@ -47,38 +47,8 @@ _FIGURES = {
 @contextmanager
 def show_progress() -> Iterator[Progress | None]:
     """Show a progress bar per stage on stderr; yield None if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with _make_bars() as bars:
-        yield _connect(bars)
-
-
-def _make_bars() -> Bars:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Bars(
-        *columns,
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[beside]}"),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-
-def _connect(bars: Bars) -> Progress:
-    """Return a `Progress` that shows each stage as a bar, with an empty text beside it."""
-    task_of: dict[str, TaskID] = {}
-
-    def show(stage: str, done: int, total: int, /) -> None:
-        if stage not in task_of:
-            task_of[stage] = bars.add_task(stage, total=total, beside="")
-        bars.update(task_of[stage], completed=done, total=total)
-
-    return show
+    with open_progress(sys.stderr.isatty()) as progress:
+        yield progress
 
 
 class TrainingDisplay:
@@ -90,7 +60,7 @@ class TrainingDisplay:
     def __init__(self, bars: Bars | None) -> None:
         self.step = 0
         self._bars = bars
-        self._show = None if bars is None else _connect(bars)
+        self._show = None if bars is None else connect_bars(bars)
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
         """Show the steps done of a stage."""
@@ -120,7 +90,7 @@ def show_training() -> Iterator[TrainingDisplay]:
     if not sys.stderr.isatty():
         yield TrainingDisplay(None)
         return
-    with _make_bars() as bars:
+    with make_bars() as bars:
         yield TrainingDisplay(bars)
 
 

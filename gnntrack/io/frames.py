@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gnntrack.errors import FrameError, InputError
+from gnntrack.frame_array import FrameArray
 from gnntrack.io.stack import (
     UNREADABLE,
     Layout,
@@ -221,6 +222,8 @@ def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
 
 
 def _open(source: Any, axes: str | None, channel: int | str | None, *, allow_missing: bool) -> FrameStack:
+    if isinstance(source, FrameArray):
+        source = source.frames
     if isinstance(source, FrameStack):
         return source if channel is None else select_channel(source, channel)
     if isinstance(source, str | Path):

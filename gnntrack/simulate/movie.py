@@ -35,9 +35,9 @@ class SimulatedMovie(NamedTuple):
 
     Parameters
     ----------
-    images : FrameStack or None
+    images : FrameStack, FrameArray or None
         Frames of uint16, computed when they are read, the same at each reading; None if `settings.images` is off.
-    masks : FrameStack
+    masks : FrameStack or FrameArray
         Frames of int32 labels. They are shuffled in every frame, so that a label does not identify a cell over time.
     lineage : Lineage
         The true lineage; its cells are those of `masks`, with the columns ``size`` and ``diameter``.
@@ -45,8 +45,8 @@ class SimulatedMovie(NamedTuple):
         Pixels of the cells.
     """
 
-    images: FrameStack | None
-    masks: FrameStack
+    images: Any
+    masks: Any
     lineage: Lineage
     runs: Runs
 

@@ -1,0 +1,129 @@
+"""Recipes that make what is tracked: ``segment`` makes masks from images, ``simulate`` a movie with a known lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.frame_array import FrameArray
+from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.writers import CellMasks
+from gnntrack.movie import open_images
+from gnntrack.options import accept_options
+from gnntrack.settings import Settings
+
+if TYPE_CHECKING:
+    from gnntrack.segmentation.protocol import Segmenter
+    from gnntrack.simulate import SimulatedMovie
+
+__all__ = ["segment", "simulate"]
+
+
+@accept_options("frames")
+def segment(
+    images: object,
+    out: str | Path,
+    *,
+    segmenter: str | Segmenter = "threshold",
+    options: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Any = None,
+    **reading: Any,  # noqa: ARG001  (it is in the settings)
+) -> int:
+    """Segment the images of a movie into a folder of masks.
+
+    Parameters
+    ----------
+    images, overwrite, progress, **reading
+        As in `gnntrack.track`, such as ``spacing=0.5``.
+    out : path
+        Folder of the masks, one TIFF per frame.
+    segmenter, options, settings
+        A segmenter, or its name and its options; of the settings, ``frames`` is used.
+    resume : bool
+        Keep the masks if the run is interrupted, and continue an interrupted run.
+
+    Returns
+    -------
+    int
+        Number of cells in all frames.
+
+    Raises
+    ------
+    InputError, SegmenterError, OutputError
+        If the images cannot be read, the segmenter is unknown or fails, or `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> movie = simulate(frames=2, cells=3, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     segment(movie.images, Path(folder, "masks"))
+    4
+    """
+    from gnntrack.segmentation.movie import load_for_movie, segment_movie
+
+    try_output(out, overwrite=overwrite)
+    stack = open_images(images, settings=settings)
+    ready = load_for_movie(segmenter, options, stack)
+    return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
+
+
+@accept_options("simulate")
+def simulate(
+    out: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Any = None,
+    **options: Any,  # noqa: ARG001  (they are in the settings)
+) -> SimulatedMovie:
+    """Make a movie with a known lineage.
+
+    Parameters
+    ----------
+    out : path, optional
+        Folder for images, masks and ground truth in the CTC layout; if None, nothing is written.
+    settings : Settings, optional
+        Its section ``simulate`` is used.
+    seed : int
+        The same seed gives the same movie.
+    overwrite, progress
+        As in `gnntrack.track`.
+    **options
+        Settings of the section by their names, such as ``frames=6`` or ``shape=(100, 100)``.
+
+    Returns
+    -------
+    SimulatedMovie
+        ``images`` and ``masks``, arrays ``(T, [Z], Y, X)`` that are computed when they are read (`FrameArray`), and the
+        true ``lineage``.
+
+    Raises
+    ------
+    OutputError
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> movie = simulate(frames=6, shape=(100, 100), seed=1)
+    >>> movie.images.shape, movie.images.dtype.name, len(movie.lineage)
+    ((6, 100, 100), 'uint16', 18)
+    """
+    from gnntrack.simulate import simulate_movie, write_movie
+
+    if out is not None:
+        try_output(out, overwrite=overwrite)
+    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
+    if out is not None:
+        with fresh_output(out, overwrite=overwrite) as folder:
+            write_movie(movie, folder, progress=progress)
+    images = None if movie.images is None else FrameArray(movie.images, np.uint16)
+    lineage = movie.lineage.with_masks(CellMasks(movie.runs))
+    return movie._replace(images=images, masks=FrameArray(movie.masks, np.int32), lineage=lineage)

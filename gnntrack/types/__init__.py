@@ -1,0 +1,42 @@
+"""The six tables that travel between the stages: frozen, validated arrays, and nothing else.
+
+``Cells`` and ``Runs`` hold the cells and their pixels, ``CellGraph`` the candidate links, ``LinkScores`` their scores,
+``Tracks`` and ``Lineage`` the result, with ``Track`` and ``Division`` as views of it. `Provenance` records how a graph
+or lineage was made; `FrameStack` and `Progress` are protocols.
+
+Axis order is ``t, [z], y, x`` everywhere. Positions and distances are in ``unit`` (micrometres once
+the voxel size is known, else pixels). A cell is identified by its key (frame, label), which also identifies its pixels
+in the masks; inside a table cells are rows, and links refer to rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gnntrack.protocols import FrameStack, Progress
+from gnntrack.provenance import Provenance
+from gnntrack.types.lineage import Lineage, Tracks
+from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, log_odds
+from gnntrack.types.track import Division, Track
+
+if TYPE_CHECKING:
+    from gnntrack.types.columns import BoolArray as BoolArray
+    from gnntrack.types.columns import FeatureArray as FeatureArray
+    from gnntrack.types.columns import FloatArray as FloatArray
+    from gnntrack.types.columns import Image as Image
+    from gnntrack.types.columns import IntArray as IntArray
+
+__all__ = [
+    "CellGraph",
+    "Cells",
+    "Division",
+    "FrameStack",
+    "Lineage",
+    "LinkScores",
+    "Progress",
+    "Provenance",
+    "Runs",
+    "Track",
+    "Tracks",
+    "log_odds",
+]

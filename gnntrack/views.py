@@ -1,0 +1,198 @@
+"""Views of a lineage: tracked labels, tables, layers of napari, a picture for notebooks.
+
+The methods of `gnntrack.Lineage` call these functions.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gnntrack.errors import FormatError, InputError
+from gnntrack.frame_array import FrameArray
+from gnntrack.io.frames import map_frames, open_masks
+from gnntrack.io.stack import Stack
+from gnntrack.io.writers import CellMasks
+from gnntrack.lineage.families import count_generations, find_roots
+from gnntrack.lineage.repair import repair_movie
+from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
+from gnntrack.movie import match_runs
+from gnntrack.settings import RepairSettings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    from gnntrack.types import FloatArray, FrameStack, Image, Lineage, Runs
+
+__all__ = [
+    "NapariTracks",
+    "convert_to_napari",
+    "describe_as_html",
+    "draw_labels",
+    "find_masks",
+    "tabulate",
+    "write_as_ctc",
+]
+
+_SHOWN = 150  # tracks in the tree of a notebook
+_TABLES = ("cells", "tracks", "links")
+
+
+class NapariTracks(NamedTuple):
+    """Arguments of ``viewer.add_tracks`` of napari."""
+
+    data: FloatArray
+    """(N, D + 2) columns track, frame, ``[z], y, x`` in pixels; sorted by track and frame."""
+    properties: dict[str, npt.NDArray[Any]]
+    """A column per cell, in the order of `data`: ``parent`` and ``root`` (tracks), ``generation`` (divisions since the
+    root), ``label`` (in the masks that were tracked) and ``confidence`` of the link to the cell (1 without a link)."""
+    graph: dict[int, list[int]]
+    """Track -> its parent in a list, for tracks with a parent."""
+
+
+def find_masks(lineage: Lineage, masks: object = None) -> tuple[Lineage, CellMasks]:
+    """Return the lineage after repair, and the pixels of its cells.
+
+    Raises
+    ------
+    InputError
+        If the lineage has no masks and none are given, or they are not those of the lineage.
+    """
+    own = getattr(lineage, "_masks", None)
+    if isinstance(own, CellMasks):
+        return lineage, own
+    masks = own if masks is None else masks
+    if masks is None:
+        msg = (
+            "this lineage does not hold its masks: they come with the result of track(), or with load() of a folder of "
+            "masks; give the masks that it was made from, such as lineage.labels(masks)"
+        )
+        raise InputError(msg)
+    stack = open_masks(masks)
+    if len(lineage.cells) and np.array_equal(lineage.cells.label, lineage.track):
+        return lineage, CellMasks(_match_tracked(lineage, stack))
+    repaired = repair_movie(lineage, match_runs(lineage, stack), settings=RepairSettings())
+    return repaired.lineage, CellMasks(repaired.runs, repaired.fills)
+
+
+def _match_tracked(lineage: Lineage, masks: FrameStack) -> Runs:
+    """Return the pixels of the cells, from masks whose labels are tracks."""
+    cells = lineage.cells
+    if len(masks) != cells.n_frames or tuple(masks.shape) != tuple(cells.shape):
+        msg = (
+            f"the masks have {len(masks)} frames of {tuple(masks.shape)}, the lineage has {cells.n_frames} of "
+            f"{tuple(cells.shape)}; give the masks of this lineage"
+        )
+        raise FormatError(msg)
+    encoded = map_frames(lambda t: encode_frame(masks[t]), range(len(masks)))
+    frames = []
+    for t, (start, length, label) in enumerate(encoded):
+        row = cells.row_of(t, label)
+        frames.append((start[row >= 0], length[row >= 0], row[row >= 0]))
+    runs = join_frames(frames, tuple(cells.shape))
+    lost = np.setdiff1d(np.arange(len(cells)), runs.cell)
+    if len(lost):
+        msg = (
+            f"{masks.names[cells.frame[lost[0]]]}: {len(lost)} cells of the lineage have no pixels in the masks, such "
+            f"as label {cells.label[lost[0]]} in frame {cells.frame[lost[0]]}; give the masks of this lineage"
+        )
+        raise FormatError(msg)
+    return runs
+
+
+def draw_labels(lineage: Lineage, masks: object = None) -> FrameArray:
+    """Return the masks of a lineage with track ids for labels; see `gnntrack.Lineage.labels`."""
+    lineage, found = find_masks(lineage, masks)
+    cells, highest = lineage.cells, int(lineage.tracks.id.max(initial=0))
+    dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+
+    def read(frame: int) -> Image:
+        return _draw_frame(lineage, found, frame, dtype)
+
+    names = [f"labels, frame {t}" for t in range(cells.n_frames)]
+    return FrameArray(Stack(read, names, tuple(cells.shape), tuple(cells.spacing), cells.unit), dtype)
+
+
+def _draw_frame(lineage: Lineage, masks: CellMasks, frame: int, dtype: npt.DTypeLike) -> Image:
+    runs, fills = masks
+    above = runs.frame(frame)
+    start, length, value = runs.start[above], runs.length[above], lineage.track[runs.cell[above]]
+    if fills is not None:
+        below = fills.frame(frame)  # first, so that cells cover them
+        start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
+        value = np.append(fills.cell[below], value)
+    return decode_frame(runs.shape, start, length, value, dtype)
+
+
+def write_as_ctc(lineage: Lineage, path: str | Path, *, masks: object = None, overwrite: bool = False) -> Path:
+    """Write a CTC result and return its path; see `gnntrack.Lineage.to_ctc`."""
+    from gnntrack.io.ctc import write_ctc
+    from gnntrack.io.output import try_output
+
+    try_output(path, overwrite=overwrite)
+    lineage, found = find_masks(lineage, masks)
+    write_ctc(path, lineage, found.runs, fills=found.fills, overwrite=overwrite)
+    return Path(path)
+
+
+def tabulate(lineage: Lineage, table: str) -> pd.DataFrame:
+    """Return a table of cells, tracks or links; see `gnntrack.io.tables`."""
+    from gnntrack.io import tables
+
+    if table not in _TABLES:
+        msg = f"no table {table!r}; expected one of {', '.join(map(repr, _TABLES))}"
+        raise InputError(msg)
+    made: pd.DataFrame = getattr(tables, f"tabulate_{table}")(lineage)
+    return made
+
+
+def convert_to_napari(lineage: Lineage) -> NapariTracks:
+    """Return a lineage as napari's layer *Tracks* takes it.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> masks = np.zeros((2, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 7
+    >>> data, properties, graph = convert_to_napari(gnntrack.track(masks=masks))
+    >>> data.tolist(), properties["label"].tolist(), graph
+    ([[1.0, 0.0, 7.5, 7.5], [1.0, 1.0, 7.5, 7.5]], [7, 7], {})
+    """
+    cells, tracks = lineage.cells, lineage.tracks
+    order = np.lexsort((cells.frame, lineage.track))
+    row = np.searchsorted(tracks.id, lineage.track[order])
+    confidence = np.ones(len(cells), np.float32)
+    confidence[lineage.target] = lineage.confidence
+    data = np.column_stack([lineage.track, cells.frame, cells.position / np.array(cells.spacing)])[order]
+    properties: dict[str, npt.NDArray[Any]] = {
+        "parent": tracks.parent[row],
+        "root": find_roots(tracks)[row],
+        "generation": count_generations(tracks)[row],
+        "label": cells.label[order],
+        "confidence": confidence[order],
+    }
+    pairs = zip(tracks.id.tolist(), tracks.parent.tolist(), strict=True)
+    return NapariTracks(data, properties, {track: [parent] for track, parent in pairs if parent})
+
+
+def describe_as_html(lineage: Lineage) -> str:
+    """Return a summary of a lineage and its tree as a picture, for notebooks."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from gnntrack.report.tree import draw_lineage_tree
+
+    text = html.escape(repr(lineage).strip("<>"))
+    figure = draw_lineage_tree(lineage, most=_SHOWN, title=" ")
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
+    code = base64.b64encode(picture.getvalue()).decode("ascii")
+    return (
+        f'<div><p>{text}</p><img alt="lineage tree" style="max-width: 100%; background: white" '
+        f'src="data:image/png;base64,{code}"></div>'
+    )
