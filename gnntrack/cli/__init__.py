@@ -106,16 +106,16 @@ def _show_warnings() -> Iterator[None]:
     """Print warnings about the input on stderr, each message once."""
     seen: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if not issubclass(category, GnntrackWarning):
-            usual(message, category, *rest)
+            usual(message, category, *rest, **more)
         elif str(message) not in seen:
             seen.add(str(message))
             click.echo(f"Warning: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", GnntrackWarning)
-        usual, warnings.showwarning = warnings.showwarning, show
+        usual, warnings.showwarning = warnings.showwarning, show  # type: ignore[assignment]
         yield
 
 
