@@ -128,7 +128,6 @@ def test_labels_are_drawn_one_frame_at_a_time(monkeypatch):
         0, -1, np.int64(2), slice(None), slice(1, 4, 2), slice(None, None, -1), [0, 3], np.array([4, 4]), ...,
         (2, 5), (slice(1, 3), 5), (slice(None), slice(3, 9), slice(3, 9)), (..., 4), (0, ..., 4), (1, 4, 4),
         ([0, 1], slice(None), 3), (slice(None), [1, 2]), (slice(None), None), np.array([True, False] * 2 + [True]),
-       
         (slice(2, 2),), (slice(0, 2), np.array([3, 4]), np.array([3, 5])), (None, 2),
         np.arange(6000).reshape(5, 30, 40) % 7 > 3,
     ],

@@ -115,7 +115,7 @@ def _show_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", GnntrackWarning)
-        usual, warnings.showwarning = warnings.showwarning, show  # type: ignore[assignment]
+        usual, warnings.showwarning = warnings.showwarning, show
         yield
 
 
