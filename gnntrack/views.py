@@ -21,8 +21,8 @@ from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.families import count_generations, find_roots
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
-from gnntrack.movie import match_runs
-from gnntrack.settings import RepairSettings
+from gnntrack.movie import match_runs, open_masks_of
+from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,10 +74,11 @@ def find_masks(lineage: Lineage, masks: object = None) -> tuple[Lineage, CellMas
             "masks; give the masks that it was made from, such as lineage.labels(masks)"
         )
         raise InputError(msg)
-    stack = open_masks(masks)
     if len(lineage.cells) and np.array_equal(lineage.cells.label, lineage.track):
-        return lineage, CellMasks(_match_tracked(lineage, stack))
-    repaired = repair_movie(lineage, match_runs(lineage, stack), settings=RepairSettings())
+        return lineage, CellMasks(_match_tracked(lineage, open_masks(masks)))
+    settings = Settings()
+    runs = match_runs(lineage, open_masks_of(lineage, masks, settings))
+    repaired = repair_movie(lineage, runs, settings=settings.repair)
     return repaired.lineage, CellMasks(repaired.runs, repaired.fills)
 
 
