@@ -288,3 +288,14 @@ def test_other_files_beside_the_images_are_no_fault(tmp_path):
     for name in ("preview.png", "img_000.png", "notes.txt", "other_mask.png", "img_001_mask.txt"):
         (tmp_path / name).write_bytes(b"")
     gnntrack.track(tmp_path)
+
+
+def test_masks_as_images_of_validate_are_doubted(tmp_path, caplog):
+    from gnntrack.io.ctc_validate import validate_ctc
+
+    labels, image = repeat(draw()), repeat(noise())
+    gnntrack.track(masks=labels, out=tmp_path / "01_RES")
+    validate_ctc(tmp_path / "01_RES", images=image)
+    assert not caplog.records
+    validate_ctc(tmp_path / "01_RES", images=labels)
+    assert "the images look like masks" in caplog.text

@@ -6,7 +6,9 @@ lists them. A result without an error is accepted by both programs.
 
 from __future__ import annotations
 
+import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from gnntrack.types import FrameStack, Image, IntArray
 
 __all__ = ["RULES", "Problem", "check_labels", "check_table", "validate_ctc"]
+
+_log = logging.getLogger(__name__)
 
 RULES = {
     "no-track-table": "the folder has a table of tracks, res_track.txt",
@@ -106,7 +110,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
     FormatError
         If the folder does not exist.
     FrameError
-        If the images cannot be read, or are masks.
+        If the images cannot be opened.
     """
     found = find_ctc(result)
     problems = [*_check_files(found)]
@@ -226,9 +230,12 @@ def _check_against_images(
     found: CtcFolder, shapes: dict[int, tuple[int, ...]], images: str | Path | FrameStack
 ) -> Iterator[Problem]:
     from gnntrack.io.frames import open_frames
-    from gnntrack.io.mask_checks import check_images
+    from gnntrack.io.mask_checks import describe_movie
 
-    movie = check_images(open_frames(images))
+    movie = open_frames(images)
+    with suppress(FrameError):  # the values of the images are not needed
+        if describe_movie(movie)[0].is_surely_labels():
+            _log.warning("%s: the images look like masks; give the images of the microscope", movie.names[0])
     if found.n_frames != len(movie):
         yield _make_problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
     yield from _check_shapes(found, shapes, tuple(movie.shape), "the images")
