@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
-from gnntrack.graph.motion import FlowRecorder, estimate_motion
+from gnntrack.graph.motion import estimate_motion
 from gnntrack.io.channels import choose_channel
 from gnntrack.io.frames import check_pair, open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie, refuse_masks_beside
@@ -235,6 +235,8 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
     _warn_of_cubes(movie.masks)
     recorder = None
     if movie.images is not None and settings.motion.flow in ("auto", "images"):
+        from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
+
         recorder = FlowRecorder(len(movie.images.shape))
     cells, runs, notes = measure_cells(
         movie.masks,

@@ -20,7 +20,9 @@ class Provenance:
     gate_radii : float, optional
         The same in median cell radii.
     flow : str, optional
-        Source of the motion estimate: ``"images"``, ``"cells"`` or ``"none"``.
+        Source of the motion estimate of most cells: ``"images"``, ``"cells"`` or ``"none"``.
+    flow_by_images : float, optional
+        Fraction of the cells whose motion is estimated from images, where the masks confirm it; None without images.
     masks : mapping
         Report of `gnntrack.measure.measure_cells`, plain JSON values: number of cells, disconnected, split and dropped
         labels, pixels that are not finite.
@@ -55,6 +57,7 @@ class Provenance:
     gate: float | None = None
     gate_radii: float | None = None
     flow: str | None = None
+    flow_by_images: float | None = None
     masks: Mapping[str, Any] = field(default_factory=dict)
     cell_settings: Mapping[str, Any] = field(default_factory=dict)
     interval: float | None = None

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter, zoom
 from support import worlds
 
 from gnntrack import pipeline
-from gnntrack.graph import motion
-from gnntrack.graph.motion import FlowRecorder
+from gnntrack.graph import flow
+from gnntrack.graph.flow import FlowRecorder
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 
@@ -131,7 +131,7 @@ def test_flow_is_read_where_the_cells_are():
 def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
     """A queue without an end would hold a long movie in memory."""
     gate, seen = threading.Semaphore(0), []
-    monkeypatch.setattr(motion, "_compute_flow", lambda *_: gate.acquire() and np.zeros((1, 2)))
+    monkeypatch.setattr(flow, "_compute_flow", lambda *_: gate.acquire() and np.zeros((1, 2)))
     recorder = FlowRecorder(2)
 
     def look():

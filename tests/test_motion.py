@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 from support import worlds
 
-from gnntrack.graph.motion import FlowRecorder, Motion, estimate_motion, estimate_shift
+from gnntrack.graph.flow import FlowRecorder
+from gnntrack.graph.motion import Motion, estimate_motion
+from gnntrack.graph.translation import estimate_shift
 from gnntrack.settings import MotionSettings
 from gnntrack.types import Cells
 

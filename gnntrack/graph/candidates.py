@@ -90,11 +90,12 @@ def build_candidates(
     gate = settings.max_distance or _estimate_gate(cells, radius, motion)
     typical = float(np.median(radius)) if len(cells) else 0.0
     logger.info(
-        "gate %.1f %s (%.1f cell radii), motion from %s",
+        "gate %.1f %s (%.1f cell radii), motion from %s%s",
         gate,
         cells.unit,
         gate / typical if typical else 0,
         motion.flow,
+        "" if motion.by_images is None else f" ({100 * motion.by_images:.0f} % of the cells from images)",
     )
     # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
     none = np.zeros(0, np.int64)
@@ -108,7 +109,9 @@ def build_candidates(
                 progress("linking", frame + 1, cells.n_frames - 1)
     source, target, overlap = _join_blocks(blocks)
     names, features = _compute_features(cells, motion, source, target, overlap, shifts)
-    provenance = Provenance(gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow)
+    provenance = Provenance(
+        gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow, flow_by_images=motion.by_images
+    )
     return CellGraph(_add_motion(cells, motion), source, target, features, names, provenance)
 
 

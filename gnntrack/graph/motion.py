@@ -1,35 +1,38 @@
 """Motion of the field from each frame to the next: the predicted displacement of every cell.
 
-There are two predictors; ``flow = "auto"`` uses the one whose predictions are nearer to cells of the next frame:
+There are two predictors:
 
 * cells: the global drift of the frame (phase correlation of maps of the cells, Kuglin and Hines 1975) plus the
   median displacement of mutual nearest pairs among the neighbouring cells;
-* images: dense optical flow of the reduced images (Farneback, SCIA 2003, by OpenCV), read at each cell.
+* images: dense optical flow of the images (`gnntrack.graph.flow`), read at each cell.
+
+``flow = "auto"`` predicts a cell from the images if the masks confirm it: predictions from images are nearer to cells of
+the next frame than those from cells. This is decided for the movie, then for each frame, then around each cell; each
+decision differs from the one before only if the cells that it is based on agree by more than a standard error. An image
+that is spoilt in one frame or in one place is thus not used there.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from scipy import fft
 from scipy.spatial import cKDTree
 
 from gnntrack.geometry import find_mutual_nearest
+from gnntrack.graph.translation import estimate_shift
 
 if TYPE_CHECKING:
+    from gnntrack.graph.flow import FlowRecorder
     from gnntrack.settings import MotionSettings
-    from gnntrack.types import Cells, FloatArray, Image
+    from gnntrack.types import BoolArray, Cells, FloatArray
 
-__all__ = ["FlowRecorder", "Motion", "estimate_motion", "estimate_shift"]
+__all__ = ["Motion", "estimate_motion"]
 
-_RADIUS = 3.2  # cell radius in pixels of the reduced image: below it the flow blurs, above it only time grows
-_LONGEST = 1024  # longest side of the reduced image in pixels
-_WINDOW = 11  # Farneback's averaging window in reduced pixels: about three cell radii
-_WAITING = 8  # frames in the queue of the optical flow at most, to limit the memory
+_AROUND = 9  # a cell and its 8 nearest, whose predictions are compared
+_CLEARLY = 1.0  # standard errors by which one predictor has to be better than the other
+_LOST = 0.5  # loss of closeness at a cell whose optical flow leads away from all cells, while the other predictor does not
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +48,16 @@ class Motion:
     neighbours : (N, D) float64
         Drift plus the median displacement of the neighbouring cells, for both predictors.
     flow : str
-        The predictor that was used: ``"images"``, ``"cells"`` or ``"none"``.
+        The predictor of most cells: ``"images"``, ``"cells"`` or ``"none"``.
+    by_images : float, optional
+        Fraction of the cells, without those of the last frame, that are predicted from images; None without images.
     """
 
     shift: FloatArray
     drift: FloatArray
     neighbours: FloatArray
     flow: str
+    by_images: float | None = None
 
     def extrapolate(self, cells: Cells, gap: int) -> FloatArray:
         """Return the predicted displacement of every cell over ``gap`` frames, shape (N, D).
@@ -72,62 +78,6 @@ class Motion:
         return total
 
 
-@dataclass
-class FlowRecorder:
-    """Optical flow at the cells, computed while the images are read, so that each is read once.
-
-    Parameters
-    ----------
-    ndim : int
-        2 or 3; a 3D image is reduced to its maximum along z, and the flow along z is 0.
-    scale : float
-        Reduced over full side of the images, chosen from the first frame with cells; 0 before.
-    """
-
-    ndim: int
-    scale: float = 0.0
-    _small: Image | None = None
-    _position: FloatArray | None = None
-    _jobs: list[Future[FloatArray]] = field(default_factory=list)
-    _frames: list[int] = field(default_factory=list)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-
-    def add_frame(self, frame: int, image: Image, position: FloatArray, radius: FloatArray) -> None:
-        """Add the next frame; its flow from the frame before is computed in another thread.
-
-        Parameters
-        ----------
-        frame : int
-            Frame number; frames come in ascending order.
-        image : (Y, X) or (Z, Y, X)
-            Intensities.
-        position : (n, D) float64
-            Centroids of the frame's cells in pixels.
-        radius : (n,) float64
-            Their equivalent radii in pixels.
-        """
-        plane = image.max(axis=0) if image.ndim == 3 else image
-        if not self.scale and len(radius):
-            self.scale = min(1.0, _RADIUS / max(float(np.median(radius)), 1e-6), _LONGEST / max(plane.shape))
-        if not self.scale:
-            return
-        small = _reduce_image(plane, self.scale)
-        if self._small is not None and self._position is not None and len(self._position):
-            self._jobs.append(self._pool.submit(_compute_flow, self._small, small, self._position, plane.shape))
-            self._frames.append(frame - 1)
-            if len(self._jobs) > _WAITING:
-                self._jobs[-1 - _WAITING].result()
-        self._small, self._position = small, position
-
-    def get_shifts(self, cells: Cells) -> FloatArray:
-        """Return the displacements of all cells in their unit, shape (N, D)."""
-        total = np.zeros_like(cells.position)
-        with self._pool:
-            for frame, job in zip(self._frames, self._jobs, strict=True):
-                total[cells.rows(frame)] = job.result() * np.asarray(cells.spacing)
-        return total
-
-
 def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, settings: MotionSettings) -> Motion:
     """Predict where each cell will be in the next frame.
 
@@ -143,7 +93,8 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     Returns
     -------
     Motion
-        Of the predictor whose predictions have the smallest median distance to a cell of the next frame.
+        From images where the masks confirm it. Elsewhere the same as without images: from cells or from the drift alone,
+        whichever has the smaller median distance from prediction to a cell of the next frame.
 
     Examples
     --------
@@ -161,96 +112,63 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     choices = {"none": drift[cells.frame]}
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
-    if settings.flow in ("auto", "images") and recorder is not None:
-        choices["images"] = recorder.get_shifts(cells)
     error = {name: _measure_prediction_error(cells, shift) for name, shift in choices.items()}
     best = min(error, key=lambda name: (error[name], name))
-    return Motion(choices[best], drift, neighbours, best)
+    if settings.flow not in ("auto", "images") or recorder is None:
+        return Motion(choices[best], drift, neighbours, best)
+    images = recorder.get_shifts(cells)
+    images[:, :-2] = choices[best][:, :-2]  # the flow is that of a plane
+    confirmed = _confirm_images(cells, images, choices[best])
+    fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
+    shift = np.where(confirmed[:, None], images, choices[best])
+    return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction)
 
 
-def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
-    """Estimate the translation from one map to the next by phase correlation.
+def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> BoolArray:
+    """Return which cells (N,) are predicted from images rather than by another predictor.
 
-    Parameters
-    ----------
-    before, after : arrays of one shape
-        Maps of any dimension, periodic at their borders.
-
-    Returns
-    -------
-    (D,) float64
-        Translation in pixels along each axis, with subpixel precision from a parabola through the peak; 0 for maps
-        without structure.
-
-    References
-    ----------
-    Kuglin and Hines, The phase correlation image alignment method, 1975.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> spot = np.zeros((16, 16)); spot[4, 5] = 1
-    >>> (estimate_shift(spot, np.roll(spot, (3, -2), (0, 1))) + 0.0).tolist()
-    [3.0, -2.0]
+    The gain of a cell is the difference of its closeness. Gains of n cells are compared with their standard error if
+    the mean were 0: sum / sqrt(sum of squares), which is at most sqrt(n), so that a single cell proves nothing.
     """
-    # skimage's phase_cross_correlation has other subpixel shifts, and takes up to 300 times longer for small maps
-    product = np.conj(fft.rfftn(before)) * fft.rfftn(after)
-    magnitude = np.abs(product)
-    surface = fft.irfftn(product / np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30), before.shape)
-    peak = np.unravel_index(int(np.argmax(surface)), surface.shape)
-    shift = np.zeros(before.ndim)
-    for axis, (at, n) in enumerate(zip(peak, before.shape, strict=True)):
-        line = surface[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))]
-        left, middle, right = line[(at - 1) % n], line[at], line[(at + 1) % n]
-        bend = left - 2 * middle + right
-        offset = 0.0 if n < 3 or abs(bend) < 1e-12 else 0.5 * float(left - right) / float(bend)
-        shift[axis] = (at + n // 2) % n - n // 2 + (offset if abs(offset) < 0.5 and abs(left - right) > 1e-9 else 0.0)
-    return shift
+    gain = _measure_closeness(cells, images) - _measure_closeness(cells, others)
+    confirmed = np.zeros(len(cells), bool)
+    in_movie = bool(_compare_with_error(gain) > _CLEARLY)
+    for frame in range(cells.n_frames - 1):
+        here = cells.rows(frame)
+        if here.stop == here.start:
+            continue
+        k = min(_AROUND, here.stop - here.start)
+        around = cKDTree(cells.position[here]).query(cells.position[here], k)[1].reshape(-1, k)
+        in_frame = _decide(gain[here], default=in_movie)
+        confirmed[here] = _decide(gain[here][around], default=in_frame)
+    return confirmed & (gain > -_LOST)
 
 
-def _reduce_image(plane: Image, scale: float) -> Image:
-    """Return the plane as an 8-bit image at ``scale`` with stretched contrast."""
-    height, width = (max(8, round(side * scale)) for side in plane.shape)
-    usable = plane if plane.dtype in (np.uint8, np.uint16) else _replace_nonfinite(plane)
-    small = cv2.resize(usable, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
-    # a contrast of rounding errors is not stretched, whatever the unit of the image
-    contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
-    return np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
+def _decide(gain: FloatArray, *, default: BoolArray | bool) -> BoolArray:
+    """Return whether gains (..., n) are clearly positive; if they are not clear, the default."""
+    errors = _compare_with_error(gain)
+    return np.where(np.abs(errors) > _CLEARLY, errors > 0, default)
 
 
-def _replace_nonfinite(plane: Image) -> Image:
-    """Return the plane as float32; pixels that are not finite in float32 get the median of the others."""
-    if plane.dtype.kind != "f":
-        return plane.astype(np.float32)
-    invalid = ~(np.abs(plane) <= np.finfo(np.float32).max)
-    if not invalid.any():
-        return plane.astype(np.float32, copy=False)
-    return np.where(invalid, 0 if invalid.all() else np.median(plane[~invalid]), plane).astype(np.float32)
+def _compare_with_error(gain: FloatArray) -> FloatArray:
+    """Return the mean of gains (..., n) in standard errors."""
+    return np.asarray(gain.sum(axis=-1) / np.maximum(np.sqrt((gain**2).sum(axis=-1)), 1e-12))
 
 
-def _compute_flow(before: Image, after: Image, position: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return the optical flow at positions in pixels of the full image, shape (n, D)."""
-    ratio = np.asarray(before.shape) / np.asarray(shape)
-    # every second pixel is enough to find a drift that is too large for the flow
-    guess = 2 * estimate_shift(before[::2, ::2].astype(np.float32), after[::2, ::2].astype(np.float32))
-    large = float(np.abs(guess).max()) > _RADIUS and _compute_error(before, after, guess) < _compute_error(
-        before, after, np.zeros(2)
-    )
-    start = np.broadcast_to((guess[::-1] if large else np.zeros(2)).astype(np.float32), (*before.shape, 2)).copy()
-    flags = cv2.OPTFLOW_USE_INITIAL_FLOW if large else 0
-    flow = cv2.calcOpticalFlowFarneback(before, after, start, 0.5, 3, _WINDOW, 3, 5, 1.1, flags)
-    at = np.floor((position[:, -2:] + 0.5) * ratio).astype(np.int64)  # whole numbers are centres of pixels
-    y, x = (np.clip(at[:, axis], 0, before.shape[axis] - 1) for axis in (0, 1))
-    shift = np.zeros_like(position)
-    shift[:, -2:] = flow[y, x][:, ::-1] / ratio
-    return shift
+def _measure_closeness(cells: Cells, shift: FloatArray) -> FloatArray:
+    """Return 1 / (1 + (d / r)^2) of each cell (N,), 0 in the last frame.
 
-
-def _compute_error(before: Image, after: Image, shift: FloatArray) -> float:
-    """Return the mean absolute difference of two images after a shift."""
-    moved = np.roll(before, tuple(np.rint(shift).astype(int)), (0, 1))
-    return float(np.abs(moved.astype(np.int16) - after).mean())
+    d is the distance from the predicted position to the nearest cell of the next frame, r the median radius of the
+    movie. The closeness is bounded: a prediction far from all cells is no worse than one between two cells.
+    """
+    closeness = np.zeros(len(cells))
+    radius = max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
+    for frame in range(cells.n_frames - 1):
+        here, there = cells.rows(frame), cells.rows(frame + 1)
+        if here.stop > here.start and there.stop > there.start:
+            distance = cKDTree(cells.position[there]).query(cells.position[here] + shift[here])[0]
+            closeness[here] = 1 / (1 + (distance / radius) ** 2)
+    return closeness
 
 
 def _estimate_drift(cells: Cells) -> FloatArray:

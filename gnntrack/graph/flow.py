@@ -1,0 +1,167 @@
+"""Dense optical flow of the images, read at the cells.
+
+The images are reduced until a cell has a radius of about three pixels. The flow is found by inverse search of patches
+(DIS: Kroeger et al., ECCV 2016, by OpenCV) at the finest scale, without its variational refinement. Each patch is
+compared without its mean, so that a change of brightness does not matter.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from gnntrack.graph.translation import estimate_shift
+
+if TYPE_CHECKING:
+    from gnntrack.types import Cells, FloatArray, Image
+
+__all__ = ["FlowRecorder"]
+
+_RADIUS = 3.2  # least cell radius in pixels of the reduced image: below it the flow blurs, above it only time grows
+_LONGEST = 1024  # longest side of the reduced image in pixels
+_SMALLEST = 16  # shortest side of the reduced image that OpenCV gets; smaller ones are padded
+_FAR = 3.2  # a drift of more reduced pixels than this is given to the flow as its start
+_STRIDE = 5  # reduced pixels between patches of 8 x 8
+_STEPS = 12  # of gradient descent per patch
+_WINDOW = 5  # side in reduced pixels of the square in which the flow is averaged: about a cell
+_WAITING = 8  # frames in the queue of the optical flow at most, to limit the memory
+_HUGE = 1e30
+_ONE_THREAD = threading.Lock()
+
+
+@dataclass
+class FlowRecorder:
+    """Optical flow at the cells, computed while the images are read, so that each is read once.
+
+    Parameters
+    ----------
+    ndim : int
+        2 or 3; a 3D image is reduced to its maximum along z, and the flow along z is 0.
+    factor : int
+        Pixels of the images per pixel of the reduced images along each axis, chosen from the first frame with cells; 0
+        before.
+
+    Examples
+    --------
+    >>> spot = np.zeros((32, 32), np.uint8); spot[10:15, 10:15] = 200
+    >>> recorder = FlowRecorder(2)
+    >>> for frame, image in enumerate([spot, np.roll(spot, 2, axis=1)]):
+    ...     recorder.add_frame(frame, image, np.array([[12.0, 12.0]]), np.array([2.8]))
+    >>> recorder.factor  # the cell is small: the image is not reduced
+    1
+    """
+
+    ndim: int
+    factor: int = 0
+    _small: Image | None = None
+    _position: FloatArray | None = None
+    _jobs: list[Future[FloatArray]] = field(default_factory=list)
+    _frames: list[int] = field(default_factory=list)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    def add_frame(self, frame: int, image: Image, position: FloatArray, radius: FloatArray) -> None:
+        """Add the next frame; its flow from the frame before is computed in another thread.
+
+        Parameters
+        ----------
+        frame : int
+            Frame number; frames come in ascending order.
+        image : (Y, X) or (Z, Y, X)
+            Intensities.
+        position : (n, D) float64
+            Centroids of the frame's cells in pixels.
+        radius : (n,) float64
+            Their equivalent radii in pixels.
+        """
+        plane = image.max(axis=0) if image.ndim == 3 else image
+        if not self.factor and len(radius):
+            self.factor = max(1, int(np.median(radius) / _RADIUS), -(-max(plane.shape) // _LONGEST))
+        if not self.factor:
+            return
+        small = _reduce_image(plane, self.factor)
+        if self._small is not None and self._position is not None and len(self._position):
+            at = np.floor((self._position[:, -2:] + 0.5) / self.factor)  # whole numbers are centres of pixels
+            self._jobs.append(self._pool.submit(_compute_flow, self._small, small, at))
+            self._frames.append(frame - 1)
+            if len(self._jobs) > _WAITING:
+                self._jobs[-1 - _WAITING].result()
+        self._small, self._position = small, position
+
+    def get_shifts(self, cells: Cells) -> FloatArray:
+        """Return the displacements of all cells in their unit, shape (N, D)."""
+        total = np.zeros_like(cells.position)
+        with self._pool:
+            for frame, job in zip(self._frames, self._jobs, strict=True):
+                total[cells.rows(frame), -2:] = job.result() * self.factor * np.asarray(cells.spacing)[-2:]
+        return total
+
+
+def _reduce_image(plane: Image, factor: int) -> Image:
+    """Return the plane as an 8-bit image, ``factor`` times smaller along each axis, with stretched contrast."""
+    usable = plane if plane.dtype in (np.uint8, np.uint16) else _replace_nonfinite(plane)
+    height, width = (max(1, side // factor) for side in plane.shape)
+    # blocks of whole pixels are averaged ten times faster than parts of pixels
+    whole = usable[: height * factor, : width * factor]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
+    # a contrast of rounding errors is not stretched, whatever the unit of the image
+    contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
+    stretched = np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
+    below, right = (max(0, _SMALLEST - side) for side in stretched.shape)
+    return np.pad(stretched, ((0, below), (0, right)), "edge") if below or right else stretched
+
+
+def _replace_nonfinite(plane: Image) -> Image:
+    """Return the plane as float32; pixels that are not finite in float32 get the median of the others.
+
+    Huge values are made smaller, so that sums of them are finite.
+    """
+    if plane.dtype.kind != "f":
+        return plane.astype(np.float32)
+    invalid = ~(np.abs(plane) <= np.finfo(np.float32).max)
+    if invalid.any():
+        plane = np.where(invalid, 0 if invalid.all() else np.median(plane[~invalid]), plane)
+    peak = float(np.abs(plane).max())
+    return (plane / peak if peak > _HUGE else plane).astype(np.float32, copy=False)
+
+
+def _compute_flow(before: Image, after: Image, at: FloatArray) -> FloatArray:
+    """Return the optical flow along y, x at pixels (n, 2) of the reduced image, shape (n, 2)."""
+    # every second pixel is enough to find a drift that is too large for the flow
+    guess = 2 * estimate_shift(before[::2, ::2].astype(np.float32), after[::2, ::2].astype(np.float32))
+    large = float(np.abs(guess).max()) > _FAR and _compute_error(before, after, guess) < _compute_error(
+        before, after, np.zeros(2)
+    )
+    start = np.broadcast_to(guess[::-1].astype(np.float32), (*before.shape, 2)).copy() if large else None
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(0)
+    search.setVariationalRefinementIterations(0)
+    search.setPatchStride(_STRIDE)
+    search.setGradientDescentIterations(_STEPS)
+    flow = cv2.blur(_calculate_in_one_thread(search, before, after, start), (_WINDOW, _WINDOW))
+    y, x = (np.clip(at[:, axis].astype(np.int64), 0, before.shape[axis] - 1) for axis in (0, 1))
+    return np.asarray(flow[y, x][:, ::-1], np.float64)
+
+
+def _calculate_in_one_thread(
+    search: cv2.DISOpticalFlow, before: Image, after: Image, start: FloatArray | None
+) -> FloatArray:
+    """Return the flow; the images are read and measured meanwhile, so that more threads would only be in the way."""
+    with _ONE_THREAD:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            return np.asarray(search.calc(before, after, start))  # type: ignore[arg-type]
+        finally:
+            cv2.setNumThreads(threads)
+
+
+def _compute_error(before: Image, after: Image, shift: FloatArray) -> float:
+    """Return the mean absolute difference of two images after a shift."""
+    moved = np.roll(before, tuple(np.rint(shift).astype(int)), (0, 1))
+    return float(np.abs(moved.astype(np.int16) - after).mean())
