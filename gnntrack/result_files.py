@@ -149,7 +149,12 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "rates": _measure_rates(lineage),
         "method": provenance.method,
         "solver": provenance.solver,
-        "estimates": {"gate": provenance.gate, "gate_radii": provenance.gate_radii, "flow": provenance.flow},
+        "estimates": {
+            "gate": provenance.gate,
+            "gate_radii": provenance.gate_radii,
+            "flow": provenance.flow,
+            "flow_by_images": provenance.flow_by_images,
+        },
         "settings": json.loads(run.settings.model_dump_json()),
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": [],

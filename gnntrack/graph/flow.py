@@ -18,7 +18,7 @@ import numpy as np
 from gnntrack.graph.translation import estimate_shift
 
 if TYPE_CHECKING:
-    from gnntrack.types import Cells, FloatArray, Image
+    from gnntrack.types import Cells, FeatureArray, FloatArray, Image
 
 __all__ = ["FlowRecorder"]
 
@@ -149,8 +149,8 @@ def _compute_flow(before: Image, after: Image, at: FloatArray) -> FloatArray:
 
 
 def _calculate_in_one_thread(
-    search: cv2.DISOpticalFlow, before: Image, after: Image, start: FloatArray | None
-) -> FloatArray:
+    search: cv2.DISOpticalFlow, before: Image, after: Image, start: FeatureArray | None
+) -> FeatureArray:
     """Return the flow; the images are read and measured meanwhile, so that more threads would only be in the way."""
     with _ONE_THREAD:
         threads = cv2.getNumThreads()

@@ -26,13 +26,15 @@ from gnntrack.graph.translation import estimate_shift
 if TYPE_CHECKING:
     from gnntrack.graph.flow import FlowRecorder
     from gnntrack.settings import MotionSettings
-    from gnntrack.types import BoolArray, Cells, FloatArray
+    from gnntrack.types import BoolArray, Cells, FloatArray, IntArray
 
 __all__ = ["Motion", "estimate_motion"]
 
 _AROUND = 9  # a cell and its 8 nearest, whose predictions are compared
 _CLEARLY = 1.0  # standard errors by which one predictor has to be better than the other
-_LOST = 0.5  # loss of closeness at a cell whose optical flow leads away from all cells, while the other predictor does not
+_LOST = (
+    0.5  # loss of closeness at a cell whose optical flow leads away from all cells, while the other predictor does not
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +130,15 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
     """Return which cells (N,) are predicted from images rather than by another predictor.
 
     The gain of a cell is the difference of its closeness. Gains of n cells are compared with their standard error if
-    the mean were 0: sum / sqrt(sum of squares), which is at most sqrt(n), so that a single cell proves nothing.
+    the mean were 0: sum / sqrt(sum of squares), which is at most sqrt(n), so that a single cell proves nothing. Where
+    the predictors lead to different cells, closeness does not tell which of them is right, and the gain is 0: regular
+    rows of cells fit each other after a shift by one cell. There the images are used only if the predictors differ by
+    no more than they do at confirmed cells of the frame.
     """
-    gain = _measure_closeness(cells, images) - _measure_closeness(cells, others)
+    (close, target), (other_close, other_target) = (_measure_closeness(cells, shift) for shift in (images, others))
+    agree = target == other_target
+    gain = np.where(agree, close - other_close, 0)
+    differ = np.linalg.norm(images - others, axis=1)
     confirmed = np.zeros(len(cells), bool)
     in_movie = bool(_compare_with_error(gain) > _CLEARLY)
     for frame in range(cells.n_frames - 1):
@@ -140,8 +148,9 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
         k = min(_AROUND, here.stop - here.start)
         around = cKDTree(cells.position[here]).query(cells.position[here], k)[1].reshape(-1, k)
         in_frame = _decide(gain[here], default=in_movie)
-        confirmed[here] = _decide(gain[here][around], default=in_frame)
-    return confirmed & (gain > -_LOST)
+        farthest = differ[here][agree[here] & (gain[here] > 0)].max(initial=0)
+        confirmed[here] = _decide(gain[here][around], default=in_frame) & (agree[here] | (differ[here] <= farthest))
+    return confirmed & (close - other_close > -_LOST)
 
 
 def _decide(gain: FloatArray, *, default: BoolArray | bool) -> BoolArray:
@@ -155,20 +164,20 @@ def _compare_with_error(gain: FloatArray) -> FloatArray:
     return np.asarray(gain.sum(axis=-1) / np.maximum(np.sqrt((gain**2).sum(axis=-1)), 1e-12))
 
 
-def _measure_closeness(cells: Cells, shift: FloatArray) -> FloatArray:
-    """Return 1 / (1 + (d / r)^2) of each cell (N,), 0 in the last frame.
+def _measure_closeness(cells: Cells, shift: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return 1 / (1 + (d / r)^2) of each cell (N,), and the row (N,) of the nearest cell; 0 and -1 in the last frame.
 
     d is the distance from the predicted position to the nearest cell of the next frame, r the median radius of the
     movie. The closeness is bounded: a prediction far from all cells is no worse than one between two cells.
     """
-    closeness = np.zeros(len(cells))
+    closeness, nearest = np.zeros(len(cells)), np.full(len(cells), -1)
     radius = max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
     for frame in range(cells.n_frames - 1):
         here, there = cells.rows(frame), cells.rows(frame + 1)
         if here.stop > here.start and there.stop > there.start:
-            distance = cKDTree(cells.position[there]).query(cells.position[here] + shift[here])[0]
-            closeness[here] = 1 / (1 + (distance / radius) ** 2)
-    return closeness
+            distance, row = cKDTree(cells.position[there]).query(cells.position[here] + shift[here])
+            closeness[here], nearest[here] = 1 / (1 + (distance / radius) ** 2), row + there.start
+    return closeness, nearest
 
 
 def _estimate_drift(cells: Cells) -> FloatArray:
