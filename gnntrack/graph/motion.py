@@ -6,8 +6,8 @@ There are two predictors:
   median displacement of mutual nearest pairs among the neighbouring cells;
 * images: dense optical flow of the images (`gnntrack.graph.flow`), read at each cell.
 
-``flow = "auto"`` predicts a cell from the images if the masks confirm it: predictions from images are nearer to cells of
-the next frame than those from cells. This is decided for the movie, then for each frame, then around each cell; each
+``flow = "auto"`` predicts a cell from the images if the masks confirm it: predictions from images are nearer to cells
+of the next frame than those from cells. This is decided for the movie, then for each frame, then around each cell; each
 decision differs from the one before only if the cells that it is based on agree by more than a standard error. An image
 that is spoilt in one frame or in one place is thus not used there.
 """
@@ -95,8 +95,8 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     Returns
     -------
     Motion
-        From images where the masks confirm it. Elsewhere the same as without images: from cells or from the drift alone,
-        whichever has the smaller median distance from prediction to a cell of the next frame.
+        From images where the masks confirm it. Elsewhere the same as without images: from cells or from the drift
+        alone, whichever has the smaller median distance from prediction to a cell of the next frame.
 
     Examples
     --------
