@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import estimate_motion
-from gnntrack.io.channels import choose_channel
+from gnntrack.io.channels import choose_channel, list_channels, name_channels
 from gnntrack.io.frames import check_pair, open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie, refuse_masks_beside
 from gnntrack.io.stack import Stack, get_interval, set_spacing
@@ -172,10 +172,16 @@ def _find_composite(images: object, masks: object, frames: FrameSettings) -> tup
     """
     if frames.masks_channel is None or not (masks is None or _is_same_path(masks, images)):
         return masks, frames
-    if frames.channel is None:
-        names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ()))
-        if len(names) == 2:
-            frames = frames.with_given(channel=1 - choose_channel(frames.masks_channel, names))
+    names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ())) or name_channels(1)
+    number = choose_channel(frames.masks_channel, names)
+    if frames.channel is None and len(names) == 2:
+        frames = frames.with_given(channel=1 - number)
+    if frames.channel is not None and choose_channel(frames.channel, names) == number:
+        msg = (
+            f"images and masks are both channel {number} '{names[number]}'; give different ones of "
+            f"{list_channels(names)}, such as --channel 0 --masks-channel 1 (in Python channel=0, masks_channel=1)"
+        )
+        raise InputError(msg)
     return images, frames
 
 

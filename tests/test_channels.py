@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import gnntrack
 from gnntrack.cli import cli
-from gnntrack.errors import ChannelError, FrameError
+from gnntrack.errors import ChannelError, FrameError, InputError
 from gnntrack.io import open_frames, open_masks
 from gnntrack.io.channels import choose_channel, name_channels
 from gnntrack.io.tables import tabulate_cells
@@ -312,6 +312,16 @@ class TestCommands:
         result = run("track", write_ome(tmp_path, MOVIE), "-o", tmp_path / "a", code=2)
         assert "0 'DAPI', 1 'GFP', 2 'cells'" in result.output
         assert "--channel 0" in result.output
+
+    def test_masks_and_segmenter(self, tmp_path):
+        path = write_ome(tmp_path, MOVIE)
+        options = ("--channel", "0", "--masks-channel", "2", "-o", tmp_path / "a")
+        assert "--segmenter makes masks" in run("track", path, *options, "--segmenter", "unet", code=2).output
+
+    @pytest.mark.parametrize(("channel", "masks"), [(1, 1), ("GFP", 1), ("gfp", "GFP")])
+    def test_one_channel_for_both(self, tmp_path, channel, masks):
+        with pytest.raises(InputError, match="both channel 1 'GFP'; give different ones"):
+            gnntrack.track(write_ome(tmp_path, MOVIE), channel=channel, masks_channel=masks)
 
     def test_other_commands(self, tmp_path):
         path = write_ome(tmp_path, MOVIE)

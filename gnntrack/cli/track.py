@@ -52,7 +52,8 @@ def track(
     from gnntrack import pipeline
 
     images, masks = options.resolve_sources(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
-    if masks is not None and (segmenter is not None or segmenter_options):
+    given = masks is not None or settings.frames.masks_channel is not None
+    if given and (segmenter is not None or segmenter_options):
         message = "--segmenter makes masks, and masks are given; leave one of the two away"
         raise click.UsageError(message)
     refuse_unused(choices["method"])
