@@ -87,7 +87,7 @@ def run_version(sequence: TrainingSequence, kind: str, work: Path, plan: Plan, r
             out = Path(folder) / method / f"{sequence.number}_RES"
             try:
                 measured = (
-                    run_baseline(twin, out, method, plan.peer_python)
+                    run_baseline(twin, out, method, plan.peer_python, dataset=sequence.dataset)
                     if method in plan.peers
                     else run_ours(twin, out, method, plan.settings)
                 )

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from perturbed import PerturbedMovie
+from record import RESULTS
 
 from gnntrack.io.frames import open_masks
 from gnntrack.lineage.build import build_lineage
@@ -25,18 +29,22 @@ WRITERS = {"koft": "byotrack"}
 LINKERS = {"laptrack": "laptrack", "btrack": "btrack"}
 PACKAGES = {**WRITERS, **LINKERS}
 MOST_SECONDS = 1800
+PEER_SETTINGS = RESULTS / "peer_settings.json"
 
 Row = dict[str, Any]
 
 
-def run_baseline(twin: PerturbedMovie, out: Path, name: str, python: str) -> Row:
-    """Run a peer on a version of a movie, and write its result."""
+def run_baseline(twin: PerturbedMovie, out: Path, name: str, python: str, *, dataset: str = "") -> Row:
+    """Run a peer on a version of a movie, and write its result.
+
+    A linker has the settings that were chosen on the other data sets than ``dataset``, see `peer_settings.py`.
+    """
     if name in LINKERS:
-        return _run_linker(twin, out, name, python)
+        return _run_linker(twin, out, name, python, dataset)
     if twin.images is None:
         msg = f"{name} needs images"
         raise ValueError(msg)
-    told = _run_peer(python, name, twin.images, twin.masks, out)
+    told = _run_peer(python, name, twin.images, twin.masks, out)[0]
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
 
 
@@ -46,37 +54,79 @@ def is_missing(name: str, python: str) -> bool:
     return subprocess.run([python, "-c", code]).returncode != 0
 
 
-def _run_linker(twin: PerturbedMovie, out: Path, name: str, python: str) -> Row:
-    settings = Settings()
-    cells = measure_cells(open_masks(twin.masks), settings=settings.cells)[0]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    file, links = out.with_suffix(".cells.npz"), out.with_suffix(".links.npz")
-    np.savez(file, frame=cells.frame, position=cells.position)
-    told = _run_peer(python, name, file, _compute_gate(cells), "--links", links)
-    with np.load(links) as arrays:
-        source, target = arrays["source"], arrays["target"]
+@dataclass(frozen=True)
+class CellTable:
+    """The cells of a movie on disk, as linkers read them, and the lengths that their settings are multiples of.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells, in pixels.
+    file : path
+        The table as npz.
+    gate : float
+        Three radii, or the median distance of nearest neighbours if that is larger: the gate of KOFT.
+    radius : float
+        Median radius of the cells.
+    """
+
+    cells: Cells
+    file: Path
+    gate: float
+    radius: float
+
+    @classmethod
+    def write(cls, masks: Path, file: Path) -> CellTable:
+        """Measure the cells of masks, and write their table."""
+        cells = measure_cells(open_masks(masks), settings=Settings().cells)[0]
+        shape = {name: cells.feature(name) for name in ("size", "major_axis", "minor_axis", "elongation")}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, frame=cells.frame, position=cells.position, **shape)
+        apart = cells.feature("neighbour_distance")
+        apart = apart[np.isfinite(apart)]
+        radius = float(np.median(cells.feature("diameter"))) / 2
+        return cls(cells, file, max(3 * radius, float(np.median(apart)) if len(apart) else 0.0), radius)
+
+    def scale_settings(self, name: str, settings: Row) -> Row:
+        """Return the settings of a linker in pixels, from multiples of the gate and the radius of the movie."""
+        if name == "laptrack":
+            lengths = {key: settings[key] * self.gate for key in ("link", "gap", "split")}
+            return {**lengths, "missing": settings["missing"]}
+        scale = settings["cell_radius"] / self.radius if settings["cell_radius"] else 1.0
+        return {**settings, "radius": settings["radius"] * self.gate, "scale": scale}
+
+
+def run_linker_settings(
+    table: CellTable, name: str, settings: Sequence[Row], python: str
+) -> Iterator[tuple[Row, npt.NDArray[np.int64]]]:
+    """Yield seconds and versions, and the links, rows of cells (L, 2), of a linker with each of some settings."""
+    outs = [table.file.with_suffix(f".{name}{number}.npz") for number in range(len(settings))]
+    scaled = json.dumps([table.scale_settings(name, each) for each in settings])
+    for told, out in zip(_run_peer(python, name, table.file, scaled, *outs), outs, strict=True):
+        with np.load(out) as arrays:
+            yield told, np.stack([arrays["source"], arrays["target"]], axis=1)
+
+
+def _run_linker(twin: PerturbedMovie, out: Path, name: str, python: str, dataset: str) -> Row:
+    chosen = json.loads(PEER_SETTINGS.read_text(encoding="utf-8"))["chosen"][name]
+    settings = chosen.get(dataset, chosen["all"])
+    table = CellTable.write(twin.masks, out.with_suffix(".cells.npz"))
+    [(told, links)] = run_linker_settings(table, name, [settings], python)
+    source, target = links.T
     order = np.lexsort((target, source))
     columns = np.zeros((len(order), 0), np.float32)
-    graph = CellGraph(cells, source[order], target[order], columns, ())
+    graph = CellGraph(table.cells, source[order], target[order], columns, ())
     every = np.ones(len(order), bool)
     lineage = build_lineage(graph, every, LinkScores(every.astype(np.float32)))
-    export(lineage, out, masks=twin.masks, settings=settings)
-    return {"seconds": told["seconds"], "frames": twin.frames, "cells": len(cells), "notes": told["versions"]}
+    export(lineage, out, masks=twin.masks)
+    notes = {**told["versions"], **settings}
+    return {"seconds": told["seconds"], "frames": twin.frames, "cells": len(table.cells), "notes": notes}
 
 
-def _compute_gate(cells: Cells) -> float:
-    """Return the largest distance of a link: three radii, or the median distance of neighbours, as in KOFT."""
-    apart = cells.feature("neighbour_distance")
-    apart = apart[np.isfinite(apart)]
-    radius = float(np.median(cells.feature("diameter"))) / 2
-    return max(3 * radius, float(np.median(apart)) if len(apart) else 0.0)
-
-
-def _run_peer(python: str, *words: Any) -> Row:
+def _run_peer(python: str, *words: Any) -> list[Row]:
     command = [python, str(Path(__file__).with_name("peers.py")), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
     if done.returncode:
         msg = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(msg)
-    told: Row = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -156,17 +156,19 @@ def run_sequence(
             for method in methods if twin else ():
                 name = dict(zip(KEY, keys[method], strict=True))
                 out = home / f"{kind} {method}" / f"{sequence.number}_RES"
-                row = {**name, "code": hash_code(), **_run_method(protocol, twin, out, method, fold, plan)}
+                row = {**name, "code": hash_code(), **_run_method(protocol, twin, out, method, fold, plan, sequence.dataset)}
                 record["rows"] = replace_row(record["rows"], KEY, row)
                 print(f"{protocol:8s} {format_line(row)}", flush=True)
                 write_record(plan.out, record, format_markdown(record))
 
 
-def _run_method(protocol: str, twin: PerturbedMovie, out: Path, method: str, fold: Fold, plan: Plan) -> Row:
+def _run_method(
+    protocol: str, twin: PerturbedMovie, out: Path, method: str, fold: Fold, plan: Plan, dataset: str
+) -> Row:
     """Run a method on a version of a movie; a method that fails has a row too."""
     try:
         if method in PACKAGES:
-            return {**run_baseline(twin, out, method, plan.peer_python), **score_result(out, twin)}
+            return {**run_baseline(twin, out, method, plan.peer_python, dataset=dataset), **score_result(out, twin)}
         if method not in NETWORKS:
             return {**run_ours(twin, out, method, plan.settings), **score_result(out, twin)}
         settings = choose_settings(NETWORKS[method], plan.settings)

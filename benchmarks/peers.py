@@ -1,8 +1,9 @@
-"""Other trackers with the settings that their authors publish; needs their packages, not gnntrack.
+"""Other trackers, run as their authors recommend; needs their packages, not gnntrack.
 
-``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack|btrack TABLE CUTOFF [--links OUT]`` print a line of JSON:
-seconds without imports, cells, versions. TABLE is an npz with frame and position; OUT gets the links, as rows of the
-table: source and target.
+``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack|btrack TABLE SETTINGS OUT [OUT ...]`` print a line of JSON
+for each OUT: seconds without imports, cells, versions. TABLE is an npz with frame, position and cell measurements;
+SETTINGS is a JSON list with the settings of each OUT, as `peer_settings.py` chooses them; OUT gets the links, as rows of
+the table: source and target.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -20,9 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 Result = dict[str, Any]
-Numbers = npt.NDArray[Any]
+Numbers = dict[str, npt.NDArray[Any]]
+Links = npt.NDArray[np.int64]
 
 MANY = 1000  # cells in a frame above which btrack's exact update is too slow, by its documentation
+VISUAL = ("size", "major_axis", "minor_axis", "elongation")  # sizes and shapes, as in btrack's example with features
 
 
 def prepare_koft(images: Path, masks: Path, out: Path) -> Callable[[], Result]:
@@ -69,62 +72,67 @@ def prepare_koft(images: Path, masks: Path, out: Path) -> Callable[[], Result]:
     return run
 
 
-def prepare_laptrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Result]:
-    """Return a function that runs laptrack on the cells' centres, with gaps of one frame and divisions."""
+def run_laptrack(table: Numbers, settings: Result) -> Links:
+    """Run laptrack on the centres of the cells, with gaps and divisions.
+
+    Settings: ``link``, ``gap`` and ``split`` are largest distances in the unit of the positions, ``split`` 0 finds no
+    divisions; ``missing`` is the largest number of frames without a mask. (laptrack's
+    ``gap_closing_max_frame_count`` counts steps: 1 closes no gap, 2 closes gaps of one missing frame.)
+    """
     import pandas as pd
     from laptrack import LapTrack
 
-    frame, position = _read_table(table)
+    position = table["position"]
     names = list("zyx"[-position.shape[1] :])
-    cells = pd.DataFrame(position, columns=names).assign(frame=frame, row=np.arange(len(frame)))
-
-    def run() -> Result:
-        limit = cutoff**2
-        tracker = LapTrack(
-            cutoff=limit, gap_closing_cutoff=limit, gap_closing_max_frame_count=1, splitting_cutoff=limit
-        )
-        found, splits, _ = tracker.predict_dataframe(
-            cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False
-        )
-        tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
-        parents = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
-        _write_links(links, tracks, dict(parents))
-        return {"cells": len(cells), "tracks": len(tracks)}
-
-    return run
+    cells = pd.DataFrame(position, columns=names).assign(frame=table["frame"], row=np.arange(len(position)))
+    tracker = LapTrack(
+        cutoff=settings["link"] ** 2,
+        gap_closing_cutoff=settings["gap"] ** 2,
+        gap_closing_max_frame_count=settings["missing"] + 1,
+        splitting_cutoff=settings["split"] ** 2 or False,
+    )
+    found, splits, _ = tracker.predict_dataframe(
+        cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False
+    )
+    tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
+    parents = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
+    return _list_links(tracks, dict(parents))
 
 
-def prepare_btrack(table: Path, cutoff: float, links: Path | None) -> Callable[[], Result]:
-    """Return a function that runs btrack on the cells' centres, with its settings for cells and our search radius.
+def run_btrack(table: Numbers, settings: Result) -> Links:
+    """Run btrack on the centres of the cells, with its published settings for cells.
 
-    The state of the cells (mitotic, dead), which its authors' classifier predicts from images, is not given.
+    Settings: ``radius`` is the largest distance of a link, and ``scale`` multiplies the positions, since lengths of the
+    published settings are in pixels of their authors' images; ``prob_not_assign`` as published in 2019 (.001) or later
+    (.1); ``visual`` compares sizes and shapes of cells too. The state of the cells (mitotic, dead), which its authors'
+    classifier predicts from images, is not given.
     """
     import btrack as package
-    from btrack.io import objects_from_array
+    from btrack.io import objects_from_dict
 
-    frame, position = _read_table(table)
+    frame, position = table["frame"], table["position"] * settings["scale"]
     position = np.hstack([position[:, ::-1], np.zeros((len(position), 3 - position.shape[1]))])  # x, y, z
+    columns = {"t": frame, "x": position[:, 0], "y": position[:, 1], "z": position[:, 2]}
+    visual = [name for name in VISUAL if name in table] if settings["visual"] else []
     many = int(np.bincount(frame).max()) > MANY
-
-    def run() -> Result:
-        update = package.constants.BayesianUpdates
-        with package.BayesianTracker(verbose=False) as tracker:
-            tracker.configure(_make_cell_config())
-            tracker.update_method = update.APPROXIMATE if many else update.EXACT
-            tracker.max_search_radius = cutoff
-            tracker.append(objects_from_array(np.column_stack([frame, position])))
-            tracker.volume = tuple(zip(position.min(axis=0) - 1, position.max(axis=0) + 1, strict=True))
-            tracker.track(step_size=100)
-            tracker.optimize()
-            tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
-            parents = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
-        _write_links(links, tracks, parents)
-        return {"cells": len(frame), "tracks": len(tracks)}
-
-    return run
+    update = package.constants.BayesianUpdates
+    with package.BayesianTracker(verbose=False) as tracker:
+        tracker.configure(_make_cell_config(settings["prob_not_assign"]))
+        tracker.update_method = update.APPROXIMATE if many else update.EXACT
+        tracker.max_search_radius = settings["radius"] * settings["scale"]
+        if visual:
+            tracker.features = visual
+            tracker.tracking_updates = ["motion", "visual"]
+        tracker.append(objects_from_dict(columns | {name: table[name] for name in visual}))
+        tracker.volume = tuple(zip(position.min(axis=0) - 1, position.max(axis=0) + 1, strict=True))
+        tracker.track(step_size=100)
+        tracker.optimize()
+        tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
+        parents = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
+    return _list_links(tracks, parents)
 
 
-def _make_cell_config() -> Result:
+def _make_cell_config(prob_not_assign: float) -> Result:
     """Return the values of btrack's published cell_config.json: constant velocity, lengths in pixels."""
     step = np.eye(6)
     step[[0, 1, 2], [3, 4, 5]] = 1
@@ -132,7 +140,7 @@ def _make_cell_config() -> Result:
         "measurements": 3,
         "states": 6,
         "accuracy": 7.5,
-        "prob_not_assign": 0.001,
+        "prob_not_assign": prob_not_assign,
         "max_lost": 5,
         "A": step,
         "H": np.eye(3, 6),
@@ -159,19 +167,33 @@ def _make_cell_config() -> Result:
     return {"motion_model": motion, "hypothesis_model": hypotheses}
 
 
-def _read_table(path: Path) -> tuple[Numbers, Numbers]:
-    with np.load(path) as arrays:
-        return arrays["frame"], arrays["position"]
-
-
-def _write_links(out: Path | None, tracks: dict[int, list[int]], parents: dict[int, int]) -> None:
-    """Write the links of tracks, given as rows in order of time, and the links from parents to daughters."""
-    if out is None:
-        return
+def _list_links(tracks: dict[int, list[int]], parents: dict[int, int]) -> Links:
+    """Return the links of tracks, given as rows in order of time, and the links from parents to daughters."""
     inside = [pair for rows in tracks.values() for pair in pairwise(rows)]
     born = [(tracks[parent][-1], tracks[child][0]) for child, parent in parents.items() if tracks.get(parent)]
-    source, target = np.array([*inside, *born], np.int64).reshape(-1, 2).T
-    np.savez(out, source=source, target=target)
+    return np.array([*inside, *born], np.int64).reshape(-1, 2)
+
+
+def _run_linkers(peer: str, table: Path, settings: Sequence[Result], outs: Sequence[Path]) -> None:
+    """Run a linker with each of the settings."""
+    with np.load(table) as arrays:
+        columns = dict(arrays)
+    LINKERS[peer](_take_first_frames(columns), settings[0])  # compiles and loads what the first run needs
+    for each, out in zip(settings, outs, strict=True):
+        start = time.perf_counter()
+        links = LINKERS[peer](columns, each)
+        _print_line(peer, time.perf_counter() - start, {"cells": len(columns["frame"])})
+        np.savez(out, source=links[:, 0], target=links[:, 1])
+
+
+def _take_first_frames(columns: Numbers, frames: int = 4) -> Numbers:
+    rows = columns["frame"] < frames
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _print_line(peer: str, seconds: float, told: Result) -> None:
+    package = {"koft": "byotrack"}.get(peer, peer)
+    print(json.dumps({"seconds": round(seconds, 3), **told, "versions": {package: version(package)}}), flush=True)
 
 
 def main() -> None:
@@ -183,21 +205,19 @@ def main() -> None:
     for name in LINKERS:
         command = commands.add_parser(name)
         command.add_argument("table", type=Path)
-        command.add_argument("cutoff", type=float)
-        command.add_argument("--links", type=Path)
+        command.add_argument("settings", type=json.loads)
+        command.add_argument("outs", type=Path, nargs="+")
     args = parser.parse_args()
-    if args.peer == "koft":
-        run = prepare_koft(args.images, args.masks, args.out)
-    else:
-        run = LINKERS[args.peer](args.table, args.cutoff, args.links)
+    if args.peer != "koft":
+        _run_linkers(args.peer, args.table, args.settings, args.outs)
+        return
+    run = prepare_koft(args.images, args.masks, args.out)
     start = time.perf_counter()
     told = run()
-    seconds = time.perf_counter() - start
-    package = {"koft": "byotrack"}.get(args.peer, args.peer)
-    print(json.dumps({"seconds": round(seconds, 3), **told, "versions": {package: version(package)}}))
+    _print_line("koft", time.perf_counter() - start, told)
 
 
-LINKERS = {"laptrack": prepare_laptrack, "btrack": prepare_btrack}
+LINKERS = {"laptrack": run_laptrack, "btrack": run_btrack}
 
 if __name__ == "__main__":
     main()

@@ -183,7 +183,9 @@ def run_link(run: Run) -> Result:
     np.savez(file, frame=graph.cells.frame, position=graph.cells.position)
     works: dict[str, Callable[[], float]] = {"gnntrack": lambda: run_alone("link", masks)["seconds"]}
     if _has_package(run.args.peer_python, "laptrack"):
-        works["laptrack"] = lambda: _run_peer(run, "laptrack", file, graph.provenance.gate)
+        gate = dict.fromkeys(("link", "gap", "split"), graph.provenance.gate)
+        words = "laptrack", file, json.dumps([{**gate, "missing": 1}]), run.work / "links.npz"
+        works["laptrack"] = lambda: _run_peer(run, *words)
     seconds = run_alternately(works, run.args.rounds)
     return {"movie": name, "cells": len(graph.cells), "seconds": seconds, "median": compute_medians(seconds)}
 
