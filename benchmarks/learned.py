@@ -156,7 +156,11 @@ def run_sequence(
             for method in methods if twin else ():
                 name = dict(zip(KEY, keys[method], strict=True))
                 out = home / f"{kind} {method}" / f"{sequence.number}_RES"
-                row = {**name, "code": hash_code(), **_run_method(protocol, twin, out, method, fold, plan, sequence.dataset)}
+                row = {
+                    **name,
+                    "code": hash_code(),
+                    **_run_method(protocol, twin, out, method, fold, plan, sequence.dataset),
+                }
                 record["rows"] = replace_row(record["rows"], KEY, row)
                 print(f"{protocol:8s} {format_line(row)}", flush=True)
                 write_record(plan.out, record, format_markdown(record))

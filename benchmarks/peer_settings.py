@@ -82,7 +82,9 @@ class Search:
             found = run_linker_settings(movie.table, self.name, new, self.python)
             for each, (_, links) in zip(new, found, strict=True):
                 self.errors[json.dumps(each)][movie.name] = movie.compute_error(links)
-            print(self.name, movie.name, [round(self.errors[json.dumps(each)][movie.name], 4) for each in new], flush=True)
+            print(
+                self.name, movie.name, [round(self.errors[json.dumps(each)][movie.name], 4) for each in new], flush=True
+            )
 
 
 class Movie:

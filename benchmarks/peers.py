@@ -178,7 +178,7 @@ def _run_linkers(peer: str, table: Path, settings: Sequence[Result], outs: Seque
     """Run a linker with each of the settings."""
     with np.load(table) as arrays:
         columns = dict(arrays)
-    LINKERS[peer](_take_first_frames(columns), settings[0])  # compiles and loads what the first run needs
+    LINKERS[peer](_take_first_frames(columns), settings[0])  # loads and compiles code
     for each, out in zip(settings, outs, strict=True):
         start = time.perf_counter()
         links = LINKERS[peer](columns, each)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.plugins import describe_unknown_name
+from gnntrack.scores.confidence import compute_confidence
 from gnntrack.scores.registry import SCORERS
 from gnntrack.solvers.registry import SOLVERS
 
 if TYPE_CHECKING:
     from gnntrack.scores.registry import CellPixels, Scorer
     from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, LinkScores, Progress
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, LinkScores, Progress
 
-__all__ = ["METHODS", "Method", "resolve_method", "score_graph"]
+__all__ = ["METHODS", "Method", "rate_links", "resolve_method", "score_graph"]
 
 _DEFAULT_SOLVER = "hungarian"  # of scorers of other packages that do not name one
 
@@ -130,3 +131,9 @@ def score_graph(
     except FormatError as error:
         msg = f"{error}; build the graph again with 'gnntrack build-graph'"
         raise FormatError(msg) from error
+
+
+def rate_links(scorer: Scorer, graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FeatureArray | None:
+    """Return the confidence of each chosen link, (L,), if the confidence of a scorer is calibrated, else None."""
+    weights = getattr(scorer, "confidence", None)
+    return None if weights is None else compute_confidence(graph, chosen, scores, scorer=weights)

@@ -19,7 +19,7 @@ from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
-from gnntrack.methods import METHODS, resolve_method, score_graph
+from gnntrack.methods import METHODS, rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
@@ -146,7 +146,7 @@ def _choose_lineage(
     report("solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     report("solving", 2, 2)
-    lineage = build_lineage(graph, chosen, scores)
+    lineage = build_lineage(graph, chosen, scores, confidence=rate_links(scorer, graph, chosen, scores))
     bridged = len(find_gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)

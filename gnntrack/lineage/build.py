@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["build_lineage", "number_tracks"]
 
 
-def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
+def build_lineage(
+    graph: CellGraph, chosen: BoolArray, scores: LinkScores, *, confidence: FeatureArray | None = None
+) -> Lineage:
     """Return the lineage of the chosen links.
 
     Parameters
@@ -26,8 +28,10 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     chosen : (E,) bool
         At most one link into each cell, at most two out of it.
     scores : LinkScores
-        Scores of all candidates. The confidence of a link is its ``marginal``; without marginals it is the score of
-        the link, or of the division for links to daughters.
+        Scores of all candidates.
+    confidence : (L,) float32, optional
+        Confidence of each chosen link. By default it is the ``marginal`` of the scores; without marginals it is the
+        score of the link, or of the division for links to daughters.
 
     Returns
     -------
@@ -62,7 +66,9 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
         msg = f"frame {frame}, label {label}: {parents[row]} links into the cell and {children[row]} out of it"
         raise FormatError(msg)
     track, tracks = number_tracks(graph.cells.frame, source, target)
-    return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)
+    if confidence is None:
+        confidence = _pick_confidence(chosen, scores)
+    return Lineage(graph.cells, track, tracks, source, target, confidence, graph.provenance)
 
 
 def number_tracks(frame: IntArray, source: IntArray, target: IntArray) -> tuple[IntArray, Tracks]:

@@ -44,6 +44,7 @@ class ClassicalScorer:
     """
 
     sections: tuple[str, ...] = ("scores",)
+    confidence = "links"
 
     def __init__(self, settings: Settings, *, images: bool = False) -> None:
         self.settings = settings

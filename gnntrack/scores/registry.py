@@ -43,13 +43,16 @@ class CellPixels:
 class Scorer(Protocol):
     """Scores the candidate links of a graph.
 
-    Two class attributes are optional:
+    Three class attributes are optional:
 
     ``solver`` : str
         Name of the solver that the method of this scorer uses by default; ``"hungarian"`` if absent.
     ``sections`` : tuple of str
         Sections of the settings that the scorer reads, such as ``("scores", "gnn")``. The command line refuses options
         of a section that a scorer declares not to read; without this attribute it refuses none.
+    ``confidence`` : str
+        Name of the weights in `gnntrack.scores.confidence` by which the confidence of chosen links is computed; if
+        absent, it is the score.
 
     Parameters
     ----------
