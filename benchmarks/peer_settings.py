@@ -1,8 +1,8 @@
 """Settings of the peers that link tables of cells, chosen on other data than they are tested on.
 
 laptrack's authors search for its parameters on movies with ground truth, and btrack's advise to adapt its published
-ones; so each peer gets the settings of a grid with the smallest error of links. For each tested data set they are chosen
-on all other data sets. ``python benchmarks/peer_settings.py --peer-python PATH`` writes
+ones; so each peer gets the settings of a grid with the smallest error of links. For each tested data set they are
+chosen on all other data sets. ``python benchmarks/peer_settings.py --peer-python PATH`` writes
 ``results/peer_settings.json``. Lengths are multiples of the gate of KOFT (`baselines.CellTable`), so that they fit
 movies of any magnification.
 """

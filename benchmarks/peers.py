@@ -2,8 +2,8 @@
 
 ``peers.py koft IMAGES MASKS OUT`` and ``peers.py laptrack|btrack TABLE SETTINGS OUT [OUT ...]`` print a line of JSON
 for each OUT: seconds without imports, cells, versions. TABLE is an npz with frame, position and cell measurements;
-SETTINGS is a JSON list with the settings of each OUT, as `peer_settings.py` chooses them; OUT gets the links, as rows of
-the table: source and target.
+SETTINGS is a JSON list with the settings of each OUT, as `peer_settings.py` chooses them; OUT gets the links, as rows
+of the table: source and target.
 """
 
 from __future__ import annotations

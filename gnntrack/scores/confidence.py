@@ -1,9 +1,9 @@
 """Confidence of chosen links: the probability that a link which the solver has chosen is right.
 
-A score is computed before the choice. After it more is known: the links that competed and lost, and whether the cells at
-both ends are linked further. A logistic regression on this evidence (Platt, Probabilistic outputs for
-support vector machines, 1999) returns the probability that the chosen link is right. Its weights, in
-``confidence.json``, are fitted by ``benchmarks/confidence.py`` on movies with ground truth, a set for each scorer.
+A score is computed before the choice. After it more is known: the links that competed and lost, and whether the cells
+at both ends are linked further. A logistic regression on this evidence (Platt, Probabilistic outputs for support vector
+machines, 1999) returns the probability that the chosen link is right. Its weights, in ``confidence.json``, are fitted
+by ``benchmarks/confidence.py`` on movies with ground truth, a set for each scorer.
 
 The confidence of a division is the product of those of its two links, and the confidence of a track that of its links.
 """
