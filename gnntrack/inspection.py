@@ -10,6 +10,7 @@ import numpy as np
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.frames import iterate, open_frames
 from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
+from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import find_channel, get_interval
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
@@ -59,11 +60,14 @@ def inspect_movie(
     """
     settings = settings or Settings()
     problems: list[str] = []
-    frames = opened = _open_tolerantly(path, settings, problems)
+    frames = opened = _open_tolerantly(path, settings, problems, as_masks=bool(as_masks))
     kind, _ = describe_movie(_TolerantStack(frames, problems))
     as_masks = kind.is_like_masks() if as_masks is None else as_masks
     if as_masks:
         frames = _check_masks(frames, kind, settings, problems)
+    problem = describe_slices(frames)
+    if problem is not None:
+        problems.append(problem)
     stack = _TolerantStack(frames, problems)
     found: dict[str, Any] = {
         "kind": "masks" if as_masks else "images",
@@ -105,13 +109,17 @@ class _TolerantStack:
         return image
 
 
-def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str]) -> FrameStack:
+def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str], *, as_masks: bool) -> FrameStack:
     """Open a movie; frames missing in the numbering are listed as a problem. Of several channels, open the first."""
-    reading = settings.frames.select_for_images()
+    frames = settings.frames
+    as_masks = as_masks or (frames.images_pattern is None and frames.masks_pattern is not None)
+    reading = frames.select_for_masks() if as_masks else frames.select_for_images()
     try:
         return open_frames(path, **reading)
     except ChannelError:
-        return _open_tolerantly(path, settings.replace(frames__channel=0), problems)
+        return _open_tolerantly(
+            path, settings.replace(frames__channel=0, frames__masks_channel=0), problems, as_masks=as_masks
+        )
     except FrameError as error:
         try:
             stack = open_frames(path, **reading | {"allow_missing": True})

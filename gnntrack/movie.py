@@ -13,8 +13,10 @@ from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import estimate_motion
 from gnntrack.io.channels import choose_channel, list_channels, name_channels
-from gnntrack.io.frames import check_pair, open_frames
-from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie, refuse_masks_beside
+from gnntrack.io.frames import open_frames
+from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
+from gnntrack.io.pairs import complete_sources, open_alone, open_pair, warn_of_masks
+from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import Stack, get_interval, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
@@ -126,23 +128,21 @@ def open_movie(
         raise InputError(msg)
     settings = settings or Settings()
     frames = resolve_reading(settings, **reading)
+    images, masks = complete_sources(images, masks, frames)
     masks, frames = _find_composite(images, masks, frames)
     if masks is None:
-        if not frames.trust_masks:
-            refuse_masks_beside(images)
-        return _segment(open_frames(images, **frames.select_for_images()), frames, segmenter, segmenter_options)
+        return _segment(open_alone(images, frames, masks=False), frames, segmenter, segmenter_options)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
-    mask_stack = open_frames(masks, **frames.select_for_masks())
-    interval = get_interval(mask_stack)
     if images is None:
-        return Movie(masks=check_masks(mask_stack, checks), interval=interval)
-    opened = open_frames(images, **frames.select_for_images())
-    check_pair(opened, mask_stack)
+        mask_stack = open_alone(masks, frames, masks=True)
+        return Movie(masks=check_masks(mask_stack, checks), interval=get_interval(mask_stack))
+    opened, mask_stack = open_pair(images, masks, frames)
+    interval = get_interval(opened) or get_interval(mask_stack)
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
     channels = _list_channels(opened, image_stack, excluded=frames.masks_channel if masks is images else None)
-    return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=get_interval(opened) or interval)
+    return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval)
 
 
 def _segment(
@@ -203,9 +203,13 @@ def _list_channels(
 def open_images(images: object, *, settings: Settings | None = None, **reading: Unpack[Reading]) -> FrameStack:
     """Open images without masks, and check that they are not masks."""
     frames = resolve_reading(settings, **reading)
-    if not frames.trust_masks:
-        refuse_masks_beside(images)
-    return check_images(open_frames(images, **frames.select_for_images()), trusted=frames.trust_masks)
+    if frames.images_pattern is None:
+        warn_of_masks(images)
+    opened = open_frames(images, **frames.select_for_images())
+    problem = describe_slices(opened)
+    if problem is not None and frames.axes is None:
+        _log.warning("%s: %s", opened.names[0], problem)
+    return check_images(opened, trusted=frames.trust_masks)
 
 
 def open_masks_of(lineage: Lineage, masks: object, settings: Settings, **reading: Unpack[Reading]) -> FrameStack:

@@ -93,6 +93,12 @@ class FrameSettings(_Section):
     """Value of the background of masks; default: 0, or a value that covers most of the border (with a warning)."""
     trust_masks: bool = False
     """Use masks and images as they are, also if they look swapped, like grey values, or like a binary mask."""
+    images_pattern: str | None = None
+    """Which files of a folder are images: a glob (*_raw.tif), or brackets (t{t}_z{z}.tif, pos{p}_t{t}_c{c}.tif)."""
+    masks_pattern: str | None = None
+    """Which files of a folder are masks, such as *_cp_masks.png; see images_pattern."""
+    position: str | None = None
+    """The position to read, where a pattern has {p}."""
 
     @field_validator("interval", mode="before")
     @classmethod
@@ -132,11 +138,18 @@ class FrameSettings(_Section):
 
     def select_for_images(self) -> dict[str, Any]:
         """Return the keywords of ``open_frames`` for images."""
-        return self.model_dump(exclude={"masks_channel", "background", "trust_masks"})
+        common = self.model_dump(
+            exclude={"masks_channel", "images_pattern", "masks_pattern", "background", "trust_masks"}
+        )
+        return common | {"pattern": self.images_pattern}
 
     def select_for_masks(self) -> dict[str, Any]:
-        """Return the keywords of ``open_frames`` for masks: as for images, but with the channel of the masks."""
-        return self.select_for_images() | {"channel": self.masks_channel}
+        """Return the keywords of ``open_masks``: as for images, but with channel and pattern of the masks."""
+        return self.select_for_images() | {
+            "channel": self.masks_channel,
+            "pattern": self.masks_pattern,
+            "role": "masks",
+        }
 
 
 class CellSettings(_Section):

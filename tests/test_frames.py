@@ -352,9 +352,15 @@ class TestNumbering:
         ("names", "message"),
         [
             (["t1.tif", "t01.tif"], r"t0?1\.tif and t0?1\.tif have the same number"),
-            (["t0.tif", "t1.tif", "mask0.tif"], r"names of 2 kinds: t#\.tif \(2\), mask#\.tif \(1\)"),
+            (
+                ["t0.tif", "t1.tif", "a0.tif"],
+                r"2 kinds: t#\.tif \(2\), a#\.tif \(1\); .*--images-pattern 't\{t\}\.tif'",
+            ),
             (["t0.tif", "t1.tif", "mean.tif"], r"names of 2 kinds"),
-            (["t0z0.tif", "t0z1.tif", "t1z0.tif", "t1z1.tif"], "count 2 things .*join the slices"),
+            (
+                ["t0z0.tif", "t0z1.tif", "t1z0.tif", "t1z1.tif"],
+                r"count 2 things: time \(0, 1\), slice \(0, 1\); join the slices .*'t\{t\}z\{z\}\.tif'",
+            ),
         ],
     )
     def test_refused(self, tmp_path, names, message):
@@ -381,10 +387,10 @@ class TestBadFiles:
             open_frames(tmp_path / "01_ERRSEG")
 
     def test_a_folder_without_frames(self, tmp_path):
-        with pytest.raises(FrameError, match="the folder is empty; expected a TIFF per frame"):
+        with pytest.raises(FrameError, match="the folder is empty; expected a file per frame"):
             open_frames(tmp_path)
-        (tmp_path / "a.png").touch()
-        with pytest.raises(FrameError, match=r"no TIFF but 1 \.png"):
+        (tmp_path / "a.ics").touch()
+        with pytest.raises(FrameError, match=r"no image but 1 \.ics; .*t000\.png\. open it in Fiji"):
             open_frames(tmp_path)
 
     def test_the_folder_above(self, tmp_path):
@@ -393,9 +399,9 @@ class TestBadFiles:
             open_masks(tmp_path / "01_GT")
 
     def test_another_kind_of_file(self, tmp_path):
-        (tmp_path / "movie.avi").touch()
-        with pytest.raises(FrameError, match=r"cannot read '\.avi' files; expected a folder of TIFFs"):
-            open_frames(tmp_path / "movie.avi")
+        (tmp_path / "movie.vsi").touch()
+        with pytest.raises(FrameError, match=r"cannot read '\.vsi' files; open it in Fiji"):
+            open_frames(tmp_path / "movie.vsi")
 
     def test_no_source_at_all(self):
         with pytest.raises(InputError, match="frames from int: expected a path"):

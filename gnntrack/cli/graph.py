@@ -33,7 +33,9 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Pa
     from gnntrack.io.geff import write_graph
     from gnntrack.io.output import check_output
 
-    images, masks = _find_masks(sources, composite=settings.frames.masks_channel is not None)
+    images, masks = _find_masks(
+        sources, composite=settings.frames.masks_channel is not None or settings.frames.masks_pattern is not None
+    )
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
@@ -48,13 +50,17 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Pa
 def _find_masks(sources: dict[str, Path | None], *, composite: bool) -> tuple[Path | None, Path]:
     """Return images and masks; the order of earlier versions, MASKS [--images IMAGES], still works.
 
-    The images of a composite hold the masks as a channel.
+    The images of a composite hold the masks, as a channel or as other files of the same folder.
     """
+    from gnntrack.io.folders import holds_masks
+
+    first = sources["images"]
+    composite = composite or (first is not None and holds_masks(first))
     if composite and sources["masks"] is None and sources["only_masks"] is None:
         found, _ = options.resolve_sources(**sources)
         if found is not None:
             return found, found
-    first, images = sources["images"], sources["only_images"]
+    images = sources["only_images"]
     alone = first is not None and sources["masks"] is None and sources["only_masks"] is None
     if first is not None and alone and (images is not None or _holds_labels(first)):
         now = f"{images} {first}" if images else f"--masks {first}"

@@ -20,7 +20,7 @@ __all__ = ["info"]
 @click.command()
 @options.path_argument("path")
 @click.option("--masks", "as_masks", is_flag=True, default=None, help="Read PATH as masks, whatever its values.")
-@options.settings_options(*options.IMAGE_SETTINGS, "cells.fragments")
+@options.settings_options(*options.MOVIE_SETTINGS)
 @options.json_option
 @options.verbose_option
 def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool) -> None:

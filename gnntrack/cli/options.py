@@ -39,15 +39,29 @@ __all__ = [
 Function = Callable[..., Any]
 
 _METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH", "interval": "TIME"}
+_METAVARS |= dict.fromkeys(("images_pattern", "masks_pattern"), "PATTERN") | {"position": "NAME"}
 _METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME"}
 _TEXT = {"interval", "channel", "masks_channel"}  # settings that take a number or text
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
-FRAME_SETTINGS = ("frames.spacing", "frames.axes", "frames.interval", "frames.allow_missing", "frames.trust_masks")
-IMAGE_SETTINGS = (*FRAME_SETTINGS, "frames.channel")
-MASK_SETTINGS = (*FRAME_SETTINGS, "frames.masks_channel", "frames.background", "cells.fragments")
-MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel")
+FRAME_SETTINGS = (
+    "frames.spacing",
+    "frames.axes",
+    "frames.interval",
+    "frames.allow_missing",
+    "frames.position",
+    "frames.trust_masks",
+)
+IMAGE_SETTINGS = (*FRAME_SETTINGS, "frames.channel", "frames.images_pattern")
+MASK_SETTINGS = (
+    *FRAME_SETTINGS,
+    "frames.masks_channel",
+    "frames.masks_pattern",
+    "frames.background",
+    "cells.fragments",
+)
+MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel", "frames.images_pattern")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")

@@ -1,14 +1,20 @@
 """Movies and masks of any source, as frames that are read when they are needed.
 
-========================  ==========================================================================
-source                    axes
-========================  ==========================================================================
-folder of TIFFs           a file per frame, in natural order; a file of several pages is one 3D frame
-TIFF                      those of OME or ImageJ metadata; without these, pages are frames
-``.npy``, arrays          ``(t, y, x)`` or ``(t, z, y, x)``; ``(y, x)`` is one frame
-OME-Zarr 0.4 and 0.5      those of its metadata; also label images (``image.zarr/labels/NAME``)
-nd2, czi, lif             those that bioio reads (``pip install 'gnntrack[bioio]'``)
-========================  ==========================================================================
+==========================  ========================================================================
+source                      axes
+==========================  ========================================================================
+folder of TIFF, PNG, JPEG,  a file per frame, in natural order or by time stamps; a file of several
+BMP, ``.npy``, ``_seg.npy``  pages is one 3D frame
+path with a pattern         as a folder; ``{z}`` in the pattern joins a file per slice
+TIFF                        those of OME or ImageJ metadata; without these, pages are frames
+``.npy``, ``.npz``, arrays  ``(t, y, x)`` or ``(t, z, y, x)``; ``(y, x)`` is one frame
+zarr, xarray arrays         those that they name
+OME-Zarr 0.4 and 0.5        those of its metadata; also label images (``image.zarr/labels/NAME``)
+avi, mp4, mov               ``(t, y, x)``, grey values; not for masks
+nd2, czi, lif               those that bioio reads (``pip install 'gnntrack[bioio]'``)
+==========================  ========================================================================
+
+JPEG files cannot be masks, since their compression changes labels.
 
 Of images with several channels, one is chosen by ``channel=``, its number or its name; the others can be read from
 ``stack.channels``. Axes other than t, z, y, x and c must have length 1. ``axes="tyx"`` replaces the axes of a file that
@@ -17,41 +23,56 @@ names them wrongly, such as frames that were saved as slices.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from gnntrack.errors import FrameError, InputError
-from gnntrack.frame_array import FrameArray
-from gnntrack.io.stack import (
-    UNREADABLE,
-    Layout,
-    Stack,
-    get_interval,
-    guess_axes,
-    lay_out,
-    open_array,
-    open_channels,
-    select_channel,
-    set_interval,
-    set_spacing,
-)
+from gnntrack.errors import FrameError
+from gnntrack.io.sources import SourceOptions, open_source
+from gnntrack.io.stack import Stack, get_interval, set_interval, set_spacing
 from gnntrack.types import FrameStack
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["check_pair", "iterate", "map_frames", "open_frames", "open_masks"]
+__all__ = ["FileOptions", "FrameOptions", "check_pair", "iterate", "map_frames", "open_frames", "open_masks"]
 
 _T = TypeVar("_T")
 _WORKERS = min(4, os.cpu_count() or 1)
+
+
+class FileOptions(TypedDict, total=False):
+    """Keywords of `open_frames` that choose files of a folder.
+
+    Parameters
+    ----------
+    pattern : str or None
+        Which files are read: a glob, or a name with brackets such as ``"pos1_t{t}_z{z}.tif"``; see
+        `gnntrack.io.patterns`. A path may also end in a pattern.
+    position : str or None
+        The position to read where the pattern has ``{p}``.
+    role : {"images", "masks"}
+        Which files are read of a folder that holds both; default ``"images"``, of `open_masks` ``"masks"``.
+    """
+
+    pattern: str | None
+    position: str | None
+    role: Literal["images", "masks"]
+
+
+class FrameOptions(FileOptions, total=False):
+    """Keywords of `open_frames`."""
+
+    spacing: float | Sequence[float] | None
+    allow_missing: bool
+    axes: str | None
+    channel: int | str | None
+    interval: float | str | None
 
 
 def open_frames(
@@ -62,25 +83,28 @@ def open_frames(
     axes: str | None = None,
     channel: int | str | None = None,
     interval: float | str | None = None,
+    **files: Unpack[FileOptions],
 ) -> FrameStack:
     """Open the images of a movie.
 
     Parameters
     ----------
     source : path, array or FrameStack
-        A folder of TIFFs, a TIFF, ``.npy``, OME-Zarr, nd2, czi or lif; a numpy or dask array, or a list of arrays;
-        a ``FrameStack`` is returned as it is.
+        A folder of images, one file, or a path with a pattern (see the table above); a numpy, dask, zarr or xarray
+        array; a list of arrays or of paths, one per frame; a ``FrameStack`` is returned as it is.
     spacing : float, D floats or None
         Size of a pixel in um along ``[z], y, x``. If None, it is that of the file, or else 1 with the unit
         ``"pixel"``.
     allow_missing : bool
-        Return an empty frame (zeros) for each number that is missing in a folder of TIFFs.
+        Return an empty frame (zeros) for each number that is missing in the file names.
     axes : str or None
         A letter per axis (t, z, y, x, c), in place of the axes that the file names.
     channel : int, str or None
         Number, from 0, or name of the channel to read, if there are several.
     interval : float, str or None
         Time from a frame to the next: seconds, or text such as ``"5min"``. If None, it is that of the file.
+    **files
+        ``pattern``, ``position`` and ``role``: which files of a folder are read; see `FileOptions`.
 
     Returns
     -------
@@ -104,21 +128,13 @@ def open_frames(
     >>> len(movie), movie.shape, movie.spacing, movie.unit
     (3, (4, 5), (0.5, 0.5), 'um')
     """
-    stack = _open(source, axes, channel, allow_missing=allow_missing)
+    stack = open_source(source, SourceOptions(axes, channel, allow_missing, **files))
     stack = stack if spacing is None else set_spacing(stack, spacing)
     return stack if interval is None else set_interval(stack, interval)
 
 
 def open_masks(
-    source: Any,
-    *,
-    spacing: float | Sequence[float] | None = None,
-    allow_missing: bool = False,
-    axes: str | None = None,
-    channel: int | str | None = None,
-    interval: float | str | None = None,
-    background: int = 0,
-    zeros_are_cells: bool = False,
+    source: Any, *, background: int = 0, zeros_are_cells: bool = False, **options: Unpack[FrameOptions]
 ) -> FrameStack:
     """Open the masks of a movie: label images, 0 is background, every other value one cell.
 
@@ -127,7 +143,7 @@ def open_masks(
 
     Parameters
     ----------
-    source, spacing, allow_missing, axes
+    source, **options
         As in `open_frames`.
     background : int
         Value of the background in the files; it is read as 0. If it is negative, all labels are raised by its amount.
@@ -149,9 +165,8 @@ def open_masks(
     >>> open_masks(np.array([[[1, 1, 2]]]), background=1)[0]
     array([[0, 0, 2]])
     """
-    stack = open_frames(
-        source, spacing=spacing, allow_missing=allow_missing, axes=axes, channel=channel, interval=interval
-    )
+    options.setdefault("role", "masks")
+    stack = open_frames(source, **options)
     if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels and not background:
         return stack
     read = partial(_read_labels, stack, background, zeros_are_cells)
@@ -219,103 +234,6 @@ def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
     """
     with ThreadPoolExecutor(_WORKERS) as pool:
         return list(pool.map(work, frames))
-
-
-def _open(source: Any, axes: str | None, channel: int | str | None, *, allow_missing: bool) -> FrameStack:
-    if isinstance(source, FrameArray):
-        source = source.frames
-    if isinstance(source, FrameStack):
-        return source if channel is None else select_channel(source, channel)
-    if isinstance(source, str | Path):
-        path = Path(source).expanduser()
-        try:
-            return _open_path(path, axes, channel, allow_missing=allow_missing)
-        except PermissionError as error:
-            msg = "no permission to read it; change its permissions"
-            raise FrameError(msg, file=path) from error
-    if isinstance(source, list | tuple):
-        return _open_list(source, channel)
-    if not (hasattr(source, "shape") and hasattr(source, "__getitem__")):
-        msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
-        raise InputError(msg)
-    return open_array(source, axes, name="array", channel=channel)
-
-
-def _open_path(path: Path, axes: str | None, channel: int | str | None, *, allow_missing: bool) -> FrameStack:
-    # each reader is imported when it is first used, since its libraries are slow to import
-    if not path.exists():
-        raise FrameError(_describe_missing(path), file=path)
-    if path.is_dir():
-        from gnntrack.io.omezarr import is_zarr, open_zarr
-
-        if is_zarr(path):
-            return open_zarr(path, axes=axes, channel=channel)
-        from gnntrack.io.tiff import open_tiff_folder
-
-        return open_tiff_folder(path, axes=axes, channel=channel, allow_missing=allow_missing)
-    return _open_file(path, axes, channel)
-
-
-def _open_file(path: Path, axes: str | None, channel: int | str | None) -> FrameStack:
-    from gnntrack.io import bio, tiff
-
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return _open_npy(path, axes, channel)
-    if suffix in tiff.SUFFIXES:
-        return tiff.open_tiff(path, axes=axes, channel=channel)
-    if suffix in bio.SUFFIXES:
-        return bio.open_bio(path, axes=axes, channel=channel)
-    msg = (
-        f"gnntrack cannot read '{suffix or path.name}' files; expected a folder of TIFFs, a TIFF, .npy, OME-Zarr, nd2, "
-        "czi or lif: save the movie as one of these"
-    )
-    raise FrameError(msg, file=path)
-
-
-def _describe_missing(path: Path) -> str:
-    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, siblings, 1)
-    return f"no such file or folder; {f'did you mean {path.parent / near[0]}?' if near else 'check the path'}"
-
-
-def _open_npy(path: Path, axes: str | None, channel: int | str | None) -> Stack:
-    array = _map_npy(path)
-    named = axes or guess_axes(array.shape, file=path, channels=channel is not None)
-    layout = lay_out(named, array.shape, file=path, channel=channel)
-    names, spacing = (str(path),) * layout.n_frames, (1.0,) * len(layout.shape)
-    return open_channels(lambda each: Stack(partial(_read_npy, path, each), names, each.shape, spacing), layout)
-
-
-def _read_npy(path: Path, layout: Layout, frame: int) -> Image:
-    # mapped again for each frame, so that no file stays open and the movie can be sent to another process
-    return np.array(layout.take(_map_npy(path, frame), frame))
-
-
-def _map_npy(path: Path, frame: int | None = None) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except PermissionError:
-        raise
-    except UNREADABLE as error:
-        msg = f"it cannot be read as .npy ({error}); expected one array of numbers saved by numpy.save, complete"
-        raise FrameError(msg, file=path, frame=frame) from error
-
-
-def _open_list(arrays: Sequence[Any], channel: int | str | None) -> Stack:
-    frames = [np.asarray(array) for array in arrays if not isinstance(array, str | Path)]
-    if not frames or len(frames) < len(arrays):
-        msg = f"a list of {len(arrays)} frames: expected arrays, one per frame; give files as a folder"
-        raise InputError(msg)
-    shape = (1, *frames[0].shape)
-    named = guess_axes(shape, file="list", channels=channel is not None)
-    layout = lay_out(named, shape, file="list", channel=channel)
-    names, spacing = ("list",) * len(frames), (1.0,) * len(layout.shape)
-    return open_channels(lambda each: Stack(partial(_take, frames, each), names, each.shape, spacing), layout)
-
-
-def _take(frames: Sequence[Image], layout: Layout, frame: int) -> Image:
-    return layout.take(frames[frame][None], 0)
 
 
 def _read_labels(stack: FrameStack, background: int, zeros_are_cells: bool, frame: int) -> Image:  # noqa: FBT001

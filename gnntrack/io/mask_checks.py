@@ -7,18 +7,15 @@ so that no file is read twice. A clear fault is an error that names the remedy; 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
-from gnntrack.io.images import TIFF_SUFFIXES
 from gnntrack.io.stack import Stack, get_interval
 from gnntrack.masks.recognise import FrameKind, are_lines, describe_frame
 
@@ -36,13 +33,10 @@ __all__ = [
     "describe_movie",
     "find_fault",
     "open_with_background",
-    "refuse_masks_beside",
 ]
 
 _log = logging.getLogger(__name__)
 
-_MASK_ENDING = re.compile("(.+?)_(?:cp_masks?|masks?|labels?|seg)")
-_MASK_SUFFIXES = (".png", ".npy", ".npz", ".bmp")
 _LARGEST_KEPT = 1 << 26  # bytes of a frame that is kept in memory between the check and its use
 _MOST_CLASSES = 8  # values of a mask of classes; an image has more
 _TRUST = "--trust-masks (frames.trust_masks) uses them as they are"
@@ -219,35 +213,6 @@ def check_images(images: FrameStack, *, trusted: bool = False) -> FrameStack:
             images.names[0],
         )
     return images
-
-
-def refuse_masks_beside(images: object) -> None:
-    """Raise if a folder of TIFF images also holds masks of other formats, which the reader of TIFFs would ignore.
-
-    Parameters
-    ----------
-    images : object
-        Source of the images; anything but the path of a folder is not checked.
-
-    Raises
-    ------
-    FrameError
-        With the number of these files, and the first one.
-    """
-    folder = Path(images).expanduser() if isinstance(images, str | Path) else None
-    if folder is None or not folder.is_dir():
-        return
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    stems = {file.stem.lower() for file in files if file.suffix.lower() in TIFF_SUFFIXES}
-    named = ((file, _MASK_ENDING.fullmatch(file.stem.lower())) for file in files)
-    masks = [file for file, match in named if match and match[1] in stems and file.suffix.lower() in _MASK_SUFFIXES]
-    if masks:
-        msg = (
-            f"beside the images it holds {len(masks)} files that are named like their masks, such as {masks[0].name}; "
-            "move them to a folder of their own and give both, IMAGES MASKS; --trust-masks (frames.trust_masks) "
-            "ignores these files"
-        )
-        raise FrameError(msg, file=folder)
 
 
 def _refuse_masks_as_images(kind: MovieKind, images: FrameStack, remedy: str) -> None:

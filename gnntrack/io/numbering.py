@@ -1,31 +1,43 @@
-"""Order of the files of a movie: the numbers and time stamps in their names."""
+"""Order of the files of a movie: by the numbers or the time stamps in their names."""
 
 from __future__ import annotations
 
-import re
+import logging
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from gnntrack.errors import FrameError
+from gnntrack.io.file_names import LETTERS, FileName, describe_kind, find_role, parse_file_name
 
-__all__ = ["order_frames"]
+__all__ = ["fill_numbers", "fill_stamps", "order_frames", "suggest_pattern"]
+
+_log = logging.getLogger(__name__)
 
 _MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
+_JITTER = 0.25  # of the interval: time stamps that differ by this from a multiple of it are not a regular series
 
 
-def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = False) -> list[Path]:
+def order_frames(
+    files: Sequence[Path], folder: Path, *, allow_missing: bool = False, role: str = "images"
+) -> list[Path]:
     """Return the files in natural order (t1, t2, t10), with the missing ones in their places.
+
+    Numbers in steps (t000, t005, t010) are consecutive frames. Names with time stamps are in the order of time.
 
     Parameters
     ----------
     files : paths
-        The files of one folder.
+        The files of one folder, or of its sub-folders.
     folder : Path
         For messages.
     allow_missing : bool
-        Put a path that does not exist where a number is missing.
+        Put a path that does not exist where a number is missing in the series.
+    role : {"images", "masks"}
+        For the options in messages.
 
     Raises
     ------
@@ -36,21 +48,145 @@ def order_frames(files: Sequence[Path], folder: Path, *, allow_missing: bool = F
     --------
     >>> [path.name for path in order_frames([Path("t10.tif"), Path("t9.tif"), Path("t11.tif")], Path("."))]
     ['t9.tif', 't10.tif', 't11.tif']
+    >>> [path.name for path in order_frames([Path("t10.tif"), Path("t5.tif"), Path("t0.tif")], Path("."))]
+    ['t0.tif', 't5.tif', 't10.tif']
     """
     if not files:
-        raise FrameError(_describe_missing_frames(folder), file=folder)
-    parts = {path: re.split(r"(\d+)", path.name) for path in files}
-    ordered = sorted(files, key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
-    if not _check_kinds(["#".join(parts[path][::2]).lower() for path in ordered], folder):
+        msg = "the folder is empty; expected a file per frame, such as t000.tif, t001.tif"
+        raise FrameError(msg, file=folder)
+    names = {path: parse_file_name(_name_in(folder, path)) for path in files}
+    ordered = sorted(files, key=lambda path: names[path].order)
+    if not _check_kinds([names[path] for path in ordered], folder, role):
         return ordered
-    column = _find_frame_column([[int(part) for part in parts[path][1::2]] for path in ordered], ordered, folder)
-    if column is None:
+    place = _find_frame_number([names[path] for path in ordered], folder, role)
+    if place is None:
         return ordered
-    numbers = [int(parts[path][1 + 2 * column]) for path in ordered]
-    return _fill_numbering(ordered, numbers, parts[ordered[0]], column, folder, allow_missing=allow_missing)
+    by_number = dict(sorted((names[path].numbers[place], path) for path in ordered))
+    first = names[ordered[0]]
+
+    def format_name(number: int) -> str:
+        return first.replace_number(place, number)
+
+    if first.stamped[place]:
+        numbers = fill_stamps(list(by_number), folder, allow_missing=allow_missing)
+    else:
+        numbers = fill_numbers(list(by_number), folder, format_name, allow_missing=allow_missing)
+    return [by_number.get(number, folder / format_name(number)) for number in numbers]
 
 
-def _check_kinds(kinds: list[str], folder: Path) -> bool:
+def _name_in(folder: Path, path: Path) -> str:
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return path.name
+
+
+def fill_numbers(
+    numbers: Sequence[int], folder: Path, format_name: Callable[[int], str], *, allow_missing: bool
+) -> list[int]:
+    """Return the numbers of all frames, with those that are missing in the series.
+
+    Parameters
+    ----------
+    numbers : ints
+        Ascending.
+    folder : Path
+        For messages.
+    format_name : callable
+        Returns the file name of a number.
+    allow_missing : bool
+        Return missing numbers; otherwise they are an error.
+
+    Raises
+    ------
+    FrameError
+        If a number is missing, or if there are far too many missing ones.
+
+    Examples
+    --------
+    >>> fill_numbers([0, 5, 10, 20], Path("."), str, allow_missing=True)
+    [0, 5, 10, 15, 20]
+    """
+    first, last = numbers[0], numbers[-1]
+    step = _find_step(numbers, allow_missing=allow_missing)
+    missing = (last - first) // step + 1 - len(numbers)
+    if not missing:
+        if step > 1:
+            _log.info("%s: its files are numbered in steps of %d; they are read as consecutive frames", folder, step)
+        return list(numbers)
+    if not allow_missing:
+        number = next(low + step for low, high in pairwise(numbers) if high > low + step)
+        steps = f" in steps of {step}" if step > 1 else ""
+        more = f" ({missing} numbers are missing between {first} and {last}{steps})" if missing > 1 or steps else ""
+        msg = (
+            f"frame number {number} is missing{more}: no {format_name(number)}; add it, "
+            "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
+        )
+        raise FrameError(msg, file=folder)
+    if missing > _MOST_MISSING:
+        msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
+        raise FrameError(msg, file=folder)
+    return list(range(first, last + 1, step))
+
+
+def _find_step(numbers: Sequence[int], *, allow_missing: bool) -> int:
+    """Return the step of a regular series: at least half of the numbers follow the one before by this step."""
+    steps = [high - low for low, high in pairwise(numbers)]
+    if len(steps) < 2 and allow_missing:
+        return 1  # of two numbers, nothing but the call indicates that some are missing
+    step = math.gcd(*steps) if steps else 1
+    return step if 2 * steps.count(step) >= len(steps) else 1
+
+
+def fill_stamps(seconds: Sequence[int], folder: Path, *, allow_missing: bool) -> list[int]:
+    """Return the times of all frames; missing times of a regular series are added only if this is allowed.
+
+    Parameters
+    ----------
+    seconds : ints
+        Time stamps, ascending.
+    folder : Path
+        For messages.
+    allow_missing : bool
+        Add the times that are missing; otherwise a pause is a warning.
+
+    Examples
+    --------
+    >>> fill_stamps([0, 1800, 3600, 7200], Path("."), allow_missing=True)
+    [0, 1800, 3600, 5400, 7200]
+    """
+    steps = [high - low for low, high in pairwise(seconds)]
+    usual = median(steps) if steps else 0
+    counts = _count_intervals(steps, usual)
+    if not any(count > 1 for count in counts):
+        return list(seconds)
+    if not allow_missing:
+        pause = next(step for step, count in zip(steps, counts, strict=True) if count > 1)
+        _log.warning(
+            "%s: %g min between two files, usually %g min; they are read as consecutive frames "
+            "(with --allow-missing, the missing times are empty frames)",
+            folder,
+            pause / 60,
+            usual / 60,
+        )
+        return list(seconds)
+    found = [seconds[0]]
+    for low, count, high in zip(seconds[:-1], counts, seconds[1:], strict=True):
+        found += [low + (high - low) * n // count for n in range(1, count + 1)]
+    return found
+
+
+def _count_intervals(steps: Sequence[int], usual: float) -> list[int]:
+    """Return the number of usual intervals in each step; none if the steps are not multiples of the usual one."""
+    counts = [max(1, round(step / usual)) for step in steps] if usual else []
+    regular = all(abs(step - n * usual) <= _JITTER * usual for step, n in zip(steps, counts, strict=False))
+    return counts if regular else []
+
+
+# ---------------------------------------------------------------- which number is the frame
+
+
+def _check_kinds(names: Sequence[FileName], folder: Path, role: str) -> bool:
     """Return whether all names are of one kind, which is a name without its numbers; False if all kinds differ.
 
     Raises
@@ -58,70 +194,74 @@ def _check_kinds(kinds: list[str], folder: Path) -> bool:
     FrameError
         If some names are of one kind and some of another.
     """
-    counts = Counter(kinds)
+    counts = Counter(name.kind for name in names)
     if len(counts) > 1 and max(counts.values()) > 1:
-        listed = ", ".join(f"{kind} ({count})" for kind, count in counts.most_common(3))
-        msg = f"its TIFFs have names of {len(counts)} kinds: {listed}; keep only the frames of one movie in a folder"
+        listed = ", ".join(describe_kind(kind, count) for kind, count in counts.most_common(3))
+        patterns = [suggest_pattern([n for n in names if n.kind == kind]) for kind, _ in counts.most_common(3)]
+        options = " or ".join(f"--{role}-pattern '{pattern}'" for pattern in patterns)
+        msg = (
+            f"its files have names of {len(counts)} kinds: {listed}; choose one, with {options} "
+            f"({role}_pattern= in Python), or keep only the frames of one movie in a folder"
+        )
         raise FrameError(msg, file=folder)
     return len(counts) == 1
 
 
-def _find_frame_column(numbers: list[list[int]], ordered: list[Path], folder: Path) -> int | None:
-    """Return which number in the names is that of the frame; None for a single file."""
-    if len(ordered) == 1:
+def _find_frame_number(names: Sequence[FileName], folder: Path, role: str) -> int | None:
+    """Return which number in the names is that of the frame; None for a single file or names without numbers."""
+    if len(names) == 1:
         return None
-    columns = [list(column) for column in zip(*numbers, strict=True)]
+    columns = list(zip(*(name.numbers for name in names), strict=True))
     unique = [i for i, column in enumerate(columns) if len(set(column)) == len(column)]
-    if unique:  # a time stamp beside the frame number spans more
-        return min(unique, key=lambda i: max(columns[i]) - min(columns[i]))
+    if unique:  # a number is the frame rather than a time stamp beside it, which also spans more
+        return min(unique, key=lambda i: (names[0].stamped[i], max(columns[i]) - min(columns[i])))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
     if len(varying) > 1:
-        msg = (
-            f"the names of its files count {len(varying)} things ({ordered[0].name}, {ordered[1].name}, ...), such as "
-            "frames and slices or channels; expected one file per frame: join the slices of each frame into one file"
-        )
-        raise FrameError(msg, file=folder)
-    twice = next(pair for pair in pairwise(zip(numbers, ordered, strict=True)) if pair[0][0] == pair[1][0])
-    msg = f"{twice[0][1].name} and {twice[1][1].name} have the same number; remove one of them"
+        raise FrameError(_describe_counters(names, varying, role), file=folder)
+    twice = next(pair for pair in pairwise(names) if pair[0].numbers == pair[1].numbers)
+    first, second = (name.format_pattern({}) for name in twice)
+    msg = f"{first} and {second} have the same number; remove one of them"
     raise FrameError(msg, file=folder)
 
 
-def _fill_numbering(
-    ordered: list[Path], numbers: list[int], parts: list[str], column: int, folder: Path, *, allow_missing: bool
-) -> list[Path]:
-    """Return the files with paths that do not exist for the numbers that are missing."""
-    by_number = dict(sorted(zip(numbers, ordered, strict=True)))
-    first, last = min(by_number), max(by_number)
-    missing = last - first + 1 - len(by_number)
-    if not missing:
-        return list(by_number.values())
-    if not allow_missing:
-        number = next(low + 1 for low, high in pairwise(by_number) if high > low + 1)
-        more = f" ({missing} numbers are missing between {first} and {last})" if missing > 1 else ""
-        msg = (
-            f"frame number {number} is missing{more}: no {_format_name(parts, column, number)}; add it, "
-            "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
-        )
-        raise FrameError(msg, file=folder)
-    if missing > _MOST_MISSING:
-        msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
-        raise FrameError(msg, file=folder)
-    return [by_number.get(number, folder / _format_name(parts, column, number)) for number in range(first, last + 1)]
+def suggest_pattern(names: Sequence[FileName]) -> str:
+    """Return a pattern of names of one kind, with ``{t}`` in place of the frame number.
+
+    >>> suggest_pattern([parse_file_name(f"pos1_t{t}_cp_masks.png") for t in range(3)])
+    'pos1_t{t}_cp_masks.png'
+    """
+    columns = list(zip(*(name.numbers for name in names), strict=True))
+    varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
+    if not varying:
+        return names[0].format_pattern({})
+    roles = _guess_roles(names[0], varying)
+    brackets = {place: "{" + LETTERS[roles[place]] + "}" for place in varying if roles[place] in ("time", "slice")}
+    return names[0].format_pattern(brackets)
 
 
-def _format_name(parts: list[str], column: int, number: int) -> str:
-    width = len(parts[1 + 2 * column])
-    return "".join([*parts[: 1 + 2 * column], f"{number:0{width}d}", *parts[2 + 2 * column :]])
+def _guess_roles(name: FileName, varying: Sequence[int]) -> dict[int, str]:
+    """Return the role of each varying number; exactly one of them is the time."""
+    roles = {place: find_role(name, place) or "" for place in varying}
+    times = [place for place in varying if roles[place] == "time"]
+    free = [place for place in varying if not roles[place]]
+    time = (times or free or list(varying))[-1]
+    return {place: "time" if place == time else (roles[place] or "position") for place in varying}
 
 
-def _describe_missing_frames(folder: Path) -> str:
-    inside = sorted(
-        path for path in folder.glob("*/") if any(file.suffix.lower() in {".tif", ".tiff"} for file in path.iterdir())
+def _describe_counters(names: Sequence[FileName], varying: Sequence[int], role: str) -> str:
+    """Return the message for names that count several things, with a pattern that chooses among them."""
+    roles = _guess_roles(names[0], varying)
+    listed = []
+    for place in varying:
+        values = sorted({(name.numbers[place], name.raw[place]) for name in names})
+        some = ", ".join(raw for _, raw in values[:3]) + (", ..." if len(values) > 3 else "")
+        listed.append(f"{roles[place]} ({some})")
+    pattern = suggest_pattern(names)
+    remedies = []
+    if "slice" in roles.values():
+        remedies.append("join the slices of each frame")
+    remedies += [f"choose one {kind}" for kind in ("position", "channel") if kind in roles.values()]
+    return (
+        f"the names of its files count {len(varying)} things: {', '.join(listed)}; {' and '.join(remedies)} by a "
+        f"pattern: --{role}-pattern '{pattern}' ({role}_pattern= in Python)"
     )
-    if inside:
-        return f"the folder holds no TIFF itself; did you mean {' or '.join(str(path) for path in inside[:4])}?"
-    others = Counter(path.suffix for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not others:
-        return "the folder is empty; expected a TIFF per frame, such as t000.tif, t001.tif"
-    listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in others.most_common(3))
-    return f"the folder holds no TIFF but {listed}; expected a TIFF per frame, such as t000.tif, t001.tif"

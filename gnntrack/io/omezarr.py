@@ -11,7 +11,7 @@ from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
 from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
 
-__all__ = ["is_zarr", "open_zarr"]
+__all__ = ["is_zarr", "open_node", "open_zarr"]
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
@@ -46,15 +46,27 @@ def open_zarr(path: Path, *, axes: str | None = None, channel: int | str | None 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zarr warns of codecs that its specification does not have yet
-            node = zarr.open(str(path), mode="r")
-            if isinstance(node, zarr.Array):
-                return open_array(node, axes or _read_dimension_names(node), name=str(path), channel=channel)
-            return _open_group(node, path, axes, channel)
+            return open_node(zarr.open(str(path), mode="r"), path, axes=axes, channel=channel)
     except FrameError:
         raise
     except UNREADABLE as error:
         msg = f"it cannot be read as zarr ({_get_first_line(error)}); check that the folder was copied completely"
         raise FrameError(msg, file=path) from error
+
+
+def open_node(
+    node: Any, path: Path = Path("zarr"), *, axes: str | None = None, channel: int | str | None = None
+) -> Stack:
+    """Open a zarr array or group that is open already; `path` is its name in messages.
+
+    Raises
+    ------
+    FrameError
+        As `open_zarr`.
+    """
+    if hasattr(node, "shape"):
+        return open_array(node, axes or _read_dimension_names(node), name=str(path), channel=channel)
+    return _open_group(node, path, axes, channel)
 
 
 def _open_group(group: Any, path: Path, axes: str | None, channel: int | str | None) -> Stack:
@@ -63,7 +75,7 @@ def _open_group(group: Any, path: Path, axes: str | None, channel: int | str | N
     if not attributes.get("multiscales"):
         labels = attributes.get("labels") or []
         if len(labels) == 1:
-            return open_zarr(path / labels[0], axes=axes, channel=channel)
+            return open_node(group[labels[0]], path / labels[0], axes=axes, channel=channel)
         raise FrameError(_describe_missing_image(group, path, labels), file=path)
     image = attributes["multiscales"][0]
     level = image["datasets"][0]

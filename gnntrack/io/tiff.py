@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +14,6 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import ChannelError, FrameError
-from gnntrack.io.numbering import order_frames
 from gnntrack.io.stack import (
     UNREADABLE,
     UNRECORDED,
@@ -26,14 +23,22 @@ from gnntrack.io.stack import (
     convert_spacing,
     lay_out,
     open_array,
-    open_channels,
 )
-from gnntrack.io.tiff_metadata import count_planes, read_acquisition, read_voxel
+from gnntrack.io.tiff_metadata import count_planes, names_depth, read_acquisition, read_voxel
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["SUFFIXES", "is_tiff", "open_tiff", "open_tiff_folder", "read_frame"]
+__all__ = [
+    "SUFFIXES",
+    "FrameFile",
+    "describe_frame",
+    "is_tiff",
+    "lacks_depth",
+    "open_tiff",
+    "read_frame",
+    "read_movie_frame",
+]
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
 _CUT_SHORT = "was its copy or download cut short? Get the file again"
@@ -47,58 +52,41 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def open_tiff_folder(
-    folder: Path, *, axes: str | None = None, channel: int | str | None = None, allow_missing: bool = False
-) -> Stack:
-    """Open a folder with one TIFF per frame, in natural order; other files are ignored.
+class FrameFile(NamedTuple):
+    """Properties of the first file of a movie with a file per frame, which hold for all frames."""
 
-    A file with several pages is one 3D frame. Voxel size is that of the first file.
+    layout: Layout
+    spacing: tuple[float, ...]
+    """Size of a voxel in um, () if it is not known."""
+    dtype: Any
+    interval: float | None
+    """Seconds between frames."""
 
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    axes : str or None
-        A letter per axis of the movie, such as ``tzyx``, if the files name theirs wrongly.
-    channel : int, str or None
-        Number or name of the channel to read.
-    allow_missing : bool
-        Return an empty frame (zeros) for each number that is missing between the first and the last file.
+
+def describe_frame(path: Path, axes: str | None, channel: int | str | None) -> FrameFile:
+    """Describe a TIFF that is one frame of a movie.
 
     Raises
     ------
     FrameError
-        If the folder has no TIFF, a number is missing or occurs twice, or the first file cannot be read.
+        If it cannot be read, or is only a part of a frame.
     """
-    with os.scandir(folder) as entries:
-        present = {path for entry in entries if is_tiff(path := Path(entry.path)) and entry.is_file()}
-    files = order_frames(sorted(present), folder, allow_missing=allow_missing)
-    frame_axes = None if axes is None else axes.lower().replace("t", "")
-    layout, spacing, dtype, interval = _describe(files[0], frame_axes, channel)
-    names = [str(path) if path in present else f"{path} (missing)" for path in files]
-    absent = frozenset(number for number, path in enumerate(files) if path not in present)
-    size, unit = spacing or (1.0,) * len(layout.shape), "um" if spacing else "pixel"
-
-    def make(each: Layout) -> Stack:
-        chosen = None if channel is None else each.channel or 0
-        read = partial(_read_file, tuple(files), frame_axes, chosen, absent, each.shape, dtype)
-        return Stack(read, names, each.shape, size, unit, interval)
-
-    return open_channels(make, layout)
+    with _open(path, frame=0, single=True) as tif:
+        series, acquisition = _join_series(tif), read_acquisition(tif)
+        layout = _lay_out_frame(series, axes, channel, acquisition)
+        _check_alone(tif, layout)
+        spacing = convert_spacing(*read_voxel(tif), len(layout.shape))
+        return FrameFile(layout, spacing, series.dtype.newbyteorder("="), acquisition.interval)
 
 
-def _read_file(
-    files: tuple[Path, ...],
-    axes: str | None,
-    channel: int | None,
-    absent: frozenset[int],
-    shape: tuple[int, ...],
-    dtype: Any,
-    frame: int,
-) -> Image:
-    if frame in absent:
-        return np.zeros(shape, dtype)
-    path = files[frame]
+def read_movie_frame(path: Path, axes: str | None, channel: int | None, frame: int) -> Image:
+    """Read a TIFF that is one frame of a movie; a file with several pages is one 3D frame.
+
+    Raises
+    ------
+    FrameError
+        If it cannot be read, or holds several frames.
+    """
     with _open(path, frame=frame, single=True) as tif:
         series = _join_series(tif)
         layout = _lay_out_frame(series, axes, channel)
@@ -128,17 +116,6 @@ def read_frame(path: Path, *, frame: int | None = None) -> tuple[Image, str]:
         pixels, axes = series.read(), _name_axes(series.axes, "zt")
     kept = [k for k, axis in enumerate(axes) if axis in "zyx" or pixels.shape[k] > 1]
     return pixels.reshape([pixels.shape[k] for k in kept]), "".join(axes[k] for k in kept)
-
-
-def _describe(
-    path: Path, axes: str | None, channel: int | str | None
-) -> tuple[Layout, tuple[float, ...], Any, float | None]:
-    with _open(path, frame=0, single=True) as tif:
-        series, acquisition = _join_series(tif), read_acquisition(tif)
-        layout = _lay_out_frame(series, axes, channel, acquisition)
-        _check_alone(tif, layout)
-        spacing = convert_spacing(*read_voxel(tif), len(layout.shape))
-        return layout, spacing, series.dtype.newbyteorder("="), acquisition.interval
 
 
 def _check_alone(tif: Any, layout: Layout) -> None:
@@ -193,6 +170,18 @@ def open_tiff(path: Path, *, axes: str | None = None, channel: int | str | None 
     ndim = len(lay_out(named, array.shape, file=path, channel=channel, names=array.acquisition.channels).shape)
     spacing = convert_spacing(*array.voxel, ndim)
     return open_array(array, named, name=str(path), spacing=spacing, channel=channel, acquisition=array.acquisition)
+
+
+def lacks_depth(path: Path) -> bool:
+    """Return whether a TIFF has slices, by its metadata, and neither time points nor the distance between the slices.
+
+    Raises
+    ------
+    FrameError
+        If it is not a TIFF.
+    """
+    with _open(path) as tif:
+        return not names_depth(tif) and set(_join_series(tif).axes) <= set("ZCYX")
 
 
 class _TiffArray:

@@ -12,7 +12,7 @@ import numpy as np
 from gnntrack.durations import convert_duration
 from gnntrack.io.stack import Acquisition
 
-__all__ = ["count_planes", "read_acquisition", "read_voxel"]
+__all__ = ["count_planes", "names_depth", "read_acquisition", "read_voxel"]
 
 _PLACE = re.compile(r"\b[czt]:\d+/\d+\b", re.IGNORECASE)  # in labels of slices: c:1/2 z:1/5 t:1/12
 
@@ -31,6 +31,13 @@ def read_voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]
         sizes = {axis: _read_pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
         return {**sizes, "z": _parse_number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
     return {}, {}
+
+
+def names_depth(tif: Any) -> bool:
+    """Return whether OME or ImageJ metadata have the distance between slices."""
+    if tif.is_ome:
+        return "PhysicalSizeZ" in _find_ome_pixels(tif).attrib
+    return bool(tif.is_imagej) and "spacing" in (tif.imagej_metadata or {})
 
 
 def count_planes(tif: Any) -> tuple[int, int]:

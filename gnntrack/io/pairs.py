@@ -1,0 +1,97 @@
+"""Images and masks of one movie: which files of a folder are which, and frames that one of them has as slices."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.io.folders import find_mask_files
+from gnntrack.io.frames import check_pair, open_frames
+from gnntrack.io.slices import check_slices, holds_slices_of
+
+if TYPE_CHECKING:
+    from gnntrack.settings import FrameSettings
+    from gnntrack.types import FrameStack
+
+__all__ = ["complete_sources", "open_alone", "open_pair", "warn_of_masks"]
+
+_log = logging.getLogger(__name__)
+
+
+def complete_sources(images: object, masks: object, frames: FrameSettings) -> tuple[object, object]:
+    """Return images and masks; a folder that holds both is both.
+
+    A folder holds both if a pattern for the other one is given, or if some of its files have the usual names of masks.
+
+    Parameters
+    ----------
+    images, masks : object
+        Sources, or None.
+    frames : FrameSettings
+        The patterns.
+    """
+    if masks is None and frames.masks_pattern is not None:
+        return images, images
+    if images is None and frames.images_pattern is not None:
+        return masks, masks
+    if masks is None and frames.images_pattern is None and not frames.trust_masks:
+        found = _find_masks(images)
+        if found is not None:
+            kind, count = found
+            _log.warning("%s: its masks are the %d files %s; others are chosen by --masks-pattern", images, count, kind)
+            return images, images
+    return images, masks
+
+
+def warn_of_masks(images: object) -> None:
+    """Warn if a folder of images also holds masks, which are not read as images."""
+    found = _find_masks(images)
+    if found is not None:
+        _log.warning("%s: the %d files %s are masks and are not read as images", images, found[1], found[0])
+
+
+def _find_masks(images: object) -> tuple[str, int] | None:
+    folder = Path(images).expanduser() if isinstance(images, str | Path) else None
+    return find_mask_files(folder) if folder is not None and folder.is_dir() else None
+
+
+def open_alone(source: object, frames: FrameSettings, *, masks: bool) -> FrameStack:
+    """Open images or masks alone.
+
+    Raises
+    ------
+    FrameError
+        If it cannot be read, or is a single frame whose slices are probably frames.
+    """
+    stack = open_frames(source, **(frames.select_for_masks() if masks else frames.select_for_images()))
+    if frames.axes is None:
+        check_slices(stack)
+    return stack
+
+
+def open_pair(images: object, masks: object, frames: FrameSettings) -> tuple[FrameStack, FrameStack]:
+    """Open images and masks of one movie.
+
+    If one is a single frame whose slices fit the frames of the other, its slices are read as frames.
+
+    Raises
+    ------
+    FrameError
+        If one cannot be read, is a single frame whose slices are probably frames, or they do not fit each other.
+    """
+    image_options, mask_options = frames.select_for_images(), frames.select_for_masks()
+    opened, mask_stack = open_frames(images, **image_options), open_frames(masks, **mask_options)
+    if frames.axes is None and holds_slices_of(mask_stack, opened):
+        mask_stack = _read_slices_as_frames(masks, mask_options)
+    elif frames.axes is None and holds_slices_of(opened, mask_stack):
+        opened = _read_slices_as_frames(images, image_options)
+    check_pair(opened, mask_stack)
+    if frames.axes is None:
+        check_slices(mask_stack)
+    return opened, mask_stack
+
+
+def _read_slices_as_frames(source: object, options: dict[str, Any]) -> FrameStack:
+    _log.warning("%s: its slices are read as the frames of the movie, as by --axes tyx", source)
+    return open_frames(source, **options | {"axes": "tyx"})

@@ -1,0 +1,175 @@
+"""Movies whose frames are files of their own: TIFF, PNG, JPEG, BMP, ``.npy``, ``.npz`` or cellpose's ``_seg.npy``.
+
+A frame is one file, or a file per slice. A file with several pages is one 3D frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import ChannelError, FrameError
+from gnntrack.io import numpy_files, tiff
+from gnntrack.io.channels import choose_channel, list_channels
+from gnntrack.io.folders import FRAME_SUFFIXES, LOSSY_SUFFIXES
+from gnntrack.io.foreign import describe_format
+from gnntrack.io.images import read_image
+from gnntrack.io.patterns import FileSeries
+from gnntrack.io.stack import Layout, Stack, lay_out, open_channels
+
+if TYPE_CHECKING:
+    from gnntrack.types import Image
+
+__all__ = ["make_series", "open_series"]
+
+
+def open_series(
+    series: FileSeries, *, axes: str | None = None, channel: int | str | None = None, role: str = "images"
+) -> Stack:
+    """Open a movie of a file, or a file per slice, for each frame. The pixel size is that of the first file.
+
+    Parameters
+    ----------
+    series : FileSeries
+        The files.
+    axes : str or None
+        A letter per axis of the movie, such as ``tzyx``, if the files name theirs wrongly.
+    channel : int, str or None
+        Number or name of the channel to read.
+    role : {"images", "masks"}
+        Whether the frames are images or masks.
+
+    Raises
+    ------
+    FrameError
+        If the first file cannot be read, or masks are in a format that changes labels.
+    """
+    if series.channels:
+        return _open_channels(series, axes, channel, role)
+    _check_suffix(series.first, role)
+    frame_axes = None if axes is None else axes.lower().replace("t", "")
+    depth = max(map(len, series.files))
+    file_axes = frame_axes.replace("z", "") if frame_axes and depth > 1 else frame_axes
+    found = _describe(series.first, file_axes, channel, role)
+    if depth > 1 and len(found.layout.shape) > 2:
+        msg = f"its shape is {found.layout.shape}; expected (Y, X), since each file is one of {depth} slices"
+        raise FrameError(msg, file=series.first)
+    names, ndim = series.names, len(found.layout.shape) + (depth > 1)
+    spacing = found.spacing if len(found.spacing) == ndim else ()
+    size, unit = spacing or (1.0,) * ndim, "um" if spacing else "pixel"
+
+    def make(each: Layout) -> Stack:
+        shape = (depth, *each.shape) if depth > 1 else each.shape
+        chosen = None if channel is None else each.channel or 0
+        read = partial(_read_frame, series, file_axes, chosen, role, np.zeros((0, *shape), found.dtype))
+        return Stack(read, names, shape, size, unit, found.interval)
+
+    return open_channels(make, found.layout)
+
+
+def _open_channels(series: FileSeries, axes: str | None, channel: int | str | None, role: str) -> Stack:
+    """Open a movie with files of its own for each channel."""
+    names = list(series.channels)
+    if channel is None:
+        option = "--masks-channel" if role == "masks" else "--channel"
+        msg = (
+            f"there are files of {len(names)} channels: {list_channels(names)}; choose the one to track with "
+            f"{option} {names[0]}, or write its name in place of {{c}}"
+        )
+        raise ChannelError(msg, file=series.folder, channels=tuple(names))
+    opened = {name: open_series(each, axes=axes, role=role) for name, each in series.channels.items()}
+    return replace(opened[names[choose_channel(channel, names, file=series.folder)]], channels=opened)
+
+
+def _check_suffix(path: Path, role: str) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in FRAME_SUFFIXES:
+        raise FrameError(describe_format(path), file=path)
+    if role == "masks" and suffix in LOSSY_SUFFIXES:
+        msg = (
+            f"masks in {suffix} files are not exact: this compression changes labels at the borders of cells; save the "
+            "masks as TIFF or PNG"
+        )
+        raise FrameError(msg, file=path)
+    if role == "images" and numpy_files.is_seg_file(path):
+        msg = "cellpose's _seg.npy files hold masks; give the folder as masks, with --masks (masks= in Python)"
+        raise FrameError(msg, file=path)
+
+
+def _describe(path: Path, axes: str | None, channel: int | str | None, role: str) -> tiff.FrameFile:
+    """Return layout, pixel size, type and interval of the first file."""
+    if tiff.is_tiff(path):
+        return tiff.describe_frame(path, axes, channel)
+    pixels, named = _read_pixels(path, role, 0)
+    return tiff.FrameFile(_lay_out(path, axes or named, pixels.shape, channel), (), pixels.dtype, None)
+
+
+def _lay_out(path: Path, axes: str, shape: Sequence[int], channel: int | str | None) -> Layout:
+    return lay_out(axes, shape, file=path, channel=channel)
+
+
+def _read_frame(
+    series: FileSeries, axes: str | None, channel: int | None, role: str, empty: Image, frame: int
+) -> Image:
+    """Return a frame; `empty` has the shape and type of a frame whose file is missing."""
+    if frame in series.absent:
+        return np.zeros(empty.shape[1:], empty.dtype)
+    slices = [_read_file(path, axes, channel, role, frame) for path in series.files[frame]]
+    if len(slices) == 1:
+        return slices[0]
+    odd = next((k for k, image in enumerate(slices) if image.shape != slices[0].shape), None)
+    if odd is not None:
+        msg = f"its shape is {slices[odd].shape}, the first slice's is {slices[0].shape}; all slices have one shape"
+        raise FrameError(msg, file=series.files[frame][odd], frame=frame)
+    return np.stack(slices)
+
+
+def _read_file(path: Path, axes: str | None, channel: int | None, role: str, frame: int) -> Image:
+    if tiff.is_tiff(path):
+        return tiff.read_movie_frame(path, axes, channel, frame)
+    pixels, named = _read_pixels(path, role, frame)
+    return _lay_out(path, axes or named, pixels.shape, channel).take(pixels, 0)
+
+
+def _read_pixels(path: Path, role: str, frame: int) -> tuple[Image, str]:
+    """Return the pixels of a file that is not a TIFF, and a letter per axis; grey colours are one channel."""
+    if path.suffix.lower() in numpy_files.SUFFIXES:
+        pixels = numpy_files.NumpyFile(path, masks=role == "masks")[...]
+        return pixels, _name_axes(pixels, path, frame)
+    pixels, coloured = read_image(path, frame=frame, palette_indices=role == "masks")
+    if not coloured:
+        return pixels, _name_axes(pixels, path, frame)
+    colours = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., :1]  # without opacity
+    grey = colours[..., 0]
+    return (
+        (grey, "yx") if np.array_equal(colours, np.broadcast_to(grey[..., None], colours.shape)) else (colours, "yxs")
+    )
+
+
+def _name_axes(pixels: Image, path: Path, frame: int) -> str:
+    named = {2: "yx", 3: "zyx"}.get(pixels.ndim)
+    if named is None:
+        msg = f"its shape is {pixels.shape}; expected one frame, (Y, X) or (Z, Y, X)"
+        raise FrameError(msg, file=path, frame=frame)
+    return named
+
+
+def make_series(paths: Sequence[Any]) -> FileSeries:
+    """Return the files of a list of paths, in its order.
+
+    Raises
+    ------
+    FrameError
+        If a file does not exist.
+    """
+    files = [Path(path).expanduser() for path in paths]
+    missing = next((path for path in files if not path.is_file()), None)
+    if missing is not None:
+        msg = "no such file; check the list of paths"
+        raise FrameError(msg, file=missing)
+    return FileSeries(files[0].parent, tuple((path,) for path in files))

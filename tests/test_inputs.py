@@ -1,0 +1,570 @@
+"""Kinds of files that users bring: image series, numpy files, patterns, names with times, folders that hold both."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from gnntrack.errors import FrameError
+from gnntrack.io import open_frames, open_masks
+from gnntrack.io.foreign import describe_format
+from gnntrack.io.patterns import match_pattern
+from gnntrack.io.pickled_arrays import read_pickled
+
+MASKS = np.zeros((4, 24, 32), np.uint16)
+for _t in range(4):
+    MASKS[_t, 4:10, 4 + _t : 12 + _t], MASKS[_t, 14:20, 16 - _t : 24 - _t] = 1 + _t, 300
+IMAGES = (np.arange(4 * 24 * 32).reshape(4, 24, 32) % 251).astype(np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    """Write one frame in the format of the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, pixels, photometric="minisblack")
+    elif path.name.endswith("_seg.npy"):
+        np.save(path, {"masks": pixels, "outlines": pixels, "filename": "a.tif"}, allow_pickle=True)
+    elif path.suffix == ".npy":
+        np.save(path, pixels)
+    elif path.suffix == ".npz":
+        np.savez_compressed(path, pixels)
+    else:
+        Image.fromarray(pixels).save(path)
+
+
+def write_all(folder: Path, name: str, movie: np.ndarray, numbers: list[object] | None = None) -> Path:
+    """Write a file per frame; `name` has {} in place of the frame number."""
+    for number, pixels in zip(numbers or range(len(movie)), movie, strict=False):
+        write(folder / name.format(number), pixels)
+    return folder
+
+
+def check(opened, movie, dtype=None) -> None:
+    assert len(opened) == len(movie)
+    np.testing.assert_array_equal(np.stack(list(opened)), movie)
+    assert dtype is None or opened[0].dtype == dtype
+
+
+class TestImageSeries:
+    @pytest.mark.parametrize("name", ["t{}.png", "t{}.bmp", "img_{}.pgm", "t{}.npy", "a{}b.npz", "t{}.webp", "T{}.PNG"])
+    def test_images(self, tmp_path, name):
+        if name.endswith("webp"):
+            for t, image in enumerate(IMAGES):
+                tmp_path.joinpath(name.format(t)).parent.mkdir(exist_ok=True)
+                Image.fromarray(image).convert("RGB").save(tmp_path / name.format(t), lossless=True)
+        else:
+            write_all(tmp_path, name, IMAGES)
+        check(open_frames(tmp_path), IMAGES)
+
+    def test_jpeg_images_are_nearly_the_same(self, tmp_path):
+        smooth = np.full((4, 24, 32), 100, np.uint8) + np.arange(32, dtype=np.uint8)
+        for suffix in ("jpg", "JPEG"):
+            write_all(tmp_path / suffix, "t{}." + suffix, smooth)
+            read = np.stack(list(open_frames(tmp_path / suffix)))
+            assert np.abs(read.astype(int) - smooth).max() < 4
+
+    @pytest.mark.parametrize("name", ["t{}.png", "mask_{}.png", "t{}.npy", "t{}.npz", "t{}_seg.npy", "x{}_labels.png"])
+    def test_masks(self, tmp_path, name):
+        check(open_masks(write_all(tmp_path, name, MASKS)), MASKS)
+
+    def test_masks_of_8_bits_as_bmp(self, tmp_path):
+        check(open_masks(write_all(tmp_path, "m{}.bmp", MASKS.clip(0, 255).astype(np.uint8))), MASKS.clip(0, 255))
+
+    @pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "LA", "I", "F"])
+    def test_modes_of_png_and_tiff_masks(self, tmp_path, mode):
+        labels = (MASKS > 0).astype(np.uint8) if mode == "1" else MASKS.clip(0, 200).astype(np.uint8)
+        for t, mask in enumerate(labels):
+            image = Image.fromarray(mask * 255 if mode == "1" else mask)
+            if mode == "P":
+                image = Image.fromarray(mask, mode="L").convert("P")
+                image.putpalette(np.random.default_rng(0).integers(0, 255, 768).astype(np.uint8).tobytes())
+                image.putdata(mask.ravel().tolist())
+            suffix = "tif" if mode in "FI" else "png"
+            (image if mode == "P" else image.convert(mode)).save(tmp_path / f"m{t}.{suffix}")
+        check(open_masks(tmp_path), labels)
+
+    @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "JPG", "webp"])
+    def test_lossy_masks_are_refused(self, tmp_path, suffix):
+        Image.fromarray(IMAGES[0]).save(tmp_path / f"m0.{suffix}")
+        for source in (tmp_path, tmp_path / f"m0.{suffix}", [tmp_path / f"m0.{suffix}"], str(tmp_path / "m*")):
+            with pytest.raises(FrameError, match=r"compression changes labels .*save the masks as TIFF or PNG"):
+                open_masks(source)
+
+    def test_coloured_images(self, tmp_path):
+        colours = np.stack([IMAGES[0], IMAGES[1], IMAGES[2]], -1)
+        Image.fromarray(colours).save(tmp_path / "t0.png")
+        with pytest.raises(FrameError, match=r"RGB image .*--channel NUMBER"):
+            open_frames(tmp_path)
+        np.testing.assert_array_equal(open_frames(tmp_path, channel="green")[0], IMAGES[1])
+
+    def test_one_file_is_one_frame(self, tmp_path):
+        write(tmp_path / "t.png", IMAGES[0])
+        check(open_frames(tmp_path / "t.png"), IMAGES[:1])
+
+    def test_a_damaged_file_is_named_with_its_frame(self, tmp_path):
+        write_all(tmp_path, "t{}.png", IMAGES)
+        (tmp_path / "t2.png").write_bytes((tmp_path / "t2.png").read_bytes()[:60])
+        opened = open_frames(tmp_path)
+        np.testing.assert_array_equal(opened[1], IMAGES[1])
+        with pytest.raises(FrameError, match=r"t2\.png, frame 2: it cannot be read"):
+            opened[2]
+
+    def test_frames_are_read_when_they_are_needed(self, tmp_path):
+        write_all(tmp_path, "t{}.png", IMAGES)
+        opened = open_frames(tmp_path)
+        for t in range(1, 4):
+            (tmp_path / f"t{t}.png").unlink()
+        np.testing.assert_array_equal(opened[0], IMAGES[0])
+
+    def test_goes_to_another_process(self, tmp_path):
+        write_all(tmp_path / "png", "t{}.png", MASKS)
+        np.savez(tmp_path / "m.npz", masks=MASKS)
+        for source in (tmp_path / "png", tmp_path / "m.npz"):
+            check(pickle.loads(pickle.dumps(open_masks(source))), MASKS)
+
+
+class TestNumpyFiles:
+    @pytest.mark.parametrize("arrays", [{"a": 0}, {"masks": 0, "x": 1}, {"labels": 0, "img": 1}, {"Y": 0, "X": 1}])
+    @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+    def test_archives(self, tmp_path, arrays, save):
+        save(tmp_path / "m.npz", **{key: (MASKS, IMAGES)[which] for key, which in arrays.items()})
+        check(open_masks(tmp_path / "m.npz"), MASKS)
+        if len(arrays) > 1 and set(arrays) & {"img", "X"}:
+            check(open_frames(tmp_path / "m.npz"), IMAGES)
+
+    def test_an_archive_that_is_not_clear(self, tmp_path):
+        np.savez(tmp_path / "m.npz", first=MASKS, second=IMAGES)
+        with pytest.raises(FrameError, match=r"'first' \(4, 24, 32\), 'second' .*np\.save\('masks\.npy'.*\['first'\]"):
+            open_masks(tmp_path / "m.npz")
+
+    def test_the_shape_is_known_before_the_pixels_are_read(self, tmp_path, monkeypatch):
+        np.savez_compressed(tmp_path / "a_segm.npz", MASKS)
+        monkeypatch.setattr(np, "load", None)
+        assert open_masks(tmp_path / "a_segm.npz").shape == (24, 32)
+
+    @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
+    def test_a_damaged_archive(self, tmp_path, content):
+        (tmp_path / "m.npz").write_bytes(content)
+        with pytest.raises(FrameError, match=r"m\.npz: it cannot be read as \.npz"):
+            open_masks(tmp_path / "m.npz")
+
+    def test_cellpose(self, tmp_path):
+        flows = [IMAGES.astype(np.float32), [np.zeros(3), None]]
+        more = {"flows": flows, "diameter": np.float32(12.5), "path": Path("/a/b.tif"), "filename": "b.tif"}
+        np.save(tmp_path / "b_seg.npy", {"masks": MASKS, "outlines": MASKS, **more}, allow_pickle=True)
+        check(open_masks(tmp_path / "b_seg.npy"), MASKS)
+        assert read_pickled(tmp_path / "b_seg.npy")["diameter"] == 12.5
+
+    @pytest.mark.parametrize("protocol", range(6))
+    @pytest.mark.parametrize("order", ["C", "F"])
+    def test_any_protocol(self, tmp_path, protocol, order):
+        array = np.array({"masks": np.asarray(MASKS, ">u2", order=order)}, dtype=object)
+        with (tmp_path / "a_seg.npy").open("wb") as file:
+            described = {"descr": "|O", "fortran_order": False, "shape": ()}
+            np.lib.format.write_array_header_1_0(file, described)
+            pickle.dump(array, file, protocol=protocol)
+        check(open_masks(tmp_path / "a_seg.npy"), MASKS)
+
+    def test_a_list_of_masks(self, tmp_path):
+        objects = np.empty(4, object)
+        for t in range(4):
+            objects[t] = MASKS[t]
+        np.save(tmp_path / "m.npy", objects, allow_pickle=True)
+        check(open_masks(tmp_path / "m.npy"), MASKS)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            lambda place: (os.system, (f"touch {place}",)),
+            lambda place: (eval, (f"open({str(place)!r}, 'w')",)),
+            lambda place: (os.mkdir, (str(place),)),
+            lambda place: (getattr, (Path(place), "touch")),
+            lambda place: (np.load, (str(place),)),
+            lambda _: (np.random.default_rng, ()),
+            lambda place: (np.ndarray.tofile, (MASKS, str(place))),
+        ],
+    )
+    def test_code_is_never_executed(self, tmp_path, bad):
+        class Trap:
+            def __reduce__(self):
+                return bad(tmp_path / "trap")
+
+        for content in ({"masks": MASKS, "x": Trap()}, Trap(), [MASKS, Trap()]):
+            np.save(tmp_path / "a_seg.npy", np.array(content, dtype=object), allow_pickle=True)
+            with pytest.raises(FrameError, match=r"could execute code, so it is not read; .*np\.save\('a_masks\.npy'"):
+                open_masks(tmp_path / "a_seg.npy")
+            assert not (tmp_path / "trap").exists()
+
+    @pytest.mark.parametrize(
+        "program",
+        [
+            b"cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb.",
+            b"cnumpy\nndarray\n}S'__class__'\nS'x'\nsb.",
+            b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I99\ntcnumpy\ndtype\n(S'i4'\ntRI00\nS'ab'\ntb.",
+            b"c__builtin__\nexec\n(S'1'\ntR.",
+            b"cbuiltins\nbytes\n(I9\ntR.",
+            b"Pone\n.",
+        ],
+    )
+    def test_programs_against_the_reader(self, tmp_path, program):
+        with (tmp_path / "a_seg.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+            file.write(program)
+        with pytest.raises(FrameError):
+            open_masks(tmp_path / "a_seg.npy")
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        "pattern",
+        ["*_cp_masks.png", "img_{t}_cp_masks.png", "img_{t:03d}_cp_masks.png", "img_0??_cp_*.png", "**/*_cp_masks.png"],
+    )
+    def test_masks_beside_images(self, tmp_path, pattern):
+        write_all(tmp_path, "img_{:03d}.tif", IMAGES)
+        write_all(tmp_path, "img_{:03d}_cp_masks.png", MASKS)
+        check(open_masks(tmp_path, pattern=pattern), MASKS)
+        check(open_masks(tmp_path / pattern), MASKS)
+        check(open_masks(f"{tmp_path}/{pattern}"), MASKS)
+        check(open_frames(tmp_path, pattern="img_{t}.tif"), IMAGES)
+
+    @pytest.mark.parametrize("name", ["t{t}_z{z}", "z{z}/t{t}", "img{t:02d}{z}", "{t}-{z}"])
+    def test_a_file_per_slice(self, tmp_path, name):
+        volume = np.stack([IMAGES, IMAGES + 1, IMAGES + 2], 1)
+        for t in range(4):
+            for z in range(3):
+                file = name.replace("{t:02d}", f"{t:02d}").replace("{t}", str(t)).replace("{z}", str(z))
+                write(tmp_path / f"{file}.tif", volume[t, z])
+        check(open_frames(tmp_path, pattern=name + ".tif"), volume)
+        check(open_frames(tmp_path, pattern=name + ".tif", axes="tzyx"), volume)
+
+    def test_a_slice_that_is_missing(self, tmp_path):
+        for t, z in ((0, 0), (0, 1), (1, 0)):
+            write(tmp_path / f"t{t}z{z}.tif", IMAGES[0])
+        with pytest.raises(FrameError, match=r"t1z0\.tif, frame 1: it has 1 slices, other frames have 2; add"):
+            open_frames(tmp_path, pattern="t{t}z{z}.tif")
+
+    @pytest.mark.parametrize("channels", [("DAPI", "GFP"), ("1", "2"), ("w1DAPI", "w2Cy5"), ("00", "01"), ("a b", "c")])
+    def test_a_file_per_channel(self, tmp_path, channels):
+        for t, image in enumerate(IMAGES):
+            write(tmp_path / f"img_{channels[0]}_t{t}.tif", image)
+            write(tmp_path / f"img_{channels[1]}_t{t}.tif", image + 1)
+        pattern = "img_{c}_t{t}.tif"
+        with pytest.raises(FrameError, match=rf"files of 2 channels: 0 '{channels[0]}', .*--channel"):
+            open_frames(tmp_path, pattern=pattern)
+        opened = open_frames(tmp_path, pattern=pattern, channel=1)
+        check(opened, IMAGES + 1)
+        check(opened.channels[channels[0]], IMAGES)
+        check(open_frames(tmp_path, pattern=pattern.replace("{c}", channels[0])), IMAGES)
+
+    @pytest.mark.parametrize(
+        "positions", [("1", "2"), ("A01", "B02"), ("pos0", "pos1"), ("left", "right"), ("1", "10")]
+    )
+    def test_one_position_of_several(self, tmp_path, positions):
+        for name, add in zip(positions, (0, 1), strict=True):
+            write_all(tmp_path, f"{name}_t{{}}.tif", IMAGES + add)
+        for source, options in ((tmp_path, {"pattern": "{p}_t{t}.tif"}), (tmp_path / "{p}_t{t}.tif", {})):
+            with pytest.raises(FrameError, match=f"files of 2 positions: .*--position {positions[0]}"):
+                open_frames(source, **options)
+            check(open_frames(source, position=positions[1], **options), IMAGES + 1)
+            with pytest.raises(FrameError, match="no position '7'; its positions are"):
+                open_frames(source, position="7", **options)
+        with pytest.raises(FrameError, match=rf"--images-pattern '{positions[0]}_t\{{t\}}\.tif'"):
+            open_frames(tmp_path)
+        check(open_frames(tmp_path / f"{positions[0]}_t{{t}}.tif"), IMAGES)
+
+    def test_positions_in_folders(self, tmp_path):
+        for k in range(2):
+            write_all(tmp_path / f"pos{k}", "img{}.png", IMAGES + k)
+        check(open_frames(tmp_path, pattern="pos1/img*.png"), IMAGES + 1)
+        check(open_frames(tmp_path / "pos{p}" / "img{t}.png", position="1"), IMAGES + 1)
+
+    @pytest.mark.parametrize(
+        ("pattern", "message"),
+        [
+            ("nothing*.tif", r"no file fits the pattern 'nothing\*\.tif'; it holds t0\.tif, .*quotes"),
+            ("t{x}.tif", r"'\{x\}' in the pattern .* is not known; expected \{t\}"),
+            ("{t}.png", "no file fits"),
+        ],
+    )
+    def test_refused(self, tmp_path, pattern, message):
+        write_all(tmp_path, "t{}.tif", IMAGES)
+        with pytest.raises(FrameError, match=message):
+            open_frames(tmp_path, pattern=pattern)
+        with pytest.raises(FrameError, match="no such folder"):
+            match_pattern(tmp_path / "no", "*.tif")
+
+    def test_a_missing_frame(self, tmp_path):
+        write_all(tmp_path, "t{}.tif", IMAGES, [0, 1, 2, 4])
+        with pytest.raises(FrameError, match=r"frame number 3 is missing: no t3\.tif"):
+            open_frames(tmp_path, pattern="t{t}.tif")
+        opened = open_frames(tmp_path, pattern="t{t}.tif", allow_missing=True)
+        assert (len(opened), opened[3].max()) == (5, 0)
+
+    def test_a_pattern_for_one_file_that_is_a_movie(self, tmp_path):
+        tifffile.imwrite(tmp_path / "movie_7.tif", IMAGES, imagej=True, metadata={"axes": "TYX"})
+        check(open_frames(tmp_path / "movie_*.tif"), IMAGES)
+
+    def test_a_folder_whose_name_looks_like_a_pattern(self, tmp_path):
+        check(open_frames(write_all(tmp_path / "old [1] {t}", "t{}.tif", IMAGES)), IMAGES)
+
+
+STAMPS = {
+    "Incucyte": ["VID1_A1_1_00d23h30m", "VID1_A1_1_01d00h00m", "VID1_A1_1_01d00h30m", "VID1_A1_1_10d00h00m"],
+    "dates": ["2024-01-31_23-30-00", "2024-02-01_00-00-00", "2024-02-01_00-30-00", "2024-10-01_00-00-00"],
+    "compact": ["img_20240131T233000", "img_20240201T000000", "img_20240201T003000", "img_20241001T000000"],
+    "days": ["2024-01-31", "2024-02-01", "2024-02-02", "2024-02-03"],
+    "hours": ["t_0h30m", "t_1h00m", "t_2h00m", "t_10h00m"],
+    "clock": ["09-59-58", "09-59-59", "10-00-00", "10-00-01"],
+    "IncuCyte dates": [
+        "A1_2022y03m04d_10h20m",
+        "A1_2022y03m04d_10h50m",
+        "A1_2022y03m05d_00h20m",
+        "A1_2022y12m01d_00h20m",
+    ],
+    "seconds since 1970": ["1700000000", "1700003600", "1700007200", "1700010800"],
+}
+
+
+class TestNames:
+    @pytest.mark.parametrize("kind", list(STAMPS))
+    def test_time_stamps_are_frames_in_the_order_of_time(self, tmp_path, kind):
+        write_all(tmp_path, "{}.tif", IMAGES, STAMPS[kind])
+        check(open_frames(tmp_path), IMAGES)
+
+    @pytest.mark.parametrize("kind", ["Incucyte", "dates", "compact"])
+    def test_time_stamps_of_two_positions(self, tmp_path, kind):
+        for well, add in (("P1_", 0), ("P2_", 1)):
+            write_all(tmp_path, well + "{}.png", IMAGES + add, STAMPS[kind])
+        with pytest.raises(FrameError, match=r"position \(1, 2\), time .*--images-pattern 'P1_.*\{t\}\.png'"):
+            open_frames(tmp_path)
+        middle = "VID1_A1_1_" if kind == "Incucyte" else "img_" if kind == "compact" else ""
+        check(open_frames(tmp_path, pattern=f"P2_{middle}{{t}}.png"), IMAGES + 1)
+
+    def test_a_pause_is_told_and_can_be_filled(self, tmp_path, caplog):
+        write_all(tmp_path, "a_{}.tif", IMAGES, ["00d00h00m", "00d00h30m", "00d01h00m", "00d02h00m"])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_frames(tmp_path), IMAGES)
+        assert "60 min between two files, usually 30 min" in caplog.text
+        opened = open_frames(tmp_path, allow_missing=True)
+        assert (len(opened), opened[3].max(), opened[4].max()) == (5, 0, IMAGES[3].max())
+
+    @pytest.mark.parametrize(
+        "numbers", [[0, 5, 10, 15], [3, 6, 9, 12], [100, 200, 300, 400], [1, 3, 5, 7], [0, 30, 60, 90]]
+    )
+    def test_steps_are_consecutive_frames(self, tmp_path, numbers):
+        write_all(tmp_path, "t{:03d}.tif", IMAGES, numbers)
+        for allow_missing in (False, True):
+            check(open_frames(tmp_path, allow_missing=allow_missing), IMAGES)
+
+    def test_a_number_missing_from_a_series_in_steps(self, tmp_path):
+        write_all(tmp_path, "t{:03d}.tif", IMAGES, [0, 5, 10, 20])
+        with pytest.raises(
+            FrameError, match=r"frame number 15 is missing .*in steps of 5.*: no t015\.tif; .*allow_missing"
+        ):
+            open_frames(tmp_path)
+        opened = open_frames(tmp_path, allow_missing=True)
+        assert [int(image.max() > 0) for image in opened] == [1, 1, 1, 0, 1]
+
+    @pytest.mark.parametrize(
+        ("names", "pattern"),
+        [
+            (["t0_z0", "t0_z1", "t1_z0", "t1_z1"], r"t\{t\}_z\{z\}\.tif"),
+            (["t0_ch0", "t0_ch1", "t1_ch0", "t1_ch1"], r"t\{t\}_ch0\.tif"),
+            (["xy1t0", "xy1t1", "xy2t0", "xy2t1"], r"xy1t\{t\}\.tif"),
+            (["s1_0", "s1_1", "s2_0", "s2_1"], r"s1_\{t\}\.tif"),
+            (["f_1_0", "f_1_1", "f_2_0", "f_2_1"], r"f_1_\{t\}\.tif"),
+            (["p1_c1_t0", "p1_c2_t0", "p2_c1_t0", "p2_c2_t1"], r"p1_c1_t\{t\}\.tif"),
+        ],
+    )
+    def test_the_message_has_a_pattern_that_works(self, tmp_path, names, pattern):
+        for name in names:
+            write(tmp_path / f"{name}.tif", IMAGES[0])
+        with pytest.raises(FrameError, match=rf"count \d things: .*--images-pattern '{pattern}'") as caught:
+            open_frames(tmp_path)
+        assert len(open_frames(tmp_path, pattern=str(caught.value).split("'")[1])) in (1, 2)
+
+
+CONVENTIONS = [
+    "{}_cp_masks.png",
+    "{}_cp_masks.tif",
+    "{}_seg.npy",
+    "{}_mask.png",
+    "{}_labels.tif",
+    "mask_{}.bmp",
+    "{}_masks.npy",
+]
+
+
+class TestFoldersThatHoldBoth:
+    @pytest.mark.parametrize("masks", CONVENTIONS)
+    @pytest.mark.parametrize("images", ["im_{}.tif", "im_{}.png", "im_{}.jpg"])
+    def test_images_and_masks(self, tmp_path, images, masks):
+        labels = MASKS.clip(0, 255).astype(np.uint8) if masks.endswith("bmp") else MASKS
+        write_all(tmp_path, images, IMAGES)
+        write_all(tmp_path, masks.replace("{}", "im_{}"), labels)
+        check(open_masks(tmp_path), labels)
+        if not images.endswith("jpg"):
+            check(open_frames(tmp_path), IMAGES)
+
+    def test_all_files_of_cellpose(self, tmp_path):
+        write_all(tmp_path, "im_{}.tif", IMAGES)
+        write_all(tmp_path, "im_{}_cp_masks.png", MASKS)
+        write_all(tmp_path, "im_{}_seg.npy", MASKS)
+        write_all(tmp_path, "im_{}_cp_output.png", IMAGES)
+        write_all(tmp_path, "im_{}_flows.tif", IMAGES)
+        (tmp_path / "im_0_cp_outlines.txt").write_text("1,2,3\n")
+        check(open_frames(tmp_path), IMAGES)
+        check(open_masks(tmp_path), MASKS)
+
+    def test_a_preview_is_not_a_frame(self, tmp_path, caplog):
+        write_all(tmp_path, "t{}.tif", IMAGES)
+        write(tmp_path / "overview.png", IMAGES[0])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_frames(tmp_path), IMAGES)
+        assert "overview.png is not read" in caplog.text
+
+    def test_two_formats_of_the_same_number_are_not_chosen_in_silence(self, tmp_path):
+        write_all(tmp_path, "t{}.tif", IMAGES)
+        write_all(tmp_path, "t{}.png", MASKS)
+        for role, read in (("images", open_frames), ("masks", open_masks)):
+            with pytest.raises(FrameError, match=rf"2 kinds: .*--{role}-pattern 't\{{t\}}\.png' or"):
+                read(tmp_path)
+
+    def test_pictures_beside_a_result_are_not_frames(self, tmp_path):
+        write_all(tmp_path, "mask{:03d}.tif", MASKS)
+        write_all(tmp_path, "overlay{}.png", IMAGES)
+        (tmp_path / "res_track.txt").write_text("1 0 3 0\n")
+        check(open_masks(tmp_path), MASKS)
+
+    @pytest.mark.parametrize("inside", ["pos0/images", "a/b", "x/y"])
+    def test_a_folder_of_positions_names_them(self, tmp_path, inside):
+        write_all(tmp_path / inside, "t{}.tif", IMAGES)
+        with pytest.raises(FrameError, match=rf"folders with movies inside, such as .*{inside}; give one .*batch"):
+            open_frames(tmp_path)
+        with pytest.raises(FrameError, match=f"did you mean .*{inside}"):
+            open_frames((tmp_path / inside).parent)
+
+
+class TestVideo:
+    @pytest.mark.parametrize("form", ["avi FFV1", "avi MJPG", "mp4 mp4v", "mov mp4v", "mkv FFV1"])
+    def test_frames_in_any_order(self, tmp_path, form, caplog):
+        suffix, codec = form.split()
+        path = tmp_path / f"m.{suffix}"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (64, 48), isColor=True)
+        movie = np.stack([np.full((48, 64), 20 + 10 * t, np.uint8) for t in range(12)])
+        for image in movie:
+            writer.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+        writer.release()
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            opened = open_frames(path)
+        assert "compression of a video changes intensities" in caplog.text
+        assert (len(opened), opened.shape) == (12, (48, 64))
+        for t in (0, 11, 3, 2, 10):
+            assert abs(float(opened[t].mean()) - movie[t].mean()) < 4
+        with pytest.raises(FrameError, match="video, whose compression changes labels; save masks as TIFF or PNG"):
+            open_masks(path)
+
+    def test_no_video(self, tmp_path, capfd):
+        (tmp_path / "m.avi").write_bytes(b"no video")
+        with pytest.raises(FrameError, match=r"m\.avi: it cannot be opened as a video; .*ffmpeg"):
+            open_frames(tmp_path / "m.avi")
+        capfd.readouterr()
+
+
+class TestOtherFormats:
+    @pytest.mark.parametrize(
+        ("name", "remedy"),
+        [
+            ("a.h5", "h5py"),
+            ("a.ims", "Fiji"),
+            ("a.mat", "scipy.io"),
+            ("a.zip", "unpack"),
+            ("RoiSet.zip", "label image"),
+            ("a.roi", "label image"),
+            ("a.ics", "Bio-Formats"),
+            ("a.vsi", "Bio-Formats"),
+            ("a.oib", "Bio-Formats"),
+            ("a.dv", "Bio-Formats"),
+            ("a.nii", "SimpleITK"),
+            ("a.csv", "import"),
+            ("a.xml", "import"),
+            ("a.pkl", "pickle"),
+            ("a.raw", "reshape"),
+        ],
+    )
+    def test_each_has_a_remedy(self, tmp_path, name, remedy):
+        (tmp_path / name).write_bytes(b"content")
+        for source in (tmp_path / name, [tmp_path / name], str(tmp_path / "*.*")):
+            with pytest.raises(FrameError, match=rf"cannot read '{Path(name).suffix}' files; .*{remedy}"):
+                open_frames(source)
+        assert "FILE" not in describe_format(Path(name)) or "bioio" in describe_format(Path(name))
+
+
+class TestArrays:
+    def test_lists_of_paths(self, tmp_path):
+        write_all(tmp_path, "t{}.png", MASKS)
+        files = sorted(tmp_path.glob("*.png"))
+        check(open_masks(files), MASKS)
+        check(open_masks([str(path) for path in files]), MASKS)
+        check(open_masks(files[::-1]), MASKS[::-1])
+        check(open_frames(tuple(files[1:3])), MASKS[1:3])
+        with pytest.raises(FrameError, match=r"t9\.png: no such file; check the list"):
+            open_frames([tmp_path / "t9.png"])
+
+    def test_paths_sorted_by_letters_are_read_by_number(self, tmp_path, caplog):
+        write_all(tmp_path, "t{}.png", MASKS, [2, 9, 10, 11])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_masks(sorted(tmp_path.glob("*.png"))), MASKS)
+        assert "t10.png before t2.png" in caplog.text
+
+    def test_zarr(self, tmp_path):
+        import zarr
+
+        array = zarr.create_array(str(tmp_path / "a.zarr"), shape=MASKS.shape, dtype=MASKS.dtype)
+        array[...] = MASKS
+        check(open_masks(array), MASKS)
+        named = zarr.create_array(store={}, shape=MASKS.T.shape, dtype=MASKS.dtype, dimension_names=["x", "y", "t"])
+        named[...] = MASKS.T
+        check(open_masks(named), MASKS)
+
+    @pytest.mark.parametrize(
+        "dims",
+        [
+            ("t", "y", "x"),
+            ("time", "y", "x"),
+            ("x", "y", "t"),
+            ("T", "Y", "X"),
+            ("frame", "row", "column"),
+            ("y", "t", "x"),
+        ],
+    )
+    def test_named_dimensions(self, dims):
+        class DataArray:
+            """A stand-in for xarray.DataArray: positions index it, dimensions have names."""
+
+            def __init__(self, values, dims):
+                self._values, self.dims, self.shape, self.dtype = values, dims, values.shape, values.dtype
+
+            def __getitem__(self, index):
+                return DataArray(self._values[index], ())
+
+            def __array__(self, dtype=None, copy=None):
+                return self._values
+
+        order = [{"t": 0, "y": 1, "x": 2, "r": 1, "c": 2, "f": 0}[name[0].lower()] for name in dims]
+        check(open_masks(DataArray(MASKS.transpose(order), dims)), MASKS)
+
+    def test_dask_and_generators(self):
+        import dask.array as da
+
+        check(open_masks(da.from_array(MASKS, chunks=(1, 24, 32))), MASKS)
+        with pytest.raises(ValueError, match="frames from generator: expected a path"):
+            open_frames(image for image in IMAGES)
