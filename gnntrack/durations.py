@@ -75,7 +75,7 @@ def parse_duration(text: str | float | timedelta) -> float:
 
 
 def _split(text: str) -> list[tuple[Any, str]]:
-    """Return numbers and units of a text; one part that is no number if the text is not a duration.
+    """Return numbers and units of a text; one part without a number if the text is not a duration.
 
     >>> _split("1h 30 min"), _split("later")
     ([('1', 'h'), ('30', 'min')], [(None, 's')])

@@ -54,7 +54,7 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
     Raises
     ------
     FrameError
-        If there is no such channel; the message lists the channels.
+        If the channel does not exist; the message lists the channels.
 
     Examples
     --------
@@ -70,11 +70,11 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
     hint = f"did you mean '{near[0]}'? " if near else ""
     if len(names) == 1:
         msg = (
-            f"there is no channel {wanted!r}: it has one channel, 0 '{names[0]}'; leave the channel away, or name the "
+            f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; leave the channel away, or name the "
             "axes, with c for the channels, if a channel axis was read as time or depth"
         )
     else:
-        msg = f"there is no channel {wanted!r}; {hint}its channels are {list_channels(names)}"
+        msg = f"channel {wanted!r} does not exist; {hint}its channels are {list_channels(names)}"
     raise FrameError(msg, file=file)
 
 

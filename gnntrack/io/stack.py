@@ -235,7 +235,7 @@ def _normalise_unit(unit: str | None) -> str:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What a file records beside its pixels and their size.
+    """Facts that a file records beside its pixels and their size.
 
     Parameters
     ----------

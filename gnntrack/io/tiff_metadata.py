@@ -1,4 +1,4 @@
-"""What TIFFs record beside their pixels, in OME, ImageJ and Micro-Manager metadata: pixel size, time and channels."""
+"""Metadata of TIFFs by OME, ImageJ and Micro-Manager: pixel size, frame interval and channels."""
 
 from __future__ import annotations
 

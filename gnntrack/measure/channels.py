@@ -36,7 +36,7 @@ def list_channel_columns(channels: Sequence[str]) -> tuple[str, ...]:
     endings: list[str] = []
     for number, channel in enumerate(channels):
         ending = re.sub(r"[^\w.+-]+", "_", channel).strip("_") or f"channel{number}"
-        taken = {each.casefold() for each in endings}  # some file systems do not tell upper from lower case
+        taken = {each.casefold() for each in endings}  # some file systems ignore upper and lower case
         endings.append(f"{ending}_{number}" if ending.casefold() in taken else ending)
     return tuple(f"{name}_{ending}" for ending in endings for name in INTENSITY_FEATURES)
 
