@@ -14,8 +14,15 @@ Importing this package loads no stage; each is loaded when it is first used. The
 are in `gnntrack.pipeline` only: here they would be replaced by the packages of the same names.
 """
 
+import logging
+
 import lazy_loader
+
+from gnntrack.user_warnings import WarningHandler
 
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+for _name in ("gnntrack", "segmenters"):
+    logging.getLogger(_name).addHandler(WarningHandler())

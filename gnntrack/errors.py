@@ -21,9 +21,6 @@ values expected, and the fix.
 
 from __future__ import annotations
 
-import sys
-import warnings
-
 __all__ = [
     "ChannelError",
     "FormatError",
@@ -38,7 +35,6 @@ __all__ = [
     "SegmenterError",
     "SettingsError",
     "TrainingError",
-    "warn_user",
 ]
 
 
@@ -138,17 +134,3 @@ class MissingDependencyError(GnntrackError, ImportError):
 
 class TrainingError(GnntrackError, ArithmeticError):
     """A training diverged: a loss or a weight is NaN or infinite."""
-
-
-def warn_user(message: str) -> None:
-    """Warn about the input, at the line of the user's program that called gnntrack.
-
-    The command line prints the message after ``Warning:``, each message once.
-    """
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, GnntrackWarning, stacklevel=level - 1)
-
-
-_OWN = ("gnntrack", "segmenters", "contextlib")

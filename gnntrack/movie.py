@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,7 +77,7 @@ class Reading(TypedDict, total=False):
     masks_channel : int or str, optional
         The channel that holds the masks, if they are a channel of a file.
     allow_missing : bool
-        Deprecated: use ``settings.frames.allow_missing``.
+        Read a frame that is missing in the numbering of a folder as an empty one.
     """
 
     spacing: float | Sequence[float] | None
@@ -228,9 +227,6 @@ def resolve_reading(
     allow_missing: bool | None = None,
 ) -> FrameSettings:
     """Return the settings ``frames``, replaced by the keywords that are given to a recipe."""
-    if allow_missing is not None:
-        msg = "allow_missing= is deprecated; use settings=Settings().replace(frames__allow_missing=True)"
-        warnings.warn(msg, DeprecationWarning, stacklevel=4)
     return (settings or Settings()).frames.with_given(
         spacing=spacing,
         interval=interval,

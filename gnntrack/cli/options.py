@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 
 from gnntrack.settings import Settings, SimulateSettings
+from gnntrack.user_warnings import WarningHandler
 
 __all__ = [
     "FRAME_SETTINGS",
@@ -82,16 +83,16 @@ def _make_number_parser(kind: type) -> Callable[[str], tuple[Any, ...]]:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes log messages to the present stderr, which a progress bar may have redirected."""
+    """Writes log messages to the present stderr, which a progress bar may have redirected, except warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        prefix = "Warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + self.format(record), err=True)
+        if record.levelno < logging.WARNING:
+            click.echo(self.format(record), err=True)
 
 
 def _set_verbosity(_ctx: click.Context, _param: click.Parameter, value: int) -> None:
     logger = logging.getLogger("gnntrack")
-    logger.handlers = [_StderrHandler()]
+    logger.handlers = [_StderrHandler(), WarningHandler()]
     logger.propagate = False
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(value, 2)])
 
