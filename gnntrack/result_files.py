@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from dataclasses import dataclass, field
@@ -20,19 +21,23 @@ from gnntrack.io.geff_columns import Column
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
+from gnntrack.lineage.doubts import list_doubts, list_fragments
 from gnntrack.lineage.families import count_divisions
+from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
 from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gnntrack.lineage.doubts import Doubt
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
 
 __all__ = ["RunRecord", "summarise_result", "write_result"]
 
+_log = logging.getLogger(__name__)
 _PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "tifffile", "lap", "torch")
 
 
@@ -98,6 +103,8 @@ def write_result(
 def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:
     """Write the folder beside the masks."""
     folder.mkdir()
+    doubts = find_doubts(result, tracked)
+    write_csv(collect_review(result, doubts), folder / "review.csv")
     kinds = np.array(MASK_KINDS)
     columns = {"input_label": result.input_label, "mask": kinds[result.mask_kind]}
     write_csv(collect_cells(result.lineage, columns), folder / "cells.csv")
@@ -108,7 +115,51 @@ def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord
     }
     write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent, columns=nodes)
     summary = summarise_result(result, tracked, run)
+    for problem in summary["warnings"]:
+        _log.warning(problem)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def find_doubts(result: Result, tracked: Lineage) -> list[Doubt]:
+    """Return the doubtful places of a result, the most doubtful first.
+
+    Parameters
+    ----------
+    result : Result
+        The written cells.
+    tracked : Lineage
+        The lineage before the gaps were filled.
+    """
+    kinds = {name: np.flatnonzero(result.mask_kind == k) for k, name in enumerate(MASK_KINDS)}
+    listed = [item[:3] for item in tracked.provenance.masks.get("disconnected", {}).get("listed", [])]
+    fragments = list_fragments(listed, result.lineage.cells.frame, result.input_label)
+    return sorted([*list_doubts(result.lineage, kinds), *fragments], key=lambda doubt: -doubt.doubt)
+
+
+def collect_review(result: Result, doubts: list[Doubt]) -> dict[str, np.ndarray]:
+    """Return the columns of ``review.csv``."""
+    cells = result.lineage.cells
+    row = np.array([doubt.row for doubt in doubts], np.int64)
+    known = row >= 0
+
+    def pick(values: np.ndarray) -> np.ndarray:
+        column = np.full(len(row), None, object)
+        column[known] = values[row[known]]
+        return column
+
+    columns: dict[str, Any] = {
+        "rank": np.arange(1, len(doubts) + 1),
+        "kind": [doubt.kind for doubt in doubts],
+        "frame": [doubt.frame for doubt in doubts],
+        "track": pick(result.lineage.track),
+        "label": pick(cells.label),
+    }
+    place = cells.position / np.array(cells.spacing)
+    columns |= {f"{axis}_pixel": pick(place[:, k].round(1)) for k, axis in enumerate("zyx"[-cells.ndim :])}
+    columns["confidence"] = np.array([doubt.confidence for doubt in doubts], np.float64)
+    columns["doubt"] = np.array([doubt.doubt for doubt in doubts], np.float64)
+    columns["why"] = [doubt.why for doubt in doubts]
+    return {name: np.asarray(values) for name, values in columns.items()}
 
 
 def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[str, Any]:
@@ -126,6 +177,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
     lineage, provenance = result.lineage, tracked.provenance
     tracks, cells = lineage.tracks, lineage.cells
     counts = _count_masks(result, tracked)
+    steadiness = measure_steadiness(tracked)
     return {
         "gnntrack": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -146,7 +198,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             "gaps_bridged": provenance.gaps_bridged or 0,
             **counts,
         },
-        "rates": _measure_rates(lineage),
+        "rates": _measure_rates(lineage) | steadiness._asdict(),
         "method": provenance.method,
         "solver": provenance.solver,
         "estimates": {
@@ -157,7 +209,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         },
         "settings": json.loads(run.settings.model_dump_json()),
         "versions": {"python": platform.python_version()} | _list_versions(),
-        "warnings": [],
+        "warnings": describe_poor_masks(steadiness),
     }
 
 

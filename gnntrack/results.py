@@ -17,12 +17,17 @@ Programs for the format read the masks and ``res_track.txt`` by their names, and
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.io.ctc import link_tracks, number_masks
+from gnntrack.errors import FormatError
+from gnntrack.io.ctc import link_tracks, number_masks, read_ctc
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
 from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
 from gnntrack.measure.cells import measure_cells
@@ -30,12 +35,14 @@ from gnntrack.settings import CellSettings
 from gnntrack.types import Cells, Lineage, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import FeatureArray, FrameStack, IntArray
 
-__all__ = ["MASK_KINDS", "Result", "build_result"]
+__all__ = ["MASK_KINDS", "Result", "build_result", "find_result", "read_result"]
+
+_log = logging.getLogger(__name__)
 
 MASK_KINDS = ("given", "filled", "merged", "split")
 """Kinds of masks: as in the input; drawn in a gap; a cell and its fragments; one mask divided between two cells."""
@@ -206,3 +213,98 @@ def _find_confidence(old: Lineage, cells: Cells, row: IntArray) -> FeatureArray:
     inside = following < len(order)
     confidence[order[inside]] = confidence[order[following[inside]]]
     return np.nan_to_num(confidence, nan=1.0)
+
+
+def find_result(path: str | Path) -> Path | None:
+    """Return the folder of the CTC result or ground truth that a path stands for, None if there is none.
+
+    Parameters
+    ----------
+    path : path
+        ``01_RES``, ``01_GT``, ``01_GT/TRA``, or a file in the folder ``gnntrack`` of a result.
+    """
+    path = Path(path)
+    for folder in (path, *path.absolute().parents[:2]):
+        if folder.is_dir() and (folder == path or EXTRAS in path.absolute().relative_to(folder).parts):
+            found = find_ctc(folder)
+            if found.table is not None:
+                return found.path
+    return None
+
+
+def read_result(
+    folder: str | Path, *, images: FrameStack | None = None, spacing: Sequence[float] | None = None
+) -> tuple[Lineage, Runs]:
+    """Read a result or a ground truth with the measurements of its cells.
+
+    Parameters
+    ----------
+    folder : path
+        A result of `gnntrack.track`, or masks and a table of tracks of another program.
+    images : FrameStack, optional
+        The images; intensities are measured on them if the folder has no ``gnntrack/lineage.geff``.
+    spacing : D floats, optional
+        Size of a pixel along ``[z], y, x`` in um; if None, that of ``lineage.geff``, or of the images, else unknown.
+
+    Returns
+    -------
+    lineage : Lineage
+        That of ``gnntrack/lineage.geff`` if the masks and ``res_track.txt`` still are those that it was written with.
+        Otherwise the cells are measured, and links have confidence 1.
+    runs : Runs
+        The pixels of its cells.
+
+    Raises
+    ------
+    FrameError, FormatError
+        As of `gnntrack.io.read_ctc`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import gnntrack
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 7
+    >>> folder = Path(tempfile.mkdtemp(), "01_RES")
+    >>> lineage = gnntrack.track(masks=masks, out=folder)
+    >>> read_result(folder)[0].cells.label.tolist()
+    [1, 1, 1]
+    """
+    if spacing is None and images is not None and images.unit == "um":
+        spacing = images.spacing
+    plain, runs = read_ctc(folder, spacing=spacing)
+    file = Path(find_ctc(folder).path) / EXTRAS / "lineage.geff"
+    if file.is_dir():
+        stored = _read_stored(file, plain)
+        if stored is not None and (spacing is None or np.allclose(stored.cells.spacing, spacing)):
+            return stored, runs
+    cells = plain.cells
+    masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), np.arange(cells.n_frames), cells)
+    measured, _, _ = measure_cells(masks, images=images, settings=CellSettings())
+    return replace(plain, cells=measured), runs
+
+
+def _read_stored(file: Path, plain: Lineage) -> Lineage | None:
+    """Return the lineage of a file, None if it is not that of the masks and the table beside it."""
+    from gnntrack.io.geff import read_lineage
+
+    problem = ""
+    try:
+        stored = read_lineage(file)
+    except FormatError as error:
+        problem = str(error)
+    else:
+        if _are_same_cells(stored, plain):
+            return stored
+        problem = f"{file}: its cells are not those of the masks and res_track.txt beside it, which have been changed"
+    _log.warning("%s; the masks and the table are read, without confidences", problem)
+    return None
+
+
+def _are_same_cells(stored: Lineage, plain: Lineage) -> bool:
+    pairs = [(stored.cells.frame, plain.cells.frame), (stored.cells.label, plain.cells.label)]
+    pairs += [(getattr(stored.tracks, name), getattr(plain.tracks, name)) for name in ("id", "start", "end", "parent")]
+    if not all(np.array_equal(one, other) for one, other in pairs):
+        return False
+    sizes = [table.feature("size") / np.prod(table.spacing) for table in (stored.cells, plain.cells)]
+    return bool(np.allclose(*sizes, rtol=1e-3))

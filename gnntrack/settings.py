@@ -29,6 +29,7 @@ __all__ = [
     "GnnSettings",
     "GraphSettings",
     "MotionSettings",
+    "OutputSettings",
     "RepairSettings",
     "ScoreSettings",
     "Settings",
@@ -333,6 +334,13 @@ class RepairSettings(_Section):
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
 
 
+class OutputSettings(_Section):
+    """Files of a result (``result_files.py``)."""
+
+    pictures: bool = True
+    """Draw overlay.png (a frame with its tracks) and lineage.png (the tree) in the folder gnntrack of a result."""
+
+
 class SimulateSettings(_Section):
     """Movies with a known lineage (``simulate/``)."""
 
@@ -401,6 +409,7 @@ class Settings(_Section):
     train_segmenter: TrainSegmenterSettings = TrainSegmenterSettings()
     solver: SolverSettings = SolverSettings()
     repair: RepairSettings = RepairSettings()
+    output: OutputSettings = OutputSettings()
     simulate: SimulateSettings = SimulateSettings()
 
     @classmethod

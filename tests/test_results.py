@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from click.testing import CliRunner
 from ctc_metrics.scripts.validate import validate_sequence
-from support.movies import dividing_masks, images_of
+from support.movies import dividing_masks, images_of, write_truth
 
 import gnntrack
+from gnntrack.cli import cli
 from gnntrack.errors import OutputError
 from gnntrack.io import read_lineage, validate_ctc
 from gnntrack.io.result_folders import find_foreign_file
 from gnntrack.measure.cells import measure_cells
+from gnntrack.results import read_result
 from gnntrack.settings import CellSettings
 
 
@@ -202,3 +207,77 @@ def test_nothing_is_written_if_the_last_file_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         gnntrack.track(images=None, masks=dividing_masks(), out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- results as input
+
+
+@pytest.mark.parametrize("name", ["", "gnntrack", "gnntrack/lineage.geff"])
+def test_a_result_is_exported(out, tmp_path, name):
+    run = CliRunner().invoke(cli, ["export", str(out / name), "--to", "csv", "-o", str(tmp_path / "tables")])
+    assert run.exit_code == 0, run.output
+    given = pd.read_csv(out / "gnntrack" / "cells.csv").drop(columns=["input_label", "mask"])
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "tables" / "cells.csv"), given)
+
+
+@pytest.mark.parametrize("to", ["ctc", "geff", "edges", "csv"])
+def test_every_format_from_every_kind_of_folder(tmp_path, to):
+    gnntrack.track(masks=torn_cell(), out=tmp_path / "01_RES")
+    write_truth(tmp_path / "01_GT")
+    foreign = tmp_path / "02_RES"
+    gnntrack.track(masks=dividing_masks(), out=foreign)
+    shutil.rmtree(foreign / "gnntrack")
+    for k, source in enumerate([tmp_path / "01_RES", tmp_path / "01_GT", tmp_path / "01_GT" / "TRA", foreign]):
+        run = CliRunner().invoke(cli, ["export", str(source), "--to", to, "-o", str(tmp_path / f"out{k}.x")])
+        assert run.exit_code == 0, run.output
+        if to == "ctc" and source.name.endswith("RES"):
+            np.testing.assert_array_equal(read_masks(tmp_path / f"out{k}.x"), read_masks(source))
+
+
+def test_a_result_that_was_edited_is_read_from_its_masks(tmp_path, caplog):
+    out = tmp_path / "01_RES"
+    gnntrack.track(masks=dividing_masks(), out=out)
+    table = (out / "res_track.txt").read_text().splitlines()
+    (out / "res_track.txt").write_text("\n".join([*table[:-1], table[-1][:-1] + "0", ""]))
+    lineage, _ = read_result(out)
+    assert "have been changed" in caplog.text
+    assert (lineage.confidence == 1).all()
+    assert (lineage.tracks.parent > 0).sum() == 1
+
+
+def test_masks_that_do_not_exist_or_do_not_fit_are_refused_in_every_format(tmp_path):
+    run = partial(CliRunner().invoke, cli)
+    np.save(tmp_path / "m.npy", dividing_masks())
+    np.save(tmp_path / "other.npy", torn_cell())
+    for command in (["build-graph", "--masks", "m.npy", "-o", "g.geff"], ["solve", "g.geff", "-o", "l.geff"]):
+        assert run([str(tmp_path / a) if "." in a else a for a in command]).exit_code == 0
+    for to in ("csv", "geff", "edges", "ctc"):
+        for masks, reason in (
+            ("nowhere.npy", "no such file"),
+            ("other.npy", "not those that the lineage was made from"),
+        ):
+            result = run(
+                [
+                    "export",
+                    str(tmp_path / "l.geff"),
+                    "--to",
+                    to,
+                    "--masks",
+                    str(tmp_path / masks),
+                    "-o",
+                    str(tmp_path / "x"),
+                ]
+            )
+            assert result.exit_code == 2
+            assert reason in result.output
+            assert not (tmp_path / "x").exists()
+
+
+def test_the_summary_of_the_command_says_why_numbers_differ(tmp_path):
+    np.save(tmp_path / "m.npy", torn_cell())
+    out = tmp_path / "01_RES"
+    result = CliRunner().invoke(cli, ["track", "--masks", str(tmp_path / "m.npy"), "-o", str(out)])
+    cells = sum(len(np.unique(mask)) - 1 for mask in torn_cell())
+    assert f"{cells - 1} = {cells} in the masks - 1 fragments merged with their cells" in result.output
+    assert f"drop {out} on napari" in result.output
+    assert f"{out / 'gnntrack'}" in result.output

@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": ("demo", "Simulate a movie, segment, track and evaluate it, and draw the result."),
     "info": ("info", "Describe a movie or a folder of masks, and list its problems."),
     "track": ("track", "Track a movie: from images and masks to a CTC result."),
+    "batch": ("batch", "Track all positions of an experiment, with one table of the results."),
     "segment": ("segment", "Segment the images of a movie into masks."),
     "segmenters": ("segment", "List the segmenters that are installed."),
     "build-graph": ("graph", "Find the candidate links between the cells of masks."),

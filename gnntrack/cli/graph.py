@@ -15,6 +15,7 @@ from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unus
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
+    from gnntrack.types import Lineage
 
 __all__ = ["build_graph", "export", "solve"]
 
@@ -147,8 +148,9 @@ class FormatOption(click.Option):
 @click.option(
     "--masks",
     type=click.Path(path_type=Path),
-    help="The masks that the lineage was made from, for ctc and other formats that draw masks.",
+    help="The masks that a .geff was made from, for ctc and other formats that draw masks.",
 )
+@click.option("--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result folder.")
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
 @options.settings_options(
@@ -156,20 +158,45 @@ class FormatOption(click.Option):
 )
 @options.overwrite_option
 @options.verbose_option
-def export(lineage: Path, out: Path, masks: Path | None, to: str, settings: Settings, *, overwrite: bool) -> None:
-    """Write LINEAGE, a .geff of 'gnntrack solve', as a CTC result, as tables, or in another format."""
+def export(
+    lineage: Path, out: Path, masks: Path | None, images: Path | None, to: str, settings: Settings, *, overwrite: bool
+) -> None:
+    """Write LINEAGE as a CTC result, as tables, or in another format.
+
+    LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
+    (01_GT), or a .geff of 'gnntrack solve'.
+    """
     from gnntrack import pipeline
-    from gnntrack.io.geff import read_lineage
     from gnntrack.io.output import check_output
     from gnntrack.io.writers import WRITERS
+    from gnntrack.results import find_result
 
-    if masks is None and WRITERS[to].needs_masks:
+    result = find_result(lineage)
+    if result is None and masks is None and WRITERS[to].needs_masks:
         message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
+        raise click.UsageError(message)
+    if result is None and images is not None:
+        message = "--images measures the cells of a result folder; a .geff has its measurements already"
         raise click.UsageError(message)
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
+        read = _read_exported(lineage, result, images, settings)
+        chosen = masks or result if masks or WRITERS[to].needs_masks else None
         written = pipeline.export(
-            read_lineage(lineage), out, masks=masks, to=to, settings=settings, overwrite=overwrite, progress=progress
+            read, out, masks=chosen, to=to, settings=settings, overwrite=overwrite, progress=progress
         )
     show_rows([*describe_lineage(written), *describe_cost(watch), ("written", out)])
+
+
+def _read_exported(path: Path, result: Path | None, images: Path | None, settings: Settings) -> Lineage:
+    """Return the lineage of a .geff or of a result folder."""
+    from gnntrack.io.frames import open_frames
+    from gnntrack.io.geff import read_lineage
+    from gnntrack.results import read_result
+
+    if result is None:
+        return read_lineage(path)
+    reading = settings.frames.model_dump()
+    stack = None if images is None else open_frames(images, **reading)
+    return read_result(result, images=stack, spacing=settings.frames.spacing)[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +15,7 @@ from gnntrack.cli.options import GNN_SETTINGS
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
 
-__all__ = ["describe_lineage", "describe_review", "refuse_unused"]
+__all__ = ["describe_lineage", "describe_result", "describe_review", "list_checks", "read_summary", "refuse_unused"]
 
 
 def refuse_unused(method: str) -> None:
@@ -26,6 +29,45 @@ def refuse_unused(method: str) -> None:
         if given[f"{section}_{name}"] is not None:
             msg = f"--{name} belongs to --method gnn; --method {method} does not use it"
             raise click.UsageError(msg)
+
+
+def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return the rows of a summary for a result that was written, from its ``summary.json``."""
+    counts = summary["counts"]
+    changes = [
+        (counts["masks_filled"], "drawn in gaps"),
+        (-counts["fragments_merged"], "fragments merged with their cells"),
+        (-counts["cells_too_small"], "smaller than cells.min_size"),
+        (-counts["cells_in_margin"], "in the margin"),
+    ]
+    parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]
+    source = f" = {counts['cells_in_input']} in the masks {' '.join(parts)}" if parts else ""
+    return [
+        ("frames", summary["movie"]["frames"]),
+        ("cells", f"{counts['cells']}{source}"),
+        ("tracks", counts["tracks"]),
+        ("divisions", counts["divisions"]),
+        ("gaps", f"{counts['gaps_bridged']} bridged, {counts['masks_filled']} masks drawn in them"),
+    ]
+
+
+def list_checks(extras: Path, most: int = 3) -> list[tuple[str, object]]:
+    """Return rows for the most doubtful places of a result, from its ``review.csv``."""
+    with (extras / "review.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown: list[tuple[str, object]] = []
+    for row in rows[:most]:
+        where = ", ".join(f"{axis} {float(row[f'{axis}_pixel']):.0f}" for axis in "zyx" if row.get(f"{axis}_pixel"))
+        track = f", track {row['track']} ({where})" if row["track"] else ""
+        shown.append(("check", f"frame {row['frame']}{track}: {row['why']}"))
+    more = len(rows) - len(shown)
+    return [*shown, ("", f"{more} more in {extras / 'review.csv'}")] if more > 0 else shown
+
+
+def read_summary(extras: Path) -> dict[str, Any]:
+    """Return the content of ``summary.json``."""
+    content: dict[str, Any] = json.loads((extras / "summary.json").read_text(encoding="utf-8"))
+    return content
 
 
 def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:

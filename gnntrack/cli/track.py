@@ -9,28 +9,32 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
-from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unused
+from gnntrack.cli.lineages import describe_result, list_checks, read_summary, refuse_unused
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
 
-__all__ = ["track"]
+__all__ = ["TRACK_SETTINGS", "track"]
 
 
-@click.command()
-@options.source_options
-@options.out_option("Folder of the result: a mask per frame, and res_track.txt.")
-@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
-@options.segmenter_option
-@options.method_options
-@options.settings_options(
+TRACK_SETTINGS = (
     *options.MOVIE_SETTINGS,
     *options.GRAPH_SETTINGS,
     "solver.divisions",
     "repair.fill_gaps",
     "repair.margin",
+    "output.pictures",
     *options.GNN_SETTINGS,
 )
+
+
+@click.command()
+@options.source_options
+@options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.")
+@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
+@options.segmenter_option
+@options.method_options
+@options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
 @options.verbose_option
 def track(
@@ -60,6 +64,20 @@ def track(
     watch = Stopwatch()
     with show_progress() as progress:
         choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
-        lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
-    show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", f"{out} (masks and res_track.txt)")])
-    show_rows(describe_review(lineage))
+        pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
+    show_result(out, watch)
+
+
+def show_result(out: Path, watch: Stopwatch) -> None:
+    """Print the summary of a result that was written."""
+    from gnntrack.io.result_folders import EXTRAS
+
+    extras = out / EXTRAS
+    rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
+    rows += [
+        ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
+        ("view", f"drop {out} on napari (plugin napari-ctc-io)"),
+    ]
+    if (extras / "overlay.png").exists():
+        rows.append(("", f"or open {extras / 'overlay.png'} and lineage.png"))
+    show_rows([*rows, *list_checks(extras)])

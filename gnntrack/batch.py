@@ -1,0 +1,380 @@
+"""Many movies in one run: the positions of an experiment, found in a folder and tracked one after the other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.errors import GnntrackError, InputError, OutputError
+from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.tables import write_csv
+from gnntrack.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Outcome", "Position", "find_positions", "track_positions"]
+
+_IMAGES = ("images", "image", "img", "imgs", "raw")
+_MASKS = ("masks", "mask", "labels", "label", "seg", "segmentation")
+_CTC_MASKS = ("{}_ERR_SEG", "{}_ST/SEG", "{}_ST", "{}_SEG", "{}_masks")
+_FILES = {".tif", ".tiff", ".npy", ".nd2", ".czi", ".lif", ".zarr"}
+_MASK_FILE = re.compile(r"(.+?)[_-](?:cp_)?(?:masks?|labels?|seg(?:mentation)?)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Position:
+    """One movie of a batch.
+
+    Parameters
+    ----------
+    name : str
+        Name of the position; its result is ``OUT/NAME_RES``.
+    images, masks : Path, optional
+        At least one of the two.
+    """
+
+    name: str
+    images: Path | None = None
+    masks: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of the table of a batch."""
+
+    position: str
+    status: str
+    """``done``, ``kept`` (finished by an earlier run) or ``failed``."""
+    frames: int | None = None
+    cells: int | None = None
+    tracks: int | None = None
+    divisions: int | None = None
+    seconds: float | None = None
+    warnings: str = ""
+    error: str = ""
+    images: str = ""
+    masks: str = ""
+    result: str = ""
+
+
+def find_positions(folder: str | Path, *, images: str | None = None, masks: str | None = None) -> list[Position]:
+    """Return the movies in a folder, sorted by name.
+
+    Parameters
+    ----------
+    folder : path
+        The experiment. Without patterns, three layouts are recognised: a folder per position with sub-folders
+        ``images`` and ``masks`` (or one of them, or images directly in it); the layout of the Cell Tracking Challenge
+        (``01``, ``02``, with masks in ``01_ERR_SEG`` or ``01_ST/SEG``), also of several data sets; and a file per
+        position (``pos1.tif``, with masks in ``pos1_masks.tif``).
+    images, masks : str, optional
+        Patterns of paths below the folder, with ``{}`` for the name of the position: ``"{}/phase"``,
+        ``"{}_labels.tif"``. ``*`` stands for any characters. With one pattern only, the movies have only images, or
+        only masks.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, a pattern lacks ``{}``, or no position is found.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("pos1/images", "pos1/masks", "pos2/images"):
+    ...     (folder / name).mkdir(parents=True)
+    >>> [(p.name, p.images.name, p.masks and p.masks.name) for p in find_positions(folder)]
+    [('pos1', 'images', 'masks'), ('pos2', 'images', None)]
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder; expected a folder of positions"
+        raise InputError(msg)
+    if images is not None or masks is not None:
+        return _match_patterns(folder, images, masks)
+    found = [*_find_ctc(folder), *_find_folders(folder)] or list(_find_files(folder))
+    if not found:
+        msg = (
+            f"{folder}: no position is found; expected a folder per position with sub-folders images and masks, the "
+            "layout of the Cell Tracking Challenge (01, 01_ERR_SEG), or a file per position; for other layouts give "
+            'patterns, such as images="{}/phase" and masks="{}/labels" (--images, --masks)'
+        )
+        raise InputError(msg)
+    return sorted(found, key=lambda position: _split_digits(position.name))
+
+
+def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list[Position]:
+    found: dict[str, dict[str, Path]] = {}
+    for kind, pattern in (("images", images), ("masks", masks)):
+        if pattern is None:
+            continue
+        if pattern.count("{}") != 1:
+            msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the name of the position"
+            raise InputError(msg)
+        before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{}"))
+        name = re.compile(f"{before}(.+?){after}")
+        for path in sorted(folder.glob(pattern.replace("{}", "*"))):
+            match = name.fullmatch(path.relative_to(folder).as_posix())
+            if match is not None:
+                found.setdefault(match[1], {}).setdefault(kind, path)
+    if not found:
+        given = " and ".join(pattern for pattern in (images, masks) if pattern is not None)
+        msg = f"{folder}: nothing in it fits the pattern {given}; {{}} stands for the name of a position"
+        raise InputError(msg)
+    if images is not None and masks is not None:
+        half = [name for name, paths in found.items() if len(paths) == 1]
+        if half:
+            lacks = "masks" if "images" in found[half[0]] else "images"
+            msg = f"{folder}: position {half[0]} has no {lacks}; check the patterns, or give one pattern only"
+            raise InputError(msg)
+    return [Position(name, **found[name]) for name in sorted(found, key=_split_digits)]
+
+
+def _split_digits(name: str) -> list[Any]:
+    """Return a key by which pos2 is sorted before pos10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _find_ctc(folder: Path, prefix: str = "") -> Iterator[Position]:
+    """Yield the sequences of a data set, or of each data set in a folder."""
+    found = False
+    for images in _list_folders(folder):
+        if re.fullmatch(r"\d{2,}", images.name) and _holds_files(images):
+            masks = (folder / pattern.format(images.name) for pattern in _CTC_MASKS)
+            yield Position(prefix + images.name, images, next((path for path in masks if _holds_files(path)), None))
+            found = True
+    if not found and not prefix:
+        for data_set in _list_folders(folder):
+            yield from _find_ctc(data_set, f"{data_set.name}/")
+
+
+def _find_folders(folder: Path) -> Iterator[Position]:
+    """Yield the folders with images and masks, or with one of the two."""
+    plain: dict[str, Path] = {}
+    for place in _list_folders(folder):
+        if re.match(r"\d{2,}_", place.name) and _holds_files(folder / place.name.partition("_")[0]):
+            continue  # 01_ST, 01_GT and others belong to 01
+        inside = {path.stem.lower() if path.is_file() else path.name.lower(): path for path in sorted(place.iterdir())}
+        images = next((inside[name] for name in _IMAGES if name in inside), None)
+        masks = next((inside[name] for name in _MASKS if name in inside), None)
+        if images is not None or masks is not None:
+            yield Position(place.name, images, masks)
+        elif _holds_files(place) and not re.fullmatch(r"\d{2,}", place.name):
+            plain[place.name] = place
+    yield from _pair_by_name(plain)
+
+
+def _find_files(folder: Path) -> Iterator[Position]:
+    """Yield the files of which each is a movie."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _FILES]
+    if files and _is_single_frame(files[0]):
+        msg = (
+            f"{folder}: its files have one frame each, so that it is one movie and not a folder of positions; "
+            f"track it: gnntrack track {folder} -o OUT"
+        )
+        raise InputError(msg)
+    yield from _pair_by_name({_strip_suffix(path): path for path in files})
+
+
+def _pair_by_name(paths: dict[str, Path]) -> Iterator[Position]:
+    """Yield movies and the masks whose names are theirs with an ending, such as ``pos1`` and ``pos1_masks``."""
+    masks = {match[1]: name for name in paths if (match := _MASK_FILE.fullmatch(name))}
+    movies = [name for name in paths if name not in masks.values()]
+    yield from (Position(name, paths[name], paths[masks[name]] if name in masks else None) for name in movies)
+    yield from (Position(name, None, paths[masks[name]]) for name in masks if name not in movies)
+
+
+def _strip_suffix(path: Path) -> str:
+    name = path.name
+    return re.sub(r"(\.ome)?\.\w+$", "", name, flags=re.IGNORECASE)
+
+
+def _is_single_frame(path: Path) -> bool:
+    from gnntrack.io.frames import open_frames
+
+    try:
+        return len(open_frames(path)) == 1
+    except GnntrackError:  # reported when the position is tracked
+        return False
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, without hidden ones and tracking results."""
+
+    def is_input(path: Path) -> bool:
+        return path.is_dir() and not path.name.startswith(".") and not (path / "res_track.txt").exists()
+
+    return sorted(filter(is_input, folder.iterdir()))
+
+
+def _holds_files(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() in {".tif", ".tiff", ".png"} for path in folder.iterdir())
+
+
+def track_positions(
+    positions: Sequence[Position],
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    jobs: int = 1,
+    report: Callable[[Outcome], None] | None = None,
+    **choices: Any,
+) -> list[Outcome]:
+    """Track each position into ``OUT/NAME_RES``, and write the table ``OUT/summary.csv``.
+
+    A position that fails does not stop the others. The table is written after each position.
+
+    Parameters
+    ----------
+    positions : sequence of Position
+        From `find_positions`.
+    out : path
+        Folder of the results.
+    settings : Settings, optional
+        Default ``Settings()``.
+    resume : bool
+        Keep the results of an earlier run with the same settings and input.
+    overwrite : bool
+        Replace results of an earlier run.
+    jobs : int
+        Positions that are tracked at the same time, each by a process of its own.
+    report : callable, optional
+        Called with each outcome.
+    **choices
+        Further keywords of `gnntrack.track`, such as ``method``.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the positions.
+
+    Raises
+    ------
+    OutputError
+        If `out` has results, and neither `resume` nor `overwrite` is given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 1
+    >>> np.save(folder / "a_masks.npy", masks)
+    >>> [row.tracks for row in track_positions(find_positions(folder), folder / "out")]
+    [1]
+    """
+    out = Path(out)
+    _check_out(out, positions, resume=resume, overwrite=overwrite)
+    work = partial(
+        _track_position,
+        out=out,
+        settings=settings or Settings(),
+        resume=resume,
+        overwrite=overwrite,
+        choices=choices,
+    )
+    done: list[Outcome] = []
+    for outcome in _run_all(work, positions, jobs):
+        done.append(outcome)
+        _write_table(done, out / "summary.csv")
+        if report is not None:
+            report(outcome)
+    return done
+
+
+def _run_all(work: Callable[[Position], Outcome], positions: Sequence[Position], jobs: int) -> Iterator[Outcome]:
+    if jobs <= 1 or len(positions) <= 1:
+        yield from map(work, positions)
+        return
+    with ProcessPoolExecutor(min(jobs, len(positions)), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, positions)
+
+
+def _check_out(out: Path, positions: Sequence[Position], *, resume: bool, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        msg = f"{out}: it is a file, expected a folder for the results; choose another output"
+        raise OutputError(msg)
+    there = [position.name for position in positions if _name_result(out, position).exists()]
+    if there and not (resume or overwrite):
+        msg = (
+            f"{out}: it has results of {len(there)} positions, such as {there[0]}; keep them with resume (--resume), "
+            "replace them with overwrite (--overwrite), or choose another output"
+        )
+        raise OutputError(msg)
+
+
+def _name_result(out: Path, position: Position) -> Path:
+    return out / f"{position.name}_RES"
+
+
+def _track_position(
+    position: Position, *, out: Path, settings: Settings, resume: bool, overwrite: bool, choices: dict[str, Any]
+) -> Outcome:
+    """Track one position; an error is part of the outcome."""
+    from gnntrack.pipeline import track
+
+    result = _name_result(out, position)
+    paths = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
+    try:
+        kept = resume and _is_finished(result, position, settings, choices.get("method"))
+        if not kept:
+            track(position.images, position.masks, out=result, settings=settings, overwrite=overwrite, **choices)
+        summary = _read_summary(result)
+    except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
+        name = "" if isinstance(error, GnntrackError | OSError) else f"{type(error).__name__}: "
+        return Outcome(position.name, "failed", error=f"{name}{error}", **paths)
+    counts = {name: summary["counts"][name] for name in ("cells", "tracks", "divisions")}
+    return Outcome(
+        position.name,
+        "kept" if kept else "done",
+        frames=summary["movie"]["frames"],
+        seconds=summary["seconds"],
+        warnings="; ".join(summary["warnings"]),
+        result=str(result),
+        **counts,
+        **paths,
+    )
+
+
+def _read_summary(result: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((result / EXTRAS / "summary.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _is_finished(result: Path, position: Position, settings: Settings, method: str | None) -> bool:
+    """Return whether an earlier run has finished a position.
+
+    Raises
+    ------
+    OutputError
+        If it did so with another input, method or other settings.
+    """
+    if not (result / EXTRAS / "summary.json").is_file():
+        return False
+    summary = _read_summary(result)
+    source = {name: str(getattr(position, name)) for name in ("images", "masks") if getattr(position, name)}
+    known = {name: path for name, path in summary["input"].items() if path}
+    same = known == source and summary["settings"] == json.loads(settings.model_dump_json())
+    if not same or (method is not None and summary["method"] != method):
+        msg = f"{result}: an earlier run made it with other settings; replace it with overwrite (--overwrite)"
+        raise OutputError(msg)
+    return True
+
+
+def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(outcome) for outcome in outcomes]
+    columns = {each.name: np.array([row[each.name] for row in rows], object) for each in fields(Outcome)}
+    write_csv(columns, path, overwrite=True)

@@ -1,0 +1,81 @@
+"""The command batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, show_rows
+from gnntrack.cli.lineages import refuse_unused
+from gnntrack.cli.track import TRACK_SETTINGS
+
+if TYPE_CHECKING:
+    from gnntrack.batch import Outcome
+    from gnntrack.settings import Settings
+
+__all__ = ["batch"]
+
+
+@click.command()
+@options.path_argument("folder")
+@options.out_option("Folder of the results: OUT/NAME_RES for each position, and the table OUT/summary.csv.")
+@click.option("--images", metavar="PATTERN", help="Images below FOLDER, {} = name of the position: '{}/phase'.")
+@click.option("--masks", metavar="PATTERN", help="Masks below FOLDER, {} = name of the position: '{}_labels.tif'.")
+@click.option("--resume", is_flag=True, help="Keep the positions that an earlier run has finished.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Positions tracked at the same time."
+)
+@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
+@options.segmenter_option
+@options.method_options
+@options.settings_options(*TRACK_SETTINGS)
+@options.overwrite_option
+@options.verbose_option
+def batch(
+    folder: Path,
+    out: Path,
+    images: str | None,
+    masks: str | None,
+    segmenter: str | None,
+    segmenter_options: dict[str, Any],
+    settings: Settings,
+    **choices: Any,
+) -> None:
+    """Track all positions in FOLDER as 'gnntrack track' does, and write one table of the results.
+
+    Recognised layouts: a folder per position with images/ and masks/; 01, 02 with 01_ERR_SEG or 01_ST/SEG; a file per
+    position, such as pos1.tif with pos1_masks.tif. A position that fails does not stop the others; the exit code is
+    then 1.
+    """
+    from gnntrack.batch import find_positions, track_positions
+
+    refuse_unused(choices["method"])
+    positions = find_positions(folder, images=images, masks=masks)
+    for position in positions:
+        click.echo(f"{position.name}: images {position.images or 'none'}, masks {position.masks or 'none'}", err=True)
+    choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
+    watch = Stopwatch()
+    outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    show_rows(
+        [
+            ("positions", f"{len(outcomes)}, {len(failed)} failed"),
+            ("time", f"{watch.seconds:.1f} s"),
+            ("written", f"{out / 'summary.csv'} (a row per position), and a result folder per position"),
+        ]
+    )
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        click.echo(f"{outcome.position}: failed: {outcome.error}")
+        return
+    divisions = f"{outcome.divisions} division{'s' * (outcome.divisions != 1)}"
+    counts = f"{outcome.frames} frames, {outcome.cells} cells, {outcome.tracks} tracks, {divisions}"
+    kept = " (kept)" if outcome.status == "kept" else f", {outcome.seconds:.1f} s"
+    click.echo(f"{outcome.position}: {counts}{kept}")

@@ -1,0 +1,187 @@
+"""Batches: layouts of positions, failures, and runs that are continued."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from click.testing import CliRunner
+from support.movies import dividing_masks, images_of, write_folder
+
+from gnntrack.batch import find_positions, track_positions
+from gnntrack.cli import cli
+from gnntrack.errors import InputError, OutputError
+from gnntrack.settings import Settings
+
+MASKS = dividing_masks()
+IMAGES = images_of(MASKS)
+QUIET = Settings().replace(output__pictures=False)
+
+
+def folders(root):
+    """``pos1/images``, ``pos1/masks``."""
+    for name in ("pos1", "pos2", "pos10"):
+        write_folder(root / name / "images", IMAGES)
+        write_folder(root / name / "masks", MASKS)
+    return ["pos1", "pos2", "pos10"]
+
+
+def ctc_layout(root):
+    for name in ("01", "02"):
+        write_folder(root / name, IMAGES)
+        write_folder(root / f"{name}_GT" / "TRA", MASKS, prefix="man_track")
+    write_folder(root / "01_ERR_SEG", MASKS, prefix="mask")
+    write_folder(root / "02_ST" / "SEG", MASKS, prefix="man_seg")
+    return ["01", "02"]
+
+
+def data_sets(root):
+    for name in ("A", "B"):
+        write_folder(root / name / "01", IMAGES)
+        write_folder(root / name / "01_ST" / "SEG", MASKS, prefix="man_seg")
+    return ["A/01", "B/01"]
+
+
+def stacks(root):
+    for name in ("s1", "s2"):
+        tifffile.imwrite(root / f"{name}.tif", IMAGES, photometric="minisblack")
+        tifffile.imwrite(root / f"{name}_masks.tif", MASKS, photometric="minisblack")
+    return ["s1", "s2"]
+
+
+def arrays_and_labels(root):
+    for name in ("x", "y"):
+        np.save(root / f"{name}.npy", IMAGES)
+        np.save(root / f"{name}-labels.npy", MASKS)
+    return ["x", "y"]
+
+
+def neighbours(root):
+    """Folders beside each other: ``well_A1``, ``well_A1_masks``."""
+    for name in ("well_A1", "well_B1"):
+        write_folder(root / name, IMAGES)
+        write_folder(root / f"{name}_masks", MASKS)
+    return ["well_A1", "well_B1"]
+
+
+LAYOUTS = [folders, ctc_layout, data_sets, stacks, arrays_and_labels, neighbours]
+
+
+@pytest.mark.parametrize("make", LAYOUTS, ids=lambda make: make.__name__)
+def test_layouts(tmp_path, make):
+    root = tmp_path / "in"
+    root.mkdir()
+    names = make(root)
+    positions = find_positions(root)
+    assert [position.name for position in positions] == names
+    assert all(position.images is not None and position.masks is not None for position in positions)
+    outcomes = track_positions(positions[:1], tmp_path / "out", settings=QUIET)
+    assert [(row.status, row.frames, row.tracks, row.divisions) for row in outcomes] == [("done", len(MASKS), 4, 1)]
+    assert (tmp_path / "out" / f"{names[0]}_RES" / "res_track.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "expected"),
+    [
+        ("{}/phase", "{}/lab", [("a", True, True), ("b", True, True)]),
+        ("{}/phase", None, [("a", True, False), ("b", True, False)]),
+        (None, "{}/lab", [("a", False, True), ("b", False, True)]),
+        ("{}/ph*", "{}/l*", [("a", True, True), ("b", True, True)]),
+    ],
+)
+def test_patterns(tmp_path, images, masks, expected):
+    for name in ("a", "b"):
+        write_folder(tmp_path / name / "phase", IMAGES[:1])
+        write_folder(tmp_path / name / "lab", MASKS[:1])
+    found = find_positions(tmp_path, images=images, masks=masks)
+    assert [(p.name, p.images is not None, p.masks is not None) for p in found] == expected
+
+
+def test_one_side_only(tmp_path):
+    write_folder(tmp_path / "p1" / "masks", MASKS)
+    write_folder(tmp_path / "p2", IMAGES)
+    positions = find_positions(tmp_path)
+    assert [(p.images is None, p.masks is None) for p in positions] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        ("phase", None, "must have one {}"),
+        ("{}/{}", None, "must have one {}"),
+        ("{}/nothing", None, "nothing in it fits"),
+        ("{}/images", "{}/labels", "pos1 has no masks"),
+        (None, None, None),
+    ],
+)
+def test_patterns_that_do_not_fit(tmp_path, images, masks, message):
+    write_folder(tmp_path / "pos1" / "images", IMAGES[:1])
+    if message is None:
+        assert len(find_positions(tmp_path)) == 1
+        return
+    with pytest.raises(InputError, match=message):
+        find_positions(tmp_path, images=images, masks=masks)
+
+
+def test_no_position(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        find_positions(tmp_path / "no")
+    with pytest.raises(InputError, match="no position is found"):
+        find_positions(tmp_path)
+    write_folder(tmp_path / "movie", IMAGES)
+    with pytest.raises(InputError, match="one movie and not a folder of positions"):
+        find_positions(tmp_path / "movie")
+
+
+def test_a_failure_stops_no_other_position(tmp_path):
+    folders(tmp_path / "in")
+    (tmp_path / "in" / "pos2" / "masks" / "t003.tif").write_bytes(b"text")
+    command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--no-pictures"]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert "pos2: failed: " in result.output
+    assert "3, 1 failed" in result.output
+    table = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("position")
+    assert table["status"].tolist() == ["done", "failed", "done"]
+    assert "t003.tif" in table.loc["pos2", "error"]
+    assert table.loc["pos10", "tracks"] == 4
+
+
+def test_a_run_is_continued(tmp_path):
+    folders(tmp_path / "in")
+    positions, out = find_positions(tmp_path / "in"), tmp_path / "out"
+    track_positions(positions[:1], out, settings=QUIET)
+    with pytest.raises(OutputError, match="--resume"):
+        track_positions(positions, out, settings=QUIET)
+    before = (out / "pos1_RES" / "mask000.tif").stat().st_mtime_ns
+    again = track_positions(positions, out, settings=QUIET, resume=True)
+    assert [row.status for row in again] == ["kept", "done", "done"]
+    assert (out / "pos1_RES" / "mask000.tif").stat().st_mtime_ns == before
+    assert pd.read_csv(out / "summary.csv")["tracks"].tolist() == [4, 4, 4]
+    other = track_positions(positions[:1], out, settings=QUIET.replace(solver__divisions=False), resume=True)
+    assert "other settings" in other[0].error
+    replaced = track_positions(positions[:1], out, settings=QUIET, overwrite=True)
+    assert replaced[0].status == "done"
+
+
+def test_results_in_the_folder_of_the_input_are_no_positions(tmp_path):
+    folders(tmp_path)
+    track_positions(find_positions(tmp_path)[:1], tmp_path, settings=QUIET)
+    assert [position.name for position in find_positions(tmp_path)] == ["pos1", "pos2", "pos10"]
+
+
+def test_jobs_give_the_same_results(tmp_path):
+    folders(tmp_path / "in")
+    positions = find_positions(tmp_path / "in")[:2]
+    rows = track_positions(positions, tmp_path / "out", settings=QUIET, jobs=2)
+    assert [(row.position, row.tracks) for row in rows] == [("pos1", 4), ("pos2", 4)]
+
+
+def test_relative_paths(tmp_path, monkeypatch):
+    folders(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    rows = track_positions(find_positions("in")[:1], "out", settings=QUIET)
+    assert rows[0].result == str(Path("out/pos1_RES"))

@@ -1,0 +1,205 @@
+"""Doubtful places of a result, and signs of poor masks."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from support.movies import dividing_masks, images_of
+
+import gnntrack
+from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
+from gnntrack.settings import Settings
+
+SETTINGS = Settings().replace(output__pictures=False)
+
+
+def make_cells(n_frames=12, n=16, size=9, spacing=64):
+    """Cells that move a little, far from each other, at places without a pattern."""
+    side = int(np.sqrt(n))
+    place = np.random.default_rng(7).integers(8, spacing - 24, (n, 2))
+    masks = np.zeros((n_frames, side * spacing, side * spacing), np.uint16)
+    for t in range(n_frames):
+        for k in range(n):
+            y, x = place[k] + spacing * np.array(divmod(k, side)) + np.array([(t + k) % 3, t % 2])
+            masks[t, y : y + size, x : x + size] = k + 1
+    return masks
+
+
+def appears_inside():
+    masks = make_cells()
+    masks[:5][masks[:5] == 6] = 0
+    return masks, "start", 5, 6
+
+
+def vanishes_inside():
+    masks = make_cells()
+    masks[6:][masks[6:] == 6] = 0
+    return masks, "end", 5, 6
+
+
+def two_frames_only():
+    masks = make_cells()
+    masks[:5][masks[:5] == 6] = 0
+    masks[7:][masks[7:] == 6] = 0
+    return masks, "short track", 5, 6
+
+
+def grows_for_a_frame():
+    masks = make_cells()
+    y, x = np.argwhere(masks[4] == 6).min(0)
+    masks[4, y - 3 : y + 12, x - 3 : x + 12] = 6
+    return masks, "size", 4, 6
+
+
+def missing_for_a_frame():
+    masks = make_cells()
+    masks[4][masks[4] == 6] = 0
+    return masks, "filled mask", 4, 6
+
+
+def in_two_pieces():
+    masks = make_cells()
+    y, x = np.argwhere(masks[4] == 6).min(0)
+    masks[4, y + 4, x : x + 9] = 0
+    return masks, "pieces", 4, 6
+
+
+def empty_frame():
+    masks = make_cells()
+    masks[-1] = 0
+    return masks, "empty frame", 11, None
+
+
+CASES = [
+    appears_inside,
+    vanishes_inside,
+    two_frames_only,
+    grows_for_a_frame,
+    missing_for_a_frame,
+    in_two_pieces,
+    empty_frame,
+]
+
+
+@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+def test_each_kind_is_found_in_the_result(make, tmp_path):
+    masks, kind, frame, label = make()
+    out = tmp_path / "out"
+    gnntrack.track(masks=masks, out=out, settings=SETTINGS)
+    review = pd.read_csv(out / "gnntrack" / "review.csv")
+    assert review["rank"].tolist() == list(range(1, len(review) + 1))
+    assert review["doubt"].is_monotonic_decreasing
+    found = review[(review["kind"] == kind) & (review["frame"] == frame)]
+    assert len(found) >= 1, review
+    assert found["why"].str.len().min() > 10
+    if label is None:
+        return
+    cells = pd.read_csv(out / "gnntrack" / "cells.csv")
+    written = tifffile.imread(out / f"mask{frame:03d}.tif")
+    middles = [np.argwhere(written == row.label).mean(0) for row in found.itertuples()]
+    at = [(row.y_pixel, row.x_pixel) for row in found.itertuples()]
+    np.testing.assert_allclose(at, middles, atol=0.06)
+    given = cells.merge(found[["frame", "label"]])["input_label"].tolist()
+    assert label in given or kind == "filled mask"
+
+
+@pytest.mark.parametrize("spacing", [None, 0.5])
+def test_positions_are_in_pixels(tmp_path, spacing):
+    masks, *_ = appears_inside()
+    settings = SETTINGS.replace(frames__spacing=spacing and (spacing, spacing))
+    gnntrack.track(masks=masks, out=tmp_path / "out", settings=settings)
+    row = pd.read_csv(tmp_path / "out" / "gnntrack" / "review.csv").iloc[0]
+    assert masks[row["frame"], round(row["y_pixel"]), round(row["x_pixel"])] == 6
+
+
+def test_nothing_to_review(tmp_path):
+    gnntrack.track(masks=make_cells(), out=tmp_path / "out", settings=SETTINGS)
+    review = pd.read_csv(tmp_path / "out" / "gnntrack" / "review.csv")
+    assert list(review) == [
+        "rank", "kind", "frame", "track", "label", "y_pixel", "x_pixel", "confidence", "doubt", "why"
+    ]  # fmt: skip
+    assert not set(review["kind"]) - {"link"}
+
+
+# ---------------------------------------------------------------- poor masks
+
+
+def flicker(rng):
+    """A third of the cells are missing in each frame."""
+    masks = make_cells()
+    for mask in masks:
+        mask[np.isin(mask, rng.choice(16, 5, replace=False) + 1)] = 0
+    return masks
+
+
+def noise(rng):
+    """Specks that are somewhere else in each frame, and few cells."""
+    masks = make_cells(n=4, spacing=200)
+    for mask in masks:
+        for k in range(12):
+            y, x = rng.integers(0, 390, 2)
+            if not mask[y : y + 3, x : x + 3].any():
+                mask[y : y + 3, x : x + 3] = 50 + k
+    return masks
+
+
+def jumping_sizes(rng):
+    masks = make_cells(size=1)
+    out = np.zeros_like(masks)
+    for t, mask in enumerate(masks):
+        for y, x in np.argwhere(mask):
+            r = rng.integers(3, 9)
+            out[t, y : y + r, x : x + r] = mask[y, x]
+    return out
+
+
+def half_of_the_frames(rng):
+    """In every second frame the segmentation finds half of the cells."""
+    masks = make_cells()
+    for mask in masks[1::2]:
+        mask[np.isin(mask, rng.choice(16, 8, replace=False) + 1)] = 0
+    return masks
+
+
+def dust(rng):
+    """Objects of two frames."""
+    masks = make_cells(n=4, spacing=200)
+    for t in range(1, 10, 2):
+        for k in range(8):
+            y, x = rng.integers(0, 390, 2)
+            for mask in masks[t : t + 2]:
+                mask[y : y + 5, x : x + 5][mask[y : y + 5, x : x + 5] == 0] = 60 + 10 * t + k
+    return masks
+
+
+@pytest.mark.parametrize(
+    "make", [flicker, noise, jumping_sizes, half_of_the_frames, dust], ids=lambda make: make.__name__
+)
+def test_poor_masks_are_noticed(make, tmp_path, caplog):
+    masks = make(np.random.default_rng(1))
+    out = tmp_path / "out"
+    with caplog.at_level(logging.WARNING):
+        gnntrack.track(masks=masks, out=out, settings=SETTINGS)
+    (warning,) = json.loads((out / "gnntrack" / "summary.json").read_text())["warnings"]
+    assert "the masks look poor" in warning
+    assert "%" in warning
+    assert "another segmenter" in warning
+    assert any(warning in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("make", [make_cells, dividing_masks])
+def test_good_masks_are_not_warned_of(make, tmp_path):
+    out = tmp_path / "out"
+    gnntrack.track(images_of(make()), make(), out=out, settings=SETTINGS)
+    assert json.loads((out / "gnntrack" / "summary.json").read_text())["warnings"] == []
+
+
+def test_a_movie_that_is_too_small_has_no_figures():
+    steadiness = measure_steadiness(gnntrack.track(masks=make_cells(n_frames=5)))
+    assert set(steadiness) == {None}
+    assert describe_poor_masks(steadiness) == []
