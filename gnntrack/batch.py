@@ -114,30 +114,33 @@ def find_positions(folder: str | Path, *, images: str | None = None, masks: str 
 
 
 def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list[Position]:
+    given = {kind: pattern for kind, pattern in (("images", images), ("masks", masks)) if pattern is not None}
     found: dict[str, dict[str, Path]] = {}
-    for kind, pattern in (("images", images), ("masks", masks)):
-        if pattern is None:
-            continue
-        if pattern.count("{}") != 1:
-            msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the name of the position"
-            raise InputError(msg)
-        before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{}"))
-        name = re.compile(f"{before}(.+?){after}")
-        for path in sorted(folder.glob(pattern.replace("{}", "*"))):
-            match = name.fullmatch(path.relative_to(folder).as_posix())
-            if match is not None:
-                found.setdefault(match[1], {}).setdefault(kind, path)
+    for kind, pattern in given.items():
+        for name, path in _match_pattern(folder, kind, pattern):
+            found.setdefault(name, {}).setdefault(kind, path)
     if not found:
-        given = " and ".join(pattern for pattern in (images, masks) if pattern is not None)
-        msg = f"{folder}: nothing in it fits the pattern {given}; {{}} stands for the name of a position"
+        patterns = " and ".join(given.values())
+        msg = f"{folder}: nothing in it fits the pattern {patterns}; {{}} stands for the name of a position"
         raise InputError(msg)
-    if images is not None and masks is not None:
-        half = [name for name, paths in found.items() if len(paths) == 1]
-        if half:
-            lacks = "masks" if "images" in found[half[0]] else "images"
-            msg = f"{folder}: position {half[0]} has no {lacks}; check the patterns, or give one pattern only"
+    for name, paths in found.items():
+        if len(paths) < len(given):
+            lacks = next(kind for kind in given if kind not in paths)
+            msg = f"{folder}: position {name} has no {lacks}; check the patterns, or give one pattern only"
             raise InputError(msg)
     return [Position(name, **found[name]) for name in sorted(found, key=_split_digits)]
+
+
+def _match_pattern(folder: Path, kind: str, pattern: str) -> Iterator[tuple[str, Path]]:
+    """Yield the name of the position and the path of everything that fits a pattern."""
+    if pattern.count("{}") != 1:
+        msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the name of the position"
+        raise InputError(msg)
+    before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{}"))
+    for path in sorted(folder.glob(pattern.replace("{}", "*"))):
+        match = re.fullmatch(f"{before}(.+?){after}", path.relative_to(folder).as_posix())
+        if match is not None:
+            yield match[1], path
 
 
 def _split_digits(name: str) -> list[Any]:
@@ -149,9 +152,9 @@ def _find_ctc(folder: Path, prefix: str = "") -> Iterator[Position]:
     """Yield the sequences of a data set, or of each data set in a folder."""
     found = False
     for images in _list_folders(folder):
-        if re.fullmatch(r"\d{2,}", images.name) and _holds_files(images):
+        if re.fullmatch(r"\d{2,}", images.name) and _has_files(images):
             masks = (folder / pattern.format(images.name) for pattern in _CTC_MASKS)
-            yield Position(prefix + images.name, images, next((path for path in masks if _holds_files(path)), None))
+            yield Position(prefix + images.name, images, next((path for path in masks if _has_files(path)), None))
             found = True
     if not found and not prefix:
         for data_set in _list_folders(folder):
@@ -162,16 +165,19 @@ def _find_folders(folder: Path) -> Iterator[Position]:
     """Yield the folders with images and masks, or with one of the two."""
     plain: dict[str, Path] = {}
     for place in _list_folders(folder):
-        if re.match(r"\d{2,}_", place.name) and _holds_files(folder / place.name.partition("_")[0]):
+        if re.match(r"\d{2,}_", place.name) and _has_files(folder / place.name.partition("_")[0]):
             continue  # 01_ST, 01_GT and others belong to 01
-        inside = {path.stem.lower() if path.is_file() else path.name.lower(): path for path in sorted(place.iterdir())}
-        images = next((inside[name] for name in _IMAGES if name in inside), None)
-        masks = next((inside[name] for name in _MASKS if name in inside), None)
+        inside = {_strip_suffix(path).lower(): path for path in sorted(place.iterdir())}
+        images, masks = _pick_first(inside, _IMAGES), _pick_first(inside, _MASKS)
         if images is not None or masks is not None:
             yield Position(place.name, images, masks)
-        elif _holds_files(place) and not re.fullmatch(r"\d{2,}", place.name):
+        elif _has_files(place) and not re.fullmatch(r"\d{2,}", place.name):
             plain[place.name] = place
     yield from _pair_by_name(plain)
+
+
+def _pick_first(paths: dict[str, Path], names: Sequence[str]) -> Path | None:
+    return next((paths[name] for name in names if name in paths), None)
 
 
 def _find_files(folder: Path) -> Iterator[Position]:
@@ -217,7 +223,7 @@ def _list_folders(folder: Path) -> list[Path]:
     return sorted(filter(is_input, folder.iterdir()))
 
 
-def _holds_files(folder: Path) -> bool:
+def _has_files(folder: Path) -> bool:
     return folder.is_dir() and any(path.suffix.lower() in {".tif", ".tiff", ".png"} for path in folder.iterdir())
 
 
@@ -306,7 +312,7 @@ def _check_out(out: Path, positions: Sequence[Position], *, resume: bool, overwr
     if out.exists() and not out.is_dir():
         msg = f"{out}: it is a file, expected a folder for the results; choose another output"
         raise OutputError(msg)
-    there = [position.name for position in positions if _name_result(out, position).exists()]
+    there = [position.name for position in positions if _get_result_path(out, position).exists()]
     if there and not (resume or overwrite):
         msg = (
             f"{out}: it has results of {len(there)} positions, such as {there[0]}; keep them with resume (--resume), "
@@ -315,7 +321,7 @@ def _check_out(out: Path, positions: Sequence[Position], *, resume: bool, overwr
         raise OutputError(msg)
 
 
-def _name_result(out: Path, position: Position) -> Path:
+def _get_result_path(out: Path, position: Position) -> Path:
     return out / f"{position.name}_RES"
 
 
@@ -325,7 +331,7 @@ def _track_position(
     """Track one position; an error is part of the outcome."""
     from gnntrack.pipeline import track
 
-    result = _name_result(out, position)
+    result = _get_result_path(out, position)
     paths = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
     try:
         kept = resume and _is_finished(result, position, settings, choices.get("method"))

@@ -182,7 +182,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "gnntrack": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - run.started, 3),
-        "input": {"images": _name_source(run.images), "masks": _name_source(run.masks)},
+        "input": {"images": _describe_source(run.images), "masks": _describe_source(run.masks)},
         "movie": {
             "frames": cells.n_frames,
             "shape": list(cells.shape),
@@ -247,7 +247,7 @@ def _measure_rates(lineage: Lineage) -> dict[str, float | None]:
     }
 
 
-def _name_source(source: object) -> str | None:
+def _describe_source(source: object) -> str | None:
     if source is None:
         return None
     return str(source) if isinstance(source, str | Path) else type(source).__name__
