@@ -332,7 +332,7 @@ def _track_position(
     from gnntrack.pipeline import track
 
     result = _get_result_path(out, position)
-    paths = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
+    paths: dict[str, Any] = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
     try:
         kept = resume and _is_finished(result, position, settings, choices.get("method"))
         if not kept:

@@ -306,5 +306,5 @@ def _are_same_cells(stored: Lineage, plain: Lineage) -> bool:
     pairs += [(getattr(stored.tracks, name), getattr(plain.tracks, name)) for name in ("id", "start", "end", "parent")]
     if not all(np.array_equal(one, other) for one, other in pairs):
         return False
-    sizes = [table.feature("size") / np.prod(table.spacing) for table in (stored.cells, plain.cells)]
-    return bool(np.allclose(*sizes, rtol=1e-3))
+    one, other = (table.feature("size") / np.prod(table.spacing) for table in (stored.cells, plain.cells))
+    return bool(np.allclose(one, other, rtol=1e-3))

@@ -168,7 +168,7 @@ def _measure_reach(lineage: Lineage) -> float:
     if not len(cells):
         return 0.0
     step = np.linalg.norm(cells.position[lineage.target] - cells.position[lineage.source], axis=1)
-    radius = compute_radius(float(np.median(cells.feature("size"))), cells.ndim)
+    radius = float(compute_radius(float(np.median(cells.feature("size"))), cells.ndim))
     return radius + (float(np.quantile(step, 0.95)) if len(step) else 0.0)
 
 
