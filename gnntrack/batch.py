@@ -334,7 +334,7 @@ def _track_position(
     result = _get_result_path(out, position)
     paths: dict[str, Any] = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
     try:
-        kept = resume and _is_finished(result, position, settings, choices.get("method"))
+        kept = resume and _is_finished(result, position, settings, method=choices.get("method"), overwrite=overwrite)
         if not kept:
             track(position.images, position.masks, out=result, settings=settings, overwrite=overwrite, **choices)
         summary = _read_summary(result)
@@ -359,13 +359,13 @@ def _read_summary(result: Path) -> dict[str, Any]:
     return content
 
 
-def _is_finished(result: Path, position: Position, settings: Settings, method: str | None) -> bool:
+def _is_finished(result: Path, position: Position, settings: Settings, *, method: str | None, overwrite: bool) -> bool:
     """Return whether an earlier run has finished a position.
 
     Raises
     ------
     OutputError
-        If it did so with another input, method or other settings.
+        If it did so with another input, method or other settings, which `overwrite` replaces.
     """
     if not (result / EXTRAS / "summary.json").is_file():
         return False
@@ -373,10 +373,12 @@ def _is_finished(result: Path, position: Position, settings: Settings, method: s
     source = {name: str(getattr(position, name)) for name in ("images", "masks") if getattr(position, name)}
     known = {name: path for name, path in summary["input"].items() if path}
     same = known == source and summary["settings"] == json.loads(settings.model_dump_json())
-    if not same or (method is not None and summary["method"] != method):
+    if same and method in {None, summary["method"]}:
+        return True
+    if not overwrite:
         msg = f"{result}: an earlier run made it with other settings; replace it with overwrite (--overwrite)"
         raise OutputError(msg)
-    return True
+    return False
 
 
 def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:
