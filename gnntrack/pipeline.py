@@ -278,7 +278,7 @@ def export(
             margin = settings.repair.margin
             _log.warning("the margin of %d pixels is not applied in format '%s'; track with it", margin, to)
         if masks is not None:  # masks that do not fit are an error, also where they are not drawn
-            match_runs(lineage, open_movie(masks=masks, settings=settings, **options).masks, progress)
+            match_runs(lineage, open_masks_of(lineage, masks, settings or Settings()), progress)
         writer.write(lineage, out, overwrite=overwrite)
         return lineage
     if masks is None:
