@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from gnntrack.geometry import find_mutual_nearest
+from gnntrack.graph.gaps import SHORT, LongGaps
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
 
@@ -97,22 +98,44 @@ def build_candidates(
         motion.flow,
         "" if motion.by_images is None else f" ({100 * motion.by_images:.0f} % of the cells from images)",
     )
-    # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
-    none = np.zeros(0, np.int64)
-    blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
     longest = min(settings.max_gap, max(cells.n_frames - 1, 1))  # the movie has no two frames further apart
-    shifts = np.stack([motion.extrapolate(cells, gap) for gap in range(1, longest + 1)])
-    for gap, shift in enumerate(shifts, start=1):
-        for frame in range(cells.n_frames - gap):
-            blocks.append(_find_candidates(cells, runs, shift, frame, gap, gate, settings))
-            if progress is not None and gap == 1:
-                progress("linking", frame + 1, cells.n_frames - 1)
+    gaps = LongGaps.find(cells, motion, radius) if longest > SHORT else None
+    shifts = [motion.extrapolate(cells, gap) for gap in range(1, min(longest, SHORT) + 1)]
+    for gap in range(SHORT + 1, longest + 1):
+        shifts.append(gaps.extrapolate(cells, shifts[-1], gap) if gaps else shifts[-1])
+    blocks = _list_blocks(cells, runs, shifts, gaps, gate, settings, progress)
     source, target, overlap = _join_blocks(blocks)
-    names, features = _compute_features(cells, motion, source, target, overlap, shifts)
+    names, features = _compute_features(cells, motion, source, target, overlap, np.stack(shifts), gaps)
     provenance = Provenance(
         gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow, flow_by_images=motion.by_images
     )
     return CellGraph(_add_motion(cells, motion), source, target, features, names, provenance)
+
+
+def _list_blocks(
+    cells: Cells,
+    runs: Runs | None,
+    shifts: list[FloatArray],
+    gaps: LongGaps | None,
+    gate: float,
+    settings: GraphSettings,
+    progress: Progress | None,
+) -> list[tuple[IntArray, IntArray, FloatArray]]:
+    """Return the candidates between all pairs of frames, as of `_find_candidates`."""
+    # the columns of a graph do not depend on its cells: an empty movie has overlap columns too
+    none = np.zeros(0, np.int64)
+    blocks = [(none, none, np.zeros((0, 0 if runs is None else 2)))]
+    k = max(1, settings.max_neighbours // 2)
+    for gap, shift in enumerate(shifts, start=1):
+        for frame in range(cells.n_frames - gap):
+            if gaps is not None and gap > SHORT:
+                pair = gaps.find_candidates(cells, shift, frame, gap, gate=gate, k=k)
+                blocks.append((*pair, _measure_overlap(cells, runs, shift, frame, gap, pair)))
+                continue
+            blocks.append(_find_candidates(cells, runs, shift, frame, gap, gate, settings))
+            if progress is not None and gap == 1:
+                progress("linking", frame + 1, cells.n_frames - 1)
+    return blocks
 
 
 def _add_motion(cells: Cells, motion: Motion) -> Cells:
@@ -176,6 +199,21 @@ def _find_candidates(
     return key // n, key % n, np.stack(shared, axis=1)
 
 
+def _measure_overlap(
+    cells: Cells, runs: Runs | None, shift: FloatArray, frame: int, gap: int, pair: tuple[IntArray, IntArray]
+) -> FloatArray:
+    """Return the pixels that given pairs of cells share, in place and moved, shape (P, 2); (P, 0) without runs."""
+    if runs is None or not len(pair[0]):
+        return np.zeros((len(pair[0]), 0 if runs is None else 2))
+    here, n = cells.rows(frame), len(cells)
+    pixel_shift = np.rint(shift[here] / np.asarray(cells.spacing)).astype(np.int64)
+    columns = []
+    for moved in (np.zeros_like(pixel_shift), pixel_shift):
+        source, target, pixels = count_shared_pixels(runs, moved, here, frame, frame + gap)
+        columns.append(_find_values(pair[0] * n + pair[1], source * n + target, pixels))
+    return np.stack(columns, axis=1)
+
+
 def _find_values(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
     """Return the value of each key (P,), 0 if it is not among the `known` ones, which ascend."""
     if not len(known):
@@ -201,7 +239,13 @@ def _join_blocks(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[I
 
 
 def _compute_features(
-    cells: Cells, motion: Motion, source: IntArray, target: IntArray, overlap: FloatArray, shifts: FloatArray
+    cells: Cells,
+    motion: Motion,
+    source: IntArray,
+    target: IntArray,
+    overlap: FloatArray,
+    shifts: FloatArray,
+    gaps: LongGaps | None,
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns (E, K) of the link features, computed in chunks of links."""
     radius = cells.feature("diameter").astype(np.float64) / 2
@@ -213,6 +257,8 @@ def _compute_features(
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
         chunk = _compute_pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
+        if gaps is not None:
+            _correct_long_gaps(cells, gaps, radius, chunk, source[part], target[part])
         if overlap.shape[1]:
             chunk |= _compute_overlap_features(cells, source[part], target[part], overlap[part])
         for name, column in chunk.items():
@@ -255,6 +301,23 @@ def _compute_pair_features(
             value = cells.feature(name)
             columns[f"{name}_difference"] = (value[target] - value[source]).astype(np.float64)
     return columns
+
+
+def _correct_long_gaps(
+    cells: Cells,
+    gaps: LongGaps,
+    radius: FloatArray,
+    columns: dict[str, FloatArray],
+    source: IntArray,
+    target: IntArray,
+) -> None:
+    """Lower the residuals of links over long gaps to those by the cells' own velocities, where these are smaller."""
+    far = np.flatnonzero(columns["gap"] > SHORT)
+    a, b = source[far], target[far]
+    step = cells.position[b] - cells.position[a]
+    own = gaps.measure_residual(step, a, b, columns["gap"][far]) / (0.5 * (radius[a] + radius[b]))
+    for name in ("residual", "neighbour_residual"):
+        columns[name][far] = np.minimum(columns[name][far], own)
 
 
 def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:

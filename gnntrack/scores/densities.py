@@ -82,9 +82,12 @@ def estimate_location(values: FeatureArray | FloatArray, mean: float, std: float
     return middle, estimate_scale(np.abs(values - middle), std)
 
 
-def estimate_rate(happened: BoolArray, prior: float) -> float:
-    """Return the fraction of cells, shape (K,), to which something happened, and from a prior if they are few."""
-    return float((_RATE_WEIGHT * prior + happened.sum()) / (_RATE_WEIGHT + len(happened)))
+def estimate_rate(happened: BoolArray, prior: float, *, weight: float = _RATE_WEIGHT) -> float:
+    """Return the fraction of cells, shape (K,), to which something happened.
+
+    If they are few, the result is near the prior, which counts for `weight` cells.
+    """
+    return float((weight * prior + happened.sum()) / (weight + len(happened)))
 
 
 def compute_in_chunks(n: int, compute: Callable[[slice], FloatArray]) -> FloatArray:

@@ -29,6 +29,7 @@ __all__ = ["PRIOR", "MovieModel", "PriorRates"]
 
 _TAIL = 2.0  # degrees of freedom of the t-densities of links; the certain links of a sample underestimate the tail
 _JUMP = 0.5  # scale of jumps in radii
+_GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
 _SEEN = 8.0  # log odds subtracted from a link over a gap in which the cell is seen
 
 
@@ -50,7 +51,7 @@ class PriorRates:
     border_rate: float = 0.1
     """Cells at the border that enter, or that leave."""
     miss_rate: float = 0.02
-    """Cells without a mask though they are there."""
+    """Cells without a mask though they are there; estimated again."""
     artefact_rate: float = 0.002
     """Cells whose mask is over-segmented into two, or merged with a neighbour's, for one frame."""
 
@@ -75,6 +76,8 @@ class MovieModel:
     start_rate: float
     end_rate: float
     division_rate: float
+    miss_rate: float
+    stay_rate: float
     radius: FloatArray  # (N,) of each cell, see `CellGraph.cell_radii`
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated to the other cell
     border: FloatArray  # (N,) 1 at the border, 0 well inside
@@ -106,6 +109,8 @@ class MovieModel:
             start_rate=PRIOR.start_rate,
             end_rate=PRIOR.end_rate,
             division_rate=PRIOR.division_rate,
+            miss_rate=PRIOR.miss_rate,
+            stay_rate=_get_usual_stay(graph),
             radius=radius,
             unrelated=_compute_unrelated_density(graph, radius, size_population),
             border=np.exp(-cells.feature("border_distance") / radius),
@@ -137,9 +142,14 @@ class MovieModel:
         log_odds -= (self.unrelated + self.starts)[graph.target]
         log_odds -= self.ends[graph.source]
         far = np.flatnonzero(graph.feature("gap") > 1)
-        log_odds[far] += np.log(PRIOR.miss_rate) * (graph.feature("gap")[far] - 1)
+        log_odds[far] += np.log(self.miss_rate) + self._compute_gap_lengths(graph)[graph.gap[far] - 2]
         log_odds[far] -= _SEEN * _find_seen_next(graph)[graph.source[far]]
         return log_odds
+
+    def _compute_gap_lengths(self, graph: CellGraph) -> FloatArray:
+        """Return the log probabilities of gaps of 1, 2, ... missing masks: a truncated geometric distribution."""
+        log_odds = np.log(self.stay_rate) * np.arange(_count_most_missing(graph))
+        return np.asarray(log_odds - np.logaddexp.reduce(log_odds))
 
     def compute_same_cell_density(
         self, graph: CellGraph, *, by: str = "residual", fragments: bool = False
@@ -305,12 +315,38 @@ class MovieModel:
         started[graph.target[pairs.links[pairs.middle < 3 * self.middle]]] = False  # these may have a parent
         first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
         inside = self.border < 0.05
+        missed, again = _find_misses(graph, best)
         return replace(
             self,
             start_rate=estimate_rate(started[inside & ~first], PRIOR.start_rate),
             end_rate=estimate_rate(ended[inside & ~last], PRIOR.end_rate),
             division_rate=estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
+            miss_rate=estimate_rate(missed, PRIOR.miss_rate),
+            stay_rate=estimate_rate(again, _get_usual_stay(graph), weight=_GAPS),
         )
+
+
+def _count_most_missing(graph: CellGraph) -> int:
+    """Return the largest number of missing masks that a candidate link spans, at least 1."""
+    return max(int(graph.gap.max(initial=1)) - 1, 1)
+
+
+def _get_usual_stay(graph: CellGraph) -> float:
+    """Return the prior rate of missed cells that are missed again.
+
+    It depends on the longest gap that the user asks for, which thereby is not unusual.
+    """
+    return 1 - 1 / max(_count_most_missing(graph), 2)
+
+
+def _find_misses(graph: CellGraph, best: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Return whether each chosen link has a gap, and whether each missing mask is followed by another missing one.
+
+    The rate of the latter describes the lengths of gaps, by a geometric distribution.
+    """
+    missing = graph.gap[best] - 1
+    again = np.arange(int(missing.sum())) < int(np.maximum(missing - 1, 0).sum())
+    return missing > 0, again
 
 
 def _get_median_of_norm(ndim: int) -> float:
