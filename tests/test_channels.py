@@ -129,9 +129,7 @@ class TestReaders:
 
     def test_a_channel_that_is_not_there(self, path):
         for wanted in (3, -1, "3", "RFP"):
-            with pytest.raises(
-                FrameError, match=r"channel .* does not exist; .*its channels are 0 'DAPI', 1 'GFP', 2 'cells'"
-            ):
+            with pytest.raises(FrameError, match="does not exist; .*its channels are 0 'DAPI', 1 'GFP', 2 'cells'"):
                 open_frames(path, channel=wanted)
         with pytest.raises(FrameError, match="did you mean 'DAPI'"):
             open_frames(path, channel="DAPPI")

@@ -70,8 +70,8 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
     hint = f"did you mean '{near[0]}'? " if near else ""
     if len(names) == 1:
         msg = (
-            f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; leave the channel away, or name the "
-            "axes, with c for the channels, if a channel axis was read as time or depth"
+            f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; leave the channel away, or name "
+            "the axes, with c for the channels, if a channel axis was read as time or depth"
         )
     else:
         msg = f"channel {wanted!r} does not exist; {hint}its channels are {list_channels(names)}"
