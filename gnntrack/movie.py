@@ -140,7 +140,7 @@ def open_movie(
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
-    channels = _list_channels(opened, image_stack, excluded=frames.masks_channel if masks is images else None)
+    channels = _list_channels(opened, image_stack, excluded=_find_excluded(images, masks, frames))
     return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval)
 
 
@@ -171,8 +171,11 @@ def _find_composite(images: object, masks: object, frames: FrameSettings) -> tup
     """
     if frames.masks_channel is None or not (masks is None or _is_same_path(masks, images)):
         return masks, frames
+    if frames.masks_pattern not in (None, frames.images_pattern):
+        return masks, frames
+    wanted, frames = frames.masks_channel, frames.with_given(masks_pattern=frames.images_pattern)
     names = list(getattr(open_frames(images, **frames.select_for_masks()), "channels", ())) or name_channels(1)
-    number = choose_channel(frames.masks_channel, names)
+    number = choose_channel(wanted, names)
     if frames.channel is None and len(names) == 2:
         frames = frames.with_given(channel=1 - number)
     if frames.channel is not None and choose_channel(frames.channel, names) == number:
@@ -182,6 +185,11 @@ def _find_composite(images: object, masks: object, frames: FrameSettings) -> tup
         )
         raise InputError(msg)
     return images, frames
+
+
+def _find_excluded(images: object, masks: object, frames: FrameSettings) -> int | str | None:
+    """Return the channel of the images that holds the masks, None if these are elsewhere."""
+    return frames.masks_channel if masks is images and frames.masks_pattern == frames.images_pattern else None
 
 
 def _is_same_path(first: object, second: object) -> bool:

@@ -129,7 +129,7 @@ class TestReaders:
 
     def test_a_channel_that_is_not_there(self, path):
         for wanted in (3, -1, "3", "RFP"):
-            with pytest.raises(FrameError, match="does not exist; .*its channels are 0 'DAPI', 1 'GFP', 2 'cells'"):
+            with pytest.raises(FrameError, match=r"does not exist; .*its channels are 0 'DAPI', 1 'GFP', 2 'cells'"):
                 open_frames(path, channel=wanted)
         with pytest.raises(FrameError, match="did you mean 'DAPI'"):
             open_frames(path, channel="DAPPI")
@@ -307,6 +307,24 @@ class TestCommands:
         assert "intensity_mean_GFP" in header
         for name in ("res_track.txt", "gnntrack/cells.csv"):
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+    @pytest.mark.parametrize("names", ["x_t{t}_{c}.tif", "t{t}_c{c}.tif", "{c}_{t}.tif"])
+    def test_a_file_per_channel(self, tmp_path, names):
+        called = NAMES if "_c" not in names else ["0", "1", "2"]
+        folder = tmp_path / "movie"
+        folder.mkdir()
+        for t in range(4):
+            for c, name in enumerate(called):
+                tifffile.imwrite(folder / names.format(t=t, c=name), MOVIE[t, c])
+        result = run("track", folder, "--images-pattern", names, "-o", tmp_path / "a", code=2)
+        assert "there are files of 3 channels" in result.output
+        assert all(f"'{name}'" in result.output for name in called)
+        channels = ("--channel", called[0], "--masks-channel", called[2])
+        run("track", folder, "--images-pattern", names, *channels, "-o", tmp_path / "a")
+        header = (tmp_path / "a" / "gnntrack" / "cells.csv").read_text().splitlines()[0].split(",")
+        assert [name for name in header if name.startswith("intensity_mean_")][2:] == [
+            f"intensity_mean_{name}" for name in called[:2]
+        ]
 
     def test_track_without_a_choice(self, tmp_path):
         result = run("track", write_ome(tmp_path, MOVIE), "-o", tmp_path / "a", code=2)

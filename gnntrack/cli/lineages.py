@@ -33,7 +33,7 @@ def refuse_unused(method: str) -> None:
 
 def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     """Return the rows of a summary for a result that was written, from its ``summary.json``."""
-    counts = summary["counts"]
+    counts, movie = summary["counts"], summary["movie"]
     changes = [
         (counts["masks_filled"], "drawn in gaps"),
         (-counts["fragments_merged"], "fragments merged with their cells"),
@@ -43,7 +43,8 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]
     source = f" = {counts['cells_in_input']} in the masks {' '.join(parts)}" if parts else ""
     return [
-        ("frames", summary["movie"]["frames"]),
+        ("frames", movie["frames"]),
+        *describe_units(movie["spacing"], movie["unit"], movie["interval_s"]),
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
