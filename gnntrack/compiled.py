@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
 __all__ = ["compile_function"]
+
+_log = logging.getLogger(__name__)
+
+
+class _FirstCompilation(event.Listener):
+    """Reports the first function of this package that is compiled in this process, not loaded from the cache."""
+
+    reported = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.reported and event.data["dispatcher"].py_func.__module__.startswith("gnntrack."):
+            self.reported = True
+            _log.warning("compiling functions for the first run after installation: about 10 seconds, only once")
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing."""
+
+
+event.register("numba:compile", _FirstCompilation())  # type: ignore[no-untyped-call]
 
 
 def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; it releases the interpreter's lock while it runs.
 
-    The machine code is stored beside the package or in the user's cache. If neither folder can be written, as in some
-    containers and on some clusters, the function is compiled again in each process.
+    A first run takes many seconds longer, and a warning is logged that says so. The machine code is stored beside the
+    package or in the user's cache. If neither folder can be written, as in some containers and on some clusters, the
+    function is compiled again in each process.
 
     Examples
     --------

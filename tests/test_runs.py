@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support import worlds
 
+from gnntrack.compiled import _FirstCompilation
 from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, expand_runs, join_frames
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
@@ -89,3 +91,11 @@ def test_joined_frames_are_drawn_as_they_were():
     for t, mask in enumerate(frames):
         np.testing.assert_array_equal(draw_labels(runs, t, np.arange(1000)), mask)
     assert runs.offsets.tolist() == [0, *np.cumsum([len(start) for start, _, _ in encoded])]
+
+
+def test_the_first_compilation_is_reported_and_no_other(caplog):
+    listener = _FirstCompilation()
+    for function in (np.roll, encode_frame, decode_frame):
+        listener.on_start(SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)}))
+        listener.on_end(None)
+    assert [record.message.split()[0] for record in caplog.records] == ["compiling"]

@@ -45,8 +45,11 @@ def measure_moments(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: AN
         box[c, 2], box[c, 5] = min(box[c, 2], x), max(box[c, 5], x + k)
     centre = np.empty((n, 3))
     for c in range(n):
-        for axis in range(3):
-            centre[c, axis] = sums[c, axis] / pixels[c]
+        centre[c, 0], centre[c, 1], centre[c, 2] = (
+            sums[c, 0] / pixels[c],
+            sums[c, 1] / pixels[c],
+            sums[c, 2] / pixels[c],
+        )
     moments = np.zeros((n, 6))
     for i in range(start.size):
         row, x = start[i] // width, start[i] % width
@@ -60,7 +63,8 @@ def measure_moments(runs, n, layout):  # type: ignore[no-untyped-def] # noqa: AN
         moments[c, 4] += k * dz * dx
         moments[c, 5] += k * dy * dx
     for c in range(n):
-        moments[c] /= pixels[c]
+        for k in range(6):  # an operation on the row would take seconds to compile
+            moments[c, k] /= pixels[c]
     return pixels, centre, moments, box
 
 
