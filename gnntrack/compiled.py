@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +10,6 @@ from numba import njit
 from numba.core import event
 
 __all__ = ["compile_function"]
-
-_log = logging.getLogger(__name__)
 
 
 class _FirstCompilation(event.Listener):
@@ -22,7 +20,7 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         if not self.reported and event.data["dispatcher"].py_func.__module__.startswith("gnntrack."):
             self.reported = True
-            _log.warning("compiling functions for the first run after installation: about 10 seconds, only once")
+            sys.stderr.write("compiling functions for the first run after installation: about 10 seconds, only once\n")
 
     def on_end(self, event: Any) -> None:
         """Do nothing."""
@@ -34,7 +32,7 @@ event.register("numba:compile", _FirstCompilation())  # type: ignore[no-untyped-
 def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; it releases the interpreter's lock while it runs.
 
-    A first run takes many seconds longer, and a warning is logged that says so. The machine code is stored beside the
+    A first run takes many seconds longer, and a line on stderr says so. The machine code is stored beside the
     package or in the user's cache. If neither folder can be written, as in some containers and on some clusters, the
     function is compiled again in each process.
 
