@@ -125,6 +125,8 @@ def _list_divisions(lineage: Lineage) -> Iterator[Doubt]:
 def _list_ends(lineage: Lineage) -> Iterator[Doubt]:
     """Yield tracks that begin or end inside the frame, though cells neither appear from nothing nor vanish."""
     cells, tracks = lineage.cells, lineage.tracks
+    if not len(cells):
+        return
     order = np.lexsort((cells.frame, lineage.track))
     edge = np.searchsorted(lineage.track[order], tracks.id, side="left")
     first, last = order[edge], order[np.append(edge[1:], len(order)) - 1]
