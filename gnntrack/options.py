@@ -61,7 +61,12 @@ def accept_options(*sections: str, other: Iterable[str] = ()) -> Callable[[Calla
             with open_progress(keywords.pop("progress", None)) as report:
                 return recipe(*args, **({"progress": report} if report is not None else {}), **keywords)  # type: ignore[arg-type]
 
-        shown = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in (*other, *options)]
+        defaults = dict.fromkeys(other) | {
+            name: getattr(getattr(Settings(), home), name) for name, home in options.items()
+        }
+        shown = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()
+        ]
         run.__signature__ = signature.replace(parameters=[*named, *shown])  # type: ignore[attr-defined]
         return run
 

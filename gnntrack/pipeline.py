@@ -27,10 +27,12 @@ from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
+from gnntrack.types import CellGraph, Lineage
+from gnntrack.views import find_masks
 
 if TYPE_CHECKING:
     from gnntrack.scores.registry import Scorer
-    from gnntrack.types import CellGraph, Lineage, Progress
+    from gnntrack.types import Progress
 
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
@@ -125,10 +127,17 @@ def solve(
     >>> len(lineage.cells), len(lineage), lineage.provenance.solver
     (52, 10, 'greedy')
     """
+    _expect_kind(graph, CellGraph, "build_graph()")
     settings = settings or Settings()
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     return _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
+
+
+def _expect_kind(value: object, kind: type, source: str) -> None:
+    if not isinstance(value, kind):
+        msg = f"{type(value).__name__} in place of a {kind.__name__}; give the result of {source}"
+        raise InputError(msg)
 
 
 def _choose_lineage(
@@ -242,7 +251,8 @@ def export(
     out : path
         The file or folder to make; ``gnntrack export --help`` describes it for each format.
     masks : path, array or FrameStack, optional
-        The masks that the lineage was made from; only formats that draw masks, such as ``ctc``, need them.
+        The masks that the lineage was made from, for formats that draw masks, such as ``ctc``. A lineage of `track` or
+        `gnntrack.load` does not need them.
     to : str
         Name of a format in `gnntrack.io.writers.WRITERS`, such as ``ctc`` or ``csv``, or of another package.
     settings : Settings, optional
@@ -272,6 +282,7 @@ def export(
     ...     Path(folder, "links.csv").read_text().splitlines()[0]
     'source_frame,source_label,target_frame,target_label,weight'
     """
+    _expect_kind(lineage, Lineage, "track(), solve() or load()")
     writer = WRITERS[to]()
     if not writer.needs_masks:
         if settings is not None and settings.repair.margin:
@@ -281,10 +292,14 @@ def export(
             match_runs(lineage, open_masks_of(lineage, masks, settings or Settings()), progress)
         writer.write(lineage, out, overwrite=overwrite)
         return lineage
-    if masks is None:
+    if masks is None and not lineage.has_masks:
         msg = f"format '{to}' draws the masks that the lineage was made from, and none are given; give masks"
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
+    if masks is None:
+        kept, own = find_masks(lineage)
+        writer.write(kept, out, masks=own, overwrite=overwrite)
+        return kept
     settings = settings or Settings()
     stack = open_masks_of(lineage, masks, settings)
     check_margin(settings.repair.margin, stack.shape)

@@ -192,6 +192,25 @@ def test_ctc_and_back(lineage, tmp_path):
     lineage.to_ctc(folder, overwrite=True)
 
 
+def test_export_uses_the_masks_of_the_lineage(lineage, tmp_path):
+    gnntrack.export(lineage, tmp_path / "RES")
+    np.testing.assert_array_equal(gnntrack.load(tmp_path / "RES").labels(), lineage.labels())
+    assert lineage.has_masks
+    solved = gnntrack.solve(gnntrack.build_graph(masks=MASKS))
+    assert not solved.has_masks
+    with pytest.raises(InputError, match="none are given; give masks"):
+        gnntrack.export(solved, tmp_path / "other")
+
+
+@pytest.mark.parametrize(("call", "told"), [
+    (lambda: gnntrack.solve(MASKS), r"ndarray in place of a CellGraph; give the result of build_graph\(\)"),
+    (lambda: gnntrack.export("lineage.geff", "x"), r"str in place of a Lineage; give the result of track\(\)"),
+])  # fmt: skip
+def test_something_else_in_place_of_a_table_is_refused(call, told):
+    with pytest.raises(InputError, match=told):
+        call()
+
+
 def test_geff_and_back(lineage, tmp_path):
     again = gnntrack.load(lineage.to_geff(tmp_path / "lineage.geff"))
     assert again.divisions == lineage.divisions

@@ -222,6 +222,11 @@ class Lineage:
             confidences=index.confidence[rows],
         )
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether `labels` and `to_ctc` need no masks."""
+        return getattr(self, "_masks", None) is not None
+
     def labels(self, masks: object = None) -> FrameArray:
         """Return the masks with track ids for labels, shape (T, [Z], Y, X); each frame is drawn when it is read.
 
