@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
+from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import explain_errors, refuse_unknown
 
 __all__ = [
@@ -42,16 +42,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-
-_RATES = ("start_rate", "border_rate", "end_rate", "miss_rate", "division_rate", "artefact_rate")
-REMOVED: dict[str, str] = {
-    "scores.divisions": "set solver.divisions instead",
-    **dict.fromkeys((f"scores.{rate}" for rate in _RATES), "the movie corrects the rates"),
-    "solver.costs": "the sum of log odds is always maximised",
-    "repair.min_visible": "its value is always 0.3",
-    "repair.glued_share": "its value is always 0.5",
-}
-"""Settings of earlier versions, with the reason why they were removed; files that hold them can still be read."""
 
 
 class _Section(BaseModel):
@@ -421,7 +411,7 @@ class Settings(_Section):
         SettingsError
             For an unknown key, with the nearest known one, or a value out of range.
         """
-        values = _filter_removed(values, warn=True)
+        values = filter_removed(values, warn=True)
         refuse_unknown(cls, values, "")  # also if it is not a table
         try:
             return cls(**values)
@@ -486,19 +476,3 @@ class Settings(_Section):
                 lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {write(value)}"]
             lines.append("")
         return "\n".join(lines)
-
-
-def drop_removed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return stored tables of settings without those that this version has removed (`REMOVED`)."""
-    return _filter_removed(values, warn=False)
-
-
-def _filter_removed(values: Mapping[str, Any], *, warn: bool) -> dict[str, Any]:
-    kept = {name: dict(table) if isinstance(table, dict) else table for name, table in values.items()}
-    for key, reason in REMOVED.items():
-        section, name = key.split(".")
-        if isinstance(kept.get(section), dict) and name in kept[section]:
-            del kept[section][name]
-            if warn:
-                _log.warning("the setting '%s' has been removed and is ignored: %s", key, reason)
-    return kept
