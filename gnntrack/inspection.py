@@ -10,6 +10,7 @@ import numpy as np
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.frames import iterate, open_frames
 from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
+from gnntrack.io.pairs import warn_of_masks
 from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import find_channel, get_interval
 from gnntrack.measure.cells import measure_cells
@@ -61,6 +62,8 @@ def inspect_movie(
     settings = settings or Settings()
     problems: list[str] = []
     frames = opened = _open_tolerantly(path, settings, problems, as_masks=bool(as_masks))
+    if not as_masks and settings.frames.images_pattern is None and settings.frames.masks_pattern is None:
+        warn_of_masks(path)
     kind, _ = describe_movie(_TolerantStack(frames, problems))
     as_masks = kind.is_like_masks() if as_masks is None else as_masks
     if as_masks:

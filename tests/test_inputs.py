@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from PIL import Image
 
+import gnntrack
+from gnntrack.cli import cli
 from gnntrack.errors import FrameError
 from gnntrack.io import open_frames, open_masks
 from gnntrack.io.foreign import describe_format
@@ -257,9 +260,11 @@ class TestPatterns:
             write(tmp_path / f"img_{channels[0]}_t{t}.tif", image)
             write(tmp_path / f"img_{channels[1]}_t{t}.tif", image + 1)
         pattern = "img_{c}_t{t}.tif"
-        with pytest.raises(FrameError, match=rf"files of 2 channels: 0 '{channels[0]}', .*--channel"):
+        with pytest.raises(FrameError, match=rf"files of 2 channels: {channels[0]}, .*--channel {channels[0]}"):
             open_frames(tmp_path, pattern=pattern)
-        opened = open_frames(tmp_path, pattern=pattern, channel=1)
+        opened = open_frames(tmp_path, pattern=pattern, channel=channels[1])
+        with pytest.raises(FrameError, match="channel '9' does not exist"):
+            open_frames(tmp_path, pattern=pattern, channel="9")
         check(opened, IMAGES + 1)
         check(opened.channels[channels[0]], IMAGES)
         check(open_frames(tmp_path, pattern=pattern.replace("{c}", channels[0])), IMAGES)
@@ -435,7 +440,7 @@ class TestFoldersThatHoldBoth:
         write_all(tmp_path, "t{}.tif", IMAGES)
         write_all(tmp_path, "t{}.png", MASKS)
         for role, read in (("images", open_frames), ("masks", open_masks)):
-            with pytest.raises(FrameError, match=rf"2 kinds: .*--{role}-pattern 't\{{t\}}\.png' or"):
+            with pytest.raises(FrameError, match=rf"2 kinds: .*--{role}-pattern 't\{{t\}}\.png' or 't"):
                 read(tmp_path)
 
     def test_pictures_beside_a_result_are_not_frames(self, tmp_path):
@@ -568,3 +573,68 @@ class TestArrays:
         check(open_masks(da.from_array(MASKS, chunks=(1, 24, 32))), MASKS)
         with pytest.raises(ValueError, match="frames from generator: expected a path"):
             open_frames(image for image in IMAGES)
+
+
+def draw_movie(folder: Path, **names: str) -> Path:
+    """Write images and masks of one movie; names have {} in place of the frame."""
+    images = np.random.default_rng(0).normal(100, 10, MASKS.shape) + 400 * (MASKS > 0)
+    for name, movie in (("images", images.astype(np.uint16)), ("masks", MASKS)):
+        if name in names:
+            write_all(folder, names[name], movie)
+    return folder
+
+
+class TestTracking:
+    @pytest.mark.parametrize("masks", ["im_{}_cp_masks.png", "im_{}_seg.npy", "im_{}_mask.tif"])
+    def test_a_folder_that_holds_both_is_given_once(self, tmp_path, masks):
+        folder = draw_movie(tmp_path, images="im_{}.tif", masks=masks)
+        with pytest.warns(gnntrack.GnntrackWarning, match="its masks are the 4 files im_#_"):
+            graph = gnntrack.build_graph(folder)
+        assert (len(graph.cells), "intensity_mean" in graph.cells.feature_names) == (8, True)
+
+    def test_patterns_as_keywords_and_settings(self, tmp_path):
+        folder = draw_movie(tmp_path, images="a_{}.tif", masks="b_{}.tif")
+        graph = gnntrack.build_graph(folder, folder, images_pattern="a_{t}.tif", masks_pattern="b_*.tif")
+        assert len(graph.cells) == 8
+        assert len(gnntrack.build_graph(folder, masks_pattern="b_*.tif", images_pattern="a_*.tif").cells) == 8
+        with pytest.raises(FrameError, match=r"2 kinds: a_#\.tif \(4\), b_#\.tif .*--masks-pattern"):
+            gnntrack.build_graph(folder, folder)
+
+    @pytest.mark.parametrize("form", ["imagej", "ome", "one imagej, one folder", "one ome, one folder", "one npy"])
+    def test_frames_saved_as_slices(self, tmp_path, form):
+        draw_movie(tmp_path / "i", images="t{}.tif")
+        images = np.stack([tifffile.imread(tmp_path / "i" / f"t{t}.tif") for t in range(4)])
+        kind = {"imagej": True} if "imagej" in form or "npy" in form else {"ome": True}
+        for name, movie in (("images", images), ("masks", MASKS)):
+            tifffile.imwrite(tmp_path / f"{name}.tif", movie, metadata={"axes": "ZYX"}, **kind)
+        np.save(tmp_path / "images.npy", images)
+        first = tmp_path / ("i" if "folder" in form else "images.npy" if "npy" in form else "images.tif")
+        if "one" in form:
+            with pytest.warns(gnntrack.GnntrackWarning, match="its slices are read as the frames .* --axes tyx"):
+                assert gnntrack.build_graph(first, tmp_path / "masks.tif").cells.n_frames == 4
+        else:
+            with pytest.raises(
+                FrameError, match=r"one time point of 4 slices, .* use --axes tyx \(in Python axes='tyx'\)"
+            ):
+                gnntrack.build_graph(first, tmp_path / "masks.tif")
+        assert gnntrack.build_graph(first, tmp_path / "masks.tif", axes="tyx").cells.n_frames == 4
+
+    @pytest.mark.filterwarnings("ignore::gnntrack.GnntrackWarning")
+    def test_one_volume_with_its_depth_is_not_refused(self, tmp_path):
+        tifffile.imwrite(tmp_path / "m.tif", MASKS, imagej=True, metadata={"axes": "ZYX", "spacing": 2.0})
+        assert gnntrack.build_graph(masks=tmp_path / "m.tif").cells.n_frames == 1
+        assert gnntrack.build_graph(masks=MASKS[None]).cells.n_frames == 1
+
+    def test_info_names_the_axes_and_the_masks(self, tmp_path):
+        tifffile.imwrite(tmp_path / "m.tif", MASKS, imagej=True, metadata={"axes": "ZYX"})
+        result = CliRunner().invoke(cli, ["info", str(tmp_path / "m.tif")])
+        assert "one time point of 4 slices" in result.output
+        assert "--axes tyx" in result.output
+        folder = draw_movie(tmp_path / "both", images="im_{}.tif", masks="im_{}_cp_masks.png")
+        for options, kind in (([], "images"), (["--masks"], "masks"), (["--masks-pattern", "*.png"], "masks")):
+            assert f"kind      {kind}" in CliRunner().invoke(cli, ["info", str(folder), *options]).output
+
+    def test_a_pattern_without_quotes(self):
+        result = CliRunner().invoke(cli, ["track", "a1.tif", "a2.tif", "b1.tif", "b2.tif", "-o", "out"])
+        assert result.exit_code == 2
+        assert "put it in quotes" in result.output

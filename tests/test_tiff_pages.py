@@ -162,3 +162,21 @@ def test_masks_that_name_each_other_as_one_movie_are_read_one_by_one(tmp_path):
     write_ome_set(tmp_path / "set", DEEP[0] % 2)
     for number in range(4):
         np.testing.assert_array_equal(read_mask(tmp_path / "set" / f"z{number}.ome.tif"), DEEP[0, number] % 2)
+
+
+def test_validate_reports_masks_that_name_each_other(tmp_path):
+    folder = write_ome_set(tmp_path / "01_RES", DEEP[0] % 2)
+    for number in range(4):
+        (folder / f"z{number}.ome.tif").rename(folder / f"mask{number:03d}.tif")
+    (folder / "res_track.txt").write_text("1 0 3 0\n")
+    problems = validate_ctc(folder)
+    assert {problem.rule for problem in problems} == {"ome-set"}
+    assert len(problems) == 4
+
+
+def test_validate_takes_one_plane_as_no_depth(tmp_path):
+    def write(path, mask):
+        tifffile.imwrite(path, mask, photometric="minisblack")
+
+    result = write_tracks(tmp_path / "01_RES", write, draw_volume(0, 1)[:1], kind="mask")
+    assert validate_ctc(result, images=np.arange(2 * 20 * 30, dtype=np.uint16).reshape(2, 20, 30)) == []

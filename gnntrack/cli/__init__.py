@@ -89,6 +89,12 @@ class Commands(click.Group):
         try:
             with _show_warnings():
                 return super().invoke(ctx)
+        except click.UsageError as error:
+            if "unexpected extra argument" in error.message:
+                error.message += (
+                    ' If these are the files of a pattern, put it in quotes, "FOLDER/*.tif", or give the folder.'
+                )
+            raise
         except GnntrackError as error:
             _refuse(error, str(error))
         except BrokenPipeError:

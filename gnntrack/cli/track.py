@@ -50,8 +50,8 @@ def track(
 ) -> None:
     """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), or --masks MASKS alone.
 
-    IMAGES and MASKS are each a folder of TIFFs (t2 comes before t10), a multi-page or OME-TIFF, a .npy file or an
-    OME-Zarr.
+    IMAGES and MASKS are each a folder (TIFF, PNG, ...; t2 comes before t10), one file (TIFF, OME-Zarr, .npy, ...), or a
+    pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
     """
     from gnntrack import pipeline
 

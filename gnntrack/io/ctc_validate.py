@@ -18,7 +18,8 @@ from gnntrack.errors import FrameError
 from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.frames import map_frames
-from gnntrack.io.images import read_tiff
+from gnntrack.io.images import drop_plane, read_tiff
+from gnntrack.io.tiff import names_other_files
 from gnntrack.masks.runs import encode_frame
 
 if TYPE_CHECKING:
@@ -267,7 +268,10 @@ def _read(path: Path, frame: int) -> _Mask:
     wild = labels[(labels < 0) | (labels > MAX_LABEL)]
     if len(wild):
         problems.append(_make_problem("id-range", f"labels outside 0..{MAX_LABEL}: {_list_some(wild)}", path, frame))
-    return _Mask(mask.shape, labels, problems)
+    if names_other_files(path):
+        message = "part of an OME-TIFF in several files, which other readers open as one movie; expected a plain TIFF"
+        problems.append(_make_problem("ome-set", message, path, frame))
+    return _Mask(drop_plane(mask).shape, labels, problems)
 
 
 def _find_labels(mask: Image) -> IntArray:

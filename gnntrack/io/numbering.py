@@ -117,7 +117,8 @@ def fill_numbers(
     if not allow_missing:
         number = next(low + step for low, high in pairwise(numbers) if high > low + step)
         steps = f" in steps of {step}" if step > 1 else ""
-        more = f" ({missing} numbers are missing between {first} and {last}{steps})" if missing > 1 or steps else ""
+        count = f"{missing} numbers are" if missing > 1 else "1 number is"
+        more = f" ({count} missing between {first} and {last}{steps})" if missing > 1 or steps else ""
         msg = (
             f"frame number {number} is missing{more}: no {format_name(number)}; add it, "
             "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
@@ -198,10 +199,11 @@ def _check_kinds(names: Sequence[FileName], folder: Path, role: str) -> bool:
     if len(counts) > 1 and max(counts.values()) > 1:
         listed = ", ".join(describe_kind(kind, count) for kind, count in counts.most_common(3))
         patterns = [suggest_pattern([n for n in names if n.kind == kind]) for kind, _ in counts.most_common(3)]
-        options = " or ".join(f"--{role}-pattern '{pattern}'" for pattern in patterns)
+        options = " or ".join(f"'{pattern}'" for pattern in patterns)
+        other = "images" if role == "masks" else "masks"
         msg = (
-            f"its files have names of {len(counts)} kinds: {listed}; choose one, with {options} "
-            f"({role}_pattern= in Python), or keep only the frames of one movie in a folder"
+            f"its files have names of {len(counts)} kinds: {listed}; choose the {role} with --{role}-pattern {options} "
+            f"(in Python {role}_pattern=), and the {other}, if they are there too, with --{other}-pattern"
         )
         raise FrameError(msg, file=folder)
     return len(counts) == 1

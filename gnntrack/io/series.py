@@ -15,7 +15,7 @@ import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io import numpy_files, tiff
-from gnntrack.io.channels import choose_channel, list_channels
+from gnntrack.io.channels import choose_channel
 from gnntrack.io.folders import FRAME_SUFFIXES, LOSSY_SUFFIXES
 from gnntrack.io.foreign import describe_format
 from gnntrack.io.images import read_image
@@ -78,12 +78,24 @@ def _open_channels(series: FileSeries, axes: str | None, channel: int | str | No
     if channel is None:
         option = "--masks-channel" if role == "masks" else "--channel"
         msg = (
-            f"there are files of {len(names)} channels: {list_channels(names)}; choose the one to track with "
+            f"there are files of {len(names)} channels: {', '.join(names)}; choose the one to track with "
             f"{option} {names[0]}, or write its name in place of {{c}}"
         )
         raise ChannelError(msg, file=series.folder, channels=tuple(names))
     opened = {name: open_series(each, axes=axes, role=role) for name, each in series.channels.items()}
-    return replace(opened[names[choose_channel(channel, names, file=series.folder)]], channels=opened)
+    return replace(opened[_choose_name(channel, names, series.folder)], channels=opened)
+
+
+def _choose_name(channel: int | str, names: list[str], folder: Path) -> str:
+    """Return the channel of a name in the files; if these are numbers, the channel of that number, also unpadded."""
+    numbers = {int(name): name for name in names if name.isdecimal()}
+    if len(numbers) < len(names):
+        return names[choose_channel(channel, names, file=folder)]
+    wanted = int(channel) if str(channel).isdecimal() else -1
+    if wanted not in numbers:
+        msg = f"channel '{channel}' does not exist; the channels of the files are {', '.join(names)}"
+        raise FrameError(msg, file=folder)
+    return numbers[wanted]
 
 
 def _check_suffix(path: Path, role: str) -> None:

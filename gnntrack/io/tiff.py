@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import threading
 from collections.abc import Iterator
@@ -170,6 +171,18 @@ def open_tiff(path: Path, *, axes: str | None = None, channel: int | str | None 
     ndim = len(lay_out(named, array.shape, file=path, channel=channel, names=array.acquisition.channels).shape)
     spacing = convert_spacing(*array.voxel, ndim)
     return open_array(array, named, name=str(path), spacing=spacing, channel=channel, acquisition=array.acquisition)
+
+
+def names_other_files(path: Path) -> bool:
+    """Return whether a TIFF is one of several files of an OME-TIFF, which other readers open all at once.
+
+    Raises
+    ------
+    FrameError
+        If it is not a TIFF.
+    """
+    with _open(path, single=True) as tif:
+        return bool(tif.is_ome) and len(set(re.findall(r'FileName="([^"]+)"', tif.ome_metadata))) > 1
 
 
 def lacks_depth(path: Path) -> bool:
