@@ -129,18 +129,13 @@ class FrameSettings(_Section):
 
     def select_for_images(self) -> dict[str, Any]:
         """Return the keywords of ``open_frames`` for images."""
-        common = self.model_dump(
-            exclude={"masks_channel", "images_pattern", "masks_pattern", "background", "trust_masks"}
-        )
-        return common | {"pattern": self.images_pattern}
+        other = {"masks_channel", "images_pattern", "masks_pattern", "background", "trust_masks"}
+        return self.model_dump(exclude=other) | {"pattern": self.images_pattern}
 
     def select_for_masks(self) -> dict[str, Any]:
-        """Return the keywords of ``open_masks``: as for images, but with channel and pattern of the masks."""
-        return self.select_for_images() | {
-            "channel": self.masks_channel,
-            "pattern": self.masks_pattern,
-            "role": "masks",
-        }
+        """Return the keywords of ``open_frames`` for masks, with their channel and pattern."""
+        masks = {"channel": self.masks_channel, "pattern": self.masks_pattern, "role": "masks"}
+        return self.select_for_images() | masks
 
 
 class CellSettings(_Section):

@@ -90,11 +90,11 @@ class Commands(click.Group):
             with _show_warnings():
                 return super().invoke(ctx)
         except click.UsageError as error:
-            if "unexpected extra argument" in error.message:
-                error.message += (
-                    ' If these are the files of a pattern, put it in quotes, "FOLDER/*.tif", or give the folder.'
-                )
-            raise
+            if "unexpected extra argument" not in error.message:
+                raise
+            hint = 'If these are the files of a pattern, put it in quotes, "FOLDER/*.tif", or give the folder.'
+            message = f"{error.message} {hint}"
+            raise click.UsageError(message, error.ctx) from error
         except GnntrackError as error:
             _refuse(error, str(error))
         except BrokenPipeError:

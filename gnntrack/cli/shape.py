@@ -46,7 +46,8 @@ def shape(
 ) -> None:
     """Measure the shapes of the cells of MASKS: surface, volume, roundness, branches.
 
-    MASKS are a folder (such as a result of 'gnntrack track'), a file, or a pattern in quotes, 2D or 3D. docs/shape.md explains each column.
+    MASKS are a folder (such as a result of 'gnntrack track'), a file, or a pattern in quotes, 2D or 3D.
+    docs/shape.md explains each column.
     """
     from gnntrack.morphometry import write_shapes
 

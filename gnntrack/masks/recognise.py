@@ -76,6 +76,14 @@ class FrameKind:
         return self.kind != "empty" and DOUBTFUL <= self.score < CLEAR
 
 
+def _is_frame(frame: Image) -> bool:
+    return frame.size > 0 and frame.ndim in (2, 3) and frame.dtype.kind in "biuf"
+
+
+def _are_whole(values: Image) -> bool:
+    return not np.any(values != np.floor(values))
+
+
 def describe_frame(frame: Image) -> FrameKind:
     """Return what the values of a frame are.
 
@@ -93,13 +101,13 @@ def describe_frame(frame: Image) -> FrameKind:
     >>> describe_frame(np.where(labels > 0, labels, 255)).background
     255
     """
-    if not frame.size or frame.ndim not in (2, 3) or frame.dtype.kind not in "biuf":
+    if not _is_frame(frame):
         return FrameKind("empty")
     frame = frame.astype(np.uint8) if frame.dtype.kind == "b" else frame
     if frame.dtype.kind == "f":
         finite = frame[np.isfinite(frame)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        if finite.size < frame.size or bool(np.any(finite != np.floor(finite))) or max(-low, high) >= 2.0**62:
+        if finite.size < frame.size or not _are_whole(finite) or max(-low, high) >= 2.0**62:
             return FrameKind("image", 0.0, lowest=low, highest=high, whole=False)
         frame = frame.astype(np.int64)
     low, high = int(frame.min()), int(frame.max())
