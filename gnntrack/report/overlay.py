@@ -11,14 +11,12 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from gnntrack.errors import FrameError
-from gnntrack.lineage.families import find_roots
-from gnntrack.report.palette import choose_family_colours
+from gnntrack.report.projection import choose_track_colours, project_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from gnntrack.types import FloatArray, Image, IntArray, Lineage
+    from gnntrack.types import Image, IntArray, Lineage
 
 __all__ = ["draw_overlay"]
 
@@ -74,13 +72,13 @@ def draw_overlay(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['7']
     """
-    background, tracks = _project(image, labels, frame)
+    background, tracks = project_frame(image, labels, frame)
     height, width = tracks.shape
     figure = Figure(figsize=(_WIDTH, _WIDTH * height / width), dpi=_DPI, facecolor="black")
     ax = figure.add_axes((0, 0, 1, 1))
     ax.imshow(background, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     present = np.unique(tracks[tracks > 0])
-    colour = _choose_colours(present, lineage)
+    colour = choose_track_colours(present, lineage)
     point = 72 * _WIDTH / width  # points per pixel
     _draw_outlines(ax, tracks, colour, filled=image is None)
     if lineage is not None and frame is not None and tails > 0:
@@ -93,34 +91,6 @@ def draw_overlay(
     ax.set_ylim(height - 0.5, -0.5)
     ax.set_axis_off()
     return figure
-
-
-def _project(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatArray, IntArray]:
-    """Return the image in [0, 1] and the track ids, both of shape (Y, X)."""
-    if labels.ndim not in (2, 3) or labels.dtype.kind not in "iu":
-        msg = f"labels are {labels.dtype} of shape {labels.shape}; expected integers, (Y, X) or (Z, Y, X)"
-        raise FrameError(msg, frame=frame)
-    if image is not None and image.shape != labels.shape:
-        msg = f"the image has shape {image.shape}, its labels {labels.shape}"
-        raise FrameError(msg, frame=frame)
-    if labels.ndim == 3:
-        upper = np.argmax(labels > 0, axis=0)
-        labels = np.take_along_axis(labels, upper[None], 0)[0]
-        image = None if image is None else image.max(0)
-    if image is None:
-        return np.zeros(labels.shape), labels.astype(np.int64)
-    values = np.nan_to_num(image.astype(np.float64))
-    low, high = np.percentile(values, (0.5, 99.8))
-    return np.clip((values - low) / (high - low if high > low else 1), 0, 1) ** 0.8, labels.astype(np.int64)
-
-
-def _choose_colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
-    family = present
-    if lineage is not None and len(lineage.tracks):
-        ids = lineage.tracks.id
-        row = np.minimum(np.searchsorted(ids, present), len(ids) - 1)
-        family = np.where(ids[row] == present, find_roots(lineage.tracks)[row], present)
-    return dict(zip(present.tolist(), choose_family_colours(family), strict=True))
 
 
 def _draw_outlines(ax: Axes, tracks: IntArray, colour: dict[int, Any], *, filled: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from gnntrack.lineage.families import count_divisions, find_gaps, find_roots
+from gnntrack.lineage.families import count_divisions, find_roots
 from gnntrack.report.palette import choose_family_colours
+from gnntrack.report.tree_layout import (
+    Family,
+    break_into_lines,
+    build_families,
+    list_gaps,
+    list_sections,
+    select_largest,
+    separate_singles,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_lineage_tree"]
 
-_COLUMNS = 90  # tracks side by side that can be distinguished over the width of a page
-_SINGLES = 8  # if there are more tracks without a division, they share a strip
 _THIN = 0.22  # width of a line's column in the strip
 _DASH: Any = (0, (2, 1.5))
 _INK, _FAINT = "#333333", "#bbbbbb"
@@ -31,15 +37,6 @@ _KEY = [
     Line2D([], [], color=_INK, marker="o", markersize=4, linewidth=0, markerfacecolor="white", label="disappears"),
     Line2D([], [], color=_INK, linewidth=1, linestyle=_DASH, label="not seen"),
 ]
-
-
-@dataclass
-class _Family:
-    """Places of the tracks of one family: rows of the table, and a column for each."""
-
-    rows: list[int]
-    column: dict[int, float] = field(default_factory=dict)
-    width: float = 1.0
 
 
 def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = None) -> Figure:
@@ -74,16 +71,16 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     '1 track, 0 divisions, 1 family, 3 frames'
     """
     tracks = lineage.tracks
-    families = _build_families(tracks)
-    strip, forest = _separate_singles(families)
-    shown, hidden = _select_largest(forest, most)
-    lines = _break_into_lines(shown)
+    families = build_families(tracks)
+    strip, forest = separate_singles(families)
+    shown, hidden = select_largest(forest, most)
+    lines = break_into_lines(shown)
     figure = Figure(figsize=_choose_size(lines, strip), layout="constrained")
     ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
     axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
     colours = choose_family_colours(find_roots(tracks))
     span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
-    dashes = _list_gaps(lineage)
+    dashes = list_gaps(lineage)
     for ax, line in zip(axes, lines, strict=False):
         _draw_line(ax, line, lineage, colours, dashes, span=span)
     notes = [hidden] if hidden else []
@@ -93,102 +90,16 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     return figure
 
 
-def _build_families(tracks: Tracks) -> list[_Family]:
-    """Return the families, largest first, each with its tracks laid out."""
-    members: dict[int, list[int]] = {}
-    for row, root in enumerate(find_roots(tracks).tolist()):
-        members.setdefault(root, []).append(row)
-    length = tracks.end - tracks.start + 1
-    families = [_Family(rows) for rows in members.values()]
-    families.sort(key=lambda f: (-len(f.rows), -int(length[f.rows].sum()), int(tracks.id[f.rows[0]])))
-    for family in families:
-        _lay_out(family, tracks)
-    return families
-
-
-def _separate_singles(families: list[_Family]) -> tuple[list[_Family], list[_Family]]:
-    """Return the families for the strip and the others: families of one track go there if they are many."""
-    single = [family for family in families if len(family.rows) == 1]
-    if len(single) <= _SINGLES:
-        return [], families
-    return single, [family for family in families if len(family.rows) > 1]
-
-
-def _lay_out(family: _Family, tracks: Tracks) -> None:
-    """Give each track without daughters its own column, and each other track the middle of its daughters' columns."""
-    daughters: dict[int, list[int]] = {row: [] for row in family.rows}
-    for row, parent in zip(family.rows, np.searchsorted(tracks.id, tracks.parent[family.rows]).tolist(), strict=True):
-        if tracks.parent[row]:
-            daughters[parent].append(row)
-    order = _order_rows(next(row for row in family.rows if not tracks.parent[row]), daughters)
-    leaves = [row for row in order if not daughters[row]]
-    family.column = {row: float(k) for k, row in enumerate(leaves)}
-    for row in reversed(order):
-        if daughters[row]:
-            family.column[row] = float(np.mean([family.column[d] for d in (daughters[row][0], daughters[row][-1])]))
-    family.width = float(len(leaves))
-
-
-def _order_rows(root: int, daughters: dict[int, list[int]]) -> list[int]:
-    """Return the rows of a family, each before its daughters, and these from left to right."""
-    order, stack = [], [root]
-    while stack:  # a chain of tracks may be too long for recursion
-        row = stack.pop()
-        order.append(row)
-        stack += reversed(daughters[row])
-    return order
-
-
-def _select_largest(forest: list[_Family], most: int) -> tuple[list[_Family], str]:
-    """Return the largest families with at most so many tracks, and a note about the others."""
-    total = np.cumsum([len(family.rows) for family in forest])
-    n = max(1, int(np.searchsorted(total, most, side="right")))
-    hidden = sum(len(family.rows) for family in forest[n:])
-    return forest[:n], f"{hidden} tracks of the {len(forest) - n} smallest families are not shown" if hidden else ""
-
-
-def _break_into_lines(families: list[_Family]) -> list[list[_Family]]:
-    """Break the families into lines of about equal width, like the words of a paragraph."""
-    total = sum(family.width + 1 for family in families)
-    limit = max([total / np.ceil(total / _COLUMNS) + 3, *(family.width for family in families)]) if families else 0
-    lines: list[list[_Family]] = []
-    used = np.inf
-    for family in families:
-        if used + family.width > limit:
-            lines.append([])
-            used = 0
-        lines[-1].append(family)
-        used += family.width + 1
-    return lines
-
-
-def _choose_size(lines: list[list[_Family]], strip: list[_Family]) -> tuple[float, float]:
+def _choose_size(lines: list[list[Family]], strip: list[Family]) -> tuple[float, float]:
     """Return width and height of the figure in inches."""
     widest = max((sum(f.width + 1 for f in line) for line in lines), default=0.0)
     width = float(np.clip(max(widest * 0.14, 10.0 if strip else 0.0) + 1, 5, 13.5))
     return width, (4.5 if len(lines) <= 1 else 3.0 * len(lines)) + (1.8 if strip else 0) + 0.5
 
 
-def _list_gaps(lineage: Lineage) -> dict[int, list[tuple[int, int]]]:
-    """Return, for each row of the table, the last and the first frame with a cell before and after each gap."""
-    ends = find_gaps(lineage)
-    rows = np.searchsorted(lineage.tracks.id, lineage.track[ends[0]]).tolist()
-    first, last = (lineage.cells.frame[end].tolist() for end in ends)
-    found: dict[int, list[tuple[int, int]]] = {}
-    for row, before, after in sorted(zip(rows, first, last, strict=True)):
-        found.setdefault(row, []).append((before, after))
-    return found
-
-
-def _list_sections(start: int, end: int, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return first and last frame of each section of a track between gaps."""
-    edges = [start, *(frame for gap in gaps for frame in gap), end]
-    return list(zip(edges[::2], edges[1::2], strict=True))
-
-
 def _draw_line(
     ax: Axes,
-    line: list[_Family],
+    line: list[Family],
     lineage: Lineage,
     colours: np.ndarray,
     dashes: dict[int, list[tuple[int, int]]],
@@ -229,7 +140,7 @@ def _draw_tracks(
     solid, dashed, solid_rows, dashed_rows = [], [], [], []
     for row, x in place.items():
         gaps = dashes.get(row, [])
-        sections = _list_sections(int(tracks.start[row]), int(tracks.end[row]), gaps)
+        sections = list_sections(int(tracks.start[row]), int(tracks.end[row]), gaps)
         solid += [((x, a), (x, b)) for a, b in sections]
         solid_rows += [row] * len(sections)
         dashed += [((x, a), (x, b)) for a, b in gaps]
@@ -283,7 +194,7 @@ def _name_tracks(ax: Axes, place: dict[int, float], tracks: Tracks) -> None:
 
 def _draw_strip(
     ax: Axes,
-    strip: list[_Family],
+    strip: list[Family],
     lineage: Lineage,
     colours: np.ndarray,
     dashes: dict[int, list[tuple[int, int]]],
@@ -297,7 +208,7 @@ def _draw_strip(
     segments = [
         ((k, a - 0.3), (k, b + 0.3))
         for k, row in enumerate(rows)
-        for a, b in _list_sections(int(tracks.start[row]), int(tracks.end[row]), dashes.get(row, []))
+        for a, b in list_sections(int(tracks.start[row]), int(tracks.end[row]), dashes.get(row, []))
     ]
     owner = [row for row in rows for _ in range(len(dashes.get(row, [])) + 1)]
     width = float(np.clip(600 / max(len(rows), 1), 0.7, 2.0))
