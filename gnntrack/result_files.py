@@ -24,6 +24,7 @@ from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
 from gnntrack.lineage.doubts import list_doubts, list_fragments
 from gnntrack.lineage.families import count_divisions
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
+from gnntrack.masks.runs import draw_labels
 from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
 
@@ -97,6 +98,8 @@ def write_result(
     with fresh_output(out, overwrite=overwrite) as folder:
         write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills)
         _write_extras(folder / EXTRAS, result, repaired.lineage, run)
+        if run.settings.output.pictures:
+            _draw_pictures(folder / EXTRAS, result, images)
     return result
 
 
@@ -118,6 +121,20 @@ def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord
     for problem in summary["warnings"]:
         _log.warning(problem)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> None:
+    """Draw ``lineage.png``, and ``overlay.png``: the last frame with nearly as many cells as the fullest one."""
+    from gnntrack.report.quick import paint_lineage_tree, paint_overlay
+
+    lineage = result.lineage
+    count = np.bincount(lineage.cells.frame, minlength=lineage.cells.n_frames)
+    frame = int(np.flatnonzero(count >= 0.9 * count.max())[-1])
+    labels = draw_labels(result.runs, frame, lineage.track, np.int64)
+    image = None if images is None else np.asarray(images[frame])
+    # quick compression: higher levels need three times as long
+    paint_overlay(image, labels, lineage, frame).save(folder / "overlay.png", compress_level=1)
+    paint_lineage_tree(lineage).save(folder / "lineage.png", compress_level=1)
 
 
 def find_doubts(result: Result, tracked: Lineage) -> list[Doubt]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,9 @@ CASES = [
 def test_each_kind_is_found_in_the_result(make, tmp_path):
     masks, kind, frame, label = make()
     out = tmp_path / "out"
-    gnntrack.track(masks=masks, out=out, settings=SETTINGS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gnntrack.GnntrackWarning)
+        gnntrack.track(masks=masks, out=out, settings=SETTINGS)
     review = pd.read_csv(out / "gnntrack" / "review.csv")
     assert review["rank"].tolist() == list(range(1, len(review) + 1))
     assert review["doubt"].is_monotonic_decreasing
@@ -183,7 +186,7 @@ def dust(rng):
 def test_poor_masks_are_noticed(make, tmp_path, caplog):
     masks = make(np.random.default_rng(1))
     out = tmp_path / "out"
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), pytest.warns(gnntrack.GnntrackWarning, match="the masks look poor"):
         gnntrack.track(masks=masks, out=out, settings=SETTINGS)
     (warning,) = json.loads((out / "gnntrack" / "summary.json").read_text())["warnings"]
     assert "the masks look poor" in warning

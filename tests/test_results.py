@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 from ctc_metrics.scripts.validate import validate_sequence
+from PIL import Image
 from support.movies import dividing_masks, images_of, write_truth
 
 import gnntrack
@@ -234,13 +237,13 @@ def test_every_format_from_every_kind_of_folder(tmp_path, to):
             np.testing.assert_array_equal(read_masks(tmp_path / f"out{k}.x"), read_masks(source))
 
 
-def test_a_result_that_was_edited_is_read_from_its_masks(tmp_path, caplog):
+def test_a_result_that_was_edited_is_read_from_its_masks(tmp_path):
     out = tmp_path / "01_RES"
     gnntrack.track(masks=dividing_masks(), out=out)
     table = (out / "res_track.txt").read_text().splitlines()
     (out / "res_track.txt").write_text("\n".join([*table[:-1], table[-1][:-1] + "0", ""]))
-    lineage, _ = read_result(out)
-    assert "have been changed" in caplog.text
+    with pytest.warns(gnntrack.GnntrackWarning, match="have been changed"):
+        lineage, _ = read_result(out)
     assert (lineage.confidence == 1).all()
     assert (lineage.tracks.parent > 0).sum() == 1
 
@@ -281,3 +284,45 @@ def test_the_summary_of_the_command_says_why_numbers_differ(tmp_path):
     assert f"{cells - 1} = {cells} in the masks - 1 fragments merged with their cells" in result.output
     assert f"drop {out} on napari" in result.output
     assert f"{out / 'gnntrack'}" in result.output
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_pictures_of_every_movie(out, masks):
+    overlay, tree = (Image.open(out / "gnntrack" / name) for name in ("overlay.png", "lineage.png"))
+    height, width = masks.shape[-2:]
+    assert overlay.width * height == overlay.height * width
+    assert len(np.unique(np.asarray(overlay).reshape(-1, 3), axis=0)) > 3
+    assert tree.width > 300
+
+
+@pytest.mark.parametrize("n_frames", [1, 3])
+def test_pictures_of_empty_masks(tmp_path, n_frames):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gnntrack.GnntrackWarning)
+        gnntrack.track(masks=np.zeros((n_frames, 20, 30), np.uint8), out=tmp_path / "out")
+    assert (tmp_path / "out" / "gnntrack" / "overlay.png").exists()
+    assert len((tmp_path / "out" / "gnntrack" / "cells.csv").read_text().splitlines()) == 1
+
+
+def test_no_pictures(tmp_path):
+    gnntrack.track(masks=dividing_masks(), out=tmp_path / "out", pictures=False)
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+# ---------------------------------------------------------------- the page of the columns
+
+
+def test_every_column_is_described(tmp_path):
+    masks = volume()
+    images = images_of(masks > 0)
+    gnntrack.track(images, masks, out=tmp_path / "a", interval=300, spacing=(2, 0.5, 0.5), pictures=False)
+    gnntrack.track(images[:, 1], masks[:, 1], out=tmp_path / "b", pictures=False)
+    page = (Path(__file__).parents[1] / "docs" / "columns.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`([a-z_A-Z0-9]+)`", page))
+    for name in ("cells", "tracks", "review"):
+        for folder in ("a", "b"):
+            columns = pd.read_csv(tmp_path / folder / "gnntrack" / f"{name}.csv", nrows=0).columns
+            bare = {re.sub(r"_(um|pixel)(?=\d?(_|$))", "_UNIT", column) for column in columns}
+            assert bare <= described, bare - described

@@ -76,8 +76,13 @@ def show_result(out: Path, watch: Stopwatch) -> None:
     rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
-        ("view", f"drop {out} on napari (plugin napari-ctc-io)"),
+        ("view", f"drop {out} on napari (plugin napari-ctc-io){_advise_name(out)}"),
     ]
     if (extras / "overlay.png").exists():
         rows.append(("", f"or open {extras / 'overlay.png'} and lineage.png"))
     show_rows([*rows, *list_checks(extras)])
+
+
+def _advise_name(out: Path) -> str:
+    """Return what the plugin needs, if it does not open a folder of this name."""
+    return "" if out.resolve().name.endswith("RES") else "; rename it to end in RES first, such as 01_RES"
