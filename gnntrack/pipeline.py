@@ -161,7 +161,7 @@ def _choose_lineage(
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 
 
-@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", other=_SEGMENTING)
+@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "output", other=_SEGMENTING)
 def track(
     images: object = None,
     masks: object = None,
