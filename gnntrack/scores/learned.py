@@ -8,11 +8,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gnntrack.errors import ModelError
 from gnntrack.scores.classical import ClassicalScorer
 
 if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Embedder
+    from gnntrack.gnn.inputs import Inputs
+    from gnntrack.gnn.predict import LogOdds
     from gnntrack.gnn.weights import Model
     from gnntrack.scores.registry import CellPixels
     from gnntrack.settings import Settings
@@ -134,7 +138,20 @@ def score_by_network(
         device=next(network.parameters()).device,
         progress=progress,
     )
+    log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
     return make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
+
+
+def _keep_prior_of_longer_gaps(model: Model, inputs: Inputs, log_odds: LogOdds) -> LogOdds:
+    """Return the log odds with the classical ones for links over gaps that are longer than those of the training.
+
+    Only for networks that correct classical scores; others have no other scores for such links.
+    """
+    trained = model.training.get("stages", {}).get("graph", {}).get("max_gap")
+    if trained is None or not model.link_network.corrects:
+        return log_odds
+    longer = inputs.frame[inputs.target] - inputs.frame[inputs.source] > trained
+    return log_odds._replace(link=np.where(longer, inputs.link[:, 0], log_odds.link))
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:

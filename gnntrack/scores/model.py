@@ -30,6 +30,7 @@ __all__ = ["PRIOR", "MovieModel", "PriorRates"]
 _TAIL = 2.0  # degrees of freedom of the t-densities of links; the certain links of a sample underestimate the tail
 _JUMP = 0.5  # scale of jumps in radii
 _GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
+_STAY = 0.1  # lowest prior rate of missed cells that are missed again
 _SEEN = 8.0  # log odds subtracted from a link over a gap in which the cell is seen
 
 
@@ -334,9 +335,10 @@ def _count_most_missing(graph: CellGraph) -> int:
 def _get_usual_stay(graph: CellGraph) -> float:
     """Return the prior rate of missed cells that are missed again.
 
-    It depends on the longest gap that the user asks for, which thereby is not unusual.
+    It depends on the longest gap that the user asks for, which thereby is not unusual. Up to two missing masks, misses
+    are nearly independent.
     """
-    return 1 - 1 / max(_count_most_missing(graph), 2)
+    return max(1 - 2 / _count_most_missing(graph), _STAY)
 
 
 def _find_misses(graph: CellGraph, best: BoolArray) -> tuple[BoolArray, BoolArray]:
