@@ -61,7 +61,7 @@ def list_doubts(lineage: Lineage, kinds: dict[str, IntArray] | None = None) -> l
     >>> masks = np.zeros((5, 60, 60), np.uint8)
     >>> masks[2, 25:35, 25:35] = 1
     >>> [(doubt.kind, doubt.frame, doubt.why) for doubt in list_doubts(gnntrack.track(masks=masks))][-1]
-    ('short track', 2, 'the track has 1 frame, 24 pixels from the border, without parent or daughters')
+    ('short track', 2, 'the track has 1 frame, 29.5 pixels from the border, without parent or daughters')
     """
     kinds = {name: np.zeros(0, np.int64) for name in ("filled", "merged", "split")} | (kinds or {})
     found = [

@@ -1,8 +1,8 @@
 """Signs of a poor segmentation in its tracks: short tracks, numbers of cells that flicker, sizes that jump.
 
 Cells do not appear and vanish within a few frames, and their size changes little between two frames. Masks of noise,
-of parts of cells or of merged cells do. The limits lie between the values of the masks of 20 real movies that were made
-by people or good programs, and those of movies that the segmenter ``threshold`` is not suited for.
+of parts of cells or of merged cells do. The limits lie between the values of the masks of real movies that were made
+by people or corrected by them, and those of movies that the segmenter ``threshold`` is not suited for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Steadiness(NamedTuple):
     """Fraction of the links within tracks along which the size changes by a factor of more than 1.5."""
 
 
-_LIMITS = Steadiness(0.41, 0.07, 0.03, 0.19)
+_LIMITS = Steadiness(0.2, 0.07, 0.03, 0.19)
 
 
 def measure_steadiness(lineage: Lineage) -> Steadiness:
@@ -84,7 +84,7 @@ def describe_poor_masks(steadiness: Steadiness) -> list[str]:
     >>> describe_poor_masks(Steadiness(0.0, 0.01, 0.0, 0.02))
     []
     >>> describe_poor_masks(Steadiness(0.61, 0.01, 0.0, 0.02))[0].partition(";")[0]
-    'the masks look poor: 61 % of the tracks have at most 3 frames (usual: less than 41 %)'
+    'the masks look poor: 61 % of the tracks have at most 3 frames (usual: less than 20 %)'
     """
     texts = (
         f"of the tracks have at most {_SHORT} frames",
