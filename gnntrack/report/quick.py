@@ -79,17 +79,12 @@ def _find_edges(labels: IntArray, width: int) -> Any:
     edge = np.zeros(labels.shape, bool)
     for shift in range(1, max(width, 2)):
         for axis in (0, 1):
-            one, other = (np.take(labels, rows, axis) for rows in _pair_rows(labels.shape[axis], shift))
-            differ = one != other
             first, second = ([slice(None)] * 2 for _ in range(2))
             first[axis], second[axis] = slice(None, -shift), slice(shift, None)
+            differ = labels[tuple(first)] != labels[tuple(second)]
             edge[tuple(first)] |= differ
             edge[tuple(second)] |= differ
     return edge & (labels > 0)
-
-
-def _pair_rows(n: int, shift: int) -> tuple[IntArray, IntArray]:
-    return np.arange(max(n - shift, 0)), np.arange(shift, max(n, shift))
 
 
 def _draw_tails(
