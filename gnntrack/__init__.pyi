@@ -1,6 +1,7 @@
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError
+from .importing import import_tracks as import_tracks
 from .io import open_frames as open_frames
 from .loading import load as load
 from .pipeline import build_graph as build_graph

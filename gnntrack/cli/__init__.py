@@ -36,6 +36,7 @@ COMMANDS = {
     "build-graph": ("graph", "Find the candidate links between the cells of masks."),
     "solve": ("graph", "Choose the links of a candidate graph."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
+    "import": ("import_tracks", "Read the tracks of another program: TrackMate, tracked masks, tables, results."),
     "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("train", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("train_segmenter", "Train a segmenter on images whose masks are known."),
@@ -45,6 +46,8 @@ COMMANDS = {
     "simulate": ("simulate", "Make a movie with a known lineage."),
     "init-config": ("init_config", "Write a settings file with every default."),
 }
+
+_ATTRIBUTES = {"import": "import_tracks"}  # a command whose name is a keyword of Python
 
 
 class Refusal(click.ClickException):
@@ -65,7 +68,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"gnntrack.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command: click.Command = getattr(module, _ATTRIBUTES.get(cmd_name, cmd_name.replace("-", "_")))
         return command
 
     def resolve_command(

@@ -1,0 +1,66 @@
+"""The command import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.lineages import describe_lineage
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+
+__all__ = ["import_tracks"]
+
+
+@click.command("import")
+@options.path_argument("source")
+@options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables.")
+@click.option("--masks", type=click.Path(path_type=Path), help="Masks of the cells that SOURCE names or places.")
+@click.option("--images", type=click.Path(path_type=Path), help="Images, for the intensities of the cells.")
+@click.option("--edges", type=click.Path(path_type=Path), help="TrackMate's table of edges, for its table of spots.")
+@click.option("--parents", type=click.Path(path_type=Path), help="CSV with the columns track and parent, for masks.")
+@options.settings_options(
+    *options.FRAME_SETTINGS, "frames.masks_channel", "frames.background", "repair.fill_gaps", "repair.margin"
+)
+@options.overwrite_option
+@options.verbose_option
+def import_tracks(
+    source: Path,
+    out: Path,
+    masks: Path | None,
+    images: Path | None,
+    edges: Path | None,
+    parents: Path | None,
+    settings: Settings,
+    *,
+    overwrite: bool,
+) -> None:
+    """Read tracks that another program made, and write them as 'gnntrack track' writes its own.
+
+    SOURCE is one of: masks in which each cell has one label for the whole movie; a TrackMate file (.xml); TrackMate's
+    table of spots (.csv); a table with the columns frame, label, track and, if cells divide, parent (.csv, with
+    --masks); a result of the Cell Tracking Challenge; a GEFF.
+
+    The result can be evaluated, exported, validated and looked at like any other.
+    """
+    from gnntrack import importing
+
+    watch = Stopwatch()
+    with show_progress() as progress:
+        lineage = importing.import_tracks(
+            source,
+            masks=masks,
+            images=images,
+            edges=edges,
+            parents=parents,
+            out=out,
+            settings=settings,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", out)])

@@ -1,0 +1,427 @@
+"""Recipe of ``gnntrack import``: a lineage from tracks that another program made.
+
+=========================  ===================================================================================
+source                     tracks
+=========================  ===================================================================================
+masks                      one label per cell for the whole movie (Cell-ACDC, DeLTA, Trackastra, btrack, ...)
+TrackMate ``.xml``         spots, or their outlines, and edges
+TrackMate ``.csv``         its table of spots, with its table of edges or without it
+table ``.csv`` and masks   columns frame, label, track, and parent if cells divide
+result                     a folder of the Cell Tracking Challenge, or a GEFF: see `gnntrack.load`
+=========================  ===================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from skimage.draw import polygon
+
+from gnntrack.errors import FormatError, GnntrackWarning, InputError
+from gnntrack.io.ctc_names import TRACK_TABLES
+from gnntrack.io.frames import open_frames
+from gnntrack.io.output import try_output
+from gnntrack.io.stack import Stack
+from gnntrack.io.trackmate import read_trackmate_csv, read_trackmate_xml
+from gnntrack.io.writers import CellMasks
+from gnntrack.lineage.build import number_tracks
+from gnntrack.lineage.repair import repair_movie
+from gnntrack.loading import load
+from gnntrack.measure.cells import measure_cells
+from gnntrack.movie import open_movie
+from gnntrack.options import accept_options
+from gnntrack.provenance import Provenance
+from gnntrack.result_files import RunRecord, write_result
+from gnntrack.settings import Settings
+from gnntrack.types import Lineage
+
+if TYPE_CHECKING:
+    from gnntrack.io.trackmate import Spots
+    from gnntrack.types import Cells, FloatArray, FrameStack, Image, IntArray
+
+__all__ = ["import_tracks"]
+
+_MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
+_FEWEST_LINKS = 8  # to judge labels by
+
+
+@accept_options("frames", "cells", "repair")
+def import_tracks(
+    source: object,
+    *,
+    masks: object = None,
+    images: object = None,
+    edges: str | Path | None = None,
+    parents: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    progress: Any = None,
+    **options: Any,  # noqa: ARG001  (they are in the settings)
+) -> Lineage:
+    """Read the tracks of another program, and write them as `gnntrack.track` writes its own.
+
+    Parameters
+    ----------
+    source : path, array or FrameStack
+        Masks whose labels are the same in every frame, a TrackMate file (``.xml``), its table of spots (``.csv``), a
+        table with the columns frame, label, track (``.csv``, with `masks`), a CTC result, or a GEFF.
+    masks : path, array or FrameStack, optional
+        Masks of the spots of TrackMate: each spot is the mask at its centre. By default, its outline or a disc (in 3D
+        a ball) is drawn. Needed for a table.
+    images : path, array or FrameStack, optional
+        Images, for intensities.
+    edges : path, optional
+        TrackMate's table of edges, beside its table of spots.
+    parents : path, optional
+        CSV with the columns track and parent, for masks whose cells divide.
+    out : path, optional
+        Folder of the result.
+    settings, overwrite, progress, **options
+        As in `gnntrack.track`, such as ``spacing`` or ``fill_gaps=False``.
+
+    Returns
+    -------
+    Lineage
+        All links have confidence 1. It holds its masks: see `gnntrack.Lineage.labels`.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, its labels are not those of tracks, or masks are missing.
+    OutputError
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> masks = np.zeros((4, 30, 30), np.uint8)
+    >>> masks[:, 5:11, 5:11], masks[:, 20:26, 5:11] = 7, 3
+    >>> import_tracks(masks).track.tolist()
+    [1, 2, 1, 2, 1, 2, 1, 2]
+    """
+    settings = settings or Settings()
+    run = RunRecord(images, source, settings)
+    if out is not None:
+        try_output(out, overwrite=overwrite)
+    tracked = _open_tracked(source, masks, images, edges, parents, settings)
+    # labels are identities: a cell in two pieces stays one cell
+    cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
+    checked = settings.model_copy(update={"cells": cell_settings})
+    movie = open_movie(images, tracked.masks, settings=checked)
+    cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=cell_settings, progress=progress)
+    source_row, target_row = tracked.find_links(cells)
+    track, tracks = number_tracks(cells.frame, source_row, target_row)
+    sure = np.ones(len(source_row), np.float32)
+    provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
+    lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
+    repaired = repair_movie(lineage, runs, settings=settings.repair)
+    if out is not None:
+        write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
+    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
+
+
+@dataclass(frozen=True)
+class _Tracked:
+    """Masks, and the links between their cells.
+
+    Parameters
+    ----------
+    masks : object
+        As for `gnntrack.track`.
+    links : (L, 4) int64, optional
+        Frame and label of both ends of each link; None: cells with the same label are linked.
+    parents : mapping
+        Label -> label of the parent, for labels that are tracks.
+    interval : float, optional
+        Seconds from a frame to the next.
+    """
+
+    masks: object
+    links: IntArray | None = None
+    parents: Mapping[int, int] = field(default_factory=dict)
+    interval: float | None = None
+
+    def find_links(self, cells: Cells) -> tuple[IntArray, IntArray]:
+        """Return the links as rows of cells, from earlier to later ones, at most one into a cell."""
+        if self.links is None:
+            found = _link_labels(cells, self.parents)
+            _check_identities(cells, *found)
+            return found
+        rows = np.stack([cells.row_of(self.links[:, k], self.links[:, k + 1]) for k in (0, 2)], axis=1)
+        rows = rows[(rows >= 0).all(axis=1)]
+        backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
+        rows[backward] = rows[backward][:, ::-1]
+        usable = rows[cells.frame[rows[:, 0]] < cells.frame[rows[:, 1]]]
+        return _drop_merges(cells, np.unique(usable, axis=0), len(rows))
+
+
+def _open_tracked(
+    source: object,
+    masks: object,
+    images: object,
+    edges: str | Path | None,
+    parents: str | Path | None,
+    settings: Settings,
+) -> _Tracked:
+    """Open the tracks of any source."""
+    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    suffix = "" if path is None else path.suffix.lower()
+    if path is not None and suffix in {".xml", ".csv"}:
+        if not path.is_file():
+            msg = f"{path}: no such file; check the path"
+            raise InputError(msg)
+        if suffix == ".csv" and _is_track_table(path):
+            return _Tracked(_need_masks(masks, path), _read_track_table(path))
+        spots = read_trackmate_xml(path) if suffix == ".xml" else read_trackmate_csv(path, edges)
+        return _place_spots(spots, masks, images, path, settings)
+    if path is not None and (suffix == ".geff" or _has_track_table(path)):
+        return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
+    return _Tracked(source, parents=_read_parents(parents))
+
+
+def _open_result(lineage: Lineage, masks: object, path: Path) -> _Tracked:
+    """Return the masks of a result with its links; the labels of its masks are tracks."""
+    if masks is None and getattr(lineage, "_masks", None) is None:
+        msg = f"{path}: a GEFF without masks beside it; give the masks that it was made from (--masks)"
+        raise InputError(msg)
+    cells = lineage.cells
+    ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in (lineage.source, lineage.target)]
+    return _Tracked(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
+
+
+def _has_track_table(path: Path) -> bool:
+    """Return whether a folder is a result or a ground truth of the Cell Tracking Challenge."""
+    return any((path / part / name).is_file() for part in ("", "TRA") for name in TRACK_TABLES.values())
+
+
+def _need_masks(masks: object, path: Path) -> object:
+    if masks is None:
+        msg = f"{path}: a table of tracks has no pixels; give the masks whose labels it names (--masks)"
+        raise InputError(msg)
+    return masks
+
+
+def _link_labels(cells: Cells, parents: Mapping[int, int]) -> tuple[IntArray, IntArray]:
+    """Return links from each cell to the next one with its label, and from parents to daughters."""
+    order = np.lexsort((cells.frame, cells.label))
+    same = cells.label[order[1:]] == cells.label[order[:-1]]
+    source, target = order[:-1][same], order[1:][same]
+    first = {int(cells.label[row]): int(row) for row in order[::-1]}
+    last = {int(cells.label[row]): int(row) for row in order}
+    born = []
+    for label, parent in parents.items():
+        if label not in first or parent not in last:
+            continue
+        if cells.frame[last[parent]] >= cells.frame[first[label]]:
+            msg = f"track {label} begins before its parent {parent} ends; correct the table of parents"
+            raise FormatError(msg)
+        born.append((last[parent], first[label]))
+    extra = np.array(born, np.int64).reshape(-1, 2)
+    return np.append(source, extra[:, 0]), np.append(target, extra[:, 1])
+
+
+def _check_identities(cells: Cells, source: IntArray, target: IntArray) -> None:
+    """Raise if labels jump about, as they do if each frame is numbered for itself."""
+    near = cells.frame[target] - cells.frame[source] == 1
+    if near.sum() < _FEWEST_LINKS:
+        return
+    shift = np.linalg.norm(cells.position[target] - cells.position[source], axis=1)[near]
+    far = float((shift > 2 * cells.feature("diameter")[source][near]).mean())
+    if far > _MOST_JUMPS:
+        msg = (
+            f"{100 * far:.0f} % of the labels are farther away in the next frame than two cell diameters: these labels "
+            "do not follow cells, each frame is numbered for itself; track the masks with 'gnntrack track'"
+        )
+        raise FormatError(msg)
+
+
+def _drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, IntArray]:
+    """Return the links without merges: of several links into a cell, the shortest stays."""
+    length = np.linalg.norm(cells.position[rows[:, 1]] - cells.position[rows[:, 0]], axis=1)
+    order = np.lexsort((length, rows[:, 1]))
+    first = np.ones(len(rows), bool)
+    first[1:] = rows[order[1:], 1] != rows[order[:-1], 1]
+    kept = rows[np.sort(order[first])]
+    if len(kept) < given:
+        message = (
+            f"{given - len(kept)} of {given} links are not used: they join cells of one frame, are there twice, or are "
+            "merges, which a lineage does not have"
+        )
+        warnings.warn(message, GnntrackWarning, stacklevel=2)
+    return kept[:, 0], kept[:, 1]
+
+
+def _place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> _Tracked:
+    """Return the masks of spots: those at their centres, or drawn ones."""
+    stack = None
+    if masks is not None:
+        stack = open_movie(None, masks, settings=settings).masks
+    elif images is not None:
+        stack = open_frames(images, **settings.frames.select_for_images())
+    spacing = _find_spacing(spots, stack, settings)
+    ndim = _count_dimensions(spots, stack)
+    pixel = spots.position[:, -ndim:] / np.array(spacing[-ndim:])
+    if masks is not None and stack is not None:
+        label = _read_labels(spots, pixel, stack, path)
+        placed: object = stack
+    else:
+        shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
+        n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
+        label = _number_within_frames(spots.frame)
+        placed = _draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
+    ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
+    return _Tracked(placed, np.hstack(ends), interval=spots.interval)
+
+
+def _number_within_frames(frame: IntArray) -> IntArray:
+    """Return numbers from 1 within each frame, shape (N,)."""
+    order = np.argsort(frame, kind="stable")
+    ordered = frame[order]
+    number = np.empty(len(frame), np.int64)
+    number[order] = np.arange(len(frame)) - np.searchsorted(ordered, ordered) + 1
+    return number
+
+
+def _count_dimensions(spots: Spots, stack: FrameStack | None) -> int:
+    if stack is not None:
+        return len(stack.shape)
+    deep = spots.shape is not None and spots.shape[0] > 1
+    return 3 if deep or (spots.shape is None and np.ptp(spots.position[:, 0]) > 0) else 2
+
+
+def _find_spacing(spots: Spots, stack: FrameStack | None, settings: Settings) -> tuple[float, ...]:
+    """Return the size of a pixel along z, y, x in the unit of the spots."""
+    if settings.frames.spacing is not None:
+        given = tuple(np.atleast_1d(settings.frames.spacing).astype(float))
+        return (1.0,) * (3 - len(given)) + given if len(given) > 1 else given * 3
+    if spots.spacing is not None:
+        return spots.spacing
+    if stack is not None and stack.unit == "um":
+        return (1.0,) * (3 - len(stack.spacing)) + tuple(stack.spacing)
+    return (1.0, 1.0, 1.0)
+
+
+def _find_shape(spots: Spots, pixel: FloatArray, spacing: tuple[float, ...], ndim: int, path: Path) -> tuple[int, ...]:
+    """Return the size of the frames, from the file or from the spots."""
+    if spots.shape is not None:
+        return spots.shape[-ndim:]
+    reach = pixel + spots.radius[:, None] / np.array(spacing[-ndim:])
+    shape = tuple(int(side) for side in np.ceil(reach.max(axis=0)) + 1)
+    message = (
+        f"{path}: the size of the images and of their pixels is not in a table; masks of {shape} pixels are drawn, as "
+        "large as the spots need: give --images or --masks, and --spacing if the positions are not in pixels"
+    )
+    warnings.warn(message, GnntrackWarning, stacklevel=2)
+    return shape
+
+
+def _read_labels(spots: Spots, pixel: FloatArray, stack: FrameStack, path: Path) -> IntArray:
+    """Return the label of the mask at the centre of each spot, 0 = none, shape (N,)."""
+    label = np.zeros(len(spots.frame), np.int64)
+    place = np.rint(pixel).astype(np.int64)
+    inside = ((place >= 0) & (place < np.array(stack.shape))).all(axis=1) & (spots.frame < len(stack))
+    for frame in np.unique(spots.frame[inside]).tolist():
+        rows = np.flatnonzero(inside & (spots.frame == frame))
+        label[rows] = stack[frame][tuple(place[rows].T)]
+    lost = int((label == 0).sum())
+    if lost == len(label):
+        msg = f"{path}: no spot lies on a mask; the masks are of another movie, or --spacing is missing or wrong"
+        raise InputError(msg)
+    if lost:
+        message = f"{path}: {lost} of {len(label)} spots lie on no mask; their links are not used"
+        warnings.warn(message, GnntrackWarning, stacklevel=2)
+    return label
+
+
+def _draw_spots(
+    spots: Spots, pixel: FloatArray, label: IntArray, shape: tuple[int, ...], spacing: tuple[float, ...], n_frames: int
+) -> Stack:
+    """Return masks with an outline or a ball for each spot; each frame is drawn when it is read."""
+    rows = [np.flatnonzero(spots.frame == frame) for frame in range(n_frames)]
+
+    def read(frame: int) -> Image:
+        mask = np.zeros(shape, np.int32)
+        for row in rows[frame].tolist():
+            outline = spots.outlines.get(row) if len(shape) == 2 else None
+            draw = _list_ball(pixel[row], spots.radius[row], shape, spacing)
+            if outline is not None:
+                draw = polygon(*(pixel[row] + outline / np.array(spacing)).T, shape)
+            free = tuple(axis[mask[draw] == 0] for axis in draw)
+            mask[free] = label[row]
+        for row in rows[frame].tolist():  # a cell that others cover keeps a pixel
+            centre = tuple(np.clip(np.rint(pixel[row]).astype(int), 0, np.array(shape) - 1))
+            if not (mask == label[row]).any():
+                mask[centre] = label[row]
+        return mask
+
+    unit = spots.unit if spots.spacing is not None or spots.unit == "um" else "pixel"
+    names = [f"spots, frame {frame}" for frame in range(n_frames)]
+    return Stack(read, names, shape, spacing if unit == "um" else (1.0,) * len(shape), unit)
+
+
+def _list_ball(
+    centre: FloatArray, radius: float, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> tuple[IntArray, ...]:
+    """Return the pixels of a disc or ball, an array per axis; at least the one at its centre."""
+    reach = radius / np.array(spacing)
+    low = np.clip(np.floor(centre - reach).astype(int), 0, np.array(shape) - 1)
+    high = np.clip(np.ceil(centre + reach).astype(int), 0, np.array(shape) - 1)
+    grid = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij")
+    away = sum(((axis - middle) / max(r, 0.5)) ** 2 for axis, middle, r in zip(grid, centre, reach, strict=True))
+    near = away <= max(1.0, float(np.min(away)))
+    return tuple(axis[near] for axis in grid)
+
+
+def _is_track_table(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        names = {name.strip().lower() for name in next(csv.reader(stream), [])}
+    return {"frame", "label", "track"} <= names
+
+
+def _read_track_table(path: Path) -> IntArray:
+    """Return the links of a table with frame, label, track and perhaps parent; frame and label of both ends, (L, 4)."""
+    rows = _read_integers(path, ("frame", "label", "track"), optional="parent")
+    cells: dict[int, list[tuple[int, int]]] = {}
+    parents: dict[int, int] = {}
+    for frame, label, track, parent in sorted(rows):
+        cells.setdefault(track, []).append((frame, label))
+        if parent > 0 and parent != track:
+            parents[track] = parent
+    links = [(*a, *b) for members in cells.values() for a, b in pairwise(members)]
+    links += [(*cells[p][-1], *cells[t][0]) for t, p in parents.items() if p in cells and t in cells]
+    return np.array(links, np.int64).reshape(-1, 4)
+
+
+def _read_parents(path: str | Path | None) -> dict[int, int]:
+    """Return the parent of each track in a table with the columns track and parent."""
+    if path is None:
+        return {}
+    rows = _read_integers(Path(path), ("track", "parent"))
+    return {track: parent for track, parent, _ in rows if parent > 0 and parent != track}
+
+
+def _read_integers(path: Path, names: tuple[str, ...], *, optional: str = "") -> list[tuple[int, ...]]:
+    """Return columns of a CSV as integers, and one that may be absent (then 0)."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            table = [{(k or "").strip().lower(): v for k, v in row.items()} for row in csv.DictReader(stream)]
+    except FileNotFoundError as error:
+        msg = f"{path}: no such file; check the path"
+        raise InputError(msg) from error
+    absent = [name for name in names if table and name not in table[0]]
+    if absent or not table:
+        msg = f"{path}: no column {', '.join(absent)}" if absent else f"{path}: a table without rows"
+        msg += f"; expected the columns {', '.join(names)}"
+        raise FormatError(msg)
+    try:
+        return [tuple(int(float(row.get(name) or 0)) for name in (*names, optional)) for row in table]
+    except ValueError as error:
+        msg = f"{path}: a value is not a number ({error}); expected whole numbers in {', '.join(names)}"
+        raise FormatError(msg) from error

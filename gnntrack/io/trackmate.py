@@ -1,0 +1,258 @@
+"""Spots and links of TrackMate (Fiji): its XML file, and its CSV tables of spots and edges.
+
+Lengths are in the unit of the file. TrackMate's edges may run backwards in time or join more than two spots; see
+`gnntrack.importing` for the rules of a lineage. Format: https://imagej.net/plugins/trackmate.
+"""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.types import FloatArray, IntArray
+
+__all__ = ["Spots", "read_trackmate_csv", "read_trackmate_xml"]
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
+_SECONDS |= {"h": 3600.0, "hour": 3600.0, "hours": 3600.0, "ms": 1e-3, "msec": 1e-3}
+_MICROMETRES = {"um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"}
+_NO_TRACK = {"", "none", "nan", "null"}
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Spots of a movie and the links between them.
+
+    Parameters
+    ----------
+    frame : (N,) int64
+        Frame of each spot, from 0.
+    position : (N, 3) float64
+        Centre along z, y, x, in the unit of the file.
+    radius : (N,) float64
+        Radius in the same unit.
+    source, target : (L,) int64
+        Rows of the spots of each link, in the order of the file.
+    outlines : dict
+        Row of a spot -> its outline (P, 2) as y, x around its centre, if the file has outlines.
+    shape : (Z, Y, X) ints, optional
+        Size of the images in pixels.
+    spacing : (z, y, x) floats, optional
+        Size of a pixel in the unit of the file.
+    n_frames : int, optional
+        Frames of the movie.
+    unit : str
+        ``"um"``, or ``"pixel"`` for anything else.
+    interval : float, optional
+        Seconds from a frame to the next.
+    """
+
+    frame: IntArray
+    position: FloatArray
+    radius: FloatArray
+    source: IntArray
+    target: IntArray
+    outlines: dict[int, FloatArray] = field(default_factory=dict)
+    shape: tuple[int, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+    n_frames: int | None = None
+    unit: str = "pixel"
+    interval: float | None = None
+
+
+def read_trackmate_xml(path: str | Path) -> Spots:
+    """Read a TrackMate file: visible spots, and the tracks that pass its filters.
+
+    Raises
+    ------
+    FormatError
+        If it is not XML, or not a TrackMate file with spots.
+    """
+    file = Path(path)
+    try:
+        root = ET.parse(file).getroot()  # expat loads no entities of other files
+    except ET.ParseError as error:
+        msg = f"{file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
+        raise FormatError(msg) from error
+    model = root.find("Model")
+    if root.tag != "TrackMate" or model is None:
+        msg = f"{file}: an XML file with the root <{root.tag}>; expected a TrackMate file, with <TrackMate> and <Model>"
+        raise FormatError(msg)
+    edges = list(_list_edges(model))
+    linked = {name for edge in edges for name in edge}
+    spots = [
+        spot
+        for spot in model.iterfind("AllSpots/SpotsInFrame/Spot")
+        if spot.get("VISIBILITY", "1") != "0" or spot.get("ID") in linked
+    ]
+    if not spots:
+        msg = f"{file}: it holds no visible spot; detect spots in TrackMate and save again"
+        raise FormatError(msg)
+    table = [{name: spot.get(name, "") for name in (*_SPOT_COLUMNS, "ID")} for spot in spots]
+    outlines = {row: outline for row, spot in enumerate(spots) if (outline := _read_outline(spot)) is not None}
+    image = root.find("Settings/ImageData")
+    about = {} if image is None else image.attrib
+    unit = "um" if model.get("spatialunits", "").lower() in _MICROMETRES else "pixel"
+    return _make_spots(file, table, edges, outlines=outlines, unit=unit, about=about, time=model.get("timeunits", ""))
+
+
+def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spots:
+    """Read TrackMate's table of spots, and its table of edges if it is given.
+
+    Without edges, a spot is linked with the nearest spot of its track in the frame before it.
+
+    Raises
+    ------
+    FormatError
+        If a file has not the columns of TrackMate's tables.
+    """
+    file = Path(path)
+    columns, rows = _read_table(file)
+    needed = ("ID", "FRAME", "POSITION_X", "POSITION_Y", "TRACK_ID")
+    absent = [name for name in needed if name not in columns]
+    if absent:
+        msg = (
+            f"{file}: no column {', '.join(absent)}; expected TrackMate's table of spots (in its last panel: 'Spots', "
+            f"'Export to CSV'), or with --masks a table with the columns frame, label, track"
+        )
+        raise FormatError(msg)
+    spots = _make_spots(file, rows, [] if edges is None else list(_read_edges(Path(edges))))
+    if edges is not None:
+        return spots
+    track = [row["TRACK_ID"] for row in rows]
+    source, target = _link_nearest(spots, track)
+    return Spots(spots.frame, spots.position, spots.radius, source, target, unit=spots.unit)
+
+
+_SPOT_COLUMNS = ("FRAME", "POSITION_X", "POSITION_Y", "POSITION_Z", "RADIUS")
+
+
+def _list_edges(model: ET.Element) -> Iterator[tuple[str, str]]:
+    """Yield the spots of each edge of the tracks that pass the filters."""
+    filtered = model.find("FilteredTracks")
+    kept = None if filtered is None else {each.get("TRACK_ID") for each in filtered.iterfind("TrackID")}
+    for track in model.iterfind("AllTracks/Track"):
+        if kept is not None and track.get("TRACK_ID") not in kept:
+            continue
+        for edge in track.iterfind("Edge"):
+            yield edge.get("SPOT_SOURCE_ID", ""), edge.get("SPOT_TARGET_ID", "")
+
+
+def _read_outline(spot: ET.Element) -> FloatArray | None:
+    """Return the outline of a spot as y, x around its centre, (P, 2), or None if the file has none."""
+    numbers = (spot.text or "").split()
+    if len(numbers) < 6 or len(numbers) % 2:
+        return None
+    try:
+        return np.array(numbers, np.float64).reshape(-1, 2)[:, ::-1]
+    except ValueError:
+        return None
+
+
+def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the rows of a table of TrackMate; rows without a number as ID are its further headings."""
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        columns = [name or "" for name in reader.fieldnames or []]
+        try:
+            rows = [{key: value or "" for key, value in row.items() if key} for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            msg = f"{file}: it cannot be read as CSV ({error}); export the table again"
+            raise FormatError(msg) from error
+    key = next((name for name in ("ID", "SPOT_SOURCE_ID") if name in columns), None)
+    return columns, [row for row in rows if key is None or _is_number(row[key])]
+
+
+def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
+    columns, rows = _read_table(file)
+    if not {"SPOT_SOURCE_ID", "SPOT_TARGET_ID"} <= set(columns):
+        msg = f"{file}: no columns SPOT_SOURCE_ID and SPOT_TARGET_ID; expected TrackMate's table of edges"
+        raise FormatError(msg)
+    for row in rows:
+        yield row["SPOT_SOURCE_ID"], row["SPOT_TARGET_ID"]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _make_spots(
+    file: Path,
+    table: list[dict[str, str]],
+    edges: list[tuple[str, str]],
+    *,
+    outlines: dict[int, FloatArray] | None = None,
+    unit: str = "um",
+    about: dict[str, str] | None = None,
+    time: str = "",
+) -> Spots:
+    """Return spots from rows of text, and from the description of the images in a TrackMate file."""
+    try:
+        frame = np.array([round(float(row["FRAME"])) for row in table], np.int64)
+        position = np.array(
+            [[float(row.get(f"POSITION_{axis}") or 0) for axis in "ZYX"] for row in table], np.float64
+        ).reshape(-1, 3)
+        radius = np.array([float(row.get("RADIUS") or 1) for row in table], np.float64)
+    except ValueError as error:
+        msg = f"{file}: a frame, position or radius is not a number ({error}); export the file again"
+        raise FormatError(msg) from error
+    known = {row["ID"]: k for k, row in enumerate(table)}
+    unknown = [name for edge in edges for name in edge if name not in known]
+    if unknown:
+        msg = f"{file}: an edge names spot {unknown[0]}, and there is none; export spots and edges of the same tracking"
+        raise FormatError(msg)
+    ends = np.array([[known[name] for name in edge] for edge in edges], np.int64).reshape(-1, 2)
+    size = _read_image(about or {}, time)
+    return Spots(frame, position, radius, ends[:, 0], ends[:, 1], outlines or {}, unit=unit, **size)  # type: ignore[arg-type]
+
+
+def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
+    """Return what a TrackMate file knows about its images; nothing where a number is missing or 0."""
+    numbers = {name: float(text) for name, text in about.items() if _is_number(text)}
+    shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
+    spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
+    found: dict[str, object] = {}
+    if all(each > 0 for each in shape):
+        found["shape"] = tuple(shape)
+    if all(each > 0 for each in spacing):
+        found["spacing"] = tuple(spacing)
+    if numbers.get("nframes", 0) > 0:
+        found["n_frames"] = int(numbers["nframes"])
+    seconds = _SECONDS.get(time.lower())
+    if seconds and numbers.get("timeinterval", 0) > 0:
+        found["interval"] = seconds * numbers["timeinterval"]
+    return found
+
+
+def _link_nearest(spots: Spots, track: list[str]) -> tuple[IntArray, IntArray]:
+    """Return links from each spot of a track to the nearest one of its track in the last frame before it."""
+    groups: dict[str, list[int]] = {}
+    for row, name in enumerate(track):
+        if name.strip().lower() not in _NO_TRACK:
+            groups.setdefault(name, []).append(row)
+    links = []
+    for rows in groups.values():
+        frames = sorted({int(spots.frame[row]) for row in rows})
+        before: list[int] = []
+        for frame in frames:
+            now = [row for row in rows if spots.frame[row] == frame]
+            for row in now if before else ():
+                away = np.linalg.norm(spots.position[before] - spots.position[row], axis=1)
+                links.append((before[int(np.argmin(away))], row))
+            before = now
+    ends = np.array(links, np.int64).reshape(-1, 2)
+    return ends[:, 0], ends[:, 1]
