@@ -119,7 +119,8 @@ def fit_weights(movies: Sequence[SolvedMovie]) -> dict[str, Any]:
 
 def predict(movie: SolvedMovie, fitted: dict[str, Any]) -> Numbers:
     """Return the confidence of the links of a movie."""
-    return expit(movie.evidence @ np.array([fitted["weights"][name] for name in EVIDENCE]) + fitted["intercept"])
+    value = movie.evidence @ np.array([fitted["weights"][name] for name in EVIDENCE]) + fitted["intercept"]
+    return np.asarray(expit(value))
 
 
 def measure_reliability(said: Numbers, right: Numbers) -> dict[str, Any]:
@@ -150,10 +151,11 @@ def _collect(movies: Sequence[SolvedMovie], tested: Sequence[Numbers]) -> dict[s
     said = np.concatenate(tested)
     right = np.concatenate([movie.right for movie in movies])
     doubtful = (said > DOUBTFUL[0]) & (said < DOUBTFUL[1])
-    groups = {}
+    groups: dict[str, tuple[Numbers, Numbers]] = {}
     for what in ("division", "track"):
         parts = [_multiply(getattr(movie, what), p, movie.right) for movie, p in zip(movies, tested, strict=True)]
-        groups[f"{what}s"] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        products, whole = zip(*parts, strict=True)
+        groups[f"{what}s"] = np.concatenate(products), np.concatenate(whole)
     return {"all links": (said, right), "doubtful links": (said[doubtful], right[doubtful]), **groups}
 
 

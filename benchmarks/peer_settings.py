@@ -103,7 +103,7 @@ class Movie:
         """
         found = self._number(links[np.isin(links, self.known).any(axis=1)])
         right = np.intersect1d(found, self.true).size
-        return (MISSED * (self.true.size - right) + found.size - right) / (MISSED * self.true.size)
+        return float((MISSED * (self.true.size - right) + found.size - right) / (MISSED * self.true.size))
 
     def _number(self, links: Any) -> Any:
         return np.unique(links[:, 0] * len(self.table.cells) + links[:, 1])

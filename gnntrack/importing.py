@@ -352,7 +352,8 @@ def _draw_spots(
             outline = spots.outlines.get(row) if len(shape) == 2 else None
             draw = _list_ball(pixel[row], spots.radius[row], shape, spacing)
             if outline is not None:
-                draw = polygon(*(pixel[row] + outline / np.array(spacing)).T, shape)
+                y, x = (pixel[row] + outline / np.array(spacing)).T
+                draw = polygon(y, x, shape)  # type: ignore[no-untyped-call]
             free = tuple(axis[mask[draw] == 0] for axis in draw)
             mask[free] = label[row]
         for row in rows[frame].tolist():  # a cell that others cover keeps a pixel

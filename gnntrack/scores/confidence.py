@@ -82,7 +82,7 @@ def compute_confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores, 
     weights = _read_weights()[scorer]
     evidence = measure_evidence(graph, chosen, scores)
     value = evidence @ np.array([weights["weights"][name] for name in EVIDENCE]) + weights["intercept"]
-    return expit(value).astype(np.float32)
+    return np.asarray(expit(value), np.float32)
 
 
 def measure_evidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FloatArray:
@@ -148,11 +148,11 @@ def _count_open_ends(graph: CellGraph, links: IntArray) -> FloatArray:
     n = len(graph.cells)
     alone_before = (np.bincount(target, minlength=n)[source] == 0) & (frame[source] > 0)
     alone_after = (np.bincount(source, minlength=n)[target] == 0) & (frame[target] < graph.cells.n_frames - 1)
-    return alone_before.astype(float) + alone_after
+    return np.asarray(alone_before.astype(float) + alone_after)
 
 
 def _bound(value: FloatArray) -> FloatArray:
-    return np.clip(value, -_LIMIT, _LIMIT)
+    return np.asarray(np.clip(value, -_LIMIT, _LIMIT))
 
 
 @cache
