@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from skimage.draw import polygon
 
 from gnntrack.errors import FormatError, GnntrackWarning, InputError
@@ -58,8 +59,7 @@ def import_tracks(
     *,
     masks: object = None,
     images: object = None,
-    edges: str | Path | None = None,
-    parents: str | Path | None = None,
+    links: str | Path | None = None,
     out: str | Path | None = None,
     settings: Settings | None = None,
     overwrite: bool = False,
@@ -78,10 +78,9 @@ def import_tracks(
         a ball) is drawn. Needed for a table.
     images : path, array or FrameStack, optional
         Images, for intensities.
-    edges : path, optional
-        TrackMate's table of edges, beside its table of spots.
-    parents : path, optional
-        CSV with the columns track and parent, for masks whose cells divide.
+    links : path, optional
+        CSV of links: beside TrackMate's table of spots its table of edges; beside masks whose cells divide a table with
+        the columns track and parent.
     out : path, optional
         Folder of the result.
     settings, overwrite, progress, **options
@@ -110,7 +109,7 @@ def import_tracks(
     run = RunRecord(images, source, settings)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    tracked = _open_tracked(source, masks, images, edges, parents, settings)
+    tracked = _open_tracked(source, masks, images, links, settings)
     # labels are identities: a cell in two pieces stays one cell
     cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
     checked = settings.model_copy(update={"cells": cell_settings})
@@ -128,7 +127,7 @@ def import_tracks(
 
 
 @dataclass(frozen=True)
-class _Tracked:
+class _TrackSource:
     """Masks, and the links between their cells.
 
     Parameters
@@ -166,10 +165,9 @@ def _open_tracked(
     source: object,
     masks: object,
     images: object,
-    edges: str | Path | None,
-    parents: str | Path | None,
+    links: str | Path | None,
     settings: Settings,
-) -> _Tracked:
+) -> _TrackSource:
     """Open the tracks of any source."""
     path = Path(source).expanduser() if isinstance(source, str | Path) else None
     suffix = "" if path is None else path.suffix.lower()
@@ -178,22 +176,22 @@ def _open_tracked(
             msg = f"{path}: no such file; check the path"
             raise InputError(msg)
         if suffix == ".csv" and _is_track_table(path):
-            return _Tracked(_need_masks(masks, path), _read_track_table(path))
-        spots = read_trackmate_xml(path) if suffix == ".xml" else read_trackmate_csv(path, edges)
+            return _TrackSource(_need_masks(masks, path), _read_track_table(path))
+        spots = read_trackmate_xml(path) if suffix == ".xml" else read_trackmate_csv(path, links)
         return _place_spots(spots, masks, images, path, settings)
     if path is not None and (suffix == ".geff" or _has_track_table(path)):
         return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
-    return _Tracked(source, parents=_read_parents(parents))
+    return _TrackSource(source, parents=_read_parents(links))
 
 
-def _open_result(lineage: Lineage, masks: object, path: Path) -> _Tracked:
+def _open_result(lineage: Lineage, masks: object, path: Path) -> _TrackSource:
     """Return the masks of a result with its links; the labels of its masks are tracks."""
     if masks is None and getattr(lineage, "_masks", None) is None:
         msg = f"{path}: a GEFF without masks beside it; give the masks that it was made from (--masks)"
         raise InputError(msg)
     cells = lineage.cells
     ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in (lineage.source, lineage.target)]
-    return _Tracked(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
+    return _TrackSource(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
 
 
 def _has_track_table(path: Path) -> bool:
@@ -258,7 +256,7 @@ def _drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, In
     return kept[:, 0], kept[:, 1]
 
 
-def _place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> _Tracked:
+def _place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> _TrackSource:
     """Return the masks of spots: those at their centres, or drawn ones."""
     stack = None
     if masks is not None:
@@ -274,13 +272,13 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
     else:
         shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
         n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
-        label = _number_within_frames(spots.frame)
+        label = _count_within_frames(spots.frame)
         placed = _draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
     ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
-    return _Tracked(placed, np.hstack(ends), interval=spots.interval)
+    return _TrackSource(placed, np.hstack(ends), interval=spots.interval)
 
 
-def _number_within_frames(frame: IntArray) -> IntArray:
+def _count_within_frames(frame: IntArray) -> IntArray:
     """Return numbers from 1 within each frame, shape (N,)."""
     order = np.argsort(frame, kind="stable")
     ordered = frame[order]
@@ -411,18 +409,23 @@ def _read_parents(path: str | Path | None) -> dict[int, int]:
 def _read_integers(path: Path, names: tuple[str, ...], *, optional: str = "") -> list[tuple[int, ...]]:
     """Return columns of a CSV as integers, and one that may be absent (then 0)."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            table = [{(k or "").strip().lower(): v for k, v in row.items()} for row in csv.DictReader(stream)]
+        table = pd.read_csv(path, skipinitialspace=True)
     except FileNotFoundError as error:
         msg = f"{path}: no such file; check the path"
         raise InputError(msg) from error
-    absent = [name for name in names if table and name not in table[0]]
-    if absent or not table:
-        msg = f"{path}: no column {', '.join(absent)}" if absent else f"{path}: a table without rows"
-        msg += f"; expected the columns {', '.join(names)}"
-        raise FormatError(msg)
-    try:
-        return [tuple(int(float(row.get(name) or 0)) for name in (*names, optional)) for row in table]
-    except ValueError as error:
-        msg = f"{path}: a value is not a number ({error}); expected whole numbers in {', '.join(names)}"
+    except (ValueError, UnicodeDecodeError) as error:
+        msg = f"{path}: it cannot be read as CSV ({error}); expected the columns {', '.join(names)}"
         raise FormatError(msg) from error
+    table.columns = table.columns.str.strip().str.lower()
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        msg = f"{path}: no column {', '.join(absent)}; expected the columns {', '.join(names)}"
+        raise FormatError(msg)
+    columns = [table[name] if name in table.columns else pd.Series(0, table.index) for name in (*names, optional)]
+    numbers = pd.concat([pd.to_numeric(column, errors="coerce") for column in columns], axis=1).to_numpy(float)
+    numbers[:, len(names) :] = np.nan_to_num(numbers[:, len(names) :])
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+        msg = f"{path}: line {row + 2} has a value that is not a number; expected whole numbers in {', '.join(names)}"
+        raise FormatError(msg)
+    return [tuple(row) for row in numbers.astype(np.int64).tolist()]

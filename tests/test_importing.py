@@ -71,7 +71,7 @@ def test_a_table_of_parents_makes_divisions(tmp_path):
     masks[3:, 36:42, 40:48], masks[3:, 46:52, 40:48] = 10, 11
     table = tmp_path / "parents.csv"
     table.write_text("track,parent\n3,0\n10,9\n11,9\n")
-    assert len(import_tracks(masks, parents=table).divisions) == 1
+    assert len(import_tracks(masks, links=table).divisions) == 1
     assert len(import_tracks(masks).divisions) == 0
 
 
@@ -149,7 +149,7 @@ def test_trackmate_tables(tmp_path, with_edges):
     spots.write_text(SPOTS)
     edges.write_text("LABEL,TRACK_ID,SPOT_SOURCE_ID,SPOT_TARGET_ID\nLabel,Track,S,T\nx,0,1,2\nx,0,2,3\nx,0,4,2\n")
     with pytest.warns(GnntrackWarning, match="size of the images"):
-        lineage = import_tracks(spots, edges=edges if with_edges else None)
+        lineage = import_tracks(spots, links=edges if with_edges else None)
     assert len(lineage.cells) == 5
     assert len(lineage.divisions) == 1
     assert len(lineage) == 4
@@ -209,4 +209,4 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         import_tracks(tmp_path / "absent.xml")
     with pytest.raises(InputError, match="no such file"):
-        import_tracks(make_tracked(), parents=tmp_path / "absent.csv")
+        import_tracks(make_tracked(), links=tmp_path / "absent.csv")

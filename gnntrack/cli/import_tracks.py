@@ -22,8 +22,11 @@ __all__ = ["import_tracks"]
 @options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables.")
 @click.option("--masks", type=click.Path(path_type=Path), help="Masks of the cells that SOURCE names or places.")
 @click.option("--images", type=click.Path(path_type=Path), help="Images, for the intensities of the cells.")
-@click.option("--edges", type=click.Path(path_type=Path), help="TrackMate's table of edges, for its table of spots.")
-@click.option("--parents", type=click.Path(path_type=Path), help="CSV with the columns track and parent, for masks.")
+@click.option(
+    "--links",
+    type=click.Path(path_type=Path),
+    help="CSV of links: TrackMate's table of edges for its table of spots, or track and parent for masks.",
+)
 @options.settings_options(
     *options.FRAME_SETTINGS, "frames.masks_channel", "frames.background", "repair.fill_gaps", "repair.margin"
 )
@@ -34,8 +37,7 @@ def import_tracks(
     out: Path,
     masks: Path | None,
     images: Path | None,
-    edges: Path | None,
-    parents: Path | None,
+    links: Path | None,
     settings: Settings,
     *,
     overwrite: bool,
@@ -56,8 +58,7 @@ def import_tracks(
             source,
             masks=masks,
             images=images,
-            edges=edges,
-            parents=parents,
+            links=links,
             out=out,
             settings=settings,
             overwrite=overwrite,

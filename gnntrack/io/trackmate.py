@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.errors import FormatError
+from gnntrack.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,27 +79,18 @@ def read_trackmate_xml(path: str | Path) -> Spots:
         If it is not XML, or not a TrackMate file with spots.
     """
     file = Path(path)
-    try:
-        root = ET.parse(file).getroot()  # expat loads no entities of other files
-    except ET.ParseError as error:
-        msg = f"{file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
-        raise FormatError(msg) from error
+    root = _parse_xml(file)
     model = root.find("Model")
     if root.tag != "TrackMate" or model is None:
         msg = f"{file}: an XML file with the root <{root.tag}>; expected a TrackMate file, with <TrackMate> and <Model>"
         raise FormatError(msg)
     edges = list(_list_edges(model))
-    linked = {name for edge in edges for name in edge}
-    spots = [
-        spot
-        for spot in model.iterfind("AllSpots/SpotsInFrame/Spot")
-        if spot.get("VISIBILITY", "1") != "0" or spot.get("ID") in linked
-    ]
+    spots = _list_spots(model, edges)
     if not spots:
         msg = f"{file}: it holds no visible spot; detect spots in TrackMate and save again"
         raise FormatError(msg)
     table = [{name: spot.get(name, "") for name in (*_SPOT_COLUMNS, "ID")} for spot in spots]
-    outlines = {row: outline for row, spot in enumerate(spots) if (outline := _read_outline(spot)) is not None}
+    outlines = {row: outline for row, outline in enumerate(map(_read_outline, spots)) if outline is not None}
     image = root.find("Settings/ImageData")
     about = {} if image is None else image.attrib
     unit = "um" if model.get("spatialunits", "").lower() in _MICROMETRES else "pixel"
@@ -130,11 +121,26 @@ def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spo
     if edges is not None:
         return spots
     track = [row["TRACK_ID"] for row in rows]
-    source, target = _link_nearest(spots, track)
+    source, target = _find_nearest_links(spots, track)
     return Spots(spots.frame, spots.position, spots.radius, source, target, unit=spots.unit)
 
 
 _SPOT_COLUMNS = ("FRAME", "POSITION_X", "POSITION_Y", "POSITION_Z", "RADIUS")
+
+
+def _parse_xml(file: Path) -> ET.Element:
+    try:
+        return ET.parse(file).getroot()  # expat loads no entities of other files
+    except ET.ParseError as error:
+        msg = f"{file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
+        raise FormatError(msg) from error
+
+
+def _list_spots(model: ET.Element, edges: list[tuple[str, str]]) -> list[ET.Element]:
+    """Return the spots that are visible or in an edge."""
+    linked = {name for edge in edges for name in edge}
+    every = model.iterfind("AllSpots/SpotsInFrame/Spot")
+    return [spot for spot in every if spot.get("VISIBILITY", "1") != "0" or spot.get("ID") in linked]
 
 
 def _list_edges(model: ET.Element) -> Iterator[tuple[str, str]]:
@@ -161,16 +167,19 @@ def _read_outline(spot: ET.Element) -> FloatArray | None:
 
 def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns and the rows of a table of TrackMate; rows without a number as ID are its further headings."""
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        columns = [name or "" for name in reader.fieldnames or []]
-        try:
-            rows = [{key: value or "" for key, value in row.items() if key} for row in reader]
-        except (UnicodeDecodeError, csv.Error) as error:
-            msg = f"{file}: it cannot be read as CSV ({error}); export the table again"
-            raise FormatError(msg) from error
-    key = next((name for name in ("ID", "SPOT_SOURCE_ID") if name in columns), None)
-    return columns, [row for row in rows if key is None or _is_number(row[key])]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="")
+            rows = list(reader)
+    except FileNotFoundError as error:
+        msg = f"{file}: no such file; check the path"
+        raise InputError(msg) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"{file}: it cannot be read as CSV ({error}); export the table again"
+        raise FormatError(msg) from error
+    columns = [name or "" for name in reader.fieldnames or []]
+    key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in columns else "ID"
+    return columns, [row for row in rows if _is_number(row.get(key, ""))]
 
 
 def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
@@ -201,15 +210,7 @@ def _make_spots(
     time: str = "",
 ) -> Spots:
     """Return spots from rows of text, and from the description of the images in a TrackMate file."""
-    try:
-        frame = np.array([round(float(row["FRAME"])) for row in table], np.int64)
-        position = np.array(
-            [[float(row.get(f"POSITION_{axis}") or 0) for axis in "ZYX"] for row in table], np.float64
-        ).reshape(-1, 3)
-        radius = np.array([float(row.get("RADIUS") or 1) for row in table], np.float64)
-    except ValueError as error:
-        msg = f"{file}: a frame, position or radius is not a number ({error}); export the file again"
-        raise FormatError(msg) from error
+    frame, position, radius = _read_numbers(file, table)
     known = {row["ID"]: k for k, row in enumerate(table)}
     unknown = [name for edge in edges for name in edge if name not in known]
     if unknown:
@@ -220,8 +221,23 @@ def _make_spots(
     return Spots(frame, position, radius, ends[:, 0], ends[:, 1], outlines or {}, unit=unit, **size)  # type: ignore[arg-type]
 
 
+def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return frame (N,), position (N, 3) and radius (N,) of rows of text."""
+    columns = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}
+    try:
+        values = [[float(row.get(name) or default) for name, default in columns.items()] for row in table]
+    except ValueError as error:
+        msg = f"{file}: a frame, position or radius is not a number ({error}); export the file again"
+        raise FormatError(msg) from error
+    numbers = np.array(values, np.float64).reshape(-1, len(columns))
+    if not np.isfinite(numbers).all():
+        msg = f"{file}: a frame, position or radius is not finite; export the file again"
+        raise FormatError(msg)
+    return np.rint(numbers[:, 0]).astype(np.int64), numbers[:, 1:4], numbers[:, 4]
+
+
 def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
-    """Return what a TrackMate file knows about its images; nothing where a number is missing or 0."""
+    """Return size, pixel size and interval of the images in a TrackMate file, without those that are missing or 0."""
     numbers = {name: float(text) for name, text in about.items() if _is_number(text)}
     shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
     spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
@@ -238,7 +254,7 @@ def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
     return found
 
 
-def _link_nearest(spots: Spots, track: list[str]) -> tuple[IntArray, IntArray]:
+def _find_nearest_links(spots: Spots, track: list[str]) -> tuple[IntArray, IntArray]:
     """Return links from each spot of a track to the nearest one of its track in the last frame before it."""
     groups: dict[str, list[int]] = {}
     for row, name in enumerate(track):
