@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
+from gnntrack.events import revise_divisions
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks
 from gnntrack.lineage.build import build_lineage
@@ -156,6 +157,8 @@ def _choose_lineage(
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     report("solving", 2, 2)
     lineage = build_lineage(graph, chosen, scores, confidence=rate_links(scorer, graph, chosen, scores))
+    if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
+        lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap)
     bridged = len(find_gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)

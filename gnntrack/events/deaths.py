@@ -1,0 +1,124 @@
+"""Nuclei that fall to pieces, and masks that fall into pieces for some frames: neither is a division.
+
+The pieces of a dead nucleus vanish within a few frames, while daughters stay. The pieces of an over-segmented mask are
+one mask again after a few frames.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.scores.densities import log_normal
+from gnntrack.scores.model import PRIOR
+
+if TYPE_CHECKING:
+    from gnntrack.events.densities import EventModel
+    from gnntrack.events.history import History, NearbySearch
+
+__all__ = ["find_deaths", "find_rejoined_pieces"]
+
+_LONGEST = 3  # frames in which the pieces of a dead nucleus are seen
+_IN_PIECES = 0.1  # fraction of the deaths in which a nucleus falls to pieces
+_AGAIN = 3  # frames in which a cell that was lost would be seen again
+_NEAR = 2.0  # radii within which it would be seen again
+_SAME = 0.6  # a piece of at least this fraction of a cell's size may be the cell
+_LONGEST_SPLIT = 5  # frames in which an over-segmented mask is in pieces
+_LAST = 0.5  # fraction of over-segmented masks that are still in pieces in the next frame
+
+
+def find_deaths(history: History, model: EventModel) -> dict[int, int]:
+    """Find divisions that are deaths: all daughters and their descendants vanish within a few frames.
+
+    Parameters
+    ----------
+    history, model
+        The solution, and its densities.
+
+    Returns
+    -------
+    dict
+        New past of the pieces: -1, except of one that is nearly as large as the cell.
+    """
+    changes: dict[int, int] = {}
+    search = history.make_search(history.starts)
+    for parent in np.flatnonzero(history.n_children >= 2).tolist():
+        pieces = history.list_children(parent)
+        last = max(int(history.last_frame[row]) for row in pieces)
+        if last > history.frame[parent] + _LONGEST or last == history.n_frames - 1:
+            continue
+        if not any(_is_seen_again(history, search, row) for row in pieces) and _is_death(history, model, parent):
+            changes |= dict.fromkeys(pieces, -1)
+            largest = max(pieces, key=lambda row: float(history.log_size[row]))
+            if history.log_size[largest] - history.log_size[parent] > np.log(_SAME):
+                del changes[largest]
+    return changes
+
+
+def _is_seen_again(history: History, search: NearbySearch, row: int) -> bool:
+    """Return whether a track ends only because its cell is lost: one of its size appears near its end soon after."""
+    end = history.walk_on(row, _LONGEST)[-1]
+    frame = int(history.frame[end])
+    for later in range(frame + 1, min(frame + _AGAIN, history.n_frames - 1) + 1):
+        for other in search.find(history.predict(end, later), later, _NEAR * history.radius[end]):
+            if abs(history.log_size[other] - history.log_size[end]) < -np.log(_SAME):
+                return True
+    return False
+
+
+def _is_death(history: History, model: EventModel, parent: int) -> bool:
+    """Return whether a death explains vanishing pieces better than a division does."""
+    pieces = history.list_children(parent)
+    a, b = sorted(pieces, key=lambda row: -float(history.log_size[row]))[:2]
+    division = model.explain_division(parent, (a, b))
+    division += sum(model.explain_end(row, int(history.last_frame[row] - history.frame[row]) + 1) for row in (a, b))
+    apart = max(float(np.linalg.norm(history.position[a] - history.position[b]) / history.radius[parent]), 1e-3)
+    death = model.explain_end(parent) + np.log(_IN_PIECES)
+    death += model.place_daughters(0.5, apart)
+    together = np.logaddexp(history.log_size[a], history.log_size[b]) - history.measure_before(parent)
+    death += log_normal(together, -0.5, 0.6)
+    death += log_normal(history.log_size[a] - history.log_size[b], 0, 0.7) + np.log(2)
+    return bool(death > division)
+
+
+def find_rejoined_pieces(history: History, model: EventModel) -> dict[int, int]:
+    """Find divisions that are over-segmented masks: one piece ends when the other grows to the size of the cell.
+
+    Returns
+    -------
+    dict
+        New past of the pieces that end: -1.
+    """
+    changes: dict[int, int] = {}
+    for parent in np.flatnonzero(history.n_children == 2).tolist():
+        for piece, kept in (children := history.list_children(parent)), children[::-1]:
+            track = history.walk_on(piece, _LONGEST_SPLIT + 1)
+            if len(track) > _LONGEST_SPLIT or history.n_children[track[-1]]:
+                continue
+            rest = history.walk_on(kept, len(track) + 1)
+            if len(rest) == len(track) + 1 and _is_rejoined(history, model, parent, track, rest):
+                changes[piece] = -1
+                break
+    return changes
+
+
+def _is_rejoined(history: History, model: EventModel, parent: int, piece: list[int], rest: list[int]) -> bool:
+    """Return whether a piece (its cells) and the rest of a cell are one mask again, in the last cell of the rest."""
+    whole = rest[-1]
+    if history.frame[whole] != history.frame[piece[-1]] + 1:
+        return False
+    sizes = [float(np.median(history.log_size[rows])) for rows in (piece, rest[:-1])]
+    size, before = history.measure_after(whole), history.measure_before(parent)
+    split = np.log(PRIOR.artefact_rate) + (len(piece) - 1) * np.log(_LAST)
+    split += model.compare_sizes(size - before) + model.compare_sizes(float(np.logaddexp(*sizes)) - before)
+    split += model.compare_places(history.measure_distance(parent, whole), len(rest))
+    weight = np.exp(np.array(sizes) - np.logaddexp(*sizes))
+    pair = piece[0], rest[0]
+    centre = sum(w * history.position[row] for w, row in zip(weight, pair, strict=True))
+    expected = history.predict(parent, int(history.frame[rest[0]]))
+    split += model.compare_places(float(np.linalg.norm(centre - expected) / history.radius[parent]))
+    division = model.explain_division(parent, pair) + model.explain_end(piece[-1])
+    division += model.compare_sizes(size - sizes[1])
+    division += model.compare_places(history.measure_distance(rest[-2], whole))
+    return bool(split > division)

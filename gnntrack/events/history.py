@@ -1,0 +1,186 @@
+"""The solution while it is revised: the past of each cell, and quick answers about its neighbours in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, Lineage
+
+__all__ = ["History"]
+
+_WINDOW = 3  # cells of a track whose median size is the size of a cell
+
+
+@dataclass(frozen=True)
+class History:
+    """Links as the past of each cell, with the measurements that events are recognised by.
+
+    Parameters
+    ----------
+    graph : CellGraph
+        The cells.
+    past : (N,) int64
+        Row of the linked earlier cell, -1 = none.
+    settled : frozenset of int
+        Cells whose past was decided again.
+    """
+
+    graph: CellGraph
+    past: IntArray
+    settled: frozenset[int] = frozenset()
+
+    @classmethod
+    def from_lineage(cls, graph: CellGraph, lineage: Lineage) -> History:
+        """Return the history of a lineage that was made from the graph."""
+        past = np.full(len(graph.cells), -1)
+        past[lineage.target] = lineage.source
+        return cls(graph, past)
+
+    def replace(self, changes: dict[int, int]) -> History:
+        """Return the history with other pasts of some cells."""
+        past = self.past.copy()
+        for row, new in changes.items():
+            past[row] = new
+        return History(self.graph, past, self.settled | changes.keys())
+
+    @cached_property
+    def frame(self) -> IntArray:
+        """Frame of each cell, shape (N,)."""
+        return self.graph.cells.frame
+
+    @cached_property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.graph.cells.n_frames
+
+    @cached_property
+    def radius(self) -> FloatArray:
+        """Radius of each cell, bounded, shape (N,)."""
+        return self.graph.cell_radii
+
+    @cached_property
+    def log_size(self) -> FloatArray:
+        """Logarithm of the size of each cell, shape (N,)."""
+        return np.asarray(np.log(np.maximum(self.graph.cells.feature("size").astype(np.float64), 1e-12)))
+
+    @cached_property
+    def position(self) -> FloatArray:
+        """Position of each cell, shape (N, D)."""
+        return self.graph.cells.position
+
+    @cached_property
+    def shift(self) -> FloatArray:
+        """Motion of the cells around each cell to the next frame, shape (N, D)."""
+        cells = self.graph.cells
+        return np.stack([cells.feature(f"shift_{axis}") for axis in "zyx"[-cells.ndim :]], axis=1).astype(np.float64)
+
+    @cached_property
+    def n_children(self) -> IntArray:
+        """Number of links out of each cell, shape (N,)."""
+        return np.bincount(self.past[self.past >= 0], minlength=len(self.past))
+
+    @cached_property
+    def _children(self) -> tuple[IntArray, IntArray]:
+        """Return all linked cells by their past, and the first index of each past."""
+        linked = np.flatnonzero(self.past >= 0)
+        order = linked[np.argsort(self.past[linked], kind="stable")]
+        return order, np.concatenate([[0], np.cumsum(self.n_children)])
+
+    def list_children(self, row: int) -> list[int]:
+        """Return the rows that a cell is linked to, ascending."""
+        order, start = self._children
+        children: list[int] = order[start[row] : start[row + 1]].tolist()
+        return children
+
+    @cached_property
+    def last_frame(self) -> IntArray:
+        """Last frame of each cell's descendants and itself, shape (N,)."""
+        last = self.frame.copy()
+        for frame in range(self.n_frames - 1, 0, -1):
+            here = self.graph.cells.rows(frame)
+            linked = np.arange(here.start, here.stop)[self.past[here] >= 0]
+            np.maximum.at(last, self.past[linked], last[linked])
+        return last
+
+    @cached_property
+    def starts(self) -> BoolArray:
+        """Whether each cell has no past though there are frames before, shape (N,)."""
+        return np.asarray((self.past < 0) & (self.frame > 0))
+
+    @cached_property
+    def orphans(self) -> BoolArray:
+        """Whether each cell may get a parent: it starts, and this was not decided again, shape (N,)."""
+        orphans = self.starts.copy()
+        orphans[list(self.settled)] = False
+        return orphans
+
+    @cached_property
+    def ends(self) -> BoolArray:
+        """Whether each cell has no future though there are frames after it, shape (N,)."""
+        return np.asarray((self.n_children == 0) & (self.frame < self.n_frames - 1))
+
+    def walk_back(self, row: int, count: int) -> list[int]:
+        """Return a cell and those before it in its track, at most `count`, backwards."""
+        rows = [row]
+        while len(rows) < count and (past := int(self.past[rows[-1]])) >= 0 and self.n_children[past] == 1:
+            rows.append(past)
+        return rows
+
+    def walk_on(self, row: int, count: int) -> list[int]:
+        """Return a cell and those after it in its track, at most `count`, forwards."""
+        rows = [row]
+        while len(rows) < count and self.n_children[rows[-1]] == 1:
+            rows += self.list_children(rows[-1])
+        return rows
+
+    def measure_before(self, row: int) -> float:
+        """Return the median logarithmic size of a cell and those before it in its track."""
+        return float(np.median(self.log_size[self.walk_back(row, _WINDOW)]))
+
+    def measure_after(self, row: int) -> float:
+        """Return the median logarithmic size of a cell and those after it in its track."""
+        return float(np.median(self.log_size[self.walk_on(row, _WINDOW)]))
+
+    def predict(self, row: int, frame: int) -> FloatArray:
+        """Return where a cell is expected in a later frame, from the motion of the cells around it."""
+        return np.asarray(self.position[row] + self.shift[row] * (frame - self.frame[row]))
+
+    def measure_distance(self, row: int, other: int) -> float:
+        """Return the distance from the expected position of a cell to a later cell, in radii of the first cell."""
+        offset = self.position[other] - self.predict(row, int(self.frame[other]))
+        return float(np.linalg.norm(offset) / self.radius[row])
+
+    def make_search(self, which: BoolArray) -> NearbySearch:
+        """Return a search among some cells, (N,) bool."""
+        return NearbySearch(self, which)
+
+
+class NearbySearch:
+    """Finds cells of a frame near a place.
+
+    Parameters
+    ----------
+    history : History
+        All cells.
+    which : (N,) bool
+        The cells that can be found.
+    """
+
+    def __init__(self, history: History, which: BoolArray) -> None:
+        self._position, self._which, self._cells = history.position, which, history.graph.cells
+        self._trees: dict[int, tuple[Any, IntArray]] = {}
+
+    def find(self, place: FloatArray, frame: int, distance: float) -> list[int]:
+        """Return the rows of the cells of a frame within a distance of a place (D,), ascending."""
+        if frame not in self._trees:
+            here = self._cells.rows(frame)
+            rows = here.start + np.flatnonzero(self._which[here])
+            self._trees[frame] = (cKDTree(self._position[rows]) if len(rows) else None, rows)
+        tree, rows = self._trees[frame]
+        return sorted(rows[tree.query_ball_point(place, distance)].tolist()) if tree is not None else []

@@ -1,0 +1,156 @@
+"""Two cells that shared one mask for some frames: their separation is not a division.
+
+A cell ends next to another one whose mask grows by its size at once, and later this mask falls into two cells of the
+sizes and at the places of the two. In the first frames of a movie, the cells before are not seen; there the sizes of
+all cells of the movie show that the mask is as large as two of them.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gnntrack.scores.densities import log_normal
+from gnntrack.scores.model import PRIOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.events.densities import EventModel
+    from gnntrack.events.history import History, NearbySearch
+
+__all__ = ["find_merged_masks"]
+
+_LONGEST = 10  # frames that a mask is shared at most
+_LAST = 0.7  # fraction of shared masks that are still shared in the next frame
+_NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
+_SURE = 1.0  # log odds from which a division is not one
+_FROM_FIRST = 3.0  # the same without a past
+
+
+class _Merge(NamedTuple):
+    """A shared mask: log odds, the cell that ended (-1 = unknown), the cells after, of the track and of the other."""
+
+    log_odds: float
+    ended: int
+    own: int
+    other: int
+
+
+def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) -> dict[int, int]:
+    """Find divisions that are the separation of a shared mask.
+
+    Parameters
+    ----------
+    history, model
+        The solution, and its densities.
+    longest_gap : int
+        Largest number of frames from source to target of a link.
+
+    Returns
+    -------
+    dict
+        New past of cells after the separation: that of one is the shared mask, that of the other the cell that ended
+        before it, or -1 if it lies too far back.
+    """
+    changes: dict[int, int] = {}
+    search = history.make_search(history.ends)
+    for parent in np.flatnonzero(history.n_children == 2).tolist():
+        merge = max(_list_explanations(history, model, search, parent), default=None)
+        if merge is None or merge.ended in changes.values():
+            continue
+        bridged = merge.ended >= 0 and history.frame[merge.other] - history.frame[merge.ended] <= longest_gap
+        changes[merge.own] = parent
+        changes[merge.other] = merge.ended if bridged else -1
+    return changes
+
+
+def _list_explanations(history: History, model: EventModel, search: NearbySearch, parent: int) -> Iterator[_Merge]:
+    """Yield the shared masks that explain a division better than a division does."""
+    shared = history.walk_back(parent, _LONGEST)
+    for length, first in enumerate(shared, start=1):
+        own = int(history.past[first])
+        if history.frame[first] == 0:
+            merge = _explain_from_first(history, model, parent, shared[:length])
+            if merge.log_odds > _FROM_FIRST:
+                yield merge
+        near = search.find(history.position[first], int(history.frame[first]) - 1, _NEAR * history.radius[first])
+        pairs = [(own, end) for end in near] if own >= 0 else list(permutations(near, 2))
+        for before in pairs:
+            if history.frame[first] - history.frame[before[0]] == 1:
+                merge = _explain(history, model, parent, shared[:length], before)
+                if merge.log_odds > _SURE:
+                    yield merge
+
+
+def _explain(history: History, model: EventModel, parent: int, shared: list[int], before: tuple[int, int]) -> _Merge:
+    """Return the log odds that the cells `before` share the masks `shared`, from the last to the first of them."""
+    first, after = shared[-1], history.list_children(parent)
+    a, b = after
+    sizes = [history.measure_before(row) for row in before]
+    size = float(np.median(history.log_size[shared]))
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(_LAST)
+    log_odds += model.compare_sizes(size - float(np.logaddexp(*sizes)))
+    log_odds += model.compare_places(_measure_from_both(history, before, sizes, first))
+    new = [history.measure_after(row) for row in after]
+    frames = len(shared) + 1
+    fits = [
+        sum(
+            model.compare_sizes(new[j] - sizes[i])
+            + model.compare_places(history.measure_distance(before[i], after[j]), frames)
+            for i, j in enumerate(order)
+        )
+        for order in ((0, 1), (1, 0))
+    ]
+    best = int(np.argmax(fits))
+    log_odds += fits[best]
+    if history.past[first] >= 0:
+        log_odds -= model.compare_sizes(size - sizes[0]) + model.compare_places(
+            history.measure_distance(before[0], first)
+        )
+    else:
+        log_odds -= model.explain_start(first) + model.explain_end(before[0])
+    log_odds -= model.explain_end(before[1]) + model.explain_division(parent, (a, b))
+    return _Merge(log_odds, before[1], after[best], after[1 - best])
+
+
+def _measure_from_both(history: History, before: tuple[int, int], sizes: list[float], shared: int) -> float:
+    """Return the distance from the expected centre of two cells together to a shared mask, in its radii."""
+    weight = np.exp(np.array(sizes) - np.logaddexp(*sizes))
+    frame = int(history.frame[shared])
+    centre = sum(w * history.predict(row, frame) for w, row in zip(weight, before, strict=True))
+    return float(np.linalg.norm(history.position[shared] - centre) / history.radius[shared])
+
+
+def _explain_from_first(history: History, model: EventModel, parent: int, shared: list[int]) -> _Merge:
+    """Return the log odds that masks since the first frame of the movie are two cells.
+
+    Two cells have the sizes of any two cells of the movie. The parent in a division has the size of a cell.
+    """
+    after = history.list_children(parent)
+    new = np.array([history.measure_after(row) for row in after])
+    size = history.measure_before(parent)
+    centre, spread = _describe_population(history)
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(_LAST)
+    log_odds += log_normal(new, centre, spread).sum() + model.compare_sizes(size - float(np.logaddexp(*new)))
+    a, b = after
+    weight = np.exp(new - np.logaddexp(*new))
+    middle = weight[0] * history.position[a] + weight[1] * history.position[b]
+    expected = history.predict(parent, int(history.frame[a]))
+    apart = max(float(np.linalg.norm(history.position[a] - history.position[b]) / history.radius[parent]), 1e-3)
+    log_odds += model.compare_places(float(np.linalg.norm(middle - expected) / history.radius[parent]))
+    log_odds += log_normal(np.log(apart), np.log(1.4), 0.3) - np.log(apart)
+    log_odds -= np.log(2 * np.pi * apart if model.ndim == 2 else 4 * np.pi * apart**2)
+    log_odds -= log_normal(np.float64(size), centre + 0.15, np.hypot(spread, 0.2))
+    log_odds -= model.explain_division(parent, (a, b))
+    larger = int(np.argmax(new))
+    return _Merge(float(log_odds), -1, after[larger], after[1 - larger])
+
+
+def _describe_population(history: History) -> tuple[float, float]:
+    """Return the median of the logarithmic sizes of all cells, and their standard deviation."""
+    centre = float(np.median(history.log_size))
+    spread = 1.4826 * float(np.median(np.abs(history.log_size - centre)))
+    return centre, max(spread, 0.12)

@@ -1,0 +1,72 @@
+"""Divisions of a solution, decided again: with several frames before and after them, and with the tracks known.
+
+The scores see a division in the frames next to it. After a first solution, the tracks show more: how large cells were
+before and after, how long they live, and which cells appear or vanish near by without an explanation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.events.daughters import find_earlier_divisions, find_late_daughters, find_third_daughters
+from gnntrack.events.deaths import find_deaths, find_rejoined_pieces
+from gnntrack.events.densities import EventModel
+from gnntrack.events.history import History
+from gnntrack.events.merges import find_merged_masks
+from gnntrack.lineage.build import number_tracks
+from gnntrack.types import Lineage
+
+if TYPE_CHECKING:
+    from gnntrack.types import CellGraph
+
+__all__ = ["revise_divisions"]
+
+_log = logging.getLogger(__name__)
+
+_CONFIDENCE = 0.7  # of a link that no solver could choose
+
+
+def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) -> Lineage:
+    """Decide divisions again, with several frames before and after them.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solution.
+    graph : CellGraph
+        The graph that it was made from.
+    longest_gap : int
+        Largest number of frames from source to target of a link within a track.
+
+    Returns
+    -------
+    Lineage
+        Without divisions that are the separation of a shared mask, a death, or an over-segmented mask; with
+        divisions whose second daughter appears up to three frames late, and with third daughters.
+    """
+    history = History.from_lineage(graph, lineage)
+    steps: tuple[tuple[str, Callable[[History, EventModel], dict[int, int]]], ...] = (
+        ("merged masks", lambda *given: find_merged_masks(*given, longest_gap=longest_gap)),
+        ("over-segmented masks", find_rejoined_pieces),
+        ("late daughters", find_late_daughters),
+        ("earlier divisions", find_earlier_divisions),
+        ("third daughters", find_third_daughters),
+        ("deaths", find_deaths),
+    )
+    for name, find in steps:
+        changes = find(history, EventModel.from_solution(history))
+        if changes:
+            _log.info("%s: the past of %d cells is decided again", name, len(changes))
+            history = history.replace(changes)
+    target = np.flatnonzero(history.past >= 0)
+    source = history.past[target]
+    before = History.from_lineage(graph, lineage).past
+    confidence = np.full(len(graph.cells), _CONFIDENCE, np.float32)
+    confidence[lineage.target] = lineage.confidence
+    confidence[history.past != before] = _CONFIDENCE
+    track, tracks = number_tracks(graph.cells.frame, source, target)
+    return Lineage(graph.cells, track, tracks, source, target, confidence[target], lineage.provenance)
