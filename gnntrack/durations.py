@@ -7,9 +7,15 @@ import re
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["convert_duration", "format_duration", "parse_duration"]
+__all__ = ["convert_duration", "format_duration", "is_duration_unit", "parse_duration"]
 
-_SECONDS = {
+_POWERS = {
+    "yotta": 24, "zetta": 21, "exa": 18, "peta": 15, "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "hecto": 2, "deca": 1,
+    "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12, "femto": -15, "atto": -18,
+    "zepto": -21, "yocto": -24,
+}  # fmt: skip
+_SECONDS = {f"{prefix}second": float(f"1e{power}") for prefix, power in _POWERS.items()} | {
+    "week": 604800.0,
     "d": 86400.0, "day": 86400.0,
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
     "min": 60.0, "m": 60.0, "minute": 60.0,
@@ -45,6 +51,17 @@ def convert_duration(value: Any, unit: str | None) -> float | None:
     except (TypeError, ValueError):
         return None
     return float(f"{seconds:.12g}") if 1e-9 <= seconds <= _LONGEST else None
+
+
+def is_duration_unit(unit: str | None) -> bool:
+    """Return whether a unit is one of time, in any spelling that `convert_duration` takes.
+
+    Examples
+    --------
+    >>> [is_duration_unit(unit) for unit in ("sec", "Minutes", "attosecond", "frame", "", None)]
+    [True, True, True, False, False, False]
+    """
+    return _normalise_unit(unit) in _SECONDS
 
 
 def parse_duration(text: str | float | timedelta) -> float:

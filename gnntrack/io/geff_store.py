@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 import zlib
@@ -12,8 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from gnntrack.durations import convert_duration
+from gnntrack.durations import convert_duration, is_duration_unit
 from gnntrack.errors import FormatError
+from gnntrack.io.geff_axes import (
+    convert_times,
+    find_frame_property,
+    find_letters,
+    find_space_names,
+    find_time_name,
+    read_scales,
+    sort_space_axes,
+)
 from gnntrack.io.geff_columns import EXACT, EXTRA, SEG_ID, SPACE, TRACK
 from gnntrack.types import Cells, Provenance
 
@@ -25,9 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GeffStore", "add_file_name", "reorder"]
 
-_MICROMETRES = {"micrometer": 1.0, "micron": 1.0, "um": 1.0, "µm": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+_log = logging.getLogger(__name__)
+
 _LABEL_NAMES = (SEG_ID, "label", "segmentation_id", "mask_id")
-_TIME_NAMES = ("t", "frame", "time")
 _ZSCORES = ("size", "elongation", "ellipsoid_fill", *(f"intensity_{name}" for name in ("mean", "std", "min", "max")))
 _RENAMED = {f"{name}_z": f"{name}_zscore" for name in _ZSCORES}  # features by their names in files of gnntrack 0.1.0
 _RENAMED |= {"intensity_mean_z_difference": "intensity_mean_zscore_difference"}
@@ -76,9 +86,9 @@ class GeffStore:
         """Return the cells, and the row of each stored node among them."""
         frame, label = self._read_frames(), self._read_labels()
         order = np.lexsort((label, frame))
-        position, spacing, unit = self._read_positions()
+        position, origin, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
-        shape = self.extra.get("shape") or _compute_shape(position, spacing)
+        shape = self.extra.get("shape") or _compute_shape(position - origin, spacing)
         n_frames = self.extra.get("n_frames", int(frame.max()) + 1 if len(frame) else 0)
         row = np.empty(len(order), np.int64)
         row[order] = np.arange(len(order))
@@ -130,68 +140,111 @@ class GeffStore:
         return self._read_integers(name) if name in self._get_metadata("node") else None
 
     def _read_frames(self) -> IntArray:
-        axis = next((a for a in self.metadata.axes or [] if a.type == "time"), None)
-        name = axis.name if axis else next((n for n in _TIME_NAMES if n in self._get_metadata("node")), None)
+        axis = self._find_time_axis()
+        name = axis.name if axis else find_time_name(self._get_metadata("node"))
         if name is None:
             self._fail("the frame of each cell is missing; expected a time axis or a property 't'")
         stored = self._read_column("node", name)
         time = stored.astype(np.float64)
-        if axis is not None and axis.unit not in (None, "frame"):
-            time = _convert_to_frames(time)
+        counted = None
+        if axis is not None and is_duration_unit(axis.unit):
+            others = [other for other in self._get_metadata("node") if other != name]
+            counted = find_frame_property(others, self._read_numbers, time)
+        time = convert_times(time, axis) if counted is None else counted
         frame = np.rint(time)
         if not np.allclose(time, frame, rtol=0, atol=1e-3) or (frame < 0).any():
             self._fail(f"the time axis '{name}' does not count frames from 0, but begins with {stored[:5].tolist()}")
         return frame.astype(np.int64)
 
+    def _find_time_axis(self) -> Axis | None:
+        axes = self.metadata.axes or []
+        typed = [axis for axis in axes if axis.type == "time"]
+        return next(iter(typed or (axis for axis in axes if axis.type is None and find_time_name([axis.name]))), None)
+
     def _read_interval(self) -> float | None:
-        """Return the seconds between frames: the scale of an axis of frames, or the shortest step of one of times."""
-        axis = next((a for a in self.metadata.axes or [] if a.type == "time"), None)
+        """Return the seconds between frames: the scale of an axis of frames, or the mean step of one of times."""
+        axis = self._find_time_axis()
         if axis is None:
             return None
-        if convert_duration(1, str(axis.unit or "")) is None:
+        if not is_duration_unit(axis.unit):
             return convert_duration(axis.scale, str(axis.scaled_unit or ""))
-        steps = np.diff(np.unique(self._read_column("node", axis.name).astype(np.float64)))
-        return convert_duration(steps.min(), str(axis.unit)) if len(steps) else None
+        frame, time = self._read_frames(), self._read_column("node", axis.name).astype(np.float64)
+        if not len(frame) or frame.min() == frame.max():
+            return None
+        first, last = frame.argmin(), frame.argmax()
+        return convert_duration((time[last] - time[first]) / (frame[last] - frame[first]), str(axis.unit))
 
     def _read_labels(self) -> IntArray:
         name = self._find_label_name()
         if name is None:
-            names = ", ".join(map(repr, _LABEL_NAMES))
-            self._fail(f"the cells' labels in the masks are missing (no property 'seg_id'); expected one of {names}")
+            listed = ", ".join(repr(name) for name in self._get_metadata("node"))
+            self._fail(
+                f"the cells' labels in the masks are missing: no property {' or '.join(map(repr, _LABEL_NAMES))}; the "
+                f"properties are {listed or 'none'}. If one of them is the label, name it in the metadata of the file, "
+                '"related_objects": [{"type": "labels", "path": MASKS, "node_prop": NAME}]; if none is, write the file '
+                "again with the segmentation (labels) included, or track the masks: gnntrack track IMAGES MASKS"
+            )
         return self._read_integers(name)
 
     def _find_label_name(self) -> str | None:
-        related = [o.node_prop for o in self.metadata.related_objects or [] if o.type == "labels"]
-        return next((n for n in (*related, *_LABEL_NAMES) if n in self._get_metadata("node")), None)
+        """Return the property of labels: the one that the metadata name, else one with a usual name and numbers."""
+        about = self._get_metadata("node")
+        for related in self.metadata.related_objects or []:
+            # 'label_prop' is deprecated; as an attribute it would warn
+            name = related.node_prop or vars(related).get("label_prop")
+            if related.type == "labels" and name in about:
+                return str(name)
+        plain = {name.casefold(): name for name in reversed(list(about))}
+        found = [name if name in about else plain.get(name) for name in _LABEL_NAMES]
+        return next((name for name in found if name is not None and self._is_number("node", name)), None)
 
-    def _read_positions(self) -> tuple[FloatArray, tuple[float, ...], str]:
+    def _read_positions(self) -> tuple[FloatArray, FloatArray, tuple[float, ...], str]:
+        """Return the positions, that of the corner of the frames, the voxel size, and the unit of all three."""
         axes = self._find_space_axes()
-        scale, unit = _read_scale(axes)
+        scale, offset, unit, unknown = read_scales(axes)
+        if unknown:
+            _log.warning(
+                "%s: unit '%s' of the axes of space is not a known length; positions are read as pixels: use a unit "
+                "such as 'micrometer'",
+                self.path,
+                unknown[0],
+            )
         # positions that are stored in micrometres do not give the voxel size
         spacing = tuple(s if axis.scale else 1.0 for s, axis in zip(scale, axes, strict=True))
-        columns = [self._read_position(axis.name, s) for axis, s in zip(axes, scale, strict=True)]
+        columns = [self._read_position(axis.name, s, o) for axis, s, o in zip(axes, scale, offset, strict=True)]
         position = np.column_stack(columns).astype(np.float64)
         if not np.isfinite(position).all():
             self._fail("some positions are missing or not finite; expected a position for every node")
-        return position, spacing, unit
+        return position, np.array(offset), spacing, unit
 
-    def _read_position(self, axis: str, scale: float) -> np.ndarray:
+    def _read_position(self, axis: str, scale: float, offset: float) -> np.ndarray:
         """Return the positions along an axis: exact ones if gnntrack has stored them, else those in the axis' unit."""
         if self.own and axis + EXACT in self._get_metadata("node"):
             return self._read_column("node", axis + EXACT)
-        return self._read_column("node", axis) * scale
+        stored = self._read_column("node", axis) * scale
+        return stored + offset if offset else stored
 
     def _find_space_axes(self) -> list[Axis]:
-        axes = [a for a in self.metadata.axes or [] if a.type == "space" or (a.type is None and a.name in SPACE)]
+        """Return the axes of space in the order [z], y, x."""
+        listed = self.metadata.axes or []
+        axes = [a for a in listed if a.type == "space" or (a.type is None and find_letters([a.name])[0])]
         if not axes:
             from geff_spec import Axis
 
-            axes = [Axis(name=name, type="space") for name in SPACE if name in self._get_metadata("node")]
-        if {axis.name for axis in axes} <= set(SPACE):
-            axes.sort(key=lambda axis: SPACE.index(axis.name))
+            axes = [Axis(name=name, type="space") for name in find_space_names(self._get_metadata("node"))]
         if len(axes) not in (2, 3):
             self._fail(f"{len(axes)} axes of space; the positions of cells need [z], y and x")
-        return axes
+        ordered, known = sort_space_axes(axes, self.metadata.display_hints)
+        if not known:
+            names = ", ".join(f"'{axis.name}'" for axis in axes)
+            _log.warning(
+                "%s: the names of the axes %s do not show which is x; they are read as %s, in the order of the file: "
+                "names such as 'y' and 'x' decide it",
+                self.path,
+                names,
+                ", ".join(SPACE[-len(axes) :]),
+            )
+        return ordered
 
     def _read_features(
         self, kind: str, names: list[str] | None
@@ -218,7 +271,8 @@ class GeffStore:
         axes = [axis.name for axis in self.metadata.axes or []]
         tracks = (self.metadata.track_node_props or {}).values()
         label = [self._find_label_name()]
-        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, *_TIME_NAMES, *SPACE])
+        times = [name for name in self._get_metadata("node") if find_time_name([name])]
+        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, *times, *SPACE])
 
     def _is_number(self, kind: str, name: str) -> bool:
         meta = self._get_metadata(kind)[name]
@@ -236,6 +290,10 @@ class GeffStore:
         if not np.isfinite(values).all() or (values != np.rint(values)).any():
             self._fail(f"property '{name}' must hold an integer for every node")
         return values.astype(np.int64)
+
+    def _read_numbers(self, name: str) -> FloatArray | None:
+        """Return a property of the nodes as float, None if it does not hold one number each."""
+        return self._read_column("node", name).astype(np.float64) if self._is_number("node", name) else None
 
     def _read_column(self, kind: str, name: str) -> np.ndarray:
         """Return a property; if another tool has marked values as missing, as float with NaN for them."""
@@ -263,25 +321,11 @@ class GeffStore:
         raise FormatError(msg)
 
 
-def _convert_to_frames(time: FloatArray) -> FloatArray:
-    """Return times divided by the shortest time between two frames."""
-    steps = np.diff(np.unique(time))
-    return time / steps.min() if len(steps) else time
-
-
 def _open_reader(path: str | Path) -> GeffReader:
     with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
         warnings.simplefilter("ignore")
         from geff import GeffReader
     return GeffReader(str(path))
-
-
-def _read_scale(axes: list[Axis]) -> tuple[list[float], str]:
-    """Return the factors from stored positions to um, or to pixels if a unit is unknown, and the unit."""
-    units = [str(axis.scaled_unit or axis.unit or "pixel") for axis in axes]
-    physical = all(unit in _MICROMETRES for unit in units)
-    factor = [_MICROMETRES[unit] if physical else 1.0 for unit in units]
-    return [float(axis.scale or 1) * f for axis, f in zip(axes, factor, strict=True)], "um" if physical else "pixel"
 
 
 @contextmanager
@@ -320,4 +364,4 @@ def _compute_shape(position: FloatArray, spacing: tuple[float, ...]) -> list[int
     """Return the smallest shape of a frame, in pixels, that holds all positions."""
     if not len(position):
         return [1] * len(spacing)
-    return [max(1, math.ceil(top / step) + 1) for top, step in zip(position.max(0), spacing, strict=True)]
+    return [max(1, math.ceil(round(top / step, 6)) + 1) for top, step in zip(position.max(0), spacing, strict=True)]

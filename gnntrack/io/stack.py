@@ -14,6 +14,7 @@ from gnntrack.durations import parse_duration
 from gnntrack.errors import FrameError, InputError
 from gnntrack.io.axes import Layout, guess_axes, lay_out
 from gnntrack.io.channels import choose_channel, name_channels
+from gnntrack.lengths import find_micrometres
 from gnntrack.settings import is_pixel_size
 
 if TYPE_CHECKING:
@@ -41,12 +42,6 @@ __all__ = [
 # Decoders of damaged files raise nearly every kind of exception (seen: SystemError, AssertionError, TokenError and
 # MemoryError, as well as the expected ones), so each becomes a FrameError, with the cause chained.
 UNREADABLE = (Exception,)
-
-_MICROMETRES = {
-    "m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "a": 1e-4, "inch": 25400.0,
-    "meter": 1e6, "metre": 1e6, "centimeter": 1e4, "millimeter": 1e3, "micrometer": 1.0, "micrometre": 1.0,
-    "micron": 1.0, "nanometer": 1e-3, "nanometre": 1e-3, "picometer": 1e-6, "angstrom": 1e-4,
-}  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)
@@ -221,16 +216,11 @@ def convert_spacing(sizes: Mapping[str, float | None], units: Mapping[str, str |
     """
     found = []
     for axis in "zyx"[-ndim:]:
-        size, factor = sizes.get(axis), _MICROMETRES.get(_normalise_unit(units.get(axis)))
+        size, factor = sizes.get(axis), find_micrometres(units.get(axis))
         if size is None or factor is None or not is_pixel_size(size * factor):
             return ()
         found.append(float(f"{size * factor:.12g}"))  # .1 * 1e3 is not 100 in binary
     return tuple(found)
-
-
-def _normalise_unit(unit: str | None) -> str:
-    text = (unit or "").strip().lower().replace("\\u00b5", "u").replace("µ", "u").replace("μ", "u").replace("å", "a")
-    return text if text in _MICROMETRES else text.removesuffix("s").removesuffix("(s)")
 
 
 @dataclass(frozen=True)
