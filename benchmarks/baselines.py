@@ -79,7 +79,8 @@ class CellTable:
     def write(cls, masks: Path, file: Path) -> CellTable:
         """Measure the cells of masks, and write their table."""
         cells = measure_cells(open_masks(masks), settings=Settings().cells)[0]
-        shape: dict[str, Any] = {name: cells.feature(name) for name in ("size", "major_axis", "minor_axis", "elongation")}
+        names = ("size", "major_axis", "minor_axis", "elongation")
+        shape: dict[str, Any] = {name: cells.feature(name) for name in names}
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, frame=cells.frame, position=cells.position, **shape)
         apart = cells.feature("neighbour_distance")
