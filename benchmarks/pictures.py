@@ -1,32 +1,66 @@
-"""The pictures of docs/segmentation.md: simulated stacks, and the results of segmenters.
+"""The pictures of the README and of docs/segmentation.md: results of simulated movies and stacks.
 
-``python benchmarks/pictures.py`` writes ``docs/pictures/slices.png`` and ``docs/pictures/diffusionnet.png``.
+``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet.
 """
 
 from __future__ import annotations
 
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from record import REPOSITORY
 from segmentation import simulate_plain_stack
 
+from gnntrack import track
+from gnntrack.pipeline import simulate
+from gnntrack.report import draw_lineage_tree, draw_overlay
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
 
+SEGMENTERS: dict[str, dict[str, Any]] = {"slices": {}, "diffusionnet": {"spacing": (1.0, 0.5, 0.5)}}
+
 
 def main() -> int:
-    """Draw both pictures."""
-    image, truth = simulate_plain_stack(0)
+    """Draw the pictures that are named, or all."""
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, options in (("slices", {}), ("diffusionnet", {"spacing": (1.0, 0.5, 0.5)})):
-        draw(image, truth, load_segmenter(name, **options).segment(image), name, folder / f"{name}.png")
+    wanted = sys.argv[1:] or ["result", *SEGMENTERS]
+    if "result" in wanted:
+        draw_result(folder / "result.png")
+    for name in (name for name in SEGMENTERS if name in wanted):
+        image, truth = simulate_plain_stack(0)
+        draw(image, truth, load_segmenter(name, **SEGMENTERS[name]).segment(image), name, folder / f"{name}.png")
     return 0
+
+
+def draw_result(path: Path) -> None:
+    """Draw the last frame of a simulated movie with its tracks, beside the lineage tree."""
+    movie = simulate(seed=2, frames=40, cells=14, shape=(260, 280), clustering=0.2, speed=1.2, photons=300)
+    lineage = track(movie.images, movie.masks)
+    frame = lineage.cells.n_frames - 1
+    pictures = [
+        render(draw_overlay(movie.images[frame], lineage.labels()[frame], lineage=lineage, frame=frame, tails=12)),
+        render(draw_lineage_tree(lineage)),
+    ]
+    height = 640
+    scaled = [each.resize((round(each.width * height / each.height), height), Image.LANCZOS) for each in pictures]
+    joined = Image.new("RGB", (sum(each.width for each in scaled), height), "white")
+    joined.paste(scaled[0], (0, 0))
+    joined.paste(scaled[1], (scaled[0].width, 0))
+    joined.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def render(figure: Figure) -> Image.Image:
+    """Return a figure as a picture."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=200)
+    return Image.open(file).convert("RGB")
 
 
 def draw(image: Any, truth: Any, found: Any, name: str, path: Path) -> None:

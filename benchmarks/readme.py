@@ -1,6 +1,6 @@
 """Write the figures of ``results/*.json`` and of the shipped models into the pages, between their markers.
 
-The pages are the README, `docs/gnn.md` and the model card; ``--check`` fails if their tables are not up to date.
+`PAGES` lists the pages; ``--check`` fails if their tables are not up to date.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from record import REPOSITORY, RESULTS, format_table, sort_methods
 
 PAGES = (
     "README.md",
+    "docs/accuracy.md",
     "docs/gnn.md",
     "docs/segmentation.md",
     "gnntrack/weights/README.md",
@@ -42,8 +43,11 @@ def fill_page(text: str) -> str:
     """Return a page with the tables of the committed results."""
     tables = {
         "accuracy": format_accuracy,
-        "learned": format_learned,
-        "speed": format_speed,
+        "behind": describe_behind,
+        "learned": format_short,
+        "learned all": format_learned,
+        "speed": format_short_speed,
+        "speed all": format_speed,
         "ablation": format_ablation,
         "model": describe_model,
     }
@@ -76,6 +80,82 @@ def _format_accuracy_cells(row: dict[str, Any], peer: list[float | None]) -> Ite
             continue
         text = f"{ours:.3f}"
         yield f"{f'**{text}**' if round(ours, 4) >= theirs else text} ({theirs:.3f})"
+
+
+def describe_behind() -> str:
+    """Return a sentence per metric about the rows of the table of accuracy in which KOFT is ahead."""
+    record, koft = _read("accuracy"), _read("koft")["rows"]
+    rows = [row for row in record["rows"] if row["method"] == "hungarian" and row["sequence"] in koft]
+    sentences = []
+    for (name, column), title in zip(SHOWN.items(), TITLES, strict=True):
+        behind, compared = {}, 0
+        for row in rows:
+            ours, theirs = row["figures"][name], koft[row["sequence"]][row["twin"]][column]
+            if ours is not None and theirs is not None:
+                compared += 1
+                if round(ours, 4) < theirs:
+                    behind[f"{row['sequence']}, {row['twin']}"] = (theirs - ours, ours, theirs)
+        if behind:
+            worst = max(behind, key=lambda movie: behind[movie][0])
+            _, ours, theirs = behind[worst]
+            most = f"most on {worst} ({ours:.3f} against {theirs:.3f})"
+            sentences.append(f"- {title}: `hungarian` is behind on {len(behind)} of {compared} rows, {most}.")
+        else:
+            sentences.append(f"- {title}: `hungarian` is at least as good on all {compared} rows.")
+    return "\n".join(sentences)
+
+
+SHORT = {"gnn": "`gnn`", "hungarian": "`hungarian`", "koft": "KOFT", "laptrack": "laptrack", "btrack": "btrack"}
+
+
+def format_short() -> str:
+    """Return the means of the protocol left-out for the methods of the README, and the best method of each metric."""
+    if not (RESULTS / "learned.json").exists():
+        return NOT_YET
+    found: dict[str, Figures] = {}
+    for row in _read("learned")["rows"]:
+        if "figures" in row and row["protocol"] == "left-out" and row["method"] in SHORT:
+            found.setdefault(row["method"], {})[row["sequence"], row["twin"]] = row["figures"]
+    order = [method for method in SHORT if method in found]
+    means = {method: _average(found[method]) for method in order}
+    number = max(map(len, found.values()))
+    lines = []
+    for method in order:
+        few = len(found[method])
+        about = SHORT[method] + ("" if few == number else f" ({few} of the {number} movies)")
+        lines.append([about, *("-" if each is None else f"{each:.3f}" for each in means[method])])
+    titles = ["linking error", "biology", "division F1", "CHOTA"]
+    complete = [method for method in order if len(found[method]) == number]
+    best = []
+    for k, title in enumerate(titles):
+        values = {method: means[method][k] for method in complete if means[method][k] is not None}
+        if values:
+            best.append(f"{SHORT[(min if k == 0 else max)(values, key=values.__getitem__)]} ({title})")
+    text = f"{format_table(['method', *titles], lines)}\n\nThe best of each column: {', '.join(best)}."
+    return f"{text} {_compare_with_koft(found)}" if {"gnn", "hungarian", "koft"} <= found.keys() else text
+
+
+def _compare_with_koft(found: dict[str, Figures]) -> str:
+    """Return on how many movies our methods are behind KOFT in linking and in CHOTA."""
+    behind = {}
+    for method in ("gnn", "hungarian"):
+        both = [(found[method][movie], found["koft"][movie]) for movie in found[method].keys() & found["koft"].keys()]
+        for name in ("LNK", "CHOTA"):
+            behind[method, name] = sum(round(mine[name], 4) < round(theirs[name], 4) for mine, theirs in both)
+    counts = " and ".join(
+        f"`{method}` on {behind[method, 'LNK']} (linking) and {behind[method, 'CHOTA']} (CHOTA)"
+        for method in ("gnn", "hungarian")
+    )
+    return f"KOFT is ahead of {counts} of the {len(found['koft'])} movies."
+
+
+def _average(figures: Figures) -> list[float | None]:
+    """Return the mean error in linking, and the means of the other metrics; None where a metric is not defined."""
+    means: list[float | None] = [fmean(1 - each["LNK"] for each in figures.values())]
+    for name in list(SHOWN)[1:]:
+        values = [each[name] for each in figures.values() if each[name] is not None]
+        means.append(fmean(values) if values else None)
+    return means
 
 
 def format_learned() -> str:
@@ -112,6 +192,20 @@ def format_speed() -> str:
     """Return a table of the measured speed and memory."""
     lines = [[check["what"], f"{check['measured']:.3g} {check['unit']}"] for check in _read("speed")["checks"]]
     return format_table(["quantity", "measured"], lines)
+
+
+SHORT_SPEED = {  # the checks of benchmarks/speed.py that the README shows, in words
+    "track --method hungarian against KOFT, Fluo-N2DL-HeLa 01": "`track` on the movie N2DL-HeLa, times as fast as KOFT",
+    "track --method gnn against KOFT, Fluo-N2DL-HeLa 01": "the same with `--method gnn`",
+    "1 000 000 cells in 500 frames, time": "a movie with a million cells, time",
+    "1 000 000 cells in 500 frames, memory": "a movie with a million cells, memory",
+}
+
+
+def format_short_speed() -> str:
+    """Return the measured speed and memory that the README shows."""
+    checks = {check["what"]: f"{check['measured']:.3g} {check['unit']}" for check in _read("speed")["checks"]}
+    return format_table(["", "measured"], [[SHORT_SPEED[what], checks[what]] for what in SHORT_SPEED if what in checks])
 
 
 def format_ablation() -> str:

@@ -56,9 +56,9 @@ def demo(out: Path, seed: int) -> None:
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {format_bytes(measure_peak_memory())} at most"),
             ("look at", f"{out / 'lineage.png'} (parents and daughters)"),
-            ("", f"{out / 'overlay.png'} (a frame with its tracks)"),
-            ("", f"{out / '01_RES'} (the result: masks and res_track.txt)"),
-            ("next", f"gnntrack info {out / 'movie' / '01'}; gnntrack track IMAGES MASKS -o OUT"),
+            ("", f"{out / 'overlay.png'} (a frame: outlines in the colours of the families, and past positions)"),
+            ("", f"{out / '01_RES'} (what 'gnntrack track' writes: masks, res_track.txt, and tables in gnntrack/)"),
+            ("next", "gnntrack track IMAGES MASKS -o OUT"),
         ]
     )
 
@@ -67,15 +67,18 @@ def _run_demo(folder: Path, *, seed: int, progress: Progress | None) -> tuple[Li
     from gnntrack import pipeline
     from gnntrack.io.frames import open_frames, open_masks
     from gnntrack.report import draw_lineage_tree, draw_overlay, save_figure
+    from gnntrack.results import read_result
     from gnntrack.settings import Settings
 
     settings = Settings().replace(**_MOVIE)
     images, masks, result = folder / "movie" / "01", folder / "masks", folder / "01_RES"
     pipeline.simulate(folder / "movie", settings=settings, seed=seed, progress=progress)
     pipeline.segment(images, masks, segmenter="unet", progress=progress)
-    lineage = pipeline.track(images, masks, out=result, progress=progress)
+    pipeline.track(images, masks, out=result, progress=progress)
     scores = pipeline.evaluate(result, folder / "movie" / "01_GT")
-    middle = lineage.cells.n_frames * 2 // 3
+    lineage, _ = read_result(result)
+    frame = lineage.cells.n_frames * 2 // 3
+    overlay = draw_overlay(open_frames(images)[frame], open_masks(result)[frame], lineage=lineage, frame=frame)
+    save_figure(overlay, folder / "overlay.png")
     save_figure(draw_lineage_tree(lineage), folder / "lineage.png")
-    save_figure(draw_overlay(open_frames(images)[middle], open_masks(result)[middle]), folder / "overlay.png")
     return lineage, scores
