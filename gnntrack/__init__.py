@@ -10,8 +10,8 @@ r"""gnntrack: masks of a microscopy movie go in, a verified lineage comes out, a
                                                                                           \--> evaluate | report
     training: the same build_graph + a known lineage --> training --> models --> gnn.predict
 
-Importing this package loads no stage; each is loaded when it is first used. The recipes ``evaluate`` and ``simulate``
-are in `gnntrack.pipeline` only: here they would be replaced by the packages of the same names.
+Importing this package loads no stage; each is loaded when it is first used. The packages ``evaluate`` and ``simulate``
+can be called: they are also the recipes of these names.
 """
 
 import logging

@@ -1,3 +1,5 @@
+from . import evaluate as evaluate
+from . import simulate as simulate
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError

@@ -18,7 +18,7 @@ class _FirstCompilation(event.Listener):
     reported = False
 
     def on_start(self, event: Any) -> None:
-        if not self.reported and event.data["dispatcher"].py_func.__module__.startswith("gnntrack."):
+        if not self.reported and str(event.data["dispatcher"].py_func.__module__).startswith("gnntrack."):
             self.reported = True
             sys.stderr.write("compiling functions for the first run after installation: about 10 seconds, only once\n")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from gnntrack import __version__
 from gnntrack.io.ctc import write_ctc
+from gnntrack.io.ctc_names import choose_digits
 from gnntrack.io.geff import write_lineage
 from gnntrack.io.geff_columns import Column
 from gnntrack.io.output import fresh_output
@@ -29,7 +30,7 @@ from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.lineage.doubts import Doubt
     from gnntrack.lineage.repair import RepairedMovie
@@ -54,12 +55,16 @@ class RunRecord:
         Settings of the run.
     started : float
         `time.perf_counter` at the start.
+    names : strings
+        Files of the masks that were tracked. The masks of the result have as many digits as the images, or as these, if
+        the files are named as in the challenge.
     """
 
     images: object = None
     masks: object = None
     settings: Settings = field(default_factory=Settings)
     started: float = field(default_factory=time.perf_counter)
+    names: Sequence[str] = ()
 
 
 def write_result(
@@ -95,8 +100,9 @@ def write_result(
     """
     run = run or RunRecord()
     result = build_result(repaired, images, channels)
+    digits = choose_digits(run.names if images is None else images.names, repaired.lineage.cells.n_frames)
     with fresh_output(out, overwrite=overwrite) as folder:
-        write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills)
+        write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
         _write_extras(folder / EXTRAS, result, repaired.lineage, run)
         if run.settings.output.pictures:
             _draw_pictures(folder / EXTRAS, result, images)

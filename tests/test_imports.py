@@ -55,8 +55,24 @@ def test_the_pipeline_loads_no_torch_no_segmenter_and_no_figures():
 
 @pytest.mark.parametrize("name", [name for name in gnntrack.__all__ if name != "__version__"])
 def test_every_public_name_is_there(name):
-    assert getattr(gnntrack, name).__name__ == name
+    assert getattr(gnntrack, name).__name__.removeprefix("gnntrack.") == name
     assert name in dir(gnntrack)
+
+
+@pytest.mark.parametrize(
+    "imported",
+    ["gnntrack.evaluate", "gnntrack.evaluate.segmentation", "gnntrack.evaluate.tracking", "gnntrack.pipeline", "os"],
+)
+def test_evaluate_and_simulate_are_packages_and_functions(imported):
+    code = (
+        f"import {imported}\nimport gnntrack\n"
+        "assert callable(gnntrack.evaluate) and callable(gnntrack.evaluate.evaluate_sequence)\n"
+        "assert callable(gnntrack.simulate) and callable(gnntrack.simulate.simulate_movie)\n"
+        "try:\n    gnntrack.evaluate('nothing_RES', 'nothing_GT')\n"
+        "except gnntrack.InputError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "nothing_" in done.stdout, done.stderr
 
 
 def test_an_unknown_name_is_an_attribute_error():

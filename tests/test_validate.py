@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ctc_worlds import DIVIDES, build, draw_tables, read_masks
 
+from gnntrack import track
 from gnntrack.errors import FormatError
 from gnntrack.io.ctc import write_ctc
+from gnntrack.io.ctc_names import choose_digits
 from gnntrack.io.ctc_validate import RULES, validate_ctc
 
 
@@ -61,12 +63,27 @@ def remove_masks(folder):
         file.unlink()
 
 
+def change_table(change):
+    return lambda folder: write_table(change((folder / "res_track.txt").read_text()))(folder)
+
+
 ENDLESS = ("beyond-movie", add_line(f"5 7 {10**17} 0"), None)
 # DIVIDES has lines: 1 0 3 0 | 2 4 7 1 | 3 4 7 1 | 4 0 7 0
 FAULTS = [
     ("no-track-table", lambda folder: (folder / "res_track.txt").unlink(), None),
     ("not-integer", add_line("5 0 1.5 0"), None),
     ("not-integer", add_line("5 0 1"), None),
+    ("separator", change_table(lambda text: text + "\n"), None),
+    ("separator", change_table(lambda text: "\n" + text), None),
+    ("separator", change_table(lambda text: text.replace("\n", "\n\n", 1)), None),
+    ("separator", change_table(lambda text: text + "  \t\n"), None),
+    ("separator", change_table(lambda text: text + "\n \n\n"), None),
+    ("separator", write_table("\n"), None),
+    ("separator", change_table(lambda text: text.replace(" ", "\t", 3)), None),  # tabs in line 1, spaces below
+    ("separator", write_table("1 0 3 0\n2\t4\t7\t1\n3 4 7 1\n4 0 7 0\n"), None),
+    ("separator", write_table("1 0\t3 0\n2 4 7 1\n3 4 7 1\n4 0 7 0\n"), None),
+    ("separator", write_table("1\t0\t3\t0 \n2\t4\t7\t1\n3\t4\t7\t1\n4\t0\t7\t0\n"), None),
+    ("separator", write_table("1 0 3 0\n2 4 7 1\n3 4\N{NO-BREAK SPACE}7 1\n4 0 7 0\n"), None),
     ("id-range", add_line("70000 0 0 0"), None),
     ("id-range", add_line("0 0 0 0"), None),
     ("id-range", change_mask(5, with_label(70000, np.uint32)), 5),
@@ -192,6 +209,59 @@ def test_images_tell_frames_shape_and_digits(folder, tmp_path):
     problems = validate_ctc(folder, images=images)
     assert list_rules(problems) == {"shape", "digits"}
     assert [problem.frame for problem in problems if problem.rule == "shape"] == list(range(8))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", " \n"),
+        lambda text: text.replace(" ", "  "),
+        lambda text: "  " + text.replace("\n", "\n "),
+        lambda text: text.replace(" ", "\t"),
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(" ", " \t"),
+    ],
+)
+def test_separators_that_every_program_reads_are_valid(folder, change):
+    table = folder / "res_track.txt"
+    table.write_bytes(change(table.read_text()).rstrip(" ").encode())
+    assert validate_ctc(folder) == []
+    assert run_py_ctcmetrics(folder) is True
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("t{:03d}.tif", "mask000.tif"),
+        ("t{:04d}.tif", "mask0000.tif"),
+        ("t{:02d}.tif", "mask000.tif"),
+        ("t{:05d}_ch1.tif", "mask000.tif"),
+        ("img_{:06d}.tif", "mask000.tif"),
+        ("t{}.tif", "mask000.tif"),
+        ("mask{:04d}.tif", "mask0000.tif"),
+        ("t{:04d}_z.tiff", "mask000.tif"),
+    ],
+)
+def test_tracked_masks_are_valid_whatever_the_names_of_the_images(tmp_path, images, masks):
+    cell = np.zeros((24, 24), np.uint8)
+    cell[5:12, 5:12] = 1
+    for name, pixels in (("images", cell * 90 + 9), ("masks", cell)):
+        (tmp_path / name).mkdir()
+        for t in range(3):
+            tifffile.imwrite(tmp_path / name / images.format(t), pixels)
+    track(tmp_path / "images", tmp_path / "masks", out=tmp_path / "01_RES", pictures=False)
+    assert (tmp_path / "01_RES" / masks).exists()
+    assert validate_ctc(tmp_path / "01_RES", images=tmp_path / "images") == []
+
+
+def test_a_thousand_images_have_the_digits_of_their_names():
+    three = [f"01/t{frame:03d}.tif" for frame in range(1000)]
+    assert choose_digits(three, 1000) == 3
+    assert choose_digits([*three, "01/t1000.tif"], 1001) == 4
+    assert choose_digits(["movie.tif"] * 1000, 1000) == 4
+    assert choose_digits([f"img{frame:05d}.tif" for frame in range(1001)], 1001) == 4
+    assert choose_digits(["t000.tif"] * 2000, 2000) == 4
 
 
 def test_truth_and_movie_without_cells(folder, tmp_path):

@@ -1,5 +1,26 @@
-"""Scores of a result against ground truth: tracking (Cell Tracking Challenge metrics) and segmentation."""
+"""Scores of a result against ground truth: tracking (Cell Tracking Challenge metrics) and segmentation.
+
+The package is also the recipe of the same name: ``gnntrack.evaluate(result, truth)``.
+"""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+class _Package(ModuleType):
+    """The package as a function, since as an attribute of `gnntrack` it hides a function of its name."""
+
+    def __call__(self, result: str | Path, truth: str | Path) -> dict[str, Any]:
+        """Score a CTC result against its ground truth; see `gnntrack.pipeline.evaluate`."""
+        from gnntrack.evaluate.tracking import evaluate_sequence
+
+        return evaluate_sequence(result, truth)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from gnntrack.errors import FormatError
@@ -25,8 +25,10 @@ __all__ = [
     "TRACK_TABLES",
     "CtcFolder",
     "CtcName",
+    "choose_digits",
     "count_digits",
     "find_ctc",
+    "find_digits",
     "format_name",
     "list_numbered",
     "parse_name",
@@ -86,6 +88,43 @@ def count_digits(number: int) -> int:
     (3, 4)
     """
     return max(3, len(str(number)))
+
+
+def choose_digits(names: Sequence[str], n_frames: int) -> int:
+    """Return the number of digits of the masks of a movie: that of its images, else that of `count_digits`.
+
+    The evaluation software of the challenge takes one number of digits, 3 or 4, for ground truth and result.
+
+    Parameters
+    ----------
+    names : strings
+        Files of the frames. Names that are not those of the challenge, such as ``t00007_ch1.tif``, are not used.
+    n_frames : int
+        Number of frames.
+
+    Examples
+    --------
+    >>> choose_digits(["01/t0000.tif", "01/t0001.tif"], 2), choose_digits(["t00.tif", "t01.tif"], 2)
+    (4, 3)
+    >>> choose_digits([f"t{frame:03d}.tif" for frame in range(1000)], 1000), choose_digits([], 1000)
+    (3, 4)
+    """
+    digits = find_digits(names)
+    return count_digits(n_frames) if digits is None or digits < len(str(n_frames - 1)) else digits
+
+
+def find_digits(names: Sequence[str]) -> int | None:
+    """Return the number of digits, 3 or 4, of files named as in the challenge; None for any other names.
+
+    >>> find_digits(["t0000.tif", "t0001.tif"]), find_digits(["t00.tif", "t01.tif"]), find_digits(["a.tif"])
+    (4, None, None)
+    """
+    files = [PurePath(name).name for name in names]
+    parsed = [parse_name(file) for file in files]
+    widths = {
+        len(re.sub(r"\D", "", file)) for file, name in zip(files, parsed, strict=True) if name and name.plane is None
+    }
+    return widths.pop() if None not in parsed and widths in ({3}, {4}) and len(set(files)) == len(files) else None
 
 
 def list_numbered(

@@ -15,7 +15,7 @@ from gnntrack.errors import FormatError
 from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gnntrack.types import IntArray
 
@@ -31,6 +31,8 @@ class TrackRows(NamedTuple):
     """(K,): line of each row in the file, from 1."""
     faults: list[tuple[int, str]]
     """Number and fault of each line that does not hold four integers."""
+    layout_faults: Sequence[tuple[int, str]] = ()
+    """Number and fault of each line that py-ctcmetrics cannot read, although it is blank or holds four integers."""
 
 
 def parse_track_table(path: str | Path) -> TrackRows:
@@ -59,7 +61,23 @@ def parse_track_table(path: str | Path) -> TrackRows:
         elif words:
             rows.append([int(word) for word in words])
             lines.append(line)
-    return TrackRows(np.array(rows, np.int64).reshape(-1, 4), np.array(lines, np.int64), faults)
+    layout = list(_find_layout_faults(text, {line for line, _ in faults}))
+    return TrackRows(np.array(rows, np.int64).reshape(-1, 4), np.array(lines, np.int64), faults, layout)
+
+
+def _find_layout_faults(text: str, known: set[int]) -> Iterator[tuple[int, str]]:
+    """Return the lines, but the known ones, on which the reader of py-ctcmetrics fails: it splits all as the first."""
+    lines = text.removesuffix("\n").split("\n") if text else []
+    separator = " " if lines and " " in lines[0] else "\t"
+    name = {" ": "spaces", "\t": "tabs"}[separator]
+    for number, line in enumerate(lines, start=1):
+        words = [word for word in line.strip().split(separator) if word]
+        if number in known:
+            continue
+        if not words:
+            yield number, "the line is blank; remove it"
+        elif any(len(word.split()) != 1 for word in words):
+            yield number, f"the numbers are not separated by {name} only, as line 1 requires; use single spaces"
 
 
 def read_track_table(path: str | Path) -> Tracks:

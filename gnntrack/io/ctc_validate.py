@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc
+from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc, find_digits
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import drop_plane, read_tiff
@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 RULES = {
     "no-track-table": "the folder has a table of tracks, res_track.txt",
     "not-integer": "a line of the table holds four integers: label, begin, end, parent",
+    "separator": "no line is blank, and numbers are separated by spaces or tabs as in line 1; py-ctcmetrics needs it",
     "id-range": f"labels lie in 1..{MAX_LABEL}",
     "negative": "begin and parent are not negative",
     "duplicate-id": "a label has one line in the table",
@@ -48,7 +49,7 @@ RULES = {
     "no-masks": "the folder has masks, mask000.tif, mask001.tif, ...",
     "stray-file": "the folder has no other TIFFs; some readers take all of them for masks",
     "missing-frame": "frames are numbered from 0, and none is missing",
-    "digits": "frame numbers have the images' number of digits: 3, or 4 for more than 999 frames (more: a warning)",
+    "digits": "frame numbers have 3 or 4 digits (more: a warning), as many as images named t000.tif or t0000.tif",
     "unreadable": "a mask is a TIFF that can be read",
     "dtype": "a mask is unsigned with 16 bits",
     "shape": "all masks have one shape, that of the images",
@@ -141,6 +142,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
 def check_table(table: TrackRows, file: str | Path, *, n_frames: int) -> list[Problem]:
     """Check the table of tracks alone; ``n_frames`` is the number of masks."""
     problems = [_make_problem("not-integer", f"line {line}: {fault}", file) for line, fault in table.faults]
+    problems += [_make_problem("separator", f"line {line}: {fault}", file) for line, fault in table.layout_faults]
     if not len(table.rows) and not table.faults:
         problems.append(_make_problem("empty-table", "no track", file))
     problems += [
@@ -240,10 +242,13 @@ def _check_against_images(
     if found.n_frames != len(movie):
         yield _make_problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
     yield from _check_shapes(found, shapes, tuple(movie.shape), "the images")
-    wanted = {_count_digits(name) for name in movie.names}
+    wanted = find_digits(movie.names)
     widths = {_count_digits(file.name) for file in found.masks.values()}
-    if len(wanted) == len(widths) == 1 and wanted not in (widths, {0}) and len(set(movie.names)) > 1:
-        message = f"frame numbers have {widths.pop()} digits, those of the images {wanted.pop()}"
+    if wanted is not None and len(widths) == 1 and widths != {wanted}:
+        message = (
+            f"frame numbers have {widths.pop()} digits, those of the images {wanted}; the challenge's evaluation takes "
+            "one number of digits for both: name the masks as the images are"
+        )
         yield _make_problem("digits", message, found.path)
 
 

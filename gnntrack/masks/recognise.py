@@ -105,10 +105,9 @@ def describe_frame(frame: Image) -> FrameKind:
         return FrameKind("empty")
     frame = frame.astype(np.uint8) if frame.dtype.kind == "b" else frame
     if frame.dtype.kind == "f":
-        finite = frame[np.isfinite(frame)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        if finite.size < frame.size or not _are_whole(finite) or max(-low, high) >= 2.0**62:
-            return FrameKind("image", 0.0, lowest=low, highest=high, whole=False)
+        grey = _find_grey_values(frame)
+        if grey is not None:
+            return grey
         frame = frame.astype(np.int64)
     low, high = int(frame.min()), int(frame.max())
     background = find_background(frame)
@@ -117,6 +116,15 @@ def describe_frame(frame: Image) -> FrameKind:
         return FrameKind("empty", background=background, lowest=low, highest=high)
     score, kind = _classify(values)
     return FrameKind(kind, score, len(values.rows), values.n_pieces, background, low, high)
+
+
+def _find_grey_values(frame: Image) -> FrameKind | None:
+    """Return the kind of a frame of floats, None if all are whole numbers and so may be labels."""
+    finite = frame[np.isfinite(frame)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if finite.size < frame.size or not _are_whole(finite) or max(-low, high) >= 2.0**62:
+        return FrameKind("image", 0.0, lowest=low, highest=high, whole=False)
+    return None
 
 
 def find_background(frame: Image) -> int | None:
