@@ -87,7 +87,7 @@ class FrameSettings(_Section):
     images_pattern: str | None = None
     """Which files of a folder are images: a glob (*_raw.tif), or brackets (t{t}_z{z}.tif, pos{p}_t{t}_c{c}.tif)."""
     masks_pattern: str | None = None
-    """Which files of a folder are masks, such as *_cp_masks.png; see images_pattern."""
+    """Which files of a folder are masks, such as *_cp_masks.png; as for images."""
     position: str | None = None
     """The position to read, where a pattern has {p}."""
 
@@ -164,11 +164,11 @@ class GraphSettings(_Section):
     """Candidate links (``graph/candidates.py``)."""
 
     max_gap: int = Field(2, ge=1)
-    """Largest number of frames from source to target of a link: 1 = consecutive frames, 2 = also one missing frame."""
+    """Frames that a link may span: 1 = to the next frame only, 2 = the cell may be missing in one frame, and so on."""
     max_neighbours: int = Field(6, ge=1)
-    """Candidates per cell to the next frame; across gaps half as many."""
+    """Cells of the next frame that are considered for each cell; half as many across gaps."""
     max_distance: float | None = Field(None, gt=0)
-    """Largest distance per frame in the movie's unit (um or pixel); default: estimated from the movie."""
+    """Farthest that a cell moves per frame, in um, or pixels if their size is unknown; default: estimated."""
 
 
 class ScoreSettings(_Section):

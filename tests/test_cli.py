@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -758,3 +759,37 @@ def test_a_settings_file_that_is_not_there(movie):
 def test_a_negative_seed_is_refused(command, tmp_path):
     assert "-1 is not in the range x>=0" in run(*command, "-o", tmp_path / "out", "--seed", -1, code=2).stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["track", "batch", "build-graph", "export", "train", "simulate"])
+def test_options_are_shown_in_groups(command):
+    shown = run(command, "--help").stdout
+    groups = re.findall(r"^([A-Z][a-z]+):$", shown, re.MULTILINE)
+    assert groups == [group for group in ("Input", "Movie", "Method", "Output", "Settings", "Other") if group in groups]
+    assert {"Output", "Settings", "Other"} <= set(groups)
+    assert "Options" not in groups
+    of_group = dict(zip(groups, re.split(r"^[A-Z][a-z]+:$", shown, flags=re.MULTILINE)[1:], strict=True))
+    assert "--out PATH" in of_group["Output"]
+    assert "Settings file (TOML); options override it." in " ".join(of_group["Settings"].split())
+    assert "--help" in of_group["Other"]
+
+
+def test_the_groups_of_track_and_batch_are_the_same():
+    inputs, methods = ("--spacing", "--interval", "--masks-pattern", "--channel"), ("--method", "--max-gap", "--device")
+    for command in ("track", "batch"):
+        parts = re.split(r"^(?:Input|Method|Output):$", run(command, "--help").stdout, flags=re.MULTILINE)
+        assert all(name in parts[1] for name in inputs)
+        assert all(name in parts[2] for name in methods)
+
+
+@pytest.mark.parametrize("name", ["Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+", "default", "PhC-C2DL-PSC", "Fluo-N3DH-CE"])
+def test_settings_files_are_found_by_name(name, tmp_path):
+    run("init-config", "--config", name, "-o", tmp_path / "found.toml")
+    expected = Settings.from_toml(Path(__file__).resolve().parents[1] / "configs" / f"{name}.toml")
+    assert Settings.from_toml(tmp_path / "found.toml") == expected
+
+
+def test_an_unknown_name_of_a_settings_file_lists_the_names():
+    problem = run("init-config", "--config", "Fluo-N2DL-Hela", code=2).stderr
+    assert "does not exist" in problem
+    assert "Fluo-N2DL-HeLa" in problem

@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import refuse_unused
 from gnntrack.cli.track import TRACK_SETTINGS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["batch"]
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("folder")
 @options.out_option("Folder of the results: OUT/NAME_RES for each position, and the table OUT/summary.csv.")
 @click.option("--images", metavar="PATTERN", help="Images below FOLDER, {} = name of the position: '{}/phase'.")

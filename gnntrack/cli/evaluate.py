@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gnntrack.cli.display import show_progress, show_rows, show_table
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, path_argument, verbose_option
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
@@ -18,7 +19,7 @@ __all__ = ["evaluate", "evaluate_segmentation", "validate"]
 _LISTED = 20  # problems of one rule that are listed one by one
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("folders", metavar="RES GT [RES GT]...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--require",
@@ -59,7 +60,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
         raise click.exceptions.Exit(1)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @path_argument("result")
 @path_argument("truth")
 @click.option(
@@ -98,7 +99,7 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: i
     show_table(["", "in all", "mean of images"], scores)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @path_argument("result")
 @click.option("--images", type=click.Path(path_type=Path), help="The images, to compare number and size of the frames.")
 @json_option

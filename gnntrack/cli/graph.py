@@ -11,6 +11,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unused
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["build_graph", "export", "solve"]
 _log = logging.getLogger(__name__)
 
 
-@click.command("build-graph")
+@click.command("build-graph", cls=GroupedCommand)
 @options.source_options
 @options.out_option("The graph, a .geff.")
 @options.settings_options(*options.MOVIE_SETTINGS, *options.GRAPH_SETTINGS)
@@ -85,7 +86,7 @@ def _holds_labels(path: Path) -> bool:
         return False
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("graph")
 @options.out_option("The lineage, a .geff.")
 @options.method_options
@@ -143,7 +144,7 @@ class FormatOption(click.Option):
         return super().get_help_record(ctx)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("lineage")
 @click.option(
     "--masks",

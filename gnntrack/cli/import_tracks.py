@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["import_tracks"]
 
 
-@click.command("import")
+@click.command("import", cls=GroupedCommand)
 @options.path_argument("source")
 @options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables.")
 @click.option("--masks", type=click.Path(path_type=Path), help="Masks of the cells that SOURCE names or places.")

@@ -10,6 +10,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import describe_units, format_bytes, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("path")
 @click.option("--masks", "as_masks", is_flag=True, default=None, help="Read PATH as masks, whatever its values.")
 @options.settings_options(*options.MOVIE_SETTINGS)

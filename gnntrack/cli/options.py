@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
+from gnntrack.cli.settings_files import find_settings_file
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.user_warnings import WarningHandler
 
@@ -114,8 +115,10 @@ def path_argument(name: str, *, required: bool = True) -> Callable[[Function], F
 
 def source_options(command: Function) -> Function:
     """Add the arguments IMAGES and MASKS and the options ``--images`` and ``--masks``; see `resolve_sources`."""
-    masks = click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks, instead of MASKS.")
-    images = click.option("--images", "only_images", type=click.Path(path_type=Path), help="Images, instead of IMAGES.")
+    masks = click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks, as MASKS.")
+    images = click.option(
+        "--images", "only_images", type=click.Path(path_type=Path), help="Images; the same as IMAGES."
+    )
     return path_argument("images", required=False)(path_argument("masks", required=False)(images(masks(command))))
 
 
@@ -174,7 +177,7 @@ def method_options(command: Function) -> Function:
         cls=PluginOption,
         registry="gnntrack.solvers.registry:SOLVERS",
         metavar="NAME",
-        help="Solver, if not that of the method: {names}.",
+        help="How links are chosen from their scores, if not as in the method: {names}.",
     )
     method = click.option(
         "--method",
@@ -183,7 +186,7 @@ def method_options(command: Function) -> Function:
         metavar="NAME",
         default="hungarian",
         show_default=True,
-        help="How links are scored and chosen: {names}.",
+        help="How cells are linked: {names}. gnn, a neural network, is for imperfect masks with images.",
     )
     return method(solver(command))
 
@@ -223,7 +226,7 @@ def settings_options(*keys: str) -> Callable[[Function], Function]:
     def decorate(command: Function) -> Function:
         @functools.wraps(command)
         def run(*args: Any, config: Path | None, **values: Any) -> Any:
-            settings = Settings.from_toml(config) if config else Settings()
+            settings = Settings.from_toml(find_settings_file(config)) if config else Settings()
             given = {key: values.pop(key.replace(".", "_")) for key in keys}
             changes = {key.replace(".", "__"): value for key, value in given.items() if value is not None}
             return command(*args, settings=settings.replace(**changes), **values)
@@ -231,8 +234,8 @@ def settings_options(*keys: str) -> Callable[[Function], Function]:
         decorated: Function = run
         for key in reversed(keys):
             decorated = _make_option(key)(decorated)
-        about = "Settings file (TOML); see 'gnntrack init-config'. Options override it."
-        return click.option("--config", type=click.Path(path_type=Path), help=about)(decorated)
+        about = "Settings file (TOML); options override it."
+        return click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help=about)(decorated)
 
     return decorate
 

@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["segment", "segmenters"]
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("images")
 @options.out_option("Folder of the masks.")
 @click.option(
@@ -64,7 +65,7 @@ def segment(
     show_rows([("cells", cells), *describe_cost(watch), ("written", out)])
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.verbose_option
 def segmenters() -> None:
     """List the segmenters that are installed."""

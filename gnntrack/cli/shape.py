@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["shape"]
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.path_argument("masks")
 @options.out_option("Folder of the result: cells.csv, and meshes/FRAME_LABEL.ply.")
 @click.option(

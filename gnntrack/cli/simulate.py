@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.out_option("Folder of the movie, in the layout of the Cell Tracking Challenge.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same movie."

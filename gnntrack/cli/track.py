@@ -9,6 +9,7 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_result, list_checks, read_summary, refuse_unused
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TRACK_SETTINGS = (
 )
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @options.source_options
 @options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.")
 @click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")

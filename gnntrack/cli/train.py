@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli.display import Stopwatch, describe_cost, format_figures, show_rows, show_training
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.gnn.networks import NETWORKS
 
@@ -44,7 +45,7 @@ def add_run_options(command: Any) -> Any:
     return seed(resume(command))
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("data", metavar="[DATA]...", nargs=-1)
 @out_option("Folder of the model: weights, log.csv, the learning curve, and a checkpoint for --resume.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli.display import Stopwatch
+from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import out_option, overwrite_option, parse_named_values, settings_options, verbose_option
 from gnntrack.cli.train import add_run_options, show_run, show_summary
 
@@ -19,7 +20,7 @@ __all__ = ["train_segmenter"]
 _SETTINGS = ("steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "augment", "simulated")
 
 
-@click.command("train-segmenter")
+@click.command("train-segmenter", cls=GroupedCommand)
 @click.argument("name")
 @click.argument("data", metavar="[DATA]...", nargs=-1)
 @out_option("Folder of the model: weights, log.csv, the learning curve, and a checkpoint for --resume.")
