@@ -638,3 +638,36 @@ class TestTracking:
         result = CliRunner().invoke(cli, ["track", "a1.tif", "a2.tif", "b1.tif", "b2.tif", "-o", "out"])
         assert result.exit_code == 2
         assert "put it in quotes" in result.output
+
+
+class TestFolderWithOneMovie:
+    @pytest.mark.parametrize(
+        "name", ["exp_cp_masks.tif", "exp_seg.npy", "exp_masks.npy", "exp_mask.npz", "exp_labels.tif", "exp_segm.npz"]
+    )
+    @pytest.mark.parametrize("axes", ["TYX", "TCYX"])
+    def test_images_and_masks_of_a_movie_are_a_file_each(self, axes, name, tmp_path):
+        pixels = IMAGES if axes == "TYX" else np.stack([IMAGES, IMAGES // 2], 1)
+        tifffile.imwrite(tmp_path / "exp.tif", pixels, imagej=True, metadata={"axes": axes})
+        write(tmp_path / name, MASKS)
+        with pytest.warns(gnntrack.GnntrackWarning, match=f"its masks are {name}; "):
+            lineage = gnntrack.track(tmp_path, channel=None if axes == "TYX" else 0)
+        assert len(lineage.cells) == 8
+        assert lineage.cells.n_frames == 4
+
+    @pytest.mark.parametrize("metadata", [{"ome": True}, {"imagej": True}])
+    def test_one_movie_in_a_folder_of_images(self, metadata, tmp_path):
+        tifffile.imwrite(tmp_path / "a.ome.tif", IMAGES, metadata={"axes": "TYX"}, **metadata)
+        check(open_frames(tmp_path), IMAGES)
+
+    @pytest.mark.parametrize("suffix", [".tif", ".npy"])
+    def test_axes_make_a_movie_of_the_only_file(self, suffix, tmp_path):
+        write(tmp_path / f"a{suffix}", IMAGES)
+        assert open_frames(tmp_path).shape == (4, 24, 32)
+        check(open_frames(tmp_path, axes="tyx"), IMAGES)
+        assert open_frames(tmp_path, axes="zyx").shape == (4, 24, 32)
+
+    def test_several_movies_in_a_folder_are_refused(self, tmp_path):
+        for name in ("a1.tif", "a2.tif"):
+            tifffile.imwrite(tmp_path / name, IMAGES, imagej=True, metadata={"axes": "TYX"})
+        with pytest.raises(FrameError, match="it holds 4 time points"):
+            open_frames(tmp_path)

@@ -38,8 +38,8 @@ def complete_sources(images: object, masks: object, frames: FrameSettings) -> tu
     if masks is None and frames.images_pattern is None and not frames.trust_masks:
         found = _find_masks(images)
         if found is not None:
-            kind, count = found
-            _log.warning("%s: its masks are the %d files %s; others are chosen by --masks-pattern", images, count, kind)
+            files = _describe_files(*found)
+            _log.warning("%s: its masks are %s; others are chosen by --masks-pattern", images, files)
             return images, images
     return images, masks
 
@@ -48,7 +48,12 @@ def warn_of_masks(images: object) -> None:
     """Warn if a folder of images also holds masks, which are not read as images."""
     found = _find_masks(images)
     if found is not None:
-        _log.warning("%s: the %d files %s are masks and are not read as images", images, found[1], found[0])
+        verb = "is a file of masks and is" if found[1] == 1 else "are masks and are"
+        _log.warning("%s: %s %s not read as images", images, _describe_files(*found), verb)
+
+
+def _describe_files(kind: str, count: int) -> str:
+    return kind if count == 1 else f"the {count} files {kind}"
 
 
 def _find_masks(images: object) -> tuple[str, int] | None:

@@ -100,9 +100,22 @@ def _open_path(path: Path, options: SourceOptions) -> FrameStack:
     if options.pattern is None and is_zarr(path):
         return open_zarr(path, axes=options.axes, channel=options.channel)
     series = _list_files(path, options)
-    if len(series.files) == len(series.files[0]) == 1 and options.pattern is not None:
-        return _open_file(series.first, options)  # the pattern chose one file, which may be a movie
+    if len(series.files) == len(series.files[0]) == 1 and (
+        options.pattern is not None or _holds_movie(series.first, options)
+    ):
+        return _open_file(series.first, options)
     return open_series(series, axes=options.axes, channel=options.channel, role=options.role)
+
+
+def _holds_movie(path: Path, options: SourceOptions) -> bool:
+    """Return whether the only file of a folder is a movie: by its metadata, or by the axes that are given."""
+    from gnntrack.io import numpy_files, tiff
+
+    if tiff.is_tiff(path):
+        return tiff.holds_movie(path, options.axes)
+    if path.suffix.lower() not in numpy_files.SUFFIXES or "t" not in (options.axes or "").lower():
+        return False
+    return len(numpy_files.NumpyFile(path, masks=options.role == "masks").shape) == len(options.axes or "")
 
 
 def _list_files(path: Path, options: SourceOptions) -> FileSeries:

@@ -185,6 +185,20 @@ def names_other_files(path: Path) -> bool:
         return bool(tif.is_ome) and len(set(re.findall(r'FileName="([^"]+)"', tif.ome_metadata))) > 1
 
 
+def holds_movie(path: Path, axes: str | None = None) -> bool:
+    """Return whether a TIFF holds several time points, by its metadata or by a letter per axis.
+
+    Raises
+    ------
+    FrameError
+        If it is not a TIFF.
+    """
+    with _open(path) as tif:
+        series = _join_series(tif)
+        named = _name_axes(series.axes, "zt") if axes is None else axes.lower()
+        return len(named) == len(series.shape) and dict(zip(named, series.shape, strict=True)).get("t", 1) > 1
+
+
 def lacks_depth(path: Path) -> bool:
     """Return whether a TIFF has slices, by its metadata, and neither time points nor the distance between the slices.
 
