@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -451,6 +452,11 @@ class Settings(_Section):
                 raise SettingsError(msg)
             values[section][name] = value
         return type(self).from_dict(values)
+
+    def replaced(self, **changes: Any) -> Settings:
+        """Return `replace`; this name is deprecated."""
+        warnings.warn("Settings.replaced is deprecated; use Settings.replace", DeprecationWarning, stacklevel=2)
+        return self.replace(**changes)
 
     def to_toml(self) -> str:
         """Return the settings as TOML, each with its meaning as a comment; a value of None is a comment, too."""

@@ -57,3 +57,10 @@ def test_evidence_has_a_row_per_chosen_link(links):
     evidence = measure_evidence(graph, chosen, ClassicalScorer(Settings()).score(graph))
     assert evidence.shape == (links, len(EVIDENCE))
     assert np.isfinite(evidence).all()
+
+
+def test_names_of_earlier_versions_work_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="use Settings.replace"):
+        assert Settings().replaced(graph__max_gap=4).graph.max_gap == 4
+    with pytest.warns(DeprecationWarning, match=r"use Lineage\.provenance"):
+        assert "flow" in solve(make_graph()).notes

@@ -358,6 +358,29 @@ def test_masks_of_another_movie_are_refused(tmp_path):
         train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu"), settings=SHORT)
 
 
+@pytest.mark.parametrize("followed", [1, 2, 3])
+def test_a_few_cells_followed_by_hand_are_enough(tmp_path, caplog, followed):
+    rng = np.random.default_rng(followed)
+    masks = np.zeros((6, 96, 96), np.uint8)
+    for label in range(1, 9):
+        y, x = 8 + 28 * ((label - 1) // 3), 8 + 28 * ((label - 1) % 3)
+        for t in range(6):
+            dy, dx = rng.integers(0, 4, 2)
+            masks[t, y + dy : y + dy + 12, x + dx : x + dx + 12] = label
+    write_folder(tmp_path / "D" / "01_ERR_SEG", masks, prefix="mask")
+    write_folder(tmp_path / "D" / "01_GT" / "TRA", np.where(masks <= followed, masks, 0), prefix="man_track")
+    rows = "".join(f"{label} 0 5 0\n" for label in range(1, followed + 1))
+    (tmp_path / "D" / "01_GT" / "TRA" / "man_track.txt").write_text(rows, encoding="utf-8")
+
+    def interrupt(stage, _done, _total):
+        if stage == "training":
+            raise KeyboardInterrupt
+
+    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+        train([tmp_path / "D"], TrainingRun(tmp_path / "model", device="cpu", progress=interrupt), settings=SHORT)
+    assert sum("of the cells are annotated" in record.message for record in caplog.records) == 1
+
+
 def test_a_truth_of_another_shape_is_refused(tmp_path):
     write_truth(tmp_path / "D" / "01_GT")
     write_folder(tmp_path / "D" / "01_ERR_SEG", dividing_masks()[:, :, :80], prefix="mask")

@@ -315,14 +315,21 @@ def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
     if not samples:
         msg = "the movies have no candidate link to learn from; give movies with at least two frames with cells"
         raise InputError(msg)
+    sparse: dict[str, float] = {}
     for sample in (*samples, *checks):
         found = float((sample.track > 0).mean())
-        if found < _LEAST_MATCHED:
+        known = sample.truth.parent_known | sample.truth.child_known
+        if found < _LEAST_MATCHED and not known[sample.track == 0].any():
+            sparse.setdefault(sample.name, found)
+        elif found < _LEAST_MATCHED:
             msg = (
                 f"{sample.name}: {found:.0%} of the cells match a marker, expected at least {_LEAST_MATCHED:.0%}; "
                 "masks and truth do not belong together; give the masks of this sequence"
             )
             raise InputError(msg)
+    for name, found in sparse.items():
+        text = "%s: %.0f %% of the cells are annotated; the others are not used, neither as right nor as wrong"
+        _log.warning(text, name, 100 * found)
     has_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not score divisions
     if has_divisions and not any(sample.truth.pair.any() for sample in samples):
         _log.warning("the training data have no division: the network will hardly change their scores")

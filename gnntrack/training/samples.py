@@ -14,7 +14,7 @@ from gnntrack.scores import score_links
 from gnntrack.settings import Settings
 from gnntrack.training.corruption.movie import corrupt_movie, thin_tracks
 from gnntrack.training.corruption.settings import Corruption
-from gnntrack.training.truth import GroundTruth, match_cells
+from gnntrack.training.truth import GroundTruth, is_sparse, match_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,10 @@ def make_sample(
     prior = score_links(graph, settings=settings.scores)
     inputs = NETWORKS[network].inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
-    truth = GroundTruth.from_tracks(inputs, track, thin_tracks(movie.tracks, frames), longest=settings.graph.max_gap)
+    tracks = thin_tracks(movie.tracks, frames)
+    truth = GroundTruth.from_tracks(inputs, track, tracks, longest=settings.graph.max_gap)
+    if is_sparse(track, tracks):
+        truth = truth.leave_unknown(track == 0)
     cut = crop_cells(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
     return Sample(movie.name, inputs, truth, graph, prior, track, cut)
 

@@ -5,7 +5,7 @@ CTC is the Cell Tracking Challenge, https://celltrackingchallenge.net.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.types import BoolArray, Cells, FrameStack, IntArray, Runs, Tracks
 
-__all__ = ["GroundTruth", "match_cells"]
+__all__ = ["GroundTruth", "is_sparse", "match_cells"]
+
+_MOST = 0.5  # fraction that is "most"
 
 
 def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
@@ -52,6 +54,29 @@ def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
         order = np.argsort(shared[good], kind="stable")  # the largest comes last and stays
         track[cell[good][order]] = value[good][order]
     return track
+
+
+def is_sparse(track: IntArray, tracks: Tracks) -> bool:
+    """Return whether only some cells are annotated: most markers have a cell, but most cells have no marker.
+
+    Parameters
+    ----------
+    track : (N,) int64
+        Track of each cell, 0 = none, from `match_cells`.
+    tracks : Tracks
+        Table of the tracks of the ground truth.
+
+    Examples
+    --------
+    Five cells in a frame, of which two are annotated:
+
+    >>> from gnntrack.types import Tracks
+    >>> is_sparse(np.array([1, 2, 0, 0, 0]), Tracks([1, 2], [0, 0], [0, 0], [0, 0]))
+    True
+    """
+    markers = int((tracks.end - tracks.start + 1).sum())
+    matched = int((track > 0).sum())
+    return matched < _MOST * len(track) and matched >= _MOST * markers > 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +128,10 @@ class GroundTruth:
         child_known = np.ones(len(track), bool)
         child_known[past[lost]] = False
         return cls(link, pair, ~lost, child_known, track == 0)
+
+    def leave_unknown(self, cells: BoolArray) -> GroundTruth:
+        """Return the ground truth without past, future and kind of some cells, (N,) bool, that nobody annotated."""
+        return replace(self, parent_known=self.parent_known & ~cells, child_known=self.child_known & ~cells)
 
     def select(self, cells: IntArray, links: IntArray, pairs: IntArray) -> GroundTruth:
         """Return the ground truth of some of the cells, links and pairs, given by their rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -339,6 +341,12 @@ class Lineage:
         lineage = replace(self)
         object.__setattr__(lineage, "_masks", masks)
         return lineage
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The provenance as a dict; this name is deprecated."""
+        warnings.warn("Lineage.notes is deprecated; use Lineage.provenance", DeprecationWarning, stacklevel=2)
+        return self.provenance.as_dict()
 
     def with_provenance(self, **changes: Any) -> Lineage:
         """Return the same lineage with some fields of its provenance changed."""
