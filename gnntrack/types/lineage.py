@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
