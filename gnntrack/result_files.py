@@ -6,6 +6,7 @@ import json
 import logging
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack import __version__
-from gnntrack.io.ctc import write_ctc
+from gnntrack.io.ctc import prepare_ctc
 from gnntrack.io.ctc_names import choose_digits
 from gnntrack.io.geff import write_lineage
 from gnntrack.io.geff_columns import Column
@@ -101,11 +102,15 @@ def write_result(
     run = run or RunRecord()
     result = build_result(repaired, images, channels)
     digits = choose_digits(run.names if images is None else images.names, repaired.lineage.cells.n_frames)
+    write_masks = prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
     with fresh_output(out, overwrite=overwrite) as folder:
-        write_ctc(folder, repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
-        _write_extras(folder / EXTRAS, result, repaired.lineage, run)
-        if run.settings.output.pictures:
-            _draw_pictures(folder / EXTRAS, result, images)
+        folder.mkdir()
+        with ThreadPoolExecutor(1) as other:
+            masks = other.submit(write_masks, folder)
+            _write_extras(folder / EXTRAS, result, repaired.lineage, run)
+            if run.settings.output.pictures:
+                _draw_pictures(folder / EXTRAS, result, images)
+            masks.result()
     return result
 
 

@@ -28,11 +28,11 @@ from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["Numbering", "link_tracks", "number_masks", "read_ctc", "write_ctc"]
+__all__ = ["Numbering", "link_tracks", "number_masks", "prepare_ctc", "read_ctc", "write_ctc"]
 
 
 # ---------------------------------------------------------------- reading
@@ -237,20 +237,44 @@ def write_ctc(
     FormatError
         If lineage, runs and fills are not of the same movie.
     """
+    write = prepare_ctc(lineage, runs, fills=fills, digits=digits)
+    with fresh_output(Path(out), overwrite=overwrite) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return write(folder)
+        except OSError as error:
+            msg = f"{out}: cannot be written ({error}); check permissions and free space"
+            raise OutputError(msg) from error
+
+
+def prepare_ctc(
+    lineage: Lineage, runs: Runs, *, fills: Runs | None = None, digits: int | None = None
+) -> Callable[[Path], Tracks]:
+    """Return a function that writes the files of a CTC result to a folder, once everything that may not fit is checked.
+
+    It may run in another thread, since compression leaves the interpreter to others.
+
+    Parameters
+    ----------
+    lineage, runs, fills, digits
+        As of `write_ctc`.
+
+    Raises
+    ------
+    OutputError, FormatError
+        As of `write_ctc`. The function raises OSError if a file cannot be written.
+    """
     _check_arguments(lineage, runs, fills)
     n_frames = lineage.cells.n_frames
     width = _choose_digits(n_frames, digits)
     plan = number_masks(lineage, runs, fills)
 
-    with fresh_output(Path(out), overwrite=overwrite) as folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            map_frames(lambda t: _write_mask(folder, t, width, _draw_mask(t, runs, fills, plan)), range(n_frames))
-            (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
-        except OSError as error:
-            msg = f"{out}: cannot be written ({error}); check permissions and free space"
-            raise OutputError(msg) from error
-    return plan.tracks
+    def write(folder: Path) -> Tracks:
+        map_frames(lambda t: _write_mask(folder, t, width, _draw_mask(t, runs, fills, plan)), range(n_frames))
+        (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
+        return plan.tracks
+
+    return write
 
 
 def _write_mask(folder: Path, frame: int, digits: int, mask: Image) -> None:

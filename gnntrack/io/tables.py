@@ -238,9 +238,20 @@ def _format_rows(columns: dict[str, npt.NDArray[Any]]) -> Iterable[str]:
             values.append(column.tolist())
         else:
             formats.append("%s")
-            values.append([_quote(_format_value(value)) for value in column.tolist()])
+            values.append(_format_column(column))
     row = ",".join(formats)
     yield from (row % each for each in zip(*values, strict=True))
+
+
+def _format_column(column: npt.NDArray[Any]) -> list[str]:
+    """Return the fields of a column of text, of numbers that may be NaN, or of both."""
+    listed = column.tolist()
+    if column.dtype.kind == "f":
+        return ["" if value != value else f"{value:.7g}" for value in listed]  # noqa: PLR0124  (NaN, quickly)
+    if column.dtype.kind == "U":  # mostly a few different texts
+        quoted = {text: _quote(text) for text in set(listed)}
+        return [quoted[text] for text in listed]
+    return [_quote(_format_value(value)) for value in listed]
 
 
 def _format_value(value: Any) -> str:
