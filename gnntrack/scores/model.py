@@ -180,9 +180,11 @@ class MovieModel:
             covered = (graph.feature(f"containment_{name}_moved")[rows] for name in ("source", "target"))
             inside = np.maximum(*covered)
             distance = np.where(inside > 0.5, np.minimum(distance, 1 - inside), distance)
+        # a cell that jumps has left the optical flow, which then tells no more than its neighbours do
+        jump = distance if by == "neighbour_residual" else self._measure_jump(graph, rows, distance)
         place = mix_densities(
             log_t(distance, scale * widen, _TAIL, graph.cells.ndim),
-            log_t(distance, max(_JUMP, 4 * scale), _TAIL, graph.cells.ndim),
+            log_t(jump, max(_JUMP, 4 * self.neighbour_residual), _TAIL, graph.cells.ndim),
         )
         ratio = graph.feature("size_ratio")[rows].astype(np.float64)
         size = mix_densities(
@@ -191,6 +193,10 @@ class MovieModel:
         if not graph.has("intensity_ratio"):
             return place + size
         return place + size + self._compare_intensity(graph.feature("intensity_ratio")[rows].astype(np.float64), widen)
+
+    def _measure_jump(self, graph: CellGraph, rows: slice, distance: FloatArray) -> FloatArray:
+        """Return the distances from the nearer of two predicted positions: by all motion, or by the neighbours only."""
+        return np.minimum(distance, graph.feature("neighbour_residual")[rows])
 
     def _compare_intensity(self, ratio: FloatArray, widen: FloatArray | float = 1.0) -> FloatArray:
         """Return the log odds of a log ratio of brightness, bounded, since focus and neighbours change it, too."""
