@@ -123,6 +123,7 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
     for name, label in world.label.items():
         frame = int(name[1:])
         images[frame][world.masks[frame] == label] = (usual | grey)[name[0]]
+    images += random.integers(0, 9, images.shape, np.uint16)
     graph = gnntrack.build_graph(images, world.masks, settings=gnntrack.Settings().replace(motion__flow="cells"))
     links, _ = name_scores(world, graph, score(graph))
     assert links["a2-b3"] > links["a2-c3"]
