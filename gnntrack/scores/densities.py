@@ -30,12 +30,12 @@ ODD = 0.05  # fraction of the true links with a feature outside its usual range:
 CHUNK = 1 << 19  # links or pairs that are scored at once, to bound the memory
 
 
-def log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
+def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
     """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions.
 
     Parameters
     ----------
-    x, scale : (M,) float
+    x, scale : (M,) float, or numbers
         Distance and scale in the same unit.
     nu : float
         Degrees of freedom.
@@ -46,7 +46,7 @@ def log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, nd
     return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
 
 
-def log_normal(x: FloatArray, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:
+def log_normal(x: FloatArray | float, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:
     """Return the log density of a normal distribution at ``x``."""
     return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
 
