@@ -35,7 +35,8 @@ def find_micrometres(unit: str | None) -> float | None:
     [1.0, 1.0, 0.001, 0.0001, 1000000.0, None, None]
     """
     text = unicodedata.normalize("NFKC", unit or "").strip().lower().rstrip(".")
-    text = text.replace("\\u00b5", "u").replace("μ", "u")  # ImageJ writes the letter as an escape sequence.replace("å", "a").replace("ö", "o").replace("metre", "meter")
+    text = text.replace("\\u00b5", "u").replace("μ", "u")  # ImageJ writes the letter as an escape sequence
+    text = text.replace("å", "a").replace("ö", "o").replace("metre", "meter")
     for name in (text, text.removesuffix("(s)"), text.removesuffix("s")):
         if name in MICROMETRES:
             return MICROMETRES[name]
