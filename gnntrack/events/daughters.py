@@ -27,7 +27,8 @@ _LATE = 0.1  # fraction of the daughters that appear late
 _LATER = 0.5  # fraction of those that are still missing in the next frame
 _FARTHEST = 4.0  # radii from a parent to its daughters
 _SURE = 3.0  # log odds from which a cell has another parent
-_SURE_LATE = 4.0  # the same if a daughter appears late
+_SURE_LATE = 5.0  # the same if a daughter appears late
+_SURE_GAP = 10.0  # the same if she was linked over a gap, which the first solution preferred
 _SURE_EARLIER = 8.0  # the same if a division moves to earlier frames: dividing cells change their size before, too
 _LASTING = 2  # frames that daughters are followed
 _THREE = 0.02  # fraction of the divisions that have three daughters
@@ -92,17 +93,18 @@ def _list_births_over_gaps(history: History, model: EventModel, starts: NearbySe
     for late in np.flatnonzero(over_gap & lasting).tolist():
         parent = int(history.past[late])
         if history.frame[late] - history.frame[parent] <= _LATEST + 1:
-            yield from _choose_birth(
+            births = (
                 _measure_birth(history, model, parent, (sister, late))
                 for sister in _find_sisters(history, starts, parent)
                 if lasting[sister]
             )
+            yield from _choose_birth(births, sure=_SURE_GAP)
 
 
-def _choose_birth(births: Iterable[_Birth]) -> Iterator[_Birth]:
+def _choose_birth(births: Iterable[_Birth], *, sure: float = _SURE_LATE) -> Iterator[_Birth]:
     """Yield the best birth, if it is better than none."""
     best = max(births, default=None)
-    if best is not None and best.log_odds > (_SURE_LATE if best.late else _SURE):
+    if best is not None and best.log_odds > (sure if best.late else _SURE):
         yield best
 
 

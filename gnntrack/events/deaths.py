@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.scores.densities import log_normal
+from gnntrack.scores.densities import log_normal, place_pieces
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def find_deaths(history: History, model: EventModel) -> dict[int, int]:
     Returns
     -------
     dict
-        New past of the pieces: -1, except of one that is nearly as large as the cell.
+        New past of the pieces: -1, except of the nearest one that is nearly as large as the cell.
     """
     changes: dict[int, int] = {}
     search = history.make_search(history.starts)
@@ -50,9 +50,9 @@ def find_deaths(history: History, model: EventModel) -> dict[int, int]:
             continue
         if not any(_is_seen_again(history, search, row) for row in pieces) and _is_death(history, model, parent):
             changes |= dict.fromkeys(pieces, -1)
-            largest = max(pieces, key=lambda row: float(history.log_size[row]))
-            if history.log_size[largest] - history.log_size[parent] > np.log(_SAME):
-                del changes[largest]
+            large = [row for row in pieces if history.log_size[row] - history.log_size[parent] > np.log(_SAME)]
+            if large:
+                del changes[min(large, key=lambda row: history.measure_distance(parent, row))]
     return changes
 
 
@@ -88,7 +88,7 @@ def find_rejoined_pieces(history: History, model: EventModel) -> dict[int, int]:
     Returns
     -------
     dict
-        New past of the pieces that end: -1.
+        New past of the pieces: -1, except of the larger one, which is the cell until the mask is whole again.
     """
     changes: dict[int, int] = {}
     for parent in np.flatnonzero(history.n_children == 2).tolist():
@@ -98,9 +98,15 @@ def find_rejoined_pieces(history: History, model: EventModel) -> dict[int, int]:
                 continue
             rest = history.walk_on(kept, len(track) + 1)
             if len(rest) == len(track) + 1 and _is_rejoined(history, model, parent, track, rest):
-                changes[piece] = -1
+                changes |= _choose_piece(history, track, rest)
                 break
     return changes
+
+
+def _choose_piece(history: History, piece: list[int], rest: list[int]) -> dict[int, int]:
+    """Return the new past of the smaller piece, and of the whole cell after it if the larger piece was not linked."""
+    sizes = [float(np.median(history.log_size[rows])) for rows in (piece, rest[:-1])]
+    return {piece[0]: -1} if sizes[0] <= sizes[1] else {rest[0]: -1, rest[-1]: piece[-1]}
 
 
 def _is_rejoined(history: History, model: EventModel, parent: int, piece: list[int], rest: list[int]) -> bool:
@@ -118,6 +124,8 @@ def _is_rejoined(history: History, model: EventModel, parent: int, piece: list[i
     centre = sum(w * history.position[row] for w, row in zip(weight, pair, strict=True))
     expected = history.predict(parent, int(history.frame[rest[0]]))
     split += model.compare_places(float(np.linalg.norm(centre - expected) / history.radius[parent]))
+    apart = np.linalg.norm(history.position[pair[0]] - history.position[pair[1]]) / history.radius[parent]
+    split += float(place_pieces(np.maximum(apart, 1e-3), model.ndim))
     division = model.explain_division(parent, pair) + model.explain_end(piece[-1])
     division += model.compare_sizes(size - sizes[1])
     division += model.compare_places(history.measure_distance(rest[-2], whole))

@@ -26,8 +26,8 @@ __all__ = ["find_merged_masks"]
 _LONGEST = 10  # frames that a mask is shared at most
 _LAST = 0.7  # fraction of shared masks that are still shared in the next frame
 _NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
-_SURE = 1.0  # log odds from which a division is not one
-_FROM_FIRST = 3.0  # the same without a past
+_SURE = 4.0  # log odds from which a division is not one
+_FROM_FIRST = 4.0  # the same without a past
 
 
 class _Merge(NamedTuple):

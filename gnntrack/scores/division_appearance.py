@@ -63,8 +63,9 @@ def compare_appearance(appearance: FloatArray, cells: IntArray) -> FloatArray:
     """
     n = len(cells)
     std_of_all = np.maximum(appearance.std(axis=0), 0.5)
-    mean = appearance[cells].sum(axis=0) / (_PRIOR_WEIGHT + n)
+    mean_of_all = appearance.mean(axis=0)
+    mean = (_PRIOR_WEIGHT * mean_of_all + appearance[cells].sum(axis=0)) / (_PRIOR_WEIGHT + n)
     variance = (_PRIOR_WEIGHT * std_of_all**2 + ((appearance[cells] - mean) ** 2).sum(axis=0)) / (_PRIOR_WEIGHT + n)
     log_odds = log_normal(appearance, mean, np.sqrt(variance))
-    log_odds -= log_normal(appearance, appearance.mean(axis=0), std_of_all)
+    log_odds -= log_normal(appearance, mean_of_all, std_of_all)
     return np.asarray(np.clip(log_odds.sum(axis=1), -LIMIT, 0))

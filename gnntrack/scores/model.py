@@ -18,6 +18,7 @@ from gnntrack.scores.densities import (
     log_normal,
     log_t,
     mix_densities,
+    place_pieces,
 )
 from gnntrack.scores.division_appearance import LIMIT, compare_appearance, measure_appearance
 from gnntrack.scores.quick_solution import LinkContext, guess_solution
@@ -258,13 +259,17 @@ class MovieModel:
         """
         cells, links = graph.cells, pairs.links
         parent, daughters = graph.source[links[:, 0]], graph.target[links]
-        split = np.log(PRIOR.artefact_rate) - np.log(4.0)  # the cut may lie anywhere in the cell, about 4 radii^D
+        seen = cells.frame[parent] < cells.n_frames - 2
+        split = np.log(PRIOR.artefact_rate) + np.where(
+            seen,
+            -np.log(4.0),  # the cut may lie anywhere in the cell, about 4 radii^D; the next frame tells the rest
+            place_pieces(pairs.spread.astype(np.float64), cells.ndim),
+        )
         split = split + log_t(pairs.centre, self.neighbour_residual, _TAIL, cells.ndim)
         split += log_t(pairs.together, self.size, 3)
         two = context.ahead.add_disjoint(daughters)
         next_cells = context.ahead.cell[daughters]
         whole = np.maximum(*(self._compute_rejoined(graph, daughters, next_cells[:, side]) for side in (0, 1)))
-        seen = cells.frame[parent] < cells.n_frames - 2
         split += np.where(seen, np.clip(whole - two, -3 * LIMIT, 3 * LIMIT), 0)
         merged = context.two_before.add_disjoint(daughters) + np.log(PRIOR.artefact_rate)
         merged = merged - context.before.log_odds[parent]
