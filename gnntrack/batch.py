@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import GnntrackError, InputError, OutputError
+from gnntrack.io.folders import holds_masks
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
 from gnntrack.settings import Settings
@@ -46,6 +47,13 @@ class Position:
     name: str
     images: Path | None = None
     masks: Path | None = None
+
+    @property
+    def mask_place(self) -> Path | None:
+        """Where its masks are: without ``masks``, the folder of images that also has masks, if it is one."""
+        if self.masks is None and self.images is not None and holds_masks(self.images):
+            return self.images
+        return self.masks
 
 
 @dataclass(frozen=True)
@@ -332,7 +340,7 @@ def _track_position(
     from gnntrack.pipeline import track
 
     result = _get_result_path(out, position)
-    paths: dict[str, Any] = {name: str(getattr(position, name) or "") for name in ("images", "masks")}
+    paths: dict[str, Any] = {"images": str(position.images or ""), "masks": str(position.mask_place or "")}
     try:
         kept = resume and _is_finished(result, position, settings, method=choices.get("method"), overwrite=overwrite)
         if not kept:

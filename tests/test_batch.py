@@ -185,3 +185,16 @@ def test_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = track_positions(find_positions("in")[:1], "out", settings=QUIET)
     assert rows[0].result == str(Path("out/pos1_RES"))
+
+
+def test_masks_in_the_folder_of_the_images_are_listed(tmp_path):
+    folder = tmp_path / "experiment" / "pos1"
+    folder.mkdir(parents=True)
+    for frame, (image, mask) in enumerate(zip(IMAGES, MASKS, strict=True)):
+        tifffile.imwrite(folder / f"t{frame}.tif", image)
+        tifffile.imwrite(folder / f"t{frame}_cp_masks.tif", mask)
+    arguments = ["batch", str(tmp_path / "experiment"), "-o", str(tmp_path / "out"), "--no-pictures"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0
+    assert f"pos1: images {folder}, masks {folder}" in result.stderr
+    assert pd.read_csv(tmp_path / "out" / "summary.csv").masks.tolist() == [str(folder)]

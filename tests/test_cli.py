@@ -793,3 +793,11 @@ def test_an_unknown_name_of_a_settings_file_lists_the_names():
     problem = run("init-config", "--config", "Fluo-N2DL-Hela", code=2).stderr
     assert "does not exist" in problem
     assert "Fluo-N2DL-HeLa" in problem
+
+
+def test_info_of_a_folder_that_also_has_masks_names_the_option_that_reads_them(movie, tmp_path):
+    for kind, ending in (("images", ""), ("masks", "_cp_masks")):
+        for path in sorted((movie / kind).iterdir()):
+            (tmp_path / f"{path.stem}{ending}.tif").write_bytes(path.read_bytes())
+    assert "--masks reads the masks in this folder" in run("info", tmp_path).stdout
+    assert "cells " in run("info", tmp_path, "--masks").stdout

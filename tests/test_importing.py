@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
+from click.testing import CliRunner
 
 from gnntrack import GnntrackWarning, InputError, import_tracks, track
+from gnntrack.cli import cli
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.pipeline import evaluate, simulate
 
@@ -210,3 +216,22 @@ def test_missing_files_are_named(tmp_path):
         import_tracks(tmp_path / "absent.xml")
     with pytest.raises(InputError, match="no such file"):
         import_tracks(make_tracked(), links=tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_the_channel_of_the_images_is_chosen(tmp_path, command):
+    masks = make_tracked()
+    track(masks=masks, out=tmp_path / "01_RES", output__pictures=False)
+    shutil.rmtree(tmp_path / "01_RES" / "gnntrack")  # as a tracker without images would leave it
+    tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
+    images = np.stack([masks.astype(np.uint16), 100 + 7 * masks.astype(np.uint16)], axis=1)
+    images[:, :, 0, :9] = np.arange(9)
+    tifffile.imwrite(tmp_path / "images.tif", images, imagej=True, metadata={"axes": "TCYX"})
+    source, end = ("masks.tif", []) if command == "import" else ("01_RES", ["--to", "csv"])
+    out = tmp_path / "out"
+    arguments = [command, str(tmp_path / source), "--images", str(tmp_path / "images.tif"), "-o", str(out), *end]
+    assert CliRunner().invoke(cli, arguments).exit_code == 2
+    result = CliRunner().invoke(cli, [*arguments, "--channel", "1"])
+    assert result.exit_code == 0, result.stderr
+    table = pd.read_csv(next(out.rglob("cells.csv")))
+    assert set(table.intensity_max_grey) == {100 + 7 * 3, 100 + 7 * 9}

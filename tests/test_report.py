@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
+from scipy.ndimage import label
 
 from gnntrack.errors import FrameError, OutputError
 from gnntrack.report import choose_family_colours, draw_lineage_tree, draw_overlay, save_figure
+from gnntrack.report.quick import paint_lineage_tree
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -317,3 +319,13 @@ def test_no_global_figure_or_backend_is_touched(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "o.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("frames", [2, 4, 10, 75])
+def test_the_tree_joins_mother_and_daughters(frames):
+    middle = frames // 2
+    table = [(1, 0, middle - 1, 0), (2, middle, frames - 1, 1), (3, middle, frames - 1, 1)]
+    picture = np.asarray(paint_lineage_tree(make_lineage(table, n_frames=frames)).convert("RGB")).astype(int)
+    coloured = np.ptp(picture, axis=2) > 60  # lines of families have a colour, texts and axes are grey
+    assert label(coloured, np.ones((3, 3)))[1] == 1
+    assert np.flatnonzero(coloured.any(axis=1))[0] > 34  # below the title

@@ -56,7 +56,9 @@ def batch(
     refuse_unused(choices["method"])
     positions = find_positions(folder, images=images, masks=masks)
     for position in positions:
-        click.echo(f"{position.name}: images {position.images or 'none'}, masks {position.masks or 'none'}", err=True)
+        click.echo(
+            f"{position.name}: images {position.images or 'none'}, masks {position.mask_place or 'none'}", err=True
+        )
     choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
     watch = Stopwatch()
     outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)

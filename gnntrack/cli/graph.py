@@ -151,11 +151,19 @@ class FormatOption(click.Option):
     type=click.Path(path_type=Path),
     help="The masks that a .geff was made from, for ctc and other formats that draw masks.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result folder.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result of another program."
+)
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
 @options.settings_options(
-    *options.FRAME_SETTINGS, "frames.masks_channel", "frames.background", "repair.fill_gaps", "repair.margin"
+    *options.FRAME_SETTINGS,
+    "frames.channel",
+    "frames.images_pattern",
+    "frames.masks_channel",
+    "frames.background",
+    "repair.fill_gaps",
+    "repair.margin",
 )
 @options.overwrite_option
 @options.verbose_option
@@ -198,6 +206,5 @@ def _read_exported(path: Path, result: Path | None, images: Path | None, setting
 
     if result is None:
         return read_lineage(path)
-    reading = settings.frames.model_dump()
-    stack = None if images is None else open_frames(images, **reading)
+    stack = None if images is None else open_frames(images, **settings.frames.select_for_images())
     return read_result(result, images=stack, spacing=settings.frames.spacing)[0]

@@ -29,7 +29,14 @@ __all__ = ["import_tracks"]
     help="CSV of links: TrackMate's table of edges for its table of spots, or track and parent for masks.",
 )
 @options.settings_options(
-    *options.FRAME_SETTINGS, "frames.masks_channel", "frames.background", "repair.fill_gaps", "repair.margin"
+    *options.FRAME_SETTINGS,
+    "frames.channel",
+    "frames.images_pattern",
+    "frames.masks_channel",
+    "frames.masks_pattern",
+    "frames.background",
+    "repair.fill_gaps",
+    "repair.margin",
 )
 @options.overwrite_option
 @options.verbose_option

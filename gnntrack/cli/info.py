@@ -36,16 +36,17 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
     if as_json:
         click.echo(json.dumps({"path": str(path), **found}, indent=2))
         return
-    show_rows(_describe_movie(found))
+    show_rows(_describe_movie(found, path))
     for problem in found["problems"]:
         click.echo(f"problem: {problem}")
     if not found["problems"]:
         click.echo("no problems found")
 
 
-def _describe_movie(found: dict[str, Any]) -> list[tuple[str, object]]:
+def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object]]:
     """Return the rows of the report."""
     from gnntrack.io.channels import list_channels
+    from gnntrack.io.folders import holds_masks
 
     size = " x ".join(map(str, found["shape"]))
     rows: list[tuple[str, object]] = [
@@ -65,8 +66,8 @@ def _describe_movie(found: dict[str, Any]) -> list[tuple[str, object]]:
             ("diameter", f"{found['diameter']:.3g} {found['unit']} (median)"),
         ]
     if found["time"] is None:
-        return [
-            *rows,
-            ("tracking", "depends on the cells; segment the images, then run info on the masks"),
-        ]
+        remedy = "segment the images, then run info on the masks"
+        if found["kind"] == "images" and holds_masks(path):
+            remedy = "--masks reads the masks in this folder"
+        return [*rows, ("tracking", f"depends on the cells; {remedy}")]
     return [*rows, ("tracking", f"about {found['time']:.0f} s and {format_bytes(found['memory'])} on this machine")]

@@ -180,6 +180,9 @@ class _Painter:
     def __init__(self, draw: ImageDraw.ImageDraw, lineage: Lineage) -> None:
         self.draw, self.tracks = draw, lineage.tracks
         self.last = max(lineage.cells.n_frames - 1, 1)
+        self.reach = min(
+            0.3, 6 * self.last / (_PANEL - 30)
+        )  # frames that a line is longer than its track, 6 pixels at most
         self.colours = [_to_rgb(c) for c in choose_family_colours(find_roots(lineage.tracks))]
         self.gaps = list_gaps(lineage)
         self.font: Any = ImageFont.load_default(11)
@@ -196,7 +199,7 @@ class _Painter:
     def _paint_track(self, row: int, x: float, top: int, width: int) -> None:
         start, end = int(self.tracks.start[row]), int(self.tracks.end[row])
         for first, last in list_sections(start, end, self.gaps.get(row, [])):
-            ends = [(x, self._place(first - 0.3, top)), (x, self._place(last + 0.3, top))]
+            ends = [(x, self._place(first - self.reach, top)), (x, self._place(last + self.reach, top))]
             self.draw.line(ends, fill=self.colours[row], width=width)
 
     def paint_families(self, families: list[Family], *, top: int) -> None:
@@ -209,11 +212,14 @@ class _Painter:
             for row, x in place.items():
                 self._paint_track(row, x, top, 3)
                 parent = int(self.tracks.parent[row])
+                begin = self._place(int(self.tracks.start[row]) - self.reach, top)
                 if parent:
-                    y = self._place(int(self.tracks.start[row]) - 0.3, top)
-                    self.draw.line([(place[row_of[parent]], y), (x, y)], fill=self.colours[row], width=3)
+                    above = place[row_of[parent]]
+                    leave = self._place(int(self.tracks.end[row_of[parent]]) + self.reach, top)
+                    fork = [(above, leave), (above, begin), (x, begin)]
+                    self.draw.line(fork, fill=self.colours[row], width=3)
                 else:
-                    label = self._place(int(self.tracks.start[row]), top) - 8
+                    label = begin - 6
                     self.draw.text((x, label), str(self.tracks.id[row]), fill=_INK, font=self.font, anchor="mm")
             offset += family.width + 1
 
