@@ -162,9 +162,12 @@ def paint_lineage_tree(lineage: Lineage, *, most: int = 500) -> Pillow.Image:
     picture = Pillow.new("RGB", (width, max(panels, 1) * (_PANEL + _TOP) + _TOP), "white")
     draw = ImageDraw.Draw(picture)
     font: Any = ImageFont.load_default(16)
-    title = (
-        f"{len(lineage.tracks)} tracks, {count_divisions(lineage.tracks)} divisions, {lineage.cells.n_frames} frames"
-    )
+    counts = {
+        "track": len(lineage.tracks),
+        "division": count_divisions(lineage.tracks),
+        "frame": lineage.cells.n_frames,
+    }
+    title = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items())
     draw.text((_LEFT, 8), f"{title}; {note}" if note else title, fill=_INK, font=font)
     painter = _Painter(draw, lineage)
     for k, line in enumerate(lines):
