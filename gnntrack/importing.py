@@ -14,6 +14,7 @@ result                     a folder of the Cell Tracking Challenge, or a GEFF: s
 from __future__ import annotations
 
 import csv
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = ["import_tracks"]
 
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
+_MOST_PIXELS = 2**31
+_MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
 
 
@@ -272,10 +275,27 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
     else:
         shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
         n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
+        _check_extent(spots, pixel, shape, n_frames, path)
         label = _count_within_frames(spots.frame)
         placed = _draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
     ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
     return _TrackSource(placed, np.hstack(ends), interval=spots.interval)
+
+
+def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_frames: int, path: Path) -> None:
+    """Refuse spots that cannot be drawn: a movie too large for memory, or spots that are all outside of it."""
+    if min(shape) < 1 or math.prod(shape) > _MOST_PIXELS or n_frames > _MOST_FRAMES:
+        msg = f"{path}: it needs {n_frames} frames of {shape} pixels; correct its frames and positions, or give --masks"
+        raise InputError(msg)
+    outside = ((pixel < -0.5) | (pixel > np.array(shape) - 0.5)).any(axis=1) | (spots.frame >= n_frames)
+    if outside.all():
+        msg = (
+            f"{path}: every spot is outside of {n_frames} frames of {shape} pixels; give --spacing, or the right images"
+        )
+        raise InputError(msg)
+    if outside.any():
+        message = f"{path}: {outside.sum()} of {len(outside)} spots are outside of the images; check --spacing"
+        warnings.warn(message, GnntrackWarning, stacklevel=2)
 
 
 def _count_within_frames(frame: IntArray) -> IntArray:

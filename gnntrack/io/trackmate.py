@@ -26,6 +26,8 @@ __all__ = ["Spots", "read_trackmate_csv", "read_trackmate_xml"]
 _SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
 _SECONDS |= {"h": 3600.0, "hour": 3600.0, "hours": 3600.0, "ms": 1e-3, "msec": 1e-3}
 _MICROMETRES = {"um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"}
+_MOST_FRAMES = 1_000_000
+_FARTHEST = 1e9  # um or pixels, far beyond any image
 _NO_TRACK = {"", "none", "nan", "null"}
 
 
@@ -171,13 +173,13 @@ def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="")
             rows = list(reader)
+            columns = [name or "" for name in reader.fieldnames or []]
     except FileNotFoundError as error:
         msg = f"{file}: no such file; check the path"
         raise InputError(msg) from error
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"{file}: it cannot be read as CSV ({error}); export the table again"
         raise FormatError(msg) from error
-    columns = [name or "" for name in reader.fieldnames or []]
     key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in columns else "ID"
     return columns, [row for row in rows if _is_number(row.get(key, ""))]
 
@@ -212,6 +214,11 @@ def _make_spots(
     """Return spots from rows of text, and from the description of the images in a TrackMate file."""
     frame, position, radius = _read_numbers(file, table)
     known = {row["ID"]: k for k, row in enumerate(table)}
+    if len(known) < len(table) or "" in known:
+        msg = (
+            f"{file}: {len(table)} spots have {len(known)} IDs; each needs its own: save or export again with TrackMate"
+        )
+        raise FormatError(msg)
     unknown = [name for edge in edges for name in edge if name not in known]
     if unknown:
         msg = f"{file}: an edge names spot {unknown[0]}, and there is none; export spots and edges of the same tracking"
@@ -229,16 +236,27 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
     except ValueError as error:
         msg = f"{file}: a frame, position or radius is not a number ({error}); export the file again"
         raise FormatError(msg) from error
+    if not values:
+        msg = f"{file}: it holds no spot; detect spots in TrackMate and export again"
+        raise FormatError(msg)
     numbers = np.array(values, np.float64).reshape(-1, len(columns))
     if not np.isfinite(numbers).all():
         msg = f"{file}: a frame, position or radius is not finite; export the file again"
         raise FormatError(msg)
-    return np.rint(numbers[:, 0]).astype(np.int64), numbers[:, 1:4], numbers[:, 4]
+    frame = numbers[:, 0]
+    if frame.min() < 0 or frame.max() >= _MOST_FRAMES or (frame != np.rint(frame)).any():
+        wrong = frame[(frame < 0) | (frame >= _MOST_FRAMES) | (frame != np.rint(frame))][0]
+        msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {_MOST_FRAMES - 1}; correct the column FRAME"
+        raise FormatError(msg)
+    if np.abs(numbers[:, 1:]).max() > _FARTHEST:
+        msg = f"{file}: a position or radius is above {_FARTHEST:g}; correct it, or export the file again"
+        raise FormatError(msg)
+    return frame.astype(np.int64), numbers[:, 1:4], numbers[:, 4]
 
 
 def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
     """Return size, pixel size and interval of the images in a TrackMate file, without those that are missing or 0."""
-    numbers = {name: float(text) for name, text in about.items() if _is_number(text)}
+    numbers = {name: float(text) for name, text in about.items() if _is_number(text) and np.isfinite(float(text))}
     shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
     spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
     found: dict[str, object] = {}
