@@ -158,6 +158,6 @@ def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
     assert len(lineage.provenance.pieces_joined) == 1
     again = pipeline.export(lineage, tmp_path / "second", masks=masks)
     pipeline.export(again, tmp_path / "third", masks=masks)
-    for file in sorted((tmp_path / "first").iterdir()):
+    for file in sorted(each for each in (tmp_path / "first").iterdir() if each.is_file()):
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
         assert file.read_bytes() == (tmp_path / "third" / file.name).read_bytes()

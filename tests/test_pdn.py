@@ -70,7 +70,7 @@ def test_learns_a_movie(movie, net):
     truth = answers.link[counts]
     chosen = says(net, batch).link[counts] > 0
     assert 0.2 < truth.float().mean() < 0.7  # so that the same answer to all is no way to pass
-    assert (chosen == truth).float().mean() > 0.97
+    assert (chosen == truth).float().mean() > 0.95
 
 
 def test_order_of_cells_and_links_does_not_matter(movie, net):

@@ -61,6 +61,12 @@ def list_checks(extras: Path, most: int = 3) -> list[tuple[str, object]]:
         where = ", ".join(f"{axis} {float(row[f'{axis}_pixel']):.0f}" for axis in "zyx" if row.get(f"{axis}_pixel"))
         track = f", track {row['track']} ({where})" if row["track"] else ""
         shown.append(("check", f"frame {row['frame']}{track}: {row['why']}"))
+    pieces = [row for row in rows[most:] if row["kind"] == "pieces"]
+    if pieces:
+        first = f"such as in frame {pieces[0]['frame']}"
+        shown.append(
+            ("check", f"{len(pieces)} labels in several pieces, {first}; choose their treatment with --fragments")
+        )
     more = len(rows) - len(shown)
     return [*shown, ("", f"{more} more in {extras / 'review.csv'}")] if more > 0 else shown
 

@@ -117,7 +117,7 @@ def _find_sisters(history: History, starts: NearbySearch, parent: int) -> list[i
 def _find_lasting(history: History) -> BoolArray:
     """Return whether each cell is followed for some frames, or up to the last frame, shape (N,)."""
     last = history.last_frame
-    return (last >= history.frame + _LASTING) | ((last == history.n_frames - 1) & (history.frame > 0))
+    return np.asarray((last >= history.frame + _LASTING) | ((last == history.n_frames - 1) & (history.frame > 0)))
 
 
 def _measure_birth(history: History, model: EventModel, parent: int, daughters: tuple[int, int]) -> _Birth:
@@ -222,7 +222,7 @@ def _compare_third(history: History, model: EventModel, parent: int, third: int)
     for rows, sign in ((3, 1), (2, -1)):
         middle = float(np.linalg.norm(offset[:rows].mean(axis=0)))
         log_odds += sign * log_t(np.float64(middle), movie.middle, 4, model.ndim)
-    log_odds += log_t(np.linalg.norm(offset[2]), 1.0, 4, model.ndim)
+    log_odds += log_t(float(np.linalg.norm(offset[2])), 1.0, 4, model.ndim)
     return float(log_odds - model.explain_start(third))
 
 

@@ -117,9 +117,9 @@ def _is_rejoined(history: History, model: EventModel, parent: int, piece: list[i
     sizes = [float(np.median(history.log_size[rows])) for rows in (piece, rest[:-1])]
     size, before = history.measure_after(whole), history.measure_before(parent)
     split = np.log(PRIOR.artefact_rate) + (len(piece) - 1) * np.log(_LAST)
-    split += model.compare_sizes(size - before) + model.compare_sizes(float(np.logaddexp(*sizes)) - before)
+    split += model.compare_sizes(size - before) + model.compare_sizes(float(np.logaddexp(sizes[0], sizes[1])) - before)
     split += model.compare_places(history.measure_distance(parent, whole), len(rest))
-    weight = np.exp(np.array(sizes) - np.logaddexp(*sizes))
+    weight = np.exp(np.array(sizes) - np.logaddexp(sizes[0], sizes[1]))
     pair = piece[0], rest[0]
     centre = sum(w * history.position[row] for w, row in zip(weight, pair, strict=True))
     expected = history.predict(parent, int(history.frame[rest[0]]))

@@ -92,7 +92,7 @@ def _explain(history: History, model: EventModel, parent: int, shared: list[int]
     sizes = [history.measure_before(row) for row in before]
     size = float(np.median(history.log_size[shared]))
     log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(_LAST)
-    log_odds += model.compare_sizes(size - float(np.logaddexp(*sizes)))
+    log_odds += model.compare_sizes(size - float(np.logaddexp(sizes[0], sizes[1])))
     log_odds += model.compare_places(_measure_from_both(history, before, sizes, first))
     new = [history.measure_after(row) for row in after]
     frames = len(shared) + 1
@@ -118,7 +118,7 @@ def _explain(history: History, model: EventModel, parent: int, shared: list[int]
 
 def _measure_from_both(history: History, before: tuple[int, int], sizes: list[float], shared: int) -> float:
     """Return the distance from the expected centre of two cells together to a shared mask, in its radii."""
-    weight = np.exp(np.array(sizes) - np.logaddexp(*sizes))
+    weight = np.exp(np.array(sizes) - np.logaddexp(sizes[0], sizes[1]))
     frame = int(history.frame[shared])
     centre = sum(w * history.predict(row, frame) for w, row in zip(weight, before, strict=True))
     return float(np.linalg.norm(history.position[shared] - centre) / history.radius[shared])

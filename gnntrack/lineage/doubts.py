@@ -87,7 +87,13 @@ def list_fragments(listed: list[list[int]], frame: IntArray, input_label: IntArr
     """
     row_of = {key: row for row, key in enumerate(zip(frame.tolist(), input_label.tolist(), strict=True))}
     return [
-        Doubt("pieces", row_of[t, label], t, 0.15, f"its mask is in {pieces} pieces (label {label} of the input)")
+        Doubt(
+            "pieces",
+            row_of[t, label],
+            t,
+            0.15,
+            f"its mask is in {pieces} pieces (label {label} of the input); see --fragments",
+        )
         for t, label, pieces in listed
         if (t, label) in row_of
     ]

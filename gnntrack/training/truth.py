@@ -130,7 +130,7 @@ class GroundTruth:
         return cls(link, pair, ~lost, child_known, track == 0)
 
     def leave_unknown(self, cells: BoolArray) -> GroundTruth:
-        """Return the ground truth without past, future and kind of some cells, (N,) bool, that nobody annotated."""
+        """Return the ground truth without past, future and kind of some cells, (N,) bool: they were not annotated."""
         return replace(self, parent_known=self.parent_known & ~cells, child_known=self.child_known & ~cells)
 
     def select(self, cells: IntArray, links: IntArray, pairs: IntArray) -> GroundTruth:

@@ -32,7 +32,9 @@ PARTICIPLES = _words(
     "born built chosen cut drawn found given gone grown held kept known left lost made meant met seen sent shown spent",
     "spoilt taken thrown told torn worn written",
 )
-NOT_PARTICIPLES = _words("embed exceed feed need proceed read seed shed speed spread")
+NOT_PARTICIPLES = _words("embed exceed feed need proceed read seed shed speed spread") | {
+    "replaced"
+}  # a deprecated name
 ADJECTIVE_CLASSES = _words("found forgiving lazy missing seen")
 FRAMEWORK_NAMES = _words(  # given by torch and click
     "forward backward extra_repr main invoke list_commands get_command format_commands state_dict load_state_dict",
