@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from gnntrack.io.geff import read_lineage
 from gnntrack.io.geff_store import GeffStore
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.writers import CellMasks
+from gnntrack.results import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,12 +57,20 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     >>> lineage, int(lineage.labels()[2].max())
     (<Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 20 x 20 pixels>, 1)
     """
+    if not isinstance(path, str | PathLike):
+        msg = (
+            f"load({path!r}): expected a path, of a result of 'gnntrack track' or of a GEFF, not {type(path).__name__}"
+        )
+        raise InputError(msg)
     given = Path(path).expanduser()
     folder = given.parent if given.name in TRACK_TABLES.values() else given
     if not folder.is_dir():
         raise InputError(_describe_missing(given))
     lineages = [folder, folder / "lineage.geff", folder / EXTRAS / "lineage.geff", *sorted(folder.glob("*.geff"))]
     stored = next(filter(_is_geff, lineages), None)
+    if stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None:
+        lineage, runs = read_result(folder, spacing=spacing)  # masks or a table that were edited prevail
+        return lineage.with_masks(CellMasks(runs))
     if stored is not None:
         lineage = read_lineage(stored)
         masks = _find_related_masks(stored)

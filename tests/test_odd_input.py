@@ -1,10 +1,12 @@
-"""Files of TrackMate that are damaged or hold impossible numbers are refused with a sentence."""
+"""Damaged files of TrackMate, and results that were edited, are refused with a sentence or read as they are now."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 import gnntrack
 
@@ -54,3 +56,25 @@ def test_damaged_trackmate_files_are_refused(tmp_path: Path, spots: str, size: s
     )
     with pytest.raises(gnntrack.InputError, match=reason):
         gnntrack.import_tracks(file)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"folder", ["a"], np.zeros(2)])
+def test_load_refuses_what_is_not_a_path(path: object) -> None:
+    with pytest.raises(gnntrack.InputError, match="expected a path"):
+        gnntrack.load(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::gnntrack.GnntrackWarning")
+def test_load_reads_masks_and_tables_that_were_edited(tmp_path: Path) -> None:
+    masks = np.zeros((3, 40, 40), np.uint8)
+    masks[:, 5:11, 5:11], masks[:, 25:31, 25:31] = 1, 2
+    out = tmp_path / "01_RES"
+    gnntrack.track(masks=masks, out=out, pictures=False)
+    masks[2][masks[2] == 2] = 0
+    tifffile.imwrite(out / "mask002.tif", masks[2].astype(np.uint16))
+    with pytest.raises(gnntrack.InputError, match="label 2 is missing in frame 2"):
+        gnntrack.load(out)
+    (out / "res_track.txt").write_text("1 0 2 0\n2 0 1 0\n", encoding="utf-8")
+    lineage = gnntrack.load(out)
+    assert lineage.tracks.end.tolist() == [2, 1]
+    assert (np.asarray(lineage.labels()[2]) == masks[2]).all()
