@@ -55,7 +55,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     ...     written = gnntrack.track(masks=masks, out=Path(folder, "01_RES"))
     ...     lineage = load(Path(folder, "01_RES"))
     >>> lineage, int(lineage.labels()[2].max())
-    (<Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 20 x 20 pixels>, 1)
+    (<Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 20 x 20 pixels, by hungarian>, 1)
     """
     if not isinstance(path, str | PathLike):
         msg = (
