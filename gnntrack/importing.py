@@ -444,8 +444,8 @@ def _read_integers(path: Path, names: tuple[str, ...], *, optional: str = "") ->
     columns = [table[name] if name in table.columns else pd.Series(0, table.index) for name in (*names, optional)]
     numbers = pd.concat([pd.to_numeric(column, errors="coerce") for column in columns], axis=1).to_numpy(float)
     numbers[:, len(names) :] = np.nan_to_num(numbers[:, len(names) :])
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+    if not (np.abs(numbers) < 2**53).all():
+        row = int(np.flatnonzero(~(np.abs(numbers) < 2**53).all(axis=1))[0])
         msg = f"{path}: line {row + 2} has a value that is not a number; expected whole numbers in {', '.join(names)}"
         raise FormatError(msg)
     return [tuple(row) for row in numbers.astype(np.int64).tolist()]

@@ -24,7 +24,7 @@ ROWS = "a,0,0,0,20,20,4\nb,1,0,1,21,21,4\n"
         (HEAD + ROWS + "c,2,0,-1,40,40,4\n", "frame -1"),
         (HEAD + ROWS + "c,2,0,1.5,40,40,4\n", "frame 1.5"),
         (HEAD + ROWS + "c,2,0,1,1e30,40,4\n", "position or radius"),
-        (HEAD + ROWS + "c,2,0,1,30,40,-4\\n", "radius below 0"),
+        (HEAD + ROWS + "c,2,0,1,30,40,-4\n", "radius below 0"),
         (HEAD + ROWS + "c,2,0,1,1e8,1e8,4\n", "needs 2 frames"),
         (HEAD + "a,0,0,0,-20,-20,4\n", "needs 1 frames"),
     ],

@@ -249,7 +249,7 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
         msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {_MOST_FRAMES - 1}; correct the column FRAME"
         raise FormatError(msg)
     if np.abs(numbers[:, 1:]).max() > _FARTHEST or numbers[:, 4].min() < 0:
-        msg = f"{file}: a position or radius is above {_FARTHEST:g}, or a radius below 0; correct it, or export the file again"
+        msg = f"{file}: a position or radius is above {_FARTHEST:g}, or a radius below 0; export the file again"
         raise FormatError(msg)
     return frame.astype(np.int64), numbers[:, 1:4], numbers[:, 4]
 
