@@ -113,7 +113,7 @@ def format_short() -> str:
     if not (RESULTS / "learned.json").exists():
         return NOT_YET
     found: dict[str, Figures] = {}
-    for row in _read("learned")["rows"]:
+    for row in _read_learned():
         if "figures" in row and row["protocol"] == "left-out" and row["method"] in SHORT:
             found.setdefault(row["method"], {})[row["sequence"], row["twin"]] = row["figures"]
     order = [method for method in SHORT if method in found]
@@ -162,7 +162,7 @@ def format_learned() -> str:
     """Return a table of learned and other methods: means over the movies of each protocol."""
     if not (RESULTS / "learned.json").exists():
         return NOT_YET
-    rows = [row for row in _read("learned")["rows"] if "figures" in row]
+    rows = [row for row in _read_learned() if "figures" in row]
     lines = []
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         found: dict[str, Figures] = {}
@@ -322,6 +322,17 @@ def describe_segmenter(name: str) -> str:
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
     return format_table(["", "shipped model"], lines)
+
+
+def _read_learned() -> list[dict[str, Any]]:
+    """Return the rows of learned methods and peers.
+
+    A row of laptrack or btrack without the settings of `peer_settings.py` is not returned: it was measured with settings
+    that find no gaps (laptrack) or that were published for other images (btrack).
+    """
+    rows: list[dict[str, Any]] = _read("learned")["rows"]
+    needed = {"laptrack": "link", "btrack": "radius"}
+    return [row for row in rows if row["method"] not in needed or needed[row["method"]] in row.get("notes", {})]
 
 
 def _read(name: str) -> dict[str, Any]:
