@@ -327,8 +327,8 @@ def describe_segmenter(name: str) -> str:
 def _read_learned() -> list[dict[str, Any]]:
     """Return the rows of learned methods and peers.
 
-    A row of laptrack or btrack without the settings of `peer_settings.py` is not returned: it was measured with settings
-    that find no gaps (laptrack) or that were published for other images (btrack).
+    A row of laptrack or btrack without the settings of `peer_settings.py` is not returned: it was measured with
+    settings that find no gaps (laptrack) or that were published for other images (btrack).
     """
     rows: list[dict[str, Any]] = _read("learned")["rows"]
     needed = {"laptrack": "link", "btrack": "radius"}
