@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import GnntrackError, InputError, OutputError
+from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.folders import holds_masks
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
@@ -343,8 +344,11 @@ def _track_position(
     paths: dict[str, Any] = {"images": str(position.images or ""), "masks": str(position.mask_place or "")}
     try:
         kept = resume and _is_finished(result, position, settings, method=choices.get("method"), overwrite=overwrite)
+        damaged = kept and not _is_complete(result)
+        kept = kept and not damaged
         if not kept:
-            track(position.images, position.masks, out=result, settings=settings, overwrite=overwrite, **choices)
+            choices = choices | {"overwrite": overwrite or damaged}
+            track(position.images, position.masks, out=result, settings=settings, **choices)
         summary = _read_summary(result)
     except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
         name = "" if isinstance(error, GnntrackError | OSError) else f"{type(error).__name__}: "
@@ -365,6 +369,12 @@ def _track_position(
 def _read_summary(result: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((result / EXTRAS / "summary.json").read_text(encoding="utf-8"))
     return content
+
+
+def _is_complete(result: Path) -> bool:
+    """Return whether a result has its table, and a mask for each frame."""
+    found = find_ctc(result)
+    return found.table is not None and len(found.masks) == _read_summary(result)["movie"]["frames"]
 
 
 def _is_finished(result: Path, position: Position, settings: Settings, *, method: str | None, overwrite: bool) -> bool:

@@ -143,12 +143,15 @@ class _TrackSource:
         Label -> label of the parent, for labels that are tracks.
     interval : float, optional
         Seconds from a frame to the next.
+    complete : bool
+        Whether each end of a link is expected to be in the masks.
     """
 
     masks: object
     links: IntArray | None = None
     parents: Mapping[int, int] = field(default_factory=dict)
     interval: float | None = None
+    complete: bool = False
 
     def find_links(self, cells: Cells) -> tuple[IntArray, IntArray]:
         """Return the links as rows of cells, from earlier to later ones, at most one into a cell."""
@@ -156,7 +159,18 @@ class _TrackSource:
             found = _link_labels(cells, self.parents)
             _check_identities(cells, *found)
             return found
+        highest = int(self.links[:, ::2].max(initial=0))
+        if highest >= cells.n_frames:
+            msg = (
+                f"the tracks name frame {highest}, and the movie has the frames 0 to {cells.n_frames - 1}; "
+                "count frames from 0, and give the masks of this movie"
+            )
+            raise FormatError(msg)
         rows = np.stack([cells.row_of(self.links[:, k], self.links[:, k + 1]) for k in (0, 2)], axis=1)
+        lost = int((rows < 0).any(axis=1).sum())
+        if lost and self.complete:
+            message = f"{lost} of {len(rows)} links name a cell that is in no mask; they are not used"
+            warnings.warn(message, GnntrackWarning, stacklevel=2)
         rows = rows[(rows >= 0).all(axis=1)]
         backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
         rows[backward] = rows[backward][:, ::-1]
@@ -179,7 +193,7 @@ def _open_tracked(
             msg = f"{path}: no such file; check the path"
             raise InputError(msg)
         if suffix == ".csv" and _is_track_table(path):
-            return _TrackSource(_need_masks(masks, path), _read_track_table(path))
+            return _TrackSource(_need_masks(masks, path), _read_track_table(path), complete=True)
         spots = read_trackmate_xml(path) if suffix == ".xml" else read_trackmate_csv(path, links)
         return _place_spots(spots, masks, images, path, settings)
     if path is not None and (suffix == ".geff" or _has_track_table(path)):
@@ -410,11 +424,20 @@ def _read_track_table(path: Path) -> IntArray:
     cells: dict[int, list[tuple[int, int]]] = {}
     parents: dict[int, int] = {}
     for frame, label, track, parent in sorted(rows):
-        cells.setdefault(track, []).append((frame, label))
+        members = cells.setdefault(track, [])
+        if track < 1 or (members and members[-1][0] == frame):
+            fault = f"track {track} has two cells in frame {frame}" if members else f"a track has the id {track}"
+            msg = f"{path}: {fault}; expected tracks from 1, with at most one cell in a frame"
+            raise FormatError(msg)
+        members.append((frame, label))
         if parent > 0 and parent != track:
             parents[track] = parent
+    unknown = sorted(set(parents.values()) - cells.keys())
+    if unknown:
+        msg = f"{path}: the parent {unknown[0]} is not a track of the table; correct it, or leave it empty"
+        raise FormatError(msg)
     links = [(*a, *b) for members in cells.values() for a, b in pairwise(members)]
-    links += [(*cells[p][-1], *cells[t][0]) for t, p in parents.items() if p in cells and t in cells]
+    links += [(*cells[parent][-1], *cells[track][0]) for track, parent in parents.items()]
     return np.array(links, np.int64).reshape(-1, 4)
 
 
@@ -444,8 +467,12 @@ def _read_integers(path: Path, names: tuple[str, ...], *, optional: str = "") ->
     columns = [table[name] if name in table.columns else pd.Series(0, table.index) for name in (*names, optional)]
     numbers = pd.concat([pd.to_numeric(column, errors="coerce") for column in columns], axis=1).to_numpy(float)
     numbers[:, len(names) :] = np.nan_to_num(numbers[:, len(names) :])
-    if not (np.abs(numbers) < 2**53).all():
-        row = int(np.flatnonzero(~(np.abs(numbers) < 2**53).all(axis=1))[0])
+    if not len(numbers):
+        msg = f"{path}: a table without rows; expected the columns {', '.join(names)}"
+        raise FormatError(msg)
+    whole = (np.abs(numbers) < 2**53) & (numbers == np.floor(numbers))
+    if not whole.all():
+        row = int(np.flatnonzero(~whole.all(axis=1))[0])
         msg = f"{path}: line {row + 2} has a value that is not a number; expected whole numbers in {', '.join(names)}"
         raise FormatError(msg)
     return [tuple(row) for row in numbers.astype(np.int64).tolist()]

@@ -58,7 +58,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     (<Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 20 x 20 pixels, by hungarian>, 1)
     """
     if not isinstance(path, str | PathLike):
-        msg = (
+        msg = (  # type: ignore[unreachable]
             f"load({path!r}): expected a path, of a result of 'gnntrack track' or of a GEFF, not {type(path).__name__}"
         )
         raise InputError(msg)

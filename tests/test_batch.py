@@ -198,3 +198,15 @@ def test_masks_in_the_folder_of_the_images_are_listed(tmp_path):
     assert result.exit_code == 0
     assert f"pos1: images {folder}, masks {folder}" in result.stderr
     assert pd.read_csv(tmp_path / "out" / "summary.csv").masks.tolist() == [str(folder)]
+
+
+@pytest.mark.parametrize("lost", ["mask000.tif", "mask002.tif"])
+def test_resume_tracks_a_position_again_whose_result_is_damaged(tmp_path, lost):
+    folders(tmp_path / "in")
+    positions = find_positions(tmp_path / "in")[:1]
+    track_positions(positions, tmp_path / "out", settings=QUIET)
+    file = next((tmp_path / "out").rglob(lost))
+    file.unlink()
+    again = track_positions(positions, tmp_path / "out", settings=QUIET, resume=True)
+    assert [outcome.status for outcome in again] == ["done"]
+    assert file.exists()

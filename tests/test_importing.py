@@ -235,3 +235,28 @@ def test_the_channel_of_the_images_is_chosen(tmp_path, command):
     assert result.exit_code == 0, result.stderr
     table = pd.read_csv(next(out.rglob("cells.csv")))
     assert set(table.intensity_max_grey) == {100 + 7 * 3, 100 + 7 * 9}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1,3,1,0", "6,3,1,0"], "count frames from 0"),
+        (["0,3,0,0", "1,3,0,0"], "a track has the id 0"),
+        (["0,3,1,0", "0,9,1,0"], "track 1 has two cells in frame 0"),
+        (["0,3,1,7", "1,3,1,7"], "parent 7 is not a track"),
+        (["0.5,3,1,0", "1,3,1,0"], "line 2 has a value that is not a number"),
+        ([], "a table without rows"),
+    ],
+)
+def test_tables_of_tracks_that_cannot_be_right_are_refused(tmp_path, rows, message):
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["frame,label,track,parent", *rows]))
+    with pytest.raises(InputError, match=message):
+        import_tracks(table, masks=make_tracked())
+
+
+def test_rows_without_a_mask_give_a_warning(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("frame,label,track\n0,3,1\n1,3,1\n2,5,1\n")
+    with pytest.warns(GnntrackWarning, match="1 of 2 links name a cell that is in no mask"):
+        import_tracks(table, masks=make_tracked())

@@ -256,7 +256,7 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
 
 def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
     """Return size, pixel size and interval of the images in a TrackMate file, without those that are missing or 0."""
-    numbers = {name: float(text) for name, text in about.items() if _is_number(text) and np.isfinite(float(text))}
+    numbers = _parse_numbers(about)
     shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
     spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
     found: dict[str, object] = {}
@@ -270,6 +270,12 @@ def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
     if seconds and numbers.get("timeinterval", 0) > 0:
         found["interval"] = seconds * numbers["timeinterval"]
     return found
+
+
+def _parse_numbers(attributes: dict[str, str]) -> dict[str, float]:
+    """Return the attributes that are finite numbers."""
+    numbers = {name: float(text) for name, text in attributes.items() if _is_number(text)}
+    return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
 def _find_nearest_links(spots: Spots, track: list[str]) -> tuple[IntArray, IntArray]:
