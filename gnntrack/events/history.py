@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,11 +142,23 @@ class History:
 
     def measure_before(self, row: int) -> float:
         """Return the median logarithmic size of a cell and those before it in its track."""
-        return float(np.median(self.log_size[self.walk_back(row, _WINDOW)]))
+        if row not in self._before:
+            self._before[row] = median(float(self.log_size[each]) for each in self.walk_back(row, _WINDOW))
+        return self._before[row]
 
     def measure_after(self, row: int) -> float:
         """Return the median logarithmic size of a cell and those after it in its track."""
-        return float(np.median(self.log_size[self.walk_on(row, _WINDOW)]))
+        if row not in self._after:
+            self._after[row] = median(float(self.log_size[each]) for each in self.walk_on(row, _WINDOW))
+        return self._after[row]
+
+    @cached_property
+    def _before(self) -> dict[int, float]:
+        return {}
+
+    @cached_property
+    def _after(self) -> dict[int, float]:
+        return {}
 
     def predict(self, row: int, frame: int) -> FloatArray:
         """Return where a cell is expected in a later frame, from the motion of the cells around it."""
