@@ -81,7 +81,7 @@ def build_graph(
     >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> graph = build_graph(movie.images, movie.masks)
     >>> len(graph.cells), len(graph), graph.feature_names[:3]
-    (52, 158, ('gap', 'distance', 'distance_radii'))
+    (52, 156, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
@@ -210,7 +210,7 @@ def track(
     >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> lineage = track(movie.images, movie.masks)
     >>> lineage
-    <Lineage: 11 tracks, 0 divisions, 52 cells in 6 frames of 100 x 100 pixels, by hungarian>
+    <Lineage: 10 tracks, 0 divisions, 52 cells in 6 frames of 100 x 100 pixels, by hungarian>
     >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
     0
     """
