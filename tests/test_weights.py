@@ -364,8 +364,8 @@ def test_nothing_in_the_package_unpickles() -> None:
     for file in package.rglob("*.py"):
         source = file.read_text(encoding="utf-8")
         assert not re.search(r"(?<!safetensors\.)torch\.load|pickle\.load", source), file
-        if file.name == "pickled_arrays.py":  # its reader executes nothing, see test_inputs.py; a message names the option
-            continue
+        if file.name == "pickled_arrays.py":
+            continue  # it executes nothing, see test_inputs.py; a message names the option
         assert "import pickle" not in source, file
         assert "allow_pickle=True" not in source, file
 
