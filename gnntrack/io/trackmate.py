@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError, InputError
+from gnntrack.lengths import find_micrometres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Spots", "read_trackmate_csv", "read_trackmate_xml"]
 
-_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
-_SECONDS |= {"h": 3600.0, "hour": 3600.0, "hours": 3600.0, "ms": 1e-3, "msec": 1e-3}
-_MICROMETRES = {"um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"}
 _MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9  # um or pixels, far beyond any image
 _NO_TRACK = {"", "none", "nan", "null"}
@@ -95,7 +94,7 @@ def read_trackmate_xml(path: str | Path) -> Spots:
     outlines = {row: outline for row, outline in enumerate(map(_read_outline, spots)) if outline is not None}
     image = root.find("Settings/ImageData")
     about = {} if image is None else image.attrib
-    unit = "um" if model.get("spatialunits", "").lower() in _MICROMETRES else "pixel"
+    unit = "um" if find_micrometres(model.get("spatialunits")) == 1 else "pixel"
     return _make_spots(file, table, edges, outlines=outlines, unit=unit, about=about, time=model.get("timeunits", ""))
 
 
@@ -266,9 +265,9 @@ def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
         found["spacing"] = tuple(spacing)
     if numbers.get("nframes", 0) > 0:
         found["n_frames"] = int(numbers["nframes"])
-    seconds = _SECONDS.get(time.lower())
-    if seconds and numbers.get("timeinterval", 0) > 0:
-        found["interval"] = seconds * numbers["timeinterval"]
+    interval = convert_duration(numbers.get("timeinterval"), time)
+    if interval is not None:
+        found["interval"] = interval
     return found
 
 
