@@ -7,22 +7,19 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from gnntrack.prefixes import PREFIXES
+
 __all__ = ["convert_duration", "format_duration", "is_duration_unit", "parse_duration"]
 
-_POWERS = {
-    "yotta": 24, "zetta": 21, "exa": 18, "peta": 15, "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "hecto": 2, "deca": 1,
-    "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12, "femto": -15, "atto": -18,
-    "zepto": -21, "yocto": -24,
-}  # fmt: skip
-_SECONDS = {f"{prefix}second": float(f"1e{power}") for prefix, power in _POWERS.items()} | {
+_SECONDS = {f"{prefix}second": float(f"1e{power}") for prefix, power in PREFIXES.items()} | {
     "week": 604800.0,
     "d": 86400.0, "day": 86400.0,
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
     "min": 60.0, "m": 60.0, "minute": 60.0,
-    "s": 1.0, "sec": 1.0, "second": 1.0,
-    "ms": 1e-3, "msec": 1e-3, "millisec": 1e-3, "millisecond": 1e-3,
-    "us": 1e-6, "usec": 1e-6, "microsecond": 1e-6,
-    "ns": 1e-9, "nsec": 1e-9, "nanosecond": 1e-9,
+    "s": 1.0, "sec": 1.0,
+    "ms": 1e-3, "msec": 1e-3, "millisec": 1e-3,
+    "us": 1e-6, "usec": 1e-6,
+    "ns": 1e-9, "nsec": 1e-9,
 }  # fmt: skip
 _LONGEST = 1e9  # seconds, 30 years; the shortest is 1e-9
 _PART = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+from gnntrack.prefixes import PREFIXES
+
 __all__ = ["MICROMETRES", "find_micrometres"]
 
-_PREFIXES = {
-    "yotta": 24, "zetta": 21, "exa": 18, "peta": 15, "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "hecto": 2,
-    "": 0, "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12, "femto": -15, "atto": -18,
-    "zepto": -21, "yocto": -24,
-}  # fmt: skip
-MICROMETRES = {f"{prefix}meter": float(f"1e{power + 6}") for prefix, power in _PREFIXES.items()} | {
+MICROMETRES = {f"{prefix}meter": float(f"1e{power + 6}") for prefix, power in PREFIXES.items()} | {
     "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "um": 1.0, "mum": 1.0, "micron": 1.0, "nm": 1e-3, "pm": 1e-6,
     "a": 1e-4, "angstrom": 1e-4,
     "in": 25400.0, "inch": 25400.0, "inche": 25400.0, "ft": 304800.0, "foot": 304800.0, "feet": 304800.0,

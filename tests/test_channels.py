@@ -196,6 +196,13 @@ class TestWithoutNames:
             with pytest.raises(FrameError, match="one channel, 0 'channel0'; leave the channel away"):
                 open_frames(MOVIE[:, :1], axes="tcyx", channel=wanted)
 
+    @pytest.mark.parametrize("axes", ["tcyx", "ctyx", "tyxc", "tczyx", "cyx"])
+    def test_the_message_stays_short_with_many_channels(self, axes):
+        shape = tuple({"t": 3, "c": 60, "z": 2, "y": 70, "x": 80}[axis] for axis in axes)
+        with pytest.raises(ChannelError, match=r"60 channels: 0 'channel0', .*, 59 'channel59'; choose one") as caught:
+            open_frames(np.zeros(shape, np.uint8), axes=axes)
+        assert len(str(caught.value)) < 240
+
     def test_five_axes_without_names_are_refused(self):
         with pytest.raises(FrameError, match="name the axes"):
             open_frames(np.zeros((2, 3, 2, 20, 30)), channel=0)

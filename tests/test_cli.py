@@ -698,7 +698,11 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     masks[:, 10:20, 10:20] = 1
     np.save(tmp_path / "m.npy", masks)
     out = tmp_path / "results" / "out"
-    command = [sys.executable, "-m", "gnntrack", "track", "--masks", str(tmp_path / "m.npy"), "-o", str(out), "-v"]
+    # a process that is started in the background may ignore the signal, and its children then do so too
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gnntrack.cli import main; main()"
+    )
+    command = [sys.executable, "-c", start, "track", "--masks", str(tmp_path / "m.npy"), "-o", str(out), "-v"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         first = process.stderr.readline()  # the gate has been printed, so the work is well under way
         process.send_signal(signal.SIGINT)

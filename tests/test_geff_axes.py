@@ -183,6 +183,7 @@ def test_every_unit_of_the_specification_is_known():
     assert [unit for unit, length in lengths.items() if length is None] == ["pixel"]
     assert lengths["micrometer"] == 1
     assert lengths["kilometer"] == 1e9
+    assert find_micrometres("decameter") == 1e7
     assert lengths["yard"] == 3 * lengths["foot"] == 36 * lengths["inch"]
     assert [unit for unit in VALID_TIME_UNITS if not is_duration_unit(unit)] == ["frame"]
 

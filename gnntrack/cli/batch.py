@@ -29,8 +29,7 @@ __all__ = ["batch"]
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Positions tracked at the same time."
 )
-@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
-@options.segmenter_option
+@options.segmenter_options
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
@@ -59,7 +58,7 @@ def batch(
         click.echo(
             f"{position.name}: images {position.images or 'none'}, masks {position.mask_place or 'none'}", err=True
         )
-    choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
+    choices |= options.select_segmenter(segmenter, segmenter_options)
     watch = Stopwatch()
     outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]

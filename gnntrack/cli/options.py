@@ -32,7 +32,8 @@ __all__ = [
     "parse_named_values",
     "path_argument",
     "resolve_sources",
-    "segmenter_option",
+    "segmenter_options",
+    "select_segmenter",
     "settings_options",
     "source_options",
     "verbose_option",
@@ -206,14 +207,27 @@ def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tupl
     return named
 
 
-segmenter_option = click.option(
-    "--option",
-    "segmenter_options",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=parse_named_values,
-    help="An option of the segmenter, such as diameter=20; repeatable.",
-)
+def segmenter_options(command: Function) -> Function:
+    """Add ``--segmenter``, None if it is not given, and ``--option``."""
+    choice = click.option(
+        "--segmenter",
+        metavar="NAME",
+        help="Segmenter of images without masks; 'gnntrack segmenters' lists them.  [default: threshold]",
+    )
+    option = click.option(
+        "--option",
+        "segmenter_options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=parse_named_values,
+        help="An option of the segmenter, such as diameter=20; repeatable.",
+    )
+    return choice(option(command))
+
+
+def select_segmenter(segmenter: str | None, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of these options as keywords of the recipes, whose default segmenter stays if none is given."""
+    return {"segmenter_options": more} | ({} if segmenter is None else {"segmenter": segmenter})
 
 
 def settings_options(*keys: str) -> Callable[[Function], Function]:

@@ -20,16 +20,9 @@ __all__ = ["segment", "segmenters"]
 @click.command(cls=GroupedCommand)
 @options.path_argument("images")
 @options.out_option("Folder of the masks.")
-@click.option(
-    "--segmenter",
-    metavar="NAME",
-    default="threshold",
-    show_default=True,
-    help="Name of a segmenter; 'gnntrack segmenters' lists them.",
-)
+@options.segmenter_options
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
-@options.segmenter_option
 @click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
 @options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
@@ -37,7 +30,7 @@ __all__ = ["segment", "segmenters"]
 def segment(
     images: Path,
     out: Path,
-    segmenter: str,
+    segmenter: str | None,
     model: str | None,
     device: str | None,
     segmenter_options: dict[str, Any],
@@ -50,17 +43,18 @@ def segment(
     from gnntrack import pipeline
 
     given = {key: value for key, value in (("model", model), ("device", device)) if value is not None}
+    chosen = options.select_segmenter(segmenter, segmenter_options | given)
     watch = Stopwatch()
     with show_progress() as progress:
         cells = pipeline.segment(
             images,
             out,
-            segmenter=segmenter,
-            options={**segmenter_options, **given},
+            options=chosen.pop("segmenter_options"),
             settings=settings,
             overwrite=overwrite,
             resume=resume,
             progress=progress,
+            **chosen,
         )
     show_rows([("cells", cells), *describe_cost(watch), ("written", out)])
 

@@ -32,8 +32,7 @@ TRACK_SETTINGS = (
 @click.command(cls=GroupedCommand)
 @options.source_options
 @options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.")
-@click.option("--segmenter", metavar="NAME", help="Segmenter of images without masks.  [default: threshold]")
-@options.segmenter_option
+@options.segmenter_options
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
@@ -64,7 +63,7 @@ def track(
     refuse_unused(choices["method"])
     watch = Stopwatch()
     with show_progress() as progress:
-        choices |= {"segmenter": segmenter or "threshold", "segmenter_options": segmenter_options}
+        choices |= options.select_segmenter(segmenter, segmenter_options)
         pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
     show_result(out, watch)
 

@@ -158,10 +158,10 @@ def _describe_channels(
     if axis == "c":
         letter = next((letter for letter in unnamed if letter not in axes), None)
         named = axes.replace("c", letter or "")
-        other = f"; if this axis is time or depth, use --axes {named} (in Python axes='{named}')" if letter else ""
+        other = f"; if these are frames or slices: --axes {named}" if letter else ""
         return (
-            f"it has {length} channels (axes '{axes}', shape {shape}): {list_channels(names)}; choose the one to track "
-            f"by number or name, such as --channel 0 (in Python channel=0; for masks --masks-channel){other}"
+            f"it has {length} channels: {list_channels(names)}; choose one, such as --channel 0 (in Python channel=0; "
+            f"of masks --masks-channel){other}"
         )
     return (
         f"it has an axis '{axis}' of length {length} (axes '{axes}', shape {shape}); split it into movies of t, z, y, x"

@@ -13,6 +13,7 @@ __all__ = ["COLOURS", "choose_channel", "list_channels", "name_channels"]
 
 COLOURS = ("red", "green", "blue", "alpha")
 """Names of the samples of an RGB image."""
+_MOST_LISTED = 9
 
 
 def name_channels(count: int, names: Sequence[str | None] = ()) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
     if len(names) == 1:
         msg = (
             f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; leave the channel away, or name "
-            "the axes, with c for the channels, if a channel axis was read as time or depth"
+            "the axis of the channels, such as --axes tcyx"
         )
     else:
         msg = f"channel {wanted!r} does not exist; {hint}its channels are {list_channels(names)}"
@@ -79,12 +80,15 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
 
 
 def list_channels(names: Sequence[str]) -> str:
-    """Return the numbers and names of channels in words.
+    """Return the numbers and names of channels in words; of many, the first ones and the last one.
 
     >>> list_channels(["DAPI", "GFP"])
     "0 'DAPI', 1 'GFP'"
+    >>> list_channels(name_channels(200))
+    "0 'channel0', 1 'channel1', 2 'channel2', ..., 199 'channel199'"
     """
-    return ", ".join(f"{number} '{name}'" for number, name in enumerate(names))
+    named = [f"{number} '{name}'" for number, name in enumerate(names)]
+    return ", ".join(named if len(named) <= _MOST_LISTED else [*named[:3], "...", named[-1]])
 
 
 def _find_number(wanted: Any, count: int) -> int | None:
