@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +50,12 @@ def run_baseline(twin: PerturbedMovie, out: Path, name: str, python: str, *, dat
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
 
 
-def is_missing(name: str, python: str) -> bool:
-    """Return whether an interpreter lacks a peer."""
+@cache
+def find_interpreter(name: str, pythons: str) -> str | None:
+    """Return the first of some interpreters, separated by commas, that has a peer; None if none has it."""
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({PACKAGES[name]!r}) is None)"
-    return subprocess.run([python, "-c", code]).returncode != 0
+    found = (python for python in pythons.split(",") if subprocess.run([python, "-c", code]).returncode == 0)
+    return next(found, None)
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,11 @@ def _run_linker(twin: PerturbedMovie, out: Path, name: str, python: str, dataset
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": len(table.cells), "notes": notes}
 
 
-def _run_peer(python: str, *words: Any) -> list[Row]:
-    command = [python, str(Path(__file__).with_name("peers.py")), *map(str, words)]
+def _run_peer(pythons: str, name: str, *words: Any) -> list[Row]:
+    python = find_interpreter(name, pythons)
+    if python is None:
+        sys.exit(f"{name} is not installed in {pythons}; give --peer-python")
+    command = [python, str(Path(__file__).with_name("peers.py")), name, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
     if done.returncode:
         msg = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from accuracy import SHOWN, format_cell, format_line, format_number, is_at_least, run_ours, score_result
-from baselines import PACKAGES, is_missing, run_baseline
+from baselines import PACKAGES, find_interpreter, run_baseline
 from folds import (
     TESTED,
     Fold,
@@ -96,7 +96,7 @@ def main() -> None:
         merge(args.merge, args.out)
         return
     args.work.mkdir(parents=True, exist_ok=True)
-    absent = [peer for peer in _join_words(args.peers) if is_missing(peer, args.peer_python)]
+    absent = [peer for peer in _join_words(args.peers) if find_interpreter(peer, args.peer_python) is None]
     plan = Plan(
         _join_words(args.protocol),
         (*_join_words(args.methods), *(peer for peer in _join_words(args.peers) if peer not in absent)),
@@ -366,7 +366,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", default=",".join(PACKAGES), help="of koft, laptrack, btrack; a message names those that are missing"
     )
-    parser.add_argument("--peer-python", default=sys.executable, help="Python interpreter with the peers installed")
+    parser.add_argument("--peer-python", default=sys.executable, help="Python interpreters with the peers, separated by commas")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one core")
     parser.add_argument("--merge", type=Path, nargs="+", help="outputs whose rows are joined; no method is run")
     parser.add_argument("--out", type=Path, default=RESULTS / "learned.json")

@@ -26,7 +26,7 @@ from record import RESULTS, describe_run, get_default_data, write_record
 
 from gnntrack.training.sequences import find_sequences
 
-FRAMES = 100  # the first of each movie
+FRAMES = 50  # the first of each movie
 MISSED = 1.5  # weight of a missed link, 1 for a wrong one, as in the measure of the challenge
 START: dict[str, dict[str, Any]] = {
     "laptrack": {"link": 1.0, "gap": 1.0, "split": 1.0, "missing": 1},
@@ -139,7 +139,7 @@ def _read_movies(data: Path, work: Path, kinds: list[str]) -> Iterator[Movie]:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--peer-python", required=True, help="Python interpreter with the peers installed")
+    parser.add_argument("--peer-python", required=True, help="Python interpreters with the peers, separated by commas")
     parser.add_argument("--linkers", default=",".join(LINKERS))
     parser.add_argument("--twins", default="plain,hard,skip2")
     parser.add_argument("--out", type=Path, default=RESULTS / "peer_settings.json")
