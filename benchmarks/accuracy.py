@@ -249,7 +249,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--twins", default="plain,hard,skip2")
     parser.add_argument("--only", default="", help="sequences whose name contains this, such as 'HeLa 01'")
     parser.add_argument("--peers", default="", help="of koft, laptrack, btrack: run in the same run")
-    parser.add_argument("--peer-python", default=sys.executable, help="Python interpreters with the peers, separated by commas")
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="Python interpreters with the peers, separated by commas"
+    )
     parser.add_argument("--config", type=Path, help="settings as TOML; default: the default settings")
     parser.add_argument("--work", type=Path, help="folder for versions and results of a run; default: a temporary one")
     parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.json")

@@ -366,7 +366,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", default=",".join(PACKAGES), help="of koft, laptrack, btrack; a message names those that are missing"
     )
-    parser.add_argument("--peer-python", default=sys.executable, help="Python interpreters with the peers, separated by commas")
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="Python interpreters with the peers, separated by commas"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one core")
     parser.add_argument("--merge", type=Path, nargs="+", help="outputs whose rows are joined; no method is run")
     parser.add_argument("--out", type=Path, default=RESULTS / "learned.json")
