@@ -1,3 +1,6 @@
+import zlib
+
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -5,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ctc_worlds import DIVIDES, as_table, build, draw_gaps, draw_tables, make_fills, read_masks
 
+from gnntrack.compression import compress
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.ctc import read_ctc, write_ctc
 from gnntrack.io.ctc_table import read_track_table
@@ -359,3 +363,13 @@ def test_missing_parts(tmp_path, folder):
     (folder / "res_track.txt").unlink()
     with pytest.raises(FormatError, match=r"no res_track\.txt"):
         read_ctc(folder)
+
+
+@pytest.mark.parametrize("available", [True, False])
+@pytest.mark.parametrize(
+    "values", [b"", b"cells" * 100, np.zeros((3, 4), np.uint16), np.array(1.5), np.arange(9)[::-1]]
+)
+def test_compressed_values_are_a_zlib_stream(values, available, monkeypatch):
+    monkeypatch.setattr(imagecodecs.ZLIBNG, "available", available)
+    values = values if isinstance(values, bytes) else np.ascontiguousarray(values)
+    assert zlib.decompress(compress(values)) == bytes(values)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import tifffile
 
+from gnntrack.compression import compress
 from gnntrack.errors import FormatError, FrameError, OutputError
 from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, count_digits, find_ctc, format_name
 from gnntrack.io.ctc_table import format_track_table, read_track_table
@@ -280,10 +281,12 @@ def prepare_ctc(
 def _write_mask(folder: Path, frame: int, digits: int, mask: Image) -> None:
     tifffile.imwrite(
         folder / format_name("mask", frame, digits=digits),
-        mask,
+        (compress(page) for page in mask.reshape(-1, *mask.shape[-2:])),  # tifffile itself needs three times as long
+        shape=mask.shape,
+        dtype=mask.dtype,
         photometric="minisblack",
         compression="zlib",
-        compressionargs={"level": 1},  # higher levels need twice the time and do not make labels smaller
+        rowsperstrip=mask.shape[-2],
         maxworkers=1,
     )
 

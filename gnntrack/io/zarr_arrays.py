@@ -1,22 +1,21 @@
 """Groups and arrays of Zarr, format 2, as folders.
 
-A group is a folder with ``.zgroup`` and its attributes in ``.zattrs``; an array is a folder with its description in
-``.zarray`` and its values, compressed, in one file. Writing them here instead of by the zarr library saves a second of
-imports, a third of the time in which a small movie is tracked. Files are read by the libraries `geff` and `zarr`.
+A group is a folder with ``.zgroup`` and, if it has attributes, ``.zattrs``; an array is a folder with its description
+in ``.zarray`` and its values, compressed, in one file. Writing them here instead of by the zarr library saves a second
+of imports, a third of the time in which a small movie is tracked. Files are read by the libraries `geff` and `zarr`.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["write_array", "write_group"]
+from gnntrack.compression import compress
 
-_LEVEL = 1  # higher ones take much more time and save little
+__all__ = ["write_array", "write_group"]
 
 
 def write_group(folder: Path, attributes: dict[str, Any] | None = None) -> Path:
@@ -31,7 +30,8 @@ def write_group(folder: Path, attributes: dict[str, Any] | None = None) -> Path:
     """
     folder.mkdir()
     _write_json(folder / ".zgroup", {"zarr_format": 2})
-    _write_json(folder / ".zattrs", attributes or {})
+    if attributes:
+        _write_json(folder / ".zattrs", attributes)
     return folder
 
 
@@ -65,14 +65,13 @@ def write_array(folder: Path, values: np.ndarray) -> None:
         "order": "C",
         "filters": None,
         "dimension_separator": ".",
-        "compressor": {"id": "zlib", "level": _LEVEL},
+        "compressor": {"id": "zlib", "level": 1},
     }
     _write_json(folder / ".zarray", description)
-    _write_json(folder / ".zattrs", {})
     if values.size:
         chunk = ".".join("0" * values.ndim) or "0"
-        (folder / chunk).write_bytes(zlib.compress(values.tobytes(), _LEVEL))
+        (folder / chunk).write_bytes(compress(values))
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    file.write_text(json.dumps(content), encoding="utf-8")
