@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import Any
 
 import imagecodecs
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = ["compress"]
 
 
-def compress(values: bytes | np.ndarray) -> bytes:
+def compress(values: Any) -> bytes:
     """Return values as a zlib stream.
 
     zlib-ng makes it in a quarter of the time that zlib needs, and smaller; builds of imagecodecs may lack it.
