@@ -14,8 +14,8 @@ result                     a folder of the Cell Tracking Challenge, or a GEFF: s
 from __future__ import annotations
 
 import csv
+import logging
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from skimage.draw import polygon
 
-from gnntrack.errors import FormatError, GnntrackWarning, InputError
+from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.frames import open_frames
 from gnntrack.io.output import try_output
@@ -43,6 +43,7 @@ from gnntrack.provenance import Provenance
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
 from gnntrack.types import Lineage
+from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from gnntrack.io.trackmate import Spots
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_tracks"]
 
+_log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
 _MOST_PIXELS = 2**31
 _MOST_FRAMES = 1_000_000
@@ -110,23 +112,24 @@ def import_tracks(
     """
     settings = settings or Settings()
     run = RunRecord(images, source, settings)
-    if out is not None:
-        try_output(out, overwrite=overwrite)
-    tracked = _open_tracked(source, masks, images, links, settings)
-    # labels are identities: a cell in two pieces stays one cell
-    cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
-    checked = settings.model_copy(update={"cells": cell_settings})
-    movie = open_movie(images, tracked.masks, settings=checked)
-    cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=cell_settings, progress=progress)
-    source_row, target_row = tracked.find_links(cells)
-    track, tracks = number_tracks(cells.frame, source_row, target_row)
-    sure = np.ones(len(source_row), np.float32)
-    provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
-    lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
-    repaired = repair_movie(lineage, runs, settings=settings.repair)
-    if out is not None:
-        write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
+    with record_warnings() as run.warnings:
+        if out is not None:
+            try_output(out, overwrite=overwrite)
+        tracked = _open_tracked(source, masks, images, links, settings)
+        # labels are identities: a cell in two pieces stays one cell
+        cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
+        checked = settings.model_copy(update={"cells": cell_settings})
+        movie = open_movie(images, tracked.masks, settings=checked)
+        cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=cell_settings, progress=progress)
+        source_row, target_row = tracked.find_links(cells)
+        track, tracks = number_tracks(cells.frame, source_row, target_row)
+        sure = np.ones(len(source_row), np.float32)
+        provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
+        lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
+        repaired = repair_movie(lineage, runs, settings=settings.repair)
+        if out is not None:
+            write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
+        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ class _TrackSource:
         lost = int((rows < 0).any(axis=1).sum())
         if lost and self.complete:
             message = f"{lost} of {len(rows)} links name a cell that is in no mask; they are not used"
-            warnings.warn(message, GnntrackWarning, stacklevel=2)
+            _log.warning(message)
         rows = rows[(rows >= 0).all(axis=1)]
         backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
         rows[backward] = rows[backward][:, ::-1]
@@ -269,7 +272,7 @@ def _drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, In
             f"{given - len(kept)} of {given} links are not used: they join cells of one frame, are there twice, or are "
             "merges, which a lineage does not have"
         )
-        warnings.warn(message, GnntrackWarning, stacklevel=2)
+        _log.warning(message)
     return kept[:, 0], kept[:, 1]
 
 
@@ -309,7 +312,7 @@ def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_fra
         raise InputError(msg)
     if outside.any():
         message = f"{path}: {outside.sum()} of {len(outside)} spots are outside of the images; check --spacing"
-        warnings.warn(message, GnntrackWarning, stacklevel=2)
+        _log.warning(message)
 
 
 def _count_within_frames(frame: IntArray) -> IntArray:
@@ -350,7 +353,7 @@ def _find_shape(spots: Spots, pixel: FloatArray, spacing: tuple[float, ...], ndi
         f"{path}: the size of the images and of their pixels is not in a table; masks of {shape} pixels are drawn, as "
         "large as the spots need: give --images or --masks, and --spacing if the positions are not in pixels"
     )
-    warnings.warn(message, GnntrackWarning, stacklevel=2)
+    _log.warning(message)
     return shape
 
 
@@ -368,7 +371,7 @@ def _read_labels(spots: Spots, pixel: FloatArray, stack: FrameStack, path: Path)
         raise InputError(msg)
     if lost:
         message = f"{path}: {lost} of {len(label)} spots lie on no mask; their links are not used"
-        warnings.warn(message, GnntrackWarning, stacklevel=2)
+        _log.warning(message)
     return label
 
 

@@ -29,6 +29,7 @@ from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.types import CellGraph, Lineage
+from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
 
 if TYPE_CHECKING:
@@ -216,22 +217,25 @@ def track(
     """
     settings = settings or Settings()
     run = RunRecord(images, masks, settings)
-    plan = resolve_method(method, solver)  # errors in method, model, device or output are raised before the long work
-    scorer = plan.make_scorer(settings, images=images is not None)
-    if out is not None:
-        try_output(out, overwrite=overwrite)
-    movie = open_movie(images, masks, settings=settings, **options)
-    check_margin(settings.repair.margin, movie.masks.shape)
-    graph, runs = build_with_runs(movie, settings, progress)
-    pixels = None if movie.images is None else CellPixels(runs, movie.images)
-    lineage = _choose_lineage(
-        graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
-    )
-    repaired = repair_movie(lineage, runs, settings=settings.repair)
-    if out is not None:
-        run.names = movie.masks.names
-        write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
+    with record_warnings() as run.warnings:
+        plan = resolve_method(
+            method, solver
+        )  # errors in method, model, device or output are raised before the long work
+        scorer = plan.make_scorer(settings, images=images is not None)
+        if out is not None:
+            try_output(out, overwrite=overwrite)
+        movie = open_movie(images, masks, settings=settings, **options)
+        check_margin(settings.repair.margin, movie.masks.shape)
+        graph, runs = build_with_runs(movie, settings, progress)
+        pixels = None if movie.images is None else CellPixels(runs, movie.images)
+        lineage = _choose_lineage(
+            graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
+        )
+        repaired = repair_movie(lineage, runs, settings=settings.repair)
+        if out is not None:
+            run.names = movie.masks.names
+            write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
+        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
 
 
 @accept_options("frames", "repair")

@@ -59,6 +59,8 @@ class RunRecord:
     names : strings
         Files of the masks that were tracked. The masks of the result have as many digits as the images, or as these, if
         the files are named as in the challenge.
+    warnings : strings
+        Warnings of the run so far; see `gnntrack.user_warnings.record_warnings`.
     """
 
     images: object = None
@@ -66,6 +68,7 @@ class RunRecord:
     settings: Settings = field(default_factory=Settings)
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def write_result(
@@ -128,9 +131,9 @@ def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord
         "mask_kind": Column(result.mask_kind, about=", ".join(f"{k}: {name}" for k, name in enumerate(MASK_KINDS))),
     }
     write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent, columns=nodes)
-    summary = summarise_result(result, tracked, run)
-    for problem in summary["warnings"]:
+    for problem in describe_poor_masks(measure_steadiness(tracked)):
         _log.warning(problem)
+    summary = summarise_result(result, tracked, run)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
 
 
@@ -237,7 +240,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         },
         "settings": json.loads(run.settings.model_dump_json()),
         "versions": {"python": platform.python_version()} | _list_versions(),
-        "warnings": describe_poor_masks(steadiness),
+        "warnings": list(dict.fromkeys([*run.warnings, *describe_poor_masks(steadiness)])),
     }
 
 

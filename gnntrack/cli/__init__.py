@@ -20,6 +20,7 @@ import click
 
 from gnntrack import __version__
 from gnntrack.errors import GnntrackError, GnntrackWarning
+from gnntrack.user_warnings import record_warnings
 
 __all__ = ["cli", "main"]
 
@@ -90,7 +91,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of the input or of the system becomes a message and an exit code."""
         try:
-            with _show_warnings():
+            with _show_warnings(), record_warnings():
                 return super().invoke(ctx)
         except click.UsageError as error:
             if "unexpected extra argument" not in error.message:
