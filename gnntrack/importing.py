@@ -13,24 +13,24 @@ result                     a folder of the Cell Tracking Challenge, or a GEFF: s
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from skimage.draw import polygon
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
+from gnntrack.io.delimited import read_delimited
 from gnntrack.io.frames import open_frames
+from gnntrack.io.mask_checks import check_images
 from gnntrack.io.output import try_output
 from gnntrack.io.stack import Stack
+from gnntrack.io.track_tables import is_cell_table, link_cell_table, read_parents
 from gnntrack.io.trackmate import read_trackmate_csv, read_trackmate_xml
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.build import number_tracks
@@ -56,6 +56,8 @@ _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels
 _MOST_PIXELS = 2**31
 _MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
+_TABLES = {".csv", ".tsv"}
+_SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 
 
 @accept_options("frames", "cells", "repair")
@@ -119,7 +121,12 @@ def import_tracks(
         # labels are identities: a cell in two pieces stays one cell
         cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
         checked = settings.model_copy(update={"cells": cell_settings})
-        movie = open_movie(images, tracked.masks, settings=checked)
+        trusted = settings.frames.trust_masks
+        movie = open_movie(
+            images, tracked.masks, settings=checked.replace(frames__trust_masks=trusted or tracked.drawn)
+        )
+        if movie.images is not None:
+            check_images(movie.images, trusted=trusted)
         cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=cell_settings, progress=progress)
         source_row, target_row = tracked.find_links(cells)
         track, tracks = number_tracks(cells.frame, source_row, target_row)
@@ -148,6 +155,8 @@ class _TrackSource:
         Seconds from a frame to the next.
     complete : bool
         Whether each end of a link is expected to be in the masks.
+    drawn : bool
+        Whether the masks were drawn here, so that they need no check.
     """
 
     masks: object
@@ -155,6 +164,7 @@ class _TrackSource:
     parents: Mapping[int, int] = field(default_factory=dict)
     interval: float | None = None
     complete: bool = False
+    drawn: bool = False
 
     def find_links(self, cells: Cells) -> tuple[IntArray, IntArray]:
         """Return the links as rows of cells, from earlier to later ones, at most one into a cell."""
@@ -189,19 +199,42 @@ def _open_tracked(
     settings: Settings,
 ) -> _TrackSource:
     """Open the tracks of any source."""
-    path = Path(source).expanduser() if isinstance(source, str | Path) else None
-    suffix = "" if path is None else path.suffix.lower()
-    if path is not None and suffix in {".xml", ".csv"}:
+    if not isinstance(source, str | Path):
+        return _TrackSource(source, parents=read_parents(links))
+    path = Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if suffix in _SPREADSHEETS:
+        msg = f"{path}: a spreadsheet; save the table as CSV, and import that"
+        raise InputError(msg)
+    if suffix in _TABLES:
+        return _open_table(path, masks, images, links, settings)
+    if suffix == ".xml":
+        _refuse_links(links, path, "a TrackMate file")
         if not path.is_file():
             msg = f"{path}: no such file; check the path"
             raise InputError(msg)
-        if suffix == ".csv" and _is_track_table(path):
-            return _TrackSource(_need_masks(masks, path), _read_track_table(path), complete=True)
-        spots = read_trackmate_xml(path) if suffix == ".xml" else read_trackmate_csv(path, links)
-        return _place_spots(spots, masks, images, path, settings)
-    if path is not None and (suffix == ".geff" or _has_track_table(path)):
+        return _place_spots(read_trackmate_xml(path), masks, images, path, settings)
+    if suffix == ".geff" or _has_track_table(path):
+        _refuse_links(links, path, "a result")
         return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
-    return _TrackSource(source, parents=_read_parents(links))
+    return _TrackSource(source, parents=read_parents(links))
+
+
+def _open_table(
+    path: Path, masks: object, images: object, links: str | Path | None, settings: Settings
+) -> _TrackSource:
+    """Open a table of cells, or TrackMate's table of spots."""
+    table = read_delimited(path)
+    if is_cell_table(table):
+        cell_links = link_cell_table(path, table, read_parents(links))
+        return _TrackSource(_need_masks(masks, path), cell_links, complete=True)
+    return _place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
+
+
+def _refuse_links(links: object, path: Path, kind: str) -> None:
+    if links is not None:
+        msg = f"{path}: {kind} holds its links, and a table of links is given too; leave links (--links) away"
+        raise InputError(msg)
 
 
 def _open_result(lineage: Lineage, masks: object, path: Path) -> _TrackSource:
@@ -234,15 +267,27 @@ def _link_labels(cells: Cells, parents: Mapping[int, int]) -> tuple[IntArray, In
     first = {int(cells.label[row]): int(row) for row in order[::-1]}
     last = {int(cells.label[row]): int(row) for row in order}
     born = []
-    for label, parent in parents.items():
-        if label not in first or parent not in last:
-            continue
+    for label, parent in _select_known(parents, first.keys()):
         if cells.frame[last[parent]] >= cells.frame[first[label]]:
             msg = f"track {label} begins before its parent {parent} ends; correct the table of parents"
             raise FormatError(msg)
         born.append((last[parent], first[label]))
     extra = np.array(born, np.int64).reshape(-1, 2)
     return np.append(source, extra[:, 0]), np.append(target, extra[:, 1])
+
+
+def _select_known(parents: Mapping[int, int], tracks: Collection[int]) -> list[tuple[int, int]]:
+    """Return the tracks and their parents that are in the masks; a warning names others."""
+    known = [pair for pair in parents.items() if set(pair) <= set(tracks)]
+    if len(known) < len(parents):
+        lost = next(label for pair in parents.items() for label in pair if label not in tracks)
+        _log.warning(
+            "%d of %d rows of the table of parents name a track that is in no mask, such as %d; they are not used",
+            len(parents) - len(known),
+            len(parents),
+            lost,
+        )
+    return known
 
 
 def _check_identities(cells: Cells, source: IntArray, target: IntArray) -> None:
@@ -295,8 +340,26 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
         _check_extent(spots, pixel, shape, n_frames, path)
         label = _count_within_frames(spots.frame)
         placed = _draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
-    ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
-    return _TrackSource(placed, np.hstack(ends), interval=spots.interval)
+    _report_shared_places(spots, label, pixel, path, drawn=masks is None)
+    ends = np.hstack([np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)])
+    different = (ends[:, :2] != ends[:, 2:]).any(axis=1)
+    links = np.unique(ends[different], axis=0)  # spots that share a mask share its links
+    return _TrackSource(placed, links, interval=spots.interval, drawn=masks is None)
+
+
+def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path: Path, *, drawn: bool) -> None:
+    """Warn of spots that are in one mask, or so near to each other that their drawn masks cover each other."""
+    place = np.rint(pixel).astype(np.int64) if drawn else label[:, None]
+    _, first, count = np.unique(np.column_stack([spots.frame, place]), axis=0, return_index=True, return_counts=True)
+    shared = (count > 1) & (drawn | (label[first] > 0))
+    if not shared.any():
+        return
+    n, frame = int(count[shared].sum()), int(spots.frame[first[shared][0]])
+    if drawn:
+        text = "have the same place as another spot; the masks of some of them are a pixel: give the masks (--masks)"
+    else:
+        text = "share their mask with another spot: the mask covers several cells, which become one"
+    _log.warning("%s: %d of %d spots, such as in frame %d, %s", path, n, len(label), frame, text)
 
 
 def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_frames: int, path: Path) -> None:
@@ -392,14 +455,21 @@ def _draw_spots(
             free = tuple(axis[mask[draw] == 0] for axis in draw)
             mask[free] = label[row]
         for row in rows[frame].tolist():  # a cell that others cover keeps a pixel
-            centre = tuple(np.clip(np.rint(pixel[row]).astype(int), 0, np.array(shape) - 1))
             if not (mask == label[row]).any():
-                mask[centre] = label[row]
+                mask[_find_pixel(mask, pixel[row])] = label[row]
         return mask
 
     unit = spots.unit if spots.spacing is not None or spots.unit == "um" else "pixel"
     names = [f"spots, frame {frame}" for frame in range(n_frames)]
     return Stack(read, names, shape, spacing if unit == "um" else (1.0,) * len(shape), unit)
+
+
+def _find_pixel(mask: Image, centre: FloatArray) -> tuple[int, ...]:
+    """Return the pixel nearest to a centre that is background, or that its cell can spare."""
+    count = np.bincount(mask.ravel())
+    spare = np.argwhere((mask == 0) | (count[mask] > 1))
+    nearest = int(np.argmin(((spare - centre) ** 2).sum(axis=1)))
+    return tuple(spare[nearest].tolist())
 
 
 def _list_ball(
@@ -413,69 +483,3 @@ def _list_ball(
     away = sum(((axis - middle) / max(r, 0.5)) ** 2 for axis, middle, r in zip(grid, centre, reach, strict=True))
     near = away <= max(1.0, float(np.min(away)))
     return tuple(axis[near] for axis in grid)
-
-
-def _is_track_table(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        names = {name.strip().lower() for name in next(csv.reader(stream), [])}
-    return {"frame", "label", "track"} <= names
-
-
-def _read_track_table(path: Path) -> IntArray:
-    """Return the links of a table with frame, label, track and perhaps parent; frame and label of both ends, (L, 4)."""
-    rows = _read_integers(path, ("frame", "label", "track"), optional="parent")
-    cells: dict[int, list[tuple[int, int]]] = {}
-    parents: dict[int, int] = {}
-    for frame, label, track, parent in sorted(rows):
-        members = cells.setdefault(track, [])
-        if track < 1 or (members and members[-1][0] == frame):
-            fault = f"track {track} has two cells in frame {frame}" if members else f"a track has the id {track}"
-            msg = f"{path}: {fault}; expected tracks from 1, with at most one cell in a frame"
-            raise FormatError(msg)
-        members.append((frame, label))
-        if parent > 0 and parent != track:
-            parents[track] = parent
-    unknown = sorted(set(parents.values()) - cells.keys())
-    if unknown:
-        msg = f"{path}: the parent {unknown[0]} is not a track of the table; correct it, or leave it empty"
-        raise FormatError(msg)
-    links = [(*a, *b) for members in cells.values() for a, b in pairwise(members)]
-    links += [(*cells[parent][-1], *cells[track][0]) for track, parent in parents.items()]
-    return np.array(links, np.int64).reshape(-1, 4)
-
-
-def _read_parents(path: str | Path | None) -> dict[int, int]:
-    """Return the parent of each track in a table with the columns track and parent."""
-    if path is None:
-        return {}
-    rows = _read_integers(Path(path), ("track", "parent"))
-    return {track: parent for track, parent, _ in rows if parent > 0 and parent != track}
-
-
-def _read_integers(path: Path, names: tuple[str, ...], *, optional: str = "") -> list[tuple[int, ...]]:
-    """Return columns of a CSV as integers, and one that may be absent (then 0)."""
-    try:
-        table = pd.read_csv(path, skipinitialspace=True)
-    except FileNotFoundError as error:
-        msg = f"{path}: no such file; check the path"
-        raise InputError(msg) from error
-    except (ValueError, UnicodeDecodeError) as error:
-        msg = f"{path}: it cannot be read as CSV ({error}); expected the columns {', '.join(names)}"
-        raise FormatError(msg) from error
-    table.columns = table.columns.str.strip().str.lower()
-    absent = [name for name in names if name not in table.columns]
-    if absent:
-        msg = f"{path}: no column {', '.join(absent)}; expected the columns {', '.join(names)}"
-        raise FormatError(msg)
-    columns = [table[name] if name in table.columns else pd.Series(0, table.index) for name in (*names, optional)]
-    numbers = pd.concat([pd.to_numeric(column, errors="coerce") for column in columns], axis=1).to_numpy(float)
-    numbers[:, len(names) :] = np.nan_to_num(numbers[:, len(names) :])
-    if not len(numbers):
-        msg = f"{path}: a table without rows; expected the columns {', '.join(names)}"
-        raise FormatError(msg)
-    whole = (np.abs(numbers) < 2**53) & (numbers == np.floor(numbers))
-    if not whole.all():
-        row = int(np.flatnonzero(~whole.all(axis=1))[0])
-        msg = f"{path}: line {row + 2} has a value that is not a number; expected whole numbers in {', '.join(names)}"
-        raise FormatError(msg)
-    return [tuple(row) for row in numbers.astype(np.int64).tolist()]

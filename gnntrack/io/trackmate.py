@@ -6,7 +6,6 @@ Lengths are in the unit of the file. TrackMate's edges may run backwards in time
 
 from __future__ import annotations
 
-import csv
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.durations import convert_duration
-from gnntrack.errors import FormatError, InputError
+from gnntrack.errors import FormatError
+from gnntrack.io.delimited import read_delimited
 from gnntrack.lengths import find_micrometres
 
 if TYPE_CHECKING:
@@ -168,19 +168,9 @@ def _read_outline(spot: ET.Element) -> FloatArray | None:
 
 def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns and the rows of a table of TrackMate; rows without a number as ID are its further headings."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="")
-            rows = list(reader)
-            columns = [name or "" for name in reader.fieldnames or []]
-    except FileNotFoundError as error:
-        msg = f"{file}: no such file; check the path"
-        raise InputError(msg) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        msg = f"{file}: it cannot be read as CSV ({error}); export the table again"
-        raise FormatError(msg) from error
-    key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in columns else "ID"
-    return columns, [row for row in rows if _is_number(row.get(key, ""))]
+    table = read_delimited(file)
+    key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in table.columns else "ID"
+    return table.columns, [row for row in table.rows if _is_number(row.get(key, ""))]
 
 
 def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
