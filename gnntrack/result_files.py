@@ -139,16 +139,15 @@ def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord
 
 def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> None:
     """Draw ``lineage.png``, and ``overlay.png``: the last frame with nearly as many cells as the fullest one."""
-    from gnntrack.report.quick import paint_lineage_tree, paint_overlay
+    from gnntrack.report.quick import paint_lineage_tree, paint_overlay, save_picture
 
     lineage = result.lineage
     count = np.bincount(lineage.cells.frame, minlength=lineage.cells.n_frames)
     frame = int(np.flatnonzero(count >= 0.9 * count.max())[-1])
     labels = draw_labels(result.runs, frame, lineage.track, np.int64)
     image = None if images is None else np.asarray(images[frame])
-    # quick compression: higher levels need three times as long
-    paint_overlay(image, labels, lineage, frame).save(folder / "overlay.png", compress_level=1)
-    paint_lineage_tree(lineage).save(folder / "lineage.png", compress_level=1)
+    save_picture(paint_overlay(image, labels, lineage, frame), folder / "overlay.png")
+    save_picture(paint_lineage_tree(lineage), folder / "lineage.png")
 
 
 def find_doubts(result: Result, tracked: Lineage) -> list[Doubt]:

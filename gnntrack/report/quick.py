@@ -6,12 +6,16 @@ content with Pillow in a fraction of a second, for the result of each run.
 
 from __future__ import annotations
 
+import struct
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from gnntrack.compression import compress
 from gnntrack.lineage.families import count_divisions, find_roots
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.projection import choose_track_colours, project_frame
@@ -28,12 +32,13 @@ if TYPE_CHECKING:
     from gnntrack.report.tree_layout import Family
     from gnntrack.types import Image, IntArray, Lineage
 
-__all__ = ["paint_lineage_tree", "paint_overlay"]
+__all__ = ["paint_lineage_tree", "paint_overlay", "save_picture"]
 
 _WIDTH = 1600  # pixels of a picture, about
 _COLUMN, _SINGLE = 14, 4  # pixels per track in a family, and in the strip
 _PANEL, _TOP, _LEFT = 420, 34, 60
 _INK = (51, 51, 51)
+_UP = 2  # filter of PNG: the difference from the row above
 
 
 def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: int, *, tails: int = 10) -> Pillow.Image:
@@ -59,7 +64,8 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     """
     background, tracks = project_frame(image, labels, frame)
     zoom = int(np.clip(round(_WIDTH / tracks.shape[1]), 1, 8))
-    colour = choose_track_colours(np.unique(tracks[tracks > 0]), lineage)
+    present, area = np.unique(tracks[tracks > 0], return_counts=True)
+    colour = choose_track_colours(present, lineage)
     grey = np.repeat(np.repeat(background, zoom, 0), zoom, 1)
     large = np.repeat(np.repeat(tracks, zoom, 0), zoom, 1)
     pixels = np.repeat((grey * 255).astype(np.uint8)[:, :, None], 3, axis=2)
@@ -70,7 +76,8 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     picture = Pillow.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     _draw_tails(draw, lineage, frame, colour, zoom, tails)
-    _write_ids(draw, lineage, frame, tracks, zoom)
+    if len(area):
+        _write_ids(draw, lineage, frame, 2 * float(np.sqrt(np.median(area) / np.pi)) * zoom, zoom)
     return picture
 
 
@@ -106,16 +113,12 @@ def _draw_tails(
             draw.line(points, fill=_to_rgb(tint), width=2)
 
 
-def _write_ids(draw: ImageDraw.ImageDraw, lineage: Lineage, frame: int, tracks: IntArray, zoom: int) -> None:
-    """Write each track's id into its cell, if there is room."""
+def _write_ids(draw: ImageDraw.ImageDraw, lineage: Lineage, frame: int, diameter: float, zoom: int) -> None:
+    """Write each track's id into its cell, if there is room in cells of this diameter."""
     cells = lineage.cells
     rows = cells.rows(frame)
-    if rows.start == rows.stop:
-        return
-    area = np.bincount(np.unique(tracks, return_inverse=True)[1].ravel())
-    typical = 2 * np.sqrt(float(np.median(area[1:] if len(area) > 1 else area)) / np.pi) * zoom
-    size = int(np.clip(typical / 2, 9, 24))
-    if typical < size:
+    size = int(np.clip(diameter / 2, 9, 24))
+    if diameter < size:
         return
     font: Any = ImageFont.load_default(size)
     place = ((cells.position / np.array(cells.spacing))[:, -2:] + 0.5) * zoom
@@ -175,6 +178,37 @@ def paint_lineage_tree(lineage: Lineage, *, most: int = 500) -> Pillow.Image:
     if strip:
         painter.paint_strip(strip[:most], len(strip), top=_TOP + len(lines) * (_PANEL + _TOP))
     return picture
+
+
+def save_picture(picture: Pillow.Image, path: Path) -> None:
+    """Write a picture as PNG, in a third of the time of Pillow.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        RGB.
+    path : path
+        The file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "a.png")
+    >>> save_picture(Pillow.new("RGB", (3, 2), "red"), file)
+    >>> Pillow.open(file).getpixel((2, 1))
+    (255, 0, 0)
+    """
+    pixels = np.asarray(picture)
+    height, width = pixels.shape[:2]
+    rows = np.full((height, 1 + 3 * width), _UP, np.uint8)  # a row begins with the number of its filter
+    rows[:, 1:] = np.diff(pixels.reshape(height, -1), axis=0, prepend=np.uint8(0))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, defaults
+    parts = [(b"IHDR", header), (b"IDAT", compress(rows)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in parts
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
 class _Painter:
