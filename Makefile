@@ -1,10 +1,15 @@
 # make demo   creates .venv, installs gnntrack into it, and runs the main job end to end
 # make test   installs and passes the checks and the tests
+# WORKERS=4 before "make test" runs the tests in 4 processes, 2 by default.
 # TORCH="torch==2.14.1 torchvision==0.29.1" or PYTHON=python3.12 before either choose another build of torch or another Python.
 
 TORCH ?= torch torchvision
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+
+# WORKERS=0 runs the tests in one process. The tests of a file share expensive fixtures, so a file is not divided.
+WORKERS ?= 2
+SPREAD = -n $(WORKERS) --dist loadfile
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -15,10 +20,10 @@ demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
 
 test: lint doctest
-	@$(BIN)/pytest -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" $(SPREAD)
 
 test-all: lint doctest
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
