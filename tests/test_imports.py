@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import gnntrack
@@ -54,6 +55,18 @@ def test_the_pipeline_loads_no_torch_no_segmenter_and_no_figures():
     )
 
 
+def test_track_loads_no_library_that_it_does_not_need(tmp_path):
+    """Numba would take longer to load, and to compile at the first run, than all cells of a small movie."""
+    masks = np.zeros((3, 40, 40), np.uint16)
+    masks[:, 5:12, 5:12], masks[:, 25:33, 20:28] = 1, 2
+    np.save(tmp_path / "masks.npy", masks)
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 50, masks.shape) + 200 * (masks > 0))
+    words = [f"{tmp_path}/images.npy", f"{tmp_path}/masks.npy", "-o", f"{tmp_path}/01_RES"]
+    loaded = loaded_by(f"from gnntrack.cli import cli\ncli(['track', *{words}], standalone_mode=False)")
+    assert (tmp_path / "01_RES" / "res_track.txt").exists()
+    assert not loaded.intersection({"numba", "torch", "skimage", "matplotlib"})
+
+
 @pytest.mark.parametrize("name", [name for name in gnntrack.__all__ if name != "__version__"])
 def test_every_public_name_is_there(name):
     assert getattr(gnntrack, name).__name__.removeprefix("gnntrack.") == name
@@ -86,9 +99,8 @@ def test_runs_where_nothing_compiled_can_be_kept(tmp_path):
     code = (
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
-        "import numpy as np\n"
-        "from gnntrack.masks.runs import encode_frame\n"
-        "print(encode_frame(np.eye(3, dtype=np.uint8))[0].tolist())\n"
+        "from gnntrack.compiled import compile_function\n"
+        "print(compile_function(lambda n: 2 * n)(21))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.stdout == "[0, 4, 8]\n", done.stderr
+    assert done.stdout == "42\n", done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from itertools import groupby
 from types import SimpleNamespace
 
@@ -10,10 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from support import worlds
 
 from gnntrack.compiled import _FirstCompilation
-from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, expand_runs, join_frames
+from gnntrack.components import label_components
+from gnntrack.masks.runs import (
+    decode_frame,
+    draw_labels,
+    encode_frame,
+    expand_runs,
+    find_touching_runs,
+    join_frames,
+    split_runs,
+)
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64])
@@ -99,3 +111,49 @@ def test_the_first_compilation_is_reported_and_no_other(capsys):
         listener.on_start(SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)}))
         listener.on_end(None)
     assert capsys.readouterr().err.count("compiling functions") == 1
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int32, np.uint64])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 1), (1, 7), (6, 9), (3, 4, 5)])
+def test_runs_of_every_type_and_shape(dtype, shape):
+    mask = np.random.default_rng(len(shape)).integers(0, 3, shape).astype(dtype)
+    start, length, label = encode_frame(mask)
+    assert ((start % shape[-1]) + length <= shape[-1]).all()
+    np.testing.assert_array_equal(decode_frame(shape, start, length, label, dtype), mask)
+
+
+def test_slices_of_runs_are_small_and_complete():
+    length = np.random.default_rng(0).integers(1, 50, 300)
+    parts = list(split_runs(length, 100))
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(300))
+    assert max(length[part].sum() for part in parts) <= 100
+    assert list(split_runs(length[:0])) == []
+
+
+@pytest.mark.parametrize("layout", [(1, 6, 7), (3, 5, 4), (4, 1, 5), (2, 6, 1)])
+@pytest.mark.parametrize("step", [(0, 1), (1, 1), (1, 0), (1, -1)])
+@pytest.mark.parametrize("margin", [0, 1])
+def test_touching_runs_are_those_of_neighbouring_rows(layout, step, margin):
+    start, length, _ = encode_frame(np.random.default_rng(1).integers(0, 3, layout))
+    width = layout[2]
+    expected = []
+    for i, j in itertools.product(range(len(start)), repeat=2):
+        (z, y, x), (other_z, other_y, other_x) = (np.unravel_index(start[run], layout) for run in (i, j))
+        low, high = max(0, x - margin, other_x), min(width, x + length[i] + margin, other_x + length[j])
+        if (z - other_z, y - other_y) == step and low < high:
+            expected.append((i, j, high - low))
+    found = find_touching_runs(start, length, layout, step, margin=margin)
+    assert list(zip(*map(np.ndarray.tolist, found), strict=True)) == expected
+
+
+def test_components_are_those_of_scipy():
+    rng = np.random.default_rng(2)
+    for n in (1, 2, 10, 300):
+        one, other = rng.integers(0, n, (2, n // 2))
+        label = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)[1]
+        first = np.unique(label, return_index=True)[1]
+        component, count = label_components(n, one, other)
+        np.testing.assert_array_equal(np.argsort(np.argsort(first))[label], component)
+        assert count == len(first)
+    path = rng.permutation(1000)
+    assert label_components(1000, path[1:], path[:-1])[1] == 1

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compile_function
 from gnntrack.errors import FormatError
 from gnntrack.types import Lineage, Tracks
 
@@ -111,21 +110,16 @@ def _pick_confidence(chosen: BoolArray, scores: LinkScores) -> FeatureArray:
     return confidence[chosen]
 
 
-@compile_function
-def _number_tracks(before, children):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _number_tracks(before: IntArray, children: IntArray) -> tuple[IntArray, IntArray]:
     """Return the track of each cell and the parent of each track; cells are sorted by frame.
 
     `before` (N,) is the row of the linked earlier cell, -1 = none; `children` (N,) the number of links out of a cell.
     """
-    track = np.empty(before.size, np.int64)
-    parent = np.empty(before.size, np.int64)
-    n = 0
-    for row in range(before.size):
-        past = before[row]
-        if past >= 0 and children[past] == 1:
-            track[row] = track[past]
-        else:
-            parent[n] = track[past] if past >= 0 else 0
-            n += 1
-            track[row] = n
-    return track, parent[:n].copy()
+    begins = (before < 0) | (children[before] != 1)
+    first = np.where(begins, np.arange(len(before)), before)  # becomes the first cell of the track of each cell
+    earlier = first[first]
+    while not np.array_equal(earlier, first):
+        first, earlier = earlier, earlier[earlier]
+    track = np.cumsum(begins)[first]
+    past = before[begins]
+    return track, np.where(past >= 0, track[past], 0)

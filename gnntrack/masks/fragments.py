@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.compiled import compile_function
-from gnntrack.masks.runs import decode_frame, encode_frame
+from gnntrack.components import label_components
+from gnntrack.masks.runs import decode_frame, encode_frame, find_touching_runs
 
 if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
     from gnntrack.types import BoolArray, Image, IntArray
 
-__all__ = ["CleanFrame", "clean_frame", "find_pieces", "index_rows", "number_pieces"]
+__all__ = ["CleanFrame", "clean_frame", "find_pieces", "number_pieces"]
 
 _NONE = np.zeros((2, 0), np.int64)
 
@@ -133,69 +133,28 @@ def _find_minor_pieces(group: IntArray, pixels: IntArray) -> BoolArray:
     return minor
 
 
-@compile_function
-def index_rows(start, width, n_rows):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """Return the first run of each image row, (n_rows + 1,) int64; for use in compiled code."""
-    first = np.zeros(n_rows + 1, np.int64)
-    for i in range(start.size):
-        first[start[i] // width + 1] += 1
-    for row in range(n_rows):
-        first[row + 1] += first[row]
-    return first
-
-
-@compile_function
-def _find_root(parent, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return the root of a node, and halve the path to it."""
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@compile_function
-def _unite_rows(start, length, label, parent, runs, others, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Unite the runs of one image row with the runs of another row that they touch, corners included."""
-    base, end = others
-    for i in range(runs[0], runs[1]):
-        low = start[i] - shift
-        high = low + length[i]
-        while base < end and start[base] + length[base] < low:
-            base += 1
-        # the next run may touch the same runs of the other row, so the base stays behind
-        j = base
-        while j < end and start[j] <= high:
-            if label[j] == label[i]:
-                a, b = _find_root(parent, i), _find_root(parent, j)
-                parent[max(a, b)] = min(a, b)
-            j += 1
-
-
-@compile_function
-def find_pieces(start, length, label, layout):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def find_pieces(
+    start: IntArray, length: IntArray, label: IntArray, layout: tuple[int, int, int]
+) -> tuple[IntArray, int]:
     """Return the piece of each run (R,), numbered in reading order, and the number of pieces.
 
-    Union-find over the runs of neighbouring rows. SciPy's connected components would need a list of all contacts.
+    Parameters
+    ----------
+    start, length, label : (R,) int64
+        Runs of the frame, ascending by `start`, none across the end of an image row.
+    layout : 3 ints
+        Depth, height and width of the frame in pixels; depth 1 in 2D.
+
+    Examples
+    --------
+    >>> start, length, label = encode_frame(np.array([[3, 0, 7], [0, 3, 0]]))
+    >>> piece, n_pieces = find_pieces(start, length, label, (1, 2, 3))
+    >>> piece.tolist(), n_pieces
+    ([0, 1, 0], 2)
     """
-    depth, height, width = layout
-    first = index_rows(start, width, depth * height)
-    parent = np.arange(start.size)
-    for row in range(depth * height):
-        for back in range(4):  # the row above, and the three nearest in the plane below
-            dz, dy = (0, -1) if back == 0 else (-1, back - 2)
-            other = row + dz * height + dy
-            if other < 0 or not 0 <= row % height + dy < height:
-                continue
-            runs, others = (first[row], first[row + 1]), (first[other], first[other + 1])
-            # flat indices are compared as columns: both rows start a multiple of the width from each other
-            _unite_rows(start, length, label, parent, runs, others, (row - other) * width)
-    piece = np.empty(start.size, np.int64)
-    n = 0
-    for i in range(start.size):
-        root = _find_root(parent, i)
-        if root == i:
-            piece[i] = n
-            n += 1
-        else:
-            piece[i] = piece[root]
-    return piece, n
+    # the row above, and the three nearest in the plane below
+    steps = [(0, 1)] if layout[0] == 1 else [(0, 1), (1, 1), (1, 0), (1, -1)]
+    pairs = [find_touching_runs(start, length, layout, step, margin=1)[:2] for step in steps]
+    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    same = label[one] == label[other]
+    return label_components(len(start), one[same], other[same])

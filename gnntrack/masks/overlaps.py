@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.compiled import compile_function
-from gnntrack.masks.runs import encode_frame
+from gnntrack.masks.runs import encode_frame, find_shared_pixels
 from gnntrack.types import Runs
 
 if TYPE_CHECKING:
@@ -126,56 +125,27 @@ def count_shared_pixels(
     if here.start == here.stop or there.start == there.stop:
         none = np.zeros(0, np.int64)
         return none, none, none
-    shape = np.array((1,) * (3 - len(runs.shape)) + tuple(runs.shape))
-    moved = np.zeros((len(shift), 3), np.int64)
-    moved[:, 3 - shift.shape[1] :] = shift
-    start, length, cell = _move_runs(runs.start[here], runs.length[here], runs.cell[here] - rows.start, moved, shape)
+    start, end, cell = _move_runs(runs.start[here], runs.length[here], runs.cell[here] - rows.start, shift, runs.shape)
+    moved, other_run, pixels = find_shared_pixels(start, end, (runs.start[there], runs.length[there]))
     first = int(runs.cell[there].min())
-    source, target, pixels = _intersect_runs(
-        start, length, cell, runs.start[there], runs.length[there], runs.cell[there] - first
-    )
+    source, target = cell[moved], runs.cell[there][other_run] - first
     width = int(target.max(initial=0)) + 1
     key, inverse = np.unique(source * width + target, return_inverse=True)
     return key // width + rows.start, key % width + first, np.bincount(inverse, pixels, len(key)).astype(np.int64)
 
 
-@compile_function
-def _move_runs(start, length, cell, shift, shape):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Move each run by its cell's (z, y, x) shift and cut it at the frame's borders."""
-    depth, height, width = shape
-    n = 0
-    out_start, out_length, out_cell = np.empty_like(start), np.empty_like(length), np.empty_like(cell)
-    for r in range(start.size):
-        dz, dy, dx = shift[cell[r]]
-        row = start[r] // width
-        x, y, z = start[r] - row * width + dx, row % height + dy, row // height + dz
-        end = min(x + length[r], width)
-        x = max(x, 0)
-        if end <= x or y < 0 or y >= height or z < 0 or z >= depth:
-            continue
-        out_start[n] = (z * height + y) * width + x
-        out_length[n] = end - x
-        out_cell[n] = cell[r]
-        n += 1
-    return out_start[:n], out_length[:n], out_cell[:n]
-
-
-@compile_function
-def _intersect_runs(start_a, length_a, cell_a, start_b, length_b, cell_b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return (cell a, cell b, pixels) of every run of a with every run of b that it shares pixels with."""
-    capacity = start_a.size + start_b.size + 1
-    out_a, out_b, out_n = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    n = 0
-    for i in range(start_a.size):
-        end = start_a[i] + length_a[i]
-        j = np.searchsorted(start_b, start_a[i])
-        if j > 0 and start_b[j - 1] + length_b[j - 1] > start_a[i]:
-            j -= 1
-        while j < start_b.size and start_b[j] < end:
-            if n == out_n.size:
-                out_a, out_b, out_n = np.append(out_a, out_a), np.append(out_b, out_b), np.append(out_n, out_n)
-            out_a[n], out_b[n] = cell_a[i], cell_b[j]
-            out_n[n] = min(end, start_b[j] + length_b[j]) - max(start_a[i], start_b[j])
-            n += 1
-            j += 1
-    return out_a[:n], out_b[:n], out_n[:n]
+def _move_runs(
+    start: IntArray, length: IntArray, cell: IntArray, shift: IntArray, shape: tuple[int, ...]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Move each run by its cell's shift, cut it at the frame's borders, and return start, end and cell of each."""
+    *outer, width = shape
+    left, x = start - start % width, start % width + shift[cell, -1]
+    low, high = np.maximum(x, 0), np.minimum(x + length, width)
+    inside = low < high
+    rest, stride = start // width, width
+    for axis in range(len(outer) - 1, -1, -1):
+        step, place = shift[cell, axis], rest % outer[axis]
+        inside &= (place + step >= 0) & (place + step < outer[axis])
+        left = left + step * stride
+        rest, stride = rest // outer[axis], stride * outer[axis]
+    return (left + low)[inside], (left + high)[inside], cell[inside]

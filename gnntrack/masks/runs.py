@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.compiled import compile_function
 from gnntrack.types import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
     from gnntrack.types import Image, IntArray
 
-__all__ = ["decode_frame", "draw_labels", "encode_frame", "expand_runs", "join_frames"]
+__all__ = [
+    "decode_frame",
+    "draw_labels",
+    "encode_frame",
+    "expand_runs",
+    "find_shared_pixels",
+    "find_touching_runs",
+    "join_frames",
+    "split_runs",
+]
+
+_CHUNK = 1 << 18  # pixels that are expanded at once, to limit the memory
 
 
 def encode_frame(mask: Image) -> tuple[IntArray, IntArray, IntArray]:
@@ -44,14 +54,16 @@ def encode_frame(mask: Image) -> tuple[IntArray, IntArray, IntArray]:
     >>> [part.tolist() for part in encode_frame(np.array([[0, 7, 7], [7, 5, 0]]))]
     [[1, 3, 4], [2, 1, 1], [7, 7, 5]]
     """
-    width = mask.shape[-1] if mask.ndim else 0
     flat = np.ascontiguousarray(mask).reshape(-1)
     if not flat.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    n = _count_runs(flat, width)
-    start, length, label = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    _fill_runs(flat, width, start, length, label)
-    return start, length, label
+    change = np.empty(flat.size + 1, bool)
+    np.not_equal(flat[1:], flat[:-1], out=change[1:-1])
+    change[:: mask.shape[-1]] = True  # at the start of each image row, and at the end of the last
+    border = np.flatnonzero(change)
+    start, length, label = border[:-1], np.diff(border), flat[border[:-1]].astype(np.int64)
+    cell = label != 0
+    return start[cell], length[cell], label[cell]
 
 
 def decode_frame(
@@ -81,7 +93,9 @@ def decode_frame(
     [[0, 7, 7], [0, 5, 0]]
     """
     frame = np.zeros(math.prod(shape), dtype)
-    _set_runs(frame, start, length, np.ascontiguousarray(value, frame.dtype))
+    value = np.asarray(value).astype(frame.dtype)
+    for part in split_runs(length):
+        frame[expand_runs(start[part], length[part])] = np.repeat(value[part], length[part])
     return frame.reshape(shape)
 
 
@@ -127,8 +141,105 @@ def expand_runs(start: IntArray, length: IntArray) -> IntArray:
     >>> expand_runs(np.array([4, 0]), np.array([2, 3])).tolist()
     [4, 5, 0, 1, 2]
     """
-    pixels: IntArray = np.repeat(start - (np.cumsum(length) - length), length) + np.arange(length.sum())
+    pixels: IntArray = np.repeat(start - (np.cumsum(length) - length), length)
+    pixels += np.arange(len(pixels))
     return pixels
+
+
+def split_runs(length: IntArray, pixels: int = _CHUNK) -> Iterator[slice]:
+    """Yield slices of consecutive runs of about as many pixels, so that few pixels are expanded at once.
+
+    Parameters
+    ----------
+    length : (R,) int64
+        Pixels of each run.
+    pixels : int, optional
+        Pixels of a slice; a single longer run is a slice of its own.
+
+    Examples
+    --------
+    >>> list(split_runs(np.array([2, 2, 9, 1]), 4))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    total = np.cumsum(length)
+    first = 0
+    while first < len(length):
+        before = total[first] - length[first]
+        stop = max(first + 1, int(np.searchsorted(total, before + pixels, "right")))
+        yield slice(first, stop)
+        first = stop
+
+
+def find_shared_pixels(
+    start: IntArray, end: IntArray, others: tuple[IntArray, IntArray]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the pairs of an interval of pixels and a run that share pixels.
+
+    Parameters
+    ----------
+    start, end : (N,) int64
+        First pixel of each interval, and the pixel after its last one; in any order.
+    others : (start, length), each (R,) int64
+        Runs of a frame, ascending by `start`, without a common pixel.
+
+    Returns
+    -------
+    interval, run, pixels : (P,) int64
+        Row of the interval, row of the run, and the number of pixels in both; ascending by interval, then by run.
+
+    Examples
+    --------
+    >>> runs = np.array([0, 4]), np.array([3, 4])  # pixels 0 to 2, and 4 to 7
+    >>> [column.tolist() for column in find_shared_pixels(np.array([2, 3]), np.array([6, 4]), runs)]
+    [[0, 0], [0, 1], [1, 2]]
+    """
+    other_start, other_end = others[0], others[0] + others[1]
+    first = np.searchsorted(other_end, start, "right")
+    count = np.maximum(np.searchsorted(other_start, end) - first, 0)
+    interval, run = np.repeat(np.arange(len(start)), count), expand_runs(first, count)
+    pixels = np.minimum(end[interval], other_end[run]) - np.maximum(start[interval], other_start[run])
+    return interval, run, pixels
+
+
+def find_touching_runs(
+    start: IntArray, length: IntArray, layout: tuple[int, int, int], step: tuple[int, int], *, margin: int = 0
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the pairs of a run and a run of an image row before it that have pixels in the same columns.
+
+    Parameters
+    ----------
+    start, length : (R,) int64
+        Runs of a frame, ascending by `start`, none across the end of an image row.
+    layout : 3 ints
+        Depth, height and width of the frame in pixels; depth 1 in 2D.
+    step : 2 ints
+        How many planes and image rows the other row lies before the row of the run.
+    margin : int, optional
+        Pixels by which each run is longer at both ends; 1 also finds runs that touch at a corner.
+
+    Returns
+    -------
+    run, other, pixels : (P,) int64
+        Rows of the two runs, and the number of their common columns, margin included.
+
+    Examples
+    --------
+    >>> start, length, _ = encode_frame(np.array([[1, 1, 0, 1], [0, 1, 1, 0]]))
+    >>> [column.tolist() for column in find_touching_runs(start, length, (1, 2, 4), (0, 1))]
+    [[2], [0], [1]]
+    >>> [column.tolist() for column in find_touching_runs(start, length, (1, 2, 4), (0, 1), margin=1)]
+    [[2, 2], [0, 1], [2, 1]]
+    """
+    _, height, width = layout
+    row = start // width
+    y = row % height - step[1]
+    inside = np.flatnonzero((y >= 0) & (y < height) & (row >= step[0] * height))
+    shift = (step[0] * height + step[1]) * width
+    left = row[inside] * width
+    low = np.maximum(start[inside] - margin, left) - shift
+    high = np.minimum(start[inside] + length[inside] + margin, left + width) - shift
+    run, other, pixels = find_shared_pixels(low, high, (start, length))
+    return inside[run], other, pixels
 
 
 def join_frames(frames: Sequence[tuple[IntArray, IntArray, IntArray]], shape: tuple[int, ...]) -> Runs:
@@ -152,38 +263,3 @@ def join_frames(frames: Sequence[tuple[IntArray, IntArray, IntArray]], shape: tu
     offsets = np.cumsum([0, *(len(frame[0]) for frame in frames)])
     start, length, cell = (np.concatenate([frame[column] for frame in frames]) for column in range(3))
     return Runs(cell, start, length, offsets, shape)
-
-
-@compile_function
-def _count_runs(flat, width):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    n = 0
-    for row in range(0, flat.size, width):
-        before = flat[row]
-        n += before != 0
-        for i in range(row + 1, row + width):
-            now = flat[i]
-            if now != before:
-                n += now != 0
-                before = now
-    return n
-
-
-@compile_function
-def _fill_runs(flat, width, start, length, label):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    n = 0
-    for row in range(0, flat.size, width):
-        first = row
-        for i in range(row + 1, row + width + 1):
-            if i == row + width or flat[i] != flat[first]:
-                if flat[first] != 0:
-                    start[n] = first
-                    length[n] = i - first
-                    label[n] = flat[first]
-                    n += 1
-                first = i
-
-
-@compile_function
-def _set_runs(frame, start, length, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    for r in range(start.size):
-        frame[start[r] : start[r] + length[r]] = value[r]

@@ -63,7 +63,7 @@ def measure_channels(images: Sequence[Image], runs: tuple[IntArray, IntArray, In
 
 
 def flatten_image(image: Image) -> Image:
-    """Return the pixels in one row, in a type that the compiled functions support."""
+    """Return the pixels in one row, in a type that NumPy computes with."""
     dtype = image.dtype.newbyteorder("=")
     if dtype.kind == "b":
         dtype = np.dtype(np.uint8)
