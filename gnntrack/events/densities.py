@@ -82,6 +82,20 @@ class EventModel:
         odd = log_t(np.float64(distance), max(_JUMP, 4 * scale), 2, self.ndim)
         return float(np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) + odd))
 
+    def explain_link(self, row: int, target: int, size: float) -> float:
+        """Return the log density of the size and place of a cell that is linked to an earlier one.
+
+        Parameters
+        ----------
+        row, target : int
+            The earlier cell, and the later one.
+        size : float
+            Log ratio of their sizes.
+        """
+        frames = int(self.history.frame[target] - self.history.frame[row])
+        log_odds = self.compare_sizes(size) + self.compare_places(self.history.measure_distance(row, target), frames)
+        return log_odds + (frames - 1) * float(np.log(PRIOR.miss_rate))
+
     def place_daughters(self, middle: float, spread: float, frames: int = 1) -> float:
         """Return the log density of the places of two daughters: their middle, and the vector between them."""
         log_odds = log_t(np.float64(middle), self.movie.middle * np.sqrt(frames), 4, self.ndim)

@@ -93,6 +93,15 @@ class History:
         order = linked[np.argsort(self.past[linked], kind="stable")]
         return order, np.concatenate([[0], np.cumsum(self.n_children)])
 
+    @cached_property
+    def only_child(self) -> IntArray:
+        """Row that each cell is linked to, -1 if there is none or more than one, shape (N,)."""
+        child = np.full(len(self.past), -1)
+        linked = np.flatnonzero(self.past >= 0)
+        child[self.past[linked]] = linked
+        child[self.n_children != 1] = -1
+        return child
+
     def list_children(self, row: int) -> list[int]:
         """Return the rows that a cell is linked to, ascending."""
         order, start = self._children

@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     from gnntrack.events.densities import EventModel
     from gnntrack.events.history import History, NearbySearch
 
-__all__ = ["find_merged_masks"]
+__all__ = ["LASTING", "LONGEST", "NEAR", "SURE", "compare_pairs", "find_merged_masks", "measure_from_both"]
 
-_LONGEST = 10  # frames that a mask is shared at most
-_LAST = 0.7  # fraction of shared masks that are still shared in the next frame
-_NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
-_SURE = 4.0  # log odds from which a division is not one
+LONGEST = 10  # frames that a mask is shared at most
+LASTING = 0.7  # fraction of shared masks that are still shared in the next frame
+NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
+SURE = 4.0  # log odds from which a mask is shared
 _FROM_FIRST = 4.0  # the same without a past
 
 
 class _Merge(NamedTuple):
-    """A shared mask: log odds, the cell that ended (-1 = unknown), the cells after, of the track and of the other."""
+    """A shared mask: log odds, the cell that ended (-1 = unknown), the cells after (of the track and other), frames."""
 
     log_odds: float
     ended: int
     own: int
     other: int
+    frames: int
 
 
 def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) -> dict[int, int]:
@@ -47,13 +48,14 @@ def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) 
     history, model
         The solution, and its densities.
     longest_gap : int
-        Largest number of frames from source to target of a link.
+        Largest number of frames from source to target of a link; those of the shared mask do not count, since the cell
+        is seen there.
 
     Returns
     -------
     dict
         New past of cells after the separation: that of one is the shared mask, that of the other the cell that ended
-        before it, or -1 if it lies too far back.
+        before it, or -1 if it is not seen.
     """
     changes: dict[int, int] = {}
     search = history.make_search(history.ends)
@@ -61,7 +63,9 @@ def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) 
         merge = max(_list_explanations(history, model, search, parent), default=None)
         if merge is None or merge.ended in changes.values():
             continue
-        bridged = merge.ended >= 0 and history.frame[merge.other] - history.frame[merge.ended] <= longest_gap
+        bridged = (
+            merge.ended >= 0 and history.frame[merge.other] - history.frame[merge.ended] - merge.frames < longest_gap
+        )
         changes[merge.own] = parent
         changes[merge.other] = merge.ended if bridged else -1
     return changes
@@ -69,19 +73,19 @@ def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) 
 
 def _list_explanations(history: History, model: EventModel, search: NearbySearch, parent: int) -> Iterator[_Merge]:
     """Yield the shared masks that explain a division better than a division does."""
-    shared = history.walk_back(parent, _LONGEST)
+    shared = history.walk_back(parent, LONGEST)
     for length, first in enumerate(shared, start=1):
         own = int(history.past[first])
         if history.frame[first] == 0:
             merge = _explain_from_first(history, model, parent, shared[:length])
             if merge.log_odds > _FROM_FIRST:
                 yield merge
-        near = search.find(history.position[first], int(history.frame[first]) - 1, _NEAR * history.radius[first])
+        near = search.find(history.position[first], int(history.frame[first]) - 1, NEAR * history.radius[first])
         pairs = [(own, end) for end in near] if own >= 0 else list(permutations(near, 2))
         for before in pairs:
             if history.frame[first] - history.frame[before[0]] == 1:
                 merge = _explain(history, model, parent, shared[:length], before)
-                if merge.log_odds > _SURE:
+                if merge.log_odds > SURE:
                     yield merge
 
 
@@ -91,21 +95,11 @@ def _explain(history: History, model: EventModel, parent: int, shared: list[int]
     a, b = after
     sizes = [history.measure_before(row) for row in before]
     size = float(np.median(history.log_size[shared]))
-    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(_LAST)
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(LASTING)
     log_odds += model.compare_sizes(size - float(np.logaddexp(sizes[0], sizes[1])))
-    log_odds += model.compare_places(_measure_from_both(history, before, sizes, first))
-    new = [history.measure_after(row) for row in after]
-    frames = len(shared) + 1
-    fits = [
-        sum(
-            model.compare_sizes(new[j] - sizes[i])
-            + model.compare_places(history.measure_distance(before[i], after[j]), frames)
-            for i, j in enumerate(order)
-        )
-        for order in ((0, 1), (1, 0))
-    ]
-    best = int(np.argmax(fits))
-    log_odds += fits[best]
+    log_odds += model.compare_places(measure_from_both(history, before, sizes, first))
+    fit, (own, other) = compare_pairs(history, model, before, (a, b))
+    log_odds += fit
     if history.past[first] >= 0:
         log_odds -= model.compare_sizes(size - sizes[0]) + model.compare_places(
             history.measure_distance(before[0], first)
@@ -113,10 +107,34 @@ def _explain(history: History, model: EventModel, parent: int, shared: list[int]
     else:
         log_odds -= model.explain_start(first) + model.explain_end(before[0])
     log_odds -= model.explain_end(before[1]) + model.explain_division(parent, (a, b))
-    return _Merge(log_odds, before[1], after[best], after[1 - best])
+    return _Merge(log_odds, before[1], own, other, len(shared))
 
 
-def _measure_from_both(history: History, before: tuple[int, int], sizes: list[float], shared: int) -> float:
+def compare_pairs(
+    history: History, model: EventModel, before: tuple[int, int], after: tuple[int, int]
+) -> tuple[float, tuple[int, int]]:
+    """Compare two cells with two later ones.
+
+    Returns
+    -------
+    log_odds : float
+        Log density of the sizes and places of the later cells, if they are the earlier ones.
+    order : (int, int)
+        The later cells, in the order of the earlier cells that they fit best.
+    """
+    sizes, new = [history.measure_before(row) for row in before], [history.measure_after(row) for row in after]
+    fits = []
+    for order in ((0, 1), (1, 0)):
+        log_odds = 0.0
+        for i, j in enumerate(order):
+            frames = int(history.frame[after[j]] - history.frame[before[i]])
+            log_odds += model.compare_sizes(new[j] - sizes[i])
+            log_odds += model.compare_places(history.measure_distance(before[i], after[j]), frames)
+        fits.append((log_odds, (after[order[0]], after[order[1]])))
+    return max(fits)
+
+
+def measure_from_both(history: History, before: tuple[int, int], sizes: list[float], shared: int) -> float:
     """Return the distance from the expected centre of two cells together to a shared mask, in its radii."""
     weight = np.exp(np.array(sizes) - np.logaddexp(sizes[0], sizes[1]))
     frame = int(history.frame[shared])
@@ -133,7 +151,7 @@ def _explain_from_first(history: History, model: EventModel, parent: int, shared
     new = np.array([history.measure_after(row) for row in after])
     size = history.measure_before(parent)
     centre, spread = _describe_population(history)
-    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(_LAST)
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(LASTING)
     log_odds += log_normal(new, centre, spread).sum() + model.compare_sizes(size - float(np.logaddexp(*new)))
     a, b = after
     weight = np.exp(new - np.logaddexp(*new))
@@ -146,7 +164,7 @@ def _explain_from_first(history: History, model: EventModel, parent: int, shared
     log_odds -= log_normal(np.float64(size), centre + 0.15, np.hypot(spread, 0.2))
     log_odds -= model.explain_division(parent, (a, b))
     larger = int(np.argmax(new))
-    return _Merge(float(log_odds), -1, after[larger], after[1 - larger])
+    return _Merge(float(log_odds), -1, after[larger], after[1 - larger], len(shared))
 
 
 def _describe_population(history: History) -> tuple[float, float]:

@@ -15,8 +15,10 @@ import numpy as np
 from gnntrack.events.daughters import find_earlier_divisions, find_late_daughters, find_third_daughters
 from gnntrack.events.deaths import find_deaths, find_rejoined_pieces
 from gnntrack.events.densities import EventModel
+from gnntrack.events.exchanges import find_exchanged_cells
 from gnntrack.events.history import History
 from gnntrack.events.merges import find_merged_masks
+from gnntrack.events.pieces import find_pieces
 from gnntrack.lineage.build import number_tracks
 from gnntrack.types import Lineage
 
@@ -50,7 +52,9 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) ->
     """
     history = History.from_lineage(graph, lineage)
     steps: tuple[tuple[str, Callable[[History, EventModel], dict[int, int]]], ...] = (
+        ("pieces", find_pieces),
         ("merged masks", lambda *given: find_merged_masks(*given, longest_gap=longest_gap)),
+        ("exchanged cells", lambda *given: find_exchanged_cells(*given, longest_gap=longest_gap)),
         ("over-segmented masks", find_rejoined_pieces),
         ("late daughters", find_late_daughters),
         ("earlier divisions", find_earlier_divisions),

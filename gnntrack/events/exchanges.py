@@ -1,0 +1,160 @@
+"""Two cells that shared one mask for some frames, and left it exchanged, or with one of them lost.
+
+A shared mask has one past and one future, so that a solver links it to one cell before it and to one after it, which
+may be two different cells. The other two cells are linked over a gap, or end and start. The sizes and places of all
+four, and of the mask, show which cells are the same.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gnntrack.events.merges import LASTING, LONGEST, NEAR, SURE, compare_pairs, measure_from_both
+from gnntrack.scores.model import PRIOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.events.densities import EventModel
+    from gnntrack.events.history import History, NearbySearch
+
+__all__ = ["find_exchanged_cells"]
+
+_LARGER = 0.2  # log ratio of sizes from which a mask may be shared: that of the mask and of one of its cells
+_FITS = 0.6  # largest log ratio of the sizes of a shared mask and of its two cells together
+_MISSED = 1  # frames next to those of the shared mask in which one of its cells may be missing, if gaps are bridged
+
+
+class _SharedMasks(NamedTuple):
+    """Masks that two cells may share, and the cells: two before (the first one is linked), two after (ditto)."""
+
+    masks: list[int]  # from the last one to the first
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+
+class _Exchange(NamedTuple):
+    """Log odds of a shared mask, the new past of its cells, and all cells that these depend on."""
+
+    log_odds: float
+    changes: tuple[tuple[int, int], ...]
+    cells: frozenset[int]
+
+
+def find_exchanged_cells(history: History, model: EventModel, *, longest_gap: int) -> dict[int, int]:
+    """Find cells that shared a mask with another cell, and were linked to the wrong one after it, or to none.
+
+    Parameters
+    ----------
+    history, model
+        The solution, and its densities.
+    longest_gap : int
+        Largest number of frames from source to target of a link. Those of a shared mask do not count: there, the cell
+        is seen.
+
+    Returns
+    -------
+    dict
+        New past of cells. That of one cell after the shared masks is the last of them; that of the other one is a cell
+        before the first.
+    """
+    exchanges = []
+    for shared in _list_shared(history, missed=min(_MISSED, longest_gap - 1)):
+        log_odds, order = _compare(history, model, shared)
+        if log_odds > SURE:
+            changes = _list_changes(shared, order)
+            exchanges.append(_Exchange(log_odds, changes, frozenset((*shared.masks, *shared.before, *shared.after))))
+    chosen: dict[int, int] = {}
+    used: set[int] = set()
+    for exchange in sorted(exchanges, key=lambda each: -each.log_odds):
+        if used.isdisjoint(exchange.cells):
+            used |= exchange.cells
+            chosen |= dict(exchange.changes)
+    return {row: past for row, past in chosen.items() if history.past[row] != past}
+
+
+def _list_shared(history: History, *, missed: int) -> Iterator[_SharedMasks]:
+    """Yield the masks that may be shared by two cells."""
+    over_gap = (history.past >= 0) & (history.frame - history.frame[history.past] > 1)
+    only_child = history.only_child
+    bridged = (only_child >= 0) & over_gap[only_child]
+    before, after = history.make_search(history.ends | bridged), history.make_search(history.starts | over_gap)
+    shrinks = (only_child >= 0) & ~over_gap[only_child]
+    shrinks[shrinks] = (history.log_size[shrinks] - history.log_size[only_child[shrinks]]) > _LARGER
+    for last in np.flatnonzero(shrinks).tolist():
+        one = int(only_child[last])
+        for other in _find_near(history, after, last, range(1, missed + 2)):
+            sizes = np.logaddexp(history.measure_after(one), history.measure_after(other))
+            if other != one and history.past[other] != last and abs(history.log_size[last] - sizes) < _FITS:
+                yield from _list_past(history, before, (one, other), last, missed=missed)
+
+
+def _find_near(history: History, search: NearbySearch, mask: int, frames: range) -> Iterator[int]:
+    """Yield the cells near a mask, some frames later or earlier."""
+    for frames_later in frames:
+        frame = int(history.frame[mask]) + frames_later
+        if 0 <= frame < history.n_frames:
+            yield from search.find(history.position[mask], frame, NEAR * history.radius[mask])
+
+
+def _list_past(
+    history: History, search: NearbySearch, after: tuple[int, int], last: int, *, missed: int
+) -> Iterator[_SharedMasks]:
+    """Yield the masks that end with the last one, and the cells before them, that may be shared by the cells after."""
+    masks = history.walk_back(last, LONGEST)
+    linked = int(history.past[after[1]])
+    for length, first in enumerate(masks, start=1):
+        own = int(history.past[first])
+        near = [
+            row
+            for row in _find_near(history, search, first, range(-1, -missed - 2, -1))
+            if row != own and (history.n_children[row] == 0 or row == linked)
+        ]
+        if own < 0:
+            pairs = [pair for pair in permutations(near, 2) if pair[0] != linked]
+        elif history.log_size[first] - history.measure_before(own) > _LARGER:
+            pairs = [(own, row) for row in near]
+        else:
+            continue
+        yield from (_SharedMasks(masks[:length], pair, after) for pair in pairs if linked in (-1, pair[1]))
+
+
+def _compare(history: History, model: EventModel, shared: _SharedMasks) -> tuple[float, tuple[int, int]]:
+    """Return the log odds that two cells share masks, and the cells after them in the order of those before."""
+    (own, other), (one, two) = shared.before, shared.after
+    last, first = shared.masks[0], shared.masks[-1]
+    sizes = [history.measure_before(row) for row in shared.before]
+    size = float(np.median(history.log_size[shared.masks]))
+    missed = _count_missed(history, shared)
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared.masks) - 1) * np.log(LASTING)
+    log_odds += missed * np.log(PRIOR.miss_rate)
+    log_odds += model.compare_sizes(size - float(np.logaddexp(sizes[0], sizes[1])))
+    log_odds += model.compare_places(measure_from_both(history, shared.before, sizes, first))
+    fit, order = compare_pairs(history, model, shared.before, shared.after)
+    log_odds += fit
+    if history.past[first] >= 0:
+        log_odds -= model.explain_link(own, first, size - sizes[0])
+    else:
+        log_odds -= model.explain_start(first) + model.explain_end(own)
+    log_odds -= model.explain_link(last, one, history.measure_after(one) - size)
+    if history.past[two] >= 0:
+        log_odds -= model.explain_link(other, two, history.measure_after(two) - sizes[1])
+    else:
+        log_odds -= model.explain_start(two) + model.explain_end(other)
+    return float(log_odds), order
+
+
+def _count_missed(history: History, shared: _SharedMasks) -> int:
+    """Return in how many frames next to the shared masks one of the cells has no mask."""
+    first, last = (int(history.frame[shared.masks[end]]) for end in (-1, 0))
+    before = sum(first - 1 - int(history.frame[row]) for row in shared.before)
+    return before + sum(int(history.frame[row]) - last - 1 for row in shared.after)
+
+
+def _list_changes(shared: _SharedMasks, order: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Return the past of the cells in and after shared masks; `order` are those after, in the order of those before."""
+    last, first = shared.masks[0], shared.masks[-1]
+    return (first, shared.before[0]), (order[0], last), (order[1], shared.before[1])

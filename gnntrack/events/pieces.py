@@ -1,0 +1,140 @@
+"""Masks that fell into two pieces for one frame, whose pieces were linked to other cells.
+
+The pieces of a mask are smaller than a cell, so that links from one piece to the next cell, or over a gap to a piece of
+another cell, may seem likely. The cells before and after show that both pieces together are one cell.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gnntrack.scores.densities import place_pieces
+from gnntrack.scores.model import PRIOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gnntrack.events.densities import EventModel
+    from gnntrack.events.history import History
+
+__all__ = ["find_pieces"]
+
+_SMALLER = 0.2  # log ratio of sizes from which a mask may be a piece of a cell
+_FITS = 0.6  # largest log ratio of the sizes of both pieces and of the cell before or after
+_NEAR = 2.0  # radii of the cell between the centres of two pieces
+_SURE = 3.0  # log odds from which two masks are pieces
+
+
+class _Split(NamedTuple):
+    """A cell before, the two pieces, the cell after, and what follows the pieces otherwise (-1 = nothing)."""
+
+    before: int
+    pieces: tuple[int, int]
+    after: int
+    rest: int
+
+
+class _Choice(NamedTuple):
+    log_odds: float
+    split: _Split
+
+
+def find_pieces(history: History, model: EventModel) -> dict[int, int]:
+    """Find masks that fell into two pieces for one frame, and cut the links of the pieces to other cells.
+
+    Parameters
+    ----------
+    history, model
+        The solution, and its densities.
+
+    Returns
+    -------
+    dict
+        New past of cells: the larger piece is the cell, the other one has no past and no future.
+    """
+    choices = [_Choice(_compare(history, model, split), split) for split in _list_splits(history)]
+    changes: dict[int, int] = {}
+    used: set[int] = set()
+    for log_odds, split in sorted(choices, key=lambda each: -each.log_odds):
+        if log_odds > _SURE and used.isdisjoint((*split.pieces, split.after)):
+            used.update((*split.pieces, split.after))
+            changes |= _list_changes(history, split)
+    return {row: past for row, past in changes.items() if history.past[row] != past}
+
+
+def _list_splits(history: History) -> Iterator[_Split]:
+    """Yield pairs of masks that may be the pieces of a cell."""
+    linked = np.flatnonzero(history.past >= 0)
+    smaller = linked[history.log_size[history.past[linked]] - history.log_size[linked] > _SMALLER]
+    search = history.make_search(np.ones(len(history.past), bool))
+    child = history.only_child
+    for piece in smaller.tolist():
+        before = int(history.past[piece])
+        size = history.measure_before(before)
+        frame = int(history.frame[piece])
+        for other in search.find(history.position[piece], frame, _NEAR * history.radius[before]):
+            together = np.logaddexp(history.log_size[piece], history.log_size[other])
+            if other == piece or abs(together - size) > _FITS:
+                continue
+            if history.past[other] == before and other < piece:
+                continue  # seen from the other piece
+            for own, rest in ((piece, other), (other, piece)):
+                after = int(child[own])
+                if after >= 0 and abs(history.log_size[after] - size) < _FITS and history.n_children[rest] < 2:
+                    yield _Split(before, (piece, other), after, int(child[rest]))
+
+
+def _compare(history: History, model: EventModel, split: _Split) -> float:
+    """Return the log odds of two pieces of a cell against the links of the solution."""
+    _, (piece, other), after, rest = split
+    log_odds = _explain_pieces(history, model, split)
+    own = int(history.past[after])
+    log_odds -= model.explain_link(own, after, history.measure_after(after) - float(history.log_size[own]))
+    if rest >= 0:
+        left = int(history.past[rest])
+        log_odds += model.explain_start(rest)
+        log_odds -= model.explain_link(left, rest, float(history.log_size[rest] - history.log_size[left]))
+    else:
+        log_odds -= model.explain_end(piece if own == other else other)
+    return log_odds - _explain_past(history, model, split)
+
+
+def _explain_pieces(history: History, model: EventModel, split: _Split) -> float:
+    """Return the log density of two pieces of a cell, and of the cell after them, given the cell before."""
+    before, (piece, other), after, _ = split
+    size, radius = history.measure_before(before), history.radius[before]
+    a, b = float(history.log_size[piece]), float(history.log_size[other])
+    together = float(np.logaddexp(a, b))
+    centre = np.exp(a - together) * history.position[piece] + np.exp(b - together) * history.position[other]
+    frame = int(history.frame[piece])
+    error = float(np.linalg.norm(centre - history.predict(before, frame)) / radius)
+    apart = max(float(np.linalg.norm(history.position[piece] - history.position[other]) / radius), 1e-3)
+    log_odds = np.log(PRIOR.artefact_rate) + place_pieces(np.array(apart), model.ndim)
+    log_odds += model.compare_sizes(together - size)
+    log_odds += model.compare_places(error, frame - int(history.frame[before]))
+    log_odds += model.explain_link(before, after, history.measure_after(after) - size)
+    return float(log_odds - np.log(PRIOR.miss_rate))  # the cell is not missing in the frame of its pieces
+
+
+def _explain_past(history: History, model: EventModel, split: _Split) -> float:
+    """Return the log density of the pieces by their links to the cells before, less the ends of cells that lose one."""
+    before, (piece, other), _, _ = split
+    source = int(history.past[other])
+    if source == before:
+        return model.explain_division(before, (piece, other))
+    log_odds = model.explain_link(before, piece, float(history.log_size[piece]) - history.measure_before(before))
+    if source < 0:
+        return log_odds + model.explain_start(other)
+    log_odds += model.explain_link(source, other, float(history.log_size[other]) - history.measure_before(source))
+    return log_odds - (model.explain_end(source) if history.n_children[source] == 1 else 0.0)
+
+
+def _list_changes(history: History, split: _Split) -> dict[int, int]:
+    """Return the new past of the pieces and of the cells after them."""
+    kept, fragment = sorted(split.pieces, key=lambda row: -float(history.log_size[row]))
+    changes = {kept: split.before, fragment: -1, split.after: kept}
+    if split.rest >= 0:
+        changes[split.rest] = -1
+    return changes

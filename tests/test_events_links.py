@@ -1,0 +1,145 @@
+"""Links that several frames show to be wrong: cells exchanged in a shared mask, and pieces linked to other cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import events
+from support.events import Look
+
+import gnntrack
+from gnntrack.events import revise_divisions
+from gnntrack.lineage.build import number_tracks
+from gnntrack.types import Lineage
+
+SEEDS = range(6)
+AT = 6  # frame of the fault
+
+
+def link(movie, changes):
+    """Return the graph of a movie and its lineage: each cell linked to its name in the frame before, with changes.
+
+    Parameters
+    ----------
+    movie : EventMovie
+        Its names are the cells.
+    changes : {(name, frame): (name, frame) or None}
+        Cells with another past.
+    """
+    graph = gnntrack.build_graph(masks=movie.masks)
+    row = {cell: int(graph.cells.row_of(cell[1], label)[()]) for cell, label in movie.label.items()}
+    past = {(name, t): (name, t - 1) for name, t in row if (name, t - 1) in row} | changes
+    pairs = sorted({row[cell]: row[before] for cell, before in past.items() if before is not None}.items())
+    target, source = np.array(pairs).T
+    track, tracks = number_tracks(graph.cells.frame, source, target)
+    return graph, Lineage(graph.cells, track, tracks, source, target, np.ones(len(source)))
+
+
+def revise(movie, changes, *, longest_gap=2):
+    graph, lineage = link(movie, changes)
+    return revise_divisions(lineage, graph, longest_gap=longest_gap)
+
+
+def keep_identities(movie, lineage, frames):
+    before, after = frames
+    return all(movie.find_track(lineage, name, before) == movie.find_track(lineage, name, after) for name in "ab")
+
+
+def draw_shared(seed, frames_merged, **look):
+    look = Look(radius=6 + seed % 3, jitter=0.5 + 0.1 * seed, neighbours=8, **look)
+    rng = np.random.default_rng(seed)
+    return events.draw_merged_masks(
+        rng, frames_merged=frames_merged, look=look, first=AT, approach=0, ratio=1 - 0.04 * seed
+    )[0]
+
+
+def drop(movie, name, frame):
+    """Return the movie without one mask."""
+    masks, label = movie.masks.copy(), dict(movie.label)
+    masks[frame][masks[frame] == label.pop((name, frame))] = 0
+    return events.EventMovie(masks, label)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_exchanged_cells_are_exchanged_back(seed, ndim):
+    movie = draw_shared(seed, 1, ndim=ndim)
+    lineage = revise(movie, {("a", AT): ("a", AT - 1), ("b", AT): ("a", AT - 1), ("a", AT + 1): ("b", AT - 1)})
+    assert events.count_divisions(lineage) == 0
+    assert keep_identities(movie, lineage, (AT - 1, AT + 1))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cell_that_was_lost_in_a_shared_mask_goes_on(seed):
+    movie = draw_shared(seed, 1)
+    lineage = revise(movie, {("b", AT): ("a", AT - 1), ("a", AT + 1): None, ("b", AT + 1): ("a", AT)})
+    assert keep_identities(movie, lineage, (AT - 1, AT + 1))
+
+
+@pytest.mark.parametrize("frames_merged", [2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_masks_that_are_shared_for_longer(seed, frames_merged):
+    movie = draw_shared(seed, frames_merged)
+    after = AT + frames_merged
+    changes = {("b", t): ("a", t - 1) for t in range(AT, after)} | {("b", after): ("a", after - 1), ("a", after): None}
+    assert keep_identities(movie, revise(movie, changes), (AT - 1, after))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cell_that_is_missing_after_a_shared_mask(seed):
+    movie = drop(draw_shared(seed, 1), "b", AT + 1)
+    lineage = revise(movie, {("b", AT): ("a", AT - 1), ("b", AT + 2): None})
+    assert keep_identities(movie, lineage, (AT - 1, AT + 2))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_correct_links_stay(seed):
+    movie = draw_shared(seed, 1)
+    correct = {("b", AT): ("a", AT - 1), ("b", AT + 1): ("b", AT - 1)}
+    assert revise(movie, correct).track.tolist() == link(movie, correct)[1].track.tolist()
+
+
+def draw_split(seed, ndim=2):
+    """Return a movie of a cell a, in pieces a and q in one frame."""
+    look = Look(ndim=ndim, radius=6 + seed % 3, jitter=0.4, neighbours=8)
+    rng = np.random.default_rng(seed)
+    path = {t: (rng.normal(0, 0.2, ndim), look.radius * np.exp(rng.normal(0, 0.01))) for t in range(look.frames)}
+    movie = events.draw_movie(rng, look, {"a": path})
+    masks, label = movie.masks.copy(), dict(movie.label)
+    pixels = np.argwhere(masks[AT] == label["a", AT])
+    half = pixels[(pixels - pixels.mean(axis=0)) @ rng.normal(size=ndim) > 0]
+    label["q", AT] = int(masks[AT].max()) + 1
+    masks[AT][tuple(half.T)] = label["q", AT]
+    return events.EventMovie(masks, label)
+
+
+def find_nearest(movie, name, frame):
+    """Return the neighbour that is nearest to a cell."""
+
+    def locate(cell):
+        return np.argwhere(movie.masks[frame] == movie.label[cell, frame]).mean(axis=0)
+
+    others = [each for each, t in movie.label if t == frame and each not in "aq"]
+    return min(others, key=lambda each: np.linalg.norm(locate(each) - locate(name)))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("wrong", ["future", "past", "both", "division"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pieces_are_not_linked_to_other_cells(seed, wrong, ndim):
+    movie = draw_split(seed, ndim)
+    other = find_nearest(movie, "a", AT)
+    changes = {("q", AT): None}
+    if wrong in ("past", "both"):  # the other piece goes on as the cell, and comes from a neighbour
+        changes |= {("q", AT): (other, AT - 1), (other, AT): None, ("a", AT + 1): ("q", AT)}
+    if wrong == "division":
+        changes[("q", AT)] = ("a", AT - 1)
+    if wrong in ("future", "division"):
+        changes[(other, AT + 1)] = ("q", AT)
+    lineage = revise(movie, changes)
+    assert events.count_divisions(lineage) == 0
+    tracks = {movie.find_track(lineage, "a", t) for t in (AT - 1, AT + 1)}
+    assert len(tracks) == 1
+    pieces = {movie.find_track(lineage, name, AT) for name in "aq"}
+    assert tracks <= pieces
+    assert np.bincount(lineage.track)[list(pieces - tracks)] == [1]
