@@ -107,19 +107,20 @@ def _list_past(
     masks = history.walk_back(last, LONGEST)
     linked = int(history.past[after[1]])
     for length, first in enumerate(masks, start=1):
-        own = int(history.past[first])
-        near = [
-            row
-            for row in _find_near(history, search, first, range(-1, -missed - 2, -1))
-            if row != own and (history.n_children[row] == 0 or row == linked)
-        ]
-        if own < 0:
-            pairs = [pair for pair in permutations(near, 2) if pair[0] != linked]
-        elif history.log_size[first] - history.measure_before(own) > _LARGER:
-            pairs = [(own, row) for row in near]
-        else:
-            continue
-        yield from (_SharedMasks(masks[:length], pair, after) for pair in pairs if linked in (-1, pair[1]))
+        near = _find_near(history, search, first, range(-1, -missed - 2, -1))
+        free = [row for row in near if history.n_children[row] == 0 or row == linked]
+        for pair in _pair_with_own(history, first, free):
+            if linked in (-1, pair[1]):
+                yield _SharedMasks(masks[:length], pair, after)
+
+
+def _pair_with_own(history: History, mask: int, free: list[int]) -> list[tuple[int, int]]:
+    """Return pairs of cells before a mask that it may be shared by: its past and a free cell, or two free cells."""
+    own = int(history.past[mask])
+    if own < 0:
+        return [pair for pair in permutations(free, 2) if history.n_children[pair[0]] == 0]
+    larger = history.log_size[mask] - history.measure_before(own) > _LARGER
+    return [(own, row) for row in free if row != own] if larger else []
 
 
 def _compare(history: History, model: EventModel, shared: _SharedMasks) -> tuple[float, tuple[int, int]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gnntrack.events.densities import EventModel
-    from gnntrack.events.history import History
+    from gnntrack.events.history import History, NearbySearch
 
 __all__ = ["find_pieces"]
 
@@ -28,7 +28,7 @@ _SURE = 3.0  # log odds from which two masks are pieces
 
 
 class _Split(NamedTuple):
-    """A cell before, the two pieces, the cell after, and what follows the pieces otherwise (-1 = nothing)."""
+    """A cell before, the two pieces, the cell after, and another cell that a piece is linked to (-1 = none)."""
 
     before: int
     pieces: tuple[int, int]
@@ -72,18 +72,24 @@ def _list_splits(history: History) -> Iterator[_Split]:
     child = history.only_child
     for piece in smaller.tolist():
         before = int(history.past[piece])
-        size = history.measure_before(before)
-        frame = int(history.frame[piece])
-        for other in search.find(history.position[piece], frame, _NEAR * history.radius[before]):
-            together = np.logaddexp(history.log_size[piece], history.log_size[other])
-            if other == piece or abs(together - size) > _FITS:
-                continue
-            if history.past[other] == before and other < piece:
-                continue  # seen from the other piece
+        for other in _list_partners(history, search, piece):
             for own, rest in ((piece, other), (other, piece)):
                 after = int(child[own])
-                if after >= 0 and abs(history.log_size[after] - size) < _FITS and history.n_children[rest] < 2:
+                fits = after >= 0 and abs(history.log_size[after] - history.measure_before(before)) < _FITS
+                if fits and history.n_children[rest] < 2:
                     yield _Split(before, (piece, other), after, int(child[rest]))
+
+
+def _list_partners(history: History, search: NearbySearch, piece: int) -> Iterator[int]:
+    """Yield the masks near a piece that together with it have the size of the cell before."""
+    before = int(history.past[piece])
+    near = search.find(history.position[piece], int(history.frame[piece]), _NEAR * history.radius[before])
+    for other in near:
+        if other == piece or (history.past[other] == before and other < piece):
+            continue  # of two daughters, one is enough
+        together = np.logaddexp(history.log_size[piece], history.log_size[other])
+        if abs(together - history.measure_before(before)) < _FITS:
+            yield other
 
 
 def _compare(history: History, model: EventModel, split: _Split) -> float:
