@@ -133,7 +133,7 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
     the mean were 0: sum / sqrt(sum of squares), which is at most sqrt(n), so that a single cell proves nothing. Where
     the predictors lead to different cells, closeness does not tell which of them is right, and the gain is 0: regular
     rows of cells fit each other after a shift by one cell. There the images are used only if the predictors differ by
-    no more than they do at confirmed cells of the frame.
+    no more than they do at a cell of the movie where they agree and the images are nearer.
     """
     (close, target), (other_close, other_target) = (_measure_closeness(cells, shift) for shift in (images, others))
     agree = target == other_target
@@ -141,6 +141,7 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
     differ = np.linalg.norm(images - others, axis=1)
     confirmed = np.zeros(len(cells), bool)
     in_movie = bool(_compare_with_error(gain) > _CLEARLY)
+    near = agree | (differ <= differ[agree & (gain > 0)].max(initial=0))
     for frame in range(cells.n_frames - 1):
         here = cells.rows(frame)
         if here.stop == here.start:
@@ -148,9 +149,8 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
         k = min(_AROUND, here.stop - here.start)
         around = cKDTree(cells.position[here]).query(cells.position[here], k)[1].reshape(-1, k)
         in_frame = _decide(gain[here], default=in_movie)
-        farthest = differ[here][agree[here] & (gain[here] > 0)].max(initial=0)
-        confirmed[here] = _decide(gain[here][around], default=in_frame) & (agree[here] | (differ[here] <= farthest))
-    return confirmed & (close - other_close > -_LOST)
+        confirmed[here] = _decide(gain[here][around], default=in_frame)
+    return confirmed & near & (close - other_close > -_LOST)
 
 
 def _decide(gain: FloatArray, *, default: BoolArray | bool) -> BoolArray:
