@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import GnntrackError, InputError, OutputError
-from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.folders import holds_masks
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
+from gnntrack.results import load_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -372,9 +372,11 @@ def _read_summary(result: Path) -> dict[str, Any]:
 
 
 def _is_complete(result: Path) -> bool:
-    """Return whether a result has its table, and a mask for each frame."""
-    found = find_ctc(result)
-    return found.table is not None and len(found.masks) == _read_summary(result)["movie"]["frames"]
+    """Return whether a result can be loaded, with all its frames."""
+    try:
+        return load_result(result).cells.n_frames == int(_read_summary(result)["movie"]["frames"])
+    except GnntrackError:
+        return False
 
 
 def _is_finished(result: Path, position: Position, settings: Settings, *, method: str | None, overwrite: bool) -> bool:

@@ -15,7 +15,7 @@ from gnntrack.io.geff import read_lineage
 from gnntrack.io.geff_store import GeffStore
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.writers import CellMasks
-from gnntrack.results import read_result
+from gnntrack.results import load_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,8 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     Returns
     -------
     Lineage
-        With masks (`gnntrack.Lineage.labels`), unless a GEFF is not beside the masks of its result.
+        With masks (`gnntrack.Lineage.labels`), unless a GEFF is not beside the masks of its result. Masks of a result
+        that was not changed are read when they are needed.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = gnntrack.track(masks=masks, out=Path(folder, "01_RES"))
     ...     lineage = load(Path(folder, "01_RES"))
-    >>> lineage, int(lineage.labels()[2].max())
+    ...     lineage, int(lineage.labels()[2].max())
     (<Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 20 x 20 pixels, by hungarian>, 1)
     """
     if not isinstance(path, str | PathLike):
@@ -69,8 +70,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     lineages = [folder, folder / "lineage.geff", folder / EXTRAS / "lineage.geff", *sorted(folder.glob("*.geff"))]
     stored = next(filter(_is_geff, lineages), None)
     if stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None:
-        lineage, runs = read_result(folder, spacing=spacing)  # masks or a table that were edited prevail
-        return lineage.with_masks(CellMasks(runs))
+        return load_result(folder, spacing=spacing)  # masks or a table that were edited prevail
     if stored is not None:
         lineage = read_lineage(stored)
         masks = _find_related_masks(stored)
@@ -83,7 +83,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
         )
         raise FormatError(msg)
     lineage, runs = read_ctc(found.path, spacing=spacing)
-    return lineage.with_masks(CellMasks(runs))
+    return lineage.with_masks(CellMasks(runs, names=[str(mask) for mask in found.masks.values()]))
 
 
 def _is_geff(folder: Path) -> bool:

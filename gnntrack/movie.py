@@ -61,6 +61,11 @@ class Movie:
     channels: Mapping[str, FrameStack] = field(default_factory=dict)
     interval: float | None = None
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Files of the frames: of the images, else of the masks."""
+        return self.masks.names if self.images is None else self.images.names
+
 
 class Reading(TypedDict, total=False):
     """Keywords of the recipes for the reading of masks and images.

@@ -233,9 +233,9 @@ def track(
         )
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
-            run.names = movie.masks.names
+            run.names = movie.names
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills))
+        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 
 
 @accept_options("frames", "repair")
@@ -312,7 +312,8 @@ def export(
     stack = open_masks_of(lineage, masks, settings)
     check_margin(settings.repair.margin, stack.shape)
     repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
-    writer.write(repaired.lineage, out, masks=CellMasks(repaired.runs, repaired.fills), overwrite=overwrite)
+    drawn = CellMasks(repaired.runs, repaired.fills, stack.names)
+    writer.write(repaired.lineage, out, masks=drawn, overwrite=overwrite)
     return repaired.lineage
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from gnntrack import __version__
 from gnntrack.io.ctc import prepare_ctc
 from gnntrack.io.ctc_names import choose_digits
+from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.geff import write_lineage
-from gnntrack.io.geff_columns import Column
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
@@ -57,8 +57,7 @@ class RunRecord:
     started : float
         `time.perf_counter` at the start.
     names : strings
-        Files of the masks that were tracked. The masks of the result have as many digits as the images, or as these, if
-        the files are named as in the challenge.
+        Files of the frames. The masks of the result have as many digits, if these are named as in the challenge.
     warnings : strings
         Warnings of the run so far; see `gnntrack.user_warnings.record_warnings`.
     """
@@ -104,37 +103,36 @@ def write_result(
     """
     run = run or RunRecord()
     result = build_result(repaired, images, channels)
-    digits = choose_digits(run.names if images is None else images.names, repaired.lineage.cells.n_frames)
+    digits = choose_digits(run.names, repaired.lineage.cells.n_frames)
     write_masks = prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
         with ThreadPoolExecutor(1) as other:
             masks = other.submit(write_masks, folder)
-            _write_extras(folder / EXTRAS, result, repaired.lineage, run)
+            _write_extras(folder / EXTRAS, result, repaired.lineage)
             if run.settings.output.pictures:
                 _draw_pictures(folder / EXTRAS, result, images)
             masks.result()
+        _write_summary(folder, result, repaired.lineage, run)
     return result
 
 
-def _write_extras(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:
+def _write_extras(folder: Path, result: Result, tracked: Lineage) -> None:
     """Write the folder beside the masks."""
     folder.mkdir()
     doubts = find_doubts(result, tracked)
     write_csv(collect_review(result, doubts), folder / "review.csv")
-    kinds = np.array(MASK_KINDS)
-    columns = {"input_label": result.input_label, "mask": kinds[result.mask_kind]}
-    write_csv(collect_cells(result.lineage, columns), folder / "cells.csv")
+    write_csv(collect_cells(result.lineage), folder / "cells.csv")
     write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
-    nodes = {
-        "input_label": Column(result.input_label, about="label in the masks that were tracked, 0 = none"),
-        "mask_kind": Column(result.mask_kind, about=", ".join(f"{k}: {name}" for k, name in enumerate(MASK_KINDS))),
-    }
-    write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent, columns=nodes)
+    write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent)
     for problem in describe_poor_masks(measure_steadiness(tracked)):
         _log.warning(problem)
-    summary = summarise_result(result, tracked, run)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:
+    """Write ``summary.json``, the last file: it has the fingerprint of the others."""
+    summary = summarise_result(result, tracked, run) | {"fingerprint": compute_fingerprint(folder)}
+    (folder / EXTRAS / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
 
 
 def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> None:

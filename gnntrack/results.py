@@ -17,6 +17,7 @@ Programs for the format read the masks and ``res_track.txt`` by their names, and
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,25 +28,26 @@ import numpy as np
 from gnntrack.errors import FormatError
 from gnntrack.io.ctc import link_tracks, number_masks, read_ctc
 from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.ctc_table import read_track_table
+from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
+from gnntrack.io.writers import CellMasks
 from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings
-from gnntrack.types import Cells, Lineage, Runs
+from gnntrack.types import MASK_KINDS, Cells, Lineage, MaskOrigins, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gnntrack.io.ctc_names import CtcFolder
     from gnntrack.lineage.repair import RepairedMovie
-    from gnntrack.types import FeatureArray, FrameStack, IntArray
+    from gnntrack.types import FeatureArray, FrameStack, IntArray, Tracks
 
-__all__ = ["MASK_KINDS", "Result", "build_result", "find_result", "read_result"]
+__all__ = ["MASK_KINDS", "Result", "build_result", "find_result", "load_result", "read_result"]
 
 _log = logging.getLogger(__name__)
-
-MASK_KINDS = ("given", "filled", "merged", "split")
-"""Kinds of masks: as in the input; drawn in a gap; a cell and its fragments; one mask divided between two cells."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def build_result(
     # the written masks are read as they are
     provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None)
     input_label = np.concatenate([old.cells.label, np.zeros(len(filled), np.int64)])[order]
-    return Result(replace(lineage, provenance=provenance), all_runs, input_label, kind)
+    written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
+    return Result(written, all_runs, input_label, kind)
 
 
 def _join_fills(runs: Runs, fills: Runs, row: IntArray, fill_row: IntArray) -> Runs:
@@ -242,7 +245,7 @@ def read_result(
     folder : path
         A result of `gnntrack.track`, or masks and a table of tracks of another program.
     images : FrameStack, optional
-        The images; intensities are measured on them if the folder has no ``gnntrack/lineage.geff``.
+        The images; the cells are measured again with them.
     spacing : D floats, optional
         Size of a pixel along ``[z], y, x`` in um; if None, that of ``lineage.geff``, or of the images, else unknown.
 
@@ -274,14 +277,71 @@ def read_result(
         spacing = images.spacing
     plain, runs = read_ctc(folder, spacing=spacing)
     file = Path(find_ctc(folder).path) / EXTRAS / "lineage.geff"
-    if file.is_dir():
-        stored = _read_stored(file, plain)
-        if stored is not None and (spacing is None or np.allclose(stored.cells.spacing, spacing)):
-            return stored, runs
+    stored = _read_stored(file, plain) if file.is_dir() else None
+    if stored is not None and spacing is not None and not np.allclose(stored.cells.spacing, spacing):
+        stored = None
+    if stored is not None and images is None:
+        return stored, runs
     cells = plain.cells
     masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), np.arange(cells.n_frames), cells)
     measured, _, _ = measure_cells(masks, images=images, settings=CellSettings())
-    return replace(plain, cells=measured), runs
+    if stored is None:
+        return replace(plain, cells=measured), runs
+    return replace(stored, cells=_add_features(measured, stored.cells)).with_origins(stored.origins), runs
+
+
+def _add_features(cells: Cells, other: Cells) -> Cells:
+    """Return cells with those features of the same cells in another table that they lack."""
+    more = [k for k, name in enumerate(other.feature_names) if not cells.has(name)]
+    return replace(
+        cells,
+        features=np.hstack([cells.features, other.features[:, more]]),
+        feature_names=(*cells.feature_names, *(other.feature_names[k] for k in more)),
+        feature_units=(*cells.feature_units, *(other.feature_units[k] for k in more)),
+    )
+
+
+def load_result(
+    folder: str | Path, *, images: FrameStack | None = None, spacing: Sequence[float] | None = None
+) -> Lineage:
+    """Return the lineage of a result with its masks, as `read_result` does.
+
+    The masks of a result of gnntrack that was not changed are read when they are needed.
+
+    Parameters
+    ----------
+    folder, images, spacing
+        As of `read_result`.
+
+    Raises
+    ------
+    FrameError, FormatError
+        As of `read_result`.
+    """
+    found = find_ctc(folder)
+    if images is None:
+        stored = _read_unchanged(found, spacing)
+        if stored is not None:
+            return stored.with_masks(found.path)
+    lineage, runs = read_result(folder, images=images, spacing=spacing)
+    return lineage.with_masks(CellMasks(runs, names=[str(path) for path in found.masks.values()]))
+
+
+def _read_unchanged(found: CtcFolder, spacing: Sequence[float] | None) -> Lineage | None:
+    """Return the lineage in a result whose masks and table are those that were written with it, else None."""
+    from gnntrack.io.geff import read_lineage
+
+    try:
+        summary = json.loads((found.path / EXTRAS / "summary.json").read_text(encoding="utf-8"))
+        known = found.table is not None and summary["fingerprint"] == compute_fingerprint(found.path)
+        stored = read_lineage(found.path / EXTRAS / "lineage.geff") if known else None
+    except (OSError, ValueError, LookupError, TypeError, FormatError):
+        return None
+    if stored is None or found.table is None or not _are_same_tracks(stored.tracks, read_track_table(found.table)):
+        return None
+    given = stored.cells.spacing if spacing is None else tuple(spacing)
+    same = len(given) == len(stored.cells.spacing) and np.allclose(given, stored.cells.spacing)
+    return stored if same else None
 
 
 def _read_stored(file: Path, plain: Lineage) -> Lineage | None:
@@ -303,8 +363,12 @@ def _read_stored(file: Path, plain: Lineage) -> Lineage | None:
 
 def _are_same_cells(stored: Lineage, plain: Lineage) -> bool:
     pairs = [(stored.cells.frame, plain.cells.frame), (stored.cells.label, plain.cells.label)]
-    pairs += [(getattr(stored.tracks, name), getattr(plain.tracks, name)) for name in ("id", "start", "end", "parent")]
-    if not all(np.array_equal(one, other) for one, other in pairs):
+    if not all(np.array_equal(one, other) for one, other in pairs) or not _are_same_tracks(stored.tracks, plain.tracks):
         return False
     one, other = (table.feature("size") / np.prod(table.spacing) for table in (stored.cells, plain.cells))
     return bool(np.allclose(one, other, rtol=1e-3))
+
+
+def _are_same_tracks(one: Tracks, other: Tracks) -> bool:
+    names = ("id", "start", "end", "parent")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.frame_array import FrameArray
 from gnntrack.io.frames import map_frames, open_masks
 from gnntrack.io.stack import Stack
-from gnntrack.io.writers import CellMasks
+from gnntrack.io.writers import CellMasks, CtcWriter
 from gnntrack.lineage.families import count_generations, find_roots
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
@@ -25,6 +26,8 @@ from gnntrack.movie import match_runs, open_masks_of
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     import pandas as pd
 
@@ -75,22 +78,18 @@ def find_masks(lineage: Lineage, masks: object = None) -> tuple[Lineage, CellMas
         )
         raise InputError(msg)
     if len(lineage.cells) and np.array_equal(lineage.cells.label, lineage.track):
-        return lineage, CellMasks(_match_tracked(lineage, open_masks(masks)))
+        stack = open_masks(masks)
+        return lineage, CellMasks(_match_tracked(lineage, stack), names=stack.names)
     settings = Settings()
-    runs = match_runs(lineage, open_masks_of(lineage, masks, settings))
-    repaired = repair_movie(lineage, runs, settings=settings.repair)
-    return repaired.lineage, CellMasks(repaired.runs, repaired.fills)
+    stack = open_masks_of(lineage, masks, settings)
+    repaired = repair_movie(lineage, match_runs(lineage, stack), settings=settings.repair)
+    return repaired.lineage, CellMasks(repaired.runs, repaired.fills, stack.names)
 
 
 def _match_tracked(lineage: Lineage, masks: FrameStack) -> Runs:
     """Return the pixels of the cells, from masks whose labels are tracks."""
     cells = lineage.cells
-    if len(masks) != cells.n_frames or tuple(masks.shape) != tuple(cells.shape):
-        msg = (
-            f"the masks have {len(masks)} frames of {tuple(masks.shape)}, the lineage has {cells.n_frames} of "
-            f"{tuple(cells.shape)}; give the masks of this lineage"
-        )
-        raise FormatError(msg)
+    _check_frames(lineage, masks)
     encoded = map_frames(lambda t: encode_frame(masks[t]), range(len(masks)))
     frames = []
     for t, (start, length, label) in enumerate(encoded):
@@ -107,38 +106,70 @@ def _match_tracked(lineage: Lineage, masks: FrameStack) -> Runs:
     return runs
 
 
+def _check_frames(lineage: Lineage, masks: FrameStack) -> None:
+    """Raise unless masks have as many frames as the lineage, of its shape."""
+    cells = lineage.cells
+    if len(masks) != cells.n_frames or tuple(masks.shape) != tuple(cells.shape):
+        msg = (
+            f"the masks have {len(masks)} frames of {tuple(masks.shape)}, the lineage has {cells.n_frames} of "
+            f"{tuple(cells.shape)}; give the masks of this lineage"
+        )
+        raise FormatError(msg)
+
+
 def draw_labels(lineage: Lineage, masks: object = None) -> FrameArray:
     """Return the masks of a lineage with track ids for labels; see `gnntrack.Lineage.labels`."""
-    lineage, found = find_masks(lineage, masks)
+    own = getattr(lineage, "_masks", None)
+    read: Callable[[int], Image]
+    if masks is None and isinstance(own, Path) and lineage.origins is not None:  # the masks of a result: its tracks
+        read = _open_tracked(lineage, own)
+    else:
+        lineage, found = find_masks(lineage, masks)
+        read = partial(_draw_frame, lineage, found)
     cells, highest = lineage.cells, int(lineage.tracks.id.max(initial=0))
     dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+    names = [f"labels, frame {t}" for t in range(cells.n_frames)]
+    return FrameArray(
+        Stack(lambda t: read(t).astype(dtype, copy=False), names, tuple(cells.shape), tuple(cells.spacing), cells.unit),
+        dtype,
+    )
+
+
+def _open_tracked(lineage: Lineage, path: Path) -> Callable[[int], Image]:
+    """Return a function that reads a mask whose labels are tracks, and checks them."""
+    masks, cells = open_masks(path), lineage.cells
+    _check_frames(lineage, masks)
 
     def read(frame: int) -> Image:
-        return _draw_frame(lineage, found, frame, dtype)
+        mask = masks[frame]
+        expected = np.sort(cells.label[cells.frame == frame])
+        found = np.unique(mask)
+        if not np.array_equal(found[found > 0], expected):
+            msg = f"{masks.names[frame]}: its labels are not those of the lineage any more; load the result again"
+            raise FormatError(msg)
+        return mask
 
-    names = [f"labels, frame {t}" for t in range(cells.n_frames)]
-    return FrameArray(Stack(read, names, tuple(cells.shape), tuple(cells.spacing), cells.unit), dtype)
+    return read
 
 
-def _draw_frame(lineage: Lineage, masks: CellMasks, frame: int, dtype: npt.DTypeLike) -> Image:
-    runs, fills = masks
+def _draw_frame(lineage: Lineage, masks: CellMasks, frame: int) -> Image:
+    runs, fills = masks.runs, masks.fills
     above = runs.frame(frame)
     start, length, value = runs.start[above], runs.length[above], lineage.track[runs.cell[above]]
     if fills is not None:
         below = fills.frame(frame)  # first, so that cells cover them
         start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
         value = np.append(fills.cell[below], value)
-    return decode_frame(runs.shape, start, length, value, dtype)
+    return decode_frame(runs.shape, start, length, value, np.uint32)
 
 
 def write_as_ctc(lineage: Lineage, path: str | Path, *, masks: object = None, overwrite: bool = False) -> Path:
     """Write a CTC result and return its path; see `gnntrack.Lineage.to_ctc`."""
-    from gnntrack.io.ctc import write_ctc
     from gnntrack.io.output import try_output
 
     try_output(path, overwrite=overwrite)
     lineage, found = find_masks(lineage, masks)
-    write_ctc(path, lineage, found.runs, fills=found.fills, overwrite=overwrite)
+    CtcWriter().write(lineage, path, masks=found, overwrite=overwrite)
     return Path(path)
 
 

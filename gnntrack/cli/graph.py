@@ -151,9 +151,7 @@ class FormatOption(click.Option):
     type=click.Path(path_type=Path),
     help="The masks that a .geff was made from, for ctc and other formats that draw masks.",
 )
-@click.option(
-    "--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result of another program."
-)
+@click.option("--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result with.")
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
 @options.settings_options(
@@ -202,9 +200,9 @@ def _read_exported(path: Path, result: Path | None, images: Path | None, setting
     """Return the lineage of a .geff or of a result folder."""
     from gnntrack.io.frames import open_frames
     from gnntrack.io.geff import read_lineage
-    from gnntrack.results import read_result
+    from gnntrack.results import load_result
 
     if result is None:
         return read_lineage(path)
     stack = None if images is None else open_frames(images, **settings.frames.select_for_images())
-    return read_result(result, images=stack, spacing=settings.frames.spacing)[0]
+    return load_result(result, images=stack, spacing=settings.frames.spacing)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FormatError
-from gnntrack.io.geff_columns import LINEAGE, TRACK, TRACKLET, Column, to_json, write_columns
+from gnntrack.io.geff_columns import LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
 from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
 from gnntrack.lineage.families import label_components
-from gnntrack.types import CellGraph, Cells, Lineage, Tracks
+from gnntrack.types import MASK_KINDS, CellGraph, Cells, Lineage, MaskOrigins, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +101,7 @@ def write_lineage(
         TRACK[3]: Column(tracks.parent[row], about="id of the parent track, 0 = none"),
         TRACKLET: Column(_name_groups(path_of, lineage.track), about="unbranched path"),
         LINEAGE: Column(_name_groups(family_of, lineage.track), about="connected component"),
+        **_list_origins(lineage.origins),
         **(columns or {}),
     }
     notes = to_json(lineage.provenance.as_dict(), "notes")
@@ -169,7 +170,20 @@ def read_lineage(path: str | Path) -> Lineage:
         _refuse_merges(path, stored.cells, stored.target)
     with add_file_name(path):
         track, tracks = _read_tracks(stored)
-        return Lineage(stored.cells, track, tracks, stored.source, stored.target, confidence, stored.store.provenance)
+        lineage = Lineage(
+            stored.cells, track, tracks, stored.source, stored.target, confidence, stored.store.provenance
+        )
+        origins = stored.store.read_origins()
+    return lineage if origins is None else lineage.with_origins(MaskOrigins(*(reorder(x, stored.row) for x in origins)))
+
+
+def _list_origins(origins: MaskOrigins | None) -> dict[str, Column]:
+    """Return the properties of the nodes that hold the origins of masks."""
+    if origins is None:
+        return {}
+    kinds = ", ".join(f"{k}: {name}" for k, name in enumerate(MASK_KINDS))
+    about = ("label in the masks that were tracked, 0 = none", kinds)
+    return {name: Column(values, about=text) for name, values, text in zip(ORIGINS, origins, about, strict=True)}
 
 
 class _FileContent(NamedTuple):

@@ -20,7 +20,19 @@ from gnntrack.io.zarr_arrays import write_array, write_group
 if TYPE_CHECKING:
     from gnntrack.types import Cells, IntArray
 
-__all__ = ["EXACT", "EXTRA", "LINEAGE", "SEG_ID", "SPACE", "TRACK", "TRACKLET", "Column", "to_json", "write_columns"]
+__all__ = [
+    "EXACT",
+    "EXTRA",
+    "LINEAGE",
+    "ORIGINS",
+    "SEG_ID",
+    "SPACE",
+    "TRACK",
+    "TRACKLET",
+    "Column",
+    "to_json",
+    "write_columns",
+]
 
 EXTRA = "gnntrack"
 """Key of our own metadata, under ``extra`` of the file."""
@@ -28,6 +40,8 @@ SEG_ID = "seg_id"
 """Property of a cell's label in the mask of its frame."""
 TRACK = ("track_id", "track_start", "track_end", "track_parent")
 """Properties of a cell's track: id, first and last frame, parent."""
+ORIGINS = ("input_label", "mask_kind")
+"""Properties of the mask of a cell: its label in the input, and the kind of mask."""
 TRACKLET, LINEAGE = "tracklet_id", "lineage_id"
 SPACE = ("z", "y", "x")
 EXACT = "_exact"

@@ -24,7 +24,7 @@ from gnntrack.io.geff_axes import (
     read_scales,
     sort_space_axes,
 )
-from gnntrack.io.geff_columns import EXACT, EXTRA, SEG_ID, SPACE, TRACK
+from gnntrack.io.geff_columns import EXACT, EXTRA, ORIGINS, SEG_ID, SPACE, TRACK
 from gnntrack.types import Cells, Provenance
 
 if TYPE_CHECKING:
@@ -133,6 +133,13 @@ class GeffStore:
         if not set(TRACK) <= self._get_metadata("node").keys():
             return None
         return tuple(self._read_integers(name) for name in TRACK)
+
+    def read_origins(self) -> tuple[IntArray, IntArray] | None:
+        """Return the label in the input and the kind of mask of each node, if the file is ours and has them."""
+        if not self.own or not set(ORIGINS) <= set(self._get_metadata("node")):
+            return None
+        label, kind = map(self._read_integers, ORIGINS)
+        return label, kind
 
     def read_tracklets(self) -> IntArray | None:
         """Return the tracklet id of each node, or None if the metadata do not name such a property."""

@@ -16,6 +16,7 @@ from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
 from gnntrack.io.time_columns import convert_speeds, list_track_times
 from gnntrack.lineage.families import count_generations, find_roots
+from gnntrack.types.origins import MASK_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +49,9 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
         ``generation`` (divisions since the root), ``age`` (frames since the track began), ``confidence`` of the
         link to the cell before (NaN for the first), the centroid ``[z], y, x``, ``displacement`` from the cell
         before and ``speed`` per frame, and all features. A unit follows a name, as in ``x_um``, unless
-        the column is a pure number. If the frame interval is known, also ``time_min`` and ``age_min``, and speeds per
+        the column is a pure number. A result that was written also has ``input_label`` (in the masks that were tracked,
+        0 = none) and ``mask`` (one of `gnntrack.types.MASK_KINDS`), see `gnntrack.Lineage.origins`. If the frame
+        interval is known, also ``time_min`` and ``age_min``, and speeds per
         minute and per hour, such as ``speed_um_per_min``.
     """
     import pandas as pd
@@ -56,16 +59,8 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
     return pd.DataFrame(collect_cells(lineage))
 
 
-def collect_cells(lineage: Lineage, more: Columns | None = None) -> Columns:
-    """Return the columns of `tabulate_cells`, and further ones behind ``confidence``.
-
-    Parameters
-    ----------
-    lineage : Lineage
-        A solved movie.
-    more : dict of (N,) arrays, optional
-        Further columns.
-    """
+def collect_cells(lineage: Lineage) -> Columns:
+    """Return the columns of `tabulate_cells`."""
     cells, tracks = lineage.cells, lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     root, generation = find_roots(tracks), count_generations(tracks)
@@ -84,7 +79,7 @@ def collect_cells(lineage: Lineage, more: Columns | None = None) -> Columns:
         "age": age,
         **_convert_to_minutes("age_min", age, interval),
         "confidence": confidence,
-        **(more or {}),
+        **_list_origins(lineage),
     }
     columns |= {f"{axis}_{cells.unit}": cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
     columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
@@ -142,6 +137,12 @@ def collect_tracks(lineage: Lineage) -> Columns:
         f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
         **convert_speeds("mean_speed", cells.unit, _divide(path, moved), lineage.provenance.interval),
     }
+
+
+def _list_origins(lineage: Lineage) -> Columns:
+    if lineage.origins is None:
+        return {}
+    return {"input_label": lineage.origins.input_label, "mask": np.array(MASK_KINDS)[lineage.origins.kind]}
 
 
 def _convert_to_minutes(name: str, frames: IntArray, interval: float | None) -> Columns:
@@ -265,7 +266,7 @@ def _quote(text: str) -> str:
     return f'"{doubled}"' if any(character in text for character in ',"\n\r') else text
 
 
-def write_tables(lineage: Lineage, out: str | Path, *, more: Columns | None = None, overwrite: bool = False) -> None:
+def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) -> None:
     """Write ``cells.csv`` (`tabulate_cells`) and ``tracks.csv`` (`tabulate_tracks`) to a folder.
 
     Parameters
@@ -274,8 +275,6 @@ def write_tables(lineage: Lineage, out: str | Path, *, more: Columns | None = No
         A solved movie.
     out : path
         The folder.
-    more : dict of (N,) arrays, optional
-        Further columns of ``cells.csv``.
     overwrite : bool
         Replace an older output.
 
@@ -286,7 +285,7 @@ def write_tables(lineage: Lineage, out: str | Path, *, more: Columns | None = No
     """
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
-        write_csv(collect_cells(lineage, more), folder / "cells.csv")
+        write_csv(collect_cells(lineage), folder / "cells.csv")
         write_csv(collect_tracks(lineage), folder / "tracks.csv")
 
 

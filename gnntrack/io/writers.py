@@ -14,6 +14,8 @@ from gnntrack.errors import GnntrackError, InputError
 from gnntrack.plugins import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.types import Lineage, Runs
 
 __all__ = ["WRITERS", "CellMasks", "CsvWriter", "CtcWriter", "EdgesWriter", "GeffWriter", "Writer", "describe_formats"]
@@ -26,6 +28,8 @@ class CellMasks(NamedTuple):
     """Pixels of the cells; the column ``cell`` holds rows of ``lineage.cells``."""
     fills: Runs | None = None
     """Pixels of the masks drawn in bridged gaps; the column ``cell`` holds track ids."""
+    names: Sequence[str] = ()
+    """Files of the frames; those that are written have as many digits (`gnntrack.io.ctc_names.choose_digits`)."""
 
 
 class Writer(Protocol):
@@ -111,11 +115,13 @@ class CtcWriter:
     ) -> None:
         """Write masks and ``res_track.txt``; see `gnntrack.io.ctc.write_ctc`."""
         from gnntrack.io.ctc import write_ctc
+        from gnntrack.io.ctc_names import choose_digits
 
         if masks is None:
             msg = "a CTC result is drawn from masks, and none are given; give the masks that the lineage was made from"
             raise InputError(msg)
-        write_ctc(out, lineage, masks.runs, fills=masks.fills, overwrite=overwrite)
+        digits = choose_digits(masks.names, lineage.cells.n_frames)
+        write_ctc(out, lineage, masks.runs, fills=masks.fills, digits=digits, overwrite=overwrite)
 
 
 class CsvWriter:

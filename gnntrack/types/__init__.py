@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 from gnntrack.types.lineage import Lineage, Tracks
+from gnntrack.types.origins import MASK_KINDS, MaskOrigins
 from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, log_odds
 from gnntrack.types.track import Division, Track
 
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from gnntrack.types.columns import IntArray as IntArray
 
 __all__ = [
+    "MASK_KINDS",
     "CellGraph",
     "Cells",
     "Division",
     "FrameStack",
     "Lineage",
     "LinkScores",
+    "MaskOrigins",
     "Progress",
     "Provenance",
     "Runs",

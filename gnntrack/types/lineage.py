@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gnntrack.frame_array import FrameArray
     from gnntrack.types.columns import FeatureArray, IntArray
+    from gnntrack.types.origins import MaskOrigins
     from gnntrack.types.tables import Cells
     from gnntrack.views import NapariTracks
 
@@ -337,8 +338,22 @@ class Lineage:
         masks : CellMasks, path, array or FrameStack
             The pixels of the cells after repair, or the masks that the lineage was made from.
         """
+        return self._attach(_masks=masks)
+
+    @property
+    def origins(self) -> MaskOrigins | None:
+        """The masks of the input that the cells come from, if this is a result that was written; else None."""
+        return getattr(self, "_origins", None)
+
+    def with_origins(self, origins: MaskOrigins | None) -> Lineage:
+        """Return the same lineage with the origins of its cells; ``dataclasses.replace`` does not keep them."""
+        return self._attach(_origins=origins)
+
+    def _attach(self, **values: object) -> Lineage:
+        """Return the same lineage with masks or origins, and those that it has already."""
         lineage = replace(self)
-        object.__setattr__(lineage, "_masks", masks)
+        for name, value in ({name: getattr(self, name, None) for name in ("_masks", "_origins")} | values).items():
+            object.__setattr__(lineage, name, value)
         return lineage
 
     @property
@@ -350,8 +365,7 @@ class Lineage:
     def with_provenance(self, **changes: Any) -> Lineage:
         """Return the same lineage with some fields of its provenance changed."""
         lineage = replace(self, provenance=self.provenance.replace(**changes))
-        masks = getattr(self, "_masks", None)
-        return lineage if masks is None else lineage.with_masks(masks)
+        return lineage._attach(_masks=getattr(self, "_masks", None), _origins=self.origins)
 
 
 class _Index(NamedTuple):

@@ -1,0 +1,212 @@
+"""Results that are read again: nothing that is stored is lost, and no mask is read before it is needed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from click.testing import CliRunner
+from support.movies import dividing_masks
+
+import gnntrack
+from gnntrack.batch import find_positions, track_positions
+from gnntrack.cli import cli
+from gnntrack.errors import FormatError
+from gnntrack.io.fingerprints import compute_fingerprint
+
+PLAIN = {"output__pictures": False}
+
+
+def make_masks():
+    """Return masks with a division, a gap and a fragment."""
+    masks = dividing_masks().astype(np.uint8)
+    masks = np.concatenate([masks, np.zeros((len(masks), 20, masks.shape[2]), np.uint8)], axis=1)
+    masks[:, -12:-4, 5:13] = 90
+    masks[2, -12:-4, 5:13] = 0
+    return masks
+
+
+@pytest.fixture
+def result(tmp_path):
+    gnntrack.track(masks=make_masks(), out=tmp_path / "01_RES", **PLAIN)
+    return tmp_path / "01_RES"
+
+
+def run(*words):
+    done = CliRunner().invoke(cli, [str(word) for word in words])
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def export_result(result, folder):
+    run("export", result, "--to", "csv", "-o", folder / "t")
+    return pd.read_csv(folder / "t" / "cells.csv")
+
+
+def export_geff(result, folder):
+    run("export", result / "gnntrack" / "lineage.geff", "--to", "csv", "-o", folder / "t")
+    return pd.read_csv(folder / "t" / "cells.csv")
+
+
+def export_geff_of_geff(result, folder):
+    run("export", result, "--to", "geff", "-o", folder / "copy.geff")
+    return gnntrack.load(folder / "copy.geff").to_pandas("cells")
+
+
+def load_table(result, folder):
+    return gnntrack.load(result).to_pandas("cells")
+
+
+def load_from_the_files(result, folder):
+    (result / "gnntrack" / "summary.json").unlink()
+    return gnntrack.load(result).to_pandas("cells")
+
+
+@pytest.mark.parametrize(
+    "read", [export_result, export_geff, export_geff_of_geff, load_table, load_from_the_files], ids=lambda f: f.__name__
+)
+def test_the_table_of_cells_is_that_of_track(read, result, tmp_path):
+    written = pd.read_csv(result / "gnntrack" / "cells.csv")
+    assert {"given", "filled"} <= set(written["mask"])
+    table = read(result, tmp_path)
+    assert list(table) == list(written)
+    pd.testing.assert_frame_equal(table, written, check_dtype=False, rtol=1e-5)
+
+
+def write_masks(folder, pattern):
+    folder.mkdir()
+    for t, mask in enumerate(make_masks()):
+        tifffile.imwrite(folder / pattern.format(t), mask, photometric="minisblack")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "pattern", ["mask{:03d}.tif", "mask{:04d}.tif", "t{:04d}.tif", "t{:02d}.tif", "frame_{:05d}.tif"]
+)
+def test_export_and_track_name_masks_by_one_rule(pattern, tmp_path):
+    masks = write_masks(tmp_path / "masks", pattern)
+    lineage = gnntrack.track(masks=masks, out=tmp_path / "01_RES", **PLAIN)
+    names = sorted(path.name for path in (tmp_path / "01_RES").glob("*.tif"))
+    assert names[0] == ("mask0000.tif" if "04d" in pattern else "mask000.tif")
+    run("export", tmp_path / "01_RES", "-o", tmp_path / "a_RES")
+    run("build-graph", "--masks", masks, "-o", tmp_path / "g.geff")
+    run("solve", tmp_path / "g.geff", "-o", tmp_path / "l.geff")
+    run("export", tmp_path / "l.geff", "--masks", masks, "-o", tmp_path / "b_RES")
+    lineage.to_ctc(tmp_path / "c_RES")
+    gnntrack.load(tmp_path / "01_RES").to_ctc(tmp_path / "d_RES")
+    gnntrack.export(gnntrack.load(tmp_path / "a_RES"), tmp_path / "e_RES")
+    for name in "abcde":
+        assert sorted(path.name for path in (tmp_path / f"{name}_RES").glob("*.tif")) == names, name
+
+
+def test_no_mask_is_read_before_it_is_needed(result, monkeypatch):
+    opened = []
+    usual = tifffile.TiffFile.__init__
+    monkeypatch.setattr(tifffile.TiffFile, "__init__", lambda *a, **k: (opened.append(a[1]), usual(*a, **k))[1])
+    lineage = gnntrack.load(result)
+    assert lineage.has_masks
+    assert lineage.provenance.method == "hungarian"
+    assert not opened
+    labels = lineage.labels()
+    opened.clear()
+    assert set(np.unique(labels[1])) - {0} == set(lineage.cells.label[lineage.cells.frame == 1].tolist())
+    assert len(opened) == 1
+    np.testing.assert_array_equal(labels, [tifffile.imread(path) for path in sorted(result.glob("*.tif"))])
+
+
+def test_masks_that_change_after_the_lineage_was_loaded_are_refused(result):
+    labels = gnntrack.load(result).labels()
+    mask = tifffile.imread(result / "mask001.tif")
+    tifffile.imwrite(result / "mask001.tif", np.where(mask == mask.max(), 0, mask).astype(np.uint16))
+    assert labels[0].any()
+    with pytest.raises(FormatError, match=r"mask001.tif: its labels are not those of the lineage any more"):
+        labels[1]
+
+
+def change_pixels(result):
+    mask = tifffile.imread(result / "mask001.tif")
+    mask[mask == mask.max()] = 0
+    mask[1, 1] = tifffile.imread(result / "mask001.tif").max()
+    tifffile.imwrite(result / "mask001.tif", mask)
+
+
+def store_without_compression(result):
+    for path in result.glob("*.tif"):
+        tifffile.imwrite(path, tifffile.imread(path))
+
+
+def change_table(result):
+    table = result / "res_track.txt"
+    rows = [row.split() for row in table.read_text().splitlines()]
+    table.write_text("".join(" ".join([*row[:3], "0"]) + "\n" for row in rows))
+
+
+def remove_geff(result):
+    shutil.rmtree(result / "gnntrack" / "lineage.geff")
+
+
+@pytest.mark.parametrize("change", [change_pixels, store_without_compression, change_table, remove_geff])
+@pytest.mark.filterwarnings("ignore::gnntrack.GnntrackWarning")
+def test_files_that_were_changed_prevail(change, result):
+    change(result)
+    lineage = gnntrack.load(result)
+    np.testing.assert_array_equal(lineage.labels(), [tifffile.imread(path) for path in sorted(result.glob("*.tif"))])
+    rows = np.loadtxt(result / "res_track.txt", dtype=int, ndmin=2)
+    np.testing.assert_array_equal(lineage.tracks.parent, rows[:, 3])
+
+
+def test_a_copy_of_a_result_has_its_fingerprint(result, tmp_path):
+    shutil.copytree(result, tmp_path / "02_RES", copy_function=shutil.copyfile)
+    summary = json.loads((result / "gnntrack" / "summary.json").read_text())
+    assert summary["fingerprint"] == compute_fingerprint(tmp_path / "02_RES")
+
+
+@pytest.mark.parametrize("factor", [1, 7])
+def test_images_measure_a_result_again(factor, result, tmp_path):
+    np.save(tmp_path / "images.npy", factor * make_masks().astype(np.float32))
+    run("export", result, "--images", tmp_path / "images.npy", "--to", "csv", "--trust-masks", "-o", tmp_path / "t")
+    written, table = (pd.read_csv(path / "cells.csv") for path in (result / "gnntrack", tmp_path / "t"))
+    assert set(written) <= set(table)
+    given = table[table["mask"] == "given"]
+    np.testing.assert_allclose(given.intensity_max_grey, factor * given.input_label)
+    pd.testing.assert_frame_equal(table[list(written)], written, rtol=1e-4)
+
+
+def break_mask(result):
+    (result / "mask002.tif").write_bytes(b"II")
+
+
+def remove_mask(result):
+    (result / "mask002.tif").unlink()
+
+
+def remove_table(result):
+    (result / "res_track.txt").unlink()
+
+
+def empty_table(result):
+    (result / "res_track.txt").write_text("")
+
+
+def remove_last_masks(result):
+    for path in sorted(result.glob("*.tif"))[3:]:
+        path.unlink()
+
+
+@pytest.mark.parametrize("damage", [break_mask, remove_mask, remove_table, empty_table, remove_last_masks])
+def test_a_batch_keeps_what_can_be_loaded_and_tracks_again_what_cannot(damage, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        np.save(folder / f"{name}_masks.npy", make_masks())
+    positions, settings = find_positions(folder), gnntrack.Settings().replace(**PLAIN)
+    track_positions(positions, tmp_path / "out", settings=settings)
+    damage(tmp_path / "out" / "b_RES")
+    store_without_compression(tmp_path / "out" / "c_RES")
+    again = track_positions(positions, tmp_path / "out", settings=settings, resume=True)
+    assert [outcome.status for outcome in again] == ["kept", "done", "kept"]
+    assert len(list((tmp_path / "out" / "b_RES").glob("*.tif"))) == len(make_masks())
