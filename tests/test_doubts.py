@@ -195,11 +195,38 @@ def test_poor_masks_are_noticed(make, tmp_path, caplog):
     assert any(warning in record.getMessage() for record in caplog.records)
 
 
-@pytest.mark.parametrize("make", [make_cells, dividing_masks])
+def specks(size, lifetime, number):
+    """Good masks of many cells, and specks: more than a fifth of the tracks, and few of the cells."""
+
+    def make():
+        rng = np.random.default_rng(2)
+        masks = make_cells(n=25, n_frames=30, spacing=70)
+        for k in range(number):
+            t, (y, x) = int(rng.integers(1, 27)), rng.integers(0, 300, 2)
+            for mask in masks[t : t + lifetime]:
+                mask[y : y + size, x : x + size][mask[y : y + size, x : x + size] == 0] = 100 + k
+        return masks
+
+    make.__name__ = f"{number}_specks_of_{size}_pixels_in_{lifetime}_frames"
+    return make
+
+
+SPECKS = [specks(3, 1, 20), specks(4, 1, 30), specks(2, 2, 15), specks(5, 3, 10), specks(6, 1, 20)]
+
+
+@pytest.mark.parametrize("make", [make_cells, dividing_masks, *SPECKS], ids=lambda make: make.__name__)
 def test_good_masks_are_not_warned_of(make, tmp_path):
     out = tmp_path / "out"
     gnntrack.track(images_of(make()), make(), out=out, settings=SETTINGS)
     assert json.loads((out / "gnntrack" / "summary.json").read_text())["warnings"] == []
+
+
+@pytest.mark.data
+def test_a_decent_result_is_not_warned_of(ctc_data):
+    lineage = gnntrack.track(masks=ctc_data / "iPSC-02" / "02_RES")  # DET .937
+    steadiness = measure_steadiness(lineage)
+    assert steadiness.short_tracks > 0.25
+    assert describe_poor_masks(steadiness) == []
 
 
 def test_a_movie_that_is_too_small_has_no_figures():

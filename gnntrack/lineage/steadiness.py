@@ -29,6 +29,8 @@ class Steadiness(NamedTuple):
     short_tracks: float | None
     """Fraction of the tracks that have at most 3 frames, though they start after the first frame, end before the last
     one, and have neither parent nor daughters."""
+    cells_in_short_tracks: float | None
+    """Fraction of the cells that are in these tracks. Some specks beside good masks make many tracks, but few cells."""
     count_flicker: float | None
     """Mean difference of the number of cells from its mean in the frames before and after, as a fraction of the
     cells."""
@@ -38,7 +40,7 @@ class Steadiness(NamedTuple):
     """Fraction of the links within tracks along which the size changes by a factor of more than 1.5."""
 
 
-_LIMITS = Steadiness(0.2, 0.07, 0.03, 0.19)
+_LIMITS = Steadiness(None, 0.06, 0.07, 0.03, 0.19)
 
 
 def measure_steadiness(lineage: Lineage) -> Steadiness:
@@ -55,14 +57,15 @@ def measure_steadiness(lineage: Lineage) -> Steadiness:
     >>> masks = np.zeros((60, 40, 40), np.uint8)
     >>> masks[:, 5:11, 5:11] = 1
     >>> measure_steadiness(gnntrack.track(masks=masks))
-    Steadiness(short_tracks=None, count_flicker=0.0, cells_without_mask=0.0, size_jumps=0.0)
+    Steadiness(short_tracks=None, cells_in_short_tracks=0.0, count_flicker=0.0, cells_without_mask=0.0, size_jumps=0.0)
     """
     cells, tracks = lineage.cells, lineage.tracks
     if cells.n_frames < _FEWEST_FRAMES or len(cells) < _FEWEST_CELLS:
-        return Steadiness(None, None, None, None)
+        return Steadiness(None, None, None, None, None)
     inside = (tracks.start > 0) & (tracks.end < cells.n_frames - 1)
     alone = (tracks.parent == 0) & ~np.isin(tracks.id, tracks.parent)
     short = inside & alone & (tracks.end - tracks.start < _SHORT)
+    in_short = np.isin(lineage.track, tracks.id[short])
     count = np.bincount(cells.frame, minlength=cells.n_frames).astype(np.float64)
     flicker = np.abs(count[1:-1] - (count[:-2] + count[2:]) / 2).mean() / count.mean()
     within = lineage.track[lineage.source] == lineage.track[lineage.target]
@@ -70,6 +73,7 @@ def measure_steadiness(lineage: Lineage) -> Steadiness:
     step = np.abs(size[lineage.target[within]] - size[lineage.source[within]])
     return Steadiness(
         round(float(short.mean()), 4) if len(tracks) >= _FEWEST_TRACKS else None,
+        round(float(in_short.mean()), 4),
         round(float(flicker), 4),
         round(float((cells.frame[lineage.target] - cells.frame[lineage.source] > 1).sum()) / len(cells), 4),
         round(float((step > np.log(_JUMP)).mean()), 4) if len(step) else None,
@@ -81,13 +85,14 @@ def describe_poor_masks(steadiness: Steadiness) -> list[str]:
 
     Examples
     --------
-    >>> describe_poor_masks(Steadiness(0.0, 0.01, 0.0, 0.02))
+    >>> describe_poor_masks(Steadiness(0.3, 0.03, 0.01, 0.0, 0.02))
     []
-    >>> describe_poor_masks(Steadiness(0.61, 0.01, 0.0, 0.02))[0].partition(";")[0]
-    'the masks look poor: 61 % of the tracks have at most 3 frames (usual: less than 20 %)'
+    >>> describe_poor_masks(Steadiness(0.7, 0.31, 0.01, 0.0, 0.02))[0].partition(";")[0]
+    'the masks look poor: 31 % of the cells are in tracks of at most 3 frames (usual: less than 6 %)'
     """
     texts = (
         f"of the tracks have at most {_SHORT} frames",
+        f"of the cells are in tracks of at most {_SHORT} frames",
         "of the cells appear or vanish from frame to frame",
         "of the cells lack a mask for a frame or more",
         f"of the cells change their size by a factor of more than {_JUMP:g} from frame to frame",
