@@ -221,7 +221,7 @@ def test_nothing_is_written_if_the_last_file_fails(tmp_path, monkeypatch):
 def test_a_result_is_exported(out, tmp_path, name):
     run = CliRunner().invoke(cli, ["export", str(out / name), "--to", "csv", "-o", str(tmp_path / "tables")])
     assert run.exit_code == 0, run.output
-    given = pd.read_csv(out / "gnntrack" / "cells.csv").drop(columns=["input_label", "mask"])
+    given = pd.read_csv(out / "gnntrack" / "cells.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "tables" / "cells.csv"), given)
 
 
