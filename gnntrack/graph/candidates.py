@@ -176,7 +176,7 @@ def _measure_extent(cells: Cells, shift: FloatArray) -> float:
 
 
 def _place_in_time(cells: Cells, gap: int, apart: float, shift: FloatArray | float = 0.0) -> FloatArray:
-    """Return the places of the cells after `gap` frames, (N, 1 + D), with frames `apart` along an axis before the others.
+    """Return the places of the cells after `gap` frames, (N, 1 + D); the first axis holds the frames, `apart`.
 
     One tree then holds all frames, and cells of other frames are farther away than those of the frame.
     """
@@ -191,7 +191,7 @@ def _find_candidates(
     gate: float,
     settings: GraphSettings,
 ) -> IntArray:
-    """Return the candidates over a gap, ascending, each as ``source * N + target``; `shared` as of `_count_overlaps`."""
+    """Return the candidates over a gap, as ascending ``source * N + target``; `shared` as of `_count_overlaps`."""
     n = len(cells)
     if not n:
         return np.zeros(0, np.int64)
