@@ -1,107 +1,161 @@
-"""Calibration of the confidence of chosen links, divisions and tracks: fits the weights, and tests them on other data.
+"""Calibration of the confidence of links, divisions and tracks: fits the weights, and tests them on other data.
 
-``python benchmarks/confidence.py --work FOLDER`` tracks every version of each sequence, compares the chosen links with
-the ground truth, and fits the weights of `gnntrack.scores.confidence` for the classical scores and for those of a
-network. Each data set is tested with weights fitted on all others. The networks are those that `learned.py` trained in
-``FOLDER`` without the tested data set. It writes ``results/confidence.json``, ``.md`` and ``.png``, and with ``--ship``
-the weights into the package.
+``python benchmarks/confidence.py --work FOLDER`` tracks every version of each sequence, with its images and without
+them, as `gnntrack.track` does: candidates, solver, events and repair. It compares the links of the result with the
+ground truth, and fits the weights of `gnntrack.scores.confidence`, for the classical scores and for those of a network,
+and of `gnntrack.lineage.confidence`. Each data set is tested with weights fitted on all others. The networks are those
+that `learned.py` trained in ``FOLDER`` without the tested data set; a data set that no network was trained without is
+not used for `gnn`. It writes ``results/confidence.json``, ``.md`` and a figure per method, and with ``--ship`` the
+weights into the package.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from folds import NEVER, WORK, make_left_out_fold
-from perturbed import write_first_frames, write_perturbed
-from recall import find_true_links
+from perturbed import PerturbedMovie, write_first_frames, write_perturbed
 from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from gnntrack.io.frames import open_frames, open_masks
-from gnntrack.lineage.build import number_tracks
+from gnntrack.events import revise_divisions
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.ctc_table import parse_track_table
+from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.confidence import list_divisions, measure_division_evidence, measure_track_evidence
+from gnntrack.lineage.repair import RepairedMovie, repair_movie
+from gnntrack.masks.overlaps import is_covered
+from gnntrack.masks.runs import draw_labels
 from gnntrack.methods import resolve_method, score_graph
-from gnntrack.pipeline import build_graph
+from gnntrack.movie import build_with_runs, open_movie
 from gnntrack.report.reliability import draw_reliability
-from gnntrack.scores.confidence import EVIDENCE, measure_evidence
+from gnntrack.scores.confidence import EVIDENCE, compute_log_odds, measure_evidence
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve
 from gnntrack.training.sequences import TrainingSequence, find_sequences
+from gnntrack.types import CellGraph, Cells, Lineage, Runs
 
 Numbers = npt.NDArray[Any]
 
 METHODS = {"hungarian": "links", "gnn": "network"}
-WEIGHTS = REPOSITORY / "gnntrack" / "scores" / "confidence.json"
+LINK_WEIGHTS = REPOSITORY / "gnntrack" / "scores" / "confidence.json"
+GROUP_WEIGHTS = REPOSITORY / "gnntrack" / "lineage" / "confidence.json"
 FRAMES = 100  # the first of each movie
 DOUBTFUL = 0.1, 0.9
 BINS = 10
 PENALTY = 2e-5  # of the squares of the standardised weights
-LIMITS = {"all links": 0.01, "doubtful links": 0.08}  # of the expected calibration error
+RARE = 0.02  # standard deviation of evidence below which its weight is penalised more: few links have it
+LIMITS = {"links": 0.01, "doubtful links": 0.08, "divisions": 0.05, "tracks": 0.05}  # of the calibration error
+SIGNS = {1: (0, None), -1: (None, 0), 0: (None, None)}  # bounds of a weight
 
 
 @dataclass(frozen=True)
 class SolvedMovie:
-    """The chosen links of a movie whose truth is known.
+    """The result for a version of a movie whose truth is known.
 
     Parameters
     ----------
     dataset, name : str
         Data set, and version of the movie.
+    images : bool
+        Whether it was tracked with its images.
+    lineage : Lineage
+        The result after events and repair.
     evidence : (L, E) float64
-        See `measure_evidence`.
+        Of its links; see `measure_evidence`.
     right : (L,) bool
         Whether the link is true.
-    division : (L,) int64
-        Number of the division to which the link belongs, -1 = none.
-    track : (L,) int64
-        Number of the track, or of the track of the daughter.
+    annotated : (L,) bool
+        Whether one of its cells is in the ground truth.
+    judged : (L,) bool
+        Whether the ground truth says more: a future of its source, or a past of its target. Of the others it only says
+        that a cell ends and that another one begins, often because an annotation is missing in between.
     """
 
     dataset: str
     name: str
+    images: bool
+    lineage: Lineage
     evidence: Numbers
     right: Numbers
-    division: Numbers
-    track: Numbers
+    annotated: Numbers
+    judged: Numbers
+
+
+@dataclass(frozen=True)
+class Group:
+    """Divisions or tracks of a movie: evidence, truth, and whether the truth of all their links is known."""
+
+    dataset: str
+    images: bool
+    evidence: Numbers
+    right: Numbers
+    annotated: Numbers
+    judged: Numbers
 
 
 def main() -> None:
     args = _parse_arguments()
+    methods = args.methods.split(",")
     record: dict[str, Any] = {**describe_run(), "frames": FRAMES, "methods": {}}
-    weights = json.loads(WEIGHTS.read_text(encoding="utf-8")) if WEIGHTS.exists() else {}
-    for method in args.methods.split(","):
-        with tempfile.TemporaryDirectory() as temporary:
-            movies = list(_choose_all(method, args, Path(temporary)))
-        tested = _predict_others(movies)
-        record["methods"][method] = {
-            "data": sorted({movie.dataset for movie in movies}),
-            "versions": len(movies),
-            "reliability": {what: measure_reliability(*pair) for what, pair in _collect(movies, tested).items()},
-        }
-        weights[METHODS[method]] = fit_weights(movies)
-        figure = draw_reliability(record["methods"][method]["reliability"]["all links"])
-        figure.savefig(args.out.with_name(f"{args.out.stem}_{method}.png"), dpi=110)
-        write_record(args.out, record, format_markdown(record))
+    movies: dict[str, list[SolvedMovie]] = {method: [] for method in methods}
+    with tempfile.TemporaryDirectory() as temporary:
+        for method, movie in _solve_all(methods, args, Path(temporary)):
+            movies[method].append(movie)
+    movies = {method: solved for method, solved in movies.items() if solved}
+    tested = {method: predict_others(solved) for method, solved in movies.items()}
+    groups = {
+        method: {kind: collect_groups(movies[method], tested[method], kind) for kind in ("divisions", "tracks")}
+        for method in movies
+    }
+    pooled = {kind: [each for found in groups.values() for each in found[kind]] for kind in ("divisions", "tracks")}
+    for method, solved in movies.items():
+        said = {kind: _rate_others(kind, groups[method][kind], pooled[kind]) for kind in pooled}
+        record["methods"][method] = describe_method(solved, tested[method], groups[method], said)
+        figure = draw_reliability({k: record["methods"][method]["reliability"][k] for k in ("links", *said)})
+        figure.savefig(args.out.with_name(f"{args.out.stem}_{method}.png"), dpi=80)
     if args.ship:
-        WEIGHTS.write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
+        _ship({METHODS[method]: fit_links(solved) for method, solved in movies.items()}, LINK_WEIGHTS)
+        _ship({kind: fit_group(kind, found) for kind, found in pooled.items()}, GROUP_WEIGHTS)
+    write_record(args.out, record, format_markdown(record))
     print(format_markdown(record))
 
 
-def fit_weights(movies: Sequence[SolvedMovie]) -> dict[str, Any]:
+def _ship(weights: dict[str, Any], file: Path) -> None:
+    """Write the weights of the methods of this run; others stay."""
+    old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(json.dumps(old | weights, indent=1) + "\n", encoding="utf-8")
+
+
+def fit_links(movies: Sequence[SolvedMovie]) -> dict[str, Any]:
     """Return the weights of a logistic regression in which each data set, and each version in it, counts the same."""
     datasets = [movie.dataset for movie in movies]
-    share = [1 / len(set(datasets)) / datasets.count(movie.dataset) / len(movie.right) for movie in movies]
-    weight = np.concatenate([np.full(len(movie.right), each) for movie, each in zip(movies, share, strict=True)])
-    x, y = (np.concatenate([getattr(movie, name) for movie in movies]) for name in ("evidence", "right"))
-    middle, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
+    share = [1 / len(set(datasets)) / datasets.count(movie.dataset) / movie.judged.sum() for movie in movies]
+    weight = np.concatenate([np.full(movie.judged.sum(), each) for movie, each in zip(movies, share, strict=True)])
+    x, y = (np.concatenate([getattr(m, name)[m.judged] for m in movies]) for name in ("evidence", "right"))
+    slopes, intercept = _fit_logistic(x, y, weight, [SIGNS[sign] for sign in EVIDENCE.values()])
+    return {
+        "weights": dict(zip(EVIDENCE, (slopes.round(5) + 0.0).tolist(), strict=True)),
+        "intercept": round(intercept, 5),
+    }
+
+
+def _fit_logistic(
+    x: Numbers, y: Numbers, weight: Numbers, bounds: Sequence[tuple[float | None, float | None]]
+) -> tuple[Numbers, float]:
+    """Return slopes and intercept of a weighted logistic regression with bounds of the slopes."""
+    middle, scale = x.mean(axis=0), np.maximum(x.std(axis=0), RARE)
     x = np.column_stack([np.ones(len(x)), (x - middle) / scale])
 
     def compute_loss(b: Numbers) -> tuple[float, Numbers]:
@@ -109,18 +163,75 @@ def fit_weights(movies: Sequence[SolvedMovie]) -> dict[str, Any]:
         loss = (weight * (np.logaddexp(0, value) - y * value)).sum() + PENALTY / 2 * (inner**2).sum()
         return loss, x.T @ (weight * (expit(value) - y)) + PENALTY * inner
 
-    found = minimize(compute_loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    start = np.zeros(x.shape[1])
+    found = minimize(compute_loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *bounds]).x
     slopes = found[1:] / scale
-    return {
-        "weights": dict(zip(EVIDENCE, slopes.round(5).tolist(), strict=True)),
-        "intercept": round(float(found[0] - (slopes * middle).sum()), 5),
+    return slopes, float(found[0] - (slopes * middle).sum())
+
+
+def fit_group(kind: str, groups: Sequence[Group]) -> dict[str, float]:
+    """Return the weights for divisions or tracks, each of which counts the same."""
+    x, y = (np.concatenate([getattr(g, name)[g.judged] for g in groups]) for name in ("evidence", "right"))
+    if kind == "divisions":
+        slopes, intercept = _fit_logistic(x, y, np.full(len(y), 1 / len(y)), [SIGNS[1]] * 2)
+        weights = dict(zip(("log_odds", "seen", "intercept"), (*slopes, intercept), strict=True))
+    else:
+
+        def compute_loss(b: Numbers) -> float:
+            p = np.clip(rate_group(kind, x, {"sum": b[0], "largest": b[1]}), 1e-6, 1 - 1e-6)
+            return float(-np.where(y, np.log(p), np.log(1 - p)).mean())
+
+        found = minimize(compute_loss, [0.5, 0.4], method="L-BFGS-B", bounds=[SIGNS[1]] * 2).x
+        weights = dict(zip(("sum", "largest"), found, strict=True))
+    return {name: round(float(value), 5) for name, value in weights.items()}
+
+
+def rate_group(kind: str, evidence: Numbers, weights: dict[str, float]) -> Numbers:
+    """Return the confidence of divisions or tracks; see `gnntrack.lineage.confidence`."""
+    if kind == "divisions":
+        return np.asarray(expit(evidence @ [weights["log_odds"], weights["seen"]] + weights["intercept"]))
+    return np.asarray(np.exp(-evidence @ [weights["sum"], weights["largest"]]))
+
+
+def predict_others(movies: Sequence[SolvedMovie]) -> list[Numbers]:
+    """Return the confidence of all links, by weights fitted on the other data sets."""
+    fitted = {
+        dataset: fit_links([each for each in movies if each.dataset != dataset])
+        for dataset in {movie.dataset for movie in movies}
     }
+    return [expit(compute_log_odds(movie.evidence, fitted[movie.dataset])) for movie in movies]
 
 
-def predict(movie: SolvedMovie, fitted: dict[str, Any]) -> Numbers:
-    """Return the confidence of the links of a movie."""
-    value = movie.evidence @ np.array([fitted["weights"][name] for name in EVIDENCE]) + fitted["intercept"]
-    return np.asarray(expit(value))
+def _rate_others(kind: str, groups: Sequence[Group], pooled: Sequence[Group]) -> list[Numbers]:
+    """Return the confidence of all divisions or tracks, by weights fitted on the other data sets."""
+    fitted = {
+        dataset: fit_group(kind, [each for each in pooled if each.dataset != dataset])
+        for dataset in {group.dataset for group in groups}
+    }
+    return [rate_group(kind, group.evidence, fitted[group.dataset]) for group in groups]
+
+
+def collect_groups(movies: Sequence[SolvedMovie], tested: Sequence[Numbers], kind: str) -> list[Group]:
+    """Return the divisions or the tracks of all movies, with the evidence from these confidences of links."""
+    return [_collect_group(*pair, kind) for pair in zip(movies, tested, strict=True)]
+
+
+def _collect_group(movie: SolvedMovie, said: Numbers, kind: str) -> Group:
+    lineage = replace(movie.lineage, confidence=said)
+    if kind == "divisions":
+        links = list_divisions(lineage)[1]
+        evidence = measure_division_evidence(lineage)[1]
+    else:
+        row = np.searchsorted(lineage.tracks.id, lineage.track[lineage.target])
+        with_links = np.unique(row)
+        links = np.split(np.argsort(row, kind="stable"), np.cumsum(np.bincount(row)[with_links])[:-1])
+        evidence = measure_track_evidence(lineage)[with_links]
+    columns = (np.array([values[each].all() for each in links], bool) for values in _list_truths(movie))
+    return Group(movie.dataset, movie.images, evidence, *columns)
+
+
+def _list_truths(movie: SolvedMovie) -> tuple[Numbers, Numbers, Numbers]:
+    return movie.right, movie.annotated, movie.judged
 
 
 def measure_reliability(said: Numbers, right: Numbers) -> dict[str, Any]:
@@ -133,82 +244,154 @@ def measure_reliability(said: Numbers, right: Numbers) -> dict[str, Any]:
         "said": means[0].round(4).tolist(),
         "right": means[1].round(4).tolist(),
         "count": count.tolist(),
+        "mean_said": round(float(said.mean()), 4) if len(said) else None,
+        "mean_right": round(float(right.mean()), 4) if len(said) else None,
         "ece": round(error, 5),
     }
 
 
-def _predict_others(movies: Sequence[SolvedMovie]) -> list[Numbers]:
-    """Return the confidence of all links, by weights fitted on the other data sets."""
-    fitted = {
-        dataset: fit_weights([each for each in movies if each.dataset != dataset])
-        for dataset in {movie.dataset for movie in movies}
+def describe_method(
+    movies: Sequence[SolvedMovie],
+    tested: Sequence[Numbers],
+    groups: dict[str, list[Group]],
+    said: dict[str, list[Numbers]],
+) -> dict[str, Any]:
+    """Return the reliability of all links, of some kinds of links, of divisions and of tracks."""
+    kinds = [_list_kinds(*pair) for pair in zip(movies, tested, strict=True)]
+
+    def measure(judge: str, name: str) -> dict[str, Any]:
+        keep = [getattr(movie, judge) & each[name] for movie, each in zip(movies, kinds, strict=True)]
+        right = [movie.right for movie in movies]
+        columns = ([v[k] for v, k in zip(values, keep, strict=True)] for values in (tested, right))
+        return measure_reliability(*map(np.concatenate, columns))
+
+    found = {name: measure("judged", name) for name in kinds[0]}
+    strict = {name: measure("annotated", name) for name in ("links", "doubtful links")}
+    for kind, each in groups.items():
+        for judge, into in (("judged", found), ("annotated", strict)):
+            pair = [(p[getattr(g, judge)], g.right[getattr(g, judge)]) for g, p in zip(each, said[kind], strict=True)]
+            into[kind] = measure_reliability(*(np.concatenate(values) for values in zip(*pair, strict=True)))
+    return {
+        "data": sorted({movie.dataset for movie in movies}),
+        "versions": len(movies),
+        "reliability": found,
+        "reliability_if_unexplained_links_are_wrong": strict,
+        "links_by_data_set": {
+            name: _measure_data_set(movies, tested, name) for name in sorted({movie.dataset for movie in movies})
+        },
     }
-    return [predict(movie, fitted[movie.dataset]) for movie in movies]
 
 
-def _collect(movies: Sequence[SolvedMovie], tested: Sequence[Numbers]) -> dict[str, tuple[Numbers, Numbers]]:
-    """Return confidence and truth of all links, of the doubtful ones, of divisions and of tracks."""
-    said = np.concatenate(tested)
-    right = np.concatenate([movie.right for movie in movies])
-    doubtful = (said > DOUBTFUL[0]) & (said < DOUBTFUL[1])
-    groups: dict[str, tuple[Numbers, Numbers]] = {}
-    for what in ("division", "track"):
-        parts = [_multiply(getattr(movie, what), p, movie.right) for movie, p in zip(movies, tested, strict=True)]
-        products, whole = zip(*parts, strict=True)
-        groups[f"{what}s"] = np.concatenate(products), np.concatenate(whole)
-    return {"all links": (said, right), "doubtful links": (said[doubtful], right[doubtful]), **groups}
+def _list_kinds(movie: SolvedMovie, said: Numbers) -> dict[str, Numbers]:
+    """Return which links of a movie belong to each kind, (L,) bool."""
+    column = {name: movie.evidence[:, k] for k, name in enumerate(EVIDENCE)}
+    every, doubtful = np.ones(len(said), bool), (said > DOUBTFUL[0]) & (said < DOUBTFUL[1])
+    return {
+        "links": every,
+        "doubtful links": doubtful,
+        "links with images": every & movie.images,
+        "doubtful links with images": doubtful & movie.images,
+        "links without images": every & (not movie.images),
+        "doubtful links without images": doubtful & (not movie.images),
+        "links over gaps": column["over_gap"] > 0,
+        "links decided again": column["revised"] > 0,
+    }
 
 
-def _multiply(group: Numbers, said: Numbers, right: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the product of the confidences of each group of links, and whether all of them are right."""
-    known = group >= 0
-    names, row = np.unique(group[known], return_inverse=True)
-    product, whole = np.ones(len(names)), np.ones(len(names), bool)
-    np.multiply.at(product, row, said[known])
-    np.logical_and.at(whole, row, right[known])
-    return product, whole
+def _measure_data_set(movies: Sequence[SolvedMovie], tested: Sequence[Numbers], name: str) -> dict[str, Any]:
+    pairs = [(p[m.judged], m.right[m.judged]) for m, p in zip(movies, tested, strict=True) if m.dataset == name]
+    return measure_reliability(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
-def _choose_all(method: str, args: argparse.Namespace, work: Path) -> Iterator[SolvedMovie]:
+def _solve_all(methods: Sequence[str], args: argparse.Namespace, work: Path) -> Iterator[tuple[str, SolvedMovie]]:
     sequences = [each for each in find_sequences(args.data) if each.dataset != NEVER]
-    for sequence in sequences:
-        settings = Settings()
-        if method == "gnn":
-            fold = make_left_out_fold(sequences, sequence.dataset)
-            model = args.work / "models" / fold.name / "linknet"
-            if not (model / "model.json").exists():
-                print(f"no network that was trained without {sequence.dataset}; it is not used", flush=True)
-                continue
-            settings = settings.replace(gnn__model=str(model))
+    for sequence in (each for each in sequences if args.only in each.name):
+        settings = {"hungarian": Settings()}
+        model = args.work / "models" / make_left_out_fold(sequences, sequence.dataset).name / "linknet"
+        if (model / "model.json").exists():
+            settings["gnn"] = Settings().replace(gnn__model=str(model))
+        elif "gnn" in methods:
+            print(f"no network that was trained without {sequence.dataset}; gnn is not tested on it", flush=True)
+        used = {method: settings[method] for method in methods if method in settings}
         short = write_first_frames(sequence, work / sequence.name / "start", FRAMES)
-        for kind in args.twins.split(","):
-            yield _choose(short, kind, work / sequence.name / kind, method, settings)
+        for kind in args.twins.split(",") if used else ():
+            twin = write_perturbed(short, work / sequence.name / kind, kind)
+            for images in (True, False) if twin.images else (False,):
+                yield from _solve(sequence, twin, kind, used, images=images)
+        shutil.rmtree(work / sequence.name)
 
 
-def _choose(sequence: TrainingSequence, kind: str, folder: Path, method: str, settings: Settings) -> SolvedMovie:
-    twin = write_perturbed(sequence, folder, kind)
-    images = None if twin.images is None else open_frames(twin.images)
-    graph = build_graph(images, open_masks(twin.masks), settings=settings)
+def _solve(
+    sequence: TrainingSequence, twin: PerturbedMovie, kind: str, used: dict[str, Settings], *, images: bool
+) -> Iterator[tuple[str, SolvedMovie]]:
+    """Yield the result of each method for a version of a movie."""
+    movie = open_movie(twin.images if images else None, twin.masks, settings=Settings())
+    graph, runs = build_with_runs(movie, Settings())
+    for method, settings in used.items():
+        repaired, evidence = _track(graph, runs, method, settings)
+        lineage = repaired.lineage
+        right, annotated, judged = judge_links(lineage, repaired.runs, twin.truth)
+        with_images = "with images" if images else "without images"
+        share = f"{judged.sum()} links, {right[judged].mean():.4f} right"
+        print(f"{method}, {sequence.name}, {kind}, {with_images}: {share}", flush=True)
+        name = f"{sequence.name}, {kind}, {with_images}"
+        yield method, SolvedMovie(sequence.dataset, name, images, lineage, evidence, right, annotated, judged)
+
+
+def _track(graph: CellGraph, runs: Runs, method: str, settings: Settings) -> tuple[RepairedMovie, Numbers]:
+    """Return the result as `gnntrack.track` makes it, and the evidence for its links."""
     plan = resolve_method(method)
     scores = score_graph(plan.make_scorer(settings, images=False), graph)
     chosen = solve(plan.solver, graph, scores, settings=settings.solver)
-    source, target = graph.source[chosen], graph.target[chosen]
-    true = find_true_links(graph.cells, twin.masks, twin.truth)[0]
-    n = len(graph.cells)
-    # of links between cells that are in no true link, nothing is known: they may lie outside the annotated field
-    known = np.isin(source, true) | np.isin(target, true)
-    divides = np.bincount(source, minlength=n)[source] > 1
+    lineage = build_lineage(graph, chosen, scores)
+    lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap)
+    # the repair keeps the links and their order
+    return repair_movie(lineage, runs, settings=settings.repair), measure_evidence(lineage, graph, chosen, scores)
+
+
+def judge_links(lineage: Lineage, runs: Runs, truth: Path) -> tuple[Numbers, Numbers, Numbers]:
+    """Return whether each link is right, annotated, and judged, (L,) each; see `SolvedMovie`."""
+    true, seen = _list_true_links(lineage.cells, runs, truth)
+    n, source, target = len(lineage.cells), lineage.source, lineage.target
     right = np.isin(source * n + target, true[:, 0] * n + true[:, 1])
-    track = number_tracks(graph.cells.frame, source, target)[0]
-    print(f"{method} {sequence.name} {kind}: {known.sum()} links, {right[known].mean():.4f} right", flush=True)
-    return SolvedMovie(
-        sequence.dataset,
-        f"{sequence.name}, {kind}",
-        measure_evidence(graph, chosen, scores)[known],
-        right[known],
-        np.where(divides, source, -1)[known],
-        track[target][known],
-    )
+    annotated = np.isin(source, seen) | np.isin(target, seen)
+    return right, annotated, annotated & (np.isin(source, true[:, 0]) | np.isin(target, true[:, 1]))
+
+
+def _list_true_links(cells: Cells, runs: Runs, truth: Path) -> tuple[Numbers, Numbers]:
+    """Return the true links as rows of cells, (L, 2), and the cells that are in the ground truth.
+
+    A link may pass over masks that cover several cells of the ground truth: such a mask need not belong to the track.
+    """
+    seen = _match_cells(len(cells), runs, truth)
+    shared = np.bincount(np.concatenate(list(seen.values())), minlength=len(cells)) > 1
+
+    def reach(rows: list[int]) -> list[int]:
+        alone = [k for k, row in enumerate(rows) if not shared[row]]
+        return rows[: alone[0] + 1] if alone else rows
+
+    links: set[tuple[int, int]] = set()
+    for label, _, _, parent in parse_track_table(find_ctc(truth).table or truth).rows.tolist():
+        mine = seen.get(label, [])
+        for k, row in enumerate(mine):
+            links |= {(row, other) for other in reach(mine[k + 1 :])}
+        links |= {(row, other) for row in reach(seen.get(parent, [])[::-1]) for other in reach(mine)}
+    return np.array(sorted(links), np.int64).reshape(-1, 2), np.unique(np.concatenate(list(seen.values())))
+
+
+def _match_cells(n: int, runs: Runs, truth: Path) -> dict[int, list[int]]:
+    """Return the cells that cover each track of the ground truth by more than half, as rows in order of time."""
+    seen: dict[int, list[int]] = {}
+    for frame, file in find_ctc(truth).masks.items():
+        marker = tifffile.imread(file)
+        inside = marker > 0
+        drawn = draw_labels(runs, frame, np.arange(1, n + 1), np.int64)[inside]
+        key, shared = np.unique(marker[inside].astype(np.int64) * (n + 1) + drawn, return_counts=True)
+        label, row = np.divmod(key, n + 1)
+        covering = (row > 0) & is_covered(shared, np.bincount(marker[inside])[label])
+        for each, cell in zip(label[covering].tolist(), (row[covering] - 1).tolist(), strict=True):
+            seen.setdefault(each, []).append(cell)
+    return seen
 
 
 def format_markdown(record: dict[str, Any]) -> str:
@@ -216,28 +399,56 @@ def format_markdown(record: dict[str, Any]) -> str:
     parts = [
         "# Confidence",
         format_circumstances(record),
-        "Confidence of chosen links, fitted on other data sets than those of the test. ECE: expected calibration error "
-        f"in {BINS} bins; doubtful links: confidence between {DOUBTFUL[0]} and {DOUBTFUL[1]}.",
+        "Confidence of the links, divisions and tracks of results, by weights fitted on other data sets than those of "
+        f"the test. ECE: expected calibration error in {BINS} bins; doubtful links: confidence between {DOUBTFUL[0]} "
+        f"and {DOUBTFUL[1]}. A link from a cell whose track ends in the ground truth to one whose track begins there "
+        "is not judged, because nothing shows where the first went and the second came from. The column *strict* "
+        "counts such links as wrong.",
     ]
     for method, about in record["methods"].items():
-        found = about["reliability"]
-        lines = [
-            [what, str(sum(each["count"])), f"{each['ece']:.4f}", f"{LIMITS[what]}" if what in LIMITS else "-"]
-            for what, each in found.items()
-        ]
-        bins = [
-            [f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}", str(n), f"{said:.3f}", f"{right:.3f}"]
-            for k, (n, said, right) in enumerate(
-                zip(*(found["all links"][name] for name in ("count", "said", "right")), strict=True)
-            )
-            if n
-        ]
         parts += [
             f"## {method}: {about['versions']} versions of movies of {', '.join(about['data'])}",
-            format_table(["", "number", "ECE", "limit"], lines),
-            format_table(["confidence", "links", "mean confidence", "right"], bins),
+            format_summary(about),
+            format_table(["confidence", *_BIN_TITLES], list(_format_bins(about["reliability"]))),
+            _format_data_sets(about),
         ]
     return "\n\n".join(parts)
+
+
+def format_summary(about: dict[str, Any]) -> str:
+    """Return the table of the errors of a method."""
+    strict = about["reliability_if_unexplained_links_are_wrong"]
+    lines = []
+    for what, each in about["reliability"].items():
+        if each["mean_said"] is not None:
+            figures = [f"{each['mean_said']:.3f}", f"{each['mean_right']:.3f}", f"{each['ece']:.4f}"]
+            hard = f"{strict[what]['ece']:.4f}" if what in strict else "-"
+            lines.append([what, str(sum(each["count"])), *figures, f"{LIMITS.get(what, '-')}", hard])
+    return format_table(["", "number", "mean confidence", "right", "ECE", "goal", "ECE, strict"], lines)
+
+
+_BIN_TITLES = tuple(f"{kind}: {what}" for kind in ("links", "divisions", "tracks") for what in ("number", "right"))
+
+
+def _format_bins(found: dict[str, Any]) -> Iterator[list[str]]:
+    for k in range(BINS):
+        cells = [
+            text
+            for kind in ("links", "divisions", "tracks")
+            for text in (
+                str(found[kind]["count"][k]),
+                f"{found[kind]['right'][k]:.3f}" if found[kind]["count"][k] else "-",
+            )
+        ]
+        yield [f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}", *cells]
+
+
+def _format_data_sets(about: dict[str, Any]) -> str:
+    lines = [
+        [name, str(sum(each["count"])), f"{each['mean_said']:.4f}", f"{each['mean_right']:.4f}", f"{each['ece']:.4f}"]
+        for name, each in about["links_by_data_set"].items()
+    ]
+    return format_table(["data set", "links", "mean confidence", "right", "ECE"], lines)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -246,6 +457,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=WORK, help="the work folder of learned.py, with its networks")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--twins", default="plain,hard,skip2")
+    parser.add_argument("--only", default="", help="sequences whose name contains this")
     parser.add_argument("--ship", action="store_true", help="write the weights into the package")
     parser.add_argument("--out", type=Path, default=RESULTS / "confidence.json")
     return parser.parse_args()

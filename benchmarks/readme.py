@@ -50,6 +50,7 @@ def fill_page(text: str) -> str:
         "speed all": format_speed,
         "ablation": format_ablation,
         "model": describe_model,
+        "confidence": format_confidence,
     }
     tables |= {
         "segmentation": format_segmentation,
@@ -186,6 +187,21 @@ def _compute_means(mine: Figures, koft: Figures) -> Iterator[str]:
     for name in list(SHOWN)[1:]:
         values = [each[name] for each in mine.values() if each[name] is not None]
         yield f"{fmean(values):.3f}" if values else "-"
+
+
+def format_confidence() -> str:
+    """Return a table of the calibration errors of both methods."""
+    if not (RESULTS / "confidence.json").exists():
+        return NOT_YET
+    shown = ("links", "doubtful links", "divisions", "tracks")
+    lines = []
+    for method, about in _read("confidence")["methods"].items():
+        strict = about["reliability_if_unexplained_links_are_wrong"]
+        for kind in shown:
+            found = about["reliability"][kind]
+            figures = (f"{found['mean_said']:.3f}", f"{found['mean_right']:.3f}", f"{found['ece']:.4f}")
+            lines.append([f"`{method}`, {kind}", str(sum(found["count"])), *figures, f"{strict[kind]['ece']:.4f}"])
+    return format_table(["", "number", "mean confidence", "right", "calibration error", "strict"], lines)
 
 
 def format_speed() -> str:

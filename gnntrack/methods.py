@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
@@ -14,7 +15,7 @@ from gnntrack.solvers.registry import SOLVERS
 if TYPE_CHECKING:
     from gnntrack.scores.registry import CellPixels, Scorer
     from gnntrack.settings import Settings
-    from gnntrack.types import BoolArray, CellGraph, FeatureArray, LinkScores, Progress
+    from gnntrack.types import BoolArray, CellGraph, Lineage, LinkScores, Progress
 
 __all__ = ["METHODS", "Method", "rate_links", "resolve_method", "score_graph"]
 
@@ -133,7 +134,17 @@ def score_graph(
         raise FormatError(msg) from error
 
 
-def rate_links(scorer: Scorer, graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FeatureArray | None:
-    """Return the confidence of each chosen link, (L,), if the confidence of a scorer is calibrated, else None."""
+def rate_links(scorer: Scorer, lineage: Lineage, graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
+    """Return the lineage with the calibrated confidence of each link, or as it is if the scorer has no calibration.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        Its attribute ``confidence`` names the weights.
+    lineage, graph, chosen, scores
+        As of `gnntrack.scores.confidence.compute_confidence`.
+    """
     weights = getattr(scorer, "confidence", None)
-    return None if weights is None else compute_confidence(graph, chosen, scores, scorer=weights)
+    if weights is None:
+        return lineage
+    return replace(lineage, confidence=compute_confidence(lineage, graph, chosen, scores, scorer=weights))

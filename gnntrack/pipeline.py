@@ -157,9 +157,10 @@ def _choose_lineage(
     report("solving", 1, 2)
     chosen = choose_links(solver, graph, scores, settings=settings.solver)
     report("solving", 2, 2)
-    lineage = build_lineage(graph, chosen, scores, confidence=rate_links(scorer, graph, chosen, scores))
+    lineage = build_lineage(graph, chosen, scores)
     if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
         lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap)
+    lineage = rate_links(scorer, lineage, graph, chosen, scores)
     bridged = len(find_gaps(lineage)[0])
     _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)

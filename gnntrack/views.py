@@ -19,6 +19,7 @@ from gnntrack.frame_array import FrameArray
 from gnntrack.io.frames import map_frames, open_masks
 from gnntrack.io.stack import Stack
 from gnntrack.io.writers import CellMasks, CtcWriter
+from gnntrack.lineage.confidence import rate_divisions, rate_tracks
 from gnntrack.lineage.families import count_generations, find_roots
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
@@ -39,6 +40,8 @@ __all__ = [
     "describe_as_html",
     "draw_labels",
     "find_masks",
+    "rate_divisions",
+    "rate_tracks",
     "tabulate",
     "write_as_ctc",
 ]

@@ -1,11 +1,27 @@
-"""Confidence of chosen links: a probability, lower where alternatives are near."""
+"""Confidence of links, divisions and tracks: probabilities, lower where alternatives are near."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+import json
+from dataclasses import replace
+from importlib.resources import files
 
+import numpy as np
+import pandas as pd
+import pytest
+from support import events
+from support.events import Look
+from support.learning import simulate_small
+
+import gnntrack
 from gnntrack import Settings, build_graph, solve
+from gnntrack.io.frames import open_masks
+from gnntrack.io.geff import read_lineage
+from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.confidence import list_divisions, rate_divisions, rate_tracks
+from gnntrack.lineage.repair import repair_movie
+from gnntrack.measure.cells import measure_cells
+from gnntrack.results import build_result
 from gnntrack.scores.classical import ClassicalScorer
 from gnntrack.scores.confidence import EVIDENCE, compute_confidence, measure_evidence
 from gnntrack.types import LinkScores
@@ -20,6 +36,11 @@ def make_graph(offset=0):
     return build_graph(masks=masks)
 
 
+def rate(graph, chosen, scores, scorer="links"):
+    """Return the confidence of chosen links, in their order."""
+    return compute_confidence(build_lineage(graph, chosen, scores), graph, chosen, scores, scorer=scorer)
+
+
 def test_links_between_distinct_cells_are_certain_and_lonely_ones_are_not():
     sure = solve(make_graph()).confidence
     doubtful = solve(make_graph(offset=16)).confidence
@@ -32,10 +53,7 @@ def test_a_competing_link_lowers_the_confidence():
     chosen = (graph.cells.label[graph.source] == graph.cells.label[graph.target]) & (graph.gap == 1)
     alone = np.where(chosen, 0.95, 0.01)
     contested = np.where(chosen, 0.95, 0.9)
-    low, high = (
-        compute_confidence(graph, chosen, LinkScores(np.asarray(each, np.float32)), scorer="links").mean()
-        for each in (contested, alone)
-    )
+    low, high = (rate(graph, chosen, LinkScores(np.asarray(each, np.float32))).mean() for each in (contested, alone))
     assert low < high
 
 
@@ -43,20 +61,138 @@ def test_a_link_with_open_ends_is_less_certain():
     graph = make_graph()
     scores = ClassicalScorer(Settings()).score(graph)
     same = (graph.cells.label[graph.source] == graph.cells.label[graph.target]) & (graph.gap == 1)
-    whole = compute_confidence(graph, same, scores, scorer="links")
+    whole = rate(graph, same, scores)
     middle = same & (graph.cells.frame[graph.source] == 1)
-    lone = compute_confidence(graph, middle, scores, scorer="links")
-    assert (lone < whole[graph.cells.frame[graph.source][same] == 1]).all()
+    assert (rate(graph, middle, scores) < whole[graph.cells.frame[graph.source][same] == 1]).all()
 
 
 @pytest.mark.parametrize("links", [0, 1, 5])
-def test_evidence_has_a_row_per_chosen_link(links):
+def test_evidence_has_a_row_per_link(links):
     graph = make_graph()
     chosen = np.zeros(len(graph), bool)
-    chosen[:links] = True
-    evidence = measure_evidence(graph, chosen, ClassicalScorer(Settings()).score(graph))
-    assert evidence.shape == (links, len(EVIDENCE))
+    chosen[np.flatnonzero(graph.gap == 1)[:: len(graph)][:links]] = True
+    scores = ClassicalScorer(Settings()).score(graph)
+    evidence = measure_evidence(build_lineage(graph, chosen, scores), graph, chosen, scores)
+    assert evidence.shape == (chosen.sum(), len(EVIDENCE))
     assert np.isfinite(evidence).all()
+
+
+@pytest.mark.parametrize("scorer", ["links", "network"])
+def test_weights_have_the_signs_that_make_the_confidence_monotone(scorer):
+    weights = json.loads(files("gnntrack.scores").joinpath("confidence.json").read_text())[scorer]["weights"]
+    assert list(weights) == list(EVIDENCE)
+    assert all(weights[name] * sign >= 0 for name, sign in EVIDENCE.items())
+
+
+@pytest.mark.parametrize("scorer", ["links", "network"])
+@pytest.mark.parametrize("seed", range(5))
+def test_higher_scores_raise_the_confidence_and_lower_that_of_others(seed, scorer):
+    graph = build_graph(masks=simulate_small(seed).masks)
+    scores = ClassicalScorer(Settings()).score(graph)
+    lineage = solve(graph)
+    n = len(graph.cells)
+    chosen = np.isin(graph.source * n + graph.target, lineage.source * n + lineage.target)
+    before = compute_confidence(lineage, graph, chosen, scores, scorer=scorer)
+    assert before.min() >= 0
+    assert before.max() < 1
+    raised = replace(scores, link=np.where(chosen, (1 + scores.link) / 2, scores.link))
+    others = replace(scores, link=np.where(chosen, scores.link, (1 + scores.link) / 2))
+    assert (compute_confidence(lineage, graph, chosen, raised, scorer=scorer) >= before).all()
+    assert (compute_confidence(lineage, graph, chosen, others, scorer=scorer) <= before).all()
+
+
+@pytest.mark.filterwarnings("ignore:no images")
+@pytest.mark.parametrize(("method", "seed"), [("hungarian", seed) for seed in range(5)] + [("gnn", 0)])
+def test_links_that_are_decided_again_have_a_confidence_of_their_own(method, seed):
+    look = Look(radius=6 + seed, jitter=0.5, neighbours=6 + 2 * seed)
+    movie, _ = events.draw_division(np.random.default_rng(seed), late=1, look=look, unequal=0.5 - 0.02 * seed)
+    lineage = solve(build_graph(masks=movie.masks), method=method)
+    (links,) = list_divisions(lineage)[1]
+    assert lineage.cells.frame[lineage.target[links]].tolist() == [look.at, look.at + 1]
+    confidence = lineage.confidence[links]
+    assert ((confidence > 0) & (confidence < 1) & (confidence != np.float32(0.75))).all()
+
+
+@pytest.fixture(scope="module")
+def lineage():
+    return gnntrack.track(masks=simulate_small(4).masks)
+
+
+def test_tracks_and_divisions_have_probabilities(lineage):
+    tracks, divisions = lineage.track_confidence, lineage.division_confidence
+    linked = np.isin(lineage.tracks.id, lineage.track[lineage.target])
+    assert len(lineage.divisions) > 0
+    assert np.isfinite(tracks).tolist() == linked.tolist()
+    assert np.flatnonzero(np.isfinite(divisions)).tolist() == [
+        np.searchsorted(lineage.tracks.id, each.parent) for each in lineage.divisions
+    ]
+    for values in (tracks, divisions):
+        known = values[np.isfinite(values)]
+        assert ((known > 0) & (known < 1)).all()
+
+
+@pytest.mark.parametrize("factor", [0.99, 0.9, 0.7, 0.5, 0.1])
+def test_less_certain_links_make_less_certain_tracks_and_divisions(lineage, factor):
+    less = replace(lineage, confidence=lineage.confidence * factor)
+    for function in (rate_tracks, rate_divisions):
+        before, after = function(lineage), function(less)
+        assert (after[np.isfinite(after)] < before[np.isfinite(before)]).all()
+
+
+def test_a_track_is_less_certain_than_its_least_certain_link_only_by_its_other_links(lineage):
+    for track in lineage:
+        known = track.confidences[np.isfinite(track.confidences)]
+        if len(known):
+            assert track.confidence >= np.prod(known) - 1e-6
+
+
+def test_given_links_make_certain_tracks_and_divisions(lineage):
+    given = replace(lineage, confidence=np.ones(len(lineage.source)))
+    for values in (rate_tracks(given), rate_divisions(given)):
+        assert (values[np.isfinite(values)] == 1).all()
+
+
+def test_a_division_whose_daughters_vanish_is_less_certain(lineage):
+    parent = next(each.parent for each in lineage.divisions if each.frame < lineage.cells.n_frames - 4)
+    daughters = lineage[parent].daughters
+    cut = lineage.cells.n_frames - 1 - lineage[parent].end
+    assert cut > 2
+    last = np.isin(lineage.tracks.id, daughters)
+    tracks = replace(lineage.tracks, end=np.where(last, lineage.tracks.start, lineage.tracks.end))
+    other = object.__new__(type(lineage))  # only these columns are read
+    for name, value in {**vars(lineage), "tracks": tracks}.items():
+        object.__setattr__(other, name, value)
+    row = np.searchsorted(lineage.tracks.id, parent)
+    ends = ~np.isin(daughters, lineage.tracks.parent)
+    if ends.any():
+        assert rate_divisions(other)[row] < rate_divisions(lineage)[row]
+
+
+@pytest.mark.parametrize(("gap", "confidence"), [(2, 0.7), (3, 0.7), (4, 0.2), (2, 0.95), (3, 0.99)])
+def test_a_gap_counts_once_in_the_result(gap, confidence):
+    masks = np.zeros((12, 40, 40), np.uint8)
+    masks[:, 14:24, 14:24] = 1
+    masks[5 : 4 + gap] = 0
+    lineage = solve(build_graph(masks=masks, max_gap=gap))
+    over = np.diff(lineage.cells.frame)[lineage.source] > 1
+    lineage = replace(lineage, confidence=np.where(over, confidence, 0.999 - 0.0001 * lineage.source))
+    runs = measure_cells(open_masks(masks), settings=Settings().cells)[1]
+    result = build_result(repair_movie(lineage, runs, settings=Settings().repair)).lineage
+    assert len(result.source) == len(lineage.source) + gap - 1
+    assert result.track_confidence == pytest.approx(lineage.track_confidence)
+
+
+def test_the_result_has_the_confidences(tmp_path, lineage):
+    masks = simulate_small(4).masks
+    gnntrack.track(masks=masks, out=tmp_path / "r", pictures=False)
+    folder = tmp_path / "r" / "gnntrack"
+    stored, table = read_lineage(folder / "lineage.geff"), pd.read_csv(folder / "tracks.csv", index_col="track")
+    np.testing.assert_allclose(stored.track_confidence, table["confidence"], atol=1e-5)
+    np.testing.assert_allclose(stored.division_confidence, table["division_confidence"], atol=1e-5)
+    review = pd.read_csv(folder / "review.csv")
+    for row in review[review.kind == "division"].itertuples():
+        assert table.loc[row.track, "division_confidence"] == pytest.approx(row.confidence, abs=1e-5)
+        assert row.doubt == pytest.approx(1 - row.confidence, abs=1e-5)
 
 
 def test_names_of_earlier_versions_work_with_a_warning():

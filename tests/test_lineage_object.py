@@ -53,6 +53,8 @@ def test_divisions_name_parent_and_daughters(lineage):
     assert (division.frame, division.daughters) == (parent.end, parent.daughters)
     assert all(lineage[daughter].parent == division.parent for daughter in division.daughters)
     assert 0 <= lineage[division.daughters[0]].confidence <= 1
+    assert 0 <= parent.division_confidence <= 1
+    assert np.isnan(lineage[division.daughters[0]].division_confidence)
     assert np.isnan(lineage[division.parent].confidences[0])  # nothing leads to the first cell
     assert not np.isnan(lineage[division.daughters[0]].confidences[0])
 

@@ -16,9 +16,10 @@ from gnntrack.errors import FormatError, InputError, ModelError
 from gnntrack.methods import METHODS, Method, resolve_method, score_graph
 from gnntrack.movie import Movie, build_with_runs
 from gnntrack.scores import SCORERS, CellPixels
+from gnntrack.scores.confidence import compute_confidence
 from gnntrack.scores.learned import NetworkScorer, load_network
 from gnntrack.settings import Settings
-from gnntrack.solvers import SOLVERS
+from gnntrack.solvers import SOLVERS, solve
 from gnntrack.types import LinkScores
 
 
@@ -47,14 +48,16 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     assert (tmp_path / "out" / "res_track.txt").is_file()
 
 
-def test_confidence_is_that_among_all_options(settings):
+@pytest.mark.filterwarnings("ignore:no images")
+def test_links_of_the_network_have_a_calibrated_confidence(settings):
     graph = gnntrack.build_graph(masks=simulate_small(4).masks)
-    scores = NetworkScorer(settings).score(graph)
+    plan = resolve_method("gnn")
+    scores = score_graph(plan.make_scorer(settings, images=False), graph)
+    chosen = solve(plan.solver, graph, scores, settings=settings.solver)
     lineage = gnntrack.solve(graph, method="gnn", settings=settings)
-    at = {ends: i for i, ends in enumerate(zip(graph.source.tolist(), graph.target.tolist(), strict=True))}
-    rows = [at[ends] for ends in zip(lineage.source.tolist(), lineage.target.tolist(), strict=True)]
-    np.testing.assert_allclose(lineage.confidence, scores.marginal[rows], atol=1e-6)
-    assert lineage.confidence.min() > 0.1
+    expected = compute_confidence(lineage, graph, chosen, scores, scorer="network")
+    np.testing.assert_allclose(lineage.confidence, expected, atol=1e-6)
+    assert 0 < lineage.confidence.min() < lineage.confidence.max() < 1
 
 
 def test_windows_change_nothing(settings):

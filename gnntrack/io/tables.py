@@ -15,6 +15,7 @@ import numpy as np
 from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
 from gnntrack.io.time_columns import convert_speeds, list_track_times
+from gnntrack.lineage.confidence import rate_divisions, rate_tracks
 from gnntrack.lineage.families import count_generations, find_roots
 from gnntrack.types.origins import MASK_KINDS
 
@@ -96,8 +97,9 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     -------
     DataFrame
         ``track``, ``start`` and ``end`` (frames, inclusive), ``frames`` spanned, ``cells`` in them, ``parent``,
-        ``root``, ``generation``, ``daughters`` (their number), mean and lowest ``confidence`` of the links
-        within the track and to its parent (NaN without one), ``path`` length, ``net_displacement``, and
+        ``root``, ``generation``, ``daughters`` (their number), ``confidence`` of the track and of the division at its
+        end (`gnntrack.lineage.confidence`), mean and lowest ``confidence`` of the links within the track and to its
+        parent (NaN without one), ``path`` length, ``net_displacement``, and
         ``mean_speed`` per frame, within the track. If the frame interval is known, also the times of
         `gnntrack.io.time_columns.list_track_times`, and the mean speed per minute and per hour.
     """
@@ -130,6 +132,8 @@ def collect_tracks(lineage: Lineage) -> Columns:
         "root": root,
         "generation": generation,
         "daughters": np.bincount(parents, minlength=len(tracks)),
+        "confidence": rate_tracks(lineage),
+        "division_confidence": rate_divisions(lineage),
         "confidence_mean": mean,
         "confidence_lowest": lowest,
         f"path_{cells.unit}": path,

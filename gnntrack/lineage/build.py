@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["build_lineage", "number_tracks"]
 
 
-def build_lineage(
-    graph: CellGraph, chosen: BoolArray, scores: LinkScores, *, confidence: FeatureArray | None = None
-) -> Lineage:
+def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Lineage:
     """Return the lineage of the chosen links.
 
     Parameters
@@ -28,15 +26,14 @@ def build_lineage(
         At most one link into each cell, at most two out of it.
     scores : LinkScores
         Scores of all candidates.
-    confidence : (L,) float32, optional
-        Confidence of each chosen link. By default it is the ``marginal`` of the scores; without marginals it is the
-        score of the link, or of the division for links to daughters.
 
     Returns
     -------
     Lineage
         Tracks are numbered from 1, by their first cells. A track continues through a cell with one link out of it,
-        also over a gap. It ends at a cell with two, and becomes the parent of two new tracks.
+        also over a gap. It ends at a cell with two, and becomes the parent of two new tracks. The confidence of a link
+        is its ``marginal`` score; without marginals it is the score of the link, or of the division for links to
+        daughters.
 
     Raises
     ------
@@ -65,9 +62,7 @@ def build_lineage(
         msg = f"frame {frame}, label {label}: {parents[row]} links into the cell and {children[row]} out of it"
         raise FormatError(msg)
     track, tracks = number_tracks(graph.cells.frame, source, target)
-    if confidence is None:
-        confidence = _pick_confidence(chosen, scores)
-    return Lineage(graph.cells, track, tracks, source, target, confidence, graph.provenance)
+    return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)
 
 
 def number_tracks(frame: IntArray, source: IntArray, target: IntArray) -> tuple[IntArray, Tracks]:

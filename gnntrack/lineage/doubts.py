@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.geometry import compute_radius
+from gnntrack.lineage.confidence import list_divisions, rate_divisions
 from gnntrack.lineage.families import find_neighbours
 
 if TYPE_CHECKING:
@@ -115,16 +116,14 @@ def _list_links(lineage: Lineage, filled: IntArray) -> Iterator[Doubt]:
 
 
 def _list_divisions(lineage: Lineage) -> Iterator[Doubt]:
-    across = np.flatnonzero(lineage.track[lineage.source] != lineage.track[lineage.target])
-    order = across[np.argsort(lineage.source[across], kind="stable")]
-    parents, first, count = np.unique(lineage.source[order], return_index=True, return_counts=True)
-    for parent, start, n in zip(parents.tolist(), first.tolist(), count.tolist(), strict=True):
-        links = order[start : start + n]
-        confidence = float(lineage.confidence[links].min())
-        if n < 2 or confidence >= _CONFIDENT:
+    parents, links = list_divisions(lineage)
+    rated = rate_divisions(lineage)[np.searchsorted(lineage.tracks.id, parents)]
+    for rows, confidence in zip(links, rated.tolist(), strict=True):
+        if confidence >= _CONFIDENT:
             continue
-        daughters = " and ".join(map(str, lineage.track[lineage.target[links]].tolist()))
+        daughters = " and ".join(map(str, lineage.track[lineage.target[rows]].tolist()))
         why = f"its division into tracks {daughters} has confidence {confidence:.2f}"
+        parent = int(lineage.source[rows[0]])
         yield Doubt("division", parent, int(lineage.cells.frame[parent]), 1 - confidence, why, confidence)
 
 

@@ -1,11 +1,13 @@
-"""Confidence of chosen links: the probability that a link which the solver has chosen is right.
+"""Confidence of links: the probability that a link of a solved movie is right.
 
-A score is computed before the choice. After it more is known: the links that competed and lost, and whether the cells
-at both ends are linked further. A logistic regression on this evidence (Platt, Probabilistic outputs for support vector
-machines, 1999) returns the probability that the chosen link is right. Its weights, in ``confidence.json``, are fitted
-by ``benchmarks/confidence.py`` on movies with ground truth, a set for each scorer.
+A score is computed before the choice. After it more is known: the links that competed and lost, whether the cells at
+both ends are linked further, and whether the divisions were decided again (`gnntrack.events`). A logistic regression on
+this evidence (Platt, Probabilistic outputs for support vector machines, 1999) returns the probability that a link is
+right. Its weights, in ``confidence.json``, are fitted by ``benchmarks/confidence.py`` on movies with ground truth, a
+set for each scorer. Their signs are limited, so that a higher score of a link never lowers its confidence, and a higher
+score of a link that competes with it never raises it.
 
-The confidence of a division is the product of those of its two links, and the confidence of a track that of its links.
+The confidence of divisions and tracks follows from that of their links: `gnntrack.lineage.confidence`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
@@ -23,30 +25,48 @@ from gnntrack.types import log_odds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray, LinkScores
+    from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray, Lineage, LinkScores
 
-__all__ = ["EVIDENCE", "compute_confidence", "measure_evidence"]
+__all__ = ["EVIDENCE", "compute_confidence", "compute_log_odds", "measure_evidence"]
 
-EVIDENCE = (
-    *("own", "own_below_1", "marginal", "marginal_below_1", "margin", "margin_below_1"),
-    *("best_into_target", "best_out_of_source"),
-    *("division", "division_own", "division_best_into_target", "over_gap", "open_ends"),
-)
-"""Names of the evidence for a chosen link, in the order of `measure_evidence`."""
+EVIDENCE = {
+    "link_below_1": 1,
+    "link_above_1": 1,
+    "division_below_1": 1,
+    "division_above_1": 1,
+    "marginal_below_1": 1,
+    "marginal_above_1": 1,
+    "margin_below_1": 1,
+    "margin_above_1": 1,
+    "best_into_target": -1,
+    "best_out_of_source": -1,
+    "of_division": 0,
+    "over_gap": 0,
+    "open_ends": -1,
+    "revised": 0,
+    "revised_division": 0,
+    "no_candidate": 0,
+}
+"""Evidence for a link, in the order of `measure_evidence`, and the sign that its weight may have; 0 = both."""
 
 _LOWEST = -15.0  # log odds of links that do not exist
 _LIMIT = 8.0  # log odds beyond it count as this: they are all but certain
+_HIGHEST = 9.0  # log odds of the most certain link: no set of movies shows that fewer links are wrong
 
 
-def compute_confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores, *, scorer: str) -> FeatureArray:
-    """Return the probability that each chosen link is right.
+def compute_confidence(
+    lineage: Lineage, graph: CellGraph, chosen: BoolArray, scores: LinkScores, *, scorer: str
+) -> FeatureArray:
+    """Return the probability that each link of a lineage is right.
 
     Parameters
     ----------
+    lineage : Lineage
+        The solution, also after `gnntrack.events.revise_divisions`.
     graph : CellGraph
-        Candidate links.
+        Candidate links that it was made from.
     chosen : (E,) bool
-        The links of the solution.
+        The candidates that the solver chose.
     scores : LinkScores
         Scores of all candidates.
     scorer : str
@@ -54,8 +74,8 @@ def compute_confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores, 
 
     Returns
     -------
-    (L,) float32 in [0, 1]
-        In the order of the chosen links.
+    (L,) float32 in [0, 1)
+        In the order of the links of the lineage.
 
     Raises
     ------
@@ -69,6 +89,7 @@ def compute_confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores, 
     Examples
     --------
     >>> import gnntrack
+    >>> from gnntrack.lineage.build import build_lineage
     >>> from gnntrack.scores import ClassicalScorer
     >>> masks = np.zeros((3, 40, 40), np.uint8)
     >>> masks[:, 5:11, 5:11], masks[:, 25:31, 20:26] = 1, 2
@@ -76,79 +97,117 @@ def compute_confidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores, 
     >>> scores = ClassicalScorer(gnntrack.Settings()).score(graph)
     >>> chosen = graph.cells.label[graph.source] == graph.cells.label[graph.target]
     >>> chosen &= graph.gap == 1
-    >>> bool((compute_confidence(graph, chosen, scores, scorer="links") > 0.9).all())
+    >>> lineage = build_lineage(graph, chosen, scores)
+    >>> bool((compute_confidence(lineage, graph, chosen, scores, scorer="links") > 0.9).all())
     True
     """
     weights = _read_weights()[scorer]
-    evidence = measure_evidence(graph, chosen, scores)
-    value = evidence @ np.array([weights["weights"][name] for name in EVIDENCE]) + weights["intercept"]
+    value = compute_log_odds(measure_evidence(lineage, graph, chosen, scores), weights)
     return np.asarray(expit(value), np.float32)
 
 
-def measure_evidence(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FloatArray:
-    """Return the evidence for each chosen link, shape (L, len(EVIDENCE)), float64.
+def compute_log_odds(evidence: FloatArray, weights: Mapping[str, Any]) -> FloatArray:
+    """Return the log odds that links are right, shape (L,), from their evidence and a set of weights."""
+    value = evidence @ np.array([weights["weights"][name] for name in EVIDENCE]) + weights["intercept"]
+    return np.asarray(np.minimum(value, _HIGHEST))
+
+
+def measure_evidence(lineage: Lineage, graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FloatArray:
+    """Return the evidence for each link of a lineage, shape (L, len(EVIDENCE)), float64.
 
     Parameters
     ----------
-    graph, chosen, scores
+    lineage, graph, chosen, scores
         As in `compute_confidence`.
     """
-    links = np.flatnonzero(chosen)
+    candidate = _find_candidates(graph, lineage)
+    known = candidate >= 0
+    linked = np.zeros(len(graph), bool)
+    linked[candidate[known]] = True
+    own, marginal = _measure_own(linked, scores)
+    own, marginal = (np.where(known, np.append(each, _LOWEST)[candidate], _LOWEST) for each in (own, marginal))
+    best_link, best = _find_alternatives(lineage, graph, linked, scores)
+    children = np.bincount(lineage.source, minlength=len(graph.cells))[lineage.source]
+    divides = children > 1
+    revised = _find_revised(lineage, graph, chosen)
+    columns = {
+        **_split("link", np.where(divides, 0, _bound(own))),
+        **_split("division", np.where(divides, _bound(own), 0)),
+        **_split("marginal", _bound(marginal)),
+        **_split("margin", _bound(own - best_link.max(axis=1))),
+        "best_into_target": _bound(best[:, 0]),
+        "best_out_of_source": _bound(best[:, 1]),
+        "of_division": divides,
+        "over_gap": graph.cells.frame[lineage.target] - graph.cells.frame[lineage.source] > 1,
+        "open_ends": _count_open_ends(lineage),
+        "revised": revised,
+        "revised_division": revised & divides,
+        "no_candidate": ~known,
+    }
+    return np.stack([np.asarray(columns[name], float) for name in EVIDENCE], axis=1)
+
+
+def _find_candidates(graph: CellGraph, lineage: Lineage) -> IntArray:
+    """Return the candidate that each link is, shape (L,); -1 for links that no solver could choose."""
+    n = len(graph.cells)
+    key, wanted = graph.source * n + graph.target, lineage.source * n + lineage.target
+    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    return np.where(key[place] == wanted, place, -1) if len(key) else np.full(len(wanted), -1)
+
+
+def _measure_own(linked: BoolArray, scores: LinkScores) -> tuple[FloatArray, FloatArray]:
+    """Return log odds of each candidate, of a division's that of the division, and its marginal log odds, (E,)."""
     score = np.maximum(log_odds(scores.link), _LOWEST)
     marginal = score if scores.marginal is None else log_odds(scores.marginal)
-    both = chosen[scores.pairs].all(axis=1)
-    divides, own = np.zeros(len(score), bool), score.copy()
+    both, own = linked[scores.pairs].all(axis=1), score.copy()
     for side in (0, 1):
-        divides[scores.pairs[both, side]] = True
         own[scores.pairs[both, side]] = np.maximum(log_odds(scores.division[both]), _LOWEST)
-    of_division, own = divides[links].astype(float), own[links]
-    best_link, best = _find_alternatives(graph, chosen, scores)
-    margin = _bound(own - best_link.max(axis=1))
-    best, own, marginal = _bound(best), _bound(own), _bound(marginal[links])
-    columns = {
-        "own": own,
-        "own_below_1": np.minimum(own, 1),
-        "marginal": marginal,
-        "marginal_below_1": np.minimum(marginal, 1),
-        "margin": margin,
-        "margin_below_1": np.minimum(margin, 1),
-        "best_into_target": best[:, 0],
-        "best_out_of_source": best[:, 1],
-        "division": of_division,
-        "division_own": of_division * own,
-        "division_best_into_target": of_division * best[:, 0],
-        "over_gap": (graph.gap[links] > 1).astype(float),
-        "open_ends": _count_open_ends(graph, links),
-    }
-    return np.stack([columns[name] for name in EVIDENCE], axis=1)
+    return own, marginal
 
 
-def _find_alternatives(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> tuple[FloatArray, FloatArray]:
-    """Return the highest log odds, of links and of links and divisions, that compete with each chosen link, (L, 2).
+def _find_alternatives(
+    lineage: Lineage, graph: CellGraph, linked: BoolArray, scores: LinkScores
+) -> tuple[FloatArray, FloatArray]:
+    """Return the highest log odds, of links and of links and divisions, that compete with each link, (L, 2).
 
     The columns are the alternatives into its target, and those out of its source.
     """
     n, score = len(graph.cells), np.maximum(log_odds(scores.link), _LOWEST)
     division = np.maximum(log_odds(scores.division), _LOWEST)
-    lost = ~chosen[scores.pairs].all(axis=1)
+    lost = ~linked[scores.pairs].all(axis=1)
     found = []
-    for side, end in enumerate((graph.target, graph.source)):
+    for side, (end, place) in enumerate(((graph.target, lineage.target), (graph.source, lineage.source))):
         by_link = np.full(n, _LOWEST)
-        np.maximum.at(by_link, end[~chosen], score[~chosen])
+        np.maximum.at(by_link, end[~linked], score[~linked])
         with_divisions = by_link.copy()
         for daughter in (0, 1)[: 2 - side]:
             np.maximum.at(with_divisions, end[scores.pairs[lost, daughter]], division[lost])
-        found.append((by_link[end[chosen]], with_divisions[end[chosen]]))
+        found.append((by_link[place], with_divisions[place]))
     return np.stack([each[0] for each in found], axis=1), np.stack([each[1] for each in found], axis=1)
 
 
-def _count_open_ends(graph: CellGraph, links: IntArray) -> FloatArray:
+def _count_open_ends(lineage: Lineage) -> FloatArray:
     """Return how many of a link's two cells have no further link, though the movie goes on, shape (L,)."""
-    source, target, frame = graph.source[links], graph.target[links], graph.cells.frame
-    n = len(graph.cells)
+    source, target, frame = lineage.source, lineage.target, lineage.cells.frame
+    n = len(lineage.cells)
     alone_before = (np.bincount(target, minlength=n)[source] == 0) & (frame[source] > 0)
-    alone_after = (np.bincount(source, minlength=n)[target] == 0) & (frame[target] < graph.cells.n_frames - 1)
+    alone_after = (np.bincount(source, minlength=n)[target] == 0) & (frame[target] < lineage.cells.n_frames - 1)
     return np.asarray(alone_before.astype(float) + alone_after)
+
+
+def _find_revised(lineage: Lineage, graph: CellGraph, chosen: BoolArray) -> BoolArray:
+    """Return whether the links out of a link's source are others than those that the solver chose, shape (L,)."""
+    n = len(graph.cells)
+    before, now = graph.source[chosen] * n + graph.target[chosen], lineage.source * n + lineage.target
+    changed = np.zeros(n, bool)
+    for links, others in ((before, now), (now, before)):
+        changed[links[~np.isin(links, others)] // max(n, 1)] = True
+    return changed[lineage.source]
+
+
+def _split(name: str, value: FloatArray) -> dict[str, FloatArray]:
+    """Return the parts of log odds below and above 1."""
+    return {f"{name}_below_1": np.minimum(value, 1), f"{name}_above_1": np.maximum(value - 1, 0)}
 
 
 def _bound(value: FloatArray) -> FloatArray:
@@ -156,7 +215,7 @@ def _bound(value: FloatArray) -> FloatArray:
 
 
 @cache
-def _read_weights() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+def _read_weights() -> Mapping[str, Mapping[str, Any]]:
     text = files("gnntrack.scores").joinpath("confidence.json").read_text(encoding="utf-8")
-    weights: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(text)
+    weights: Mapping[str, Mapping[str, Any]] = json.loads(text)
     return weights

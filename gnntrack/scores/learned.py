@@ -48,6 +48,8 @@ class NetworkScorer:
     def __init__(self, settings: Settings, *, images: bool = False) -> None:
         self.settings = settings
         self.model, self.embedder = load_network(settings, images=images)
+        # the calibration is that of networks that correct classical scores
+        self.confidence = "network" if self.model.link_network.corrects else None
         self._classical = ClassicalScorer(settings)
 
     def score(

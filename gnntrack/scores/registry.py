@@ -52,7 +52,7 @@ class Scorer(Protocol):
         of a section that a scorer declares not to read; without this attribute it refuses none.
     ``confidence`` : str
         Name of the weights in `gnntrack.scores.confidence` by which the confidence of chosen links is computed; if
-        absent, it is the score.
+        absent or None, it is the score.
 
     Parameters
     ----------

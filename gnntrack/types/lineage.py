@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gnntrack.frame_array import FrameArray
-    from gnntrack.types.columns import FeatureArray, IntArray
+    from gnntrack.types.columns import FeatureArray, FloatArray, IntArray
     from gnntrack.types.origins import MaskOrigins
     from gnntrack.types.tables import Cells
     from gnntrack.views import NapariTracks
@@ -196,6 +196,23 @@ class Lineage:
         ]
 
     @cached_property
+    def track_confidence(self) -> FloatArray:
+        """Probability that all links of each track are right, (K,), NaN without links.
+
+        It is calibrated if the confidences of the links are: see `gnntrack.lineage.confidence`.
+        """
+        from gnntrack import views
+
+        return views.rate_tracks(self)
+
+    @cached_property
+    def division_confidence(self) -> FloatArray:
+        """Probability that the division at the end of each track is right, (K,), NaN without one."""
+        from gnntrack import views
+
+        return views.rate_divisions(self)
+
+    @cached_property
     def _index(self) -> _Index:
         order = np.lexsort((self.cells.frame, self.track))
         bounds = np.searchsorted(self.track[order], np.append(self.tracks.id, np.iinfo(np.int64).max))
@@ -222,6 +239,8 @@ class Lineage:
             labels=self.cells.label[rows],
             positions=self.cells.position[rows],
             confidences=index.confidence[rows],
+            confidence=float(self.track_confidence[row]),
+            division_confidence=float(self.division_confidence[row]),
         )
 
     @property

@@ -44,6 +44,11 @@ class Track:
         Label of each cell in the masks that were tracked.
     positions : (n, D) float64
         Centroid of each cell along ``[z], y, x``, in the unit of ``lineage.cells``.
+    confidence : float
+        Probability that all links of the track are right, also the one from its parent, if the confidences of links are
+        calibrated (methods ``hungarian`` and ``gnn``); NaN without links.
+    division_confidence : float
+        Probability that the division at its end is right; NaN without one.
     confidences : (n,) float32
         Confidence of the link that leads to each cell from the cell before or from the parent; NaN without a link.
 
@@ -67,12 +72,8 @@ class Track:
     labels: IntArray
     positions: FloatArray
     confidences: FeatureArray
-
-    @property
-    def confidence(self) -> float:
-        """Mean confidence of the links of the track, also of the one from its parent; NaN without links."""
-        known = self.confidences[self.confidences == self.confidences]  # NaN differs from itself
-        return float(known.mean()) if len(known) else float("nan")
+    confidence: float
+    division_confidence: float
 
     def __len__(self) -> int:
         return len(self.rows)
