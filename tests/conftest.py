@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+import gnntrack.report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -20,6 +23,19 @@ def ctc_data() -> Path:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def quick_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let recipes write an empty picture in place of each figure: rendering takes longer than a small training."""
+    if request.node.get_closest_marker("figures") is None:
+        # not setattr, which would import matplotlib to get the function that is replaced
+        monkeypatch.setitem(vars(gnntrack.report), "save_figure", _save_empty_picture)
+
+
+def _save_empty_picture(figure: object, path: Path, **_options: object) -> None:
+    assert hasattr(figure, "savefig")
+    Image.new("L", (1, 1)).save(path)
 
 
 @pytest.fixture(scope="session")

@@ -204,6 +204,7 @@ def test_what_the_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.figures
 def test_a_movie_is_learnt_interrupted_resumed_and_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gnntrack.cli import train as training
 

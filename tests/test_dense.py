@@ -434,6 +434,7 @@ def taught(tmp_path_factory):
     return folder, example
 
 
+@pytest.mark.figures
 def test_a_small_network_learns_an_image(taught):
     folder, example = taught
     image, truth = example.read()

@@ -104,6 +104,7 @@ def test_the_published_network_is_trained_by_the_same_loop(dataset, tmp_path, ca
 # --- what is written -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.figures
 def test_the_folder_of_a_model(samples, checks, tmp_path):
     told, reported = [], []
     summary = taught(
