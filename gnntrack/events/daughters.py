@@ -29,7 +29,7 @@ _FARTHEST = 4.0  # radii from a parent to its daughters
 _SURE = 3.0  # log odds from which a cell has another parent
 _SURE_LATE = 5.0  # the same if a daughter appears late
 _SURE_GAP = 10.0  # the same if she was linked over a gap, which the first solution preferred
-_SURE_EARLIER = 8.0  # the same if a division moves to earlier frames: dividing cells change their size before, too
+_SURE_EARLIER = 12.0  # the same if a division moves to earlier frames: dividing cells change their size before, too
 _LASTING = 2  # frames that daughters are followed
 _THREE = 0.02  # fraction of the divisions that have three daughters
 

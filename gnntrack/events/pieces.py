@@ -76,8 +76,16 @@ def _list_splits(history: History) -> Iterator[_Split]:
             for own, rest in ((piece, other), (other, piece)):
                 after = int(child[own])
                 fits = after >= 0 and abs(history.log_size[after] - history.measure_before(before)) < _FITS
-                if fits and history.n_children[rest] < 2:
+                if fits and history.n_children[rest] < 2 and not _are_two_cells(history, before, other, rest):
                     yield _Split(before, (piece, other), after, int(child[rest]))
+
+
+def _are_two_cells(history: History, before: int, other: int, rest: int) -> bool:
+    """Return whether two masks have two cells before them and two after: then nothing is left over.
+
+    If they were pieces, the cell that the other one is linked to would be missing in just this frame.
+    """
+    return history.past[other] not in (-1, before) and history.only_child[rest] >= 0
 
 
 def _list_partners(history: History, search: NearbySearch, piece: int) -> Iterator[int]:
