@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.events.history import History, measure_length
 from gnntrack.scores.densities import ODD, estimate_location, estimate_rate, estimate_scale, log_normal, log_t
-from gnntrack.scores.model import PRIOR, MovieModel
+from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
-    from gnntrack.events.history import History
+    from gnntrack.scores.model import MovieModel
     from gnntrack.types import FloatArray
 
 __all__ = ["EventModel"]
@@ -41,9 +42,8 @@ class EventModel:
     history: History
 
     @classmethod
-    def from_solution(cls, history: History) -> EventModel:
-        """Estimate rates and scales from a solution."""
-        movie = MovieModel.from_graph(history.graph)
+    def from_solution(cls, history: History, movie: MovieModel) -> EventModel:
+        """Estimate rates and scales from a solution; `movie` is the model of its graph."""
         inside, frame = movie.border < 0.05, history.frame
         later, earlier = frame > 0, frame < history.n_frames - 1
         parents = np.flatnonzero(history.n_children == 2)
@@ -125,10 +125,10 @@ class EventModel:
         return rate + max(places) + self.compare_daughters(history.measure_before(parent), sizes)
 
     def _place(self, parent: int, daughters: tuple[int, int], frames: int) -> float:
-        history, radius = self.history, self.history.radius[parent]
+        history, radius = self.history, float(self.history.radius[parent])
         a, b = (history.position[row] - history.predict(parent, int(history.frame[row])) for row in daughters)
-        spread = max(float(np.linalg.norm(a - b) / radius), 1e-3)
-        return self.place_daughters(float(np.linalg.norm(a + b) / 2 / radius), spread, frames)
+        spread = max(measure_length(a - b) / radius, 1e-3)
+        return self.place_daughters(measure_length(a + b) / 2 / radius, spread, frames)
 
     def explain_start(self, row: int) -> float:
         """Return the log density of a cell that appears without a past."""

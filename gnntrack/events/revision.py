@@ -20,6 +20,7 @@ from gnntrack.events.history import History
 from gnntrack.events.merges import find_merged_masks
 from gnntrack.events.pieces import find_pieces
 from gnntrack.lineage.build import number_tracks
+from gnntrack.scores.model import MovieModel
 from gnntrack.types import Lineage
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) ->
         ("third daughters", find_third_daughters),
         ("deaths", find_deaths),
     )
+    movie = MovieModel.from_graph(graph)
     for name, find in steps:
-        changes = find(history, EventModel.from_solution(history))
+        changes = find(history, EventModel.from_solution(history, movie))
         if changes:
             _log.info("%s: the past of %d cells is decided again", name, len(changes))
             history = history.replace(changes)

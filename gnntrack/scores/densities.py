@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,8 +45,14 @@ def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: f
     ndim : int
         Dimensions of the space.
     """
-    constant = gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi)
-    return np.asarray(constant - ndim * np.log(scale) - (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu))
+    distance = (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu)
+    return np.asarray(_normalise_t(nu, ndim) - ndim * np.log(scale) - distance)
+
+
+@cache
+def _normalise_t(nu: float, ndim: int) -> float:
+    """Return the logarithm of the constant factor of a t-density."""
+    return float(gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi))
 
 
 def log_normal(x: FloatArray | float, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:

@@ -241,10 +241,11 @@ class MovieModel:
         if cells.has("intensity_mean"):
             light = np.log(np.maximum(cells.feature("intensity_mean")[daughters].astype(np.float64), 1e-12))
             log_odds += self._compare_intensity(light[:, 0] - light[:, 1])
-        daughter_appearance = self.daughter_appearance[daughters].mean(axis=1)
+        first, second = daughters.T
+        daughter_appearance = (self.daughter_appearance[first] + self.daughter_appearance[second]) / 2
         log_odds += np.log(self.division_rate) + self.parent_appearance[parent] + daughter_appearance
-        appeared = (self.unrelated[daughters] + self.starts[daughters])[:, ::-1]
-        single = (same[links] + appeared).max(axis=1)
+        appeared = self.unrelated + self.starts
+        single = np.maximum(same[links[:, 0]] + appeared[second], same[links[:, 1]] + appeared[first])
         split, merged = self._compute_artefacts(graph, pairs, context)
         return np.asarray(log_odds - np.maximum(single, split) - merged)
 
@@ -274,7 +275,7 @@ class MovieModel:
         merged = context.two_before.add_disjoint(daughters) + np.log(PRIOR.artefact_rate)
         merged = merged - context.before.log_odds[parent]
         known = cells.frame[parent] > 0
-        lost = np.where(seen & ~context.ahead.allow_both(daughters), -self.ends[daughters].max(axis=1), 0)
+        lost = np.where(seen & ~context.ahead.allow_both(daughters), -np.maximum(*self.ends[daughters.T]), 0)
         return split, np.where(known, np.clip(merged, 0, 3 * LIMIT), 0) + lost
 
     def _compute_rejoined(self, graph: CellGraph, fragments: IntArray, cell: IntArray) -> FloatArray:
@@ -290,13 +291,14 @@ class MovieModel:
             Row of the cell in the next frame; -1 = none, with log odds of 0.
         """
         cells = graph.cells
-        content = cells.feature("size")[fragments].astype(np.float64)
-        both = np.maximum(content.sum(axis=1), 1e-12)
-        centre = (predict_positions(cells, fragments) * (content / both[:, None])[:, :, None]).sum(axis=1)
+        first, second = (cells.feature("size")[rows].astype(np.float64) for rows in fragments.T)
+        both = np.maximum(first + second, 1e-12)
+        parts = zip(fragments.T, (first, second), strict=True)
+        centre = sum(predict_positions(cells, rows) * (size / both)[:, None] for rows, size in parts)
         distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / self.radius[cell]
         ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         log_odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
-        new = self.unrelated[cell] + self.starts[cell] + self.ends[fragments].max(axis=1)
+        new = self.unrelated[cell] + self.starts[cell] + np.maximum(*self.ends[fragments.T])
         return np.where(cell >= 0, log_odds - new, 0.0)
 
     def refit(self, graph: CellGraph, pairs: DivisionCandidates) -> MovieModel:
