@@ -6,7 +6,9 @@ click and nothing heavier, and holds the one-line helps of the commands.
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import gc
 import logging
 import signal
 import sys
@@ -150,6 +152,8 @@ def main() -> None:
     """Run the command line."""
     # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
     signal.signal(signal.SIGTERM, _exit_on_signal)
+    # at the end, the interpreter would search all objects for cycles, which takes as long as writing the masks
+    atexit.register(gc.freeze)
     cli(prog_name="gnntrack")
 
 
