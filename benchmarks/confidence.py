@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from folds import NEVER, WORK, make_left_out_fold
+from folds import DONE, NEVER, WORK, make_left_out_fold
 from perturbed import PerturbedMovie, write_first_frames, write_perturbed
 from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from scipy.optimize import minimize
@@ -123,6 +123,8 @@ def main() -> None:
     for method, solved in movies.items():
         said = {kind: _rate_others(kind, groups[method][kind], pooled[kind]) for kind in pooled}
         record["methods"][method] = describe_method(solved, tested[method], groups[method], said)
+        if method == "gnn":
+            record["methods"][method]["unfinished_networks"] = _list_unfinished(args, record["methods"][method]["data"])
         figure = draw_reliability({k: record["methods"][method]["reliability"][k] for k in ("links", *said)})
         figure.savefig(args.out.with_name(f"{args.out.stem}_{method}.png"), dpi=80)
     if args.ship:
@@ -130,6 +132,13 @@ def main() -> None:
         _ship({kind: fit_group(kind, found) for kind, found in pooled.items()}, GROUP_WEIGHTS)
     write_record(args.out, record, format_markdown(record))
     print(format_markdown(record))
+
+
+def _list_unfinished(args: argparse.Namespace, datasets: Sequence[str]) -> list[str]:
+    """Return the data sets whose network was taken before the end of its training."""
+    sequences = [each for each in find_sequences(args.data) if each.dataset != NEVER]
+    folds = {dataset: make_left_out_fold(sequences, dataset).name for dataset in datasets}
+    return [each for each, fold in folds.items() if not (args.work / "models" / fold / "linknet" / DONE).exists()]
 
 
 def _ship(weights: dict[str, Any], file: Path) -> None:
@@ -406,8 +415,10 @@ def format_markdown(record: dict[str, Any]) -> str:
         "counts such links as wrong.",
     ]
     for method, about in record["methods"].items():
+        unfinished = about.get("unfinished_networks", [])
         parts += [
             f"## {method}: {about['versions']} versions of movies of {', '.join(about['data'])}",
+            *([f"Networks before the end of their training: without {', '.join(unfinished)}."] if unfinished else []),
             format_summary(about),
             format_table(["confidence", *_BIN_TITLES], list(_format_bins(about["reliability"]))),
             _format_data_sets(about),

@@ -194,14 +194,16 @@ def format_confidence() -> str:
     if not (RESULTS / "confidence.json").exists():
         return NOT_YET
     shown = ("links", "doubtful links", "divisions", "tracks")
-    lines = []
+    lines, text = [], ""
     for method, about in _read("confidence")["methods"].items():
         strict = about["reliability_if_unexplained_links_are_wrong"]
         for kind in shown:
             found = about["reliability"][kind]
             figures = (f"{found['mean_said']:.3f}", f"{found['mean_right']:.3f}", f"{found['ece']:.4f}")
             lines.append([f"`{method}`, {kind}", str(sum(found["count"])), *figures, f"{strict[kind]['ece']:.4f}"])
-    return format_table(["", "number", "mean confidence", "right", "calibration error", "strict"], lines)
+        if unfinished := about.get("unfinished_networks"):
+            text += f"\n\nNetworks before the end of their training: without {', '.join(unfinished)}."
+    return format_table(["", "number", "mean confidence", "right", "calibration error", "strict"], lines) + text
 
 
 def format_speed() -> str:
