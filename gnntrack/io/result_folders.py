@@ -52,7 +52,7 @@ RESULT_FOLDERS = {
     ),
     "geff": ResultFolder(_has_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
     "ctc": ResultFolder(
-        lambda _, names: "res_track.txt" in names,
+        lambda folder, names: "res_track.txt" in names or (folder / EXTRAS / "summary.json").is_file(),
         re.compile(
             rf"res_track\.txt|mask\d+\.tif|{EXTRAS}/((cells|tracks|review)\.csv|summary\.json|(overlay|lineage)\.png"
             r"|lineage\.geff/(\.z\w+|(nodes|edges)/.*))"
