@@ -10,7 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["UNIT_BALL", "compute_radius", "find_mutual_nearest"]
+__all__ = ["UNIT_BALL", "compute_radius", "find_mutual_nearest", "find_nearest", "find_within"]
+
+_FEW = 1 << 16  # pairs of points below which all distances are computed in less time than a tree is built
 
 UNIT_BALL = {2: math.pi, 3: 4 / 3 * math.pi}
 """Area of the circle and volume of the ball of radius 1, by number of dimensions."""
@@ -57,8 +59,82 @@ def find_mutual_nearest(source: FloatArray, target: FloatArray) -> tuple[FloatAr
     >>> distance.tolist(), nearest.tolist(), mutual.tolist()
     ([2.5, 0.5], [0, 0], [False, True])
     """
-    from scipy.spatial import cKDTree
-
-    distance, nearest = cKDTree(target).query(source)
-    mutual = cKDTree(source).query(target)[1][nearest] == np.arange(len(source))
+    distance, nearest = find_nearest(source, target)
+    mutual = find_nearest(target, source)[1][nearest] == np.arange(len(source))
     return distance, nearest, mutual
+
+
+def find_nearest(
+    points: FloatArray, others: FloatArray, k: int = 1, *, limit: float = math.inf
+) -> tuple[FloatArray, IntArray]:
+    """Find the k nearest others of each point.
+
+    Parameters
+    ----------
+    points, others : (n, D) and (m, D) float64
+        Positions, at least one of the others.
+    k : int, optional
+        At most m.
+    limit : float, optional
+        Others at this distance or farther are not found.
+
+    Returns
+    -------
+    distance : (n,) float64, or (n, k) if k > 1
+        Ascending; infinite if there is no other within the limit.
+    nearest : (n,) int64, or (n, k) if k > 1
+        Rows of the others; m if there is none.
+
+    Examples
+    --------
+    >>> distance, nearest = find_nearest(np.array([[0.0], [4.0]]), np.array([[1.0], [6.0]]), 2, limit=5)
+    >>> distance.tolist(), nearest.tolist()
+    ([[1.0, inf], [2.0, 3.0]], [[0, 2], [1, 0]])
+    """
+    if len(points) * len(others) > _FEW:
+        from scipy.spatial import cKDTree  # slow to import
+
+        distance, nearest = cKDTree(others).query(points, k, distance_upper_bound=limit)
+        return distance, nearest
+    squared = _compute_squared_distances(points, others)
+    if k == 1:
+        nearest = squared.argmin(axis=1)[:, None]
+    else:
+        nearest = np.argpartition(squared, k - 1, axis=1)[:, :k] if k < len(others) else np.arange(k)[None]
+        near = np.take_along_axis(squared, nearest, axis=1)
+        nearest = np.take_along_axis(nearest, np.argsort(near, axis=1, kind="stable"), axis=1)
+    distance = np.sqrt(np.take_along_axis(squared, nearest, axis=1))
+    far = distance >= limit
+    distance[far], nearest[far] = np.inf, len(others)
+    return (distance[:, 0], nearest[:, 0]) if k == 1 else (distance, nearest)
+
+
+def find_within(points: FloatArray, others: FloatArray, limit: float) -> list[list[int]]:
+    """Return for each point the rows of the others within a distance, ascending.
+
+    Parameters
+    ----------
+    points, others : (n, D) and (m, D) float64
+        Positions, at least one of the others.
+    limit : float
+        The largest distance.
+
+    Examples
+    --------
+    >>> find_within(np.array([[0.0], [4.0]]), np.array([[1.0], [6.0]]), 3)
+    [[0], [0, 1]]
+    """
+    if len(points) * len(others) > _FEW:
+        from scipy.spatial import cKDTree  # slow to import
+
+        found: list[list[int]] = cKDTree(others).query_ball_point(points, limit, return_sorted=True).tolist()
+        return found
+    return [np.flatnonzero(row).tolist() for row in _compute_squared_distances(points, others) <= limit**2]
+
+
+def _compute_squared_distances(points: FloatArray, others: FloatArray) -> FloatArray:
+    squared = np.zeros((len(points), len(others)))
+    for axis in range(points.shape[1]):
+        difference = points[:, axis, None] - others[:, axis]
+        squared += difference * difference
+    return squared

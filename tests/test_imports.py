@@ -56,7 +56,7 @@ def test_the_pipeline_loads_no_torch_no_segmenter_and_no_figures():
 
 
 def test_track_loads_no_library_that_it_does_not_need(tmp_path):
-    """Numba would take longer to load, and to compile at the first run, than all cells of a small movie."""
+    """Numba and SciPy would take longer to load than a small movie takes."""
     masks = np.zeros((3, 40, 40), np.uint16)
     masks[:, 5:12, 5:12], masks[:, 25:33, 20:28] = 1, 2
     np.save(tmp_path / "masks.npy", masks)
@@ -64,7 +64,7 @@ def test_track_loads_no_library_that_it_does_not_need(tmp_path):
     words = [f"{tmp_path}/images.npy", f"{tmp_path}/masks.npy", "-o", f"{tmp_path}/01_RES"]
     loaded = loaded_by(f"from gnntrack.cli import cli\ncli(['track', *{words}], standalone_mode=False)")
     assert (tmp_path / "01_RES" / "res_track.txt").exists()
-    assert not loaded.intersection({"numba", "torch", "skimage", "matplotlib"})
+    assert not loaded.intersection({"numba", "scipy", "torch", "skimage", "matplotlib"})
 
 
 @pytest.mark.parametrize("name", [name for name in gnntrack.__all__ if name != "__version__"])

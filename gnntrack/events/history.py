@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
+
+from gnntrack.geometry import find_within
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, Lineage
@@ -202,13 +203,12 @@ class NearbySearch:
 
     def __init__(self, history: History, which: BoolArray) -> None:
         self._position, self._which, self._cells = history.position, which, history.graph.cells
-        self._trees: dict[int, tuple[Any, IntArray]] = {}
+        self._rows: dict[int, IntArray] = {}
 
     def find(self, place: FloatArray, frame: int, distance: float) -> list[int]:
         """Return the rows of the cells of a frame within a distance of a place (D,), ascending."""
-        if frame not in self._trees:
+        if frame not in self._rows:
             here = self._cells.rows(frame)
-            rows = here.start + np.flatnonzero(self._which[here])
-            self._trees[frame] = (cKDTree(self._position[rows]) if len(rows) else None, rows)
-        tree, rows = self._trees[frame]
-        return sorted(rows[tree.query_ball_point(place, distance)].tolist()) if tree is not None else []
+            self._rows[frame] = here.start + np.flatnonzero(self._which[here])
+        rows = self._rows[frame]
+        return rows[find_within(place[None], self._position[rows], distance)[0]].tolist() if len(rows) else []

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
 
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.inputs import clip_log_odds
-from gnntrack.types import LinkScores
+from gnntrack.types import LinkScores, invert_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,12 +121,14 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
     everything = clip_log_odds(prior.link)
     everything[inputs.rows] = link
     single = _find_best_single(link, inputs) if len(pair) else pair
-    marginal = expit(everything)  # stays so for links that the network does not score; they are hardly ever chosen
+    marginal = invert_log_odds(
+        everything
+    )  # stays so for links that the network does not score; they are hardly ever chosen
     marginal[inputs.rows] = _compute_shares(link, pair, inputs)
     return LinkScores(
-        expit(everything).astype(np.float32),
+        invert_log_odds(everything).astype(np.float32),
         inputs.rows[inputs.pairs],
-        expit(pair - single).astype(np.float32),
+        invert_log_odds(pair - single).astype(np.float32),
         marginal=marginal.astype(np.float32),
     )
 

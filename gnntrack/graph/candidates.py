@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from gnntrack.geometry import find_mutual_nearest, find_nearest
 from gnntrack.graph.gaps import SHORT, LongGaps
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
@@ -158,29 +158,22 @@ def _estimate_gate(cells: Cells, radius: FloatArray, motion: Motion) -> float:
     """Return a gate of three times the 99 % quantile of displacements of mutual nearest cells, within `_GATE_RADII`."""
     if not len(cells):
         return 0.0
-    apart = _measure_extent(cells, motion.shift)
-    here, later = _place_in_time(cells, 0, apart), _place_in_time(cells, 1, apart, motion.shift)
-    distance, target = cKDTree(here).query(later, distance_upper_bound=apart / 2)
-    source = np.flatnonzero(np.isfinite(distance))
-    mutual = cKDTree(later).query(here)[1][target[source]] == source
-    typical = float(np.median(radius))
-    far = float(np.quantile(distance[source][mutual], 0.99)) if mutual.any() else 0.0
+    residuals = [np.zeros(0)]
+    for here, there in _list_frame_pairs(cells, 1):
+        distance, _, mutual = find_mutual_nearest(cells.position[here] + motion.shift[here], cells.position[there])
+        residuals.append(distance[mutual])
+    typical, residual = float(np.median(radius)), np.concatenate(residuals)
+    far = float(np.quantile(residual, 0.99)) if len(residual) else 0.0
     low, high = _GATE_RADII
     return float(np.clip(3 * far, low * typical, high * typical))
 
 
-def _measure_extent(cells: Cells, shift: FloatArray) -> float:
-    """Return more than twice the distance of any two cells, in place or moved by `shift`."""
-    place = np.concatenate([cells.position, cells.position + shift])
-    return 2.0 * float(np.linalg.norm(np.ptp(place, axis=0))) + 1.0
-
-
-def _place_in_time(cells: Cells, gap: int, apart: float, shift: FloatArray | float = 0.0) -> FloatArray:
-    """Return the places of the cells after `gap` frames, (N, 1 + D); the first axis holds the frames, `apart`.
-
-    One tree then holds all frames, and cells of other frames are farther away than those of the frame.
-    """
-    return np.column_stack([(cells.frame + gap) * apart, cells.position + shift])
+def _list_frame_pairs(cells: Cells, gap: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the rows of each frame with cells and of the frame `gap` later, if it has cells too."""
+    for frame in range(cells.n_frames - gap):
+        here, there = cells.rows(frame), cells.rows(frame + gap)
+        if here.start < here.stop and there.start < there.stop:
+            yield here, there
 
 
 def _find_candidates(
@@ -197,20 +190,20 @@ def _find_candidates(
         return np.zeros(0, np.int64)
     k = settings.max_neighbours if gap == 1 else max(1, settings.max_neighbours // 2)
     few = max(1, k // 3)
-    apart = _measure_extent(cells, shift)
-    gate = min(gate, apart / 2)
-    here, later = _place_in_time(cells, 0, apart), _place_in_time(cells, gap, apart, shift)
-    tree = cKDTree(here)
-    forward = _find_nearest(tree, later, k, gate)
-    backward = _find_nearest(cKDTree(later), here, few, gate)[::-1]
-    still = _find_nearest(tree, _place_in_time(cells, gap, apart), few, gate)
-    keys = [source * n + target for source, target in (forward, backward, still)]
+    keys = []
+    for here, there in _list_frame_pairs(cells, gap):
+        position, target_position = cells.position[here], cells.position[there]
+        expected = position + shift[here]
+        forward = _find_nearest(expected, target_position, k, gate)
+        backward = _find_nearest(target_position, expected, few, gate)[::-1]
+        still = _find_nearest(position, target_position, few, gate)
+        keys += [(source + here.start) * n + target + there.start for source, target in (forward, backward, still)]
     if shared and gap == 1:
         (unmoved, _), (moved, pixels) = shared
         size = cells.feature("size")
         smaller = np.minimum(size[moved // n], size[moved % n])
         keys += [unmoved, moved[pixels * float(np.prod(cells.spacing)) > _MIN_OVERLAP * smaller]]
-    key = np.sort(np.concatenate(keys))  # ten times as fast as np.unique
+    key = np.sort(np.concatenate([np.zeros(0, np.int64), *keys]))  # ten times as fast as np.unique
     return key[np.diff(key, prepend=-1) > 0]
 
 
@@ -229,12 +222,12 @@ def _find_values(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
     return np.where(known[at] == key, value[at], 0).astype(np.float64)
 
 
-def _find_nearest(tree: cKDTree, points: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
-    """Return (point, other), the k nearest others in a tree of each point within the gate."""
-    distance, other = tree.query(points, k, distance_upper_bound=gate)
+def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
+    """Return (point, other), the k nearest others of each point within the gate."""
+    k = min(k, len(others))
+    distance, other = find_nearest(points, others, k, limit=gate)
     inside = np.isfinite(distance).reshape(len(points), k)
-    point = np.broadcast_to(np.arange(len(points))[:, None], inside.shape)[inside]
-    return point, other.reshape(len(points), k)[inside]
+    return np.nonzero(inside)[0], other.reshape(len(points), k)[inside]
 
 
 def _join_blocks(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:

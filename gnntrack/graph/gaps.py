@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from gnntrack.geometry import find_mutual_nearest
+from gnntrack.geometry import find_mutual_nearest, find_nearest
 
 if TYPE_CHECKING:
     from gnntrack.graph.motion import Motion
@@ -88,7 +87,7 @@ class LongGaps:
             if there.start == there.stop:
                 total[rows] += self.motion.drift[frame + gap - 1]
                 continue
-            near = cKDTree(cells.position[there]).query(cells.position[rows] + total[rows])[1]
+            near = find_nearest(cells.position[rows] + total[rows], cells.position[there])[1]
             total[rows] += self.motion.shift[there][near]
         return total
 
@@ -142,7 +141,7 @@ class LongGaps:
 def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
     """Return (point, other), the k nearest others of each point within the gate."""
     k = min(k, len(others))
-    distance, other = cKDTree(others).query(points, k, distance_upper_bound=gate)
+    distance, other = find_nearest(points, others, k, limit=gate)
     inside = np.isfinite(distance).reshape(len(points), k)
     point = np.broadcast_to(np.arange(len(points))[:, None], inside.shape)[inside]
     return point, other.reshape(len(points), k)[inside]

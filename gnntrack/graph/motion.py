@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from gnntrack.geometry import find_mutual_nearest
+from gnntrack.geometry import find_mutual_nearest, find_nearest
 from gnntrack.graph.translation import estimate_shift
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Motion:
                 if there.start == there.stop:
                     total[here] += self.drift[frame + step]
                     continue
-                near = cKDTree(cells.position[there]).query(cells.position[here] + total[here])[1]
+                near = find_nearest(cells.position[here] + total[here], cells.position[there])[1]
                 total[here] += self.shift[there][near]
         return total
 
@@ -147,7 +146,7 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
         if here.stop == here.start:
             continue
         k = min(_AROUND, here.stop - here.start)
-        around = cKDTree(cells.position[here]).query(cells.position[here], k)[1].reshape(-1, k)
+        around = find_nearest(cells.position[here], cells.position[here], k)[1].reshape(-1, k)
         in_frame = _decide(gain[here], default=in_movie)
         confirmed[here] = _decide(gain[here][around], default=in_frame)
     return confirmed & near & (close - other_close > -_LOST)
@@ -175,7 +174,7 @@ def _measure_closeness(cells: Cells, shift: FloatArray) -> tuple[FloatArray, Int
     for frame in range(cells.n_frames - 1):
         here, there = cells.rows(frame), cells.rows(frame + 1)
         if here.stop > here.start and there.stop > there.start:
-            distance, row = cKDTree(cells.position[there]).query(cells.position[here] + shift[here])
+            distance, row = find_nearest(cells.position[here] + shift[here], cells.position[there])
             closeness[here], nearest[here] = 1 / (1 + (distance / radius) ** 2), row + there.start
     return closeness, nearest
 
@@ -197,8 +196,7 @@ def _estimate_drift(cells: Cells) -> FloatArray:
         if min(len(position), len(previous)) < 3:
             continue
         shift = estimate_shift(before, density) * (size / bins)
-        tree = cKDTree(position)
-        moved, still = (np.median(tree.query(previous + s)[0]) for s in (shift, 0.0))
+        moved, still = (np.median(find_nearest(previous + s, position)[0]) for s in (shift, 0.0))
         if moved < 0.8 * still:  # a smaller gain may be noise
             drift[frame - 1] = shift
     return drift
@@ -226,7 +224,7 @@ def _estimate_local_motion(cells: Cells, drift: FloatArray, neighbours: int) -> 
             continue
         residual = (target[nearest] - source)[mutual]
         k = min(neighbours, len(residual))
-        around = cKDTree(source[mutual]).query(source, k)[1].reshape(len(source), k)
+        around = find_nearest(source, source[mutual], k)[1].reshape(len(source), k)
         shift[here] += np.median(residual[around], axis=1)
     return shift
 
@@ -237,5 +235,5 @@ def _measure_prediction_error(cells: Cells, shift: FloatArray) -> float:
     for frame in range(cells.n_frames - 1):
         here, there = cells.rows(frame), cells.rows(frame + 1)
         if here.stop > here.start and there.stop > there.start:
-            distances.append(cKDTree(cells.position[there]).query(cells.position[here] + shift[here])[0])
+            distances.append(find_nearest(cells.position[here] + shift[here], cells.position[there])[0])
     return float(np.median(np.concatenate(distances))) if distances else 0.0

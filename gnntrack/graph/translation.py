@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import fft
 
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray
@@ -39,9 +38,10 @@ def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
     [3.0, -2.0]
     """
     # skimage's phase_cross_correlation has other subpixel shifts, and takes up to 300 times longer for small maps
-    product = np.conj(fft.rfftn(before)) * fft.rfftn(after)
+    axes = tuple(range(before.ndim))
+    product = np.conj(np.fft.rfftn(before)) * np.fft.rfftn(after)
     magnitude = np.abs(product)
-    surface = fft.irfftn(product / np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30), before.shape)
+    surface = np.fft.irfftn(product / np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30), before.shape, axes)
     peak = np.unravel_index(int(np.argmax(surface)), surface.shape)
     shift = np.zeros(before.ndim)
     for axis, (at, n) in enumerate(zip(peak, before.shape, strict=True)):

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.components import label_components
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_columns import LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
 from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
-from gnntrack.lineage.families import label_components
 from gnntrack.types import MASK_KINDS, CellGraph, Cells, Lineage, MaskOrigins, Tracks
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def write_lineage(
     n, tracks = len(lineage.cells), lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
     path_of = _label_paths(n, lineage.source, lineage.target)
-    family_of = label_components(n, lineage.source, lineage.target)
+    family_of = label_components(n, lineage.source, lineage.target)[0]
     nodes = {
         TRACK[0]: Column(lineage.track, about="track of the cell"),
         TRACK[1]: Column(tracks.start[row], "frame", "first frame of the track"),
@@ -237,7 +237,7 @@ def _refuse_merges(path: str | Path, cells: Cells, target: IntArray) -> None:
 def _label_paths(n: int, source: IntArray, target: IntArray) -> IntArray:
     """Return for each of n cells the number of its unbranched path: GEFF's tracklet."""
     alone = (np.bincount(source, minlength=n)[source] == 1) & (np.bincount(target, minlength=n)[target] == 1)
-    return label_components(n, source[alone], target[alone])
+    return label_components(n, source[alone], target[alone])[0]
 
 
 def _name_groups(group: IntArray, name: IntArray) -> IntArray:

@@ -17,7 +17,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit
+
+from gnntrack.types import invert_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,8 +97,8 @@ def rate_divisions(lineage: Lineage) -> FloatArray:
     found = np.full(len(lineage.tracks), np.nan)
     parent, evidence = measure_division_evidence(lineage)
     value = evidence @ [weights["log_odds"], weights["seen"]] + weights["intercept"]
-    given = evidence[:, 0] >= logit(1 - _SMALLEST)
-    found[np.searchsorted(lineage.tracks.id, parent)] = np.where(given, 1, expit(value))
+    given = evidence[:, 0] >= _compute_log_odds(np.array([1 - _SMALLEST])) - 1e-9
+    found[np.searchsorted(lineage.tracks.id, parent)] = np.where(given, 1, invert_log_odds(value))
     return found
 
 
@@ -116,7 +117,7 @@ def measure_division_evidence(lineage: Lineage) -> tuple[IntArray, FloatArray]:
     goes_on = np.isin(tracks.id[daughter], tracks.parent) | (end == lineage.cells.n_frames - 1)
     seen = np.where(goes_on, _SEEN, np.minimum(end - lineage.cells.frame[source], _SEEN))
     least, shortest = np.full(len(parent), np.inf), np.full(len(parent), float(_SEEN))
-    odds = logit(np.clip(lineage.confidence[link].astype(float), _SMALLEST, 1 - _SMALLEST))
+    odds = _compute_log_odds(np.clip(lineage.confidence[link].astype(float), _SMALLEST, 1 - _SMALLEST))
     np.minimum.at(least, division, odds)
     np.minimum.at(shortest, division, seen)
     return parent, np.stack([least, shortest], axis=1)
@@ -150,3 +151,7 @@ def _read_weights() -> Mapping[str, Mapping[str, float]]:
     text = files("gnntrack.lineage").joinpath("confidence.json").read_text(encoding="utf-8")
     weights: Mapping[str, Mapping[str, float]] = json.loads(text)
     return weights
+
+
+def _compute_log_odds(probability: FloatArray) -> FloatArray:
+    return np.log(probability / (1 - probability))

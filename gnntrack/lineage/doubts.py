@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.geometry import compute_radius
+from gnntrack.geometry import compute_radius, find_within
 from gnntrack.lineage.confidence import list_divisions, rate_divisions
 from gnntrack.lineage.families import find_neighbours
 
@@ -181,13 +181,11 @@ def _measure_reach(lineage: Lineage) -> float:
 
 def _find_partners(lineage: Lineage, ends: IntArray, starts: IntArray) -> dict[int, int]:
     """Return, for cells where a track ends or starts, the nearest start or end that could be the same cell."""
-    from scipy.spatial import cKDTree
-
     cells = lineage.cells
     if not len(ends) or not len(starts):
         return {}
     limit = 2 * _measure_reach(lineage)
-    near = cKDTree(cells.position[ends]).query_ball_point(cells.position[starts], limit)
+    near = find_within(cells.position[starts], cells.position[ends], limit)
     found: dict[int, tuple[float, int]] = {}
     for start, candidates in zip(starts.tolist(), near, strict=True):
         for end in ends[candidates].tolist():

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from gnntrack.components import label_components
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, IntArray, Lineage, Tracks
@@ -24,7 +24,6 @@ __all__ = [
     "find_missing_frames",
     "find_neighbours",
     "find_roots",
-    "label_components",
 ]
 
 
@@ -48,7 +47,7 @@ def find_roots(tracks: Tracks) -> IntArray:
     [2, 2, 2, 2]
     """
     child = np.flatnonzero(tracks.parent)
-    family = label_components(len(tracks), np.searchsorted(tracks.id, tracks.parent[child]), child)
+    family, _ = label_components(len(tracks), np.searchsorted(tracks.id, tracks.parent[child]), child)
     first = np.flatnonzero(tracks.parent == 0)
     root = np.zeros(len(first), np.int64)  # a tree has one node without a parent, so there are as many families
     root[family[first]] = tracks.id[first]
@@ -154,32 +153,6 @@ def find_neighbours(lineage: Lineage) -> tuple[IntArray, IntArray]:
     previous[lineage.target[within]] = lineage.source[within]
     following[lineage.source[within]] = lineage.target[within]
     return previous, following
-
-
-def label_components(n: int, source: IntArray, target: IntArray) -> IntArray:
-    """Return the connected component of each of `n` nodes.
-
-    Parameters
-    ----------
-    n : int
-        Number of nodes.
-    source, target : (L,) int64
-        Links between nodes, in either direction.
-
-    Returns
-    -------
-    (n,) int64
-        Components are numbered from 0, by their first nodes.
-
-    Examples
-    --------
-    >>> label_components(4, np.array([0]), np.array([2])).tolist()
-    [0, 1, 0, 2]
-    """
-    if not n:
-        return np.zeros(0, np.int64)
-    links = coo_array((np.ones(len(source), bool), (source, target)), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def _count_daughters(tracks: Tracks) -> tuple[IntArray, IntArray]:

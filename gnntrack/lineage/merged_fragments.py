@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from gnntrack.geometry import find_nearest
 from gnntrack.lineage.build import number_tracks
 from gnntrack.masks.runs import expand_runs
 from gnntrack.types import Lineage, Runs
@@ -126,7 +126,7 @@ def _pair_nearest(lineage: Lineage, one: BoolArray, other: BoolArray) -> tuple[I
         left, right = rows[one[rows]], rows[other[rows]]
         if len(left):
             k = min(_NEAREST, len(left))
-            near = cKDTree(cells.position[left]).query(cells.position[right], k)[1].reshape(len(right), k)
+            near = find_nearest(cells.position[right], cells.position[left], k)[1].reshape(len(right), k)
             found.extend((left[near[:, column]], right) for column in range(k))
     left, right = (np.concatenate(side) for side in zip(*found, strict=True))
     distance = np.linalg.norm(cells.position[left] - cells.position[right], axis=1)
@@ -161,6 +161,10 @@ def _are_pieces(lineage: Lineage, links: _Links, first: IntArray, second: IntArr
 
 def _are_touching(lineage: Lineage, runs: Runs, first: IntArray, second: IntArray) -> BoolArray:
     """Return, for n pairs of cells of a frame, whether a thin cut at most separates them."""
+    if not len(first):
+        return np.zeros(0, bool)
+    from scipy.spatial import cKDTree  # slow to import, and few movies need it
+
     wanted = np.zeros(len(lineage.cells), bool)
     wanted[first] = wanted[second] = True
     use = np.flatnonzero(wanted[runs.cell])

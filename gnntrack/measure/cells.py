@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.geometry import UNIT_BALL, compute_radius
+from gnntrack.geometry import UNIT_BALL, compute_radius, find_nearest
 from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.measure.channels import INTENSITY_FEATURES, flatten_image, list_channel_columns, measure_channels
@@ -423,8 +423,6 @@ def _fit_ellipse(moments: FloatArray, spacing: tuple[float, ...]) -> tuple[Float
 def _measure_neighbourhood(
     position: FloatArray, offsets: IntArray, spacing: tuple[float, ...], shape: tuple[int, ...], neighbours: int
 ) -> dict[str, FloatArray]:
-    from scipy.spatial import cKDTree
-
     nearest = np.full(len(position), math.dist([0] * len(shape), np.multiply(shape, spacing)))
     density = np.zeros(len(position))
     for low, high in itertools.pairwise(offsets):
@@ -432,10 +430,10 @@ def _measure_neighbourhood(
         if k < 1:
             continue
         place = position[low:high]
-        distance = cKDTree(place).query(place, k=[2, k + 1])[0]
-        nearest[low:high] = distance[:, 0]
+        distance = find_nearest(place, place, k + 1)[0]
+        nearest[low:high] = distance[:, 1]  # after the cell itself
         # two cells may have one centroid (a ring around another cell); half a pixel keeps the density finite
-        density[low:high] = k / (UNIT_BALL[len(shape)] * np.maximum(distance[:, 1], min(spacing) / 2) ** len(shape))
+        density[low:high] = k / (UNIT_BALL[len(shape)] * np.maximum(distance[:, k], min(spacing) / 2) ** len(shape))
     return {"neighbour_distance": nearest, "density": density}
 
 

@@ -15,11 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
 
 from gnntrack.graph.divisions import DivisionCandidates
 from gnntrack.scores.model import MovieModel
-from gnntrack.types import LinkScores
+from gnntrack.types import LinkScores, invert_log_odds
 
 if TYPE_CHECKING:
     from gnntrack.scores.registry import CellPixels
@@ -82,4 +81,5 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
         model = model.refit(graph, pairs)
     division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph))
     link = model.compute_link_log_odds(graph, fragments=True)
-    return LinkScores(expit(link / _TEMPERATURE), pairs.links, expit(division / _TEMPERATURE), candidates=pairs)
+    scores = [invert_log_odds(each / _TEMPERATURE).astype(np.float32) for each in (link, division)]
+    return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs)

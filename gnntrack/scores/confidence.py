@@ -18,9 +18,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
 
-from gnntrack.types import log_odds
+from gnntrack.types import invert_log_odds, log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +102,7 @@ def compute_confidence(
     """
     weights = _read_weights()[scorer]
     value = compute_log_odds(measure_evidence(lineage, graph, chosen, scores), weights)
-    return np.asarray(expit(value), np.float32)
+    return np.asarray(invert_log_odds(value), np.float32)
 
 
 def compute_log_odds(evidence: FloatArray, weights: Mapping[str, Any]) -> FloatArray:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: f
 @cache
 def _normalise_t(nu: float, ndim: int) -> float:
     """Return the logarithm of the constant factor of a t-density."""
-    return float(gammaln((nu + ndim) / 2) - gammaln(nu / 2) - ndim / 2 * np.log(nu * np.pi))
+    return float(math.lgamma((nu + ndim) / 2) - math.lgamma(nu / 2) - ndim / 2 * np.log(nu * np.pi))
 
 
 def log_normal(x: FloatArray | float, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import lap
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from gnntrack.components import label_components
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["find_matching", "label_components"]
+__all__ = ["find_matching", "label_edges"]
 
 _BATCH = 512  # edges of one assignment problem; smaller components are joined up to this number
 
@@ -48,7 +48,7 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     if not len(useful):
         return chosen
     r, c = row[useful], column[useful]
-    component = label_components(r, c, np.ones(len(r), bool))
+    component = label_edges(r, c, np.ones(len(r), bool))
     size = np.bincount(component)
     single = size[component] == 1
     chosen[useful[single]] = True
@@ -67,13 +67,12 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     return chosen
 
 
-def label_components(row: IntArray, column: IntArray, use: BoolArray) -> IntArray:
+def label_edges(row: IntArray, column: IntArray, use: BoolArray) -> IntArray:
     """Return the connected component of each edge among the edges in use, and -1 for the others, shape (E,)."""
     n_rows, n_columns = int(row.max(initial=-1)) + 1, int(column.max(initial=-1)) + 1
     n = n_rows + n_columns
-    graph = coo_array((np.ones(int(use.sum()), np.int8), (row[use], column[use] + n_rows)), shape=(n, n))
-    label = connected_components(graph, directed=False)[1]
-    return np.where(use, label[row], -1).astype(np.int64)
+    label, _ = label_components(n, row[use], column[use] + n_rows)
+    return np.where(use, label[row], -1)
 
 
 def _solve(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:

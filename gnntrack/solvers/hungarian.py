@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.solvers.assignment import find_matching, label_components
+from gnntrack.solvers.assignment import find_matching, label_edges
 from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Places:
     def solve(self) -> BoolArray:
         """Return the chosen links, shape (E,)."""
         value = self._join_values()
-        component = label_components(self.row, self.column, value > 0)
+        component = label_edges(self.row, self.column, value > 0)
         chosen = find_matching(self.row, self.column, value)
         for _ in range(_ROUNDS):
             wrong = self._correct(chosen)

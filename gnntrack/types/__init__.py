@@ -17,7 +17,7 @@ from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
-from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, log_odds
+from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, invert_log_odds, log_odds
 from gnntrack.types.track import Division, Track
 
 if TYPE_CHECKING:
@@ -41,5 +41,6 @@ __all__ = [
     "Runs",
     "Track",
     "Tracks",
+    "invert_log_odds",
     "log_odds",
 ]

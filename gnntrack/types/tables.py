@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gnntrack.graph.divisions import DivisionCandidates
     from gnntrack.types.columns import BoolArray, FeatureArray, FloatArray, IntArray
 
-__all__ = ["CellGraph", "Cells", "LinkScores", "Runs", "log_odds"]
+__all__ = ["CellGraph", "Cells", "LinkScores", "Runs", "invert_log_odds", "log_odds"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,3 +319,13 @@ def log_odds(probability: FeatureArray | FloatArray) -> FloatArray:
     """
     p = np.clip(probability.astype(np.float64), 1e-12, 1 - 1e-7)
     return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def invert_log_odds(log_odds: FeatureArray | FloatArray) -> FloatArray:
+    """Return 1 / (1 + exp(-x)), the probabilities of log-odds x.
+
+    >>> invert_log_odds(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-np.asarray(log_odds, np.float64))))

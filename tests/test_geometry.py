@@ -1,0 +1,31 @@
+"""Nearest points: all distances at once give the same as a tree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gnntrack import geometry
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 5), (7, 3), (40, 60), (0, 4)])
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("limit", [np.inf, 0.3, 1e-9])
+def test_few_and_many_points_have_the_same_neighbours(monkeypatch, n, m, ndim, limit):
+    rng = np.random.default_rng(m)
+    points, others = rng.random((n, ndim)), rng.random((m, ndim))
+    found = {}
+    for few in (0, 10**9):
+        monkeypatch.setattr(geometry, "_FEW", few if n else 10**9)
+        found[few] = [geometry.find_nearest(points, others, k, limit=limit) for k in sorted({1, min(m, 3), m})]
+        found[few].append((np.array(geometry.find_within(points, others, limit), object),))
+    for trees, distances in zip(*found.values(), strict=True):
+        for tree, all_at_once in zip(trees, distances, strict=True):
+            assert tree.shape == all_at_once.shape
+            np.testing.assert_array_equal(tree, all_at_once)
+
+
+def test_points_in_one_place_have_the_distance_0():
+    distance, nearest = geometry.find_nearest(np.ones((4, 2)), np.ones((4, 2)), 3)
+    assert not distance.any()
+    assert all(len(set(row)) == 3 for row in nearest.tolist())
