@@ -165,7 +165,7 @@ class GraphSettings(_Section):
     """Candidate links (``graph/candidates.py``)."""
 
     max_gap: int = Field(2, ge=1)
-    """Frames that a link may span: 1 = to the next frame only, 2 = the cell may be missing in one frame, and so on."""
+    """Frames that a link may span: 1 = to the next only, 2 = one is missing; unset: more if many masks are missing."""
     max_neighbours: int = Field(6, ge=1)
     """Cells of the next frame that are considered for each cell; half as many across gaps."""
     max_distance: float | None = Field(None, gt=0)

@@ -1,4 +1,4 @@
-"""Links that several frames show to be wrong: cells exchanged in a shared mask, and pieces linked to other cells."""
+"""Links that several frames show to be wrong or missing: exchanged cells, pieces linked to other cells, lost cells."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def link(movie, changes):
     return graph, Lineage(graph.cells, track, tracks, source, target, np.ones(len(source)))
 
 
-def revise(movie, changes, *, longest_gap=2):
+def revise(movie, changes, *, longest_gap=2, longer_gaps=False):
     graph, lineage = link(movie, changes)
-    return revise_divisions(lineage, graph, longest_gap=longest_gap)
+    return revise_divisions(lineage, graph, longest_gap=longest_gap, longer_gaps=longer_gaps)
 
 
 def keep_identities(movie, lineage, frames):
@@ -143,3 +143,40 @@ def test_pieces_are_not_linked_to_other_cells(seed, wrong, ndim):
     pieces = {movie.find_track(lineage, name, AT) for name in "aq"}
     assert tracks <= pieces
     assert np.bincount(lineage.track)[list(pieces - tracks)] == [1]
+
+
+def draw_missing(seed, missing, *, frames=14, neighbours=8):
+    """Return a movie of a cell a without masks in some frames."""
+    look = Look(radius=6 + seed % 3, jitter=0.4, neighbours=neighbours, frames=frames)
+    rng = np.random.default_rng(seed)
+    path = {t: (rng.normal(0, 0.3, 2), look.radius) for t in range(frames) if t not in missing}
+    return events.draw_movie(rng, look, {"a": path})
+
+
+@pytest.mark.parametrize(("longest_gap", "joined"), [(1, False), (2, False), (3, True)])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cell_is_followed_over_gaps_of_the_length_that_is_allowed(seed, longest_gap, joined):
+    movie = draw_missing(seed, [AT, AT + 1])
+    lineage = revise(movie, {}, longest_gap=longest_gap)
+    assert (movie.find_track(lineage, "a", AT - 1) == movie.find_track(lineage, "a", AT + 2)) is joined
+
+
+@pytest.mark.parametrize("missed", [0, 30])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_longer_gaps_are_joined_in_movies_that_miss_many_masks(seed, missed):
+    movie = draw_missing(seed, [AT, AT + 1], frames=30, neighbours=16)
+    names = sorted({name for name, _ in movie.label} - {"a"})
+    gaps = [(name, t) for t in range(2, 28, 4) for name in names][:missed]
+    for name, t in gaps:
+        movie = drop(movie, name, t)
+    lineage = revise(movie, {(name, t + 1): (name, t - 1) for name, t in gaps}, longer_gaps=True)
+    assert (movie.find_track(lineage, "a", AT - 1) == movie.find_track(lineage, "a", AT + 2)) is (missed > 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cell_that_is_missing_before_a_shared_mask(seed):
+    movie = drop(draw_shared(seed, 1), "b", AT - 1)
+    lineage = revise(movie, {("b", AT): ("a", AT - 1), ("b", AT + 1): ("a", AT)})
+    assert events.count_divisions(lineage) == 0
+    for name, before in (("a", AT - 1), ("b", AT - 2)):
+        assert movie.find_track(lineage, name, before) == movie.find_track(lineage, name, AT + 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.events.merges import LASTING, LONGEST, NEAR, SURE, compare_pairs, measure_from_both
+from gnntrack.events.merges import LASTING, LONGEST, MISSED, compare_pairs, find_near, measure_from_both
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["find_exchanged_cells"]
 
 _LARGER = 0.2  # log ratio of sizes from which a mask may be shared: that of the mask and of one of its cells
+_SURE = 6.0  # log odds from which a mask is shared: the first solution knew the cells in the frames next to it
 _FITS = 0.6  # largest log ratio of the sizes of a shared mask and of its two cells together
-_MISSED = 1  # frames next to those of the shared mask in which one of its cells may be missing, if gaps are bridged
 
 
 class _SharedMasks(NamedTuple):
@@ -62,9 +62,9 @@ def find_exchanged_cells(history: History, model: EventModel, *, longest_gap: in
         before the first.
     """
     exchanges = []
-    for shared in _list_shared(history, missed=min(_MISSED, longest_gap - 1)):
+    for shared in _list_shared(history, missed=min(MISSED, longest_gap - 1)):
         log_odds, order = _compare(history, model, shared)
-        if log_odds > SURE:
+        if log_odds > _SURE:
             changes = _list_changes(shared, order)
             exchanges.append(_Exchange(log_odds, changes, frozenset((*shared.masks, *shared.before, *shared.after))))
     chosen: dict[int, int] = {}
@@ -86,18 +86,10 @@ def _list_shared(history: History, *, missed: int) -> Iterator[_SharedMasks]:
     shrinks[shrinks] = (history.log_size[shrinks] - history.log_size[only_child[shrinks]]) > _LARGER
     for last in np.flatnonzero(shrinks).tolist():
         one = int(only_child[last])
-        for other in _find_near(history, after, last, range(1, missed + 2)):
+        for other in find_near(history, after, last, range(1, missed + 2)):
             sizes = np.logaddexp(history.measure_after(one), history.measure_after(other))
             if other != one and history.past[other] != last and abs(history.log_size[last] - sizes) < _FITS:
                 yield from _list_past(history, before, (one, other), last, missed=missed)
-
-
-def _find_near(history: History, search: NearbySearch, mask: int, frames: range) -> Iterator[int]:
-    """Yield the cells near a mask, some frames later or earlier."""
-    for frames_later in frames:
-        frame = int(history.frame[mask]) + frames_later
-        if 0 <= frame < history.n_frames:
-            yield from search.find(history.position[mask], frame, NEAR * history.radius[mask])
 
 
 def _list_past(
@@ -107,7 +99,7 @@ def _list_past(
     masks = history.walk_back(last, LONGEST)
     linked = int(history.past[after[1]])
     for length, first in enumerate(masks, start=1):
-        near = _find_near(history, search, first, range(-1, -missed - 2, -1))
+        near = find_near(history, search, first, range(-1, -missed - 2, -1))
         free = [row for row in near if history.n_children[row] == 0 or row == linked]
         for pair in _pair_with_own(history, first, free):
             if linked in (-1, pair[1]):

@@ -21,22 +21,32 @@ if TYPE_CHECKING:
     from gnntrack.events.densities import EventModel
     from gnntrack.events.history import History, NearbySearch
 
-__all__ = ["LASTING", "LONGEST", "NEAR", "SURE", "compare_pairs", "find_merged_masks", "measure_from_both"]
+__all__ = [
+    "LASTING",
+    "LONGEST",
+    "MISSED",
+    "SURE",
+    "compare_pairs",
+    "find_merged_masks",
+    "find_near",
+    "measure_from_both",
+]
 
 LONGEST = 10  # frames that a mask is shared at most
 LASTING = 0.7  # fraction of shared masks that are still shared in the next frame
-NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
+_NEAR = 4.0  # radii of the shared mask from its centre to those of its cells
+MISSED = 1  # frames next to those of a shared mask in which one of its cells may be missing, if gaps are bridged
 SURE = 4.0  # log odds from which a mask is shared
 _FROM_FIRST = 4.0  # the same without a past
 
 
 class _Merge(NamedTuple):
-    """A shared mask: log odds, the cell that ended (-1 = unknown), the cells after (of the track and other), frames."""
+    """A shared mask: log odds, its first cell, the cells before (-1 = unknown) and after it, number of frames."""
 
     log_odds: float
-    ended: int
-    own: int
-    other: int
+    first: int
+    before: tuple[int, int]
+    after: tuple[int, int]
     frames: int
 
 
@@ -59,19 +69,22 @@ def find_merged_masks(history: History, model: EventModel, *, longest_gap: int) 
     """
     changes: dict[int, int] = {}
     search = history.make_search(history.ends)
+    missed = min(MISSED, longest_gap - 1)
     for parent in np.flatnonzero(history.n_children == 2).tolist():
-        merge = max(_list_explanations(history, model, search, parent), default=None)
-        if merge is None or merge.ended in changes.values():
+        merge = max(_list_explanations(history, model, search, parent, missed=missed), default=None)
+        if merge is None or any(row in changes.values() for row in merge.before if row >= 0 and history.ends[row]):
             continue
-        bridged = (
-            merge.ended >= 0 and history.frame[merge.other] - history.frame[merge.ended] - merge.frames < longest_gap
-        )
-        changes[merge.own] = parent
-        changes[merge.other] = merge.ended if bridged else -1
+        own, ended = merge.before
+        bridged = ended >= 0 and history.frame[merge.after[1]] - history.frame[ended] - merge.frames < longest_gap
+        changes |= {merge.after[0]: parent, merge.after[1]: ended if bridged else -1}
+        if own != history.past[merge.first]:
+            changes[merge.first] = own
     return changes
 
 
-def _list_explanations(history: History, model: EventModel, search: NearbySearch, parent: int) -> Iterator[_Merge]:
+def _list_explanations(
+    history: History, model: EventModel, search: NearbySearch, parent: int, *, missed: int
+) -> Iterator[_Merge]:
     """Yield the shared masks that explain a division better than a division does."""
     shared = history.walk_back(parent, LONGEST)
     for length, first in enumerate(shared, start=1):
@@ -80,34 +93,39 @@ def _list_explanations(history: History, model: EventModel, search: NearbySearch
             merge = _explain_from_first(history, model, parent, shared[:length])
             if merge.log_odds > _FROM_FIRST:
                 yield merge
-        near = search.find(history.position[first], int(history.frame[first]) - 1, NEAR * history.radius[first])
+        near = list(find_near(history, search, first, range(-1, -missed - 2, -1)))
         pairs = [(own, end) for end in near] if own >= 0 else list(permutations(near, 2))
         for before in pairs:
-            if history.frame[first] - history.frame[before[0]] == 1:
-                merge = _explain(history, model, parent, shared[:length], before)
-                if merge.log_odds > SURE:
-                    yield merge
+            merge = _explain(history, model, parent, shared[:length], before)
+            if merge.log_odds > SURE:
+                yield merge
+
+
+def find_near(history: History, search: NearbySearch, mask: int, frames: range) -> Iterator[int]:
+    """Yield the cells near a shared mask, some frames later or earlier."""
+    for frames_later in frames:
+        frame = int(history.frame[mask]) + frames_later
+        if 0 <= frame < history.n_frames:
+            yield from search.find(history.position[mask], frame, _NEAR * history.radius[mask])
 
 
 def _explain(history: History, model: EventModel, parent: int, shared: list[int], before: tuple[int, int]) -> _Merge:
     """Return the log odds that the cells `before` share the masks `shared`, from the last to the first of them."""
-    first, after = shared[-1], history.list_children(parent)
-    a, b = after
+    first, (a, b) = shared[-1], history.list_children(parent)
     sizes = [history.measure_before(row) for row in before]
     size = float(np.median(history.log_size[shared]))
-    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(LASTING)
+    missed = sum(int(history.frame[first] - history.frame[row]) - 1 for row in before)
+    log_odds = np.log(PRIOR.artefact_rate) + (len(shared) - 1) * np.log(LASTING) + missed * np.log(PRIOR.miss_rate)
     log_odds += model.compare_sizes(size - float(np.logaddexp(sizes[0], sizes[1])))
     log_odds += model.compare_places(measure_from_both(history, before, sizes, first))
-    fit, (own, other) = compare_pairs(history, model, before, (a, b))
+    fit, after = compare_pairs(history, model, before, (a, b))
     log_odds += fit
     if history.past[first] >= 0:
-        log_odds -= model.compare_sizes(size - sizes[0]) + model.compare_places(
-            history.measure_distance(before[0], first)
-        )
+        log_odds -= model.explain_link(before[0], first, size - sizes[0])
     else:
         log_odds -= model.explain_start(first) + model.explain_end(before[0])
     log_odds -= model.explain_end(before[1]) + model.explain_division(parent, (a, b))
-    return _Merge(log_odds, before[1], own, other, len(shared))
+    return _Merge(float(log_odds), first, before, after, len(shared))
 
 
 def compare_pairs(
@@ -164,7 +182,7 @@ def _explain_from_first(history: History, model: EventModel, parent: int, shared
     log_odds -= log_normal(np.float64(size), centre + 0.15, np.hypot(spread, 0.2))
     log_odds -= model.explain_division(parent, (a, b))
     larger = int(np.argmax(new))
-    return _Merge(float(log_odds), -1, after[larger], after[1 - larger], len(shared))
+    return _Merge(float(log_odds), shared[-1], (-1, -1), (after[larger], after[1 - larger]), len(shared))
 
 
 def _describe_population(history: History) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from gnntrack.events.deaths import find_deaths, find_rejoined_pieces
 from gnntrack.events.densities import EventModel
 from gnntrack.events.exchanges import find_exchanged_cells
 from gnntrack.events.history import History
+from gnntrack.events.lost import choose_longest_gap, find_lost_cells
 from gnntrack.events.merges import find_merged_masks
 from gnntrack.events.pieces import find_pieces
 from gnntrack.lineage.build import number_tracks
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 _CONFIDENCE = 0.75  # of a new link, if the scorer has no calibration: measured by benchmarks/confidence.py
 
 
-def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) -> Lineage:
+def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, longer_gaps: bool = False) -> Lineage:
     """Decide divisions again, with several frames before and after them.
 
     Parameters
@@ -44,6 +45,9 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) ->
         The graph that it was made from.
     longest_gap : int
         Largest number of frames from source to target of a link within a track.
+    longer_gaps : bool
+        Join tracks over longer gaps, too, in a movie where so many masks are missed that these must occur. Not if the
+        graph has no links over gaps.
 
     Returns
     -------
@@ -61,6 +65,10 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) ->
         ("earlier divisions", find_earlier_divisions),
         ("third daughters", find_third_daughters),
         ("deaths", find_deaths),
+        (
+            "lost cells",
+            lambda *given: find_lost_cells(*given, longest_gap=_limit_gaps(given[0], longest_gap, longer=longer_gaps)),
+        ),
     )
     movie = MovieModel.from_graph(graph)
     for name, find in steps:
@@ -76,3 +84,9 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int) ->
     confidence[history.past != before] = _CONFIDENCE
     track, tracks = number_tracks(graph.cells.frame, source, target)
     return Lineage(graph.cells, track, tracks, source, target, confidence[target], lineage.provenance)
+
+
+def _limit_gaps(history: History, longest_gap: int, *, longer: bool) -> int:
+    """Return the largest number of frames between tracks that are joined."""
+    bridged = history.graph.gap.max(initial=1) > 1
+    return choose_longest_gap(history, least=longest_gap) if longer and bridged else longest_gap
