@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.events.merges import LASTING, LONGEST, MISSED, compare_pairs, find_near, measure_from_both
+from gnntrack.events.merges import LASTING, LONGEST, MISSED, SURE, compare_pairs, find_near, measure_from_both
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["find_exchanged_cells"]
 
 _LARGER = 0.2  # log ratio of sizes from which a mask may be shared: that of the mask and of one of its cells
-_SURE = 6.0  # log odds from which a mask is shared: the first solution knew the cells in the frames next to it
 _FITS = 0.6  # largest log ratio of the sizes of a shared mask and of its two cells together
 
 
@@ -64,7 +63,7 @@ def find_exchanged_cells(history: History, model: EventModel, *, longest_gap: in
     exchanges = []
     for shared in _list_shared(history, missed=min(MISSED, longest_gap - 1)):
         log_odds, order = _compare(history, model, shared)
-        if log_odds > _SURE:
+        if log_odds > SURE:
             changes = _list_changes(shared, order)
             exchanges.append(_Exchange(log_odds, changes, frozenset((*shared.masks, *shared.before, *shared.after))))
     chosen: dict[int, int] = {}
