@@ -22,7 +22,7 @@ from baselines import LINKERS, CellTable, run_linker_settings
 from folds import NEVER, TESTED
 from perturbed import write_first_frames, write_perturbed
 from recall import find_true_links
-from record import RESULTS, describe_run, get_default_data, write_record
+from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 
 from gnntrack.training.sequences import find_sequences
 
@@ -111,7 +111,7 @@ class Movie:
 
 def main() -> None:
     args = _parse_arguments()
-    record: dict[str, Any] = {**describe_run(), "start": START, "grids": GRIDS, "chosen": {}, "errors": {}}
+    record: dict[str, Any] = {**describe_run(), "frames": FRAMES, "start": START, "grids": GRIDS, **_read_others(args)}
     with tempfile.TemporaryDirectory() as temporary:
         movies = list(_read_movies(args.data, Path(temporary), args.twins.split(",")))
         for name in args.linkers.split(","):
@@ -122,7 +122,29 @@ def main() -> None:
                 {"settings": json.loads(key), "error": round(fmean(found.values()), 5)}
                 for key, found in search.errors.items()
             ]
-            write_record(args.out, record, "")
+            write_record(args.out, record, format_markdown(record))
+
+
+def format_markdown(record: dict[str, Any]) -> str:
+    """Return the table of a record."""
+    lines = [
+        [name, left_out, ", ".join(f"{key} {value}" for key, value in settings.items())]
+        for name, chosen in record["chosen"].items()
+        for left_out, settings in chosen.items()
+    ]
+    about = "Settings chosen on all data sets but one; `all`: on all. Lengths are multiples of the gate of KOFT."
+    table = format_table(["linker", "left out", "settings"], lines)
+    return "\n\n".join(["# Settings of the peers", format_circumstances(record), about, table])
+
+
+def _read_others(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what an earlier run chose for other linkers."""
+    known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    again = args.linkers.split(",")
+    return {
+        key: {name: value for name, value in known.get(key, {}).items() if name not in again}
+        for key in ("chosen", "errors")
+    }
 
 
 def _read_movies(data: Path, work: Path, kinds: list[str]) -> Iterator[Movie]:
