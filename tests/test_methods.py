@@ -67,6 +67,18 @@ def test_windows_change_nothing(settings):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_only_networks_of_own_training_read_the_brightness_of_single_cells(own, settings):
+    settings = settings if own else Settings().replace(gnn__device="cpu")
+    movie = simulate_small()
+    graph = gnntrack.build_graph(movie.images, movie.masks)
+    features, column = graph.cells.features.copy(), graph.cells.feature_names.index("intensity_max")
+    features[:, column] *= np.random.default_rng(0).uniform(1, 9, len(features))
+    other = replace(graph, cells=replace(graph.cells, features=features))
+    first, second = (score_graph(NetworkScorer(settings), each).link for each in (graph, other))
+    assert np.array_equal(first, second) == (not own)
+
+
 def test_what_is_lost_without_images_is_told(settings, caplog):
     masks = worlds.parent_divides().masks
     with caplog.at_level(logging.WARNING):

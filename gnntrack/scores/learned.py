@@ -6,6 +6,7 @@ torch is imported when a scorer is constructed, not with this module.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gnntrack.scores.classical import ClassicalScorer
 if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Embedder
     from gnntrack.gnn.inputs import Inputs
+    from gnntrack.gnn.network import Network
     from gnntrack.gnn.predict import LogOdds
     from gnntrack.gnn.weights import Model
     from gnntrack.scores.registry import CellPixels
@@ -132,6 +134,8 @@ def score_by_network(
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
+    if settings.gnn.model is None:
+        inputs = _hide_brightness(network, inputs)
     log_odds = predict_log_odds(
         network,
         inputs,
@@ -142,6 +146,19 @@ def score_by_network(
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
     return make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
+
+
+def _hide_brightness(network: Network, inputs: Inputs) -> Inputs:
+    """Return the inputs without the brightness of single cells, as those of masks without images.
+
+    For the network that comes with gnntrack: the brightness of cells of one microscope tells little about those of
+    another. That of two cells against each other remains, and is in the classical scores, too. Networks that were
+    trained on one's own movies see all inputs.
+    """
+    columns = [i for i, name in enumerate(network.columns["cell"]) if name.startswith("intensity")]
+    cell = inputs.cell.copy()
+    cell[:, columns] = np.nan
+    return replace(inputs, cell=cell)
 
 
 def _keep_prior_of_longer_gaps(model: Model, inputs: Inputs, log_odds: LogOdds) -> LogOdds:
