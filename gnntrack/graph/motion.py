@@ -149,7 +149,7 @@ def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> Boo
         around = find_nearest(cells.position[here], cells.position[here], k)[1].reshape(-1, k)
         in_frame = _decide(gain[here], default=in_movie)
         confirmed[here] = _decide(gain[here][around], default=in_frame)
-    return confirmed & near & (close - other_close > -_LOST)
+    return np.asarray(confirmed & near & (close - other_close > -_LOST))
 
 
 def _decide(gain: FloatArray, *, default: BoolArray | bool) -> BoolArray:
