@@ -147,7 +147,7 @@ def run_variation(
     with _replace_network(variation), tempfile.TemporaryDirectory(dir=workshop.work) as temporary:
         trained = name if variation.retrained else FULL
         folder, told = workshop.get_model(fold, "linknet", settings, name=trained)
-        settings = settings.replace(gnn__model=str(folder))
+        settings = settings.replace(gnn__model=str(folder), gnn__brightness=False)
         for (sequence, kind), twin in twins.items():
             out = Path(temporary) / f"{sequence} {kind}" / "01_RES"
             method = f"gnn+{variation.solver}" if variation.solver else "gnn"

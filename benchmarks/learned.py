@@ -60,7 +60,10 @@ KEY = ("protocol", "sequence", "twin", "method")
 F1 = "division_f1(1)"
 ABOVE = {"BIO(1) at least KOFT's": "BIO(1)", "OP_CLB(1) at least KOFT's": "OP_CLB(1)"}
 WORSE = 0.001  # LNK error by which a learned method may be worse than `hungarian`
-CORRECTION = {"same": 1.0, "left-out": 0.6}  # gnn.correction: 1 for movies like the training data, else the default
+SCORING = {  # settings for movies like the training data, and for others, as for the network that comes with gnntrack
+    "same": {"gnn__correction": 1.0, "gnn__brightness": True},
+    "left-out": {"gnn__correction": 0.6, "gnn__brightness": False},
+}
 GOALS = {"same": 0.5, "left-out": 0.8}  # largest LNK error, as a fraction of KOFT's
 DIVISIONS = {
     "Fluo-N2DL-HeLa 01": 0.90,
@@ -179,7 +182,7 @@ def _run_method(
         folder, told = plan.workshop.get_model(fold, NETWORKS[method], settings)
         return {
             **run_ours(
-                twin, out, "gnn", settings.replace(gnn__model=str(folder), gnn__correction=CORRECTION[protocol])
+                twin, out, "gnn", settings.replace(gnn__model=str(folder), **SCORING[protocol])
             ),
             "model": told,
             **score_result(out, twin),

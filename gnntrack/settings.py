@@ -188,6 +188,8 @@ class GnnSettings(_Section):
     """Device of the network; auto = the first of cuda, mps and cpu that this machine has."""
     correction: float = Field(0.6, ge=0, le=1)
     """Weight of the network's correction: 0 = classical scores, 1 = network, best for movies like the training data."""
+    brightness: bool | None = None
+    """Whether the network reads the brightness of single cells; default: not if it comes with gnntrack, else yes."""
     window: int = Field(60_000, ge=1)
     """Links scored at once; fewer links need less memory and more time."""
 

@@ -68,15 +68,16 @@ def test_windows_change_nothing(settings):
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_only_networks_of_own_training_read_the_brightness_of_single_cells(own, settings):
-    settings = settings if own else Settings().replace(gnn__device="cpu")
+@pytest.mark.parametrize("chosen", [None, False, True])
+def test_only_networks_of_own_training_read_the_brightness_of_single_cells(own, chosen, settings):
+    settings = (settings if own else Settings().replace(gnn__device="cpu")).replace(gnn__brightness=chosen)
     movie = simulate_small()
     graph = gnntrack.build_graph(movie.images, movie.masks)
     features, column = graph.cells.features.copy(), graph.cells.feature_names.index("intensity_max")
     features[:, column] *= np.random.default_rng(0).uniform(1, 9, len(features))
     other = replace(graph, cells=replace(graph.cells, features=features))
     first, second = (score_graph(NetworkScorer(settings), each).link for each in (graph, other))
-    assert np.array_equal(first, second) == (not own)
+    assert np.array_equal(first, second) == (not (own if chosen is None else chosen))
 
 
 def test_what_is_lost_without_images_is_told(settings, caplog):

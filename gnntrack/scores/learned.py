@@ -134,7 +134,8 @@ def score_by_network(
     if not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
-    if settings.gnn.model is None:
+    brightness = settings.gnn.brightness
+    if not (settings.gnn.model is not None if brightness is None else brightness):
         inputs = _hide_brightness(network, inputs)
     log_odds = predict_log_odds(
         network,
@@ -151,9 +152,9 @@ def score_by_network(
 def _hide_brightness(network: Network, inputs: Inputs) -> Inputs:
     """Return the inputs without the brightness of single cells, as those of masks without images.
 
-    For the network that comes with gnntrack: the brightness of cells of one microscope tells little about those of
-    another. That of two cells against each other remains, and is in the classical scores, too. Networks that were
-    trained on one's own movies see all inputs.
+    The default for the network that comes with gnntrack (`gnn.brightness`): the brightness of cells of one microscope
+    tells little about those of another. That of two cells against each other remains, and is in the classical scores,
+    too.
     """
     columns = [i for i, name in enumerate(network.columns["cell"]) if name.startswith("intensity")]
     cell = inputs.cell.copy()
