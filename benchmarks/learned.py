@@ -181,9 +181,7 @@ def _run_method(
         settings = choose_settings(NETWORKS[method], plan.settings)
         folder, told = plan.workshop.get_model(fold, NETWORKS[method], settings)
         return {
-            **run_ours(
-                twin, out, "gnn", settings.replace(gnn__model=str(folder), **SCORING[protocol])
-            ),
+            **run_ours(twin, out, "gnn", settings.replace(gnn__model=str(folder), **SCORING[protocol])),
             "model": told,
             **score_result(out, twin),
         }
