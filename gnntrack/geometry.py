@@ -91,6 +91,13 @@ def find_nearest(
     >>> distance.tolist(), nearest.tolist()
     ([[1.0, inf], [2.0, 3.0]], [[0, 2], [1, 0]])
     """
+    place = np.lexsort(others.T)  # of others at the same distance, the choice depends on their places, not their rows
+    distance, nearest = _find_nearest_sorted(points, others[place], k, limit)
+    return distance, np.append(place, len(others))[nearest]
+
+
+def _find_nearest_sorted(points: FloatArray, others: FloatArray, k: int, limit: float) -> tuple[FloatArray, IntArray]:
+    """Find the nearest others; which of those at the same distance depends on their order."""
     if len(points) * len(others) > _FEW:
         from scipy.spatial import cKDTree  # slow to import
 

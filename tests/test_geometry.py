@@ -29,3 +29,19 @@ def test_points_in_one_place_have_the_distance_0():
     distance, nearest = geometry.find_nearest(np.ones((4, 2)), np.ones((4, 2)), 3)
     assert not distance.any()
     assert all(len(set(row)) == 3 for row in nearest.tolist())
+
+
+@pytest.mark.parametrize("few", [0, 10**9])
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 9])
+def test_of_points_at_one_distance_the_order_does_not_choose(monkeypatch, few, ndim, k):
+    """On a lattice, as the centres of cells of few pixels are."""
+    monkeypatch.setattr(geometry, "_FEW", few)
+    others = np.stack(np.indices((4,) * ndim), axis=-1).reshape(-1, ndim).astype(float)
+    points = others[::3] + 0.5
+    found = []
+    for seed in range(6):
+        order = np.random.default_rng(seed).permutation(len(others))
+        nearest = geometry.find_nearest(points, others[order], k)[1].reshape(len(points), k)
+        found.append(sorted(map(sorted, order[nearest].tolist())))
+    assert all(each == found[0] for each in found)

@@ -203,3 +203,20 @@ def test_in_which_order_cells_are_labelled_does_not_matter(seed, drift):
         key = np.lexsort((*table.position.T, table.frame))
         shifts.append(np.hstack([table.position, motion.shift, motion.neighbours])[key])
     np.testing.assert_allclose(*shifts, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_among_equally_near_neighbours_the_labels_do_not_choose(seed):
+    """Cells of one pixel are often at the same distance from each other."""
+    random = np.random.default_rng(seed)
+    masks = np.zeros((2, 24, 24), np.int64)
+    place = np.stack(np.divmod(random.choice(64, 30, replace=False), 8), axis=1) * 3 + 1
+    for mask in masks:
+        mask[tuple(place.T)] = random.permutation(30) + 1
+        place = place + random.integers(-1, 2, place.shape)
+    shifts = []
+    for each in (masks, *(worlds.relabel_masks(masks, other) for other in range(4))):
+        table = worlds.measure_masks(each)[0]
+        shifts.append(estimate(table, drift=False, flow="cells").shift[np.lexsort((*table.position.T, table.frame))])
+    for other in shifts[1:]:
+        np.testing.assert_allclose(other, shifts[0], atol=1e-9)

@@ -113,6 +113,25 @@ def test_in_3d_too():
     assert (fill > 0).sum() == pytest.approx(size, rel=0.15)
 
 
+@pytest.mark.parametrize("offset", [0, 2, 4, 6, 8])
+def test_where_two_missing_masks_meet_the_labels_do_not_choose(offset):
+    """::
+
+    frame 0  (a)          frame 1     ( )         frame 2         (a)
+                 (b)                  ( )                 (b)
+    """
+    disks = {"a0": (16, 16, 6), "b0": (16 + offset, 32, 6), "a2": (16, 32, 6), "b2": (16 + offset, 16, 6)}
+    drawn = []
+    for seed in range(8):
+        world = worlds.draw_world(disks, ["a0 a2", "b0 b2"], shape=(48, 48), n_frames=3, seed=seed)
+        lineage, _, result = repair(world)
+        track = lineage.track[lineage.cells.row_of(0, world.label["a0"])]
+        fills = draw(result.fills, 1, result.fills.cell)
+        drawn.append((fills == track).astype(int) + 2 * ((fills > 0) & (fills != track)))
+    assert drawn[0].any()
+    assert all(np.array_equal(each, drawn[0]) for each in drawn)
+
+
 def test_only_background_is_drawn_on():
     """Cell b has moved onto a part of the place; a keeps the rest::
 

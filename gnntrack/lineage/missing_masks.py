@@ -132,10 +132,14 @@ class _CellsAround:
 
 
 def _locate_in_frame(around: _CellsAround, runs: Runs, frame: int, gaps: list[_Gap]) -> Iterator[MissingMask]:
-    """Yield the masks of one frame; none takes the pixels of an earlier one."""
+    """Yield the masks of one frame; none takes the pixels of an earlier one.
+
+    Where two masks meet, the order of the cells' places decides, so that the result does not depend on their labels.
+    """
     rows = draw_rows(runs, frame)
     free = rows == 0
-    for gap in gaps:
+    position = around.cells.position
+    for gap in sorted(gaps, key=lambda each: (*position[each.before].tolist(), *position[each.after].tolist())):
         mask = _locate(around, rows, free, frame, gap)
         if mask is not None:
             free[mask.pixels] = False
