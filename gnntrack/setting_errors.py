@@ -85,7 +85,8 @@ def _describe_range(field: FieldInfo) -> str | None:
 
 def _list_bounds(field: FieldInfo) -> list[str]:
     signs = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
-    return [f"{sign} {getattr(each, name):g}" for each in field.metadata for name, sign in signs if hasattr(each, name)]
+    found = [(sign, getattr(each, name)) for each in field.metadata for name, sign in signs if hasattr(each, name)]
+    return [f"{sign} {limit}" if isinstance(limit, int) else f"{sign} {limit:g}" for sign, limit in found]
 
 
 _WORDS = ((bool, "true or false"), (int, "an integer"), (float, "a number"), (str, "text"))

@@ -81,7 +81,7 @@ class FrameSettings(_Section):
     """The channel that holds the masks, from 0, or its name, if masks are a channel of a file."""
     interval: float | None = None
     """Time between two frames: seconds, or text such as 30s, 5min or 0.5h; default: as in the files, if known."""
-    background: int | None = None
+    background: int | None = Field(None, gt=-(2**31), lt=2**63)
     """Value of the background of masks; default: 0, or a value that covers most of the border (with a warning)."""
     trust_masks: bool = False
     """Use masks and images as they are, also if they look swapped, like grey values, or like a binary mask."""

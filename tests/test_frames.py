@@ -289,6 +289,21 @@ class TestMasks:
     def test_any_integer_type(self, dtype):
         assert open_masks(np.ones((1, 2, 2), dtype))[0].dtype == dtype
 
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("background", [-300, 0, 200, 255, 300, 70_000, 2**40, 2**63 - 1])
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i4", "u8", "f2", "f4"])
+    def test_any_background_of_any_type(self, dtype, background):
+        """A value that the type cannot hold is absent, and 0 is a cell."""
+        masks = np.array([[[0, 1, 100]]], dtype)
+        read = open_masks(masks, background=background, zeros_are_cells=True)
+        if background == 2**63 - 1 and dtype.startswith("f"):
+            with pytest.raises(FrameError, match="number the cells from 1"):
+                read[0]
+            return
+        expected = [background, 1, 100] if background > 0 else [-background, 1 - background, 100 - background]
+        assert read[0].tolist() == [expected]
+        assert read[0].dtype.kind in "iu"
+
     def test_large_labels(self):
         assert open_masks(np.full((1, 2, 2), 2_000_000_000))[0].max() == 2_000_000_000
 

@@ -32,6 +32,8 @@ def test_every_setting_is_written_with_its_meaning():
     ("changes", "message"),
     [
         ({"graph": {"max_gap": 0}}, r"'graph\.max_gap' = 0: expected an integer >= 1$"),
+        ({"frames": {"background": 2**70}}, r"expected an integer > -2147483648 and < 9223372036854775808$"),
+        ({"frames": {"background": -(2**63)}}, r"expected an integer > -2147483648 and < 9223372036854775808$"),
         ({"graph": {"max_gap": 1.5}}, r"'graph\.max_gap' = 1\.5: expected an integer >= 1$"),
         ({"graph": {"max_gap": "a"}}, r"'graph\.max_gap' = 'a': expected an integer >= 1$"),
         ({"graph": {"max_distance": -1}}, r"'graph\.max_distance' = -1: expected a number > 0$"),

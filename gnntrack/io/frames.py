@@ -239,6 +239,7 @@ def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
 def _read_labels(stack: FrameStack, background: int, zeros_are_cells: bool, frame: int) -> Image:  # noqa: FBT001
     labels = stack[frame]
     labels = labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
+    labels = labels.astype(np.float32) if labels.dtype == np.float16 else labels  # which cannot be compared with 2**63
     if background and labels.dtype.kind in "iuf":
         labels = _replace_background(labels, background, zeros_are_cells=zeros_are_cells)
     problem = _find_label_problem(labels)
@@ -252,6 +253,8 @@ def _replace_background(labels: Image, background: int, *, zeros_are_cells: bool
     if background < 0:
         raised = labels.astype(np.int64 if labels.dtype.kind != "f" else labels.dtype)
         return np.asarray(raised - background)
+    least = np.min_scalar_type(background if labels.dtype.kind == "u" else -background)
+    labels = labels.astype(np.promote_types(labels.dtype, least), copy=False)  # which can hold the background
     here = labels == background
     zeros = (labels == 0) if zeros_are_cells else None
     labels = np.where(here, labels.dtype.type(0), labels)
