@@ -146,6 +146,13 @@ def test_a_track_is_less_certain_than_its_least_certain_link_only_by_its_other_l
             assert track.confidence >= np.prod(known) - 1e-6
 
 
+@pytest.mark.parametrize("factor", [1, 0.99, 0.9, 0.5, 0.1])
+def test_a_track_is_not_more_certain_than_its_least_certain_link(lineage, factor):
+    less = replace(lineage, confidence=lineage.confidence * factor)
+    rows = np.searchsorted(less.tracks.id, less.track[less.target])
+    assert (rate_tracks(less)[rows] <= less.confidence + 1e-6).all()
+
+
 def test_given_links_make_certain_tracks_and_divisions(lineage):
     given = replace(lineage, confidence=np.ones(len(lineage.source)))
     for values in (rate_tracks(given), rate_divisions(given)):

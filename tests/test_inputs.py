@@ -619,6 +619,17 @@ class TestTracking:
                 gnntrack.build_graph(first, tmp_path / "masks.tif")
         assert gnntrack.build_graph(first, tmp_path / "masks.tif", axes="tyx").cells.n_frames == 4
 
+    @pytest.mark.parametrize(
+        "name", ["exp_cp_masks.tif", "exp_masks.tif", "exp_mask.tif", "exp_labels.tif", "exp_segm.tif"]
+    )
+    @pytest.mark.filterwarnings("ignore:.*others are chosen by")
+    def test_slices_read_as_frames_are_told_of_their_file(self, tmp_path, name):
+        images = np.random.default_rng(0).integers(50, 300, MASKS.shape).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "exp.tif", images, imagej=True, metadata={"axes": "TYX"})
+        tifffile.imwrite(tmp_path / name, MASKS, photometric="minisblack")
+        with pytest.warns(gnntrack.GnntrackWarning, match=rf"{name}: its slices are read as the frames"):
+            assert gnntrack.build_graph(tmp_path).cells.n_frames == 4
+
     @pytest.mark.filterwarnings("ignore::gnntrack.GnntrackWarning")
     def test_one_volume_with_its_depth_is_not_refused(self, tmp_path):
         tifffile.imwrite(tmp_path / "m.tif", MASKS, imagej=True, metadata={"axes": "ZYX", "spacing": 2.0})

@@ -15,7 +15,7 @@ from scipy.ndimage import label
 
 from gnntrack.errors import FrameError, OutputError
 from gnntrack.report import choose_family_colours, draw_lineage_tree, draw_overlay, save_figure
-from gnntrack.report.quick import paint_lineage_tree
+from gnntrack.report.quick import choose_ticks, paint_lineage_tree
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -329,3 +329,12 @@ def test_the_tree_joins_mother_and_daughters(frames):
     coloured = np.ptp(picture, axis=2) > 60  # lines of families have a colour, texts and axes are grey
     assert label(coloured, np.ones((3, 3)))[1] == 1
     assert np.flatnonzero(coloured.any(axis=1))[0] > 34  # below the title
+
+
+@pytest.mark.parametrize("last", [1, 6, 7, 23, 59, 91, 100, 999, 12345])
+def test_the_ticks_of_the_tree_are_round_numbers(last):
+    ticks = choose_ticks(last)
+    step = ticks[1]
+    assert ticks == list(range(0, last + 1, step))
+    assert 2 <= len(ticks) <= 7
+    assert str(step).rstrip("0") in {"1", "2", "5"}

@@ -140,7 +140,7 @@ def _refuse(error: BaseException, message: str) -> NoReturn:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gnntrack")
 def cli() -> None:
-    """Track cells: masks of a microscopy movie go in, a verified lineage comes out.
+    """Track cells: from the masks of a microscopy movie to tracks, divisions and family trees.
 
     Start with 'gnntrack demo', or with 'gnntrack track IMAGES MASKS -o OUT'.
 

@@ -34,9 +34,10 @@ def refuse_unused(method: str) -> None:
 def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     """Return the rows of a summary for a result that was written, from its ``summary.json``."""
     counts, movie = summary["counts"], summary["movie"]
+    merged = counts["fragments_merged"]
     changes = [
         (counts["masks_filled"], "drawn in gaps"),
-        (-counts["fragments_merged"], "fragments merged with their cells"),
+        (-merged, "fragment merged with its cell" if merged == 1 else "fragments merged with their cells"),
         (-counts["cells_too_small"], "smaller than cells.min_size"),
         (-counts["cells_in_margin"], "in the margin"),
     ]
@@ -48,7 +49,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
-        ("gaps", f"{counts['gaps_bridged']} bridged, {counts['masks_filled']} masks drawn in them"),
+        ("gaps", _describe_gaps(counts["gaps_bridged"], counts["masks_filled"])),
     ]
 
 
@@ -82,9 +83,6 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
     from gnntrack.lineage.summary import summarise
 
     summary = summarise(lineage)
-    gaps = f"{summary.gaps_bridged} bridged"
-    if summary.gaps_filled is not None:
-        gaps += f", {summary.gaps_filled} masks drawn in them"
     cells = lineage.cells
     rows: list[tuple[str, object]] = [
         ("frames", summary.frames),
@@ -92,7 +90,7 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
-        ("gaps", gaps),
+        ("gaps", _describe_gaps(summary.gaps_bridged, summary.gaps_filled)),
     ]
     dropped = summary.dropped_cells
     return [*rows, ("dropped", f"{dropped} cells smaller than cells.min_size")] if dropped else rows
@@ -104,3 +102,9 @@ def describe_review(lineage: Lineage) -> list[tuple[str, object]]:
 
     hints = {"fragments": "; see --fragments"}
     return [("look at", item.text + hints.get(item.kind, "")) for item in review(lineage)]
+
+
+def _describe_gaps(bridged: int, filled: int | None) -> str:
+    if filled is None or not bridged + filled:
+        return f"{bridged} bridged"
+    return f"{bridged} bridged, {filled} {'mask' if filled == 1 else 'masks'} drawn in them"

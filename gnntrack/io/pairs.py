@@ -88,15 +88,15 @@ def open_pair(images: object, masks: object, frames: FrameSettings) -> tuple[Fra
     image_options, mask_options = frames.select_for_images(), frames.select_for_masks()
     opened, mask_stack = open_frames(images, **image_options), open_frames(masks, **mask_options)
     if frames.axes is None and holds_slices_of(mask_stack, opened):
-        mask_stack = _read_slices_as_frames(masks, mask_options)
+        mask_stack = _read_slices_as_frames(masks, mask_options, mask_stack)
     elif frames.axes is None and holds_slices_of(opened, mask_stack):
-        opened = _read_slices_as_frames(images, image_options)
+        opened = _read_slices_as_frames(images, image_options, opened)
     check_pair(opened, mask_stack)
     if frames.axes is None:
         check_slices(mask_stack)
     return opened, mask_stack
 
 
-def _read_slices_as_frames(source: object, options: dict[str, Any]) -> FrameStack:
-    _log.warning("%s: its slices are read as the frames of the movie, as by --axes tyx", source)
+def _read_slices_as_frames(source: object, options: dict[str, Any], stack: FrameStack) -> FrameStack:
+    _log.warning("%s: its slices are read as the frames of the movie, as by --axes tyx", stack.names[0])
     return open_frames(source, **options | {"axes": "tyx"})

@@ -2,11 +2,11 @@
 
 The product of the confidences would be too low, because errors come together: one wrong decision breaks several links.
 A track is right with the probability ``exp(-a S - b M)``, where S is the sum of ``-log(confidence)`` of its links and M
-the largest of these terms. A division is right with a probability from a logistic regression on the log odds of its
-least certain link, and on the number of frames in which its daughters are seen. The weights, in ``confidence.json``,
-are fitted by ``benchmarks/confidence.py`` on movies with ground truth, for calibrated confidences of links
-(`gnntrack.scores.confidence`). Links with confidence 1 are given, not estimated: their tracks and divisions have
-confidence 1.
+the largest of these terms, but with at most the probability of its least certain link. A division is right with a
+probability from a logistic regression on the log odds of its least certain link, and on the number of frames in which
+its daughters are seen. The weights, in ``confidence.json``, are fitted by ``benchmarks/confidence.py`` on movies with
+ground truth, for calibrated confidences of links (`gnntrack.scores.confidence`). Links with confidence 1 are given, not
+estimated: their tracks and divisions have confidence 1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def rate_tracks(lineage: Lineage) -> FloatArray:
     """
     weights = _read_weights()["tracks"]
     evidence = measure_track_evidence(lineage)
-    return np.asarray(np.exp(-evidence @ [weights["sum"], weights["largest"]]))
+    loss = evidence @ [weights["sum"], weights["largest"]]
+    return np.asarray(np.exp(-np.maximum(loss, evidence[:, 1])))
 
 
 def measure_track_evidence(lineage: Lineage) -> FloatArray:

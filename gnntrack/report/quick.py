@@ -211,6 +211,18 @@ def save_picture(picture: Pillow.Image, path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
+def choose_ticks(last: int) -> list[int]:
+    """Return the frames that are named on an axis from 0 to `last`: round numbers, at most seven.
+
+    Examples
+    --------
+    >>> choose_ticks(23), choose_ticks(91), choose_ticks(2)
+    ([0, 5, 10, 15, 20], [0, 20, 40, 60, 80], [0, 1, 2])
+    """
+    step = next(n * 10**k for k in range(20) for n in (1, 2, 5) if last <= 6 * n * 10**k)
+    return list(range(0, last + 1, step))
+
+
 class _Painter:
     """Draws panels of a tree."""
 
@@ -228,7 +240,8 @@ class _Painter:
         return top + 20 + frame / self.last * (_PANEL - 30)
 
     def _paint_axis(self, top: int) -> None:
-        for frame in sorted({0, self.last // 4, self.last // 2, 3 * self.last // 4, self.last}):
+        self.draw.text((_LEFT - 14, self._place(0, top) - 16), "frame", fill=_INK, font=self.font, anchor="rm")
+        for frame in choose_ticks(self.last):
             y = self._place(frame, top)
             self.draw.text((_LEFT - 14, y), str(frame), fill=_INK, font=self.font, anchor="rm")
             self.draw.line([(_LEFT - 10, y), (_LEFT - 5, y)], fill=_INK)

@@ -190,4 +190,9 @@ def _warn_of_other_settings(model: Model, settings: Settings) -> None:
         if trained.get(stage, values).get(key, value) != value
     ]
     if differing:
-        _log.warning("the model '%s' was trained with other settings: %s", model.name, ", ".join(differing))
+        given = ", ".join(differing)
+        _log.warning(
+            "the model '%s' was trained with other settings: %s; its links may be worse than with the defaults",
+            model.name,
+            given,
+        )
