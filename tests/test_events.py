@@ -60,6 +60,14 @@ def test_a_division_is_still_a_division(seed):
     assert has_division(movie, track(movie), look)
 
 
+@pytest.mark.parametrize(("seed", "rounded"), [(2, 0.65), (3, 0.65), (4, 0.65), (5, 0.65), (5, 0.55)])
+def test_a_mother_that_shrinks_before_she_divides_is_no_daughter(seed, rounded):
+    look = Look(radius=6 + seed, jitter=0.5, neighbours=8)
+    unequal = 0.5 - 0.02 * seed
+    movie, _ = events.draw_division(np.random.default_rng(seed), look=look, pace=0.2, unequal=unequal, rounded=rounded)
+    assert has_division(movie, track(movie), look)
+
+
 @pytest.mark.filterwarnings("ignore:no images")
 @pytest.mark.parametrize("pieces", [2, 3, 5])
 @pytest.mark.parametrize(("method", "seed"), CASES)

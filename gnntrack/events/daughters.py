@@ -29,6 +29,7 @@ _FARTHEST = 4.0  # radii from a parent to its daughters
 _SURE = 3.0  # log odds from which a cell has another parent
 _SURE_LATE = 5.0  # the same if a daughter appears late
 _SURE_GAP = 10.0  # the same if she was linked over a gap, which the first solution preferred
+_SURE_DAUGHTER = 10.0  # the same if her sister may be the parent: up to 9.7 where she is, mostly above 10 where not
 _SURE_EARLIER = 12.0  # the same if a division moves to earlier frames: dividing cells change their size before, too
 _LASTING = 2  # frames that daughters are followed
 _THREE = 0.02  # fraction of the divisions that have three daughters
@@ -81,6 +82,7 @@ def _list_births(history: History, model: EventModel) -> Iterator[_Birth]:
             for parent in parents.find(history.position[late], before, reach)
             for sister in history.list_children(parent) or _find_sisters(history, starts, parent)
             if sister != late and history.frame[sister] == before + 1 and lasting[sister]
+            if not _may_be_parent(history, model, parent, (sister, late))
         )
     yield from _list_births_over_gaps(history, model, starts)
 
@@ -118,6 +120,21 @@ def _find_lasting(history: History) -> BoolArray:
     """Return whether each cell is followed for some frames, or up to the last frame, shape (N,)."""
     last = history.last_frame
     return np.asarray((last >= history.frame + _LASTING) | ((last == history.n_frames - 1) & (history.frame > 0)))
+
+
+def _may_be_parent(history: History, model: EventModel, parent: int, daughters: tuple[int, int]) -> bool:
+    """Return whether the first daughter may be the parent up to the frame before the late one: then none is late.
+
+    Cells shrink and round up before they divide, so that sizes must tell the two apart far better than chance. If
+    the first solution has the division in the usual frame, `find_earlier_divisions` asks the same, and more.
+    """
+    sister, late = daughters
+    steps = history.walk_on(sister, int(history.frame[late] - history.frame[sister]) + 1)
+    between = [row for row in steps if history.frame[row] < history.frame[late]]
+    own = steps[len(between) :]
+    if history.past[sister] != parent or not between or not own or history.frame[own[0]] != history.frame[late]:
+        return False
+    return _compare_earlier(history, model, [*between[::-1], parent], own[0], late) <= _SURE_DAUGHTER
 
 
 def _measure_birth(history: History, model: EventModel, parent: int, daughters: tuple[int, int]) -> _Birth:

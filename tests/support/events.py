@@ -182,8 +182,11 @@ def draw_merged_masks(rng, *, frames_merged, ndim=2, first=None, ratio=None, app
     return draw_movie(rng, look, cells, shared=shared), look
 
 
-def draw_division(rng, *, late=0, ndim=2, unequal=None, pace=None, look=None, daughters=2):
-    """Return a movie of cell p that divides into b, c (and d) at frame ``look.at``; c is seen ``late`` frames later."""
+def draw_division(rng, *, late=0, ndim=2, unequal=None, pace=None, look=None, daughters=2, rounded=1.0):
+    """Return a movie of cell p that divides into b, c (and d) at frame ``look.at``; c is seen ``late`` frames later.
+
+    In the frame before, the radius of p is ``rounded`` times the usual one, and p has gone 0.6 of the way to b.
+    """
     look = look or draw_look(rng, ndim=ndim)
     unequal = rng.uniform(0.4, 0.6) if unequal is None else unequal
     pace = rng.uniform(0, 0.25) if pace is None else pace
@@ -202,7 +205,10 @@ def draw_division(rng, *, late=0, ndim=2, unequal=None, pace=None, look=None, da
     for t in range(look.frames):
         wobble = 0.7 * wobble + rng.normal(0, 0.25 * look.jitter, wobble.shape)
         if t < look.at:
-            cells["p"][t] = wobble[-1] * 1.0, mother * np.exp(rng.normal(0, 0.015))
+            size, place = mother, wobble[-1] * 1.0
+            if rounded < 1 and t == look.at - 1:
+                size, place = mother * rounded, place + 0.3 * (radii[0] + radii[1]) * start * ways[0]
+            cells["p"][t] = place, size * np.exp(rng.normal(0, 0.015))
             continue
         age = t - look.at
         for i, name in enumerate(names):
