@@ -318,7 +318,7 @@ def _solve_all(methods: Sequence[str], args: argparse.Namespace, work: Path) -> 
         settings = {"hungarian": Settings()}
         model = args.work / "models" / make_left_out_fold(sequences, sequence.dataset).name / "linknet"
         if (model / "model.json").exists():
-            settings["gnn"] = Settings().replace(gnn__model=str(model))
+            settings["gnn"] = Settings().replace(gnn__model=str(model), gnn__brightness=False)
         elif "gnn" in methods:
             print(f"no network that was trained without {sequence.dataset}; gnn is not tested on it", flush=True)
         used = {method: settings[method] for method in methods if method in settings}
