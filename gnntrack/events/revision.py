@@ -55,7 +55,7 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
         Without divisions that are the separation of a shared mask, a death, or an over-segmented mask; with
         divisions whose second daughter appears up to three frames late, and with third daughters.
     """
-    history = History.from_lineage(graph, lineage)
+    solved = history = History.from_lineage(graph, lineage)
     steps: tuple[tuple[str, Callable[[History, EventModel], dict[int, int]]], ...] = (
         ("pieces", find_pieces),
         ("merged masks", lambda *given: find_merged_masks(*given, longest_gap=longest_gap)),
@@ -78,10 +78,9 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
             history = history.replace(changes)
     target = np.flatnonzero(history.past >= 0)
     source = history.past[target]
-    before = History.from_lineage(graph, lineage).past
     confidence = np.full(len(graph.cells), _CONFIDENCE, np.float32)
     confidence[lineage.target] = lineage.confidence
-    confidence[history.past != before] = _CONFIDENCE
+    confidence[history.past != solved.past] = _CONFIDENCE
     track, tracks = number_tracks(graph.cells.frame, source, target)
     return Lineage(graph.cells, track, tracks, source, target, confidence[target], lineage.provenance)
 
