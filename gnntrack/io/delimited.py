@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gnntrack.errors import FormatError, InputError
 
-__all__ = ["TextTable", "read_delimited"]
+__all__ = ["TextTable", "is_number", "read_delimited"]
 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
@@ -106,7 +106,7 @@ def _parse(lines: list[str], start: int, delimiter: str) -> list[tuple[int, list
 def _make_row(file: Path, columns: list[str], fields: list[str], line: int, delimiter: str) -> dict[str, str]:
     if delimiter != ",":
         fields = [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in fields]
-    elif any(field.strip() for field in fields[len(columns) :]) and any(map(_is_number, fields)):
+    elif any(field.strip() for field in fields[len(columns) :]) and any(map(is_number, fields)):
         msg = (
             f"{file}: line {line} has {len(fields)} fields, and there are {len(columns)} columns; if its numbers have "
             "decimal commas, save it with semicolons between the fields, or with decimal points"
@@ -115,7 +115,8 @@ def _make_row(file: Path, columns: list[str], fields: list[str], line: int, deli
     return dict(zip_longest(columns, fields[: len(columns)], fillvalue=""))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
-from gnntrack.io.delimited import read_delimited
+from gnntrack.io.delimited import is_number, read_delimited
 from gnntrack.lengths import find_micrometres
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns and the rows of a table of TrackMate; rows without a number as ID are its further headings."""
     table = read_delimited(file)
     key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in table.columns else "ID"
-    return table.columns, [row for row in table.rows if _is_number(row.get(key, ""))]
+    return table.columns, [row for row in table.rows if is_number(row.get(key, ""))]
 
 
 def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
@@ -180,14 +180,6 @@ def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
         raise FormatError(msg)
     for row in rows:
         yield row["SPOT_SOURCE_ID"], row["SPOT_TARGET_ID"]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _make_spots(
@@ -263,7 +255,7 @@ def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
 
 def _parse_numbers(attributes: dict[str, str]) -> dict[str, float]:
     """Return the attributes that are finite numbers."""
-    numbers = {name: float(text) for name, text in attributes.items() if _is_number(text)}
+    numbers = {name: float(text) for name, text in attributes.items() if is_number(text)}
     return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
