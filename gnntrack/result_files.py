@@ -23,7 +23,7 @@ from gnntrack.io.geff import write_lineage
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
-from gnntrack.lineage.doubts import list_doubts, list_fragments
+from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
 from gnntrack.masks.runs import draw_labels
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
 
-__all__ = ["RunRecord", "summarise_result", "write_result"]
+__all__ = ["RunRecord", "collect_review", "summarise_result", "write_result"]
 
 _log = logging.getLogger(__name__)
 _PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "tifffile", "lap", "torch")
@@ -120,8 +120,7 @@ def write_result(
 def _write_extras(folder: Path, result: Result, tracked: Lineage) -> None:
     """Write the folder beside the masks."""
     folder.mkdir()
-    doubts = find_doubts(result, tracked)
-    write_csv(collect_review(result, doubts), folder / "review.csv")
+    write_csv(collect_review(result.lineage, list_doubts(result.lineage)), folder / "review.csv")
     write_csv(collect_cells(result.lineage), folder / "cells.csv")
     write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
     write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent)
@@ -148,25 +147,9 @@ def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> N
     save_picture(paint_lineage_tree(lineage), folder / "lineage.png")
 
 
-def find_doubts(result: Result, tracked: Lineage) -> list[Doubt]:
-    """Return the doubtful places of a result, the most doubtful first.
-
-    Parameters
-    ----------
-    result : Result
-        The written cells.
-    tracked : Lineage
-        The lineage before the gaps were filled.
-    """
-    kinds = {name: np.flatnonzero(result.mask_kind == k) for k, name in enumerate(MASK_KINDS)}
-    listed = [item[:3] for item in tracked.provenance.masks.get("disconnected", {}).get("listed", [])]
-    fragments = list_fragments(listed, result.lineage.cells.frame, result.input_label)
-    return sorted([*list_doubts(result.lineage, kinds), *fragments], key=lambda doubt: -doubt.doubt)
-
-
-def collect_review(result: Result, doubts: list[Doubt]) -> dict[str, np.ndarray]:
-    """Return the columns of ``review.csv``."""
-    cells = result.lineage.cells
+def collect_review(lineage: Lineage, doubts: Sequence[Doubt]) -> dict[str, np.ndarray]:
+    """Return the columns of ``review.csv`` for doubtful places of a lineage (`gnntrack.lineage.list_doubts`)."""
+    cells = lineage.cells
     row = np.array([doubt.row for doubt in doubts], np.int64)
     known = row >= 0
 
@@ -179,7 +162,7 @@ def collect_review(result: Result, doubts: list[Doubt]) -> dict[str, np.ndarray]
         "rank": np.arange(1, len(doubts) + 1),
         "kind": [doubt.kind for doubt in doubts],
         "frame": [doubt.frame for doubt in doubts],
-        "track": pick(result.lineage.track),
+        "track": pick(lineage.track),
         "label": pick(cells.label),
     }
     place = cells.position / np.array(cells.spacing)

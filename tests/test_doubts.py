@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from click.testing import CliRunner
 from support.movies import dividing_masks, images_of
 
 import gnntrack
+from gnntrack.cli import cli
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
 from gnntrack.settings import Settings
 
@@ -127,6 +129,37 @@ def test_nothing_to_review(tmp_path):
         "rank", "kind", "frame", "track", "label", "y_pixel", "x_pixel", "confidence", "doubt", "why"
     ]  # fmt: skip
     assert not set(review["kind"]) - {"link"}
+
+
+@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+def test_python_and_the_file_list_the_same_places(make, tmp_path):
+    masks, *_ = make()
+    out = tmp_path / "out"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gnntrack.GnntrackWarning)
+        gnntrack.track(masks=masks, out=out, settings=SETTINGS)
+    doubts = gnntrack.lineage.list_doubts(gnntrack.load(out))
+    review = pd.read_csv(out / "gnntrack" / "review.csv")
+    assert [(doubt.kind, doubt.frame, doubt.why) for doubt in doubts] == list(
+        review[["kind", "frame", "why"]].itertuples(index=False, name=None)
+    )
+
+
+@pytest.mark.parametrize("make", [appears_inside, vanishes_inside, empty_frame], ids=lambda make: make.__name__)
+def test_solve_shows_the_places_that_track_shows(make, tmp_path, monkeypatch):
+    masks, *_ = make()
+    tifffile.imwrite(tmp_path / "masks.tif", masks, metadata={"axes": "TYX"})
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for line in (
+        "track --masks masks.tif -o out --no-pictures",
+        "build-graph --masks masks.tif -o graph.geff",
+        "solve graph.geff -o lineage.geff",
+    ):
+        result = CliRunner().invoke(cli, line.split())
+        assert result.exit_code == 0, result.output
+        shown.append([row.split()[1:] for row in result.output.splitlines() if row.split()[:1] == ["check"]])
+    assert shown[0] == shown[2] != []
 
 
 # ---------------------------------------------------------------- poor masks

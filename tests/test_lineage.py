@@ -11,6 +11,7 @@ from support import worlds
 
 from gnntrack.errors import FormatError
 from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import (
     count_divisions,
     count_generations,
@@ -162,25 +163,27 @@ def test_no_track_has_no_family():
     assert (len(find_roots(none)), len(count_generations(none)), count_divisions(none)) == (0, 0, 0)
 
 
-def test_review_lists_the_least_confident_links_first():
+def test_review_is_deprecated_and_lists_the_least_confident_doubts():
     lineage = lineage_of(worlds.one_divides())
-    assert review(lineage) == []
-    cells = lineage.cells
-    unsure = [item for item in review(lineage, links=2, below=0.95) if item.kind == "link"]
-    assert len(unsure) == 2
-    rows = [int(cells.row_of(item.frame, item.label)) for item in unsure]
-    least = np.argsort(lineage.confidence, kind="stable")[:2]
-    assert rows == lineage.target[least].tolist()
-    assert f"confidence {lineage.confidence[least[0]]:.2f}" in unsure[0].text
+    with pytest.warns(DeprecationWarning, match="list_doubts"):
+        assert review(lineage) == []
+    doubts = [doubt for doubt in list_doubts(lineage, below=0.95) if doubt.kind in ("link", "division")]
+    with pytest.warns(DeprecationWarning, match="list_doubts"):
+        items = review(lineage, links=2, below=0.95)
+    assert [item.text for item in items] == [doubt.why for doubt in doubts[:2]]
+    assert len(items) > 0
+    assert [item.label for item in items] == [int(lineage.cells.label[doubt.row]) for doubt in doubts[:2]]
 
 
 def test_a_frame_is_empty_until_its_gap_is_filled():
     lineage, runs = worlds.build_known_lineage(worlds.frame_dropped())
-    (item,) = review(lineage)
+    assert [(doubt.frame, doubt.row) for doubt in list_doubts(lineage) if doubt.kind == "empty frame"] == [(2, -1)]
+    with pytest.warns(DeprecationWarning, match="list_doubts"):
+        (item,) = review(lineage)
     assert (item.kind, item.frame, item.label) == ("empty frames", 2, None)
     assert summarise(lineage).gaps_filled is None
     filled = repair_movie(lineage, runs, settings=RepairSettings()).lineage
-    assert review(filled) == []
+    assert not [doubt for doubt in list_doubts(filled) if doubt.kind == "empty frame"]
     assert summarise(filled).gaps_filled == 8
 
 

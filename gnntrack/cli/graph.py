@@ -12,7 +12,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_lineage, describe_review, refuse_unused
+from gnntrack.cli.lineages import describe_lineage, list_lineage_checks, refuse_unused
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -111,7 +111,7 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
         lineage = pipeline.solve(candidates, method=method, solver=solver, settings=settings, progress=progress)
         write_lineage(lineage, out, overwrite=overwrite)
     show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", out)])
-    show_rows(describe_review(lineage))
+    show_rows(list_lineage_checks(lineage))
 
 
 class NearestChoice(click.Choice[str]):

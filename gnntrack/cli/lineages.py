@@ -15,7 +15,7 @@ from gnntrack.cli.options import GNN_SETTINGS
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
 
-__all__ = ["describe_lineage", "describe_result", "describe_review", "list_checks", "read_summary", "refuse_unused"]
+__all__ = ["describe_lineage", "describe_result", "list_checks", "list_lineage_checks", "read_summary", "refuse_unused"]
 
 
 def refuse_unused(method: str) -> None:
@@ -53,10 +53,24 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def list_checks(extras: Path, most: int = 3) -> list[tuple[str, object]]:
+def list_checks(extras: Path) -> list[tuple[str, object]]:
     """Return rows for the most doubtful places of a result, from its ``review.csv``."""
     with (extras / "review.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        return _select_checks(list(csv.DictReader(file)), f"in {extras / 'review.csv'}")
+
+
+def list_lineage_checks(lineage: Lineage) -> list[tuple[str, object]]:
+    """Return rows for the most doubtful places of a lineage without a result."""
+    from gnntrack.lineage.doubts import list_doubts
+    from gnntrack.result_files import collect_review
+
+    columns = collect_review(lineage, list_doubts(lineage))
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return _select_checks(rows, "in the review.csv of 'gnntrack track'")
+
+
+def _select_checks(rows: list[dict[str, Any]], place: str, most: int = 3) -> list[tuple[str, object]]:
+    """Return the first rows of a review list, and how many more there are at a place."""
     shown: list[tuple[str, object]] = []
     for row in rows[:most]:
         where = ", ".join(f"{axis} {float(row[f'{axis}_pixel']):.0f}" for axis in "zyx" if row.get(f"{axis}_pixel"))
@@ -69,7 +83,7 @@ def list_checks(extras: Path, most: int = 3) -> list[tuple[str, object]]:
             ("check", f"{len(pieces)} labels in several pieces, {first}; choose their treatment with --fragments")
         )
     more = len(rows) - len(shown)
-    return [*shown, ("", f"{more} more in {extras / 'review.csv'}")] if more > 0 else shown
+    return [*shown, ("", f"{more} more {place}")] if more > 0 else shown
 
 
 def read_summary(extras: Path) -> dict[str, Any]:
@@ -94,14 +108,6 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
     ]
     dropped = summary.dropped_cells
     return [*rows, ("dropped", f"{dropped} cells smaller than cells.min_size")] if dropped else rows
-
-
-def describe_review(lineage: Lineage) -> list[tuple[str, object]]:
-    """Return the rows of a summary for the places to check first."""
-    from gnntrack.lineage.summary import review
-
-    hints = {"fragments": "; see --fragments"}
-    return [("look at", item.text + hints.get(item.kind, "")) for item in review(lineage)]
 
 
 def _describe_gaps(bridged: int, filled: int | None) -> str:

@@ -1,4 +1,6 @@
 from .build import build_lineage as build_lineage
+from .doubts import Doubt as Doubt
+from .doubts import list_doubts as list_doubts
 from .families import count_divisions as count_divisions
 from .families import count_generations as count_generations
 from .families import find_divisions as find_divisions

@@ -1,4 +1,4 @@
-"""Doubtful places of a result, for a person to check: the rows of ``review.csv``.
+"""Doubtful places of a lineage, for a person to check: the rows of ``review.csv``.
 
 Each place has a *doubt* in [0, 1], by which the list is ranked. For links and divisions it is 1 - confidence. The other
 kinds have fixed values: frames without cells .9, very short tracks .5, tracks that begin or end inside the frame .4 (.6
@@ -15,12 +15,13 @@ import numpy as np
 
 from gnntrack.geometry import compute_radius, find_within
 from gnntrack.lineage.confidence import list_divisions, rate_divisions
-from gnntrack.lineage.families import find_neighbours
+from gnntrack.lineage.families import find_missing_frames, find_neighbours
+from gnntrack.types.origins import MASK_KINDS
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray, Lineage
 
-__all__ = ["Doubt", "list_doubts", "list_fragments"]
+__all__ = ["Doubt", "list_doubts"]
 
 _CONFIDENT = 0.9  # links and divisions with at least this confidence are not listed
 _SHORT = 2  # frames
@@ -46,15 +47,16 @@ class Doubt(NamedTuple):
     """Confidence of a link or division."""
 
 
-def list_doubts(lineage: Lineage, kinds: dict[str, IntArray] | None = None) -> list[Doubt]:
-    """Return the doubtful places of a result, the most doubtful first.
+def list_doubts(lineage: Lineage, *, below: float = _CONFIDENT) -> list[Doubt]:
+    """Return the doubtful places of a lineage, the most doubtful first.
 
     Parameters
     ----------
     lineage : Lineage
-        A lineage without gaps.
-    kinds : dict of (n,) int64, optional
-        Rows of the cells whose masks were changed: ``"filled"``, ``"merged"`` and ``"split"``.
+        A solved movie, or a result: then masks that were drawn, divided or merged are listed as well
+        (`gnntrack.Lineage.origins`).
+    below : float
+        Confidence below which links and divisions are listed, default 0.9.
 
     Examples
     --------
@@ -64,48 +66,25 @@ def list_doubts(lineage: Lineage, kinds: dict[str, IntArray] | None = None) -> l
     >>> [(doubt.kind, doubt.frame, doubt.why) for doubt in list_doubts(gnntrack.track(masks=masks))][-1]
     ('short track', 2, 'the track has 1 frame, 29.5 pixels from the border, without parent or daughters')
     """
-    kinds = {name: np.zeros(0, np.int64) for name in ("filled", "merged", "split")} | (kinds or {})
     found = [
-        *_list_links(lineage, kinds["filled"]),
-        *_list_divisions(lineage),
+        *_list_links(lineage, below),
+        *_list_divisions(lineage, below),
         *_list_ends(lineage),
         *_list_jumps(lineage),
-        *_list_changed(lineage, kinds),
+        *_list_changed(lineage),
+        *_list_fragments(lineage),
         *_list_empty_frames(lineage),
     ]
     return sorted(found, key=lambda doubt: (-doubt.doubt, doubt.frame, doubt.row))
 
 
-def list_fragments(listed: list[list[int]], frame: IntArray, input_label: IntArray) -> list[Doubt]:
-    """Return the labels in several pieces.
-
-    Parameters
-    ----------
-    listed : list of [frame, label, pieces]
-        Labels of the masks that were tracked.
-    frame, input_label : (N,) int64
-        Of the cells of a result.
-    """
-    row_of = {key: row for row, key in enumerate(zip(frame.tolist(), input_label.tolist(), strict=True))}
-    return [
-        Doubt(
-            "pieces",
-            row_of[t, label],
-            t,
-            0.15,
-            f"its mask is in {pieces} pieces (label {label} of the input); see --fragments",
-        )
-        for t, label, pieces in listed
-        if (t, label) in row_of
-    ]
-
-
-def _list_links(lineage: Lineage, filled: IntArray) -> Iterator[Doubt]:
+def _list_links(lineage: Lineage, below: float) -> Iterator[Doubt]:
     cells, tracks = lineage.cells, lineage.tracks
     within = lineage.track[lineage.source] == lineage.track[lineage.target]
     only_child = np.bincount(np.searchsorted(tracks.id, tracks.parent[tracks.parent > 0]), minlength=len(tracks)) == 1
     single = only_child[np.searchsorted(tracks.id, lineage.track[lineage.source])]
-    listed = (within | single) & (lineage.confidence < _CONFIDENT) & ~np.isin(lineage.source, filled)
+    after_drawn = np.isin(lineage.source, _find_changed(lineage, "filled"))  # has the confidence of the link before it
+    listed = (within | single) & (lineage.confidence < below) & ~after_drawn
     for link in np.flatnonzero(listed).tolist():
         source, target = int(lineage.source[link]), int(lineage.target[link])
         confidence = float(lineage.confidence[link])
@@ -115,11 +94,11 @@ def _list_links(lineage: Lineage, filled: IntArray) -> Iterator[Doubt]:
         yield Doubt("link", target, int(cells.frame[target]), 1 - confidence, why, confidence)
 
 
-def _list_divisions(lineage: Lineage) -> Iterator[Doubt]:
+def _list_divisions(lineage: Lineage, below: float) -> Iterator[Doubt]:
     parents, links = list_divisions(lineage)
     rated = rate_divisions(lineage)[np.searchsorted(lineage.tracks.id, parents)]
     for rows, confidence in zip(links, rated.tolist(), strict=True):
-        if confidence >= _CONFIDENT:
+        if confidence >= below:
             continue
         daughters = " and ".join(map(str, lineage.track[lineage.target[rows]].tolist()))
         why = f"its division into tracks {daughters} has confidence {confidence:.2f}"
@@ -169,13 +148,13 @@ def _measure_border_distance(lineage: Lineage) -> FloatArray:
 def _measure_reach(lineage: Lineage) -> float:
     """Return the distance from the border within which a cell may enter or leave between two frames.
 
-    It is the radius of the median cell and the step that 95 of 100 links do not exceed.
+    It is the radius of the median cell, if the sizes are known, and the step that 95 of 100 links do not exceed.
     """
     cells = lineage.cells
     if not len(cells):
         return 0.0
     step = np.linalg.norm(cells.position[lineage.target] - cells.position[lineage.source], axis=1)
-    radius = float(compute_radius(float(np.median(cells.feature("size"))), cells.ndim))
+    radius = float(compute_radius(float(np.median(cells.feature("size"))), cells.ndim)) if cells.has("size") else 0.0
     return radius + (float(np.quantile(step, 0.95)) if len(step) else 0.0)
 
 
@@ -198,6 +177,8 @@ def _find_partners(lineage: Lineage, ends: IntArray, starts: IntArray) -> dict[i
 
 def _list_jumps(lineage: Lineage) -> Iterator[Doubt]:
     cells = lineage.cells
+    if not cells.has("size"):
+        return
     previous, following = find_neighbours(lineage)
     rows = np.flatnonzero((previous >= 0) & (following >= 0))
     size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-9))
@@ -208,7 +189,7 @@ def _list_jumps(lineage: Lineage) -> Iterator[Doubt]:
         yield Doubt("size", row, int(cells.frame[row]), 0.35, why)
 
 
-def _list_changed(lineage: Lineage, kinds: dict[str, IntArray]) -> Iterator[Doubt]:
+def _list_changed(lineage: Lineage) -> Iterator[Doubt]:
     frame = lineage.cells.frame
     texts = {
         "filled": ("filled mask", 0.3, "the cell had no mask in this frame; it was drawn between those around"),
@@ -216,11 +197,34 @@ def _list_changed(lineage: Lineage, kinds: dict[str, IntArray]) -> Iterator[Doub
         "merged": ("merged fragments", 0.2, "a fragment beside it was merged with its mask"),
     }
     for name, (kind, doubt, why) in texts.items():
-        for row in kinds[name].tolist():
+        for row in _find_changed(lineage, name).tolist():
             yield Doubt(kind, row, int(frame[row]), doubt, why)
 
 
+def _find_changed(lineage: Lineage, name: str) -> IntArray:
+    """Return the cells whose masks are of this kind of `MASK_KINDS`; none before the masks of a lineage are written."""
+    if lineage.origins is None:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(lineage.origins.kind == MASK_KINDS.index(name))
+
+
+def _list_fragments(lineage: Lineage) -> Iterator[Doubt]:
+    """Yield the labels in several pieces, as found in the masks that were tracked."""
+    listed = [item[:3] for item in lineage.provenance.masks.get("disconnected", {}).get("listed", [])]
+    if not listed:
+        return
+    input_label = lineage.cells.label if lineage.origins is None else lineage.origins.input_label
+    cells = zip(lineage.cells.frame.tolist(), input_label.tolist(), strict=True)
+    row_of = {cell: row for row, cell in enumerate(cells)}
+    for frame, label, pieces in listed:
+        if (frame, label) in row_of:
+            why = f"its mask is in {pieces} pieces (label {label} of the input); see --fragments"
+            yield Doubt("pieces", row_of[frame, label], frame, 0.15, why)
+
+
 def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
-    count = np.bincount(lineage.cells.frame, minlength=lineage.cells.n_frames)
-    for frame in np.flatnonzero(count == 0).tolist():
-        yield Doubt("empty frame", -1, frame, 0.9, "the frame has no cells; the official evaluator refuses such frames")
+    frame = lineage.cells.frame
+    if lineage.provenance.repaired:  # masks are drawn in the gaps when the lineage is written
+        frame = np.append(frame, find_missing_frames(lineage)[0])
+    for empty in np.flatnonzero(np.bincount(frame, minlength=lineage.cells.n_frames) == 0).tolist():
+        yield Doubt("empty frame", -1, empty, 0.9, "the frame has no cells; the official evaluator refuses such frames")

@@ -1,16 +1,17 @@
-"""Summary of a lineage, and the list of places that a person should check first."""
+"""Numbers that describe a lineage."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gnntrack.lineage.families import count_divisions, find_missing_frames
+from gnntrack.lineage.doubts import list_doubts
+from gnntrack.lineage.families import count_divisions
 
 if TYPE_CHECKING:
-    from gnntrack.types import IntArray, Lineage
+    from gnntrack.lineage.doubts import Doubt
+    from gnntrack.types import Lineage
 
 __all__ = ["ReviewItem", "Summary", "review", "summarise"]
 
@@ -40,9 +41,34 @@ class Summary:
     dropped_cells: int
 
 
+def summarise(lineage: Lineage) -> Summary:
+    """Return the numbers that describe a lineage.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> import numpy as np
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[[0, 2], 5:11, 5:11] = 1  # a cell, without a mask in frame 1
+    >>> summary = summarise(gnntrack.track(masks=masks))
+    >>> summary.cells, summary.tracks, summary.gaps_bridged, summary.gaps_filled
+    (2, 1, 1, 1)
+    """
+    provenance = lineage.provenance
+    return Summary(
+        frames=lineage.cells.n_frames,
+        cells=len(lineage.cells),
+        tracks=len(lineage.tracks),
+        divisions=count_divisions(lineage.tracks),
+        gaps_bridged=provenance.gaps_bridged or 0,
+        gaps_filled=provenance.gaps_filled,
+        dropped_cells=provenance.dropped_cells,
+    )
+
+
 @dataclass(frozen=True)
 class ReviewItem:
-    """One place to check.
+    """One place to check, of the deprecated `review`.
 
     Parameters
     ----------
@@ -62,93 +88,34 @@ class ReviewItem:
     text: str
 
 
-def summarise(lineage: Lineage) -> Summary:
-    """Return the numbers that describe a lineage.
-
-    Examples
-    --------
-    >>> import gnntrack
-    >>> masks = np.zeros((3, 20, 20), np.uint8)
-    >>> masks[[0, 2], 5:11, 5:11] = 1  # a cell, without a mask in frame 1
-    >>> summary = summarise(gnntrack.track(masks=masks))
-    >>> summary.cells, summary.tracks, summary.gaps_bridged, summary.gaps_filled
-    (2, 1, 1, 1)
-    """
-    provenance = lineage.provenance
-    return Summary(
-        frames=lineage.cells.n_frames,
-        cells=len(lineage.cells),
-        tracks=len(lineage.tracks),
-        divisions=count_divisions(lineage.tracks),
-        gaps_bridged=provenance.gaps_bridged or 0,
-        gaps_filled=provenance.gaps_filled,
-        dropped_cells=provenance.dropped_cells,
-    )
-
-
 def review(lineage: Lineage, *, links: int = 3, below: float = 0.5) -> list[ReviewItem]:
-    """Return the places that a person should check first.
+    """Return the least confident links, one label in several pieces and one empty frame; deprecated.
+
+    Use `gnntrack.lineage.list_doubts`, from which this list is taken.
 
     Parameters
     ----------
     lineage : Lineage
         A solved movie.
     links : int
-        Number of links to list at most, default 3.
+        Number of links and divisions to list at most, default 3.
     below : float
-        List only links with a lower confidence than this, default 0.5.
+        List only links and divisions with a lower confidence than this, default 0.5.
 
     Returns
     -------
     list of ReviewItem
-        The least confident links first; then one item for all labels in several pieces, and one for all frames
-        without cells, if there are any.
-
-    Examples
-    --------
-    >>> import gnntrack
-    >>> masks = np.zeros((3, 20, 20), np.uint8)
-    >>> masks[0, 5:11, 5:11] = 1
-    >>> [item.text for item in review(gnntrack.track(masks=masks))]
-    ['2 frames without cells, such as frame 1; the official evaluator refuses those']
+        The least confident links first. A division is listed as one link, with the frame and the label of its parent.
     """
-    return [*_review_links(lineage, links, below), *_review_fragments(lineage), *_review_empty_frames(lineage)]
+    warnings.warn("review is deprecated; use gnntrack.lineage.list_doubts", DeprecationWarning, stacklevel=2)
+    doubts = list_doubts(lineage, below=below)
+    unsure = [doubt for doubt in doubts if doubt.kind in ("link", "division")][:links]
+    pieces = [doubt for doubt in doubts if doubt.kind == "pieces"][:1]
+    empty = [doubt for doubt in doubts if doubt.kind == "empty frame"][:1]
+    listed = {"link": unsure, "fragments": pieces, "empty frames": empty}
+    return [_make_item(lineage, kind, doubt) for kind, found in listed.items() for doubt in found]
 
 
-def _review_links(lineage: Lineage, links: int, below: float) -> list[ReviewItem]:
-    cells, items = lineage.cells, []
-    for link in np.argsort(lineage.confidence, kind="stable")[:links].tolist():
-        source, target = int(lineage.source[link]), int(lineage.target[link])
-        confidence = float(lineage.confidence[link])
-        if confidence < below:
-            text = (
-                f"link of frame {cells.frame[source]}, label {cells.label[source]} -> frame {cells.frame[target]}, "
-                f"label {cells.label[target]} (track {lineage.track[target]}, confidence {confidence:.2f})"
-            )
-            items.append(ReviewItem("link", int(cells.frame[target]), int(cells.label[target]), text))
-    return items
-
-
-def _review_fragments(lineage: Lineage) -> list[ReviewItem]:
-    found = lineage.provenance.masks.get("disconnected", {})
-    if not found.get("count"):
-        return []
-    frame, label, pieces = found["listed"][0][:3]
-    text = f"{found['count']} labels in several pieces, such as {label} in frame {frame} ({pieces} pieces)"
-    return [ReviewItem("fragments", frame, label, text)]
-
-
-def _review_empty_frames(lineage: Lineage) -> list[ReviewItem]:
-    empty = np.setdiff1d(np.arange(lineage.cells.n_frames), _list_filled_frames(lineage))
-    if not len(empty):
-        return []
-    text = f"{len(empty)} frames without cells, such as frame {empty[0]}; the official evaluator refuses those"
-    return [ReviewItem("empty frames", int(empty[0]), None, text)]
-
-
-def _list_filled_frames(lineage: Lineage) -> IntArray:
-    """Return the frame of each mask: those of the cells, and those drawn in gaps once these are filled."""
-    frame = lineage.cells.frame
-    if not lineage.provenance.repaired:
-        return frame
-    return np.concatenate([frame, find_missing_frames(lineage)[0]])
+def _make_item(lineage: Lineage, kind: str, doubt: Doubt) -> ReviewItem:
+    label = int(lineage.cells.label[doubt.row]) if doubt.row >= 0 else None
+    return ReviewItem(kind, doubt.frame, label, doubt.why)
