@@ -159,6 +159,20 @@ def test_given_links_make_certain_tracks_and_divisions(lineage):
         assert (values[np.isfinite(values)] == 1).all()
 
 
+@pytest.mark.parametrize("below_one", [2e-7, 5e-7, 1e-6, 1e-5, 1e-3])
+def test_estimated_links_make_no_division_certain(lineage, below_one):
+    sure = replace(lineage, confidence=np.full(len(lineage.source), 1 - below_one))
+    assert sure.confidence.max() < 1
+    assert np.nanmax(rate_divisions(sure)) < 1
+
+
+@pytest.mark.parametrize("unsure", [0, 1])
+def test_a_division_is_given_only_if_both_links_are(lineage, unsure):
+    confidence = np.ones(len(lineage.source))
+    confidence[list_divisions(lineage)[1][0][unsure]] = 0.7
+    assert np.nanmin(rate_divisions(replace(lineage, confidence=confidence))) < 1
+
+
 def test_a_division_whose_daughters_vanish_is_less_certain(lineage):
     parent = next(each.parent for each in lineage.divisions if each.frame < lineage.cells.n_frames - 4)
     daughters = lineage[parent].daughters

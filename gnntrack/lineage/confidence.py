@@ -14,18 +14,25 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.types import invert_log_odds
+from gnntrack.types import invert_log_odds, log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gnntrack.types import FloatArray, IntArray, Lineage
 
-__all__ = ["list_divisions", "measure_division_evidence", "measure_track_evidence", "rate_divisions", "rate_tracks"]
+__all__ = [
+    "list_divisions",
+    "measure_division_evidence",
+    "measure_track_evidence",
+    "rate_divisions",
+    "rate_tracks",
+    "read_weights",
+]
 
 _SMALLEST = 1e-6  # confidences below it count as this
 _CERTAIN = 1e-3  # -log(confidence) below which equal confidences are common
@@ -54,7 +61,7 @@ def rate_tracks(lineage: Lineage) -> FloatArray:
     >>> bool((rate_tracks(lineage) > 0.9).all())
     True
     """
-    weights = _read_weights()["tracks"]
+    weights = read_weights("gnntrack.lineage")["tracks"]
     evidence = measure_track_evidence(lineage)
     loss = evidence @ [weights["sum"], weights["largest"]]
     return np.asarray(np.exp(-np.maximum(loss, evidence[:, 1])))
@@ -94,11 +101,11 @@ def rate_divisions(lineage: Lineage) -> FloatArray:
     >>> np.isnan(rate_divisions(gnntrack.track(masks=masks))).tolist()
     [False, True, True]
     """
-    weights = _read_weights()["divisions"]
+    weights = read_weights("gnntrack.lineage")["divisions"]
     found = np.full(len(lineage.tracks), np.nan)
     parent, evidence = measure_division_evidence(lineage)
     value = evidence @ [weights["log_odds"], weights["seen"]] + weights["intercept"]
-    given = evidence[:, 0] >= _compute_log_odds(np.array([1 - _SMALLEST])) - 1e-9
+    given = [(lineage.confidence[rows] == 1).all() for rows in list_divisions(lineage)[1]]
     found[np.searchsorted(lineage.tracks.id, parent)] = np.where(given, 1, invert_log_odds(value))
     return found
 
@@ -118,7 +125,7 @@ def measure_division_evidence(lineage: Lineage) -> tuple[IntArray, FloatArray]:
     goes_on = np.isin(tracks.id[daughter], tracks.parent) | (end == lineage.cells.n_frames - 1)
     seen = np.where(goes_on, _SEEN, np.minimum(end - lineage.cells.frame[source], _SEEN))
     least, shortest = np.full(len(parent), np.inf), np.full(len(parent), float(_SEEN))
-    odds = _compute_log_odds(np.clip(lineage.confidence[link].astype(float), _SMALLEST, 1 - _SMALLEST))
+    odds = log_odds(np.clip(lineage.confidence[link].astype(float), _SMALLEST, 1 - _SMALLEST))
     np.minimum.at(least, division, odds)
     np.minimum.at(shortest, division, seen)
     return parent, np.stack([least, shortest], axis=1)
@@ -148,11 +155,8 @@ def _compute_loss(lineage: Lineage, row: IntArray) -> FloatArray:
 
 
 @cache
-def _read_weights() -> Mapping[str, Mapping[str, float]]:
-    text = files("gnntrack.lineage").joinpath("confidence.json").read_text(encoding="utf-8")
-    weights: Mapping[str, Mapping[str, float]] = json.loads(text)
+def read_weights(package: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the fitted weights in the ``confidence.json`` of a package."""
+    text = files(package).joinpath("confidence.json").read_text(encoding="utf-8")
+    weights: Mapping[str, Mapping[str, Any]] = json.loads(text)
     return weights
-
-
-def _compute_log_odds(probability: FloatArray) -> FloatArray:
-    return np.log(probability / (1 - probability))

@@ -12,13 +12,11 @@ The confidence of divisions and tracks follows from that of their links: `gnntra
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.lineage.confidence import read_weights
 from gnntrack.types import invert_log_odds, log_odds
 
 if TYPE_CHECKING:
@@ -100,7 +98,7 @@ def compute_confidence(
     >>> bool((compute_confidence(lineage, graph, chosen, scores, scorer="links") > 0.9).all())
     True
     """
-    weights = _read_weights()[scorer]
+    weights = read_weights("gnntrack.scores")[scorer]
     value = compute_log_odds(measure_evidence(lineage, graph, chosen, scores), weights)
     return np.asarray(invert_log_odds(value), np.float32)
 
@@ -211,10 +209,3 @@ def _split(name: str, value: FloatArray) -> dict[str, FloatArray]:
 
 def _bound(value: FloatArray) -> FloatArray:
     return np.asarray(np.clip(value, -_LIMIT, _LIMIT))
-
-
-@cache
-def _read_weights() -> Mapping[str, Mapping[str, Any]]:
-    text = files("gnntrack.scores").joinpath("confidence.json").read_text(encoding="utf-8")
-    weights: Mapping[str, Mapping[str, Any]] = json.loads(text)
-    return weights
