@@ -182,6 +182,12 @@ class _TrackSource:
             raise FormatError(msg)
         rows = np.stack([cells.row_of(self.links[:, k], self.links[:, k + 1]) for k in (0, 2)], axis=1)
         lost = int((rows < 0).any(axis=1).sum())
+        if lost and lost == len(rows) and self.complete:
+            msg = (
+                "no link of the table is between two cells of the masks; count frames from 0, and give the masks whose "
+                "labels the column label names"
+            )
+            raise FormatError(msg)
         if lost and self.complete:
             message = f"{lost} of {len(rows)} links name a cell that is in no mask; they are not used"
             _log.warning(message)
@@ -226,7 +232,7 @@ def _open_table(
 ) -> _TrackSource:
     """Open a table of cells, or TrackMate's table of spots."""
     table = read_delimited(path)
-    if is_cell_table(table):
+    if is_cell_table(path, table):
         cell_links = link_cell_table(path, table, read_parents(links))
         return _TrackSource(_need_masks(masks, path), cell_links, complete=True)
     return _place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
@@ -397,6 +403,8 @@ def _count_dimensions(spots: Spots, stack: FrameStack | None) -> int:
 
 def _find_spacing(spots: Spots, stack: FrameStack | None, settings: Settings) -> tuple[float, ...]:
     """Return the size of a pixel along z, y, x in the unit of the spots."""
+    if spots.unit == "pixel":
+        return spots.spacing or (1.0, 1.0, 1.0)
     if settings.frames.spacing is not None:
         given = tuple(np.atleast_1d(settings.frames.spacing).astype(float))
         return (1.0,) * (3 - len(given)) + given if len(given) > 1 else given * 3

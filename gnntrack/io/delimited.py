@@ -10,23 +10,26 @@ import csv
 import re
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
+from gnntrack.io.number_styles import is_number, normalise_columns
 
-__all__ = ["TextTable", "is_number", "read_delimited"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["TextTable", "find_columns", "list_columns", "read_delimited"]
 
 _DELIMITERS = ",;\t"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
 
 
 class TextTable(NamedTuple):
     """A table of text."""
 
     columns: list[str]
-    """Names of the columns, without spaces around them."""
+    """Names of the columns, without spaces around them and without the ``#`` that NumPy writes before the first."""
     rows: list[dict[str, str]]
-    """Fields of each row by column; missing ones are empty. Numbers have a decimal point."""
+    """Fields of each row by column; missing ones are empty. Numbers have a decimal point and nothing else."""
     lines: list[int]
     """Line of each row in the file, from 1."""
 
@@ -65,9 +68,57 @@ def read_delimited(path: str | Path) -> TextTable:
         raise FormatError(msg) from error
     if not parsed:
         return TextTable([], [], [])
-    columns = [name.strip() for name in parsed[0][1]]
-    rows = [_make_row(file, columns, fields, line, delimiter) for line, fields in parsed[1:]]
-    return TextTable(columns, rows, [line for line, _ in parsed[1:]])
+    columns = [name.strip().removeprefix("# ").removeprefix("#") for name in parsed[0][1]]
+    for line, fields in parsed[1:]:
+        _check_row(file, columns, fields, line, delimiter)
+    by_column = list(zip_longest(*(fields[: len(columns)] for _, fields in parsed[1:]), fillvalue=""))
+    rows = zip(*normalise_columns([list(fields) for fields in by_column], delimiter), strict=True)
+    named = [dict(zip_longest(columns, row, fillvalue="")) for row in rows]
+    return TextTable(columns, named, [line for line, _ in parsed[1:]])
+
+
+def find_columns(path: Path, table: TextTable, names: Iterable[str]) -> dict[str, str]:
+    """Return the columns of a table by the names that are expected, without those that are absent.
+
+    Capitals, and whether a name has spaces or underscores, make no difference.
+
+    Raises
+    ------
+    FormatError
+        If a column is there twice.
+
+    Examples
+    --------
+    >>> find_columns(Path("a.csv"), TextTable(["Frame", "TRACK ID"], [], []), ["frame", "track_id", "label"])
+    {'frame': 'Frame', 'track_id': 'TRACK ID'}
+    """
+    found = {}
+    for name in names:
+        same = [column for column in table.columns if _simplify(column) == _simplify(name)]
+        if len(same) > 1:
+            given = "' and '".join(same)
+            msg = f"{path}: the column {name} is there {len(same)} times ('{given}'); delete or rename all but one"
+            raise FormatError(msg)
+        if same:
+            found[name] = same[0]
+    return found
+
+
+def _simplify(name: str) -> str:
+    return re.sub(r"[\s_]+", "_", name.strip()).lower()
+
+
+def list_columns(table: TextTable, most: int = 8) -> str:
+    """Return the columns of a table for a message.
+
+    >>> list_columns(TextTable(["frame label"], [], []))
+    "its columns are 'frame label'"
+    """
+    names = [f"'{name}'" for name in table.columns if name]
+    if not names:
+        return "it has no names of columns"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"its columns are {', '.join(names[:most])}{more}"
 
 
 def _read_text(file: Path) -> str:
@@ -103,22 +154,12 @@ def _parse(lines: list[str], start: int, delimiter: str) -> list[tuple[int, list
     return [(start + reader.line_num, fields) for fields in reader]
 
 
-def _make_row(file: Path, columns: list[str], fields: list[str], line: int, delimiter: str) -> dict[str, str]:
-    if delimiter != ",":
-        fields = [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in fields]
-    elif any(field.strip() for field in fields[len(columns) :]) and any(map(is_number, fields)):
+def _check_row(file: Path, columns: list[str], fields: list[str], line: int, delimiter: str) -> None:
+    """Refuse a row whose numbers are cut by their decimal commas."""
+    more = fields[len(columns) :]
+    if delimiter == "," and any(map(str.strip, more)) and any(map(is_number, fields)):
         msg = (
             f"{file}: line {line} has {len(fields)} fields, and there are {len(columns)} columns; if its numbers have "
             "decimal commas, save it with semicolons between the fields, or with decimal points"
         )
         raise FormatError(msg)
-    return dict(zip_longest(columns, fields[: len(columns)], fillvalue=""))
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError
-from gnntrack.io.delimited import TextTable, read_delimited
+from gnntrack.io.delimited import TextTable, find_columns, list_columns, read_delimited
+from gnntrack.io.number_styles import describe_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["is_cell_table", "link_cell_table", "read_parents"]
 
+_NO_PARENT = {"", "nan", "na", "n/a", "none", "null", "-"}
 
-def is_cell_table(table: TextTable) -> bool:
-    """Return whether a table has the columns frame, label and track."""
-    return {"frame", "label", "track"} <= {name.lower() for name in table.columns}
+
+def is_cell_table(path: Path, table: TextTable) -> bool:
+    """Return whether a table has the columns frame, label and track.
+
+    Raises
+    ------
+    FormatError
+        If it has one of them twice.
+    """
+    return len(find_columns(path, table, ("frame", "label", "track"))) == 3
 
 
 def link_cell_table(path: Path, table: TextTable, parents: dict[int, int] | None = None) -> IntArray:
@@ -41,7 +50,7 @@ def link_cell_table(path: Path, table: TextTable, parents: dict[int, int] | None
     FormatError
         If a value is not a whole number, a track has two cells in a frame, or a parent is not a track of the table.
     """
-    rows = _read_integers(path, table, ("frame", "label", "track"), optional="parent")
+    rows = _read_integers(path, table, ("frame", "label", "track"), "parent")
     cells = _group_by_track(path, rows)
     found = _select_parents((track, parent) for _, _, track, parent in sorted(rows)) | (parents or {})
     for kind, named in (("parent", set(found.values())), ("daughter", set(found))):
@@ -83,30 +92,35 @@ def read_parents(path: str | Path | None) -> dict[int, int]:
     if path is None:
         return {}
     rows = _read_integers(Path(path), read_delimited(path), ("track", "parent"))
-    return _select_parents((track, parent) for track, parent, _ in rows)
+    return _select_parents((track, parent) for track, parent in rows)
 
 
-def _read_integers(
-    path: Path, table: TextTable, names: tuple[str, ...], *, optional: str = ""
-) -> list[tuple[int, ...]]:
-    """Return columns as integers, and one that may be absent or empty (then 0)."""
-    known = {name.lower(): name for name in table.columns}
+def _read_integers(path: Path, table: TextTable, names: tuple[str, ...], *more: str) -> list[tuple[int, ...]]:
+    """Return columns as integers, and others that may be absent (then 0)."""
+    known = find_columns(path, table, (*names, *more))
     absent = [name for name in names if name not in known]
     if absent:
-        msg = f"{path}: no column {', '.join(absent)}; expected the columns {', '.join(names)}"
+        msg = f"{path}: no column {', '.join(absent)}; expected the columns {', '.join(names)}; {list_columns(table)}"
         raise FormatError(msg)
     if not table.rows:
         msg = f"{path}: a table without rows; expected the columns {', '.join(names)}"
         raise FormatError(msg)
+    missing = (0,) * (len(names) + len(more) - len(known))
+    return [(*_read_row(path, line, row, known), *missing) for line, row in zip(table.lines, table.rows, strict=True)]
+
+
+def _read_row(path: Path, line: int, row: dict[str, str], known: dict[str, str]) -> list[int]:
     numbers = []
-    for line, row in zip(table.lines, table.rows, strict=True):
-        values = [_parse_whole(row[known[name]]) for name in names]
-        more = _parse_whole(row.get(known.get(optional, ""), ""))
-        whole = [value for value in values if value is not None]
-        if len(whole) < len(values):
-            msg = f"{path}: line {line} has a value that is not a number; expected whole numbers in {', '.join(names)}"
+    for name, column in known.items():
+        text = row[column].strip()
+        value = 0 if name == "parent" and text.lower() in _NO_PARENT else _parse_whole(text)
+        if value is None:
+            msg = (
+                f"{path}: line {line} has a value that is not a number in {name}: {describe_number(text)}; "
+                f"expected whole numbers in {', '.join(known)}"
+            )
             raise FormatError(msg)
-        numbers.append((*whole, more or 0))
+        numbers.append(value)
     return numbers
 
 

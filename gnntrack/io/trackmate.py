@@ -1,21 +1,23 @@
 """Spots and links of TrackMate (Fiji): its XML file, and its CSV tables of spots and edges.
 
-Lengths are in the unit of the file. TrackMate's edges may run backwards in time or join more than two spots; see
-`gnntrack.importing` for the rules of a lineage. Format: https://imagej.net/plugins/trackmate.
+Lengths are converted to micrometres if the file has another unit of length. TrackMate's edges may run backwards in time
+or join more than two spots; see `gnntrack.importing` for the rules of a lineage. Format:
+https://imagej.net/plugins/trackmate.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
-from gnntrack.io.delimited import is_number, read_delimited
+from gnntrack.io.delimited import find_columns, list_columns, read_delimited
+from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.lengths import find_micrometres
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = ["Spots", "read_trackmate_csv", "read_trackmate_xml"]
 
 _MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9  # um or pixels, far beyond any image
+_DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of empty fields
 _NO_TRACK = {"", "none", "nan", "null"}
 
 
@@ -39,9 +42,9 @@ class Spots:
     frame : (N,) int64
         Frame of each spot, from 0.
     position : (N, 3) float64
-        Centre along z, y, x, in the unit of the file.
+        Centre along z, y, x, in `unit`.
     radius : (N,) float64
-        Radius in the same unit.
+        Radius in `unit`.
     source, target : (L,) int64
         Rows of the spots of each link, in the order of the file.
     outlines : dict
@@ -49,7 +52,7 @@ class Spots:
     shape : (Z, Y, X) ints, optional
         Size of the images in pixels.
     spacing : (z, y, x) floats, optional
-        Size of a pixel in the unit of the file.
+        Size of a pixel in `unit`.
     n_frames : int, optional
         Frames of the movie.
     unit : str
@@ -90,12 +93,12 @@ def read_trackmate_xml(path: str | Path) -> Spots:
     if not spots:
         msg = f"{file}: it holds no visible spot; detect spots in TrackMate and save again"
         raise FormatError(msg)
-    table = [{name: spot.get(name, "") for name in (*_SPOT_COLUMNS, "ID")} for spot in spots]
+    table = [{name: spot.get(name, "") for name in (*_DEFAULTS, "ID")} for spot in spots]
     outlines = {row: outline for row, outline in enumerate(map(_read_outline, spots)) if outline is not None}
     image = root.find("Settings/ImageData")
     about = {} if image is None else image.attrib
-    unit = "um" if find_micrometres(model.get("spatialunits")) == 1 else "pixel"
-    return _make_spots(file, table, edges, outlines=outlines, unit=unit, about=about, time=model.get("timeunits", ""))
+    unit, time = model.get("spatialunits", ""), model.get("timeunits", "")
+    return _make_spots(file, table, edges, outlines=outlines, unit=unit, about=about, time=time)
 
 
 def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spots:
@@ -109,24 +112,20 @@ def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spo
         If a file has not the columns of TrackMate's tables.
     """
     file = Path(path)
-    columns, rows = _read_table(file)
+    table = _read_table(file, (*_DEFAULTS, "ID", "TRACK_ID"), "ID")
     needed = ("ID", "FRAME", "POSITION_X", "POSITION_Y", "TRACK_ID")
-    absent = [name for name in needed if name not in columns]
+    absent = [name for name in needed if name not in table.columns]
     if absent:
         msg = (
             f"{file}: no column {', '.join(absent)}; expected TrackMate's table of spots (in its last panel: 'Spots', "
-            f"'Export to CSV'), or with --masks a table with the columns frame, label, track"
+            f"'Export to CSV'), or with --masks a table with the columns frame, label, track; {table.found}"
         )
         raise FormatError(msg)
-    spots = _make_spots(file, rows, [] if edges is None else list(_read_edges(Path(edges))))
+    spots = _make_spots(file, table.rows, [] if edges is None else list(_read_edges(Path(edges))), unit=table.unit)
     if edges is not None:
         return spots
-    track = [row["TRACK_ID"] for row in rows]
-    source, target = _find_nearest_links(spots, track)
-    return Spots(spots.frame, spots.position, spots.radius, source, target, unit=spots.unit)
-
-
-_SPOT_COLUMNS = ("FRAME", "POSITION_X", "POSITION_Y", "POSITION_Z", "RADIUS")
+    source, target = _find_nearest_links(spots, [row["TRACK_ID"] for row in table.rows])
+    return replace(spots, source=source, target=target)
 
 
 def _parse_xml(file: Path) -> ET.Element:
@@ -166,19 +165,46 @@ def _read_outline(spot: ET.Element) -> FloatArray | None:
         return None
 
 
-def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and the rows of a table of TrackMate; rows without a number as ID are its further headings."""
+class _Table(NamedTuple):
+    columns: list[str]
+    rows: list[dict[str, str]]
+    unit: str
+    """Unit of lengths."""
+    found: str
+    """The columns in words."""
+
+
+def _read_table(file: Path, names: tuple[str, ...], key: str) -> _Table:
+    """Return a table of TrackMate, whose first rows may be further headings and the units."""
     table = read_delimited(file)
-    key = "SPOT_SOURCE_ID" if "SPOT_SOURCE_ID" in table.columns else "ID"
-    return table.columns, [row for row in table.rows if is_number(row.get(key, ""))]
+    known = find_columns(file, table, names)
+    rows = [{name: row[column].strip() for name, column in known.items()} for row in table.rows]
+    numbered = [is_number(row.get(key, "")) for row in rows]
+    first = numbered.index(True) if any(numbered) else len(rows)
+    units = [row["POSITION_X"].strip("() ") for row in rows[:first] if row.get("POSITION_X", "").startswith("(")]
+    for line, row, good in zip(table.lines[first:], rows[first:], numbered[first:], strict=True):
+        _check_key(file, line, row, key, good=good)
+    kept = [row for row, good in zip(rows, numbered, strict=True) if good]
+    return _Table(list(known), kept, (units or ["um"])[0], list_columns(table))
+
+
+def _check_key(file: Path, line: int, row: dict[str, str], key: str, *, good: bool) -> None:
+    """Refuse a row of numbers without a number as its ID; rows of text are headings again."""
+    if good or not is_number(row.get("FRAME", row.get("SPOT_TARGET_ID", ""))):
+        return
+    given = describe_number(row[key])
+    msg = f"{file}: line {line} has a value that is not a number in {key}: {given}; export the table again"
+    raise FormatError(msg)
 
 
 def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
-    columns, rows = _read_table(file)
-    if not {"SPOT_SOURCE_ID", "SPOT_TARGET_ID"} <= set(columns):
-        msg = f"{file}: no columns SPOT_SOURCE_ID and SPOT_TARGET_ID; expected TrackMate's table of edges"
+    table = _read_table(file, ("SPOT_SOURCE_ID", "SPOT_TARGET_ID"), "SPOT_SOURCE_ID")
+    if len(table.columns) < 2:
+        msg = (
+            f"{file}: no columns SPOT_SOURCE_ID and SPOT_TARGET_ID; expected TrackMate's table of edges; {table.found}"
+        )
         raise FormatError(msg)
-    for row in rows:
+    for row in table.rows:
         yield row["SPOT_SOURCE_ID"], row["SPOT_TARGET_ID"]
 
 
@@ -188,7 +214,7 @@ def _make_spots(
     edges: list[tuple[str, str]],
     *,
     outlines: dict[int, FloatArray] | None = None,
-    unit: str = "um",
+    unit: str,
     about: dict[str, str] | None = None,
     time: str = "",
 ) -> Spots:
@@ -205,22 +231,33 @@ def _make_spots(
         msg = f"{file}: an edge names spot {unknown[0]}, and there is none; export spots and edges of the same tracking"
         raise FormatError(msg)
     ends = np.array([[known[name] for name in edge] for edge in edges], np.int64).reshape(-1, 2)
-    size = _read_image(about or {}, time)
-    return Spots(frame, position, radius, ends[:, 0], ends[:, 1], outlines or {}, unit=unit, **size)  # type: ignore[arg-type]
+    size = _read_image(about, time)
+    found = Spots(frame, position, radius, ends[:, 0], ends[:, 1], outlines or {}, **size)  # type: ignore[arg-type]
+    return _convert(found, unit)
+
+
+def _convert(spots: Spots, unit: str) -> Spots:
+    """Return spots in micrometres, as they are if the unit is not a length."""
+    micrometres = find_micrometres(unit)
+    if micrometres is None:
+        return spots
+    return replace(
+        spots,
+        position=spots.position * micrometres,
+        radius=spots.radius * micrometres,
+        outlines={row: outline * micrometres for row, outline in spots.outlines.items()},
+        spacing=None if spots.spacing is None else tuple(side * micrometres for side in spots.spacing),
+        unit="um",
+    )
 
 
 def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return frame (N,), position (N, 3) and radius (N,) of rows of text."""
-    columns = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}
-    try:
-        values = [[float(row.get(name) or default) for name, default in columns.items()] for row in table]
-    except ValueError as error:
-        msg = f"{file}: a frame, position or radius is not a number ({error}); export the file again"
-        raise FormatError(msg) from error
+    values = [_parse_row(file, row) for row in table]
     if not values:
         msg = f"{file}: it holds no spot; detect spots in TrackMate and export again"
         raise FormatError(msg)
-    numbers = np.array(values, np.float64).reshape(-1, len(columns))
+    numbers = np.array(values, np.float64).reshape(-1, len(_DEFAULTS))
     if not np.isfinite(numbers).all():
         msg = f"{file}: a frame, position or radius is not finite; export the file again"
         raise FormatError(msg)
@@ -235,9 +272,19 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
     return frame.astype(np.int64), numbers[:, 1:4], numbers[:, 4]
 
 
-def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
+def _parse_row(file: Path, row: dict[str, str]) -> list[float]:
+    texts = {name: row.get(name) or default for name, default in _DEFAULTS.items()}
+    wrong = [name for name, text in texts.items() if not is_number(text)]
+    if wrong:
+        given = f"{wrong[0]} of spot {row['ID']} is {describe_number(texts[wrong[0]])}"
+        msg = f"{file}: a frame, position or radius is not a number ({given}); export the file again"
+        raise FormatError(msg)
+    return [float(text) for text in texts.values()]
+
+
+def _read_image(about: dict[str, str] | None, time: str) -> dict[str, object]:
     """Return size, pixel size and interval of the images in a TrackMate file, without those that are missing or 0."""
-    numbers = _parse_numbers(about)
+    numbers = _parse_numbers(about or {})
     shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
     spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
     found: dict[str, object] = {}
