@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import tifffile
@@ -807,3 +809,53 @@ def test_info_of_a_folder_that_also_has_masks_names_the_option_that_reads_them(m
             (tmp_path / f"{path.stem}{ending}.tif").write_bytes(path.read_bytes())
     assert "--masks reads the masks in this folder" in run("info", tmp_path).stdout
     assert "cells " in run("info", tmp_path, "--masks").stdout
+
+
+INCOMPLETE = {
+    "track": "track IMAGES MASKS -o 01_RES",
+    "track a": "track a -o 01_RES",
+    "track --masks 'my masks'": "track --masks 'my masks' -o 01_RES",
+    "track --method iou": "track IMAGES MASKS -o 01_RES",
+    "track a b -o": "track a b -o 01_RES",
+    "track -o": "track IMAGES MASKS -o 01_RES",
+    "track -o out": "track IMAGES MASKS -o 01_RES",
+    "build-graph": "build-graph IMAGES MASKS -o graph.geff",
+    "build-graph a b": "build-graph a b -o graph.geff",
+    "solve": "solve graph.geff -o lineage.geff",
+    "solve a.geff": "solve a.geff -o lineage.geff",
+    "segment a --segmenter unet": "segment a --segmenter unet -o MASKS",
+    "batch": "batch EXPERIMENT -o RESULTS",
+    "export a": "export a -o tables",
+    "import a.xml": "import a.xml -o 01_RES",
+    "simulate --frames 3": "simulate --frames 3 -o MOVIE",
+    "train": "train DATA -o MODEL",
+    "train-segmenter unet": "train-segmenter unet DATA -o MODEL",
+    "shape a --spacing 1,1": "shape a --spacing 1,1 -o shapes",
+    "evaluate": "evaluate 01_RES 01_GT",
+    "evaluate a": "evaluate 01_RES 01_GT",
+    "evaluate-segmentation a": "evaluate-segmentation MASKS 01_GT",
+    "validate": "validate 01_RES",
+    "info": "info MOVIE.tif",
+    "init-config -o": "init-config -o settings.toml",
+}
+
+
+@pytest.mark.parametrize("line", INCOMPLETE)
+def test_an_incomplete_line_is_answered_with_one_that_works(line):
+    message = run(*shlex.split(line), code=2).stderr
+    assert f"; type, for example: gnntrack {INCOMPLETE[line]}\n" in message
+    name, *arguments = shlex.split(INCOMPLETE[line])
+    command = cli.get_command(click.Context(cli), name)
+    assert command.make_context(name, arguments).params
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_has_a_line_that_works(command):
+    (example,) = [line for line in run(command, "--help").output.splitlines() if "Example: " in line]
+    name, *arguments = example.split("gnntrack ", 1)[1].split()
+    assert name == command
+    assert cli.get_command(click.Context(cli), name).make_context(name, arguments).params is not None
+
+
+def test_an_option_without_its_value_is_answered_as_before():
+    assert "Option '--axes' requires an argument.\n" in run("track", "a", "--axes", code=2).stderr

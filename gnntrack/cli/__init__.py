@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from gnntrack import __version__
+from gnntrack.cli.examples import EXAMPLES, complete_line
 from gnntrack.errors import GnntrackError, GnntrackWarning
 from gnntrack.user_warnings import record_warnings
 
@@ -50,6 +51,7 @@ COMMANDS = {
     "init-config": ("init_config", "Write a settings file with every default."),
 }
 
+_TYPED = "gnntrack.typed"
 _ATTRIBUTES = {"import": "import_tracks"}  # a command whose name is a keyword of Python
 
 
@@ -72,7 +74,13 @@ class Commands(click.Group):
             return None
         module = import_module(f"gnntrack.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, _ATTRIBUTES.get(cmd_name, cmd_name.replace("-", "_")))
+        command.epilog = f"Example: {EXAMPLES[cmd_name]}"
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the line, and keep what was typed for messages."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -95,6 +103,12 @@ class Commands(click.Group):
         try:
             with _show_warnings(), record_warnings():
                 return super().invoke(ctx)
+        except (click.MissingParameter, click.BadOptionUsage) as error:
+            line = complete_line(error, ctx.meta[_TYPED])
+            if not line:
+                raise
+            message = f"{error.format_message().rstrip('.')}; type, for example: {line}"
+            raise click.UsageError(message, error.ctx) from error
         except click.UsageError as error:
             if "unexpected extra argument" not in error.message:
                 raise

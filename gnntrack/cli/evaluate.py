@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gnntrack.cli.display import show_progress, show_rows, show_table
+from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, path_argument, verbose_option
 
@@ -37,7 +38,9 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
     from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences
 
     if len(folders) % 2:
-        raise click.UsageError(f"results and truths come in pairs; received {len(folders)} folders")  # noqa: EM102
+        n = f"{len(folders)} folder{'s' * (len(folders) > 1)}"
+        message = f"results and truths come in pairs; received {n}{describe_example(click.get_current_context())}"
+        raise click.UsageError(message)
     limits = dict(map(_parse_limit, require))
     scores = evaluate_sequences(zip(folders[::2], folders[1::2], strict=True))
     known = next(iter(scores.values()))

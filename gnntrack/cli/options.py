@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
+from gnntrack.cli.examples import describe_example
 from gnntrack.cli.settings_files import find_settings_file
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.user_warnings import WarningHandler
@@ -139,7 +140,8 @@ def resolve_sources(
     elif masks is not None and only_masks is not None:
         problem = "masks are given twice; give IMAGES MASKS, or --masks MASKS"
     elif images is None and only_images is None and masks is None and only_masks is None:
-        problem = "give IMAGES MASKS, or IMAGES, or --masks MASKS"
+        example = describe_example(click.get_current_context(silent=True))
+        problem = f"give IMAGES MASKS, or IMAGES, or --masks MASKS{example}"
     if problem:
         raise click.UsageError(problem)
     return images or only_images, masks or only_masks

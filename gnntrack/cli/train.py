@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli.display import Stopwatch, describe_cost, format_figures, show_rows, show_training
+from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.gnn.networks import NETWORKS
@@ -79,7 +80,8 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
         msg = "--resume continues from a checkpoint, --from starts from other weights; give one of them"
         raise click.UsageError(msg)
     if not data and not settings.train.simulated:
-        msg = "there is nothing to learn from; give DATA, or --simulated N"
+        example = describe_example(click.get_current_context())
+        msg = f"there is nothing to learn from; give DATA, or --simulated N{example}"
         raise click.UsageError(msg)
     watch = Stopwatch()
     with show_run(out, device=settings.gnn.device, **options) as run:
