@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["label_components"]
 
+_FEW = 1 << 18  # nodes up to which the components are found in less time than SciPy is imported
+
 
 def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, int]:
     """Return the connected component of each node, and the number of components.
@@ -35,7 +37,7 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
 
     Notes
     -----
-    `scipy.sparse.csgraph.connected_components` takes as long, without its import, which takes longer than all
+    In large graphs `scipy.sparse.csgraph.connected_components` does the same; its import takes longer than all
     components of a small movie.
 
     Examples
@@ -44,6 +46,8 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
     >>> component.tolist(), count
     ([0, 1, 1, 2, 1], 3)
     """
+    if n > _FEW:
+        return _label_many(n, one, other)
     lowest = np.arange(n)
     while len(one):
         a, b = lowest[one], lowest[other]
@@ -55,3 +59,15 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
             lowest, after = after, after[after]
     first = lowest == np.arange(n)
     return (np.cumsum(first) - 1)[lowest], int(first.sum())
+
+
+def _label_many(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, int]:
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(one), bool), (one, other)), (n, n))
+    count, component = connected_components(graph, directed=False)
+    first = np.unique(component, return_index=True)[1]
+    number = np.empty(count, np.int64)
+    number[np.argsort(first)] = np.arange(count)
+    return number[component], int(count)

@@ -45,7 +45,7 @@ place, and with the source moved by the predicted motion."""
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
 _MIN_OVERLAP = 0.1  # if moved masks share more than this fraction of the smaller cell, the gate is ignored
 _ENDS = ("source", "target")
-_CHUNK = 1 << 19  # links whose features are computed at once, to limit the memory
+_CHUNK = 1 << 16  # links whose features are computed at once, so that intermediate arrays stay in the cache
 
 
 def build_candidates(

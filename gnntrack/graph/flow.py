@@ -29,7 +29,7 @@ _FAR = 3.2  # a drift of more reduced pixels than this is given to the flow as i
 _STRIDE = 5  # reduced pixels between patches of 8 x 8
 _STEPS = 12  # of gradient descent per patch
 _WINDOW = 5  # side in reduced pixels of the square in which the flow is averaged: about a cell
-_WAITING = 8  # frames in the queue of the optical flow at most, to limit the memory
+_WAITING = 64  # frames in the queue of the optical flow at most, to limit the memory: a frame has at most 1 MB
 _HUGE = 1e30
 _ONE_THREAD = threading.Lock()
 

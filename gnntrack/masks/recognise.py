@@ -30,7 +30,7 @@ Kind = Literal["empty", "labels", "foreground", "classes", "image"]
 
 CLEAR, DOUBTFUL = 0.5, 0.3
 """Scores above the first are label images, below the second not; between them is doubt."""
-_MOST_RUNS = 60_000  # a frame of more runs is cropped: its kind is the same, and is found in a few milliseconds
+_MOST_RUNS = 24_000  # a frame of more runs is cropped: its kind is the same, and is found in a few milliseconds
 _TOUCHING = 0.3  # median share of contacts with other values above which values are grey values, not classes
 _NESTED = 0.9  # share of the boundaries that are between neighbouring values, as in the contour lines of an image
 _COMPARABLE = 0.2  # smallest size of a piece, relative to the largest one, that may be another cell

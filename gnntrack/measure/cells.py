@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,6 +88,8 @@ INTENSITY_ZSCORES = tuple(f"{name}_zscore" for name in INTENSITY_FEATURES)
 """Robust z-scores of the columns from the images; they come last."""
 
 _LISTED = 50  # findings of a kind that are listed one by one; the others are only counted
+_AHEAD = 1 << 26  # bytes of the frames that are read before they are needed, if a pixel has 8
+_MOST_AHEAD = 8  # frames
 _ZSCORE_LIMIT = 100.0
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
@@ -266,7 +269,7 @@ def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
 def _read_ahead(
     masks: FrameStack, images: FrameStack | None, channels: Sequence[FrameStack]
 ) -> Iterator[tuple[int, tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]]:
-    """Yield (frame, runs, image, image in each channel), and read and encode the next frame in a second thread."""
+    """Yield (frame, runs, image, image in each channel), and read and encode the next frames in a second thread."""
 
     def read(frame: int) -> tuple[tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]:
         runs = _encode(masks, frame)
@@ -277,11 +280,13 @@ def _read_ahead(
         ]
         return runs, image, others
 
+    waiting = int(np.clip(_AHEAD // (8 * math.prod(masks.shape) * (1 + len(channels))), 1, _MOST_AHEAD))
     with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(read, 0) if len(masks) else None
+        ahead = deque(reader.submit(read, frame) for frame in range(min(waiting, len(masks))))
         for frame in range(len(masks)):
-            read_frame = ahead.result()  # type: ignore[union-attr]
-            ahead = reader.submit(read, frame + 1) if frame + 1 < len(masks) else None
+            read_frame = ahead.popleft().result()
+            if frame + waiting < len(masks):
+                ahead.append(reader.submit(read, frame + waiting))
             yield frame, *read_frame
 
 

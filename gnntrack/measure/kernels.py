@@ -6,6 +6,7 @@ height, width) of the frame in pixels, depth 1 in 2D. All columns with three axe
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,7 @@ def measure_intensities(flat: Image, runs: RunArrays, n: int) -> tuple[FloatArra
     The columns are mean, standard deviation, minimum and maximum of the finite pixels of each cell, 0 if it has none.
     """
     start, length, cell = runs
-    parts = [_describe_runs(flat, start[part], length[part]) for part in split_runs(length)]
+    parts = _describe_parts(flat, start, length)
     count, total, squares, low, high = np.concatenate([np.zeros((5, 0)), *parts], axis=1)
     pixels = np.maximum(_sum_by_cell(cell, count, n), 1)
     mean = _sum_by_cell(cell, total, n) / pixels
@@ -93,6 +94,19 @@ def measure_intensities(flat: Image, runs: RunArrays, n: int) -> tuple[FloatArra
     np.maximum.at(values[:, 3], cell, high)
     values[values[:, 2] > values[:, 3]] = 0  # no finite pixel
     return values, int(length.sum() - count.sum())
+
+
+def _describe_parts(flat: Image, start: IntArray, length: IntArray) -> list[FloatArray]:
+    """Return `_describe_runs` of a few runs at a time, in two threads if there are many."""
+    parts = list(split_runs(length))
+
+    def describe(part: slice) -> FloatArray:
+        return _describe_runs(flat, start[part], length[part])
+
+    if len(parts) < 2:
+        return list(map(describe, parts))
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(describe, parts))
 
 
 def _describe_runs(flat: Image, start: IntArray, length: IntArray) -> FloatArray:

@@ -30,7 +30,7 @@ _PRIOR_WEIGHT = 20.0  # number of cells that the prior scales count for
 _RATE_WEIGHT = 200.0  # number of cells that the prior rates count for
 ODD = 0.05  # fraction of the true links with a feature outside its usual range: a jump, or a flickering mask
 _PIECES = (np.log(0.9), 0.2)  # distance between the pieces of a mask in radii: mean and std of its logarithm
-CHUNK = 1 << 19  # links or pairs that are scored at once, to bound the memory
+CHUNK = 1 << 16  # links or pairs that are scored at once, so that intermediate arrays stay in the cache
 
 
 def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
