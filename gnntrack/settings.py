@@ -10,6 +10,8 @@ gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'g
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
 import tomllib
 import warnings
@@ -46,7 +48,16 @@ _log = logging.getLogger(__name__)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def describe(cls, name: str) -> str:
+        """Return the meaning of a setting of this section: the text below it in this file.
+
+        >>> GraphSettings.describe("max_gap").split(",")[0]
+        'Frames that a link may span'
+        """
+        return _read_descriptions()[cls.__name__].get(name, "")
 
     def __init__(self, **values: Any) -> None:
         refuse_unknown(type(self), values, "")
@@ -55,6 +66,24 @@ class _Section(BaseModel):
         except ValidationError as error:
             problems = tuple(explain_errors(type(self), error))
             raise SettingsError("; ".join(problems), problems=problems) from None
+
+
+@functools.cache
+def _read_descriptions() -> dict[str, dict[str, str]]:
+    """Return the text below each setting of each section; pydantic would read all of them at every start."""
+    import ast
+    import inspect
+
+    found: dict[str, dict[str, str]] = {}
+    for section in ast.parse(Path(__file__).read_text(encoding="utf-8")).body:
+        if isinstance(section, ast.ClassDef):
+            texts = found[section.name] = {}
+            for setting, text in itertools.pairwise(section.body):
+                if isinstance(setting, ast.AnnAssign) and isinstance(setting.target, ast.Name):
+                    match text:
+                        case ast.Expr(value=ast.Constant(value=str(about))):
+                            texts[setting.target.id] = inspect.cleandoc(about)
+    return found
 
 
 def is_pixel_size(size: float) -> bool:
@@ -475,7 +504,7 @@ class Settings(_Section):
         for name, section in self:
             lines += [f"[{name}]  # {(type(section).__doc__ or '').strip()}"]
             for key, value in section:
-                about = type(section).model_fields[key].description or ""
+                about = section.describe(key)
                 lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {write(value)}"]
             lines.append("")
         return "\n".join(lines)

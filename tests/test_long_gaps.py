@@ -142,8 +142,9 @@ def test_the_rates_of_misses_are_those_of_the_movie():
     found = []
     for graph in graphs:
         model = movie_model.MovieModel.from_graph(graph)
+        same = model.compute_same_cell_density(graph)
         for _ in range(2):
-            model = model.refit(graph, movie_model.DivisionCandidates.empty())
+            model = model.refit(graph, movie_model.DivisionCandidates.empty(), same=same, same_in_field=same)
         found.append((model.miss_rate, model.stay_rate))
     (often, short), (once, long) = found
     assert often > 2 * once

@@ -166,6 +166,7 @@ def main() -> None:
     """Run the command line."""
     # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
     signal.signal(signal.SIGTERM, _exit_on_signal)
+    gc.set_threshold(100_000, 20, 20)  # a search for cycles after 700 new objects is a waste while modules are imported
     # at the end, the interpreter would search all objects for cycles, which takes as long as writing the masks
     atexit.register(gc.freeze)
     cli(prog_name="gnntrack")

@@ -256,19 +256,37 @@ def settings_options(*keys: str) -> Callable[[Function], Function]:
     return decorate
 
 
+class _SettingOption(click.Option):
+    """An option whose help is read from the settings only when it is shown."""
+
+    def __init__(self, *names: Any, describe: Callable[[], str], **more: Any) -> None:
+        super().__init__(*names, **more)
+        self._describe = describe
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help."""
+        self.help = self._describe()
+        return super().get_help_record(ctx)
+
+
 def _make_option(key: str) -> Callable[[Function], Function]:
     section, name = key.split(".")
     table = getattr(Settings(), section)
     field = type(table).model_fields[name]
     default = getattr(table, name)
     flag, parameter = "--" + name.replace("_", "-"), key.replace(".", "_")
-    about = " ".join((field.description or "").replace("`", "").split())
     if field.annotation is bool:
-        about += f"  [default: {flag if default else f'--no-{flag[2:]}'}]"
-        return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=about)
-    about += "" if default is None else f"  [default: {_format_default(default)}]"
-    kind = str if name in _TEXT else _find_type(field.annotation)
-    return click.option(flag, parameter, type=kind, metavar=_METAVARS.get(name), help=about)
+        flags, told, more = f"{flag}/--no-{flag[2:]}", flag if default else f"--no-{flag[2:]}", {"default": None}
+    else:
+        told = "" if default is None else _format_default(default)
+        kind = str if name in _TEXT else _find_type(field.annotation)
+        flags, more = flag, {"type": kind, "metavar": _METAVARS.get(name)}
+
+    def describe() -> str:
+        about = " ".join(table.describe(name).replace("`", "").split())
+        return f"{about}  [default: {told}]" if told else about
+
+    return click.option(flags, parameter, cls=_SettingOption, describe=describe, **more)
 
 
 def _format_default(default: Any) -> str:

@@ -6,14 +6,24 @@ are in radii of the parent, sizes are logarithms.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.events.history import History, measure_length
-from gnntrack.scores.densities import ODD, estimate_location, estimate_rate, estimate_scale, log_normal, log_t
+from gnntrack.events.history import History
+from gnntrack.scores.densities import (
+    ODD,
+    estimate_location,
+    estimate_rate,
+    estimate_scale,
+    log_normal,
+    log_t,
+    mix_densities,
+)
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -71,16 +81,14 @@ class EventModel:
 
     def compare_sizes(self, difference: float) -> float:
         """Return the log density of the difference of the sizes of one cell in two frames."""
-        usual = log_t(np.float64(difference), self.movie.size, 3)
-        odd = log_normal(np.float64(difference), 0, self.movie.size_population * np.sqrt(2))
-        return float(np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) + odd))
+        usual = log_t(difference, self.movie.size, 3)
+        return mix_densities(usual, log_normal(difference, 0, self.movie.size_population * math.sqrt(2)))
 
     def compare_places(self, distance: float, frames: int = 1) -> float:
         """Return the log density of the distance of a cell from its expected place some frames later."""
-        scale = self.movie.neighbour_residual * np.sqrt(frames)
-        usual = log_t(np.float64(distance), scale, 2, self.ndim)
-        odd = log_t(np.float64(distance), max(_JUMP, 4 * scale), 2, self.ndim)
-        return float(np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) + odd))
+        scale = self.movie.neighbour_residual * math.sqrt(frames)
+        usual = log_t(distance, scale, 2, self.ndim)
+        return mix_densities(usual, log_t(distance, max(_JUMP, 4 * scale), 2, self.ndim))
 
     def explain_link(self, row: int, target: int, size: float) -> float:
         """Return the log density of the size and place of a cell that is linked to an earlier one.
@@ -98,15 +106,15 @@ class EventModel:
 
     def place_daughters(self, middle: float, spread: float, frames: int = 1) -> float:
         """Return the log density of the places of two daughters: their middle, and the vector between them."""
-        log_odds = log_t(np.float64(middle), self.movie.middle * np.sqrt(frames), 4, self.ndim)
-        log_odds += log_normal(np.log(spread), *self.movie.spread) - np.log(spread)
-        return float(log_odds - np.log(2 * np.pi * spread if self.ndim == 2 else 4 * np.pi * spread**2))
+        log_odds = log_t(middle, self.movie.middle * math.sqrt(frames), 4, self.ndim)
+        log_odds += log_normal(math.log(spread), *self.movie.spread) - math.log(spread)
+        return log_odds - math.log(2 * math.pi * spread if self.ndim == 2 else 4 * math.pi * spread**2)
 
     def compare_daughters(self, parent: float, daughters: tuple[float, float]) -> float:
         """Return the log density of the sizes of two daughters of a parent of known size."""
-        together, unequal = np.logaddexp(*daughters) - parent, abs(daughters[0] - daughters[1])
+        together, unequal = float(np.logaddexp(*daughters)) - parent, abs(daughters[0] - daughters[1])
         log_odds = log_t(together - self.movie.together[0], self.movie.together[1], 4)
-        return float(log_odds + log_t(np.float64(unequal), self.movie.unequal, 4) + np.log(2))
+        return log_odds + log_t(unequal, self.movie.unequal, 4) + math.log(2)
 
     def explain_division(self, parent: int, daughters: tuple[int, int]) -> float:
         """Return the log density of sizes and places of two daughters in frames after their parent, and its rate.
@@ -114,6 +122,15 @@ class EventModel:
         The places count at the first frame of the later daughter, or both at their own first frames, whichever fits
         better: the first one may move or stay until the other is seen.
         """
+        if (parent, *daughters) not in self._divisions:
+            self._divisions[parent, *daughters] = self._explain_division(parent, daughters)
+        return self._divisions[parent, *daughters]
+
+    @cached_property
+    def _divisions(self) -> dict[tuple[int, int, int], float]:
+        return {}
+
+    def _explain_division(self, parent: int, daughters: tuple[int, int]) -> float:
         history = self.history
         first, second = sorted(daughters, key=lambda row: int(history.frame[row]))
         frames = int(history.frame[second] - history.frame[parent])
@@ -126,9 +143,9 @@ class EventModel:
 
     def _place(self, parent: int, daughters: tuple[int, int], frames: int) -> float:
         history, radius = self.history, float(self.history.radius[parent])
-        a, b = (history.position[row] - history.predict(parent, int(history.frame[row])) for row in daughters)
-        spread = max(measure_length(a - b) / radius, 1e-3)
-        return self.place_daughters(measure_length(a + b) / 2 / radius, spread, frames)
+        a, b = (history.measure_offset(parent, row) for row in daughters)
+        spread = max(math.dist(a, b) / radius, 1e-3)
+        return self.place_daughters(math.hypot(*map(add, a, b)) / 2 / radius, spread, frames)
 
     def explain_start(self, row: int) -> float:
         """Return the log density of a cell that appears without a past."""

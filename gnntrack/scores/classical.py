@@ -77,9 +77,10 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
         return LinkScores(np.zeros(0, np.float32))
     pairs = DivisionCandidates.find(graph) if divisions else DivisionCandidates.empty()
     model = MovieModel.from_graph(graph)
+    same, in_field = (model.compute_same_cell_density(graph, by=by) for by in ("residual", "neighbour_residual"))
     for _ in range(settings.rounds):
-        model = model.refit(graph, pairs)
-    division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph))
-    link = model.compute_link_log_odds(graph, fragments=True)
+        model = model.refit(graph, pairs, same=same, same_in_field=in_field)
+    division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph, same), in_field)
+    link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
     scores = [invert_log_odds(each / _TEMPERATURE).astype(np.float32) for each in (link, division)]
     return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -29,11 +29,20 @@ __all__ = [
 _PRIOR_WEIGHT = 20.0  # number of cells that the prior scales count for
 _RATE_WEIGHT = 200.0  # number of cells that the prior rates count for
 ODD = 0.05  # fraction of the true links with a feature outside its usual range: a jump, or a flickering mask
+_LOG_USUAL, _LOG_ODD, _LOG_ROOT = math.log1p(-ODD), math.log(ODD), 0.5 * math.log(2 * math.pi)
 _PIECES = (np.log(0.9), 0.2)  # distance between the pieces of a mask in radii: mean and std of its logarithm
 CHUNK = 1 << 16  # links or pairs that are scored at once, so that intermediate arrays stay in the cache
 
 
-def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray:
+@overload
+def log_t(x: float, scale: float, nu: float, ndim: int = 1) -> float: ...
+
+
+@overload
+def log_t(x: FeatureArray | FloatArray, scale: FloatArray | float, nu: float, ndim: int = 1) -> FloatArray: ...
+
+
+def log_t(x: Any, scale: Any, nu: float, ndim: int = 1) -> Any:
     """Return the log density of a centred t-distribution at distance ``x`` in ``ndim`` dimensions.
 
     Parameters
@@ -45,8 +54,9 @@ def log_t(x: FeatureArray | FloatArray | float, scale: FloatArray | float, nu: f
     ndim : int
         Dimensions of the space.
     """
-    distance = (nu + ndim) / 2 * np.log1p((x / scale) ** 2 / nu)
-    return np.asarray(_normalise_t(nu, ndim) - ndim * np.log(scale) - distance)
+    functions = math if isinstance(x, float) and isinstance(scale, float) else np  # faster for single numbers
+    distance = (nu + ndim) / 2 * functions.log1p((x / scale) ** 2 / nu)
+    return _normalise_t(nu, ndim) - ndim * functions.log(scale) - distance
 
 
 @cache
@@ -55,14 +65,34 @@ def _normalise_t(nu: float, ndim: int) -> float:
     return float(math.lgamma((nu + ndim) / 2) - math.lgamma(nu / 2) - ndim / 2 * np.log(nu * np.pi))
 
 
-def log_normal(x: FloatArray | float, mean: FloatArray | float, std: FloatArray | float) -> FloatArray:
+@overload
+def log_normal(x: float, mean: float, std: float) -> float: ...
+
+
+@overload
+def log_normal(x: FloatArray, mean: FloatArray | float, std: FloatArray | float) -> FloatArray: ...
+
+
+def log_normal(x: Any, mean: Any, std: Any) -> Any:
     """Return the log density of a normal distribution at ``x``."""
-    return np.asarray(-0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi))
+    log = math.log if isinstance(std, float) else np.log
+    return -0.5 * ((x - mean) / std) ** 2 - log(std) - _LOG_ROOT
 
 
-def mix_densities(usual: FloatArray, odd: FloatArray) -> FloatArray:
+@overload
+def mix_densities(usual: float, odd: float) -> float: ...
+
+
+@overload
+def mix_densities(usual: FloatArray, odd: FloatArray) -> FloatArray: ...
+
+
+def mix_densities(usual: Any, odd: Any) -> Any:
     """Return the log density of a mixture of the usual case and, with probability `ODD`, the odd case."""
-    return np.asarray(np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) + odd))
+    usual, odd = _LOG_USUAL + usual, _LOG_ODD + odd
+    if isinstance(usual, float) and isinstance(odd, float):
+        return max(usual, odd) + math.log1p(math.exp(-abs(usual - odd)))
+    return np.logaddexp(usual, odd)
 
 
 def place_pieces(apart: FloatArray, ndim: int) -> FloatArray:

@@ -130,18 +130,17 @@ class MovieModel:
         """Log probability that each cell vanishes, shape (N,)."""
         return np.asarray(np.log(self.end_rate + PRIOR.border_rate * self.border))
 
-    def compute_link_log_odds(self, graph: CellGraph, *, fragments: bool = False) -> FloatArray:
+    def compute_link_log_odds(self, graph: CellGraph, same: FloatArray) -> FloatArray:
         """Return the log odds of each link against an end and a new start, shape (E,).
 
         Parameters
         ----------
         graph : CellGraph
             Candidate links.
-        fragments : bool
-            See `compute_same_cell_density`.
+        same : (E,) float64
+            Their densities of `compute_same_cell_density`.
         """
-        log_odds = self.compute_same_cell_density(graph, fragments=fragments)
-        log_odds -= (self.unrelated + self.starts)[graph.target]
+        log_odds = same - (self.unrelated + self.starts)[graph.target]
         log_odds -= self.ends[graph.source]
         far = np.flatnonzero(graph.feature("gap") > 1)
         log_odds[far] += np.log(self.miss_rate) + self._compute_gap_lengths(graph)[graph.gap[far] - 2]
@@ -157,6 +156,8 @@ class MovieModel:
         self, graph: CellGraph, *, by: str = "residual", fragments: bool = False
     ) -> FloatArray:
         """Return the log density of each target's place and size, given that it is the source, shape (E,).
+
+        `refit` does not change it.
 
         Parameters
         ----------
@@ -205,7 +206,9 @@ class MovieModel:
         log_odds -= log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
         return np.clip(log_odds, np.log(ODD), 2)
 
-    def compute_division_log_odds(self, graph: CellGraph, pairs: DivisionCandidates, link: FloatArray) -> FloatArray:
+    def compute_division_log_odds(
+        self, graph: CellGraph, pairs: DivisionCandidates, link: FloatArray, same: FloatArray
+    ) -> FloatArray:
         """Return the log odds of each pair being daughters, against one link and one new start.
 
         Parameters
@@ -216,13 +219,14 @@ class MovieModel:
             Division candidates.
         link : (E,) float64
             Log odds of the links.
+        same : (E,) float64
+            Their densities of `compute_same_cell_density` by ``"neighbour_residual"``.
 
         Returns
         -------
         (M,) float64
         """
         context = LinkContext.find(graph, link)
-        same = self.compute_same_cell_density(graph, by="neighbour_residual")
         return compute_in_chunks(
             len(pairs), lambda rows: self._compute_division(graph, pairs.select(rows), same, context)
         )
@@ -301,10 +305,21 @@ class MovieModel:
         new = self.unrelated[cell] + self.starts[cell] + np.maximum(*self.ends[fragments.T])
         return np.where(cell >= 0, log_odds - new, 0.0)
 
-    def refit(self, graph: CellGraph, pairs: DivisionCandidates) -> MovieModel:
-        """Return the model with rates and scales estimated from the quick solution under this model."""
-        link = self.compute_link_log_odds(graph)
-        best, divides = guess_solution(graph, link, pairs.links, self.compute_division_log_odds(graph, pairs, link))
+    def refit(
+        self, graph: CellGraph, pairs: DivisionCandidates, *, same: FloatArray, same_in_field: FloatArray
+    ) -> MovieModel:
+        """Return the model with its rates, and its scales of divisions, estimated from the quick solution under it.
+
+        Parameters
+        ----------
+        graph, pairs
+            Candidate links and division candidates.
+        same, same_in_field : (E,) float64
+            `compute_same_cell_density` of the links by ``"residual"`` and by ``"neighbour_residual"``.
+        """
+        link = self.compute_link_log_odds(graph, same)
+        division = self.compute_division_log_odds(graph, pairs, link, same_in_field)
+        best, divides = guess_solution(graph, link, pairs.links, division)
         parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
         appearance = measure_appearance(graph, link)
         return replace(
