@@ -275,6 +275,7 @@ def _make_option(key: str) -> Callable[[Function], Function]:
     field = type(table).model_fields[name]
     default = getattr(table, name)
     flag, parameter = "--" + name.replace("_", "-"), key.replace(".", "_")
+    more: dict[str, Any]
     if field.annotation is bool:
         flags, told, more = f"{flag}/--no-{flag[2:]}", flag if default else f"--no-{flag[2:]}", {"default": None}
     else:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from gnntrack.graph.translation import estimate_shift
+from gnntrack.graph.translation import compare_spectra, compute_spectrum
 
 if TYPE_CHECKING:
+    from gnntrack.graph.translation import Spectrum
     from gnntrack.types import Cells, FeatureArray, FloatArray, Image
 
 __all__ = ["FlowRecorder"]
@@ -32,6 +34,23 @@ _WINDOW = 5  # side in reduced pixels of the square in which the flow is average
 _WAITING = 64  # frames in the queue of the optical flow at most, to limit the memory: a frame has at most 1 MB
 _HUGE = 1e30
 _ONE_THREAD = threading.Lock()
+
+
+@dataclass
+class _Reduced:
+    """A reduced image (Y, X) of 8 bits."""
+
+    image: Image
+
+    @cached_property
+    def half(self) -> FeatureArray:
+        """Every second pixel, which is enough to find a drift that is too large for the flow."""
+        return self.image[::2, ::2].astype(np.float32)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Fourier transform of `half`."""
+        return compute_spectrum(self.half)
 
 
 @dataclass
@@ -58,7 +77,7 @@ class FlowRecorder:
 
     ndim: int
     factor: int = 0
-    _small: Image | None = None
+    _small: _Reduced | None = None
     _position: FloatArray | None = None
     _jobs: list[Future[FloatArray]] = field(default_factory=list)
     _frames: list[int] = field(default_factory=list)
@@ -83,7 +102,7 @@ class FlowRecorder:
             self.factor = max(1, int(np.median(radius) / _RADIUS), -(-max(plane.shape) // _LONGEST))
         if not self.factor:
             return
-        small = _reduce_image(plane, self.factor)
+        small = _Reduced(_reduce_image(plane, self.factor))
         if self._small is not None and self._position is not None and len(self._position):
             at = np.floor((self._position[:, -2:] + 0.5) / self.factor)  # whole numbers are centres of pixels
             self._jobs.append(self._pool.submit(_compute_flow, self._small, small, at))
@@ -130,10 +149,10 @@ def _replace_nonfinite(plane: Image) -> Image:
     return (plane / peak if peak > _HUGE else plane).astype(np.float32, copy=False)
 
 
-def _compute_flow(before: Image, after: Image, at: FloatArray) -> FloatArray:
+def _compute_flow(one: _Reduced, other: _Reduced, at: FloatArray) -> FloatArray:
     """Return the optical flow along y, x at pixels (n, 2) of the reduced image, shape (n, 2)."""
-    # every second pixel is enough to find a drift that is too large for the flow
-    guess = 2 * estimate_shift(before[::2, ::2].astype(np.float32), after[::2, ::2].astype(np.float32))
+    guess = 2 * compare_spectra(one.spectrum, other.spectrum, one.half.shape)
+    before, after = one.image, other.image
     large = float(np.abs(guess).max()) > _FAR and _compute_error(before, after, guess) < _compute_error(
         before, after, np.zeros(2)
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.geometry import find_mutual_nearest, find_nearest
-from gnntrack.graph.translation import estimate_shift
+from gnntrack.graph.translation import compare_spectra, compute_spectrum
 
 if TYPE_CHECKING:
     from gnntrack.graph.flow import FlowRecorder
@@ -189,13 +189,14 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     bins = np.maximum(np.ceil(size / bin_size).astype(int), 1)
     position = cells.position[cells.rows(0)]
     density = _count_cells(position, size, bins)
+    spectrum = compute_spectrum(density)
     for frame in range(1, cells.n_frames):
-        previous, before = position, density
+        previous, before = position, spectrum
         position = cells.position[cells.rows(frame)]
-        density = _count_cells(position, size, bins)
+        spectrum = compute_spectrum(_count_cells(position, size, bins))
         if min(len(position), len(previous)) < 3:
             continue
-        shift = estimate_shift(before, density) * (size / bins)
+        shift = compare_spectra(before, spectrum, density.shape) * (size / bins)
         moved, still = (np.median(find_nearest(previous + s, position)[0]) for s in (shift, 0.0))
         if moved < 0.8 * still:  # a smaller gain may be noise
             drift[frame - 1] = shift

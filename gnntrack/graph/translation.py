@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from gnntrack.types import FloatArray
+    import numpy.typing as npt
 
-__all__ = ["estimate_shift"]
+    from gnntrack.types import FeatureArray, FloatArray
+
+    Spectrum = npt.NDArray[np.complexfloating[Any, Any]]
+
+__all__ = ["compare_spectra", "compute_spectrum", "estimate_shift"]
 
 
 def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
@@ -37,14 +41,24 @@ def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
     >>> (estimate_shift(spot, np.roll(spot, (3, -2), (0, 1))) + 0.0).tolist()
     [3.0, -2.0]
     """
+    return compare_spectra(compute_spectrum(before), compute_spectrum(after), before.shape)
+
+
+def compute_spectrum(values: FloatArray | FeatureArray) -> Spectrum:
+    """Return the Fourier transform of a map, which serves the shifts from the map before and to the map after it."""
+    return np.fft.rfftn(values)
+
+
+def compare_spectra(before: Spectrum, after: Spectrum, shape: tuple[int, ...]) -> FloatArray:
+    """Return `estimate_shift` of two maps of a shape, from their transforms."""
     # skimage's phase_cross_correlation has other subpixel shifts, and takes up to 300 times longer for small maps
-    axes = tuple(range(before.ndim))
-    product = np.conj(np.fft.rfftn(before)) * np.fft.rfftn(after)
+    product = np.conj(before) * after
     magnitude = np.abs(product)
-    surface = np.fft.irfftn(product / np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30), before.shape, axes)
+    axes = tuple(range(len(shape)))
+    surface = np.fft.irfftn(product / np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30), shape, axes)
     peak = np.unravel_index(int(np.argmax(surface)), surface.shape)
-    shift = np.zeros(before.ndim)
-    for axis, (at, n) in enumerate(zip(peak, before.shape, strict=True)):
+    shift = np.zeros(len(shape))
+    for axis, (at, n) in enumerate(zip(peak, shape, strict=True)):
         line = surface[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))]
         left, middle, right = line[(at - 1) % n], line[at], line[(at + 1) % n]
         bend = left - 2 * middle + right

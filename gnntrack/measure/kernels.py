@@ -65,7 +65,8 @@ def measure_contacts(runs: RunArrays, n: int, layout: Layout, face: FloatArray) 
     same_row = start[1:] // layout[2] == start[:-1] // layout[2]
     side = np.flatnonzero(same_row & (start[1:] == start[:-1] + length[:-1]))
     pairs = {2: (side, side + 1, np.ones_like(side))}
-    pairs |= {axis: find_touching_runs(start, length, layout, (1 - axis, axis)) for axis in (1, 0)}
+    below = (1, 0) if layout[0] > 1 else (1,)
+    pairs |= {axis: find_touching_runs(start, length, layout, (1 - axis, axis)) for axis in below}
     for axis, (run, other, faces) in pairs.items():
         area = face[axis]
         one, two = cell[run], cell[other]
