@@ -10,8 +10,6 @@ gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'g
 
 from __future__ import annotations
 
-import functools
-import itertools
 import logging
 import tomllib
 import warnings
@@ -23,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
+from gnntrack.setting_descriptions import read_descriptions
 from gnntrack.setting_errors import explain_errors, refuse_unknown
 
 __all__ = [
@@ -54,10 +53,10 @@ class _Section(BaseModel):
     def describe(cls, name: str) -> str:
         """Return the meaning of a setting of this section: the text below it in this file.
 
-        >>> GraphSettings.describe("max_gap").split(",")[0]
-        'Frames that a link may span'
+        >>> OutputSettings.describe("pictures").split()[0]
+        'Draw'
         """
-        return _read_descriptions()[cls.__name__].get(name, "")
+        return read_descriptions(Path(__file__))[cls.__name__].get(name, "")
 
     def __init__(self, **values: Any) -> None:
         refuse_unknown(type(self), values, "")
@@ -66,24 +65,6 @@ class _Section(BaseModel):
         except ValidationError as error:
             problems = tuple(explain_errors(type(self), error))
             raise SettingsError("; ".join(problems), problems=problems) from None
-
-
-@functools.cache
-def _read_descriptions() -> dict[str, dict[str, str]]:
-    """Return the text below each setting of each section; pydantic would read all of them at every start."""
-    import ast
-    import inspect
-
-    found: dict[str, dict[str, str]] = {}
-    for section in ast.parse(Path(__file__).read_text(encoding="utf-8")).body:
-        if isinstance(section, ast.ClassDef):
-            texts = found[section.name] = {}
-            for setting, text in itertools.pairwise(section.body):
-                if isinstance(setting, ast.AnnAssign) and isinstance(setting.target, ast.Name):
-                    match text:
-                        case ast.Expr(value=ast.Constant(value=str(about))):
-                            texts[setting.target.id] = inspect.cleandoc(about)
-    return found
 
 
 def is_pixel_size(size: float) -> bool:

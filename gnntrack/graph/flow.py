@@ -37,7 +37,7 @@ _ONE_THREAD = threading.Lock()
 
 
 @dataclass
-class _Reduced:
+class _ReducedImage:
     """A reduced image (Y, X) of 8 bits."""
 
     image: Image
@@ -77,7 +77,7 @@ class FlowRecorder:
 
     ndim: int
     factor: int = 0
-    _small: _Reduced | None = None
+    _small: _ReducedImage | None = None
     _position: FloatArray | None = None
     _jobs: list[Future[FloatArray]] = field(default_factory=list)
     _frames: list[int] = field(default_factory=list)
@@ -102,7 +102,7 @@ class FlowRecorder:
             self.factor = max(1, int(np.median(radius) / _RADIUS), -(-max(plane.shape) // _LONGEST))
         if not self.factor:
             return
-        small = _Reduced(_reduce_image(plane, self.factor))
+        small = _ReducedImage(_reduce_image(plane, self.factor))
         if self._small is not None and self._position is not None and len(self._position):
             at = np.floor((self._position[:, -2:] + 0.5) / self.factor)  # whole numbers are centres of pixels
             self._jobs.append(self._pool.submit(_compute_flow, self._small, small, at))
@@ -149,7 +149,7 @@ def _replace_nonfinite(plane: Image) -> Image:
     return (plane / peak if peak > _HUGE else plane).astype(np.float32, copy=False)
 
 
-def _compute_flow(one: _Reduced, other: _Reduced, at: FloatArray) -> FloatArray:
+def _compute_flow(one: _ReducedImage, other: _ReducedImage, at: FloatArray) -> FloatArray:
     """Return the optical flow along y, x at pixels (n, 2) of the reduced image, shape (n, 2)."""
     guess = 2 * compare_spectra(one.spectrum, other.spectrum, one.half.shape)
     before, after = one.image, other.image
