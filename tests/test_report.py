@@ -15,7 +15,8 @@ from scipy.ndimage import label
 
 from gnntrack.errors import FrameError, OutputError
 from gnntrack.report import choose_family_colours, draw_lineage_tree, draw_overlay, save_figure
-from gnntrack.report.quick import choose_ticks, paint_lineage_tree
+from gnntrack.report.quick import paint_lineage_tree, paint_overlay
+from gnntrack.report.tree_layout import choose_ticks
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -338,3 +339,52 @@ def test_the_ticks_of_the_tree_are_round_numbers(last):
     assert ticks == list(range(0, last + 1, step))
     assert 2 <= len(ticks) <= 7
     assert str(step).rstrip("0") in {"1", "2", "5"}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8, 31, 40, 41, 92, 1000])
+def test_no_tick_is_beyond_the_last_frame(frames):
+    lineage = make_lineage([(1, 0, frames - 1, 0)], n_frames=frames)
+    ticks = draw_lineage_tree(lineage).axes[0].get_yticks().tolist()
+    assert ticks == choose_ticks(frames - 1)
+    assert 0 <= min(ticks) <= max(ticks) <= frames - 1
+    assert ticks == [round(tick) for tick in ticks]
+
+
+def count_white(row, column, side=12):
+    """Return the white pixels of the id 12345 of a square cell in a frame of 100 x 100 pixels."""
+    labels = np.zeros((100, 100), np.int64)
+    labels[row : row + side, column : column + side] = 12345
+    middle = [[row + (side - 1) / 2, column + (side - 1) / 2]]
+    cells = Cells([0], [12345], middle, np.zeros((1, 0)), (), (), (1, 1), 1, (100, 100), "pixel")
+    lineage = Lineage(cells, [12345], Tracks([12345], [0], [0], [0]), [], [], [])
+    picture = np.asarray(paint_overlay(None, labels, lineage, 0))
+    return int((picture == 255).all(axis=2).sum())
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 40), (40, 0), (88, 40), (40, 88), (0, 0), (88, 88)])
+def test_ids_at_the_border_are_not_cut(row, column):
+    assert count_white(row, column, side=6) == count_white(40, 40, side=6) > 0
+
+
+@pytest.mark.parametrize(("width", "lines"), [(300, 2), (1000, 3), (1100, 1), (1700, 2), (2500, 3)])
+def test_outlines_of_large_cells_are_seen_in_large_pictures(width, lines):
+    labels = np.zeros((60, width), np.int64)
+    labels[10:50, 100:140] = 1
+    cells = Cells([0], [1], [[29.5, 119.5]], np.zeros((1, 0)), (), (), (1, 1), 1, labels.shape, "pixel")
+    lineage = Lineage(cells, [1], Tracks([1], [0], [0], [0]), [], [], [])
+    picture = np.asarray(paint_overlay(None, labels, lineage, 0)).astype(int)
+    zoom = picture.shape[1] // width
+    across = np.ptp(picture[13 * zoom], axis=1) > 60  # above the id
+    assert np.flatnonzero(np.diff(across.astype(int)))[:2].tolist() == [100 * zoom - 1, 100 * zoom - 1 + lines]
+
+
+@pytest.mark.parametrize("n", [9, 15, 40, 100])
+def test_names_of_single_tracks_are_written_where_there_is_room(n):
+    table = [(track, 0, 9, 0) for track in range(1, n + 1)]
+    picture = np.asarray(paint_lineage_tree(make_lineage(table))).astype(int)
+    coloured = np.ptp(picture, axis=2) > 60
+    first = np.flatnonzero(coloured.any(axis=1))[0]
+    left = np.flatnonzero(coloured.any(axis=0))
+    written = (picture[first - 12 : first - 1, left[0] - 5 : left[-1] + 5].max(axis=2) < 150).any()
+    assert written == (n < 40)
+    assert np.diff(left).max() <= 24

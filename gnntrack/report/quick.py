@@ -22,6 +22,7 @@ from gnntrack.report.projection import choose_track_colours, project_frame
 from gnntrack.report.tree_layout import (
     break_into_lines,
     build_families,
+    choose_ticks,
     list_gaps,
     list_sections,
     select_largest,
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["paint_lineage_tree", "paint_overlay", "save_picture"]
 
 _WIDTH = 1600  # pixels of a picture, about
-_COLUMN, _SINGLE = 14, 4  # pixels per track in a family, and in the strip
-_PANEL, _TOP, _LEFT = 420, 34, 60
+_COLUMN = 14  # pixels per track in a family
+_SINGLE, _SINGLE_NAMED = 4, 24  # pixels per track in the strip, at least and at most
+_SMALL, _TITLE = 12, 15  # sizes of the font
+_PANEL, _TOP, _LEFT, _HEADING = 420, 34, 60, 18
 _INK = (51, 51, 51)
 _UP = 2  # filter of PNG: the difference from the row above
 
@@ -71,20 +74,20 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     pixels = np.repeat((grey * 255).astype(np.uint8)[:, :, None], 3, axis=2)
     ids = np.array([0, *colour], np.int64)
     tints = np.array([(0, 0, 0), *((np.array(c) * 255).astype(int) for c in colour.values())], np.uint8)
-    edge = _find_edges(large, width=2 if zoom == 1 else zoom)
+    diameter = 2 * float(np.sqrt(np.median(area) / np.pi)) * zoom if len(area) else 0.0
+    edge = _find_edges(large, width=int(np.clip(min(large.shape[1] / 600, diameter / 12), 1, 3)))
     pixels[edge] = tints[np.searchsorted(ids, large[edge])]
     picture = Pillow.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     _draw_tails(draw, lineage, frame, colour, zoom, tails)
-    if len(area):
-        _write_ids(draw, lineage, frame, 2 * float(np.sqrt(np.median(area) / np.pi)) * zoom, zoom)
+    _write_ids(draw, lineage, frame, diameter, zoom)
     return picture
 
 
 def _find_edges(labels: IntArray, width: int) -> Any:
     """Return the pixels of cells with another value within `width` pixels along an axis."""
     edge = np.zeros(labels.shape, bool)
-    for shift in range(1, max(width, 2)):
+    for shift in range(1, width + 1):
         for axis in (0, 1):
             first, second = ([slice(None)] * 2 for _ in range(2))
             first[axis], second[axis] = slice(None, -shift), slice(shift, None)
@@ -123,8 +126,10 @@ def _write_ids(draw: ImageDraw.ImageDraw, lineage: Lineage, frame: int, diameter
     font: Any = ImageFont.load_default(size)
     place = ((cells.position / np.array(cells.spacing))[:, -2:] + 0.5) * zoom
     for row in range(rows.start, rows.stop):
-        y, x = place[row].tolist()
         text = str(lineage.track[row])
+        half = draw.textlength(text, font) / 2 + 1  # a text at the border is moved inside
+        x = min(max(float(place[row, 1]), half), max(draw.im.size[0] - half, half))
+        y = min(max(float(place[row, 0]), size / 2), max(draw.im.size[1] - size / 2, size / 2))
         draw.text((x, y), text, fill="white", font=font, anchor="mm", stroke_width=1, stroke_fill="black")
 
 
@@ -162,9 +167,9 @@ def paint_lineage_tree(lineage: Lineage, *, most: int = 500) -> Pillow.Image:
     columns = max([sum(f.width + 1 for f in line) for line in lines], default=1.0)
     width = int(max(columns * _COLUMN, len(strip[:most]) * _SINGLE, 500)) + 2 * _LEFT
     panels = len(lines) + bool(strip)
-    picture = Pillow.new("RGB", (width, max(panels, 1) * (_PANEL + _TOP) + _TOP), "white")
+    picture = Pillow.new("RGB", (width, max(panels, 1) * (_PANEL + _TOP) + _TOP + _HEADING * bool(strip)), "white")
     draw = ImageDraw.Draw(picture)
-    font: Any = ImageFont.load_default(16)
+    font: Any = ImageFont.load_default(_TITLE)
     counts = {
         "track": len(lineage.tracks),
         "division": count_divisions(lineage.tracks),
@@ -172,11 +177,11 @@ def paint_lineage_tree(lineage: Lineage, *, most: int = 500) -> Pillow.Image:
     }
     title = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items())
     draw.text((_LEFT, 8), f"{title}; {note}" if note else title, fill=_INK, font=font)
-    painter = _Painter(draw, lineage)
+    painter = _Painter(draw, lineage, width)
     for k, line in enumerate(lines):
         painter.paint_families(line, top=_TOP + k * (_PANEL + _TOP))
     if strip:
-        painter.paint_strip(strip[:most], len(strip), top=_TOP + len(lines) * (_PANEL + _TOP))
+        painter.paint_strip(strip[:most], len(strip), top=_TOP + len(lines) * (_PANEL + _TOP) + _HEADING)
     return picture
 
 
@@ -211,37 +216,26 @@ def save_picture(picture: Pillow.Image, path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
-def choose_ticks(last: int) -> list[int]:
-    """Return the frames that are named on an axis from 0 to `last`: round numbers, at most seven.
-
-    Examples
-    --------
-    >>> choose_ticks(23), choose_ticks(91), choose_ticks(2)
-    ([0, 5, 10, 15, 20], [0, 20, 40, 60, 80], [0, 1, 2])
-    """
-    step = next(n * 10**k for k in range(20) for n in (1, 2, 5) if last <= 6 * n * 10**k)
-    return list(range(0, last + 1, step))
-
-
 class _Painter:
     """Draws panels of a tree."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw, lineage: Lineage) -> None:
-        self.draw, self.tracks = draw, lineage.tracks
-        self.last = max(lineage.cells.n_frames - 1, 1)
+    def __init__(self, draw: ImageDraw.ImageDraw, lineage: Lineage, width: int) -> None:
+        self.draw, self.tracks, self.width = draw, lineage.tracks, width
+        self.frames = lineage.cells.n_frames
+        self.last = max(self.frames - 1, 1)
         self.reach = min(
             0.3, 6 * self.last / (_PANEL - 30)
         )  # frames that a line is longer than its track, 6 pixels at most
         self.colours = [_to_rgb(c) for c in choose_family_colours(find_roots(lineage.tracks))]
         self.gaps = list_gaps(lineage)
-        self.font: Any = ImageFont.load_default(11)
+        self.font: Any = ImageFont.load_default(_SMALL)
 
     def _place(self, frame: float, top: int) -> float:
         return top + 20 + frame / self.last * (_PANEL - 30)
 
     def _paint_axis(self, top: int) -> None:
         self.draw.text((_LEFT - 14, self._place(0, top) - 16), "frame", fill=_INK, font=self.font, anchor="rm")
-        for frame in choose_ticks(self.last):
+        for frame in choose_ticks(max(self.frames - 1, 0)):
             y = self._place(frame, top)
             self.draw.text((_LEFT - 14, y), str(frame), fill=_INK, font=self.font, anchor="rm")
             self.draw.line([(_LEFT - 10, y), (_LEFT - 5, y)], fill=_INK)
@@ -269,8 +263,7 @@ class _Painter:
                     fork = [(above, leave), (above, begin), (x, begin)]
                     self.draw.line(fork, fill=self.colours[row], width=3)
                 else:
-                    label = begin - 6
-                    self.draw.text((x, label), str(self.tracks.id[row]), fill=_INK, font=self.font, anchor="mm")
+                    self._name_track(row, x, begin)
             offset += family.width + 1
 
     def paint_strip(self, families: list[Family], total: int, *, top: int) -> None:
@@ -278,6 +271,15 @@ class _Painter:
         self._paint_axis(top)
         rows = sorted((family.rows[0] for family in families), key=lambda row: int(self.tracks.start[row]))
         text = f"{total} tracks without a division" + (f", {len(rows)} shown" if len(rows) < total else "")
-        self.draw.text((_LEFT, top), text, fill=_INK, font=self.font)
+        self.draw.text((_LEFT, top - 8), text, fill=_INK, font=self.font, anchor="lm")
+        step = int(np.clip((self.width - 2 * _LEFT) // max(len(rows), 1), _SINGLE, _SINGLE_NAMED))
+        names = max((self.draw.textlength(str(self.tracks.id[row]), self.font) for row in rows), default=0.0)
         for k, row in enumerate(rows):
-            self._paint_track(row, _LEFT + k * _SINGLE, top, 2)
+            x = _LEFT + k * step
+            self._paint_track(row, x, top, 2 if step < _COLUMN else 3)
+            if names + 3 <= step:
+                self._name_track(row, x, self._place(int(self.tracks.start[row]) - self.reach, top))
+
+    def _name_track(self, row: int, x: float, top: float) -> None:
+        """Write the id of a track above its first frame."""
+        self.draw.text((x, top - 2), str(self.tracks.id[row]), fill=_INK, font=self.font, anchor="mb")

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from gnntrack.lineage.families import count_divisions, find_roots
 from gnntrack.report.palette import choose_family_colours
@@ -16,6 +15,7 @@ from gnntrack.report.tree_layout import (
     Family,
     break_into_lines,
     build_families,
+    choose_ticks,
     list_gaps,
     list_sections,
     select_largest,
@@ -226,7 +226,7 @@ def _format_axes(ax: Axes, lineage: Lineage) -> None:
     last = max(lineage.cells.n_frames - 1, 1)
     ax.set_ylim(last + 0.02 * last + 0.5, -0.06 * last - 0.5)
     ax.set_ylabel("frame", fontsize=7, color=_INK)
-    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set_yticks(choose_ticks(max(lineage.cells.n_frames - 1, 0)))
     ax.tick_params(axis="y", labelsize=6, colors=_INK, length=2)
     ax.set_xticks([])
     ax.grid(axis="y", color=_FAINT, linewidth=0.3, alpha=0.6)

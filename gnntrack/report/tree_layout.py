@@ -16,6 +16,7 @@ __all__ = [
     "Family",
     "break_into_lines",
     "build_families",
+    "choose_ticks",
     "list_gaps",
     "list_sections",
     "select_largest",
@@ -119,3 +120,15 @@ def list_sections(start: int, end: int, gaps: list[tuple[int, int]]) -> list[tup
     """Return first and last frame of each section of a track between gaps."""
     edges = [start, *(frame for gap in gaps for frame in gap), end]
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def choose_ticks(last: int) -> list[int]:
+    """Return the frames that are named on an axis from 0 to `last`: round numbers, at most seven.
+
+    Examples
+    --------
+    >>> choose_ticks(23), choose_ticks(91), choose_ticks(2)
+    ([0, 5, 10, 15, 20], [0, 20, 40, 60, 80], [0, 1, 2])
+    """
+    step = next(n * 10**k for k in range(20) for n in (1, 2, 5) if last <= 6 * n * 10**k)
+    return list(range(0, last + 1, step))
