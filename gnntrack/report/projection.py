@@ -11,7 +11,7 @@ from gnntrack.lineage.families import find_roots
 from gnntrack.report.palette import choose_family_colours
 
 if TYPE_CHECKING:
-    from gnntrack.types import FloatArray, Image, IntArray, Lineage
+    from gnntrack.types import FeatureArray, Image, IntArray, Lineage
 
 __all__ = ["choose_track_colours", "project_frame"]
 
@@ -19,7 +19,7 @@ _MANY = 1 << 18  # pixels of a frame whose range of grey values is found from on
 _SPARSE = (slice(None, None, 2), slice(None, None, 2))
 
 
-def project_frame(image: Image | None, labels: Image, frame: int | None) -> tuple[FloatArray, IntArray]:
+def project_frame(image: Image | None, labels: Image, frame: int | None) -> tuple[FeatureArray, IntArray]:
     """Return the image in [0, 1] and the track ids, both of shape (Y, X)."""
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "iu":
         msg = f"labels are {labels.dtype} of shape {labels.shape}; expected integers, (Y, X) or (Z, Y, X)"
@@ -32,10 +32,11 @@ def project_frame(image: Image | None, labels: Image, frame: int | None) -> tupl
         labels = np.take_along_axis(labels, upper[None], 0)[0]
         image = None if image is None else image.max(0)
     if image is None:
-        return np.zeros(labels.shape), labels.astype(np.int64)
-    values = np.nan_to_num(image.astype(np.float64))
+        return np.zeros(labels.shape, np.float32), labels.astype(np.int64)
+    values = np.nan_to_num(image.astype(np.float32))
     low, high = np.percentile(values[_SPARSE] if values.size > _MANY else values, (0.5, 99.8))
-    return np.clip((values - low) / (high - low if high > low else 1), 0, 1) ** 0.8, labels.astype(np.int64)
+    scaled = (values - np.float32(low)) / np.float32(high - low if high > low else 1)
+    return np.clip(scaled, 0, 1) ** np.float32(0.8), labels.astype(np.int64)
 
 
 def choose_track_colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:

@@ -69,10 +69,11 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     zoom = int(np.clip(round(_WIDTH / tracks.shape[1]), 1, 8))
     present, area = np.unique(tracks[tracks > 0], return_counts=True)
     colour = choose_track_colours(present, lineage)
-    grey = np.repeat(np.repeat(background, zoom, 0), zoom, 1)
-    large = np.repeat(np.repeat(tracks, zoom, 0), zoom, 1)
-    pixels = np.repeat((grey * 255).astype(np.uint8)[:, :, None], 3, axis=2)
     ids = np.array([0, *colour], np.int64)
+    grey, large = (background * 255).astype(np.uint8), tracks.astype(np.int32)
+    if zoom > 1:
+        grey, large = (np.repeat(np.repeat(plane, zoom, 0), zoom, 1) for plane in (grey, large))
+    pixels = np.repeat(grey[:, :, None], 3, axis=2)
     tints = np.array([(0, 0, 0), *((np.array(c) * 255).astype(int) for c in colour.values())], np.uint8)
     diameter = 2 * float(np.sqrt(np.median(area) / np.pi)) * zoom if len(area) else 0.0
     edge = _find_edges(large, width=int(np.clip(min(large.shape[1] / 600, diameter / 12), 1, 3)))
