@@ -38,9 +38,10 @@ _ONE_THREAD = threading.Lock()
 
 @dataclass
 class _ReducedImage:
-    """A reduced image (Y, X) of 8 bits."""
+    """A reduced image (Y, X) of 8 bits, and the size (2,) of its pixels in pixels of the image."""
 
     image: Image
+    pixel: FloatArray
 
     @cached_property
     def half(self) -> FeatureArray:
@@ -61,7 +62,7 @@ class FlowRecorder:
     ----------
     ndim : int
         2 or 3; a 3D image is reduced to its maximum along z, and the flow along z is 0.
-    factor : int
+    factor : float
         Pixels of the images per pixel of the reduced images along each axis, chosen from the first frame with cells; 0
         before.
 
@@ -72,11 +73,11 @@ class FlowRecorder:
     >>> for frame, image in enumerate([spot, np.roll(spot, 2, axis=1)]):
     ...     recorder.add_frame(frame, image, np.array([[12.0, 12.0]]), np.array([2.8]))
     >>> recorder.factor  # the cell is small: the image is not reduced
-    1
+    1.0
     """
 
     ndim: int
-    factor: int = 0
+    factor: float = 0.0
     _small: _ReducedImage | None = None
     _position: FloatArray | None = None
     _jobs: list[Future[FloatArray]] = field(default_factory=list)
@@ -99,12 +100,12 @@ class FlowRecorder:
         """
         plane = image.max(axis=0) if image.ndim == 3 else image
         if not self.factor and len(radius):
-            self.factor = max(1, int(np.median(radius) / _RADIUS), -(-max(plane.shape) // _LONGEST))
+            self.factor = max(1.0, float(np.median(radius)) / _RADIUS, max(plane.shape) / _LONGEST)
         if not self.factor:
             return
-        small = _ReducedImage(_reduce_image(plane, self.factor))
+        small = _ReducedImage(*_reduce_image(plane, self.factor))
         if self._small is not None and self._position is not None and len(self._position):
-            at = np.floor((self._position[:, -2:] + 0.5) / self.factor)  # whole numbers are centres of pixels
+            at = np.floor((self._position[:, -2:] + 0.5) / small.pixel)  # whole numbers are centres of pixels
             self._jobs.append(self._pool.submit(_compute_flow, self._small, small, at))
             self._frames.append(frame - 1)
             if len(self._jobs) > _WAITING:
@@ -116,23 +117,29 @@ class FlowRecorder:
         total = np.zeros_like(cells.position)
         with self._pool:
             for frame, job in zip(self._frames, self._jobs, strict=True):
-                total[cells.rows(frame), -2:] = job.result() * self.factor * np.asarray(cells.spacing)[-2:]
+                total[cells.rows(frame), -2:] = job.result() * np.asarray(cells.spacing)[-2:]
         return total
 
 
-def _reduce_image(plane: Image, factor: int) -> Image:
-    """Return the plane as an 8-bit image, ``factor`` times smaller along each axis, with stretched contrast."""
+def _reduce_image(plane: Image, factor: float) -> tuple[Image, FloatArray]:
+    """Return the plane as an 8-bit image with stretched contrast, and the size (2,) of its pixels, about `factor`.
+
+    Blocks of whole pixels are averaged first, since that is ten times faster than to average parts of pixels.
+    """
     usable = plane if plane.dtype in (np.uint8, np.uint16) else _replace_nonfinite(plane)
-    height, width = (max(1, side // factor) for side in plane.shape)
-    # blocks of whole pixels are averaged ten times faster than parts of pixels
-    whole = usable[: height * factor, : width * factor]
-    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    whole = int(factor)
+    height, width = (max(1, side // whole) for side in plane.shape)
+    small = usable[: height * whole, : width * whole]
+    small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
     # a contrast of rounding errors is not stretched, whatever the unit of the image
     contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
     stretched = np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
-    below, right = (max(0, _SMALLEST - side) for side in stretched.shape)
-    return np.pad(stretched, ((0, below), (0, right)), "edge") if below or right else stretched
+    sides = [max(1, round(side * whole / factor)) for side in (height, width)]
+    reduced = np.asarray(cv2.resize(stretched, sides[::-1], interpolation=cv2.INTER_AREA))
+    pixel = np.array([height, width]) * whole / np.array(sides)
+    below, right = (max(0, _SMALLEST - side) for side in sides)
+    return (np.pad(reduced, ((0, below), (0, right)), "edge") if below or right else reduced), pixel
 
 
 def _replace_nonfinite(plane: Image) -> Image:
@@ -150,7 +157,7 @@ def _replace_nonfinite(plane: Image) -> Image:
 
 
 def _compute_flow(one: _ReducedImage, other: _ReducedImage, at: FloatArray) -> FloatArray:
-    """Return the optical flow along y, x at pixels (n, 2) of the reduced image, shape (n, 2)."""
+    """Return the optical flow along y, x, in pixels of the image, at pixels (n, 2) of the reduced one, shape (n, 2)."""
     guess = 2 * compare_spectra(one.spectrum, other.spectrum, one.half.shape)
     before, after = one.image, other.image
     large = float(np.abs(guess).max()) > _FAR and _compute_error(before, after, guess) < _compute_error(
@@ -164,7 +171,7 @@ def _compute_flow(one: _ReducedImage, other: _ReducedImage, at: FloatArray) -> F
     search.setGradientDescentIterations(_STEPS)
     flow = cv2.blur(_calculate_in_one_thread(search, before, after, start), (_WINDOW, _WINDOW))
     y, x = (np.clip(at[:, axis].astype(np.int64), 0, before.shape[axis] - 1) for axis in (0, 1))
-    return np.asarray(flow[y, x][:, ::-1], np.float64)
+    return np.asarray(flow[y, x][:, ::-1], np.float64) * one.pixel
 
 
 def _calculate_in_one_thread(

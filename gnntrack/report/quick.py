@@ -30,8 +30,10 @@ from gnntrack.report.tree_layout import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from gnntrack.report.tree_layout import Family
-    from gnntrack.types import Image, IntArray, Lineage
+    from gnntrack.types import Image, Lineage
 
 __all__ = ["paint_lineage_tree", "paint_overlay", "save_picture"]
 
@@ -85,7 +87,7 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     return picture
 
 
-def _find_edges(labels: IntArray, width: int) -> Any:
+def _find_edges(labels: npt.NDArray[Any], width: int) -> Any:
     """Return the pixels of cells with another value within `width` pixels along an axis."""
     edge = np.zeros(labels.shape, bool)
     for shift in range(1, width + 1):
