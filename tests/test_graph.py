@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import worlds
 
+import gnntrack
 from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates
 from gnntrack.graph.motion import Motion, estimate_motion
 from gnntrack.io.ctc_table import read_track_table
@@ -396,3 +397,19 @@ def shift_table(tracks, start):
 
     Table.start, Table.end = np.maximum(tracks.start - start, 0), tracks.end - start
     return Table
+
+
+def test_candidates_as_data_of_torch_geometric_are_those_of_the_graph():
+    graph = gnntrack.build_graph(masks=gnntrack.simulate(frames=4, cells=5, seed=2).masks)
+    data = graph.to_torch_geometric()
+    assert data.validate()
+    assert data.num_nodes == len(graph.cells)
+    assert data.edge_index.tolist() == [graph.source.tolist(), graph.target.tolist()]
+    for column, name in enumerate(data.edge_names):
+        np.testing.assert_array_equal(data.edge_attr[:, column], graph.feature(name))
+    for column, name in enumerate(data.node_names):
+        np.testing.assert_array_equal(data.x[:, column], graph.cells.feature(name))
+    np.testing.assert_allclose(data.pos, graph.cells.position, rtol=1e-6)
+    assert data.frame.tolist() == graph.cells.frame.tolist()
+    data.x[:] = 0  # a copy
+    assert graph.cells.features.any()

@@ -104,3 +104,10 @@ def test_runs_where_nothing_compiled_can_be_kept(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stdout == "42\n", done.stderr
+
+
+def test_the_network_loads_no_torch_geometric():
+    """Its import takes seconds, more than the network takes for a movie; only ``pdn`` and conversions need it."""
+    loaded = loaded_by("from gnntrack.gnn.weights import load_model\nload_model()")
+    assert "torch" in loaded
+    assert "torch_geometric" not in loaded

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn  # PyG reads the annotations of messages
-from torch_geometric.nn import MessagePassing
+from torch import Tensor, nn
 
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
@@ -54,7 +53,7 @@ class Standardization(nn.Module):
         return torch.nan_to_num((x - self.mean) / self.deviation).clamp(-8, 8)
 
 
-class Attention(MessagePassing):  # type: ignore[misc]
+class Attention(nn.Module):
     r"""Message to a cell from its links in one direction of time.
 
     .. math:: m_v = \sum_{e \in L(v)} \alpha_e \, V h_e, \qquad
@@ -68,7 +67,7 @@ class Attention(MessagePassing):  # type: ignore[misc]
     """
 
     def __init__(self, width: int, heads: int) -> None:
-        super().__init__(aggr="sum", node_dim=0)
+        super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
@@ -79,18 +78,13 @@ class Attention(MessagePassing):  # type: ignore[misc]
         each = width // self.heads
         agreement = (self.query(cell)[end] * self.key(link)).view(-1, self.heads, each).sum(-1)
         weight = torch.exp(_BOUND * torch.tanh(agreement / (_BOUND * each**0.5)))  # (E, heads)
-        sums = self.propagate(torch.stack([end, end]), size=(n, n), value=self.value(link), weight=weight)
+        weighted = self.value(link).view(-1, self.heads, each) * weight[..., None]
+        # MessagePassing of torch-geometric does the same; its import takes longer than all links of a movie
+        sums = link.new_zeros(n, width + self.heads).index_add_(0, end, torch.cat([weighted.flatten(1), weight], 1))
         total = sums[:, width:]
         fraction = weight / total[end]
         message = sums[:, :width].view(n, self.heads, each) / total.clamp(min=1e-6)[..., None]
         return message.view(n, width), fraction
-
-    def message(self, value: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
-        weighted = value.view(len(value), self.heads, value.shape[1] // self.heads) * weight[..., None]
-        return torch.cat([weighted.flatten(1), weight], 1)
-
-    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:  # noqa: D102
-        return inputs.new_zeros(dim_size, inputs.shape[1]).index_add_(0, index, inputs)  # faster than a scatter
 
 
 class _Round(nn.Module):

@@ -13,6 +13,7 @@ from gnntrack.types.columns import expect, find_column, freeze_columns
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from torch_geometric.data import Data
 
     from gnntrack.graph.divisions import DivisionCandidates
     from gnntrack.types.columns import BoolArray, FeatureArray, FloatArray, IntArray
@@ -263,6 +264,28 @@ class CellGraph:
     def has(self, name: str) -> bool:
         """Return whether the link features have a column of this name."""
         return name in self.feature_names
+
+    def to_torch_geometric(self) -> Data:
+        """Return the graph as `torch_geometric.data.Data`, for networks of one's own.
+
+        Returns
+        -------
+        Data
+            ``x`` (N, F) and ``edge_attr`` (E, K): the features, whose names are ``node_names`` and ``edge_names``;
+            ``edge_index`` (2, E): cells, earlier one first; ``pos`` (N, D): centroids along ``[z], y, x``; ``frame``
+            and ``label`` (N,).
+
+        Examples
+        --------
+        >>> import gnntrack
+        >>> graph = gnntrack.build_graph(masks=gnntrack.simulate(frames=3, cells=4, seed=1).masks)
+        >>> data = graph.to_torch_geometric()
+        >>> data.num_nodes == len(graph.cells), data.num_edges == len(graph), data.edge_names[:2]
+        (True, True, ['gap', 'distance'])
+        """
+        from gnntrack.gnn.geometric import convert_to_data
+
+        return convert_to_data(self)
 
 
 @dataclass(frozen=True, eq=False)
