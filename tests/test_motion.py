@@ -84,6 +84,15 @@ def test_a_drift_of_the_whole_field_is_found(spacing):
     np.testing.assert_array_equal(estimate(cells, drift=False).drift, 0)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mirrored_field_has_the_mirrored_drift(seed):
+    start = np.random.default_rng(seed).uniform(20, 180, (40, 2))
+    frames = [start, start + (9.0, -13.0)]
+    mirrored = [199 - place for place in frames]
+    drifts = [estimate(make_cells(each)).drift[0] for each in (frames, mirrored)]
+    np.testing.assert_allclose(drifts[0], -drifts[1], atol=1e-6)
+
+
 def test_cells_at_random_do_not_drift():
     """A shift that brings no cell nearer to a cell explains nothing."""
     cells = make_cells([scatter(40, seed=seed) for seed in range(4)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.events.history import Change, take_best
 from gnntrack.scores.densities import log_t
 from gnntrack.scores.model import PRIOR
 
@@ -57,15 +58,12 @@ def find_late_daughters(history: History, model: EventModel) -> dict[int, int]:
     dict
         New past of the daughters: their parent.
     """
-    births = sorted(_list_births(history, model), reverse=True)
-    used: set[int] = set()
-    changes: dict[int, int] = {}
-    for birth in births:
-        rows = {birth.parent, *birth.daughters}
-        if used.isdisjoint(rows):
-            used |= rows
-            changes |= dict.fromkeys(birth.daughters, birth.parent)
-    return changes
+    return take_best(
+        Change(
+            birth.log_odds, dict.fromkeys(birth.daughters, birth.parent), frozenset((birth.parent, *birth.daughters))
+        )
+        for birth in _list_births(history, model)
+    )
 
 
 def _list_births(history: History, model: EventModel) -> Iterator[_Birth]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.events.history import Change, take_best
 from gnntrack.events.merges import LASTING, LONGEST, MISSED, SURE, compare_pairs, find_near, measure_from_both
 from gnntrack.scores.model import PRIOR
 
@@ -35,14 +36,6 @@ class _SharedMasks(NamedTuple):
     after: tuple[int, int]
 
 
-class _Exchange(NamedTuple):
-    """Log odds of a shared mask, the new past of its cells, and all cells that these depend on."""
-
-    log_odds: float
-    changes: tuple[tuple[int, int], ...]
-    cells: frozenset[int]
-
-
 def find_exchanged_cells(history: History, model: EventModel, *, longest_gap: int) -> dict[int, int]:
     """Find cells that shared a mask with another cell, and were linked to the wrong one after it, or to none.
 
@@ -64,15 +57,9 @@ def find_exchanged_cells(history: History, model: EventModel, *, longest_gap: in
     for shared in _list_shared(history, missed=min(MISSED, longest_gap - 1)):
         log_odds, order = _compare(history, model, shared)
         if log_odds > SURE:
-            changes = _list_changes(shared, order)
-            exchanges.append(_Exchange(log_odds, changes, frozenset((*shared.masks, *shared.before, *shared.after))))
-    chosen: dict[int, int] = {}
-    used: set[int] = set()
-    for exchange in sorted(exchanges, key=lambda each: -each.log_odds):
-        if used.isdisjoint(exchange.cells):
-            used |= exchange.cells
-            chosen |= dict(exchange.changes)
-    return {row: past for row, past in chosen.items() if history.past[row] != past}
+            cells = frozenset((*shared.masks, *shared.before, *shared.after))
+            exchanges.append(Change(log_odds, _list_changes(shared, order), cells))
+    return {row: past for row, past in take_best(exchanges).items() if history.past[row] != past}
 
 
 def _list_shared(history: History, *, missed: int) -> Iterator[_SharedMasks]:
@@ -146,7 +133,7 @@ def _count_missed(history: History, shared: _SharedMasks) -> int:
     return before + sum(int(history.frame[row]) - last - 1 for row in shared.after)
 
 
-def _list_changes(shared: _SharedMasks, order: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+def _list_changes(shared: _SharedMasks, order: tuple[int, int]) -> dict[int, int]:
     """Return the past of the cells in and after shared masks; `order` are those after, in the order of those before."""
     last, first = shared.masks[0], shared.masks[-1]
-    return (first, shared.before[0]), (order[0], last), (order[1], shared.before[1])
+    return {first: shared.before[0], order[0]: last, order[1]: shared.before[1]}

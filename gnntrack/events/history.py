@@ -6,16 +6,18 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.geometry import find_within
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, Lineage
 
-__all__ = ["History"]
+__all__ = ["Change", "History", "take_best"]
 
 _WINDOW = 3  # cells of a track whose median size is the size of a cell
 
@@ -193,6 +195,32 @@ class History:
     def make_search(self, which: BoolArray) -> NearbySearch:
         """Return a search among some cells, (N,) bool."""
         return NearbySearch(self, which)
+
+
+class Change(NamedTuple):
+    """Log odds of an event against the solution, the new past of its cells, and the cells that it depends on."""
+
+    log_odds: float
+    past: dict[int, int]
+    cells: frozenset[int]
+
+
+def take_best(changes: Iterable[Change]) -> dict[int, int]:
+    """Return the new past of cells: the best changes are made first, and no cell takes part in two of them.
+
+    Examples
+    --------
+    >>> good, better = Change(4.0, {7: 2}, frozenset({2, 7})), Change(5.0, {8: 2}, frozenset({2, 8}))
+    >>> take_best([good, better])
+    {8: 2}
+    """
+    taken: dict[int, int] = {}
+    used: set[int] = set()
+    for change in sorted(changes, key=lambda each: -each.log_odds):
+        if used.isdisjoint(change.cells):
+            used |= change.cells
+            taken |= change.past
+    return taken
 
 
 class NearbySearch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.events.history import Change, take_best
 from gnntrack.scores.densities import place_pieces
 from gnntrack.scores.model import PRIOR
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gnntrack.events.densities import EventModel
     from gnntrack.events.history import History, NearbySearch
 
-__all__ = ["find_pieces"]
+__all__ = ["find_split_masks"]
 
 _SMALLER = 0.2  # log ratio of sizes from which a mask may be a piece of a cell
 _FITS = 0.6  # largest log ratio of the sizes of both pieces and of the cell before or after
@@ -36,12 +37,7 @@ class _Split(NamedTuple):
     rest: int
 
 
-class _Choice(NamedTuple):
-    log_odds: float
-    split: _Split
-
-
-def find_pieces(history: History, model: EventModel) -> dict[int, int]:
+def find_split_masks(history: History, model: EventModel) -> dict[int, int]:
     """Find masks that fell into two pieces for one frame, and cut the links of the pieces to other cells.
 
     Parameters
@@ -54,13 +50,12 @@ def find_pieces(history: History, model: EventModel) -> dict[int, int]:
     dict
         New past of cells: the larger piece is the cell, the other one has no past and no future.
     """
-    choices = [_Choice(_compare(history, model, split), split) for split in _list_splits(history)]
-    changes: dict[int, int] = {}
-    used: set[int] = set()
-    for log_odds, split in sorted(choices, key=lambda each: -each.log_odds):
-        if log_odds > _SURE and used.isdisjoint((*split.pieces, split.after)):
-            used.update((*split.pieces, split.after))
-            changes |= _list_changes(history, split)
+    found = ((_compare(history, model, split), split) for split in _list_splits(history))
+    changes = take_best(
+        Change(log_odds, _list_changes(history, split), frozenset((*split.pieces, split.after)))
+        for log_odds, split in found
+        if log_odds > _SURE
+    )
     return {row: past for row, past in changes.items() if history.past[row] != past}
 
 

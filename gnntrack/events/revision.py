@@ -19,7 +19,7 @@ from gnntrack.events.exchanges import find_exchanged_cells
 from gnntrack.events.history import History
 from gnntrack.events.lost import choose_longest_gap, find_lost_cells
 from gnntrack.events.merges import find_merged_masks
-from gnntrack.events.pieces import find_pieces
+from gnntrack.events.pieces import find_split_masks
 from gnntrack.lineage.build import number_tracks
 from gnntrack.scores.model import MovieModel
 from gnntrack.types import Lineage
@@ -57,7 +57,7 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
     """
     solved = history = History.from_lineage(graph, lineage)
     steps: tuple[tuple[str, Callable[[History, EventModel], dict[int, int]]], ...] = (
-        ("pieces", find_pieces),
+        ("pieces", find_split_masks),
         ("merged masks", lambda *given: find_merged_masks(*given, longest_gap=longest_gap)),
         ("exchanged cells", lambda *given: find_exchanged_cells(*given, longest_gap=longest_gap)),
         ("over-segmented masks", find_rejoined_pieces),

@@ -187,13 +187,15 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     size = np.asarray(cells.shape) * np.asarray(cells.spacing)
     bin_size = np.maximum(np.median(cells.feature("diameter")) / 2, size / 96)
     bins = np.maximum(np.ceil(size / bin_size).astype(int), 1)
+    edge = -np.asarray(cells.spacing) / 2  # whole numbers are centres of pixels
+    limits = list(zip(edge, edge + size, strict=True))
     position = cells.position[cells.rows(0)]
-    density = _count_cells(position, size, bins)
+    density = _count_cells(position, limits, bins)
     spectrum = compute_spectrum(density)
     for frame in range(1, cells.n_frames):
         previous, before = position, spectrum
         position = cells.position[cells.rows(frame)]
-        spectrum = compute_spectrum(_count_cells(position, size, bins))
+        spectrum = compute_spectrum(_count_cells(position, limits, bins))
         if min(len(position), len(previous)) < 3:
             continue
         shift = compare_spectra(before, spectrum, density.shape) * (size / bins)
@@ -203,9 +205,12 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     return drift
 
 
-def _count_cells(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
-    """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around."""
-    count = np.histogramdd(position, bins=list(bins), range=[(0, s) for s in size])[0]
+def _count_cells(position: FloatArray, limits: list[tuple[float, float]], bins: Any) -> FloatArray:
+    """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around.
+
+    The bins fill the frame, so that those of a mirrored movie are the mirrored ones.
+    """
+    count = np.histogramdd(position, bins=list(bins), range=limits)[0]
     padded = np.pad(count, [(0, max(int(b) // 2, 1)) for b in bins])
     for axis in range(padded.ndim):
         padded = padded + 0.5 * (np.roll(padded, 1, axis) + np.roll(padded, -1, axis))
