@@ -10,7 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["UNIT_BALL", "compute_radius", "find_mutual_nearest", "find_nearest", "find_within"]
+__all__ = [
+    "UNIT_BALL",
+    "compute_radius",
+    "find_mutual_nearest",
+    "find_nearest",
+    "find_nearest_both_ways",
+    "find_within",
+]
 
 _FEW = 1 << 16  # pairs of points below which all distances are computed in less time than a tree is built
 
@@ -59,9 +66,37 @@ def find_mutual_nearest(source: FloatArray, target: FloatArray) -> tuple[FloatAr
     >>> distance.tolist(), nearest.tolist(), mutual.tolist()
     ([2.5, 0.5], [0, 0], [False, True])
     """
-    distance, nearest = find_nearest(source, target)
-    mutual = find_nearest(target, source)[1][nearest] == np.arange(len(source))
-    return distance, nearest, mutual
+    (distance, nearest), (_, back) = find_nearest_both_ways(source, target, (1, 1))
+    return distance, nearest, back[nearest] == np.arange(len(source))
+
+
+def find_nearest_both_ways(
+    points: FloatArray, others: FloatArray, k: tuple[int, int], *, limit: float = math.inf
+) -> tuple[tuple[FloatArray, IntArray], tuple[FloatArray, IntArray]]:
+    """Return `find_nearest` from points to others, with ``k[0]`` others, and back, with ``k[1]`` points.
+
+    Examples
+    --------
+    >>> there, back = find_nearest_both_ways(np.array([[0.0], [4.0]]), np.array([[1.0]]), (1, 2))
+    >>> there[1].tolist(), back[1].tolist()
+    ([0, 0], [[0, 1]])
+    """
+    if len(points) * len(others) > _FEW:
+        return find_nearest(points, others, k[0], limit=limit), find_nearest(others, points, k[1], limit=limit)
+    rows, columns = np.lexsort(points.T), np.lexsort(others.T)
+    squared = _compute_squared_distances(points[rows], others[columns])
+    back = _take_nearest(squared.T.copy(), k[1], limit)
+    there = _take_nearest(squared, k[0], limit)
+    return _restore_order(there, rows, columns), _restore_order(back, columns, rows)
+
+
+def _restore_order(
+    found: tuple[FloatArray, IntArray], points: IntArray, others: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Return what was found for sorted points among sorted others, in the orders before they were sorted by these."""
+    distance, nearest = np.empty_like(found[0]), np.empty_like(found[1])
+    distance[points], nearest[points] = found[0], np.append(others, len(others))[found[1]]
+    return distance, nearest
 
 
 def find_nearest(
@@ -103,15 +138,20 @@ def _find_nearest_sorted(points: FloatArray, others: FloatArray, k: int, limit: 
 
         distance, nearest = cKDTree(others).query(points, k, distance_upper_bound=limit)
         return distance, nearest
-    squared = _compute_squared_distances(points, others)
-    distance, nearest, row = np.empty((len(points), k)), np.empty((len(points), k), np.int64), np.arange(len(points))
+    return _take_nearest(_compute_squared_distances(points, others), k, limit)
+
+
+def _take_nearest(squared: FloatArray, k: int, limit: float) -> tuple[FloatArray, IntArray]:
+    """Return the k nearest columns of each row, from their squared distances (n, m), which are overwritten."""
+    n, m = squared.shape
+    distance, nearest, row = np.empty((n, k)), np.empty((n, k), np.int64), np.arange(n)
     for column in range(k):  # some times as fast as np.argpartition
         nearest[:, column] = found = squared.argmin(axis=1)
         distance[:, column] = squared[row, found]
         squared[row, found] = np.inf
     np.sqrt(distance, out=distance)
     far = distance >= limit
-    distance[far], nearest[far] = np.inf, len(others)
+    distance[far], nearest[far] = np.inf, m
     return (distance[:, 0], nearest[:, 0]) if k == 1 else (distance, nearest)
 
 

@@ -84,7 +84,9 @@ class Methods(Mapping[str, Method]):
         return Method(name, getattr(SCORERS[name], "solver", _DEFAULT_SOLVER))
 
     def __contains__(self, name: object) -> bool:
-        return name in list(self)
+        return name in self.built_in or any(
+            name == other for other in self
+        )  # others are searched for, which takes time
 
     def __iter__(self) -> Iterator[str]:
         yield from self.built_in

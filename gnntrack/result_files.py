@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["RunRecord", "collect_review", "summarise_result", "write_result"]
 
 _log = logging.getLogger(__name__)
-_PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "tifffile", "lap", "torch")
+_MODULES = ("numpy", "scipy", "numba", "cv2", "tifffile", "imagecodecs", "lap", "torch")
 
 
 @dataclass
@@ -265,10 +265,6 @@ def _describe_source(source: object) -> str | None:
 
 
 def _list_versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # an optional one, or an other build of it
-            continue
-    return found
+    """Return the versions of the packages that were used; to read the metadata of others would take longer."""
+    used = {name: sys.modules[name] for name in _MODULES if name in sys.modules}
+    return {name: str(getattr(module, "__version__", "unknown")) for name, module in used.items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.geometry import find_mutual_nearest, find_nearest
+from gnntrack.geometry import find_mutual_nearest, find_nearest, find_nearest_both_ways
 from gnntrack.graph.gaps import SHORT, LongGaps
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
@@ -194,10 +194,14 @@ def _find_candidates(
     for here, there in _list_frame_pairs(cells, gap):
         position, target_position = cells.position[here], cells.position[there]
         expected = position + shift[here]
-        forward = _find_nearest(expected, target_position, k, gate)
-        backward = _find_nearest(target_position, expected, few, gate)[::-1]
-        still = _find_nearest(position, target_position, few, gate)
-        keys += [(source + here.start) * n + target + there.start for source, target in (forward, backward, still)]
+        counts = min(k, len(target_position)), min(few, len(expected))
+        forward, backward = find_nearest_both_ways(expected, target_position, counts, limit=gate)
+        still = find_nearest(position, target_position, min(few, len(target_position)), limit=gate)
+        for (distance, nearest), backwards in ((forward, False), (backward, True), (still, False)):
+            row, column = np.nonzero(np.isfinite(distance.reshape(len(distance), -1)))
+            found = nearest.reshape(len(distance), -1)[row, column]
+            source, target = (found, row) if backwards else (row, found)
+            keys.append((source + here.start) * n + target + there.start)
     if shared and gap == 1:
         (unmoved, _), (moved, pixels) = shared
         size = cells.feature("size")
@@ -220,14 +224,6 @@ def _find_values(key: IntArray, known: IntArray, value: IntArray) -> FloatArray:
         return np.zeros(len(key))
     at = np.minimum(np.searchsorted(known, key), len(known) - 1)
     return np.where(known[at] == key, value[at], 0).astype(np.float64)
-
-
-def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:
-    """Return (point, other), the k nearest others of each point within the gate."""
-    k = min(k, len(others))
-    distance, other = find_nearest(points, others, k, limit=gate)
-    inside = np.isfinite(distance).reshape(len(points), k)
-    return np.nonzero(inside)[0], other.reshape(len(points), k)[inside]
 
 
 def _join_blocks(blocks: list[tuple[IntArray, IntArray, FloatArray]]) -> tuple[IntArray, IntArray, FloatArray]:
