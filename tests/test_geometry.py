@@ -18,6 +18,8 @@ def test_few_and_many_points_have_the_same_neighbours(monkeypatch, n, m, ndim, l
     for few in (0, 10**9):
         monkeypatch.setattr(geometry, "_FEW", few if n else 10**9)
         found[few] = [geometry.find_nearest(points, others, k, limit=limit) for k in sorted({1, min(m, 3), m})]
+        if n:
+            found[few] += geometry.find_nearest_both_ways(points, others, (min(m, 3), 1), limit=limit)
         found[few].append((np.array(geometry.find_within(points, others, limit), object),))
     for trees, distances in zip(*found.values(), strict=True):
         for tree, all_at_once in zip(trees, distances, strict=True):

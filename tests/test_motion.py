@@ -87,7 +87,7 @@ def test_a_drift_of_the_whole_field_is_found(spacing):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_mirrored_field_has_the_mirrored_drift(seed):
     start = np.random.default_rng(seed).uniform(20, 180, (40, 2))
-    frames = [start, start + (9.0, -13.0)]
+    frames = [start, start + np.array([9.0, -13.0])]
     mirrored = [199 - place for place in frames]
     drifts = [estimate(make_cells(each)).drift[0] for each in (frames, mirrored)]
     np.testing.assert_allclose(drifts[0], -drifts[1], atol=1e-6)

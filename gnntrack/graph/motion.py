@@ -15,7 +15,7 @@ that is spoilt in one frame or in one place is thus not used there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -113,31 +113,66 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     choices = {"none": drift[cells.frame]}
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
-    error = {name: _measure_prediction_error(cells, shift) for name, shift in choices.items()}
-    best = min(error, key=lambda name: (error[name], name))
+    targets = {name: _Targets.find(cells, shift) for name, shift in choices.items()}
+    best = min(targets, key=lambda name: (targets[name].error, name))
     if settings.flow not in ("auto", "images") or recorder is None:
         return Motion(choices[best], drift, neighbours, best)
     images = recorder.get_shifts(cells)
     images[:, :-2] = choices[best][:, :-2]  # the flow is that of a plane
-    confirmed = _confirm_images(cells, images, choices[best])
+    differ = np.linalg.norm(images - choices[best], axis=1)
+    confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), targets[best])
     fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
     shift = np.where(confirmed[:, None], images, choices[best])
     return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction)
 
 
-def _confirm_images(cells: Cells, images: FloatArray, others: FloatArray) -> BoolArray:
+class _Targets(NamedTuple):
+    """The cells of the next frame that are nearest to the predicted positions."""
+
+    distance: FloatArray
+    """(N,) From each prediction to its nearest cell; infinite if there is none, as in the last frame."""
+    row: IntArray
+    """(N,) Row of that cell, -1 if there is none."""
+
+    @classmethod
+    def find(cls, cells: Cells, shift: FloatArray) -> _Targets:
+        """Find the nearest cell of the next frame after a shift (N, D) of each cell."""
+        distance, row = np.full(len(cells), np.inf), np.full(len(cells), -1)
+        for frame in range(cells.n_frames - 1):
+            here, there = cells.rows(frame), cells.rows(frame + 1)
+            if here.stop > here.start and there.stop > there.start:
+                distance[here], row[here] = find_nearest(cells.position[here] + shift[here], cells.position[there])
+                row[here] += there.start
+        return cls(distance, row)
+
+    @property
+    def error(self) -> float:
+        """Median distance, 0 if there is none."""
+        known = self.distance[self.row >= 0]
+        return float(np.median(known)) if len(known) else 0.0
+
+    def measure_closeness(self, radius: float) -> FloatArray:
+        """Return 1 / (1 + (distance / radius)^2), (N,); the radius is that of a cell, 0 without a target.
+
+        It is bounded: a prediction far from all cells is no worse than one between two cells.
+        """
+        return np.asarray(1 / (1 + (self.distance / radius) ** 2))
+
+
+def _confirm_images(cells: Cells, differ: FloatArray, images: _Targets, others: _Targets) -> BoolArray:
     """Return which cells (N,) are predicted from images rather than by another predictor.
 
-    The gain of a cell is the difference of its closeness. Gains of n cells are compared with their standard error if
-    the mean were 0: sum / sqrt(sum of squares), which is at most sqrt(n), so that a single cell proves nothing. Where
-    the predictors lead to different cells, closeness does not tell which of them is right, and the gain is 0: regular
-    rows of cells fit each other after a shift by one cell. There the images are used only if the predictors differ by
-    no more than they do at a cell of the movie where they agree and the images are nearer.
+    `differ` (N,) is the distance between the two predictions. The gain of a cell is the difference of its closeness.
+    Gains of n cells are compared with their standard error if the mean were 0: sum / sqrt(sum of squares), which is at
+    most sqrt(n), so that a single cell proves nothing. Where the predictors lead to different cells, closeness does not
+    tell which of them is right, and the gain is 0: regular rows of cells fit each other after a shift by one cell.
+    There the images are used only if the predictors differ by no more than they do at a cell of the movie where they
+    agree and the images are nearer.
     """
-    (close, target), (other_close, other_target) = (_measure_closeness(cells, shift) for shift in (images, others))
-    agree = target == other_target
+    radius = max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
+    close, other_close = (targets.measure_closeness(radius) for targets in (images, others))
+    agree = images.row == others.row
     gain = np.where(agree, close - other_close, 0)
-    differ = np.linalg.norm(images - others, axis=1)
     confirmed = np.zeros(len(cells), bool)
     in_movie = bool(_compare_with_error(gain) > _CLEARLY)
     near = agree | (differ <= differ[agree & (gain > 0)].max(initial=0))
@@ -161,22 +196,6 @@ def _decide(gain: FloatArray, *, default: BoolArray | bool) -> BoolArray:
 def _compare_with_error(gain: FloatArray) -> FloatArray:
     """Return the mean of gains (..., n) in standard errors."""
     return np.asarray(gain.sum(axis=-1) / np.maximum(np.sqrt((gain**2).sum(axis=-1)), 1e-12))
-
-
-def _measure_closeness(cells: Cells, shift: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return 1 / (1 + (d / r)^2) of each cell (N,), and the row (N,) of the nearest cell; 0 and -1 in the last frame.
-
-    d is the distance from the predicted position to the nearest cell of the next frame, r the median radius of the
-    movie. The closeness is bounded: a prediction far from all cells is no worse than one between two cells.
-    """
-    closeness, nearest = np.zeros(len(cells)), np.full(len(cells), -1)
-    radius = max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
-    for frame in range(cells.n_frames - 1):
-        here, there = cells.rows(frame), cells.rows(frame + 1)
-        if here.stop > here.start and there.stop > there.start:
-            distance, row = find_nearest(cells.position[here] + shift[here], cells.position[there])
-            closeness[here], nearest[here] = 1 / (1 + (distance / radius) ** 2), row + there.start
-    return closeness, nearest
 
 
 def _estimate_drift(cells: Cells) -> FloatArray:
@@ -233,13 +252,3 @@ def _estimate_local_motion(cells: Cells, drift: FloatArray, neighbours: int) -> 
         around = find_nearest(source, source[mutual], k)[1].reshape(len(source), k)
         shift[here] += np.median(residual[around], axis=1)
     return shift
-
-
-def _measure_prediction_error(cells: Cells, shift: FloatArray) -> float:
-    """Return the median distance from predicted positions to the nearest cell of the next frame."""
-    distances = []
-    for frame in range(cells.n_frames - 1):
-        here, there = cells.rows(frame), cells.rows(frame + 1)
-        if here.stop > here.start and there.stop > there.start:
-            distances.append(find_nearest(cells.position[here] + shift[here], cells.position[there])[0])
-    return float(np.median(np.concatenate(distances))) if distances else 0.0
