@@ -9,9 +9,9 @@ from support import limits, prose
 
 
 @pytest.fixture(scope="module")
-def findings() -> list[prose.Finding]:
+def findings() -> tuple[prose.Finding, ...]:
     """Every banned idiom of the repository."""
-    return prose.find_idioms(prose.collect_passages())
+    return prose.find_all_idioms()
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,17 @@ def make_masks():
     return masks
 
 
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tracked") / "01_RES"
+    gnntrack.track(masks=make_masks(), out=folder, **PLAIN)
+    return folder
+
+
 @pytest.fixture
-def result(tmp_path):
-    gnntrack.track(masks=make_masks(), out=tmp_path / "01_RES", **PLAIN)
-    return tmp_path / "01_RES"
+def result(tracked, tmp_path):
+    """A copy of the result, which a test may change."""
+    return shutil.copytree(tracked, tmp_path / "01_RES")
 
 
 def run(*words):

@@ -60,7 +60,7 @@ def settings(**changes):
     """Return settings of a training that takes a second."""
     plan = {"batch": 2, "patch": 64, "augment": False, "zoom": "none", "precision": "float32", "options": LIGHT}
     return TrainSegmenterSettings(
-        **{**plan, "steps": 16, "validate_every": 8, "average": 0.5, "learning_rate": 0.003, **changes}
+        **{**plan, "steps": 8, "validate_every": 4, "average": 0.5, "learning_rate": 0.003, **changes}
     )
 
 
@@ -111,7 +111,7 @@ def test_a_training_lowers_the_loss(trained, name):
 def test_a_saved_model_finds_what_the_validation_found(trained, name):
     folder, best, judged = trained(name)
     labels = SEGMENTERS[name](model=folder, device="cpu").segment(EXAMPLE.image)
-    assert np.mean(labels == judged[best["step"] // 8 - 1]) > 0.999  # fused normalisation rounds differently
+    assert np.mean(labels == judged[best["step"] // 4 - 1]) > 0.999  # fused normalisation rounds differently
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

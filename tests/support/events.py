@@ -148,10 +148,12 @@ def _draw_cell(mask, place, radius, stretch, axis, label):
     if (high <= low).any():
         return
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    offset = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
-    offset = offset - place
-    along = offset @ axis
-    inside = (offset**2).sum(-1) - along**2 * (1 - stretch**-2.0) <= (radius * stretch ** (-1 / len(place))) ** 2
+    offsets = np.ix_(*(np.arange(a, b) - centre for a, b, centre in zip(low, high, place, strict=True)))
+    distance = sum(offset**2 for offset in offsets)
+    if stretch != 1:
+        along = sum(offset * part for offset, part in zip(offsets, axis, strict=True))
+        distance = distance - along**2 * (1 - stretch**-2.0)
+    inside = distance <= (radius * stretch ** (-1 / len(place))) ** 2
     mask[box][inside & (mask[box] == 0)] = label
 
 

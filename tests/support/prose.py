@@ -184,6 +184,12 @@ def count_words(passages: Iterable[Passage]) -> Counter[str]:
     return words
 
 
+@cache
+def find_all_idioms(root: Path = ROOT) -> tuple[Finding, ...]:
+    """Return every idiom of a checkout."""
+    return tuple(find_idioms(collect_passages(root)))
+
+
 def find_idioms(passages: Iterable[Passage]) -> list[Finding]:
     """Return every idiom of the list, in the order of the passages."""
     findings = []
@@ -209,7 +215,7 @@ def measure_prose(root: Path = ROOT) -> dict[str, float]:
     """Return the words of each group and the idioms per 1,000 words."""
     passages = collect_passages(root)
     words = count_words(passages)
-    findings = find_idioms(passages)
+    findings = find_all_idioms(root)
     counts = Counter((finding.group, finding.kind) for finding in findings)
     figures: dict[str, float] = {}
     for group in GROUPS:

@@ -15,7 +15,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "levels": 2},
     "fcn": {"backbone": "mobilenet_v3_large", "weights": "none"},
     "deeplab": {"backbone": "mobilenet_v3_large", "weights": "none"},
-    "maskrcnn": {"backbone": "mobilenet_v3_large", "weights": "none"},
+    "maskrcnn": {"backbone": "mobilenet_v3_large", "weights": "none", "width": 32},
     "diffusionnet": {},
 }
 
