@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 from scipy.ndimage import label
@@ -258,6 +259,19 @@ def test_ids_are_written_where_there_is_room():
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["2", "3", "6"]
     figure = draw_overlay(image, labels, ids=False)
     assert not figure.axes[0].texts
+
+
+@pytest.mark.parametrize(
+    "side", [np.s_[:3, 20:44], np.s_[-3:, 20:44], np.s_[20:44, :3], np.s_[20:44, -3:], np.s_[:9, :2]]
+)
+def test_ids_at_the_border_are_in_the_figure(side):
+    labels = np.zeros((60, 60), np.int64)
+    labels[side] = 1234
+    figure = draw_overlay(None, labels)
+    (text,) = figure.axes[0].texts
+    box, whole = text.get_window_extent(FigureCanvasAgg(figure).get_renderer()), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0 < box.y1 <= whole.y1
 
 
 def test_the_scale_bar_is_a_round_number_of_micrometres():

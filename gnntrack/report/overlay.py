@@ -143,7 +143,8 @@ def _write_ids(ax: Axes, tracks: IntArray, point: float) -> None:
     fontsize = float(np.clip(np.median(room[inside]), _SMALLEST, 8))
     centres = ndimage.center_of_mass(np.ones(tracks.shape, np.int8), rank.reshape(tracks.shape), range(len(present)))
     for k in np.flatnonzero(inside & (room >= 0.7 * fontsize)).tolist():
-        y, x = centres[k]
+        half = np.array([0.6, 0.35 * len(str(present[k]))]) * fontsize / point  # of the text, in pixels
+        y, x = np.clip(centres[k], half - 0.5, np.maximum(np.array(tracks.shape) - 0.5 - half, half))  # not cut
         text = ax.text(x, y, str(present[k]), fontsize=fontsize, color="white", ha="center", va="center", clip_on=True)
         text.set_path_effects(_HALO)
 
