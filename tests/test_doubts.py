@@ -254,6 +254,20 @@ def test_good_masks_are_not_warned_of(make, tmp_path):
     assert json.loads((out / "gnntrack" / "summary.json").read_text())["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("missing", "poor"), [(0.005, False), (0.015, False), (0.02, False), (0.032, True), (0.05, True)]
+)
+def test_missing_masks_are_noticed_by_their_number(missing, poor):
+    masks = make_cells(n_frames=40, n=25)
+    cells = [(t, label) for t in range(2, 38, 3) for label in range(1, 26)]
+    chosen = np.random.default_rng(3).permutation(len(cells))[: round(missing * 25 * 40)]
+    for t, label in (cells[k] for k in chosen):
+        masks[t][masks[t] == label] = 0
+    steadiness = measure_steadiness(gnntrack.track(masks=masks))
+    assert steadiness.cells_without_mask == pytest.approx(missing, rel=0.1)
+    assert bool(describe_poor_masks(steadiness)) == poor
+
+
 @pytest.mark.data
 def test_a_decent_result_is_not_warned_of(ctc_data):
     lineage = gnntrack.track(masks=ctc_data / "iPSC-02" / "02_RES")  # DET .937

@@ -40,7 +40,7 @@ class Steadiness(NamedTuple):
     """Fraction of the links within tracks along which the size changes by a factor of more than 1.5."""
 
 
-_LIMITS = Steadiness(None, 0.06, 0.07, 0.03, 0.19)
+_LIMITS = Steadiness(None, 0.06, 0.07, 0.025, 0.19)
 
 
 def measure_steadiness(lineage: Lineage) -> Steadiness:
@@ -98,7 +98,7 @@ def describe_poor_masks(steadiness: Steadiness) -> list[str]:
         f"of the cells change their size by a factor of more than {_JUMP:g} from frame to frame",
     )
     signs = [
-        f"{value:.0%} {text} (usual: less than {limit:.0%})".replace("%", " %")
+        f"{value:.0%} {text} (usual: less than {100 * limit:g}%)".replace("%", " %")
         for value, limit, text in zip(steadiness, _LIMITS, texts, strict=True)
         if value is not None and limit is not None and value > limit
     ]
