@@ -22,6 +22,7 @@ _SECONDS = {f"{prefix}second": float(f"1e{power}") for prefix, power in PREFIXES
     "ns": 1e-9, "nsec": 1e-9,
 }  # fmt: skip
 _LONGEST = 1e9  # seconds, 30 years; the shortest is 1e-9
+_CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
 _PART = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)")
 
 
@@ -67,7 +68,8 @@ def parse_duration(text: str | float | timedelta) -> float:
     Parameters
     ----------
     text : number, str or timedelta
-        A number is in seconds; text has a unit, such as ``"30s"``, ``"5 min"``, ``"0.5h"`` or ``"1h30min"``.
+        A number is in seconds; text has a unit, such as ``"30s"``, ``"5 min"``, ``"0.5h"``, ``"1h30min"`` or
+        ``"00:05:00"`` (hours, minutes, seconds); the decimals may follow a comma.
 
     Raises
     ------
@@ -76,8 +78,8 @@ def parse_duration(text: str | float | timedelta) -> float:
 
     Examples
     --------
-    >>> [parse_duration(text) for text in (90, "30s", "5 min", "0.5h", "1h30min", "2.5")]
-    [90.0, 30.0, 300.0, 1800.0, 5400.0, 2.5]
+    >>> [parse_duration(text) for text in (90, "30s", "5 min", "0,5h", "1h30min", "2.5", "00:05:00")]
+    [90.0, 30.0, 300.0, 1800.0, 5400.0, 2.5, 300.0]
     """
     parts = _split(text) if isinstance(text, str) else [(text, "s")]
     seconds = [None if isinstance(value, bool) else convert_duration(value, unit) for value, unit in parts]
@@ -95,6 +97,9 @@ def _split(text: str) -> list[tuple[Any, str]]:
     ([('1', 'h'), ('30', 'min')], [(None, 's')])
     """
     plain = text.strip().lower().replace("µ", "u").replace("μ", "u")
+    plain = re.sub(r"(\d),(\d{1,2})(?!\d)", r"\1.\2", plain)  # three digits could be thousands
+    if clock := _CLOCK.fullmatch(plain):
+        return [(str(sum(int(part) * size for part, size in zip(clock.groups(), (3600, 60, 1), strict=True))), "s")]
     found = _PART.findall(plain)
     if "".join(map("".join, found)) != re.sub(r"\s", "", plain):
         return [(None, "s")]

@@ -98,6 +98,16 @@ class FrameArray(NDArrayOperatorsMixin):
         arrays = [np.asarray(each) if isinstance(each, FrameArray) else each for each in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(np.ndarray, name):
+            msg = (
+                f"a movie that is read frame by frame has no '{name}'; read all frames into memory first: "
+                f"np.asarray(movie).{name}, or use the function of numpy, such as np.max(movie)"
+            )
+            raise AttributeError(msg)
+        msg = f"'{type(self).__name__}' object has no attribute '{name}'"
+        raise AttributeError(msg)
+
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape[1:]))
         return f"<{len(self)} frame{'s' * (len(self) != 1)} of {size} pixels, {self.dtype}, read when they are needed>"

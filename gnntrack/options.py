@@ -56,7 +56,7 @@ def accept_options(*sections: str, other: Iterable[str] = ()) -> Callable[[Calla
         @wraps(recipe)
         def run(*args: Any, **keywords: Any) -> Any:
             given = {name: keywords.pop(name) for name in list(keywords) if name not in own}
-            if given:
+            if given or keywords.get("settings") is not None:
                 name = recipe.__name__
                 keywords["settings"] = resolve_options(keywords.get("settings"), given, options, recipe=name, own=own)
             with open_progress(keywords.pop("progress", None)) as report:
@@ -122,7 +122,10 @@ def resolve_options(
         If a value is out of range.
     """
     if settings is not None and not isinstance(settings, Settings):
-        msg = f"settings={settings!r:.60}: expected Settings; write single ones as keywords: {recipe}(..., max_gap=3)"
+        msg = (
+            f"settings={settings!r:.60}: expected Settings, such as Settings.from_toml(PATH); write single ones as "
+            f"keywords: {recipe}(..., max_gap=3)"
+        )
         raise InputError(msg)
     sections = set(options.values())
     changes: dict[str, Any] = {}

@@ -99,8 +99,13 @@ class FrameSettings(_Section):
     """Which files of a folder are images: a glob (*_raw.tif), or brackets (t{t}_z{z}.tif, pos{p}_t{t}_c{c}.tif)."""
     masks_pattern: str | None = None
     """Which files of a folder are masks, such as *_cp_masks.png; as for images."""
-    position: str | None = None
+    position: str | None = Field(None, coerce_numbers_to_str=True)
     """The position to read, where a pattern has {p}."""
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _lower_axes(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("interval", mode="before")
     @classmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +18,8 @@ from PIL import Image
 
 import gnntrack
 from gnntrack.cli import cli
-from gnntrack.errors import FrameError
+from gnntrack.errors import FrameError, InputError
+from gnntrack.frame_array import FrameArray
 from gnntrack.io import open_frames, open_masks
 from gnntrack.io.foreign import describe_format
 from gnntrack.io.patterns import match_pattern
@@ -522,7 +525,88 @@ class TestArrays:
         check(open_masks(files[::-1]), MASKS[::-1])
         check(open_frames(tuple(files[1:3])), MASKS[1:3])
         with pytest.raises(FrameError, match=r"t9\.png: no such file; check the list"):
+            open_frames([tmp_path / "t0.png", tmp_path / "t9.png"])
+        with pytest.raises(FrameError, match=r"t9\.png: no such file or folder; did you mean"):
             open_frames([tmp_path / "t9.png"])
+
+    @pytest.mark.parametrize("order", [[2, 1, 0], [1, 0, 2], [0, 2, 1], [2, 0, 1], [1, 2, 0]])
+    def test_paths_that_are_not_in_order_are_told(self, tmp_path, order, caplog):
+        write_all(tmp_path, "t{}.png", MASKS[:3])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_masks([tmp_path / f"t{t}.png" for t in order]), MASKS[order])
+        assert "not in the order of their numbers" in caplog.text
+
+    @pytest.mark.parametrize("names", [["b.png", "a.png", "c.png"], ["x1.png", "y0.png", "x2.png"]])
+    def test_paths_without_numbers_that_can_be_compared_are_in_the_order_given(self, tmp_path, names, caplog):
+        for name, mask in zip(names, MASKS, strict=False):
+            write_all(tmp_path, name, mask[None])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_masks([tmp_path / name for name in names]), MASKS[:3])
+        assert caplog.text == ""
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda files: iter(files[::-1]),
+            lambda files: files[0].parent.glob("*.png"),
+            lambda files: files[0].parent.iterdir(),
+            lambda files: np.array(files),
+            lambda files: np.array([str(file) for file in files]),
+        ],
+    )
+    def test_iterators_and_arrays_of_paths(self, tmp_path, make, caplog):
+        write_all(tmp_path, "t{}.png", MASKS, [2, 9, 10, 11])
+        files = [tmp_path / f"t{t}.png" for t in (2, 9, 10, 11)]
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            check(open_masks(make(files)), MASKS)
+        assert caplog.text == ""
+
+    @pytest.mark.parametrize("name", ["movie.tif", "movie.npy", "movie.npz"])
+    def test_a_list_of_one_movie_is_that_movie(self, tmp_path, name):
+        path = tmp_path / name
+        write = {
+            ".tif": partial(tifffile.imwrite, photometric="minisblack"),
+            ".npy": np.save,
+            ".npz": lambda path, masks: np.savez(path, masks=masks),
+        }
+        write[path.suffix](path, MASKS)
+        check(open_masks([path]), MASKS)
+
+    @pytest.mark.parametrize(("shape", "axes"), [((40, 40, 6), "yxt"), ((20, 30, 15), "yxt"), ((4, 40, 50, 2), "tyxz")])
+    def test_a_short_last_axis_is_refused_until_it_is_named(self, shape, axes):
+        movie = np.zeros(shape, np.uint16)
+        with pytest.raises(FrameError, match=rf"is the last axis, .* Name the axes: --axes {axes} "):
+            open_frames(movie)
+        assert len(open_frames(movie, axes=axes)) == shape[axes.index("t")]
+        assert open_frames(movie, axes="tyx" if len(shape) == 3 else "tzyx").shape == shape[1:]
+
+    @pytest.mark.parametrize("shape", [(64, 64, 30), (128, 128, 17), (100, 100, 50)])
+    def test_square_planes_behind_each_other_are_told(self, shape, caplog):
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            open_frames(np.zeros(shape, np.uint8))
+        assert "if the last axis is time, use --axes yxt" in caplog.text
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            open_frames(np.zeros(shape, np.uint8), axes="tyx")
+            open_frames(np.zeros(shape[::-1], np.uint8))
+            open_frames(np.zeros((64, 80, 30), np.uint8))
+        assert caplog.text == ""
+
+    @pytest.mark.parametrize("n", [3, 4])
+    def test_frames_of_an_archive_without_names(self, tmp_path, n):
+        np.savez(tmp_path / "a.npz", *MASKS[:n])
+        check(open_masks(tmp_path / "a.npz"), MASKS[:n])
+        np.savez(tmp_path / "b.npz", MASKS[0], MASKS[1], MASKS[2][1:])
+        with pytest.raises(FrameError, match="none is named like masks"):
+            open_masks(tmp_path / "b.npz")
+
+    @pytest.mark.parametrize("name", ["max", "min", "astype", "sum", "copy"])
+    def test_what_a_movie_lacks_of_an_array_is_told(self, name):
+        movie = FrameArray(open_frames(MASKS), np.int64)
+        with pytest.raises(AttributeError, match=rf"np\.asarray\(movie\)\.{name}"):
+            getattr(movie, name)
+        with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+            movie.nonsense  # noqa: B018
 
     def test_paths_sorted_by_letters_are_read_by_number(self, tmp_path, caplog):
         write_all(tmp_path, "t{}.png", MASKS, [2, 9, 10, 11])
@@ -571,8 +655,7 @@ class TestArrays:
         import dask.array as da
 
         check(open_masks(da.from_array(MASKS, chunks=(1, 24, 32))), MASKS)
-        with pytest.raises(ValueError, match="frames from generator: expected a path"):
-            open_frames(image for image in IMAGES)
+        check(open_frames(image for image in IMAGES), IMAGES)
 
 
 def draw_movie(folder: Path, **names: str) -> Path:
@@ -682,3 +765,52 @@ class TestFolderWithOneMovie:
             tifffile.imwrite(tmp_path / name, IMAGES, imagej=True, metadata={"axes": "TYX"})
         with pytest.raises(FrameError, match="it holds 4 time points"):
             open_frames(tmp_path)
+
+
+class TestTimesInNames:
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "%Y%m%d%H%M.tif",
+            "%Y%m%d%H%M%S.tif",
+            "img_%Y%m%d%H%M%S_a.tif",
+            "x-%H-%M-%S.tif",
+            "%H.%M.%S.tif",
+            "a%H_%M_%S.tif",
+        ],
+    )
+    @pytest.mark.parametrize("minutes", [1, 5, 60])
+    def test_a_movie_over_midnight(self, tmp_path, pattern, minutes, caplog):
+        start = datetime(2024, 1, 31, 23, 59, tzinfo=UTC) - timedelta(minutes=2 * minutes - 1)
+        names = [(start + timedelta(minutes=minutes * t)).strftime(pattern) for t in range(len(MASKS) + 1)]
+        for name, mask in zip(names, [*MASKS, MASKS[0]], strict=True):
+            write_all(tmp_path, name, mask[None])
+        with caplog.at_level(logging.WARNING, "gnntrack"):
+            movie = open_masks(tmp_path)
+        assert [Path(name).name for name in movie.names] == names
+        assert caplog.text == ""
+
+    def test_a_pause_of_a_day_is_no_midnight(self, tmp_path):
+        names = ["x00-00-00.tif", "x00-10-00.tif", "x00-20-00.tif", "x20-00-00.tif"]
+        for name, mask in zip(names, MASKS, strict=True):
+            write_all(tmp_path, name, mask[None])
+        assert [Path(name).name for name in open_masks(tmp_path).names] == names
+
+
+@pytest.mark.parametrize("position", [2, "2"])
+def test_a_position_may_be_a_number(tmp_path, position):
+    for p in (1, 2):
+        write_all(tmp_path, f"pos{p}_t{{}}.tif", MASKS if p == 2 else MASKS[:3])
+    lineage = gnntrack.track(masks=tmp_path, masks_pattern="pos{p}_t{t}.tif", position=position)
+    assert lineage.cells.n_frames == len(MASKS)
+
+
+@pytest.mark.parametrize("axes", ["TYX", "tyx", "Tyx"])
+def test_axes_may_be_capitals(axes):
+    assert gnntrack.track(masks=MASKS, axes=axes).cells.n_frames == len(MASKS)
+
+
+@pytest.mark.parametrize("settings", [{"max_gap": 2}, "settings.toml", 3, Path("a.toml")])
+def test_settings_of_another_type_are_refused(settings):
+    with pytest.raises(InputError, match="expected Settings, such as Settings"):
+        gnntrack.track(masks=MASKS, settings=settings)

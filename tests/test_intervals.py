@@ -40,13 +40,29 @@ class TestDurations:
             (30, 30), ("30", 30), ("30s", 30), ("30 sec", 30), ("5min", 300), ("5 m", 300), ("0.5h", 1800),
             ("1.5 hours", 5400), ("250ms", 0.25), ("2 days", 172800), ("1h30min", 5400), ("1 h 30 min", 5400),
             ("20 µs", 2e-5), (timedelta(minutes=2), 120), (0.5, 0.5), ("1e2s", 100), ("5MIN", 300),
+            ("5,5s", 5.5), ("2,25 h", 8100), ("00:05:00", 300), ("1:30:10", 5410),
         ],
     )  # fmt: skip
     def test_parse(self, text, seconds):
         assert parse_duration(text) == pytest.approx(seconds)
 
     @pytest.mark.parametrize(
-        "text", ["", "later", "0", "-5min", "5 parsec", "1h30", "min", True, float("nan"), float("inf"), None, "5,5s"]
+        "text",
+        [
+            "",
+            "later",
+            "0",
+            "-5min",
+            "5 parsec",
+            "1h30",
+            "min",
+            True,
+            float("nan"),
+            float("inf"),
+            None,
+            "1,000s",
+            "1:75:00",
+        ],
     )
     def test_refused(self, text):
         with pytest.raises(ValueError, match="such as 30s, 5min"):

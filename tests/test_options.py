@@ -98,7 +98,7 @@ def test_a_wrong_keyword_proposes_the_right_one(function, keyword, remedy):
         ({"device": "gpu"}, r"device='gpu': expected one of 'auto', 'cpu', 'cuda', 'mps'"),
         ({"divisions": "maybe"}, r"divisions='maybe': expected true or false"),
         ({"fragments": "eat", "max_gap": 0}, r"fragments='eat': expected one of .*; max_gap=0: expected"),
-        ({"settings": {"max_gap": 3}, "max_gap": 2}, r"expected Settings; write single ones as keywords"),
+        ({"settings": {"max_gap": 3}, "max_gap": 2}, r"expected Settings, such as .*; write single ones as keywords"),
     ],
 )
 def test_a_value_out_of_range_is_told_by_its_keyword(keyword, told):

@@ -210,10 +210,23 @@ def guess_axes(shape: Sequence[int], *, file: object = None, channels: bool = Fa
     with_channel = _find_single_channel(shape)
     if with_channel:
         return with_channel
+    if len(shape) in (3, 4) and shape[-1] < RGB_SIDE <= min(shape[-3:-1]):
+        raise FrameError(_describe_short_axis(shape), file=file)
     if len(shape) not in (2, 3, 4):
         msg = f"its shape is {shape}; expected (t, y, x) or (t, z, y, x): name the axes with axes=, or take a channel"
         raise FrameError(msg, file=file)
     return {2: "yx", 3: "tyx", 4: "tzyx"}[len(shape)]
+
+
+def _describe_short_axis(shape: tuple[int, ...]) -> str:
+    """Return the message for an array whose last axis is too short for the width of a frame."""
+    usual, last = ("tyx", "yxt") if len(shape) == 3 else ("tzyx", "tyxz")
+    what = "time" if len(shape) == 3 else "slices"
+    channels = "" if len(shape) == 3 else ", or choose a channel: --channel 0 (in Python channel=0)"
+    return (
+        f"its shape is {shape}: is the last axis, of length {shape[-1]}, that of {what}? Name the axes: --axes {last} "
+        f"(in Python axes='{last}') if it is, --axes {usual} if its frames are {shape[-1]} pixels wide{channels}"
+    )
 
 
 def _find_single_channel(shape: tuple[int, ...]) -> str | None:

@@ -25,8 +25,12 @@ _DATE = (
     r"|[T _-](?P<hour2>[01]\d|2[0-3])[-_:.h]?(?P<minute2>[0-5]\d))?Z?"
 )
 _LETTERED = r"(?P<year4>(?:19|20)\d\d)y(?P<month4>\d\d)m(?P<day4>\d\d)d(?:[_ -]?(?P<hour4>\d\d)h(?P<minute4>\d\d)m)?"
+_COMPACT = (
+    r"(?P<year5>(?:19|20)\d\d)(?P<month5>0[1-9]|1[0-2])(?P<day5>0[1-9]|[12]\d|3[01])"
+    r"(?P<hour5>[01]\d|2[0-3])(?P<minute5>[0-5]\d)(?P<second5>[0-5]\d)?"
+)
 _CLOCK = r"(?P<hour3>[01]\d|2[0-3])(?P<colon3>[-_:.])(?P<minute3>[0-5]\d)(?P=colon3)(?P<second3>[0-5]\d)"
-_STAMP = re.compile(rf"(?<!\d)(?:{_LETTERED}|{_ELAPSED}|{_SHORT}|{_DATE}|{_CLOCK})(?!\d)")
+_STAMP = re.compile(rf"(?<!\d)(?:{_LETTERED}|{_ELAPSED}|{_SHORT}|{_COMPACT}|{_DATE}|{_CLOCK})(?!\d)")
 STAMP_PATTERN = re.sub(r"\?P<\w+>", "", r"\d+d\d+h\d+m(?:\d+s)?|\d+h\d+m(?:\d+s)?")
 """Regular expression of elapsed times, such as 01d02h30m."""
 
@@ -104,7 +108,7 @@ def parse_file_name(name: str) -> FileName:
 
 def _count_seconds(match: re.Match[str]) -> int | None:
     """Return the seconds of a time stamp, or None if it is not a date of the calendar."""
-    part = {name.rstrip("_234"): int(text) for name, text in match.groupdict().items() if text and text.isdigit()}
+    part = {name.rstrip("_2345"): int(text) for name, text in match.groupdict().items() if text and text.isdigit()}
     if "year" not in part:
         days, hours, minutes = (part.get(f"{unit}s", part.get(unit, 0)) for unit in ("day", "hour", "minute"))
         return ((days * 24 + hours) * 60 + minutes) * 60 + part.get("seconds", part.get("second", 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,6 +19,7 @@ __all__ = ["fill_numbers", "fill_stamps", "order_frames", "suggest_pattern"]
 _log = logging.getLogger(__name__)
 
 _MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
+_DAY = 86400  # seconds
 _JITTER = 0.25  # of the interval: time stamps that differ by this from a multiple of it are not a regular series
 
 
@@ -62,6 +64,8 @@ def order_frames(
     if place is None:
         return ordered
     by_number = dict(sorted((names[path].numbers[place], path) for path in ordered))
+    if all(_is_clock(names[path].raw[place]) for path in files):
+        by_number = _continue_after_midnight(by_number)
     first = names[ordered[0]]
 
     def format_name(number: int) -> str:
@@ -72,6 +76,26 @@ def order_frames(
     else:
         numbers = fill_numbers(list(by_number), folder, format_name, allow_missing=allow_missing)
     return [by_number.get(number, folder / format_name(number)) for number in numbers]
+
+
+def _is_clock(raw: str) -> bool:
+    """Return whether a part of a name is a time of the day without a date, such as ``23-59-00``."""
+    return re.fullmatch(r"\d\d([-_:.])\d\d\1\d\d", raw) is not None
+
+
+def _continue_after_midnight(by_number: dict[int, Path]) -> dict[int, Path]:
+    """Return files by the seconds of the day with those of the second day after those of the first.
+
+    A movie goes over midnight if its first and last file are about as far apart as others are, once around the clock.
+    """
+    seconds = list(by_number)
+    steps = [high - low for low, high in pairwise(seconds)]
+    usual = median(steps) if len(steps) > 1 else 0
+    pause = steps.index(max(steps)) if steps else 0
+    if not usual or steps[pause] <= 3 * usual or seconds[0] + _DAY - seconds[-1] > 2 * usual:
+        return by_number
+    shifted = [(number + (_DAY if k <= pause else 0), path) for k, (number, path) in enumerate(by_number.items())]
+    return dict(sorted(shifted))
 
 
 def _name_in(folder: Path, path: Path) -> str:

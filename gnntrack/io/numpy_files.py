@@ -52,6 +52,7 @@ class NumpyFile:
         self._path, self._masks = path, masks
         self._array: Image | None = None
         self._key = ""
+        self._frames: list[str] = []
         self.shape, self.dtype = self._describe()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -60,7 +61,8 @@ class NumpyFile:
     def __getitem__(self, index: Any) -> Image:
         if self._path.suffix.lower() == ".npz":
             if self._array is None:
-                self._array = _read_npz(self._path, self._key)
+                frames = [_read_npz(self._path, key) for key in self._frames]
+                self._array = np.stack(frames) if frames else _read_npz(self._path, self._key)
             return np.asarray(self._array[index])
         if self._array is not None:
             return np.asarray(self._array[index])
@@ -70,6 +72,10 @@ class NumpyFile:
         """Return shape and type; of an archive, without reading its pixels."""
         if self._path.suffix.lower() == ".npz":
             headers = _read_headers(self._path)
+            if _are_frames(headers):
+                self._frames = [f"arr_{k}" for k in range(len(headers))]
+                shape, dtype = headers["arr_0"]
+                return (len(headers), *shape), dtype
             self._key = _choose_key({key: shape for key, (shape, _) in headers.items()}, self._path, masks=self._masks)
             return headers[self._key]
         if not is_pickled(self._path):
@@ -114,6 +120,13 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
         msg = f"it cannot be read as .npz ({error}); expected arrays saved by numpy.savez, complete"
         raise FrameError(msg, file=path) from error
     return found
+
+
+def _are_frames(headers: Mapping[str, tuple[tuple[int, ...], Any]]) -> bool:
+    """Return whether arrays without names are the frames of a movie, as ``numpy.savez(file, *frames)`` writes them."""
+    unnamed = {f"arr_{k}" for k in range(len(headers))}
+    alike = {(shape, dtype) for shape, dtype in headers.values()}
+    return len(headers) > 2 and set(headers) == unnamed and len(alike) == 1 and len(next(iter(alike))[0]) in (2, 3)
 
 
 def _choose_key(shapes: Mapping[str, Sequence[int]], path: Path, *, masks: bool) -> str:

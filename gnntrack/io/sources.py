@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,8 +61,9 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
         except PermissionError as error:
             msg = "no permission to read it; change its permissions"
             raise FrameError(msg, file=path) from error
-    if isinstance(source, list | tuple):
-        return _open_list(source, options)
+    listed = _list_items(source)
+    if listed is not None:
+        return _open_list(listed, options)
     if type(source).__module__.partition(".")[0] == "zarr":
         from gnntrack.io.omezarr import open_node
 
@@ -71,6 +72,25 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
         msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
         raise InputError(msg)
     return open_array(source, options.axes or _name_dimensions(source), name="array", channel=options.channel)
+
+
+def _list_items(source: Any) -> Sequence[Any] | None:
+    """Return the items of a list of frames, of an array of paths, or of an iterator; None for another source.
+
+    Paths of an iterator, such as ``folder.glob("*.tif")``, come in no order, and are put in natural order.
+    """
+    if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UO":
+        return list(source.tolist())
+    if isinstance(source, Iterator) and not hasattr(source, "read"):  # an open file yields lines
+        items = list(source)
+        return _sort_paths(items) if all(isinstance(item, Path) for item in items) else items
+    return source if isinstance(source, list | tuple) else None
+
+
+def _sort_paths(files: list[Path]) -> list[Path]:
+    from gnntrack.io.file_names import parse_file_name
+
+    return sorted(files, key=lambda path: parse_file_name(path.name).order)
 
 
 def _name_dimensions(array: Any) -> str | None:
@@ -164,6 +184,8 @@ def _describe_missing(path: Path) -> str:
 
 def _open_list(items: Sequence[Any], options: SourceOptions) -> FrameStack:
     if items and all(isinstance(item, str | Path) for item in items):
+        if len(items) == 1:
+            return open_source(items[0], options)
         from gnntrack.io.series import make_series, open_series
 
         series = make_series(_put_in_order([Path(item).expanduser() for item in items]))
@@ -187,10 +209,20 @@ def _put_in_order(files: list[Path]) -> list[Path]:
     """Return paths in the order given, but in natural order if they are sorted by letters: t1, t10, t2."""
     from gnntrack.io.file_names import parse_file_name
 
-    natural = sorted(files, key=lambda path: parse_file_name(path.name).order)
-    if files == natural or files != sorted(files):
+    names = {path: parse_file_name(path.name) for path in files}
+    natural = sorted(files, key=lambda path: names[path].order)
+    if files == natural:
         return files
     at = next(k for k, pair in enumerate(zip(files, natural, strict=True)) if pair[0] != pair[1])
-    message = "the paths are sorted by letters (%s before %s); they are read in the order of their numbers"
-    _log.warning(message, files[at].name, natural[at].name)
-    return natural
+    first, second = files[at].name, natural[at].name
+    if files == sorted(files):
+        message = "the paths are sorted by letters (%s before %s); they are read in the order of their numbers"
+        _log.warning(message, first, second)
+        return natural
+    if len({name.kind for name in names.values()}) == 1 and names[natural[0]].numbers:
+        message = (
+            "the paths are not in the order of their numbers (%s before %s), and are read as they are listed; "
+            "if that is not meant, give the folder, which is read in the order of its numbers"
+        )
+        _log.warning(message, first, second)
+    return files

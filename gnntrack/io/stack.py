@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ __all__ = [
     "set_interval",
     "set_spacing",
 ]
+
+_log = logging.getLogger(__name__)
 
 # Decoders of damaged files raise nearly every kind of exception (seen: SystemError, AssertionError, TokenError and
 # MemoryError, as well as the expected ones), so each becomes a FrameError, with the cause chained.
@@ -273,6 +276,8 @@ def open_array(
         Names of the channels, and the frame interval.
     """
     named = axes or guess_axes(array.shape, file=name, channels=channel is not None)
+    if axes is None:
+        _warn_of_last_axis(tuple(array.shape), name)
     layout = lay_out(named, array.shape, file=name, channel=channel, names=acquisition.channels)
     names, ndim = (name,) * layout.n_frames, len(layout.shape)
     known = len(spacing) == ndim
@@ -283,6 +288,16 @@ def open_array(
         return Stack(read, names, layout.shape, size, measured, acquisition.interval)
 
     return open_channels(make, layout)
+
+
+def _warn_of_last_axis(shape: tuple[int, ...], name: str) -> None:
+    """Warn of an array of square planes one behind the other: ``(y, x, t)``, as Matlab has them."""
+    if len(shape) == 3 and shape[0] == shape[1] >= 64 and 2 * shape[2] <= shape[0]:
+        _log.warning(
+            "%s: its shape is %s and is read as %d frames of %d x %d pixels; if the last axis is time, use --axes yxt "
+            "(in Python axes='yxt')",
+            name, shape, *shape,
+        )  # fmt: skip
 
 
 def open_channels(make: Callable[[Layout], Stack], layout: Layout) -> Stack:
