@@ -316,12 +316,15 @@ class GeffStore:
         return np.where(missing, np.nan, values.astype(np.float64)) if missing.any() else values
 
     def _load(self, kind: str, name: str) -> Any:
-        with _convert_errors(self.path):
-            if kind == "node":
-                self.reader.read_node_props([name])
-                return self.reader.node_props[name]
-            self.reader.read_edge_props([name])
-            return self.reader.edge_props[name]
+        opened, read = (
+            (self.reader.node_props, self.reader.read_node_props)
+            if kind == "node"
+            else (self.reader.edge_props, self.reader.read_edge_props)
+        )
+        if name not in opened:
+            with _convert_errors(self.path):
+                read([name])
+        return opened[name]
 
     def _fail(self, problem: str) -> NoReturn:
         msg = f"{self.path}: {problem}"
