@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -10,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -206,10 +206,9 @@ def test_simulate_is_a_movie_with_a_valid_truth(tmp_path):
 
 
 @pytest.mark.figures
-def test_demo(tmp_path):
-    start = time.process_time()
+def test_demo(tmp_path, monkeypatch):
+    monkeypatch.setitem(importlib.import_module("gnntrack.cli.demo")._MOVIE, "simulate__frames", 12)
     done = run("demo", "-o", tmp_path / "demo")
-    assert time.process_time() - start < 60
     for name in ("lineage.png", "overlay.png", "01_RES/res_track.txt"):
         assert (tmp_path / "demo" / name).stat().st_size > 0
         assert name.split("/")[0] in done.stdout
@@ -220,9 +219,11 @@ def test_demo(tmp_path):
 @pytest.mark.slow
 def test_a_demo_replaces_the_last_one(tmp_path):
     for _ in range(2):
+        start = os.times().children_user
         done = shell("demo", "-o", tmp_path / "demo")
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
+    assert os.times().children_user - start < 60
 
 
 def test_demo_spares_a_folder_that_is_not_its_own(tmp_path):
@@ -287,7 +288,7 @@ def test_init_config_prints_the_defaults(tmp_path):
 def test_settings_files_can_be_read(file):
     settings = Settings.from_toml(file)
     if file.stem not in {"default", "internship-report"}:
-        assert settings.frames.spacing
+        assert len(settings.frames.spacing) == (3 if "3D" in file.stem else 2)
         assert settings.repair.margin in {0, 25, 50}
         assert settings.train_segmenter.margin == settings.repair.margin
 
@@ -297,22 +298,14 @@ def test_default_toml_is_the_default():
     assert written == Settings().to_toml(), "run: gnntrack init-config -o configs/default.toml --overwrite"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_settings_file_loads(path):
-    settings = Settings.from_toml(path)
-    spacing = settings.frames.spacing
-    if path.stem not in {"default", "internship-report"}:
-        assert spacing is not None
-        assert len(spacing) == (3 if "3D" in path.stem else 2)
-
-
 # ---------------------------------------------------------------- exit codes
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
-    assert "Usage:" in run(command, "--help").stdout
-    assert run(command, "--help").stdout.count("--verbose") == 1
+    shown = run(command, "--help").stdout
+    assert "Usage:" in shown
+    assert shown.count("--verbose") == 1
 
 
 def test_version_and_no_command():
@@ -697,7 +690,7 @@ def test_as_a_program(movie):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_leaves_nothing(tmp_path):
-    masks = np.zeros((4000, 64, 64), np.uint8)
+    masks = np.zeros((1500, 64, 64), np.uint8)
     masks[:, 10:20, 10:20] = 1
     np.save(tmp_path / "m.npy", masks)
     out = tmp_path / "results" / "out"

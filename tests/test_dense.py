@@ -479,10 +479,13 @@ def test_an_interrupted_training_that_is_resumed_gives_the_same_weights(tmp_path
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("name", ["unet"])
-def test_stacks_are_learnt_and_segmented(tmp_path, name):
-    model = load_segmenter(name, model=str(train_tiny(name, tmp_path / "m", dimensions=3, patch=32)))
-    image, _ = make_examples(3)[0].read()
+def test_stacks_are_learnt_and_segmented(tmp_path):
+    labels = np.zeros((10, 40, 40), np.int32)
+    labels[2:8, 6:18, 6:18], labels[3:7, 20:34, 22:36] = 1, 2
+    image = (20 + 100 * (labels > 0)).astype(np.float32)
+    settings = make_tiny_settings("unet", patch=32)
+    learn("unet", [LabelledDisks(image, labels)], [], TrainingRun(tmp_path, device="cpu"), settings=settings)
+    model = load_segmenter("unet", model=str(tmp_path))
     assert model.dimensions == (3,)
     assert model.segment(image).shape == image.shape
     with pytest.raises(FrameError, match=r"expected \(Z, Y, X\)"):
@@ -525,7 +528,8 @@ def test_foreground_alone_is_learnt_with_the_settings_of_the_report(tmp_path):
     about = json.loads((model / "model.json").read_text())
     assert about["options"]["outputs"] == 2
     assert about["training"]["best"]["step"] == 3  # two images in a batch of two
-    assert load_segmenter("unet", model=str(model)).segment(make_examples()[0].read()[0]).any() in {True, False}
+    image, _ = make_examples()[0].read()
+    assert load_segmenter("unet", model=str(model)).segment(image).shape == image.shape
 
 
 def test_a_movie_is_seen_at_one_scale(taught, tmp_path):

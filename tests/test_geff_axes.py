@@ -16,6 +16,7 @@ with warnings.catch_warnings():
     from geff_spec._valid_values import VALID_SPACE_UNITS, VALID_TIME_UNITS
 
     from gnntrack.io.geff import read_lineage
+    from gnntrack.io.geff_axes import convert_times, sort_space_axes
 
 from gnntrack.durations import is_duration_unit
 from gnntrack.lengths import find_micrometres
@@ -73,8 +74,6 @@ def test_times_are_counted_in_steps(tmp_path, unit, times, frames, interval):
 
 
 def test_many_rounded_times_do_not_drift():
-    from gnntrack.io.geff_axes import convert_times
-
     times = np.round(np.arange(5000) * 100 / 3, 3)
     frames = convert_times(times, Axis(name="t", type="time", unit="millisecond"))
     assert np.array_equal(frames, np.arange(5000))
@@ -120,10 +119,16 @@ def test_seconds_with_a_scale_to_frames(tmp_path):
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
-def test_axes_are_ordered_by_name(tmp_path, names, turned):
-    columns = {"t": [0, 1, 2], names[0]: [50.0, 51, 52], names[1]: [10.0, 11, 12], "seg_id": [1, 1, 1]}
-    lineage = read(tmp_path, columns, [*space(*(names[::-1] if turned else names)), TIME])
-    assert lineage.cells.position[0].tolist() == [10, 50]
+def test_axes_are_ordered_by_name(names, turned):
+    ordered, known = sort_space_axes([Axis(**axis) for axis in space(*(names[::-1] if turned else names))], None)
+    assert known
+    assert [axis.name for axis in ordered] == [*reversed(names)]
+
+
+@pytest.mark.parametrize(("x", "y"), [("x", "y"), ("col", "row"), ("POSITION_X", "POSITION_Y")])
+def test_positions_are_in_the_order_of_the_axes(tmp_path, x, y):
+    columns = {"t": [0, 1, 2], x: [50.0, 51, 52], y: [10.0, 11, 12], "seg_id": [1, 1, 1]}
+    assert read(tmp_path, columns, [*space(x, y), TIME]).cells.position[0].tolist() == [10, 50]
 
 
 @pytest.mark.parametrize("names", ["xyz", "ZXY", "yZx", ("POSITION_X", "POSITION_Y", "POSITION_Z")])

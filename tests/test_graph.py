@@ -364,11 +364,11 @@ def find_true_links(graph, masks, truth, tracks):
 
 
 MOVIES = [  # data set, masks, truth, frames
-    ("Fluo-C2DL-MSC", "01_ST_HYBRID", "01_GT", slice(0, 48)),
+    ("Fluo-C2DL-MSC", "01_ST_HYBRID", "01_GT", slice(0, 24)),
     ("Fluo-N2DH-GOWT1", "01_ST_HYBRID", "01_GT", slice(60, 75)),
-    ("Fluo-N2DH-SIM+", "01_GT/SEG", "01_GT", slice(0, 65)),
+    ("Fluo-N2DH-SIM+", "01_GT/SEG", "01_GT", slice(35, 65)),
     ("BBBC050-mouse-embryo-3D", "01_GT/SEG", "01_GT", slice(0, 75)),
-    ("iPSC-02", "02_RES", "02_GT", slice(0, 41)),
+    ("iPSC-02", "02_RES", "02_GT", slice(0, 20)),
 ]
 
 

@@ -27,14 +27,14 @@ def scatter(rng, n, least, size=SIZE, ndim=2, margin=14):
 def draw_walkers(places, *, hidden, unseen, velocity=None, shape=(SIZE, SIZE), radius=7.0, seed=0):
     """Cells 1, 2, ... that walk; the first `hidden` of them have no mask in `unseen` frames after frame LOST."""
     rng = np.random.default_rng(seed)
-    grid = np.stack(np.indices(shape), axis=-1)
     masks = np.zeros((FRAMES, *shape), np.uint16)
     for label, start in enumerate(places, 1):
         place, step = np.array(start), np.zeros(len(shape)) if velocity is None else np.array(velocity[label - 1])
         for frame in range(FRAMES):
             place = place + step + rng.normal(0, 0.5, len(shape))
             seen = label > hidden or not LOST < frame <= LOST + unseen
-            inside = ((grid - place) ** 2).sum(axis=-1) <= radius**2
+            offsets = np.ix_(*(np.arange(n) - centre for n, centre in zip(shape, place, strict=True)))
+            inside = sum(offset**2 for offset in offsets) <= radius**2
             masks[frame][inside & (masks[frame] == 0) & seen] = label
     return masks
 

@@ -219,8 +219,9 @@ def test_segment_counts_the_cells(images, tmp_path):
 
 
 def test_simulated_movies_come_in_arrays_or_folders(tmp_path):
-    movie = pipeline.simulate(seed=2)
-    again = pipeline.simulate(tmp_path / "movie", seed=2)
+    settings = Settings().replace(simulate__frames=5, simulate__shape=(96, 96), simulate__cells=4)
+    movie = pipeline.simulate(settings=settings, seed=2)
+    again = pipeline.simulate(tmp_path / "movie", settings=settings, seed=2)
     np.testing.assert_array_equal(movie.lineage.track, again.lineage.track)
     assert (tmp_path / "movie").is_dir()
 

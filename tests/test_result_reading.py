@@ -204,14 +204,22 @@ def remove_last_masks(result):
         path.unlink()
 
 
-@pytest.mark.parametrize("damage", [break_mask, remove_mask, remove_table, empty_table, remove_last_masks])
-def test_a_batch_keeps_what_can_be_loaded_and_tracks_again_what_cannot(damage, tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """Return the positions of a batch, its settings, and the folder of its results."""
+    folder = tmp_path_factory.mktemp("in")
     for name in ("a", "b", "c"):
         np.save(folder / f"{name}_masks.npy", make_masks())
     positions, settings = find_positions(folder), gnntrack.Settings().replace(**PLAIN)
-    track_positions(positions, tmp_path / "out", settings=settings)
+    out = tmp_path_factory.mktemp("batch") / "out"
+    track_positions(positions, out, settings=settings)
+    return positions, settings, out
+
+
+@pytest.mark.parametrize("damage", [break_mask, remove_mask, remove_table, empty_table, remove_last_masks])
+def test_a_batch_keeps_what_can_be_loaded_and_tracks_again_what_cannot(damage, batch, tmp_path):
+    positions, settings, out = batch
+    shutil.copytree(out, tmp_path / "out")
     damage(tmp_path / "out" / "b_RES")
     store_without_compression(tmp_path / "out" / "c_RES")
     again = track_positions(positions, tmp_path / "out", settings=settings, resume=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -86,6 +87,7 @@ def compute_outputs(net, batch):
         return net(batch)
 
 
+@cache
 def simulate_small(seed=1, *, name="simulated", frames=12, cells=8, **options) -> TrainingMovie:
     """Return a small movie in which cells divide."""
     life = SimulateSettings(**{"frames": frames, "shape": (128, 128), "cells": cells, "cycle": 12.0, **options})
