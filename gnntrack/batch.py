@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import GnntrackError, InputError, OutputError
-from gnntrack.io.folders import holds_masks
+from gnntrack.io.file_names import LETTERS, STAMP_PATTERN, is_companion, is_mask_kind, parse_file_name
+from gnntrack.io.folders import FRAME_SUFFIXES, holds_masks
+from gnntrack.io.numbering import find_roles, suggest_pattern
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
 from gnntrack.results import load_result
@@ -23,6 +25,8 @@ from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gnntrack.io.file_names import FileName
 
 __all__ = ["Outcome", "Position", "find_positions", "track_positions"]
 
@@ -82,13 +86,15 @@ def find_positions(folder: str | Path, *, images: str | None = None, masks: str 
     Parameters
     ----------
     folder : path
-        The experiment. Without patterns, three layouts are recognised: a folder per position with sub-folders
+        The experiment. Without patterns, four layouts are recognised: a folder per position with sub-folders
         ``images`` and ``masks`` (or one of them, or images directly in it); the layout of the Cell Tracking Challenge
-        (``01``, ``02``, with masks in ``01_ERR_SEG`` or ``01_ST/SEG``), also of several data sets; and a file per
-        position (``pos1.tif``, with masks in ``pos1_masks.tif``).
+        (``01``, ``02``, with masks in ``01_ERR_SEG`` or ``01_ST/SEG``), also of several data sets; a file per
+        position (``pos1.tif``, with masks in ``pos1_masks.tif``); and a file per frame whose name counts the positions
+        (``pos1_t000.tif``, with masks in ``pos1_t000_masks.tif``).
     images, masks : str, optional
         Patterns of paths below the folder, with ``{}`` for the name of the position: ``"{}/phase"``,
-        ``"{}_labels.tif"``. ``*`` stands for any characters. With one pattern only, the movies have only images, or
+        ``"{}_labels.tif"``. ``*`` stands for any characters, and ``{t}`` for the number of the frame, as in
+        ``"pos{}_t{t}.tif"`` (see `gnntrack.io.patterns`). With one pattern only, the movies have only images, or
         only masks.
 
     Raises
@@ -126,8 +132,8 @@ def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list
     given = {kind: pattern for kind, pattern in (("images", images), ("masks", masks)) if pattern is not None}
     found: dict[str, dict[str, Path]] = {}
     for kind, pattern in given.items():
-        for name, path in _match_pattern(folder, kind, pattern):
-            found.setdefault(name, {}).setdefault(kind, path)
+        for name, path in _match_pattern(folder, kind, pattern).items():
+            found.setdefault(name, {})[kind] = path
     if not found:
         patterns = " and ".join(given.values())
         msg = f"{folder}: nothing in it fits the pattern {patterns}; {{}} stands for the name of a position"
@@ -140,16 +146,41 @@ def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list
     return [Position(name, **found[name]) for name in sorted(found, key=_split_digits)]
 
 
-def _match_pattern(folder: Path, kind: str, pattern: str) -> Iterator[tuple[str, Path]]:
-    """Yield the name of the position and the path of everything that fits a pattern."""
+def _match_pattern(folder: Path, kind: str, pattern: str) -> dict[str, Path]:
+    """Return the name of each position that fits a pattern, with its path: a file, a folder, or a pattern of files."""
     if pattern.count("{}") != 1:
         msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the name of the position"
         raise InputError(msg)
-    before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{}"))
-    for path in sorted(folder.glob(pattern.replace("{}", "*"))):
-        match = re.fullmatch(f"{before}(.+?){after}", path.relative_to(folder).as_posix())
-        if match is not None:
-            yield match[1], path
+    expression = re.compile("".join(map(_express, _PARTS.split(pattern))))
+    paths = {path: path.relative_to(folder).as_posix() for path in sorted(folder.glob(_PARTS.sub("*", pattern)))}
+    matches = {path: match for path, name in paths.items() if (match := expression.fullmatch(name))}
+    images = [path for path in matches if not is_mask_kind(parse_file_name(paths[path]).kind)]
+    mixed = kind == "images" and 0 < len(images) < len(matches)  # the pattern of the images fits masks as well
+    found: dict[str, list[Path]] = {}
+    for path in images if mixed else matches:
+        found.setdefault(matches[path][1], []).append(path)
+    return {
+        name: files[0]
+        if len(files) == 1
+        else folder / _name_series(files, folder, pattern.replace("{}", name), mixed=mixed)
+        for name, files in found.items()
+    }
+
+
+def _name_series(files: Sequence[Path], folder: Path, pattern: str, *, mixed: bool) -> str:
+    """Return a pattern that fits these files, and not the masks that the given pattern fits as well."""
+    names = [parse_file_name(path.relative_to(folder).as_posix()) for path in files]
+    return suggest_pattern(names) if mixed and len({name.kind for name in names}) == 1 else pattern
+
+
+_PARTS = re.compile(r"(\{\w?(?::\w+)?\}|\*)")
+
+
+def _express(part: str) -> str:
+    """Return the regular expression of a part of a pattern."""
+    if not _PARTS.fullmatch(part):
+        return re.escape(part)
+    return {"{}": "(.+?)", "{t": f"(?:{STAMP_PATTERN}|\\d+)", "{z": "\\d+"}.get(part[:2], "[^/]*")
 
 
 def _split_digits(name: str) -> list[Any]:
@@ -190,15 +221,47 @@ def _pick_first(paths: dict[str, Path], names: Sequence[str]) -> Path | None:
 
 
 def _find_files(folder: Path) -> Iterator[Position]:
-    """Yield the files of which each is a movie."""
+    """Yield the files of which each is a movie, or the series of files in whose names a number is the position."""
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _FILES]
-    if files and _is_single_frame(files[0]):
+    patterns = _find_series([path.name for path in sorted(folder.iterdir()) if _is_frame_file(path)])
+    first = files[0] if files else next(filter(_is_frame_file, sorted(folder.iterdir())), folder)
+    if patterns and _is_single_frame(first):
+        yield from _match_patterns(folder, **patterns)
+        return
+    if files and _is_single_frame(first):
         msg = (
             f"{folder}: its files have one frame each, so that it is one movie and not a folder of positions; "
             f"track it: gnntrack track {folder} -o OUT"
         )
         raise InputError(msg)
     yield from _pair_by_name({_strip_suffix(path): path for path in files})
+
+
+def _is_frame_file(path: Path) -> bool:
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _find_series(names: Sequence[str]) -> dict[str, str | None]:
+    """Return patterns of the images and the masks of several positions in one folder, {} if names count no positions.
+
+    >>> _find_series([f"s{s}_t{t}{end}.png" for s in (1, 2) for t in (0, 1) for end in ("", "_masks")])
+    {'images': 's{}_t{t}.png', 'masks': 's{}_t{t}_masks.png'}
+    >>> _find_series(["t0.png", "t1.png"])
+    {}
+    """
+    kinds: dict[str, list[FileName]] = {}
+    for name in map(parse_file_name, names):
+        if not is_companion(name.kind):
+            kinds.setdefault(name.kind, []).append(name)
+    patterns: dict[str, str | None] = {"images": None, "masks": None}
+    for kind, found in kinds.items():
+        roles = find_roles(found)
+        role = "masks" if is_mask_kind(kind) else "images"
+        if sorted(roles.values()).count("position") != 1 or "time" not in roles.values() or patterns[role] is not None:
+            return {}
+        letters = LETTERS | {"position": ""}
+        patterns[role] = found[0].format_pattern({place: f"{{{letters[each]}}}" for place, each in roles.items()})
+    return patterns if any(patterns.values()) else {}
 
 
 def _pair_by_name(paths: dict[str, Path]) -> Iterator[Position]:

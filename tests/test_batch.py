@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 from click.testing import CliRunner
+from PIL import Image
 from support.movies import dividing_masks, images_of, write_folder
 
 from gnntrack.batch import find_positions, track_positions
@@ -210,3 +212,57 @@ def test_resume_tracks_a_position_again_whose_result_is_damaged(tmp_path, lost):
     again = track_positions(positions, tmp_path / "out", settings=QUIET, resume=True)
     assert [outcome.status for outcome in again] == ["done"]
     assert file.exists()
+
+
+SERIES = {
+    "pos{p}_t{t:03d}.tif": "pos{p}_t{t:03d}_cp_masks.tif",
+    "t{t}_s{p}.png": "t{t}_s{p}_masks.png",
+    "xy{p:02d}/f{t}.tif": "xy{p:02d}/f{t}_label.tif",
+    "well{p}_{t:02d}d00h00m.tif": "well{p}_{t:02d}d00h00m_mask.tif",
+    "a_fov{p}_frame{t}.tif": "seg_fov{p}_frame{t}.tif",
+}
+
+
+def write_series(folder, images, masks):
+    """Three positions of 6, 4 and 5 frames, a file per frame, in one folder."""
+    for position, frames in ((1, 6), (2, 4), (10, 5)):
+        for name, movie in ((images, IMAGES), (masks, MASKS)):
+            for t in range(frames if name else 0):
+                path = folder / name.format(p=position, t=t)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.asarray(movie[t], np.uint16)
+                Image.fromarray(pixels).save(path) if path.suffix == ".png" else tifffile.imwrite(path, pixels)
+
+
+def check_series(positions, out):
+    outcomes = track_positions(positions, out, settings=QUIET)
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3, outcomes
+    assert [outcome.frames for outcome in outcomes] == [6, 4, 5]
+    assert [int(position.name.strip("xy")) for position in positions] == [1, 2, 10]
+
+
+@pytest.mark.parametrize("images", [name for name in SERIES if "/" not in name])
+def test_positions_in_one_folder_are_found(tmp_path, images):
+    write_series(tmp_path / "in", images, SERIES[images])
+    check_series(find_positions(tmp_path / "in"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("bracket", ["*", "{t}"])
+@pytest.mark.parametrize("images", SERIES)
+def test_patterns_of_several_files_are_movies(tmp_path, images, bracket):
+    write_series(tmp_path / "in", images, SERIES[images])
+    patterns = {
+        kind: re.sub(r"\{t.*?\}(d00h00m)?", bracket, re.sub(r"(xy)?\{p.*?\}", "{}", name))
+        for kind, name in (("images", images), ("masks", SERIES[images]))
+    }
+    check_series(find_positions(tmp_path / "in", **patterns), tmp_path / "out")
+    check_series(find_positions(tmp_path / "in", masks=patterns["masks"]), tmp_path / "out_masks")
+
+
+@pytest.mark.parametrize("names", [["t{}.tif"], ["img_{}_a.tif", "img_{}_b.tif"], ["p1_t{}.tif"]])
+def test_one_movie_is_not_taken_for_positions(tmp_path, names):
+    for name in names:
+        for t, mask in enumerate(MASKS):
+            tifffile.imwrite(tmp_path / name.format(t), mask)
+    with pytest.raises(InputError, match="one movie and not a folder of positions"):
+        find_positions(tmp_path)

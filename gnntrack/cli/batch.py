@@ -47,8 +47,8 @@ def batch(
     """Track all positions in FOLDER as 'gnntrack track' does, and write one table of the results.
 
     Recognised layouts: a folder per position with images/ and masks/; 01, 02 with 01_ERR_SEG or 01_ST/SEG; a file per
-    position, such as pos1.tif with pos1_masks.tif. A position that fails does not stop the others; the exit code is
-    then 1.
+    position, such as pos1.tif with pos1_masks.tif; a file per frame, such as pos1_t000.tif. A position that fails does
+    not stop the others; the exit code is then 1.
     """
     from gnntrack.batch import find_positions, track_positions
 
@@ -78,6 +78,7 @@ def _show_outcome(outcome: Outcome) -> None:
         click.echo(f"{outcome.position}: failed: {outcome.error}")
         return
     divisions = f"{outcome.divisions} division{'s' * (outcome.divisions != 1)}"
-    counts = f"{outcome.frames} frames, {outcome.cells} cells, {outcome.tracks} tracks, {divisions}"
+    frames = f"{outcome.frames} frame{'s' * (outcome.frames != 1)}"
+    counts = f"{frames}, {outcome.cells} cells, {outcome.tracks} tracks, {divisions}"
     kept = " (kept)" if outcome.status == "kept" else f", {outcome.seconds:.1f} s"
     click.echo(f"{outcome.position}: {counts}{kept}")

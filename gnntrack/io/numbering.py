@@ -14,7 +14,7 @@ from statistics import median
 from gnntrack.errors import FrameError
 from gnntrack.io.file_names import LETTERS, FileName, describe_kind, find_role, parse_file_name
 
-__all__ = ["fill_numbers", "fill_stamps", "order_frames", "suggest_pattern"]
+__all__ = ["fill_numbers", "fill_stamps", "find_roles", "order_frames", "suggest_pattern"]
 
 _log = logging.getLogger(__name__)
 
@@ -256,13 +256,20 @@ def suggest_pattern(names: Sequence[FileName]) -> str:
     >>> suggest_pattern([parse_file_name(f"pos1_t{t}_cp_masks.png") for t in range(3)])
     'pos1_t{t}_cp_masks.png'
     """
+    roles = find_roles(names)
+    brackets = {place: "{" + LETTERS[role] + "}" for place, role in roles.items() if role in ("time", "slice")}
+    return names[0].format_pattern(brackets)
+
+
+def find_roles(names: Sequence[FileName]) -> dict[int, str]:
+    """Return the numbers that differ between names of one kind, with what they count; exactly one of them is the time.
+
+    >>> find_roles([parse_file_name(f"s{s}_t{t}.png") for s in range(2) for t in range(3)])
+    {0: 'position', 1: 'time'}
+    """
     columns = list(zip(*(name.numbers for name in names), strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
-    if not varying:
-        return names[0].format_pattern({})
-    roles = _guess_roles(names[0], varying)
-    brackets = {place: "{" + LETTERS[roles[place]] + "}" for place in varying if roles[place] in ("time", "slice")}
-    return names[0].format_pattern(brackets)
+    return _guess_roles(names[0], varying) if varying else {}
 
 
 def _guess_roles(name: FileName, varying: Sequence[int]) -> dict[int, str]:
