@@ -135,6 +135,44 @@ def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
 # --------------------------------------------------------------------------- properties of every score
 
 
+def make_bright_graph(seed, **columns):
+    """Return the graph of a movie with images whose first link over one frame has the given features."""
+    masks = worlds.draw_blobs((60, 80), 15, seed=seed)
+    graph = gnntrack.build_graph(1000.0 * (masks > 0) + np.random.default_rng(seed).uniform(0, 50, masks.shape), masks)
+    features = graph.features.copy()
+    for name, value in columns.items():
+        features[graph.gap == 1, graph.feature_names.index(name)] = value
+    return replace(graph, features=features)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cell_that_has_left_the_optical_flow_moves_as_its_neighbours(seed):
+    """Images may be wrong about a cell: then its link is one of `ODD` odd ones, but not a jump as well."""
+    plain = make_bright_graph(seed)
+    movie = model.MovieModel.from_graph(plain)
+    lost = make_bright_graph(seed, residual=2.0, neighbour_residual=0.01, iou_moved=0.0)
+    found = make_bright_graph(seed, residual=0.01, neighbour_residual=0.01)
+    penalty = movie.compute_same_cell_density(found) - movie.compute_same_cell_density(lost)
+    by_field = 2 * np.log(movie.neighbour_residual / movie.residual)
+    assert penalty[plain.gap == 1].max() < -np.log(model.ODD) + by_field + 0.1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_of_a_cell_at_the_edge_may_be_darker(seed):
+    plain = make_bright_graph(seed)
+    movie = replace(model.MovieModel.from_graph(plain), intensity=0.02, intensity_population=0.2)
+    same, darker = (
+        movie.compute_same_cell_density(make_bright_graph(seed, size_ratio=-1.5, intensity_ratio=light))
+        for light in (0.0, -0.15)
+    )
+    penalty = (same - darker)[plain.gap == 1]
+    touches = plain.cells.feature("border_distance") == 0
+    cut = (touches[plain.source] | touches[plain.target])[plain.gap == 1]
+    assert cut.any()
+    assert not cut.all()
+    assert penalty[cut].max() < 3 < 4 < penalty[~cut].min()
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, cells=st.integers(1, 14), frames=st.integers(1, 4), step=st.floats(0, 15), rounds=st.integers(0, 2))
 def test_scores_are_probabilities_of_links_and_of_pairs_that_may_be(seed, cells, frames, step, rounds):

@@ -52,6 +52,8 @@ class Motion:
         The predictor of most cells: ``"images"``, ``"cells"`` or ``"none"``.
     by_images : float, optional
         Fraction of the cells, without those of the last frame, that are predicted from images; None without images.
+    by_cells : (N, D) float64, optional
+        `shift` as it would be without images; None without images.
     """
 
     shift: FloatArray
@@ -59,13 +61,16 @@ class Motion:
     neighbours: FloatArray
     flow: str
     by_images: float | None = None
+    by_cells: FloatArray | None = None
 
     def extrapolate(self, cells: Cells, gap: int) -> FloatArray:
         """Return the predicted displacement of every cell over ``gap`` frames, shape (N, D).
 
-        Beyond the next frame a cell moves with the cell that is nearest to its predicted position.
+        Beyond the next frame a cell moves with the cell that is nearest to its predicted position. The optical flow of
+        that cell counts only if it may be the same cell, within its radius: it is the flow of one cell, not of a place.
         """
         total = self.shift.copy()
+        radius = cells.feature("diameter") / 2
         for step in range(1, gap):
             for frame in range(cells.n_frames - gap):
                 here, there = cells.rows(frame), cells.rows(frame + step)
@@ -74,8 +79,12 @@ class Motion:
                 if there.start == there.stop:
                     total[here] += self.drift[frame + step]
                     continue
-                near = find_nearest(cells.position[here] + total[here], cells.position[there])[1]
-                total[here] += self.shift[there][near]
+                distance, near = find_nearest(cells.position[here] + total[here], cells.position[there])
+                step_on = self.shift[there][near]
+                if self.by_cells is not None:
+                    same = distance <= radius[here]
+                    step_on = np.where(same[:, None], step_on, self.by_cells[there][near])
+                total[here] += step_on
         return total
 
 
@@ -123,7 +132,7 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), targets[best])
     fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
     shift = np.where(confirmed[:, None], images, choices[best])
-    return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction)
+    return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction, choices[best])
 
 
 class _Targets(NamedTuple):
@@ -206,15 +215,13 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     size = np.asarray(cells.shape) * np.asarray(cells.spacing)
     bin_size = np.maximum(np.median(cells.feature("diameter")) / 2, size / 96)
     bins = np.maximum(np.ceil(size / bin_size).astype(int), 1)
-    edge = -np.asarray(cells.spacing) / 2  # whole numbers are centres of pixels
-    limits = list(zip(edge, edge + size, strict=True))
     position = cells.position[cells.rows(0)]
-    density = _count_cells(position, limits, bins)
+    density = _count_cells(position, size, bins)
     spectrum = compute_spectrum(density)
     for frame in range(1, cells.n_frames):
         previous, before = position, spectrum
         position = cells.position[cells.rows(frame)]
-        spectrum = compute_spectrum(_count_cells(position, limits, bins))
+        spectrum = compute_spectrum(_count_cells(position, size, bins))
         if min(len(position), len(previous)) < 3:
             continue
         shift = compare_spectra(before, spectrum, density.shape) * (size / bins)
@@ -224,12 +231,9 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     return drift
 
 
-def _count_cells(position: FloatArray, limits: list[tuple[float, float]], bins: Any) -> FloatArray:
-    """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around.
-
-    The bins fill the frame, so that those of a mirrored movie are the mirrored ones.
-    """
-    count = np.histogramdd(position, bins=list(bins), range=limits)[0]
+def _count_cells(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
+    """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around."""
+    count = np.histogramdd(position, bins=list(bins), range=[(0, s) for s in size])[0]
     padded = np.pad(count, [(0, max(int(b) // 2, 1)) for b in bins])
     for axis in range(padded.ndim):
         padded = padded + 0.5 * (np.roll(padded, 1, axis) + np.roll(padded, -1, axis))

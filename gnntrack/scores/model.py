@@ -30,6 +30,8 @@ __all__ = ["PRIOR", "MovieModel", "PriorRates"]
 
 _TAIL = 2.0  # degrees of freedom of the t-densities of links; the certain links of a sample underestimate the tail
 _JUMP = 0.5  # scale of jumps in radii
+_CUT = 0.1  # prior log ratio of the brightness of a cell that the field's edge cuts, per log ratio of its sizes
+_ODD_SIZE = 0.2  # log ratio of sizes from which it is measured
 _GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
 _STAY = 0.1  # lowest prior rate of missed cells that are missed again
 _SEEN = 8.0  # log odds subtracted from a link over a gap in which the cell is seen
@@ -71,6 +73,7 @@ class MovieModel:
     size_population: float  # log ratio of the sizes of two cells
     intensity: float
     intensity_population: float
+    intensity_of_cut: float  # log ratio of the brightness of a cell that the field's edge cuts, per log ratio of sizes
     middle: float  # distance of the daughters' middle from the parent's predicted position
     spread: tuple[float, float]  # distance between daughters: mean and std of its logarithm
     together: tuple[float, float]  # log ratio of both daughters' size and the parent's: mean and std
@@ -104,6 +107,7 @@ class MovieModel:
             size_population=size_population,
             intensity=estimate_scale(np.abs(graph.feature("intensity_ratio")[certain]), 0.1) if bright else 1.0,
             intensity_population=_estimate_population(graph, "intensity_mean") if bright else 1.0,
+            intensity_of_cut=_estimate_intensity_of_cut(graph, certain) if bright else 0.0,
             middle=2.2 * field,
             spread=(np.log(2.0), 0.3),
             together=(0.1, 0.3),
@@ -176,33 +180,60 @@ class MovieModel:
 
     def _compute_same_cell(self, graph: CellGraph, rows: slice, *, by: str, fragments: bool) -> FloatArray:
         widen = np.sqrt(graph.feature("gap")[rows].astype(np.float64))
-        scale = self.residual if by == "residual" else self.neighbour_residual
-        distance = graph.feature(by)[rows].astype(np.float64)
-        if fragments and graph.has("iou_moved"):
-            covered = (graph.feature(f"containment_{name}_moved")[rows] for name in ("source", "target"))
-            inside = np.maximum(*covered)
-            distance = np.where(inside > 0.5, np.minimum(distance, 1 - inside), distance)
-        # a cell that jumps has left the optical flow, which then tells no more than its neighbours do
-        jump = distance if by == "neighbour_residual" else self._measure_jump(graph, rows, distance)
-        place = mix_densities(
-            log_t(distance, scale * widen, _TAIL, graph.cells.ndim),
-            log_t(jump, max(_JUMP, 4 * self.neighbour_residual), _TAIL, graph.cells.ndim),
-        )
+        place = self._place_same_cell(graph, rows, widen, by=by, fragments=fragments)
         ratio = graph.feature("size_ratio")[rows].astype(np.float64)
         size = mix_densities(
             log_t(ratio, self.size * widen, 3), log_normal(ratio, 0, self.size_population * np.sqrt(2))
         )
         if not graph.has("intensity_ratio"):
             return place + size
-        return place + size + self._compare_intensity(graph.feature("intensity_ratio")[rows].astype(np.float64), widen)
+        cut = np.where(_find_cut(graph, rows), np.abs(ratio), 0)
+        light = graph.feature("intensity_ratio")[rows].astype(np.float64)
+        return place + size + self._compare_intensity(light, widen, cut)
 
-    def _measure_jump(self, graph: CellGraph, rows: slice, distance: FloatArray) -> FloatArray:
-        """Return the distances from the nearer of two predicted positions: by all motion, or by the neighbours only."""
-        return np.minimum(distance, graph.feature("neighbour_residual")[rows])
+    def _place_same_cell(
+        self, graph: CellGraph, rows: slice, widen: FloatArray, *, by: str, fragments: bool
+    ) -> FloatArray:
+        """Return the log density of each target's place.
 
-    def _compare_intensity(self, ratio: FloatArray, widen: FloatArray | float = 1.0) -> FloatArray:
-        """Return the log odds of a log ratio of brightness, bounded, since focus and neighbours change it, too."""
-        log_odds = log_t(ratio, self.intensity * widen, 3)
+        A cell that has left the optical flow moves as its neighbours do, or jumps: then the flow tells nothing, so that
+        images do not make a link less likely than masks alone do.
+        """
+        distance, in_field = (graph.feature(name)[rows].astype(np.float64) for name in (by, "neighbour_residual"))
+        if fragments and graph.has("iou_moved"):
+            covered = (graph.feature(f"containment_{name}_moved")[rows] for name in ("source", "target"))
+            inside = np.maximum(*covered)
+            distance, in_field = (
+                np.where(inside > 0.5, np.minimum(each, 1 - inside), each) for each in (distance, in_field)
+            )
+        ndim, by_flow = graph.cells.ndim, by == "residual" and graph.has("intensity_ratio")
+        scale = self.residual if by == "residual" else self.neighbour_residual
+        odd = log_t(np.minimum(distance, in_field), max(_JUMP, 4 * self.neighbour_residual), _TAIL, ndim)
+        if by_flow:
+            odd = np.maximum(odd, log_t(in_field, self.neighbour_residual * widen, _TAIL, ndim))
+        return mix_densities(log_t(distance, scale * widen, _TAIL, ndim), odd)
+
+    def _compare_intensity(
+        self, ratio: FloatArray, widen: FloatArray | float = 1.0, cut: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the log odds of a log ratio of brightness, bounded, since focus and neighbours change it, too.
+
+        Parameters
+        ----------
+        ratio : (M,) float64
+            Log ratios of brightness.
+        widen : (M,) float64, optional
+            Factors of the usual scale.
+        cut : (M,) float64, optional
+            Absolute log ratios of the sizes of cells that the field's edge cuts, 0 for others. A part of a cell may be
+            as bright as the cell, or not.
+        """
+        usual = self.intensity * widen
+        log_odds = log_t(ratio, usual, 3)
+        if cut is not None:
+            at = np.flatnonzero(cut)
+            scale = np.hypot(np.broadcast_to(usual, ratio.shape)[at], self.intensity_of_cut * cut[at])
+            log_odds[at] = np.logaddexp(log_odds[at], log_t(ratio[at], scale, 3)) - np.log(2)
         log_odds -= log_normal(ratio, 0, self.intensity_population * np.sqrt(2))
         return np.clip(log_odds, np.log(ODD), 2)
 
@@ -395,6 +426,19 @@ def _find_seen_next(graph: CellGraph) -> BoolArray:
         inside = (graph.gap == 1) & (graph.feature("containment_target_moved") > 0.6)
         seen[graph.source[inside]] = True
     return seen
+
+
+def _find_cut(graph: CellGraph, rows: slice) -> BoolArray:
+    """Return whether the field's edge cuts a cell of each link, for some rows of links."""
+    touches = graph.cells.feature("border_distance") <= 0
+    return np.asarray(touches[graph.source[rows]] | touches[graph.target[rows]])
+
+
+def _estimate_intensity_of_cut(graph: CellGraph, certain: BoolArray) -> float:
+    """Return the scale of the log ratio of brightness per log ratio of sizes, from certain links of cut cells."""
+    size, light = graph.feature("size_ratio"), graph.feature("intensity_ratio")
+    odd = certain & _find_cut(graph, slice(None)) & (np.abs(size) > _ODD_SIZE)
+    return estimate_scale(np.abs(light[odd] / size[odd]), _CUT)
 
 
 def _estimate_population(graph: CellGraph, name: str) -> float:
