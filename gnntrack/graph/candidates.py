@@ -45,6 +45,7 @@ place, and with the source moved by the predicted motion."""
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
 _MIN_OVERLAP = 0.1  # if moved masks share more than this fraction of the smaller cell, the gate is ignored
 _ENDS = ("source", "target")
+_COMPETITION = (*(f"{kind}_{end}" for end in _ENDS for kind in ("rank", "margin")), "mutual_nearest")
 _CHUNK = 1 << 16  # links whose features are computed at once, so that intermediate arrays stay in the cache
 
 
@@ -190,25 +191,31 @@ def _find_candidates(
         return np.zeros(0, np.int64)
     k = settings.max_neighbours if gap == 1 else max(1, settings.max_neighbours // 2)
     few = max(1, k // 3)
-    keys = []
+    overlapping: list[IntArray] = []
+    if shared and gap == 1:
+        (unmoved, _), (moved, pixels) = shared
+        size = cells.feature("size")
+        smaller = np.minimum(size[moved // n], size[moved % n])
+        overlapping = [unmoved, moved[pixels * float(np.prod(cells.spacing)) > _MIN_OVERLAP * smaller]]
+    found = [np.zeros(0, np.int64)]
     for here, there in _list_frame_pairs(cells, gap):
         position, target_position = cells.position[here], cells.position[there]
         expected = position + shift[here]
         counts = min(k, len(target_position)), min(few, len(expected))
         forward, backward = find_nearest_both_ways(expected, target_position, counts, limit=gate)
         still = find_nearest(position, target_position, min(few, len(target_position)), limit=gate)
-        for (distance, nearest), backwards in ((forward, False), (backward, True), (still, False)):
-            row, column = np.nonzero(np.isfinite(distance.reshape(len(distance), -1)))
-            found = nearest.reshape(len(distance), -1)[row, column]
-            source, target = (found, row) if backwards else (row, found)
-            keys.append((source + here.start) * n + target + there.start)
-    if shared and gap == 1:
-        (unmoved, _), (moved, pixels) = shared
-        size = cells.feature("size")
-        smaller = np.minimum(size[moved // n], size[moved % n])
-        keys += [unmoved, moved[pixels * float(np.prod(cells.spacing)) > _MIN_OVERLAP * smaller]]
-    key = np.sort(np.concatenate([np.zeros(0, np.int64), *keys]))  # ten times as fast as np.unique
-    return key[np.diff(key, prepend=-1) > 0]
+        pairs = _list_pairs(*forward), _list_pairs(*backward)[::-1], _list_pairs(*still)
+        keys = [(source + here.start) * n + target + there.start for source, target in pairs]
+        keys += [key[slice(*np.searchsorted(key, (here.start * n, here.stop * n)))] for key in overlapping]
+        key = np.sort(np.concatenate(keys))  # ten times as fast as np.unique
+        found.append(key[np.diff(key, prepend=-1) > 0])
+    return np.concatenate(found)
+
+
+def _list_pairs(distance: FloatArray, nearest: IntArray) -> tuple[IntArray, IntArray]:
+    """Return (point, other) of what `find_nearest` found."""
+    inside = np.isfinite(distance)
+    return np.nonzero(inside)[0], nearest[inside]
 
 
 def _count_overlaps(cells: Cells, runs: Runs, shift: FloatArray, gap: int) -> list[tuple[IntArray, IntArray]]:
@@ -248,7 +255,7 @@ def _compute_features(
         typical = float(np.median(radius))
         radius = np.clip(radius, typical / 2, typical * 2)
     positive = {name: replace_zeros(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
-    table: dict[str, FeatureArray] = {}
+    table: dict[str, FeatureArray] = {}  # columns of `features`
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
         chunk = _compute_pair_features(cells, motion, radius, positive, shifts, source[part], target[part])
@@ -256,13 +263,13 @@ def _compute_features(
             _correct_long_gaps(cells, gaps, radius, chunk, source[part], target[part])
         if overlap.shape[1]:
             chunk |= _compute_overlap_features(cells, source[part], target[part], overlap[part])
+        if not table:
+            names = (*chunk, *_COMPETITION)
+            features = np.empty((len(source), len(names)), np.float32, order="F")
+            table = dict(zip(names, features.T, strict=True))
         for name, column in chunk.items():
-            table.setdefault(name, np.empty(len(source), np.float32))[part] = column
-    table |= _compute_competition(cells, source, target, table["residual"])
-    features = np.empty((len(source), len(table)), np.float32, order="F")
-    names = tuple(table)
-    for i, name in enumerate(names):
-        features[:, i] = table.pop(name)
+            table[name][part] = column
+    _fill_competition(cells, source, target, table)
     return names, features
 
 
@@ -351,11 +358,9 @@ def _compute_overlap_features(
     return dict(zip(OVERLAP_FEATURES, columns, strict=True))
 
 
-def _compute_competition(
-    cells: Cells, source: IntArray, target: IntArray, residual: FeatureArray
-) -> dict[str, FeatureArray]:
-    """Return ranks and margins of a link among those that share its source or its target over the same gap."""
-    columns = {f"{kind}_{end}": np.empty(len(source), np.float32) for end in _ENDS for kind in ("rank", "margin")}
+def _fill_competition(cells: Cells, source: IntArray, target: IntArray, columns: dict[str, FeatureArray]) -> None:
+    """Fill in ranks and margins of a link among those that share its source or its target over the same gap."""
+    residual = columns["residual"]
     gap = cells.frame[target] - cells.frame[source]
     for end, node in zip(_ENDS, (source, target), strict=True):
         for links in _group_links(node):
@@ -364,8 +369,7 @@ def _compute_competition(
             rank, margin = _rank_links(group[order], residual[links[order]])
             columns[f"rank_{end}"][links[order]] = rank
             columns[f"margin_{end}"][links[order]] = np.clip(margin, -10, 10)
-    columns["mutual_nearest"] = ((columns["rank_source"] == 0) & (columns["rank_target"] == 0)).astype(np.float32)
-    return columns
+    columns["mutual_nearest"][:] = (columns["rank_source"] == 0) & (columns["rank_target"] == 0)
 
 
 def _group_links(node: IntArray) -> Iterator[IntArray]:

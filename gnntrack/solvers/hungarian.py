@@ -24,6 +24,8 @@ from gnntrack.solvers.assignment import find_matching, label_edges
 from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gnntrack.settings import SolverSettings
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, LinkScores
 
@@ -31,6 +33,7 @@ __all__ = ["solve_hungarian"]
 
 _ROUNDS = 30  # corrections of the values of divisions; divisions that are still wrong then are removed
 _EPSILON = 1e-9
+_BLOCK = 1 << 17  # links that are solved at once
 
 
 def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
@@ -51,21 +54,45 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     if len(pairs):
         value = value - leave[graph.source[pairs[:, 0]]] - arrive[graph.target[pairs]].sum(axis=1)
         pairs, value = pairs[value > 0], value[value > 0]
-    if len(pairs):
-        # only links that can raise the total matter, and those are few of the candidates
-        useful = inner > 0
-        useful[pairs] = True
-        links = np.flatnonzero(useful)
-        places = _Places(graph.source[links], graph.target[links], inner[links], np.searchsorted(links, pairs), value)
-        chosen[links[places.solve()]] = True
-    else:
-        chosen = find_matching(graph.source, graph.target, inner)
+    # only links that can raise the total matter, and those are few of the candidates
+    useful = inner > 0
+    useful[pairs] = True
+    order = np.argsort(pairs[:, 0], kind="stable")
+    pairs, value = pairs[order], value[order]
+    for block in _split_by_frame(graph):
+        links = block.start + np.flatnonzero(useful[block])
+        own = slice(*np.searchsorted(pairs[:, 0], (block.start, block.stop)).tolist())
+        chosen[links[_solve_block(graph, links, inner[links], np.searchsorted(links, pairs[own]), value[own])]] = True
     open_source, open_target = np.ones(len(graph.cells), bool), np.ones(len(graph.cells), bool)
     open_source[graph.source[chosen]] = False
     open_target[graph.target[chosen]] = False
     rest = np.flatnonzero(open_source[graph.source] & open_target[graph.target])
     chosen[rest] = find_matching(graph.source[rest], graph.target[rest], link_value[rest])
     return chosen
+
+
+def _split_by_frame(graph: CellGraph) -> Iterator[slice]:
+    """Yield the links out of some frames at a time, which are independent of the others: arrays stay in the cache."""
+    frames = np.searchsorted(graph.cells.frame, np.arange(graph.cells.n_frames + 1))
+    bounds = np.searchsorted(graph.source, frames)
+    first = 0
+    while first < len(bounds) - 1:
+        stop = max(first + 1, int(np.searchsorted(bounds, bounds[first] + _BLOCK, "right")) - 1)
+        yield slice(int(bounds[first]), int(bounds[stop]))
+        first = stop
+
+
+def _solve_block(
+    graph: CellGraph, links: IntArray, link_value: FloatArray, pairs: IntArray, value: FloatArray
+) -> BoolArray:
+    """Return which links of a block are chosen; `pairs` are rows of `links`."""
+    if not len(links):
+        return np.zeros(0, bool)
+    source, target = graph.source[links], graph.target[links]
+    source, target = source - source.min(), target - target.min()
+    if not len(pairs):
+        return find_matching(source, target, link_value)
+    return _Places(source, target, link_value, pairs, value).solve()
 
 
 def _compute_gap_values(graph: CellGraph, value: FloatArray) -> tuple[FloatArray, FloatArray]:
