@@ -17,6 +17,7 @@ __all__ = [
     "find_nearest",
     "find_nearest_both_ways",
     "find_within",
+    "measure_lengths",
 ]
 
 _FEW = 1 << 16  # pairs of points below which all distances are computed in less time than a tree is built
@@ -41,6 +42,18 @@ def compute_radius(size: Any, ndim: int) -> Any:
     3.0
     """
     return (size / UNIT_BALL[ndim]) ** (1 / ndim)
+
+
+def measure_lengths(vectors: FloatArray) -> FloatArray:
+    """Return the lengths (n,) of vectors (n, D), some times as fast as `numpy.linalg.norm`.
+
+    >>> measure_lengths(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [5.0, 0.0]
+    """
+    squared = vectors[:, 0] ** 2
+    for axis in range(1, vectors.shape[1]):
+        squared += vectors[:, axis] ** 2
+    return np.asarray(np.sqrt(squared))
 
 
 def find_mutual_nearest(source: FloatArray, target: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.geometry import find_mutual_nearest, find_nearest, find_nearest_both_ways
+from gnntrack.geometry import find_mutual_nearest, find_nearest, find_nearest_both_ways, measure_lengths
 from gnntrack.graph.gaps import SHORT, LongGaps
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.types import CellGraph, Provenance
@@ -287,13 +287,13 @@ def _compute_pair_features(
     r = 0.5 * (radius[source] + radius[target])
     step = cells.position[target] - cells.position[source]
     predicted = shifts[gap - 1, source]
-    distance = np.linalg.norm(step, axis=1)
+    distance = measure_lengths(step)
     columns = {
         "gap": gap.astype(np.float64),
         "distance": distance,
         "distance_radii": distance / r,
-        "residual": np.linalg.norm(step - predicted, axis=1) / r,
-        "neighbour_residual": np.linalg.norm(step - motion.neighbours[source] * gap[:, None], axis=1) / r,
+        "residual": measure_lengths(step - predicted) / r,
+        "neighbour_residual": measure_lengths(step - motion.neighbours[source] * gap[:, None]) / r,
         "size_ratio": _compute_log_ratio(positive["size"], source, target),
     }
     if cells.has("intensity_mean"):

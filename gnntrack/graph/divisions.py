@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.geometry import measure_lengths
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -120,15 +122,15 @@ class DivisionCandidates:
         radius = radii[parent]
         expected = predict_positions(cells, parent)
         a, b = cells.position[first], cells.position[second]
-        middle = np.linalg.norm((a + b) / 2 - expected, axis=1) / radius
-        spread = np.maximum(np.linalg.norm(a - b, axis=1) / radius, 1e-3)
+        middle = measure_lengths((a + b) / 2 - expected) / radius
+        spread = np.maximum(measure_lengths(a - b) / radius, 1e-3)
         near = (middle < _MAX_MIDDLE) & (spread < _MAX_SPREAD)
         if not near.all():
             return cls._measure(graph, links[near], radii)
         size = cells.feature("size")
         volume = [np.log(np.maximum(size[row].astype(np.float64), 1e-12)) for row in (parent, first, second)]
         fraction = (1 / (1 + np.exp(volume[2] - volume[1])))[:, None]
-        centre = np.linalg.norm(a * fraction + b * (1 - fraction) - expected, axis=1) / radius
+        centre = measure_lengths(a * fraction + b * (1 - fraction) - expected) / radius
         together, unequal = np.logaddexp(volume[1], volume[2]) - volume[0], np.abs(volume[1] - volume[2])
         return cls(links, *(column.astype(np.float32) for column in (middle, centre, spread, together, unequal)))
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.geometry import find_mutual_nearest, find_nearest
+from gnntrack.geometry import find_mutual_nearest, find_nearest, measure_lengths
 from gnntrack.graph.translation import compare_spectra, compute_spectrum
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
         return Motion(choices[best], drift, neighbours, best)
     images = recorder.get_shifts(cells)
     images[:, :-2] = choices[best][:, :-2]  # the flow is that of a plane
-    differ = np.linalg.norm(images - choices[best], axis=1)
+    differ = measure_lengths(images - choices[best])
     confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), targets[best])
     fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
     shift = np.where(confirmed[:, None], images, choices[best])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.geometry import measure_lengths
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.scores.densities import (
     ODD,
@@ -330,7 +331,7 @@ class MovieModel:
         both = np.maximum(first + second, 1e-12)
         parts = zip(fragments.T, (first, second), strict=True)
         centre = sum(predict_positions(cells, rows) * (size / both)[:, None] for rows, size in parts)
-        distance = np.linalg.norm(cells.position[cell] - centre, axis=1) / self.radius[cell]
+        distance = measure_lengths(cells.position[cell] - centre) / self.radius[cell]
         ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
         log_odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
         new = self.unrelated[cell] + self.starts[cell] + np.maximum(*self.ends[fragments.T])

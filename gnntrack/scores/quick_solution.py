@@ -63,7 +63,9 @@ class BestLinks:
         """Return whether two cells, shape (M, 2), can both have a link with positive log odds, shape (M,)."""
         a, b = two.T
         same = self.cell[a] == self.cell[b]
-        return np.asarray((self.cell[two] >= 0).all(axis=1) & (~same | (self.second[a] > 0) | (self.second[b] > 0)))
+        return np.asarray(
+            (self.cell[a] >= 0) & (self.cell[b] >= 0) & (~same | (self.second[a] > 0) | (self.second[b] > 0))
+        )
 
     def add_disjoint(self, two: IntArray) -> FloatArray:
         """Return the highest sum of log odds of two cells whose links may not share their other end, shape (M,)."""
@@ -110,10 +112,12 @@ def guess_solution(
         The chosen links, without those of divisions; the chosen divisions.
     """
     n = len(graph.cells)
-    value = division + np.maximum(link[pairs].max(axis=1, initial=-np.inf), 0) if len(pairs) else division
+    value = division + np.maximum(np.maximum(link[pairs[:, 0]], link[pairs[:, 1]]), 0)
     out, into = np.zeros(n), np.zeros(n)
-    np.maximum.at(out, graph.source, link)
-    np.maximum.at(into, graph.target, link)
+    likely = np.flatnonzero(link > 0)
+    source, target, likely_link = graph.source[likely], graph.target[likely], link[likely]
+    np.maximum.at(out, source, likely_link)
+    np.maximum.at(into, target, likely_link)
     parent, daughters = graph.source[pairs[:, 0]], graph.target[pairs]
     pair_out, pair_into = np.zeros(n), np.zeros(n)
     certain = division > _CERTAIN
@@ -128,6 +132,7 @@ def guess_solution(
     has_past, has_future = np.zeros(n, bool), np.zeros(n, bool)
     has_past[daughters[divides]] = True
     has_future[parent[divides]] = True
-    best = (link > 0) & (link >= out[graph.source]) & (link >= into[graph.target])
-    best &= ~has_past[graph.target] & ~has_future[graph.source]
+    best = np.zeros(len(link), bool)
+    mutual = (likely_link >= out[source]) & (likely_link >= into[target])
+    best[likely] = mutual & ~has_past[target] & ~has_future[source]
     return best, divides

@@ -52,7 +52,8 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     chosen = np.zeros(len(link_value), bool)
     inner = np.where(near, link_value - leave[graph.source] - arrive[graph.target], -np.inf)
     if len(pairs):
-        value = value - leave[graph.source[pairs[:, 0]]] - arrive[graph.target[pairs]].sum(axis=1)
+        both = arrive[graph.target[pairs[:, 0]]] + arrive[graph.target[pairs[:, 1]]]
+        value = value - leave[graph.source[pairs[:, 0]]] - both
         pairs, value = pairs[value > 0], value[value > 0]
     # only links that can raise the total matter, and those are few of the candidates
     useful = inner > 0

@@ -49,7 +49,7 @@ def compute_division_values(
     if not settings.divisions or not len(scores.pairs):
         return np.zeros((0, 2), np.int64), np.zeros(0)
     extra = log_odds(scores.division) - float(log_odds(np.array(settings.division_threshold)))
-    value = np.maximum(link_value[scores.pairs].max(axis=1), 0) + extra
+    value = np.maximum(np.maximum(link_value[scores.pairs[:, 0]], link_value[scores.pairs[:, 1]]), 0) + extra
     keep = (extra > 0) & (value > 0)
     pairs = np.sort(scores.pairs[keep], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))

@@ -237,10 +237,12 @@ class CellGraph:
     def __len__(self) -> int:
         return len(self.source)
 
-    @property
+    @cached_property
     def gap(self) -> IntArray:
         """Frames from source to target, shape (E,); 1 = consecutive frames."""
-        return self.cells.frame[self.target] - self.cells.frame[self.source]
+        gap = self.cells.frame[self.target] - self.cells.frame[self.source]
+        gap.setflags(write=False)
+        return gap
 
     @cached_property
     def cell_radii(self) -> FloatArray:
