@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Motion", "estimate_motion"]
 
 _AROUND = 9  # a cell and its 8 nearest, whose predictions are compared
+_NOISE = 0.8  # a drift brings cells nearer to cells than this fraction of their distance without it
+_BY_CHANCE = 0.5  # the same for a drift that leads cells to the places of others
 _CLEARLY = 1.0  # standard errors by which one predictor has to be better than the other
 _LOST = (
     0.5  # loss of closeness at a cell whose optical flow leads away from all cells, while the other predictor does not
@@ -226,9 +228,18 @@ def _estimate_drift(cells: Cells) -> FloatArray:
             continue
         shift = compare_spectra(before, spectrum, density.shape) * (size / bins)
         moved, still = (np.median(find_nearest(previous + s, position)[0]) for s in (shift, 0.0))
-        if moved < 0.8 * still:  # a smaller gain may be noise
+        if moved < _NOISE * still and (moved < _BY_CHANCE * still or _is_short(shift, previous)):
             drift[frame - 1] = shift
     return drift
+
+
+def _is_short(shift: FloatArray, position: FloatArray) -> bool:
+    """Return whether a shift is shorter than half of the typical distance between neighbouring cells.
+
+    A longer one leads cells to the places of others. Among regular cells that divide, or are lost, many do by chance.
+    """
+    between = float(np.median(find_nearest(position, position, 2)[0][:, 1]))
+    return float(np.linalg.norm(shift)) < between / 2
 
 
 def _count_cells(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
