@@ -319,13 +319,14 @@ def export(
     return repaired.lineage
 
 
-def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
+def evaluate(result: str | Path | Lineage, truth: str | Path | Lineage) -> dict[str, Any]:
     """Score a CTC result against its ground truth.
 
     Parameters
     ----------
-    result, truth : path
-        Folder of masks with ``res_track.txt``; folder ``01_GT`` of the Cell Tracking Challenge, or a second result.
+    result, truth : path or Lineage
+        Folder of masks with ``res_track.txt``; folder ``01_GT`` of the Cell Tracking Challenge, or a second result;
+        or a lineage that holds its masks, such as that of `track` or `import_tracks`.
 
     Returns
     -------
@@ -347,6 +348,6 @@ def evaluate(result: str | Path, truth: str | Path) -> dict[str, Any]:
     >>> scores["TRA"] > 0.9, scores["LNK"] > 0.9
     (True, True)
     """
-    from gnntrack.evaluate.tracking import evaluate_sequence
+    from gnntrack.evaluate.lineages import evaluate_result
 
-    return evaluate_sequence(result, truth)
+    return evaluate_result(result, truth)

@@ -122,7 +122,7 @@ class FrameSettings(_Section):
         except (TypeError, ValueError):
             sizes = ()
         if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
-            msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9); one number is the size along all axes"
+            msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
             raise ValueError(msg)
         return sizes
 

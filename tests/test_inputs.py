@@ -814,3 +814,19 @@ def test_axes_may_be_capitals(axes):
 def test_settings_of_another_type_are_refused(settings):
     with pytest.raises(InputError, match="expected Settings, such as Settings"):
         gnntrack.track(masks=MASKS, settings=settings)
+
+
+@pytest.mark.parametrize(("n", "hint"), [(2, "the images have 2 channels"), (3, "the images have 3 channels")])
+def test_channels_without_a_name_are_told(n, hint):
+    images = np.stack([IMAGES] * n, axis=1)
+    with pytest.raises(FrameError, match=rf"if {hint} .* choose one: --channel 0"):
+        gnntrack.track(images, MASKS, trust_masks=True)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "told"), [((1, 5), True), ((2, 25), True), ((0.5, 0.5), False), ((1, 1), False), ((0.2, 0.3), False)]
+)
+def test_a_size_of_a_pixel_with_a_decimal_comma_is_told(spacing, told, caplog):
+    with caplog.at_level(logging.WARNING, "gnntrack"):
+        open_frames(MASKS, spacing=spacing)
+    assert ("write it with a point" in caplog.text) == told

@@ -298,3 +298,21 @@ def test_a_world_with_a_gap_has_all_its_views():
     lineage = gnntrack.track(masks=worlds.parent_divides().masks)
     assert lineage.to_networkx().number_of_nodes() == len(lineage.cells)
     assert lineage.labels().shape[0] == lineage.cells.n_frames
+
+
+def test_lineages_are_evaluated(tmp_path):
+    lineage = gnntrack.track(masks=dividing_masks())
+    lineage.to_ctc(tmp_path / "01_GT")
+    path = tmp_path / "01_GT"
+    for result, truth in ((lineage, lineage), (lineage, path), (path, lineage), (path, str(path))):
+        assert gnntrack.evaluate(result, truth)["TRA"] == 1
+    other = gnntrack.track(masks=dividing_masks()[:, ::-1], divisions=False)
+    assert gnntrack.evaluate(other, lineage)["LNK"] < 1
+
+
+@pytest.mark.parametrize("source", [np.zeros((2, 5, 5), int), None, 3, [1], {}])
+def test_what_cannot_be_evaluated_is_refused(source, tmp_path):
+    with pytest.raises(gnntrack.InputError, match=r"expected a folder with res_track\.txt, or a Lineage"):
+        gnntrack.evaluate(source, tmp_path)
+    with pytest.raises(gnntrack.InputError, match=r"expected a folder with res_track\.txt, or a Lineage"):
+        gnntrack.evaluate(tmp_path, source)

@@ -60,7 +60,20 @@ def complete_line(error: click.UsageError, typed: list[str]) -> str:
         given = isinstance(error, click.MissingParameter) and _misses_only_out(error)
     if not example or not given:
         return example
+    extra = _find_extra(error, typed)
+    if extra:  # an output without its -o
+        at = typed.index(extra)
+        return f"gnntrack {shlex.join([*typed[:at], *typed[at + 1 :]])} -o {shlex.quote(extra)}"
     return f"gnntrack {shlex.join(typed)} -o {example.partition(' -o ')[2]}"
+
+
+def _find_extra(error: click.UsageError, typed: list[str]) -> str:
+    """Return the only argument that the command does not take, or nothing."""
+    if error.ctx is None or isinstance(error, click.BadOptionUsage):
+        return ""
+    parser = error.ctx.command.make_parser(error.ctx)
+    _, extra, _ = parser.parse_args(typed[1:])
+    return extra[0] if len(extra) == 1 else ""
 
 
 def _misses_only_out(error: click.MissingParameter) -> bool:

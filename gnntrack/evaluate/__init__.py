@@ -6,9 +6,12 @@ The package is also the recipe of the same name: ``gnntrack.evaluate(result, tru
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
+
+if TYPE_CHECKING:
+    from gnntrack.types import Lineage
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
@@ -16,11 +19,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 class _Package(ModuleType):
     """The package as a function, since as an attribute of `gnntrack` it hides a function of its name."""
 
-    def __call__(self, result: str | Path, truth: str | Path) -> dict[str, Any]:
+    def __call__(self, result: "str | Path | Lineage", truth: "str | Path | Lineage") -> dict[str, Any]:
         """Score a CTC result against its ground truth; see `gnntrack.pipeline.evaluate`."""
-        from gnntrack.evaluate.tracking import evaluate_sequence
+        from gnntrack.evaluate.lineages import evaluate_result
 
-        return evaluate_sequence(result, truth)
+        return evaluate_result(result, truth)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -183,7 +183,16 @@ def check_pair(images: FrameStack, masks: FrameStack) -> None:
     """
     names = f"images {images.names[0]}, masks {masks.names[0]}" if len(images) and len(masks) else "images, masks"
     if images.shape != masks.shape:
-        msg = f"{names}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these images"
+        hint = ""
+        if len(images.shape) == 3 and images.shape[1:] == masks.shape:
+            n = images.shape[0]
+            hint = (
+                f"; if the images have {n} channels and not {n} slices, choose one: --channel 0 (in Python channel=0)"
+            )
+        msg = (
+            f"{names}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these "
+            f"images{hint}"
+        )
         raise FrameError(msg)
     if len(images) != len(masks):
         msg = (

@@ -150,10 +150,19 @@ def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str =
             f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]} (1e-9 to 1e9), or one for all"
         )
         raise InputError(msg)
+    _warn_of_decimal_comma(sizes)
     if not isinstance(stack, Stack):
         stack = Stack(stack.__getitem__, stack.names, stack.shape, tuple(sizes), unit)
     channels = {name: replace(channel, spacing=tuple(sizes), unit=unit) for name, channel in stack.channels.items()}
     return replace(stack, spacing=tuple(sizes), unit=unit, channels=channels)
+
+
+def _warn_of_decimal_comma(sizes: Sequence[float]) -> None:
+    """Warn of pixels such as 1 x 5 um, which may be a size of 1,5 um."""
+    if len(sizes) == 2 and sizes[0] != sizes[1] and all(size == int(size) for size in sizes):
+        y, x = (f"{size:g}" for size in sizes)
+        message = "pixels are %s um high and %s um wide; if their size is %s.%s um, write it with a point"
+        _log.warning(message, y, x, y, x)
 
 
 def set_interval(stack: FrameStack, interval: float | str) -> Stack:
