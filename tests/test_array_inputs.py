@@ -81,3 +81,49 @@ def test_every_form_of_a_movie_gives_the_same_tracks(form, expected, tmp_path):
     np.testing.assert_array_equal(lineage.track, expected.track)
     np.testing.assert_array_equal(lineage.labels(), expected.labels())
     assert len(gnntrack.track(masks=masks)) == len(expected)
+
+
+TIMES = {
+    "datetime": (np.datetime64("2024-01-31T23:50") + np.arange(len(MASKS)) * np.timedelta64(5, "m"), {}, 300),
+    "timedelta": (np.arange(len(MASKS)) * np.timedelta64(30, "s"), {}, 30),
+    "minutes": (np.arange(len(MASKS)) * 2.5, {"units": "min"}, 150),
+    "hours from 3": (3 + np.arange(len(MASKS)), {"units": "h"}, 3600),
+    "no unit": (np.arange(len(MASKS)), {}, None),
+    "irregular": (np.arange(len(MASKS)) ** 2, {"units": "s"}, None),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_xarray(kind):
+    xr = pytest.importorskip("xarray")
+    values, attrs, seconds = TIMES[kind]
+    movie = xr.DataArray(IMAGES, dims=("time", "y", "x"), coords={"time": ("time", values, attrs)})
+    assert open_frames(movie).interval == seconds
+    assert open_frames(movie, interval=7).interval == 7
+
+
+@pytest.mark.parametrize(
+    ("unit", "step", "size"),
+    [("um", 0.5, 0.5), ("nm", 250, 0.25), ("micrometer", 2, 2), (None, 0.5, None), ("px", 1, None)],
+)
+def test_pixel_sizes_of_xarray(unit, step, size):
+    xr = pytest.importorskip("xarray")
+    attrs = {} if unit is None else {"units": unit}
+    coords = {
+        axis: (axis, np.arange(length) * step, attrs) for axis, length in zip("yx", IMAGES.shape[1:], strict=True)
+    }
+    movie = open_frames(xr.DataArray(IMAGES, dims=("t", "y", "x"), coords=coords))
+    assert (movie.spacing, movie.unit) == (((size, size), "um") if size else ((1, 1), "pixel"))
+
+
+@pytest.mark.parametrize("dims", [("t", "c", "y", "x"), ("t", "channel", "row", "col"), ("C", "T", "Y", "X")])
+def test_channels_of_xarray_have_names(dims):
+    xr = pytest.importorskip("xarray")
+    both = np.stack(
+        [IMAGES, IMAGES // 2], axis=[d.lower() for d in dims].index("channel" if "channel" in dims else "c")
+    )
+    channel = next(d for d in dims if d.lower().startswith("c") and d != "col")
+    movie = xr.DataArray(both, dims=dims, coords={channel: ["DAPI", "GFP"]})
+    np.testing.assert_array_equal(open_frames(movie, channel="gfp")[3], IMAGES[3] // 2)
+    with pytest.raises(gnntrack.InputError, match="0 'DAPI', 1 'GFP'"):
+        open_frames(movie)

@@ -71,7 +71,18 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
     if not (hasattr(source, "shape") and hasattr(source, "__getitem__")):
         msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
         raise InputError(msg)
-    return open_array(source, options.axes or _name_dimensions(source), name="array", channel=options.channel)
+    return _open_array(source, options)
+
+
+def _open_array(source: Any, options: SourceOptions) -> FrameStack:
+    """Open an array, which may have named dimensions and coordinates."""
+    axes = options.axes or _name_dimensions(source)
+    if axes is None or not hasattr(source, "coords"):
+        return open_array(source, axes, name="array", channel=options.channel)
+    from gnntrack.io.coordinates import read_acquisition, read_spacing
+
+    spacing, acquisition = read_spacing(source, axes), read_acquisition(source, axes)
+    return open_array(source, axes, name="array", spacing=spacing, channel=options.channel, acquisition=acquisition)
 
 
 def _list_items(source: Any) -> Sequence[Any] | None:
