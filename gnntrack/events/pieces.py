@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_split_masks"]
 
+# This step makes 13 of 14 simulated movies with 3 % dropped, 2 % merged and 2 % split cells better (LNK by .004 in the
+# mean) and one worse by .0003. In 8 of them LNK differs by at most .0007 in the mean with 2 or 5 for _SURE, and with .4
+# or .9 for _FITS, .1 or .35 for _SMALLER, here and in `exchanges`.
 _SMALLER = 0.2  # log ratio of sizes from which a mask may be a piece of a cell
 _FITS = 0.6  # largest log ratio of the sizes of both pieces and of the cell before or after
 _NEAR = 2.0  # radii of the cell between the centres of two pieces
