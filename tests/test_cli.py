@@ -664,6 +664,7 @@ def test_disconnected_labels_are_reported(movie):
     assert "frame 1" in result.stdout
 
 
+@pytest.mark.slow  # test_ctc.py has the same without the command
 def test_more_than_999_frames(tmp_path):
     masks = np.zeros((1003, 12, 12), np.uint8)
     masks[:, 4:8, 4:8] = 1

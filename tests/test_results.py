@@ -149,12 +149,10 @@ def test_each_kind_of_mask(make, kind, tmp_path):
 
 def test_geff_refers_to_the_masks(out):
     import geff
-    from geff.validate.structure import validate_structure
 
     file = out / "gnntrack" / "lineage.geff"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        validate_structure(str(file))
         graph, metadata = geff.read(str(file), backend="networkx", structure_validation=True)
     (related,) = metadata.related_objects
     assert (file / related.path).resolve() == out.resolve()
@@ -219,12 +217,21 @@ def test_nothing_is_written_if_the_last_file_fails(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- results as input
 
 
-@pytest.mark.parametrize("name", ["", "gnntrack", "gnntrack/lineage.geff"])
+@pytest.mark.parametrize("name", ["", "gnntrack/lineage.geff"])
 def test_a_result_is_exported(out, tmp_path, name):
-    run = CliRunner().invoke(cli, ["export", str(out / name), "--to", "csv", "-o", str(tmp_path / "tables")])
+    assert_exported(out, name, tmp_path)
+
+
+def test_a_result_is_exported_from_the_folder_of_tables(tmp_path):
+    gnntrack.track(masks=dividing_masks(), out=tmp_path / "01_RES")
+    assert_exported(tmp_path / "01_RES", "gnntrack", tmp_path)
+
+
+def assert_exported(out, name, folder):
+    run = CliRunner().invoke(cli, ["export", str(out / name), "--to", "csv", "-o", str(folder / "tables")])
     assert run.exit_code == 0, run.output
     given = pd.read_csv(out / "gnntrack" / "cells.csv")
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "tables" / "cells.csv"), given)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / "cells.csv"), given)
 
 
 @pytest.mark.parametrize("to", ["ctc", "geff", "edges", "csv"])
