@@ -27,8 +27,8 @@ _LATEST = 3  # frames that a daughter appears later than in the next frame
 _LATE = 0.1  # fraction of the daughters that appear late
 _LATER = 0.5  # fraction of those that are still missing in the next frame
 _FARTHEST = 4.0  # radii from a parent to its daughters
-# The search for late daughters makes 3 of 14 simulated movies with faults better and one worse by .0006, LNK by .0005 in
-# the mean of all. No division moves to earlier frames in them.
+# The search for late daughters makes 3 of 14 simulated movies with faults better and one worse by .0006, LNK by .0005
+# in the mean of all. No division moves to earlier frames in them.
 _SURE = 3.0  # log odds from which a cell has another parent
 _SURE_LATE = 5.0  # the same if a daughter appears late
 _SURE_GAP = 10.0  # the same if she was linked over a gap, which the first solution preferred
