@@ -14,16 +14,20 @@ SPREAD = -n $(WORKERS) --dist loadfile
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test test-all lint doctest bench install clean
+.PHONY: demo test test-all checks lint doctest bench install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
 
-test: lint doctest
+test: checks
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" $(SPREAD)
 
-test-all: lint doctest
+test-all: checks
 	@OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD)
+
+# side by side: mypy and the doctests take half a minute each
+checks: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint doctest
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
