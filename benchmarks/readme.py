@@ -215,7 +215,7 @@ def format_speed() -> str:
 SHORT_SPEED = {  # the checks of benchmarks/speed.py that the README shows, in words
     "gnntrack track --method hungarian against KOFT, Fluo-N2DL-HeLa 01, processes": "`gnntrack track` on the movie "
     "N2DL-HeLa, from start to exit, times as fast as KOFT",
-    "track --method gnn against KOFT, Fluo-N2DL-HeLa 01": "`--method gnn` without imports, times as fast as KOFT",
+    "gnntrack track --method gnn against KOFT, Fluo-N2DL-HeLa 01, processes": "the same with `--method gnn`",
     "1 000 000 cells in 500 frames, time": "a movie with a million cells, time",
     "1 000 000 cells in 500 frames, memory": "a movie with a million cells, memory",
 }
