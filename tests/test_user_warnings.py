@@ -101,7 +101,7 @@ def make_flicker():
 
 def import_with_a_merge(out):
     masks = MASKS.astype(np.uint8)
-    (out.parent / "t.csv").write_text("frame,label,track\n0,1,1\n1,1,1\n0,99,2\n1,99,2\n")
+    (out.parent / "t.csv").write_text("frame,label,track\n0,10,1\n1,10,1\n0,99,2\n1,99,2\n")
     gnntrack.import_tracks(out.parent / "t.csv", masks=masks, out=out)
 
 
