@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from gnntrack.cli import cli
 from gnntrack.errors import InputError
 from gnntrack.plugins import Registry
 
@@ -35,15 +35,20 @@ def section(title: str) -> str:
     return PAGE.split(f"### {title}\n")[1].split("\n### ")[0]
 
 
-def run(folder: Path, command: str) -> str:
-    """Run a command where Python finds the plug-ins, and return what it prints."""
-    program, *words = command.split()
-    assert program == "gnntrack"
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        done = CliRunner().invoke(cli, words)
-    assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
-    return done.stdout
+RUN_COMMANDS = """
+import sys
+from gnntrack.cli import cli
+for command in sys.argv[1:]:
+    cli(command.split()[1:], standalone_mode=False)
+"""
+
+
+def run(folder: Path, *commands: str) -> subprocess.CompletedProcess[str]:
+    """Run commands one after the other, in a process that finds the plug-ins."""
+    assert all(command.startswith("gnntrack ") for command in commands)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    program = [sys.executable, "-c", RUN_COMMANDS, *commands]
+    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def install(folder: Path, project: dict) -> None:
@@ -69,7 +74,8 @@ def package(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
     (command,) = re.findall(r"^gnntrack simulate .*$", PAGE, re.MULTILINE)
-    run(folder, command)
+    done = run(folder, command)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -81,17 +87,17 @@ def test_there_is_a_walk_for_every_kind_of_plugin():
 def test_the_walk_works(package, walk):
     commands = [line for block in blocks(section(walk), "") for line in block.splitlines()]
     assert commands
-    for command in commands:
-        run(package, command)
+    done = run(package, *commands)
+    assert done.returncode == 0, done.stderr
     assert (package / OUTPUTS[walk]).exists()
 
 
 def test_the_plugins_are_listed_in_the_help(package):
-    assert "newick" in run(package, "gnntrack export --help")
-    help_of_track = run(package, "gnntrack track --help")
+    assert "newick" in run(package, "gnntrack export --help").stdout
+    help_of_track = run(package, "gnntrack track --help").stdout
     assert "mutual" in help_of_track
     assert "distance" in help_of_track
-    assert "bright" in run(package, "gnntrack segmenters")
+    assert "bright" in run(package, "gnntrack segmenters").stdout
 
 
 @pytest.fixture
