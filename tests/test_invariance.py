@@ -12,6 +12,8 @@ from support import worlds
 from gnntrack import pipeline
 from gnntrack.graph import flow
 from gnntrack.graph.flow import FlowRecorder
+from gnntrack.io.frames import open_frames, open_masks
+from gnntrack.movie import Movie, build_with_runs
 from gnntrack.settings import Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 
@@ -149,6 +151,24 @@ def test_flow_does_not_lag_far_behind_the_images(monkeypatch):
     looker.join(10)
     assert stalled < 12
     assert len(seen) == 40
+
+
+def test_what_waits_is_not_done_after_an_error(monkeypatch):
+    """Ctrl-C would otherwise be answered after dozens of frames."""
+    begun = []
+    monkeypatch.setattr(flow, "_compute_flow", lambda *_: begun.append(threading.Event().wait(0.1)))
+    masks = np.zeros((40, 32, 32), np.uint16)
+    masks[:, 8:16, 8:16] = 1
+
+    def stop(_stage, done, _total):
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_with_runs(Movie(masks=open_masks(masks), images=open_frames(masks)), Settings(), stop)
+    before = len(begun)
+    threading.Event().wait(0.4)
+    assert len(begun) == before
 
 
 def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
