@@ -54,15 +54,12 @@ class Movie:
         The images of each channel by name, to be measured; empty if there is one channel.
     interval : float, optional
         Seconds from a frame to the next; None if neither images nor masks have it.
-    segmenter : str, optional
-        Name of the segmenter that makes the masks from the images; None if masks were given.
     """
 
     images: FrameStack | None = None
     masks: FrameStack
     channels: Mapping[str, FrameStack] = field(default_factory=dict)
     interval: float | None = None
-    segmenter: str | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -157,12 +154,9 @@ def _segment(
 ) -> Movie:
     """Return the movie of images whose masks are made when they are read."""
     from gnntrack.segmentation.movie import segment_on_demand
-    from gnntrack.segmentation.protocol import get_name
 
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
-    name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
-    channels = _list_channels(opened, images)
-    return Movie(images=images, masks=masks, channels=channels, interval=get_interval(opened), segmenter=name)
+    return Movie(images=images, masks=masks, channels=_list_channels(opened, images), interval=get_interval(opened))
 
 
 def _warn_of_cubes(stack: FrameStack) -> None:
@@ -263,18 +257,22 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
 
         recorder = FlowRecorder(len(movie.images.shape))
-    cells, runs, notes = measure_cells(
-        movie.masks,
-        images=movie.images,
-        settings=settings.cells,
-        progress=progress,
-        each_image=recorder.add_frame if recorder else None,
-        channels=movie.channels,
-    )
+    try:
+        cells, runs, notes = measure_cells(
+            movie.masks,
+            images=movie.images,
+            settings=settings.cells,
+            progress=progress,
+            each_image=recorder.add_frame if recorder else None,
+            channels=movie.channels,
+        )
+        motion = estimate_motion(cells, recorder, settings=settings.motion)
+    finally:
+        if recorder is not None:
+            recorder.close()
     pieces = notes["disconnected"]["count"]
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
         _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
-    motion = estimate_motion(cells, recorder, settings=settings.motion)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     provenance = graph.provenance.replace(
         masks=notes, cell_settings=settings.cells.model_dump(), interval=movie.interval

@@ -112,6 +112,10 @@ class FlowRecorder:
                 self._jobs[-1 - _WAITING].result()
         self._small, self._position = small, position
 
+    def close(self) -> None:
+        """End without the frames that still wait, after an error or Ctrl-C."""
+        self._pool.shutdown(cancel_futures=True)
+
     def get_shifts(self, cells: Cells) -> FloatArray:
         """Return the displacements of all cells in their unit, shape (N, D)."""
         total = np.zeros_like(cells.position)

@@ -281,13 +281,16 @@ def _read_ahead(
         return runs, image, others
 
     waiting = int(np.clip(_AHEAD // (8 * math.prod(masks.shape) * (1 + len(channels))), 1, _MOST_AHEAD))
-    with ThreadPoolExecutor(1) as reader:
+    reader = ThreadPoolExecutor(1)
+    try:
         ahead = deque(reader.submit(read, frame) for frame in range(min(waiting, len(masks))))
         for frame in range(len(masks)):
             read_frame = ahead.popleft().result()
             if frame + waiting < len(masks):
                 ahead.append(reader.submit(read, frame + waiting))
             yield frame, *read_frame
+    finally:  # after an error, or Ctrl-C, the frames that wait are not read
+        reader.shutdown(cancel_futures=True)
 
 
 def _encode(masks: FrameStack, frame: int) -> tuple[IntArray, IntArray, IntArray]:
