@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io.result_folders import EXTRAS
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.shapes import measure_shapes
 from gnntrack.measure.skeletons import import_optional
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gnntrack.measure.shapes import EachMesh
+    from gnntrack.settings import FrameSettings
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
 __all__ = ["MESH_FORMATS", "tabulate_shapes", "write_shapes"]
@@ -41,7 +44,8 @@ def tabulate_shapes(
     ----------
     masks : path, array or FrameStack
         Label images ``(T, [Z], Y, X)``, any source that ``open_masks`` reads. If it is a folder with
-        ``res_track.txt`` or ``man_track.txt``, the table has a column ``track``.
+        ``res_track.txt`` or ``man_track.txt``, the table has a column ``track``. A result of gnntrack has its size of
+        a voxel in ``summary.json``, which is used if `settings` has none.
     settings : Settings, optional
         ``frames`` and ``cells`` are used.
     each_mesh : callable, optional
@@ -156,9 +160,23 @@ def write_shapes(
 
 def _open_masks(masks: object, settings: Settings) -> FrameStack:
     """Open masks, and check that they are label images."""
-    frames = settings.frames
+    frames = _add_spacing(settings.frames, masks)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     return check_masks(open_frames(masks, **frames.select_for_masks()), checks)
+
+
+def _add_spacing(frames: FrameSettings, masks: object) -> FrameSettings:
+    """Return settings with the size of a voxel in um that a result of gnntrack has, if no size is given.
+
+    The files of its masks do not hold it.
+    """
+    if frames.spacing is not None or not isinstance(masks, str | Path):
+        return frames
+    summary = Path(masks).expanduser() / EXTRAS / "summary.json"
+    if not summary.is_file():
+        return frames
+    movie = json.loads(summary.read_text(encoding="utf-8"))["movie"]
+    return frames.with_given(spacing=tuple(movie["spacing"])) if movie["unit"] == "um" else frames
 
 
 def _make_mesh_writer(folder: Path, kind: str, *, n_frames: int) -> EachMesh:

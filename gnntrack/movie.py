@@ -54,12 +54,15 @@ class Movie:
         The images of each channel by name, to be measured; empty if there is one channel.
     interval : float, optional
         Seconds from a frame to the next; None if neither images nor masks have it.
+    segmenter : str, optional
+        Name of the segmenter that makes the masks from the images; None if masks were given.
     """
 
     images: FrameStack | None = None
     masks: FrameStack
     channels: Mapping[str, FrameStack] = field(default_factory=dict)
     interval: float | None = None
+    segmenter: str | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -154,9 +157,12 @@ def _segment(
 ) -> Movie:
     """Return the movie of images whose masks are made when they are read."""
     from gnntrack.segmentation.movie import segment_on_demand
+    from gnntrack.segmentation.protocol import get_name
 
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
-    return Movie(images=images, masks=masks, channels=_list_channels(opened, images), interval=get_interval(opened))
+    name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
+    channels = _list_channels(opened, images)
+    return Movie(images=images, masks=masks, channels=channels, interval=get_interval(opened), segmenter=name)
 
 
 def _warn_of_cubes(stack: FrameStack) -> None:

@@ -235,7 +235,7 @@ def track(
         )
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
-            run.names = movie.names
+            run.names, run.segmenter = movie.names, movie.segmenter
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 

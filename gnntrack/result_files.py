@@ -54,6 +54,8 @@ class RunRecord:
         The input, as it was given; paths are recorded, and for anything else its type.
     settings : Settings
         Settings of the run.
+    segmenter : str, optional
+        Name of the segmenter that made the masks; None if masks were given.
     started : float
         `time.perf_counter` at the start.
     names : strings
@@ -65,6 +67,7 @@ class RunRecord:
     images: object = None
     masks: object = None
     settings: Settings = field(default_factory=Settings)
+    segmenter: str | None = None
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -210,6 +213,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             **counts,
         },
         "rates": _measure_rates(lineage) | steadiness._asdict(),
+        "segmenter": run.segmenter,
         "method": provenance.method,
         "solver": provenance.solver,
         "estimates": {

@@ -376,6 +376,10 @@ class TestNumbering:
                 ["t0z0.tif", "t0z1.tif", "t1z0.tif", "t1z1.tif"],
                 r"count 2 things: time \(0, 1\), slice \(0, 1\); join the slices .*'t\{t\}z\{z\}\.tif'",
             ),
+            (
+                ["s1_t0.tif", "s1_t1.tif", "s2_t0.tif", "s2_t1.tif"],
+                r"choose one position .*'s1_t\{t\}\.tif'.*; 'gnntrack batch' tracks all positions",
+            ),
         ],
     )
     def test_refused(self, tmp_path, names, message):

@@ -233,6 +233,7 @@ def test_the_channel_of_the_images_is_chosen(tmp_path, command):
     assert CliRunner().invoke(cli, arguments).exit_code == 2
     result = CliRunner().invoke(cli, [*arguments, "--channel", "1"])
     assert result.exit_code == 0, result.stderr
+    assert ("overlay.png and lineage.png" in result.stdout) is (arguments[0] == "import")
     table = pd.read_csv(next(out.rglob("cells.csv")))
     assert set(table.intensity_max_grey) == {100 + 7 * 3, 100 + 7 * 9}
 

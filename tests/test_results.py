@@ -189,6 +189,18 @@ def test_summary_counts_the_cells_of_the_result(masks, out):
     assert summary["seconds"] > 0
 
 
+def test_the_segmenter_of_images_without_masks_is_reported(tmp_path):
+    masks = dividing_masks()
+    np.save(tmp_path / "images.npy", images_of(masks))
+    np.save(tmp_path / "masks.npy", masks)
+    for number, (source, name) in enumerate({(): "threshold", (str(tmp_path / "masks.npy"),): None}.items()):
+        out = tmp_path / f"{number}_RES"
+        run = CliRunner().invoke(cli, ["track", str(tmp_path / "images.npy"), *source, "-o", str(out)])
+        assert run.exit_code == 0, run.output
+        assert json.loads((out / "gnntrack" / "summary.json").read_text())["segmenter"] == name
+        assert ("the segmenter threshold made them" in run.output) is (name is not None)
+
+
 def test_a_result_is_replaced_but_not_with_a_stranger_in_it(tmp_path):
     out = tmp_path / "out"
     gnntrack.track(images=None, masks=dividing_masks(), out=out)

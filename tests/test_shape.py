@@ -14,6 +14,7 @@ from scipy import ndimage
 from scipy.sparse import csgraph
 from support.movies import N_CELLS, dividing_masks, write_folder
 
+import gnntrack
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError, InputError, MissingDependencyError, OutputError
 from gnntrack.measure.skeletons import merge_junctions, prune_skeleton, thin_mask
@@ -364,6 +365,16 @@ def test_a_result_has_its_tracks_in_the_table(movie):
     assert first["area_um2"] == pytest.approx(pixels * 0.25)
     assert run("shape", movie / "masks", "-o", movie / "other")
     assert "track" not in pd.read_csv(movie / "other" / "cells.csv")
+
+
+def test_a_result_has_its_voxel_size_in_the_table(tmp_path):
+    masks = np.zeros((2, 4, 12, 12), np.uint8)
+    masks[:, 1:3, 3:9, 3:9] = 1
+    gnntrack.track(masks=masks, spacing=(1, 0.5, 0.5), out=tmp_path / "01_RES")
+    table = tabulate_shapes(tmp_path / "01_RES")
+    assert table["volume_um3"].tolist() == [18, 18]
+    again = tabulate_shapes(tmp_path / "01_RES", settings=Settings(frames={"spacing": (1, 1, 1)}))
+    assert again["volume_um3"].tolist() == [72, 72]
 
 
 def test_a_label_that_is_no_track_has_track_0(movie):

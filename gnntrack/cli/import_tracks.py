@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from gnntrack.cli import options
-from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
+from gnntrack.cli.display import Stopwatch, show_progress
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_lineage
+from gnntrack.cli.track import show_result
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -62,7 +62,7 @@ def import_tracks(
 
     watch = Stopwatch()
     with show_progress() as progress:
-        lineage = importing.import_tracks(
+        importing.import_tracks(
             source,
             masks=masks,
             images=images,
@@ -72,4 +72,4 @@ def import_tracks(
             overwrite=overwrite,
             progress=progress,
         )
-    show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", out)])
+    show_result(out, watch)

@@ -43,9 +43,12 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     ]
     parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]
     source = f" = {counts['cells_in_input']} in the masks {' '.join(parts)}" if parts else ""
+    segmenter = summary["segmenter"]
+    masks = [("masks", f"none were given; the segmenter {segmenter} made them from the images")] if segmenter else []
     return [
         ("frames", movie["frames"]),
         *describe_units(movie["spacing"], movie["unit"], movie["interval_s"]),
+        *masks,
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),

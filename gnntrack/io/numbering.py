@@ -289,12 +289,12 @@ def _describe_counters(names: Sequence[FileName], varying: Sequence[int], role: 
         values = sorted({(name.numbers[place], name.raw[place]) for name in names})
         some = ", ".join(raw for _, raw in values[:3]) + (", ..." if len(values) > 3 else "")
         listed.append(f"{roles[place]} ({some})")
-    pattern = suggest_pattern(names)
+    others = "; 'gnntrack batch' tracks all positions" if "position" in roles.values() else ""
     remedies = []
     if "slice" in roles.values():
         remedies.append("join the slices of each frame")
     remedies += [f"choose one {kind}" for kind in ("position", "channel") if kind in roles.values()]
     return (
         f"the names of its files count {len(varying)} things: {', '.join(listed)}; {' and '.join(remedies)} by a "
-        f"pattern: --{role}-pattern '{pattern}' ({role}_pattern= in Python)"
+        f"pattern: --{role}-pattern '{suggest_pattern(names)}' ({role}_pattern= in Python){others}"
     )
