@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +11,16 @@ from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.io.output import check_output, fresh_output
-from gnntrack.io.result_folders import EXTRAS
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.shapes import measure_shapes
 from gnntrack.measure.skeletons import import_optional
+from gnntrack.results import read_voxel_size
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gnntrack.measure.shapes import EachMesh
-    from gnntrack.settings import FrameSettings
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
 __all__ = ["MESH_FORMATS", "tabulate_shapes", "write_shapes"]
@@ -160,23 +158,11 @@ def write_shapes(
 
 def _open_masks(masks: object, settings: Settings) -> FrameStack:
     """Open masks, and check that they are label images."""
-    frames = _add_spacing(settings.frames, masks)
+    frames = settings.frames
+    if frames.spacing is None and isinstance(masks, str | Path) and Path(masks).expanduser().is_dir():
+        frames = frames.with_given(spacing=read_voxel_size(masks))
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     return check_masks(open_frames(masks, **frames.select_for_masks()), checks)
-
-
-def _add_spacing(frames: FrameSettings, masks: object) -> FrameSettings:
-    """Return settings with the size of a voxel in um that a result of gnntrack has, if no size is given.
-
-    The files of its masks do not hold it.
-    """
-    if frames.spacing is not None or not isinstance(masks, str | Path):
-        return frames
-    summary = Path(masks).expanduser() / EXTRAS / "summary.json"
-    if not summary.is_file():
-        return frames
-    movie = json.loads(summary.read_text(encoding="utf-8"))["movie"]
-    return frames.with_given(spacing=tuple(movie["spacing"])) if movie["unit"] == "um" else frames
 
 
 def _make_mesh_writer(folder: Path, kind: str, *, n_frames: int) -> EachMesh:

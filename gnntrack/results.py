@@ -247,7 +247,7 @@ def read_result(
     images : FrameStack, optional
         The images; the cells are measured again with them.
     spacing : D floats, optional
-        Size of a pixel along ``[z], y, x`` in um; if None, that of ``lineage.geff``, or of the images, else unknown.
+        Size of a pixel along ``[z], y, x`` in um; if None, that of the images, or of the result, else unknown.
 
     Returns
     -------
@@ -275,6 +275,7 @@ def read_result(
     """
     if spacing is None and images is not None and images.unit == "um":
         spacing = images.spacing
+    spacing = read_voxel_size(folder) if spacing is None else spacing
     plain, runs = read_ctc(folder, spacing=spacing)
     file = Path(find_ctc(folder).path) / EXTRAS / "lineage.geff"
     stored = _read_stored(file, plain) if file.is_dir() else None
@@ -288,6 +289,18 @@ def read_result(
     if stored is None:
         return replace(plain, cells=measured), runs
     return replace(stored, cells=_add_features(measured, stored.cells)).with_origins(stored.origins), runs
+
+
+def read_voxel_size(folder: str | Path) -> tuple[float, ...] | None:
+    """Return the size of a voxel in um in the ``summary.json`` of a result, None if there is none.
+
+    The files of its masks do not hold the size.
+    """
+    try:
+        movie = json.loads((find_ctc(folder).path / EXTRAS / "summary.json").read_text(encoding="utf-8"))["movie"]
+        return tuple(movie["spacing"]) if movie["unit"] == "um" else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _add_features(cells: Cells, other: Cells) -> Cells:

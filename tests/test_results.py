@@ -201,6 +201,14 @@ def test_the_segmenter_of_images_without_masks_is_reported(tmp_path):
         assert ("the segmenter threshold made them" in run.output) is (name is not None)
 
 
+def test_masks_beside_chosen_images_are_not_ignored_silently(tmp_path):
+    for frame, (mask, image) in enumerate(zip(dividing_masks(), images_of(dividing_masks()), strict=True)):
+        tifffile.imwrite(tmp_path / f"s1_t{frame}.tif", image)
+        tifffile.imwrite(tmp_path / f"s1_t{frame}_cp_masks.tif", mask)
+    with pytest.warns(gnntrack.GnntrackWarning, match="6 files s#_t#_cp_masks.tif, which are not read"):
+        gnntrack.track(tmp_path, images_pattern="s1_t{t}.tif")
+
+
 def test_a_result_is_replaced_but_not_with_a_stranger_in_it(tmp_path):
     out = tmp_path / "out"
     gnntrack.track(images=None, masks=dividing_masks(), out=out)

@@ -373,8 +373,16 @@ def test_a_result_has_its_voxel_size_in_the_table(tmp_path):
     gnntrack.track(masks=masks, spacing=(1, 0.5, 0.5), out=tmp_path / "01_RES")
     table = tabulate_shapes(tmp_path / "01_RES")
     assert table["volume_um3"].tolist() == [18, 18]
+    lineage = gnntrack.load(tmp_path / "01_RES")
+    (tmp_path / "01_RES" / "mask001.tif").unlink()
+    masks[1, 1, 3, 3] = 0
+    tifffile.imwrite(tmp_path / "01_RES" / "mask001.tif", masks[1], photometric="minisblack")
+    with pytest.warns(gnntrack.GnntrackWarning, match="have been changed"):
+        edited = gnntrack.load(tmp_path / "01_RES")
+    assert edited.cells.unit == lineage.cells.unit == "um"
+    assert edited.cells.spacing == (1, 0.5, 0.5)
     again = tabulate_shapes(tmp_path / "01_RES", settings=Settings(frames={"spacing": (1, 1, 1)}))
-    assert again["volume_um3"].tolist() == [72, 72]
+    assert again["volume_um3"].tolist() == [72, 71]
 
 
 def test_a_label_that_is_no_track_has_track_0(movie):

@@ -35,8 +35,16 @@ def complete_sources(images: object, masks: object, frames: FrameSettings) -> tu
         return images, images
     if images is None and frames.images_pattern is not None:
         return masks, masks
-    if masks is None and frames.images_pattern is None and not frames.trust_masks:
+    if masks is None and not frames.trust_masks:
         found = _find_masks(images)
+        if found is not None and frames.images_pattern is not None:
+            _log.warning(
+                "%s: it also holds masks, %s, which are not read, and the images are segmented: --images-pattern "
+                "is given without --masks-pattern, such as 'pos1_t{t}_masks.tif' (in Python masks_pattern=)",
+                images,
+                _describe_files(*found),
+            )
+            return images, masks
         if found is not None:
             files = _describe_files(*found)
             _log.warning("%s: its masks are %s; others are chosen by --masks-pattern", images, files)
