@@ -57,6 +57,7 @@ _MOST_PIXELS = 2**31
 _MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
 _TABLES = {".csv", ".tsv"}
+_TWO_MASKS = "the source is masks, and masks are given too; leave masks (--masks) away, or give a table of tracks"
 _SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 
 
@@ -199,15 +200,11 @@ class _TrackSource:
 
 
 def _open_tracked(
-    source: object,
-    masks: object,
-    images: object,
-    links: str | Path | None,
-    settings: Settings,
+    source: object, masks: object, images: object, links: str | Path | None, settings: Settings
 ) -> _TrackSource:
     """Open the tracks of any source."""
     if not isinstance(source, str | Path):
-        return _TrackSource(source, parents=read_parents(links))
+        return _open_labels(source, masks, links)
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
     if suffix in _SPREADSHEETS:
@@ -224,7 +221,7 @@ def _open_tracked(
     if suffix == ".geff" or _has_track_table(path):
         _refuse_links(links, path, "a result")
         return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
-    return _TrackSource(source, parents=read_parents(links))
+    return _open_labels(source, masks, links)
 
 
 def _open_table(
@@ -242,6 +239,12 @@ def _refuse_links(links: object, path: Path, kind: str) -> None:
     if links is not None:
         msg = f"{path}: {kind} holds its links, and a table of links is given too; leave links (--links) away"
         raise InputError(msg)
+
+
+def _open_labels(source: object, masks: object, links: str | Path | None) -> _TrackSource:
+    if masks is not None:
+        raise InputError(_TWO_MASKS)
+    return _TrackSource(source, parents=read_parents(links))
 
 
 def _open_result(lineage: Lineage, masks: object, path: Path) -> _TrackSource:

@@ -60,7 +60,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     """
     if not isinstance(path, str | PathLike):
         msg = (  # type: ignore[unreachable]
-            f"load({path!r}): expected a path, of a result of 'gnntrack track' or of a GEFF, not {type(path).__name__}"
+            f"load() of {type(path).__name__}: expected the path of a result of 'gnntrack track' or of a GEFF"
         )
         raise InputError(msg)
     given = Path(path).expanduser()

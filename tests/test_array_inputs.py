@@ -127,3 +127,39 @@ def test_channels_of_xarray_have_names(dims):
     np.testing.assert_array_equal(open_frames(movie, channel="gfp")[3], IMAGES[3] // 2)
     with pytest.raises(gnntrack.InputError, match="0 'DAPI', 1 'GFP'"):
         open_frames(movie)
+
+
+def as_frame_of_pandas(array):
+    return pytest.importorskip("pandas").DataFrame({"frame": range(len(array)), "label": 1})
+
+
+def as_dask_of_unknown_length(array):
+    dask = pytest.importorskip("dask.array")
+    return dask.from_array(array)[dask.from_array(np.ones(len(array), bool))]
+
+
+@pytest.mark.parametrize(
+    ("form", "remedy"),
+    [
+        (lambda array: np.ma.masked_array(array, array == 1), r"filled\(0\)"),
+        (lambda array: [np.ma.masked_array(frame, frame == 1) for frame in array], r"filled\(0\)"),
+        (as_frame_of_pandas, "import_tracks"),
+        (as_dask_of_unknown_length, "compute_chunk_sizes"),
+        (lambda array: [array[0], None, *array[2:]], "one per frame"),
+        (lambda array: [array[0], 5, *array[2:]], "one per frame"),
+    ],
+)
+def test_objects_that_are_not_frames_are_refused_with_a_remedy(form, remedy):
+    with pytest.raises(gnntrack.InputError, match=remedy):
+        gnntrack.track(masks=form(np.asarray(MASKS)))
+    with pytest.raises(gnntrack.InputError, match=remedy):
+        gnntrack.track(form(np.asarray(IMAGES)), MASKS)
+
+
+def test_a_broken_link_is_not_left_out(tmp_path):
+    folder = write_folder(tmp_path / "masks", MASKS)
+    last = max(folder.iterdir())
+    last.unlink()
+    last.symlink_to("gone.tif")
+    with pytest.raises(gnntrack.InputError, match=last.name):
+        gnntrack.track(masks=folder)

@@ -261,3 +261,12 @@ def test_rows_without_a_mask_give_a_warning(tmp_path):
     table.write_text("frame,label,track\n0,3,1\n1,3,1\n2,5,1\n")
     with pytest.warns(GnntrackWarning, match="1 of 2 links name a cell that is in no mask"):
         import_tracks(table, masks=make_tracked())
+
+
+@pytest.mark.parametrize("as_path", [False, True])
+def test_masks_beside_masks_are_refused(tmp_path, as_path):
+    masks = np.zeros((3, 20, 20), np.uint8)
+    masks[:, 5:11, 5:11] = 7
+    np.save(tmp_path / "masks.npy", masks)
+    with pytest.raises(InputError, match="leave masks"):
+        import_tracks(tmp_path / "masks.npy" if as_path else masks, masks=masks)

@@ -302,3 +302,13 @@ def test_masks_as_images_of_validate_are_doubted(tmp_path, caplog):
     assert not caplog.records
     validate_ctc(tmp_path / "01_RES", images=labels)
     assert "the images look like masks" in caplog.text
+
+
+@pytest.mark.parametrize("frames", [[0], [3, 4, 5], [5]])
+def test_a_background_that_differs_between_frames_is_reported(frames):
+    masks = np.zeros((6, 48, 48), np.uint8)
+    masks[:, 6:16, 6:16], masks[:, 28:40, 25:37] = 3, 4
+    for frame in frames:
+        masks[frame][masks[frame] == 0] = 9
+    with pytest.warns(gnntrack.GnntrackWarning, match="background seems to differ between frames: 0 in frame"):
+        gnntrack.track(masks=masks)

@@ -96,6 +96,8 @@ class TestEveryKind:
     @pytest.mark.parametrize("first", KINDS)
     def test_overwritten(self, tmp_path, write, first):
         out, new = make(tmp_path / "out", first), make(tmp_path / "expected", write, "new")
+        if out.is_file() and new.is_dir():
+            pytest.skip("a file is not replaced by a folder, see below")
         with fresh_output(out, overwrite=True) as place:
             write(place, "new")
         assert read_content(out) == read_content(new)
@@ -265,3 +267,20 @@ class TestRefusal:
             produce(tmp_path / "out", write)
         assert (tmp_path / "out").read_text() == "of somebody else"
         assert list_names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["masks.tif", "MOVIE.TIF", "images.npy", "notes.txt"])
+def test_a_file_is_not_replaced_by_a_folder(tmp_path, name):
+    file = tmp_path / name
+    file.write_text("mine")
+    with pytest.raises(OutputError, match="did not write"), fresh_output(file, overwrite=True) as place:
+        write_ctc(place)
+    assert list_names(tmp_path) == [name]
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["masks.tif", "images.npz"])
+def test_files_of_images_are_refused_before_the_work(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match="choose another output"):
+        check_output(tmp_path / name, overwrite=True)

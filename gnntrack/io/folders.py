@@ -92,7 +92,7 @@ def holds_masks(path: Path) -> bool:
 def _list_kinds(folder: Path) -> dict[str, list[Path]]:
     """Return the files that can be frames, by the kind of their names."""
     with os.scandir(folder) as entries:
-        files = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_file())
+        files = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
     tables = any(path.name in _TABLES for path in files)
     found: dict[str, list[Path]] = {}
     for path in files:

@@ -231,6 +231,14 @@ def _check_mask_kind(kind: MovieKind, masks: FrameStack, options: CheckOptions) 
         if clear:
             raise FrameError(message, file=masks.names[frame], frame=frame)
         _log.warning("%s, frame %d: %s", masks.names[frame], frame, message)
+    backgrounds = {each.background or 0: frame for frame, each in kind.cells.items()}
+    if options.background is None and len(backgrounds) > 1:
+        _log.warning(
+            "%s: the background seems to differ between frames: %s; where it is not 0 it is tracked as a cell: set it "
+            "to 0 in all files",
+            masks.names[0],
+            ", ".join(f"{value} in frame {frame}" for value, frame in sorted(backgrounds.items())),
+        )
     return _open_with_background(masks, kind, options.background)
 
 

@@ -16,6 +16,8 @@ from gnntrack.io.result_folders import find_foreign_file, write_manifest
 __all__ = ["check_output", "fresh_output", "try_output"]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# files of images: they are read and never written
+_READ_ONLY = (".tif", ".tiff", ".npy", ".npz", ".nd2", ".czi", ".lif", ".avi", ".mp4", ".mov", ".bmp")
 
 
 @contextmanager
@@ -30,9 +32,10 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     path : path
         Path of the result. A symbolic link is followed.
     overwrite : bool
-        Replace an older output: a file, an empty folder, or a folder that holds nothing but a result of gnntrack: a
-        CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF, a model of ``gnntrack train``, or a folder
-        whose files are all listed in its ``.gnntrack.json``. Any other folder is refused, so that a mistake in the
+        Replace an older output: a file by a file, an empty folder, or a folder that holds nothing but a result of
+        gnntrack: a CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF, a model of ``gnntrack train``, or a
+        folder whose files are all listed in its ``.gnntrack.json``. Any other folder, a file in the place of a folder,
+        and files that gnntrack only reads (``.tif``, ``.npy``, ...) are refused, so that a mistake in the
         path loses no data.
 
     Yields
@@ -67,7 +70,8 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         if place.is_dir():
             write_manifest(place)
         # checked again, since another process may have written there while the body ran
-        check_output(path, overwrite=overwrite)
+        if check_output(path, overwrite=overwrite).is_file() and place.is_dir():
+            raise OutputError(_describe_foreign_file(path))
         _move(place, target)
     except BaseException as error:
         _remove(place)
@@ -103,6 +107,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     if not overwrite:
         msg = f"{path}: it exists already; choose another output, or replace it with overwrite (--overwrite)"
         raise OutputError(msg)
+    if target.is_file() and target.suffix.lower() in _READ_ONLY:
+        raise OutputError(_describe_foreign_file(path))
     foreign = find_foreign_file(target) if target.is_dir() else None
     if foreign is not None:
         msg = (
@@ -111,6 +117,13 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         )
         raise OutputError(msg)
     return target
+
+
+def _describe_foreign_file(path: str | Path) -> str:
+    return (
+        f"{path}: the file is not overwritten, since gnntrack did not write it; "
+        "choose another output, or remove the file yourself"
+    )
 
 
 def try_output(path: str | Path, *, overwrite: bool) -> None:

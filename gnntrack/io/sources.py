@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,7 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
         except PermissionError as error:
             msg = "no permission to read it; change its permissions"
             raise FrameError(msg, file=path) from error
+    _refuse_objects(source)
     listed = _list_items(source)
     if listed is not None:
         return _open_list(listed, options)
@@ -72,6 +74,26 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
         msg = f"frames from {type(source).__name__}: expected a path, an array (t, [z], y, x) or a FrameStack"
         raise InputError(msg)
     return _open_array(source, options)
+
+
+def _refuse_objects(source: Any) -> None:
+    """Raise if a source is an array-like object that would be read wrongly or not at all.
+
+    Raises
+    ------
+    InputError
+        For masked arrays, tables of pandas, and arrays of dask of unknown shape, with the remedy.
+    """
+    kind, shape = type(source).__name__, getattr(source, "shape", ())
+    if any(isinstance(each, np.ma.MaskedArray) for each in (source, *(source if isinstance(source, list) else ()))):
+        msg = "a masked array: its hidden pixels would be read; give array.filled(0), with another value for images"
+    elif kind == "DataFrame":
+        msg = "a DataFrame is not a movie; save it with to_csv(), and give that file to import_tracks()"
+    elif isinstance(shape, tuple) and any(map(math.isnan, shape)):
+        msg = f"an array of unknown shape {shape}; call its compute_chunk_sizes() first"
+    else:
+        return
+    raise InputError(msg)
 
 
 def _open_array(source: Any, options: SourceOptions) -> FrameStack:
@@ -202,7 +224,7 @@ def _open_list(items: Sequence[Any], options: SourceOptions) -> FrameStack:
         series = make_series(_put_in_order([Path(item).expanduser() for item in items]))
         return open_series(series, axes=options.axes, channel=options.channel, role=options.role)
     frames = [np.asarray(item) for item in items if not isinstance(item, str | Path)]
-    if not frames or len(frames) < len(items):
+    if len(frames) < len(items) or min((frame.ndim for frame in frames), default=0) < 2:
         msg = f"a list of {len(items)} frames: expected arrays or paths, one per frame"
         raise InputError(msg)
     shape = (1, *frames[0].shape)
