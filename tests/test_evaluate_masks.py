@@ -409,3 +409,35 @@ def test_gold_masks_of_some_cells_need_partial(ctc_data):
     assert whole.truth_cells == part.truth_cells == 491
     assert whole.seg == part.seg
     assert whole.ap(0.5) < 0.2 < 0.9 < part.ap(0.5)
+
+
+# ---------------------------------------------------------------- images in the place of masks
+
+
+def make_grey_images():
+    rng = np.random.default_rng(0)
+    smooth = (np.add.outer(np.arange(64), np.arange(64)) + rng.integers(0, 6, (64, 64))).astype(np.uint8)
+    return {
+        "noise": rng.integers(0, 200, (64, 64)).astype(np.uint8),
+        "dark": rng.poisson(3, (64, 64)).astype(np.uint16),
+        "smooth": smooth,
+        "bright": rng.normal(900, 40, (64, 64)).astype(np.uint16),
+        "volume": rng.integers(0, 99, (2, 32, 32)).astype(np.uint16),
+    }
+
+
+@pytest.mark.parametrize("name", make_grey_images())
+@pytest.mark.parametrize("suffix", ["", "__png"])
+def test_images_in_the_place_of_masks_are_refused(tmp_path, name, suffix):
+    image = make_grey_images()[name]
+    masks = np.zeros(image.shape, np.uint8)
+    masks[..., 4:12, 4:12], masks[..., 20:28, 3:9] = 1, 2
+    if image.ndim == 3 and suffix:
+        pytest.skip("a PNG holds no stack")
+    label_images = write(tmp_path / "masks", **{f"a{suffix}": masks, f"b{suffix}": masks})
+    images = write(tmp_path / "images", **{f"a{suffix}": image, f"b{suffix}": image})
+    mixed = write(tmp_path / "mixed", **{f"a{suffix}": masks, f"b{suffix}": image})
+    for pair in ((images, label_images), (label_images, images), (images, images), (label_images, mixed)):
+        with pytest.raises(FrameError, match="an image of grey values .* RESULT TRUTH"):
+            evaluate_segmentation(*pair)
+    assert evaluate_segmentation(label_images, label_images).total.seg == 1

@@ -16,6 +16,8 @@ from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.counts import METRICS, Counts, convert_labels, count_cells
 from gnntrack.io.ctc_names import format_name, parse_name
 from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_mask
+from gnntrack.io.mask_checks import describe_kind
+from gnntrack.masks.recognise import describe_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +143,8 @@ def evaluate_segmentation(
     FormatError
         If a folder holds no label images.
     FrameError
-        If a frame with ground truth has no mask in the result, a file is not a label image, or shapes differ.
+        If a frame with ground truth has no mask in the result, a file is not a label image but an image of grey values,
+        or shapes differ.
 
     Examples
     --------
@@ -159,7 +162,7 @@ def evaluate_segmentation(
 
     def compare(job: _Job) -> list[ImageCounts]:
         frame = job.key if isinstance(job.key, int) else None
-        labels = _read(job.file, frame)
+        labels = _read_labels(job.file, frame, "result")
         return [
             ImageCounts(
                 each.file, job.file, _compare_files(labels, job.file, each, frame, partial=partial, margin=margin)
@@ -204,7 +207,7 @@ def _find_kinds(path: Path) -> set[str]:
 def _compare_files(
     labels: Image, file: Path, truth: _TruthFile, frame: int | None, *, partial: bool, margin: int
 ) -> Counts:
-    true_labels = _read(truth.file, frame)
+    true_labels = _read_labels(truth.file, frame, "ground truth")
     if truth.plane is not None:
         if labels.ndim != 3 or truth.plane >= len(labels):
             msg = f"has shape {labels.shape}; the truth {truth.file} is plane {truth.plane} of a stack (Z, Y, X)"
@@ -218,6 +221,25 @@ def _compare_files(
         )
         raise FrameError(msg, file=file, frame=frame)
     return count_cells(labels, true_labels, partial=partial, margin=margin, name=str(file))
+
+
+def _read_labels(file: Path, frame: int | None, role: str) -> Image:
+    """Read the labels of one image.
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read, or is an image of the microscope.
+    """
+    labels = _read(file, frame)
+    kind = describe_frame(labels)
+    if kind.kind == "image" and not kind.doubtful:
+        msg = (
+            f"the {role} is {describe_kind(kind)}, not a label image: give label images on both sides, the result "
+            "first and the ground truth second: RESULT TRUTH"
+        )
+        raise FrameError(msg, file=file, frame=frame)
+    return labels
 
 
 def _read(file: Path, frame: int | None) -> Image:

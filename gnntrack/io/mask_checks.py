@@ -30,6 +30,7 @@ __all__ = [
     "check_images",
     "check_masks",
     "check_movie",
+    "describe_kind",
     "describe_movie",
     "find_fault",
     "open_with_background",
@@ -171,8 +172,8 @@ def check_movie(
     if (mask_kind.kind == "image" and labels) or (surely and mask_kind.kind not in {"labels", "empty"}):
         frame = next(iter(mask_kind.cells))
         msg = (
-            f"the masks are {_describe_kind(mask_kind.frames[frame])}, and the images ({images.names[frame]}) are "
-            f"{_describe_kind(image_kind.frames[frame])}: are the two swapped? {_ORDER}; {_TRUST}"
+            f"the masks are {describe_kind(mask_kind.frames[frame])}, and the images ({images.names[frame]}) are "
+            f"{describe_kind(image_kind.frames[frame])}: are the two swapped? {_ORDER}; {_TRUST}"
         )
         raise FrameError(msg, file=masks.names[frame], frame=frame)
     if mask_kind.kind != "image":
@@ -218,7 +219,7 @@ def check_images(images: FrameStack, *, trusted: bool = False) -> FrameStack:
 def _refuse_masks_as_images(kind: MovieKind, images: FrameStack, remedy: str) -> None:
     if kind.is_surely_labels():
         frame, each = kind.find_example("labels")
-        msg = f"this looks like a mask, not like an image: it is {_describe_kind(each)}; {remedy}"
+        msg = f"this looks like a mask, not like an image: it is {describe_kind(each)}; {remedy}"
         msg += f"; {_TRUST}"
         raise FrameError(msg, file=images.names[frame], frame=frame)
 
@@ -270,16 +271,16 @@ def find_fault(kind: MovieKind, *, split: bool = False) -> tuple[int, str, bool]
 def _describe_fault(kind: FrameKind) -> str:
     if kind.kind == "image":
         return (
-            f"this looks like an image, not like a mask: it is {_describe_kind(kind)}; {_LABELS}: give masks as MASKS, "
+            f"this looks like an image, not like a mask: it is {describe_kind(kind)}; {_LABELS}: give masks as MASKS, "
             f"or IMAGES alone, which are segmented; {_TRUST}"
         )
     return (
-        f"this is not a label image: it is {_describe_kind(kind)}, and each cell needs a label of its own; "
+        f"this is not a label image: it is {describe_kind(kind)}, and each cell needs a label of its own; "
         f"--fragments split (cells.fragments) makes a cell of each piece, {_TRUST}"
     )
 
 
-def _describe_kind(kind: FrameKind) -> str:
+def describe_kind(kind: FrameKind) -> str:
     """Return the values of a frame in words."""
     count = f"{kind.values} values from {kind.lowest:g} to {kind.highest:g}, in {kind.pieces} pieces"
     if not kind.whole:
