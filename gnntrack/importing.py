@@ -171,9 +171,8 @@ class _TrackSource:
     def find_links(self, cells: Cells) -> tuple[IntArray, IntArray]:
         """Return the links as rows of cells, from earlier to later ones, at most one into a cell."""
         if self.links is None:
-            found = _link_labels(cells, self.parents)
-            _check_identities(cells, *found)
-            return found
+            _check_identities(cells, *_link_labels(cells, {}))  # before parents, which numbers by frame cannot fit
+            return _link_labels(cells, self.parents)
         highest = int(self.links[:, ::2].max(initial=0))
         if highest >= cells.n_frames:
             msg = (

@@ -266,3 +266,19 @@ def test_one_movie_is_not_taken_for_positions(tmp_path, names):
             tifffile.imwrite(tmp_path / name.format(t), mask)
     with pytest.raises(InputError, match="one movie and not a folder of positions"):
         find_positions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["--images-pattern", "exp_s{p}_t{t}.tif"], "--images 'exp_s{}_t{t}.tif', with {} for each of them"),
+        (["--masks-pattern", "s{p}_masks_{t}.tif"], "--masks 's{}_masks_{t}.tif', with {}"),
+        (["--position", "1"], "--images '{}/phase' --masks '{}/labels'"),
+    ],
+)
+def test_options_that_choose_one_position_are_refused(tmp_path, words, remedy):
+    folders(tmp_path / "in")
+    done = CliRunner().invoke(cli, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *words])
+    assert done.exit_code == 2
+    assert remedy in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()

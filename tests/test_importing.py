@@ -81,10 +81,17 @@ def test_a_table_of_parents_makes_divisions(tmp_path):
     assert len(import_tracks(masks).divisions) == 0
 
 
-def test_labels_that_are_numbered_in_each_frame_are_refused():
+def write_parents(path):
+    path.write_text("track,parent\n" + "".join(f"{track},{track - 1}\n" for track in range(2, 20)))
+    return path
+
+
+def test_labels_that_are_numbered_in_each_frame_are_refused(tmp_path):
     movie = simulate(frames=6, cells=20, seed=2)
     rng = np.random.default_rng(0)
     masks = np.array([np.concatenate([[0], rng.permutation(int(m.max())) + 1])[m] for m in np.asarray(movie.masks)])
+    with pytest.raises(InputError, match="do not follow cells"):
+        import_tracks(masks, links=write_parents(tmp_path / "parents.csv"))  # not that a parent ends too late
     with pytest.raises(InputError, match="do not follow cells"):
         import_tracks(masks)
 

@@ -675,6 +675,14 @@ class TestTracking:
             graph = gnntrack.build_graph(folder)
         assert (len(graph.cells), "intensity_mean" in graph.cells.feature_names) == (8, True)
 
+    @pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("imgs", "labels"), ("raw", "SEG"), ("x", "y")])
+    def test_an_archive_that_holds_both_is_given_once(self, tmp_path, images, masks):
+        light = np.random.default_rng(0).normal(100, 10, MASKS.shape) + 400 * (MASKS > 0)
+        np.savez(tmp_path / "movie.npz", **{images: light.astype(np.uint16), masks: MASKS})
+        with pytest.warns(gnntrack.GnntrackWarning, match=f"its masks are the array '{masks}'"):
+            graph = gnntrack.build_graph(tmp_path / "movie.npz")
+        assert (len(graph.cells), "intensity_mean" in graph.cells.feature_names) == (8, True)
+
     def test_patterns_as_keywords_and_settings(self, tmp_path):
         folder = draw_movie(tmp_path, images="a_{}.tif", masks="b_{}.tif")
         graph = gnntrack.build_graph(folder, folder, images_pattern="a_{t}.tif", masks_pattern="b_*.tif")

@@ -12,6 +12,7 @@ from gnntrack.cli.display import Stopwatch, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import refuse_unused
 from gnntrack.cli.track import TRACK_SETTINGS
+from gnntrack.errors import InputError
 
 if TYPE_CHECKING:
     from gnntrack.batch import Outcome
@@ -53,6 +54,7 @@ def batch(
     from gnntrack.batch import find_positions, track_positions
 
     refuse_unused(choices["method"])
+    _refuse_one_position(settings)
     positions = find_positions(folder, images=images, masks=masks)
     for position in positions:
         click.echo(
@@ -71,6 +73,19 @@ def batch(
     )
     if failed:
         click.get_current_context().exit(1)
+
+
+def _refuse_one_position(settings: Settings) -> None:
+    """Raise if a single position is chosen, as for `gnntrack track`."""
+    frames = settings.frames
+    patterns = {"--images": frames.images_pattern or "", "--masks": frames.masks_pattern or ""}
+    chosen = [f"{option} '{each.replace('{p}', '{}')}'" for option, each in patterns.items() if "{p}" in each]
+    if chosen or frames.position is not None:
+        words = " ".join(chosen) or "--images '{}/phase' --masks '{}/labels'"
+        msg = (
+            f"batch tracks all positions, and --position and {{p}} choose one: give {words}, with {{}} for each of them"
+        )
+        raise InputError(msg)
 
 
 def _show_outcome(outcome: Outcome) -> None:

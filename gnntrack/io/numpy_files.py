@@ -21,12 +21,33 @@ from gnntrack.io.stack import UNREADABLE
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["SUFFIXES", "NumpyFile", "is_seg_file"]
+__all__ = ["SUFFIXES", "NumpyFile", "is_seg_file", "names_masks"]
 
 SUFFIXES = (".npy", ".npz")
 
 _MASK_KEYS = ("masks", "mask", "labels", "label", "segm", "segmentation", "seg", "y", "arr_0")
 _IMAGE_KEYS = ("images", "image", "imgs", "img", "movie", "raw", "x", "data", "arr_0")
+
+
+def names_masks(path: Path) -> str | None:
+    """Return the name of the masks in an archive (``.npz``) that holds images and masks of one shape, else None.
+
+    Raises
+    ------
+    FrameError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "movie.npz")
+    >>> np.savez(file, images=np.zeros((3, 4, 4)), labels=np.zeros((3, 4, 4), int))
+    >>> names_masks(file)
+    'labels'
+    """
+    headers = {key.lower(): (key, shape) for key, (shape, _) in _read_headers(path).items() if key != "arr_0"}
+    images, masks = ([headers[key] for key in keys if key in headers] for keys in (_IMAGE_KEYS, _MASK_KEYS))
+    return masks[0][0] if images and masks and images[0][1] == masks[0][1] else None
 
 
 def is_seg_file(path: Path) -> bool:

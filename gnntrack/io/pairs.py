@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.io.folders import find_mask_files
 from gnntrack.io.frames import check_pair, open_frames
+from gnntrack.io.numpy_files import names_masks
 from gnntrack.io.slices import check_slices, holds_slices_of
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 def complete_sources(images: object, masks: object, frames: FrameSettings) -> tuple[object, object]:
-    """Return images and masks; a folder that holds both is both.
+    """Return images and masks; a folder or an archive (``.npz``) that holds both is both.
 
-    A folder holds both if a pattern for the other one is given, or if some of its files have the usual names of masks.
+    A folder holds both if a pattern for the other one is given, or if some of its files have the usual names of masks;
+    an archive, if two of its arrays have the usual names.
 
     Parameters
     ----------
@@ -49,6 +51,10 @@ def complete_sources(images: object, masks: object, frames: FrameSettings) -> tu
             files = _describe_files(*found)
             _log.warning("%s: its masks are %s; others are chosen by --masks-pattern", images, files)
             return images, images
+        name = _find_masks_in_archive(images)
+        if name is not None:
+            _log.warning("%s: its masks are the array '%s'", images, name)
+            return images, images
     return images, masks
 
 
@@ -67,6 +73,11 @@ def _describe_files(kind: str, count: int) -> str:
 def _find_masks(images: object) -> tuple[str, int] | None:
     folder = Path(images).expanduser() if isinstance(images, str | Path) else None
     return find_mask_files(folder) if folder is not None and folder.is_dir() else None
+
+
+def _find_masks_in_archive(images: object) -> str | None:
+    file = Path(images).expanduser() if isinstance(images, str | Path) else None
+    return names_masks(file) if file is not None and file.suffix.lower() == ".npz" and file.is_file() else None
 
 
 def open_alone(source: object, frames: FrameSettings, *, masks: bool) -> FrameStack:
