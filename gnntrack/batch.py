@@ -21,6 +21,7 @@ from gnntrack.io.numbering import find_roles, suggest_pattern
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
 from gnntrack.results import load_result
+from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -342,6 +343,8 @@ def track_positions(
     ------
     OutputError
         If `out` has results, and neither `resume` nor `overwrite` is given.
+    InputError
+        If one of these is neither True nor False, or a segmenter is given and all positions have masks.
 
     Examples
     --------
@@ -353,6 +356,10 @@ def track_positions(
     >>> [row.tracks for row in track_positions(find_positions(folder), folder / "out")]
     [1]
     """
+    check_bools(resume=resume, overwrite=overwrite)
+    if (choices.get("segmenter") or choices.get("segmenter_options")) and all(each.mask_place for each in positions):
+        msg = "segmenter (--segmenter) makes masks, and all positions have masks; leave it away"
+        raise InputError(msg)
     out = Path(out)
     _check_out(out, positions, resume=resume, overwrite=overwrite)
     work = partial(
@@ -410,8 +417,8 @@ def _track_position(
         damaged = kept and not _is_complete(result)
         kept = kept and not damaged
         if not kept:
-            choices = choices | {"overwrite": overwrite or damaged}
-            track(position.images, position.masks, out=result, settings=settings, **choices)
+            chosen = _select_choices(choices, position) | {"overwrite": overwrite or damaged}
+            track(position.images, position.masks, out=result, settings=settings, **chosen)
         summary = _read_summary(result)
     except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
         name = "" if isinstance(error, GnntrackError | OSError) else f"{type(error).__name__}: "
@@ -427,6 +434,13 @@ def _track_position(
         **counts,
         **paths,
     )
+
+
+def _select_choices(choices: dict[str, Any], position: Position) -> dict[str, Any]:
+    """Return the keywords of `track` for a position; one with masks needs no segmenter."""
+    if position.mask_place is None:
+        return choices
+    return {name: value for name, value in choices.items() if not name.startswith("segmenter")}
 
 
 def _read_summary(result: Path) -> dict[str, Any]:

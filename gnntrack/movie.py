@@ -39,6 +39,9 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_TWO_MASKS = "segmenter makes masks, and masks are given; leave one of the two away"
+_OWN_MASKS = "segmenter makes masks, and it has masks; leave the segmenter away, or choose images by images_pattern"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Movie:
@@ -106,7 +109,7 @@ class Opening(Reading, total=False):
         Options of a segmenter that is given by name.
     """
 
-    segmenter: str | Segmenter
+    segmenter: str | Segmenter | None
     segmenter_options: Mapping[str, Any] | None
 
 
@@ -114,7 +117,7 @@ def open_movie(
     images: object = None,
     masks: object = None,
     *,
-    segmenter: str | Segmenter = "threshold",
+    segmenter: str | Segmenter | None = None,
     segmenter_options: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     **reading: Unpack[Reading],
@@ -127,16 +130,19 @@ def open_movie(
     Raises
     ------
     InputError
-        If neither is given, either cannot be read, they differ in length or shape, they are swapped, or one of them is
-        not what it should be, see `gnntrack.io.mask_checks`.
+        If neither is given, masks are given and a segmenter too, one of them cannot be read, they differ in length or
+        shape, they are swapped, or one of them is not what it should be, see `gnntrack.io.mask_checks`.
     """
     if images is None and masks is None:
         msg = "neither images nor masks are given; give track(images, masks), track(masks=masks) or track(images)"
         raise InputError(msg)
     settings = settings or Settings()
     frames = resolve_reading(settings, **reading)
+    given = masks is not None
     images, masks = complete_sources(images, masks, frames)
     masks, frames = _find_composite(images, masks, frames)
+    if masks is not None:
+        _refuse_segmenter(segmenter or segmenter_options, None if given else images)
     if masks is None:
         return _segment(open_alone(images, frames, masks=False), frames, segmenter, segmenter_options)
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
@@ -152,13 +158,20 @@ def open_movie(
     return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval)
 
 
+def _refuse_segmenter(chosen: object, folder: object) -> None:
+    """Raise if a segmenter is chosen for images with masks, which are in the folder of the images or given."""
+    if chosen:
+        raise InputError(_TWO_MASKS if folder is None else f"{folder}: {_OWN_MASKS}")
+
+
 def _segment(
-    opened: FrameStack, frames: FrameSettings, segmenter: str | Segmenter, options: Mapping[str, Any] | None
+    opened: FrameStack, frames: FrameSettings, segmenter: str | Segmenter | None, options: Mapping[str, Any] | None
 ) -> Movie:
     """Return the movie of images whose masks are made when they are read."""
     from gnntrack.segmentation.movie import segment_on_demand
     from gnntrack.segmentation.protocol import get_name
 
+    segmenter = segmenter or "threshold"
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
     name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
     channels = _list_channels(opened, images)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gnntrack.errors import InputError, OptionError, SettingsError
 from gnntrack.progress_bars import open_progress
+from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
 
 __all__ = ["accept_options", "list_options", "resolve_options"]
@@ -51,10 +52,12 @@ def accept_options(*sections: str, other: Iterable[str] = ()) -> Callable[[Calla
         signature = inspect.signature(recipe)
         named = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
         own = [*(each.name for each in named), *other]
+        switches = [each.name for each in named if isinstance(each.default, bool)]
         options = list_options(sections)
 
         @wraps(recipe)
         def run(*args: Any, **keywords: Any) -> Any:
+            check_bools(**{name: value for name, value in keywords.items() if name in switches})
             given = {name: keywords.pop(name) for name in list(keywords) if name not in own}
             if given or keywords.get("settings") is not None:
                 name = recipe.__name__

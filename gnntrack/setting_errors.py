@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gnntrack.errors import SettingsError
+from gnntrack.errors import InputError, SettingsError
 
-__all__ = ["explain_errors", "refuse_unknown"]
+__all__ = ["check_bools", "explain_errors", "refuse_bools", "refuse_unknown"]
 
 
 def refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
@@ -33,6 +34,45 @@ def refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
         kind = _get_table(known[key])
         if kind is not None and not isinstance(value, kind):
             refuse_unknown(kind, value, f"{prefix}{key}.")
+
+
+def check_bools(**switches: object) -> None:
+    """Raise if an argument that is True or False is another value: the text ``"no"`` would count as true.
+
+    Raises
+    ------
+    InputError
+        With its name and value.
+
+    Examples
+    --------
+    >>> check_bools(overwrite="no")
+    Traceback (most recent call last):
+    gnntrack.errors.InputError: overwrite='no': expected True or False
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool | np.bool_):
+            msg = f"{name}={value!r:.60}: expected True or False"
+            raise InputError(msg)
+
+
+def refuse_bools(model: type[BaseModel], values: dict[str, Any]) -> None:
+    """Raise if a setting that is not true or false is, which would be read as 1 or 0.
+
+    Raises
+    ------
+    SettingsError
+        With the values that the setting takes.
+    """
+    problems = tuple(
+        f"'{name}' = {value}: {_describe_range(field) or 'expected another value than true or false'}"
+        for name, value in values.items()
+        if isinstance(value, bool)
+        and (field := model.model_fields[name]).annotation is not bool
+        and bool not in get_args(field.annotation)
+    )
+    if problems:
+        raise SettingsError("; ".join(problems), problems=problems)
 
 
 def _describe_remedy(model: type[BaseModel], key: str, value: Any, prefix: str) -> str:

@@ -22,7 +22,7 @@ from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_descriptions import read_descriptions
-from gnntrack.setting_errors import explain_errors, refuse_unknown
+from gnntrack.setting_errors import explain_errors, refuse_bools, refuse_unknown
 
 __all__ = [
     "REMOVED",
@@ -60,6 +60,7 @@ class _Section(BaseModel):
 
     def __init__(self, **values: Any) -> None:
         refuse_unknown(type(self), values, "")
+        refuse_bools(type(self), values)
         try:
             super().__init__(**values)
         except ValidationError as error:

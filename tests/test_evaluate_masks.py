@@ -438,6 +438,6 @@ def test_images_in_the_place_of_masks_are_refused(tmp_path, name, suffix):
     images = write(tmp_path / "images", **{f"a{suffix}": image, f"b{suffix}": image})
     mixed = write(tmp_path / "mixed", **{f"a{suffix}": masks, f"b{suffix}": image})
     for pair in ((images, label_images), (label_images, images), (images, images), (label_images, mixed)):
-        with pytest.raises(FrameError, match="an image of grey values .* RESULT TRUTH"):
+        with pytest.raises(FrameError, match=r"an image of grey values .* RESULT TRUTH"):
             evaluate_segmentation(*pair)
     assert evaluate_segmentation(label_images, label_images).total.seg == 1

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from support.movies import dividing_masks, images_of
 
 import gnntrack
 from gnntrack import pipeline
-from gnntrack.errors import OptionError, SettingsError
+from gnntrack.batch import find_positions, track_positions
+from gnntrack.errors import OptionError, OutputError, SettingsError
 from gnntrack.settings import GraphSettings, Settings, SimulateSettings
 
 MASKS = dividing_masks()
@@ -98,6 +100,12 @@ def test_a_wrong_keyword_proposes_the_right_one(function, keyword, remedy):
         ({"device": "gpu"}, r"device='gpu': expected one of 'auto', 'cpu', 'cuda', 'mps'"),
         ({"divisions": "maybe"}, r"divisions='maybe': expected true or false"),
         ({"fragments": "eat", "max_gap": 0}, r"fragments='eat': expected one of .*; max_gap=0: expected"),
+        ({"max_gap": True}, r"track\(\): max_gap=True: expected an integer >= 1"),
+        ({"channel": True}, r"channel=True: expected an integer"),
+        ({"max_distance": True}, r"max_distance=True: expected a number > 0"),
+        ({"spacing": True}, r"spacing=True: expected another value"),
+        ({"background": np.bool_(True)}, r"background=True: expected an integer"),
+        ({"interval": False}, r"interval=False: expected a number"),
         ({"settings": {"max_gap": 3}, "max_gap": 2}, r"expected Settings, such as .*; write single ones as keywords"),
     ],
 )
@@ -165,3 +173,71 @@ def test_a_simulated_movie_is_two_arrays():
     assert pipeline.simulate(frames=2, images=False).images is None
     with pytest.raises(OptionError, match="did you mean 'frames'"):
         pipeline.simulate(frame=2)
+
+
+@pytest.mark.parametrize("value", ["no", "false", 0, 1, None, [], Path("out")])
+def test_overwrite_is_true_or_false(tmp_path, value):
+    movie = gnntrack.simulate(frames=2, cells=2, seed=1)
+    lineage = gnntrack.track(masks=MASKS)
+    out = tmp_path / "out"
+    lineage.to_ctc(out)
+    before = (out / "res_track.txt").read_bytes()
+    for write in (
+        lambda: gnntrack.track(masks=MASKS, out=out, overwrite=value),
+        lambda: gnntrack.track(masks=MASKS, overwrite=value),
+        lambda: gnntrack.export(lineage, out, overwrite=value),
+        lambda: gnntrack.import_tracks(MASKS, out=out, overwrite=value),
+        lambda: pipeline.segment(movie.images, out, overwrite=value),
+        lambda: pipeline.segment(movie.images, out, resume=value),
+        lambda: gnntrack.simulate(out, overwrite=value),
+        lambda: lineage.to_geff(out, overwrite=value),
+        lambda: lineage.to_ctc(out, overwrite=value),
+        lambda: track_positions([], out, overwrite=value),
+        lambda: track_positions([], out, resume=value),
+    ):
+        with pytest.raises(gnntrack.InputError, match=r"(overwrite|resume)=.*: expected True or False"):
+            write()
+    assert (out / "res_track.txt").read_bytes() == before
+
+
+@pytest.mark.parametrize("out", [3, 2.5, ["a"], b"out", True])
+def test_an_output_that_is_not_a_path_is_told(out):
+    with pytest.raises(OutputError, match="expected a path"):
+        gnntrack.track(masks=MASKS, out=out)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"segmenter": "unet"},
+        {"segmenter": "threshold"},
+        {"segmenter_options": {"diameter": 9}},
+        {"segmenter": "nothing of this name"},
+        {"segmenter": object()},
+    ],
+)
+def test_a_segmenter_beside_masks_is_refused(keywords):
+    for recipe in (gnntrack.track, gnntrack.build_graph):
+        for sources in ((images_of(MASKS), MASKS), (None, MASKS)):
+            with pytest.raises(gnntrack.InputError, match="masks are given; leave one of the two away"):
+                recipe(*sources, **keywords)
+
+
+def test_a_segmenter_beside_masks_in_the_folder_of_the_images_is_refused(tmp_path):
+    for frame, mask in enumerate(MASKS):
+        tifffile.imwrite(tmp_path / f"t{frame}.tif", images_of(MASKS)[frame])
+        tifffile.imwrite(tmp_path / f"t{frame}_masks.tif", mask)
+    with pytest.raises(gnntrack.InputError, match="it has masks; leave the segmenter away"):
+        gnntrack.track(tmp_path, segmenter="threshold")
+    assert len(gnntrack.track(tmp_path, segmenter="threshold", images_pattern="t{t}.tif"))
+
+
+def test_a_segmenter_is_for_the_positions_without_masks(tmp_path):
+    masks = np.asarray(MASKS, np.uint8)
+    np.save(tmp_path / "a_masks.npy", masks)
+    np.save(tmp_path / "b.npy", images_of(MASKS))
+    outcomes = track_positions(find_positions(tmp_path), tmp_path / "out", segmenter="threshold")
+    assert [each.status for each in outcomes] == ["done", "done"]
+    (tmp_path / "b.npy").unlink()
+    with pytest.raises(gnntrack.InputError, match="all positions have masks"):
+        track_positions(find_positions(tmp_path), tmp_path / "out", segmenter="threshold")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gnntrack.errors import OutputError
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
+from gnntrack.setting_errors import check_bools
 
 __all__ = ["check_output", "fresh_output", "try_output"]
 
@@ -95,8 +96,14 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     Raises
     ------
     OutputError
-        If it exists and may not be replaced, or lies below a file.
+        If it exists and may not be replaced, lies below a file, or is not a path.
+    InputError
+        If `overwrite` is neither True nor False.
     """
+    check_bools(overwrite=overwrite)
+    if not isinstance(path, str | os.PathLike):
+        msg = f"the output is {path!r:.60}, of type {type(path).__name__}; expected a path, such as 'results/01_RES'"  # type: ignore[unreachable]
+        raise OutputError(msg)
     target = Path(os.path.realpath(Path(path).expanduser()))
     above = next((folder for folder in target.parents if os.path.lexists(folder)), target)
     if not above.is_dir():

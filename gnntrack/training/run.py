@@ -17,6 +17,7 @@ from gnntrack.errors import ModelError
 from gnntrack.io.output import check_output
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.setting_errors import check_bools
 from gnntrack.training.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class TrainingRun:
             If the run is to be resumed and the folder has no checkpoint.
         """
         self.find_device()
+        check_bools(resume=self.resume, overwrite=self.overwrite)
         if not self.resume:
             check_output(self.folder, overwrite=self.overwrite)
         elif not (self.folder / CHECKPOINT_FILE).is_file():
