@@ -312,3 +312,54 @@ def test_a_background_that_differs_between_frames_is_reported(frames):
         masks[frame][masks[frame] == 0] = 9
     with pytest.warns(gnntrack.GnntrackWarning, match="background seems to differ between frames: 0 in frame"):
         gnntrack.track(masks=masks)
+
+
+def move(cells=5, frames=4):
+    """Return masks of discs that move by a pixel per frame."""
+    masks, (y, x) = np.zeros((frames, 96, 96), np.uint8), np.indices((96, 96))
+    for frame in range(frames):
+        for label, (a, b) in enumerate([(16, 16), (16, 60), (50, 20), (60, 60), (80, 40)][:cells], 1):
+            masks[frame][(y - a - frame) ** 2 + (x - b - frame) ** 2 <= 49] = label
+    return masks
+
+
+@pytest.mark.parametrize(
+    "border", [((3, 3), (3, 3)), ((0, 5), (0, 0)), ((0, 0), (20, 0)), ((9, 2), (0, 7)), ((40, 40), (40, 40))]
+)
+@pytest.mark.parametrize("background", [1, 9, 255])
+def test_a_background_inside_a_border_of_zeros_is_recognised(border, background):
+    masks = move()
+    other = np.where(masks == 0, background, masks + (background == 1)).astype(np.uint8)
+    padded = np.pad(other, ((0, 0), *border))
+    with pytest.warns(gnntrack.GnntrackWarning, match=f"background is the value {background} and not 0"):
+        lineage = gnntrack.track(masks=padded)
+    assert len(lineage) == 5
+    assert len(gnntrack.track(masks=padded, background=background)) == 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_large_cells_stay_cells(seed):
+    random = np.random.default_rng(seed)
+    frame, (y, x) = np.zeros((128, 128), np.uint16), np.indices((128, 128))
+    frame[(y - 64) ** 2 / random.uniform(0.5, 1) + (x - 60) ** 2 <= 50**2] = 1  # one cell fills most of the field
+    frame[(y - 40) ** 2 + (x - 50) ** 2 <= 64], frame[(y - 90) ** 2 + (x - 70) ** 2 <= 64] = 2, 3
+    frame[118:126, 2:12] = 4
+    tiles = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((24, 24), int))  # cells that touch each other
+    square = np.zeros((64, 64), int)
+    square[10:50, 10:50], square[52:60, 12:20] = 1, 2
+    for labels in (frame, tiles, np.pad(tiles, 9), square, np.stack([frame] * 3)):
+        assert describe_frame(labels).background is None
+
+
+@pytest.mark.parametrize("background", [5, 2, 77])
+def test_a_background_that_is_the_label_of_a_cell_is_reported(background):
+    with pytest.warns(gnntrack.GnntrackWarning, match=f"given as {background}, which covers fewer pixels than 0"):
+        gnntrack.track(masks=move(), background=background)
+
+
+@pytest.mark.parametrize("background", [0, 1, 200])
+def test_a_right_background_is_not_reported(background, recwarn):
+    masks = move() + 1
+    masks[masks == 1] = background
+    gnntrack.track(masks=masks, background=background)
+    assert not [each for each in recwarn if "background" in str(each.message)]

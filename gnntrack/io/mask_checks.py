@@ -17,7 +17,7 @@ import numpy as np
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack, get_interval
-from gnntrack.masks.recognise import FrameKind, are_lines, describe_frame
+from gnntrack.masks.recognise import FrameKind, are_lines, describe_frame, drop_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -317,17 +317,31 @@ def open_with_background(masks: FrameStack, kind: MovieKind, background: int | N
     value = kind.background if background is None else background
     if not value:
         return open_masks(masks), ""
-    zeros = _are_zeros_cells(masks[frame] for frame in kind.frames or (0,))
+    zeros, rare = _inspect_zeros((masks[frame] for frame in kind.frames or (0,)), value)
     effect = {None: "", True: ", and the value 0 is a cell", False: ", and so is the value 0"}[zeros]
     note = (
         f"the background is the value {value} and not 0, since it covers most of the border; it is read as background"
         f"{effect}: --background {value} (frames.background) confirms it, --background 0 makes it a cell"
     )
+    if background is not None:
+        note = (
+            f"the background is given as {value}, which covers fewer pixels than 0, so that 0 is tracked as a cell: is "
+            f"{value} the label of a cell? Leave --background (frames.background) away, or give --background 0"
+        )
     opened = open_masks(masks, background=value, zeros_are_cells=bool(zeros))
-    return opened, note if background is None else ""
+    return opened, note if background is None or (zeros and rare) else ""
 
 
-def _are_zeros_cells(frames: Iterable[Image]) -> bool | None:
-    """Return whether the value 0 is a cell, and not thin lines between basins; None if it is absent."""
-    found = [not are_lines(frame == 0) for frame in frames if (frame == 0).any()]
-    return any(found) if found else None
+def _inspect_zeros(frames: Iterable[Image], value: int) -> tuple[bool | None, bool]:
+    """Return whether 0 is a cell, and whether the background `value` covers fewer pixels than 0.
+
+    The value 0 is None if it is absent, and no cell if it is a border around the frame or thin lines between basins.
+    """
+    found, zeros, others = [], 0, 0
+    for frame in frames:
+        absent = frame == 0
+        zeros, others = zeros + int(np.count_nonzero(absent)), others + int(np.count_nonzero(frame == value))
+        inside = drop_padding(frame) == 0
+        if inside.any():
+            found.append(not are_lines(inside))
+    return (any(found) if found else None), others < zeros

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Runs = tuple[IntArray, IntArray, IntArray]
 
-__all__ = ["FrameKind", "are_lines", "describe_frame", "find_background"]
+__all__ = ["FrameKind", "are_lines", "describe_frame", "drop_padding", "find_background"]
 
 Kind = Literal["empty", "labels", "foreground", "classes", "image"]
 
@@ -35,6 +35,7 @@ _TOUCHING = 0.3  # median share of contacts with other values above which values
 _NESTED = 0.9  # share of the boundaries that are between neighbouring values, as in the contour lines of an image
 _COMPARABLE = 0.2  # smallest size of a piece, relative to the largest one, that may be another cell
 _LEAST_SIDE = 8  # pixels; in a smaller frame, a cell may well cover the border
+_MOST_ZEROS = 0.1  # share of pixels that are 0, above which 0 is the background inside a border of zeros, too
 _PRESENT = 0.02  # smallest share of pixels for which 0 is taken for the background without looking at the border
 
 
@@ -131,14 +132,37 @@ def find_background(frame: Image) -> int | None:
     """Return the value other than 0 that is the background of a label image, or None.
 
     It covers more than half of the frame's border and more pixels than 0, reaches from border to border along y and x,
-    and there are other values than it and 0.
+    and there are other values than it and 0. If a border of zeros was added around the frame, as by a registration,
+    that of the frame inside counts, which is the background of at least two other values.
 
     Examples
     --------
     >>> labels = np.full((32, 32), 1); labels[4:12, 4:12] = 2; labels[20:28, 3:9] = 3
-    >>> find_background(labels), find_background(labels - 1)
-    (1, None)
+    >>> find_background(labels), find_background(labels - 1), find_background(np.pad(labels, 5))
+    (1, None, 1)
     """
+    found = _find_border_value(frame)
+    if found is not None:
+        return found
+    inner = drop_padding(frame)
+    if inner.size == frame.size or np.count_nonzero(inner == 0) > _MOST_ZEROS * inner.size:
+        return None
+    found = _find_border_value(inner)
+    return found if found is not None and len(np.setdiff1d(inner, [0, found])) > 1 else None
+
+
+def drop_padding(frame: Image) -> Image:
+    """Return a frame without the rows and columns, in 3D also the slices, of zeros along its border.
+
+    >>> drop_padding(np.pad([[3, 0, 4]], 2)).tolist()
+    [[3, 0, 4]]
+    """
+    axes = range(frame.ndim)
+    used = [np.flatnonzero(frame.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    return frame[tuple(slice(each[0], each[-1] + 1) if len(each) else slice(None) for each in used)]
+
+
+def _find_border_value(frame: Image) -> int | None:
     if min(frame.shape[-2:]) < _LEAST_SIDE:
         return None
     sides = (frame[..., 0, :], frame[..., -1, :], frame[..., :, 0], frame[..., :, -1])
