@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,11 @@ class FrameArray(NDArrayOperatorsMixin):
             return np.asarray(self)[key] if frames is None else self._stack(frames, tuple(rest))
         if isinstance(first, slice):
             return self._stack(range(len(self))[first], tuple(rest))
-        return self._read(range(len(self))[first])[tuple(rest)]
+        frame = operator.index(first)
+        if not -len(self) <= frame < len(self):
+            msg = f"no frame {frame}; the movie has {len(self)} frames, 0 to {len(self) - 1}"
+            raise IndexError(msg)
+        return self._read(frame % len(self))[tuple(rest)]
 
     def _read(self, frame: int) -> npt.NDArray[Any]:
         return np.asarray(self.frames[frame], self.dtype)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc import read_ctc
-from gnntrack.io.ctc_names import TRACK_TABLES, find_ctc
+from gnntrack.io.ctc_names import TRACK_TABLES, find_ctc, suggest_conversion
 from gnntrack.io.geff import read_lineage
 from gnntrack.io.geff_store import GeffStore
 from gnntrack.io.result_folders import EXTRAS
@@ -79,7 +79,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     if found.table is None:
         msg = (
             f"{given}: neither a result of 'gnntrack track' (res_track.txt, mask000.tif, ...), nor a ground truth "
-            "(man_track.txt, ...), nor a GEFF; give such a folder"
+            f"(man_track.txt, ...), nor a GEFF; give such a folder{suggest_conversion(given)}"
         )
         raise FormatError(msg)
     lineage, runs = read_ctc(found.path, spacing=spacing)
@@ -107,7 +107,8 @@ def _find_related_masks(geff: Path) -> Path | None:
 
 def _describe_missing(path: Path) -> str:
     if path.exists():
-        return f"{path}: it is a file; load() reads a folder: a result of 'gnntrack track', or a GEFF"
+        hint = suggest_conversion(path)
+        return f"{path}: it is a file; expected a folder: a result of 'gnntrack track', or a GEFF{hint}"
     siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, 1)
     return f"{path}: no such folder; {f'did you mean {path.parent / near[0]}?' if near else 'check the path'}"

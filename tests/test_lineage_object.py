@@ -253,7 +253,7 @@ def make_images(folder):
     [
         (lambda _: "nowhere", "no such folder; check the path"),
         (lambda folder: make_images(folder)[:-1], "did you mean .*images"),
-        (make_file, "it is a file; load"),
+        (make_file, "it is a file; expected"),
         (make_images, "neither a result of 'gnntrack track'"),
         (lambda _: ".", "neither a result of 'gnntrack track'"),
     ],

@@ -179,9 +179,6 @@ def export(
     from gnntrack.results import find_result
 
     result = find_result(lineage)
-    if result is None and masks is None and WRITERS[to].needs_masks:
-        message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
-        raise click.UsageError(message)
     if result is None and images is not None:
         message = "--images measures the cells of a result folder; a .geff has its measurements already"
         raise click.UsageError(message)
@@ -189,6 +186,9 @@ def export(
     watch = Stopwatch()
     with show_progress() as progress:
         read = _read_exported(lineage, result, images, settings)
+        if result is None and masks is None and WRITERS[to].needs_masks and not read.has_masks:
+            message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
+            raise click.UsageError(message)
         chosen = masks or result if masks or WRITERS[to].needs_masks else None
         written = pipeline.export(
             read, out, masks=chosen, to=to, settings=settings, overwrite=overwrite, progress=progress
@@ -200,9 +200,11 @@ def _read_exported(path: Path, result: Path | None, images: Path | None, setting
     """Return the lineage of a .geff or of a result folder."""
     from gnntrack.io.frames import open_frames
     from gnntrack.io.geff import read_lineage
+    from gnntrack.loading import load
     from gnntrack.results import load_result
 
     if result is None:
-        return read_lineage(path)
+        is_zarr = any((path / name).is_file() for name in (".zattrs", ".zgroup", "zarr.json"))
+        return read_lineage(path) if is_zarr else load(path)
     stack = None if images is None else open_frames(images, **settings.frames.select_for_images())
     return load_result(result, images=stack, spacing=settings.frames.spacing)

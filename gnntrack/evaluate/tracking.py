@@ -36,7 +36,7 @@ from gnntrack.evaluate.metrics import (
     count_corrections,
     count_divisions,
 )
-from gnntrack.io.ctc_names import CtcFolder, find_ctc, parse_name
+from gnntrack.io.ctc_names import CtcFolder, find_ctc, parse_name, suggest_conversion
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
 from gnntrack.io.frames import map_frames
@@ -165,7 +165,8 @@ def average_scores(scores: Mapping[str, Scores]) -> Scores:
 def _read_table(found: CtcFolder) -> TrackRows:
     """Return the table of tracks, after a check that it and all masks exist."""
     if found.table is None:
-        msg = f"{found.path}: no {found.table_name}; expected a table of tracks and a mask per frame"
+        hint = suggest_conversion(found.path)
+        msg = f"{found.path}: no {found.table_name}; expected a table of tracks and a mask per frame{hint}"
         raise FormatError(msg)
     if found.missing:
         msg = f"no mask for it, though there is one for frame {found.n_frames - 1}"

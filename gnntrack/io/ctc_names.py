@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from gnntrack.errors import FormatError
+from gnntrack.io.result_folders import EXTRAS
 
 __all__ = [
     "MAX_LABEL",
@@ -32,6 +33,7 @@ __all__ = [
     "format_name",
     "list_numbered",
     "parse_name",
+    "suggest_conversion",
 ]
 
 MAX_LABEL = 65535
@@ -143,6 +145,10 @@ def list_numbered(
     return found
 
 
+_ZARR = (".zattrs", ".zgroup", "zarr.json")
+_MASK_SUFFIXES = {".tif", ".tiff", ".png", ".npy", ".npz"}
+
+
 @dataclass(frozen=True)
 class CtcFolder:
     """The files of a result folder, or of the folder of a ground truth."""
@@ -194,10 +200,26 @@ def find_ctc(folder: str | Path) -> CtcFolder:
     return CtcFolder(path, prefix, table if table.exists() else None, dict(sorted(masks.items())), strays)
 
 
+def suggest_conversion(path: Path) -> str:
+    """Return how a result is made of masks or a GEFF at a path, as the end of a message; empty for other paths.
+
+    >>> suggest_conversion(Path("masks.tif"))
+    "; 'gnntrack import masks.tif -o OUT' makes a result of masks in which each cell keeps its label"
+    """
+    if any((folder / name).is_file() for folder in (path, path / EXTRAS / "lineage.geff") for name in _ZARR):
+        masks = "" if (path / EXTRAS).is_dir() else " --masks MASKS"
+        return f"; 'gnntrack export {path}{masks} -o OUT' makes a result of a GEFF"
+    files = path.iterdir() if path.is_dir() else [path]
+    if any(file.suffix.lower() in _MASK_SUFFIXES for file in files):
+        return f"; 'gnntrack import {path} -o OUT' makes a result of masks in which each cell keeps its label"
+    return ""
+
+
 def _find_folder(path: Path) -> Path:
     if not path.is_dir():
         fault = "it is a file" if path.exists() else "no such folder"
-        msg = f"{path}: {fault}; expected a folder with res_track.txt and mask000.tif, mask001.tif, ..."
+        hint = suggest_conversion(path) if path.exists() else ""
+        msg = f"{path}: {fault}; expected a folder with res_track.txt and mask000.tif, mask001.tif, ...{hint}"
         raise FormatError(msg)
     has_table = any((path / name).exists() for name in TRACK_TABLES.values())
     return path / "TRA" if (path / "TRA").is_dir() and not has_table else path

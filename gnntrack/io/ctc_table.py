@@ -44,7 +44,7 @@ def parse_track_table(path: str | Path) -> TrackRows:
         If the file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         msg = f"{path}: the table of tracks cannot be read ({error.strerror}); check that it exists and its permissions"
         raise FormatError(msg) from error
@@ -55,7 +55,7 @@ def parse_track_table(path: str | Path) -> TrackRows:
         words = content.split()
         wrong = [word for word in words if not re.fullmatch(r"[+-]?[0-9]{1,18}", word)]
         if wrong:
-            faults.append((line, f"{wrong[0]!r} is not an integer; expected four: label, begin, end, parent"))
+            faults.append((line, f"{wrong[0]!r} is not an integer; {_find_remedy(line, content)}"))
         elif words and len(words) != 4:
             faults.append((line, f"{len(words)} numbers; expected four: label, begin, end, parent"))
         elif words:
@@ -63,6 +63,18 @@ def parse_track_table(path: str | Path) -> TrackRows:
             lines.append(line)
     layout = list(_find_layout_faults(text, {line for line, _ in faults}))
     return TrackRows(np.array(rows, np.int64).reshape(-1, 4), np.array(lines, np.int64), faults, layout)
+
+
+def _find_remedy(line: int, content: str) -> str:
+    """Return what a line that is not four integers should be, and how it becomes that."""
+    expected = "expected four: label, begin, end, parent"
+    if re.fullmatch(r"\s*([+-]?[0-9]+\s*[,;]\s*){3}[+-]?[0-9]+\s*", content):
+        return f"{expected}, separated by spaces: replace {',' if ',' in content else ';'} by a space in all lines"
+    if re.fullmatch(r"\s*([+-]?[0-9]+(\.0*)?\s+){3}[+-]?[0-9]+(\.0*)?\s*", content):
+        return f"{expected}, written without a decimal point"
+    if line == 1 and not re.search("[0-9]", content):
+        return f"{expected}: remove line 1, a header, since the format has none"
+    return expected
 
 
 def _find_layout_faults(text: str, known: set[int]) -> Iterator[tuple[int, str]]:

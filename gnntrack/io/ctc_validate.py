@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc, find_digits
+from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, find_ctc, find_digits, suggest_conversion
 from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import drop_plane, read_tiff
@@ -127,7 +127,7 @@ def validate_ctc(result: str | Path, *, images: str | Path | FrameStack | None =
     labels = {t: mask.labels for t, mask in masks.items() if mask.labels is not None}
     if found.table is None:
         return [
-            _make_problem("no-track-table", f"no {found.table_name}", found.path),
+            _make_problem("no-track-table", f"no {found.table_name}{suggest_conversion(found.path)}", found.path),
             *problems,
             *_list_empty_frames(found, labels),
         ]

@@ -163,7 +163,10 @@ class Lineage:
         ------
         KeyError
             If the lineage lacks a track of this id.
+        TypeError
+            For a slice of ids.
         """
+        _refuse_slice(track)
         if track not in self:
             ids = self.tracks.id
             known = f"the ids are {ids[0]} to {ids[-1]}" if len(ids) else "the lineage is empty"
@@ -394,6 +397,18 @@ class _Index(NamedTuple):
     bounds: IntArray  # (K + 1,) where each track begins in `order`
     confidence: FeatureArray  # (N,) of the link to each cell
     daughters: dict[int, tuple[int, ...]]
+
+
+def _refuse_slice(part: object) -> None:
+    if not isinstance(part, slice):
+        return
+    ends = [part.start, part.stop, *([] if part.step is None else [part.step])]
+    written = ":".join("" if each is None else str(each) for each in ends)
+    msg = (
+        f"lineage[{written}]: a track is chosen by its id, as in lineage[2]; several tracks in the order of their ids "
+        f"are list(lineage)[{written}]"
+    )
+    raise TypeError(msg)
 
 
 def _count(number: int, name: str) -> str:
