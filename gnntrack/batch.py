@@ -118,6 +118,7 @@ def find_positions(folder: str | Path, *, images: str | None = None, masks: str 
         raise InputError(msg)
     if images is not None or masks is not None:
         return _match_patterns(folder, images, masks)
+    _refuse_position(folder)
     found = [*_find_ctc(folder), *_find_folders(folder)] or list(_find_files(folder))
     if not found:
         msg = (
@@ -127,6 +128,19 @@ def find_positions(folder: str | Path, *, images: str | None = None, masks: str 
         )
         raise InputError(msg)
     return sorted(found, key=lambda position: _split_digits(position.name))
+
+
+def _refuse_position(folder: Path) -> None:
+    """Raise if a folder is one position: it has nothing but files and a folder of images and one of masks."""
+    inside = {path.name.lower(): path for path in _list_folders(folder)}
+    images, masks = _pick_first(inside, _IMAGES), _pick_first(inside, _MASKS)
+    if images is None or masks is None or len(inside) > 2 or not (_has_files(images) and _has_files(masks)):
+        return
+    msg = (
+        f"{folder}: it is one position, with folders {images.name} and {masks.name}, and not a folder of positions; "
+        f"track it: gnntrack track {images} {masks} -o OUT"
+    )
+    raise InputError(msg)
 
 
 def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list[Position]:

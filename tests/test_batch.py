@@ -282,3 +282,19 @@ def test_options_that_choose_one_position_are_refused(tmp_path, words, remedy):
     assert done.exit_code == 2
     assert remedy in " ".join(done.output.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("images", "masks"), ("raw", "labels"), ("Images", "Masks"), ("img", "seg"), ("image", "segmentation")],
+)
+def test_a_folder_that_is_one_position_is_told(tmp_path, images, masks):
+    write_folder(tmp_path / images, images_of(dividing_masks()))
+    write_folder(tmp_path / masks, dividing_masks())
+    told = re.escape(f"gnntrack track {tmp_path / images} {tmp_path / masks} -o OUT")
+    with pytest.raises(InputError, match=told):
+        find_positions(tmp_path)
+    (tmp_path / "pos").mkdir()
+    for name in (images, masks):
+        (tmp_path / name).rename(tmp_path / "pos" / name)
+    assert [each.name for each in find_positions(tmp_path)] == ["pos"]

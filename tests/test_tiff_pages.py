@@ -180,3 +180,57 @@ def test_validate_takes_one_plane_as_no_depth(tmp_path):
 
     result = write_tracks(tmp_path / "01_RES", write, draw_volume(0, 1)[:1], kind="mask")
     assert validate_ctc(result, images=np.arange(2 * 20 * 30, dtype=np.uint16).reshape(2, 20, 30)) == []
+
+
+ODD_PAGES = {
+    "other size": (3, np.zeros((20, 40), np.uint16)),
+    "first": (0, np.zeros((20, 40), np.uint16)),
+    "8 bits": (2, np.zeros((40, 40), np.uint8)),
+    "floats": (4, np.zeros((40, 40), np.float32)),
+    "a thumbnail": (5, np.zeros((10, 10), np.uint16)),
+    "colours": (5, np.zeros((40, 40, 3), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", ODD_PAGES)
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_a_page_that_differs_is_named(tmp_path: Path, name: str, metadata: dict[str, str] | None) -> None:
+    number, odd = ODD_PAGES[name]
+    pages = [np.ones((40, 40), np.uint16)] * 5
+    pages.insert(number, odd)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in pages:
+            writer.write(page, metadata=metadata, photometric="rgb" if page.ndim == 3 else "minisblack")
+    told = (
+        rf"page {number} \(from 0\) of 6 has shape \({odd.shape[0]}, .* and type {odd.dtype}, .*\(40, 40\) and uint16"
+    )
+    with pytest.raises(FrameError, match=told):
+        open_frames(tmp_path / "a.tif")
+    with pytest.raises(FrameError, match=told):
+        open_masks(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("form", ["movie", "folder", "list", "pattern", "ome.tif"])
+def test_masks_in_a_tiff_with_jpeg_compression_are_refused(tmp_path: Path, form: str) -> None:
+    labels = np.zeros((3, 64, 64), np.uint8)
+    labels[:, 8:30, 8:30], labels[:, 35:60, 33:50] = 3, 9
+    names = [tmp_path / f"t{frame}.tif" for frame in range(3)]
+    for file, mask in zip(names, labels, strict=True):
+        tifffile.imwrite(file, mask, compression="jpeg", photometric="minisblack")
+    source = {"folder": tmp_path, "list": names, "pattern": tmp_path / "t*.tif"}.get(form)
+    if source is None:
+        source = tmp_path / ("m.tif" if form == "movie" else "m.ome.tif")
+        tifffile.imwrite(
+            source, labels, compression="jpeg", photometric="minisblack", metadata={"axes": "TYX"}, ome=form != "movie"
+        )
+    with pytest.raises(FrameError, match="JPEG compression are not exact"):
+        open_masks(source)
+    open_frames(source)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "zstd", "packbits", "jpeg2000", "lerc"])
+def test_masks_in_a_tiff_with_exact_compression_are_read(tmp_path: Path, compression: str | None) -> None:
+    labels = np.zeros((3, 64, 64), np.uint8)
+    labels[:, 8:30, 8:30], labels[:, 35:60, 33:50] = 3, 9
+    tifffile.imwrite(tmp_path / "m.tif", labels, compression=compression, photometric="minisblack")
+    assert np.array_equal(open_masks(tmp_path / "m.tif")[1], labels[1])

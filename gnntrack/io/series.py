@@ -108,6 +108,8 @@ def _check_suffix(path: Path, role: str) -> None:
             "masks as TIFF or PNG"
         )
         raise FrameError(msg, file=path)
+    if role == "masks" and tiff.is_tiff(path):
+        tiff.refuse_lossy(path)
     if role == "images" and numpy_files.is_seg_file(path):
         msg = "cellpose's _seg.npy files hold masks; give the folder as masks, with --masks (masks= in Python)"
         raise FrameError(msg, file=path)

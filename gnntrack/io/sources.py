@@ -193,6 +193,8 @@ def _open_file(path: Path, options: SourceOptions) -> FrameStack:
 
     suffix, axes, channel = path.suffix.lower(), options.axes, options.channel
     if suffix in tiff.SUFFIXES:
+        if options.role == "masks":
+            tiff.refuse_lossy(path)
         return tiff.open_tiff(path, axes=axes, channel=channel)
     if suffix in numpy_files.SUFFIXES:
         array = numpy_files.NumpyFile(path, masks=options.role == "masks")

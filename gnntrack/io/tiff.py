@@ -6,6 +6,7 @@ import logging
 import re
 import struct
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,9 +40,11 @@ __all__ = [
     "open_tiff",
     "read_frame",
     "read_movie_frame",
+    "refuse_lossy",
 ]
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
+_LOSSY = {"OJPEG", "JPEG", "ALT_JPEG", "JPEG_LOSSY"}
 _CUT_SHORT = "was its copy or download cut short? Get the file again"
 
 # tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
@@ -51,6 +54,26 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 def is_tiff(path: Path) -> bool:
     """Return whether a file has the name of a TIFF."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def refuse_lossy(path: Path) -> None:
+    """Raise if a TIFF of masks has a compression that changes labels.
+
+    Raises
+    ------
+    FrameError
+        With the remedy; also if it is not a TIFF.
+    """
+    with _open(path, single=True) as tif:
+        page = next(iter(tif.pages), None)
+        name = "" if page is None else getattr(page.compression, "name", "")
+        lossless = page is not None and page.bitspersample > 8  # JPEG of 16 bits is exact
+    if name in _LOSSY and not lossless:
+        msg = (
+            f"masks with {name} compression are not exact: it changes labels at the borders of cells; save the masks "
+            "as a TIFF without compression, or with LZW or zlib"
+        )
+        raise FrameError(msg, file=path)
 
 
 class FrameFile(NamedTuple):
@@ -355,12 +378,29 @@ def _check_alike(series: list[Any]) -> list[Any]:
     alike = len({(each.shape, each.dtype, each.axes) for each in series}) == 1
     if alike and all(each.kind in {"shaped", "generic", "uniform"} for each in series):
         return series
+    odd = _describe_odd_page(series)
+    if odd is not None:
+        raise FrameError(odd)
     shapes = ", ".join(str(each.shape) for each in series[:3])
     msg = (
         f"it holds {len(series)} series of images, of shapes {shapes}; expected one movie of one shape: "
         "save each series as a file of its own (in Fiji: open one series, then File > Save As > Tiff)"
     )
     raise FrameError(msg)
+
+
+def _describe_odd_page(series: list[Any]) -> str | None:
+    """Return which pages differ from most others, if each series is a page and most are alike; else None."""
+    kinds = [(each.shape, str(each.dtype), each.axes) for each in series]
+    usual, count = Counter(kinds).most_common(1)[0]
+    if count < 2 or any(each.kind not in {"shaped", "generic", "uniform"} or len(each) != 1 for each in series):
+        return None
+    odd = next(number for number, kind in enumerate(kinds) if kind != usual)
+    more = f", and so do {len(series) - count - 1} more" if len(series) - count > 1 else ""
+    return (
+        f"page {odd} (from 0) of {len(series)} has shape {kinds[odd][0]} and type {kinds[odd][1]}, but most pages have "
+        f"{usual[0]} and {usual[1]}{more}; expected pages of one shape and type: save them alike, or remove that page"
+    )
 
 
 def _check_chain(tif: Any) -> None:
