@@ -61,7 +61,7 @@ def test_damaged_trackmate_files_are_refused(tmp_path: Path, spots: str, size: s
 
 @pytest.mark.parametrize("path", [None, 3, b"folder", ["a"], np.zeros(2)])
 def test_load_refuses_what_is_not_a_path(path: object) -> None:
-    with pytest.raises(gnntrack.InputError, match="expected a path"):
+    with pytest.raises(gnntrack.InputError, match="expected the path"):
         gnntrack.load(path)  # type: ignore[arg-type]
 
 

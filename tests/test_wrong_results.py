@@ -89,6 +89,11 @@ def test_a_byte_order_mark_before_the_table_is_read(places, tmp_path):
     text = (places / "RES/res_track.txt").read_text()
     (tmp_path / "res_track.txt").write_text(text, encoding="utf-8-sig")
     assert len(read_track_table(tmp_path / "res_track.txt")) == len(text.splitlines())
+    shutil.copytree(places / "RES", tmp_path / "RES")
+    (tmp_path / "RES/res_track.txt").write_text(text, encoding="utf-8-sig")
+    assert len(gnntrack.load(tmp_path / "RES")) == len(text.splitlines())
+    code, output = run("validate", tmp_path / "RES")  # other programs do not read it
+    assert (code, "begins with a byte order mark" in output) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,11 @@ def parse_track_table(path: str | Path) -> TrackRows:
         If the file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         msg = f"{path}: the table of tracks cannot be read ({error.strerror}); check that it exists and its permissions"
         raise FormatError(msg) from error
+    marked, text = text.startswith("\ufeff"), text.removeprefix("\ufeff")
     rows: list[list[int]] = []
     lines: list[int] = []
     faults: list[tuple[int, str]] = []
@@ -62,6 +63,8 @@ def parse_track_table(path: str | Path) -> TrackRows:
             rows.append([int(word) for word in words])
             lines.append(line)
     layout = list(_find_layout_faults(text, {line for line, _ in faults}))
+    if marked:
+        layout.insert(0, (1, "it begins with a byte order mark; save the table as UTF-8 without it, or as ASCII"))
     return TrackRows(np.array(rows, np.int64).reshape(-1, 4), np.array(lines, np.int64), faults, layout)
 
 

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 RULES = {
     "no-track-table": "the folder has a table of tracks, res_track.txt",
     "not-integer": "a line of the table holds four integers: label, begin, end, parent",
-    "separator": "no line is blank, and numbers are separated by spaces or tabs as in line 1; py-ctcmetrics needs it",
+    "separator": "spaces or tabs between numbers, as in line 1; no blank line, no byte order mark (py-ctcmetrics)",
     "id-range": f"labels lie in 1..{MAX_LABEL}",
     "negative": "begin and parent are not negative",
     "duplicate-id": "a label has one line in the table",
