@@ -342,7 +342,7 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "{masks}", "-o", "{out}"], "--masks"),
         (["track", "{images}", "{images}x", "-o", "{out}"], "imagesx"),
         (["solve", "{masks}", "-o", "{out}"], "masks"),
-        (["export", "{masks}", "-o", "{out}"], "--masks"),
+        (["export", "{masks}", "-o", "{out}"], "neither a result of"),
         (["export", "{masks}", "--to", "napari", "-o", "{out}"], "edges"),
         (["evaluate", "{masks}"], "pairs"),
         (["evaluate", "{masks}", "{masks}"], "masks"),
