@@ -23,6 +23,7 @@ from gnntrack.scores.densities import (
     log_normal,
     log_t,
     mix_densities,
+    place_apart,
 )
 from gnntrack.scores.model import PRIOR
 
@@ -107,8 +108,7 @@ class EventModel:
     def place_daughters(self, middle: float, spread: float, frames: int = 1) -> float:
         """Return the log density of the places of two daughters: their middle, and the vector between them."""
         log_odds = log_t(middle, self.movie.middle * math.sqrt(frames), 4, self.ndim)
-        log_odds += log_normal(math.log(spread), *self.movie.spread) - math.log(spread)
-        return log_odds - math.log(2 * math.pi * spread if self.ndim == 2 else 4 * math.pi * spread**2)
+        return log_odds + place_apart(spread, *self.movie.spread, self.ndim)
 
     def compare_daughters(self, parent: float, daughters: tuple[float, float]) -> float:
         """Return the log density of the sizes of two daughters of a parent of known size."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.scores.densities import log_normal
+from gnntrack.scores.densities import log_normal, place_apart
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -177,8 +177,7 @@ def _explain_from_first(history: History, model: EventModel, parent: int, shared
     expected = history.predict(parent, int(history.frame[a]))
     apart = max(float(np.linalg.norm(history.position[a] - history.position[b]) / history.radius[parent]), 1e-3)
     log_odds += model.compare_places(float(np.linalg.norm(middle - expected) / history.radius[parent]))
-    log_odds += log_normal(np.log(apart), np.log(1.4), 0.3) - np.log(apart)
-    log_odds -= np.log(2 * np.pi * apart if model.ndim == 2 else 4 * np.pi * apart**2)
+    log_odds += place_apart(apart, float(np.log(1.4)), 0.3, model.ndim)
     log_odds -= log_normal(np.float64(size), centre + 0.15, np.hypot(spread, 0.2))
     log_odds -= model.explain_division(parent, (a, b))
     larger = int(np.argmax(new))

@@ -113,15 +113,14 @@ class FlowRecorder:
         self._small, self._position = small, position
 
     def close(self) -> None:
-        """End without the frames that still wait, after an error or Ctrl-C."""
+        """End the other thread; frames that still wait, after an error or Ctrl-C, are left."""
         self._pool.shutdown(cancel_futures=True)
 
     def get_shifts(self, cells: Cells) -> FloatArray:
         """Return the displacements of all cells in their unit, shape (N, D)."""
         total = np.zeros_like(cells.position)
-        with self._pool:
-            for frame, job in zip(self._frames, self._jobs, strict=True):
-                total[cells.rows(frame), -2:] = job.result() * np.asarray(cells.spacing)[-2:]
+        for frame, job in zip(self._frames, self._jobs, strict=True):
+            total[cells.rows(frame), -2:] = job.result() * np.asarray(cells.spacing)[-2:]
         return total
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "log_normal",
     "log_t",
     "mix_densities",
+    "place_apart",
     "place_pieces",
 ]
 
@@ -95,14 +96,31 @@ def mix_densities(usual: Any, odd: Any) -> Any:
     return np.logaddexp(usual, odd)
 
 
+@overload
+def place_apart(length: float, mean: float, std: float, ndim: int) -> float: ...
+
+
+@overload
+def place_apart(length: FloatArray, mean: float, std: float, ndim: int) -> FloatArray: ...
+
+
+def place_apart(length: Any, mean: float, std: float, ndim: int) -> Any:
+    """Return the log density of a vector from its length, whose logarithm is normal and whose direction is any.
+
+    It is a density per area or volume, not per length.
+    """
+    log = math.log if isinstance(length, float) else np.log
+    density = log_normal(log(length), mean, std) - log(length)
+    return density - log(2 * math.pi * length if ndim == 2 else 4 * math.pi * length**2)
+
+
 def place_pieces(apart: FloatArray, ndim: int) -> FloatArray:
     """Return the log density of the vector between the pieces of one mask, from its length in the cell's radii.
 
     The centres of two pieces of a cell lie about 0.9 radii apart, wherever the cut is, and farther if it is long.
     Daughters that touch are 1.4 radii apart.
     """
-    density = log_normal(np.log(apart), *_PIECES) - np.log(apart)
-    return np.asarray(density - np.log(2 * np.pi * apart if ndim == 2 else 4 * np.pi * apart**2))
+    return place_apart(apart, *_PIECES, ndim)
 
 
 def estimate_scale(values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
