@@ -167,10 +167,10 @@ def main() -> None:
     """Run the command line."""
     # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
     signal.signal(signal.SIGTERM, _exit_on_signal)
-    os.environ.setdefault(
-        "PYDANTIC_DISABLE_PLUGINS", "__all__"
-    )  # it would read the metadata of every installed package
-    gc.set_threshold(100_000, 20, 20)  # a search for cycles after 700 new objects is a waste while modules are imported
+    # pydantic would search the metadata of every installed package for plug-ins
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # to search for cycles after every 700 new objects is a waste while modules are imported
+    gc.set_threshold(100_000, 20, 20)
     # at the end, the interpreter would search all objects for cycles, which takes as long as writing the masks
     atexit.register(gc.freeze)
     cli(prog_name="gnntrack")
