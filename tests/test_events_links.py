@@ -104,12 +104,16 @@ def draw_split(seed, ndim=2):
     look = Look(ndim=ndim, radius=6 + seed % 3, jitter=0.4, neighbours=8)
     rng = np.random.default_rng(seed)
     path = {t: (rng.normal(0, 0.2, ndim), look.radius * np.exp(rng.normal(0, 0.01))) for t in range(look.frames)}
-    movie = events.draw_movie(rng, look, {"a": path})
+    return split(events.draw_movie(rng, look, {"a": path}), rng, "a", "q", AT)
+
+
+def split(movie, rng, name, piece, frame):
+    """Return the movie with a part of a cell's mask as another mask."""
     masks, label = movie.masks.copy(), dict(movie.label)
-    pixels = np.argwhere(masks[AT] == label["a", AT])
-    half = pixels[(pixels - pixels.mean(axis=0)) @ rng.normal(size=ndim) > 0]
-    label["q", AT] = int(masks[AT].max()) + 1
-    masks[AT][tuple(half.T)] = label["q", AT]
+    pixels = np.argwhere(masks[frame] == label[name, frame])
+    half = pixels[(pixels - pixels.mean(axis=0)) @ rng.normal(size=pixels.shape[1]) > 0]
+    label[piece, frame] = int(masks[frame].max()) + 1
+    masks[frame][tuple(half.T)] = label[piece, frame]
     return events.EventMovie(masks, label)
 
 
@@ -143,6 +147,43 @@ def test_pieces_are_not_linked_to_other_cells(seed, wrong, ndim):
     pieces = {movie.find_track(lineage, name, AT) for name in "aq"}
     assert tracks <= pieces
     assert np.bincount(lineage.track)[list(pieces - tracks)] == [1]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pieces_of_two_cells_in_consecutive_frames(seed):
+    """A piece of one cell is linked to a piece of another one in the next frame, the clearer case."""
+    look = Look(radius=6 + seed % 3, jitter=0.4, neighbours=6)
+    rng = np.random.default_rng(seed)
+    paths = {
+        name: {t: (np.array([0, x * look.radius]) + rng.normal(0, 0.2, 2), look.radius) for t in range(look.frames)}
+        for name, x in (("a", -1.5), ("b", 1.5))
+    }
+    paths["a"][AT] = paths["a"][AT][0] + 0.3 * look.radius, 0.9 * look.radius
+    movie = events.draw_movie(rng, look, paths)
+    movie = split(split(movie, rng, "a", "q", AT), rng, "b", "r", AT + 1)
+    lineage = revise(movie, {("q", AT): None, ("b", AT + 1): ("q", AT), ("r", AT + 1): ("b", AT)})
+    for name, piece, t in (("a", "q", AT), ("b", "r", AT + 1)):
+        tracks = {movie.find_track(lineage, name, frame) for frame in (t - 1, t + 1)}
+        assert len(tracks) == 1
+        assert tracks <= {movie.find_track(lineage, each, t) for each in (name, piece)}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pieces_of_a_cell_that_moves_stay_with_the_cell_at_their_place(seed):
+    """A cell appears where the pieces' cell would be if it had not moved; one of the pieces is linked to it."""
+    look = Look(radius=6 + seed % 3, jitter=0.4, neighbours=6)
+    rng = np.random.default_rng(seed)
+
+    def place(x, frames, scale):
+        return {t: (np.array([0, x * look.radius]) + rng.normal(0, 0.2, 2), scale * look.radius) for t in frames}
+
+    path = place(0, range(AT), 1) | place(1.15, range(AT, look.frames), 0.85)
+    movie = events.draw_movie(rng, look, {"a": path, "b": place(-0.95, range(AT + 1, look.frames), 0.95)})
+    movie = split(movie, rng, "a", "q", AT)
+    lineage = revise(movie, {("q", AT): None, ("b", AT + 1): ("q", AT)})
+    tracks = {movie.find_track(lineage, "a", frame) for frame in (AT - 1, AT + 1)}
+    assert len(tracks) == 1
+    assert tracks <= {movie.find_track(lineage, name, AT) for name in "aq"}
 
 
 def draw_missing(seed, missing, *, frames=14, neighbours=8):

@@ -208,19 +208,26 @@ class Change(NamedTuple):
 def take_best(changes: Iterable[Change]) -> dict[int, int]:
     """Return the new past of cells: the best changes are made first, and no cell takes part in two of them.
 
+    A change decides the past of its own cells. It may also change that of others, which were linked to them, unless
+    these are cells of another change.
+
     Examples
     --------
     >>> good, better = Change(4.0, {7: 2}, frozenset({2, 7})), Change(5.0, {8: 2}, frozenset({2, 8}))
     >>> take_best([good, better])
     {8: 2}
+    >>> take_best([better, Change(4.0, {8: -1, 9: 3}, frozenset({3, 9}))])
+    {8: 2, 9: 3}
     """
-    taken: dict[int, int] = {}
+    decided: dict[int, int] = {}
+    others: dict[int, int] = {}
     used: set[int] = set()
     for change in sorted(changes, key=lambda each: -each.log_odds):
         if used.isdisjoint(change.cells):
             used |= change.cells
-            taken |= change.past
-    return taken
+            for row, past in change.past.items():
+                (decided if row in change.cells else others)[row] = past
+    return others | decided
 
 
 class NearbySearch:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gnntrack.events.densities import EventModel
     from gnntrack.events.history import History, NearbySearch
+    from gnntrack.types import FloatArray
 
 __all__ = ["find_split_masks"]
 
@@ -114,20 +115,26 @@ def _compare(history: History, model: EventModel, split: _Split) -> float:
 
 
 def _explain_pieces(history: History, model: EventModel, split: _Split) -> float:
-    """Return the log density of two pieces of a cell, and of the cell after them, given the cell before."""
+    """Return the log density of two pieces of a cell given the cell before, and of the cell after them given both."""
     before, (piece, other), after, _ = split
     size, radius = history.measure_before(before), history.radius[before]
     a, b = float(history.log_size[piece]), float(history.log_size[other])
-    together = float(np.logaddexp(a, b))
-    centre = np.exp(a - together) * history.position[piece] + np.exp(b - together) * history.position[other]
-    frame = int(history.frame[piece])
+    together, frame, later = float(np.logaddexp(a, b)), int(history.frame[piece]), int(history.frame[after])
+
+    def average(one: FloatArray, two: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(a - together) * one + np.exp(b - together) * two)
+
+    centre = average(history.position[piece], history.position[other])
     error = float(np.linalg.norm(centre - history.predict(before, frame)) / radius)
+    expected = average(history.predict(piece, later), history.predict(other, later))
+    error_after = float(np.linalg.norm(history.position[after] - expected) / radius)
     apart = max(float(np.linalg.norm(history.position[piece] - history.position[other]) / radius), 1e-3)
     log_odds = np.log(PRIOR.artefact_rate) + place_pieces(np.array(apart), model.ndim)
     log_odds += model.compare_sizes(together - size)
     log_odds += model.compare_places(error, frame - int(history.frame[before]))
-    log_odds += model.explain_link(before, after, history.measure_after(after) - size)
-    return float(log_odds - np.log(PRIOR.miss_rate))  # the cell is not missing in the frame of its pieces
+    log_odds += model.compare_sizes(history.measure_after(after) - size)
+    log_odds += model.compare_places(error_after, later - frame)
+    return float(log_odds + (later - frame - 1) * np.log(PRIOR.miss_rate))
 
 
 def _explain_past(history: History, model: EventModel, split: _Split) -> float:
