@@ -389,6 +389,79 @@ def test_daughters_are_not_fragments():
     assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
 
 
+def split_cells(disks, tracks, cuts, shape=(128, 128)):
+    """Return a world in which a part of some masks is a cell of its own: {name: (name of the part, row, column)}.
+
+    The part is the pixels beyond the row or the column; one of them is None.
+    """
+    crowd, known = worlds.draw_lattice()
+    world = worlds.draw_world(crowd | disks, known, shape=shape)
+    label, masks = dict(world.label), world.masks
+    for name, (part, y, x) in cuts.items():
+        frame = int(name[1:])
+        pixels = masks[frame] == label[name]
+        pixels[: y or 0] = False
+        pixels[:, : x or 0] = False
+        label[part] = 1 + max(label.values())
+        masks[frame][pixels] = label[part]
+    return worlds.DrawnWorld(masks, label, world.tracks | set(tracks) | {part for part, _, _ in cuts.values()})
+
+
+def stay(letter, frames, y=64.0, x=64.0, radius=8.0):
+    return {f"{letter}{t}": (y, x, radius) for t in frames}
+
+
+@pytest.mark.parametrize(
+    ("disks", "tracks", "cuts"),
+    [
+        (stay("a", range(6)), ["a0 a1 a2 a3 a4 a5"], {"a5": ("q5", None, 65)}),
+        (stay("a", range(6)), ["a0 a1 a2 a3 a4 a5"], {"a5": ("q5", 60, None)}),
+        (stay("a", range(6)), ["a0 a1 a2 a3 a4 a5"], {"a0": ("q0", None, 63)}),
+        (stay("a", range(4)), ["a0 a1 a2 a3"], {"a3": ("q3", None, 64)}),
+        (stay("a", range(2, 6)), ["a2 a3 a4 a5"], {"a2": ("q2", 66, None)}),
+        (
+            stay("a", range(3)) | stay("b", range(3, 6), 55.0, radius=6) | stay("c", range(3, 6), 75.0, radius=6),
+            ["a0 a1 a2", "b3 b4 b5 <a2", "c3 c4 c5 <a2"],
+            {"b3": ("q3", None, 64)},
+        ),
+        (
+            stay("a", range(3)) | stay("b", range(3, 6), 55.0, radius=6) | stay("c", range(3, 6), 75.0, radius=6),
+            ["a0 a1 a2", "b3 b4 b5 <a2", "c3 c4 c5 <a2"],
+            {"a2": ("q2", 63, None)},
+        ),
+    ],
+    ids=["last", "last, other way", "first", "lost", "late", "born", "divides"],
+)
+def test_a_fragment_is_merged_where_one_other_frame_is_known(disks, tracks, cuts):
+    world = split_cells(disks, tracks, cuts)
+    lineage, runs = worlds.build_known_lineage(world)
+    whole, _, merged = merge_fragments(lineage, runs, settings=DEFAULTS)
+    ((cell, (part, _, _)),) = cuts.items()
+    assert merged.tolist() == [[int(cell[1:]), world.label[part], world.label[cell]]]
+    assert worlds.list_tracks(whole, [name for name in world.names(lineage.cells) if name != part]) == (
+        world.tracks - {part}
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "other"),
+    [
+        ((64.0, 58.0, 5.7), (64.0, 69.4, 5.7)),  # two daughters that touch
+        ((60.0, 60.0, 5.7), (68.1, 68.0, 5.7)),
+        ((64.0, 60.0, 6.2), (64.0, 71.2, 5.0)),  # unequal ones
+        ((64.0, 62.0, 7.0), (64.0, 73.0, 3.9)),
+        ((64.0, 60.0, 6.0), (64.0, 70.0, 5.8)),  # not touching
+    ],
+)
+@pytest.mark.parametrize("frame", [0, 5])
+def test_two_round_cells_of_the_first_or_last_frame_are_not_fragments(frame, cell, other):
+    crowd, known = worlds.draw_lattice()
+    tracks = [*known, "a0 a1 a2 a3 a4 a5", f"q{frame}"]
+    world = worlds.draw_world(crowd | stay("a", range(6)) | {f"a{frame}": cell, f"q{frame}": other}, tracks)
+    lineage, runs = worlds.build_known_lineage(world)
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[0] is lineage
+
+
 @pytest.mark.parametrize("world", [worlds.lone_cell, worlds.empty_masks, worlds.starts_late])
 def test_nothing_to_repair(world):
     lineage, runs, result = repair(world())

@@ -7,7 +7,8 @@ A cell whose mask falls into two pieces in one frame leaves one of two traces in
 * a broken track: the link from the frame before goes to one piece, and the link to the next frame leaves the other one.
 
 In both cases the two pieces together have the size and the place that the frames before and after predict. The pieces
-of a broken track also touch each other.
+of a broken track also touch each other, and so do a fragment and its cell if only one of these frames is known: in the
+first and the last frame, and beside a division.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = ["merge_fragments"]
 _NEAREST = 3  # cells that a fragment may be a part of
 _STEADY = 0.4  # log ratio of the sizes before and after, above which the size in between cannot be predicted
 _FITS = 0.3  # log ratio of the size of both pieces and the predicted size
+_APART = 1.13  # radii of both pieces together between their centres: 1 in a cut disk or ball, 1.26 of two that touch
 _CUT = 0.2  # width of a cut through a cell, in radii of the cell; neighbouring pixels touch in any case
 
 
@@ -90,9 +92,11 @@ def _find_fragments(lineage: Lineage, runs: Runs) -> tuple[IntArray, IntArray]:
     """Return the fragments and their cells, as rows, shapes (J,); of several possible cells the nearest."""
     links = _Links.list_links(lineage)
     starts, ends = links.before < 0, links.after < 0
-    complete = ~starts & ~ends
-    cell, fragment = _pair_nearest(lineage, complete, starts & ends)
-    fits = _is_completed_by(lineage, links, cell, fragment)
+    cell, fragment = _pair_nearest(lineage, ~starts | ~ends, starts & ends)
+    fits = np.flatnonzero(_is_completed_by(lineage, links, cell, fragment))
+    one_side = fits[_has_one_side(links, cell[fits])]
+    apart = one_side[~_are_touching(lineage, runs, cell[one_side], fragment[one_side])]
+    fits = np.setdiff1d(fits, apart)
     first, second = _pair_nearest(lineage, ends & ~starts, starts & ~ends)
     broken = np.flatnonzero(_are_pieces(lineage, links, first, second))
     broken = broken[_are_touching(lineage, runs, first[broken], second[broken])]
@@ -134,15 +138,37 @@ def _pair_nearest(lineage: Lineage, one: BoolArray, other: BoolArray) -> tuple[I
     return left[order], right[order]
 
 
+def _find_sides(links: _Links, cell: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the cell before and after each of n cells that are not alone; where one is not known, the other one twice.
+
+    Beside a division, the size of the dividing cell predicts nothing.
+    """
+    before = np.where(links.children[links.before[cell]] == 1, links.before[cell], -1)
+    after = np.where(links.children[cell] == 1, links.after[cell], -1)
+    return np.where(before < 0, after, before), np.where(after < 0, before, after)
+
+
+def _has_one_side(links: _Links, cell: IntArray) -> BoolArray:
+    before, after = _find_sides(links, cell)
+    return np.asarray(before == after)
+
+
 def _is_completed_by(lineage: Lineage, links: _Links, cell: IntArray, fragment: IntArray) -> BoolArray:
-    """Return, for n pairs, whether size and place of the cell are as expected with the fragment and not without it."""
-    size = lineage.cells.feature("size").astype(np.float64)
-    before, after = links.before[cell], links.after[cell]
-    inside = (links.children[before] == 1) & (links.children[cell] == 1)
+    """Return, for n pairs, whether size and place of the cell are as expected with the fragment and not without it.
+
+    Of the first and the last frame, and beside a division, one other frame is known. It tells less about the place, so
+    that the pieces have to be as near to each other as those of a cut disk or ball are.
+    """
+    size, diameter = (lineage.cells.feature(name).astype(np.float64) for name in ("size", "diameter"))
+    before, after = _find_sides(links, cell)
     together, steady, middle_error = _predict(lineage, cell, fragment, before, after)
     own_error = _compute_distance(lineage, lineage.cells.position[cell], before, after)
+    apart = np.linalg.norm(lineage.cells.position[cell] - lineage.cells.position[fragment], axis=1)
+    ndim = lineage.cells.ndim
+    radius = (diameter[cell] ** ndim + diameter[fragment] ** ndim) ** (1 / ndim) / 2
+    in_place = np.where(before == after, (apart < _APART * radius) & (middle_error < apart), middle_error < own_error)
     alone = np.abs(np.log(2 * size[cell] / (size[before] + size[after])))
-    return np.asarray(inside & (middle_error < own_error) & steady & (together < 0.5 * alone) & (together < _FITS))
+    return np.asarray((before >= 0) & in_place & steady & (together < 0.5 * alone) & (together < _FITS))
 
 
 def _are_pieces(lineage: Lineage, links: _Links, first: IntArray, second: IntArray) -> BoolArray:
