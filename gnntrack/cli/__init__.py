@@ -170,7 +170,7 @@ def main() -> None:
     # pydantic would search the metadata of every installed package for plug-ins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # to search for cycles after every 700 new objects is a waste while modules are imported
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
     # at the end, the interpreter would search all objects for cycles, which takes as long as writing the masks
     atexit.register(gc.freeze)
     cli(prog_name="gnntrack")

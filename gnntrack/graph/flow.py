@@ -33,7 +33,32 @@ _STEPS = 12  # of gradient descent per patch
 _WINDOW = 5  # side in reduced pixels of the square in which the flow is averaged: about a cell
 _WAITING = 64  # frames in the queue of the optical flow at most, to limit the memory: a frame has at most 1 MB
 _HUGE = 1e30
-_ONE_THREAD = threading.Lock()
+
+
+class _OneThread:
+    """While it is entered, by one thread or several, OpenCV uses no threads of its own.
+
+    Images are read, reduced and compared at the same time: more threads would only wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._users += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                cv2.setNumThreads(self._before)
+
+
+_ONE_THREAD = _OneThread()
 
 
 @dataclass
@@ -103,7 +128,8 @@ class FlowRecorder:
             self.factor = max(1.0, float(np.median(radius)) / _RADIUS, max(plane.shape) / _LONGEST)
         if not self.factor:
             return
-        small = _ReducedImage(*_reduce_image(plane, self.factor))
+        with _ONE_THREAD:
+            small = _ReducedImage(*_reduce_image(plane, self.factor))
         if self._small is not None and self._position is not None and len(self._position):
             at = np.floor((self._position[:, -2:] + 0.5) / small.pixel)  # whole numbers are centres of pixels
             self._jobs.append(self._pool.submit(_compute_flow, self._small, small, at))
@@ -133,11 +159,15 @@ def _reduce_image(plane: Image, factor: float) -> tuple[Image, FloatArray]:
     whole = int(factor)
     height, width = (max(1, side // whole) for side in plane.shape)
     small = usable[: height * whole, : width * whole]
-    small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low, high = np.percentile(small[::2, ::2].astype(np.float64), [1, 99.5])
+    small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
+    low, high = np.percentile(small[::2, ::2], [1, 99.5])
     # a contrast of rounding errors is not stretched, whatever the unit of the image
     contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
-    stretched = np.asarray(np.clip((small - low) / contrast, 0, 1) * 255, np.uint8)
+    small -= low
+    small /= contrast
+    np.clip(small, 0, 1, out=small)
+    small *= 255
+    stretched = small.astype(np.uint8)
     sides = [max(1, round(side * whole / factor)) for side in (height, width)]
     reduced = np.asarray(cv2.resize(stretched, sides[::-1], interpolation=cv2.INTER_AREA))
     pixel = np.array([height, width]) * whole / np.array(sides)
@@ -172,22 +202,10 @@ def _compute_flow(one: _ReducedImage, other: _ReducedImage, at: FloatArray) -> F
     search.setVariationalRefinementIterations(0)
     search.setPatchStride(_STRIDE)
     search.setGradientDescentIterations(_STEPS)
-    flow = cv2.blur(_calculate_in_one_thread(search, before, after, start), (_WINDOW, _WINDOW))
+    with _ONE_THREAD:
+        flow = cv2.blur(search.calc(before, after, start), (_WINDOW, _WINDOW))  # type: ignore[arg-type]
     y, x = (np.clip(at[:, axis].astype(np.int64), 0, before.shape[axis] - 1) for axis in (0, 1))
     return np.asarray(flow[y, x][:, ::-1], np.float64) * one.pixel
-
-
-def _calculate_in_one_thread(
-    search: cv2.DISOpticalFlow, before: Image, after: Image, start: FeatureArray | None
-) -> FeatureArray:
-    """Return the flow; the images are read and measured meanwhile, so that more threads would only be in the way."""
-    with _ONE_THREAD:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            return np.asarray(search.calc(before, after, start))  # type: ignore[arg-type]
-        finally:
-            cv2.setNumThreads(threads)
 
 
 def _compute_error(before: Image, after: Image, shift: FloatArray) -> float:

@@ -114,8 +114,8 @@ def _describe_runs(flat: Image, start: IntArray, length: IntArray) -> FloatArray
     """Return of the finite pixels of each run their number, sum, squared deviation, minimum and maximum, (5, R)."""
     first = np.cumsum(length) - length
     value = flat[expand_runs(start, length)].astype(np.float64)
-    finite = np.abs(value) <= FLOAT32_MAX if flat.dtype.kind == "f" else np.True_
-    if finite.all():
+    finite = np.abs(value) <= FLOAT32_MAX if flat.dtype.kind == "f" else None
+    if finite is None or finite.all():
         count, low, high = length, np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
     else:
         count = np.add.reduceat(finite, first, dtype=np.int64)
@@ -124,6 +124,7 @@ def _describe_runs(flat: Image, start: IntArray, length: IntArray) -> FloatArray
         value[~finite] = 0
     total = np.add.reduceat(value, first)
     value -= np.repeat(total / np.maximum(count, 1), length)
-    value *= finite
+    if finite is not None:
+        value *= finite
     value *= value
     return np.stack([count, total, np.add.reduceat(value, first), low, high])

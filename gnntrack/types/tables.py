@@ -116,8 +116,16 @@ class Cells:
         >>> cells.rows(0), cells.rows(1), cells.rows(2)
         (slice(0, 2, None), slice(2, 2, None), slice(2, 3, None))
         """
-        start, stop = np.searchsorted(self.frame, [frame, frame + 1])
-        return slice(int(start), int(stop))
+        if 0 <= frame < self.n_frames:
+            return slice(*self._bounds[frame : frame + 2])
+        end = 0 if frame < 0 else len(self)
+        return slice(end, end)
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        """First row of each frame, and the number of rows."""
+        bounds: list[int] = np.searchsorted(self.frame, np.arange(self.n_frames + 1)).tolist()
+        return bounds
 
     def row_of(self, frame: npt.ArrayLike, label: npt.ArrayLike) -> IntArray:
         """Return the row of each (frame, label), -1 if the cell is missing."""
