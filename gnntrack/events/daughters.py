@@ -169,13 +169,14 @@ def find_earlier_divisions(history: History, model: EventModel) -> dict[int, int
     """
     changes: dict[int, int] = {}
     for last in np.flatnonzero(history.n_children == 2).tolist():
-        rows = history.walk_back(last, _LATEST + 1)
         a, b = history.list_children(last)
+        if not history.frame[a] == history.frame[b] == history.frame[last] + 1:
+            continue
+        rows = history.walk_back(last, _LATEST + 1)
         moved = [
             (_compare_earlier(history, model, rows[: n + 1], own, late), rows[n], rows[n - 1], own, late)
             for n in range(1, len(rows))
             for own, late in ((a, b), (b, a))
-            if history.frame[a] == history.frame[b] == history.frame[last] + 1
         ]
         log_odds, parent, sister, own, late = max(moved, default=(-np.inf, 0, 0, 0, 0))
         if log_odds > _SURE_EARLIER:

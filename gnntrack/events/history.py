@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "History", "take_best"]
 
+_OF_CELLS = ("frame", "n_frames", "radius", "log_size", "position", "shift", "_places")  # whatever their past is
 _WINDOW = 3  # cells of a track whose median size is the size of a cell
 
 
@@ -52,7 +53,9 @@ class History:
         past = self.past.copy()
         for row, new in changes.items():
             past[row] = new
-        return History(self.graph, past, self.settled | changes.keys())
+        new = History(self.graph, past, self.settled | changes.keys())
+        vars(new).update({name: value for name, value in vars(self).items() if name in _OF_CELLS})
+        return new
 
     @cached_property
     def frame(self) -> IntArray:

@@ -71,11 +71,13 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
         ),
     )
     movie = MovieModel.from_graph(graph)
+    model = EventModel.from_solution(history, movie)
     for name, find in steps:
-        changes = find(history, EventModel.from_solution(history, movie))
+        changes = find(history, model)
         if changes:
             _log.info("%s: the past of %d cells is decided again", name, len(changes))
             history = history.replace(changes)
+            model = EventModel.from_solution(history, movie)
     target = np.flatnonzero(history.past >= 0)
     source = history.past[target]
     confidence = np.full(len(graph.cells), _CONFIDENCE, np.float32)
