@@ -160,7 +160,7 @@ def _reduce_image(plane: Image, factor: float) -> tuple[Image, FloatArray]:
     height, width = (max(1, side // whole) for side in plane.shape)
     small = usable[: height * whole, : width * whole]
     small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
-    low, high = np.percentile(small[::2, ::2], [1, 99.5])
+    low, high = _find_levels(small[::2, ::2])
     # a contrast of rounding errors is not stretched, whatever the unit of the image
     contrast = max(high - low, 1e-6 * max(abs(low), abs(high)), float(np.finfo(np.float32).tiny))
     small -= low
@@ -173,6 +173,16 @@ def _reduce_image(plane: Image, factor: float) -> tuple[Image, FloatArray]:
     pixel = np.array([height, width]) * whole / np.array(sides)
     below, right = (max(0, _SMALLEST - side) for side in sides)
     return (np.pad(reduced, ((0, below), (0, right)), "edge") if below or right else reduced), pixel
+
+
+def _find_levels(values: FloatArray) -> tuple[float, float]:
+    """Return the percentiles 1 and 99.5, of 32-bit numbers, which NumPy sorts faster than it finds percentiles."""
+    ordered = np.sort(values.astype(np.float32), axis=None)
+    at = np.array([0.01, 0.995]) * (len(ordered) - 1)
+    below = at.astype(np.int64)
+    lower, upper = (ordered[np.minimum(rank, len(ordered) - 1)].astype(np.float64) for rank in (below, below + 1))
+    low, high = lower + (at - below) * (upper - lower)
+    return float(low), float(high)
 
 
 def _replace_nonfinite(plane: Image) -> Image:
