@@ -60,6 +60,7 @@ def test_cells_refuse(changes, problem):
 def test_rows_of_a_frame_and_cells_of_a_key():
     table = cells()
     assert [table.rows(frame) for frame in range(3)] == [slice(0, 2), slice(2, 2), slice(2, 3)]
+    assert (table.rows(-1), table.rows(3)) == (slice(0, 0), slice(3, 3))
     assert table.row_of([0, 0, 1, 2, 2, 9], [7, 4, 3, 3, 7, 9]).tolist() == [1, -1, -1, 2, -1, -1]
     assert table.row_of(0, [[3], [7]]).tolist() == [[0], [1]]
     assert cells((), ()).row_of([0, 1], [1, 1]).tolist() == [-1, -1]

@@ -53,9 +53,9 @@ class History:
         past = self.past.copy()
         for row, new in changes.items():
             past[row] = new
-        new = History(self.graph, past, self.settled | changes.keys())
-        vars(new).update({name: value for name, value in vars(self).items() if name in _OF_CELLS})
-        return new
+        changed = History(self.graph, past, self.settled | changes.keys())
+        vars(changed).update({name: value for name, value in vars(self).items() if name in _OF_CELLS})
+        return changed
 
     @cached_property
     def frame(self) -> IntArray:
