@@ -65,7 +65,7 @@ def main() -> None:
     sequences = [each for each in find_sequences(args.data) if args.only.lower() in each.name.lower()]
     if not sequences:
         sys.exit(f"{args.data}: no sequence with truth (DATASET/NN_GT/TRA/man_track.txt) named like '{args.only}'")
-    record = {**describe_run(), "settings": plan.settings.model_dump(mode="json"), "rows": [], "recall": []}
+    record = {**describe_run(), "settings": plan.settings.to_dict(plain=True), "rows": [], "recall": []}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(args.work or temporary)
         _compile_once(sequences[0], work, plan)

@@ -150,7 +150,7 @@ class Workshop:
         learnt, checks = with_appearance(learnt, checks, run, settings=settings)
         run = run.with_provenance(data=sorted({each.name for each in learnt}))
         summary = learn(learnt, checks, run, network=network, settings=settings)
-        told = {"code": hash_code(), "train": settings.train.model_dump(), "summary": summary}
+        told = {"code": hash_code(), "train": settings.train.to_dict(), "summary": summary}
         (folder / DONE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         return summary
 
@@ -179,7 +179,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
 def start_record(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     """Return the record of a run, with the rows of an earlier run if it is resumed."""
     rows = read_rows(args.out) if args.resume else []
-    return {**describe_run(), "code": hash_code(), "settings": settings.model_dump(mode="json"), "rows": rows}
+    return {**describe_run(), "code": hash_code(), "settings": settings.to_dict(plain=True), "rows": rows}
 
 
 def describe_failure(error: Exception, workshop: Workshop) -> dict[str, str]:
@@ -214,7 +214,7 @@ def _load_or_make(name: str, work: Path, network: str, settings: Settings, make:
     """Return the samples stored for this name, settings and code; make and store them if there are none."""
     plan = settings.train
     shaping = [plan.variants, plan.corruption, plan.held_out, plan.appearance]
-    stages = settings.model_dump_json(exclude={"train", "gnn", "solver", "repair", "simulate"})
+    stages = settings.to_json(exclude={"train", "gnn", "solver", "repair", "simulate"})
     key = hashlib.sha256(f"{hash_code()} {stages} {shaping}".encode()).hexdigest()[:10]
     file = work / "samples" / key / f"{name}, {network}.pickle"
     if file.exists():
@@ -234,7 +234,7 @@ def _read_finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
         told: dict[str, Any] = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return told["summary"] if told["train"] == json.loads(settings.train.model_dump_json()) else None
+    return told["summary"] if told["train"] == json.loads(settings.train.to_json()) else None
 
 
 def _make_reporter(name: str) -> Callable[[dict[str, Any]], None]:

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         learnt, checks = simulate_stacks()
     options.out.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.segmenter]
-    plan = plan.model_copy(update={"steps": options.steps or plan.steps})
+    plan = plan.replace(steps=options.steps or plan.steps)
     run = TrainingRun(options.out, resume=options.resume, report=_print_row)
     learn(options.segmenter, learnt, checks, run, settings=plan)
     return 0

@@ -483,7 +483,7 @@ def _is_finished(result: Path, position: Position, settings: Settings, *, method
     summary = _read_summary(result)
     source = {name: str(getattr(position, name)) for name in ("images", "masks") if getattr(position, name)}
     known = {name: path for name, path in summary["input"].items() if path}
-    same = known == source and summary["settings"] == json.loads(settings.model_dump_json())
+    same = known == source and summary["settings"] == json.loads(settings.to_json())
     if same and method in {None, summary["method"]}:
         return True
     if not overwrite:

@@ -46,7 +46,7 @@ def convert_duration(value: Any, unit: str | None) -> float | None:
     factor = _SECONDS.get(_normalise_unit(unit))
     try:
         seconds = math.nan if factor is None or value is None else float(value) * factor
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return float(f"{seconds:.12g}") if 1e-9 <= seconds <= _LONGEST else None
 

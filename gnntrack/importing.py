@@ -120,15 +120,14 @@ def import_tracks(
             try_output(out, overwrite=overwrite)
         tracked = _open_tracked(source, masks, images, links, settings)
         # labels are identities: a cell in two pieces stays one cell
-        cell_settings = settings.cells.model_copy(update={"fragments": "keep"})
-        checked = settings.model_copy(update={"cells": cell_settings})
+        checked = settings.replace(cells__fragments="keep")
         trusted = settings.frames.trust_masks
         movie = open_movie(
             images, tracked.masks, settings=checked.replace(frames__trust_masks=trusted or tracked.drawn)
         )
         if movie.images is not None:
             check_images(movie.images, trusted=trusted)
-        cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=cell_settings, progress=progress)
+        cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=checked.cells, progress=progress)
         source_row, target_row = tracked.find_links(cells)
         track, tracks = number_tracks(cells.frame, source_row, target_row)
         sure = np.ones(len(source_row), np.float32)

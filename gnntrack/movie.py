@@ -293,9 +293,7 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
         _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replace(
-        masks=notes, cell_settings=settings.cells.model_dump(), interval=movie.interval
-    )
+    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.to_dict(), interval=movie.interval)
     return replace(graph, provenance=provenance), runs
 
 

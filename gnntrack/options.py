@@ -89,7 +89,7 @@ def list_options(sections: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, list[str]] = {}
     for section in sections:
-        for name in type(getattr(Settings(), section)).model_fields:
+        for name in type(getattr(Settings(), section)).fields:
             found.setdefault(name, []).append(section)
     return {name: homes[0] for name, homes in found.items() if len(homes) == 1}
 
@@ -136,7 +136,7 @@ def resolve_options(
         section, _, short = name.partition("__")
         if name in options:
             section, short = options[name], name
-        elif not (short and section in sections and short in type(getattr(Settings(), section)).model_fields):
+        elif not (short and section in sections and short in type(getattr(Settings(), section)).fields):
             msg = f"{recipe}() has no option '{name}'; {_describe_remedy(name, options, [*own])}"
             raise OptionError(msg)
         if value is not None:
@@ -162,7 +162,7 @@ def _simplify(value: Any) -> Any:
 def _describe_remedy(name: str, options: Mapping[str, str], own: list[str]) -> str:
     """Return advice about an unknown keyword."""
     used = set(options.values())
-    homes = [s for s in Settings.model_fields if name in type(getattr(Settings(), s)).model_fields]
+    homes = [s for s in Settings.fields if name in type(getattr(Settings(), s)).fields]
     if several := [section for section in homes if section in used]:
         return f"it is a setting of {' and of '.join(several)}: write {' or '.join(f'{s}__{name}' for s in several)}"
     if homes:

@@ -159,7 +159,7 @@ def _choose_lineage(
     report("solving", 2, 2)
     lineage = build_lineage(graph, chosen, scores)
     if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
-        longer = "max_gap" not in settings.graph.model_fields_set
+        longer = "max_gap" not in settings.graph.given
         lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap, longer_gaps=longer)
     lineage = rate_links(scorer, lineage, graph, chosen, scores)
     bridged = len(find_gaps(lineage)[0])

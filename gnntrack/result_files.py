@@ -222,7 +222,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             "flow": provenance.flow,
             "flow_by_images": provenance.flow_by_images,
         },
-        "settings": json.loads(run.settings.model_dump_json()),
+        "settings": json.loads(run.settings.to_json()),
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *describe_poor_masks(steadiness)])),
     }

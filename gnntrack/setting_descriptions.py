@@ -1,6 +1,6 @@
 """The meaning of each setting: the text below it in the source, read when help or a settings file is written.
 
-pydantic can do this for every model when it is made; that takes as long as importing NumPy.
+The source is parsed only then: that takes longer than importing the settings.
 """
 
 from __future__ import annotations

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
-
-import numpy as np
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from collections.abc import Mapping
+from typing import Any
 
 from gnntrack.errors import InputError, SettingsError
+from gnntrack.setting_kinds import Field, describe_field, list_kinds
 
-__all__ = ["check_bools", "explain_errors", "refuse_bools", "refuse_unknown"]
+__all__ = ["check_bools", "explain_error", "refuse_bools", "refuse_unknown"]
+
+_NUMPY_BOOLS = {"numpy.bool", "numpy.bool_"}  # by name: NumPy takes longer to import than the settings
 
 
-def refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
-    """Raise if nested tables hold a key that the model lacks; the message proposes the nearest one.
+def refuse_unknown(section: Any, values: Any, prefix: str) -> None:
+    """Raise if nested tables hold a key that the section lacks; the message proposes the nearest one.
 
     Raises
     ------
@@ -26,12 +24,11 @@ def refuse_unknown(model: type[BaseModel], values: Any, prefix: str) -> None:
     if not isinstance(values, dict):
         msg = f"settings: '{prefix.rstrip('.')}' = {values!r}: expected a table, such as [graph] with max_gap = 2"
         raise SettingsError(msg)
-    known = model.model_fields
     for key, value in values.items():
-        if key not in known:
-            msg = f"unknown setting '{prefix}{key}'; {_describe_remedy(model, key, value, prefix)}"
+        if key not in section.fields:
+            msg = f"unknown setting '{prefix}{key}'; {_describe_remedy(section.fields, str(key), value, prefix)}"
             raise SettingsError(msg)
-        kind = _get_table(known[key])
+        kind = _get_table(section.fields[key])
         if kind is not None and not isinstance(value, kind):
             refuse_unknown(kind, value, f"{prefix}{key}.")
 
@@ -51,12 +48,12 @@ def check_bools(**switches: object) -> None:
     gnntrack.errors.InputError: overwrite='no': expected True or False
     """
     for name, value in switches.items():
-        if not isinstance(value, bool | np.bool_):
+        if not isinstance(value, bool) and f"{type(value).__module__}.{type(value).__name__}" not in _NUMPY_BOOLS:
             msg = f"{name}={value!r:.60}: expected True or False"
             raise InputError(msg)
 
 
-def refuse_bools(model: type[BaseModel], values: dict[str, Any]) -> None:
+def refuse_bools(fields: Mapping[str, Field], values: Mapping[str, Any]) -> None:
     """Raise if a setting that is not true or false is, which would be read as 1 or 0.
 
     Raises
@@ -65,68 +62,38 @@ def refuse_bools(model: type[BaseModel], values: dict[str, Any]) -> None:
         With the values that the setting takes.
     """
     problems = tuple(
-        f"'{name}' = {value}: {_describe_range(field) or 'expected another value than true or false'}"
+        f"'{name}' = {value}: {describe_field(fields[name])}"
         for name, value in values.items()
-        if isinstance(value, bool)
-        and (field := model.model_fields[name]).annotation is not bool
-        and bool not in get_args(field.annotation)
+        if isinstance(value, bool) and bool not in list_kinds(fields[name].kind)
     )
     if problems:
         raise SettingsError("; ".join(problems), problems=problems)
 
 
-def _describe_remedy(model: type[BaseModel], key: str, value: Any, prefix: str) -> str:
+def _describe_remedy(fields: Mapping[str, Field], key: str, value: Any, prefix: str) -> str:
     """Return advice about an unknown key."""
-    tables = {name: table for name, field in model.model_fields.items() if (table := _get_table(field)) is not None}
-    homes = [name for name, table in tables.items() if key in table.model_fields]
+    import difflib
+
+    tables = {name: table for name, field in fields.items() if (table := _get_table(field)) is not None}
+    homes = [name for name, table in tables.items() if key in table.fields]
     if homes:
         usual = next((name for name in homes if not name.startswith(("train", "simulate"))), homes[0])
         return (
             f"it belongs to the table {' or '.join(homes)}: write Settings({usual}={{'{key}': {value!r}}}), in a file "
             f"{key} below [{usual}], or give it to the function: track(images, masks, {key}={value!r})"
         )
-    near = difflib.get_close_matches(key, model.model_fields, 1, 0)
+    near = difflib.get_close_matches(key, fields, 1, 0)
     return f"did you mean '{prefix}{near[0]}'?" if near else f"table '{prefix.rstrip('.')}' has no settings"
 
 
-def _get_table(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+def _get_table(field: Field) -> Any:
+    """Return the section that a setting is, or None."""
+    return field.kind if hasattr(field.kind, "fields") else None
 
 
-def explain_errors(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    """Yield a sentence for each setting out of range: its name, the value received and the values expected."""
-    for each in error.errors():
-        name = str(each["loc"][0]) if each["loc"] else ""
-        cause = each.get("ctx", {}).get("error")
-        if isinstance(cause, SettingsError):  # of a table, with the names of its settings
-            yield from (
-                f"'{name}.{problem[1:]}" if problem[0] == "'" else f"'{name}': {problem}" for problem in cause.problems
-            )
-            continue
-        own = each["msg"].removeprefix("Value error, ")
-        field = model.model_fields.get(name)
-        expected = own if field is None or each["type"] == "value_error" else _describe_range(field) or own
-        yield f"'{name}' = {each['input']!r}: {expected}" if name else expected
-
-
-def _describe_range(field: FieldInfo) -> str | None:
-    """Return the values that a setting takes, in words; None for a kind of its own."""
-    kind = field.annotation
-    if get_origin(kind) is not Literal:
-        kind = next((each for each in get_args(kind) if each is not type(None)), kind)
-    if get_origin(kind) is Literal:
-        return f"expected one of {', '.join(map(repr, get_args(kind)))}"
-    if kind is str and any(hasattr(each, "pattern") for each in field.metadata):
-        return "expected text of the letters t, z, y, x, c"
-    words = next((words for each, words in _WORDS if kind is each), None)
-    return words and f"expected {words} {' and '.join(_list_bounds(field))}".rstrip()
-
-
-def _list_bounds(field: FieldInfo) -> list[str]:
-    signs = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
-    found = [(sign, getattr(each, name)) for each in field.metadata for name, sign in signs if hasattr(each, name)]
-    return [f"{sign} {limit}" if isinstance(limit, int) else f"{sign} {limit:g}" for sign, limit in found]
-
-
-_WORDS = ((bool, "true or false"), (int, "an integer"), (float, "a number"), (str, "text"))
+def explain_error(name: str, value: Any, field: Field, error: ValueError) -> list[str]:
+    """Return a sentence for each value that is refused: its name, the value received and the values expected."""
+    if isinstance(error, SettingsError):  # of a table, with the names of its settings
+        return [f"'{name}.{each[1:]}" if each[0] == "'" else f"'{name}': {each}" for each in error.problems]
+    own = str(error)
+    return [f"'{name}' = {value!r}: {own if own.startswith('expected ') else describe_field(field)}"]

@@ -1,4 +1,4 @@
-"""Every default of gnntrack, one frozen model per stage. The CLI, the TOML files and the docs read them here.
+"""Every default of gnntrack, one section per stage. The CLI, the TOML files and the docs read them here.
 
 A settings file is TOML with a table per stage. A key that is not in the file has its default, and an unknown key is an
 error whose message proposes the nearest one:
@@ -7,22 +7,17 @@ error whose message proposes the nearest one:
 Traceback (most recent call last):
 gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'graph.max_gap'?
 """
+# without `from __future__ import annotations`: the annotations are the kinds of the settings
 
-from __future__ import annotations
-
-import logging
-import tomllib
 import warnings
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing import Any, Literal, Self
 
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
-from gnntrack.setting_descriptions import read_descriptions
-from gnntrack.setting_errors import explain_errors, refuse_bools, refuse_unknown
+from gnntrack.setting_errors import refuse_unknown
+from gnntrack.setting_sections import Section, limit
 
 __all__ = [
     "REMOVED",
@@ -43,30 +38,6 @@ __all__ = [
     "is_pixel_size",
 ]
 
-_log = logging.getLogger(__name__)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @classmethod
-    def describe(cls, name: str) -> str:
-        """Return the meaning of a setting of this section: the text below it in this file.
-
-        >>> OutputSettings.describe("pictures").split()[0]
-        'Draw'
-        """
-        return read_descriptions(Path(__file__))[cls.__name__].get(name, "")
-
-    def __init__(self, **values: Any) -> None:
-        refuse_unknown(type(self), values, "")
-        refuse_bools(type(self), values)
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            problems = tuple(explain_errors(type(self), error))
-            raise SettingsError("; ".join(problems), problems=problems) from None
-
 
 def is_pixel_size(size: float) -> bool:
     """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
@@ -77,12 +48,42 @@ def is_pixel_size(size: float) -> bool:
     return 1e-9 <= size <= 1e9
 
 
-class FrameSettings(_Section):
+def _lower_axes(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _write_number(value: Any) -> Any:
+    """Return a number as text."""
+    if not isinstance(value, str | bytes | None):
+        from decimal import Decimal
+
+        return str(value) if isinstance(value, int | float | Decimal) else value
+    return value
+
+
+def _read_interval(value: Any) -> float | None:
+    return None if value is None else parse_duration(value)
+
+
+def _read_sizes(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        sizes = tuple(float(size) for size in ([value] if isinstance(value, int | float) else value))
+    except (TypeError, ValueError, OverflowError):
+        sizes = ()
+    if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
+        msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
+        raise ValueError(msg)
+    return sizes
+
+
+class FrameSettings(Section):
     """Movies and masks as they are read (``io/frames.py``)."""
 
-    spacing: tuple[float, ...] | None = Field(None, min_length=1, max_length=3)
+    spacing: tuple[float, ...] | None = limit(None, lengths=(1, 2, 3), read=_read_sizes)
     """Size of a voxel in um along z, y, x; default: as in the files, or 1 pixel if they do not have it."""
-    axes: str | None = Field(None, pattern="^[tzyxc]+$")
+    axes: str | None = limit(None, letters="tzyxc", read=_lower_axes)
     """A letter per axis (t, z, y, x, c), if the files name their axes wrongly, such as frames saved as slices."""
     allow_missing: bool = False
     """Read a frame that is missing in the numbering of a folder as an empty one; else it is an error."""
@@ -90,9 +91,9 @@ class FrameSettings(_Section):
     """The channel to track of images with several: its number, from 0, or its name; all channels are measured."""
     masks_channel: int | str | None = None
     """The channel that holds the masks, from 0, or its name, if masks are a channel of a file."""
-    interval: float | None = None
+    interval: float | None = limit(None, read=_read_interval)
     """Time between two frames: seconds, or text such as 30s, 5min or 0.5h; default: as in the files, if known."""
-    background: int | None = Field(None, gt=-(2**31), lt=2**63)
+    background: int | None = limit(None, gt=-(2**31), lt=2**63)
     """Value of the background of masks; default: 0, or a value that covers most of the border (with a warning)."""
     trust_masks: bool = False
     """Use masks and images as they are, also if they look swapped, like grey values, or like a binary mask."""
@@ -100,34 +101,10 @@ class FrameSettings(_Section):
     """Which files of a folder are images: a glob (*_raw.tif), or brackets (t{t}_z{z}.tif, pos{p}_t{t}_c{c}.tif)."""
     masks_pattern: str | None = None
     """Which files of a folder are masks, such as *_cp_masks.png; as for images."""
-    position: str | None = Field(None, coerce_numbers_to_str=True)
+    position: str | None = limit(None, read=_write_number)
     """The position to read, where a pattern has {p}."""
 
-    @field_validator("axes", mode="before")
-    @classmethod
-    def _lower_axes(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("interval", mode="before")
-    @classmethod
-    def _parse_interval(cls, value: Any) -> float | None:
-        return None if value is None else parse_duration(value)
-
-    @field_validator("spacing", mode="before")
-    @classmethod
-    def _check_sizes(cls, value: Any) -> tuple[float, ...] | None:
-        if value is None:
-            return None
-        try:
-            sizes = tuple(float(size) for size in ([value] if isinstance(value, int | float) else value))
-        except (TypeError, ValueError):
-            sizes = ()
-        if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
-            msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
-            raise ValueError(msg)
-        return sizes
-
-    def with_given(self, **arguments: Any) -> FrameSettings:
+    def with_given(self, **arguments: Any) -> "FrameSettings":
         """Return a copy in which arguments of a function replace settings; an argument that is None does not.
 
         Raises
@@ -147,7 +124,7 @@ class FrameSettings(_Section):
     def select_for_images(self) -> dict[str, Any]:
         """Return the keywords of ``open_frames`` for images."""
         other = {"masks_channel", "images_pattern", "masks_pattern", "background", "trust_masks"}
-        return self.model_dump(exclude=other) | {"pattern": self.images_pattern}
+        return self.to_dict(exclude=other) | {"pattern": self.images_pattern}
 
     def select_for_masks(self) -> dict[str, Any]:
         """Return the keywords of ``open_frames`` for masks, with their channel and pattern."""
@@ -155,136 +132,136 @@ class FrameSettings(_Section):
         return self.select_for_images() | masks
 
 
-class CellSettings(_Section):
+class CellSettings(Section):
     """From masks to cells (``measure/cells.py``)."""
 
     fragments: Literal["keep", "largest", "split"] = "keep"
     """A label in several pieces is one cell (keep), its largest piece only (largest), or a cell per piece (split)."""
-    min_size: int = Field(0, ge=0)
+    min_size: int = limit(0, ge=0)
     """Smallest size of a cell in pixels, after `fragments`; smaller ones are dropped and listed."""
-    neighbours: int = Field(6, ge=1)
+    neighbours: int = limit(6, ge=1)
     """Number of nearest cells from which the local density is computed."""
 
 
-class MotionSettings(_Section):
+class MotionSettings(Section):
     """How cells move between two frames (``graph/motion.py``)."""
 
     drift: bool = True
     """Estimate the global shift of each frame."""
     flow: Literal["auto", "cells", "images", "none"] = "auto"
     """Local motion: from neighbouring cells, from optical flow of the images, both where possible, or none."""
-    neighbours: int = Field(8, ge=1)
+    neighbours: int = limit(8, ge=1)
     """Number of neighbouring cells whose median motion is a cell's local motion."""
 
 
-class GraphSettings(_Section):
+class GraphSettings(Section):
     """Candidate links (``graph/candidates.py``)."""
 
-    max_gap: int = Field(2, ge=1)
+    max_gap: int = limit(2, ge=1)
     """Frames that a link may span: 1 = to the next only, 2 = one is missing; unset: more if many masks are missing."""
-    max_neighbours: int = Field(6, ge=1)
+    max_neighbours: int = limit(6, ge=1)
     """Cells of the next frame that are considered for each cell; half as many across gaps."""
-    max_distance: float | None = Field(None, gt=0)
+    max_distance: float | None = limit(None, gt=0)
     """Farthest that a cell moves per frame, in um, or pixels if their size is unknown; default: estimated."""
 
 
-class ScoreSettings(_Section):
+class ScoreSettings(Section):
     """Classical scores of links and divisions (``scores/``)."""
 
-    rounds: int = Field(2, ge=0)
+    rounds: int = limit(2, ge=0)
     """Times that rates and scales are estimated again from the best solution so far; 0 keeps the prior rates."""
 
 
-class GnnSettings(_Section):
+class GnnSettings(Section):
     """Scores by a network (``gnn/``)."""
 
     model: str | None = None
     """Folder of the model; default: the model that comes with gnntrack."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device of the network; auto = the first of cuda, mps and cpu that this machine has."""
-    correction: float = Field(0.6, ge=0, le=1)
+    correction: float = limit(0.6, ge=0, le=1)
     """Weight of the network's correction: 0 = classical scores, 1 = network, best for movies like the training data."""
     brightness: bool | None = None
     """Whether the network reads the brightness of single cells; default: not if it comes with gnntrack, else yes."""
-    window: int = Field(60_000, ge=1)
+    window: int = limit(60_000, ge=1)
     """Links scored at once; fewer links need less memory and more time."""
 
 
-class TrainSettings(_Section):
+class TrainSettings(Section):
     """Training of a network (``gnntrack train``); all that determine the weights are stored with the model."""
 
-    width: int = Field(32, ge=4)
+    width: int = limit(32, ge=4)
     """Size of the vector of a cell or link inside the network, a multiple of `heads`."""
-    rounds: int = Field(3, ge=0)
+    rounds: int = limit(3, ge=0)
     """Rounds of attention: how many links forward and back a link is influenced by."""
-    heads: int = Field(4, ge=1)
+    heads: int = limit(4, ge=1)
     """Number of attention heads."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = limit(0.1, ge=0, lt=1)
     """Fraction of the values inside the network set to 0 in a step; raise it if a small data set is overfitted."""
-    feature_dropout: float = Field(0.3, ge=0, lt=1)
+    feature_dropout: float = limit(0.3, ge=0, lt=1)
     """Fraction of the input columns set to 0 in a window; raise it if the movies differ from the training data."""
-    steps: int = Field(500, ge=1)
+    steps: int = limit(500, ge=1)
     """Steps of the optimiser."""
-    links: int = Field(6000, ge=1)
+    links: int = limit(6000, ge=1)
     """Candidate links in a step."""
-    window: int = Field(10, ge=3)
+    window: int = limit(10, ge=3)
     """Frames of a window."""
-    division_share: float = Field(0.3, ge=0, le=1)
+    division_share: float = limit(0.3, ge=0, le=1)
     """Fraction of the windows drawn around a division; raise it if divisions are rare."""
-    division_weight: float = Field(4.0, gt=0)
+    division_weight: float = limit(4.0, gt=0)
     """Weight in the loss of a cell that divides or is a daughter; raise it if divisions are missed."""
-    learning_rate: float = Field(0.003, gt=0)
+    learning_rate: float = limit(0.003, gt=0)
     """Highest learning rate (AdamW); it rises over the first tenth of the steps and falls as a cosine."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = limit(0.01, ge=0)
     """Weight decay of AdamW."""
-    average: float = Field(0.99, ge=0, lt=1)
+    average: float = limit(0.99, ge=0, lt=1)
     """Decay per step of the running average of the weights; the average is the result."""
-    validate_every: int = Field(100, ge=1)
+    validate_every: int = limit(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
-    patience: int = Field(3, ge=1)
+    patience: int = limit(3, ge=1)
     """Validations without a better score after which training stops."""
-    variants: int = Field(5, ge=1)
+    variants: int = limit(5, ge=1)
     """Versions of each movie to train on: as it is, with every second frame, and the others corrupted at random."""
-    corruption: float = Field(1.0, ge=0)
+    corruption: float = limit(1.0, ge=0)
     """Factor of the rates of simulated segmentation errors; with 0, movies are only rotated and mirrored."""
-    simulated: int = Field(0, ge=0)
+    simulated: int = limit(0, ge=0)
     """Number of simulated movies to train on as well."""
-    penalty: float = Field(0.02, ge=0)
+    penalty: float = limit(0.02, ge=0)
     """Weight in the loss of the squared difference from the classical scores; it helps on other kinds of movies."""
     appearance: bool = False
     """Train an embedding of the cells' images first (metric learning), as another input of the network."""
-    held_out: float = Field(0.15, ge=0, lt=0.9)
+    held_out: float = limit(0.15, ge=0, lt=0.9)
     """Fraction of each movie's frames, the last ones, that is kept for validation if no validation movies are given."""
 
 
-class TrainSegmenterSettings(_Section):
+class TrainSegmenterSettings(Section):
     """Training of a segmenter (``gnntrack train-segmenter``)."""
 
-    steps: int = Field(2000, ge=1)
+    steps: int = limit(2000, ge=1)
     """Steps of the optimiser."""
-    epochs: int | None = Field(None, ge=1)
+    epochs: int | None = limit(None, ge=1)
     """Passes over all images, instead of `steps`; a patch of each image is a pass."""
-    batch: int = Field(8, ge=1)
+    batch: int = limit(8, ge=1)
     """Patches in a step."""
-    patch: int = Field(256, ge=16)
+    patch: int = limit(256, ge=16)
     """Side of a patch along y and x, in pixels."""
-    planes: int = Field(16, ge=1)
+    planes: int = limit(16, ge=1)
     """Planes of a patch, for networks in 3D."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or gradient descent with momentum."""
-    learning_rate: float = Field(0.002, gt=0)
+    learning_rate: float = limit(0.002, gt=0)
     """Highest learning rate."""
-    momentum: float = Field(0.95, ge=0, lt=1)
+    momentum: float = limit(0.95, ge=0, lt=1)
     """Momentum of sgd."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = limit(0.01, ge=0)
     """Weight decay."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The learning rate rises over the first tenth of the steps and falls as a cosine, or stays the same."""
-    average: float = Field(0.99, ge=0, lt=1)
+    average: float = limit(0.99, ge=0, lt=1)
     """Decay per step of the running average of the weights; the average is the result. 0 = no average."""
     loss: Literal["both", "cross_entropy", "dice", "focal"] = "both"
     """Loss of the foreground; both = cross-entropy and Dice."""
-    border_weight: float = Field(5.0, ge=0)
+    border_weight: float = limit(5.0, ge=0)
     """Additional weight of pixels between two cells, as in the U-Net's paper (unet, fcn, deeplab)."""
     head: Literal["instances", "foreground"] = "instances"
     """Outputs: foreground and depth inside the cell, which separates touching cells, or the foreground alone."""
@@ -292,115 +269,113 @@ class TrainSegmenterSettings(_Section):
     """Normalisation of grey values: by percentiles, to mean 0 and standard deviation 1, or none."""
     zoom: Literal["auto", "each", "none"] = "auto"
     """Scale of the images: as they are (none), all cells to one size (each), or chosen by the size of the cells."""
-    flat: int = Field(1, ge=0)
+    flat: int = limit(1, ge=0)
     """In 3D: number of levels that do not reduce the planes, for voxels that are long along z."""
     augment: bool = True
     """Rotate, mirror, scale, blur and brighten patches at random."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of multiplications; auto = bfloat16 if the processor supports it in hardware."""
-    validate_every: int = Field(100, ge=1)
+    validate_every: int = limit(100, ge=1)
     """Steps between validations, checkpoints and rows of the log."""
-    patience: int = Field(8, ge=1)
+    patience: int = limit(8, ge=1)
     """Validations without a better score after which training stops."""
-    held_out: float = Field(0.15, ge=0, lt=0.9)
+    held_out: float = limit(0.15, ge=0, lt=0.9)
     """Fraction of the images, of movies the last ones, that is kept for validation if no other images are given."""
-    simulated: int = Field(0, ge=0)
+    simulated: int = limit(0, ge=0)
     """Number of simulated movies to train on as well."""
     simulated_axes: Literal[2, 3] = 2
     """Axes of the simulated images: 3 to train a network in 3D."""
     truth: Literal["best", "gold", "silver"] = "best"
     """Ground truth of the challenge's movies: gold for frames that have it and else silver, or only one of them."""
-    margin: int = Field(0, ge=0)
+    margin: int = limit(0, ge=0)
     """Width in pixels of the border that is not trained on, since the ground truth may lack cells there."""
-    options: dict[str, bool | int | float | str] = {}
+    options: dict[str, bool | int | float | str] = limit({})
     """Options of the network, as a table."""
 
 
-class SolverSettings(_Section):
+class SolverSettings(Section):
     """From scores to links (``solvers/``)."""
 
     divisions: bool = True
     """Allow divisions: a cell has up to two successors."""
-    link_threshold: float = Field(0.4, gt=0, lt=1)
+    link_threshold: float = limit(0.4, gt=0, lt=1)
     """Probability above which a link pays; higher = fewer wrong links, more broken tracks; 0.4 is the CTC optimum."""
-    division_threshold: float = Field(0.444, gt=0, lt=1)
+    division_threshold: float = limit(0.444, gt=0, lt=1)
     """Probability above which a division pays; higher = fewer wrong divisions; 0.444 is the CTC optimum."""
 
 
-class RepairSettings(_Section):
+class RepairSettings(Section):
     """Masks of bridged gaps, fragments and margins (``lineage/repair.py``)."""
 
     fill_gaps: bool = True
     """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
-    margin: int = Field(0, ge=0)
+    margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
 
 
-class OutputSettings(_Section):
+class OutputSettings(Section):
     """Files of a result (``result_files.py``)."""
 
     pictures: bool = True
     """Draw overlay.png (a frame with its tracks) and lineage.png (the tree) in the folder gnntrack of a result."""
 
 
-class SimulateSettings(_Section):
+class SimulateSettings(Section):
     """Movies with a known lineage (``simulate/``)."""
 
-    frames: int = Field(60, ge=1)
+    frames: int = limit(60, ge=1)
     """Number of frames."""
-    shape: tuple[int, ...] = Field((384, 384), min_length=2, max_length=3)
+    shape: tuple[int, ...] = limit((384, 384), lengths=(2, 3))
     """Pixels of a frame along [z], y, x; three numbers make a 3D movie."""
-    spacing: tuple[float, ...] | None = Field(None, min_length=2, max_length=3)
+    spacing: tuple[float, ...] | None = limit(None, lengths=(2, 3))
     """Size of a pixel in um along [z], y, x; default: 0.5 along y and x, 1.0 along z."""
-    cells: int = Field(24, ge=0)
+    cells: int = limit(24, ge=0)
     """Approximate number of cells at the start; at most as many as fit into the frame."""
-    diameter: float = Field(14.0, gt=0)
+    diameter: float = limit(14.0, gt=0)
     """Diameter of a grown cell in um."""
-    clustering: float = Field(0.4, ge=0, le=1)
+    clustering: float = limit(0.4, ge=0, le=1)
     """Fraction of the cells that start in clusters, where cells touch."""
-    speed: float = Field(0.8, ge=0)
+    speed: float = limit(0.8, ge=0)
     """Distance in um that a cell moves by itself per frame."""
-    persistence: float = Field(0.7, ge=0, lt=1)
+    persistence: float = limit(0.7, ge=0, lt=1)
     """Fraction of its velocity that a cell keeps from frame to frame; 0 = a random walk."""
-    drift: float = Field(0.3, ge=0)
+    drift: float = limit(0.3, ge=0)
     """Distance in um that the whole field moves per frame."""
     divisions: bool = True
     """Cells grow and divide."""
-    cycle: float = Field(32.0, ge=4)
+    cycle: float = limit(32.0, ge=4)
     """Mean number of frames between divisions; crowded cells take longer."""
-    death_rate: float = Field(0.002, ge=0, lt=1)
+    death_rate: float = limit(0.002, ge=0, lt=1)
     """Fraction of the cells that die per frame."""
     images: bool = True
     """Make images as well as masks."""
-    photons: float = Field(120.0, gt=0)
+    photons: float = limit(120.0, gt=0)
     """Brightness of a cell at the start, in photons per pixel; fewer photons mean more noise."""
-    background: float = Field(12.0, ge=0)
+    background: float = limit(12.0, ge=0)
     """Brightness of the background, in photons per pixel."""
-    read_noise: float = Field(2.0, ge=0)
+    read_noise: float = limit(2.0, ge=0)
     """Standard deviation of the camera noise, in photons per pixel."""
-    blur: float = Field(0.6, ge=0)
+    blur: float = limit(0.6, ge=0)
     """Standard deviation of the blur in um along y and x; along z it is 2.5 times as large."""
-    texture: float = Field(0.35, ge=0, le=1)
+    texture: float = limit(0.35, ge=0, le=1)
     """Contrast of the chromatin in a cell; 0 = cells are smooth."""
-    bleaching: float = Field(0.3, ge=0, lt=1)
+    bleaching: float = limit(0.3, ge=0, lt=1)
     """Fraction of the cells' brightness that is lost by the last frame."""
-    shading: float = Field(0.35, ge=0, lt=1)
+    shading: float = limit(0.35, ge=0, lt=1)
     """Fraction of the light that is missing in the darkest corner of the frame."""
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> SimulateSettings:
+    def _check_together(self) -> None:
         if min(self.shape) < 1 or not all(map(is_pixel_size, self.spacing or ())):
             msg = "the shape of a frame and the size of a pixel are positive; a pixel has 1e-9 to 1e9 um"
-            raise ValueError(msg)
+            raise SettingsError(msg)
         if self.spacing is not None and len(self.spacing) != len(self.shape):
             msg = f"spacing has {len(self.spacing)} numbers and shape {len(self.shape)}; give one per axis"
-            raise ValueError(msg)
-        return self
+            raise SettingsError(msg)
 
 
-class Settings(_Section):
+class Settings(Section):
     """The settings of all stages."""
 
     frames: FrameSettings = FrameSettings()
@@ -417,7 +392,7 @@ class Settings(_Section):
     simulate: SimulateSettings = SimulateSettings()
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Settings:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Build settings from nested tables.
 
         Raises
@@ -434,7 +409,7 @@ class Settings(_Section):
             raise SettingsError(msg) from None
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> Settings:
+    def from_toml(cls, path: str | Path) -> Self:
         """Read settings from a TOML file.
 
         Raises
@@ -442,6 +417,8 @@ class Settings(_Section):
         SettingsError
             If the file cannot be read, is not TOML, or holds an unknown key or a value out of range.
         """
+        import tomllib
+
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -456,13 +433,13 @@ class Settings(_Section):
             msg = f"{path}: {error}"
             raise SettingsError(msg) from None
 
-    def replace(self, **changes: Any) -> Settings:
+    def replace(self, **changes: Any) -> Self:
         """Return a copy with single values changed; ``graph__max_gap=3`` sets ``graph.max_gap``.
 
         >>> Settings().replace(graph__max_gap=3).graph.max_gap
         3
         """
-        values = self.model_dump()
+        values = self.to_dict()
         for key, value in changes.items():
             section, _, name = key.partition("__")
             if section not in values or not name:
@@ -471,7 +448,7 @@ class Settings(_Section):
             values[section][name] = value
         return type(self).from_dict(values)
 
-    def replaced(self, **changes: Any) -> Settings:
+    def replaced(self, **changes: Any) -> Self:
         """Return `replace`; this name is deprecated."""
         warnings.warn("Settings.replaced is deprecated; use Settings.replace", DeprecationWarning, stacklevel=2)
         return self.replace(**changes)

@@ -64,7 +64,13 @@ def test_track_loads_no_library_that_it_does_not_need(tmp_path):
     words = [f"{tmp_path}/images.npy", f"{tmp_path}/masks.npy", "-o", f"{tmp_path}/01_RES"]
     loaded = loaded_by(f"from gnntrack.cli import cli\ncli(['track', *{words}], standalone_mode=False)")
     assert (tmp_path / "01_RES" / "res_track.txt").exists()
-    assert not loaded.intersection({"numba", "scipy", "torch", "skimage", "matplotlib"})
+    assert not loaded.intersection({"numba", "scipy", "torch", "skimage", "matplotlib", "pydantic", "geff"})
+
+
+def test_settings_load_nothing_heavy():
+    """They are read by every command, also by those that only print a help."""
+    loaded = loaded_by("import gnntrack.settings\ngnntrack.settings.Settings().replace(graph__max_gap='3')")
+    assert not loaded.intersection({*HEAVY, "inspect", "dataclasses", "tomllib", "tomlkit", "decimal"})
 
 
 @pytest.mark.parametrize("name", [name for name in gnntrack.__all__ if name != "__version__"])

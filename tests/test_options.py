@@ -103,7 +103,7 @@ def test_a_wrong_keyword_proposes_the_right_one(function, keyword, remedy):
         ({"max_gap": True}, r"track\(\): max_gap=True: expected an integer >= 1"),
         ({"channel": True}, r"channel=True: expected an integer"),
         ({"max_distance": True}, r"max_distance=True: expected a number > 0"),
-        ({"spacing": True}, r"spacing=True: expected another value"),
+        ({"spacing": True}, r"spacing=True: expected 1 to 3 numbers"),
         ({"background": np.bool_(True)}, r"background=True: expected an integer"),
         ({"interval": False}, r"interval=False: expected a number"),
         ({"settings": {"max_gap": 3}, "max_gap": 2}, r"expected Settings, such as .*; write single ones as keywords"),

@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_movie_in_any_order(settings):
 def test_another_seed_gives_another_movie(small):
     other = simulate_movie(settings=SMALL, seed=6)
     assert (other.masks[0] != small.masks[0]).any()
-    empty = SMALL.model_copy(update={"cells": 0, "shading": 0.0, "background": 0.0})
+    empty = SMALL.replace(cells=0, shading=0.0, background=0.0)
     noise = [simulate_movie(settings=empty, seed=seed).images[0] for seed in (4, 6)]
     assert (noise[0] != noise[1]).any()
 
@@ -124,7 +124,7 @@ def test_cells_touch_and_stay_connected(small):
 
 
 def test_crowded_cells_push_each_other_apart():
-    crowd = SMALL.model_copy(update={"cells": 60, "speed": 3.0})
+    crowd = SMALL.replace(cells=60, speed=3.0)
     cells, _, _ = measure_cells(simulate_movie(settings=crowd, seed=1).masks, settings=CellSettings())
     late = cells.frame > 15
     apart = cells.feature("neighbour_distance")[late] / cells.feature("diameter")[late]
@@ -159,11 +159,11 @@ def test_labels_do_not_identify_a_cell_over_time(small):
 
 
 def test_light_bleaches_and_the_corner_is_dark():
-    settings = SMALL.model_copy(update={"bleaching": 0.6, "shading": 0.6, "divisions": False, "death_rate": 0.0})
+    settings = SMALL.replace(bleaching=0.6, shading=0.6, divisions=False, death_rate=0.0)
     movie = simulate_movie(settings=settings, seed=4)
     light = [movie.images[t][movie.masks[t] > 0].mean() - 100 for t in (0, -1)]
     assert light[1] < 0.6 * light[0]
-    lit = simulate_movie(settings=settings.model_copy(update={"shading": 0.0}), seed=4).images[0].astype(float) - 100
+    lit = simulate_movie(settings=settings.replace(shading=0.0), seed=4).images[0].astype(float) - 100
     ratio = (
         (movie.images[0] - 100.0)[:20, :20].mean() / lit[:20, :20].mean(),
         (movie.images[0] - 100.0).mean() / lit.mean(),
@@ -189,7 +189,7 @@ def test_cells_are_brighter_than_what_lies_beside_them(small):
     ],
 )
 def test_small_and_empty_movies_are_movies(changes):
-    settings = SimulateSettings.model_validate({**SMALL.model_dump(), **changes})
+    settings = SMALL.replace(**changes)
     movie = simulate_movie(settings=settings, seed=1)
     assert len(movie.masks) == len(movie.images) == settings.frames
     assert movie.masks[0].shape == movie.images[0].shape == settings.shape
@@ -201,7 +201,7 @@ def test_small_and_empty_movies_are_movies(changes):
 
 
 def test_without_images_there_are_none():
-    assert simulate_movie(settings=SMALL.model_copy(update={"images": False})).images is None
+    assert simulate_movie(settings=SMALL.replace(images=False)).images is None
 
 
 def test_frames_outside_the_movie_are_an_error(small):

@@ -167,7 +167,7 @@ def main() -> None:
     """Run the command line."""
     # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
     signal.signal(signal.SIGTERM, _exit_on_signal)
-    # pydantic would search the metadata of every installed package for plug-ins
+    # pydantic, which geff imports, would search the metadata of every installed package for plug-ins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # to search for cycles after every 700 new objects is a waste while modules are imported
     gc.set_threshold(500_000, 20, 20)

@@ -66,7 +66,7 @@ MASK_SETTINGS = (
     "cells.fragments",
 )
 MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel", "frames.images_pattern")
-SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.model_fields)
+SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.fields)
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -272,15 +272,15 @@ class _SettingOption(click.Option):
 def _make_option(key: str) -> Callable[[Function], Function]:
     section, name = key.split(".")
     table = getattr(Settings(), section)
-    field = type(table).model_fields[name]
+    field = type(table).fields[name]
     default = getattr(table, name)
     flag, parameter = "--" + name.replace("_", "-"), key.replace(".", "_")
     more: dict[str, Any]
-    if field.annotation is bool:
+    if field.kind is bool:
         flags, told, more = f"{flag}/--no-{flag[2:]}", flag if default else f"--no-{flag[2:]}", {"default": None}
     else:
         told = "" if default is None else _format_default(default)
-        kind = str if name in _TEXT else _find_type(field.annotation)
+        kind = str if name in _TEXT else _find_type(field.kind)
         flags, more = flag, {"type": kind, "metavar": _METAVARS.get(name)}
 
     def describe() -> str:

@@ -176,7 +176,7 @@ def _keep_prior_of_longer_gaps(model: Model, inputs: Inputs, log_odds: LogOdds) 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings of the stages before the network, as they are stored with its weights."""
-    return settings.model_dump(include={"cells", "motion", "graph", "scores"}, mode="json")
+    return settings.to_dict(include={"cells", "motion", "graph", "scores"}, plain=True)
 
 
 def _warn_of_other_settings(model: Model, settings: Settings) -> None:

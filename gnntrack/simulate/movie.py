@@ -157,7 +157,7 @@ def simulate_cells(
     side = room ** (1 / d)
     shape = tuple(max(8, round(side / step)) for step in spacing)
     changes = {"frames": frames, "shape": shape, "cells": per_frame}
-    life = settings.model_copy(update=changes)
+    life = settings.replace(**changes)
     extent = np.multiply(shape, spacing)
     colony = Colony(life, np.random.default_rng([seed, 0]), extent, steady=settings.divisions)
     rng = np.random.default_rng([seed, 1])

@@ -342,7 +342,7 @@ def _describe_training(
 ) -> dict[str, Any]:
     """Return the provenance of a training except its data; a training is resumed only if it is the same."""
     return {
-        "settings": {**settings.train.model_dump(), "learning_rate": plan.learning_rate},
+        "settings": {**settings.train.to_dict(), "learning_rate": plan.learning_rate},
         "stages": upstream_settings(settings),
         "seed": seed,
         **_count(samples),

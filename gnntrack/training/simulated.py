@@ -86,7 +86,9 @@ def _list_example_ranges(dimensions: int) -> dict[str, Any]:
 
 def _simulate_random(ranges: Mapping[str, Any], rng: np.random.Generator, seed: int) -> SimulatedMovie:
     """Draw the settings of a movie, in the order of the table, and simulate it."""
-    drawn = {name: value.draw(rng) if isinstance(value, _Range) else value for name, value in ranges.items()}
+    drawn: dict[str, Any] = {
+        name: value.draw(rng) if isinstance(value, _Range) else value for name, value in ranges.items()
+    }
     return simulate_movie(settings=SimulateSettings(**drawn), seed=seed)
 
 

@@ -72,7 +72,7 @@ def train_network(
 
 def describe_run(run: TrainingRun, settings: TrainSegmenterSettings, *, images: int) -> TrainingRun:
     """Return the run with the number of images, the settings and the seed in its provenance."""
-    return run.with_provenance(images=images, settings=settings.model_dump(), seed=run.seed)
+    return run.with_provenance(images=images, settings=settings.to_dict(), seed=run.seed)
 
 
 def make_plan(settings: TrainSegmenterSettings, images: int) -> Plan:
