@@ -14,7 +14,6 @@ from gnntrack.io.output import check_output, fresh_output
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.shapes import measure_shapes
 from gnntrack.measure.skeletons import import_optional
-from gnntrack.results import read_voxel_size
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,8 +158,6 @@ def write_shapes(
 def _open_masks(masks: object, settings: Settings) -> FrameStack:
     """Open masks, and check that they are label images."""
     frames = settings.frames
-    if frames.spacing is None and isinstance(masks, str | Path) and Path(masks).expanduser().is_dir():
-        frames = frames.with_given(spacing=read_voxel_size(masks))
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     return check_masks(open_frames(masks, **frames.select_for_masks()), checks)
 

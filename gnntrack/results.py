@@ -275,8 +275,8 @@ def read_result(
     """
     if spacing is None and images is not None and images.unit == "um":
         spacing = images.spacing
-    spacing = read_voxel_size(folder) if spacing is None else spacing
     plain, runs = read_ctc(folder, spacing=spacing)
+    spacing = plain.cells.spacing if plain.cells.unit == "um" else None
     file = Path(find_ctc(folder).path) / EXTRAS / "lineage.geff"
     stored = _read_stored(file, plain) if file.is_dir() else None
     if stored is not None and spacing is not None and not np.allclose(stored.cells.spacing, spacing):
@@ -289,18 +289,6 @@ def read_result(
     if stored is None:
         return replace(plain, cells=measured), runs
     return replace(stored, cells=_add_features(measured, stored.cells)).with_origins(stored.origins), runs
-
-
-def read_voxel_size(folder: str | Path) -> tuple[float, ...] | None:
-    """Return the size of a voxel in um in the ``summary.json`` of a result, None if there is none.
-
-    The files of its masks do not hold the size.
-    """
-    try:
-        movie = json.loads((find_ctc(folder).path / EXTRAS / "summary.json").read_text(encoding="utf-8"))["movie"]
-        return tuple(movie["spacing"]) if movie["unit"] == "um" else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
 
 
 def _add_features(cells: Cells, other: Cells) -> Cells:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from gnntrack.batch import find_positions, track_positions
 from gnntrack.cli import cli
 from gnntrack.errors import FormatError
 from gnntrack.io.fingerprints import compute_fingerprint
+from gnntrack.io.frames import open_frames
 
 PLAIN = {"output__pictures": False}
 
@@ -225,3 +227,54 @@ def test_a_batch_keeps_what_can_be_loaded_and_tracks_again_what_cannot(damage, b
     again = track_positions(positions, tmp_path / "out", settings=settings, resume=True)
     assert [outcome.status for outcome in again] == ["kept", "done", "kept"]
     assert len(list((tmp_path / "out" / "b_RES").glob("*.tif"))) == len(make_masks())
+
+
+UNITS = {"spacing": (0.5, 0.25), "interval": "5min"}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A result with the size of a pixel and the frame interval."""
+    folder = tmp_path_factory.mktemp("measured") / "01_RES"
+    gnntrack.track(masks=make_masks(), out=folder, **UNITS, **PLAIN)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["", "mask*.tif", "mask{t}.tif", "mask001.tif"])
+def test_units_of_a_result_are_those_of_its_run(name, measured):
+    found = json.loads(run("info", measured / name, "--json").stdout)
+    assert (found["spacing"], found["unit"], found["interval"]) == ([0.5, 0.25], "um", 300)
+    assert "0.5 x 0.25 um (y, x)" in run("info", measured / name).stdout
+
+
+def test_given_units_prevail_over_those_of_the_run(measured):
+    found = json.loads(run("info", measured, "--spacing", "2", "--interval", "1h", "--json").stdout)
+    assert (found["spacing"], found["interval"]) == ([2, 2], 3600)
+
+
+def test_a_result_that_is_tracked_again_keeps_its_units(measured):
+    lineage = gnntrack.track(masks=measured)
+    assert (lineage.cells.spacing, lineage.provenance.interval) == ((0.5, 0.25), 300)
+
+
+@pytest.mark.parametrize("edit", ["masks", "lineage.geff", "cells.csv"])
+def test_units_of_a_result_that_was_edited(edit, measured, tmp_path):
+    result = shutil.copytree(measured, tmp_path / "02_RES")
+    if edit == "masks":
+        mask = tifffile.imread(result / "mask000.tif")
+        mask[:2, :2] = mask.max()
+        tifffile.imwrite(result / "mask000.tif", mask, photometric="minisblack")
+    elif edit == "lineage.geff":
+        shutil.rmtree(result / "gnntrack" / edit)
+    else:
+        (result / "gnntrack" / edit).unlink()
+    with warnings.catch_warnings(action="ignore"):
+        lineage = gnntrack.load(result)
+    assert (lineage.cells.spacing, lineage.provenance.interval) == ((0.5, 0.25), 300)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"movie": 3}', '{"movie": {"unit": "um", "spacing": "x"}}'])
+def test_a_broken_summary_has_no_units(content, measured, tmp_path):
+    result = shutil.copytree(measured, tmp_path / "02_RES")
+    (result / "gnntrack" / "summary.json").write_text(content)
+    assert open_frames(result, role="masks").unit == "pixel"

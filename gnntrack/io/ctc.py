@@ -25,6 +25,7 @@ from gnntrack.io.ctc_table import format_track_table, read_track_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
+from gnntrack.io.result_folders import read_units
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
@@ -57,7 +58,8 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     folder : path
         A table of tracks and a mask per frame.
     spacing : D floats, optional
-        Size of a pixel along ``[z], y, x`` in micrometres; if None, positions are in pixels.
+        Size of a pixel along ``[z], y, x`` in micrometres; if None, that of the run that wrote the result, or else
+        positions are in pixels.
 
     Returns
     -------
@@ -84,14 +86,16 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     tracks = read_track_table(found.table)
     frames = map_frames(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
     _check_shapes(found, frames)
-    cells = _join_cells(frames, spacing)
+    units = read_units(found.path)
+    cells = _join_cells(frames, units.spacing if spacing is None else spacing)
     _check_labels(found, tracks, cells)
     counts = np.array([len(f.label) for f in frames], np.int64)
     first = np.cumsum(counts) - counts
     parts = [(f.start, f.length, f.row + row) for f, row in zip(frames, first, strict=True)]
     runs = join_frames(parts, frames[0].shape)
     source, target = link_tracks(cells, tracks)
-    return Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32)), runs
+    lineage = Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32))
+    return lineage.with_provenance(interval=units.interval), runs
 
 
 def _read_cells(path: Path, frame: int) -> _FrameCells:

@@ -28,11 +28,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.io.result_folders import ResultUnits, read_units
 from gnntrack.io.sources import SourceOptions, open_source
 from gnntrack.io.stack import Stack, get_interval, set_interval, set_spacing
 from gnntrack.types import FrameStack
@@ -93,8 +95,8 @@ def open_frames(
         A folder of images, one file, or a path with a pattern (see the table above); a numpy, dask, zarr or xarray
         array; a list of arrays or of paths, one per frame; a ``FrameStack`` is returned as it is.
     spacing : float, D floats or None
-        Size of a pixel in um along ``[z], y, x``. If None, it is that of the file, or else 1 with the unit
-        ``"pixel"``.
+        Size of a pixel in um along ``[z], y, x``. If None, it is that of the file, or that of the run if the masks are
+        those of a result, or else 1 with the unit ``"pixel"``.
     allow_missing : bool
         Return an empty frame (zeros) for each number that is missing in the file names.
     axes : str or None
@@ -129,6 +131,11 @@ def open_frames(
     (3, (4, 5), (0.5, 0.5), 'um')
     """
     stack = open_source(source, SourceOptions(axes, channel, allow_missing, **files))
+    units = read_units(source) if isinstance(source, str | Path) else ResultUnits(None, None)
+    if spacing is None and stack.unit == "pixel" and units.spacing and len(units.spacing) == len(stack.shape):
+        spacing = units.spacing
+    if interval is None and get_interval(stack) is None:
+        interval = units.interval
     stack = stack if spacing is None else set_spacing(stack, spacing)
     return stack if interval is None else set_interval(stack, interval)
 

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["EXTRAS", "MANIFEST", "RESULT_FOLDERS", "ResultFolder", "find_foreign_file", "write_manifest"]
+__all__ = [
+    "EXTRAS",
+    "MANIFEST",
+    "RESULT_FOLDERS",
+    "ResultFolder",
+    "ResultUnits",
+    "find_foreign_file",
+    "read_units",
+    "write_manifest",
+]
 
 MANIFEST = ".gnntrack.json"
 """File that lists the files of a result folder of any other kind than `RESULT_FOLDERS`."""
@@ -99,3 +108,36 @@ def _list_files(folder: Path) -> list[str]:
         if not folders and not names and place != Path():
             found.append(f"{place.as_posix()}/")
     return sorted(found)
+
+
+class ResultUnits(NamedTuple):
+    """Size of a voxel and frame interval of the run that wrote a result."""
+
+    spacing: tuple[float, ...] | None
+    """Size in um along ``[z], y, x``; None if it is not known."""
+    interval: float | None
+    """Seconds from a frame to the next; None if it is not known."""
+
+
+def read_units(path: str | Path) -> ResultUnits:
+    """Return size of a voxel and frame interval in the ``summary.json`` of a result; its masks do not hold them.
+
+    Parameters
+    ----------
+    path : path
+        The folder of the result, or a file or a pattern of files in it. Any other path has no units.
+
+    Examples
+    --------
+    >>> read_units("movie.tif")
+    ResultUnits(spacing=None, interval=None)
+    """
+    path = Path(path).expanduser()
+    folder = path if path.is_dir() else path.parent
+    try:
+        movie = json.loads((folder / EXTRAS / "summary.json").read_text(encoding="utf-8"))["movie"]
+        spacing = tuple(map(float, movie["spacing"])) if movie["unit"] == "um" else None
+        interval = movie.get("interval_s")
+        return ResultUnits(spacing, None if interval is None else float(interval))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ResultUnits(None, None)
