@@ -13,6 +13,7 @@ from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_
 from gnntrack.io.pairs import warn_of_masks
 from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import find_channel, get_interval
+from gnntrack.io.time_stamps import describe_steps, find_timing
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import Settings
 
@@ -49,10 +50,10 @@ def inspect_movie(
     Returns
     -------
     dict
-        Plain JSON values: kind, frames, shape, spacing, unit, interval in seconds or None, names of the channels and
-        of the one that is described, dtype, lowest and highest value, a list of problems, the estimated seconds and
-        bytes of tracking (None for images), and for masks the number of cells, those per frame (minimum, median,
-        maximum), their median diameter, and empty frames.
+        Plain JSON values: kind, frames, shape, spacing, unit, interval in seconds or None and whether it is that of the
+        time stamps in the file names, names of the channels and of the one that is described, dtype, lowest and highest
+        value, a list of problems, the estimated seconds and bytes of tracking (None for images), and for masks the
+        number of cells, those per frame (minimum, median, maximum), their median diameter, and empty frames.
 
     Raises
     ------
@@ -68,9 +69,8 @@ def inspect_movie(
     as_masks = kind.is_like_masks() if as_masks is None else as_masks
     if as_masks:
         frames = _check_masks(frames, kind, settings, problems)
-    problem = describe_slices(frames)
-    if problem is not None:
-        problems.append(problem)
+    problems += filter(None, [describe_slices(frames)])
+    problems += _describe_stamps(opened)
     stack = _TolerantStack(frames, problems)
     found: dict[str, Any] = {
         "kind": "masks" if as_masks else "images",
@@ -79,6 +79,7 @@ def inspect_movie(
         "spacing": list(stack.spacing),
         "unit": stack.unit,
         "interval": get_interval(opened),
+        "interval_from_names": getattr(opened, "from_names", False),
         "channels": list(getattr(opened, "channels", ())),
         "channel": find_channel(opened),
     }
@@ -110,6 +111,12 @@ class _TolerantStack:
         if finite.size:
             self.range = (min(self.range[0], float(finite.min())), max(self.range[1], float(finite.max())))
         return image
+
+
+def _describe_stamps(opened: FrameStack) -> list[str]:
+    """Return the problem of irregular time stamps in the file names, if the frame interval is not known."""
+    timing = find_timing(opened.names) if get_interval(opened) is None else None
+    return [] if timing is None or timing.told else [describe_steps(timing)]
 
 
 def _open_tolerantly(path: str | Path, settings: Settings, problems: list[str], *, as_masks: bool) -> FrameStack:

@@ -14,9 +14,9 @@ from gnntrack.graph.motion import estimate_motion
 from gnntrack.io.channels import choose_channel, list_channels, name_channels
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
-from gnntrack.io.pairs import complete_sources, open_alone, open_pair, warn_of_masks
+from gnntrack.io.pairs import complete_sources, find_interval, open_alone, open_pair, warn_of_masks
 from gnntrack.io.slices import describe_slices
-from gnntrack.io.stack import Stack, get_interval, set_spacing
+from gnntrack.io.stack import Stack, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, FrameSettings, Settings
@@ -148,9 +148,9 @@ def open_movie(
     checks = CheckOptions(frames.background, frames.trust_masks, settings.cells.fragments != "keep")
     if images is None:
         mask_stack = open_alone(masks, frames, masks=True)
-        return Movie(masks=check_masks(mask_stack, checks), interval=get_interval(mask_stack))
+        return Movie(masks=check_masks(mask_stack, checks), interval=find_interval(mask_stack))
     opened, mask_stack = open_pair(images, masks, frames)
-    interval = get_interval(opened) or get_interval(mask_stack)
+    interval = find_interval(opened, mask_stack)
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
@@ -175,7 +175,7 @@ def _segment(
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
     name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
     channels = _list_channels(opened, images)
-    return Movie(images=images, masks=masks, channels=channels, interval=get_interval(opened), segmenter=name)
+    return Movie(images=images, masks=masks, channels=channels, interval=find_interval(opened), segmenter=name)
 
 
 def _warn_of_cubes(stack: FrameStack) -> None:

@@ -148,7 +148,9 @@ def describe_cost(watch: Stopwatch) -> list[tuple[str, object]]:
     return [("time", f"{watch.seconds:.1f} s"), ("memory", f"{format_bytes(measure_peak_memory())} at most")]
 
 
-def describe_units(spacing: Sequence[float], unit: str, interval: float | None) -> list[tuple[str, object]]:
+def describe_units(
+    spacing: Sequence[float], unit: str, interval: float | None, *, from_names: bool = False
+) -> list[tuple[str, object]]:
     """Return the rows of a summary for the pixel size and the frame interval, or the options that give them.
 
     >>> describe_units((0.5, 0.5), "um", 300.0)
@@ -160,7 +162,9 @@ def describe_units(spacing: Sequence[float], unit: str, interval: float | None) 
     if unit == "um":
         size = f"{' x '.join(f'{each:g}' for each in spacing)} um ({axes})"
     time = "unknown; give --interval, such as 5min, for times and speeds"
-    return [("pixel", size), ("interval", time if interval is None else format_duration(interval))]
+    if interval is not None:
+        time = format_duration(interval) + (", from the time stamps in the file names" if from_names else "")
+    return [("pixel", size), ("interval", time)]
 
 
 def show_rows(rows: Iterable[tuple[str, object]]) -> None:

@@ -53,7 +53,7 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         ("kind", found["kind"]),
         ("frames", found["frames"]),
         ("size", f"{size} pixels ({'y, x' if len(found['shape']) == 2 else 'z, y, x'})"),
-        *describe_units(found["spacing"], found["unit"], found["interval"]),
+        *describe_units(found["spacing"], found["unit"], found["interval"], from_names=found["interval_from_names"]),
         ("type", f"{found['dtype']}, values {found['lowest']:g} to {found['highest']:g}"),
     ]
     if len(found["channels"]) > 1:

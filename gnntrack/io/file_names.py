@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 __all__ = [
     "LETTERS",
     "STAMP_PATTERN",
+    "TIME_UNIT",
     "FileName",
+    "align_times",
     "describe_kind",
     "find_role",
+    "find_time_unit",
     "is_companion",
     "is_mask_kind",
     "parse_file_name",
@@ -30,9 +34,12 @@ _COMPACT = (
     r"(?P<hour5>[01]\d|2[0-3])(?P<minute5>[0-5]\d)(?P<second5>[0-5]\d)?"
 )
 _CLOCK = r"(?P<hour3>[01]\d|2[0-3])(?P<colon3>[-_:.])(?P<minute3>[0-5]\d)(?P=colon3)(?P<second3>[0-5]\d)"
-_STAMP = re.compile(rf"(?<!\d)(?:{_LETTERED}|{_ELAPSED}|{_SHORT}|{_COMPACT}|{_DATE}|{_CLOCK})(?!\d)")
-STAMP_PATTERN = re.sub(r"\?P<\w+>", "", r"\d+d\d+h\d+m(?:\d+s)?|\d+h\d+m(?:\d+s)?")
-"""Regular expression of elapsed times, such as 01d02h30m."""
+TIME_UNIT = r"(?i:h|hrs?|hours?|mins?|minutes?)(?![a-zA-Z0-9])"
+"""Regular expression of a unit of time after a number; not of seconds, since 0.5s is usually an exposure."""
+_DECIMAL = rf"(?<![\d.,vV])(?P<decimal>\d+[.,]\d+)(?={TIME_UNIT})"
+_STAMP = re.compile(rf"(?<!\d)(?:{_DECIMAL}|{_LETTERED}|{_ELAPSED}|{_SHORT}|{_COMPACT}|{_DATE}|{_CLOCK})(?!\d)")
+STAMP_PATTERN = rf"\d+d\d+h\d+m(?:\d+s)?|\d+h\d+m(?:\d+s)?|{_DECIMAL.replace('?P<decimal>', '?:')}"
+"""Regular expression of elapsed times, such as 01d02h30m, and 1.5 in 1.5h."""
 
 _ROLES = {
     "time": ("t", "time", "timepoint", "tp", "frame", "fr", "tt"),
@@ -108,6 +115,9 @@ def parse_file_name(name: str) -> FileName:
 
 def _count_seconds(match: re.Match[str]) -> int | None:
     """Return the seconds of a time stamp, or None if it is not a date of the calendar."""
+    if match["decimal"] is not None:
+        unit = find_time_unit(match.string[match.end() :])
+        return None if unit is None else round(float(match["decimal"].replace(",", ".")) * unit)
     part = {name.rstrip("_2345"): int(text) for name, text in match.groupdict().items() if text and text.isdigit()}
     if "year" not in part:
         days, hours, minutes = (part.get(f"{unit}s", part.get(unit, 0)) for unit in ("day", "hour", "minute"))
@@ -121,6 +131,39 @@ def _count_seconds(match: re.Match[str]) -> int | None:
         )
     except ValueError:
         return None
+
+
+def find_time_unit(text: str) -> int | None:
+    """Return the seconds of the unit of time at the beginning of the text after a number, or None.
+
+    >>> [find_time_unit(text) for text in ("h.tif", "min_a.tif", "hela.tif", "_min.tif", "x.tif")]
+    [3600, 60, None, None, None]
+    """
+    match = re.match(TIME_UNIT, text)
+    return None if match is None else 3600 if match[0].lower().startswith("h") else 60
+
+
+def align_times(names: Sequence[FileName]) -> list[FileName]:
+    """Return names in which whole hours beside decimal ones are times too: 1h beside 1.5h.
+
+    >>> [name.numbers for name in align_times([parse_file_name("1h.tif"), parse_file_name("1.5h.tif")])]
+    [(3600,), (5400,)]
+    """
+    kinds = {name.texts for name in names}
+    if len(kinds) != 1 or not any(any(name.stamped) for name in names):
+        return list(names)
+    columns = zip(*(name.stamped for name in names), strict=True)
+    mixed = [place for place, column in enumerate(columns) if len(set(column)) > 1]
+    return [_read_as_times(name, [place for place in mixed if not name.stamped[place]]) for name in names]
+
+
+def _read_as_times(name: FileName, places: Sequence[int]) -> FileName:
+    """Return a name whose numbers at some places are times in the unit after them."""
+    numbers, stamped = list(name.numbers), list(name.stamped)
+    for place in places:
+        numbers[place] *= find_time_unit(name.texts[place + 1]) or 1
+        stamped[place] = True
+    return name._replace(numbers=tuple(numbers), stamped=tuple(stamped))
 
 
 def find_role(name: FileName, place: int) -> str | None:

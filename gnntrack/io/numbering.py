@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 from gnntrack.errors import FrameError
-from gnntrack.io.file_names import LETTERS, FileName, describe_kind, find_role, parse_file_name
+from gnntrack.io.file_names import LETTERS, FileName, align_times, describe_kind, find_role, parse_file_name
+from gnntrack.io.time_stamps import continue_after_midnight, fill_stamps, is_clock
 
-__all__ = ["fill_numbers", "fill_stamps", "find_roles", "order_frames", "suggest_pattern"]
+__all__ = ["fill_numbers", "find_roles", "order_frames", "suggest_pattern"]
 
 _log = logging.getLogger(__name__)
 
 _MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
-_DAY = 86400  # seconds
-_JITTER = 0.25  # of the interval: time stamps that differ by this from a multiple of it are not a regular series
 
 
 def order_frames(
@@ -56,7 +53,7 @@ def order_frames(
     if not files:
         msg = "the folder is empty; expected a file per frame, such as t000.tif, t001.tif"
         raise FrameError(msg, file=folder)
-    names = {path: parse_file_name(_name_in(folder, path)) for path in files}
+    names = dict(zip(files, align_times([parse_file_name(_name_in(folder, path)) for path in files]), strict=True))
     ordered = sorted(files, key=lambda path: names[path].order)
     if not _check_kinds([names[path] for path in ordered], folder, role):
         return ordered
@@ -64,8 +61,8 @@ def order_frames(
     if place is None:
         return ordered
     by_number = dict(sorted((names[path].numbers[place], path) for path in ordered))
-    if all(_is_clock(names[path].raw[place]) for path in files):
-        by_number = _continue_after_midnight(by_number)
+    if all(is_clock(names[path].raw[place]) for path in files):
+        by_number = continue_after_midnight(by_number)
     first = names[ordered[0]]
 
     def format_name(number: int) -> str:
@@ -76,26 +73,6 @@ def order_frames(
     else:
         numbers = fill_numbers(list(by_number), folder, format_name, allow_missing=allow_missing)
     return [by_number.get(number, folder / format_name(number)) for number in numbers]
-
-
-def _is_clock(raw: str) -> bool:
-    """Return whether a part of a name is a time of the day without a date, such as ``23-59-00``."""
-    return re.fullmatch(r"\d\d([-_:.])\d\d\1\d\d", raw) is not None
-
-
-def _continue_after_midnight(by_number: dict[int, Path]) -> dict[int, Path]:
-    """Return files by the seconds of the day with those of the second day after those of the first.
-
-    A movie goes over midnight if its first and last file are about as far apart as others are, once around the clock.
-    """
-    seconds = list(by_number)
-    steps = [high - low for low, high in pairwise(seconds)]
-    usual = median(steps) if len(steps) > 1 else 0
-    pause = steps.index(max(steps)) if steps else 0
-    if not usual or steps[pause] <= 3 * usual or seconds[0] + _DAY - seconds[-1] > 2 * usual:
-        return by_number
-    shifted = [(number + (_DAY if k <= pause else 0), path) for k, (number, path) in enumerate(by_number.items())]
-    return dict(sorted(shifted))
 
 
 def _name_in(folder: Path, path: Path) -> str:
@@ -161,51 +138,6 @@ def _find_step(numbers: Sequence[int], *, allow_missing: bool) -> int:
         return 1  # of two numbers, nothing but the call indicates that some are missing
     step = math.gcd(*steps) if steps else 1
     return step if 2 * steps.count(step) >= len(steps) else 1
-
-
-def fill_stamps(seconds: Sequence[int], folder: Path, *, allow_missing: bool) -> list[int]:
-    """Return the times of all frames; missing times of a regular series are added only if this is allowed.
-
-    Parameters
-    ----------
-    seconds : ints
-        Time stamps, ascending.
-    folder : Path
-        For messages.
-    allow_missing : bool
-        Add the times that are missing; otherwise a pause is a warning.
-
-    Examples
-    --------
-    >>> fill_stamps([0, 1800, 3600, 7200], Path("."), allow_missing=True)
-    [0, 1800, 3600, 5400, 7200]
-    """
-    steps = [high - low for low, high in pairwise(seconds)]
-    usual = median(steps) if steps else 0
-    counts = _count_intervals(steps, usual)
-    if not any(count > 1 for count in counts):
-        return list(seconds)
-    if not allow_missing:
-        pause = next(step for step, count in zip(steps, counts, strict=True) if count > 1)
-        _log.warning(
-            "%s: %g min between two files, usually %g min; they are read as consecutive frames "
-            "(with --allow-missing, the missing times are empty frames)",
-            folder,
-            pause / 60,
-            usual / 60,
-        )
-        return list(seconds)
-    found = [seconds[0]]
-    for low, count, high in zip(seconds[:-1], counts, seconds[1:], strict=True):
-        found += [low + (high - low) * n // count for n in range(1, count + 1)]
-    return found
-
-
-def _count_intervals(steps: Sequence[int], usual: float) -> list[int]:
-    """Return the number of usual intervals in each step; none if the steps are not multiples of the usual one."""
-    counts = [max(1, round(step / usual)) for step in steps] if usual else []
-    regular = all(abs(step - n * usual) <= _JITTER * usual for step, n in zip(steps, counts, strict=False))
-    return counts if regular else []
 
 
 # ---------------------------------------------------------------- which number is the frame

@@ -6,16 +6,21 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gnntrack.durations import format_duration
 from gnntrack.io.folders import find_mask_files
 from gnntrack.io.frames import check_pair, open_frames
 from gnntrack.io.numpy_files import names_masks
 from gnntrack.io.slices import check_slices, holds_slices_of
+from gnntrack.io.stack import get_interval
+from gnntrack.io.time_stamps import describe_steps, find_timing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.settings import FrameSettings
     from gnntrack.types import FrameStack
 
-__all__ = ["complete_sources", "open_alone", "open_pair", "warn_of_masks"]
+__all__ = ["complete_sources", "find_interval", "open_alone", "open_pair", "warn_of_masks"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +69,40 @@ def warn_of_masks(images: object) -> None:
     if found is not None:
         verb = "is a file of masks and is" if found[1] == 1 else "are masks and are"
         _log.warning("%s: %s %s not read as images", images, _describe_files(*found), verb)
+
+
+def find_interval(*stacks: FrameStack) -> float | None:
+    """Return the frame interval of a movie, and warn if the time stamps in the file names are irregular.
+
+    Parameters
+    ----------
+    *stacks : FrameStack
+        Images and masks of the movie; metadata of one of them prevail over file names.
+    """
+    timed = [stack for stack in stacks if get_interval(stack) is not None]
+    if not timed:
+        _warn_of_stamps(stacks)
+        return None
+    known = min(timed, key=_is_from_names)
+    interval = get_interval(known)
+    if interval is not None and _is_from_names(known):
+        message = "%s: the frame interval is %s, that of the time stamps in the file names"
+        _log.info(message, known.names[0], format_duration(interval))
+    return interval
+
+
+def _is_from_names(stack: FrameStack) -> bool:
+    return bool(getattr(stack, "from_names", False))
+
+
+def _warn_of_stamps(stacks: Sequence[FrameStack]) -> None:
+    """Warn of the first movie whose file names have irregular time stamps."""
+    for stack in stacks:
+        timing = find_timing(stack.names)
+        if timing is not None:
+            if not timing.told:
+                _log.warning("%s: %s", stack.names[0], describe_steps(timing))
+            return
 
 
 def _describe_files(kind: str, count: int) -> str:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gnntrack.errors import FrameError
-from gnntrack.io.file_names import STAMP_PATTERN, parse_file_name
-from gnntrack.io.numbering import fill_numbers, fill_stamps, order_frames
+from gnntrack.io.file_names import STAMP_PATTERN, TIME_UNIT, align_times, find_time_unit, parse_file_name
+from gnntrack.io.numbering import fill_numbers, order_frames
+from gnntrack.io.time_stamps import MISSING, fill_stamps
 
 __all__ = ["FileSeries", "has_pattern", "match_pattern", "split_pattern"]
 
@@ -50,7 +51,7 @@ class FileSeries:
     @property
     def names(self) -> list[str]:
         """A name of each frame, for messages."""
-        return [f"{files[0]} (missing)" if t in self.absent else str(files[0]) for t, files in enumerate(self.files)]
+        return [f"{files[0]}{MISSING}" if t in self.absent else str(files[0]) for t, files in enumerate(self.files)]
 
 
 def has_pattern(text: str) -> bool:
@@ -135,6 +136,8 @@ class _Match(NamedTuple):
     """Text of each bracket."""
     rest: str
     """The name without its brackets."""
+    unit: str = ""
+    """Unit of time after a number in place of ``{t}``, such as h."""
 
 
 def _compile(pattern: str, folder: Path) -> re.Pattern[str]:
@@ -163,7 +166,8 @@ def _match_bracket(letter: str, digits: str | None, *, first: bool, exact: bool)
         return "[^/]+?"
     start = r"(?<!\d)" if first else ""
     number = rf"{start}\d{{{digits}{'' if exact else ','}}}" if digits else rf"{start}\d+"
-    return number if letter != "t" or digits else rf"(?:{STAMP_PATTERN}|{_DATES}|{number})"
+    # 5 in 0.5h is not a number of its own, whatever * stands for
+    return number if letter != "t" or digits else rf"(?:{STAMP_PATTERN}|{_DATES}|(?!(?<=\d[.,])\d+{TIME_UNIT}){number})"
 
 
 _DATES = r"\d{4}[-_.]?\d\d[-_.]?\d\d(?:[T _-]{1,2}\d\d[-_:.h]?\d\d(?:[-_:.m]?\d\ds?)?)?Z?|\d{4}y\d\dm\d\dd_\d\dh\d\dm"
@@ -186,8 +190,14 @@ def _find_files(folder: Path, pattern: str, expression: re.Pattern[str]) -> list
         name = path.relative_to(folder).as_posix()
         match = expression.fullmatch(name)
         if match is not None and not path.name.startswith(".") and path.is_file():
-            found.append(_Match(path, name, match.groupdict(), _remove_spans(name, match)))
+            unit = _find_unit(name[match.end("t") :]) if "t" in match.groupdict() else ""
+            found.append(_Match(path, name, match.groupdict(), _remove_spans(name, match), unit))
     return found
+
+
+def _find_unit(text: str) -> str:
+    unit = re.match(r"[a-zA-Z]+", text)
+    return unit[0] if unit and find_time_unit(text) else ""
 
 
 def _remove_spans(name: str, match: re.Match[str]) -> str:
@@ -249,7 +259,8 @@ def _check_depth(files: Sequence[tuple[Path, ...]], absent: frozenset[int]) -> N
 
 def _order_by_bracket(found: list[_Match], folder: Path, *, allow_missing: bool) -> list[tuple[str, list[_Match]]]:
     """Return name and files of each frame; a frame that is missing has no files."""
-    parsed = {match.parts["t"]: parse_file_name(match.parts["t"]) for match in found}
+    texts = {match.parts["t"]: match.parts["t"] + match.unit for match in found}
+    parsed = dict(zip(texts, align_times([parse_file_name(text) for text in texts.values()]), strict=True))
     number = {text: name.numbers[0] for text, name in parsed.items()}
     grouped: dict[int, list[_Match]] = {}
     for match in found:

@@ -21,6 +21,7 @@ from gnntrack.io.foreign import describe_format
 from gnntrack.io.images import read_image
 from gnntrack.io.patterns import FileSeries
 from gnntrack.io.stack import Layout, Stack, lay_out, open_channels
+from gnntrack.io.time_stamps import find_timing
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -32,6 +33,8 @@ def open_series(
     series: FileSeries, *, axes: str | None = None, channel: int | str | None = None, role: str = "images"
 ) -> Stack:
     """Open a movie of a file, or a file per slice, for each frame. The pixel size is that of the first file.
+
+    The frame interval is that of the first file, else that of the time stamps in the names.
 
     Parameters
     ----------
@@ -62,12 +65,14 @@ def open_series(
     names, ndim = series.names, len(found.layout.shape) + (depth > 1)
     spacing = found.spacing if len(found.spacing) == ndim else ()
     size, unit = spacing or (1.0,) * ndim, "um" if spacing else "pixel"
+    timing = find_timing(names) if found.interval is None else None
+    interval = timing.interval if timing is not None else found.interval
 
     def make(each: Layout) -> Stack:
         shape = (depth, *each.shape) if depth > 1 else each.shape
         chosen = None if channel is None else each.channel or 0
         read = partial(_read_frame, series, file_axes, chosen, role, np.zeros((0, *shape), found.dtype))
-        return Stack(read, names, shape, size, unit, found.interval)
+        return Stack(read, names, shape, size, unit, interval, from_names=timing is not None and interval is not None)
 
     return open_channels(make, found.layout)
 

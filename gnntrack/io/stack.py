@@ -67,6 +67,8 @@ class Stack:
         Seconds from a frame to the next; None if it is not known.
     channels : mapping of str to Stack
         The movie in each channel of its files, by name, that of this stack included; empty if there is one channel.
+    from_names : bool
+        Whether the interval is that of the time stamps in the names of the files.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Stack:
     unit: str = "pixel"
     interval: float | None = None
     channels: Mapping[str, Stack] = field(default_factory=dict)
+    from_names: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -180,7 +183,7 @@ def set_interval(stack: FrameStack, interval: float | str) -> Stack:
         raise InputError(msg) from None
     if not isinstance(stack, Stack):
         stack = Stack(stack.__getitem__, stack.names, stack.shape, stack.spacing, stack.unit)
-    return replace(stack, interval=seconds)
+    return replace(stack, interval=seconds, from_names=False)
 
 
 def get_interval(stack: FrameStack | None) -> float | None:
