@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gnntrack.settings import CellSettings
     from gnntrack.types import BoolArray, Image, IntArray
 
+    Pairs = dict[tuple[int, int], tuple[IntArray, IntArray]]
+
 __all__ = ["CleanFrame", "clean_frame", "find_pieces", "number_pieces"]
 
 _NONE = np.zeros((2, 0), np.int64)
@@ -35,6 +37,8 @@ class CleanFrame:
         New labels of pieces, and the labels that they had before.
     dropped : (2, .) int64
         Labels that were removed because they are too small, and their number of pixels.
+    touching : dict of int to (3, P) int64
+        For axis 0 (along z, in 3D) and 1 (along y): pairs of runs that share faces normal to it, and their faces.
     """
 
     start: IntArray
@@ -44,6 +48,7 @@ class CleanFrame:
     disconnected: IntArray
     split: IntArray
     dropped: IntArray
+    touching: dict[int, IntArray]
 
 
 def clean_frame(
@@ -81,8 +86,9 @@ def clean_frame(
     ([8, 7, 3], [[8], [3]])
     """
     if not len(start):
-        return CleanFrame(start, length, label, label, _NONE, _NONE, _NONE)
-    piece, n_pieces = find_pieces(start, length, label, layout)
+        return CleanFrame(start, length, label, label, _NONE, _NONE, _NONE, {})
+    pairs = _pair_neighbours(start, length, layout)
+    piece, n_pieces = _join_pieces(label, pairs)
     pixels = np.bincount(piece, length, n_pieces).astype(np.int64)
     piece_label = np.empty(n_pieces, np.int64)
     piece_label[piece] = label
@@ -103,7 +109,10 @@ def clean_frame(
     keep &= large[group]
     stays, cell = keep[piece], (np.cumsum(large) - 1)[group[piece]]
     dropped = np.stack([labels[~large], size[~large]])
-    return CleanFrame(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped)
+    touching = {
+        1 - step[0]: _count_faces(start, length, layout, step, pairs[step], stays) for step in pairs if 0 in step
+    }
+    return CleanFrame(start[stays], length[stays], cell[stays], labels[large], disconnected, split, dropped, touching)
 
 
 def number_pieces(mask: Image) -> Image:
@@ -152,9 +161,35 @@ def find_pieces(
     >>> piece.tolist(), n_pieces
     ([0, 1, 0], 2)
     """
+    return _join_pieces(label, _pair_neighbours(start, length, layout))
+
+
+def _pair_neighbours(start: IntArray, length: IntArray, layout: tuple[int, int, int]) -> Pairs:
+    """Return the pairs of runs with neighbouring pixels, corners included, by the step in planes and rows."""
     # the row above, and the three nearest in the plane below
     steps = [(0, 1)] if layout[0] == 1 else [(0, 1), (1, 1), (1, 0), (1, -1)]
-    pairs = [find_touching_runs(start, length, layout, step, margin=1)[:2] for step in steps]
-    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return {step: find_touching_runs(start, length, layout, step, margin=1)[:2] for step in steps}
+
+
+def _join_pieces(label: IntArray, pairs: Pairs) -> tuple[IntArray, int]:
+    """Return the piece of each run (R,), and the number of pieces."""
+    one, other = (np.concatenate(side) for side in zip(*pairs.values(), strict=True))
     same = label[one] == label[other]
-    return label_components(len(start), one[same], other[same])
+    return label_components(len(label), one[same], other[same])
+
+
+def _count_faces(
+    start: IntArray,
+    length: IntArray,
+    layout: tuple[int, int, int],
+    step: tuple[int, int],
+    pair: tuple[IntArray, IntArray],
+    stays: BoolArray,
+) -> IntArray:
+    """Return the pairs of runs that stay and share faces, and the number of their faces, (3, P)."""
+    run, other = pair
+    moved = start[run] - (step[0] * layout[1] + step[1]) * layout[2]
+    first, last = np.maximum(moved, start[other]), np.minimum(moved + length[run], start[other] + length[other])
+    kept = (last > first) & stays[run] & stays[other]
+    row = np.cumsum(stays) - 1
+    return np.stack([row[run[kept]], row[other[kept]], (last - first)[kept]])

@@ -38,7 +38,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -197,7 +197,7 @@ def measure_cells(
         clean = clean_frame(*encoded, layout=layout, settings=settings)
         for kind in ("disconnected", "split", "dropped"):
             findings.add(kind, frame, getattr(clean, kind))
-        kept.append(clean)
+        kept.append(replace(clean, touching={}))  # they are not needed any more
         sums.append(_measure_frame(clean, image, others, masks, findings))
         if each_image is not None and image is not None:
             ndim = len(masks.shape)
@@ -330,7 +330,7 @@ def _measure_frame(
     runs = (clean.start, clean.length, clean.cell)
     # the area of a face is the product of the pixel sizes along the other two axes
     face = math.prod(masks.spacing) / np.array((np.inf, *masks.spacing)[-3:])
-    touching = measure_contacts(runs, n, layout, face)
+    touching = measure_contacts(runs, n, layout, face, clean.touching)
     intensity = np.zeros((n, 0))
     if image is not None:
         intensity, not_finite = measure_intensities(flatten_image(image), runs, n)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.masks.runs import expand_runs, find_touching_runs, split_runs
+from gnntrack.masks.runs import expand_runs, split_runs
 
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, Image, IntArray
@@ -54,19 +54,19 @@ def _sum_by_cell(cell: IntArray, value: IntArray | FloatArray, n: int) -> FloatA
     return np.bincount(cell, value, n).astype(np.float64)  # without runs, bincount returns whole numbers
 
 
-def measure_contacts(runs: RunArrays, n: int, layout: Layout, face: FloatArray) -> FloatArray:
+def measure_contacts(
+    runs: RunArrays, n: int, layout: Layout, face: FloatArray, touching: dict[int, IntArray]
+) -> FloatArray:
     """Return the fraction of each cell's faces that touch other cells, shape (n,).
 
-    `face` (3,) is the area of a face of a pixel that is normal to z, y and x.
+    `face` (3,) is the area of a face of a pixel that is normal to z, y and x; `touching` as of `CleanFrame`.
     """
     start, length, cell = runs
     outer = 2 * _sum_by_cell(cell, face[2] + length * (face[0] + face[1]), n)
     contact = np.zeros(n)
     same_row = start[1:] // layout[2] == start[:-1] // layout[2]
     side = np.flatnonzero(same_row & (start[1:] == start[:-1] + length[:-1]))
-    pairs = {2: (side, side + 1, np.ones_like(side))}
-    below = (1, 0) if layout[0] > 1 else (1,)
-    pairs |= {axis: find_touching_runs(start, length, layout, (1 - axis, axis)) for axis in below}
+    pairs = {2: np.stack([side, side + 1, np.ones_like(side)])} | touching
     for axis, (run, other, faces) in pairs.items():
         area = face[axis]
         one, two = cell[run], cell[other]
@@ -113,10 +113,11 @@ def _describe_parts(flat: Image, start: IntArray, length: IntArray) -> list[Floa
 def _describe_runs(flat: Image, start: IntArray, length: IntArray) -> FloatArray:
     """Return of the finite pixels of each run their number, sum, squared deviation, minimum and maximum, (5, R)."""
     first = np.cumsum(length) - length
-    value = flat[expand_runs(start, length)].astype(np.float64)
+    grey = flat[expand_runs(start, length)]
+    value = grey.astype(np.float64)
     finite = np.abs(value) <= FLOAT32_MAX if flat.dtype.kind == "f" else None
     if finite is None or finite.all():
-        count, low, high = length, np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
+        count, low, high = length, np.minimum.reduceat(grey, first), np.maximum.reduceat(grey, first)
     else:
         count = np.add.reduceat(finite, first, dtype=np.int64)
         low = np.minimum.reduceat(np.where(finite, value, np.inf), first)
