@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gnntrack.graph.translation import compare_spectra, compute_spectrum
+from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
 
 if TYPE_CHECKING:
     from gnntrack.graph.translation import Spectrum
@@ -71,7 +71,9 @@ class _ReducedImage:
     @cached_property
     def half(self) -> FeatureArray:
         """Every second pixel, which is enough to find a drift that is too large for the flow."""
-        return self.image[::2, ::2].astype(np.float32)
+        half = self.image[::2, ::2]
+        height, width = (find_fast_length(side, longer=False) for side in half.shape)
+        return half[:height, :width].astype(np.float32)
 
     @cached_property
     def spectrum(self) -> Spectrum:

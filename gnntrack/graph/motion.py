@@ -14,13 +14,14 @@ that is spoilt in one frame or in one place is thus not used there.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gnntrack.geometry import find_mutual_nearest, find_nearest, measure_lengths
-from gnntrack.graph.translation import compare_spectra, compute_spectrum
+from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
 
 if TYPE_CHECKING:
     from gnntrack.graph.flow import FlowRecorder
@@ -244,8 +245,10 @@ def _is_short(shift: FloatArray, position: FloatArray) -> bool:
 
 def _count_cells(position: FloatArray, size: FloatArray, bins: Any) -> FloatArray:
     """Return a blurred map of the number of cells per bin, padded so that a shift does not wrap around."""
-    count = np.histogramdd(position, bins=list(bins), range=[(0, s) for s in size])[0]
-    padded = np.pad(count, [(0, max(int(b) // 2, 1)) for b in bins])
+    sides = [find_fast_length(int(b) + max(int(b) // 2, 1), longer=True) for b in bins]
+    at = np.minimum((position * (bins / size)).astype(np.int64), bins - 1)
+    count = np.bincount(np.ravel_multi_index(tuple(at.T), sides), minlength=math.prod(sides))
+    padded = count.reshape(sides).astype(np.float64)
     for axis in range(padded.ndim):
         padded = padded + 0.5 * (np.roll(padded, 1, axis) + np.roll(padded, -1, axis))
     return np.asarray(padded)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Spectrum = npt.NDArray[np.complexfloating[Any, Any]]
 
-__all__ = ["compare_spectra", "compute_spectrum", "estimate_shift"]
+__all__ = ["compare_spectra", "compute_spectrum", "estimate_shift", "find_fast_length"]
 
 
 def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
@@ -42,6 +42,30 @@ def estimate_shift(before: FloatArray, after: FloatArray) -> FloatArray:
     [3.0, -2.0]
     """
     return compare_spectra(compute_spectrum(before), compute_spectrum(after), before.shape)
+
+
+def find_fast_length(length: int, *, longer: bool) -> int:
+    """Return the nearest length whose Fourier transform is fast: one without prime factors above 7.
+
+    A length with a large prime factor takes up to ten times as long.
+
+    Parameters
+    ----------
+    length : int
+        At least 1.
+    longer : bool
+        Look among longer lengths rather than shorter ones.
+
+    Examples
+    --------
+    >>> find_fast_length(197, longer=False), find_fast_length(197, longer=True), find_fast_length(96, longer=True)
+    (196, 200, 96)
+    """
+    rest = length
+    for factor in (2, 3, 5, 7):
+        while rest % factor == 0:
+            rest //= factor
+    return length if rest == 1 else find_fast_length(length + (1 if longer else -1), longer=longer)
 
 
 def compute_spectrum(values: FloatArray | FeatureArray) -> Spectrum:
