@@ -436,17 +436,24 @@ class Settings(Section):
     def replace(self, **changes: Any) -> Self:
         """Return a copy with single values changed; ``graph__max_gap=3`` sets ``graph.max_gap``.
 
-        >>> Settings().replace(graph__max_gap=3).graph.max_gap
-        3
+        >>> changed = Settings().replace(graph__max_gap=3)
+        >>> changed.graph.max_gap, changed.graph.given
+        (3, frozenset({'max_gap'}))
         """
         values = self.to_dict()
+        given = {name: set(section.given) for name, section in self}
         for key, value in changes.items():
             section, _, name = key.partition("__")
             if section not in values or not name:
                 msg = f"unknown setting '{key}'; expected SECTION__NAME, such as graph__max_gap"
                 raise SettingsError(msg)
             values[section][name] = value
-        return type(self).from_dict(values)
+            given[section].add(name)
+        changed = type(self).from_dict(values)
+        for name, section in changed:
+            section._set({}, given[name])
+        changed._set({}, self.given | {name for name, names in given.items() if names})
+        return changed
 
     def replaced(self, **changes: Any) -> Self:
         """Return `replace`; this name is deprecated."""

@@ -273,6 +273,15 @@ def test_settings_know_which_values_were_given():
     assert GraphSettings(max_gap=2).replace(max_distance=3).given == {"max_gap", "max_distance"}
 
 
+@pytest.mark.parametrize("changes", [{}, {"frames__spacing": 0.5}, {"output__pictures": False}, {"graph__max_gap": 2}])
+def test_a_copy_knows_which_values_were_given(changes):
+    before = Settings(graph={"max_distance": 9}, motion={"drift": False})
+    changed = before.replace(**changes)
+    for name, section in changed:
+        own = {key.partition("__")[2] for key in changes if key.startswith(f"{name}__")}
+        assert section.given == getattr(before, name).given | own
+
+
 def test_settings_do_not_change():
     graph = GraphSettings()
     for change in (
