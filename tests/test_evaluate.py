@@ -1,21 +1,25 @@
 import contextlib
 import io
 import json
+import shutil
 import warnings
 
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.ctc_worlds import DIVIDES, build, draw_tables, write_truth
 
+from gnntrack.cli import cli
 from gnntrack.errors import FormatError, FrameError
 from gnntrack.evaluate.tracking import (
     SUMMARY,
     average_scores,
     evaluate_sequence,
     evaluate_sequences,
+    explain_undefined,
 )
 from gnntrack.io.ctc import write_ctc
 
@@ -405,6 +409,48 @@ def test_undefined_metrics_have_no_part_in_the_mean():
 
 
 # ---------------------------------------------------------------- the official scores
+
+
+REASONS = {
+    "a single track": (
+        {1: (0, 7, 0)},
+        {"SEG": "no masks of whole cells", "BC(1), division_f1(1)": "no division", "CCA": "no comp"},
+    ),
+    "one division": (DIVIDES, {"SEG": "no masks of whole cells", "CCA": "no complete cell cycle, a track that begins"}),
+    "a whole cycle": (GENERATIONS, {"SEG": "no masks of whole cells"}),
+    "tracks of one frame": (
+        {k + 1: (k, k, 0) for k in range(8)},
+        {"LNK": "no track is longer than a frame", "OP_CLB(1)": "it needs LNK"},
+    ),
+    "two tracks": ({1: (0, 7, 0), 2: (2, 7, 0)}, {"BC(1), division_f1(1)": "the ground truth has no division"}),
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_undefined_metrics_are_explained(tmp_path, kind):
+    table, reasons = REASONS[kind]
+    truth = write_truth(*build(table, n_frames=8, lanes=8), tmp_path / "01_GT")
+    if kind != "two tracks":
+        shutil.rmtree(truth / "SEG", ignore_errors=True)
+    res = result(tmp_path, table)
+    done = CliRunner().invoke(cli, ["evaluate", str(res), str(truth)])
+    assert done.exit_code == 0, done.output
+    notes = [line for line in done.stdout.splitlines() if line.startswith("- ")]
+    for metrics, reason in reasons.items():
+        (note,) = [line for line in notes if line.startswith(f"- {metrics} ")]
+        assert reason in note
+    listed = sum(len(note.partition(" not defined")[0].split(",")) for note in notes)
+    dashes = [line for line in done.stdout.splitlines() if line.endswith(" -")]
+    assert listed == len(dashes)
+
+
+def test_undefined_metrics_of_some_sequences_name_these(tmp_path):
+    both = {"01_RES": {"BC(1)": None, "CCA": None}, "02_RES": {"BC(1)": 1.0, "CCA": None}}
+    assert explain_undefined(both) == [
+        "- BC(1) is not defined for 01_RES: the ground truth has no division",
+        "- CCA is not defined: the ground truth has no complete cell cycle, a track that begins and ends with a "
+        "division",
+    ]
 
 
 @pytest.mark.data

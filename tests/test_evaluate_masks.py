@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 
 import imagecodecs
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from support.ctc_worlds import build, write_truth
 
 from gnntrack.cli import cli
-from gnntrack.errors import FormatError, FrameError, InputError
+from gnntrack.errors import FormatError, FrameError, GnntrackWarning, InputError
 from gnntrack.evaluate.counts import METRICS, THRESHOLDS, Counts, compare_labels
 from gnntrack.evaluate.segmentation import evaluate_segmentation
 from gnntrack.evaluate.tracking import evaluate_sequence
@@ -441,3 +442,74 @@ def test_images_in_the_place_of_masks_are_refused(tmp_path, name, suffix):
         with pytest.raises(FrameError, match=r"an image of grey values .* RESULT TRUTH"):
             evaluate_segmentation(*pair)
     assert evaluate_segmentation(label_images, label_images).total.seg == 1
+
+
+# ---------------------------------------------------------------- binary masks
+
+
+def make_labels():
+    """Twelve square cells."""
+    labels = np.zeros((64, 64), np.uint16)
+    for number in range(12):
+        y, x = 4 + 16 * (number // 4), 3 + 16 * (number % 4)
+        labels[y : y + 8, x : x + 9] = number + 1
+    return labels
+
+
+BINARY = {
+    "of 1": lambda labels: (labels > 0).astype(np.uint8),
+    "of 255": lambda labels: (255 * (labels > 0)).astype(np.uint8),
+    "inverted": lambda labels: np.where(labels > 0, 2, 1).astype(np.uint8),
+    "of 16 bits": lambda labels: (700 * (labels > 0)).astype(np.uint16),
+    "two pieces": lambda labels: np.isin(labels, [1, 2]).astype(np.uint8),
+    "in 3D": lambda labels: np.stack([labels > 0] * 2).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("kind", BINARY)
+@pytest.mark.parametrize("swap", [False, True])
+def test_binary_masks_are_reported_and_split(tmp_path, kind, swap):
+    labels, binary = make_labels(), BINARY[kind](make_labels())
+    if binary.ndim == 3:
+        labels = np.stack([labels] * 2)
+    if kind == "two pieces":
+        labels = np.where(labels > 2, 0, labels)
+    pair = write(tmp_path / "labels", a=labels), write(tmp_path / "binary", a=binary)
+    result, truth = pair if swap else pair[::-1]
+    role = "ground truth" if swap else "result"
+    with pytest.warns(GnntrackWarning, match=rf"binary.a.tif: the {role} is a binary mask, .*--fragments split"):
+        report = evaluate_segmentation(result, truth)
+    assert report.total.mean_ap < 0.5
+    split = evaluate_segmentation(result, truth, fragments="split")
+    assert split.total.scores() == PERFECT
+    assert "Dice" in run(result, truth, "--fragments", "split").output
+
+
+def test_two_binary_masks_are_both_reported(tmp_path):
+    pair = write(tmp_path / "a", a=make_labels() > 0), write(tmp_path / "b", a=BINARY["of 255"](make_labels()))
+    shown = run(*pair)
+    assert "a/a.tif: the result is a binary mask, one value in 12 pieces" in shown.stderr
+    assert "b/a.tif: the ground truth is a binary mask, one value in 12 pieces" in shown.stderr
+    assert "(1 of 1 images)" in shown.stderr
+
+
+@pytest.mark.parametrize("cells", [[], [1], [1, 5]])
+def test_images_of_few_cells_are_not_binary(tmp_path, cells):
+    one = np.where(np.isin(make_labels(), cells), make_labels(), 0)
+    pieces = one.copy()
+    pieces[pieces == 1] *= (np.indices(one.shape)[1][pieces == 1] != 7).astype(np.uint16)  # a cell in two pieces
+    pair = write(tmp_path / "a", a=one), write(tmp_path / "b", a=pieces)
+    with warnings.catch_warnings(action="error"):
+        evaluate_segmentation(*pair)
+
+
+@pytest.mark.parametrize("value", ["largest", "", None, True, 1])
+def test_an_unknown_treatment_of_fragments_is_refused(tmp_path, value):
+    folder = write(tmp_path / "a", a=CELL)
+    with pytest.raises(InputError, match="expected 'keep' or 'split'"):
+        evaluate_segmentation(folder, folder, fragments=value)
+
+
+def test_a_truth_without_cells_is_why_seg_is_not_defined(tmp_path):
+    shown = run(write(tmp_path / "a", a=CELL), write(tmp_path / "b", a=0 * CELL))
+    assert "- SEG is not defined: the truth has no cell" in shown.stdout

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -35,7 +36,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
 
     The metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all of them.
     """
-    from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences
+    from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences, explain_undefined
 
     if len(folders) % 2:
         n = f"{len(folders)} folder{'s' * (len(folders) > 1)}"
@@ -51,6 +52,8 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
         click.echo(json.dumps(scores, indent=2))
     else:
         _show_scores({**scores, "mean": average_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
+        for note in explain_undefined(scores):
+            click.echo(note)
     low = [
         f"{sequence}: {name} is {_format_score(score[name])}, {least} is required"
         for sequence, score in scores.items()
@@ -78,9 +81,18 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
     show_default=True,
     help="Pixels along the border outside the field of interest: cells that lie there entirely are ignored.",
 )
+@click.option(
+    "--fragments",
+    type=click.Choice(["keep", "split"]),
+    default="keep",
+    show_default=True,
+    help="split: in an image with one value, a binary mask, each piece is a cell.",
+)
 @json_option
 @verbose_option
-def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: int, as_json: bool) -> None:
+def evaluate_segmentation(
+    result: Path, truth: Path, *, partial: bool, margin: int, fragments: Literal["keep", "split"], as_json: bool
+) -> None:
     """Score the masks RESULT against TRUTH, each a folder of label images (TIFF, PNG) or one file.
 
     TRUTH may be 01_GT or 01_ST, of which SEG is used; other images are paired by name. Labels need not agree. --json
@@ -89,7 +101,9 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: i
     from gnntrack.evaluate import segmentation
 
     with show_progress() as progress:
-        report = segmentation.evaluate_segmentation(result, truth, partial=partial, margin=margin, progress=progress)
+        report = segmentation.evaluate_segmentation(
+            result, truth, partial=partial, margin=margin, fragments=fragments, progress=progress
+        )
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
         return
@@ -100,6 +114,8 @@ def evaluate_segmentation(result: Path, truth: Path, *, partial: bool, margin: i
     show_rows([("images", len(report.images)), ("cells", cells), *[("", lone)] * (total.lone_cells > 0)])
     scores = [[name, _format_score(value), _format_score(mean[name])] for name, value in total.scores().items()]
     show_table(["", "in all", "mean of images"], scores)
+    if total.seg is None:
+        click.echo("- SEG is not defined: the truth has no cell")
 
 
 @click.command(cls=GroupedCommand)

@@ -6,18 +6,20 @@ together; the mean over images gives each image the same weight.
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from gnntrack.errors import FormatError, FrameError
+from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.evaluate.counts import METRICS, Counts, convert_labels, count_cells
 from gnntrack.io.ctc_names import format_name, parse_name
 from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_mask
 from gnntrack.io.mask_checks import describe_kind
-from gnntrack.masks.recognise import describe_frame
+from gnntrack.masks.fragments import number_pieces
+from gnntrack.masks.recognise import FrameKind, describe_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from gnntrack.types import Image, Progress
 
 __all__ = ["ImageCounts", "SegmentationReport", "evaluate_segmentation"]
+
+_log = logging.getLogger(__name__)
 
 _WORKERS = min(4, os.cpu_count() or 1)
 _SUFFIXES = {*TIFF_SUFFIXES, ".png"}
@@ -102,6 +106,7 @@ class _Job(NamedTuple):
     truths: list[_TruthFile]
 
 
+_Kinds = tuple[FrameKind, FrameKind]  # of the result and the truth
 _Key = int | str  # the frame in a name of the Cell Tracking Challenge, else the name without its suffix
 
 
@@ -111,6 +116,7 @@ def evaluate_segmentation(
     *,
     partial: bool = False,
     margin: int = 0,
+    fragments: Literal["keep", "split"] = "keep",
     progress: Progress | None = None,
 ) -> SegmentationReport:
     """Compare the masks of a folder, or of one file, with the ground truth.
@@ -130,6 +136,9 @@ def evaluate_segmentation(
         do not count.
     margin : int
         Pixels along y and x outside the field of interest: cells of either side that lie there entirely do not count.
+    fragments : {"keep", "split"}
+        ``"split"``: in an image with one value, a binary mask, each connected piece is a cell, on both sides. By
+        default the image is one cell, with a warning.
     progress : Progress, optional
         Called after each frame.
 
@@ -157,26 +166,57 @@ def evaluate_segmentation(
     >>> evaluate_segmentation(folder / "mask000.tif", folder / "man_seg000.tif").total.seg
     0.75
     """
+    if fragments not in {"keep", "split"}:
+        msg = f"fragments {fragments!r}: expected 'keep' or 'split'"
+        raise InputError(msg)
     _refuse_swapped(Path(result), Path(truth))
     jobs = _list_jobs(Path(result), Path(truth))
+    split = fragments == "split"
 
-    def compare(job: _Job) -> list[ImageCounts]:
+    def compare(job: _Job) -> list[tuple[ImageCounts, _Kinds]]:
         frame = job.key if isinstance(job.key, int) else None
-        labels = _read_labels(job.file, frame, "result")
-        return [
-            ImageCounts(
-                each.file, job.file, _compare_files(labels, job.file, each, frame, partial=partial, margin=margin)
-            )
-            for each in job.truths
-        ]
+        labels, kind = _read_labels(job.file, frame, "result", split=split)
+        rows = []
+        for each in job.truths:
+            true_labels, true_kind = _read_labels(each.file, frame, "ground truth", split=split)
+            pair = _pair_planes((labels, job.file), (true_labels, each), frame)
+            counts = count_cells(*pair, partial=partial, margin=margin, name=str(job.file))
+            rows.append((ImageCounts(each.file, job.file, counts), (kind, true_kind)))
+        return rows
 
-    images: list[ImageCounts] = []
+    rows: list[tuple[ImageCounts, _Kinds]] = []
     with ThreadPoolExecutor(_WORKERS) as pool:  # reading and counting release the interpreter
-        for done, rows in enumerate(pool.map(compare, jobs), start=1):
-            images += rows
+        for done, found in enumerate(pool.map(compare, jobs), start=1):
+            rows += found
             if progress is not None:
                 progress("compare", done, len(jobs))
-    return SegmentationReport(tuple(images), partial, margin)
+    if not split:
+        _warn_of_binary_masks(rows)
+    return SegmentationReport(tuple(image for image, _ in rows), partial, margin)
+
+
+def _warn_of_binary_masks(rows: Sequence[tuple[ImageCounts, _Kinds]]) -> None:
+    """Warn of each side that has binary masks, which are one cell each."""
+    for side, role in enumerate(("result", "ground truth")):
+        found = [(image, kinds[side]) for image, kinds in rows if _is_binary(kinds[side], kinds[1 - side])]
+        if found:
+            image, kind = found[0]
+            _log.warning(
+                "%s: the %s is %s, and is scored as one cell, so that only Dice and IoU are of use (%d of %d images); "
+                "--fragments split (fragments='split' in Python) makes a cell of each piece",
+                (image.result, image.truth)[side],
+                role,
+                describe_kind(kind),
+                len(found),
+                len(rows),
+            )
+
+
+def _is_binary(kind: FrameKind, other: FrameKind) -> bool:
+    """Return whether an image is a binary mask, and not a label image with one cell that is in pieces."""
+    if kind.kind != "foreground":
+        return False
+    return kind.highest == 255 or kind.pieces > 3 or (other.kind == "labels" and other.values > 1)
 
 
 def _refuse_swapped(result: Path, truth: Path) -> None:
@@ -204,27 +244,32 @@ def _find_kinds(path: Path) -> set[str]:
     return {name.kind for name in names if name is not None}
 
 
-def _compare_files(
-    labels: Image, file: Path, truth: _TruthFile, frame: int | None, *, partial: bool, margin: int
-) -> Counts:
-    true_labels = _read_labels(truth.file, frame, "ground truth")
-    if truth.plane is not None:
-        if labels.ndim != 3 or truth.plane >= len(labels):
-            msg = f"has shape {labels.shape}; the truth {truth.file} is plane {truth.plane} of a stack (Z, Y, X)"
+def _pair_planes(result: tuple[Image, Path], truth: tuple[Image, _TruthFile], frame: int | None) -> tuple[Image, Image]:
+    """Return the labels of the result and of the truth, of the plane that the truth is.
+
+    Raises
+    ------
+    FrameError
+        If their shapes differ.
+    """
+    (labels, file), (true_labels, place) = result, truth
+    if place.plane is not None:
+        if labels.ndim != 3 or place.plane >= len(labels):
+            msg = f"has shape {labels.shape}; the truth {place.file} is plane {place.plane} of a stack (Z, Y, X)"
             raise FrameError(msg, file=file, frame=frame)
-        labels = labels[truth.plane]
+        labels = labels[place.plane]
     labels, true_labels = drop_plane(labels), drop_plane(true_labels)
     if labels.shape != true_labels.shape:
         msg = (
-            f"has shape {labels.shape}, the truth {truth.file} {true_labels.shape}; "
+            f"has shape {labels.shape}, the truth {place.file} {true_labels.shape}; "
             "result and truth must have one shape"
         )
         raise FrameError(msg, file=file, frame=frame)
-    return count_cells(labels, true_labels, partial=partial, margin=margin, name=str(file))
+    return labels, true_labels
 
 
-def _read_labels(file: Path, frame: int | None, role: str) -> Image:
-    """Read the labels of one image.
+def _read_labels(file: Path, frame: int | None, role: str, *, split: bool) -> tuple[Image, FrameKind]:
+    """Read the labels of one image, and what its values are; `split` numbers the pieces of a binary mask.
 
     Raises
     ------
@@ -239,7 +284,9 @@ def _read_labels(file: Path, frame: int | None, role: str) -> Image:
             "first and the ground truth second: RESULT TRUTH"
         )
         raise FrameError(msg, file=file, frame=frame)
-    return labels
+    if split and kind.kind == "foreground":
+        labels = number_pieces((labels != 0) & (labels != (kind.background or 0)))
+    return labels, kind
 
 
 def _read(file: Path, frame: int | None) -> Image:

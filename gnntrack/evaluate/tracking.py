@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     Scores = dict[str, float | None]
     PlaneFiles = dict[int, list[tuple[Path, int | None]]]
 
-__all__ = ["SUMMARY", "average_scores", "evaluate_sequence", "evaluate_sequences"]
+__all__ = ["SUMMARY", "average_scores", "evaluate_sequence", "evaluate_sequences", "explain_undefined"]
 
 SUMMARY = ("DET", "SEG", "TRA", "LNK", "CT", "TF", "BC(1)", "CCA", "BIO(1)", "OP_CLB(1)", "CHOTA", "division_f1(1)")
 """The metrics that tables show."""
@@ -157,6 +157,42 @@ def average_scores(scores: Mapping[str, Scores]) -> Scores:
     metrics = dict.fromkeys(metric for each in scores.values() for metric in each)
     defined = {m: [v for each in scores.values() if (v := each.get(m)) is not None] for m in metrics}
     return {metric: sum(values) / len(values) if values else None for metric, values in defined.items()}
+
+
+_REASONS = {
+    "SEG": "the ground truth has no masks of whole cells (man_seg files in a folder SEG beside TRA)",
+    "LNK": "the ground truth has no link, since no track is longer than a frame",
+    "OP_CLB(1)": "it needs LNK",
+    "BC(1)": "the ground truth has no division",
+    "division_f1(1)": "the ground truth has no division",
+    "CCA": "the ground truth has no complete cell cycle, a track that begins and ends with a division",
+}
+
+
+def explain_undefined(scores: Mapping[str, Scores]) -> list[str]:
+    """Return a sentence for each reason why metrics of `SUMMARY` are not defined.
+
+    Parameters
+    ----------
+    scores : mapping of dict
+        As of `evaluate_sequences`.
+
+    Examples
+    --------
+    >>> explain_undefined({"01_RES": {"TRA": 1.0, "BC(1)": None, "division_f1(1)": None}})
+    ['- BC(1), division_f1(1) are not defined: the ground truth has no division']
+    """
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for metric in SUMMARY:
+        lacking = tuple(name for name, each in scores.items() if metric in each and each[metric] is None)
+        if lacking:
+            found.setdefault((_REASONS.get(metric, "there is nothing to count"), lacking), []).append(metric)
+    notes = []
+    for (reason, names), metrics in found.items():
+        verb = "is" if len(metrics) == 1 else "are"
+        where = "" if len(names) == len(scores) else f" for {', '.join(names)}"
+        notes.append(f"- {', '.join(metrics)} {verb} not defined{where}: {reason}")
+    return notes
 
 
 # ---------------------------------------------------------------- files
