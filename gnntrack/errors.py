@@ -5,7 +5,8 @@
     GnntrackError
     |-- InputError (ValueError)                 the input cannot be used as it is
     |   |-- FrameError                            a file or a frame of a movie; has ``file`` and ``frame``
-    |   |   `-- ChannelError                        several channels, and none is chosen; has ``channels``
+    |   |   |-- ChannelError                        several channels, and none is chosen; has ``channels``
+    |   |   `-- PatternError                        a pattern must choose files; has ``role`` and ``pattern``
     |   |-- FormatError                           a table, a graph file or a result that is not valid
     |   |-- ModelError                            a model or a checkpoint that cannot be used
     |   `-- SettingsError                         an unknown setting, or a value out of range
@@ -32,6 +33,7 @@ __all__ = [
     "ModelError",
     "OptionError",
     "OutputError",
+    "PatternError",
     "SegmenterError",
     "SettingsError",
     "TrainingError",
@@ -90,6 +92,25 @@ class ChannelError(FrameError):
     ) -> None:
         super().__init__(message, file=file, frame=frame)
         self.channels = channels
+
+
+class PatternError(FrameError):
+    """A folder holds the files of several movies, and a pattern must choose those of one.
+
+    Parameters
+    ----------
+    message, file
+        As of `FrameError`.
+    role : str
+        ``"images"`` or ``"masks"``.
+    pattern : str
+        A pattern that chooses one movie.
+    """
+
+    def __init__(self, message: str, *, file: object = None, role: str, pattern: str) -> None:
+        super().__init__(message, file=file)
+        self.role = role
+        self.pattern = pattern
 
 
 class FormatError(InputError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -398,6 +399,43 @@ class TestNames:
         with pytest.raises(FrameError, match=rf"count \d things: .*--images-pattern '{pattern}'") as caught:
             open_frames(tmp_path)
         assert len(open_frames(tmp_path, pattern=str(caught.value).split("'")[1])) in (1, 2)
+
+
+COUNTERS = {
+    "positions": (["p{}_t{}.tif"], ["p{}_t{}.tif"]),
+    "positions, other names": (["exp_s{}_t{}.tif"], ["seg_s{}_t{}.png"]),
+    "wells and fields": (["B02_{}_{}.tif"], ["B02_{}_{}_mask.tif"]),
+    "cellpose": (["p{}_t{}.tif"], ["p{}_t{}_cp_masks.png"]),
+    "channels and positions": (["xy{}_c1_t{}.tif", "xy{}_c2_t{}.tif"], ["xy{}_t{}.tif"]),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTERS)
+@pytest.mark.parametrize("together", [False, True])
+def test_images_and_masks_of_several_movies_are_chosen_by_two_patterns(tmp_path, kind, together):
+    image_names, mask_names = COUNTERS[kind]
+    folders = [tmp_path / "all"] * 2 if together and kind == "cellpose" else [tmp_path / "01", tmp_path / "masks"]
+    for folder, names, frames in zip(folders, (image_names, mask_names), (IMAGES, MASKS), strict=True):
+        for name in names:
+            for position in (1, 2):
+                write_all(folder, name.replace("{}", str(position), 1), frames, range(4))
+    sources = folders[:1] if together and kind == "cellpose" else folders
+    with pytest.raises(FrameError, match=r"--images-pattern .*; the masks need one too: --masks-pattern") as caught:
+        gnntrack.track(*sources)
+    patterns = re.findall(r"--(images|masks)-pattern '([^']*)'", str(caught.value))
+    assert [role for role, _ in patterns] == ["images", "masks"]
+    chosen = {f"{role}_pattern": pattern for role, pattern in patterns}
+    assert gnntrack.track(*sources, **chosen).cells.n_frames == 4
+
+
+def test_masks_of_one_movie_need_no_pattern(tmp_path):
+    for position in (1, 2):
+        write_all(tmp_path / "01", f"p{position}_t{{}}.tif", IMAGES)
+    write_all(tmp_path / "masks", "t{}.tif", MASKS)
+    for masks in (tmp_path / "masks", tmp_path / "none", MASKS):
+        with pytest.raises(FrameError, match="--images-pattern") as caught:
+            gnntrack.track(tmp_path / "01", masks)
+        assert "--masks-pattern" not in str(caught.value)
 
 
 CONVENTIONS = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from gnntrack.errors import FrameError
+from gnntrack.errors import FrameError, PatternError
 from gnntrack.io.file_names import LETTERS, FileName, align_times, describe_kind, find_role, parse_file_name
 from gnntrack.io.time_stamps import continue_after_midnight, fill_stamps, is_clock
 
@@ -40,8 +40,10 @@ def order_frames(
 
     Raises
     ------
+    PatternError
+        If the names are of several kinds, or count several things.
     FrameError
-        If the list is empty, the names are of several kinds, or a number is missing or occurs twice.
+        If the list is empty, or a number is missing or occurs twice.
 
     Examples
     --------
@@ -161,7 +163,7 @@ def _check_kinds(names: Sequence[FileName], folder: Path, role: str) -> bool:
             f"its files have names of {len(counts)} kinds: {listed}; choose the {role} with --{role}-pattern {options} "
             f"(in Python {role}_pattern=), and the {other}, if they are there too, with --{other}-pattern"
         )
-        raise FrameError(msg, file=folder)
+        raise PatternError(msg, file=folder, role=role, pattern=patterns[0])
     return len(counts) == 1
 
 
@@ -175,7 +177,8 @@ def _find_frame_number(names: Sequence[FileName], folder: Path, role: str) -> in
         return min(unique, key=lambda i: (names[0].stamped[i], max(columns[i]) - min(columns[i])))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
     if len(varying) > 1:
-        raise FrameError(_describe_counters(names, varying, role), file=folder)
+        message, pattern = _describe_counters(names, varying, role), suggest_pattern(names)
+        raise PatternError(message, file=folder, role=role, pattern=pattern)
     twice = next(pair for pair in pairwise(names) if pair[0].numbers == pair[1].numbers)
     first, second = (name.format_pattern({}) for name in twice)
     msg = f"{first} and {second} have the same number; remove one of them"

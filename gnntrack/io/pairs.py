@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.durations import format_duration
+from gnntrack.errors import InputError, PatternError
 from gnntrack.io.folders import find_mask_files
 from gnntrack.io.frames import check_pair, open_frames
 from gnntrack.io.numpy_files import names_masks
@@ -141,10 +142,15 @@ def open_pair(images: object, masks: object, frames: FrameSettings) -> tuple[Fra
     Raises
     ------
     FrameError
-        If one cannot be read, is a single frame whose slices are probably frames, or they do not fit each other.
+        If one cannot be read, is a single frame whose slices are probably frames, or they do not fit each other. If
+        both need a pattern, the message has both.
     """
     image_options, mask_options = frames.select_for_images(), frames.select_for_masks()
-    opened, mask_stack = open_frames(images, **image_options), open_frames(masks, **mask_options)
+    try:
+        opened = open_frames(images, **image_options)
+    except PatternError as error:
+        raise _add_pattern(error, masks, mask_options) from None
+    mask_stack = open_frames(masks, **mask_options)
     if frames.axes is None and holds_slices_of(mask_stack, opened):
         mask_stack = _read_slices_as_frames(masks, mask_options, mask_stack)
     elif frames.axes is None and holds_slices_of(opened, mask_stack):
@@ -153,6 +159,20 @@ def open_pair(images: object, masks: object, frames: FrameSettings) -> tuple[Fra
     if frames.axes is None:
         check_slices(mask_stack)
     return opened, mask_stack
+
+
+def _add_pattern(error: PatternError, masks: object, options: dict[str, Any]) -> PatternError:
+    """Return the error of the images with the pattern of the masks, if these need one as well."""
+    try:
+        open_frames(masks, **options)
+    except PatternError as other:
+        more = f"; the masks need one too: --masks-pattern '{other.pattern}' (masks_pattern= in Python)"
+        both = PatternError(f"{error}{more}", role=error.role, pattern=error.pattern)
+        both.file = error.file
+        return both
+    except InputError:
+        pass  # the images come first
+    return error
 
 
 def _read_slices_as_frames(source: object, options: dict[str, Any], stack: FrameStack) -> FrameStack:
