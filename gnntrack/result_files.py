@@ -111,7 +111,7 @@ def write_result(
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
         with ThreadPoolExecutor(1) as other:
-            masks = other.submit(write_masks, folder)
+            masks = other.submit(write_masks, folder, spare=1)
             _write_extras(folder / EXTRAS, result, repaired.lineage)
             if run.settings.output.pictures:
                 _draw_pictures(folder / EXTRAS, result, images)

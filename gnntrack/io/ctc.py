@@ -254,10 +254,11 @@ def write_ctc(
 
 def prepare_ctc(
     lineage: Lineage, runs: Runs, *, fills: Runs | None = None, digits: int | None = None
-) -> Callable[[Path], Tracks]:
+) -> Callable[..., Tracks]:
     """Return a function that writes the files of a CTC result to a folder, once everything that may not fit is checked.
 
-    It may run in another thread, since compression leaves the interpreter to others.
+    It may run in another thread, since compression leaves the interpreter to others; with ``spare=1`` it leaves a core
+    to them, too.
 
     Parameters
     ----------
@@ -274,8 +275,11 @@ def prepare_ctc(
     width = _choose_digits(n_frames, digits)
     plan = number_masks(lineage, runs, fills)
 
-    def write(folder: Path) -> Tracks:
-        map_frames(lambda t: _write_mask(folder, t, width, _draw_mask(t, runs, fills, plan)), range(n_frames))
+    def write(folder: Path, *, spare: int = 0) -> Tracks:
+        def write_frame(frame: int) -> None:
+            _write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan))
+
+        map_frames(write_frame, range(n_frames), spare=spare)
         (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
         return plan.tracks
 

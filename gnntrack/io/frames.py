@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["FileOptions", "FrameOptions", "check_pair", "iterate", "map_frames", "open_frames", "open_masks"]
 
 _T = TypeVar("_T")
-_WORKERS = min(4, os.cpu_count() or 1)
+_MOST_WORKERS = 4
 
 
 class FileOptions(TypedDict, total=False):
@@ -243,12 +243,13 @@ def iterate(stack: FrameStack, *, frames: Iterable[int] | None = None, ahead: in
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def map_frames(work: Callable[[int], _T], frames: Sequence[int]) -> list[_T]:
+def map_frames(work: Callable[[int], _T], frames: Sequence[int], *, spare: int = 0) -> list[_T]:
     """Return the result of a function for each frame, computed in a few threads.
 
-    Reading and compressing TIFFs, and compiled functions, run in parallel in threads.
+    Reading and compressing TIFFs, and compiled functions, run in parallel in threads. `spare` cores are left to other
+    work.
     """
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) - spare))) as pool:
         return list(pool.map(work, frames))
 
 
