@@ -16,10 +16,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Registry", "describe_unknown_name", "format_pip_command", "get_distribution"]
 
@@ -115,6 +117,8 @@ class Registry(Generic[T]):
 
     def find_entries(self) -> dict[str, list[EntryPoint]]:
         """Return the entry points of other packages by name; more than one if packages use the same name."""
+        from importlib.metadata import entry_points  # slow to import
+
         found: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=self.group):
             found.setdefault(entry.name, []).append(entry)

@@ -6,7 +6,6 @@ The methods of `gnntrack.Lineage` call these functions.
 from __future__ import annotations
 
 import base64
-import html
 import io
 from functools import partial
 from pathlib import Path
@@ -218,6 +217,8 @@ def convert_to_napari(lineage: Lineage) -> NapariTracks:
 
 def describe_as_html(lineage: Lineage) -> str:
     """Return a summary of a lineage and its tree as a picture, for notebooks."""
+    import html
+
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from gnntrack.report.tree import draw_lineage_tree

@@ -19,7 +19,7 @@ import pytest
 from scipy import ndimage
 from test_segmenters import IMAGES
 
-from gnntrack import plugins, segmentation
+from gnntrack import segmentation
 from gnntrack.errors import FrameError, InputError, MissingDependencyError, SegmenterError
 
 CLASSES = {"cellpose": "CellposeSegmenter", "stardist": "StarDistSegmenter"}
@@ -193,7 +193,7 @@ def test_what_is_no_image_is_refused(segmenter, image):
 def test_where_the_package_is_missing_the_pip_line_names_the_extra(name, monkeypatch):
     value = f"segmenters.{name}:{CLASSES[name]} [{name}]"
     entry = EntryPoint(name=name, value=value, group="gnntrack.segmenters")
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [entry])
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, f"segmenters.{name}", raising=False)
     with pytest.raises(MissingDependencyError, match=rf"needs '{name}.*pip install '.*\[{name}\]'"):

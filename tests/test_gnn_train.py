@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save
 from support.learning import TINY, make_tiny_sample, simulate_small
 from support.movies import dividing_masks, images_of, write_folder, write_truth
 
-from gnntrack import plugins
 from gnntrack.errors import InputError, ModelError, OutputError, TrainingError
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.networks import NETWORKS
@@ -478,7 +477,7 @@ class OtherNet(LinkNet):
 
 def test_a_network_of_another_package_is_trained_stored_and_read(samples, checks, tmp_path, monkeypatch):
     entry = EntryPoint("other", f"{__name__}:OtherNet", "gnntrack.networks")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": [entry] if group == entry.group else [])
     assert list(NETWORKS) == ["linknet", "pdn", "other"]
     settings = NETWORKS["other"].settings_for(TINY)
     learn(samples, checks, TrainingRun(tmp_path, device="cpu"), network="other", settings=settings)

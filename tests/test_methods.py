@@ -228,7 +228,7 @@ def other_package(monkeypatch):
     def entry_points(*, group):
         return [EntryPoint(name, f"{__name__}:{value}", group) for name, value in names.get(group, {}).items()]
 
-    monkeypatch.setattr("gnntrack.plugins.entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("other_package")

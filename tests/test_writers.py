@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 
 import gnntrack
-from gnntrack import plugins
 from gnntrack.errors import InputError, OutputError
 from gnntrack.io import WRITERS, fresh_output, read_lineage
 from gnntrack.io.writers import describe_formats
@@ -38,12 +38,12 @@ def lineage():
 @pytest.fixture(autouse=True)
 def foreign(monkeypatch):
     entry = EntryPoint("count", "tests.test_writers:CountWriter", "gnntrack.writers")
-    installed = plugins.entry_points
+    installed = importlib.metadata.entry_points
 
-    def find(*, group):
-        return [*installed(group=group), entry] if group == "gnntrack.writers" else installed(group=group)
+    def find(**chosen):
+        return [*installed(**chosen), entry] if chosen.get("group") == "gnntrack.writers" else installed(**chosen)
 
-    monkeypatch.setattr(plugins, "entry_points", find)
+    monkeypatch.setattr("importlib.metadata.entry_points", find)
 
 
 @pytest.mark.parametrize("name", [*WRITERS, "count"])
@@ -78,7 +78,7 @@ class BareWriter:
 )
 def test_a_broken_writer_affects_no_other(lineage, tmp_path, monkeypatch, target, reason):
     entry = EntryPoint("broken", target, "gnntrack.writers")
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [entry])
     assert describe_formats().endswith("; broken: cannot be used")
     with pytest.raises(InputError, match=reason):
         gnntrack.export(lineage, tmp_path / "out", to="broken")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import tomllib
 import types
 from collections.abc import Callable
 from importlib import import_module
@@ -196,6 +195,8 @@ def method_options(command: Function) -> Function:
 
 def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """Parse ``name=value``; a value is TOML (number, true, "text", [list]) or, if it is not valid TOML, text."""
+    import tomllib
+
     named: dict[str, Any] = {}
     for text in values:
         name, equals, value = text.partition("=")

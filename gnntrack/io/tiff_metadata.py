@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.durations import convert_duration
 from gnntrack.io.stack import Acquisition
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 __all__ = ["count_planes", "names_depth", "read_acquisition", "read_voxel"]
 
@@ -71,6 +73,8 @@ def read_acquisition(tif: Any) -> Acquisition:
 
 def _find_ome_pixels(tif: Any) -> ElementTree.Element:
     """Return the pixels of the first image of OME metadata: its sizes, channels and planes."""
+    from xml.etree import ElementTree
+
     elements = ElementTree.fromstring(tif.ome_metadata).iter()
     return next(_select(elements, "Pixels"), ElementTree.Element("Pixels"))
 
