@@ -186,6 +186,26 @@ def test_pieces_of_a_cell_that_moves_stay_with_the_cell_at_their_place(seed):
     assert tracks <= {movie.find_track(lineage, name, AT) for name in "aq"}
 
 
+@pytest.mark.parametrize("wrong", ["past", "gap"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pieces_of_a_cell_that_was_smaller_before(seed, wrong):
+    """Only the cell after the pieces shows that both are one cell, as after a division."""
+    look = Look(radius=6 + seed % 3, jitter=0.4, neighbours=8)
+    rng = np.random.default_rng(seed)
+    path = {t: (rng.normal(0, 0.2, 2), look.radius * (0.7 if t < AT else 1)) for t in range(look.frames)}
+    movie = split(events.draw_movie(rng, look, {"a": path}), rng, "a", "q", AT)
+    other = find_nearest(movie, "a", AT)
+    changes = {("q", AT): (other, AT - 1), (other, AT): None}
+    if wrong == "gap":  # the cell one frame before is linked to one piece, the cell two frames before to the other
+        changes = {("q", AT): ("a", AT - 1), ("a", AT): ("a", AT - 2)}
+    lineage = revise(movie, changes)
+    tracks = {movie.find_track(lineage, "a", frame) for frame in (AT - 1, AT + 1)}
+    assert len(tracks) == 1
+    pieces = {movie.find_track(lineage, name, AT) for name in "aq"}
+    assert tracks <= pieces
+    assert np.bincount(lineage.track)[list(pieces - tracks)] == [1]
+
+
 def draw_missing(seed, missing, *, frames=14, neighbours=8):
     """Return a movie of a cell a without masks in some frames."""
     look = Look(radius=6 + seed % 3, jitter=0.4, neighbours=neighbours, frames=frames)

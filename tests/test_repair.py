@@ -429,8 +429,10 @@ def stay(letter, frames, y=64.0, x=64.0, radius=8.0):
             ["a0 a1 a2", "b3 b4 b5 <a2", "c3 c4 c5 <a2"],
             {"a2": ("q2", 63, None)},
         ),
+        (stay("a", range(3), radius=5.5) | stay("a", range(3, 6)), ["a0 a1 a2 a3 a4 a5"], {"a3": ("q3", None, 64)}),
+        (stay("a", range(4)) | stay("a", range(4, 6), radius=5.5), ["a0 a1 a2 a3 a4 a5"], {"a3": ("q3", 63, None)}),
     ],
-    ids=["last", "last, other way", "first", "lost", "late", "born", "divides"],
+    ids=["last", "last, other way", "first", "lost", "late", "born", "divides", "grows", "shrinks"],
 )
 def test_a_fragment_is_merged_where_one_other_frame_is_known(disks, tracks, cuts):
     world = split_cells(disks, tracks, cuts)

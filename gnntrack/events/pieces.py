@@ -1,7 +1,7 @@
 """Masks that fell into two pieces for one frame, whose pieces were linked to other cells.
 
 The pieces of a mask are smaller than a cell, so that links from one piece to the next cell, or over a gap to a piece of
-another cell, may seem likely. The cells before and after show that both pieces together are one cell.
+another cell, may seem likely. The cell before or after shows that both pieces together are one cell.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ _SURE = 3.0  # log odds from which two masks are pieces
 
 
 class _Split(NamedTuple):
-    """A cell before, the two pieces, the cell after, and another cell that a piece is linked to (-1 = none)."""
+    """A cell before, the two pieces, the cell after, and another cell that a piece is linked to (-1 = none).
+
+    The size of the cell is that before the pieces, or that after them if the mask was not larger before.
+    """
 
     before: int
     pieces: tuple[int, int]
     after: int
     rest: int
+    size: float
 
 
 def find_split_masks(history: History, model: EventModel) -> dict[int, int]:
@@ -65,18 +69,38 @@ def find_split_masks(history: History, model: EventModel) -> dict[int, int]:
 
 def _list_splits(history: History) -> Iterator[_Split]:
     """Yield pairs of masks that may be the pieces of a cell."""
-    linked = np.flatnonzero(history.past >= 0)
-    smaller = linked[history.log_size[history.past[linked]] - history.log_size[linked] > _SMALLER]
     search = history.make_search(np.ones(len(history.past), bool))
-    child = history.only_child
-    for piece in smaller.tolist():
+    linked = np.flatnonzero(history.past >= 0)
+    smaller = history.log_size[history.past[linked]] - history.log_size[linked] > _SMALLER
+    for piece in linked[smaller].tolist():
         before = int(history.past[piece])
-        for other in _list_partners(history, search, piece):
+        size = history.measure_before(before)
+        for other in _list_partners(history, search, piece, size):
+            if history.past[other] == before and other < piece:
+                continue  # of two daughters, one is enough
             for own, rest in ((piece, other), (other, piece)):
-                after = int(child[own])
-                fits = after >= 0 and abs(history.log_size[after] - history.measure_before(before)) < _FITS
-                if fits and history.n_children[rest] < 2 and not _are_two_cells(history, before, other, rest):
-                    yield _Split(before, (piece, other), after, int(child[rest]))
+                after = int(history.only_child[own])
+                if after >= 0 and abs(history.log_size[after] - size) < _FITS:
+                    yield from _make_split(history, before, (piece, other), (after, rest), size)
+    grows = linked[~smaller & (history.only_child[linked] >= 0)]
+    grows = grows[history.log_size[history.only_child[grows]] - history.log_size[grows] > _SMALLER]
+    for piece in grows.tolist():
+        after = int(history.only_child[piece])
+        size = history.measure_after(after)
+        for other in _list_partners(history, search, piece, size):
+            for one, two in ((piece, other), (other, piece)):
+                before = int(history.past[one])
+                if before >= 0:
+                    yield from _make_split(history, before, (one, two), (after, other), size)
+
+
+def _make_split(
+    history: History, before: int, pieces: tuple[int, int], later: tuple[int, int], size: float
+) -> Iterator[_Split]:
+    """Yield a split of two pieces, unless they are two cells; `later` is the cell after them and the other piece."""
+    after, rest = later
+    if history.n_children[rest] < 2 and not _are_two_cells(history, before, pieces[1], rest):
+        yield _Split(before, pieces, after, int(history.only_child[rest]), size)
 
 
 def _are_two_cells(history: History, before: int, other: int, rest: int) -> bool:
@@ -87,21 +111,17 @@ def _are_two_cells(history: History, before: int, other: int, rest: int) -> bool
     return history.past[other] not in (-1, before) and history.only_child[rest] >= 0
 
 
-def _list_partners(history: History, search: NearbySearch, piece: int) -> Iterator[int]:
-    """Yield the masks near a piece that together with it have the size of the cell before."""
-    before = int(history.past[piece])
-    near = search.find(history.position[piece], int(history.frame[piece]), _NEAR * history.radius[before])
-    for other in near:
-        if other == piece or (history.past[other] == before and other < piece):
-            continue  # of two daughters, one is enough
-        together = np.logaddexp(history.log_size[piece], history.log_size[other])
-        if abs(together - history.measure_before(before)) < _FITS:
+def _list_partners(history: History, search: NearbySearch, piece: int, size: float) -> Iterator[int]:
+    """Yield the masks near a piece that together with it have a size."""
+    radius = history.radius[history.past[piece]]
+    for other in search.find(history.position[piece], int(history.frame[piece]), _NEAR * radius):
+        if other != piece and abs(np.logaddexp(history.log_size[piece], history.log_size[other]) - size) < _FITS:
             yield other
 
 
 def _compare(history: History, model: EventModel, split: _Split) -> float:
     """Return the log odds of two pieces of a cell against the links of the solution."""
-    _, (piece, other), after, rest = split
+    _, (piece, other), after, rest, _ = split
     log_odds = _explain_pieces(history, model, split)
     own = int(history.past[after])
     log_odds -= model.explain_link(own, after, history.measure_after(after) - float(history.log_size[own]))
@@ -116,8 +136,8 @@ def _compare(history: History, model: EventModel, split: _Split) -> float:
 
 def _explain_pieces(history: History, model: EventModel, split: _Split) -> float:
     """Return the log density of two pieces of a cell given the cell before, and of the cell after them given both."""
-    before, (piece, other), after, _ = split
-    size, radius = history.measure_before(before), history.radius[before]
+    before, (piece, other), after, _, size = split
+    radius = history.radius[before]
     a, b = float(history.log_size[piece]), float(history.log_size[other])
     together, frame, later = float(np.logaddexp(a, b)), int(history.frame[piece]), int(history.frame[after])
 
@@ -132,14 +152,14 @@ def _explain_pieces(history: History, model: EventModel, split: _Split) -> float
     log_odds = np.log(PRIOR.artefact_rate) + place_pieces(np.array(apart), model.ndim)
     log_odds += model.compare_sizes(together - size)
     log_odds += model.compare_places(error, frame - int(history.frame[before]))
-    log_odds += model.compare_sizes(history.measure_after(after) - size)
+    log_odds += model.compare_sizes(history.measure_after(after) - history.measure_before(before))
     log_odds += model.compare_places(error_after, later - frame)
     return float(log_odds + (later - frame - 1) * np.log(PRIOR.miss_rate))
 
 
 def _explain_past(history: History, model: EventModel, split: _Split) -> float:
     """Return the log density of the pieces by their links to the cells before, less the ends of cells that lose one."""
-    before, (piece, other), _, _ = split
+    before, (piece, other), *_ = split
     source = int(history.past[other])
     if source == before:
         return model.explain_division(before, (piece, other))

@@ -8,7 +8,7 @@ A cell whose mask falls into two pieces in one frame leaves one of two traces in
 
 In both cases the two pieces together have the size and the place that the frames before and after predict. The pieces
 of a broken track also touch each other, and so do a fragment and its cell if only one of these frames is known: in the
-first and the last frame, and beside a division.
+first and the last frame, beside a division, and where the cell is of another size in the other frame.
 """
 
 from __future__ import annotations
@@ -93,8 +93,9 @@ def _find_fragments(lineage: Lineage, runs: Runs) -> tuple[IntArray, IntArray]:
     links = _Links.list_links(lineage)
     starts, ends = links.before < 0, links.after < 0
     cell, fragment = _pair_nearest(lineage, ~starts | ~ends, starts & ends)
-    fits = np.flatnonzero(_is_completed_by(lineage, links, cell, fragment))
-    one_side = fits[_has_one_side(links, cell[fits])]
+    before, after = _find_sides(lineage, links, cell, fragment)
+    fits = np.flatnonzero(_is_completed_by(lineage, (cell, fragment), before, after))
+    one_side = fits[before[fits] == after[fits]]
     apart = one_side[~_are_touching(lineage, runs, cell[one_side], fragment[one_side])]
     fits = np.setdiff1d(fits, apart)
     first, second = _pair_nearest(lineage, ends & ~starts, starts & ~ends)
@@ -138,29 +139,32 @@ def _pair_nearest(lineage: Lineage, one: BoolArray, other: BoolArray) -> tuple[I
     return left[order], right[order]
 
 
-def _find_sides(links: _Links, cell: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the cell before and after each of n cells that are not alone; where one is not known, the other one twice.
+def _find_sides(lineage: Lineage, links: _Links, cell: IntArray, fragment: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the cells before and after n cells that are not alone, or twice the one that tells how large a cell is.
 
-    Beside a division, the size of the dividing cell predicts nothing.
+    Beside a division, the size of the dividing cell predicts nothing. If the sizes before and after differ, the mask is
+    whole on the side where it is as large as both pieces.
     """
+    size = np.log(np.maximum(lineage.cells.feature("size").astype(np.float64), 1e-12))
     before = np.where(links.children[links.before[cell]] == 1, links.before[cell], -1)
     after = np.where(links.children[cell] == 1, links.after[cell], -1)
+    both = np.logaddexp(size[cell], size[fragment])
+    differ = (before >= 0) & (after >= 0) & (np.abs(size[before] - size[after]) >= _STEADY)
+    nearer = np.abs(size[before] - both) < np.abs(size[after] - both)
+    before, after = np.where(differ & ~nearer, -1, before), np.where(differ & nearer, -1, after)
     return np.where(before < 0, after, before), np.where(after < 0, before, after)
 
 
-def _has_one_side(links: _Links, cell: IntArray) -> BoolArray:
-    before, after = _find_sides(links, cell)
-    return np.asarray(before == after)
+def _is_completed_by(
+    lineage: Lineage, pieces: tuple[IntArray, IntArray], before: IntArray, after: IntArray
+) -> BoolArray:
+    """Return, for n cells and fragments, whether size and place are as expected with the fragment and not without it.
 
-
-def _is_completed_by(lineage: Lineage, links: _Links, cell: IntArray, fragment: IntArray) -> BoolArray:
-    """Return, for n pairs, whether size and place of the cell are as expected with the fragment and not without it.
-
-    Of the first and the last frame, and beside a division, one other frame is known. It tells less about the place, so
-    that the pieces have to be as near to each other as those of a cut disk or ball are.
+    If one other frame is known, `before` is `after`. It tells less about the place, so that the pieces have to be as
+    near to each other as those of a cut disk or ball are.
     """
+    cell, fragment = pieces
     size, diameter = (lineage.cells.feature(name).astype(np.float64) for name in ("size", "diameter"))
-    before, after = _find_sides(links, cell)
     together, steady, middle_error = _predict(lineage, cell, fragment, before, after)
     own_error = _compute_distance(lineage, lineage.cells.position[cell], before, after)
     apart = np.linalg.norm(lineage.cells.position[cell] - lineage.cells.position[fragment], axis=1)
