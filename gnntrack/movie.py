@@ -12,6 +12,7 @@ from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import estimate_motion
 from gnntrack.io.channels import choose_channel, list_channels, name_channels
+from gnntrack.io.first_frames import start_reading
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
 from gnntrack.io.pairs import complete_sources, find_interval, open_alone, open_pair, warn_of_masks
@@ -151,6 +152,8 @@ def open_movie(
         return Movie(masks=check_masks(mask_stack, checks), interval=find_interval(mask_stack))
     opened, mask_stack = open_pair(images, masks, frames)
     interval = find_interval(opened, mask_stack)
+    if isinstance(images, str | Path) and Path(images).is_dir() and isinstance(opened, Stack) and not opened.channels:
+        opened = start_reading(opened)
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
