@@ -20,6 +20,7 @@ from gnntrack.io.folders import FRAME_SUFFIXES, holds_masks
 from gnntrack.io.numbering import find_roles, suggest_pattern
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
+from gnntrack.plurals import count_noun
 from gnntrack.results import load_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
@@ -408,8 +409,8 @@ def _check_out(out: Path, positions: Sequence[Position], *, resume: bool, overwr
     there = [position.name for position in positions if _get_result_path(out, position).exists()]
     if there and not (resume or overwrite):
         msg = (
-            f"{out}: it has results of {len(there)} positions, such as {there[0]}; keep them with resume (--resume), "
-            "replace them with overwrite (--overwrite), or choose another output"
+            f"{out}: it has results of {count_noun(len(there), 'position')}, such as {there[0]}; keep them with "
+            "resume (--resume), replace them with overwrite (--overwrite), or choose another output"
         )
         raise OutputError(msg)
 

@@ -118,10 +118,14 @@ def format_duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> [format_duration(seconds) for seconds in (0.25, 30, 90, 1740, 5400, 90000)]
-    ['250 ms', '30 s', '1.5 min', '29 min', '1.5 h', '25 h']
+    >>> [format_duration(seconds) for seconds in (0.25, 30, 90, 1740, 3660, 5400, 90000)]
+    ['250 ms', '30 s', '1.5 min', '29 min', '61 min', '1.5 h', '25 h']
     """
-    for size, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s")):
-        if seconds >= size:
-            return f"{seconds / size:.6g} {unit}"
-    return f"{seconds * 1000:.6g} ms"
+    units = [each for each in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms")) if seconds >= each[0]]
+    size, unit = next((each for each in units if _is_short(seconds / each[0])), units[0] if units else (0.001, "ms"))
+    return f"{seconds / size:.6g} {unit}"
+
+
+def _is_short(number: float) -> bool:
+    """Return whether a number has few digits, so that it needs no smaller unit."""
+    return abs(number - round(number, 2)) <= 1e-9 * number

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from gnntrack.plurals import count_noun
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -77,7 +79,7 @@ class FrameArray(NDArrayOperatorsMixin):
             return self._stack(range(len(self))[first], tuple(rest))
         frame = operator.index(first)
         if not -len(self) <= frame < len(self):
-            msg = f"no frame {frame}; the movie has {len(self)} frames, 0 to {len(self) - 1}"
+            msg = f"no frame {frame}; the movie has {count_noun(len(self), 'frame')}, 0 to {len(self) - 1}"
             raise IndexError(msg)
         return self._read(frame % len(self))[tuple(rest)]
 
@@ -115,7 +117,7 @@ class FrameArray(NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape[1:]))
-        return f"<{len(self)} frame{'s' * (len(self) != 1)} of {size} pixels, {self.dtype}, read when they are needed>"
+        return f"<{count_noun(len(self), 'frame')} of {size} pixels, {self.dtype}, read when they are needed>"
 
 
 def _expand(key: Any, ndim: int) -> list[Any]:
@@ -123,7 +125,7 @@ def _expand(key: Any, ndim: int) -> list[Any]:
     parts = [np.asarray(part) if isinstance(part, list | range) else part for part in _list_parts(key)]
     missing = ndim - sum(map(_count_axes, parts))
     if missing < 0:
-        msg = f"too many indices: the array has {ndim} axes"
+        msg = f"too many indices: the array has {count_noun(ndim, 'axis', 'axes')}"
         raise IndexError(msg)
     gap = next((k for k, part in enumerate(parts) if part is Ellipsis), len(parts))
     return [*parts[:gap], *[slice(None)] * missing, *parts[gap + 1 :]]

@@ -39,6 +39,7 @@ from gnntrack.loading import load
 from gnntrack.measure.cells import measure_cells
 from gnntrack.movie import open_movie
 from gnntrack.options import accept_options
+from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
@@ -188,8 +189,7 @@ class _TrackSource:
             )
             raise FormatError(msg)
         if lost and self.complete:
-            message = f"{lost} of {len(rows)} links name a cell that is in no mask; they are not used"
-            _log.warning(message)
+            _log.warning("%d of %s not used: a cell is named that is in no mask", lost, count_noun(len(rows), "link"))
         rows = rows[(rows >= 0).all(axis=1)]
         backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
         rows[backward] = rows[backward][:, ::-1]
@@ -290,9 +290,9 @@ def _select_known(parents: Mapping[int, int], tracks: Collection[int]) -> list[t
     if len(known) < len(parents):
         lost = next(label for pair in parents.items() for label in pair if label not in tracks)
         _log.warning(
-            "%d of %d rows of the table of parents name a track that is in no mask, such as %d; they are not used",
+            "%d of %s of the table of parents not used: a track is named that is in no mask, such as %d",
             len(parents) - len(known),
-            len(parents),
+            count_noun(len(parents), "row"),
             lost,
         )
     return known
@@ -322,7 +322,7 @@ def _drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, In
     kept = rows[np.sort(order[first])]
     if len(kept) < given:
         message = (
-            f"{given - len(kept)} of {given} links are not used: they join cells of one frame, are there twice, or are "
+            f"{given - len(kept)} of {count_noun(given, 'link')} not used: links within a frame, repeated ones, and "
             "merges, which a lineage does not have"
         )
         _log.warning(message)
@@ -367,23 +367,23 @@ def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path
         text = "have the same place as another spot; the masks of some of them are a pixel: give the masks (--masks)"
     else:
         text = "share their mask with another spot: the mask covers several cells, which become one"
-    _log.warning("%s: %d of %d spots, such as in frame %d, %s", path, n, len(label), frame, text)
+    _log.warning("%s: %d of %s, such as in frame %d, %s", path, n, count_noun(len(label), "spot"), frame, text)
 
 
 def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_frames: int, path: Path) -> None:
     """Refuse spots that cannot be drawn: a movie too large for memory, or spots that are all outside of it."""
     if min(shape) < 1 or math.prod(shape) > _MOST_PIXELS or n_frames > _MOST_FRAMES:
-        msg = f"{path}: it needs {n_frames} frames of {shape} pixels; correct its frames and positions, or give --masks"
+        size = f"{count_noun(n_frames, 'frame')} of {shape} pixels"
+        msg = f"{path}: it needs {size}; correct its frames and positions, or give --masks"
         raise InputError(msg)
     outside = ((pixel < -0.5) | (pixel > np.array(shape) - 0.5)).any(axis=1) | (spots.frame >= n_frames)
     if outside.all():
-        msg = (
-            f"{path}: every spot is outside of {n_frames} frames of {shape} pixels; give --spacing, or the right images"
-        )
+        size = f"{count_noun(n_frames, 'frame')} of {shape} pixels"
+        msg = f"{path}: every spot is outside of {size}; give --spacing, or the right images"
         raise InputError(msg)
     if outside.any():
-        message = f"{path}: {outside.sum()} of {len(outside)} spots are outside of the images; check --spacing"
-        _log.warning(message)
+        spots_outside = f"{outside.sum()} of {count_noun(len(outside), 'spot')}"
+        _log.warning("%s: outside of the images: %s; check --spacing", path, spots_outside)
 
 
 def _count_within_frames(frame: IntArray) -> IntArray:
@@ -443,8 +443,8 @@ def _read_labels(spots: Spots, pixel: FloatArray, stack: FrameStack, path: Path)
         msg = f"{path}: no spot lies on a mask; the masks are of another movie, or --spacing is missing or wrong"
         raise InputError(msg)
     if lost:
-        message = f"{path}: {lost} of {len(label)} spots lie on no mask; their links are not used"
-        _log.warning(message)
+        all_spots = count_noun(len(label), "spot")
+        _log.warning("%s: %d of %s without a mask below; links of such spots are not used", path, lost, all_spots)
     return label
 
 

@@ -15,6 +15,7 @@ from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import find_channel, get_interval
 from gnntrack.io.time_stamps import describe_steps, find_timing
 from gnntrack.measure.cells import measure_cells
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,10 +160,16 @@ def _inspect_images(stack: _TolerantStack, progress: Progress | None) -> dict[st
         if progress is not None:
             progress("images", frame + 1, len(stack))
     if flat:
-        stack._problems.append(f"{len(flat)} frames hold one value only: {_list_some(flat)}")
+        stack._problems.append(
+            f"{count_noun(len(flat), 'frame')} {choose_form(len(flat), 'holds', 'hold')} one value only: "
+            f"{_list_some(flat)}"
+        )
     if broken:
         problem = "NaN or infinite values, which are not measured"
-        stack._problems.append(f"{len(broken)} frames hold {problem}: {_list_some(broken)}")
+        stack._problems.append(
+            f"{count_noun(len(broken), 'frame')} {choose_form(len(broken), 'holds', 'hold')} {problem}: "
+            f"{_list_some(broken)}"
+        )
     return {**_get_values(stack), "time": None, "memory": None}
 
 
@@ -174,12 +181,13 @@ def _inspect_masks(stack: _TolerantStack, settings: Settings, progress: Progress
     empty = np.flatnonzero(count == 0).tolist()
     problems = stack._problems
     if empty:
-        problems.append(f"{len(empty)} frames without cells: {_list_some(empty)}")
+        problems.append(f"{count_noun(len(empty), 'frame')} without cells: {_list_some(empty)}")
     pieces = notes["disconnected"]
     if pieces["count"]:
         named = ", ".join(f"{label} in frame {frame}" for frame, label, *_ in pieces["listed"][:5])
         problems.append(
-            f"{pieces['count']} labels in several pieces, such as {named}; choose their treatment with --fragments"
+            f"{count_noun(pieces['count'], 'label')} in several pieces, such as {named}; choose their "
+            "treatment with --fragments"
         )
     per_frame = [int(count.min()), float(np.median(count)), int(count.max())] if len(count) else [0, 0.0, 0]
     return {

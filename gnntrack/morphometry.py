@@ -14,6 +14,7 @@ from gnntrack.io.output import check_output, fresh_output
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.shapes import measure_shapes
 from gnntrack.measure.skeletons import import_optional
+from gnntrack.plurals import count_noun
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def tabulate_shapes(
     import_optional("skan")  # raises before the work starts
     cells, runs, _ = measure_cells(stack, settings=settings.cells, progress=progress)
     if not len(cells):
-        msg = f"the masks of {cells.n_frames} frames contain no cells; expected labels > 0"
+        msg = f"the masks of {count_noun(cells.n_frames, 'frame')} contain no cells; expected labels > 0"
         raise FrameError(msg, file=stack.names[0])
     table = measure_shapes(cells, runs, each_mesh=each_mesh, progress=progress)
     track = _find_tracks(masks, cells.label)
@@ -233,7 +234,10 @@ def _append_shapes(cells: pd.DataFrame, shapes: pd.DataFrame, name: str) -> pd.D
         raise FormatError(msg)
     table = cells.merge(added, how="left", on=["frame", "label"])
     if not table["solidity"].notna().any():
-        msg = f"{name}: none of its {len(cells)} cells (frame, label) is in the masks; give the masks of this table"
+        msg = (
+            f"{name}: no mask has a frame and label of its {count_noun(len(cells), 'cell')}; give the "
+            "masks of this table"
+        )
         raise FormatError(msg)
     return table
 

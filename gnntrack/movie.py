@@ -20,6 +20,7 @@ from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import Stack, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
+from gnntrack.plurals import count_noun
 from gnntrack.settings import CellSettings, FrameSettings, Settings
 
 if TYPE_CHECKING:
@@ -294,7 +295,9 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
             recorder.close()
     pieces = notes["disconnected"]["count"]
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
-        _log.warning("%d labels in several pieces, of %d cells: are these masks, and not images?", pieces, len(cells))
+        _log.warning(
+            "%s in several pieces, of %d: are these masks, and not images?", count_noun(pieces, "label"), len(cells)
+        )
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.to_dict(), interval=movie.interval)
     return replace(graph, provenance=provenance), runs

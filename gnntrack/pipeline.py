@@ -24,6 +24,7 @@ from gnntrack.methods import METHODS, rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
+from gnntrack.plurals import count_noun
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
@@ -163,7 +164,9 @@ def _choose_lineage(
         lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap, longer_gaps=longer)
     lineage = rate_links(scorer, lineage, graph, chosen, scores)
     bridged = len(find_gaps(lineage)[0])
-    _log.info("links: %d of %d candidates chosen by %s, %d over gaps", chosen.sum(), len(graph), solver, bridged)
+    _log.info(
+        "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
+    )
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 
 
@@ -297,7 +300,9 @@ def export(
     if not writer.needs_masks:
         if settings is not None and settings.repair.margin:
             margin = settings.repair.margin
-            _log.warning("the margin of %d pixels is not applied in format '%s'; track with it", margin, to)
+            _log.warning(
+                "the margin of %s is not applied in format '%s'; track with it", count_noun(margin, "pixel"), to
+            )
         if masks is not None:  # masks that do not fit are an error, also where they are not drawn
             match_runs(lineage, open_masks_of(lineage, masks, settings or Settings()), progress)
         writer.write(lineage, out, overwrite=overwrite)

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
+from gnntrack.plurals import count_noun
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
 from gnntrack.setting_sections import Section, limit
@@ -371,7 +372,9 @@ class SimulateSettings(Section):
             msg = "the shape of a frame and the size of a pixel are positive; a pixel has 1e-9 to 1e9 um"
             raise SettingsError(msg)
         if self.spacing is not None and len(self.spacing) != len(self.shape):
-            msg = f"spacing has {len(self.spacing)} numbers and shape {len(self.shape)}; give one per axis"
+            msg = (
+                f"spacing has {count_noun(len(self.spacing), 'number')} and shape {len(self.shape)}; give one per axis"
+            )
             raise SettingsError(msg)
 
 

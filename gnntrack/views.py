@@ -23,6 +23,7 @@ from gnntrack.lineage.families import count_generations, find_roots
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.movie import match_runs, open_masks_of
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def _match_tracked(lineage: Lineage, masks: FrameStack) -> Runs:
     lost = np.setdiff1d(np.arange(len(cells)), runs.cell)
     if len(lost):
         msg = (
-            f"{masks.names[cells.frame[lost[0]]]}: {len(lost)} cells of the lineage have no pixels in the masks, such "
+            f"{masks.names[cells.frame[lost[0]]]}: {count_noun(len(lost), 'cell')} of the lineage "
+            f"{choose_form(len(lost), 'has', 'have')} no pixels in the masks, such "
             f"as label {cells.label[lost[0]]} in frame {cells.frame[lost[0]]}; give the masks of this lineage"
         )
         raise FormatError(msg)
@@ -113,7 +115,8 @@ def _check_frames(lineage: Lineage, masks: FrameStack) -> None:
     cells = lineage.cells
     if len(masks) != cells.n_frames or tuple(masks.shape) != tuple(cells.shape):
         msg = (
-            f"the masks have {len(masks)} frames of {tuple(masks.shape)}, the lineage has {cells.n_frames} of "
+            f"the masks have {count_noun(len(masks), 'frame')} of {tuple(masks.shape)}, the lineage has "
+            f"{cells.n_frames} of "
             f"{tuple(cells.shape)}; give the masks of this lineage"
         )
         raise FormatError(msg)

@@ -179,7 +179,7 @@ def test_no_network_is_asked_about_an_image_of_one_value(segmenter, name, monkey
 
 
 def test_an_image_that_is_no_number_everywhere_is_refused(segmenter):
-    with pytest.raises(FrameError, match="1 pixels are NaN or infinite"):
+    with pytest.raises(FrameError, match="1 pixel is NaN or infinite"):
         segmenter.segment(np.array([[0, 1], [np.nan, 2]]))
 
 

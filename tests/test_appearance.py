@@ -138,7 +138,7 @@ def test_each_image_is_read_once():
 def test_images_of_another_movie_are_refused():
     masks, images = make_squares()
     cells, runs, _ = measure_cells(open_masks(masks), settings=CellSettings())
-    with pytest.raises(FrameError, match=r"images have 1 frames of \(30, 29\)"):
+    with pytest.raises(FrameError, match=r"images have 1 frame of \(30, 29\)"):
         crop_cells(cells, runs, open_frames(images[:, :, 1:]))
     nobody = worlds.empty_masks().masks
     assert crop_movie(nobody, nobody.astype(np.float32))[1].shape == (0, 32, 32)
@@ -215,11 +215,11 @@ def test_learns_from_several_movies_and_in_3d():
 
 def test_movies_with_nothing_to_compare_are_refused(movie):
     looks, track, frame = movie
-    with pytest.raises(FormatError, match="none of 1 movies has two tracks"):
+    with pytest.raises(FormatError, match="none of 1 movie has two tracks"):
         train_embedder([TrackedCrops(looks, np.zeros_like(track), frame)])
     one_after_the_other = np.where(frame == 0, 0, 1 + (frame > 2))
     _, alone = np.unique(frame, return_index=True)
-    with pytest.raises(FormatError, match="none of 1 movies has two tracks at one time"):
+    with pytest.raises(FormatError, match="none of 1 movie has two tracks at one time"):
         train_embedder([TrackedCrops(looks[alone], one_after_the_other[alone], frame[alone])])
     each_its_own = TrackedCrops(looks, np.arange(1, len(track) + 1), frame)
     empty = TrackedCrops(looks[:0], track[:0], frame[:0])

@@ -392,8 +392,8 @@ def test_units_follow_the_movie():
     ("frames", "images", "message"),
     [
         ([], None, "has no frames"),
-        ([PIECES, PIECES], [PIECES], "images have 1 frames"),
-        ([PIECES], [PIECES.T], r"images have 1 frames of \(6, 3\), masks 1 of \(3, 6\)"),
+        ([PIECES, PIECES], [PIECES], "images have 1 frame"),
+        ([PIECES], [PIECES.T], r"images have 1 frame of \(6, 3\), masks 1 of \(3, 6\)"),
         ([PIECES, -PIECES], None, r"frame1.tif, frame 1: label -9"),
         ([PIECES, PIECES.T], None, r"frame1.tif, frame 1: mask of shape \(6, 3\)"),
         ([PIECES * 1.5], None, "type float64, expected integer labels"),

@@ -244,7 +244,7 @@ def test_info_of_masks_names_every_problem(movie):
     assert "in several pieces, such as" in result.stdout
     assert "in frame 1" in result.stdout
     assert "mask003" in result.stdout or "frame 3" in result.stdout
-    assert "1 frames without cells: 3" in result.stdout
+    assert "1 frame without cells: 3" in result.stdout
     found = json.loads(run("info", movie / "masks", "--json").stdout)
     assert found["frames"] == 6
     assert found["empty_frames"] == [3]
@@ -269,7 +269,7 @@ def test_info_lists_every_frame_that_cannot_be_read(movie):
 def test_info_of_one_frame_without_cells(tmp_path):
     np.save(tmp_path / "m.npy", np.zeros((1, 8, 8), np.uint8))
     result = run("info", tmp_path / "m.npy", "--masks")
-    assert "1 frames without cells: 0" in result.stdout
+    assert "1 frame without cells: 0" in result.stdout
 
 
 def test_segmenters_lists_the_first_one():

@@ -264,7 +264,7 @@ def test_movies_of_like_cells_are_seen_as_they_are_and_others_at_one_size():
 
 def test_images_without_cells_teach_nothing():
     empty = LabelledDisks(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.int32))
-    with pytest.raises(TrainingError, match="none of the 1 images has a cell"):
+    with pytest.raises(TrainingError, match="none of 1 image has a cell"):
         choose_inputs([empty], make_tiny_settings("unet"))
 
 

@@ -493,7 +493,7 @@ def test_options_out_of_range_are_refused(trained, options):
 def test_what_is_no_number_is_refused(trained):
     image, _ = balls()
     image[0, 0, 0] = np.nan
-    with pytest.raises(FrameError, match="1 pixels are NaN"):
+    with pytest.raises(FrameError, match="1 pixel is NaN"):
         DiffusionNetSegmenter(model=trained[0], device="cpu").segment(image)
 
 

@@ -490,7 +490,7 @@ def test_two_binary_masks_are_both_reported(tmp_path):
     shown = run(*pair)
     assert "a/a.tif: the result is a binary mask, one value in 12 pieces" in shown.stderr
     assert "b/a.tif: the ground truth is a binary mask, one value in 12 pieces" in shown.stderr
-    assert "(1 of 1 images)" in shown.stderr
+    assert "(1 of 1 image)" in shown.stderr
 
 
 @pytest.mark.parametrize("cells", [[], [1], [1, 5]])

@@ -235,8 +235,8 @@ def test_images_without_labels_and_labels_without_images_are_counted(tmp_path, c
     write_sequence(tmp_path / "A" / "01", gold={1: make_two_cells(), 9: make_two_cells()})
     with caplog.at_level(logging.WARNING):
         assert list_frames(find_examples([tmp_path / "A"])) == [1]
-    assert "A/01: 1 labels have no image" in caplog.text
-    assert "A/01: 3 of 4 images have no labels" in caplog.text
+    assert "A/01: 1 label without an image" in caplog.text
+    assert "A/01: 3 of 4 images without labels" in caplog.text
 
 
 def test_names_are_unique_however_alike_the_folders_are(tmp_path):
@@ -265,7 +265,7 @@ def test_pairs_side_by_side_come_in_natural_order(tmp_path, caplog):
         found = find_examples(str(tmp_path / "Q"))
     assert [each.name for each in found] == [f"Q train_{number}" for number in range(1, 11)]
     assert {(each.movie, each.frame, each.gold) for each in found} == {("Q", None, True)}
-    assert "Q: 1 of 11 images have no labels" in caplog.text
+    assert "Q: 1 of 11 images without labels" in caplog.text
     image, labels = found[9].read()
     np.testing.assert_array_equal(image, make_grey(10))
     np.testing.assert_array_equal(labels, make_two_cells())
@@ -489,7 +489,7 @@ def test_masks_of_single_cells_become_labels(tmp_path, place, caplog):
         found = find_examples([tmp_path / place])
     assert [each.name for each in found] == ["stage1 a", "stage1 b", "stage1 c"]
     assert {each.movie for each in found} == {"stage1"}
-    assert "stage1: 1 of 4 images have no labels" in caplog.text
+    assert "stage1: 1 of 4 images without labels" in caplog.text
     image, labels = found[0].read()
     np.testing.assert_allclose(image, make_grey(), rtol=1e-5)
     np.testing.assert_array_equal(labels, np.select([make_two_cells() == 3, make_two_cells() == 7], [1, 2]))

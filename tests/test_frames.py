@@ -230,7 +230,7 @@ class TestAxes:
     def test_one_volume_in_several_ome_files(self, tmp_path):
         path = write_ome_set(tmp_path / "x", DEEP[0])
         with pytest.raises(
-            FrameError, match=r"z0\.ome\.tif, frame 0: .* of 4 slices and 1 channels; .* give the path of one"
+            FrameError, match=r"z0\.ome\.tif, frame 0: .* of 4 slices and 1 channel; .* give the path of one"
         ):
             open_frames(path)
         np.testing.assert_array_equal(open_frames(path / "z1.ome.tif")[0], DEEP[0])
@@ -425,7 +425,7 @@ class TestBadFiles:
     def test_no_source_at_all(self):
         with pytest.raises(InputError, match="frames from int: expected a path"):
             open_frames(7)
-        with pytest.raises(InputError, match="a list of 0 frames"):
+        with pytest.raises(InputError, match="a list of 0 items"):
             open_frames([])
 
     @pytest.mark.parametrize(

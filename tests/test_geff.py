@@ -327,7 +327,7 @@ def test_edges_that_point_back_in_time_are_turned(tmp_path):
             {"node_props": FOREIGN["node_props"] | {"time": ["c", "a", "b", "c"]}, "axes": FOREIGN["axes"][1:]},
             "must hold one number",
         ),
-        ({"axes": FOREIGN["axes"][:2]}, "1 axes of space"),
+        ({"axes": FOREIGN["axes"][:2]}, "1 axis of space"),
         ({"related": None}, "no property 'seg_id'"),
         ({"node_props": FOREIGN["node_props"] | {"mask": [1, 1, 1, 1]}}, "a cell occurs twice"),
         ({"node_props": FOREIGN["node_props"] | {"mask": [1, 2, 3, 0]}}, "not positive"),

@@ -171,7 +171,7 @@ def test_trackmate_tables(tmp_path, with_edges):
 def test_spots_on_masks(tmp_path):
     spots = tmp_path / "spots.csv"
     spots.write_text("ID,FRAME,POSITION_X,POSITION_Y,TRACK_ID\n1,0,8,8,0\n2,1,8,9,0\n3,1,44,44,\n4,2,30,5,\n")
-    with pytest.warns(GnntrackWarning, match="1 of 4 spots lie on no mask"):
+    with pytest.warns(GnntrackWarning, match="1 of 4 spots without a mask below"):
         lineage = import_tracks(spots, masks=make_tracked(3))
     assert len(lineage.source) == 1
     with pytest.raises(InputError, match="no spot lies on a mask"):
@@ -266,7 +266,7 @@ def test_tables_of_tracks_that_cannot_be_right_are_refused(tmp_path, rows, messa
 def test_rows_without_a_mask_give_a_warning(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("frame,label,track\n0,3,1\n1,3,1\n2,5,1\n")
-    with pytest.warns(GnntrackWarning, match="1 of 2 links name a cell that is in no mask"):
+    with pytest.warns(GnntrackWarning, match="1 of 2 links not used: a cell is named that is in no mask"):
         import_tracks(table, masks=make_tracked())
 
 

@@ -255,7 +255,7 @@ class TestPatterns:
     def test_a_slice_that_is_missing(self, tmp_path):
         for t, z in ((0, 0), (0, 1), (1, 0)):
             write(tmp_path / f"t{t}z{z}.tif", IMAGES[0])
-        with pytest.raises(FrameError, match=r"t1z0\.tif, frame 1: it has 1 slices, other frames have 2; add"):
+        with pytest.raises(FrameError, match=r"t1z0\.tif, frame 1: it has 1 slice, other frames have 2; add"):
             open_frames(tmp_path, pattern="t{t}z{z}.tif")
 
     @pytest.mark.parametrize("channels", [("DAPI", "GFP"), ("1", "2"), ("w1DAPI", "w2Cy5"), ("00", "01"), ("a b", "c")])

@@ -84,6 +84,20 @@ class TestDurations:
     def test_words_are_read_back(self, seconds):
         assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
 
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (3660, "61 min"),
+            (310, "310 s"),
+            (100, "100 s"),
+            (0.0125, "12.5 ms"),
+            (1 / 3, "333.333 ms"),
+            (4500, "1.25 h"),
+        ],
+    )
+    def test_words_are_short(self, seconds, words):
+        assert format_duration(seconds) == words
+
 
 def write_zarr(path: Path, scale: float, unit: str | None, whole: float = 1.0) -> Path:
     group = zarr.open_group(str(path), mode="w", zarr_format=2)

@@ -26,7 +26,7 @@ ROWS = "a,0,0,0,20,20,4\nb,1,0,1,21,21,4\n"
         (HEAD + ROWS + "c,2,0,1,1e30,40,4\n", "position or radius"),
         (HEAD + ROWS + "c,2,0,1,30,40,-4\n", "radius below 0"),
         (HEAD + ROWS + "c,2,0,1,1e8,1e8,4\n", "needs 2 frames"),
-        (HEAD + "a,0,0,0,-20,-20,4\n", "needs 1 frames"),
+        (HEAD + "a,0,0,0,-20,-20,4\n", "needs 1 frame"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::gnntrack.GnntrackWarning")
@@ -40,7 +40,7 @@ def test_damaged_tables_of_spots_are_refused(tmp_path: Path, text: str, reason: 
 @pytest.mark.parametrize(
     ("spots", "size", "reason"),
     [
-        ('<Spot ID="1" {}/><Spot ID="1" {}/>', "60", "1 IDs"),
+        ('<Spot ID="1" {}/><Spot ID="1" {}/>', "60", "1 ID;"),
         ("<Spot {}/>", "60", "each needs its own"),
         ('<Spot ID="1" {}/>', "9999999", "needs 3 frames"),
         ('<Spot ID="1" {}/>', "10", "every spot is outside"),

@@ -278,3 +278,37 @@ def test_a_broken_summary_has_no_units(content, measured, tmp_path):
     result = shutil.copytree(measured, tmp_path / "02_RES")
     (result / "gnntrack" / "summary.json").write_text(content)
     assert open_frames(result, role="masks").unit == "pixel"
+
+
+@pytest.mark.parametrize("command", ["info", "track", "shape", "segment", "validate"])
+def test_the_folder_of_tables_and_pictures_is_not_a_movie(command, measured, tmp_path):
+    place = measured / "gnntrack"
+    shutil.copyfile(measured / "mask000.tif", place / "overlay.png") if not (place / "overlay.png").exists() else None
+    words = {
+        "info": [place],
+        "track": [place, "-o", tmp_path / "o"],
+        "shape": [place, "-o", tmp_path / "o"],
+        "segment": [place, "-o", tmp_path / "o"],
+        "validate": [measured, "--images", place],
+    }[command]
+    done = CliRunner().invoke(cli, [command, *map(str, words)])
+    assert done.exit_code == 2
+    assert f"give the folder of the result, {measured}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["lineage.geff", "renamed.zarr", "cells"])
+def test_a_lineage_in_the_place_of_a_movie_has_its_remedy(name, measured, tmp_path):
+    copy = shutil.copytree(measured / "gnntrack" / "lineage.geff", tmp_path / name)
+    done = CliRunner().invoke(cli, ["info", str(copy)])
+    assert done.exit_code == 2
+    assert "nodes" not in done.stderr
+    assert "gnntrack import" in done.stderr or "gnntrack export" in done.stderr
+
+
+def test_frames_with_as_many_cells_are_described_by_one_number(tmp_path):
+    np.save(tmp_path / "m.npy", dividing_masks()[:1].repeat(3, axis=0))
+    (line,) = [
+        line for line in run("info", tmp_path / "m.npy", "--masks").stdout.splitlines() if line.startswith("cells")
+    ]
+    assert line.endswith("a frame")
+    assert " to " not in line

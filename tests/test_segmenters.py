@@ -120,7 +120,7 @@ def test_the_same_image_gives_the_same_labels(segmenter, name):
 def test_an_image_with_nan_or_infinity_is_refused(segmenter, wrong):
     image = IMAGES["float64" if 2 in getattr(segmenter, "dimensions", (2, 3)) else "3D"].copy()
     image[0, 4, ...].flat[0] = wrong
-    with pytest.raises(FrameError, match="1 pixels are NaN or infinite"):
+    with pytest.raises(FrameError, match="1 pixel is NaN or infinite"):
         segmenter.segment(image)
 
 

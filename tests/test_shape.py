@@ -411,7 +411,7 @@ def test_a_cell_without_a_mask_has_empty_shapes(movie):
     table.loc[0, "label"] = np.unique(dividing_masks()[0])[1]
     table.to_csv(movie / "mine.csv", index=False)
     shown = run("shape", movie / "masks", "-o", movie / "out", "--cells", movie / "mine.csv")
-    assert "without mask  1 cells of the table; their shapes are empty" in shown
+    assert "without mask  1 cell of the table, with empty shapes" in shown
     written = pd.read_csv(movie / "out" / "cells.csv", dtype=str)
     assert written.columns[:5].tolist() == ["label", "frame", "name", "at_border", "area_pixel2"]
     assert written["name"].tolist() == ["a", "b"]
@@ -424,7 +424,7 @@ BAD_TABLES = {
     "no table": ("", "cannot be read as a table"),
     "no label": ("frame,x\n0,1\n", "has no column 'label'"),
     "words": ("frame,label\n0,one\n", "not whole numbers in column 'label'"),
-    "other masks": ("frame,label\n77,1\n", "none of its 1 cells"),
+    "other masks": ("frame,label\n77,1\n", "its 1 cell"),
     "shapes twice": ("frame,label,solidity\n0,1,1\n", "has the column solidity already"),
 }
 

@@ -134,7 +134,7 @@ def test_odd_images_have_labels_of_their_shape(trained, name):
     assert not segmenter.segment(np.full((20, 30), 7, np.uint16)).any()
     assert segmenter.segment(np.zeros((0, 30))).shape == (0, 30)
     assert segmenter.segment(np.eye(3, 50)).shape == (3, 50)
-    with pytest.raises(FrameError, match="1 pixels are NaN"):
+    with pytest.raises(FrameError, match="1 pixel is NaN"):
         segmenter.segment(np.pad([[np.nan]], 9))
 
 

@@ -47,7 +47,7 @@ def graph(source=(0, 1), target=(2, 2), **changes):
         ({"n_frames": 2}, "frames outside 0..1"),
         ({"label": (3, 7)}, "label has shape"),
         ({"position": np.zeros((3, 3))}, "position has shape"),
-        ({"features": np.zeros((3, 2))}, "1 names"),
+        ({"features": np.zeros((3, 2))}, "1 name "),
         ({"feature_units": ()}, "0 units"),
         ({"shape": (9, 9, 9)}, "differ in length"),
     ],

@@ -110,7 +110,7 @@ RUNS = {
     "no images: the network scores": lambda out: gnntrack.track(masks=MASKS, method="gnn", device="cpu", out=out),
     "the background is": lambda out: gnntrack.track(masks=MASKS.astype(np.int32) + 1, out=out),
     "the masks look poor": lambda out: gnntrack.track(masks=make_flicker(), out=out),
-    "links name a cell that is in no mask": import_with_a_merge,
+    "a cell is named that is in no mask": import_with_a_merge,
 }
 
 

@@ -13,6 +13,7 @@ from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import refuse_unused
 from gnntrack.cli.track import TRACK_SETTINGS
 from gnntrack.errors import InputError
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.batch import Outcome
@@ -92,8 +93,7 @@ def _show_outcome(outcome: Outcome) -> None:
     if outcome.status == "failed":
         click.echo(f"{outcome.position}: failed: {outcome.error}")
         return
-    divisions = f"{outcome.divisions} division{'s' * (outcome.divisions != 1)}"
-    frames = f"{outcome.frames} frame{'s' * (outcome.frames != 1)}"
-    counts = f"{frames}, {outcome.cells} cells, {outcome.tracks} tracks, {divisions}"
+    found = {"frame": outcome.frames, "cell": outcome.cells, "track": outcome.tracks, "division": outcome.divisions}
+    counts = ", ".join(count_noun(number or 0, noun) for noun, number in found.items())
     kept = " (kept)" if outcome.status == "kept" else f", {outcome.seconds:.1f} s"
     click.echo(f"{outcome.position}: {counts}{kept}")

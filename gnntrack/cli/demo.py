@@ -10,6 +10,7 @@ import click
 
 from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
 from gnntrack.cli.options import verbose_option
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage, Progress
@@ -47,11 +48,12 @@ def demo(out: Path, seed: int) -> None:
     shown = ", ".join(f"{name} {scores[name]:.3f}" for name in _METRICS if scores.get(name) is not None)
     show_rows(
         [
-            ("simulated", f"{lineage.cells.n_frames} frames with a known lineage, seed {seed}"),
-            ("segmented", f"{len(lineage.cells)} cells by the segmenter 'unet'"),
+            ("simulated", f"{count_noun(lineage.cells.n_frames, 'frame')} with a known lineage, seed {seed}"),
+            ("segmented", f"{count_noun(len(lineage.cells), 'cell')} by the segmenter 'unet'"),
             (
                 "tracked",
-                f"{len(lineage.tracks)} tracks, {len(find_divisions(lineage))} divisions by the method 'hungarian'",
+                f"{count_noun(len(lineage.tracks), 'track')}, "
+                f"{count_noun(len(find_divisions(lineage)), 'division')} by the method 'hungarian'",
             ),
             ("scores", shown),
             ("cost", f"{watch.seconds:.1f} s, {format_bytes(measure_peak_memory())} at most"),

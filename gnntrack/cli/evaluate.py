@@ -15,6 +15,7 @@ from gnntrack.cli.display import show_progress, show_rows, show_table
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, path_argument, verbose_option
+from gnntrack.plurals import count_noun
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
 
@@ -39,7 +40,7 @@ def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bo
     from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences, explain_undefined
 
     if len(folders) % 2:
-        n = f"{len(folders)} folder{'s' * (len(folders) > 1)}"
+        n = count_noun(len(folders), "folder")
         message = f"results and truths come in pairs; received {n}{describe_example(click.get_current_context())}"
         raise click.UsageError(message)
     limits = dict(map(_parse_limit, require))
@@ -142,8 +143,9 @@ def validate(result: Path, images: Path | None, *, as_json: bool) -> None:
             if count > _LISTED:
                 click.echo(f"[{rule}]: and {count - _LISTED} more; --json lists all")
         warnings = len(problems) - errors
-        verdict = f"not valid, {errors} errors" if errors else "valid"
-        click.echo(f"{result}: {verdict}{f', {warnings} warnings' if warnings else ''}")
+        verdict = f"not valid, {count_noun(errors, 'error')}" if errors else "valid"
+        more = f", {count_noun(warnings, 'warning')}" if warnings else ""
+        click.echo(f"{result}: {verdict}{more}")
     if errors:
         raise click.exceptions.Exit(1)
 

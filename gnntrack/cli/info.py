@@ -61,8 +61,11 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         rows.append(("channels", f"{named}; values of '{found['channel']}'; choose one with --channel"))
     if found["kind"] == "masks":
         low, middle, high = found["cells_per_frame"]
+        range_ = (
+            f"{low} to {high} a frame, half of the frames have at most {middle:g}" if low < high else f"{low} a frame"
+        )
         rows += [
-            ("cells", f"{found['cells']}; {low} to {high} a frame, half of the frames have at most {middle:g}"),
+            ("cells", f"{found['cells']}; {range_}"),
             ("diameter", f"{found['diameter']:.3g} {found['unit']} (median)"),
         ]
     if found["time"] is None:

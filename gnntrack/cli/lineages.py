@@ -11,6 +11,7 @@ import click
 
 from gnntrack.cli.display import describe_units
 from gnntrack.cli.options import GNN_SETTINGS
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
@@ -37,7 +38,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     merged = counts["fragments_merged"]
     changes = [
         (counts["masks_filled"], "drawn in gaps"),
-        (-merged, "fragment merged with its cell" if merged == 1 else "fragments merged with their cells"),
+        (-merged, choose_form(merged, "fragment merged with its cell", "fragments merged with their cells")),
         (-counts["cells_too_small"], "smaller than cells.min_size"),
         (-counts["cells_in_margin"], "in the margin"),
     ]
@@ -83,7 +84,11 @@ def _select_checks(rows: list[dict[str, Any]], place: str, most: int = 3) -> lis
     if pieces:
         first = f"such as in frame {pieces[0]['frame']}"
         shown.append(
-            ("check", f"{len(pieces)} labels in several pieces, {first}; choose their treatment with --fragments")
+            (
+                "check",
+                f"{count_noun(len(pieces), 'label')} in several pieces, {first}; choose their treatment with "
+                "--fragments",
+            )
         )
     more = len(rows) - len(shown)
     return [*shown, ("", f"{more} more {place}")] if more > 0 else shown
@@ -110,10 +115,10 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("gaps", _describe_gaps(summary.gaps_bridged, summary.gaps_filled)),
     ]
     dropped = summary.dropped_cells
-    return [*rows, ("dropped", f"{dropped} cells smaller than cells.min_size")] if dropped else rows
+    return [*rows, ("dropped", f"{count_noun(dropped, 'cell')} smaller than cells.min_size")] if dropped else rows
 
 
 def _describe_gaps(bridged: int, filled: int | None) -> str:
     if filled is None or not bridged + filled:
         return f"{bridged} bridged"
-    return f"{bridged} bridged, {filled} {'mask' if filled == 1 else 'masks'} drawn in them"
+    return f"{bridged} bridged, {count_noun(filled, 'mask')} drawn in them"

@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,14 @@ def shape(
         )
     rows: list[tuple[str, object]] = [("frames", table["frame"].nunique()), *_describe_shapes(table)]
     count = len(list((out / "meshes").iterdir())) if (out / "meshes").is_dir() else 0
-    show_rows([*rows, *describe_cost(watch), ("written", f"{out} (cells.csv{f', {count} meshes' if count else ''})")])
+    drawn = f", {count_noun(count, 'mesh', 'meshes')}" if count else ""
+    show_rows(
+        [
+            *rows,
+            *describe_cost(watch),
+            ("written", f"{out} (cells.csv{drawn})"),
+        ]
+    )
 
 
 def _describe_shapes(table: pd.DataFrame) -> list[tuple[str, object]]:
@@ -73,7 +81,9 @@ def _describe_shapes(table: pd.DataFrame) -> list[tuple[str, object]]:
     measured = table[table["solidity"].notna()]
     rows: list[tuple[str, object]] = [("cells", len(measured))]
     if len(measured) < len(table):
-        rows.append(("without mask", f"{len(table) - len(measured)} cells of the table; their shapes are empty"))
+        rows.append(
+            ("without mask", f"{count_noun(len(table) - len(measured), 'cell')} of the table, with empty shapes")
+        )
     for name in measured.columns:
         plain, _, unit = name.rpartition("_")
         if plain in {"volume", "area", "surface", "perimeter"}:
@@ -81,4 +91,11 @@ def _describe_shapes(table: pd.DataFrame) -> list[tuple[str, object]]:
         elif name in {"sphericity", "circularity", "ramification"}:
             rows.append((name, f"{measured[name].median():.3g} (median)"))
     branched = int((measured["junctions"] > 0).sum())
-    return [*rows, ("branched", f"{branched} cells, with {measured['branches'].max()} branches at most")]
+    return [
+        *rows,
+        (
+            "branched",
+            f"{count_noun(branched, 'cell')}, with "
+            f"{count_noun(measured['branches'].max(), 'branch', 'branches')} at most",
+        ),
+    ]

@@ -24,6 +24,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import open_array
 from gnntrack.masks.overlaps import Overlaps, find_overlaps
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -211,7 +212,7 @@ def _crop(labels: Image, margin: int, name: str) -> Image:
     """Return labels without the cells that have no pixel in the field of interest."""
     inner = labels[..., margin:-margin, margin:-margin]
     if 2 * margin >= min(labels.shape[-2:]):
-        msg = f"a margin of {margin} pixels leaves nothing of its shape {labels.shape}; give less"
+        msg = f"a margin of {count_noun(margin, 'pixel')} leaves nothing of its shape {labels.shape}; give less"
         raise FrameError(msg, file=name)
     return np.where(np.isin(labels, np.unique(inner)), labels, 0)
 

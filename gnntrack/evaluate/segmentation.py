@@ -20,6 +20,7 @@ from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_mask
 from gnntrack.io.mask_checks import describe_kind
 from gnntrack.masks.fragments import number_pieces
 from gnntrack.masks.recognise import FrameKind, describe_frame
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,13 +203,13 @@ def _warn_of_binary_masks(rows: Sequence[tuple[ImageCounts, _Kinds]]) -> None:
         if found:
             image, kind = found[0]
             _log.warning(
-                "%s: the %s is %s, and is scored as one cell, so that only Dice and IoU are of use (%d of %d images); "
+                "%s: the %s is %s, and is scored as one cell, so that only Dice and IoU are of use (%d of %s); "
                 "--fragments split (fragments='split' in Python) makes a cell of each piece",
                 (image.result, image.truth)[side],
                 role,
                 describe_kind(kind),
                 len(found),
-                len(rows),
+                count_noun(len(rows), "image"),
             )
 
 

@@ -41,6 +41,7 @@ from gnntrack.io.ctc_table import TrackRows, parse_track_table
 from gnntrack.io.ctc_validate import check_labels, check_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import drop_plane, read_mask
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -111,7 +112,9 @@ def evaluate_sequence(result: str | Path, truth: str | Path, *, seg: bool | None
         raise FormatError(msg)
     table, truth_table = _read_table(found), _read_table(reference)
     if found.n_frames != reference.n_frames:
-        msg = f"{found.path}: {found.n_frames} frames; the truth {reference.path} has {reference.n_frames}"
+        msg = (
+            f"{found.path}: {count_noun(found.n_frames, 'frame')}; the truth {reference.path} has {reference.n_frames}"
+        )
         raise FormatError(msg)
     gold = _list_seg_files(reference, seg)
     frames = map_frames(partial(_match_files, found, reference, gold), range(found.n_frames))

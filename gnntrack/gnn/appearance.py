@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from gnntrack.errors import FrameError, ModelError
 from gnntrack.gnn.weights import load_model
 from gnntrack.masks.runs import expand_runs
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,8 @@ def crop_cells(
     """
     if len(images) != cells.n_frames or tuple(images.shape) != tuple(cells.shape):
         msg = (
-            f"images have {len(images)} frames of {tuple(images.shape)}, the cells' movie has {cells.n_frames} of "
+            f"images have {count_noun(len(images), 'frame')} of {tuple(images.shape)}, the cells' movie has "
+            f"{cells.n_frames} of "
             f"{tuple(cells.shape)}; give the images of the same movie"
         )
         raise FrameError(msg)

@@ -23,6 +23,7 @@ from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Outputs
 from gnntrack.gnn.inputs import Inputs
 from gnntrack.gnn.network import Network
+from gnntrack.plurals import count_noun
 from gnntrack.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ class PdnNet(Network):
         expected = len(self.columns["cell"])
         if batch.cell.shape[1] != expected:
             msg = (
-                f"cells have {batch.cell.shape[1]} columns, the network reads {expected}: {len(PDN_CELLS)} hand-made "
+                f"cells have {count_noun(batch.cell.shape[1], 'column')}, the network reads {expected}: "
+                f"{len(PDN_CELLS)} hand-made "
                 f"ones and {expected - len(PDN_CELLS)} of the appearance"
             )
             raise FormatError(msg)
@@ -241,7 +243,10 @@ class PdnNet(Network):
         columns = _compute_columns(graph)
         if embedding is not None:
             if len(embedding) != len(cells):
-                msg = f"the embedding has {len(embedding)} rows for {len(cells)} cells; embed the crops of this movie"
+                msg = (
+                    f"the embedding has {count_noun(len(embedding), 'row')} for "
+                    f"{count_noun(len(cells), 'cell')}; embed the crops of this movie"
+                )
                 raise FormatError(msg)
             columns = np.concatenate([columns, embedding.astype(np.float32, copy=False)], axis=1)
         return Inputs(

@@ -10,6 +10,7 @@ import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.channels import COLOURS, choose_channel, list_channels, name_channels
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -134,7 +135,10 @@ def _lay_out_channel(axes: str, size: Mapping[str, int], several: str = "", numb
 def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
     """Raise unless the letters name each axis once, with y and x among them."""
     if len(axes) != len(shape):
-        msg = f"axes '{axes}' name {len(axes)} axes, the array has {len(shape)}: {shape}; give a letter for each"
+        msg = (
+            f"axes '{axes}' name {count_noun(len(axes), 'axis', 'axes')}, the array has {len(shape)}: "
+            f"{shape}; give a letter for each"
+        )
         raise FrameError(msg, file=file)
     if len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
         msg = f"axes '{axes}' of shape {shape}: expected y and x, with z for planes and t for frames, each once"
@@ -225,7 +229,8 @@ def _describe_short_axis(shape: tuple[int, ...]) -> str:
     channels = "" if len(shape) == 3 else ", or choose a channel: --channel 0 (in Python channel=0)"
     return (
         f"its shape is {shape}: is the last axis, of length {shape[-1]}, that of {what}? Name the axes: --axes {last} "
-        f"(in Python axes='{last}') if it is, --axes {usual} if its frames are {shape[-1]} pixels wide{channels}"
+        f"(in Python axes='{last}') if it is, --axes {usual} if its frames are "
+        f"{count_noun(shape[-1], 'pixel')} wide{channels}"
     )
 
 

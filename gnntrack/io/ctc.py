@@ -27,6 +27,7 @@ from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import read_units
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def _check_arguments(lineage: Lineage, runs: Runs, fills: Runs | None) -> None:
     for name, part in (("runs", runs), ("fills", fills)):
         if part is not None and (len(part.offsets) != n_frames + 1 or part.shape != lineage.cells.shape):
             msg = (
-                f"the {name} have {len(part.offsets) - 1} frames of shape {part.shape}, "
+                f"the {name} have {count_noun(len(part.offsets) - 1, 'frame')} of shape {part.shape}, "
                 f"the lineage has {n_frames} of shape {lineage.cells.shape}; pass those of the same movie"
             )
             raise FormatError(msg)
@@ -327,7 +328,10 @@ def _choose_digits(n_frames: int, digits: int | None) -> int:
     if digits is None:
         return count_digits(n_frames)
     if digits < needed:
-        msg = f"{digits} digits are too few for {n_frames} frames; pass digits={max(3, needed)}, or None"
+        msg = (
+            f"{count_noun(digits, 'digit')} {choose_form(digits, 'is', 'are')} too few for "
+            f"{count_noun(n_frames, 'frame')}; pass digits={max(3, needed)}, or None"
+        )
         raise OutputError(msg)
     return digits
 

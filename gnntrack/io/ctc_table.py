@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.plurals import count_noun
 from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def parse_track_table(path: str | Path) -> TrackRows:
         if wrong:
             faults.append((line, f"{wrong[0]!r} is not an integer; {_find_remedy(line, content)}"))
         elif words and len(words) != 4:
-            faults.append((line, f"{len(words)} numbers; expected four: label, begin, end, parent"))
+            faults.append((line, f"{count_noun(len(words), 'number')}; expected four: label, begin, end, parent"))
         elif words:
             rows.append([int(word) for word in words])
             lines.append(line)

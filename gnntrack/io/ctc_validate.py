@@ -21,6 +21,7 @@ from gnntrack.io.frames import map_frames
 from gnntrack.io.images import drop_plane, read_tiff
 from gnntrack.io.tiff import names_other_files
 from gnntrack.masks.runs import encode_frame
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,7 +152,10 @@ def check_table(table: TrackRows, file: str | Path, *, n_frames: int) -> list[Pr
     problems += [_make_problem(rule, f"line {line}: {fault}", file) for line, rule, fault in _check_parents(table)]
     lonely = _find_single_children(table.rows)
     if len(lonely):
-        message = f"{len(lonely)} tracks go on under a new label in the very next frame: {_list_some(lonely)}"
+        message = (
+            f"{count_noun(len(lonely), 'track')} {choose_form(len(lonely), 'goes', 'go')} on under a new "
+            f"label in the very next frame: {_list_some(lonely)}"
+        )
         problems.append(_make_problem("single-child", message, file))
     return problems
 
@@ -221,7 +225,10 @@ def _check_files(found: CtcFolder) -> Iterator[Problem]:
         )
     widths = sorted({_count_digits(file.name) for file in found.masks.values()})
     if len(widths) > 1 or widths[0] < 3:
-        message = f"frame numbers have {' and '.join(map(str, widths))} digits; expected 3, or 4 beyond 999 frames"
+        message = (
+            f"frame numbers have {' and '.join(map(str, widths))} "
+            f"{choose_form(widths[-1], 'digit', 'digits')}; expected 3, or 4 beyond 999 frames"
+        )
         yield _make_problem("digits", message, found.path)
     elif widths[0] > max(4, len(str(found.n_frames))):
         yield _make_problem(
@@ -240,13 +247,18 @@ def _check_against_images(
         if describe_movie(movie)[0].is_surely_labels():
             _log.warning("%s: the images look like masks; give the images of the microscope", movie.names[0])
     if found.n_frames != len(movie):
-        yield _make_problem("frame-count", f"masks for {found.n_frames} frames, {len(movie)} images", found.path)
+        yield _make_problem(
+            "frame-count",
+            f"masks for {count_noun(found.n_frames, 'frame')}, {count_noun(len(movie), 'image')}",
+            found.path,
+        )
     yield from _check_shapes(found, shapes, tuple(movie.shape), "the images")
     wanted = find_digits(movie.names)
     widths = {_count_digits(file.name) for file in found.masks.values()}
     if wanted is not None and len(widths) == 1 and widths != {wanted}:
         message = (
-            f"frame numbers have {widths.pop()} digits, those of the images {wanted}; the challenge's evaluation takes "
+            f"frame numbers have {count_noun(widths.pop(), 'digit')}, those of the images {wanted}; the "
+            "challenge's evaluation takes "
             "one number of digits for both: name the masks as the images are"
         )
         yield _make_problem("digits", message, found.path)

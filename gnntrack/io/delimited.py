@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.number_styles import is_number, normalise_columns
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +98,10 @@ def find_columns(path: Path, table: TextTable, names: Iterable[str]) -> dict[str
         same = [column for column in table.columns if _simplify(column) == _simplify(name)]
         if len(same) > 1:
             given = "' and '".join(same)
-            msg = f"{path}: the column {name} is there {len(same)} times ('{given}'); delete or rename all but one"
+            msg = (
+                f"{path}: the column {name} is there {count_noun(len(same), 'time')} ('{given}'); delete or "
+                "rename all but one"
+            )
             raise FormatError(msg)
         if same:
             found[name] = same[0]
@@ -159,7 +163,8 @@ def _check_row(file: Path, columns: list[str], fields: list[str], line: int, del
     more = fields[len(columns) :]
     if delimiter == "," and any(map(str.strip, more)) and any(map(is_number, fields)):
         msg = (
-            f"{file}: line {line} has {len(fields)} fields, and there are {len(columns)} columns; if its numbers have "
+            f"{file}: line {line} has {count_noun(len(fields), 'field')} for "
+            f"{count_noun(len(columns), 'column')}; if its numbers have "
             "decimal commas, save it with semicolons between the fields, or with decimal points"
         )
         raise FormatError(msg)

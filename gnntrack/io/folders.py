@@ -19,6 +19,8 @@ from gnntrack.io.foreign import describe_format
 from gnntrack.io.images import PILLOW_SUFFIXES
 from gnntrack.io.numbering import order_frames
 from gnntrack.io.patterns import FileSeries
+from gnntrack.io.result_folders import EXTRAS
+from gnntrack.plurals import count_noun
 
 __all__ = ["FRAME_SUFFIXES", "LOSSY_SUFFIXES", "find_mask_files", "holds_masks", "list_folder"]
 
@@ -52,6 +54,9 @@ def list_folder(folder: Path, *, role: str = "images", allow_missing: bool = Fal
         If there are no such files, they are of several kinds, or a frame is missing.
     """
     kinds = _list_kinds(folder)
+    if folder.absolute().name == EXTRAS and (folder / "summary.json").is_file():
+        msg = f"it holds the tables and pictures of a result; give the folder of the result, {folder.absolute().parent}"
+        raise FrameError(msg, file=folder)
     if not kinds:
         raise FrameError(_describe_missing_frames(folder), file=folder)
     kinds = _drop_strays(_choose_role(kinds, role), folder)
@@ -141,7 +146,10 @@ def _describe_missing_frames(folder: Path) -> str:
     movies = [path for path in files if path.suffix.lower() in (*bio.SUFFIXES, *video.SUFFIXES)]
     if movies:
         some = " or ".join(map(str, movies[:4]))
-        return f"it holds {len(movies)} movies, and one is tracked at a time; give {some}, or use 'gnntrack batch'"
+        return (
+            f"it holds {count_noun(len(movies), 'movie')}, and one is tracked at a time; give {some}, or use "
+            "'gnntrack batch'"
+        )
     return _describe_inside(folder) or _describe_files(files)
 
 
@@ -154,7 +162,8 @@ def _describe_inside(folder: Path) -> str | None:
     if not deeper:
         return None
     return (
-        f"the folder holds {len(list(folder.glob('*/')))} folders with movies inside, such as {deeper[0]}; give "
+        f"the folder holds {count_noun(len(list(folder.glob('*/'))), 'folder')} with movies inside, such as "
+        f"{deeper[0]}; give "
         "one of these, or use 'gnntrack batch' for all positions"
     )
 

@@ -37,6 +37,7 @@ from gnntrack.errors import FrameError
 from gnntrack.io.result_folders import ResultUnits, read_units
 from gnntrack.io.sources import SourceOptions, open_source
 from gnntrack.io.stack import Stack, get_interval, set_interval, set_spacing
+from gnntrack.plurals import count_noun
 from gnntrack.types import FrameStack
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ def check_pair(images: FrameStack, masks: FrameStack) -> None:
         if len(images.shape) == 3 and images.shape[1:] == masks.shape:
             n = images.shape[0]
             hint = (
-                f"; if the images have {n} channels and not {n} slices, choose one: --channel 0 (in Python channel=0)"
+                f"; if the images have {count_noun(n, 'channel')} and not {count_noun(n, 'slice')}, choose "
+                "one: --channel 0 (in Python channel=0)"
             )
         msg = (
             f"{names}: the images have shape {images.shape}, the masks {masks.shape}; expected masks of these "
@@ -203,7 +205,8 @@ def check_pair(images: FrameStack, masks: FrameStack) -> None:
         raise FrameError(msg)
     if len(images) != len(masks):
         msg = (
-            f"{names}: {len(images)} images and {len(masks)} masks; expected a mask per image, which "
+            f"{names}: {count_noun(len(images), 'image')} and {count_noun(len(masks), 'mask')}; expected a "
+            "mask per image, which "
             "is empty if the image shows no cell"
         )
         raise FrameError(msg)

@@ -25,6 +25,7 @@ from gnntrack.io.geff_axes import (
     sort_space_axes,
 )
 from gnntrack.io.geff_columns import EXACT, EXTRA, ORIGINS, SEG_ID, SPACE, TRACK
+from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Provenance
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class GeffStore:
 
             axes = [Axis(name=name, type="space") for name in find_space_names(self._get_metadata("node"))]
         if len(axes) not in (2, 3):
-            self._fail(f"{len(axes)} axes of space; the positions of cells need [z], y and x")
+            self._fail(f"{count_noun(len(axes), 'axis', 'axes')} of space; the positions of cells need [z], y and x")
         ordered, known = sort_space_axes(axes, self.metadata.display_hints)
         if not known:
             names = ", ".join(f"'{axis.name}'" for axis in axes)

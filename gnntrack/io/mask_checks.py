@@ -18,6 +18,7 @@ from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack, get_interval
 from gnntrack.masks.recognise import FrameKind, are_lines, describe_frame, drop_padding
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -282,12 +283,13 @@ def _describe_fault(kind: FrameKind) -> str:
 
 def describe_kind(kind: FrameKind) -> str:
     """Return the values of a frame in words."""
-    count = f"{kind.values} values from {kind.lowest:g} to {kind.highest:g}, in {kind.pieces} pieces"
+    pieces = count_noun(kind.pieces, "piece")
+    count = f"{count_noun(kind.values, 'value')} from {kind.lowest:g} to {kind.highest:g}, in {pieces}"
     if not kind.whole:
         return "an image of values that are not whole numbers"
     return {
-        "labels": f"a label image of {kind.values} labels",
-        "foreground": f"a binary mask, one value in {kind.pieces} pieces (background {kind.background or 0})",
+        "labels": f"a label image of {count_noun(kind.values, 'label')}",
+        "foreground": f"a binary mask, one value in {pieces} (background {kind.background or 0})",
         "classes": f"a mask of classes or an image of few grey values ({count})",
         "image": f"an image of grey values ({count})",
         "empty": "empty",

@@ -12,6 +12,7 @@ from pathlib import Path
 from gnntrack.errors import FrameError, PatternError
 from gnntrack.io.file_names import LETTERS, FileName, align_times, describe_kind, find_role, parse_file_name
 from gnntrack.io.time_stamps import continue_after_midnight, fill_stamps, is_clock
+from gnntrack.plurals import choose_form, count_noun
 
 __all__ = ["fill_numbers", "find_roles", "order_frames", "suggest_pattern"]
 
@@ -120,7 +121,7 @@ def fill_numbers(
     if not allow_missing:
         number = next(low + step for low, high in pairwise(numbers) if high > low + step)
         steps = f" in steps of {step}" if step > 1 else ""
-        count = f"{missing} numbers are" if missing > 1 else "1 number is"
+        count = f"{count_noun(missing, 'number')} {choose_form(missing, 'is', 'are')}"
         more = f" ({count} missing between {first} and {last}{steps})" if missing > 1 or steps else ""
         msg = (
             f"frame number {number} is missing{more}: no {format_name(number)}; add it, "

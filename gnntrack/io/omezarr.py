@@ -9,6 +9,7 @@ from typing import Any
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
+from gnntrack.io.foreign import describe_format
 from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
 
 __all__ = ["is_zarr", "open_node", "open_zarr"]
@@ -125,6 +126,8 @@ def _read_dimension_names(array: Any) -> str | None:
 
 def _describe_missing_image(group: Any, path: Path, labels: list[str]) -> str:
     attributes = {**dict(group.attrs), **dict(group.attrs).get("ome", {})}
+    if "geff" in attributes:
+        return describe_format(path.with_suffix(".geff"))
     if "plate" in attributes or "well" in attributes:
         return "it is a plate of many images, expected one image; give one of them, such as PLATE.zarr/A/1/0"
     inside = [f"{path}/{name}" for name in labels or sorted(key for key, _ in group.members())]

@@ -23,6 +23,7 @@ from gnntrack.errors import FrameError
 from gnntrack.io.file_names import STAMP_PATTERN, TIME_UNIT, align_times, find_time_unit, parse_file_name
 from gnntrack.io.numbering import fill_numbers, order_frames
 from gnntrack.io.time_stamps import MISSING, fill_stamps
+from gnntrack.plurals import count_noun
 
 __all__ = ["FileSeries", "has_pattern", "match_pattern", "split_pattern"]
 
@@ -117,7 +118,10 @@ def match_pattern(
     first = ordered[channels[0]]
     odd = next((name for name, series in ordered.items() if len(series.files) != len(first.files)), None)
     if odd is not None:
-        counts = f"channel {channels[0]} has {len(first.files)} frames, channel {odd} has {len(ordered[odd].files)}"
+        counts = (
+            f"channel {channels[0]} has {count_noun(len(first.files), 'frame')}, channel {odd} has "
+            f"{len(ordered[odd].files)}"
+        )
         msg = f"{counts}; add the missing files, or choose one channel by writing its name in place of {{c}}"
         raise FrameError(msg, file=folder)
     return replace(first, channels=ordered)
@@ -253,7 +257,7 @@ def _check_depth(files: Sequence[tuple[Path, ...]], absent: frozenset[int]) -> N
     usual = max(depth.values())
     odd = next((frame for frame, count in depth.items() if count != usual), None)
     if odd is not None:
-        msg = f"it has {depth[odd]} slices, other frames have {usual}; add the missing files"
+        msg = f"it has {count_noun(depth[odd], 'slice')}, other frames have {usual}; add the missing files"
         raise FrameError(msg, file=files[odd][0], frame=odd)
 
 

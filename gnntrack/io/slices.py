@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnntrack.errors import FrameError
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import FrameStack
@@ -33,7 +34,8 @@ use --axes tyx (in Python axes='tyx')"
     if len(stack) != 1 or len(stack.shape) != 3:
         return None
     return (
-        f"it is one time point of {stack.shape[0]} slices, so there is nothing to link; if the slices are the frames "
+        f"it is one time point of {count_noun(stack.shape[0], 'slice')}, so there is nothing to link; if the "
+        "slices are the frames "
         "of a movie, use --axes tyx (in Python axes='tyx')"
     )
 

@@ -16,6 +16,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.frame_array import FrameArray
 from gnntrack.io.patterns import FileSeries, has_pattern, match_pattern, split_pattern
 from gnntrack.io.stack import Layout, Stack, guess_axes, lay_out, open_array, open_channels, select_channel
+from gnntrack.plurals import count_noun
 from gnntrack.types import FrameStack
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _open_list(items: Sequence[Any], options: SourceOptions) -> FrameStack:
         return open_series(series, axes=options.axes, channel=options.channel, role=options.role)
     frames = [np.asarray(item) for item in items if not isinstance(item, str | Path)]
     if len(frames) < len(items) or min((frame.ndim for frame in frames), default=0) < 2:
-        msg = f"a list of {len(items)} frames: expected arrays or paths, one per frame"
+        msg = f"a list of {count_noun(len(items), 'item')}: expected arrays or paths, one per frame"
         raise InputError(msg)
     shape = (1, *frames[0].shape)
     named = options.axes or guess_axes(shape, file="list", channels=options.channel is not None)

@@ -16,6 +16,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.io.axes import Layout, guess_axes, lay_out
 from gnntrack.io.channels import choose_channel, name_channels
 from gnntrack.lengths import find_micrometres
+from gnntrack.plurals import count_noun
 from gnntrack.settings import is_pixel_size
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ class Stack:
 
     def __repr__(self) -> str:
         size = "" if self.unit == "pixel" else f" of {' x '.join(f'{s:g}' for s in self.spacing)} {self.unit}"
-        frames = f"{len(self)} frame{'s' * (len(self) != 1)}"
-        return f"<{frames} of {' x '.join(map(str, self.shape))} pixels{size}, {self.names[0]}>"
+        return f"<{count_noun(len(self), 'frame')} of {' x '.join(map(str, self.shape))} pixels{size}, {self.names[0]}>"
 
 
 def resolve_frame(frame: int, n_frames: int) -> int:
@@ -118,7 +118,7 @@ def resolve_frame(frame: int, n_frames: int) -> int:
     number = operator.index(frame)
     number += n_frames if number < 0 else 0
     if not 0 <= number < n_frames:
-        msg = f"frame {frame} of a movie of {n_frames} frames"
+        msg = f"frame {frame} of a movie of {count_noun(n_frames, 'frame')}"
         raise IndexError(msg)
     return number
 

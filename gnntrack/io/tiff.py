@@ -27,6 +27,7 @@ from gnntrack.io.stack import (
     open_array,
 )
 from gnntrack.io.tiff_metadata import count_planes, names_depth, read_acquisition, read_voxel
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -148,7 +149,8 @@ def _check_alone(tif: Any, layout: Layout) -> None:
     slices, channels = count_planes(tif)
     if slices * channels > planes * max(len(layout.channels), 1):
         msg = (
-            f"it is one of several files of an OME-TIFF of {slices} slices and {channels} channels; in a folder each "
+            f"it is one of several files of an OME-TIFF of {count_noun(slices, 'slice')} and "
+            f"{count_noun(channels, 'channel')}; in a folder each "
             "file is one whole frame: give the path of one of these files to open them all as one movie"
         )
         raise FrameError(msg)

@@ -19,6 +19,7 @@ from gnntrack.errors import FormatError
 from gnntrack.io.delimited import find_columns, list_columns, read_delimited
 from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.lengths import find_micrometres
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,7 +224,8 @@ def _make_spots(
     known = {row["ID"]: k for k, row in enumerate(table)}
     if len(known) < len(table) or "" in known:
         msg = (
-            f"{file}: {len(table)} spots have {len(known)} IDs; each needs its own: save or export again with TrackMate"
+            f"{file}: {count_noun(len(table), 'spot')} {choose_form(len(table), 'has', 'have')} "
+            f"{count_noun(len(known), 'ID')}; each needs its own: save or export again with TrackMate"
         )
         raise FormatError(msg)
     unknown = [name for edge in edges for name in edge if name not in known]

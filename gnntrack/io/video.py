@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -86,7 +87,8 @@ class Video:
                 number, image = self._next, self._decode()
                 if image is None:
                     msg = (
-                        f"the video ends after {number} frames, its header names {self.shape[0]}; repair it, "
+                        f"the video ends after {count_noun(number, 'frame')}, its header names "
+                        f"{self.shape[0]}; repair it, "
                         f"{self._suggest()}"
                     )
                     raise FrameError(msg, file=self._path, frame=frame)

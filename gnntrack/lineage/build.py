@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, Tracks
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def build_lineage(graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> Li
     if (parents > 1).any() or (children > 2).any():
         row = int(np.flatnonzero((parents > 1) | (children > 2))[0])
         frame, label = int(graph.cells.frame[row]), int(graph.cells.label[row])
-        msg = f"frame {frame}, label {label}: {parents[row]} links into the cell and {children[row]} out of it"
+        msg = (
+            f"frame {frame}, label {label}: {count_noun(parents[row], 'link')} into the cell and "
+            f"{children[row]} out of it"
+        )
         raise FormatError(msg)
     track, tracks = number_tracks(graph.cells.frame, source, target)
     return Lineage(graph.cells, track, tracks, source, target, _pick_confidence(chosen, scores), graph.provenance)

@@ -16,6 +16,7 @@ import numpy as np
 from gnntrack.geometry import compute_radius, find_within
 from gnntrack.lineage.confidence import list_divisions, rate_divisions
 from gnntrack.lineage.families import find_missing_frames, find_neighbours
+from gnntrack.plurals import count_noun
 from gnntrack.types.origins import MASK_KINDS
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _list_ends(lineage: Lineage) -> Iterator[Doubt]:
     for k in np.flatnonzero(short).tolist():
         n = int(tracks.end[k] - tracks.start[k]) + 1
         where = f"{distance[first[k]]:.3g} {unit} from the border"
-        why = f"the track has {n} frame{'s' * (n > 1)}, {where}, without parent or daughters"
+        why = f"the track has {count_noun(n, 'frame')}, {where}, without parent or daughters"
         yield Doubt("short track", int(first[k]), int(tracks.start[k]), 0.5, why)
     open_start, open_end = np.flatnonzero(begins & ~short), np.flatnonzero(ends & ~short)
     partner = _find_partners(lineage, last[open_end], first[open_start])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import InputError
+from gnntrack.plurals import count_noun
 from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def check_margin(margin: int, shape: Sequence[int]) -> None:
     height, width = shape[-2:]
     if 2 * margin >= min(height, width):
         half = -(-min(height, width) // 2)
-        msg = f"a margin of {margin} pixels leaves nothing of frames of {height} x {width}; give less than {half}"
+        msg = (
+            f"a margin of {count_noun(margin, 'pixel')} leaves nothing of frames of {height} x {width}; give "
+            f"less than {half}"
+        )
         raise InputError(msg)
 
 

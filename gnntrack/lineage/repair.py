@@ -20,6 +20,7 @@ from gnntrack.lineage.field_of_interest import crop_to_field
 from gnntrack.lineage.merged_fragments import merge_fragments
 from gnntrack.lineage.missing_masks import MissingMask, draw_rows, locate_missing_masks
 from gnntrack.masks.runs import encode_frame, join_frames
+from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ def repair_movie(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> R
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
     if margin := settings.margin:
         kept, runs, fills, removed = crop_to_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
-        _log.info("field of interest: %d masks in the margin of %d pixels are removed", len(removed), margin)
+        _log.info("field of interest: %s in the margin removed", count_noun(len(removed), "mask"))
         found["outside_field"] = (*(before.outside_field or ()), *map(tuple, removed.tolist()))
         filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
         repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled_masks=filled)
     n_filled, n_split = len(repaired.filled_masks), len(repaired.split_masks)
     found |= {"gaps_filled": n_filled, "masks_split": n_split}
-    _log.info("gaps: %d masks are drawn, %d masks are split between two cells", n_filled, n_split)
-    _log.info("fragments: %d are merged with their cells", len(merged))
+    _log.info("gaps: %s drawn, %s split between two cells", count_noun(n_filled, "mask"), count_noun(n_split, "mask"))
+    _log.info("%s merged with their cells", count_noun(len(merged), "fragment"))
     return replace(repaired, lineage=repaired.lineage.with_provenance(**found))
 
 
@@ -169,8 +170,9 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
     same = known and np.array_equal(cells.frame[keep], old.frame) and np.array_equal(cells.label[keep], old.label)
     if not same or cells.n_frames != old.n_frames or tuple(cells.shape) != tuple(old.shape):
         msg = (
-            f"these masks are not those that the lineage was made from: they have {len(cells)} cells in "
-            f"{cells.n_frames} frames of {cells.shape}, the lineage has {len(old)} in {old.n_frames} of {old.shape}, "
+            f"these masks are not those that the lineage was made from: they have {count_noun(len(cells), 'cell')} in "
+            f"{count_noun(cells.n_frames, 'frame')} of {cells.shape}, the lineage has {len(old)} in "
+            f"{old.n_frames} of {old.shape}, "
             "or their labels differ"
         )
         raise FormatError(msg)

@@ -49,6 +49,7 @@ from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.measure.channels import INTENSITY_FEATURES, flatten_image, list_channel_columns, measure_channels
 from gnntrack.measure.kernels import FLOAT32_MAX, measure_contacts, measure_intensities, measure_moments
+from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Runs
 
 if TYPE_CHECKING:
@@ -260,7 +261,8 @@ def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
         raise FrameError(msg)
     if images is not None and (len(images) != len(masks) or tuple(images.shape) != tuple(masks.shape)):
         msg = (
-            f"images have {len(images)} frames of {tuple(images.shape)}, masks {len(masks)} of {tuple(masks.shape)}; "
+            f"images have {count_noun(len(images), 'frame')} of {tuple(images.shape)}, masks {len(masks)} of "
+            f"{tuple(masks.shape)}; "
             "give images and masks of the same movie"
         )
         raise FrameError(msg)

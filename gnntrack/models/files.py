@@ -32,6 +32,7 @@ from gnntrack.models.tensors import (
     refuse_version,
     write_together,
 )
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -293,6 +294,6 @@ def _read_weights(path: Path) -> bytes:
     content = path.read_bytes()
     refuse_pickle(path, content[:8])
     if len(content) < 8 or read_header_length(content) > len(content) - 8:
-        msg = f"{path}: cut off after {len(content)} bytes, before the weights; copy the model again"
+        msg = f"{path}: cut off after {count_noun(len(content), 'byte')}, before the weights; copy the model again"
         raise ModelError(msg)
     return content

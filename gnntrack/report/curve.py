@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gnntrack.errors import FormatError
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -162,7 +163,7 @@ def _draw_rate(ax: Axes, columns: dict[str, FloatArray]) -> None:
 
 
 def _describe(columns: dict[str, FloatArray], best: int | None) -> str:
-    length = f"{columns['step'][-1]:.0f} steps in {_format_time(columns['seconds'][-1])}"
+    length = f"{count_noun(columns['step'][-1], 'step')} in {_format_time(columns['seconds'][-1])}"
     if best is None:
         return length
     figures = [

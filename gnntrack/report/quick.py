@@ -17,6 +17,7 @@ from PIL import ImageDraw, ImageFont
 
 from gnntrack.compression import compress
 from gnntrack.lineage.families import count_divisions, find_roots
+from gnntrack.plurals import count_noun
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.projection import choose_track_colours, project_frame
 from gnntrack.report.tree_layout import (
@@ -178,7 +179,7 @@ def paint_lineage_tree(lineage: Lineage, *, most: int = 500) -> Pillow.Image:
         "division": count_divisions(lineage.tracks),
         "frame": lineage.cells.n_frames,
     }
-    title = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items())
+    title = ", ".join(count_noun(n, noun) for noun, n in counts.items())
     draw.text((_LEFT, 8), f"{title}; {note}" if note else title, fill=_INK, font=font)
     painter = _Painter(draw, lineage, width)
     for k, line in enumerate(lines):
@@ -273,7 +274,9 @@ class _Painter:
         """Draw tracks without a division as thin lines, by first frame."""
         self._paint_axis(top)
         rows = sorted((family.rows[0] for family in families), key=lambda row: int(self.tracks.start[row]))
-        text = f"{total} tracks without a division" + (f", {len(rows)} shown" if len(rows) < total else "")
+        text = f"{count_noun(total, 'track')} without a division" + (
+            f", {len(rows)} shown" if len(rows) < total else ""
+        )
         self.draw.text((_LEFT, top - 8), text, fill=_INK, font=self.font, anchor="lm")
         step = int(np.clip((self.width - 2 * _LEFT) // max(len(rows), 1), _SINGLE, _SINGLE_NAMED))
         names = max((self.draw.textlength(str(self.tracks.id[row]), self.font) for row in rows), default=0.0)

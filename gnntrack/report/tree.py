@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gnntrack.lineage.families import count_divisions, find_roots
+from gnntrack.plurals import count_noun
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.tree_layout import (
     Family,
@@ -215,7 +216,10 @@ def _draw_strip(
     ax.add_collection(LineCollection(segments, colors=colours[owner], linewidths=width, capstyle="butt"))
     ax.set_xlim(-1, max(len(rows), 1 / _THIN))
     ax.set_title(
-        f"{len(strip)} tracks without a division" if strip else "no tracks", fontsize=7, loc="left", color=_INK
+        f"{count_noun(len(strip), 'track')} without a division" if strip else "no tracks",
+        fontsize=7,
+        loc="left",
+        color=_INK,
     )
     _format_axes(ax, lineage)
     hidden = len(strip) - len(rows)
@@ -237,16 +241,12 @@ def _format_axes(ax: Axes, lineage: Lineage) -> None:
 def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str]) -> None:
     tracks = lineage.tracks
     numbers = [
-        _count(len(tracks), "track"), _count(count_divisions(tracks), "division"),
-        _count(int((tracks.parent == 0).sum()), "family", "families"),
-        _count(lineage.cells.n_frames, "frame"),
+        count_noun(len(tracks), "track"), count_noun(count_divisions(tracks), "division"),
+        count_noun(int((tracks.parent == 0).sum()), "family", "families"),
+        count_noun(lineage.cells.n_frames, "frame"),
     ]  # fmt: skip
     figure.suptitle(title or ", ".join(numbers), fontsize=9, color=_INK)
     if len(tracks):
         figure.legend(handles=_KEY, loc="outside lower right", ncols=3, fontsize=6, frameon=False, labelcolor=_INK)
     if notes:
         figure.supxlabel("; ".join(notes), fontsize=7, color="#aa3300")
-
-
-def _count(n: int, one: str, many: str | None = None) -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.lineage.families import find_gaps, find_roots
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage, Tracks
@@ -87,7 +88,14 @@ def select_largest(forest: list[Family], most: int) -> tuple[list[Family], str]:
     total = np.cumsum([len(family.rows) for family in forest])
     n = max(1, int(np.searchsorted(total, most, side="right")))
     hidden = sum(len(family.rows) for family in forest[n:])
-    return forest[:n], f"{hidden} tracks of the {len(forest) - n} smallest families are not shown" if hidden else ""
+    return (
+        forest[:n],
+        f"{count_noun(hidden, 'track')} of the "
+        f"{count_noun(len(forest) - n, 'smallest family', 'smallest families')} "
+        f"{choose_form(hidden, 'is', 'are')} not shown"
+        if hidden
+        else "",
+    )
 
 
 def break_into_lines(families: list[Family]) -> list[list[Family]]:

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from gnntrack.compiled import compile_function
 from gnntrack.errors import GnntrackError
+from gnntrack.plurals import count_noun
 from gnntrack.solvers.assignment import find_matching
 
 if TYPE_CHECKING:
@@ -288,5 +289,8 @@ def _make_incidence(place: IntArray) -> csr_array:
 
 def _check_success(solution: Any, value: FloatArray) -> None:
     if not solution.success:
-        msg = f"no solution was found for {len(value)} links and divisions: {solution.message}; try --solver hungarian"
+        msg = (
+            f"no solution was found for {count_noun(len(value), 'link or division', 'links and divisions')}: "
+            f"{solution.message}; try --solver hungarian"
+        )
         raise GnntrackError(msg)

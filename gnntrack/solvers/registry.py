@@ -17,6 +17,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.plugins import Registry
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
@@ -93,7 +94,8 @@ def _check_degrees(name: str, graph: CellGraph, scores: LinkScores, chosen: Bool
     if len(wrong):
         row = wrong[0]
         msg = (
-            f"solver '{name}' chose {into[row]} links into and {out[row]} out of frame {graph.cells.frame[row]}, label "
+            f"solver '{name}' chose {count_noun(into[row], 'link')} into and {out[row]} out of frame "
+            f"{graph.cells.frame[row]}, label "
             f"{graph.cells.label[row]}; expected at most one into a cell, and one out of it or two that are a pair of "
             "scores.pairs; correct the solver, or choose another one"
         )

@@ -16,6 +16,7 @@ import torch
 
 from gnntrack.errors import FormatError, MissingDependencyError, SettingsError
 from gnntrack.gnn.appearance import Embedder
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +147,8 @@ def _weigh_movies(movies: Sequence[_Tracks]) -> FloatArray:
     anchors = np.array([len(movie.anchors) for movie in movies], float)
     if not anchors.sum():
         msg = (
-            f"none of {len(movies)} movies has two tracks at one time that are seen twice; give movies with ground "
+            f"none of {count_noun(len(movies), 'movie')} has two tracks at one time that are seen twice; give "
+            "movies with ground "
             "truth tracks"
         )
         raise FormatError(msg)

@@ -13,6 +13,7 @@ from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack
 from gnntrack.movie import open_movie
+from gnntrack.plurals import count_noun
 from gnntrack.training.corruption.movie import thin_tracks
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 from gnntrack.training.simulated import simulate_link_movie
@@ -94,7 +95,8 @@ def open_training_movie(
     markers = open_masks(truth)
     if (len(markers), tuple(markers.shape)) != (len(movie.masks), tuple(movie.masks.shape)):
         msg = (
-            f"{name}: the truth in {truth} has {len(markers)} frames of {tuple(markers.shape)}, the masks have "
+            f"{name}: the truth in {truth} has {count_noun(len(markers), 'frame')} of {tuple(markers.shape)}, "
+            "the masks have "
             f"{len(movie.masks)} of {tuple(movie.masks.shape)}; give the masks that belong to this truth"
         )
         raise InputError(msg)

@@ -18,6 +18,7 @@ import numpy as np
 
 from gnntrack.errors import GnntrackError, InputError, SegmenterError
 from gnntrack.evaluate.counts import Counts, compare_labels
+from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples.search import find_examples
@@ -288,8 +289,8 @@ def _skip_incomplete(examples: list[Example]) -> list[Example]:
         )
         return examples
     _log.warning(
-        "%d of %d images are skipped: their gold truth lacks cells that the tracking truth has",
+        "%d of %s skipped: the gold truth lacks cells that the tracking truth has",
         len(examples) - len(whole),
-        len(examples),
+        count_noun(len(examples), "image"),
     )
     return whole

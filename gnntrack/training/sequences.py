@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnntrack.errors import InputError
+from gnntrack.plurals import count_noun
 
 __all__ = ["TrainingSequence", "find_sequences"]
 
@@ -79,7 +80,7 @@ def _find_sequence(truth: Path) -> TrainingSequence:
     full = [home / name for name, count in found.items() if count == frames]
     if not full:
         counts = ", ".join(f"{name} ({count})" for name, count in found.items())
-        msg = f"{truth}: no masks for its {frames} frames; looked in {home} for {counts} TIFFs"
+        msg = f"{truth}: no masks for its {count_noun(frames, 'frame')}; looked in {home} for {counts} TIFFs"
         raise InputError(msg)
     if full[0] == home / f"{number}_{MARKERS}":
         _log.warning(
@@ -96,9 +97,9 @@ def _find_images(folder: Path, frames: int) -> Path | None:
     count = len(list(folder.glob("*.tif")))
     if count and count != frames:
         _log.warning(
-            "%s: %d images for the %d frames of the truth; they are not used; give one for every frame",
+            "%s: %s for the %s of the truth, not used; give one for every frame",
             folder,
-            count,
-            frames,
+            count_noun(count, "image"),
+            count_noun(frames, "frame"),
         )
     return folder if count == frames else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.types.columns import expect, freeze_columns
 from gnntrack.types.track import Division, Track
@@ -135,7 +136,7 @@ class Lineage:
     def __post_init__(self) -> None:
         freeze_columns(self, track=np.int64, source=np.int64, target=np.int64, confidence=np.float32)
         n = len(self.cells)
-        expect(self.track.shape == (n,), f"track has shape {self.track.shape}, there are {n} cells")
+        expect(self.track.shape == (n,), f"track has shape {self.track.shape}, for {count_noun(n, 'cell')}")
         expect(len(self.source) == len(self.target) == len(self.confidence), "links differ in length")
         expect(
             np.array_equal(np.unique(self.track), self.tracks.id), "the cells' tracks and the table of tracks differ"
@@ -179,8 +180,9 @@ class Lineage:
         size = " x ".join(map(str, cells.shape))
         method = f", by {self.provenance.method}" if self.provenance.method else ""
         return (
-            f"<Lineage: {_count(len(self), 'track')}, {_count(divisions, 'division')}, {_count(len(cells), 'cell')} in "
-            f"{_count(cells.n_frames, 'frame')} of {size} pixels{method}>"
+            f"<Lineage: {count_noun(len(self), 'track')}, {count_noun(divisions, 'division')}, "
+            f"{count_noun(len(cells), 'cell')} in "
+            f"{count_noun(cells.n_frames, 'frame')} of {size} pixels{method}>"
         )
 
     def _repr_html_(self) -> str:
@@ -409,10 +411,6 @@ def _refuse_slice(part: object) -> None:
         f"are list(lineage)[{written}]"
     )
     raise TypeError(msg)
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _rank(values: IntArray) -> tuple[IntArray, IntArray]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.types.columns import expect, find_column, freeze_columns
 
@@ -67,12 +68,12 @@ class Cells:
     def __post_init__(self) -> None:
         n, d = len(self.frame), len(self.spacing)
         freeze_columns(self, frame=np.int64, label=np.int64, position=np.float64, features=np.float32)
-        expect(self.label.shape == (n,), f"label has shape {self.label.shape}, frame has {n} rows")
+        expect(self.label.shape == (n,), f"label has shape {self.label.shape}, frame has {count_noun(n, 'row')}")
         expect(self.position.shape == (n, d), f"position has shape {self.position.shape}, not {(n, d)}")
         expect(
             self.features.shape == (n, len(self.feature_names)) and len(self.feature_units) == len(self.feature_names),
-            f"features have shape {self.features.shape}, with {len(self.feature_names)} names "
-            f"and {len(self.feature_units)} units",
+            f"features have shape {self.features.shape}, with {count_noun(len(self.feature_names), 'name')} "
+            f"and {count_noun(len(self.feature_units), 'unit')}",
         )
         expect(len(self.shape) == d, f"shape {self.shape} and spacing {self.spacing} differ in length")
         if n:
@@ -228,7 +229,7 @@ class CellGraph:
     def __post_init__(self) -> None:
         freeze_columns(self, source=np.int64, target=np.int64, features=np.float32)
         e = len(self.source)
-        expect(self.target.shape == (e,), f"target has shape {self.target.shape}, source has {e} rows")
+        expect(self.target.shape == (e,), f"target has shape {self.target.shape}, source has {count_noun(e, 'row')}")
         expect(
             self.features.shape == (e, len(self.feature_names)),
             f"features have shape {self.features.shape}, not {(e, len(self.feature_names))}",
@@ -236,7 +237,7 @@ class CellGraph:
         if e:
             n = len(self.cells)
             low, high = min(self.source.min(), self.target.min()), max(self.source.max(), self.target.max())
-            expect(low >= 0 and high < n, f"links name rows {low}..{high} of {n} cells")
+            expect(low >= 0 and high < n, f"links name rows {low}..{high} of {count_noun(n, 'cell')}")
             expect(bool((self.gap > 0).all()), "a link does not go forward in time")
             step = np.diff(self.source)
             ascending = (step > 0) | ((step == 0) & (np.diff(self.target) > 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from gnntrack.plurals import count_noun
+
 if TYPE_CHECKING:
     from gnntrack.types.columns import FeatureArray, FloatArray, IntArray
 
@@ -79,7 +81,7 @@ class Track:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        words = [f"frames {self.start} to {self.end}", f"{len(self)} cell{'s' * (len(self) != 1)}"]
+        words = [f"frames {self.start} to {self.end}", count_noun(len(self), "cell")]
         words += [f"parent {self.parent}"] if self.parent else []
         words += [f"daughters {' and '.join(map(str, self.daughters))}"] if self.daughters else []
         return f"<Track {self.id}: {', '.join(words)}>"

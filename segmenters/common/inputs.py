@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FrameError, SegmenterError
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,7 +64,10 @@ def check_image(
     pixels = np.ascontiguousarray(image, np.float32)
     broken = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if broken:
-        msg = f"{broken} pixels are NaN or infinite; replace them, for example by 0"
+        msg = (
+            f"{count_noun(broken, 'pixel')} {choose_form(broken, 'is', 'are')} NaN or infinite; replace them, "
+            "for example by 0"
+        )
         raise FrameError(msg)
     return pixels
 

@@ -11,6 +11,7 @@ import torch
 
 from gnntrack.errors import TrainingError
 from gnntrack.models.files import write_model
+from gnntrack.plurals import count_noun
 from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
@@ -137,7 +138,10 @@ def choose_inputs(examples: Images, settings: TrainSegmenterSettings) -> Preproc
     """
     sizes = _measure_diameters(examples)
     if not sizes:
-        msg = f"none of the {len(examples)} images has a cell to learn from; give images whose masks are not empty"
+        msg = (
+            f"none of {count_noun(len(examples), 'image')} has a cell to learn from; give images whose masks "
+            "are not empty"
+        )
         raise TrainingError(msg)
     typical = float(np.median(sizes))
     each = settings.zoom == "each" or (settings.zoom == "auto" and max(sizes) > _SIMILAR * min(sizes))

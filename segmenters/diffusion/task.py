@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from gnntrack.errors import TrainingError
+from gnntrack.plurals import count_noun
 from segmenters.diffusion.blocks import cut_blocks, extract_part
 from segmenters.diffusion.network import Shape, describe_shape
 from segmenters.diffusion.operators import build_operators
@@ -201,7 +202,9 @@ class BlockTask:
                 losses.append(_compute_loss(network, block, self.device))
             if len(losses) == self.blocks.count:
                 return torch.stack(losses).mean(), names
-        msg = f"hardly any of the {len(self.examples)} images has anything bright in it; give images with cells"
+        msg = (
+            f"hardly any of {count_noun(len(self.examples), 'image')} has anything bright in it; give images with cells"
+        )
         raise TrainingError(msg)
 
     def validate(self, network: DiffusionNet) -> Mapping[str, float | None]:

@@ -18,6 +18,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.geometry import compute_radius
 from gnntrack.io.stack import resolve_frame
 from gnntrack.masks.runs import decode_frame, encode_frame
+from gnntrack.plurals import count_noun
 from gnntrack.training.corruption.faults import CellScale, apply_faults, match_markers, renumber_labels
 from gnntrack.training.corruption.warp import Warp
 from gnntrack.types import Tracks
@@ -84,7 +85,8 @@ def corrupt_movie(
     for name, stack in (("images", images), ("markers", markers)):
         if stack is not None and (len(stack) != len(masks) or stack.shape != masks.shape):
             msg = (
-                f"{len(masks)} masks of {masks.shape}, but {len(stack)} {name} of {stack.shape}; expected one per mask"
+                f"{count_noun(len(masks), 'mask')} of {masks.shape}, but {len(stack)} {name} of "
+                f"{stack.shape}; expected one per mask"
             )
             raise InputError(msg)
     frames = _draw_frames(len(masks), corruption, seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_names import find_ctc, list_numbered
+from gnntrack.plurals import count_noun
 from gnntrack.training.examples.example import Example
 from gnntrack.training.examples.folders import warn_unlabelled
 
@@ -76,7 +77,7 @@ def find_sequence_examples(movie: Path, kinds: set[Kind], truth: str) -> list[Ex
     chosen = _choose_best(found["GT"], found["ST"]) if chosen is None else chosen
     shown = f"{movie.parent.name}/{movie.name}"
     if without_image:
-        _log.warning("%s: %d labels have no image and are not used", shown, without_image)
+        _log.warning("%s: %s without an image, not used", shown, count_noun(without_image, "label"))
     warn_unlabelled(shown, len(images) - len({each.frame for each in chosen}), len(images))
     return chosen
 

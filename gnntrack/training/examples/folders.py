@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gnntrack.io.images import PILLOW_SUFFIXES, TIFF_SUFFIXES
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,4 +43,6 @@ def get_natural_key(name: str) -> tuple[list[int | str], str]:
 def warn_unlabelled(name: str, count: int, images: int) -> None:
     """Log how many of the images of a folder have no labels, if any."""
     if count > 0:
-        _log.warning("%s: %d of %d images have no labels of the kind asked for and are not used", name, count, images)
+        _log.warning(
+            "%s: %d of %s without labels of the kind asked for, not used", name, count, count_noun(images, "image")
+        )
