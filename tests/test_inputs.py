@@ -493,7 +493,7 @@ class TestFoldersThatHoldBoth:
     @pytest.mark.parametrize("inside", ["pos0/images", "a/b", "x/y"])
     def test_a_folder_of_positions_names_them(self, tmp_path, inside):
         write_all(tmp_path / inside, "t{}.tif", IMAGES)
-        with pytest.raises(FrameError, match=rf"folders with movies inside, such as .*{inside}; give one .*batch"):
+        with pytest.raises(FrameError, match=rf"folders? with movies inside, such as .*{inside}; give one .*batch"):
             open_frames(tmp_path)
         with pytest.raises(FrameError, match=f"did you mean .*{inside}"):
             open_frames((tmp_path / inside).parent)
