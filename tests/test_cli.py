@@ -689,6 +689,15 @@ def test_as_a_program(movie):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("stream", ["open(os.devnull, 'w')", "None"])
+@pytest.mark.parametrize(("word", "code"), [("segmenters", 0), ("nonsense", 2)])
+def test_the_process_ends_with_its_code_wherever_the_text_goes(stream, word, code):
+    start = f"import os, sys; sys.stdout = {stream}; from gnntrack.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", start, word], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_leaves_nothing(tmp_path):
     masks = np.zeros((1500, 64, 64), np.uint8)

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,9 +172,24 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # to search for cycles after every 700 new objects is a waste while modules are imported
     gc.set_threshold(500_000, 20, 20)
-    # at the end, the interpreter would search all objects for cycles, which takes as long as writing the masks
-    atexit.register(gc.freeze)
-    cli(prog_name="gnntrack")
+    try:
+        cli(prog_name="gnntrack")
+    except SystemExit as end:
+        _leave(end)
+
+
+def _leave(end: SystemExit) -> NoReturn:
+    """End the process without freeing every object, which would take as long as to write the masks of a small movie."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    if others or not isinstance(end.code, int | None):
+        raise end
+    try:
+        atexit._run_exitfuncs()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None without a terminal
+            stream.flush()
+    except OSError:  # a closed pipe
+        raise end from None
+    os._exit(end.code or 0)
 
 
 def _exit_on_signal(number: int, _frame: object) -> NoReturn:
