@@ -153,13 +153,18 @@ def open_movie(
         return Movie(masks=check_masks(mask_stack, checks), interval=find_interval(mask_stack))
     opened, mask_stack = open_pair(images, masks, frames)
     interval = find_interval(opened, mask_stack)
-    if isinstance(images, str | Path) and Path(images).is_dir() and isinstance(opened, Stack) and not opened.channels:
-        opened = start_reading(opened)
+    opened = _read_folder_ahead(images, opened)
     mask_stack, image_stack = check_movie(mask_stack, opened, checks)
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
     channels = _list_channels(opened, image_stack, excluded=_find_excluded(images, masks, frames))
     return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval)
+
+
+def _read_folder_ahead(images: object, opened: FrameStack) -> FrameStack:
+    """Return the images of a folder with one channel, whose frames are read from now on; others as they are."""
+    folder = isinstance(images, str | Path) and Path(images).is_dir()
+    return start_reading(opened) if folder and isinstance(opened, Stack) and not opened.channels else opened
 
 
 def _refuse_segmenter(chosen: object, folder: object) -> None:
