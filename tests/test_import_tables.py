@@ -215,7 +215,7 @@ def test_the_unit_of_a_table_of_trackmate(unit, per_um, spacing, tmp_path):
 @pytest.mark.parametrize("rows", ["1,0,10,5,5,0\n2,1,10,5,6,0\n", "1,0,10,5,25,0\n"])
 def test_decimal_commas_among_commas_are_refused_with_the_remedy(rows, tmp_path):
     (tmp_path / "a.csv").write_text("ID,FRAME,POSITION_X,POSITION_Y,TRACK_ID\n" + rows)
-    with pytest.raises(InputError, match=r"line 2 has 6 fields, and there are 5 columns; .*semicolons"):
+    with pytest.raises(InputError, match=r"line 2 has 6 fields for 5 columns; .*semicolons"):
         import_tracks(tmp_path / "a.csv")
 
 
