@@ -23,6 +23,7 @@ __all__ = ["FLOAT32_MAX", "measure_contacts", "measure_intensities", "measure_mo
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Pixels beyond this value count as not finite."""
+_MOMENTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
 def measure_moments(runs: RunArrays, n: int, layout: Layout) -> tuple[IntArray, FloatArray, FloatArray, IntArray]:
@@ -37,16 +38,25 @@ def measure_moments(runs: RunArrays, n: int, layout: Layout) -> tuple[IntArray, 
     z, y = np.divmod(row, layout[1])
     pixels = _sum_by_cell(cell, length, n)
     middle = (z, y, x + 0.5 * (length - 1))
-    centre = np.stack([_sum_by_cell(cell, length * place, n) / pixels for place in middle], axis=1)
-    dz, dy, dx = (place - centre[cell, axis] for axis, place in enumerate(middle))
-    kz, ky, spread = length * dz, length * dy, length * (dx * dx + (length * length - 1) / 12)
-    products = (kz * dz, ky * dy, spread, kz * dy, kz * dx, ky * dx)
-    moments = np.stack([_sum_by_cell(cell, product, n) / pixels for product in products], axis=1)
-    box = np.zeros((n, 6), np.int64)
+    axes = (0, 1, 2) if layout[0] > 1 else (1, 2)  # in 2D all z are 0
+    centre, moments, box = np.zeros((n, 3)), np.zeros((n, 6)), np.zeros((n, 6), np.int64)
     box[:, :3] = layout
+    if 0 not in axes:
+        box[:, 0], box[:, 3] = 0, 1
+    off: dict[int, FloatArray] = {}
+    for axis in axes:
+        centre[:, axis] = _sum_by_cell(cell, length * middle[axis], n) / pixels
+        off[axis] = middle[axis] - centre[cell, axis]
+    for column, (one, other) in enumerate(_MOMENTS):
+        if one in axes and other in axes:
+            product = length * off[one] * off[other]
+            if one == other == 2:
+                product = length * (off[2] * off[2] + (length * length - 1) / 12)
+            moments[:, column] = _sum_by_cell(cell, product, n) / pixels
     for axis, (low, high) in enumerate(((z, z + 1), (y, y + 1), (x, x + length))):
-        np.minimum.at(box[:, axis], cell, low)
-        np.maximum.at(box[:, 3 + axis], cell, high)
+        if axis in axes:
+            np.minimum.at(box[:, axis], cell, low)
+            np.maximum.at(box[:, 3 + axis], cell, high)
     return pixels.astype(np.int64), centre, moments, box
 
 
