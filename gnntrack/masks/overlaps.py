@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Overlaps", "count_shared_pixels", "find_overlaps", "is_covered"]
 
-_CHUNK = 1 << 16  # runs whose overlaps are counted at once
+_CHUNK = 1 << 14  # runs whose overlaps are counted at once, so that they stay in the cache
 
 
 def is_covered(shared: IntArray, area: IntArray) -> BoolArray:

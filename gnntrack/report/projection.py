@@ -33,10 +33,19 @@ def project_frame(image: Image | None, labels: Image, frame: int | None) -> tupl
         image = None if image is None else image.max(0)
     if image is None:
         return np.zeros(labels.shape, np.float32), labels.astype(np.int64)
-    values = np.nan_to_num(image.astype(np.float32))
-    low, high = np.percentile(values[_SPARSE] if values.size > _MANY else values, (0.5, 99.8))
+    labels = labels.astype(np.int64, copy=False)
+    sample = image[_SPARSE] if image.size > _MANY else image
+    if image.dtype in (np.uint8, np.uint16):  # each grey value is scaled once
+        table = _scale_values(np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float32), sample)
+        return table[image], labels
+    return _scale_values(np.nan_to_num(image.astype(np.float32)), np.nan_to_num(sample.astype(np.float32))), labels
+
+
+def _scale_values(values: FeatureArray, sample: Image) -> FeatureArray:
+    """Return values in [0, 1], brightened, so that nearly all values of a sample are within 0 and 1."""
+    low, high = np.percentile(sample, (0.5, 99.8))
     scaled = (values - np.float32(low)) / np.float32(high - low if high > low else 1)
-    return np.clip(scaled, 0, 1) ** np.float32(0.8), labels.astype(np.int64)
+    return np.asarray(np.clip(scaled, 0, 1) ** np.float32(0.8))
 
 
 def choose_track_colours(present: IntArray, lineage: Lineage | None) -> dict[int, Any]:
