@@ -109,24 +109,25 @@ def write_result(
     digits = choose_digits(run.names, repaired.lineage.cells.n_frames)
     write_masks = prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
     with fresh_output(out, overwrite=overwrite) as folder:
-        folder.mkdir()
-        with ThreadPoolExecutor(1) as other:
+        extras = folder / EXTRAS
+        extras.mkdir(parents=True)
+        with ThreadPoolExecutor(1) as other:  # for many small files, while tables and pictures are made
             masks = other.submit(write_masks, folder, spare=1)
-            _write_extras(folder / EXTRAS, result, repaired.lineage)
+            graph = other.submit(write_lineage, result.lineage, extras / "lineage.geff", masks_path=folder)
+            _write_tables(extras, result, repaired.lineage)
             if run.settings.output.pictures:
-                _draw_pictures(folder / EXTRAS, result, images)
+                _draw_pictures(extras, result, images)
             masks.result()
+            graph.result()
         _write_summary(folder, result, repaired.lineage, run)
     return result
 
 
-def _write_extras(folder: Path, result: Result, tracked: Lineage) -> None:
-    """Write the folder beside the masks."""
-    folder.mkdir()
+def _write_tables(folder: Path, result: Result, tracked: Lineage) -> None:
+    """Write the tables, and warn of poor masks."""
     write_csv(collect_review(result.lineage, list_doubts(result.lineage)), folder / "review.csv")
     write_csv(collect_cells(result.lineage), folder / "cells.csv")
     write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
-    write_lineage(result.lineage, folder / "lineage.geff", masks_path=folder.parent)
     for problem in describe_poor_masks(measure_steadiness(tracked)):
         _log.warning(problem)
 
