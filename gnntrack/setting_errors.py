@@ -22,7 +22,8 @@ def refuse_unknown(section: Any, values: Any, prefix: str) -> None:
         For an unknown key, or a value in place of a table.
     """
     if not isinstance(values, dict):
-        msg = f"settings: '{prefix.rstrip('.')}' = {values!r}: expected a table, such as [graph] with max_gap = 2"
+        received = f"'{prefix.rstrip('.')}' = {_shorten(values)}"
+        msg = f"settings: {received}: expected a table, such as [graph] with max_gap = 2"
         raise SettingsError(msg)
     for key, value in values.items():
         if key not in section.fields:
@@ -96,4 +97,9 @@ def explain_error(name: str, value: Any, field: Field, error: ValueError) -> lis
     if isinstance(error, SettingsError):  # of a table, with the names of its settings
         return [f"'{name}.{each[1:]}" if each[0] == "'" else f"'{name}': {each}" for each in error.problems]
     own = str(error)
-    return [f"'{name}' = {value!r}: {own if own.startswith('expected ') else describe_field(field)}"]
+    return [f"'{name}' = {_shorten(value)}: {own if own.startswith('expected ') else describe_field(field)}"]
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]}..."

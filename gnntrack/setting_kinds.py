@@ -14,7 +14,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-__all__ = ["Field", "convert_value", "describe_field", "list_kinds"]
+__all__ = ["Field", "convert_value", "describe_field", "is_number", "list_kinds"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?")
 _BOOLS = dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True)
@@ -76,7 +76,7 @@ def _convert(value: Any, kinds: tuple[Any, ...]) -> Any:
     """Return a value as the first of the kinds that it is, else as the first to which it can be converted."""
     if len(kinds) > 1:
         exact = next((kind for kind in kinds if isinstance(value, kind)), None)
-        if exact is None and float in kinds and _is_number(value):
+        if exact is None and float in kinds and is_number(value):
             exact = float
         kinds = kinds if exact is None else (exact,)
     for kind in kinds:
@@ -111,7 +111,7 @@ def _decode(value: bytes | bytearray | str) -> str:
     return value.decode() if isinstance(value, bytes | bytearray) else str.__str__(value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Return whether a value is a number, also one of another library."""
     return not isinstance(value, str) and (hasattr(value, "__float__") or hasattr(value, "__index__"))
 
@@ -152,7 +152,7 @@ def _read_float(value: Any) -> float:
         if not text.strip().isascii():
             raise ValueError
         return float(text)
-    if not _is_number(value):
+    if not is_number(value):
         raise TypeError
     return float(value)
 

@@ -18,6 +18,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.plurals import count_noun
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
+from gnntrack.setting_kinds import is_number
 from gnntrack.setting_sections import Section, limit
 
 __all__ = [
@@ -49,17 +50,18 @@ def is_pixel_size(size: float) -> bool:
     return 1e-9 <= size <= 1e9
 
 
+def _is_one_number(value: Any) -> bool:
+    """Return whether a value is a number of any library: neither an array of several nor true or false."""
+    return is_number(value) and not getattr(value, "shape", ()) and not type(value).__name__.startswith("bool")
+
+
 def _lower_axes(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
 def _write_number(value: Any) -> Any:
     """Return a number as text."""
-    if not isinstance(value, str | bytes | None):
-        from decimal import Decimal
-
-        return str(value) if isinstance(value, int | float | Decimal) else value
-    return value
+    return str(value) if _is_one_number(value) else value
 
 
 def _read_interval(value: Any) -> float | None:
@@ -70,10 +72,10 @@ def _read_sizes(value: Any) -> tuple[float, ...] | None:
     if value is None:
         return None
     try:
-        sizes = tuple(float(size) for size in ([value] if isinstance(value, int | float) else value))
+        sizes = tuple(float(size) for size in ([value] if _is_one_number(value) else value))
     except (TypeError, ValueError, OverflowError):
         sizes = ()
-    if isinstance(value, str) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
+    if isinstance(value, str | bytes | bytearray) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
         msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
         raise ValueError(msg)
     return sizes
@@ -403,7 +405,8 @@ class Settings(Section):
         SettingsError
             For an unknown key, with the nearest known one, or a value out of range.
         """
-        values = filter_removed(values, warn=True)
+        if isinstance(values, dict):
+            values = filter_removed(values, warn=True)
         refuse_unknown(cls, values, "")  # also if it is not a table
         try:
             return cls(**values)
@@ -423,7 +426,7 @@ class Settings(Section):
         import tomllib
 
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # editors may add a mark
         except FileNotFoundError as error:
             msg = f"{path}: this settings file does not exist; check the path, or write one with 'gnntrack init-config'"
             raise SettingsError(msg) from error

@@ -865,3 +865,14 @@ def test_the_help_has_a_line_that_works(command):
 
 def test_an_option_without_its_value_is_answered_as_before():
     assert "Option '--axes' requires an argument.\n" in run("track", "a", "--axes", code=2).stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("line", [["--help"], ["track", "--help"], ["init-config"], ["segmenters"], ["--version"]])
+def test_a_full_disk_under_the_printed_lines_is_told_in_words(line):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "gnntrack", *line]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: what is printed cannot be written (No space left on device); ")
+    assert len(done.stderr.splitlines()) == 1

@@ -176,7 +176,7 @@ def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gnntrack.training.links.train", interrupt)
-    assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; nothing was written.\n"
+    assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; no incomplete output is left.\n"
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
     assert resumed.stderr == "stopped before the first step; continue with --resume\n"
 

@@ -76,3 +76,14 @@ def test_images_of_a_folder_are_read_once(tmp_path, monkeypatch):
     for frame, image in enumerate(movie.images):
         np.testing.assert_array_equal(opened.images[frame], image)
     assert max((seen - before).values()) == 1
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, RecursionError])
+def test_no_error_of_a_decoder_stops_the_program(kind):
+    def read(frame):
+        raise kind
+
+    movie = first_frames.start_reading(Stack(read, ["a", "b"], (3, 4), (1.0, 1.0)))
+    for frame in range(2):
+        with pytest.raises(kind):
+            movie[frame]

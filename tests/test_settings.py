@@ -319,3 +319,39 @@ def test_names_of_earlier_versions_warn():
     ):
         with pytest.warns(DeprecationWarning, match=r"model_\w+ of settings is deprecated; use "):
             assert make() == result
+
+
+@pytest.mark.parametrize("values", [None, [("graph", {})], "graph", 3, {"graph"}])
+def test_settings_that_are_not_a_table_are_refused(values):
+    with pytest.raises(SettingsError, match="expected a table"):
+        Settings.from_dict(values)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(ending, tmp_path):
+    (tmp_path / "s.toml").write_bytes(f"\ufeff[graph]{ending}max_gap = 3{ending}".encode())
+    assert Settings.from_toml(tmp_path / "s.toml").graph.max_gap == 3
+
+
+@pytest.mark.parametrize("size", [np.float32(0.5), np.array(0.5), Decimal("0.5"), Fraction(1, 2), np.array([0.5])])
+def test_one_pixel_size_of_any_library_is_for_all_axes(size):
+    assert FrameSettings(spacing=size).spacing == (0.5,)
+
+
+@pytest.mark.parametrize("size", [b"12", bytearray(b"12"), np.bool_(True), "12"])
+def test_a_pixel_size_that_is_not_a_number_is_refused(size):
+    with pytest.raises(SettingsError, match="expected 1 to 3 sizes"):
+        FrameSettings(spacing=size)
+
+
+@pytest.mark.parametrize("position", [3, np.int64(3), np.uint8(3), np.array(3), Decimal(3)])
+def test_a_position_may_be_a_number(position):
+    assert FrameSettings(position=position).position == "3"
+
+
+@pytest.mark.parametrize("value", [list(range(10**5)), "9" * 10**4, {"a": "b" * 10**4}])
+def test_a_message_does_not_repeat_a_long_value(value):
+    for refused in ({"graph": {"max_gap": value}}, {"graph": [value]}):
+        with pytest.raises(SettingsError, match=r"\.\.\.: expected") as caught:
+            Settings.from_dict(refused)
+        assert len(str(caught.value)) < 300

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import difflib
+import errno
 import gc
 import logging
 import os
@@ -122,11 +123,11 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
-            _refuse(error, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            _refuse(error, _describe_error(error))
         except MemoryError as error:
             _refuse(error, "not enough memory; 'gnntrack info' estimates the memory for a movie")
         except KeyboardInterrupt:
-            click.echo("Interrupted; nothing was written.", err=True)
+            click.echo("Interrupted; no incomplete output is left.", err=True)
             ctx.exit(130)
 
 
@@ -146,6 +147,14 @@ def _show_warnings() -> Iterator[None]:
         warnings.simplefilter("always", GnntrackWarning)
         usual, warnings.showwarning = warnings.showwarning, show
         yield
+
+
+def _describe_error(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # results name their file
+        return f"what is printed cannot be written ({error.strerror}); send it to another disk, or to the screen"
+    return str(error)
 
 
 def _refuse(error: BaseException, message: str) -> NoReturn:
@@ -176,6 +185,9 @@ def main() -> None:
         cli(prog_name="gnntrack")
     except SystemExit as end:
         _leave(end)
+    except OSError as error:  # of the help, which is printed before a command runs
+        click.echo(f"Error: {_describe_error(error)}", err=True)
+        sys.exit(Refusal.exit_code)
 
 
 def _leave(end: SystemExit) -> NoReturn:

@@ -44,7 +44,7 @@ def start_reading(stack: Stack) -> Stack:
             frame, started = waiting.popleft()
             try:
                 started.set_result(stack.read(frame))
-            except Exception as error:  # noqa: BLE001  (it is raised where the frame is used)
+            except BaseException as error:  # noqa: BLE001  (it is raised where the frame is used, which waits for it)
                 started.set_exception(error)
 
     Thread(target=read_all, daemon=True).start()  # the end of the program, by Ctrl-C too, does not wait for it
