@@ -765,6 +765,13 @@ class TestTracking:
         assert gnntrack.build_graph(masks=tmp_path / "m.tif").cells.n_frames == 1
         assert gnntrack.build_graph(masks=MASKS[None]).cells.n_frames == 1
 
+    @pytest.mark.parametrize("axes", ["t", "T", "tt"])
+    def test_axes_of_a_folder_that_name_the_frames_alone_are_refused(self, axes, tmp_path):
+        for name in ("t0.tif", "t1.tif"):
+            tifffile.imwrite(tmp_path / name, IMAGES[0])
+        with pytest.raises(FrameError, match=rf"t0\.tif.*axes '{axes}' name no axis of a frame; .* --axes tyx"):
+            open_frames(tmp_path, axes=axes)
+
     def test_info_names_the_axes_and_the_masks(self, tmp_path):
         tifffile.imwrite(tmp_path / "m.tif", MASKS, imagej=True, metadata={"axes": "ZYX"})
         result = CliRunner().invoke(cli, ["info", str(tmp_path / "m.tif")])

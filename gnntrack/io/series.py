@@ -56,6 +56,9 @@ def open_series(
         return _open_channels(series, axes, channel, role)
     _check_suffix(series.first, role)
     frame_axes = None if axes is None else axes.lower().replace("t", "")
+    if frame_axes == "":
+        msg = f"axes '{axes}' name no axis of a frame; give a letter for each, as in --axes tyx (in Python axes='tyx')"
+        raise FrameError(msg, file=series.first)
     depth = max(map(len, series.files))
     file_axes = frame_axes.replace("z", "") if frame_axes and depth > 1 else frame_axes
     found = _describe(series.first, file_axes, channel, role)
