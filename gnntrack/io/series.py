@@ -55,10 +55,7 @@ def open_series(
     if series.channels:
         return _open_channels(series, axes, channel, role)
     _check_suffix(series.first, role)
-    frame_axes = None if axes is None else axes.lower().replace("t", "")
-    if frame_axes == "":
-        msg = f"axes '{axes}' name no axis of a frame; give a letter for each, as in --axes tyx (in Python axes='tyx')"
-        raise FrameError(msg, file=series.first)
+    frame_axes = None if axes is None else _drop_time(axes, series.first)
     depth = max(map(len, series.files))
     file_axes = frame_axes.replace("z", "") if frame_axes and depth > 1 else frame_axes
     found = _describe(series.first, file_axes, channel, role)
@@ -78,6 +75,15 @@ def open_series(
         return Stack(read, names, shape, size, unit, interval, from_names=timing is not None and interval is not None)
 
     return open_channels(make, found.layout)
+
+
+def _drop_time(axes: str, file: Path) -> str:
+    """Return the axes of a frame, of those of a movie."""
+    frame_axes = axes.lower().replace("t", "")
+    if not frame_axes:
+        msg = f"axes '{axes}' name no axis of a frame; give a letter for each, as in --axes tyx (in Python axes='tyx')"
+        raise FrameError(msg, file=file)
+    return frame_axes
 
 
 def _open_channels(series: FileSeries, axes: str | None, channel: int | str | None, role: str) -> Stack:
