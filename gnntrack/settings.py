@@ -40,6 +40,8 @@ __all__ = [
     "is_pixel_size",
 ]
 
+_RULES = {("graph", "max_gap")}  # settings whose default is more than its value: it stands for a rule
+
 
 def is_pixel_size(size: float) -> bool:
     """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
@@ -467,7 +469,13 @@ class Settings(Section):
         return self.replace(**changes)
 
     def to_toml(self) -> str:
-        """Return the settings as TOML, each with its meaning as a comment; a value of None is a comment, too."""
+        """Return the settings as TOML, each with its meaning as a comment.
+
+        A value of None is a comment, too, and so is a default that stands for a rule as long as it is not given.
+
+        >>> [line for line in Settings().to_toml().splitlines() if "max_gap" in line]
+        ['# max_gap = 2']
+        """
         import tomlkit
 
         def write(value: Any) -> str:
@@ -482,6 +490,8 @@ class Settings(Section):
             lines += [f"[{name}]  # {(type(section).__doc__ or '').strip()}"]
             for key, value in section:
                 about = section.describe(key)
-                lines += [f"# {about}".rstrip(), f"# {key} =" if value is None else f"{key} = {write(value)}"]
+                unset = (name, key) in _RULES and key not in section.given
+                line = f"# {key} =" if value is None else f"{key} = {write(value)}"
+                lines += [f"# {about}".rstrip(), f"# {line}" if unset else line]
             lines.append("")
         return "\n".join(lines)

@@ -133,7 +133,16 @@ def test_every_setting_is_written_with_its_meaning():
         for name in type(section).fields:
             assert section.describe(name)
             assert f"# {section.describe(name)}\n" in text
-            assert f"\n{name} = " in text or f"\n# {name} =\n" in text
+            assert f"\n{name} = " in text or f"\n# {name} =\n" in text or name == "max_gap"
+
+
+@pytest.mark.parametrize("gap", [None, 1, 2, 3, 5])
+def test_a_file_of_defaults_leaves_the_rule_for_long_gaps_on(gap, tmp_path):
+    settings = Settings() if gap is None else Settings().replace(graph__max_gap=gap)
+    (tmp_path / "s.toml").write_text(settings.to_toml(), encoding="utf-8")
+    again = Settings.from_toml(tmp_path / "s.toml")
+    assert again.graph.max_gap == (gap or 2)
+    assert ("max_gap" in again.graph.given) == (gap is not None)
 
 
 @pytest.mark.parametrize(
