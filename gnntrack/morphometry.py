@@ -28,6 +28,8 @@ __all__ = ["MESH_FORMATS", "tabulate_shapes", "write_shapes"]
 MESH_FORMATS = ("ply", "obj")
 """File formats of meshes."""
 
+_TABLE_REMEDY = "give the masks of the table: for the table of a result, the folder of the result, such as 01_RES"
+
 
 def tabulate_shapes(
     masks: object,
@@ -234,12 +236,30 @@ def _append_shapes(cells: pd.DataFrame, shapes: pd.DataFrame, name: str) -> pd.D
         raise FormatError(msg)
     table = cells.merge(added, how="left", on=["frame", "label"])
     if not table["solidity"].notna().any():
-        msg = (
-            f"{name}: no mask has a frame and label of its {count_noun(len(cells), 'cell')}; give the "
-            "masks of this table"
-        )
+        number = count_noun(len(cells), "cell")
+        msg = f"{name}: none of its {number} has its frame and label in the masks; {_TABLE_REMEDY}"
         raise FormatError(msg)
+    _check_positions(cells, shapes, name)
     return table
+
+
+def _check_positions(cells: pd.DataFrame, shapes: pd.DataFrame, name: str) -> None:
+    """Raise if most cells of the table lie outside the cell that has their frame and label in the masks."""
+    axes = [axis for axis in _list_positions(shapes) if axis in cells and cells[axis].dtype.kind in "fiu"]
+    both = cells[["frame", "label", *axes]].merge(shapes, on=["frame", "label"], suffixes=("", "_masks"))
+    if not axes or both.empty:
+        return
+    reach = both[next(each for each in map(str, both) if each.startswith("longest_axis_"))].to_numpy() / 2
+    moves = both[axes].to_numpy() - both[[f"{axis}_masks" for axis in axes]].to_numpy()
+    away = np.linalg.norm(moves, axis=1) > np.maximum(reach, 1e-3)
+    if 2 * away.sum() <= len(both):
+        return
+    cell = both[away].iloc[0]
+    msg = (
+        f"{name}: the masks are not those of the table: {away.sum()} of {count_noun(len(both), 'cell')} are elsewhere, "
+        f"such as label {cell['label']:.0f} in frame {cell['frame']:.0f}; {_TABLE_REMEDY}"
+    )
+    raise FormatError(msg)
 
 
 def _list_positions(table: pd.DataFrame) -> list[str]:

@@ -406,6 +406,18 @@ def test_shapes_are_appended_to_a_table_of_cells(movie):
         np.testing.assert_allclose(table["longest_axis_pixel"], cells["major_axis_pixel"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_table_of_other_masks_is_refused(movie, seed):
+    table = tabulate_shapes(movie / "masks")[["frame", "label", "y_pixel", "x_pixel"]]
+    rng = np.random.default_rng(seed)
+    where = rng.permutation(100)[: len(table)]  # as after relabelling: the same labels at other places
+    table["y_pixel"], table["x_pixel"] = 200 + where, 300 - where
+    table.to_csv(movie / "mine.csv", index=False)
+    shown = run("shape", movie / "masks", "-o", movie / "out", "--cells", movie / "mine.csv", code=2)
+    assert "the masks are not those of the table" in shown
+    assert "the folder of the result" in shown
+
+
 def test_a_cell_without_a_mask_has_empty_shapes(movie):
     table = pd.DataFrame({"label": [1, 999], "frame": [0, 0], "name": ["a", "b"]})
     table.loc[0, "label"] = np.unique(dividing_masks()[0])[1]
