@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +24,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.results import load_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
+from gnntrack.user_warnings import prefix_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -289,8 +290,7 @@ def _pair_by_name(paths: dict[str, Path]) -> Iterator[Position]:
 
 
 def _strip_suffix(path: Path) -> str:
-    name = path.name
-    return re.sub(r"(\.ome)?\.\w+$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"(\.ome)?\.\w+$", "", path.name, flags=re.IGNORECASE)
 
 
 def _is_single_frame(path: Path) -> bool:
@@ -373,7 +373,7 @@ def track_positions(
     """
     check_bools(resume=resume, overwrite=overwrite)
     if (choices.get("segmenter") or choices.get("segmenter_options")) and all(each.mask_place for each in positions):
-        msg = "segmenter (--segmenter) makes masks, and all positions have masks; leave it away"
+        msg = "segmenter (--segmenter) makes masks, and all positions have masks; omit it"
         raise InputError(msg)
     out = Path(out)
     _check_out(out, positions, resume=resume, overwrite=overwrite)
@@ -433,7 +433,8 @@ def _track_position(
         kept = kept and not damaged
         if not kept:
             chosen = _select_choices(choices, position) | {"overwrite": overwrite or damaged}
-            track(position.images, position.masks, out=result, settings=settings, **chosen)
+            with prefix_warnings(position.name):
+                track(position.images, position.masks, out=result, settings=settings, **chosen)
         summary = _read_summary(result)
     except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
         name = "" if isinstance(error, GnntrackError | OSError) else f"{type(error).__name__}: "
@@ -495,6 +496,5 @@ def _is_finished(result: Path, position: Position, settings: Settings, *, method
 
 def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(outcome) for outcome in outcomes]
-    columns = {each.name: np.array([row[each.name] for row in rows], object) for each in fields(Outcome)}
+    columns = {each.name: np.array([getattr(row, each.name) for row in outcomes], object) for each in fields(Outcome)}
     write_csv(columns, path, overwrite=True)

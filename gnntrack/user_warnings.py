@@ -16,7 +16,7 @@ from threading import get_ident
 
 from gnntrack.errors import GnntrackWarning
 
-__all__ = ["WarningHandler", "record_warnings", "warn_user"]
+__all__ = ["WarningHandler", "prefix_warnings", "record_warnings", "warn_user"]
 
 _OWN = ("gnntrack", "segmenters", "logging", "contextlib", "concurrent", "threading")
 _recorded: dict[int, list[str]] = {}  # thread that records -> its messages
@@ -76,3 +76,25 @@ def record_warnings() -> Iterator[list[str]]:
             del _recorded[thread]
         else:
             _recorded[thread] = outer
+
+
+@contextmanager
+def prefix_warnings(name: str) -> Iterator[None]:
+    """Put a name, such as that of a position, before the warnings; they are given at the end.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     with prefix_warnings("pos1"):
+    ...         warn_user("2 frames without cells")
+    >>> str(caught[0].message)
+    'pos1: 2 frames without cells'
+    """
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
+    finally:
+        for each in caught:
+            warnings.warn_explicit(f"{name}: {each.message}", each.category, each.filename, each.lineno)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support.movies import dividing_masks, images_of, write_folder
 
+import gnntrack
 from gnntrack.batch import find_positions, track_positions
 from gnntrack.cli import cli
 from gnntrack.errors import InputError, OutputError
@@ -150,6 +151,20 @@ def test_a_failure_stops_no_other_position(tmp_path):
     assert table["status"].tolist() == ["done", "failed", "done"]
     assert "t003.tif" in table.loc["pos2", "error"]
     assert table.loc["pos10", "tracks"] == 4
+
+
+def test_a_warning_has_the_name_of_its_position(tmp_path):
+    folders(tmp_path / "in")
+    for name, background in (("pos2", 200), ("pos10", 255)):
+        for frame, mask in enumerate(np.where(MASKS == 0, background, MASKS).astype(MASKS.dtype)):
+            tifffile.imwrite(tmp_path / "in" / name / "masks" / f"t{frame:03d}.tif", mask)
+    with pytest.warns(gnntrack.GnntrackWarning) as caught:
+        track_positions(find_positions(tmp_path / "in"), tmp_path / "out", settings=QUIET)
+    names = {str(each.message).partition(": ")[0] for each in caught}
+    assert names == {"pos2", "pos10"}
+    table = pd.read_csv(tmp_path / "out" / "summary.csv", keep_default_na=False).set_index("position")
+    assert table.loc["pos2", "warnings"]
+    assert not table.loc["pos2", "warnings"].startswith("pos2: ")
 
 
 def test_a_run_is_continued(tmp_path):
