@@ -554,6 +554,12 @@ class TestOtherFormats:
         assert "FILE" not in describe_format(Path(name)) or "bioio" in describe_format(Path(name))
 
 
+@pytest.mark.parametrize("suffix", [".geff", ".GEFF"])
+def test_a_geff_is_named_as_tracks(suffix):
+    assert "cannot read" not in describe_format(Path(f"a{suffix}"))
+    assert "is not a movie; 'gnntrack export'" in describe_format(Path(f"a{suffix}"))
+
+
 class TestArrays:
     def test_lists_of_paths(self, tmp_path):
         write_all(tmp_path, "t{}.png", MASKS)
@@ -789,7 +795,17 @@ class TestTracking:
 
 class TestFolderWithOneMovie:
     @pytest.mark.parametrize(
-        "name", ["exp_cp_masks.tif", "exp_seg.npy", "exp_masks.npy", "exp_mask.npz", "exp_labels.tif", "exp_segm.npz"]
+        "name",
+        [
+            "exp_cp_masks.tif",
+            "exp_seg.npy",
+            "exp_masks.npy",
+            "exp_mask.npz",
+            "exp_labels.tif",
+            "exp_segm.npz",
+            "Exp1_cp_masks.tif",
+            "exp_2024-05-01_seg.npy",
+        ],
     )
     @pytest.mark.parametrize("axes", ["TYX", "TCYX"])
     def test_images_and_masks_of_a_movie_are_a_file_each(self, axes, name, tmp_path):

@@ -61,9 +61,7 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         rows.append(("channels", f"{named}; values of '{found['channel']}'; choose one with --channel"))
     if found["kind"] == "masks":
         low, middle, high = found["cells_per_frame"]
-        range_ = (
-            f"{low} to {high} a frame, half of the frames have at most {middle:g}" if low < high else f"{low} a frame"
-        )
+        range_ = f"{low} to {high} a frame, median {middle:g}" if low < high else f"{low} a frame"
         rows += [
             ("cells", f"{found['cells']}; {range_}"),
             ("diameter", f"{found['diameter']:.3g} {found['unit']} (median)"),

@@ -70,7 +70,9 @@ def list_folder(folder: Path, *, role: str = "images", allow_missing: bool = Fal
 
 
 def find_mask_files(folder: Path) -> tuple[str, int] | None:
-    """Return kind and number of the files of masks in a folder that also has images, or None.
+    """Return the kind of the files of masks in a folder that also has images, and their number, or None.
+
+    A single file is returned by its name.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +88,9 @@ def find_mask_files(folder: Path) -> tuple[str, int] | None:
         return None
     kind = max(masks, key=lambda kind: masks[kind])
     frames = max(len(kinds[image]) for image in images)
-    return (kind, masks[kind]) if masks[kind] > 1 or frames == 1 else None  # a single mask of many images is a stray
+    if masks[kind] > 1:
+        return kind, masks[kind]
+    return (kinds[kind][0].name, 1) if frames == 1 else None  # a single mask of many images is a stray
 
 
 def holds_masks(path: Path) -> bool:

@@ -19,6 +19,10 @@ _ROIS = (
     "(plugin 'BIOP' or 'LOCI': ROIs to label image), and save that as TIFF"
 )
 _LINEAGE = "it is not a movie; 'gnntrack import --help' lists the tracking files that gnntrack reads"
+_GEFF = (
+    "a GEFF holds tracks or candidate links and is not a movie; 'gnntrack export', 'gnntrack import' and "
+    "gnntrack.load read tracks, 'gnntrack solve' reads candidate links"
+)
 _OFFICE = "it is not a movie; give the folder of images or masks"
 _MATLAB = (
     "import scipy.io as s, tifffile as t; m = s.loadmat(FILE); print(m.keys()); t.imwrite('movie.tif', m['NAME']) "
@@ -32,7 +36,7 @@ _REMEDIES: dict[tuple[str, ...], str] = {
     (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz"): _UNPACK,
     (".roi",): _ROIS,
     (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".mrc", ".rec"): _ITK,
-    (".csv", ".tsv", ".xml", ".json", ".geff", ".parquet"): _LINEAGE,
+    (".csv", ".tsv", ".xml", ".json", ".parquet"): _LINEAGE,
     (".xls", ".xlsx", ".txt", ".md", ".pdf", ".doc", ".docx", ".ppt", ".pptx", ".svg", ".html", ".log"): _OFFICE,
     (".pkl", ".pickle", ".pt", ".pth", ".trk", ".joblib"): (
         "a pickle can execute code, so it is not read; where you made it, save its masks: "
@@ -56,6 +60,8 @@ def describe_format(path: Path) -> str:
 File > Save As > Tiff, or by 'pip install bioio bioio-bioformats' and BioImage(FILE).save('movie.ome.tif')"
     """
     suffix = path.suffix.lower()
+    if suffix == ".geff":
+        return _GEFF
     known = next((remedy for suffixes, remedy in _REMEDIES.items() if suffix in suffixes), None)
     if suffix == ".zip" and "roi" in path.name.lower():
         known = _ROIS
