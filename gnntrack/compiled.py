@@ -20,7 +20,9 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         if not self.reported and str(event.data["dispatcher"].py_func.__module__).startswith("gnntrack."):
             self.reported = True
-            sys.stderr.write("compiling functions for the first run after installation: about 10 seconds, only once\n")
+            message = "compiling functions for the first run after installation: about 10 seconds, only once"
+            if sys.stderr is not None:  # as in a program that is started without it
+                sys.stderr.write(f"{message}\n")
 
     def on_end(self, event: Any) -> None:
         """Do nothing."""

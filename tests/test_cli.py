@@ -876,3 +876,11 @@ def test_a_full_disk_under_the_printed_lines_is_told_in_words(line):
     assert done.returncode == 2
     assert done.stderr.startswith("Error: what is printed cannot be written (No space left on device); ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_movie_is_tracked_without_streams(closed, movie, tmp_path):
+    line = f"'{sys.executable}' -m gnntrack track --masks '{movie}/masks' -o '{tmp_path}/res' --no-pictures {closed}"
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
+    assert table_of(tmp_path / "res") == EXPECTED

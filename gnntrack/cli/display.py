@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -44,10 +44,16 @@ _FIGURES = {
 }
 
 
+def _has_terminal() -> bool:
+    """Return whether stderr is a terminal; a program that is started without stderr has None."""
+    stderr: TextIO | None = sys.stderr
+    return stderr is not None and stderr.isatty()
+
+
 @contextmanager
 def show_progress() -> Iterator[Progress | None]:
     """Show a progress bar per stage on stderr; yield None if stderr is not a terminal."""
-    with open_progress(sys.stderr.isatty()) as progress:
+    with open_progress(_has_terminal()) as progress:
         yield progress
 
 
@@ -87,7 +93,7 @@ class TrainingDisplay:
 @contextmanager
 def show_training() -> Iterator[TrainingDisplay]:
     """Show a training while it runs; without bars if stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    if not _has_terminal():
         yield TrainingDisplay(None)
         return
     with make_bars() as bars:
