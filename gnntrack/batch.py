@@ -24,7 +24,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.results import load_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
-from gnntrack.user_warnings import prefix_warnings
+from gnntrack.user_warnings import prefix_warnings, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -398,7 +398,7 @@ def _run_all(work: Callable[[Position], Outcome], positions: Sequence[Position],
     if jobs <= 1 or len(positions) <= 1:
         yield from map(work, positions)
         return
-    with ProcessPoolExecutor(min(jobs, len(positions)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs, len(positions)), get_context("spawn"), show_warnings) as pool:
         yield from pool.map(work, positions)
 
 

@@ -13,10 +13,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
+from typing import Any
 
 from gnntrack.errors import GnntrackWarning
 
-__all__ = ["WarningHandler", "prefix_warnings", "record_warnings", "warn_user"]
+__all__ = ["WarningHandler", "prefix_warnings", "record_warnings", "show_warnings", "warn_user"]
 
 _OWN = ("gnntrack", "segmenters", "logging", "contextlib", "concurrent", "threading")
 _recorded: dict[int, list[str]] = {}  # thread that records -> its messages
@@ -98,3 +99,15 @@ def prefix_warnings(name: str) -> Iterator[None]:
     finally:
         for each in caught:
             warnings.warn_explicit(f"{name}: {each.message}", each.category, each.filename, each.lineno)
+
+
+def show_warnings() -> None:
+    """Write warnings about the input to stderr as the commands write theirs, without a line of code."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, GnntrackWarning):
+            sys.stderr.write(f"Warning: {message}\n")
+        else:
+            usual(message, category, *rest, **more)
+
+    usual, warnings.showwarning = warnings.showwarning, show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from gnntrack.batch import find_positions, track_positions
 from gnntrack.cli import cli
 from gnntrack.errors import InputError, OutputError
 from gnntrack.settings import Settings
+from gnntrack.user_warnings import prefix_warnings, show_warnings
 
 MASKS = dividing_masks()
 IMAGES = images_of(MASKS)
@@ -165,6 +167,16 @@ def test_a_warning_has_the_name_of_its_position(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "summary.csv", keep_default_na=False).set_index("position")
     assert table.loc["pos2", "warnings"]
     assert not table.loc["pos2", "warnings"].startswith("pos2: ")
+
+
+def test_a_warning_of_another_process_is_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        show_warnings()
+        with prefix_warnings("pos1"):
+            warnings.warn("2 labels", gnntrack.GnntrackWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Warning: pos1: 2 labels\n"
 
 
 def test_a_run_is_continued(tmp_path):
