@@ -191,3 +191,17 @@ def test_the_interval_in_files_prevails(tmp_path):
 def test_a_list_of_paths(tmp_path):
     folder = write(tmp_path / "m", REGULAR["dates"][0])
     assert get_interval(open_frames(sorted(Path(folder).iterdir()))) == 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["t{}s1.tif", "t{:03d}s02c1.tif", "img_T{}S3.tif", "A{}h2.tif", "cell{}min1.tif", "frame{}sec2.tif", "{}h1_c0.png"],
+)
+def test_letters_between_two_numbers_are_not_a_unit_of_time(name):
+    assert find_timing([name.format(number) for number in range(4)]) is None
+
+
+@pytest.mark.parametrize("name", ["{}min.tif", "t{}s.tif", "img_{}h.tif", "x_{}hours_c1.tif", "t={}sec_a.tif"])
+def test_numbers_that_would_be_times_of_many_years_are_not_times(name):
+    assert find_timing([name.format(number * 10**15) for number in range(4)]) is None
+    assert find_timing([name.format(number * 5) for number in range(4)]) is not None

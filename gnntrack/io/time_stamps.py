@@ -21,6 +21,7 @@ MISSING = " (missing)"
 """Ending of the name of a frame that has no file."""
 
 _DAY = 86400  # seconds
+_LONGEST = 10**9  # seconds, 30 years
 _JITTER = 0.25  # of the interval: time stamps that differ by this from a multiple of it are not a regular series
 _COARSE = 3  # stamps are rounded to no more than a third of the interval; those that are coarser must be exact
 _SPREAD = 0.02  # of the interval: steps that differ by less are equal, since a microscope is not a clock
@@ -156,8 +157,10 @@ def describe_steps(timing: Timing) -> str:
 
 def _find_units(name: FileName) -> list[int | None]:
     """Return the seconds of the unit of each number, as of 5min or t30s; None for numbers without a unit of time."""
-    units = [find_time_unit(text) for text in name.texts[1:]]
-    for place, text in enumerate(name.texts[1:]):
+    # letters between two numbers, as in t1s2 (time 1, scene 2) and A1h2, are not a unit
+    texts = [f"{text}{digits}" for text, digits in zip(name.texts[1:], (*name.raw[1:], ""), strict=True)]
+    units = [find_time_unit(text) for text in texts]
+    for place, text in enumerate(texts):
         if re.match(r"s(?:ecs?|econds?)?(?![a-zA-Z0-9])", text) and find_role(name, place) == "time":
             units[place] = 1
     return units
@@ -167,7 +170,7 @@ def _measure_steps(names: Sequence[FileName], place: int, frames: Sequence[int])
     """Return the steps between the times that one number of the names is; None if it is not a time."""
     stamped, unit = names[0].stamped[place], _find_units(names[0])[place] or 0
     steps = [step * (1 if stamped else unit) for step in _list_steps(names, place)]
-    if min(steps) <= 0 or _is_ambiguous(names[0].raw[place], steps):
+    if not 0 < min(steps) <= max(steps) <= _LONGEST or _is_ambiguous(names[0].raw[place], steps):
         return None
     rounding = max(_find_rounding(name.raw[place], unit) for name in names) if stamped else float(unit)
     each = [step / (high - low) for step, (low, high) in zip(steps, pairwise(frames), strict=True)]
