@@ -165,8 +165,8 @@ def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list
 
 def _match_pattern(folder: Path, kind: str, pattern: str) -> dict[str, Path]:
     """Return the name of each position that fits a pattern, with its path: a file, a folder, or a pattern of files."""
-    if pattern.count("{}") != 1:
-        msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the name of the position"
+    if (pattern.count("{}"), Path(pattern).is_absolute()) != (1, False):
+        msg = f"the pattern '{pattern}' of the {kind} must have one {{}}, for the position, and no folder above"
         raise InputError(msg)
     expression = re.compile("".join(map(_express, _PARTS.split(pattern))))
     paths = {path: path.relative_to(folder).as_posix() for path in sorted(folder.glob(_PARTS.sub("*", pattern)))}

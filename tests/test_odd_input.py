@@ -9,6 +9,9 @@ import pytest
 import tifffile
 
 import gnntrack
+from gnntrack.batch import find_positions
+from gnntrack.errors import FrameError, InputError
+from gnntrack.io.frames import open_frames
 
 HEAD = "LABEL,ID,TRACK_ID,FRAME,POSITION_X,POSITION_Y,RADIUS\n"
 ROWS = "a,0,0,0,20,20,4\nb,1,0,1,21,21,4\n"
@@ -79,3 +82,20 @@ def test_load_reads_masks_and_tables_that_were_edited(tmp_path: Path) -> None:
     lineage = gnntrack.load(out)
     assert lineage.tracks.end.tolist() == [2, 1]
     assert (np.asarray(lineage.labels()[2]) == masks[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [(each, "is not relative to the folder") for each in ("", ".", "/", "/data/*.tif", "./")]
+    + [(each, "cannot be read: bad character range") for each in ("[z-a].tif", "t{t}[9-0].tif", "*[b-a]*")],
+)
+def test_a_pattern_that_cannot_be_one_is_refused(pattern, message, tmp_path):
+    (tmp_path / "t0.tif").touch()
+    with pytest.raises(FrameError, match=message):
+        open_frames(tmp_path, pattern=pattern)
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_an_absolute_pattern_of_positions_is_refused(kind, tmp_path):
+    with pytest.raises(InputError, match=rf"of the {kind} must have one .*, and no folder above"):
+        find_positions(tmp_path, **{kind: f"{tmp_path.as_posix()}/{{}}/{kind}"})

@@ -161,7 +161,20 @@ def _compile(pattern: str, folder: Path) -> re.Pattern[str]:
         found.append(f"(?P={letter})" if letter in seen else f"(?P<{letter}>{number})")
         seen.add(letter)
         at = match.end()
-    return re.compile("".join(found) + _translate_glob(pattern[at:]))
+    return _compile_text("".join(found) + _translate_glob(pattern[at:]), pattern, folder)
+
+
+def _compile_text(text: str, pattern: str, folder: Path) -> re.Pattern[str]:
+    if Path(pattern).is_absolute() or not Path(pattern).parts:
+        msg = f"the pattern '{pattern}' is not relative to the folder; write names of files in it, such as '*_raw.tif'"
+        raise FrameError(msg, file=folder)
+    try:
+        return re.compile(text)
+    except re.error as error:
+        msg = (
+            f"the pattern '{pattern}' cannot be read: {error.msg}; expected, for example, '[a-c]*.tif' or 't{{t}}.tif'"
+        )
+        raise FrameError(msg, file=folder) from error
 
 
 def _match_bracket(letter: str, digits: str | None, *, first: bool, exact: bool) -> str:
