@@ -258,9 +258,9 @@ def test_links_are_parents_of_a_table_of_cells(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("77,3", "1 of 1 rows .* such as 77"),
-        ("9,77", "1 of 1 rows .* such as 77"),
-        ("77,88", "1 of 1 rows .* such as 77"),
+        ("77,3", "1 of 1 row .* such as 77"),
+        ("9,77", "1 of 1 row .* such as 77"),
+        ("77,88", "1 of 1 row .* such as 77"),
         ("9,0\n77,3\n9,78", "2 of 2 rows .* such as 77"),
         ("77,3\n78,3\n79,3", "3 of 3 rows .* such as 77"),
     ],
