@@ -55,7 +55,7 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
         one, other, a, b = one[apart], other[apart], a[apart], b[apart]
         np.minimum.at(lowest, np.maximum(a, b), np.minimum(a, b))
         after = lowest[lowest]
-        while not np.array_equal(after, lowest):
+        while (after != lowest).any():
             lowest, after = after, after[after]
     first = lowest == np.arange(n)
     return (np.cumsum(first) - 1)[lowest], int(first.sum())
