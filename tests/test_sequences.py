@@ -95,7 +95,8 @@ def test_images_that_are_not_complete_are_left_out_aloud(tmp_path, caplog):
     assert find_sequences(dataset)[0].images is None
     caplog.clear()
     (told,) = collect_warnings(dataset, caplog)
-    assert told.startswith(f"{dataset / '01'}: 5 images for the 6 frames of the truth, not used; give one for every frame")
+    told_of = "5 images for the 6 frames of the truth, not used; give one for every frame"
+    assert told.startswith(f"{dataset / '01'}: {told_of}")
 
 
 def test_markers_in_place_of_masks_are_told(tmp_path, caplog):
