@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -158,13 +159,13 @@ class History:
     def measure_before(self, row: int) -> float:
         """Return the median logarithmic size of a cell and those before it in its track."""
         if row not in self._before:
-            self._before[row] = _find_median([float(self.log_size[each]) for each in self.walk_back(row, _WINDOW)])
+            self._before[row] = median(float(self.log_size[each]) for each in self.walk_back(row, _WINDOW))
         return self._before[row]
 
     def measure_after(self, row: int) -> float:
         """Return the median logarithmic size of a cell and those after it in its track."""
         if row not in self._after:
-            self._after[row] = _find_median([float(self.log_size[each]) for each in self.walk_on(row, _WINDOW)])
+            self._after[row] = median(float(self.log_size[each]) for each in self.walk_on(row, _WINDOW))
         return self._after[row]
 
     @cached_property
@@ -197,13 +198,6 @@ class History:
     def make_search(self, which: BoolArray) -> NearbySearch:
         """Return a search among some cells, (N,) bool."""
         return NearbySearch(self, which)
-
-
-def _find_median(few: list[float]) -> float:
-    """Return the median of a few numbers; NumPy and the module statistics take ten times as long."""
-    middle = len(few) // 2
-    ordered = sorted(few)
-    return ordered[middle] if len(few) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 class Change(NamedTuple):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from gnntrack.durations import format_duration
@@ -38,7 +39,7 @@ def continue_after_midnight(by_number: dict[int, Path]) -> dict[int, Path]:
     """
     seconds = list(by_number)
     steps = [high - low for low, high in pairwise(seconds)]
-    usual = _find_median(steps) if len(steps) > 1 else 0
+    usual = median(steps) if len(steps) > 1 else 0
     pause = steps.index(max(steps)) if steps else 0
     if not usual or steps[pause] <= 3 * usual or seconds[0] + _DAY - seconds[-1] > 2 * usual:
         return by_number
@@ -64,7 +65,7 @@ def fill_stamps(seconds: Sequence[int], folder: Path, *, allow_missing: bool) ->
     [0, 1800, 3600, 5400, 7200]
     """
     steps = [high - low for low, high in pairwise(seconds)]
-    usual = _find_median(steps) if steps else 0
+    usual = median(steps) if steps else 0
     counts = _count_intervals(steps, usual)
     if not any(count > 1 for count in counts):
         return list(seconds)
@@ -173,10 +174,10 @@ def _measure_steps(names: Sequence[FileName], place: int, frames: Sequence[int])
         return None
     rounding = max(_find_rounding(name.raw[place], unit) for name in names) if stamped else float(unit)
     each = [step / (high - low) for step, (low, high) in zip(steps, pairwise(frames), strict=True)]
-    usual = _find_median(each)
+    usual = median(each)
     tolerance = max(rounding if usual >= _COARSE * rounding else 0, _SPREAD * usual)
     if max(each) - min(each) > tolerance:
-        paused = max(_count_intervals(steps, _find_median(steps)), default=1) > 1
+        paused = max(_count_intervals(steps, median(steps)), default=1) > 1
         return Timing(None, min(each), max(each), told=paused)
     count = frames[-1] - frames[0]
     mean = sum(steps) / count
@@ -204,9 +205,3 @@ def _find_rounding(raw: str, unit: int) -> float:
     if re.search(r"\dm(?:in)?$", raw) or len(digits) == 12:
         return 60
     return _DAY if len(digits) == 8 and not re.search(r"\d[hs]", raw) else 1
-
-
-def _find_median(values: Sequence[float]) -> float:
-    from statistics import median  # slow to import
-
-    return median(values)
