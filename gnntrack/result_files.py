@@ -105,7 +105,6 @@ def write_result(
         If `out` exists, cannot be written, or has more than 65535 tracks.
     """
     run = run or RunRecord()
-    result = build_result(repaired, images, channels)
     digits = choose_digits(run.names, repaired.lineage.cells.n_frames)
     write_masks = prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
     with fresh_output(out, overwrite=overwrite) as folder:
@@ -113,6 +112,7 @@ def write_result(
         extras.mkdir(parents=True)
         with ThreadPoolExecutor(1) as other:  # for many small files, while tables and pictures are made
             masks = other.submit(write_masks, folder, spare=1)
+            result = build_result(repaired, images, channels)
             graph = other.submit(write_lineage, result.lineage, extras / "lineage.geff", masks_path=folder)
             _write_tables(extras, result, repaired.lineage)
             if run.settings.output.pictures:

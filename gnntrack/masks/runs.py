@@ -92,8 +92,15 @@ def decode_frame(
     >>> decode_frame((2, 3), np.array([1, 4]), np.array([2, 1]), [7, 5]).tolist()
     [[0, 7, 7], [0, 5, 0]]
     """
-    frame = np.zeros(math.prod(shape), dtype)
-    value = np.asarray(value).astype(frame.dtype)
+    value = np.asarray(value).astype(dtype)
+    pixels = math.prod(shape)
+    stop = start + length
+    if len(start) and (start[1:] >= stop[:-1]).all():  # no overlaps: three times as fast
+        between, counts = np.zeros(2 * len(start) + 1, value.dtype), np.empty(2 * len(start) + 1, np.int64)
+        between[1::2], counts[1::2] = value, length
+        counts[::2] = np.append(start, pixels) - np.append(0, stop)
+        return np.repeat(between, counts).reshape(shape)
+    frame = np.zeros(pixels, dtype)
     for part in split_runs(length):
         frame[expand_runs(start[part], length[part])] = np.repeat(value[part], length[part])
     return frame.reshape(shape)
