@@ -93,10 +93,11 @@ class _StderrHandler(logging.Handler):
 
 
 def _set_verbosity(_ctx: click.Context, _param: click.Parameter, value: int) -> None:
-    logger = logging.getLogger("gnntrack")
-    logger.handlers = [_StderrHandler(), WarningHandler()]
-    logger.propagate = False
-    logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(value, 2)])
+    for name in ("gnntrack", "segmenters"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_StderrHandler(), WarningHandler()]
+        logger.propagate = False
+        logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(value, 2)])
 
 
 verbose_option = click.option(
