@@ -25,6 +25,7 @@ from gnntrack.settings import CellSettings, FrameSettings, Settings
 
 if TYPE_CHECKING:
     from gnntrack.segmentation.protocol import Segmenter
+    from gnntrack.segmentation.statistics import MovieStatistics
     from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
 
 __all__ = [
@@ -41,8 +42,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_TWO_MASKS = "segmenter makes masks, and masks are given; leave one of the two away"
-_OWN_MASKS = "segmenter makes masks, and it has masks; leave the segmenter away, or choose images by images_pattern"
+_TWO_MASKS = "segmenter makes masks, and masks are given; omit one of the two"
+_OWN_MASKS = "segmenter makes masks, and it has masks; omit the segmenter, or choose images by images_pattern"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Movie:
         Seconds from a frame to the next; None if neither images nor masks have it.
     segmenter : str, optional
         Name of the segmenter that makes the masks from the images; None if masks were given.
+    statistics : MovieStatistics, optional
+        Statistics of the masks that the segmenter has made so far.
     """
 
     images: FrameStack | None = None
@@ -68,6 +71,7 @@ class Movie:
     channels: Mapping[str, FrameStack] = field(default_factory=dict)
     interval: float | None = None
     segmenter: str | None = None
+    statistics: MovieStatistics | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -108,7 +112,7 @@ class Opening(Reading, total=False):
     segmenter : str or Segmenter
         Segments images that have no masks; default ``"threshold"``. See `gnntrack.segmentation.available_segmenters`.
     segmenter_options : mapping, optional
-        Options of a segmenter that is given by name.
+        Options of a segmenter that is given by name, such as ``{"diameter": 30}`` (pixels) or ``{"diameter": "12um"}``.
     """
 
     segmenter: str | Segmenter | None
@@ -184,7 +188,8 @@ def _segment(
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
     name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
     channels = _list_channels(opened, images)
-    return Movie(images=images, masks=masks, channels=channels, interval=find_interval(opened), segmenter=name)
+    more: dict[str, Any] = {"segmenter": name, "statistics": masks.statistics}
+    return Movie(images=images, masks=masks, channels=channels, interval=find_interval(opened), **more)
 
 
 def _warn_of_cubes(stack: FrameStack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from gnntrack.io.writers import CellMasks
 from gnntrack.movie import open_images
 from gnntrack.options import accept_options
 from gnntrack.settings import Settings
+from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from gnntrack.segmentation.protocol import Segmenter
+    from gnntrack.segmentation.statistics import MovieStatistics
     from gnntrack.simulate import SimulatedMovie
 
 __all__ = ["segment", "simulate"]
@@ -35,7 +38,7 @@ def segment(
     progress: Any = None,
     **reading: Any,  # noqa: ARG001  (it is in the settings)
 ) -> int:
-    """Segment the images of a movie into a folder of masks.
+    """Segment the images of a movie into a folder of masks, with a summary in its folder ``gnntrack``.
 
     Parameters
     ----------
@@ -44,7 +47,8 @@ def segment(
     out : path
         Folder of the masks, one TIFF per frame.
     segmenter, options, settings
-        A segmenter, or its name and its options; of the settings, ``frames`` is used.
+        A segmenter, or its name and its options, such as ``{"diameter": 30}`` or ``{"diameter": "12um"}``; of the
+        settings, ``frames`` is used.
     resume : bool
         Keep the masks if the run is interrupted, and continue an interrupted run.
 
@@ -66,12 +70,22 @@ def segment(
     ...     segment(movie.images, Path(folder, "masks"))
     4
     """
+    from gnntrack.segmentation.files import write_summary
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
 
-    try_output(out, overwrite=overwrite)
-    stack = open_images(images, settings=settings)
-    ready = load_for_movie(segmenter, options, stack)
-    return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, progress=progress)
+    start = time.perf_counter()
+    with record_warnings() as warnings:
+        try_output(out, overwrite=overwrite)
+        stack = open_images(images, settings=settings)
+        ready = load_for_movie(segmenter, options, stack)
+
+        def write_extras(folder: Path, statistics: MovieStatistics) -> None:
+            seconds = time.perf_counter() - start
+            about = {"source": images, "segmenter": ready, "seconds": seconds, "warnings": warnings}
+            write_summary(folder, statistics, images=stack, **about)
+
+        work: dict[str, Any] = {"progress": progress, "write_extras": write_extras}
+        return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, **work)
 
 
 @accept_options("simulate")

@@ -232,6 +232,8 @@ def track(
         movie = open_movie(images, masks, settings=settings, **options)
         check_margin(settings.repair.margin, movie.masks.shape)
         graph, runs = build_with_runs(movie, settings, progress)
+        if movie.statistics is not None:
+            movie.statistics.log_estimate()
         pixels = None if movie.images is None else CellPixels(runs, movie.images)
         lineage = _choose_lineage(
             graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
@@ -239,6 +241,7 @@ def track(
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
             run.names, run.segmenter = movie.names, movie.segmenter
+            run.diameter = None if movie.statistics is None else movie.statistics.estimated_diameter
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 

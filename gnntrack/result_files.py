@@ -56,6 +56,8 @@ class RunRecord:
         Settings of the run.
     segmenter : str, optional
         Name of the segmenter that made the masks; None if masks were given.
+    diameter : float, optional
+        Typical diameter of a cell in pixels along x, if the segmenter estimated it.
     started : float
         `time.perf_counter` at the start.
     names : strings
@@ -68,6 +70,7 @@ class RunRecord:
     masks: object = None
     settings: Settings = field(default_factory=Settings)
     segmenter: str | None = None
+    diameter: float | None = None
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -218,6 +221,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "method": provenance.method,
         "solver": provenance.solver,
         "estimates": {
+            "diameter": run.diameter,
             "gate": provenance.gate,
             "gate_radii": provenance.gate_radii,
             "flow": provenance.flow,

@@ -113,6 +113,11 @@ class MaskRcnnSegmenter:
         self.bfloat16 = choose_bfloat16(precision, place)
         self._factor: float | None = None
 
+    @property
+    def estimated_diameter(self) -> float | None:
+        """Typical diameter of a cell in pixels along x, as `prepare` estimated it; None if it did not."""
+        return None if self._factor is None else self.inputs.diameter / self._factor
+
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
         """Estimate the size of cells from some frames of a movie, so that all its frames have the same scale.
 

@@ -46,6 +46,8 @@ class SlicesSegmenter:
         it then treats them as background.
     options : dict, optional
         Options of that segmenter.
+    diameter : float, optional
+        Its option ``diameter``: typical diameter of a cell in pixels along x.
     min_overlap : float
         Labels of neighbouring planes can be one cell if they share this fraction of the smaller one.
     max_gap : int
@@ -82,6 +84,7 @@ class SlicesSegmenter:
         *,
         segmenter: str = "unet",
         options: Mapping[str, Any] | None = None,
+        diameter: float | None = None,
         min_overlap: float = 0.4,
         max_gap: int = 1,
         min_planes: int = 2,
@@ -94,13 +97,19 @@ class SlicesSegmenter:
         expect_least(self.name, 1, min_planes=min_planes)
         other = segmenter != self.name
         expect_option(self.name, "segmenter", segmenter, "the name of a segmenter of single planes", holds=other)
-        self.segmenter, self.options = segmenter, dict(options or {})
+        given = {} if diameter is None else {"diameter": diameter}
+        self.segmenter, self.options = segmenter, dict(options or {}) | given
         self.min_overlap, self.max_gap, self.min_planes = min_overlap, max_gap, min_planes
         self.min_contrast, self.neck, self.outline = min_contrast, neck, outline
         self._inner = load_segmenter(segmenter, **self.options)
         flat = 2 in getattr(self._inner, "dimensions", (2, 3))
         expect_option(self.name, "segmenter", segmenter, "one that takes single planes", holds=flat)
         self._prepared = False
+
+    @property
+    def estimated_diameter(self) -> float | None:
+        """Typical diameter of a cell in pixels along x, as the segmenter of the planes estimated it."""
+        return getattr(self._inner, "estimated_diameter", None)
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
         """Pass some planes of a movie to the `prepare` method of the segmenter of the planes, if it has one.

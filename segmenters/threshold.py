@@ -109,6 +109,7 @@ class ThresholdSegmenter:
         self.foreground, self.diameter, self.smoothing = foreground, diameter, smoothing
         self.background, self.threshold, self.noise = background, threshold, noise
         self.outline, self.neck, self.min_size, self.spacing = outline, neck, min_size, spacing
+        self.estimated_diameter: float | None = None
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
@@ -123,6 +124,7 @@ class ThresholdSegmenter:
             return np.zeros(pixels.shape, np.int32)
         bright = _find_bright(smooth(pixels, 1.0, step))
         diameter = self.diameter or measure_diameter(bright, step)
+        self.estimated_diameter = None if self.diameter else diameter
         sigma = float(np.clip(diameter / 20, 0.7, 3.0)) if self.smoothing is None else self.smoothing
         window = 4 * diameter if self.background is None else self.background
         height, noise = _flatten(smooth(pixels, sigma, step), bright, window)

@@ -219,7 +219,7 @@ def test_an_output_that_is_not_a_path_is_told(out):
 def test_a_segmenter_beside_masks_is_refused(keywords):
     for recipe in (gnntrack.track, gnntrack.build_graph):
         for sources in ((images_of(MASKS), MASKS), (None, MASKS)):
-            with pytest.raises(gnntrack.InputError, match="masks are given; leave one of the two away"):
+            with pytest.raises(gnntrack.InputError, match="masks are given; omit one of the two"):
                 recipe(*sources, **keywords)
 
 
@@ -227,7 +227,7 @@ def test_a_segmenter_beside_masks_in_the_folder_of_the_images_is_refused(tmp_pat
     for frame, mask in enumerate(MASKS):
         tifffile.imwrite(tmp_path / f"t{frame}.tif", images_of(MASKS)[frame])
         tifffile.imwrite(tmp_path / f"t{frame}_masks.tif", mask)
-    with pytest.raises(gnntrack.InputError, match="it has masks; leave the segmenter away"):
+    with pytest.raises(gnntrack.InputError, match="it has masks; omit the segmenter"):
         gnntrack.track(tmp_path, segmenter="threshold")
     assert len(gnntrack.track(tmp_path, segmenter="threshold", images_pattern="t{t}.tif"))
 

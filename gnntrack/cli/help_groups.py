@@ -16,7 +16,9 @@ _SECTIONS = {
 }
 _PARAMETERS = {
     **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation"), "Input"),
-    **dict.fromkeys(("method", "solver", "segmenter", "segmenter_options", "model", "start", "seed"), "Method"),
+    **dict.fromkeys(
+        ("method", "solver", "segmenter", "segmenter_options", "diameter", "model", "start", "seed"), "Method"
+    ),
     **dict.fromkeys(("out", "overwrite", "resume", "as_json", "to"), "Output"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("verbose",), "Other"),

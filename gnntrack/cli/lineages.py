@@ -16,7 +16,15 @@ from gnntrack.plurals import choose_form, count_noun
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
 
-__all__ = ["describe_lineage", "describe_result", "list_checks", "list_lineage_checks", "read_summary", "refuse_unused"]
+__all__ = [
+    "describe_diameter",
+    "describe_lineage",
+    "describe_result",
+    "list_checks",
+    "list_lineage_checks",
+    "read_summary",
+    "refuse_unused",
+]
 
 
 def refuse_unused(method: str) -> None:
@@ -50,11 +58,21 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("frames", movie["frames"]),
         *describe_units(movie["spacing"], movie["unit"], movie["interval_s"]),
         *masks,
+        *describe_diameter(summary["estimates"].get("diameter")),
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
         ("gaps", _describe_gaps(counts["gaps_bridged"], counts["masks_filled"])),
     ]
+
+
+def describe_diameter(pixels: float | None) -> list[tuple[str, object]]:
+    """Return the row for the diameter of a cell that a segmenter estimated; none if it did not.
+
+    >>> describe_diameter(14.23)
+    [('size', 'cells of 14.2 pixels, estimated; --diameter sets it')]
+    """
+    return [] if pixels is None else [("size", f"cells of {pixels:.1f} pixels, estimated; --diameter sets it")]
 
 
 def list_checks(extras: Path) -> list[tuple[str, object]]:

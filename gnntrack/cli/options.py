@@ -212,7 +212,22 @@ def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tupl
 
 
 def segmenter_options(command: Function) -> Function:
-    """Add ``--segmenter``, None if it is not given, and ``--option``."""
+    """Add ``--segmenter``, None if it is not given, ``--option`` and ``--diameter``.
+
+    The command receives the values of the last two as one argument, ``segmenter_options``.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, diameter: str | None, segmenter_options: dict[str, Any], **values: Any) -> Any:
+        if diameter is not None and "diameter" in segmenter_options:
+            message = (
+                f"the diameter is given twice: --diameter {diameter} and --option "
+                f"diameter={segmenter_options['diameter']}; omit one of the two"
+            )
+            raise click.UsageError(message)
+        more = {} if diameter is None else {"diameter": diameter}
+        return command(*args, segmenter_options=segmenter_options | more, **values)
+
     choice = click.option(
         "--segmenter",
         metavar="NAME",
@@ -226,7 +241,26 @@ def segmenter_options(command: Function) -> Function:
         callback=parse_named_values,
         help="An option of the segmenter, such as diameter=20; repeatable.",
     )
-    return choice(option(command))
+    size = click.option(
+        "--diameter",
+        metavar="SIZE",
+        callback=_check_diameter,
+        help="Typical diameter of a cell: 30 (pixels), 30px, or 12um; by default the segmenter estimates it.",
+    )
+    return choice(size(option(run)))
+
+
+def _check_diameter(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the text of a diameter if it is one."""
+    from gnntrack.errors import SegmenterError
+    from gnntrack.segmentation.diameter import parse_diameter
+
+    try:
+        if value is not None:
+            parse_diameter(value)
+    except SegmenterError as error:
+        raise click.BadParameter(str(error), param=param) from error
+    return value
 
 
 def select_segmenter(segmenter: str | None, more: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.lineages import describe_diameter, read_summary
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -41,6 +42,7 @@ def segment(
 ) -> None:
     """Segment IMAGES into a folder of masks, one TIFF per frame."""
     from gnntrack import pipeline
+    from gnntrack.io.result_folders import EXTRAS
 
     given = {key: value for key, value in (("model", model), ("device", device)) if value is not None}
     chosen = options.select_segmenter(segmenter, segmenter_options | given)
@@ -56,7 +58,8 @@ def segment(
             progress=progress,
             **chosen,
         )
-    show_rows([("cells", cells), *describe_cost(watch), ("written", out)])
+    diameter = read_summary(out / EXTRAS)["estimates"]["diameter"]
+    show_rows([("cells", cells), *describe_diameter(diameter), *describe_cost(watch), ("written", out)])
 
 
 @click.command(cls=GroupedCommand)

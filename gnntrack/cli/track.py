@@ -58,7 +58,9 @@ def track(
     images, masks = options.resolve_sources(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
     given = masks is not None or settings.frames.masks_channel is not None
     if given and (segmenter is not None or segmenter_options):
-        message = "--segmenter makes masks, and masks are given; leave one of the two away"
+        message = (
+            "--segmenter, --diameter and --option make masks from images, and masks are given; omit them, or the masks"
+        )
         raise click.UsageError(message)
     refuse_unused(choices["method"])
     watch = Stopwatch()

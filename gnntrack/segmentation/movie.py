@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,21 @@ import tifffile
 
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
+from gnntrack.plurals import count_noun
+from gnntrack.segmentation.diameter import convert_diameters
 from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_name
-from gnntrack.segmentation.registry import load_segmenter
+from gnntrack.segmentation.registry import expect_diameter, load_segmenter
+from gnntrack.segmentation.statistics import MovieStatistics, get_estimated_diameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.types import FrameStack, Image, Progress
 
 __all__ = [
+    "SegmentedStack",
     "load_for_movie",
     "prepare_segmenter",
     "segment_frame",
@@ -29,6 +34,7 @@ __all__ = [
     "segment_on_demand",
 ]
 
+_log = logging.getLogger(__name__)
 _FINGERPRINT = "run.json"
 
 
@@ -41,20 +47,29 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
         A name, or an object with ``segment(image)``.
     options : mapping, optional
         Keyword arguments of the class of a segmenter given by name. Its option ``spacing``, if it has one that is not
-        given, is set to the voxel size of the movie if that is known in um.
+        given, is set to the voxel size of the movie if that is known in um. Its option ``diameter`` may be text with a
+        unit, such as ``"12um"`` or ``"30px"``.
     images : FrameStack
         The movie.
 
     Raises
     ------
     SegmenterError, MissingDependencyError
-        As `gnntrack.segmentation.load_segmenter`.
+        As `gnntrack.segmentation.load_segmenter`; also for options of a segmenter that is an object, and for a diameter
+        in um if the voxel size is not known.
     """
     if isinstance(segmenter, str):
-        name, options = segmenter, dict(options or {})
+        name, options = segmenter, convert_diameters(options or {}, images.spacing, images.unit)
+        if "diameter" in options:
+            expect_diameter(name)
         segmenter = load_segmenter(name, **options)
         if images.unit == "um" and getattr(segmenter, "spacing", images.spacing) is None:
             segmenter = load_segmenter(name, spacing=images.spacing, **options)
+    elif options:
+        msg = (
+            f"options are given for the segmenter '{get_name(segmenter)}', which is an object: set them when it is made"
+        )
+        raise SegmenterError(msg)
     prepare_segmenter(segmenter, images)
     return segmenter
 
@@ -74,6 +89,10 @@ def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:
             frames.append(images[frame])
     with suppress(FrameError):
         segmenter.prepare(frames)
+    diameter = get_estimated_diameter(segmenter)
+    if diameter is not None:
+        number = count_noun(len(frames), "frame")
+        _log.info("cell diameter %.1f pixels, estimated from %s (--diameter sets it)", diameter, number)
 
 
 def segment_frame(segmenter: Segmenter, image: Image, *, frame: int | None = None, file: object = None) -> Image:
@@ -107,7 +126,7 @@ def segment_frame(segmenter: Segmenter, image: Image, *, frame: int | None = Non
 
 def segment_on_demand(
     images: FrameStack, segmenter: str | Segmenter, options: Mapping[str, Any] | None = None
-) -> tuple[FrameStack, FrameStack]:
+) -> tuple[SegmentedStack, FrameStack]:
     """Return masks that are made when they are read, and images that decode each frame once for both.
 
     Parameters
@@ -117,7 +136,8 @@ def segment_on_demand(
 
     Returns
     -------
-    masks, images : FrameStack
+    masks : SegmentedStack
+    images : FrameStack
 
     Raises
     ------
@@ -125,7 +145,7 @@ def segment_on_demand(
         As `gnntrack.segmentation.load_segmenter`.
     """
     stack = _FrameCache(images)
-    return _MaskStack(stack, load_for_movie(segmenter, options, images)), stack
+    return SegmentedStack(stack, load_for_movie(segmenter, options, images)), stack
 
 
 class _FrameCache:
@@ -149,15 +169,19 @@ class _FrameCache:
         return self._frames[frame]
 
 
-class _MaskStack(_FrameCache):
-    """The masks of a stack of images, made when they are read."""
+class SegmentedStack(_FrameCache):
+    """The masks of a stack of images, made when they are read, and their statistics so far."""
 
     def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
         super().__init__(images)
         self._segmenter = segmenter
+        self.statistics = MovieStatistics(segmenter)
 
     def _read(self, frame: int) -> Image:
-        return segment_frame(self._segmenter, self._frames[frame], frame=frame, file=self.names[frame])
+        image = self._frames[frame]
+        labels = segment_frame(self._segmenter, image, frame=frame, file=self.names[frame])
+        self.statistics.add_frame(frame, labels, image)
+        return labels
 
 
 # ------------------------------------------------------------------------------- folder of masks
@@ -171,6 +195,7 @@ def segment_movie(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    write_extras: Callable[[Path, MovieStatistics], None] | None = None,
 ) -> int:
     """Segment a movie frame by frame into a folder of masks.
 
@@ -189,6 +214,8 @@ def segment_movie(
         earlier run that left such a folder, if movie and segmenter are the same.
     progress : Progress, optional
         Called after each frame.
+    write_extras : callable, optional
+        Called with the folder and the statistics of the masks when all masks are written; it may write more files.
 
     Returns
     -------
@@ -207,41 +234,50 @@ def segment_movie(
     if not resume:
         with fresh_output(out, overwrite=overwrite) as folder:
             folder.mkdir()
-            return _write_masks(images, segmenter, folder, progress=progress)
+            statistics = _write_masks(images, segmenter, folder, progress=progress)
+            if write_extras is not None:
+                write_extras(folder, statistics)
+        return statistics.cells
     target = check_output(out, overwrite=overwrite)
     unfinished = target.with_name(f".{target.name}.unfinished")
     _begin(unfinished, _make_fingerprint(images, segmenter))
-    cells = _write_masks(images, segmenter, unfinished, progress=progress)
+    statistics = _write_masks(images, segmenter, unfinished, progress=progress)
     with fresh_output(out, overwrite=overwrite) as folder:
         (unfinished / _FINGERPRINT).unlink()
         unfinished.rename(folder)
-    return cells
+        if write_extras is not None:
+            write_extras(folder, statistics)
+    return statistics.cells
 
 
-def _write_masks(images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None) -> int:
-    """Write the masks that are missing in a folder; return the number of cells in all of them."""
-    cells, digits = 0, max(3, len(str(len(images) - 1)))
+def _write_masks(
+    images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None
+) -> MovieStatistics:
+    """Write the masks that are missing in a folder; return the statistics of all of them."""
+    statistics, digits = MovieStatistics(segmenter), max(3, len(str(len(images) - 1)))
     for frame in range(len(images)):
         place = folder / f"mask{frame:0{digits}d}.tif"
         if place.exists():
-            values = np.unique(tifffile.imread(place))
+            statistics.add_frame(frame, tifffile.imread(place))
         else:
-            labels = segment_frame(segmenter, images[frame], frame=frame, file=images.names[frame])
-            values = np.unique(labels)
-            dtype = np.min_scalar_type(max(65535, int(values[-1]) if len(values) else 0))
+            image = images[frame]
+            labels = segment_frame(segmenter, image, frame=frame, file=images.names[frame])
+            statistics.add_frame(frame, labels, image)
+            dtype = np.min_scalar_type(max(65535, int(labels.max(initial=0))))
             aside = place.with_suffix(".partial")  # renamed when complete, so that half a mask is never resumed from
             tifffile.imwrite(aside, labels.astype(dtype), compression="zlib", compressionargs={"level": 1})
             aside.replace(place)
-        cells += int(np.count_nonzero(values))
         if progress is not None:
             progress("segment", frame + 1, len(images))
-    return cells
+    statistics.log_estimate()
+    return statistics
 
 
 def _make_fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
     """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
     options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
-    options.pop("network", None)  # its options and weights are identified by the path of the model
+    for name in ("network", "estimated_diameter"):  # the path of the model identifies the network
+        options.pop(name, None)
     about = {"segmenter": get_name(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
     return json.dumps(about, indent=1, sort_keys=True)
 

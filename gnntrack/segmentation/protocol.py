@@ -1,9 +1,14 @@
 """The protocol of segmenters, and the check of the labels that they return.
 
-Only `segment` is required. Three more members are optional:
+Only `segment` is required. Further members are optional:
 
 - ``dimensions``, a tuple: the numbers of axes of the images that it takes; 2 and 3 by default.
 - ``prepare(images)``: see `MovieSegmenter`.
+- the option ``diameter``: the typical diameter of a cell in pixels along x; None if the segmenter must estimate it. The
+  option ``--diameter`` of the commands sets it, and the recipes convert a length such as ``"12um"`` to pixels.
+- ``estimated_diameter``: the diameter that the segmenter estimated, in pixels along x, after ``prepare`` (for the
+  movie) or after each ``segment`` (for this frame); None if it estimated none. It is logged, and recorded in
+  ``summary.json``.
 - the option ``spacing``: the recipes set it to the voxel size of the movie if it is known and the user gave none.
 
 A segmenter that can be trained has a classmethod ``train`` as well: see `gnntrack.training.segmenter`.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gnntrack.segmentation.description import SegmenterInfo
 
-__all__ = ["SEGMENTERS", "available_segmenters", "load_segmenter", "segmenter_class"]
+__all__ = ["SEGMENTERS", "available_segmenters", "expect_diameter", "load_segmenter", "segmenter_class"]
 
 SEGMENTERS: Registry[Any] = Registry("segmenter", {}, error=SegmenterError)
 """Name -> class. All are entry points of the group ``gnntrack.segmenters``, those of this project too."""
@@ -78,6 +78,23 @@ def segmenter_class(name: str) -> Callable[..., Any]:
         If a library that it needs is not installed.
     """
     return SEGMENTERS[name]  # type: ignore[no-any-return]
+
+
+def expect_diameter(name: str) -> None:
+    """Raise an error unless a segmenter has the option ``diameter``.
+
+    Raises
+    ------
+    SegmenterError
+        If it has none, or as `segmenter_class`.
+    MissingDependencyError
+        As `segmenter_class`.
+    """
+    parameters = _list_parameters(segmenter_class(name))
+    known = [parameter.name for parameter in parameters or ()]
+    if parameters is not None and "diameter" not in known:
+        own = f"; its options are: {', '.join(known)}" if known else ""
+        _fail(f"segmenter '{name}' does not take a diameter; omit --diameter (the option diameter in Python){own}")
 
 
 def _list_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter] | None:

@@ -109,6 +109,11 @@ class DenseSegmenter:
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
         self._factor: float | None = None
 
+    @property
+    def estimated_diameter(self) -> float | None:
+        """Typical diameter of a cell in pixels along x, as `prepare` estimated it; None if it did not."""
+        return None if self._factor is None else self.inputs.diameter / self._factor
+
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
         """Estimate the scale from some images of a movie, so that all its frames have the same scale.
 
