@@ -40,7 +40,11 @@ __all__ = [
     "is_pixel_size",
 ]
 
-_RULES = {("graph", "max_gap")}  # settings whose default is more than its value: it stands for a rule
+_STARTED = ("steps", "learning_rate", "validate_every")  # other defaults if the training starts from a model
+_RULES = {
+    ("graph", "max_gap"),
+    *(("train_segmenter", name) for name in _STARTED),
+}  # settings whose default is more than its value: it stands for a rule
 
 
 def is_pixel_size(size: float) -> bool:

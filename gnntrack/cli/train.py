@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -115,8 +116,23 @@ def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Ite
             if not shown.step and not resume and _find_time(checkpoint) == before:
                 raise
             where = f"at step {shown.step}" if shown.step else "before the first step"
-            click.echo(f"stopped {where}; continue with --resume", err=True)
+            kept = _describe_kept(out.expanduser())
+            click.echo(f"stopped {where}; {kept}continue with --resume", err=True)
             raise click.exceptions.Exit(130) from None
+
+
+def _describe_kept(folder: Path) -> str:
+    """Return which weights an interrupted training has left, as the begin of a sentence; empty without a model."""
+    try:
+        best = json.loads((folder / "model.json").read_text(encoding="utf-8"))["training"]["best"]
+        step, score = int(best["step"]), best.get("validation_score")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    if score is not None:
+        which = f"the best weights so far, those of step {step} ({format_figures({**best, 'best': 0})})"
+    else:
+        which = f"the weights of step {step}, not validated" if step else "the weights of the model it started from"
+    return f"{folder} is a usable model with {which}; "
 
 
 def _find_time(file: Path) -> int | None:

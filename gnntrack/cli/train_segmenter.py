@@ -33,6 +33,12 @@ _SETTINGS = ("steps", "epochs", "batch", "patch", "learning_rate", "loss", "head
     help="An option of the new network, such as width=64; repeatable.",
 )
 @click.option(
+    "--from",
+    "start",
+    metavar="MODEL",
+    help="Start from a trained model: its folder, or 'shipped'. Eight images and ten minutes are then enough.",
+)
+@click.option(
     "--validation",
     metavar="DATA",
     multiple=True,
@@ -49,6 +55,7 @@ def train_segmenter(
     out: Path,
     settings: Settings,
     validation: tuple[str, ...],
+    start: str | None,
     **options: Any,
 ) -> None:
     """Train the segmenter NAME on DATA: images with masks.
@@ -63,6 +70,7 @@ def train_segmenter(
     with show_run(out, **options) as run:
         from gnntrack.training import segmenter
 
-        summary = segmenter.train_segmenter(name, data, run, validation=list(validation) or None, settings=settings)
+        more: dict[str, Any] = {"start": start, "validation": list(validation) or None, "settings": settings}
+        summary = segmenter.train_segmenter(name, data, run, **more)
     next_line = f"gnntrack segment IMAGES -o MASKS --segmenter {name} --model {out}"
     show_summary(summary, ["movies", "images", "steps"], watch, out, next_line)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["LOG", "Plan", "TrainingResult", "TrainingTask", "run_training"]
 
 LOG = "log.csv"
+_CHECKPOINT_SECONDS = 60  # between two checkpoints without a validation
 _WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
 
@@ -209,36 +210,33 @@ def run_training(
     ModelError
         If the checkpoint to resume from is of another training.
     KeyboardInterrupt
-        Passed on after a checkpoint is written.
+        Passed on after a checkpoint is written, and a model if none was: with the weights at that step.
     """
     device = run.find_device()
     network.to(device).train()
     average = _start_average(network, plan)
     optimizer = _make_optimizer(network, plan)
+    files = _Files(network, average.module, optimizer, run, family, fields or {})
     state, best, kept = _State(), {}, None
     if run.resume:
         saved = load_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer)
         _refuse_other_run(saved.get("notes"), run)
         state, best = _State(**saved["state"]), saved["best"]
         average.n_averaged.fill_(state.step + 1)
+    else:
+        files.write_checkpoint(state, best)  # a killed process leaves something to resume
     started = time.monotonic() - state.seconds
-
-    def write_checkpoint() -> None:
-        plain = {"state": vars(state), "best": best, "notes": dict(run.provenance)}
-        save_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer, state=plain)
-
     with _Log(run.folder / LOG, task.metrics, after=state.step) as log:
         try:
             while state.needs_more(plan):
                 if state.needs_validation(plan) or (plan.fine_tuning and not state.step and not best):
                     row = _make_row(state, task.validate(average.module), plan, task.metrics)
                     if row["best"]:
-                        training = {**run.provenance, "best": row}
-                        write_model(run.folder, average.module, family, training=training, **(fields or {}))
+                        files.write_weights(row)
                         best, kept = row, deepcopy(average.module)
                     state.add_validation(row)
                     log.add(row)
-                    write_checkpoint()
+                    files.write_checkpoint(state, best)
                     if run.report is not None:
                         run.report(row)
                     continue
@@ -248,12 +246,43 @@ def run_training(
                 state.step += 1
                 state.seconds = time.monotonic() - started
                 run.show("training", state.step, plan.steps)
+                files.write_checkpoint_sometimes(state, best)
         except KeyboardInterrupt:
-            write_checkpoint()
+            files.write_checkpoint(state, best)
+            if not best and (state.step or plan.fine_tuning):
+                files.write_weights({"step": state.step})
             raise
     if kept is None:  # the best validation was before the interruption
         kept, _ = read_model(run.folder, family, device=device)
     return TrainingResult(kept, best)
+
+
+@dataclass
+class _Files:
+    """Writes the checkpoint and the model of a training."""
+
+    network: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    run: TrainingRun
+    family: Family
+    fields: Mapping[str, Any]
+    saved_at: float = 0.0
+
+    def write_checkpoint(self, state: _State, best: dict[str, Any]) -> None:
+        plain = {"state": vars(state), "best": best, "notes": dict(self.run.provenance)}
+        networks = {"network": self.network, "average": self.average}
+        save_checkpoint(self.run.folder, **networks, optimizer=self.optimizer, state=plain)
+        self.saved_at = time.monotonic()
+
+    def write_checkpoint_sometimes(self, state: _State, best: dict[str, Any]) -> None:
+        """Write a checkpoint if the last one is a minute old."""
+        if time.monotonic() - self.saved_at > _CHECKPOINT_SECONDS:
+            self.write_checkpoint(state, best)
+
+    def write_weights(self, row: dict[str, Any]) -> None:
+        training = {**self.run.provenance, "best": row}
+        write_model(self.run.folder, self.average, self.family, training=training, **self.fields)
 
 
 def _take_step(

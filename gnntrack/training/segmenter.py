@@ -7,6 +7,7 @@ metrics, the learning curve.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,8 @@ __all__ = ["LabelledImage", "TrainableSegmenter", "learn", "mask_metrics", "trai
 
 _log = logging.getLogger(__name__)
 
+_START_DEFAULTS: dict[str, Any] = {"steps": 400, "learning_rate": 0.001, "validate_every": 50}
+
 
 class LabelledImage(Protocol):
     """An image with its labels, still on disk.
@@ -65,7 +68,11 @@ class LabelledImage(Protocol):
 
 @runtime_checkable
 class TrainableSegmenter(Protocol):
-    """A class of segmenters that can be trained: it has a classmethod ``train``."""
+    """A class of segmenters that can be trained: it has a classmethod ``train``.
+
+    If it can start from a trained model, ``train`` also has the keyword ``start``: the folder of the model, or
+    ``"shipped"``. It is given only if a start was asked for.
+    """
 
     @classmethod
     def train(
@@ -104,6 +111,7 @@ def train_segmenter(
     data: Sequence[str | Path],
     run: TrainingRun | str | Path,
     *,
+    start: str | Path | None = None,
     validation: Sequence[str | Path] | None = None,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
@@ -117,6 +125,10 @@ def train_segmenter(
         Folders of images with masks: see `gnntrack.training.examples.find_examples`.
     run : TrainingRun or path
         Folder of the model, seed, device, progress; a path is the folder of a run with the defaults.
+    start : path or "shipped", optional
+        Model to start from: a folder, or the one that comes with gnntrack. The network then has the layout of this
+        model. A few images and a few minutes are enough; ``steps``, ``learning_rate`` and ``validate_every`` are
+        smaller unless they are given. By default, a new network. A resumed run has the start of the interrupted one.
     validation : paths, optional
         Images to validate on; by default a fraction of `data` (of movies the last frames), which is then not trained
         on.
@@ -133,13 +145,15 @@ def train_segmenter(
     InputError
         If `data` has no images with masks.
     SegmenterError
-        If the segmenter is unknown, or cannot be trained.
+        If the segmenter is unknown, or cannot be trained, or not from a start.
+    ModelError
+        If `start` is not a model, or its network has another layout than the settings or the images ask for.
     OutputError
         If the folder exists.
     TrainingError
         If the images cannot be trained on, or the loss is NaN or infinite.
     KeyboardInterrupt
-        Passed on; the run can be resumed.
+        Passed on; the folder holds a model, unless the training has not begun, and the run can be resumed.
 
     Examples
     --------
@@ -151,11 +165,17 @@ def train_segmenter(
     run.check()
     examples, checks = _find_examples(data, validation, settings, run.seed)
     with run.replace_folder():
-        return learn(name, examples, checks, run, settings=settings.train_segmenter)
+        return learn(name, examples, checks, run, settings=settings.train_segmenter, start=start)
 
 
 def learn(
-    name: str, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings
+    name: str,
+    examples: Images,
+    checks: Images,
+    run: TrainingRun,
+    *,
+    settings: TrainSegmenterSettings,
+    start: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a segmenter on given images, and draw its learning curve.
 
@@ -169,24 +189,62 @@ def learn(
         Its folder exists.
     settings : TrainSegmenterSettings
         Steps, patches, losses, options of the network.
+    start : path or "shipped", optional
+        Model to start from, see `train_segmenter`.
 
     Returns
     -------
     dict
         As of `train_segmenter`.
     """
+    start = _find_start(run) if start is None else start
+    segmenter, more = _find_trainable(name), {}
+    if start is not None:
+        _check_can_start(name, segmenter)
+        settings, more = _choose_start_defaults(settings), {"start": start}
+    movies = {each.movie for each in examples}
+    try:
+        best = segmenter.train(
+            [_hide_border(each, settings.margin) for each in examples],
+            [_hide_border(each, settings.margin) for each in checks],
+            run.with_provenance(segmenter=name, data=sorted(movies)),
+            settings=settings,
+            metrics=mask_metrics,
+            **more,
+        )
+    finally:
+        _draw_curve(run.folder)
+    return {"movies": len(movies), "images": len(examples), "steps": best["step"], "best": best}
+
+
+def _draw_curve(folder: Path) -> None:
+    """Draw the learning curve if there is a validation after a step; of an interrupted training as well."""
     from gnntrack.report import draw_learning_curve, save_figure
 
-    movies = {each.movie for each in examples}
-    best = _find_trainable(name).train(
-        [_hide_border(each, settings.margin) for each in examples],
-        [_hide_border(each, settings.margin) for each in checks],
-        run.with_provenance(segmenter=name, data=sorted(movies)),
-        settings=settings,
-        metrics=mask_metrics,
-    )
-    save_figure(draw_learning_curve(run.folder / LOG), run.folder / "learning_curve.png")
-    return {"movies": len(movies), "images": len(examples), "steps": best["step"], "best": best}
+    rows = (folder / LOG).read_text(encoding="utf-8").splitlines() if (folder / LOG).is_file() else []
+    if len(rows) > 1 and not rows[-1].startswith("0,"):
+        save_figure(draw_learning_curve(folder / LOG), folder / "learning_curve.png")
+
+
+def _find_start(run: TrainingRun) -> str | None:
+    """Return the start of the training that is resumed, or None."""
+    checkpoint = run.read_checkpoint()
+    if checkpoint is None:
+        return None
+    start: str | None = checkpoint["state"].get("notes", {}).get("start", {}).get("model")
+    return start
+
+
+def _check_can_start(name: str, segmenter: type[TrainableSegmenter]) -> None:
+    """Raise if a segmenter cannot start from a trained model."""
+    if "start" not in inspect.signature(segmenter.train).parameters:
+        msg = f"segmenter '{name}' cannot start from a trained model; leave out --from to train a new network"
+        raise SegmenterError(msg)
+
+
+def _choose_start_defaults(settings: TrainSegmenterSettings) -> TrainSegmenterSettings:
+    """Return the settings with the defaults for a network that is trained already; given values stay."""
+    return settings.replace(**{name: value for name, value in _START_DEFAULTS.items() if name not in settings.given})
 
 
 def mask_metrics(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def train_network(
     network, task
         As of `run_training`.
     run : TrainingRun
-        As `describe_run` returned it.
+        As `describe_run` returned it; its provenance has ``start`` if the network has the weights of a trained model.
     settings : TrainSegmenterSettings
         Steps, learning rate and so on.
     images : int
@@ -67,7 +68,8 @@ def train_network(
     inputs : dict
         The key ``inputs`` of ``model.json``: how images are prepared for the network.
     """
-    return run_training(network, task, run, make_plan(settings, images), family=FAMILY, fields={"inputs": inputs})
+    plan = replace(make_plan(settings, images), fine_tuning="start" in run.provenance)
+    return run_training(network, task, run, plan, family=FAMILY, fields={"inputs": inputs})
 
 
 def describe_run(run: TrainingRun, settings: TrainSegmenterSettings, *, images: int) -> TrainingRun:

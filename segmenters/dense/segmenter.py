@@ -14,6 +14,7 @@ from segmenters.common.models import load_network
 from segmenters.common.pixels import normalise
 from segmenters.common.training import PRECISIONS, choose_bfloat16
 from segmenters.dense.inference import InferenceOptions, Preprocessing, estimate_factor, segment_pixels
+from segmenters.dense.start import read_start
 from segmenters.dense.training import NetworkBuilder, train_dense
 from segmenters.dense.unet import fuse
 
@@ -157,7 +158,16 @@ class DenseSegmenter:
 
     @classmethod
     def train(
-        cls, examples: Images, checks: Images, run: TrainingRun, *, settings: TrainSegmenterSettings, metrics: Metrics
+        cls,
+        examples: Images,
+        checks: Images,
+        run: TrainingRun,
+        *,
+        settings: TrainSegmenterSettings,
+        metrics: Metrics,
+        start: str | Path | None = None,
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
-        return train_dense(cls.build_network, examples, checks, run, settings=settings, metrics=metrics)
+        origin = None if start is None else read_start(cls.name, start)
+        more: dict[str, Any] = {"settings": settings, "metrics": metrics, "start": origin}
+        return train_dense(cls.build_network, examples, checks, run, **more)

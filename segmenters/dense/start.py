@@ -1,0 +1,138 @@
+"""The trained model that a training of a dense network starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.errors import ModelError
+from gnntrack.models.files import model_folder, read_model
+from segmenters.common.models import FAMILY, load_network
+from segmenters.dense.inference import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gnntrack.settings import TrainSegmenterSettings
+
+__all__ = ["StartModel", "read_start"]
+
+_REMEDY = "leave this out to use the model's, or leave out --from to train a new network"
+
+
+@dataclass(frozen=True)
+class StartModel:
+    """A trained network, and how images are prepared for it.
+
+    Parameters
+    ----------
+    name : str
+        ``shipped``, or the folder of the model.
+    network : nn.Module
+        With its weights.
+    inputs : Preprocessing
+        Normalisation, diameter of the cells and depth of the model.
+    sha256 : str
+        Checksum of its weights.
+    """
+
+    name: str
+    network: Any
+    inputs: Preprocessing
+    sha256: str
+
+    def describe(self) -> dict[str, str]:
+        """Return the entry of the provenance."""
+        return {"model": self.name, "sha256": self.sha256}
+
+    def adapt(self, settings: TrainSegmenterSettings) -> TrainSegmenterSettings:
+        """Return the settings with the head, the normalisation and the layout of the model.
+
+        Raises
+        ------
+        ModelError
+            If the settings ask for something else.
+        """
+        options = self.network.options
+        differing = list(self._compare(settings))
+        if differing:
+            msg = f"{self.name}: its network has {'; '.join(differing)}; {_REMEDY}"
+            raise ModelError(msg)
+        head = "instances" if self.network.outputs == 3 else "foreground"
+        flat = options.get("flat", settings.flat)
+        return settings.replace(head=head, normalise=self.inputs.normalise, flat=flat)
+
+    def _compare(self, settings: TrainSegmenterSettings) -> Iterator[str]:
+        """Yield a text for each given setting that differs from the model."""
+        options = self.network.options
+        for name, wanted in settings.options.items():
+            if name not in options:
+                yield f"no option '{name}' that could be changed (--option {name}={wanted})"
+            elif options[name] != wanted:
+                yield f"{name} {options[name]}, but --option {name}={wanted} was given"
+        has = {
+            "head": "instances" if self.network.outputs == 3 else "foreground",
+            "normalise": self.inputs.normalise,
+            "flat": options.get("flat"),
+        }
+        for name, value in has.items():
+            wanted = getattr(settings, name)
+            if name in settings.given and wanted != value and value is not None:
+                yield f"{name} {value}, but train_segmenter.{name} is {wanted}"
+
+    def check_dimensions(self, dimensions: int) -> None:
+        """Raise if the images have another number of axes than those of the model.
+
+        Raises
+        ------
+        ModelError
+            With the numbers of axes.
+        """
+        own = self.network.dimensions
+        if own != dimensions:
+            msg = (
+                f"{self.name}: its network is for images of {own} axes, and the images to train on have {dimensions}; "
+                f"start from a model in {dimensions}D, or leave out --from to train a new network"
+            )
+            raise ModelError(msg)
+
+
+def read_start(segmenter: str, start: str | Path) -> StartModel:
+    """Return a model to start from.
+
+    Parameters
+    ----------
+    segmenter : str
+        Name of the segmenter to train.
+    start : path or "shipped"
+        Folder of a model, or the model that comes with gnntrack.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, damaged, or of another segmenter.
+    """
+    if str(start) == "shipped":
+        network, about = _load_shipped(segmenter)
+        return StartModel("shipped", network, Preprocessing(**about["inputs"]), about["sha256"])
+    place = model_folder(start, FAMILY)
+    network, about = read_model(place, FAMILY)
+    if about["kind"] != segmenter:
+        msg = (
+            f"{place}: a model of '{about['kind']}', not of '{segmenter}'; train '{about['kind']}', "
+            f"or start from a model of '{segmenter}'"
+        )
+        raise ModelError(msg)
+    return StartModel(str(place.resolve()), network, Preprocessing(**about["inputs"]), about["sha256"])
+
+
+def _load_shipped(segmenter: str) -> tuple[Any, dict[str, Any]]:
+    try:
+        return load_network(segmenter, None)
+    except ModelError as error:
+        msg = (
+            f"gnntrack comes without a model for segmenter '{segmenter}' to start from; give the folder of a model of "
+            f"'{segmenter}', or leave out --from to train a new network"
+        )
+        raise ModelError(msg) from error

@@ -1,0 +1,198 @@
+"""Training from few images: starting from a trained model, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from support.tiny_models import make_examples, make_tiny_settings, train_tiny
+
+from gnntrack.cli import cli
+from gnntrack.errors import ModelError, SegmenterError
+from gnntrack.segmentation import load_segmenter
+from gnntrack.training.run import TrainingRun
+from gnntrack.training.segmenter import learn
+
+torch.set_num_threads(1)
+
+TINY = ["--batch", "1", "--patch", "64", "--no-augment", "--steps", "4"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A small model, trained for two steps."""
+    return train_tiny("unet", tmp_path_factory.mktemp("start"), zoom="each")
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """A folder with images and masks."""
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for number, example in enumerate([*make_examples(), *make_examples()]):
+        image, labels = example.read()
+        tifffile.imwrite(tmp_path / "data" / "images" / f"{number}.tif", image)
+        tifffile.imwrite(tmp_path / "data" / "masks" / f"{number}.tif", labels.astype(np.uint16))
+    return tmp_path / "data"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(cli, [str(each) for each in arguments])
+
+
+def make_run(folder: Path, **more) -> TrainingRun:
+    folder.mkdir(exist_ok=True)
+    return TrainingRun(folder, device="cpu", **more)
+
+
+def stop_at(step: int):
+    """Return a progress function that interrupts after a step."""
+
+    def progress(stage, done, _total):
+        if stage == "training" and done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def read_about(folder: Path) -> dict:
+    return json.loads((folder / "model.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------ the start
+
+
+def test_a_training_starts_from_the_weights_layout_and_scale_of_a_model(model, tmp_path):
+    settings = make_tiny_settings("unet", options={}, steps=1, learning_rate=1e-9, average=0, zoom="auto")
+    learn("unet", make_examples(), make_examples(), make_run(tmp_path / "m"), settings=settings, start=model)
+    about, begun = read_about(tmp_path / "m"), read_about(model)
+    assert about["options"] == begun["options"]
+    assert about["inputs"]["diameter"] == begun["inputs"]["diameter"]
+    assert about["training"]["start"] == {"model": str(model), "sha256": begun["sha256"]}
+    one, other = load_file(model / "weights.safetensors"), load_file(tmp_path / "m" / "weights.safetensors")
+    assert all(torch.allclose(one[name], other[name]) for name in one if "running" not in name)
+    first = (tmp_path / "m" / "log.csv").read_text().splitlines()[1]
+    assert first.startswith("0,")  # validated before the first step
+
+
+def test_the_shipped_model_is_a_start_from_the_command_line(images, tmp_path):
+    made = run("train-segmenter", "unet", images, "-o", tmp_path / "m", "--from", "shipped", *TINY)
+    assert made.exit_code == 0, made.output
+    training = read_about(tmp_path / "m")["training"]
+    assert training["start"]["model"] == "shipped"
+    assert training["settings"]["learning_rate"] < 0.002  # chosen for a network that is trained already
+    assert training["settings"]["steps"] == 4  # given
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"options": {"width": 64}}, "width 4, but --option width=64 was given"),
+        ({"options": {"levels": 5}}, "levels 2, but --option levels=5"),
+        ({"options": {"backbone": "resnet50"}}, "no option 'backbone'"),
+        ({"head": "foreground"}, "head instances, but train_segmenter.head is foreground"),
+        ({"normalise": "standard"}, "normalise percentile, but train_segmenter.normalise is standard"),
+    ],
+)
+def test_another_layout_than_that_of_the_start_is_refused(model, tmp_path, changes, words):
+    settings = make_tiny_settings("unet", **{"options": {}, **changes})
+    with pytest.raises(ModelError) as told:
+        learn("unet", make_examples(), [], make_run(tmp_path / "m"), settings=settings, start=model)
+    assert words in str(told.value)
+    assert "leave out --from" in str(told.value)
+
+
+def test_a_start_of_another_kind_is_refused_with_what_to_do(model, tmp_path):
+    settings, out = make_tiny_settings("unet", options={}), make_run(tmp_path / "m")
+    with pytest.raises(ModelError, match=r"images of 2 axes, and the images to train on have 3.*leave out --from"):
+        learn("unet", make_examples(3), [], out, settings=settings, start=model)
+    with pytest.raises(ModelError, match="a model of 'unet', not of 'fcn'; train 'unet'"):
+        learn("fcn", make_examples(), [], out, settings=settings, start=model)
+    with pytest.raises(ModelError, match="comes without a model for segmenter 'fcn'"):
+        learn("fcn", make_examples(), [], out, settings=settings, start="shipped")
+    with pytest.raises(ModelError, match="no such model"):
+        learn("unet", make_examples(), [], out, settings=settings, start=tmp_path / "nowhere")
+    with pytest.raises(SegmenterError, match="'maskrcnn' cannot start from a trained model"):
+        learn("maskrcnn", make_examples(), [], out, settings=settings, start=model)
+
+
+# ----------------------------------------------------------------------------------- interruptions
+
+
+@pytest.mark.parametrize(("start", "step"), [(False, 1), (False, 3), (True, 1), (True, 3), (True, 5)])
+def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_stopped(model, tmp_path, start, step):
+    changes = {"options": {}} if start else {}
+    settings = make_tiny_settings("unet", steps=6, validate_every=4, **changes)
+    chosen = {"settings": settings, "start": model if start else None}
+    halted = make_run(tmp_path / "halted", progress=stop_at(step))
+    with pytest.raises(KeyboardInterrupt):
+        learn("unet", make_examples(), make_examples(), halted, **chosen)
+    image = make_examples()[0].read()[0]
+    assert load_segmenter("unet", model=tmp_path / "halted", device="cpu").segment(image).shape == image.shape
+    learn("unet", make_examples(), make_examples(), make_run(tmp_path / "whole"), **chosen)
+    resumed = make_run(tmp_path / "halted", resume=True)
+    learn("unet", make_examples(), make_examples(), resumed, settings=settings)  # the start is remembered
+    one, other = (load_file(tmp_path / place / "weights.safetensors") for place in ("whole", "halted"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_start_that_is_interrupted_in_its_first_validation_is_kept(model, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segmenters.dense.task.MaskValidation.measure", interrupt)
+    settings = make_tiny_settings("unet", options={})
+    with pytest.raises(KeyboardInterrupt):
+        learn("unet", make_examples(), make_examples(), make_run(tmp_path / "m"), settings=settings, start=model)
+    one, other = load_file(model / "weights.safetensors"), load_file(tmp_path / "m" / "weights.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_killed_training_can_be_resumed_from_its_first_step_on(tmp_path):
+    seen = []
+
+    def look(stage, done, _total):
+        if stage == "training" and done == 1:
+            seen.extend(path.name for path in (tmp_path / "m").iterdir())
+
+    learn("unet", make_examples(), [], make_run(tmp_path / "m", progress=look), settings=make_tiny_settings("unet"))
+    assert "checkpoint.safetensors" in seen
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "words"),
+    [
+        (True, 1, "a usable model with the best weights so far, those of step 0 (Dice"),
+        (True, 3, "those of step "),
+        (False, 1, "a usable model with the weights of step 1, not validated; continue with --resume"),
+        (False, 3, "a usable model with the best weights so far, those of step 2"),
+    ],
+)
+def test_the_message_of_an_interruption_says_what_is_kept(images, model, tmp_path, monkeypatch, start, step, words):
+    shown = "gnntrack.cli.display.TrainingDisplay.progress"
+    from gnntrack.cli.display import TrainingDisplay
+
+    show = TrainingDisplay.progress
+
+    def stop(self, stage, done, total, /):
+        show(self, stage, done, total)
+        if stage == "training" and done == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shown, stop)
+    (tmp_path / "plan.toml").write_text("[train_segmenter]\nvalidate_every = 2\n")
+    begin = ["--from", model] if start else ["--option", "width=4", "--option", "levels=2"]
+    command = ["train-segmenter", "unet", images, "-o", tmp_path / "m", "--config", tmp_path / "plan.toml", *begin]
+    made = run(*command, *TINY)
+    assert made.exit_code == 130, made.output
+    assert f"stopped at step {step}; {tmp_path / 'm'} is " in made.output
+    assert words in made.output
+    assert (tmp_path / "m" / "learning_curve.png").is_file() == (step > 2)
+    monkeypatch.setattr(shown, show)
+    assert run(*command, *TINY, "--resume").exit_code == 0
