@@ -14,7 +14,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-__all__ = ["Field", "convert_value", "describe_field", "is_number", "list_kinds"]
+__all__ = ["Field", "convert_value", "describe_field", "is_number", "is_one_number", "is_pixel_size", "list_kinds"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?")
 _BOOLS = dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True)
@@ -210,3 +210,17 @@ def _list_bounds(field: Field) -> list[str]:
         for sign, limit in found
         if limit is not None
     ]
+
+
+def is_pixel_size(size: float) -> bool:
+    """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
+
+    >>> is_pixel_size(0.25), is_pixel_size(0), is_pixel_size(1e-300)
+    (True, False, False)
+    """
+    return 1e-9 <= size <= 1e9
+
+
+def is_one_number(value: Any) -> bool:
+    """Return whether a value is a number of any library: neither an array of several nor true or false."""
+    return is_number(value) and not getattr(value, "shape", ()) and not type(value).__name__.startswith("bool")

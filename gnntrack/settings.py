@@ -10,6 +10,7 @@ gnntrack.errors.SettingsError: unknown setting 'graph.max_gaps'; did you mean 'g
 # without `from __future__ import annotations`: the annotations are the kinds of the settings
 
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,7 +19,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.plurals import count_noun
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
-from gnntrack.setting_kinds import is_number
+from gnntrack.setting_kinds import is_one_number, is_pixel_size
 from gnntrack.setting_sections import Section, limit
 
 __all__ = [
@@ -40,25 +41,8 @@ __all__ = [
     "is_pixel_size",
 ]
 
-_STARTED = ("steps", "learning_rate", "validate_every")  # other defaults if the training starts from a model
-_RULES = {
-    ("graph", "max_gap"),
-    *(("train_segmenter", name) for name in _STARTED),
-}  # settings whose default is more than its value: it stands for a rule
-
-
-def is_pixel_size(size: float) -> bool:
-    """Return whether a size in um is within 1e-9 and 1e9, for which areas and moments of cells are finite numbers.
-
-    >>> is_pixel_size(0.25), is_pixel_size(0), is_pixel_size(1e-300)
-    (True, False, False)
-    """
-    return 1e-9 <= size <= 1e9
-
-
-def _is_one_number(value: Any) -> bool:
-    """Return whether a value is a number of any library: neither an array of several nor true or false."""
-    return is_number(value) and not getattr(value, "shape", ()) and not type(value).__name__.startswith("bool")
+# settings whose default is more than its value: it stands for a rule
+_RULES = {("graph", "max_gap"), *product(["train_segmenter"], ["steps", "learning_rate", "validate_every"])}
 
 
 def _lower_axes(value: Any) -> Any:
@@ -67,7 +51,7 @@ def _lower_axes(value: Any) -> Any:
 
 def _write_number(value: Any) -> Any:
     """Return a number as text."""
-    return str(value) if _is_one_number(value) else value
+    return str(value) if is_one_number(value) else value
 
 
 def _read_interval(value: Any) -> float | None:
@@ -78,7 +62,7 @@ def _read_sizes(value: Any) -> tuple[float, ...] | None:
     if value is None:
         return None
     try:
-        sizes = tuple(float(size) for size in ([value] if _is_one_number(value) else value))
+        sizes = tuple(float(size) for size in ([value] if is_one_number(value) else value))
     except (TypeError, ValueError, OverflowError):
         sizes = ()
     if isinstance(value, str | bytes | bytearray) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):

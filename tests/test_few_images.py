@@ -105,12 +105,12 @@ def test_another_layout_than_that_of_the_start_is_refused(model, tmp_path, chang
     with pytest.raises(ModelError) as told:
         learn("unet", make_examples(), [], make_run(tmp_path / "m"), settings=settings, start=model)
     assert words in str(told.value)
-    assert "leave out --from" in str(told.value)
+    assert "omit --from" in str(told.value)
 
 
 def test_a_start_of_another_kind_is_refused_with_what_to_do(model, tmp_path):
     settings, out = make_tiny_settings("unet", options={}), make_run(tmp_path / "m")
-    with pytest.raises(ModelError, match=r"images of 2 axes, and the images to train on have 3.*leave out --from"):
+    with pytest.raises(ModelError, match=r"images of 2 axes, and the images to train on have 3.*omit --from"):
         learn("unet", make_examples(3), [], out, settings=settings, start=model)
     with pytest.raises(ModelError, match="a model of 'unet', not of 'fcn'; train 'unet'"):
         learn("fcn", make_examples(), [], out, settings=settings, start=model)
@@ -137,7 +137,7 @@ def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_s
     assert load_segmenter("unet", model=tmp_path / "halted", device="cpu").segment(image).shape == image.shape
     learn("unet", make_examples(), make_examples(), make_run(tmp_path / "whole"), **chosen)
     resumed = make_run(tmp_path / "halted", resume=True)
-    learn("unet", make_examples(), make_examples(), resumed, settings=settings)  # the start is remembered
+    learn("unet", make_examples(), make_examples(), resumed, settings=settings)  # the start is in the checkpoint
     one, other = (load_file(tmp_path / place / "weights.safetensors") for place in ("whole", "halted"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 

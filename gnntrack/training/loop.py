@@ -217,28 +217,25 @@ def run_training(
     average = _start_average(network, plan)
     optimizer = _make_optimizer(network, plan)
     files = _Files(network, average.module, optimizer, run, family, fields or {})
-    state, best, kept = _State(), {}, None
+    state = _State()
     if run.resume:
         saved = load_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer)
         _refuse_other_run(saved.get("notes"), run)
-        state, best = _State(**saved["state"]), saved["best"]
+        state, files.best = _State(**saved["state"]), saved["best"]
         average.n_averaged.fill_(state.step + 1)
     else:
-        files.write_checkpoint(state, best)  # a killed process leaves something to resume
+        files.write_checkpoint(state)  # a killed process leaves something to resume
     started = time.monotonic() - state.seconds
     with _Log(run.folder / LOG, task.metrics, after=state.step) as log:
         try:
             while state.needs_more(plan):
-                if state.needs_validation(plan) or (plan.fine_tuning and not state.step and not best):
+                if state.needs_validation(plan) or files.needs_start(state, plan):
                     row = _make_row(state, task.validate(average.module), plan, task.metrics)
-                    if row["best"]:
-                        files.write_weights(row)
-                        best, kept = row, deepcopy(average.module)
+                    files.keep_better(row)
                     state.add_validation(row)
                     log.add(row)
-                    files.write_checkpoint(state, best)
-                    if run.report is not None:
-                        run.report(row)
+                    files.write_checkpoint(state)
+                    run.report_row(row)
                     continue
                 loss = _take_step(network, optimizer, task, plan, run, state)
                 average.update_parameters(network)
@@ -246,15 +243,11 @@ def run_training(
                 state.step += 1
                 state.seconds = time.monotonic() - started
                 run.show("training", state.step, plan.steps)
-                files.write_checkpoint_sometimes(state, best)
+                files.write_checkpoint_sometimes(state)
         except KeyboardInterrupt:
-            files.write_checkpoint(state, best)
-            if not best and (state.step or plan.fine_tuning):
-                files.write_weights({"step": state.step})
+            files.write_interrupted(state, plan)
             raise
-    if kept is None:  # the best validation was before the interruption
-        kept, _ = read_model(run.folder, family, device=device)
-    return TrainingResult(kept, best)
+    return files.get_result()
 
 
 @dataclass
@@ -267,20 +260,45 @@ class _Files:
     run: TrainingRun
     family: Family
     fields: Mapping[str, Any]
-    saved_at: float = 0.0
+    best: dict[str, Any] = field(default_factory=dict)  # row of the log; empty before the first validation
+    _kept: nn.Module | None = None
+    _saved_at: float = 0.0
 
-    def write_checkpoint(self, state: _State, best: dict[str, Any]) -> None:
-        plain = {"state": vars(state), "best": best, "notes": dict(self.run.provenance)}
+    def write_checkpoint(self, state: _State) -> None:
+        plain = {"state": vars(state), "best": self.best, "notes": dict(self.run.provenance)}
         networks = {"network": self.network, "average": self.average}
         save_checkpoint(self.run.folder, **networks, optimizer=self.optimizer, state=plain)
-        self.saved_at = time.monotonic()
+        self._saved_at = time.monotonic()
 
-    def write_checkpoint_sometimes(self, state: _State, best: dict[str, Any]) -> None:
+    def write_checkpoint_sometimes(self, state: _State) -> None:
         """Write a checkpoint if the last one is a minute old."""
-        if time.monotonic() - self.saved_at > _CHECKPOINT_SECONDS:
-            self.write_checkpoint(state, best)
+        if time.monotonic() - self._saved_at > _CHECKPOINT_SECONDS:
+            self.write_checkpoint(state)
 
-    def write_weights(self, row: dict[str, Any]) -> None:
+    def write_interrupted(self, state: _State, plan: Plan) -> None:
+        """Write a checkpoint and, if no weights were kept yet, the present ones unless they are random."""
+        self.write_checkpoint(state)
+        if not self.best and (state.step or plan.fine_tuning):
+            self._write_weights({"step": state.step})
+
+    def needs_start(self, state: _State, plan: Plan) -> bool:
+        """Return whether the weights of the start are still to be validated."""
+        return plan.fine_tuning and not state.step and not self.best
+
+    def keep_better(self, row: dict[str, Any]) -> None:
+        """Write the weights as a model if the validation in a row of the log is the best so far."""
+        if row["best"]:
+            self._write_weights(row)
+            self.best, self._kept = row, deepcopy(self.average)
+
+    def get_result(self) -> TrainingResult:
+        """Return the best weights; they are read if the best validation was before the interruption."""
+        kept = self._kept
+        if kept is None:
+            kept, _ = read_model(self.run.folder, self.family, device=self.run.find_device())
+        return TrainingResult(kept, self.best)
+
+    def _write_weights(self, row: dict[str, Any]) -> None:
         training = {**self.run.provenance, "best": row}
         write_model(self.run.folder, self.average, self.family, training=training, **self.fields)
 

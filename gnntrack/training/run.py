@@ -96,6 +96,11 @@ class TrainingRun:
         if self.progress is not None:
             self.progress(stage, done, total)
 
+    def report_row(self, row: dict[str, Any]) -> None:
+        """Report a row of the log to the callable `report`."""
+        if self.report is not None:
+            self.report(row)
+
     def check(self) -> None:
         """Raise before the long work if the run cannot start.
 

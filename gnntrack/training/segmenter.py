@@ -238,7 +238,7 @@ def _find_start(run: TrainingRun) -> str | None:
 def _check_can_start(name: str, segmenter: type[TrainableSegmenter]) -> None:
     """Raise if a segmenter cannot start from a trained model."""
     if "start" not in inspect.signature(segmenter.train).parameters:
-        msg = f"segmenter '{name}' cannot start from a trained model; leave out --from to train a new network"
+        msg = f"segmenter '{name}' cannot start from a trained model; omit --from to train a new network"
         raise SegmenterError(msg)
 
 

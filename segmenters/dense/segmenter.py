@@ -168,6 +168,5 @@ class DenseSegmenter:
         start: str | Path | None = None,
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
-        origin = None if start is None else read_start(cls.name, start)
-        more: dict[str, Any] = {"settings": settings, "metrics": metrics, "start": origin}
-        return train_dense(cls.build_network, examples, checks, run, **more)
+        origin = cls.build_network if start is None else read_start(cls.name, start)
+        return train_dense(origin, examples, checks, run, settings=settings, metrics=metrics)

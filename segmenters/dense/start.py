@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StartModel", "read_start"]
 
-_REMEDY = "leave this out to use the model's, or leave out --from to train a new network"
+_REMEDY = "omit this to use the model's, or omit --from to train a new network"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class StartModel:
         if own != dimensions:
             msg = (
                 f"{self.name}: its network is for images of {own} axes, and the images to train on have {dimensions}; "
-                f"start from a model in {dimensions}D, or leave out --from to train a new network"
+                f"start from a model in {dimensions}D, or omit --from to train a new network"
             )
             raise ModelError(msg)
 
@@ -133,6 +133,6 @@ def _load_shipped(segmenter: str) -> tuple[Any, dict[str, Any]]:
     except ModelError as error:
         msg = (
             f"gnntrack comes without a model for segmenter '{segmenter}' to start from; give the folder of a model of "
-            f"'{segmenter}', or leave out --from to train a new network"
+            f"'{segmenter}', or omit --from to train a new network"
         )
         raise ModelError(msg) from error

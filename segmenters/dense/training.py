@@ -16,6 +16,7 @@ from segmenters.common.inputs import check_image
 from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import InferenceOptions, Preprocessing, choose_depth, segment_pixels
+from segmenters.dense.start import StartModel
 from segmenters.dense.targets import measure_mean_diameter
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images, LabelledImage
     from segmenters.common.training import Metrics
-    from segmenters.dense.start import StartModel
 
 __all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "train_dense"]
 
@@ -64,33 +64,32 @@ class NetworkBuilder(Protocol):
 
 
 def train_dense(
-    build_network: NetworkBuilder,
+    origin: NetworkBuilder | StartModel,
     examples: Images,
     checks: Images,
     run: TrainingRun,
     *,
     settings: TrainSegmenterSettings,
     metrics: Metrics,
-    start: StartModel | None = None,
 ) -> dict[str, Any]:
     """Train a dense network and choose its depth, see `gnntrack.training.segmenter.TrainableSegmenter.train`.
 
     Parameters
     ----------
-    build_network : NetworkBuilder
-        Returns the network to train.
+    origin : NetworkBuilder or StartModel
+        Returns a new network to train, or holds a trained one.
     examples, checks, run, settings, metrics
         As of `TrainableSegmenter.train`.
-    start : StartModel, optional
-        Trained network to start from; by default a new one.
     """
     device, dimensions = run.find_device(), find_dimensions(examples)
-    if start is not None:
-        start.check_dimensions(dimensions)
-        settings, run = start.adapt(settings), run.with_provenance(start=start.describe())
-    inputs = choose_inputs(examples, settings, start=None if start is None else start.inputs)
     torch.manual_seed(run.seed)
-    network = _make_network(build_network, dimensions, settings) if start is None else start.network
+    if isinstance(origin, StartModel):
+        origin.check_dimensions(dimensions)
+        settings, run = origin.adapt(settings), run.with_provenance(start=origin.describe())
+        network, inputs = origin.network, choose_inputs(examples, settings, start=origin.inputs)
+    else:
+        inputs = choose_inputs(examples, settings)
+        network = _make_network(origin, dimensions, settings)
     if dimensions == 2:
         network = network.to(memory_format=torch.channels_last)  # on a CPU a quarter faster
     options = InferenceOptions(batch=settings.batch, bfloat16=choose_bfloat16(settings.precision, device))
