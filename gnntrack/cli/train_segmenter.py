@@ -61,7 +61,7 @@ def train_segmenter(
     """Train the segmenter NAME on DATA: images with masks.
 
     DATA are folders: data sets of the Cell Tracking Challenge (01 with 01_GT/SEG or 01_ST/SEG; gold truth over
-    silver), pairs of files (a.png, a_mask.png), two folders images/ and masks/, or a folder per image as in the Data
+    silver), pairs of files (a.png, a_mask.png; masks of napari or cellpose as they are saved), two folders images/ and masks/, or a folder per image as in the Data
     Science Bowl. The weights that segment the validation images best are kept. Ctrl-C stops, and --resume continues.
     """
     merged = {**settings.train_segmenter.options, **options.pop("network_options")}

@@ -78,7 +78,8 @@ def find_sequence_examples(movie: Path, kinds: set[Kind], truth: str) -> list[Ex
     shown = f"{movie.parent.name}/{movie.name}"
     if without_image:
         _log.warning("%s: %s without an image, not used", shown, count_noun(without_image, "label"))
-    warn_unlabelled(shown, len(images) - len({each.frame for each in chosen}), len(images))
+    labelled = {each.frame for each in chosen}
+    warn_unlabelled(shown, [file for frame, file in images.items() if frame not in labelled], len(images))
     return chosen
 
 

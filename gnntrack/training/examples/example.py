@@ -12,6 +12,7 @@ import numpy as np
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.images import read_image, read_mask
+from gnntrack.io.pickled_arrays import is_pickled, read_pickled
 from gnntrack.io.stack import Stack
 from gnntrack.masks.fragments import number_pieces
 from gnntrack.masks.recognise import describe_frame
@@ -141,6 +142,8 @@ def _read_grey(file: Path, *, frame: int | None) -> Image:
 
 def _read_labels(file: Path) -> Image:
     """Return the labels in a file, checked, with one channel."""
+    if file.suffix.lower() == ".npy" and is_pickled(file):
+        return _read_cellpose(file)
     pixels, coloured = read_image(file, palette_indices=True)
     if coloured:
         colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
@@ -151,6 +154,16 @@ def _read_labels(file: Path) -> Image:
     if file.suffix.lower() in _LOSSY:
         return _sharpen(pixels, file)
     return open_masks(Stack(lambda _: pixels, (str(file),), pixels.shape, (1.0,) * pixels.ndim))[0]
+
+
+def _read_cellpose(file: Path) -> Image:
+    """Return the masks in a file that cellpose saved (``_seg.npy``); nothing in it is executed."""
+    found = read_pickled(file)
+    masks = found.get("masks") if isinstance(found, dict) else None
+    if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "ui":
+        msg = "it holds no array 'masks' of whole numbers, as cellpose's _seg.npy do; save the labels as a TIFF"
+        raise FrameError(msg, file=file)
+    return masks
 
 
 def _sharpen(pixels: Image, file: Path) -> Image:

@@ -10,9 +10,17 @@ from gnntrack.io.images import PILLOW_SUFFIXES, TIFF_SUFFIXES
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["get_natural_key", "list_folders", "list_images", "warn_unlabelled"]
+__all__ = [
+    "get_natural_key",
+    "list_file_names",
+    "list_folders",
+    "list_images",
+    "warn_labels_without_image",
+    "warn_unlabelled",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +48,35 @@ def get_natural_key(name: str) -> tuple[list[int | str], str]:
     return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"([0-9]+)", name.lower()))], name
 
 
-def warn_unlabelled(name: str, count: int, images: int) -> None:
-    """Log how many of the images of a folder have no labels, if any."""
-    if count > 0:
+def warn_unlabelled(name: str, without: Sequence[Path], images: int) -> None:
+    """Log which of the images of a folder have no labels, if any."""
+    if without:
         _log.warning(
-            "%s: %d of %s without labels of the kind asked for, not used", name, count, count_noun(images, "image")
+            "%s: %d of %s without labels of the kind asked for, not used: %s",
+            name,
+            len(without),
+            count_noun(images, "image"),
+            list_file_names(without),
         )
+
+
+def warn_labels_without_image(name: str, labels: Sequence[Path]) -> None:
+    """Log which labels in a folder belong to none of its images, if any."""
+    if labels:
+        _log.warning(
+            "%s: %s without an image of this name, not used: %s",
+            name,
+            count_noun(len(labels), "file of labels", "files of labels"),
+            list_file_names(labels),
+        )
+
+
+def list_file_names(files: Sequence[Path]) -> str:
+    """Return the names of the first three files.
+
+    >>> from pathlib import Path
+    >>> list_file_names([Path(f"{letter}.tif") for letter in "abcde"])
+    'a.tif, b.tif, c.tif and 2 more'
+    """
+    shown = ", ".join(file.name for file in files[:3])
+    return f"{shown} and {len(files) - 3} more" if len(files) > 3 else shown

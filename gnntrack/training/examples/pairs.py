@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING
 
 from gnntrack.errors import InputError
+from gnntrack.io.file_names import is_companion
+from gnntrack.io.numpy_files import is_seg_file
 from gnntrack.training.examples.example import Example
-from gnntrack.training.examples.folders import list_folders, list_images, warn_unlabelled
+from gnntrack.training.examples.folders import (
+    list_folders,
+    list_images,
+    warn_labels_without_image,
+    warn_unlabelled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_annotated_images"]
 
-_LABEL_ENDINGS = ("_anno", "_mask", "_masks", "_label", "_labels", "_seg", "_gt")
+_LABEL_WORDS = ("anno", "mask", "masks", "label", "labels", "seg", "gt", "cp_masks")
+_LABEL_ENDINGS = tuple(mark + word for mark in "_- ." for word in _LABEL_WORDS)
+_LABEL_NAME = re.compile(r"(?:annotations?|masks?|labels?|seg|gt)(?: ?\[?[0-9]+\]?)?")  # of a layer of napari, saved
 _IMAGE_ENDINGS = ("_img", "_image", "_raw")
 _IMAGE_FOLDERS = ("images", "image", "raw", "img")
 _LABEL_FOLDERS = ("masks", "labels", "label", "annotations", "gt", "mask")
@@ -25,36 +35,39 @@ _LABEL_FOLDERS = ("masks", "labels", "label", "annotations", "gt", "mask")
 
 def find_annotated_images(folder: Path) -> dict[Path, list[Example]]:
     """Return the images with labels in a folder or in the folders in it, by the folder that names them."""
-    for find in (_find_pairs, _find_nuclei):
+    for find in (_find_pairs, _find_nuclei, _find_single):
         if found := find(folder):
             return found
     inside: dict[Path, list[Example]] = {}
     for below in list_folders(folder).values():
-        inside |= _find_pairs(below) or _find_nuclei(below)
-    return inside
+        found = _find_pairs(below) or _find_nuclei(below)
+        for home, examples in (found or {folder: _find_single(below).get(below, [])}).items():
+            inside.setdefault(home, []).extend(examples)
+    return {home: examples for home, examples in inside.items() if examples}
 
 
 def _find_pairs(folder: Path) -> dict[Path, list[Example]]:
     """Return pairs side by side in a folder, or in two folders in it."""
     found = [
-        (len(images), matched)
+        (images, labels, matched)
         for images, labels, endings in _list_places(folder)
         if (matched := _match_labels(images, labels, endings))
     ]
     if not found:
         return {}
     if len(found) > 1:
-        pairs = ", ".join(" and ".join(str(file) for file in next(iter(matched.items()))) for _, matched in found)
+        pairs = ", ".join(" and ".join(str(file) for file in next(iter(matched.items()))) for *_, matched in found)
         msg = f"{folder}: there are several pairs of folders with images and labels, such as {pairs}; keep one pair"
         raise InputError(msg)
-    images, matched = found[0]
-    warn_unlabelled(folder.name, images - len(matched), images)
+    images, labels, matched = found[0]
+    warn_unlabelled(folder.name, [each for each in images if each not in matched], len(images))
+    warn_labels_without_image(folder.name, _list_unused(labels, matched))
     return {folder: [_make_example(image, labels) for image, labels in matched.items()]}
 
 
 def _list_places(folder: Path) -> list[Place]:
     """Return where images and labels may be: side by side in a folder, or in two folders in it."""
-    files, below = list_images(folder), list_folders(folder)
+    files, below = [file for file in list_images(folder) if not is_companion(file.name.lower())], list_folders(folder)
     beside = [file for file in files if file.stem.lower().endswith(_LABEL_ENDINGS)]
     places: list[Place] = [([file for file in files if file not in beside], beside, _LABEL_ENDINGS)]
     for images, labels in product(_IMAGE_FOLDERS, _LABEL_FOLDERS):
@@ -92,7 +105,48 @@ def _find_labels(image: Path, by_stem: dict[str, list[Path]], endings: Sequence[
     stem = image.stem.lower()
     same = by_stem.get(stem, []) if "" in endings else []
     stems = dict.fromkeys((stem, *(stem.removesuffix(ending) for ending in _IMAGE_ENDINGS)))
-    return same or [file for start in stems for end in endings for file in by_stem.get(start + end, [])]
+    found = same or [file for start in stems for end in endings for file in by_stem.get(start + end, [])]
+    return _choose_edited(found)
+
+
+def _choose_edited(found: list[Path]) -> list[Path]:
+    """Return the file that cellpose's window saves with each change, if all others are exports of it."""
+    edited = [file for file in found if is_seg_file(file)]
+    others = [file for file in found if not is_seg_file(file)]
+    return edited if edited and all(file.stem.lower().endswith("_cp_masks") for file in others) else found
+
+
+def _list_unused(labels: Sequence[Path], matched: dict[Path, Path]) -> list[Path]:
+    """Return the labels that belong to none of the images, exports of other labels excepted."""
+    used = {re.sub(r"_(?:seg|cp_masks)$", "", file.stem.lower()) for file in matched.values()}
+    taken = set(matched.values())
+    return [
+        file
+        for file in labels
+        if file not in taken and re.sub(r"_(?:seg|cp_masks)$", "", file.stem.lower()) not in used
+    ]
+
+
+def _find_single(folder: Path) -> dict[Path, list[Example]]:
+    """Return the only image of a folder with a file of labels named ``Labels.tif`` or the like.
+
+    Raises
+    ------
+    InputError
+        If there are several images that it may belong to.
+    """
+    files = [file for file in list_images(folder) if not is_companion(file.name.lower())]
+    labels = [file for file in files if _LABEL_NAME.fullmatch(file.stem.lower())]
+    images = [file for file in files if file not in labels]
+    if not labels or not images:
+        return {}
+    if len(labels) > 1 or len(images) > 1:
+        msg = (
+            f"{labels[0]}: it is not clear which of the images in this folder it belongs to; name the labels of each "
+            f"image as the image, with _labels: {images[0].stem}_labels{labels[0].suffix}"
+        )
+        raise InputError(msg)
+    return {folder: [_make_example(images[0], labels[0])]}
 
 
 def _find_nuclei(folder: Path) -> dict[Path, list[Example]]:
@@ -104,8 +158,9 @@ def _find_nuclei(folder: Path) -> dict[Path, list[Example]]:
     found = [example for each in below if (example := _find_nucleus_image(each)) is not None]
     if not found:
         return {}
-    images = sum("images" in list_folders(each) for each in below)
-    warn_unlabelled(folder.name, images - len(found), images)
+    images = [each for each in below if "images" in list_folders(each)]
+    labelled = {each.labels_file.parent for each in found}
+    warn_unlabelled(folder.name, [each for each in images if each not in labelled], len(images))
     return {folder: found}
 
 
