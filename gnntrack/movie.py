@@ -303,6 +303,8 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
     finally:
         if recorder is not None:
             recorder.close()
+    if movie.statistics is not None:
+        _report_statistics(movie.statistics)
     pieces = notes["disconnected"]["count"]
     if pieces > 0.5 * len(cells):  # grey values, read as labels, are in many pieces each
         _log.warning(
@@ -311,6 +313,15 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.to_dict(), interval=movie.interval)
     return replace(graph, provenance=provenance), runs
+
+
+def _report_statistics(statistics: MovieStatistics) -> None:
+    """Log the estimated size of the cells that were segmented, and signs that the masks are poor."""
+    from gnntrack.segmentation.quality import list_problems
+
+    statistics.log_estimate()
+    for problem in list_problems(statistics, steadiness=False):
+        _log.warning(problem)
 
 
 def match_runs(lineage: Lineage, masks: FrameStack, progress: Progress | None = None) -> Runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["segment", "simulate"]
 
+_log = logging.getLogger(__name__)
 
-@accept_options("frames")
+
+@accept_options("frames", "output")
 def segment(
     images: object,
     out: str | Path,
@@ -38,7 +41,7 @@ def segment(
     progress: Any = None,
     **reading: Any,  # noqa: ARG001  (it is in the settings)
 ) -> int:
-    """Segment the images of a movie into a folder of masks, with a summary in its folder ``gnntrack``.
+    """Segment the images of a movie into a folder of masks, with a summary and a picture in its folder ``gnntrack``.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def segment(
         Folder of the masks, one TIFF per frame.
     segmenter, options, settings
         A segmenter, or its name and its options, such as ``{"diameter": 30}`` or ``{"diameter": "12um"}``; of the
-        settings, ``frames`` is used.
+        settings, ``frames`` and ``output`` are used.
     resume : bool
         Keep the masks if the run is interrupted, and continue an interrupted run.
 
@@ -70,8 +73,9 @@ def segment(
     ...     segment(movie.images, Path(folder, "masks"))
     4
     """
-    from gnntrack.segmentation.files import write_summary
+    from gnntrack.segmentation.files import draw_masks, write_summary
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
+    from gnntrack.segmentation.quality import list_problems
 
     start = time.perf_counter()
     with record_warnings() as warnings:
@@ -80,6 +84,10 @@ def segment(
         ready = load_for_movie(segmenter, options, stack)
 
         def write_extras(folder: Path, statistics: MovieStatistics) -> None:
+            for problem in list_problems(statistics):
+                _log.warning(problem)
+            if (settings or Settings()).output.pictures:
+                draw_masks(folder, statistics, stack)
             seconds = time.perf_counter() - start
             about = {"source": images, "segmenter": ready, "seconds": seconds, "warnings": warnings}
             write_summary(folder, statistics, images=stack, **about)

@@ -30,7 +30,7 @@ _USERS = {
     "gnn": "solve() and track()",
     "solver": "solve() and track()",
     "repair": "track() and export(), which draw the masks of the result",
-    "output": "track(), which writes the result",
+    "output": "track() and segment(), which write the result",
     "simulate": "simulate()",
     "train": "gnntrack.training.train(), by its settings",
     "train_segmenter": "gnntrack.training.train_segmenter(), by its settings",

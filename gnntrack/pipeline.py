@@ -232,8 +232,6 @@ def track(
         movie = open_movie(images, masks, settings=settings, **options)
         check_margin(settings.repair.margin, movie.masks.shape)
         graph, runs = build_with_runs(movie, settings, progress)
-        if movie.statistics is not None:
-            movie.statistics.log_estimate()
         pixels = None if movie.images is None else CellPixels(runs, movie.images)
         lineage = _choose_lineage(
             graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress

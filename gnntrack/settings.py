@@ -312,7 +312,7 @@ class OutputSettings(Section):
     """Files of a result (``result_files.py``)."""
 
     pictures: bool = True
-    """Draw overlay.png (a frame with its tracks) and lineage.png (the tree) in the folder gnntrack of a result."""
+    """Draw overlay.png (a frame with its cells) and lineage.png (the tree) in the folder gnntrack of a result."""
 
 
 class SimulateSettings(Section):

@@ -25,7 +25,7 @@ __all__ = ["segment", "segmenters"]
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
-@options.settings_options(*options.IMAGE_SETTINGS)
+@options.settings_options(*options.IMAGE_SETTINGS, "output.pictures")
 @options.overwrite_option
 @options.verbose_option
 def segment(
@@ -59,7 +59,9 @@ def segment(
             **chosen,
         )
     diameter = read_summary(out / EXTRAS)["estimates"]["diameter"]
-    show_rows([("cells", cells), *describe_diameter(diameter), *describe_cost(watch), ("written", out)])
+    rows = [("cells", cells), *describe_diameter(diameter), *describe_cost(watch), ("written", out)]
+    picture = out / EXTRAS / "overlay.png"
+    show_rows([*rows, ("view", f"open {picture}")] if picture.is_file() else rows)
 
 
 @click.command(cls=GroupedCommand)

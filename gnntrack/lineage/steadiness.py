@@ -106,6 +106,7 @@ def describe_poor_masks(steadiness: Steadiness) -> list[str]:
         return []
     advice = (
         "the tracks cannot be better than the masks: look at overlay.png, and try another segmenter or its options "
-        "('gnntrack segmenters' lists them), or remove small objects with cells.min_size"
+        "('gnntrack segmenters' lists them), or remove small objects with min_size, in pixels, in the table [cells] of "
+        "a settings file (--config; in Python min_size=)"
     )
     return [f"the masks look poor: {', and '.join(signs)}; {advice}"]

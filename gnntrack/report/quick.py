@@ -31,6 +31,8 @@ from gnntrack.report.tree_layout import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from gnntrack.report.tree_layout import Family
@@ -47,8 +49,16 @@ _INK = (51, 51, 51)
 _UP = 2  # filter of PNG: the difference from the row above
 
 
-def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: int, *, tails: int = 10) -> Pillow.Image:
-    """Draw the tracks of a frame over its image.
+def paint_overlay(
+    image: Image | None,
+    labels: Image,
+    lineage: Lineage | None,
+    frame: int,
+    *,
+    tails: int = 10,
+    spacing: Sequence[float] | None = None,
+) -> Pillow.Image:
+    """Draw the cells of a frame over its image, with its number and a scale bar.
 
     Parameters
     ----------
@@ -56,12 +66,15 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
         Grey values; without them the cells are drawn on black.
     labels : integer array of the same shape
         Track ids of the pixels.
-    lineage : Lineage
-        Gives the families, whose colours are those of the tree, and past positions.
+    lineage : Lineage or None
+        Gives the families, whose colours are those of the tree, and past positions. If None, only outlines are drawn,
+        each label in a colour of its own.
     frame : int
         Number of the frame.
     tails : int
         Length of the lines through past positions, in frames.
+    spacing : sequence of float, optional
+        Size of a voxel along ``[z], y, x`` in um, for the scale bar; by default that of the lineage.
 
     Returns
     -------
@@ -83,9 +96,44 @@ def paint_overlay(image: Image | None, labels: Image, lineage: Lineage, frame: i
     pixels[edge] = tints[np.searchsorted(ids, large[edge])]
     picture = Pillow.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
-    _draw_tails(draw, lineage, frame, colour, zoom, tails)
-    _write_ids(draw, lineage, frame, diameter, zoom)
+    if lineage is not None:
+        _draw_tails(draw, lineage, frame, colour, zoom, tails)
+        _write_ids(draw, lineage, frame, diameter, zoom)
+        if spacing is None and lineage.cells.unit == "um":
+            spacing = lineage.cells.spacing
+    _write_margin(draw, frame, None if spacing is None else float(spacing[-1]) / zoom)
     return picture
+
+
+def _write_margin(draw: ImageDraw.ImageDraw, frame: int, micrometres: float | None) -> None:
+    """Write the number of the frame at the lower left, and draw a scale bar at the lower right.
+
+    The bar needs the size of a pixel of the picture; a picture that is too small for them has none.
+    """
+    width, height = draw.im.size
+    size = int(np.clip(width / 60, 12, 28))
+    if min(width, height) < 8 * size:
+        return
+    font: Any = ImageFont.load_default(size)
+    style: dict[str, Any] = {"fill": "white", "font": font, "stroke_width": 2, "stroke_fill": "black"}
+    draw.text((size, height - size), f"frame {frame}", anchor="lb", **style)
+    if micrometres is None:
+        return
+    length = _choose_length(width * micrometres / 4)
+    right, bottom = width - size, height - size
+    left, thickness = right - length / micrometres, max(3, size // 4)
+    draw.rectangle((left, bottom - thickness, right, bottom), fill="white", outline="black")
+    draw.text(((left + right) / 2, bottom - thickness - size / 3), f"{length:g} um", anchor="mb", **style)
+
+
+def _choose_length(most: float) -> float:
+    """Return the largest of 1, 2 and 5 times a power of ten that is at most a length.
+
+    >>> _choose_length(73.0), _choose_length(0.03), _choose_length(1e4)
+    (50.0, 0.02, 10000.0)
+    """
+    power = 10.0 ** np.floor(np.log10(most) + 1e-9)
+    return float(f"{next(n for n in (5, 2, 1) if n * power <= most * (1 + 1e-9)) * power:.6g}")
 
 
 def _find_edges(labels: npt.NDArray[Any], width: int) -> Any:

@@ -1,4 +1,4 @@
-"""Files beside the masks of a segmented movie, in the folder ``gnntrack``: ``summary.json``."""
+"""Files beside the masks of a segmented movie, in the folder ``gnntrack``: ``summary.json`` and ``overlay.png``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import tifffile
+
 from gnntrack import __version__
+from gnntrack.errors import FrameError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.report.quick import paint_overlay, save_picture
 from gnntrack.segmentation.protocol import get_name
 
 if TYPE_CHECKING:
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from gnntrack.segmentation.statistics import MovieStatistics
     from gnntrack.types import FrameStack
 
-__all__ = ["write_summary"]
+__all__ = ["draw_masks", "write_summary"]
 
 
 def write_summary(
@@ -64,3 +69,31 @@ def write_summary(
     extras = folder / EXTRAS
     extras.mkdir(exist_ok=True)
     (extras / "summary.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def draw_masks(folder: Path, statistics: MovieStatistics, images: FrameStack) -> None:
+    """Draw ``gnntrack/overlay.png``: the cells of the frame whose number of cells is the most typical one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the masks, which holds a file per frame.
+    statistics : MovieStatistics
+        Of all frames.
+    images : FrameStack
+        The movie that was segmented.
+    """
+    count = {frame: each.cells for frame, each in statistics.frames.items()}
+    if not count:
+        return
+    typical = float(np.median(list(count.values())))
+    frame = min(count, key=lambda each: (abs(count[each] - typical), abs(each - len(count) / 2)))
+    labels = tifffile.imread(sorted(folder.glob("mask*.tif"), key=lambda path: int(path.stem[4:]))[frame])
+    image: Any
+    try:
+        image = np.asarray(images[frame])
+    except FrameError:  # of a run that is continued: its mask is there, and its image is not any more
+        image = None
+    spacing = images.spacing if images.unit == "um" else None
+    (folder / EXTRAS).mkdir(exist_ok=True)
+    save_picture(paint_overlay(image, labels, None, frame, spacing=spacing), folder / EXTRAS / "overlay.png")

@@ -175,7 +175,7 @@ class SegmentedStack(_FrameCache):
     def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
         super().__init__(images)
         self._segmenter = segmenter
-        self.statistics = MovieStatistics(segmenter)
+        self.statistics = MovieStatistics(segmenter, images.spacing)
 
     def _read(self, frame: int) -> Image:
         image = self._frames[frame]
@@ -254,7 +254,7 @@ def _write_masks(
     images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None
 ) -> MovieStatistics:
     """Write the masks that are missing in a folder; return the statistics of all of them."""
-    statistics, digits = MovieStatistics(segmenter), max(3, len(str(len(images) - 1)))
+    statistics, digits = MovieStatistics(segmenter, images.spacing), max(3, len(str(len(images) - 1)))
     for frame in range(len(images)):
         place = folder / f"mask{frame:0{digits}d}.tif"
         if place.exists():

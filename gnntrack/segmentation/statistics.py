@@ -2,26 +2,117 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.plurals import count_noun
+from gnntrack.segmentation.protocol import get_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.types import Image
 
-__all__ = ["MovieStatistics", "get_estimated_diameter"]
+__all__ = ["FrameStatistics", "MovieStatistics", "get_border_width", "get_estimated_diameter", "measure_frame"]
 
 _log = logging.getLogger(__name__)
+_BORDER = 0.03  # width of the strip along the border, as a fraction of the shorter side
+_FULL = {2**bits - 1 for bits in (8, 10, 12, 14, 16)}  # largest values of cameras
 
 
-def get_estimated_diameter(segmenter: Segmenter) -> float | None:
-    """Return the attribute ``estimated_diameter`` of a segmenter, None if it has none."""
-    value = getattr(segmenter, "estimated_diameter", None)
-    return None if value is None else float(value)
+class FrameStatistics(NamedTuple):
+    """Statistics of one frame."""
+
+    cells: int
+    """Number of cells."""
+    diameter: float
+    """Median diameter of the cells, as of circles or balls of their size, in pixels along x; 0 without cells."""
+    weighted_diameter: float
+    """Median diameter, weighted by the size of the cells."""
+    largest: float
+    """Size of the largest cell as a fraction of the frame."""
+    at_border: int
+    """Number of cells with more than four fifths of their pixels in a strip along the border."""
+    saturated: float = 0.0
+    """Fraction of the pixels of the image that have the largest value of the camera."""
+    constant: bool = False
+    """Whether the image has a single grey value."""
+
+
+def measure_frame(labels: Image, image: Image | None = None, spacing: Sequence[float] | None = None) -> FrameStatistics:
+    """Return the statistics of a frame.
+
+    Parameters
+    ----------
+    labels : integer array (Y, X) or (Z, Y, X)
+        0 = background.
+    image : array of the same shape, optional
+        Its image.
+    spacing : sequence of float, optional
+        Size of a voxel along ``[z], y, x``.
+
+    Examples
+    --------
+    >>> labels = np.zeros((40, 40), np.int32)
+    >>> labels[10:20, 10:20] = 1
+    >>> measure_frame(labels, labels + 7)
+    FrameStatistics(cells=1, diameter=11.28, weighted_diameter=11.28, largest=0.0625, at_border=0, saturated=0.0, \
+constant=False)
+    """
+    size, inside = _count_pixels(labels)
+    saturated, constant = (0.0, False) if image is None else _measure_image(np.asarray(image))
+    if not len(size):
+        return FrameStatistics(0, 0.0, 0.0, 0.0, 0, saturated, constant)
+    voxel = 1.0 if spacing is None else float(np.prod([side / spacing[-1] for side in spacing]))
+    diameter = _convert_sizes(np.sort(size) * voxel, labels.ndim)
+    weight = np.cumsum(np.sort(size))
+    middle = int(np.searchsorted(weight, weight[-1] / 2))
+    return FrameStatistics(
+        len(size),
+        round(float(np.median(diameter)), 2),
+        round(float(diameter[middle]), 2),
+        float(size.max() / labels.size),
+        int((inside < size / 5).sum()),
+        saturated,
+        constant,
+    )
+
+
+def _count_pixels(labels: Image) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of each cell, and those of them that are not in the strip along the border."""
+    if labels.size and int(labels.max()) > 4 * labels.size:  # labels of another numbering
+        values, numbers = np.unique(labels, return_inverse=True)
+        labels = numbers.reshape(labels.shape) + int(values[0] != 0)
+    width = get_border_width(labels.shape)
+    count = np.bincount(labels.ravel(), minlength=1)
+    inside = np.bincount(labels[..., width:-width, width:-width].ravel(), minlength=len(count))
+    count[0] = 0
+    return count[count > 0], inside[count > 0]
+
+
+def get_border_width(shape: Sequence[int]) -> int:
+    """Return the width of the strip along the border of a frame, in pixels."""
+    return max(2, round(_BORDER * min(shape[-2:])))
+
+
+def _convert_sizes(size: np.ndarray, axes: int) -> np.ndarray:
+    """Return the diameters of circles (2 axes) or balls (3 axes) of some sizes."""
+    return np.sqrt(4 * size / np.pi) if axes == 2 else np.cbrt(6 * size / np.pi)
+
+
+def _measure_image(image: Image) -> tuple[float, bool]:
+    """Return the fraction of saturated pixels of an image, and whether it has a single grey value."""
+    if not image.size:
+        return 0.0, False
+    highest = image.max()
+    constant = bool(image.min() == highest)
+    if constant or image.dtype.kind not in "iu" or int(highest) not in _FULL:
+        return 0.0, constant
+    return float(np.count_nonzero(image == highest) / image.size), constant
 
 
 class MovieStatistics:
@@ -31,13 +122,29 @@ class MovieStatistics:
     ----------
     segmenter : Segmenter
         It has seen some frames of the movie already, if it has a method ``prepare``.
+    spacing : sequence of float, optional
+        Size of a voxel along ``[z], y, x``.
+
+    Attributes
+    ----------
+    segmenter : str
+        Name of the segmenter.
+    takes_diameter : bool
+        Whether its class has the option ``diameter``.
+    shape : tuple of int
+        Shape of a frame; empty before the first one.
+    frames : dict of int to FrameStatistics
+        The frames so far.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+    def __init__(self, segmenter: Segmenter, spacing: Sequence[float] | None = None) -> None:
+        self._segmenter, self._spacing = segmenter, spacing
         self._prepared = get_estimated_diameter(segmenter)
         self._diameters: dict[int, float] = {}
-        self._counts: dict[int, int] = {}
+        self.segmenter = get_name(segmenter)
+        self.takes_diameter = "diameter" in inspect.signature(type(segmenter)).parameters
+        self.frames: dict[int, FrameStatistics] = {}
+        self.shape: tuple[int, ...] = ()
 
     def add_frame(self, frame: int, labels: Image, image: Image | None = None) -> None:
         """Record a frame once.
@@ -51,9 +158,10 @@ class MovieStatistics:
         image : array of the same shape, optional
             Its image, from which the segmenter has just made the labels; None if an earlier run made them.
         """
-        if frame in self._counts:
+        if frame in self.frames:
             return
-        self._counts[frame] = int(np.count_nonzero(np.unique(labels)))
+        self.frames[frame] = measure_frame(labels, image, self._spacing)
+        self.shape = labels.shape
         found = None if image is None else get_estimated_diameter(self._segmenter)
         if found is not None and self._prepared is None:
             self._diameters[frame] = found
@@ -61,7 +169,7 @@ class MovieStatistics:
     @property
     def cells(self) -> int:
         """Number of cells in all frames so far."""
-        return sum(self._counts.values())
+        return sum(each.cells for each in self.frames.values())
 
     @property
     def estimated_diameter(self) -> float | None:
@@ -78,3 +186,9 @@ class MovieStatistics:
                 self.estimated_diameter,
                 count_noun(len(self._diameters), "frame"),
             )
+
+
+def get_estimated_diameter(segmenter: Segmenter) -> float | None:
+    """Return the attribute ``estimated_diameter`` of a segmenter, None if it has none."""
+    value = getattr(segmenter, "estimated_diameter", None)
+    return None if value is None else float(value)
