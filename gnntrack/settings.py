@@ -282,6 +282,10 @@ class TrainSegmenterSettings(Section):
     """Ground truth of the challenge's movies: gold for frames that have it and else silver, or only one of them."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border that is not trained on, since the ground truth may lack cells there."""
+    sparse: bool = False
+    """Only some cells of each image are labelled: others are unknown, except a ring around each of these."""
+    background_label: int = limit(0, ge=0)
+    """With `sparse`: the label of the pixels that are drawn as background, such as 1; 0 = none are."""
     options: dict[str, bool | int | float | str] = limit({})
     """Options of the network, as a table."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,12 @@ from support.tiny_models import make_examples, make_tiny_settings, train_tiny
 from gnntrack.cli import cli
 from gnntrack.errors import ModelError, SegmenterError
 from gnntrack.segmentation import load_segmenter
+from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
-from gnntrack.training.segmenter import learn
+from gnntrack.training.segmenter import _warn_if_sparse, learn, mask_metrics
+from segmenters.common.training import remove_unknown
+from segmenters.dense.targets import measure_whole_cells
+from segmenters.dense.training import choose_inputs
 
 torch.set_num_threads(1)
 
@@ -196,3 +202,105 @@ def test_the_message_of_an_interruption_says_what_is_kept(images, model, tmp_pat
     assert (tmp_path / "m" / "learning_curve.png").is_file() == (step > 2)
     monkeypatch.setattr(shown, show)
     assert run(*command, *TINY, "--resume").exit_code == 0
+
+
+# ------------------------------------------------------------------------------------------ the scale
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An image with discs of one radius, not of a movie."""
+
+    radius: int
+    count: int = 9
+    name: str = "drawn"
+    movie: str = "folder"
+    frame: int | None = None
+
+    def read(self):
+        labels = np.zeros((120, 120), np.int32)
+        rows, columns = np.indices(labels.shape)
+        for number in range(self.count):
+            y, x = 20 + 40 * (number // 3), 20 + 40 * (number % 3)
+            labels[(rows - y) ** 2 + (columns - x) ** 2 <= self.radius**2] = number + 1
+        return np.where(labels > 0, 100.0, 10.0).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(
+    ("radii", "each"),
+    [
+        ([6, 6, 6, 18, 18, 18, 6, 6], True),
+        ([6, 18], True),
+        ([12, 14, 13, 12], False),
+        ([12] * 19 + [4], False),  # one of many
+        ([6, 12, 18, 9], True),
+    ],
+)
+def test_images_of_a_folder_with_cells_of_several_sizes_are_scaled_one_by_one(radii, each):
+    inputs = choose_inputs([Drawn(radius) for radius in radii], make_tiny_settings("unet", zoom="auto"))
+    assert (inputs.factor is None) == each
+
+
+def test_an_image_with_few_cells_does_not_decide_that_images_differ():
+    plan = make_tiny_settings("unet", zoom="auto")
+    assert choose_inputs([*[Drawn(14)] * 4, Drawn(5, count=1)], plan).factor is not None
+    assert choose_inputs([Drawn(14, count=1), Drawn(5, count=1)], plan).factor is None
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 6])
+def test_cells_that_the_border_cuts_do_not_count_for_the_size(cut):
+    labels = np.pad(Drawn(12, count=3).read()[1], ((10, 0), (0, 0)))[:60]
+    for number in range(cut):
+        labels[0:3, 18 * number : 18 * number + 4] = 100 + number
+    diameter, cells = measure_whole_cells(labels)
+    assert diameter == pytest.approx(24, abs=1)
+    assert cells == 3
+
+
+# ------------------------------------------------------------------------------- sparse annotations
+
+
+@pytest.mark.parametrize("background", [0, 9])
+def test_without_a_label_only_a_ring_around_each_cell_is_background(background):
+    labels = Drawn(12, count=2).read()[1]
+    labels[100:110, 100:110] = 9
+    known = hide_unlabelled(labels, background=background)
+    assert (known[100:110, 100:110] == (0 if background else 9)).all()
+    assert known[20, 20] == 1
+    assert known[20, 20 + 12 + 4] == 0
+    assert known[60, 60] == -1
+    assert (known == -1).mean() > 0.7
+
+
+def test_in_validation_only_annotated_cells_count():
+    found = Drawn(12).read()[1]
+    few = hide_unlabelled(np.where(found <= 2, found, 0))
+    assert mask_metrics([remove_unknown(found, few)])["f1"] == 1
+    assert mask_metrics([(found, np.maximum(few, 0))])["f1"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("labelled", "contrast", "noise", "warned"),
+    [(2, 90, 1, True), (1, -90, 1, True), (9, 90, 1, False), (5, 90, 1, False), (2, 90, 60, False)],
+)
+def test_images_with_few_labelled_cells_are_told_with_the_option(labelled, contrast, noise, warned, caplog):
+    @dataclass(frozen=True)
+    class Few(Drawn):
+        def read(self):
+            labels = super().read()[1]
+            image = contrast * (labels > 0) + np.random.default_rng(0).normal(100, noise, labels.shape)
+            return image, np.where(labels <= labelled, labels, 0)
+
+    with caplog.at_level(logging.WARNING):
+        _warn_if_sparse([Few(12), Few(10)])
+    assert ("give --sparse" in caplog.text) == warned
+
+
+def test_a_network_learns_from_sparse_annotations(tmp_path):
+    settings = make_tiny_settings("unet", sparse=True, steps=1)
+    learn("unet", [Drawn(12, count=2)], [Drawn(12, count=2)], make_run(tmp_path / "m"), settings=settings)
+    assert read_about(tmp_path / "m")["training"]["settings"]["sparse"]
+    with pytest.raises(SegmenterError, match="cannot be trained with --sparse; train 'unet'"):
+        learn(
+            "maskrcnn", [Drawn(12)], [], make_run(tmp_path / "n"), settings=make_tiny_settings("maskrcnn", sparse=True)
+        )

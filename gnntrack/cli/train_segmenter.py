@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["train_segmenter"]
 
-_SETTINGS = ("steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "augment", "simulated")
+_SETTINGS = (
+    "steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "augment", "simulated", "sparse",
+    "background_label",
+)  # fmt: skip
 
 
 @click.command("train-segmenter", cls=GroupedCommand)
@@ -61,8 +64,9 @@ def train_segmenter(
     """Train the segmenter NAME on DATA: images with masks.
 
     DATA are folders: data sets of the Cell Tracking Challenge (01 with 01_GT/SEG or 01_ST/SEG; gold truth over
-    silver), pairs of files (a.png, a_mask.png; masks of napari or cellpose as they are saved), two folders images/ and masks/, or a folder per image as in the Data
-    Science Bowl. The weights that segment the validation images best are kept. Ctrl-C stops, and --resume continues.
+    silver), pairs of files (a.png, a_mask.png; masks of napari or cellpose as they are saved), two folders images/ and
+    masks/, or a folder per image as in the Data Science Bowl. The weights that segment the validation images best are
+    kept. Ctrl-C stops and leaves a usable model, and --resume continues.
     """
     merged = {**settings.train_segmenter.options, **options.pop("network_options")}
     settings = settings.replace(train_segmenter__options=merged)

@@ -23,6 +23,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples.search import find_examples
+from gnntrack.training.examples.sparse import SparseImage, count_unlabelled
 from gnntrack.training.examples.split import split_examples
 from gnntrack.training.loop import LOG
 from gnntrack.training.run import TrainingRun
@@ -39,13 +40,16 @@ __all__ = ["LabelledImage", "TrainableSegmenter", "learn", "mask_metrics", "trai
 
 _log = logging.getLogger(__name__)
 
+_LOOKED_AT = 6  # images in which unlabelled cells are counted
+_FEW_LABELLED = 3  # unlabelled regions for each labelled cell from which annotations may be sparse
 _START_DEFAULTS: dict[str, Any] = {"steps": 400, "learning_rate": 0.001, "validate_every": 50}
 
 
 class LabelledImage(Protocol):
     """An image with its labels, still on disk.
 
-    It may also have ``spacing``, the size of a voxel along z, y, x, and ``simulated``, True for a simulation.
+    It may also have ``spacing``, the size of a voxel along z, y, x, ``simulated``, True for a simulation, and
+    ``frame``, None if it is not a frame of a movie: then its cells may differ in size from those of other images.
     """
 
     @property
@@ -202,11 +206,14 @@ def learn(
     if start is not None:
         _check_can_start(name, segmenter)
         settings, more = _choose_start_defaults(settings), {"start": start}
+    if settings.sparse and not getattr(segmenter, "ignores_unknown", False):
+        msg = f"segmenter '{name}' learns unlabelled pixels as background, so it cannot be trained with --sparse"
+        raise SegmenterError(msg + "; train 'unet', or label all cells")
     movies = {each.movie for each in examples}
     try:
         best = segmenter.train(
-            [_hide_border(each, settings.margin) for each in examples],
-            [_hide_border(each, settings.margin) for each in checks],
+            [_hide_unknown(each, settings) for each in examples],
+            [_hide_unknown(each, settings) for each in checks],
             run.with_provenance(segmenter=name, data=sorted(movies)),
             settings=settings,
             metrics=mask_metrics,
@@ -274,6 +281,10 @@ class _BorderHidden:
     def movie(self) -> str:
         return self.example.movie
 
+    @property
+    def frame(self) -> int | None:
+        return getattr(self.example, "frame", 0)
+
     def read(self) -> tuple[Image, Image]:
         image, labels = self.example.read()
         edge = np.ones(labels.shape, bool)
@@ -281,9 +292,26 @@ class _BorderHidden:
         return image, np.where(edge & (labels == 0), -1, labels).astype(np.int32)
 
 
-def _hide_border(example: LabelledImage, margin: int) -> LabelledImage:
-    """Mark unlabelled pixels in the border of `margin` pixels as unknown; a simulation stays as it is."""
-    return _BorderHidden(example, margin) if margin and not isinstance(example, SimulatedExample) else example
+def _hide_unknown(example: LabelledImage, settings: TrainSegmenterSettings) -> LabelledImage:
+    """Mark unlabelled pixels as unknown, in the margin or where annotations are sparse; a simulation stays as it is."""
+    if isinstance(example, SimulatedExample):
+        return example
+    if settings.sparse:
+        return SparseImage(example, settings.background_label)
+    return _BorderHidden(example, settings.margin) if settings.margin else example
+
+
+def _warn_if_sparse(examples: Images) -> None:
+    """Warn if far more regions look like cells than are labelled, in most of some images."""
+    few = []
+    some = [each for each in examples if not isinstance(each, SimulatedExample)]
+    some = some[:: -(-len(some) // _LOOKED_AT) or 1]
+    for example in some:
+        cells, more = count_unlabelled(*example.read())
+        if more > max(_FEW_LABELLED * cells, _FEW_LABELLED):
+            few.append(f"{example.name}: {count_noun(cells, 'cell')} labelled, about {more} more look like them")
+    if 2 * len(few) > len(some):
+        _log.warning("%s; cells without a label are learnt as background: if they are cells, give --sparse", few[0])
 
 
 def _find_trainable(name: str) -> type[TrainableSegmenter]:
@@ -314,7 +342,10 @@ def _find_examples(
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Return the images to train on, and those to validate on."""
     chosen = settings.train_segmenter
-    found = _skip_incomplete(find_examples(data, truth=chosen.truth)) if data else []
+    found = find_examples(data, truth=chosen.truth) if data else []
+    if not chosen.sparse:
+        found = _skip_incomplete(found)
+        _warn_if_sparse(found)
     made = simulate_examples(chosen.simulated, seed=seed, dimensions=chosen.simulated_axes)
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
@@ -322,7 +353,8 @@ def _find_examples(
     checks: list[LabelledImage] = []
     examples: list[LabelledImage] = [*found]
     if validation:
-        checks = [*_skip_incomplete(find_examples(validation, truth=chosen.truth))]
+        known = find_examples(validation, truth=chosen.truth)
+        checks = [*(known if chosen.sparse else _skip_incomplete(known))]
     elif found:
         first, last = split_examples(found, held_out=chosen.held_out)
         examples, checks = [*first], [*last]

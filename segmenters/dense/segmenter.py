@@ -76,6 +76,8 @@ class DenseSegmenter:
     """
 
     name: ClassVar[str]
+    ignores_unknown: ClassVar[bool] = True
+    """In training, pixels with labels below 0 do not count."""
     build_network: ClassVar[NetworkBuilder]
     """Returns a new network to train; a subclass sets it, see `segmenters.dense.training.NetworkBuilder`."""
 

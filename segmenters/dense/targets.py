@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["compute_depth", "compute_nearness", "measure_mean_diameter"]
+__all__ = ["compute_depth", "compute_nearness", "measure_mean_diameter", "measure_whole_cells"]
 
 _REACH = 6  # largest distance in pixels of two cells that count as close
 _WIDTH = 3.0  # pixels: standard deviation across the border
@@ -95,6 +95,34 @@ def compute_nearness(labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return np.zeros(labels.shape, np.float32)
     far = np.asarray(ndimage.distance_transform_edt(~line, sampling=step), np.float32)
     return np.where(far < 3 * _WIDTH, np.exp(-0.5 * (far / _WIDTH) ** 2), np.float32(0))
+
+
+def measure_whole_cells(labels: npt.NDArray[Any]) -> tuple[float, int]:
+    """Return the median diameter of the cells that the border of the image does not cut, and their number.
+
+    If more than half of the cells, and all but two, are cut, all cells are measured. Without cells, the diameter is 0.
+
+    Parameters
+    ----------
+    labels : (Y, X) or (Z, Y, X) integer array
+        0 = background, below 0 = unknown.
+
+    Examples
+    --------
+    >>> labels = np.zeros((8, 8), int)
+    >>> labels[2:5, 2:5], labels[7, 6:8] = 1, 2
+    >>> diameter, cells = measure_whole_cells(labels)
+    >>> round(diameter, 2), cells
+    (3.39, 1)
+    """
+    cells = np.unique(labels[labels > 0])
+    edge = np.ones(labels.shape, bool)
+    edge[..., 1:-1, 1:-1] = False
+    whole = np.setdiff1d(cells, labels[edge])
+    if 2 * len(whole) >= len(cells) or len(whole) > 2:
+        cells = whole
+    size = measure_mean_diameter(np.where(np.isin(labels, cells), labels, 0))
+    return size or 0.0, len(cells)
 
 
 def measure_mean_diameter(labels: npt.NDArray[Any]) -> float | None:

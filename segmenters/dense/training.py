@@ -17,7 +17,7 @@ from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import InferenceOptions, Preprocessing, choose_depth, segment_pixels
 from segmenters.dense.start import StartModel
-from segmenters.dense.targets import measure_mean_diameter
+from segmenters.dense.targets import measure_whole_cells
 from segmenters.dense.task import DenseLoss, MaskValidation, PatchTask, ScaledPixels, TrainingImages, prepare_dense
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ _SIMILAR = 1.6  # movies whose cell diameters differ by less than this factor ar
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels at which networks work well; others are scaled to them
 _GENERAL = 28.0  # diameter to which cells of all kinds are scaled
 _SAMPLED = 5  # images of each movie for its typical diameter
+_MEASURED = 40  # images that are not a movie whose diameters are measured
+_EXTREME = 0.1  # fraction of the diameters at each end that is ignored, if they are many
+_FEW = 3  # cells of an image below which its diameter does not decide whether images differ
 _SAMPLED_FOR_DEPTH = {2: 16, 3: 4}  # images, or stacks, for the depth of a pass between cells
 
 
@@ -136,9 +139,9 @@ def choose_inputs(
 ) -> Preprocessing:
     """Return how images are prepared for the network: grey values, and the scale of the cells.
 
-    If the cells of all movies have about the same size, pixels are not scaled, unless cells are tiny or huge; movies of
-    different sizes are all scaled to one. A network that is trained already needs cells of the size that it was trained
-    on.
+    If the cells of all movies, and of all images that are not of a movie, have about the same size, pixels are not
+    scaled, unless cells are tiny or huge; images of different sizes are all scaled to one. A network that is trained
+    already needs cells of the size that it was trained on.
 
     Parameters
     ----------
@@ -162,7 +165,9 @@ def choose_inputs(
         )
         raise TrainingError(msg)
     typical = float(np.median(sizes))
-    each = settings.zoom == "each" or (settings.zoom == "auto" and max(sizes) > _SIMILAR * min(sizes))
+    few = int(_EXTREME * len(sizes))
+    lowest, highest = sorted(sizes)[few], sorted(sizes)[-1 - few]
+    each = settings.zoom == "each" or (settings.zoom == "auto" and highest > _SIMILAR * lowest)
     if start is not None and settings.zoom != "none":
         return replace(start, factor=None if each else start.diameter / typical)
     if each:
@@ -174,16 +179,28 @@ def choose_inputs(
 
 
 def _measure_diameters(examples: Images) -> list[float]:
-    """Return the typical diameter of the cells of each movie, measured on some of its images."""
+    """Return the typical diameter of the cells of each movie, measured on some of its images, and of single images.
+
+    Images with few cells do not count if there are others.
+    """
     movies: dict[str, list[LabelledImage]] = {}
+    singles = [example for example in examples if is_single(example)]
     for example in examples:
-        movies.setdefault(example.movie, []).append(example)
+        if not is_single(example):
+            movies.setdefault(example.movie, []).append(example)
     sizes = []
     for images in movies.values():
-        some = images[:: -(-len(images) // _SAMPLED)]
-        known = [size for example in some if (size := measure_mean_diameter(example.read()[1])) is not None]
+        some = [measure_whole_cells(each.read()[1]) for each in images[:: -(-len(images) // _SAMPLED)]]
+        known = [size for size, cells in some if cells]
         sizes += [float(np.median(known))] if known else []
-    return sizes
+    measured = [measure_whole_cells(each.read()[1]) for each in singles[:: -(-len(singles) // _MEASURED) or 1]]
+    many = [size for size, cells in measured if cells >= _FEW]
+    return sizes + (many or [size for size, cells in measured if cells])
+
+
+def is_single(example: LabelledImage) -> bool:
+    """Return whether an image is not a frame of a movie, so its cells may differ in size from those of others."""
+    return getattr(example, "frame", 0) is None
 
 
 def choose_scale(inputs: Preprocessing) -> Callable[[npt.NDArray[Any]], float]:
@@ -192,7 +209,7 @@ def choose_scale(inputs: Preprocessing) -> Callable[[npt.NDArray[Any]], float]:
     def find_factor(labels: npt.NDArray[Any]) -> float:
         if inputs.factor is not None:
             return inputs.factor
-        diameter = measure_mean_diameter(labels)
-        return 1.0 if diameter is None else inputs.diameter / diameter
+        diameter, cells = measure_whole_cells(labels)
+        return inputs.diameter / diameter if cells else 1.0
 
     return find_factor
