@@ -85,13 +85,22 @@ class ChannelError(FrameError):
         As of `FrameError`.
     channels : tuple of str
         Names of the channels.
+    colours : str, optional
+        If these are the colours of RGB images: a letter per axis of the source, with ``s`` for the colours.
     """
 
     def __init__(
-        self, message: str, *, file: object = None, frame: int | None = None, channels: tuple[str, ...] = ()
+        self,
+        message: str,
+        *,
+        file: object = None,
+        frame: int | None = None,
+        channels: tuple[str, ...] = (),
+        colours: str | None = None,
     ) -> None:
         super().__init__(message, file=file, frame=frame)
         self.channels = channels
+        self.colours = colours
 
 
 class PatternError(FrameError):

@@ -136,7 +136,7 @@ def import_tracks(
         lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
-            run.names = movie.names
+            run.names, run.channel = movie.names, movie.channel
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 

@@ -52,9 +52,10 @@ def inspect_movie(
     -------
     dict
         Plain JSON values: kind, frames, shape, spacing, unit, interval in seconds or None and whether it is that of the
-        time stamps in the file names, names of the channels and of the one that is described, dtype, lowest and highest
-        value, a list of problems, the estimated seconds and bytes of tracking (None for images), and for masks the
-        number of cells, those per frame (minimum, median, maximum), their median diameter, and empty frames.
+        time stamps in the file names, names of the channels and of the one that is described, how this one was chosen
+        if it was not given, dtype, lowest and highest value, a list of problems, the estimated seconds and bytes of
+        tracking (None for images), and for masks the number of cells, those per frame (minimum, median, maximum), their
+        median diameter, and empty frames.
 
     Raises
     ------
@@ -83,6 +84,7 @@ def inspect_movie(
         "interval_from_names": getattr(opened, "from_names", False),
         "channels": list(getattr(opened, "channels", ())),
         "channel": find_channel(opened),
+        "channel_chosen": getattr(opened, "chosen", ""),
     }
     found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
     return {**found, "problems": problems}

@@ -17,7 +17,7 @@ from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_images, check_masks, check_movie
 from gnntrack.io.pairs import complete_sources, find_interval, open_alone, open_pair, warn_of_masks
 from gnntrack.io.slices import describe_slices
-from gnntrack.io.stack import Stack, set_spacing
+from gnntrack.io.stack import Stack, find_channel, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.plurals import count_noun
@@ -64,6 +64,8 @@ class Movie:
         Name of the segmenter that makes the masks from the images; None if masks were given.
     statistics : MovieStatistics, optional
         Statistics of the masks that the segmenter has made so far.
+    channel : str, optional
+        Name of the channel that is tracked; None if there is one channel.
     """
 
     images: FrameStack | None = None
@@ -72,6 +74,7 @@ class Movie:
     interval: float | None = None
     segmenter: str | None = None
     statistics: MovieStatistics | None = None
+    channel: str | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -162,7 +165,8 @@ def open_movie(
     if mask_stack.unit == "pixel" and image_stack.unit != "pixel":
         mask_stack = set_spacing(mask_stack, image_stack.spacing, image_stack.unit)
     channels = _list_channels(opened, image_stack, excluded=_find_excluded(images, masks, frames))
-    return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval)
+    named = find_channel(opened)
+    return Movie(images=image_stack, masks=mask_stack, channels=channels, interval=interval, channel=named)
 
 
 def _read_folder_ahead(images: object, opened: FrameStack) -> FrameStack:
@@ -188,7 +192,7 @@ def _segment(
     masks, images = segment_on_demand(check_images(opened, trusted=frames.trust_masks), segmenter, options)
     name = segmenter if isinstance(segmenter, str) else get_name(segmenter)
     channels = _list_channels(opened, images)
-    more: dict[str, Any] = {"segmenter": name, "statistics": masks.statistics}
+    more: dict[str, Any] = {"segmenter": name, "statistics": masks.statistics, "channel": find_channel(opened)}
     return Movie(images=images, masks=masks, channels=channels, interval=find_interval(opened), **more)
 
 

@@ -238,8 +238,8 @@ def track(
         )
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
-            run.names, run.segmenter = movie.names, movie.segmenter
             run.diameter = None if movie.statistics is None else movie.statistics.estimated_diameter
+            run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 

@@ -58,6 +58,8 @@ class RunRecord:
         Name of the segmenter that made the masks; None if masks were given.
     diameter : float, optional
         Typical diameter of a cell in pixels along x, if the segmenter estimated it.
+    channel : str, optional
+        Name of the channel that was tracked; None if the images have one channel.
     started : float
         `time.perf_counter` at the start.
     names : strings
@@ -71,6 +73,7 @@ class RunRecord:
     settings: Settings = field(default_factory=Settings)
     segmenter: str | None = None
     diameter: float | None = None
+    channel: str | None = None
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -207,6 +210,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             "spacing": list(cells.spacing),
             "unit": cells.unit,
             "interval_s": provenance.interval,
+            "channel": run.channel,
         },
         "counts": {
             "cells": len(cells),

@@ -179,7 +179,7 @@ class TestWithoutNames:
         tifffile.imwrite(tmp_path / "m.tif", MOVIE, photometric="minisblack")
         np.testing.assert_array_equal(open_frames(tmp_path / "m.tif", channel=1)[2], MOVIE[2, 1])
 
-    def test_colours_only_by_name(self, tmp_path):
+    def test_colours_of_masks_only_by_name(self, tmp_path):
         colour = np.random.default_rng(1).integers(0, 255, (3, 40, 48, 3), dtype=np.uint8)
         (tmp_path / "x").mkdir()
         for t, image in enumerate(colour):
@@ -187,7 +187,7 @@ class TestWithoutNames:
         tifffile.imwrite(tmp_path / "m.tif", colour, photometric="rgb")
         for source in (tmp_path / "x", tmp_path / "m.tif"):
             with pytest.raises(FrameError, match=r"RGB .*0 'red', 1 'green', 2 'blue'"):
-                open_frames(source)
+                open_masks(source)
             np.testing.assert_array_equal(open_frames(source, channel="green")[1], colour[1, ..., 1])
 
     def test_one_channel(self):

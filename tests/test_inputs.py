@@ -109,7 +109,8 @@ class TestImageSeries:
         colours = np.stack([IMAGES[0], IMAGES[1], IMAGES[2]], -1)
         Image.fromarray(colours).save(tmp_path / "t0.png")
         with pytest.raises(FrameError, match=r"RGB image .*--channel NUMBER"):
-            open_frames(tmp_path)
+            open_masks(tmp_path)
+        assert list(open_frames(tmp_path).channels) == ["red", "green", "blue"]
         np.testing.assert_array_equal(open_frames(tmp_path, channel="green")[0], IMAGES[1])
 
     def test_one_file_is_one_frame(self, tmp_path):

@@ -58,7 +58,8 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
     ]
     if len(found["channels"]) > 1:
         named = list_channels(found["channels"])
-        rows.append(("channels", f"{named}; values of '{found['channel']}'; choose one with --channel"))
+        chosen = f" ({found['channel_chosen']})" if found["channel_chosen"] else ""
+        rows.append(("channels", f"{named}; values of '{found['channel']}'{chosen}; choose one with --channel"))
     if found["kind"] == "masks":
         low, middle, high = found["cells_per_frame"]
         range_ = f"{low} to {high} a frame, median {middle:g}" if low < high else f"{low} a frame"

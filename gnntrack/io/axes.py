@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
-from gnntrack.io.channels import COLOURS, choose_channel, list_channels, name_channels
+from gnntrack.io.channels import COLOURS, choose_channel, is_colour, is_grey, list_channels, name_channels
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["Layout", "guess_axes", "lay_out"]
+__all__ = ["Layout", "guess_axes", "is_like_rgb", "lay_out"]
 
 RGB_SIDE = 16  # an array (..., 3) is treated as RGB if its other sides are at least this long
 
@@ -46,11 +46,19 @@ class Layout:
     shape: tuple[int, ...]
     channel: int | None = None
     channels: Mapping[str, Layout] = field(default_factory=dict)
+    mean: bool = False
+    """Whether the last axis of `order` is that of red, green and blue, whose mean is taken."""
 
     def take(self, array: Any, frame: int) -> Image:
         """Return one frame of an array, which may read it from a file."""
-        part = np.asarray(array[tuple(frame if i is None else i for i in self.index)])
-        return part.transpose(self.order)
+        part = np.asarray(array[tuple(frame if i is None else i for i in self.index)]).transpose(self.order)
+        return _average(part) if self.mean else part
+
+
+def _average(colours: Image) -> Image:
+    """Return the mean of the last axis, in the type of the array."""
+    mean = colours.mean(-1)
+    return np.asarray(np.rint(mean) if colours.dtype.kind in "iu" else mean).astype(colours.dtype)
 
 
 def lay_out(
@@ -77,7 +85,7 @@ def lay_out(
     unnamed : str
         Axes to suggest, in this order, for an axis that the file calls c but that is too long for channels.
     channel : int or str, optional
-        Number or name of the channel to take, also of an RGB image.
+        Number or name of the channel to take, also of an RGB image; ``"grey"`` is the mean of its red, green and blue.
     names : strings
         Names of the channels.
 
@@ -86,7 +94,7 @@ def lay_out(
     FrameError
         If the letters do not fit the shape, y or x is missing, or the channel does not exist.
     ChannelError
-        If there are several channels and none is chosen.
+        If there are several channels and none is chosen; its `colours` are the axes of an RGB image.
 
     Examples
     --------
@@ -105,15 +113,25 @@ def lay_out(
     known = name_channels(size.get(several, 1), COLOURS[: size["s"]] if several == "s" else names)
     if channel is None:
         if excess:
-            raise ChannelError(_describe_channels(excess[0], axes, shape, unnamed, known), file=file, channels=known)
+            message = _describe_channels(excess[0], axes, shape, unnamed, known)
+            raise ChannelError(message, file=file, channels=known, colours=_find_colours(axes, size, names))
         return _lay_out_channel(axes, size)
-    number = choose_channel(channel, known, file=file)
+    mean = several == "s" and is_grey(channel)
+    number = 0 if mean else choose_channel(channel, known, file=file)
     if excess != several:
         raise FrameError(_describe_channels(excess.replace(several, "")[0], axes, shape), file=file)
     if not several:
         return _lay_out_channel(axes, size)
     channels = {name: _lay_out_channel(axes, size, several, each) for each, name in enumerate(known)}
-    return replace(channels[known[number]], channels=channels)
+    return replace(_lay_out_mean(axes, size) if mean else channels[known[number]], channels=channels)
+
+
+def _find_colours(axes: str, size: Mapping[str, int], names: Sequence[str]) -> str | None:
+    """Return the axes of RGB images, the last of which is then that of colours, ``s``; None for other channels."""
+    inner, last = axes[:-1], axes[-1]
+    coloured = last == "s" or (last == "c" and not names)
+    alone = all(size[axis] == 1 for axis in inner if axis not in "tzyx")
+    return f"{inner}s" if coloured and alone and size[last] in (3, 4) else None
 
 
 def _find_excess(axes: str, size: Mapping[str, int]) -> tuple[str, str]:
@@ -130,6 +148,17 @@ def _lay_out_channel(axes: str, size: Mapping[str, int], several: str = "", numb
     spatial = [axis for axis in "zyx" if axis in kept]
     order = tuple(kept.index(axis) for axis in spatial)
     return Layout(index, order, size.get("t", 1), tuple(size[axis] for axis in spatial), number)
+
+
+def _lay_out_mean(axes: str, size: Mapping[str, int]) -> Layout:
+    """Return the layout of the mean of red, green and blue."""
+    one = _lay_out_channel(axes, size)
+    place = axes.index("s")
+    index = tuple(slice(0, 3) if number == place else each for number, each in enumerate(one.index))
+    sliced = [number for number, each in enumerate(index) if isinstance(each, slice)]
+    order = [number for number, each in enumerate(sliced) if each != place]
+    spatial = [order[each] for each in one.order]
+    return replace(one, index=index, order=(*spatial, sliced.index(place)), mean=True)
 
 
 def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
@@ -185,32 +214,32 @@ def _describe_colours(axes: str, shape: tuple[int, ...], names: Sequence[str]) -
     )
 
 
-def guess_axes(shape: Sequence[int], *, file: object = None, channels: bool = False) -> str:
+def guess_axes(shape: Sequence[int], *, file: object = None, channel: int | str | None = None) -> str:
     """Return the axes of an array whose axes are not named.
 
     Two axes are ``yx`` (one frame), three ``tyx``, four ``tzyx``, five ``tczyx``, ``tzcyx`` or ``tzyxc`` with one
-    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused. If
-    `channels` is true, one axis is that of channels: the last axis if it is the shortest, else four axes are ``tcyx``.
+    channel. An array whose last axis has length 3 or 4, after two long ones, looks like RGB and is refused; with a
+    `channel` such as ``"red"`` it is ``yxs`` or ``tyxs``. With another `channel`, one axis is that of channels: the
+    last axis if it is the shortest, else four axes are ``tcyx``.
 
     Raises
     ------
+    ChannelError
+        If the array looks like RGB; its `colours` are the axes.
     FrameError
-        If the array looks like RGB or has another number of axes.
+        If it has another number of axes.
 
     Examples
     --------
     >>> guess_axes((92, 700, 1100)), guess_axes((75, 12, 44, 80)), guess_axes((9, 40, 50, 1))
     ('tyx', 'tzyx', 'tyxc')
-    >>> guess_axes((9, 2, 40, 50), channels=True), guess_axes((9, 40, 50, 2), channels=True)
+    >>> guess_axes((9, 2, 40, 50), channel=1), guess_axes((9, 40, 50, 2), channel=1)
     ('tcyx', 'tyxc')
     """
     shape = tuple(int(length) for length in shape)
-    named = _guess_channel_axes(shape) if channels else None
+    named = _guess_channel_axes(shape, channel, file)
     if named:
         return named
-    if not channels and _is_like_rgb(shape):
-        axes = "yxs" if len(shape) == 3 else "tyxs"
-        raise FrameError(_describe_channels("s", axes, shape), file=file)
     with_channel = _find_single_channel(shape)
     if with_channel:
         return with_channel
@@ -242,12 +271,21 @@ def _find_single_channel(shape: tuple[int, ...]) -> str | None:
     return next((axes for axes in named if shape[axes.index("c")] == 1), None)
 
 
-def _guess_channel_axes(shape: tuple[int, ...]) -> str | None:
+def _guess_channel_axes(shape: tuple[int, ...], channel: int | str | None, file: object) -> str | None:
     """Return the axes of an array with channels, or None if it has no channel axis or its place is not clear."""
+    colours = ("yxs" if len(shape) == 3 else "tyxs") if is_like_rgb(shape) else None
+    if channel is None:
+        if colours:
+            known = COLOURS[: shape[-1]]
+            raise ChannelError(_describe_channels("s", colours, shape), file=file, channels=known, colours=colours)
+        return None
+    if colours and is_colour(channel):
+        return colours
     if 3 <= len(shape) <= 5 and shape[-1] < min(RGB_SIDE, *shape[-3:-1]):
         return {3: "yxc", 4: "tyxc", 5: "tzyxc"}[len(shape)]
     return "tcyx" if len(shape) == 4 else None
 
 
-def _is_like_rgb(shape: tuple[int, ...]) -> bool:
+def is_like_rgb(shape: tuple[int, ...]) -> bool:
+    """Return whether an array is like an RGB image, or several, by its shape."""
     return len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= RGB_SIDE

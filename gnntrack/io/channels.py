@@ -9,10 +9,12 @@ from typing import Any
 
 from gnntrack.errors import FrameError
 
-__all__ = ["COLOURS", "choose_channel", "list_channels", "name_channels"]
+__all__ = ["COLOURS", "GREY", "choose_channel", "is_colour", "is_grey", "list_channels", "name_channels"]
 
 COLOURS = ("red", "green", "blue", "alpha")
 """Names of the samples of an RGB image."""
+GREY = "grey"
+"""Name of the mean of red, green and blue."""
 _MOST_LISTED = 9
 
 
@@ -37,6 +39,20 @@ def name_channels(count: int, names: Sequence[str | None] = ()) -> tuple[str, ..
         named = name or f"channel{number}"
         found.append(f"{named}_{number}" if named in found else named)
     return tuple(found)
+
+
+def is_colour(wanted: int | str | None) -> bool:
+    """Return whether a channel is that of an RGB image by its name, or the mean of its colours.
+
+    >>> is_colour("Red"), is_colour("gray"), is_colour("DAPI"), is_colour(0), is_colour(None)
+    (True, True, False, False, False)
+    """
+    return is_grey(wanted) or (isinstance(wanted, str) and wanted.strip().casefold() in COLOURS)
+
+
+def is_grey(wanted: int | str | None) -> bool:
+    """Return whether a channel is the mean of the colours, ``"grey"`` or ``"gray"``."""
+    return isinstance(wanted, str) and wanted.strip().casefold() in {GREY, "gray"}
 
 
 def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = None) -> int:

@@ -103,7 +103,8 @@ def open_frames(
     axes : str or None
         A letter per axis (t, z, y, x, c), in place of the axes that the file names.
     channel : int, str or None
-        Number, from 0, or name of the channel to read, if there are several.
+        Number, from 0, or name of the channel to read, if there are several. If None, the colour of RGB images with the
+        best contrast is read; ``"grey"`` is the mean of their colours.
     interval : float, str or None
         Time from a frame to the next: seconds, or text such as ``"5min"``. If None, it is that of the file.
     **files
@@ -118,8 +119,8 @@ def open_frames(
     Raises
     ------
     FrameError
-        If the source does not exist or cannot be read, if a frame is missing, or if it is RGB or has several
-        channels and none is chosen. Frames are checked when they are read.
+        If the source does not exist or cannot be read, if a frame is missing, if it has several channels
+        and none is chosen, or if it is RGB and masks are wanted. Frames are checked when they are read.
     InputError
         If `spacing` does not fit, or `interval` is not a time.
     MissingDependencyError

@@ -15,7 +15,9 @@ import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io import numpy_files, tiff
-from gnntrack.io.channels import choose_channel
+from gnntrack.io.axes import is_like_rgb
+from gnntrack.io.channels import GREY, choose_channel
+from gnntrack.io.colours import open_best_colour
 from gnntrack.io.folders import FRAME_SUFFIXES, LOSSY_SUFFIXES
 from gnntrack.io.foreign import describe_format
 from gnntrack.io.images import read_image
@@ -58,10 +60,9 @@ def open_series(
     frame_axes = None if axes is None else _drop_time(axes, series.first)
     depth = max(map(len, series.files))
     file_axes = frame_axes.replace("z", "") if frame_axes and depth > 1 else frame_axes
-    found = _describe(series.first, file_axes, channel, role)
-    if depth > 1 and len(found.layout.shape) > 2:
-        msg = f"its shape is {found.layout.shape}; expected (Y, X), since each file is one of {depth} slices"
-        raise FrameError(msg, file=series.first)
+    found = _describe(_find_typical(series, role), file_axes, channel, role)
+    _check_slices(found, depth, series.first)
+    file_axes = file_axes or _name_colours(found, series.first)
     names, ndim = series.names, len(found.layout.shape) + (depth > 1)
     spacing = found.spacing if len(found.spacing) == ndim else ()
     size, unit = spacing or (1.0,) * ndim, "um" if spacing else "pixel"
@@ -70,11 +71,18 @@ def open_series(
 
     def make(each: Layout) -> Stack:
         shape = (depth, *each.shape) if depth > 1 else each.shape
-        chosen = None if channel is None else each.channel or 0
+        chosen = GREY if each.mean else None if channel is None else each.channel or 0
         read = partial(_read_frame, series, file_axes, chosen, role, np.zeros((0, *shape), found.dtype))
         return Stack(read, names, shape, size, unit, interval, from_names=timing is not None and interval is not None)
 
     return open_channels(make, found.layout)
+
+
+def _check_slices(found: tiff.FrameFile, depth: int, file: Path) -> None:
+    """Raise if each file of a frame of several slices holds more than a slice."""
+    if depth > 1 and len(found.layout.shape) > 2:
+        msg = f"its shape is {found.layout.shape}; expected (Y, X), since each file is one of {depth} slices"
+        raise FrameError(msg, file=file)
 
 
 def _drop_time(axes: str, file: Path) -> str:
@@ -96,8 +104,16 @@ def _open_channels(series: FileSeries, axes: str | None, channel: int | str | No
             f"{option} {names[0]}, or write its name in place of {{c}}"
         )
         raise ChannelError(msg, file=series.folder, channels=tuple(names))
-    opened = {name: open_series(each, axes=axes, role=role) for name, each in series.channels.items()}
+    opened = {name: _open_alone(each, axes, role) for name, each in series.channels.items()}
     return replace(opened[_choose_name(channel, names, series.folder)], channels=opened)
+
+
+def _open_alone(series: FileSeries, axes: str | None, role: str) -> Stack:
+    """Open the files of one channel, which may have the colour in which it was displayed."""
+    opened = open_best_colour(
+        lambda named, channel: open_series(series, axes=named, channel=channel, role=role), axes, None, role=role
+    )
+    return replace(opened, channels={})
 
 
 def _choose_name(channel: int | str, names: list[str], folder: Path) -> str:
@@ -137,12 +153,40 @@ def _describe(path: Path, axes: str | None, channel: int | str | None, role: str
     return tiff.FrameFile(_lay_out(path, axes or named, pixels.shape, channel), (), pixels.dtype, None)
 
 
+def _name_colours(found: tiff.FrameFile, file: Path) -> str | None:
+    """Return the axes of the files of a coloured movie, in which a grey picture has three equal colours, else None."""
+    return "yxs" if found.layout.channels and _is_picture(file) else None
+
+
+def _is_picture(path: Path) -> bool:
+    """Return whether a file is read by Pillow."""
+    return not tiff.is_tiff(path) and path.suffix.lower() not in numpy_files.SUFFIXES
+
+
+def _find_typical(series: FileSeries, role: str) -> Path:
+    """Return the first file; if it is of one value, such as black, an early one of several values, which has colours.
+
+    A black frame of RGB images is as grey as one of grey images.
+    """
+    first = series.first
+    if role == "masks" or not _is_picture(first) or np.ptp(_read_pixels(first, role, 0)[0]) > 0:
+        return first
+    for frame in (1, 2, 4, 8, 16):
+        if (
+            frame < len(series.files)
+            and series.files[frame]
+            and np.ptp(_read_pixels(series.files[frame][0], role, frame)[0]) > 0
+        ):
+            return series.files[frame][0]
+    return first
+
+
 def _lay_out(path: Path, axes: str, shape: Sequence[int], channel: int | str | None) -> Layout:
     return lay_out(axes, shape, file=path, channel=channel)
 
 
 def _read_frame(
-    series: FileSeries, axes: str | None, channel: int | None, role: str, empty: Image, frame: int
+    series: FileSeries, axes: str | None, channel: int | str | None, role: str, empty: Image, frame: int
 ) -> Image:
     """Return a frame; `empty` has the shape and type of a frame whose file is missing."""
     if frame in series.absent:
@@ -157,31 +201,34 @@ def _read_frame(
     return np.stack(slices)
 
 
-def _read_file(path: Path, axes: str | None, channel: int | None, role: str, frame: int) -> Image:
+def _read_file(path: Path, axes: str | None, channel: int | str | None, role: str, frame: int) -> Image:
     if tiff.is_tiff(path):
         return tiff.read_movie_frame(path, axes, channel, frame)
-    pixels, named = _read_pixels(path, role, frame)
+    pixels, named = _read_pixels(path, role, frame, coloured="s" in (axes or ""))
     return _lay_out(path, axes or named, pixels.shape, channel).take(pixels, 0)
 
 
-def _read_pixels(path: Path, role: str, frame: int) -> tuple[Image, str]:
-    """Return the pixels of a file that is not a TIFF, and a letter per axis; grey colours are one channel."""
+def _read_pixels(path: Path, role: str, frame: int, *, coloured: bool = False) -> tuple[Image, str]:
+    """Return the pixels of a file that is not a TIFF, and a letter per axis.
+
+    Grey colours are one channel, unless the movie is `coloured`: then a grey picture has three equal colours.
+    """
     if path.suffix.lower() in numpy_files.SUFFIXES:
         pixels = numpy_files.NumpyFile(path, masks=role == "masks")[...]
         return pixels, _name_axes(pixels, path, frame)
-    pixels, coloured = read_image(path, frame=frame, palette_indices=role == "masks")
-    if not coloured:
+    pixels, sampled = read_image(path, frame=frame, palette_indices=role == "masks")
+    if not sampled and not (coloured and pixels.ndim == 2):
         return pixels, _name_axes(pixels, path, frame)
-    colours = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., :1]  # without opacity
-    grey = colours[..., 0]
-    return (
-        (grey, "yx") if np.array_equal(colours, np.broadcast_to(grey[..., None], colours.shape)) else (colours, "yxs")
-    )
+    colours = pixels[..., :3] if sampled and pixels.shape[-1] > 2 else pixels[..., :1] if sampled else pixels[..., None]
+    grey = colours[..., :1]
+    if coloured:
+        return np.broadcast_to(colours, (*colours.shape[:-1], 3)), "yxs"
+    return (grey[..., 0], "yx") if np.array_equal(colours, np.broadcast_to(grey, colours.shape)) else (colours, "yxs")
 
 
 def _name_axes(pixels: Image, path: Path, frame: int) -> str:
-    named = {2: "yx", 3: "zyx"}.get(pixels.ndim)
-    if named is None:
+    named = "yxs" if is_like_rgb(pixels.shape) else {2: "yx", 3: "zyx"}.get(pixels.ndim)
+    if named is None or len(named) != pixels.ndim:
         msg = f"its shape is {pixels.shape}; expected one frame, (Y, X) or (Z, Y, X)"
         raise FrameError(msg, file=path, frame=frame)
     return named

@@ -14,6 +14,7 @@ import numpy as np
 
 from gnntrack.errors import FrameError, InputError
 from gnntrack.frame_array import FrameArray
+from gnntrack.io.colours import open_best_colour
 from gnntrack.io.patterns import FileSeries, has_pattern, match_pattern, split_pattern
 from gnntrack.io.stack import Layout, Stack, guess_axes, lay_out, open_array, open_channels, select_channel
 from gnntrack.plurals import count_noun
@@ -43,7 +44,7 @@ class SourceOptions(NamedTuple):
 
 
 def open_source(source: Any, options: SourceOptions) -> FrameStack:
-    """Open a movie from any source.
+    """Open a movie from any source; of RGB images, the colour with the best contrast, if no channel is chosen.
 
     Raises
     ------
@@ -52,8 +53,15 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
     InputError
         If the source is of no known type.
     """
-    if isinstance(source, FrameArray):
-        source = source.frames
+    source = source.frames if isinstance(source, FrameArray) else _keep_items(source)
+
+    def open_channel(axes: str | None, channel: int | str | None) -> FrameStack:
+        return _open(source, options._replace(axes=axes, channel=channel))
+
+    return open_best_colour(open_channel, options.axes, options.channel, role=options.role)
+
+
+def _open(source: Any, options: SourceOptions) -> FrameStack:
     if isinstance(source, FrameStack):
         return source if options.channel is None else select_channel(source, options.channel)
     if isinstance(source, str | Path):
@@ -109,16 +117,21 @@ def _open_array(source: Any, options: SourceOptions) -> FrameStack:
 
 
 def _list_items(source: Any) -> Sequence[Any] | None:
-    """Return the items of a list of frames, of an array of paths, or of an iterator; None for another source.
+    """Return the items of a list of frames or of an array of paths; None for another source."""
+    if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UO":
+        return list(source.tolist())
+    return source if isinstance(source, list | tuple) else None
+
+
+def _keep_items(source: Any) -> Any:
+    """Return the items of an iterator as a list, and another source as it is.
 
     Paths of an iterator, such as ``folder.glob("*.tif")``, come in no order, and are put in natural order.
     """
-    if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UO":
-        return list(source.tolist())
-    if isinstance(source, Iterator) and not hasattr(source, "read"):  # an open file yields lines
-        items = list(source)
-        return _sort_paths(items) if all(isinstance(item, Path) for item in items) else items
-    return source if isinstance(source, list | tuple) else None
+    if not isinstance(source, Iterator) or hasattr(source, "read"):  # an open file yields lines
+        return source
+    items = list(source)
+    return _sort_paths(items) if all(isinstance(item, Path) for item in items) else items
 
 
 def _sort_paths(files: list[Path]) -> list[Path]:
@@ -203,7 +216,7 @@ def _open_file(path: Path, options: SourceOptions) -> FrameStack:
     if suffix in bio.SUFFIXES:
         return bio.open_bio(path, axes=axes, channel=channel)
     if suffix in video.SUFFIXES:
-        return open_array(video.open_video(path, masks=options.role == "masks"), axes or "tyx", name=str(path))
+        return video.open_video(path, axes=axes, channel=channel, masks=options.role == "masks")
     if suffix in FRAME_SUFFIXES:
         return open_series(make_series([path]), axes=axes, channel=channel, role=options.role)
     raise FrameError(describe_format(path), file=path)
@@ -231,7 +244,7 @@ def _open_list(items: Sequence[Any], options: SourceOptions) -> FrameStack:
         msg = f"a list of {count_noun(len(items), 'item')}: expected arrays or paths, one per frame"
         raise InputError(msg)
     shape = (1, *frames[0].shape)
-    named = options.axes or guess_axes(shape, file="list", channels=options.channel is not None)
+    named = options.axes or guess_axes(shape, file="list", channel=options.channel)
     layout = lay_out(named, shape, file="list", channel=options.channel)
     names, spacing = ("list",) * len(frames), (1.0,) * len(layout.shape)
     return open_channels(lambda each: Stack(partial(_take, frames, each), names, each.shape, spacing), layout)

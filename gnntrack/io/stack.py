@@ -14,7 +14,7 @@ import numpy as np
 from gnntrack.durations import parse_duration
 from gnntrack.errors import FrameError, InputError
 from gnntrack.io.axes import Layout, guess_axes, lay_out
-from gnntrack.io.channels import choose_channel, name_channels
+from gnntrack.io.channels import COLOURS, GREY, choose_channel, name_channels
 from gnntrack.lengths import find_micrometres
 from gnntrack.plurals import count_noun
 from gnntrack.settings import is_pixel_size
@@ -70,6 +70,8 @@ class Stack:
         The movie in each channel of its files, by name, that of this stack included; empty if there is one channel.
     from_names : bool
         Whether the interval is that of the time stamps in the names of the files.
+    chosen : str
+        How the channel was chosen, in words, if it was not asked for; else empty.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class Stack:
     interval: float | None = None
     channels: Mapping[str, Stack] = field(default_factory=dict)
     from_names: bool = False
+    chosen: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -194,7 +197,8 @@ def get_interval(stack: FrameStack | None) -> float | None:
 def find_channel(stack: FrameStack) -> str | None:
     """Return the name of the channel that a movie shows; None if it has one channel."""
     channels: Mapping[str, Stack] = getattr(stack, "channels", {})
-    return next((name for name, each in channels.items() if each.read is getattr(stack, "read", None)), None)
+    mean = GREY if set(COLOURS[:3]) <= set(channels) else None
+    return next((name for name, each in channels.items() if each.read is getattr(stack, "read", None)), mean)
 
 
 def select_channel(stack: FrameStack, channel: int | str) -> FrameStack:
@@ -287,7 +291,7 @@ def open_array(
     acquisition : Acquisition
         Names of the channels, and the frame interval.
     """
-    named = axes or guess_axes(array.shape, file=name, channels=channel is not None)
+    named = axes or guess_axes(array.shape, file=name, channel=channel)
     if axes is None:
         _warn_of_last_axis(tuple(array.shape), name)
     layout = lay_out(named, array.shape, file=name, channel=channel, names=acquisition.channels)

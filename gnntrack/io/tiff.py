@@ -104,7 +104,7 @@ def describe_frame(path: Path, axes: str | None, channel: int | str | None) -> F
         return FrameFile(layout, spacing, series.dtype.newbyteorder("="), acquisition.interval)
 
 
-def read_movie_frame(path: Path, axes: str | None, channel: int | None, frame: int) -> Image:
+def read_movie_frame(path: Path, axes: str | None, channel: int | str | None, frame: int) -> Image:
     """Read a TIFF that is one frame of a movie; a file with several pages is one 3D frame.
 
     Raises
@@ -325,7 +325,7 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
             yield tif
     except ChannelError as error:
-        raise ChannelError(str(error), file=path, frame=frame, channels=error.channels) from None
+        raise ChannelError(str(error), file=path, frame=frame, channels=error.channels, colours=error.colours) from None
     except FrameError as error:
         raise FrameError(str(error), file=path, frame=frame) from None
     except PermissionError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.io.stack import Stack, open_array
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -23,18 +24,23 @@ __all__ = ["SUFFIXES", "Video", "open_video"]
 
 SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
 _KEPT = 8  # latest frames in memory: threads that read ahead ask for them in nearly the right order
+_TINT = 8  # largest difference of the colours of a grey video
 _FRAMES = "or convert it to images: ffmpeg -i {name} frames/t%04d.png"
 
 _log = logging.getLogger(__name__)
 
 
-def open_video(path: Path, *, masks: bool = False) -> Video:
-    """Open a video as an array ``(t, y, x)`` of grey values, whose frames are decoded when they are read.
+def open_video(path: Path, *, axes: str | None = None, channel: int | str | None = None, masks: bool = False) -> Stack:
+    """Open a video as a movie, whose frames are decoded when they are read.
 
     Parameters
     ----------
     path : Path
         The file.
+    axes : str or None
+        A letter per axis, in place of ``tyx``, or ``tyxs`` if its first frames have colours.
+    channel : int, str or None
+        Number or name of the colour to read.
     masks : bool
         Whether masks are wanted; these are refused.
 
@@ -42,17 +48,23 @@ def open_video(path: Path, *, masks: bool = False) -> Video:
     ------
     FrameError
         If it cannot be read, or masks are wanted.
+    ChannelError
+        If it has colours and none is chosen.
     """
     if masks:
         msg = "it is a video, whose compression changes labels; save masks as TIFF or PNG, or as .npy"
         raise FrameError(msg, file=path)
     video = Video(path)
+    stack = open_array(video, axes or video.axes, name=str(path), channel=channel)
     _log.warning("%s: the compression of a video changes intensities; use the original images if you have them", path)
-    return video
+    return stack
 
 
 class Video:
-    """A video as an array ``(t, y, x)``; frames are decoded in order, and again from the start for an earlier one."""
+    """A video as an array ``(t, y, x)``, or ``(t, y, x, 3)`` if its first frames have colours.
+
+    Frames are decoded in order, and again from the start for an earlier one.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,13 +72,18 @@ class Video:
         self._capture: Any = None
         self._next = 0
         self._kept: OrderedDict[int, Image] = OrderedDict()
+        self._coloured: bool | None = None
         capture = self._start()
         count = int(capture.get(7))  # CAP_PROP_FRAME_COUNT, an estimate for some containers
         first = self._decode()
         if first is None:
             msg = f"it holds no frame that can be decoded; check that it is complete, {self._suggest()}"
             raise FrameError(msg, file=path, frame=0)
-        self._kept[0] = first
+        while np.ptp(first) == 0 and self._next < _KEPT and (later := self._decode()) is not None:
+            first = later  # a black frame does not show whether there are colours
+        self._coloured = first.ndim == 3
+        self._start()
+        self.axes = "tyxs" if self._coloured else "tyx"
         self.shape = (count if count > 0 else self._count(), *first.shape)
         self.dtype = first.dtype
 
@@ -109,15 +126,17 @@ class Video:
         return self._capture
 
     def _decode(self) -> Image | None:
-        """Return the next frame as grey values, or None at the end."""
+        """Return the next frame, or None at the end: with colours if it has some, unless the movie is grey."""
         ok, image = self._capture.read()
         if not ok:
             return None
         self._next += 1
         if image.ndim == 2:
-            return np.asarray(image)
+            image = np.repeat(image[..., None], 3, axis=2)
         import cv2
 
+        if self._coloured or (self._coloured is None and _has_colours(image)):
+            return np.ascontiguousarray(image[..., ::-1])
         same = np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])
         return np.ascontiguousarray(image[..., 0]) if same else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
@@ -131,3 +150,8 @@ class Video:
 
     def _suggest(self) -> str:
         return _FRAMES.format(name=self._path.name)
+
+
+def _has_colours(image: Image) -> bool:
+    """Return whether the colours differ by more than compression changes those of a grey image."""
+    return float(np.quantile(np.ptp(image, axis=2), 0.999)) > _TINT
