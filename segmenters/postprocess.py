@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PostprocessSegmenter",
+    "fill_enclosed",
+    "find_peaks",
     "measure_depth",
     "measure_diameter",
     "remove_small",
@@ -121,7 +123,7 @@ def split_foreground(
     else:
         relief = smooth(_check_height(height, pixels.shape), sigma, step)
         labels = split_relief(relief, mask, dip=_DIP if depth is None else depth)
-    return _fill_enclosed(remove_small(labels, min_size))
+    return fill_enclosed(remove_small(labels, min_size))
 
 
 class PostprocessSegmenter:
@@ -223,11 +225,21 @@ def _check_height(height: npt.NDArray[Any], shape: tuple[int, ...]) -> Heights:
 
 def smooth(pixels: Heights, sigma: float, step: Step) -> Heights:
     """Blur by `sigma` pixels along x and by the same physical length along the other axes."""
-    if sigma <= 0:
+    if sigma <= 0 or not pixels.size:
         return pixels
     if pixels.ndim == 2:
         return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma / step[1], sigmaY=sigma / step[0]), np.float32)
-    return np.asarray(ndimage.gaussian_filter(pixels, [sigma / s for s in step], truncate=3), np.float32)
+    z, y, x = (sigma / side for side in step)
+    size = (_cut_kernel(x), _cut_kernel(y))
+    planes = [cv2.GaussianBlur(plane, size, x, sigmaY=y, borderType=cv2.BORDER_REFLECT) for plane in pixels]
+    columns = np.stack(planes).reshape(len(planes), -1)
+    blurred = cv2.GaussianBlur(columns, (1, _cut_kernel(z)), z, sigmaY=z, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.float32).reshape(pixels.shape)
+
+
+def _cut_kernel(sigma: float) -> int:
+    """Return the size of a Gaussian kernel that is cut at three standard deviations."""
+    return 2 * int(3 * sigma + 0.5) + 1
 
 
 def measure_depth(mask: Mask, step: Step) -> Heights:
@@ -237,19 +249,40 @@ def measure_depth(mask: Mask, step: Step) -> Heights:
     """
     if mask.all():
         return np.full(mask.shape, max(mask.shape), np.float32)
-    if mask.ndim == 2 and step[0] == step[1]:
-        whole = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return np.asarray(np.minimum(whole, max(mask.shape)), np.float32)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
+    if step[-2] != 1:
+        return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
+    if mask.ndim == 2:
+        return np.sqrt(_square_distance(mask))
+    squares = np.stack([_square_distance(plane) for plane in mask])
+    nearest = squares.copy()
+    for planes in range(1, len(mask)):
+        away = np.float32((planes * step[0]) ** 2)
+        if away >= nearest.max():
+            break
+        np.minimum(nearest[planes:], squares[:-planes] + away, out=nearest[planes:])
+        np.minimum(nearest[:-planes], squares[planes:] + away, out=nearest[:-planes])
+    return np.sqrt(nearest)
 
 
-def measure_diameter(mask: Mask, step: Step) -> float:
-    """Return the typical thickness of the parts of a mask, in pixels along x: the pixel-weighted median."""
-    depth = measure_depth(mask, step)
+def _square_distance(mask: Mask) -> Heights:
+    """Return the square of the distance of each pixel of a plane to the background, infinite if there is none."""
+    if mask.all():
+        return np.full(mask.shape, np.inf, np.float32)
+    whole = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.rint(np.square(whole))
+
+
+def measure_diameter(mask: Mask, step: Step, *, depth: Heights | None = None) -> float:
+    """Return the typical thickness of the parts of a mask, in pixels along x: the pixel-weighted median.
+
+    The result of `measure_depth` can be given to save time.
+    """
+    depth = measure_depth(mask, step) if depth is None else depth
     parts, n = ndimage.label(mask)
+    inside = parts[mask]
     radius = np.zeros(n + 1, np.float32)
-    np.maximum.at(radius, parts[mask], depth[mask])
-    size = np.bincount(parts[mask], minlength=n + 1) * (radius > 1.5)
+    np.maximum.at(radius, inside, depth[mask])
+    size = np.bincount(inside, minlength=n + 1) * (radius > 1.5)
     if not size.any():
         return 4.0  # all parts are about one pixel wide
     order = np.argsort(radius)
@@ -286,7 +319,7 @@ def split_relief(
         # Neighbours across faces only, like the watershed, so that each part of the mask has a peak.
         around = ndimage.generate_binary_structure(mask.ndim, 1)
         relief = np.where(mask, relief, -np.inf).astype(np.float32)
-        peaks = mask & (relief == _dilate(relief, around))
+        peaks = mask & find_peaks(relief, faces=True)
     markers, n = ndimage.label(peaks, around)
     basins = np.asarray(watershed(-relief, markers, mask=mask), np.int32)  # type: ignore[no-untyped-call]
     pair, level = _find_saddles(basins, relief)
@@ -297,10 +330,17 @@ def split_relief(
     return _join_basins(pair[order], level[order], height, neck=neck, dip=dip)[basins]
 
 
-def _dilate(relief: Heights, around: npt.NDArray[Any]) -> Heights:
+def find_peaks(relief: Heights, *, faces: bool = False) -> Mask:
+    """Return the pixels that are not lower than any neighbour, or than any neighbour across a face."""
+    shape = cv2.MORPH_CROSS if faces else cv2.MORPH_RECT
+    around = cv2.getStructuringElement(shape, (3, 3))
     if relief.ndim == 2:
-        return np.asarray(cv2.dilate(relief, around.astype(np.uint8)), np.float32)
-    return np.asarray(ndimage.maximum_filter(relief, footprint=around), np.float32)
+        return np.asarray(relief == cv2.dilate(relief, around))
+    highest = np.stack([cv2.dilate(plane, around) for plane in relief])
+    beside = relief if faces else highest.copy()
+    np.maximum(highest[1:], beside[:-1], out=highest[1:])
+    np.maximum(highest[:-1], beside[1:], out=highest[:-1])
+    return np.asarray(relief == highest)
 
 
 def _find_saddles(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
@@ -380,7 +420,7 @@ def _fill_small_holes(mask: Mask, area: float) -> Mask:
     return mask | (closed & (np.bincount(parts.ravel()) <= area))[parts]
 
 
-def _fill_enclosed(labels: Labels) -> Labels:
+def fill_enclosed(labels: Labels) -> Labels:
     """Add to each cell the holes that it encloses alone; holes between several cells stay."""
     parts, closed = _find_holes(labels == 0)
     lowest, highest = np.full(len(closed), np.iinfo(np.int32).max), np.zeros(len(closed), np.int64)
