@@ -152,7 +152,7 @@ def test_threshold_ignores_brightness_scale_and_offset():
 def test_threshold_finds_dark_cells():
     image, truth = draw((110, 100), FIELD)
     assert compute_ious(ThresholdSegmenter(foreground="dark").segment(-image), truth).min() > 0.8
-    assert compute_ious(ThresholdSegmenter().segment(-image), truth).max() < 0.5
+    assert compute_ious(ThresholdSegmenter(foreground="bright").segment(-image), truth).max() < 0.5
 
 
 def test_threshold_sees_cells_on_an_uneven_background():
