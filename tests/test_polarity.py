@@ -62,3 +62,10 @@ def test_the_reason_is_logged(caplog):
         guess_foreground(-draw_cells(0.1))
     assert "cells are taken to be dark" in caplog.text
     assert "foreground=bright or dark sets it" in caplog.text
+
+
+@pytest.mark.parametrize("radius", [10, 14, 18, 20])
+def test_one_cell_that_fills_much_of_a_small_image_is_bright(radius):
+    image = 100.0 * (np.hypot(*(np.indices((60, 60)) - 30)) < radius)
+    assert guess_foreground(image) == "bright"
+    assert guess_foreground(-image) == "dark"

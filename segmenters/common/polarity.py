@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _SIDE = 512  # pixels along the longer side of the image that is measured; larger images are reduced
 _PLANES = 9  # planes of a stack that are measured
 _SURROUNDINGS = 4  # the surroundings are averaged over this fraction of the longer side: 1/4
+_CLEAR = 0.5  # the surroundings are subtracted if the grey values themselves are less asymmetric than this
 _TAILS = (0.1, 0.5)  # percentiles that are compared with the median: small, because cells may be few
 
 
@@ -89,22 +90,32 @@ def measure_tails(pixels: npt.NDArray[Any]) -> float:
     if not stack.size:
         return 0.0
     chosen = np.unique(np.linspace(0, len(stack) - 1, _PLANES).round().astype(int))
-    planes = stack[chosen].astype(np.float32)
-    middle, reach = float(np.median(planes)), float(np.abs(planes).max()) or 1.0
-    rest = np.concatenate([_subtract_surroundings(plane / reach - middle / reach).ravel() for plane in planes])
-    low, centre, high = np.split(np.percentile(rest, [*_TAILS, 50, *(100 - tail for tail in _TAILS)]), [2, 3])
+    shown = stack[chosen].astype(np.float32)
+    middle, reach = float(np.median(shown)), float(np.abs(shown).max()) or 1.0
+    planes = [_reduce(plane / reach - middle / reach) for plane in shown]
+    whole = _compare_tails(np.concatenate([plane.ravel() for plane in planes]))
+    if abs(whole) >= _CLEAR:
+        return whole
+    return _compare_tails(np.concatenate([_subtract_surroundings(plane).ravel() for plane in planes]))
+
+
+def _compare_tails(values: Heights) -> float:
+    low, centre, high = np.split(np.percentile(values, [*_TAILS, 50, *(100 - tail for tail in _TAILS)]), [2, 3])
     above, below = high - centre, centre - low
     total = above + below
     return float(np.divide(above - below, total, out=np.zeros(len(_TAILS)), where=total > 0).mean())
 
 
-def _subtract_surroundings(plane: Heights) -> Heights:
-    """Return a smoothed plane, reduced to at most `_SIDE` pixels, minus the mean of its surroundings."""
+def _reduce(plane: Heights) -> Heights:
+    """Return a smoothed plane, reduced to at most `_SIDE` pixels."""
     size = max(plane.shape)
     if size > _SIDE:
         sides = [max(1, round(side * _SIDE / size)) for side in plane.shape]
         plane = np.asarray(cv2.resize(plane, (sides[1], sides[0]), interpolation=cv2.INTER_AREA), np.float32)
     plane = np.asarray(cv2.medianBlur(plane, 3), np.float32)  # hot pixels are no objects
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), 1.0), np.float32)
+
+
+def _subtract_surroundings(plane: Heights) -> Heights:
     window = 2 * (max(plane.shape) // (2 * _SURROUNDINGS)) + 1
-    surroundings = cv2.blur(plane, (window, window), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), 1.0) - surroundings, np.float32)
+    return plane - np.asarray(cv2.blur(plane, (window, window), borderType=cv2.BORDER_REFLECT), np.float32)
