@@ -254,7 +254,7 @@ def _fill_holes(mask: Mask) -> Mask:
         return np.stack([_fill_holes(plane) for plane in mask])
     outside = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(outside, None, (0, 0), 2)
-    return outside[1:-1, 1:-1] != 2
+    return np.asarray(outside[1:-1, 1:-1] != 2)
 
 
 def _split(mask: Mask, height: Heights, sigma: float, step: Step, neck: float) -> Labels:
