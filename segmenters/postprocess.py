@@ -252,8 +252,8 @@ def measure_depth(mask: Mask, step: Step) -> Heights:
     if step[-2] != 1:
         return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
     if mask.ndim == 2:
-        return np.sqrt(_square_distance(mask))
-    squares = np.stack([_square_distance(plane) for plane in mask])
+        return np.sqrt(_measure_squares(mask))
+    squares = np.stack([_measure_squares(plane) for plane in mask])
     nearest = squares.copy()
     for planes in range(1, len(mask)):
         away = np.float32((planes * step[0]) ** 2)
@@ -264,7 +264,7 @@ def measure_depth(mask: Mask, step: Step) -> Heights:
     return np.sqrt(nearest)
 
 
-def _square_distance(mask: Mask) -> Heights:
+def _measure_squares(mask: Mask) -> Heights:
     """Return the square of the distance of each pixel of a plane to the background, infinite if there is none."""
     if mask.all():
         return np.full(mask.shape, np.inf, np.float32)

@@ -131,7 +131,7 @@ class ThresholdSegmenter:
         self._guess: Foreground | None = None
 
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Guess once for a movie whether its cells are bright or dark, unless `foreground` says it.
+        """Guess once for a movie whether its cells are bright or dark, unless `foreground` is given.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class ThresholdSegmenter:
         otsu = compute_otsu(sample)
         floor = self.noise * noise
         if otsu > _CLEAR * noise:
-            floor = min(floor, otsu)  # the texture of a stained background is no noise
+            floor = min(floor, otsu)  # stained tissue has texture, which looks like noise
         return max(_FAINTEST * min(otsu, compute_li(sample)), floor)
 
 

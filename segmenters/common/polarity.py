@@ -40,7 +40,7 @@ def guess_foreground(*frames: npt.NDArray[Any]) -> Foreground:
     Returns
     -------
     {"bright", "dark"}
-        ``bright`` if there is no difference, as in an empty frame.
+        ``bright`` if both tails are equal, as in an empty frame.
 
     See Also
     --------
@@ -112,7 +112,7 @@ def _reduce(plane: Heights) -> Heights:
     if size > _SIDE:
         sides = [max(1, round(side * _SIDE / size)) for side in plane.shape]
         plane = np.asarray(cv2.resize(plane, (sides[1], sides[0]), interpolation=cv2.INTER_AREA), np.float32)
-    plane = np.asarray(cv2.medianBlur(plane, 3), np.float32)  # hot pixels are no objects
+    plane = np.asarray(cv2.medianBlur(plane, 3), np.float32)  # removes hot pixels
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), 1.0), np.float32)
 
 
