@@ -188,14 +188,14 @@ def _measure_diameters(examples: Images) -> list[float]:
     for example in examples:
         if not is_single(example):
             movies.setdefault(example.movie, []).append(example)
-    sizes = []
-    for images in movies.values():
-        some = [measure_whole_cells(each.read()[1]) for each in images[:: -(-len(images) // _SAMPLED)]]
-        known = [size for size, cells in some if cells]
-        sizes += [float(np.median(known))] if known else []
-    measured = [measure_whole_cells(each.read()[1]) for each in singles[:: -(-len(singles) // _MEASURED) or 1]]
-    many = [size for size, cells in measured if cells >= _FEW]
-    return sizes + (many or [size for size, cells in measured if cells])
+    sizes = [float(np.median(known)) for images in movies.values() if (known := _measure_some(images, _SAMPLED, 1))]
+    return sizes + (_measure_some(singles, _MEASURED, _FEW) or _measure_some(singles, _MEASURED, 1))
+
+
+def _measure_some(examples: Images, most: int, cells: int) -> list[float]:
+    """Return the diameters of at most `most` images, of those with as many cells."""
+    measured = [measure_whole_cells(each.read()[1]) for each in examples[:: -(-len(examples) // most) or 1]]
+    return [size for size, count in measured if count >= cells]
 
 
 def is_single(example: LabelledImage) -> bool:
