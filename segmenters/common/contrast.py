@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from segmenters.common.arrays import Floats, Heights, Labels
+    from segmenters.common.arrays import Floats, Heights, Integers, Labels
 
 __all__ = ["measure_contrast", "remove_faint"]
 
@@ -36,12 +36,22 @@ def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
     >>> measure_contrast(labels, 3 + 10 * (labels > 0).astype(np.float32)).tolist()
     [0.0, 10.0]
     """
-    planes = labels if labels.ndim == 3 else labels[None]
-    values = pixels if pixels.ndim == 3 else pixels[None]
     n = int(labels.max(initial=0)) + 1
     area = np.bincount(labels.ravel(), minlength=n)
     level = np.bincount(labels.ravel(), pixels.ravel(), n) / np.maximum(area, 1)
-    sections = max(1, sum(len(np.unique(plane)) - 1 for plane in planes)) if labels.ndim == 3 else max(1, n - 1)
+    count, total = _sum_surroundings(labels, pixels, area)
+    outside = pixels[labels == 0]
+    background = float(np.median(outside)) if outside.size else float(pixels.min(initial=0))
+    contrast = np.where(area > 0, level - np.where(count > 0, total / np.maximum(count, 1), background), 0)
+    contrast[0] = 0
+    return contrast
+
+
+def _sum_surroundings(labels: Labels, pixels: Heights, area: Integers) -> tuple[Floats, Floats]:
+    """Return the number of unlabelled pixels beside each label, plane by plane, and the sum of their grey values."""
+    planes, values = (labels, pixels) if labels.ndim == 3 else (labels[None], pixels[None])
+    n = len(area)
+    sections = max(1, sum(len(np.unique(plane)) - 1 for plane in planes))
     reach = max(2, round(float(np.sqrt(area[1:].sum() / sections / np.pi)) / 4))
     ring = np.ones((2 * reach + 1,) * 2, np.uint8)
     count, total = np.zeros(n), np.zeros(n)
@@ -50,11 +60,7 @@ def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
         here = (plane == 0) & (near > 0)
         count += np.bincount(near[here], minlength=n)
         total += np.bincount(near[here], value[here], n)
-    outside = pixels[labels == 0]
-    background = float(np.median(outside)) if outside.size else float(pixels.min(initial=0))
-    contrast = np.where(area > 0, level - np.where(count > 0, total / np.maximum(count, 1), background), 0)
-    contrast[0] = 0
-    return contrast
+    return count, total
 
 
 def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
