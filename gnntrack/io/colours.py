@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from gnntrack.io.channels import COLOURS, GREY
 from gnntrack.io.stack import Stack
 
 if TYPE_CHECKING:
-    from gnntrack.types import FrameStack, Image
+    from gnntrack.types import Image
 
 __all__ = ["measure_contrasts", "open_best_colour"]
 
 _log = logging.getLogger(__name__)
 
-_Opened = TypeVar("_Opened", bound="FrameStack")
 _MOST_PIXELS = 1 << 20  # of a frame that are judged: its middle
 _MOST_TRIED = 6  # frames that are read until one holds more than one value
 _ALIKE = 0.03  # largest difference of two colours in an image that is grey to the eye, as a fraction of their range
@@ -33,12 +32,12 @@ _OUTLIERS = (0.5, 99.5)  # percentiles to which the details of an image are limi
 
 
 def open_best_colour(
-    open_channel: Callable[[str | None, int | str | None], _Opened],
+    open_channel: Callable[[str | None, int | str | None], Any],
     axes: str | None,
     channel: int | str | None,
     *,
     role: str = "images",
-) -> _Opened:
+) -> Any:
     """Open a movie; of RGB images for which no channel is chosen, open the colour with the best contrast.
 
     The choice is made by the first frame that holds more than one value, and holds for the whole movie. Opacity is

@@ -110,7 +110,7 @@ def _open_channels(series: FileSeries, axes: str | None, channel: int | str | No
 
 def _open_alone(series: FileSeries, axes: str | None, role: str) -> Stack:
     """Open the files of one channel, which may have the colour in which it was displayed."""
-    opened = open_best_colour(
+    opened: Stack = open_best_colour(
         lambda named, channel: open_series(series, axes=named, channel=channel, role=role), axes, None, role=role
     )
     return replace(opened, channels={})

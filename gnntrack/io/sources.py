@@ -58,7 +58,8 @@ def open_source(source: Any, options: SourceOptions) -> FrameStack:
     def open_channel(axes: str | None, channel: int | str | None) -> FrameStack:
         return _open(source, options._replace(axes=axes, channel=channel))
 
-    return open_best_colour(open_channel, options.axes, options.channel, role=options.role)
+    opened: FrameStack = open_best_colour(open_channel, options.axes, options.channel, role=options.role)
+    return opened
 
 
 def _open(source: Any, options: SourceOptions) -> FrameStack:
