@@ -55,9 +55,10 @@ def fill_page(text: str) -> str:
     tables |= {
         "segmentation": format_segmentation,
         "inference": describe_inference,
-        "unet": lambda: describe_segmenter("unet"),
+        "kinds": format_kinds,
     }
-    tables |= {"diffusionnet": lambda: describe_segmenter("diffusionnet")}
+    shipped = ("unet_nuclei", "unet_cells", "diffusionnet")
+    tables |= {name: lambda name=name: describe_segmenter(name) for name in shipped}  # type: ignore[misc]
     for name, made in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         text = marked.sub(lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text)  # type: ignore[misc]
@@ -311,6 +312,21 @@ def _describe_hardware(row: dict[str, Any]) -> str:
     """Return the hardware of a training in few words."""
     processor = re.sub(r"\((R|TM)\)|Processor|CPU|@.*", "", row["about"]["machine"]["processor"])
     return f"a core of {' '.join(processor.split())}"
+
+
+def format_kinds() -> str:
+    """Return a table of the accuracy of segmenters by kind of microscopy."""
+    if not (RESULTS / "kinds.json").exists():
+        return NOT_YET
+    rows = _read("kinds")["rows"]
+    lines = []
+    for kind, method in sorted({(row["kind"], row["method"]) for row in rows}):
+        some = [row for row in rows if (row["kind"], row["method"]) == (kind, method)]
+        ratios = [row["estimate"] / row["diameter"] for row in some if row["estimate"] and row["diameter"]]
+        near = f"{fmean(0.8 <= ratio <= 1.25 for ratio in ratios):.0%}" if ratios else "-"
+        f1, ap = (fmean(row[key] for row in some) for key in ("f1", "ap"))
+        lines.append([kind, f"`{method}`", str(len(some)), f"{f1:.3f}", f"{ap:.3f}", near])
+    return format_table(["kind", "segmenter", "images", "F1", "AP", "size within 25 %"], lines)
 
 
 def describe_inference() -> str:

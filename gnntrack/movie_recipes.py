@@ -89,7 +89,7 @@ def segment(
             if (settings or Settings()).output.pictures:
                 draw_masks(folder, statistics, stack)
             seconds = time.perf_counter() - start
-            about = {"source": images, "segmenter": ready, "seconds": seconds, "warnings": warnings}
+            about: dict[str, Any] = {"source": images, "segmenter": ready, "seconds": seconds, "warnings": warnings}
             write_summary(folder, statistics, images=stack, **about)
 
         work: dict[str, Any] = {"progress": progress, "write_extras": write_extras}

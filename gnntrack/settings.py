@@ -258,14 +258,18 @@ class TrainSegmenterSettings(Section):
     """Additional weight of pixels between two cells, as in the U-Net's paper (unet, fcn, deeplab)."""
     head: Literal["instances", "foreground"] = "instances"
     """Outputs: foreground and depth inside the cell, which separates touching cells, or the foreground alone."""
-    normalise: Literal["percentile", "standard", "none"] = "percentile"
-    """Normalisation of grey values: by percentiles, to mean 0 and standard deviation 1, or none."""
+    normalise: Literal["percentile", "root", "standard", "none"] = "percentile"
+    """Normalisation of grey values: percentile, root (of it, for dim nuclei), standard (mean 0, deviation 1), none."""
     zoom: Literal["auto", "each", "none"] = "auto"
     """Scale of the images: as they are (none), all cells to one size (each), or chosen by the size of the cells."""
+    scaled_diameter: float = limit(20.0, ge=8, le=64)
+    """Diameter in pixels to which cells are scaled if all are scaled to one size; larger = finer outlines, slower."""
     flat: int = limit(1, ge=0)
     """In 3D: number of levels that do not reduce the planes, for voxels that are long along z."""
     augment: bool = True
     """Rotate, mirror, scale, blur and brighten patches at random."""
+    invert: bool = False
+    """Invert half of the patches, for a network that finds bright and dark cells."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of multiplications; auto = bfloat16 if the processor supports it in hardware."""
     validate_every: int = limit(100, ge=1)

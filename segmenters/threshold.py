@@ -51,6 +51,7 @@ _CROSS = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 
 _HIGHEST = 1e6  # higher grey values are divided, so that products of them are finite
 _CLEAR = 3.0  # the threshold between bright and dark is used from this height on, in standard deviations of the noise
 _FAINTEST = 0.2  # lowest brightness of a cell, as a fraction of the threshold between bright and dark
+_OUTLINE = (12.0, 18.0), (0.4, 0.3)  # diameters in pixels, and the brightness at the outlines of such cells
 _BRIGHTNESS = 0.75  # the brightness of a cell is this quantile of its pixels, so dark nucleoli have no influence
 
 
@@ -73,8 +74,10 @@ class ThresholdSegmenter:
         Lowest brightness of a cell above the background, in grey values; by default estimated.
     noise : float
         Used without `threshold`: lowest brightness of a cell in standard deviations of the smoothed noise.
-    outline : float
-        Brightness at the outline of a cell, between the background (0) and the brightness of the cell (1).
+    outline : float, optional
+        Brightness at the outline of a cell, between the background (0) and the brightness of the cell (1). By default
+        0.3 for cells of 18 pixels and more, up to 0.4 for those of 12 and less, which are hardly larger than their
+        blur.
     neck : float
         Touching parts are one cell if their neck is at least this fraction of the thinner part; a higher value
         splits more.
@@ -112,7 +115,7 @@ class ThresholdSegmenter:
         background: float | None = None,
         threshold: float | None = None,
         noise: float = 6.0,
-        outline: float = 0.35,
+        outline: float | None = None,
         neck: float = 0.85,
         min_size: float = 0.1,
         min_contrast: float = 0.05,
@@ -165,7 +168,8 @@ class ThresholdSegmenter:
         height, noise = _flatten(smooth(pixels, sigma, step), bright, window)
         mask = _fill_holes(height > self._threshold(height, noise, unit))
         labels = _split(mask, height, sigma, step, self.neck)
-        labels = _fit_outlines(labels, height, self.outline)
+        outline = float(np.interp(diameter, *_OUTLINE)) if self.outline is None else self.outline
+        labels = _fit_outlines(labels, height, outline)
         labels = remove_faint(_keep_largest_parts(labels), height, self.min_contrast)
         return remove_small(labels, self.min_size)
 

@@ -329,7 +329,7 @@ def test_flips_make_answers_of_mirrored_images_mirrored():
     )
 
 
-@pytest.mark.parametrize("how", ["percentile", "standard"])
+@pytest.mark.parametrize("how", ["percentile", "root", "standard"])
 def test_normalised_images_do_not_know_scale_or_offset(how):
     image = np.random.default_rng(0).gamma(2, size=(50, 60)).astype(np.float32)
     dtype = np.dtype(np.float32)
@@ -345,6 +345,18 @@ def test_a_bright_speck_does_not_darken_the_rest():
         np.abs(normalise(speck, "percentile", dtype=dtype) - normalise(image, "percentile", dtype=dtype))[1:].max()
         < 0.1
     )
+
+
+def test_the_root_shows_dim_cells_and_turns_bright_backgrounds_dark():
+    image = np.zeros((100, 100), np.float32)
+    image[10:30, 10:30], image[50:60, 50:60] = 100, 2  # a dim cell beside bright ones
+    image += np.random.default_rng(0).normal(0, 0.05, image.shape).astype(np.float32)
+    plain, root = (normalise(image, how, dtype=image.dtype) for how in ("percentile", "root"))
+    assert plain[50:60, 50:60].mean() < 0.03
+    assert 0.1 < root[50:60, 50:60].mean() < 0.2
+    dark = normalise(500 - image, "root", dtype=image.dtype)
+    assert dark[10:30, 10:30].mean() > 0.9
+    assert dark[80:, 80:].mean() < 0.1
 
 
 def test_unnormalised_images_are_shares_of_what_their_type_holds():

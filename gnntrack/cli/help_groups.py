@@ -17,7 +17,7 @@ _SECTIONS = {
 _PARAMETERS = {
     **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation"), "Input"),
     **dict.fromkeys(
-        ("method", "solver", "segmenter", "segmenter_options", "diameter", "model", "start", "seed"), "Method"
+        ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),
     **dict.fromkeys(("out", "overwrite", "resume", "as_json", "to"), "Output"),
     **dict.fromkeys(("config",), "Settings"),

@@ -212,20 +212,22 @@ def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tupl
 
 
 def segmenter_options(command: Function) -> Function:
-    """Add ``--segmenter``, None if it is not given, ``--option`` and ``--diameter``.
+    """Add ``--segmenter``, None if it is not given, ``--option``, ``--diameter`` and ``--kind``.
 
-    The command receives the values of the last two as one argument, ``segmenter_options``.
+    The command receives the values of the last three as one argument, ``segmenter_options``.
     """
 
     @functools.wraps(command)
-    def run(*args: Any, diameter: str | None, segmenter_options: dict[str, Any], **values: Any) -> Any:
-        if diameter is not None and "diameter" in segmenter_options:
+    def run(
+        *args: Any, diameter: str | None, kind: str | None, segmenter_options: dict[str, Any], **values: Any
+    ) -> Any:
+        more = {name: value for name, value in (("diameter", diameter), ("kind", kind)) if value is not None}
+        for name in more.keys() & segmenter_options.keys():
             message = (
-                f"the diameter is given twice: --diameter {diameter} and --option "
-                f"diameter={segmenter_options['diameter']}; omit one of the two"
+                f"the {name} is given twice: --{name} {more[name]} and --option {name}={segmenter_options[name]}; omit "
+                "one of the two"
             )
             raise click.UsageError(message)
-        more = {} if diameter is None else {"diameter": diameter}
         return command(*args, segmenter_options=segmenter_options | more, **values)
 
     choice = click.option(
@@ -247,7 +249,12 @@ def segmenter_options(command: Function) -> Function:
         callback=_check_diameter,
         help="Typical diameter of a cell: 30 (pixels), 30px, or 12um; by default the segmenter estimates it.",
     )
-    return choice(size(option(run)))
+    kind = click.option(
+        "--kind",
+        type=click.Choice(["auto", "fluorescence", "stained", "phase", "brightfield"]),
+        help="Kind of microscopy, which chooses the shipped model of unet; auto is a guess.",
+    )
+    return choice(kind(size(option(run))))
 
 
 def _check_diameter(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -59,7 +59,8 @@ def track(
     given = masks is not None or settings.frames.masks_channel is not None
     if given and (segmenter is not None or segmenter_options):
         message = (
-            "--segmenter, --diameter and --option make masks from images, and masks are given; omit them, or the masks"
+            "--segmenter, --kind, --diameter and --option make masks from images, and masks are given; omit them, "
+            "or the masks"
         )
         raise click.UsageError(message)
     refuse_unused(choices["method"])

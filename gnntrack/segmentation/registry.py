@@ -114,6 +114,8 @@ def _check_options(name: str, factory: Callable[..., Any], options: dict[str, An
         return
     known = [parameter.name for parameter in parameters]
     for option in options:
+        if option == "kind" and option not in known:
+            _fail(f"segmenter '{name}' has no models for several kinds; choose segmenter 'unet', or omit the kind")
         if option not in known:
             near = difflib.get_close_matches(option, known, 1, 0)
             guess = f"; did you mean '{near[0]}'? There are: {', '.join(known)}" if near else "; it has no options"

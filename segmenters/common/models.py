@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["FAMILY", "NETWORKS", "find_network_class", "load_network"]
+__all__ = ["FAMILY", "NETWORKS", "WEIGHTS", "find_network_class", "list_shipped", "load_network"]
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""Folder of the models that come with gnntrack."""
 
 NETWORKS: Registry[type[nn.Module]] = Registry(
     "network",
@@ -55,8 +58,26 @@ def find_network_class(kind: str) -> type[nn.Module]:
 FAMILY = Family("gnntrack segmenter", 1, "gnntrack train-segmenter", find_network_class, {"inputs": dict}, words=True)
 
 
+def list_shipped(segmenter: str, folder: Path = WEIGHTS) -> list[str]:
+    """Return the names of the models that come with gnntrack for a segmenter that has several, such as ``nuclei``.
+
+    Parameters
+    ----------
+    segmenter : str
+        Its name.
+    folder : Path, optional
+        Folder of the models.
+
+    Examples
+    --------
+    >>> "nuclei" in list_shipped("unet"), list_shipped("fcn")
+    (True, [])
+    """
+    return sorted(place.name.removeprefix(f"{segmenter}_") for place in folder.glob(f"{segmenter}_*") if place.is_dir())
+
+
 def load_network(
-    segmenter: str, model: str | Path | None, *, device: torch.device | str = "cpu"
+    segmenter: str, model: str | Path | None, *, device: torch.device | str = "cpu", shipped: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
     """Return the network of a segmenter, and the contents of its ``model.json``.
 
@@ -68,6 +89,8 @@ def load_network(
         The folder that ``gnntrack train-segmenter`` wrote; None is the model that comes with gnntrack.
     device : device
         Device of the network.
+    shipped : Path, optional
+        Folder of the model that comes with gnntrack; by default that of the name of the segmenter.
 
     Raises
     ------
@@ -75,10 +98,11 @@ def load_network(
         If the model is missing, damaged, or of another segmenter.
     """
     if model is None:
-        place = Path(__file__).parents[1] / "weights" / segmenter
+        place = shipped or WEIGHTS / segmenter
         if not place.is_dir():
+            which = f" of {place.name.removeprefix(f'{segmenter}_')}" if list_shipped(segmenter, place.parent) else ""
             msg = (
-                f"gnntrack comes without a model for segmenter '{segmenter}'; train one with "
+                f"gnntrack comes without a model{which} for segmenter '{segmenter}'; train one with "
                 f"'gnntrack train-segmenter {segmenter} DATA -o MODEL' and give it with --model MODEL"
             )
             raise ModelError(msg)

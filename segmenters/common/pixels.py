@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
+from segmenters.common.kinds import guess_kind
+
 if TYPE_CHECKING:
     from segmenters.common.arrays import Heights
 
-    Normalise = Literal["percentile", "standard", "none"]
+    Normalise = Literal["percentile", "root", "standard", "none"]
 
 __all__ = ["normalise", "resize"]
 
 _SAMPLE = 1_000_000  # pixels from which percentiles are computed
 _LOW, _HIGH = 1.0, 99.9  # percentiles mapped to 0 and 1
+_BRIGHT = 0.6  # of the range of grey values: a background above it is bright
 
 
 def normalise(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heights:
@@ -25,10 +28,12 @@ def normalise(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heigh
     ----------
     pixels : float32 array
         Grey values of a whole image.
-    how : {"percentile", "standard", "none"}
+    how : {"percentile", "root", "standard", "none"}
         ``percentile``: the 1st percentile becomes 0 and the 99.9th percentile 1; higher values are compressed by a
-        logarithm, so that one bright speck or a dividing cell does not darken all others. ``standard``: mean 0,
-        standard deviation 1. ``none``: unchanged, divided by the maximum of an integer dtype.
+        logarithm, so that one bright speck or a dividing cell does not darken all others. ``root``: the square root
+        of that, so that cells of a hundredth of the highest brightness are seen, after an image with a bright
+        background has been inverted. ``standard``: mean 0, standard deviation 1. ``none``: unchanged, divided by the
+        maximum of an integer dtype.
     dtype : dtype
         Dtype of the image before conversion to float32.
     """
@@ -37,11 +42,15 @@ def normalise(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heigh
     if how == "standard":
         spread = float(pixels.std())
         return np.asarray((pixels - pixels.mean()) / (spread or 1.0), np.float32)
+    if how == "root" and guess_kind(pixels).background > _BRIGHT:
+        pixels = -pixels
     sample = pixels.ravel()[:: max(1, pixels.size // _SAMPLE)]
     low, high = np.percentile(sample, (_LOW, _HIGH))
     if high <= low:
         low, high = float(pixels.min()), float(pixels.max())
     scaled = (pixels - np.float32(low)) * np.float32(1 / max(high - low, 1e-12))
+    if how == "root":
+        np.sqrt(np.maximum(scaled, 0, out=scaled), out=scaled)
     return np.where(scaled > 1, 1 + np.log(np.maximum(scaled, 1)), scaled).astype(np.float32)
 
 

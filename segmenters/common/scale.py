@@ -2,76 +2,91 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from skimage.filters import threshold_otsu
-
-from segmenters.postprocess import measure_diameter, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from segmenters.common.arrays import Heights
+__all__ = ["CellsAtScale", "Scale", "clip_factor", "search_scale"]
 
-
-__all__ = ["clip_factor", "search_factor"]
-
-_GUESSES = (1.0, 2.0, 0.5)  # multiples of the first guess at which cells are searched
-_CLOSE = 1.2  # two successive estimates within this ratio end the search
+_DIAMETERS = (7, 14, 28, 56, 112, 224)  # pixels of the image: sizes of cells that are tried
+_WRONG = 1.0  # octaves: standard deviation of the sizes at which a network still finds cells well
+_ROUNDS = 3  # of the improvement of the best scale
+_CLOSE = 1.05  # two successive scales within this ratio end the improvement
+_FEW = 2.0  # so many cells are half as convincing as many
 _LARGEST_FACTOR = 8.0
 
 
-def search_factor(image: Heights, diameter: float, *, improve: Callable[[float], float | None], rounds: int) -> float:
-    """Return the factor that scales cells to the size of the training data.
+class CellsAtScale(NamedTuple):
+    """The cells that a network finds at some scale."""
 
-    The first guess comes from the thickness of the bright regions. The size of the cells that the network finds at
-    this scale gives a better estimate. If it finds none, other guesses are tried.
+    diameter: float
+    """Median over the cells, in pixels of the network."""
+    certainty: float
+    """From 0 to about 1."""
+    cells: int
+    """Their number."""
+
+
+class Scale(NamedTuple):
+    """The scale of an image for a network."""
+
+    factor: float
+    """Pixels of the network per pixel of the image."""
+    certainty: float
+    """How convincing the cells are that the network finds at this scale, from 0 to about 1; 0 if it finds none."""
+
+
+def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[float], CellsAtScale | None]) -> Scale:
+    """Return the scale at which cells have the size of those of the training data.
+
+    The network finds cells at several scales, an octave apart. At a wrong one it finds few, or is less certain of them,
+    or they have another size than those it was trained on. The best scale is improved by the size of the cells there.
 
     Parameters
     ----------
-    image : (Y, X) or (Z, Y, X) float32 array
-        A normalised image.
+    shape : tuple of int
+        Shape of the image, (Y, X) or (Z, Y, X).
     diameter : float
         Typical diameter of the cells of the training data, in pixels of the network.
-    improve : callable
-        From a factor to a better one by the cells that the network finds, or None if it finds no cell.
-    rounds : int
-        Largest number of improvements.
+    measure : callable
+        From a factor to the cells that the network finds, or None if it finds none.
 
     Examples
     --------
-    A network that always finds cells of 15 pixels in the image, for a training diameter of 30:
+    A network that always finds cells of 15 pixels in the image:
 
-    >>> image = np.zeros((64, 64), np.float32)
-    >>> image[20:30, 20:30] = 1
-    >>> search_factor(image, 30.0, improve=lambda factor: 30 / 15, rounds=3)
-    2.0
+    >>> scale = search_scale((99, 99), 30.0, lambda factor: CellsAtScale(15 * factor, 0.9, 8))
+    >>> scale.factor, round(scale.certainty, 2)
+    (2.0, 0.72)
     """
-    plane = image if image.ndim == 2 else image.max(axis=0)
-    first = diameter / _measure_bright_diameter(plane)
-    for guess in _GUESSES:
-        factor = found = clip_factor(guess * first, image.shape)
-        for _ in range(rounds):
-            better = improve(factor)
-            if better is None:
-                break
-            found = clip_factor(better, image.shape)
-            if max(found / factor, factor / found) < _CLOSE:
-                return found
-            factor = found
-        else:
-            return found
-    return clip_factor(first, image.shape)
+    best, factor = 0.0, 1.0
+    for size in _DIAMETERS:
+        tried = clip_factor(diameter / size, shape)
+        found = measure(tried)
+        if found is not None and (score := _rate(found, diameter)) > best:
+            best, factor = score, tried * diameter / found.diameter
+    factor = clip_factor(factor, shape)
+    for _ in range(_ROUNDS if best else 0):
+        found = measure(factor)
+        if found is None:
+            break
+        best = found.certainty * found.cells / (found.cells + _FEW)
+        better = clip_factor(factor * diameter / found.diameter, shape)
+        if max(better / factor, factor / better) < _CLOSE:
+            break
+        factor = better
+    return Scale(factor, best)
+
+
+def _rate(found: CellsAtScale, diameter: float) -> float:
+    """Return how convincing cells are: by their number, by their certainty, and by their size."""
+    octaves = float(np.log2(found.diameter / diameter))
+    return found.certainty * found.cells / (found.cells + _FEW) * float(np.exp(-0.5 * (octaves / _WRONG) ** 2))
 
 
 def clip_factor(factor: float, shape: tuple[int, ...]) -> float:
     """Limit a factor so that a scaled image is neither tiny nor huge."""
     return float(np.clip(factor, min(1.0, 32 / max(shape[-2:])), _LARGEST_FACTOR))
-
-
-def _measure_bright_diameter(plane: Heights) -> float:
-    blurred = smooth(np.ascontiguousarray(plane), 1.0, (1.0, 1.0))
-    if blurred.min() == blurred.max():
-        return 10.0
-    return measure_diameter(blurred > threshold_otsu(blurred), (1.0, 1.0))  # type: ignore[no-untyped-call]

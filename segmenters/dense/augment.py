@@ -18,6 +18,9 @@ __all__ = ["Augment"]
 
 _SCALE = 0.3  # cells become larger or smaller by up to this fraction
 _EMPTY = 0.03  # fraction of the patches that are replaced by noise without cells
+_HAZE, _BRIGHTEST_HAZE = 0.2, 0.5  # fraction of the patches with a smooth haze, and its largest brightness
+_HAZE_GRID = 5  # largest number of patches of haze along a side
+_INVERTED = 0.5  # fraction of the patches that are inverted, if they may be
 
 
 class Augment:
@@ -30,6 +33,10 @@ class Augment:
     grey : bool
         Change grey values too, and replace some patches by noise without cells. Not for images that are not
         normalised, because their networks may depend on the absolute grey values.
+    scale : bool
+        Make cells larger or smaller by up to 30 %.
+    invert : bool
+        Invert half of the patches.
 
     Raises
     ------
@@ -37,7 +44,7 @@ class Augment:
         If MONAI is not installed.
     """
 
-    def __init__(self, dimensions: int, *, grey: bool) -> None:
+    def __init__(self, dimensions: int, *, grey: bool, scale: bool = True, invert: bool = False) -> None:
         try:
             transforms: Any = import_module("monai.transforms")
         except ModuleNotFoundError as error:
@@ -48,14 +55,15 @@ class Augment:
             raise MissingDependencyError(msg) from error
         self._keys = keys = ["image", "foreground", "depth", "nearness"]
         turn: Any = (math.pi, 0.0, 0.0) if dimensions == 3 else math.pi
-        scale: Any = ((0.0, 0.0), _SCALE, _SCALE) if dimensions == 3 else _SCALE
+        change = _SCALE if scale else 0.0
+        scales: Any = ((0.0, 0.0), change, change) if dimensions == 3 else change
         steps: list[Any] = [
             transforms.RandFlipd(keys, prob=0.5, spatial_axis=dimensions - 1),
             transforms.RandAffined(
                 keys,
                 prob=0.5,
                 rotate_range=turn,
-                scale_range=scale,
+                scale_range=scales,
                 mode=["bilinear", "nearest", "bilinear", "bilinear"],
                 padding_mode="reflection",
             ),
@@ -63,16 +71,21 @@ class Augment:
         if grey:
             steps += _make_grey_steps(transforms, dimensions)
         self._change = transforms.Compose(steps)
-        self._grey = grey
+        self._grey, self._invert = grey, invert
 
     def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
         """Return a changed patch, (4, *shape): image, foreground, depth, and nearness of two cells."""
         if self._grey and random.random() < _EMPTY:
             noise = _add_noise(patch.shape[1:], random)
             return np.stack([noise, *np.zeros((len(self._keys) - 1, *noise.shape), np.float32)])
+        if self._grey and random.random() < _HAZE:
+            patch = np.concatenate([patch[:1] + _make_haze(patch.shape[1:], random), patch[1:]])
         self._change.set_random_state(int(random.integers(2**31)))
         changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
-        return np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])
+        patch = np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])
+        if self._invert and random.random() < _INVERTED:
+            patch[0] = 1 - patch[0]
+        return patch
 
 
 def _make_grey_steps(transforms: Any, dimensions: int) -> list[Any]:
@@ -89,6 +102,16 @@ def _make_grey_steps(transforms: Any, dimensions: int) -> list[Any]:
 def _blur(dimensions: int) -> dict[str, tuple[float, float]]:
     sigma = {"sigma_x": (0.3, 1.5), "sigma_y": (0.3, 1.5)}
     return {"sigma_x": (0.01, 0.02), "sigma_y": (0.3, 1.5), "sigma_z": (0.3, 1.5)} if dimensions == 3 else sigma
+
+
+def _make_haze(shape: tuple[int, ...], random: np.random.Generator) -> Heights:
+    """Return a smooth haze, such as out-of-focus light, autofluorescence or uneven illumination."""
+    import cv2
+
+    side = int(random.integers(2, _HAZE_GRID + 1))
+    grid = random.random((side, side)).astype(np.float32) * np.float32(random.uniform(0, _BRIGHTEST_HAZE))
+    haze = cv2.resize(grid, shape[:-3:-1], interpolation=cv2.INTER_CUBIC)
+    return np.broadcast_to(haze, shape).astype(np.float32)
 
 
 def _add_noise(shape: tuple[int, ...], random: np.random.Generator) -> Heights:

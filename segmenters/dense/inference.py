@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_positive
 from segmenters.common.pixels import normalise, resize
-from segmenters.common.scale import search_factor
+from segmenters.common.scale import CellsAtScale, Scale, search_scale
 from segmenters.common.tiles import predict_in_tiles
 from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.targets import measure_mean_diameter
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
     from segmenters.common.training import Metrics
 
 
-__all__ = ["InferenceOptions", "Preprocessing", "choose_depth", "estimate_factor", "predict_pixels", "segment_pixels"]
+__all__ = [
+    "InferenceOptions",
+    "Preprocessing",
+    "choose_depth",
+    "find_scale",
+    "predict_pixels",
+    "segment_pixels",
+]
 
 _TILES = {2: (1024, 1024), 3: (48, 192, 192)}
-_SEEN = 1024  # side, in pixels of the network, of the region on which the size of cells is estimated
-_ROUNDS = 3  # of the estimate of the scale
+_SEARCHED = 384  # side, in pixels of the network, of the region in which the scale is searched
 _DEPTHS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # depths at which cells are split, tried after training
 _AS_GOOD = 0.002  # difference of SEG + F1 that is ignored
 
@@ -40,7 +47,7 @@ class Preprocessing:
 
     Parameters
     ----------
-    normalise : {"percentile", "standard", "none"}
+    normalise : {"percentile", "root", "standard", "none"}
         See `segmenters.common.pixels.normalise`.
     diameter : float
         Typical diameter of the cells in pixels of the network.
@@ -141,7 +148,7 @@ def _predict_scaled(
     ready = normalise(pixels, inputs.normalise, dtype=dtype)
     if options.diameter is not None:
         factor = inputs.diameter / options.diameter
-    factor = factor or inputs.factor or estimate_factor(network, ready, inputs, options)
+    factor = factor or inputs.factor or find_scale(network, ready, inputs, options).factor
     return predict_pixels(network, ready, options, factor=factor)
 
 
@@ -217,18 +224,26 @@ def predict_pixels(
         Factor that scales the image along y and x; the predictions are scaled back.
     """
     size = (ready.shape[-2], ready.shape[-1])
-    seen = resize(ready, (max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
+    found = _predict_seen(network, _scale(ready, factor), options)[:2]
+    back = [resize(channel, size) for channel in found]
+    return back[0], back[1] if len(back) > 1 else None
+
+
+def _scale(ready: Heights, factor: float) -> Heights:
+    return resize(ready, (max(1, round(ready.shape[-2] * factor)), max(1, round(ready.shape[-1] * factor))))
+
+
+def _predict_seen(network: Any, seen: Heights, options: InferenceOptions) -> Heights:
+    """Return the predictions at the scale of the network, (C, [Z], Y, X): probability and depth."""
     tile = _TILES[seen.ndim] if options.tile is None else (*_TILES[seen.ndim][:-2], options.tile, options.tile)
     overlap = [min(options.overlap, n // 2) for n in tile]
 
     def predict_batch(batch: Heights) -> Heights:
         return _predict_batch(network, batch, options)
 
-    found = predict_in_tiles(
+    return predict_in_tiles(
         predict_batch, seen, channels=network.outputs - 1, tile=tile, overlap=overlap, batch=options.batch
     )
-    back = [resize(channel, size) for channel in found]
-    return back[0], back[1] if len(back) > 1 else None
 
 
 def _predict_batch(network: Any, batch: Heights, options: InferenceOptions) -> Heights:
@@ -248,24 +263,42 @@ def _predict_batch(network: Any, batch: Heights, options: InferenceOptions) -> H
     return np.asarray((total / count).cpu().numpy(), np.float32)
 
 
-def estimate_factor(network: Any, ready: Heights, inputs: Preprocessing, options: InferenceOptions) -> float:
-    """Return the factor that scales cells to the size of the training data; see `search_factor`."""
+def find_scale(network: Any, ready: Heights, inputs: Preprocessing, options: InferenceOptions) -> Scale:
+    """Return the scale at which cells have the size of those of the training data; see `search_scale`.
 
-    def improve(factor: float) -> float | None:
-        diameter = _measure_diameter_at(network, ready, inputs, options, factor)
-        return None if diameter is None else factor * inputs.diameter / diameter
+    Parameters
+    ----------
+    network : nn.Module
+        In eval mode.
+    ready : (Y, X) or (Z, Y, X) float32 array
+        A normalised image.
+    inputs : Preprocessing
+        How images are prepared.
+    options : InferenceOptions
+        Options of inference.
+    """
 
-    return search_factor(ready, inputs.diameter, improve=improve, rounds=_ROUNDS)
+    def measure(factor: float) -> CellsAtScale | None:
+        seen = _scale(_crop(ready, factor), factor)
+        found = _predict_seen(network, seen, options)
+        probability, height = found[0], found[1] if len(found) > 1 else None
+        labels = _find_cells(probability, height, inputs, options)
+        diameter = measure_mean_diameter(labels)
+        if diameter is None:
+            return None
+        inside = labels > 0
+        certainty = float(2 * probability[inside].mean() - 1)
+        if height is not None:
+            peak = ndimage.maximum(height, labels, np.arange(1, labels.max() + 1))
+            certainty *= min(1.0, float(np.median(peak)))
+        return CellsAtScale(diameter, max(certainty, 0.0), int(labels.max()))
+
+    return search_scale(ready.shape, inputs.diameter, measure)
 
 
-def _measure_diameter_at(
-    network: Any, ready: Heights, inputs: Preprocessing, options: InferenceOptions, factor: float
-) -> float | None:
-    """Return the diameter of the cells found at a factor, in pixels of the network, or None without cells."""
-    half = max(16, round(_SEEN / factor / 2))
+def _crop(ready: Heights, factor: float) -> Heights:
+    """Return the middle of an image, at most `_SEARCHED` pixels wide at the scale of the network."""
+    half = max(16, round(_SEARCHED / factor / 2))
     middle = [n // 2 for n in ready.shape[-2:]]
     rows, columns = (slice(max(0, m - half), m + half) for m in middle)
-    part = ready[..., rows, columns]
-    size = (max(1, round(part.shape[-2] * factor)), max(1, round(part.shape[-1] * factor)))
-    probability, height = predict_pixels(network, resize(part, size), options)
-    return measure_mean_diameter(_find_cells(probability, height, inputs, options))
+    return ready[..., rows, columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,10 +11,12 @@ import torch
 
 from gnntrack.models.devices import find_device
 from segmenters.common.inputs import check_image, expect_choice
-from segmenters.common.models import load_network
+from segmenters.common.kinds import KINDS, MODELS, guess_kind
+from segmenters.common.models import WEIGHTS, list_shipped, load_network
 from segmenters.common.pixels import normalise
+from segmenters.common.scale import Scale
 from segmenters.common.training import PRECISIONS, choose_bfloat16
-from segmenters.dense.inference import InferenceOptions, Preprocessing, estimate_factor, segment_pixels
+from segmenters.dense.inference import InferenceOptions, Preprocessing, find_scale, segment_pixels
 from segmenters.dense.start import read_start
 from segmenters.dense.training import NetworkBuilder, train_dense
 from segmenters.dense.unet import fuse
@@ -26,11 +29,13 @@ if TYPE_CHECKING:
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.run import TrainingRun
     from gnntrack.training.segmenter import Images
-    from segmenters.common.arrays import Labels
+    from segmenters.common.arrays import Heights, Labels
     from segmenters.common.training import Metrics
 
 
 __all__ = ["DenseSegmenter"]
+
+_log = logging.getLogger(__name__)
 
 
 class DenseSegmenter:
@@ -40,6 +45,9 @@ class DenseSegmenter:
     ----------
     model : path, optional
         Folder written by ``gnntrack train-segmenter``; by default the shipped model, if there is one.
+    kind : {"auto", "fluorescence", "stained", "phase", "brightfield"}
+        Kind of microscopy, which chooses the shipped model: fluorescent or stained nuclei, or whole cells without a
+        stain in phase contrast, interference contrast or bright field. ``auto`` guesses it from the grey values.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     diameter : float, optional
@@ -81,10 +89,14 @@ class DenseSegmenter:
     build_network: ClassVar[NetworkBuilder]
     """Returns a new network to train; a subclass sets it, see `segmenters.dense.training.NetworkBuilder`."""
 
+    weights: ClassVar[Path] = WEIGHTS
+    """Folder of the shipped models."""
+
     def __init__(
         self,
         *,
         model: str | Path | None = None,
+        kind: str = "auto",
         device: str = "auto",
         diameter: float | None = None,
         threshold: float = 0.5,
@@ -98,17 +110,17 @@ class DenseSegmenter:
         precision: str = "float32",
     ) -> None:
         expect_choice(self.name, "precision", precision, PRECISIONS)
-        place = find_device(device)
+        expect_choice(self.name, "kind", kind, KINDS)
+        self._device = find_device(device)
         self.options = InferenceOptions(
             diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole, flips=flips,
-            tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, place),
+            tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, self._device),
         )  # fmt: skip
         self.options.check(self.name)
-        network, about = load_network(self.name, model, device=place)
-        self.network = fuse(network)
-        if network.dimensions == 2:
-            self.network = self.network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-        self.inputs = Preprocessing(**about["inputs"])
+        self.kind = kind
+        self._guesses = model is None and kind == "auto"
+        self._models: dict[str | None, tuple[Any, Preprocessing]] = {}
+        self._use(MODELS["fluorescence" if kind == "auto" else kind] if model is None else None, model)
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
         self._factor: float | None = None
 
@@ -117,8 +129,19 @@ class DenseSegmenter:
         """Typical diameter of a cell in pixels along x, as `prepare` estimated it; None if it did not."""
         return None if self._factor is None else self.inputs.diameter / self._factor
 
+    def _use(self, shipped: str | None, model: str | Path | None = None) -> None:
+        """Use a shipped model from now on, or the one at a path."""
+        if shipped not in self._models:
+            place = None if shipped is None else self.weights / f"{self.name}_{shipped}"
+            network, about = load_network(self.name, model, device=self._device, shipped=place)
+            network = fuse(network)
+            if network.dimensions == 2:
+                network = network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
+            self._models[shipped] = network, Preprocessing(**about["inputs"])
+        self.network, self.inputs = self._models[shipped]
+
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
-        """Estimate the scale from some images of a movie, so that all its frames have the same scale.
+        """Choose the model and estimate the scale from some images of a movie, for all of its frames.
 
         Parameters
         ----------
@@ -130,15 +153,42 @@ class DenseSegmenter:
         FrameError
             If one of them cannot be segmented.
         """
-        if self.inputs.factor is not None or self.options.diameter is not None:
-            return
+        some = [(self._check_image(image), np.asarray(image).dtype) for image in images]
+        some = [(pixels, dtype) for pixels, dtype in some if pixels.size and pixels.min() < pixels.max()]
+        if self._guesses and some:
+            self._use(self._choose_model(some))
+            self._guesses = False
+        if self.inputs.factor is None and self.options.diameter is None:
+            self._factor = self._find_scale(some).factor if some else None
+
+    def _choose_model(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> str:
+        """Return the name of the shipped model for the kind of microscopy of some images."""
+        guesses = [guess_kind(pixels) for pixels, _ in images]
+        known = [guess.kind for guess in guesses if guess.kind is not None]
+        reason = guesses[0].explain()
+        models = list_shipped(self.name, self.weights)
+        if 2 * len(known) > len(guesses):
+            kind = max(sorted(set(known)), key=known.count)
+            model, why = MODELS[kind], f"kind of microscopy '{kind}'"
+        elif len(models) < 2:
+            model, why = models[0], "kind of microscopy unknown"
+        else:
+            certainty = {}
+            for name in models:
+                self._use(name)
+                certainty[name] = self._find_scale(images).certainty
+            model = max(certainty, key=lambda name: certainty[name])
+            why = f"kind of microscopy unknown, but this model is more certain ({certainty[model]:.2f})"
+        _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, reason)
+        return model
+
+    def _find_scale(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> Scale:
+        """Return the median scale of some images, and the median certainty."""
         found = []
-        for image in images:
-            pixels = self._check_image(image)
-            if pixels.size and pixels.min() < pixels.max():
-                ready = normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
-                found.append(estimate_factor(self.network, ready, self.inputs, self.options))
-        self._factor = float(np.median(found)) if found else None
+        for pixels, dtype in images:
+            ready = normalise(pixels, self.inputs.normalise, dtype=dtype)
+            found.append(find_scale(self.network, ready, self.inputs, self.options))
+        return Scale(*(float(np.median(values)) for values in zip(*found, strict=True)))
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
@@ -150,9 +200,11 @@ class DenseSegmenter:
         """
         pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
+        if self._guesses and pixels.size and pixels.min() < pixels.max():
+            self._use(self._choose_model([(pixels, dtype)]))
         return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=self._factor)
 
-    def _check_image(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _check_image(self, image: npt.NDArray[Any]) -> Heights:
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
         return check_image(image, self.dimensions, hint=hint if self.dimensions == (2,) else "")
 
@@ -170,5 +222,5 @@ class DenseSegmenter:
         start: str | Path | None = None,
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
-        origin = cls.build_network if start is None else read_start(cls.name, start)
+        origin = cls.build_network if start is None else read_start(cls.name, start, examples)
         return train_dense(origin, examples, checks, run, settings=settings, metrics=metrics)

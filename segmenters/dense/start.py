@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gnntrack.errors import ModelError
 from gnntrack.models.files import model_folder, read_model
-from segmenters.common.models import FAMILY, load_network
+from segmenters.common.kinds import MODELS, guess_kind
+from segmenters.common.models import FAMILY, WEIGHTS, list_shipped, load_network
 from segmenters.dense.inference import Preprocessing
 
 if TYPE_CHECKING:
@@ -15,9 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gnntrack.settings import TrainSegmenterSettings
+    from gnntrack.training.segmenter import Images
 
 __all__ = ["StartModel", "read_start"]
 
+_GUESSED = 3  # images whose kind of microscopy is guessed
 _REMEDY = "omit this to use the model's, or omit --from to train a new network"
 
 
@@ -98,7 +103,7 @@ class StartModel:
             raise ModelError(msg)
 
 
-def read_start(segmenter: str, start: str | Path) -> StartModel:
+def read_start(segmenter: str, start: str | Path, examples: Images) -> StartModel:
     """Return a model to start from.
 
     Parameters
@@ -107,6 +112,8 @@ def read_start(segmenter: str, start: str | Path) -> StartModel:
         Name of the segmenter to train.
     start : path or "shipped"
         Folder of a model, or the model that comes with gnntrack.
+    examples : sequence of LabelledImage
+        Images to train on; the shipped model is the one for their kind of microscopy.
 
     Raises
     ------
@@ -114,8 +121,9 @@ def read_start(segmenter: str, start: str | Path) -> StartModel:
         If the model is missing, damaged, or of another segmenter.
     """
     if str(start) == "shipped":
-        network, about = _load_shipped(segmenter)
-        return StartModel("shipped", network, Preprocessing(**about["inputs"]), about["sha256"])
+        model = _choose_shipped(segmenter, examples)
+        network, about = _load_shipped(segmenter, model)
+        return StartModel(f"shipped {model}", network, Preprocessing(**about["inputs"]), about["sha256"])
     place = model_folder(start, FAMILY)
     network, about = read_model(place, FAMILY)
     if about["kind"] != segmenter:
@@ -127,9 +135,22 @@ def read_start(segmenter: str, start: str | Path) -> StartModel:
     return StartModel(str(place.resolve()), network, Preprocessing(**about["inputs"]), about["sha256"])
 
 
-def _load_shipped(segmenter: str) -> tuple[Any, dict[str, Any]]:
+def _choose_shipped(segmenter: str, examples: Images) -> str:
+    """Return the name of the shipped model for the kind of microscopy of some images, or of the only one."""
+    shipped = list_shipped(segmenter)
+    if len(shipped) == 1:
+        return shipped[0]
+    for example in examples[:: max(1, len(examples) // _GUESSED)]:
+        image = np.asarray(example.read()[0], np.float32)
+        kind = guess_kind(image).kind if image.ndim in (2, 3) else None
+        if kind is not None:
+            return MODELS[kind]
+    return MODELS["phase"]
+
+
+def _load_shipped(segmenter: str, model: str) -> tuple[Any, dict[str, Any]]:
     try:
-        return load_network(segmenter, None)
+        return load_network(segmenter, None, shipped=WEIGHTS / f"{segmenter}_{model}")
     except ModelError as error:
         msg = (
             f"gnntrack comes without a model for segmenter '{segmenter}' to start from; give the folder of a model of "

@@ -42,6 +42,8 @@ __all__ = [
 _KEPT = 1_500_000_000  # bytes of prepared images that are kept in memory
 _CHECKED = 24  # largest number of images of a validation
 _DEPTH_WEIGHT = 4.0
+_NEAR_ZOOM, _FAR_ZOOM = (0.7, 1.4), (0.4, 2.5)  # random factors of the size of cells
+_FAR = 0.3  # fraction of the patches with a factor far from 1
 _AROUND_A_CELL = 0.8  # fraction of the patches that are drawn around a cell
 
 
@@ -168,6 +170,16 @@ def _resize_nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDAr
     return labels[..., rows[:, None], columns]
 
 
+def _zoom_patch(parts: Sequence[Heights], size: Sequence[int]) -> Heights:
+    """Return image and targets resized along y and x."""
+    image, foreground, depth, nearness = parts
+    whole = (int(size[0]), int(size[1]))
+    unknown = _resize_nearest(depth < 0, whole)  # a mean of known and unknown depths would be known
+    smooth = [resize(np.ascontiguousarray(each), whole) for each in (image, depth, nearness)]
+    smooth[1][unknown] = -1
+    return np.stack([smooth[0], _resize_nearest(foreground, whole), *smooth[1:]]).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class MaskValidation:
     """Compares the masks that a network finds with the ground truth.
@@ -212,6 +224,9 @@ class PatchTask:
         From a network and patches, (B, 4, [Z], Y, X) float32 of image and targets, to the loss.
     patch : sequence of int
         Pixels of a patch along ``[z], y, x``.
+    varied : bool
+        Make cells smaller and larger at random, by factors of up to 2.5, so that the network finds cells at a wrong
+        scale too, and their size is known from those that it finds.
     """
 
     unit = "patches"
@@ -226,10 +241,13 @@ class PatchTask:
         *,
         loss: Callable[[Any, Heights], Tensor],
         patch: Sequence[int],
+        varied: bool = False,
     ) -> None:
-        self._images, self._validation, self._settings = images, validation, settings
+        self._images, self._validation, self._settings, self._varied = images, validation, settings, varied
         self._loss, self._patch = loss, tuple(patch)
-        self._augment = Augment(len(self._patch), grey=settings.normalise != "none") if settings.augment else None
+        grey = settings.normalise != "none"
+        rules = {"grey": grey, "scale": not varied, "invert": grey and settings.invert}
+        self._augment = Augment(len(self._patch), **rules) if settings.augment else None
 
     def compute_loss(self, network: Any, random: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
         """Return the loss of a batch, and the names of its images."""
@@ -239,19 +257,29 @@ class PatchTask:
 
     def _draw_patch(self, ready: Ready, random: np.random.Generator) -> Heights:
         """Return a random patch of image and targets, (4, *patch), mirrored beyond the border of the image."""
+        zoom = self._draw_zoom(random)
+        wanted = tuple(max(1, round(n / (zoom if axis >= len(self._patch) - 2 else 1)))
+                       for axis, n in enumerate(self._patch))  # fmt: skip
         shape = np.array(ready.image.shape)
         middle = random.integers(0, shape)
         if len(ready.cells) and random.random() < _AROUND_A_CELL:
             middle = random.choice(ready.cells) + random.integers(-16, 17, len(shape))
-        start = np.clip(middle - np.array(self._patch) // 2, 0, np.maximum(shape - self._patch, 0))
-        box = tuple(slice(a, a + n) for a, n in zip(start, self._patch, strict=True))
-        beyond = [(0, max(0, n - m)) for n, m in zip(self._patch, shape, strict=True)]
+        start = np.clip(middle - np.array(wanted) // 2, 0, np.maximum(shape - wanted, 0))
+        box = tuple(slice(a, a + n) for a, n in zip(start, wanted, strict=True))
+        beyond = [(0, max(0, n - m)) for n, m in zip(wanted, shape, strict=True)]
         parts = [
             np.pad(np.asarray(each[box], np.float32), beyond, mode="symmetric")
             for each in (ready.image, *ready.targets)
         ]
-        patch = np.stack(parts)
+        patch = np.stack(parts) if zoom == 1 else _zoom_patch(parts, self._patch[-2:])
         return patch if self._augment is None else self._augment(patch, random)
+
+    def _draw_zoom(self, random: np.random.Generator) -> float:
+        """Return a random factor of the size of cells: mostly near 1, sometimes far from it if sizes vary."""
+        if not self._varied or not self._settings.augment:
+            return 1.0
+        least, most = _FAR_ZOOM if random.random() < _FAR else _NEAR_ZOOM
+        return float(np.exp(random.uniform(np.log(least), np.log(most))))
 
     def validate(self, network: Any) -> dict[str, float | None]:
         """Return Dice of the foreground, SEG and F1 at IoU 0.5, and the score: Dice, or the mean of the three."""

@@ -34,7 +34,6 @@ __all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "train_dense"]
 
 _SIMILAR = 1.6  # movies whose cell diameters differ by less than this factor are used at one scale
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels at which networks work well; others are scaled to them
-_GENERAL = 28.0  # diameter to which cells of all kinds are scaled
 _SAMPLED = 5  # images of each movie for its typical diameter
 _MEASURED = 40  # images that are not a movie whose diameters are measured
 _EXTREME = 0.1  # fraction of the diameters at each end that is ignored, if they are many
@@ -104,6 +103,7 @@ def train_dense(
         settings,
         loss=DenseLoss(settings, device, options.bfloat16),
         patch=(settings.planes, settings.patch, settings.patch)[-dimensions:],
+        varied=inputs.factor is None and dimensions == 2,
     )
     run = describe_run(run, settings, images=len(examples))
     trained = train_network(network, task, run, settings, images=len(examples), inputs=asdict(inputs))
@@ -171,7 +171,7 @@ def choose_inputs(
     if start is not None and settings.zoom != "none":
         return replace(start, factor=None if each else start.diameter / typical)
     if each:
-        return Preprocessing(settings.normalise, _GENERAL, None)
+        return Preprocessing(settings.normalise, settings.scaled_diameter, None)
     if settings.zoom == "none":
         return Preprocessing(settings.normalise, typical, 1.0)
     seen = float(np.clip(typical, _SMALLEST, _LARGEST))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from segmenters.common.scale import search_factor
+from segmenters.common.scale import CellsAtScale, search_scale
 from segmenters.common.tiles import split_into_tiles
 from segmenters.common.training import set_precision
 from segmenters.dense.targets import measure_mean_diameter
@@ -28,7 +28,6 @@ __all__ = ["draw_cells", "estimate_factor", "find_in_tiles"]
 
 _SURE = 0.05  # detections below this score are ignored
 _MARGIN = 4.0  # largest distance in pixels between the centres of one cell in two tiles
-_ROUNDS = 2  # of the estimate of the scale
 
 
 def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bfloat16: bool = False) -> Detections:
@@ -134,7 +133,7 @@ def _keep_largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def estimate_factor(ready: Heights, diameter: float, *, segment: Callable[[Heights, float], Labels]) -> float:
-    """Return the factor that scales cells to the size of the training data; see `search_factor`.
+    """Return the factor that scales cells to the size of the training data; see `search_scale`.
 
     Parameters
     ----------
@@ -146,8 +145,9 @@ def estimate_factor(ready: Heights, diameter: float, *, segment: Callable[[Heigh
         From an image and a factor to labels, with the network.
     """
 
-    def improve(factor: float) -> float | None:
-        found = measure_mean_diameter(segment(ready, factor))
-        return None if found is None else diameter / found
+    def measure(factor: float) -> CellsAtScale | None:
+        labels = segment(ready, factor)
+        found = measure_mean_diameter(labels)  # in pixels of the image
+        return None if found is None else CellsAtScale(found * factor, 1.0, int(labels.max()))
 
-    return search_factor(ready, diameter, improve=improve, rounds=_ROUNDS)
+    return search_scale(ready.shape, diameter, measure).factor
