@@ -83,7 +83,7 @@ def build_graph(
     >>> movie = simulate(frames=6, cells=6, shape=(100, 100), seed=1)
     >>> graph = build_graph(movie.images, movie.masks)
     >>> len(graph.cells), len(graph), graph.feature_names[:3]
-    (52, 158, ('gap', 'distance', 'distance_radii'))
+    (52, 159, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]

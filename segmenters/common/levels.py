@@ -39,7 +39,7 @@ def compute_otsu(sample: AnyFloats) -> float:
 
     Examples
     --------
-    >>> 0 <= compute_otsu(np.array([0.0, 0, 0, 10, 10])) < 10
+    >>> bool(0 <= compute_otsu(np.array([0.0, 0, 0, 10, 10])) < 10)
     True
     """
     values = np.asarray(sample, np.float64).ravel()
