@@ -69,7 +69,7 @@ def compute_li(sample: AnyFloats) -> float:
 
     Examples
     --------
-    >>> 0 < compute_li(np.array([0.0, 0, 1, 10, 10])) < 10
+    >>> bool(0 < compute_li(np.array([0.0, 0, 1, 10, 10])) < 10)
     True
     """
     values = np.sort(np.asarray(sample, np.float64).ravel())
