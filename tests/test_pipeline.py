@@ -66,7 +66,9 @@ def test_images_alone_are_segmented_and_read_once(images):
     stack = Counting(images)
     lineage = gnntrack.track(stack)
     assert len(lineage.cells) == N_CELLS
-    assert max(stack.reads[1:]) == 1  # the first frame is looked at before: is it a mask?
+    middle, last = len(stack) // 2, len(stack) - 1  # they and the first frame are shown to the segmenter before
+    assert [n for t, n in enumerate(stack.reads) if t not in {0, middle, last}] == [1] * (len(stack) - 3)
+    assert max(stack.reads[1:]) == 2
 
 
 def test_images_that_are_masks_are_refused(masks):

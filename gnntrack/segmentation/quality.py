@@ -138,8 +138,8 @@ def _check_large(statistics: MovieStatistics) -> str:
     if largest <= _LARGE:
         return ""
     return (
-        f"the largest cell covers {largest:.0%} of the frame, of {count:.0f} cells: it is probably the "
-        "background".replace("%", " %")
+        f"the largest cell covers {largest:.0%} of the frame, of {count_noun(round(count), 'cell')}: it is probably "
+        "the background".replace("%", " %")
         + f"; {_advise(statistics, dark=True)}"
     )
 
