@@ -96,7 +96,7 @@ class FrameArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            msg = "the frames are not in memory, so that an array of them is always a copy; leave copy=False away"
+            msg = "the frames are not in memory, so that an array of them is always a copy; omit copy=False"
             raise ValueError(msg)
         whole = self._stack(range(len(self)), ())
         return whole if dtype is None else whole.astype(dtype, copy=False)

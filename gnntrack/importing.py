@@ -58,7 +58,7 @@ _MOST_PIXELS = 2**31
 _MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
 _TABLES = {".csv", ".tsv"}
-_TWO_MASKS = "the source is masks, and masks are given too; leave masks (--masks) away, or give a table of tracks"
+_TWO_MASKS = "the source is masks, and masks are given too; omit masks (--masks), or give a table of tracks"
 _SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 
 
@@ -235,7 +235,7 @@ def _open_table(
 
 def _refuse_links(links: object, path: Path, kind: str) -> None:
     if links is not None:
-        msg = f"{path}: {kind} holds its links, and a table of links is given too; leave links (--links) away"
+        msg = f"{path}: {kind} holds its links, and a table of links is given too; omit links (--links)"
         raise InputError(msg)
 
 

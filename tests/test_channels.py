@@ -193,7 +193,7 @@ class TestWithoutNames:
     def test_one_channel(self):
         assert open_frames(MOVIE[:, 0], axes="tyx", channel=0).channels == {}
         for wanted in (1, "DAPI"):
-            with pytest.raises(FrameError, match="one channel, 0 'channel0'; leave the channel away"):
+            with pytest.raises(FrameError, match="one channel, 0 'channel0'; omit the channel"):
                 open_frames(MOVIE[:, :1], axes="tcyx", channel=wanted)
 
     @pytest.mark.parametrize("axes", ["tcyx", "ctyx", "tyxc", "tczyx", "cyx"])

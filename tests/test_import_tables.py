@@ -240,7 +240,7 @@ def make_source(kind, folder):
 @pytest.mark.parametrize("kind", ["xml", "result", "geff", "string"])
 def test_links_beside_a_source_that_holds_its_links_are_refused(kind, tmp_path):
     (tmp_path / "links.csv").write_text("track,parent\n2,1\n")
-    with pytest.raises(InputError, match=r"holds its links, .*leave links \(--links\) away"):
+    with pytest.raises(InputError, match=r"holds its links, .*omit links \(--links\)"):
         import_tracks(make_source(kind, tmp_path), links=tmp_path / "links.csv")
 
 

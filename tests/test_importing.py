@@ -275,5 +275,5 @@ def test_masks_beside_masks_are_refused(tmp_path, as_path):
     masks = np.zeros((3, 20, 20), np.uint8)
     masks[:, 5:11, 5:11] = 7
     np.save(tmp_path / "masks.npy", masks)
-    with pytest.raises(InputError, match="leave masks"):
+    with pytest.raises(InputError, match="omit masks"):
         import_tracks(tmp_path / "masks.npy" if as_path else masks, masks=masks)

@@ -87,7 +87,7 @@ def choose_channel(wanted: int | str, names: Sequence[str], *, file: object = No
     hint = f"did you mean '{near[0]}'? " if near else ""
     if len(names) == 1:
         msg = (
-            f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; leave the channel away, or name "
+            f"channel {wanted!r} does not exist: it has one channel, 0 '{names[0]}'; omit the channel, or name "
             "the axis of the channels, such as --axes tcyx"
         )
     else:
