@@ -23,7 +23,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples.search import find_examples
-from gnntrack.training.examples.sparse import SparseImage, count_unlabelled
+from gnntrack.training.examples.sparse import RelabelledImage, SparseImage, count_unlabelled
 from gnntrack.training.examples.split import split_examples
 from gnntrack.training.loop import LOG
 from gnntrack.training.run import TrainingRun
@@ -267,23 +267,10 @@ def mask_metrics(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class _BorderHidden:
+class _BorderHidden(RelabelledImage):
     """An image whose ground truth may lack cells along the border: unlabelled pixels there are unknown."""
 
-    example: LabelledImage
     margin: int
-
-    @property
-    def name(self) -> str:
-        return self.example.name
-
-    @property
-    def movie(self) -> str:
-        return self.example.movie
-
-    @property
-    def frame(self) -> int | None:
-        return getattr(self.example, "frame", 0)
 
     def read(self) -> tuple[Image, Image]:
         image, labels = self.example.read()

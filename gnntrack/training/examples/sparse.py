@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gnntrack.training.segmenter import LabelledImage
     from gnntrack.types import Image
 
-__all__ = ["SparseImage", "count_unlabelled", "hide_unlabelled"]
+__all__ = ["RelabelledImage", "SparseImage", "count_unlabelled", "hide_unlabelled"]
 
 _RING = 0.2  # width of the known background around a cell, in diameters of the median cell
 _WIDEST, _NARROWEST = 12, 2  # pixels
@@ -23,11 +23,10 @@ _ALIKE = (0.4, 3.0)  # areas of regions that count as cells, in areas of the med
 
 
 @dataclass(frozen=True)
-class SparseImage:
-    """An image of which some cells are labelled: see `hide_unlabelled`."""
+class RelabelledImage:
+    """An image whose labels are changed when they are read, by the ``read`` of a subclass."""
 
     example: LabelledImage
-    background: int
 
     @property
     def name(self) -> str:
@@ -43,6 +42,13 @@ class SparseImage:
     def frame(self) -> int | None:
         """As of the image."""
         return getattr(self.example, "frame", 0)
+
+
+@dataclass(frozen=True)
+class SparseImage(RelabelledImage):
+    """An image of which some cells are labelled: see `hide_unlabelled`."""
+
+    background: int
 
     def read(self) -> tuple[Image, Image]:
         """Return the image and its labels; -1 is unknown."""
