@@ -16,7 +16,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
-SIMULATED = {"nuclei": 12, "cells": 60}  # movies; all movies, real or not, are equally likely in training
-PARTS = {"Fluo-N2DH-GOWT1": 2, "Fluo-N2DH-SIM+": 3, "Fluo-N2DL-HeLa": 3, "Fluo-C2DL-MSC": 1}  # a part counts as a movie
+SIMULATED = {"nuclei": 16, "cells": 60}  # movies
+PLANES = 6  # simulated stacks whose planes are learnt as images
+# a group of images is as likely in training as a movie; a part of a real movie counts as a movie
+PARTS = {"Fluo-N2DH-GOWT1": 2, "Fluo-N2DH-SIM+": 3, "Fluo-N2DL-HeLa": 5, "Fluo-C2DL-MSC": 2, "PhC-C2DL-PSC": 5}
+UNSTAINED_GROUPS = 10
 STACKS = 16  # simulated movies in 3D
 _GENERAL = {"zoom": "each", "learning_rate": 0.003, "batch": 8, "validate_every": 250, "patience": 99}
 PLANS = {
@@ -77,15 +80,13 @@ def train(model: str, out: Path, options: argparse.Namespace) -> None:
 
 def collect_nuclei(data: Path, more: Path, fold: int | None) -> list[Any]:
     """Return images of nuclei for training."""
-    learnt: list[Any] = [*simulate_examples(SIMULATED["nuclei"]), *list_planes(data)]
-    for name, parts in PARTS.items():
+    stacks = simulate_examples(PLANES, seed=31, dimensions=3)
+    planes = [Plane(stack, depth) for stack in stacks for depth in range(3, 20, 4)]
+    learnt: list[Any] = [*simulate_examples(SIMULATED["nuclei"]), *planes, *list_planes(data)]
+    for name in ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "Fluo-C2DL-MSC"):
         folder = data / name
         hybrid = (folder / "01_ST_HYBRID").is_dir()
-        movie: list[Any] = measure_errors(find_filled_frames(folder)) if hybrid else find_examples([folder])
-        learnt += [
-            replace(each, movie=f"{each.movie}, part {number * parts // len(movie) + 1}")
-            for number, each in enumerate(movie)
-        ]
+        learnt += split_movie(name, measure_errors(find_filled_frames(folder)) if hybrid else find_examples([folder]))
     for kind in ("fluorescence", "stained"):
         known, _ = split_fold(list_images(more, kind), fold)
         learnt += known
@@ -96,9 +97,55 @@ def collect_nuclei(data: Path, more: Path, fold: int | None) -> list[Any]:
 
 def collect_cells(data: Path, more: Path, fold: int | None) -> list[Any]:
     """Return images of whole cells without a stain for training."""
-    movie = [each for each in find_examples([data / "PhC-C2DL-PSC"]) if each.frame is not None and each.frame % 4 == 0]
+    name = "PhC-C2DL-PSC"
+    movie = [each for each in find_examples([data / name]) if each.frame is not None and each.frame % 4 == 0]
     known, _ = split_fold(list_images(more, "phase"), fold)
-    return [*movie, *known, *simulate_unstained(SIMULATED["cells"])]
+    simulated = [
+        replace(each, group=f"unstained {each.stained.seed % UNSTAINED_GROUPS}")
+        for each in simulate_unstained(SIMULATED["cells"])
+    ]
+    return [*split_movie(name, movie), *known, *simulated]
+
+
+def split_movie(name: str, frames: list[Any]) -> list[Any]:
+    """Return the frames of a movie as those of several movies, which makes them more likely in training."""
+    parts = PARTS[name]
+    return [
+        replace(each, movie=f"{each.movie}, part {number * parts // len(frames) + 1}")
+        for number, each in enumerate(frames)
+    ]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane of a simulated stack.
+
+    Parameters
+    ----------
+    stack : SimulatedExample
+        The stack.
+    depth : int
+        Number of the plane.
+    """
+
+    stack: SimulatedExample
+    depth: int
+    simulated = True
+
+    @property
+    def movie(self) -> str:
+        """The movie of the stack."""
+        return f"{self.stack.movie} planes"
+
+    @property
+    def name(self) -> str:
+        """Stack and plane."""
+        return f"{self.stack.name} plane {self.depth}"
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image and its labels."""
+        image, labels = self.stack.read()
+        return image[self.depth], labels[self.depth]
 
 
 class ThinnedStack:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 from gnntrack.errors import FrameError
+from segmenters.common.basins import split_relief
 from segmenters.common.inputs import check_frame, check_image, expect_fractions, expect_least, expect_spacing
 
 if TYPE_CHECKING:
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from segmenters.common.arrays import Heights, Labels, Mask, Step
+    from segmenters.common.arrays import Heights, Integers, Labels, Mask, Step
 
 
 __all__ = [
     "PostprocessSegmenter",
     "fill_enclosed",
-    "find_peaks",
+    "fill_holes",
     "measure_depth",
     "measure_diameter",
     "remove_small",
     "smooth",
     "split_foreground",
-    "split_relief",
 ]
 
 # Chosen on simulated movies, 2D and 3D, with clean and with ragged outlines.
@@ -91,9 +90,9 @@ def split_foreground(
 
     Notes
     -----
-    The result equals a watershed from the h-maxima (Soille, Morphological Image Analysis, 2003, section 6.3.4): every
-    peak gets a basin, and basins are joined, highest saddle first, if the dip at the saddle is too small. This is
-    several times faster than computing the h-maxima by reconstruction first.
+    The basins are those of the h-maxima (Soille, Morphological Image Analysis, 2003, section 6.3.4): every peak gets a
+    basin, and basins are joined, highest saddle first, if the dip at the saddle is too small. This is several times
+    faster than computing the h-maxima by reconstruction first.
 
     Examples
     --------
@@ -113,7 +112,7 @@ def split_foreground(
         return np.zeros(pixels.shape, np.int32)
     mask = pixels >= threshold
     typical = measure_diameter(mask, step)
-    mask = _fill_small_holes(mask, max_hole * np.pi / 4 * typical**2 / step[-2])
+    mask = fill_holes(mask, max_hole * np.pi / 4 * typical**2 / step[-2])
     sigma = float(np.clip(typical / 40, 0.35, 1.5)) if smoothing is None else smoothing
     if height is None:
         relief = smooth(measure_depth(mask, step), sigma, step)
@@ -242,15 +241,18 @@ def _cut_kernel(sigma: float) -> int:
     return 2 * int(3 * sigma + 0.5) + 1
 
 
-def measure_depth(mask: Mask, step: Step) -> Heights:
+def measure_depth(mask: Mask, step: Step, *, rough: bool = False) -> Heights:
     """Return the distance of each pixel of a mask to the background, in pixels along x.
 
-    The outside of the image does not count as background, so a cell cut by the border is not thin there.
+    The outside of the image does not count as background, so a cell cut by the border is not thin there. `rough`
+    distances in a plane are up to 2 % wrong, and computed in a fifth of the time.
     """
     if mask.all():
         return np.full(mask.shape, max(mask.shape), np.float32)
     if step[-2] != 1:
         return np.asarray(ndimage.distance_transform_edt(mask, sampling=step), np.float32)
+    if mask.ndim == 2 and rough:
+        return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
     if mask.ndim == 2:
         return np.sqrt(_measure_squares(mask))
     squares = np.stack([_measure_squares(plane) for plane in mask])
@@ -278,7 +280,7 @@ def measure_diameter(mask: Mask, step: Step, *, depth: Heights | None = None) ->
     The result of `measure_depth` can be given to save time.
     """
     depth = measure_depth(mask, step) if depth is None else depth
-    parts, n = ndimage.label(mask)
+    parts, n = _label_parts(mask)
     inside = parts[mask]
     radius = np.zeros(n + 1, np.float32)
     np.maximum.at(radius, inside, depth[mask])
@@ -290,91 +292,13 @@ def measure_diameter(mask: Mask, step: Step, *, depth: Heights | None = None) ->
     return float(2 * radius[order][np.searchsorted(below, below[-1] / 2)])
 
 
-def split_relief(
-    relief: Heights, mask: Mask, *, peaks: Mask | None = None, neck: float = 1.0, dip: float = 0.0
-) -> Labels:
-    """Split a mask between the peaks of a relief.
-
-    Every peak gets a basin; then basins are joined, highest saddle first, if the saddle reaches `neck` times the lower
-    peak, or is at most `dip` below it.
-
-    Parameters
-    ----------
-    relief : (Y, X) or (Z, Y, X) float32 array
-        Higher is deeper inside a cell.
-    mask : bool array of the same shape
-        The mask to split.
-    peaks : bool array of the same shape, optional
-        Allowed peaks; by default the local maxima of the relief within the mask.
-    neck, dip : float
-        Thresholds of the rule; a saddle as high as the lower peak always joins.
-
-    Returns
-    -------
-    labels : int32 array of the same shape
-        One label per cell, with gaps; 0 also in parts of the mask without any of the given `peaks`.
-    """
-    around = np.ones((3,) * mask.ndim)
-    if peaks is None:
-        # Neighbours across faces only, like the watershed, so that each part of the mask has a peak.
-        around = ndimage.generate_binary_structure(mask.ndim, 1)
-        relief = np.where(mask, relief, -np.inf).astype(np.float32)
-        peaks = mask & find_peaks(relief, faces=True)
-    markers, n = ndimage.label(peaks, around)
-    basins = np.asarray(watershed(-relief, markers, mask=mask), np.int32)  # type: ignore[no-untyped-call]
-    pair, level = _find_saddles(basins, relief)
-    height = np.full(n + 1, -np.inf, np.float32)
-    inside = basins > 0
-    np.maximum.at(height, basins[inside], relief[inside])
-    order = np.argsort(-level, kind="stable")
-    return _join_basins(pair[order], level[order], height, neck=neck, dip=dip)[basins]
-
-
-def find_peaks(relief: Heights, *, faces: bool = False) -> Mask:
-    """Return the pixels that are not lower than any neighbour, or than any neighbour across a face."""
-    shape = cv2.MORPH_CROSS if faces else cv2.MORPH_RECT
-    around = cv2.getStructuringElement(shape, (3, 3))
-    if relief.ndim == 2:
-        return np.asarray(relief == cv2.dilate(relief, around))
-    highest = np.stack([cv2.dilate(plane, around) for plane in relief])
-    beside = relief if faces else highest.copy()
-    np.maximum(highest[1:], beside[:-1], out=highest[1:])
-    np.maximum(highest[:-1], beside[1:], out=highest[:-1])
-    return np.asarray(relief == highest)
-
-
-def _find_saddles(basins: Labels, relief: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
-    """Return the pairs of touching basins, (P, 2), and the height of the saddle between them, (P,)."""
-    n = int(basins.max()) + 1
-    keys, levels = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-    for axis in range(basins.ndim):
-        label, level = np.moveaxis(basins, axis, 0), np.moveaxis(relief, axis, 0)
-        here, there = label[:-1], label[1:]
-        touch = (here != there) & (here > 0) & (there > 0)
-        a, b = here[touch].astype(np.int64), there[touch].astype(np.int64)
-        keys.append(np.minimum(a, b) * n + np.maximum(a, b))
-        levels.append(np.minimum(level[:-1][touch], level[1:][touch]))
-    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
-    highest = np.full(len(pairs), -np.inf, np.float32)
-    np.maximum.at(highest, which, np.concatenate(levels))
-    return np.stack([pairs // n, pairs % n], axis=1), highest
-
-
-def _join_basins(pair: npt.NDArray[np.int64], level: Heights, height: Heights, *, neck: float, dip: float) -> Labels:
-    """Return the label of each basin after joining; a joined basin keeps its highest peak."""
-    root = list(range(len(height)))
-
-    def find(basin: int) -> int:
-        while root[basin] != basin:
-            root[basin] = root[root[basin]]
-            basin = root[basin]
-        return basin
-
-    for (a, b), crossing in zip(pair.tolist(), level.tolist(), strict=True):
-        low, high = sorted((find(a), find(b)), key=lambda basin: height[basin])
-        if crossing >= min(neck * height[low], height[low] - dip):
-            root[low] = high
-    return np.array([find(basin) for basin in range(len(height))], np.int32)
+def _label_parts(mask: Mask) -> tuple[Labels, int]:
+    """Return the parts of a mask that are connected across faces, and their number."""
+    if mask.ndim == 2:
+        n, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+        return np.asarray(parts, np.int32), n - 1
+    parts, n = ndimage.label(mask)
+    return np.asarray(parts, np.int32), int(n)
 
 
 def remove_small(labels: Labels, fraction: float) -> Labels:
@@ -395,41 +319,45 @@ def remove_small(labels: Labels, fraction: float) -> Labels:
 # ------------------------------------------------------------------------------------------- holes
 
 
-def _find_holes(outside: Mask) -> tuple[Labels, Mask]:
-    """Return the connected parts of the background, plane by plane, because in 3D a hole is often open above or below.
-
-    Returns
-    -------
-    parts : int32 array
-        0 = not background.
-    closed : (P,) bool array
-        True for parts that do not reach the border of the image.
-    """
-    cross = ndimage.generate_binary_structure(2, 1)
-    parts, n = ndimage.label(outside, cross if outside.ndim == 2 else np.pad(cross[None], [(1, 1), (0, 0), (0, 0)]))
+def _find_holes(outside: Mask) -> tuple[Labels, Integers]:
+    """Return the connected parts of the background of a plane, (Y, X), and the numbers of those without the border."""
+    parts, n = _label_parts(outside)
     closed = np.arange(n + 1) > 0
-    for axis in (-1, -2):
-        sides = np.moveaxis(parts, axis, 0)
-        closed[sides[[0, -1]]] = False
-    return np.asarray(parts, np.int32), closed
+    for side in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        closed[side] = False
+    return parts, np.flatnonzero(closed)
 
 
-def _fill_small_holes(mask: Mask, area: float) -> Mask:
-    """Fill the holes of a mask with at most this many pixels in their plane."""
+def fill_holes(mask: Mask, area: float = np.inf) -> Mask:
+    """Fill the holes of a mask with at most this many pixels in their plane; in 3D many are open above or below."""
+    if mask.ndim == 3:
+        return np.stack([fill_holes(plane, area) for plane in mask]) if len(mask) else mask
     parts, closed = _find_holes(~mask)
-    return mask | (closed & (np.bincount(parts.ravel()) <= area))[parts]
+    if not closed.size:
+        return mask
+    fill = np.zeros(int(parts.max()) + 1, bool)
+    fill[closed] = np.bincount(parts.ravel())[closed] <= area
+    return np.asarray(mask | fill[parts])
 
 
 def fill_enclosed(labels: Labels) -> Labels:
-    """Add to each cell the holes that it encloses alone; holes between several cells stay."""
+    """Add to each cell the holes that it encloses alone, plane by plane; holes between several cells stay."""
+    if labels.ndim == 3:
+        return np.stack([fill_enclosed(plane) for plane in labels]) if len(labels) else labels
     parts, closed = _find_holes(labels == 0)
-    lowest, highest = np.full(len(closed), np.iinfo(np.int32).max), np.zeros(len(closed), np.int64)
-    inside = closed[parts]
-    for axis in (-1, -2):
-        hole, cell = np.moveaxis(np.where(inside, parts, 0), axis, 0), np.moveaxis(labels, axis, 0)
-        for here, there in ((hole[:-1], cell[1:]), (hole[1:], cell[:-1])):
-            touch = (here > 0) & (there > 0)
-            np.minimum.at(lowest, here[touch], there[touch])
-            np.maximum.at(highest, here[touch], there[touch])
-    owner = np.where(closed & (lowest == highest), highest, 0).astype(np.int32)
-    return labels + owner[parts]
+    if not closed.size:
+        return labels
+    count = int(parts.max()) + 1
+    lowest, highest = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.int32)
+    hole = np.zeros(count, bool)
+    hole[closed] = True
+    inside = np.flatnonzero(hole[parts])
+    owner = parts.ravel()[inside]
+    for step in (1, -1, labels.shape[1], -labels.shape[1]):  # a hole does not reach the border
+        cell = labels.ravel()[inside + step]
+        touch = cell > 0
+        np.minimum.at(lowest, owner[touch], cell[touch])
+        np.maximum.at(highest, owner[touch], cell[touch])
+    filled = labels.copy()
+    filled.ravel()[inside] = np.where(lowest == highest, highest, 0)[owner]
+    return filled

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import find_matching
+from segmenters.common.contrast import measure_surroundings
 from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_option
 
 if TYPE_CHECKING:
@@ -201,36 +201,16 @@ def _measure_parts(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Part
     """Measure the labels of all planes, numbered through the stack."""
     labels, numbers = np.zeros(pixels.shape, np.int32), [np.zeros(1, np.int64)]
     for z, plane in enumerate(planes):
-        values = np.unique(plane)
-        values = values[values > 0]
-        first = sum(map(len, numbers))
-        labels[z] = np.where(plane > 0, first + np.searchsorted(values, plane), 0)
+        inside = plane > 0
+        values, which = np.unique(plane[inside], return_inverse=True)
+        labels[z][inside] = sum(map(len, numbers)) + which
         numbers.append(np.full(len(values), z))
     place = np.concatenate(numbers)
-    area = np.bincount(labels.ravel(), minlength=len(place))
-    level = np.bincount(labels.ravel(), pixels.ravel(), len(place)) / np.maximum(area, 1)
-    area[0] = 0
-    around = _measure_surroundings(labels, pixels, area)
+    inside = labels > 0
+    area = np.bincount(labels[inside], minlength=len(place))
+    level = np.bincount(labels[inside], pixels[inside], len(place)) / np.maximum(area, 1)
+    around = measure_surroundings(labels, pixels, len(area))
     return _Parts(labels, place, area, level, around, _find_sign(area, level - around))
-
-
-def _measure_surroundings(labels: Labels, pixels: Heights, area: Integers) -> Floats:
-    """Return the mean of the unlabelled pixels within a quarter of a radius, else the median of the stack."""
-    n, outside = len(area), pixels[labels == 0]
-    radius = np.sqrt(np.median(area[1:]) / np.pi) if n > 1 else 0.0
-    ring = np.ones((2 * max(2, round(radius / 4)) + 1,) * 2, np.uint8)
-    count, total = np.zeros(n), np.zeros(n)
-    for part, plane in zip(labels, pixels, strict=True):
-        first = (
-            int(part[part > 0].min(initial=n)) - 1
-        )  # float32 can represent the numbers of one plane, but not those of all planes
-        near = cv2.dilate(np.where(part > 0, part - first, 0).astype(np.float32), ring)
-        here = (part == 0) & (near > 0)
-        owner = near[here].astype(np.int64) + first
-        count += np.bincount(owner, minlength=n)
-        total += np.bincount(owner, plane[here], n)
-    background = float(np.median(outside)) if outside.size else float(pixels.min())
-    return np.where(count > 0, total / np.maximum(count, 1), background)
 
 
 def _find_sign(area: Integers, contrast: Floats) -> int:
@@ -266,13 +246,12 @@ class _Overlaps(NamedTuple):
 
 def _find_overlaps(low: Labels, high: Labels, n: int) -> _Overlaps:
     """Return the pairs of labels at the same pixels of two arrays, without background."""
-    key = np.where((low > 0) & (high > 0), low.astype(np.int64) * n + high, 0).ravel()
+    both = (low > 0) & (high > 0)
+    key = low[both].astype(np.int64) * n + high[both]
     start = np.flatnonzero(np.diff(key, prepend=-1))  # there are few runs, so sorting them is cheap
     length = np.diff(start, append=len(key))
     pair, which = np.unique(key[start], return_inverse=True)
-    shared = np.bincount(which, length).astype(np.int64)
-    cells = pair > 0
-    return _Overlaps(pair[cells] // n, pair[cells] % n, shared[cells])
+    return _Overlaps(pair // n, pair % n, np.bincount(which, length).astype(np.int64))
 
 
 def _compute_weights(parts: _Parts, pairs: _Overlaps, least: float) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 from skimage.measure import label
 
 from gnntrack.errors import FrameError
+from segmenters.common.basins import find_peaks, split_relief
 from segmenters.common.contrast import remove_faint
 from segmenters.common.inputs import (
     check_frame,
@@ -28,12 +29,11 @@ from segmenters.common.levels import compute_li, compute_otsu, draw_sample
 from segmenters.common.polarity import guess_foreground
 from segmenters.postprocess import (
     fill_enclosed,
-    find_peaks,
+    fill_holes,
     measure_depth,
     measure_diameter,
     remove_small,
     smooth,
-    split_relief,
 )
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ class ThresholdSegmenter:
         unit = max(1.0, float(np.abs(pixels).max()) / _HIGHEST)
         pixels = self._turn(pixels) / np.float32(unit)
         bright = _find_bright(smooth(pixels, 1.0, step))
-        diameter = self.diameter or measure_diameter(bright, step)
+        diameter = self.diameter or measure_diameter(bright, step, depth=measure_depth(bright, step, rough=True))
         self.estimated_diameter = None if self.diameter else diameter
         sigma = float(np.clip(diameter / 20, 0.7, 3.0)) if self.smoothing is None else self.smoothing
         window = 4 * diameter if self.background is None else self.background
         height, noise = _flatten(smooth(pixels, sigma, step), bright, window)
-        mask = _fill_holes(height > self._threshold(height, noise, unit))
+        mask = fill_holes(height > self._threshold(height, noise, unit))
         labels = _split(mask, height, sigma, step, self.neck)
         outline = float(np.interp(diameter, *_OUTLINE)) if self.outline is None else self.outline
         labels = _fit_outlines(labels, height, outline)
@@ -198,7 +198,7 @@ def _find_bright(pixels: Heights) -> Mask:
     surroundings = _estimate_background(pixels, np.zeros(pixels.shape, bool), max(pixels.shape[-2:]) / 2)
     rest = pixels - surroundings
     sample = draw_sample(rest)
-    return _fill_holes(rest > compute_otsu(sample))
+    return fill_holes(rest > compute_otsu(sample))
 
 
 def _flatten(height: Heights, bright: Mask, window: float) -> tuple[Heights, float]:
@@ -252,15 +252,6 @@ def _average_blocks(pixels: Heights, block: int) -> Heights:
     return np.asarray(cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _fill_holes(mask: Mask) -> Mask:
-    """Fill holes plane by plane, because in 3D a hole is often open above or below."""
-    if mask.ndim == 3:
-        return np.stack([_fill_holes(plane) for plane in mask])
-    outside = np.pad(mask.astype(np.uint8), 1)
-    cv2.floodFill(outside, None, (0, 0), 2)
-    return np.asarray(outside[1:-1, 1:-1] != 2)
-
-
 def _split(mask: Mask, height: Heights, sigma: float, step: Step, neck: float) -> Labels:
     """Cut the mask along its necks and seams: between the peaks of (depth x smoothed brightness)."""
     distance = measure_depth(mask, step)
@@ -273,14 +264,19 @@ def _split(mask: Mask, height: Heights, sigma: float, step: Step, neck: float) -
 
 def _fit_outlines(labels: Labels, height: Heights, outline: float) -> Labels:
     """Reduce each cell to the pixels above the fraction `outline` of its brightness."""
-    inside = np.flatnonzero(labels)
-    if not inside.size:
+    inside = labels > 0
+    if not inside.any():
         return labels
-    label, level = labels.ravel()[inside], height.ravel()[inside]
-    order = np.lexsort((level, label))
-    cells, first, count = np.unique(label[order], return_index=True, return_counts=True)
-    brightness = np.zeros(cells[-1] + 1, np.float32)
-    brightness[cells] = level[order][first + np.minimum((count * _BRIGHTNESS).astype(int), count - 1)]
+    bits = height[inside].view(np.int32)
+    ranked = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # whole numbers in the order of the heights, negative ones as well
+    keys = np.sort((labels[inside].astype(np.int64) << 32) + ranked)  # by label, then by height
+    owner = (keys + (1 << 31)) >> 32
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    count = np.diff(first, append=len(keys))
+    chosen = keys[first + np.minimum((count * _BRIGHTNESS).astype(int), count - 1)]
+    ranked = (chosen - (owner[first] << 32)).astype(np.int32)
+    brightness = np.zeros(int(owner[-1]) + 1, np.float32)
+    brightness[owner[first]] = (ranked ^ ((ranked >> 31) & 0x7FFFFFFF)).view(np.float32)
     return np.where(height > outline * brightness[labels], labels, 0).astype(np.int32)
 
 

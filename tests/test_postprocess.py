@@ -10,7 +10,8 @@ from scipy import ndimage
 from gnntrack.errors import FrameError, SegmenterError
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import simulate_movie
-from segmenters.postprocess import PostprocessSegmenter, measure_depth, smooth, split_foreground, split_relief
+from segmenters.common.basins import split_relief
+from segmenters.postprocess import PostprocessSegmenter, measure_depth, smooth, split_foreground
 
 
 def balls(shape, cells, spacing=None):

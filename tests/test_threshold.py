@@ -9,9 +9,10 @@ from support.movies import compute_ious
 
 from gnntrack.errors import FrameError
 from segmenters.common import levels
+from segmenters.common.basins import find_peaks
 from segmenters.common.contrast import remove_faint
 from segmenters.common.levels import compute_li, compute_otsu
-from segmenters.postprocess import find_peaks, measure_depth, smooth
+from segmenters.postprocess import measure_depth, smooth
 from segmenters.threshold import ThresholdSegmenter
 
 CELLS = [((20, 20), 8, 1.0), ((20, 60), 9, 0.6), ((60, 25), 8, 1.4), ((70, 75), 10, 0.5), ((95, 40), 8, 1.0)]

@@ -141,17 +141,20 @@ class UnstainedExample:
         The frame whose cells are shown.
     contrast : {"phase", "dic", "brightfield"}
         Kind of microscopy.
+    group : str, optional
+        Name for the movie; all movies are equally likely in training. By default that of the simulated movie.
     """
 
     stained: SimulatedExample
     contrast: Contrast
+    group: str | None = None
     simulated = True
     gold = True
 
     @cached_property
     def movie(self) -> str:
         """The name of its movie."""
-        return f"{self.stained.movie}, {self.contrast}"
+        return self.group or f"{self.stained.movie}, {self.contrast}"
 
     @cached_property
     def name(self) -> str:

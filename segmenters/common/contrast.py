@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from segmenters.common.levels import draw_sample
+
 if TYPE_CHECKING:
     from segmenters.common.arrays import Floats, Heights, Integers, Labels
 
-__all__ = ["measure_contrast", "remove_faint"]
+__all__ = ["measure_contrast", "measure_surroundings", "remove_faint"]
 
 
 def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
@@ -36,31 +38,50 @@ def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
     >>> measure_contrast(labels, 3 + 10 * (labels > 0).astype(np.float32)).tolist()
     [0.0, 10.0]
     """
-    n = int(labels.max(initial=0)) + 1
-    area = np.bincount(labels.ravel(), minlength=n)
-    level = np.bincount(labels.ravel(), pixels.ravel(), n) / np.maximum(area, 1)
-    count, total = _sum_surroundings(labels, pixels, area)
-    outside = pixels[labels == 0]
-    background = float(np.median(outside)) if outside.size else float(pixels.min(initial=0))
-    contrast = np.where(area > 0, level - np.where(count > 0, total / np.maximum(count, 1), background), 0)
-    contrast[0] = 0
-    return contrast
+    inside = labels > 0
+    level, area = _average(labels[inside], pixels[inside], int(labels.max(initial=0)) + 1)
+    return np.where(area > 0, level - measure_surroundings(labels, pixels, len(area)), 0)
 
 
-def _sum_surroundings(labels: Labels, pixels: Heights, area: Integers) -> tuple[Floats, Floats]:
-    """Return the number of unlabelled pixels beside each label, plane by plane, and the sum of their grey values."""
+def measure_surroundings(labels: Labels, pixels: Heights, n: int) -> Floats:
+    """Return the mean grey value of the unlabelled pixels within a quarter of a radius of each label, in its planes.
+
+    Parameters
+    ----------
+    labels, pixels
+        As in `measure_contrast`.
+    n : int
+        Length of the result: the highest label and one more.
+
+    Returns
+    -------
+    around : (n,) float64 array
+        For a label without unlabelled pixels nearby the median of all of them, or else the lowest grey value.
+    """
     planes, values = (labels, pixels) if labels.ndim == 3 else (labels[None], pixels[None])
-    n = len(area)
-    sections = max(1, sum(len(np.unique(plane)) - 1 for plane in planes))
-    reach = max(2, round(float(np.sqrt(area[1:].sum() / sections / np.pi)) / 4))
+    sections = [area[area > 0] for plane in planes for area in [np.bincount(plane[plane > 0])]]
+    areas = np.concatenate([np.zeros(0), *sections])
+    reach = max(2, round(float(np.sqrt(np.median(areas) / np.pi)) / 4)) if areas.size else 2
     ring = np.ones((2 * reach + 1,) * 2, np.uint8)
     count, total = np.zeros(n), np.zeros(n)
     for plane, value in zip(planes, values, strict=True):
-        near = cv2.dilate(plane.astype(np.float32), ring).astype(np.int32)
+        first = int(plane[plane > 0].min(initial=n)) - 1  # 16 bits can represent the labels of most planes
+        most = int(plane.max(initial=0)) - first
+        small = np.where(plane > 0, plane - first, 0)
+        near = cv2.dilate(small.astype(np.uint16) if most < 2**16 else small.astype(np.float32), ring)
         here = (plane == 0) & (near > 0)
-        count += np.bincount(near[here], minlength=n)
-        total += np.bincount(near[here], value[here], n)
-    return count, total
+        owner = near[here].astype(np.int64) + first
+        count += np.bincount(owner, minlength=n)
+        total += np.bincount(owner, value[here], n)
+    outside = draw_sample(pixels)[draw_sample(labels) == 0]
+    background = float(np.median(outside)) if outside.size else float(pixels.min(initial=0))
+    return np.where(count > 0, total / np.maximum(count, 1), background)
+
+
+def _average(labels: Labels, values: Heights, n: int) -> tuple[Floats, Integers]:
+    """Return the mean of the values of each label up to `n`, 0 without any, and their number."""
+    area = np.bincount(labels, minlength=n)
+    return np.bincount(labels, values, n) / np.maximum(area, 1), area
 
 
 def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
@@ -79,7 +100,7 @@ def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
     if fraction <= 0 or not labels.any():
         return labels
     contrast = measure_contrast(labels, pixels)
-    area = np.bincount(labels.ravel(), minlength=len(contrast))
+    area = np.bincount(labels[labels > 0], minlength=len(contrast))
     whole = area >= 0.1 * np.median(area[1:][area[1:] > 0])
     whole[0] = False
     typical = float(np.median(contrast[whole]))
