@@ -274,6 +274,10 @@ REPORT = {  # the internship report's best Dice and IoU, Tables 1 and 2
     ("deeplab", "Fluo-C2DL-MSC 01"): (0.8919, 0.8049),
     ("fcn", "Fluo-C2DL-MSC 01"): (0.8558, 0.7479),
     ("maskrcnn", "Fluo-C2DL-MSC 01"): (0.3327, 0.1995),
+    ("unet", "Warwick QU"): (0.8802, 0.7860),
+    ("unet, not normalised", "Warwick QU"): (0.8863, 0.7958),
+    ("deeplab", "Warwick QU"): (0.8929, 0.8066),
+    ("fcn", "Warwick QU"): (0.9129, 0.8397),
 }
 
 
@@ -282,16 +286,16 @@ def format_segmentation() -> str:
     if not (RESULTS / "segmentation.json").exists():
         return NOT_YET
     lines = []
-    order = ["folds", "report", "overfit", "halves", "chain", "stacks", "cho"]
+    order = ["folds", "report", "glands", "overfit", "halves", "chain", "stacks", "cho"]
     rows = [row for row in _read("segmentation")["rows"] if row["task"] != "inference"]
     for row in sorted(rows, key=lambda row: order.index(row["task"].split(" ")[0])):
         kind, _, network = row["task"].partition(" ")
-        report = REPORT.get((network, row["data"])) if kind in {"folds", "report"} else None
+        report = REPORT.get((network, row["data"])) if kind in {"folds", "report", "glands"} else None
         dice, iou = (f" ({value:.3f})" for value in report) if report else ("", "")
         what = f"{kind}, {network or row.get('segmenter', 'unet')}"
         whole = row.get("complete_dice")
         time = f"{row['train_seconds'] / 60:.0f} min, {_describe_hardware(row)}" if "train_seconds" in row else "-"
-        figures = [f"{row[key]:.3f}" for key in ("seg", "f1")]
+        figures = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("seg", "f1")]
         tracked = row.get("tracked_TRA")
         lines.append(
             [

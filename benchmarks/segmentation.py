@@ -11,6 +11,9 @@ scored, except in ``chain``. Tasks:
 ``report NAME``  The same movies by the protocol of the internship report as far as it can be run: a random fifth of
                  all frames is tested, next to training frames, and the truth is computed masks of all cells
                  (``01_ST_HYBRID``: silver, else grown markers), not gold.
+``glands NAME``  Warwick QU, the 22 images at half size in ``shared/more/SEG-GlaS``, in three folds: every third image
+                 is tested, and the network is trained on the others, reduced to 0.6 of their size. As in the report,
+                 only the foreground is learnt and scored.
 ``overfit NAME`` The middle of the four frames of GOWT1 with complete gold truth, for training and test: shows that
                  networks that are too slow to train on whole movies on two cores can be trained. Not an accuracy.
 ``halves``       Fluo-N2DH-SIM+ 01: trained on the first half, tested on the second.
@@ -38,10 +41,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tifffile
 import torch
 from filled import FilledFrame, find_filled_frames, measure_errors
+from kind_images import get_default_more
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
 from time_folds import make_time_folds
 
@@ -52,9 +57,11 @@ from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.examples import Example, find_examples
+from gnntrack.training.examples.sparse import RelabelledImage
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import simulate_examples
+from segmenters.common.colours import RGB
 
 RESULT = RESULTS / "segmentation.json"
 FOLDS = 5
@@ -73,6 +80,16 @@ OVERFIT: dict[str, dict[str, Any]] = {
     "fcn": {**_OVERFIT_PLAN, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
     "maskrcnn": {**_OVERFIT_PLAN, "options": {**_LIGHT, "width": 128}},
 }
+_GLANDS_PLAN: dict[str, Any] = {"steps": 400, "batch": 6, "patch": 160, "head": "foreground", "zoom": "none"}
+_GLANDS_LIGHT = {**_GLANDS_PLAN, "batch": 4, "options": _LIGHT}
+GLANDS: dict[str, dict[str, Any]] = {
+    "unet": _GLANDS_PLAN,
+    "unet, grey": {**_GLANDS_PLAN, "colours": "grey"},
+    "unet, not normalised": {**_GLANDS_PLAN, "normalise": "none"},
+    "deeplab": _GLANDS_LIGHT,
+    "fcn": _GLANDS_LIGHT,
+}
+GLAND_FOLDS, GLAND_SCALE = 3, 0.6
 MIDDLE = 256  # side in pixels of the frames of ``overfit``
 DATASETS = ("Fluo-N2DH-GOWT1", "Fluo-C2DL-MSC")
 Row = dict[str, Any]
@@ -143,6 +160,40 @@ class ComputedExample:
 def read_computed(frame: FilledFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return an image and the masks that trackers are given, not the gold truth."""
     return read_tiff(frame.image_file), read_mask(frame.masks_file).astype(np.int32)
+
+
+def run_glands(network: str, _: Path, work: Path) -> list[Row]:
+    """Return the row of the glands: three networks, each tested on every third image."""
+    images = [ReducedImage(each) for each in find_examples([get_default_more() / "SEG-GlaS"])]
+    total, seconds = Counts(), 0.0
+    for number in range(GLAND_FOLDS):
+        learnt = [each for place, each in enumerate(images) if place % GLAND_FOLDS != number]
+        model, spent = train_or_load(network, learnt, work / f"glands-{network}-{number}", **GLANDS[network])
+        seconds += spent
+        for each in images[number::GLAND_FOLDS]:
+            total += compare_labels(*each.segment(model))
+    row = {"task": f"glands {network}", "data": "Warwick QU", "frames": len(images), "train_seconds": seconds}
+    return [row | {"dice": total.dice, "iou": total.iou, "seg": None, "f1": None}]  # not of single glands
+
+
+@dataclass(frozen=True)
+class ReducedImage(RelabelledImage):
+    """An image of glands, reduced so that glands are about 45 pixels wide."""
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reduced image and its labels."""
+        image, labels = self.example.read()
+        size = tuple(round(side * GLAND_SCALE) for side in labels.shape[::-1])
+        small = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA), small.astype(np.int32)
+
+    def segment(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the foreground that a network finds, enlarged to the size of the image, and the ground truth."""
+        reader = self.keep_colours() if model.channels == RGB else self
+        found = (model.segment(reader.read()[0]) > 0).astype(np.float32)
+        truth = self.example.read()[1] > 0
+        large = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return (large > 0.5).astype(np.int32), truth.astype(np.int32)
 
 
 def run_overfit(network: str, data: Path, work: Path) -> list[Row]:
@@ -282,9 +333,10 @@ def train_or_load(network: str, learnt: Sequence[Any], folder: Path, **changes: 
     if not is_finished(folder, plan):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        start = time.process_time()
         learn(name, learnt, [], TrainingRun(folder), settings=plan)
-    told = json.loads((folder / "model.json").read_text())["training"]["best"]
-    return load_segmenter(name, model=str(folder)), told["seconds"]
+        (folder / "seconds.json").write_text(json.dumps(time.process_time() - start))
+    return load_segmenter(name, model=str(folder)), json.loads((folder / "seconds.json").read_text())
 
 
 def is_finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
@@ -312,6 +364,7 @@ TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "cho": run_cho,
     "inference": run_inference,
     **{f"report {name}": (lambda data, work, name=name: run_report(name, data, work)) for name in PLANS},
+    **{f"glands {name}": (lambda data, work, name=name: run_glands(name, data, work)) for name in GLANDS},
     **{f"overfit {name}": (lambda data, work, name=name: run_overfit(name, data, work)) for name in OVERFIT},
     **{f"folds {name}": (lambda data, work, name=name: run_folds(name, data, work)) for name in PLANS},
 }

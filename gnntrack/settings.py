@@ -260,6 +260,8 @@ class TrainSegmenterSettings(Section):
     """Outputs: foreground and depth inside the cell, which separates touching cells, or the foreground alone."""
     normalise: Literal["percentile", "root", "standard", "none"] = "percentile"
     """Normalisation of grey values: percentile, root (of it, for dim nuclei), standard (mean 0, deviation 1), none."""
+    colours: Literal["auto", "grey", "rgb"] = "auto"
+    """Input of the network: rgb = all colours, grey = the one of best contrast, auto = rgb if all images are RGB."""
     zoom: Literal["auto", "each", "none"] = "auto"
     """Scale of the images: as they are (none), all cells to one size (each), or chosen by the size of the cells."""
     scaled_diameter: float = limit(20.0, ge=8, le=64)

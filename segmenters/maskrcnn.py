@@ -10,8 +10,15 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
+from segmenters.common.colours import (
+    check_pixels,
+    choose_channels,
+    get_channels,
+    is_flat,
+    normalise_channels,
+    show_channels,
+)
 from segmenters.common.inputs import (
-    check_image,
     expect_choice,
     expect_fractions,
     expect_least,
@@ -19,7 +26,7 @@ from segmenters.common.inputs import (
     expect_positive,
 )
 from segmenters.common.models import load_network
-from segmenters.common.pixels import normalise, resize
+from segmenters.common.pixels import resize
 from segmenters.common.training import PRECISIONS, choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import Preprocessing
 from segmenters.dense.task import MaskValidation, PatchTask, ScaledPixels, TrainingImages
@@ -86,6 +93,8 @@ class MaskRcnnSegmenter:
 
     name: ClassVar[str] = "maskrcnn"
     dimensions: tuple[int, ...] = (2,)
+    learns_colours: ClassVar[bool] = True
+    """In training, it takes RGB images."""
 
     def __init__(
         self,
@@ -107,6 +116,7 @@ class MaskRcnnSegmenter:
         expect_choice(self.name, "precision", precision, PRECISIONS)
         place = find_device(device)
         self.network, about = load_network(self.name, model, device=place)
+        self.channels = get_channels(self.network)
         self.inputs = Preprocessing(**about["inputs"])
         self.diameter, self.tile, self.overlap = diameter, tile, overlap
         self.rules = {"score": score, "threshold": threshold, "covered": covered}
@@ -141,7 +151,7 @@ class MaskRcnnSegmenter:
         """Return the labels of an image; see `gnntrack.segmentation.protocol.Segmenter.segment`."""
         ready = self._normalise(image)
         if ready is None:
-            return np.zeros(np.shape(image), np.int32)
+            return np.zeros(np.shape(image)[:2], np.int32)
         factor = self._factor or self.inputs.factor
         if self.diameter is not None:
             factor = self.inputs.diameter / self.diameter
@@ -150,10 +160,11 @@ class MaskRcnnSegmenter:
     def _normalise(self, image: npt.NDArray[Any]) -> Heights | None:
         """Return the normalised image, or None if it has a single grey value."""
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
-        pixels = check_image(image, self.dimensions, hint=hint)
-        if not pixels.size or pixels.min() == pixels.max():
+        pixels = check_pixels(image, self.dimensions, channels=self.channels, hint=hint)
+        if is_flat(pixels, self.channels):
             return None
-        return normalise(pixels, self.inputs.normalise, dtype=np.asarray(image).dtype)
+        dtype = np.asarray(image).dtype
+        return normalise_channels(pixels, self.inputs.normalise, dtype=dtype, channels=self.channels)
 
     def _segment_at(self, ready: Heights, factor: float) -> Labels:
         return _segment_scaled(
@@ -176,10 +187,13 @@ class MaskRcnnSegmenter:
         """
         device = run.find_device()
         torch.manual_seed(run.seed)
-        network = build_mask_rcnn(dimensions=find_dimensions(examples), options=settings.options)
+        channels = choose_channels(examples, settings)
+        examples, checks = show_channels(examples, channels), show_channels(checks, channels)
+        dimensions = find_dimensions(examples)
+        network = build_mask_rcnn(dimensions=dimensions, options=settings.options, channels=channels)
         inputs = choose_inputs(examples, settings)
         bfloat16 = choose_bfloat16(settings.precision, device)
-        pixels = ScaledPixels(settings.normalise, choose_scale(inputs), 2)
+        pixels = ScaledPixels(settings.normalise, choose_scale(inputs), 2, channels)
         task = PatchTask(
             TrainingImages(examples, partial(prepare_labels, pixels=pixels)),
             MaskValidation(checks, partial(_segment_in_training, inputs=inputs, bfloat16=bfloat16), metrics),
@@ -195,7 +209,9 @@ def _segment_in_training(network: Any, image: npt.NDArray[Any], *, inputs: Prepr
     """Return the cells of an image with the default options."""
     rules = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
     at = partial(_segment_scaled, network, tile=_TILE, overlap=_OVERLAP, bfloat16=bfloat16, rules=rules)
-    ready = normalise(check_image(image, {2}), inputs.normalise, dtype=image.dtype)
+    channels = get_channels(network)
+    pixels = check_pixels(image, {2}, channels=channels)
+    ready = normalise_channels(pixels, inputs.normalise, dtype=image.dtype, channels=channels)
     return at(ready, inputs.factor or estimate_factor(ready, inputs.diameter, segment=at))
 
 
@@ -203,7 +219,7 @@ def _segment_scaled(
     network: Any, ready: Heights, factor: float, *, tile: int, overlap: int, bfloat16: bool, rules: dict[str, float]
 ) -> Labels:
     """Return the cells of a normalised image that is scaled by a factor for the network."""
-    shape = (ready.shape[0], ready.shape[1])
+    shape = (ready.shape[-2], ready.shape[-1])
     seen = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
     found = find_in_tiles(network, resize(ready, seen), tile=tile, overlap=overlap, bfloat16=bfloat16)
     return draw_cells(found, shape, seen=seen, **rules)

@@ -16,7 +16,7 @@ __all__ = ["UNetSegmenter", "build_unet"]
 _LIGHT = {"width": 24, "levels": 4, "stem": 2, "norm": "batch"}
 
 
-def build_unet(*, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> UNet:
+def build_unet(*, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any], channels: int = 1) -> UNet:
     """Return a U-Net with random weights; see `segmenters.dense.training.NetworkBuilder`.
 
     Raises
@@ -29,7 +29,7 @@ def build_unet(*, dimensions: int, outputs: int, flat: int, options: Mapping[str
         msg = f"a new network of 'unet' has no option '{unknown[0]}'; there are: {', '.join(_LIGHT)}"
         raise SegmenterError(msg)
     try:
-        return UNet(dimensions=dimensions, outputs=outputs, flat=flat, **{**_LIGHT, **options})
+        return UNet(dimensions=dimensions, outputs=outputs, flat=flat, channels=channels, **{**_LIGHT, **options})
     except (TypeError, ValueError, RuntimeError) as error:
         msg = f"a new network of 'unet' cannot be made: {error}"
         raise SegmenterError(msg) from error

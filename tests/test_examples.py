@@ -369,16 +369,6 @@ def test_images_of_four_axes_are_refused(tmp_path):
         find_only(tmp_path).read()
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
-def test_colours_become_luminance(tmp_path, suffix):
-    colours = np.stack([make_grey(1), make_grey(2), make_grey(3)], axis=-1)
-    save(tmp_path / f"a{suffix}", colours)
-    save(tmp_path / "a_mask.png", make_two_cells().astype(np.uint8))
-    image, _ = find_only(tmp_path).read()
-    assert image.dtype == np.float32
-    np.testing.assert_allclose(image, colours @ np.array([0.2125, 0.7154, 0.0721]), rtol=1e-5)
-
-
 def test_opacity_palettes_and_jpeg_give_grey_values_too(tmp_path):
     same = np.stack([make_grey()] * 3 + [np.full(SHAPE, 255, np.uint8)], axis=-1)
     save(tmp_path / "a.png", same)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["train_segmenter"]
 
 _SETTINGS = (
-    "steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "augment", "simulated", "sparse",
-    "background_label",
+    "steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "colours", "augment",
+    "simulated", "sparse", "background_label",
 )  # fmt: skip
 
 

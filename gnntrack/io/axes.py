@@ -15,7 +15,7 @@ from gnntrack.plurals import count_noun
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["Layout", "guess_axes", "is_like_rgb", "lay_out"]
+__all__ = ["Layout", "average_colours", "guess_axes", "is_like_rgb", "lay_out"]
 
 RGB_SIDE = 16  # an array (..., 3) is treated as RGB if its other sides are at least this long
 
@@ -52,10 +52,10 @@ class Layout:
     def take(self, array: Any, frame: int) -> Image:
         """Return one frame of an array, which may read it from a file."""
         part = np.asarray(array[tuple(frame if i is None else i for i in self.index)]).transpose(self.order)
-        return _average(part) if self.mean else part
+        return average_colours(part) if self.mean else part
 
 
-def _average(colours: Image) -> Image:
+def average_colours(colours: Image) -> Image:
     """Return the mean of the last axis, in the type of the array."""
     mean = colours.mean(-1)
     return np.asarray(np.rint(mean) if colours.dtype.kind in "iu" else mean).astype(colours.dtype)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.errors import ChannelError
+from gnntrack.io.axes import average_colours
 from gnntrack.io.channels import COLOURS, GREY
 from gnntrack.io.stack import Stack
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["measure_contrasts", "open_best_colour"]
+__all__ = ["choose_colour", "list_tried", "measure_contrasts", "open_best_colour", "take_colour"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_PIXELS = 1 << 20  # of a frame that are judged: its middle
 _MOST_TRIED = 6  # frames that are read until one holds more than one value
+_MOST_PIXELS = 1 << 20  # of a frame that are judged: its middle
 _ALIKE = 0.03  # largest difference of two colours in an image that is grey to the eye, as a fraction of their range
 _ROUNDED = 0.01  # the same, as a fraction of the highest value: compressed grey images are not exactly grey
 _EXTREME = 1 / 16  # of the range: a drawn line is as near as that to full or no intensity in each colour
@@ -70,29 +71,55 @@ def open_best_colour(
     if not isinstance(opened, Stack):
         return opened
     colours = {name: opened.channels[name] for name in COLOURS[:3]}
-    images = _read_first(list(colours.values()))
-    if _are_alike(images):
+    name = choose_colour([each[frame] for each in colours.values()] for frame in list_tried(len(opened)))
+    if name == GREY:
         _log.info("%s: RGB images: the colours are alike, so that their mean is used", opened.names[0])
         return replace(open_channel(axes, GREY), channels={})
-    name = COLOURS[int(np.argmax(measure_contrasts(images)))]
     message = "%s: RGB images: the %s channel is used, it has the best contrast (--channel chooses another)"
     _log.info(message, opened.names[0], name)
     return replace(colours[name], channels=colours, chosen="it has the best contrast of the colours")
 
 
-def _read_first(colours: list[Stack]) -> list[Image]:
-    """Return the first frame with more than one value, in each colour; else the first frame."""
+def choose_colour(images: Iterable[Sequence[Image]]) -> str:
+    """Return the name of the colour with the best contrast, or ``"grey"`` if the colours are nearly alike.
+
+    Parameters
+    ----------
+    images : iterable of (red, green, blue)
+        Early images of a movie or a folder, three arrays ([Z], Y, X) each. The first one that holds more than one
+        value decides; later ones are not read.
+
+    Examples
+    --------
+    >>> black, cells = np.zeros((2, 64, 64)); cells[8:14, 8:14] = cells[40:46, 30:36] = 120
+    >>> choose_colour([[black, black, black], [black, cells, cells / 2]]), choose_colour([[cells, cells, cells]])
+    ('green', 'grey')
+    """
     first: list[Image] = []
-    for frame in _list_tried(len(colours[0])):
-        images = [_take_middle(each[frame]) for each in colours]
-        if any(np.ptp(image) > 0 for image in images if image.size):
-            return images
-        first = first or images
-    return first
+    for colours in images:
+        planes = [_take_middle(image) for image in colours]
+        first = first or planes
+        if any(np.ptp(plane) > 0 for plane in planes if plane.size):
+            first = planes
+            break
+    return GREY if not first or _are_alike(first) else COLOURS[int(np.argmax(measure_contrasts(first)))]
 
 
-def _list_tried(n_frames: int) -> Iterator[int]:
-    """Yield a few frames near the start: videos are decoded in order."""
+def take_colour(pixels: Image, name: str) -> Image:
+    """Return a colour of an image, or the mean of its colours, in the type of the image.
+
+    Parameters
+    ----------
+    pixels : ([Z], Y, X, C) array
+        Red, green, blue, and perhaps opacity.
+    name : {"red", "green", "blue", "grey"}
+        Name of the colour; ``grey`` is the mean.
+    """
+    return average_colours(pixels[..., :3]) if name == GREY else pixels[..., COLOURS.index(name)]
+
+
+def list_tried(n_frames: int) -> Iterator[int]:
+    """Yield the numbers of a few frames near the start, of `n_frames`: videos are decoded in order."""
     yield from (frame for frame in (0, *(1 << k for k in range(_MOST_TRIED - 1))) if frame < n_frames)
 
 

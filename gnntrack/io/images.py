@@ -42,7 +42,9 @@ class ImageFile(NamedTuple):
     """Whether the last axis holds colour channels."""
 
 
-def read_image(file: str | Path, *, frame: int | None = None, palette_indices: bool = False) -> ImageFile:
+def read_image(
+    file: str | Path, *, frame: int | None = None, palette_indices: bool = False, planar: bool = False
+) -> ImageFile:
     """Read an image, whatever it holds.
 
     Parameters
@@ -53,6 +55,8 @@ def read_image(file: str | Path, *, frame: int | None = None, palette_indices: b
         The frame's number, for messages.
     palette_indices : bool
         Return the numbers of a palette's colours, which are labels in some data sets, and not the colours.
+    planar : bool
+        Three or four planes of a TIFF that are marked as colours are colours, of whatever type, and not slices.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def read_image(file: str | Path, *, frame: int | None = None, palette_indices: b
     path = Path(file)
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return _read_tiff(path, frame)
+        return _read_tiff(path, frame, planar=planar)
     try:
         pixels: Image = np.load(path, allow_pickle=False) if suffix == ".npy" else _read_pillow(path, palette_indices)
     except FrameError:
@@ -115,11 +119,11 @@ def drop_plane(mask: Image) -> Image:
     return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
 
 
-def _read_tiff(file: Path, frame: int | None) -> ImageFile:
+def _read_tiff(file: Path, frame: int | None, *, planar: bool = False) -> ImageFile:
     pixels, axes = read_frame(file, frame=frame)
     if "s" not in axes:
         return ImageFile(pixels, coloured=False)
-    if axes.index("s") == 0 and len(pixels) > 1 and pixels.dtype != np.uint8:
+    if axes.index("s") == 0 and len(pixels) > 1 and pixels.dtype != np.uint8 and not planar:
         return ImageFile(pixels, coloured=False)  # 3 or 4 slices, which tifffile marks as colours if not told otherwise
     return ImageFile(np.moveaxis(pixels, axes.index("s"), -1), coloured=True)
 

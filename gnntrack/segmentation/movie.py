@@ -13,8 +13,9 @@ import tifffile
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
 from gnntrack.plurals import count_noun
+from gnntrack.segmentation.colours import check_colours, show_colours
 from gnntrack.segmentation.diameter import convert_diameters
-from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_name
+from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_channels, get_name
 from gnntrack.segmentation.registry import expect_diameter, load_segmenter
 from gnntrack.segmentation.statistics import MovieStatistics, get_estimated_diameter
 
@@ -70,7 +71,8 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
             f"options are given for the segmenter '{get_name(segmenter)}', which is an object: set them when it is made"
         )
         raise SegmenterError(msg)
-    prepare_segmenter(segmenter, images)
+    check_colours(images, segmenter)
+    prepare_segmenter(segmenter, show_colours(images, segmenter))
     return segmenter
 
 
@@ -118,7 +120,8 @@ def segment_frame(segmenter: Segmenter, image: Image, *, frame: int | None = Non
         where = "" if frame is None else f", frame {frame}"
         msg = f"segmenter '{name}'{where}: it failed with {type(error).__name__}: {error}"
         raise SegmenterError(msg) from error
-    return check_labels(labels, image, name, frame)
+    coloured = get_channels(segmenter) > 1 and image.ndim == 3
+    return check_labels(labels, image[..., 0] if coloured else image, name, frame)
 
 
 # ------------------------------------------------------------------------------- masks on demand
@@ -145,7 +148,9 @@ def segment_on_demand(
         As `gnntrack.segmentation.load_segmenter`.
     """
     stack = _FrameCache(images)
-    return SegmentedStack(stack, load_for_movie(segmenter, options, images)), stack
+    ready = load_for_movie(segmenter, options, images)
+    colours = show_colours(images, ready)
+    return SegmentedStack(stack, ready, colours=None if colours is images else colours), stack
 
 
 class _FrameCache:
@@ -170,15 +175,18 @@ class _FrameCache:
 
 
 class SegmentedStack(_FrameCache):
-    """The masks of a stack of images, made when they are read, and their statistics so far."""
+    """The masks of a stack of images, made when they are read, and their statistics so far.
 
-    def __init__(self, images: FrameStack, segmenter: Segmenter) -> None:
+    A segmenter that reads RGB images is given the frames of `colours`.
+    """
+
+    def __init__(self, images: FrameStack, segmenter: Segmenter, *, colours: FrameStack | None = None) -> None:
         super().__init__(images)
-        self._segmenter = segmenter
+        self._segmenter, self._seen = segmenter, colours or images
         self.statistics = MovieStatistics(segmenter, images.spacing)
 
     def _read(self, frame: int) -> Image:
-        image = self._frames[frame]
+        image = self._seen[frame]
         labels = segment_frame(self._segmenter, image, frame=frame, file=self.names[frame])
         self.statistics.add_frame(frame, labels, image)
         return labels
@@ -255,12 +263,13 @@ def _write_masks(
 ) -> MovieStatistics:
     """Write the masks that are missing in a folder; return the statistics of all of them."""
     statistics, digits = MovieStatistics(segmenter, images.spacing), max(3, len(str(len(images) - 1)))
+    seen = show_colours(images, segmenter)
     for frame in range(len(images)):
         place = folder / f"mask{frame:0{digits}d}.tif"
         if place.exists():
             statistics.add_frame(frame, tifffile.imread(place))
         else:
-            image = images[frame]
+            image = seen[frame]
             labels = segment_frame(segmenter, image, frame=frame, file=images.names[frame])
             statistics.add_frame(frame, labels, image)
             dtype = np.min_scalar_type(max(65535, int(labels.max(initial=0))))

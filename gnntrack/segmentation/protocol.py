@@ -3,6 +3,8 @@
 Only `segment` is required. Further members are optional:
 
 - ``dimensions``, a tuple: the numbers of axes of the images that it takes; 2 and 3 by default.
+- ``channels``: 3 if it reads RGB images; it is then given frames (Y, X, 3) of movies that have colours, and grey frames
+  (Y, X) of others. 1 by default.
 - ``prepare(images)``: see `MovieSegmenter`.
 - the option ``diameter``: the typical diameter of a cell in pixels along x; None if the segmenter must estimate it. The
   option ``--diameter`` of the commands sets it, and the recipes convert a length such as ``"12um"`` to pixels.
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import Image
 
-__all__ = ["MovieSegmenter", "Segmenter", "check_labels", "get_name"]
+__all__ = ["MovieSegmenter", "Segmenter", "check_labels", "get_channels", "get_name"]
 
 
 @runtime_checkable
@@ -40,11 +42,11 @@ class Segmenter(Protocol):
         Parameters
         ----------
         image : (Y, X) or (Z, Y, X) array of numbers
-            Grey values of one frame; they are not modified.
+            Grey values of one frame; they are not modified. Segmenters that read RGB images take (Y, X, 3) too.
 
         Returns
         -------
-        labels : integer array of the same shape
+        labels : integer array, (Y, X) or (Z, Y, X)
             0 = background, every other value one cell. The segmenters of this project return int32 labels 1, 2, ...
             without gaps, and no cells for an image of one grey value.
 
@@ -117,3 +119,8 @@ def get_name(segmenter: Segmenter) -> str:
     """Return the attribute ``name`` of a segmenter, or the name of its class."""
     name = getattr(segmenter, "name", None)
     return name if isinstance(name, str) else type(segmenter).__name__
+
+
+def get_channels(segmenter: Segmenter) -> int:
+    """Return the attribute ``channels`` of a segmenter: 3 if it reads RGB images, else 1."""
+    return 3 if getattr(segmenter, "channels", 1) == 3 else 1

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from gnntrack.errors import ModelError, TrainingError
 from gnntrack.models.files import read_model, write_model
-from gnntrack.settings import drop_removed
+from gnntrack.settings import TrainSegmenterSettings, drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -360,6 +360,9 @@ def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
     saved = saved or {}
     if "stages" in saved:  # a checkpoint of an earlier version may hold settings that have been removed
         saved = {**saved, "stages": drop_removed(saved["stages"])}
+    if "settings" in saved:  # or lack settings that were added since
+        added = TrainSegmenterSettings().to_dict()
+        saved = {**saved, "settings": {**added, **saved["settings"]}}
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
     for table in ("settings", "stages"):
         if table in differing and table in saved:

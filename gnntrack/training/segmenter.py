@@ -49,7 +49,8 @@ class LabelledImage(Protocol):
     """An image with its labels, still on disk.
 
     It may also have ``spacing``, the size of a voxel along z, y, x, ``simulated``, True for a simulation, and
-    ``frame``, None if it is not a frame of a movie: then its cells may differ in size from those of other images.
+    ``frame``, None if it is not a frame of a movie: then its cells may differ in size from those of other images. An
+    image that may be RGB has methods ``has_colours`` and ``keep_colours``, as `gnntrack.training.examples.Example`.
     """
 
     @property
@@ -74,8 +75,9 @@ class LabelledImage(Protocol):
 class TrainableSegmenter(Protocol):
     """A class of segmenters that can be trained: it has a classmethod ``train``.
 
-    If it can start from a trained model, ``train`` also has the keyword ``start``: the folder of the model, or
-    ``"shipped"``. It is given only if a start was asked for.
+    If its attribute ``learns_colours`` is True, it can be trained on RGB images: it asks them for their colours, see
+    `gnntrack.training.examples.channels`. If it can start from a trained model, ``train`` also has the keyword
+    ``start``: the folder of the model, or ``"shipped"``. It is given only if a start was asked for.
     """
 
     @classmethod
@@ -209,6 +211,9 @@ def learn(
     if settings.sparse and not getattr(segmenter, "ignores_unknown", False):
         msg = f"segmenter '{name}' learns unlabelled pixels as background, so it cannot be trained with --sparse"
         raise SegmenterError(msg + "; train 'unet', or label all cells")
+    if settings.colours == "rgb" and not getattr(segmenter, "learns_colours", False):
+        msg = f"segmenter '{name}' learns grey values only; omit --colours rgb, or train 'unet'"
+        raise SegmenterError(msg)
     movies = {each.movie for each in examples}
     try:
         best = segmenter.train(

@@ -40,7 +40,7 @@ def predict_in_tiles(
     predict : callable
         From images, (B, *tile), to predictions, (B, C, *tile).
     image : (Y, X) or (Z, Y, X) array
-        The whole image.
+        The whole image. Axes in front of those of `tile`, such as one of colours, are not divided.
     channels : int
         The number C of predictions per pixel.
     tile, overlap : sequences of int
@@ -50,13 +50,14 @@ def predict_in_tiles(
 
     Returns
     -------
-    predictions : (C, *image.shape) float32 array
+    predictions : (C, [Z], Y, X) float32 array
     """
-    out = np.empty((channels, *image.shape), np.float32)
-    windows = list(split_into_tiles(image.shape, tile, overlap))
+    shape = image.shape[-len(tile) :]
+    out = np.empty((channels, *shape), np.float32)
+    windows = list(split_into_tiles(shape, tile, overlap))
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
-        found = predict(np.stack([image[window.read] for window in some]))
+        found = predict(np.stack([image[(..., *window.read)] for window in some]))
         for window, values in zip(some, found, strict=True):
             out[(slice(None), *window.write)] = values[(slice(None), *window.inner)]
     return out

@@ -20,6 +20,8 @@ _SCALE = 0.3  # cells become larger or smaller by up to this fraction
 _EMPTY = 0.03  # fraction of the patches that are replaced by noise without cells
 _HAZE, _BRIGHTEST_HAZE = 0.2, 0.5  # fraction of the patches with a smooth haze, and its largest brightness
 _HAZE_GRID = 5  # largest number of patches of haze along a side
+_GREYED = 0.1  # fraction of the RGB patches that become grey
+_TINT = 0.2  # largest change of the scale of a colour
 _INVERTED = 0.5  # fraction of the patches that are inverted, if they may be
 
 
@@ -74,17 +76,23 @@ class Augment:
         self._grey, self._invert = grey, invert
 
     def __call__(self, patch: Heights, random: np.random.Generator) -> Heights:
-        """Return a changed patch, (4, *shape): image, foreground, depth, and nearness of two cells."""
+        """Return a changed patch, (4, *shape): image, foreground, depth, and nearness of two cells.
+
+        A patch of an RGB image, (6, *shape), has three channels in place of the image.
+        """
+        targets = len(self._keys) - 1
+        image = patch[:-targets]
         if self._grey and random.random() < _EMPTY:
-            noise = _add_noise(patch.shape[1:], random)
-            return np.stack([noise, *np.zeros((len(self._keys) - 1, *noise.shape), np.float32)])
+            return np.concatenate([_add_noise(image.shape, random), np.zeros_like(patch[-targets:])])
         if self._grey and random.random() < _HAZE:
-            patch = np.concatenate([patch[:1] + _make_haze(patch.shape[1:], random), patch[1:]])
+            image = image + _make_haze(patch.shape[1:], random)
         self._change.set_random_state(int(random.integers(2**31)))
-        changed = self._change(dict(zip(self._keys, patch[:, None], strict=True)))
+        changed = self._change(dict(zip(self._keys, [image, *patch[-targets:, None]], strict=True)))
         patch = np.concatenate([np.asarray(changed[key], np.float32) for key in self._keys])
+        if self._grey and len(image) > 1:
+            patch[:-targets] = _change_colours(patch[:-targets], random)
         if self._invert and random.random() < _INVERTED:
-            patch[0] = 1 - patch[0]
+            patch[:-targets] = 1 - patch[:-targets]
         return patch
 
 
@@ -102,6 +110,17 @@ def _make_grey_steps(transforms: Any, dimensions: int) -> list[Any]:
 def _blur(dimensions: int) -> dict[str, tuple[float, float]]:
     sigma = {"sigma_x": (0.3, 1.5), "sigma_y": (0.3, 1.5)}
     return {"sigma_x": (0.01, 0.02), "sigma_y": (0.3, 1.5), "sigma_z": (0.3, 1.5)} if dimensions == 3 else sigma
+
+
+def _change_colours(image: Heights, random: np.random.Generator) -> Heights:
+    """Return an image, (3, Y, X), with other colours: each channel is scaled and shifted, or all are replaced by grey.
+
+    So the network depends less on the stain and the camera, and finds cells in grey images too.
+    """
+    if random.random() < _GREYED:
+        return np.broadcast_to(image.mean(axis=0), image.shape)
+    scale, shift = random.uniform(1 - _TINT, 1 + _TINT, 3), random.uniform(-_TINT / 2, _TINT / 2, 3)
+    return image * scale.astype(np.float32)[:, None, None] + shift.astype(np.float32)[:, None, None]
 
 
 def _make_haze(shape: tuple[int, ...], random: np.random.Generator) -> Heights:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_positive
-from segmenters.common.pixels import normalise, resize
+from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
+from segmenters.common.inputs import expect_fractions, expect_least, expect_positive
+from segmenters.common.pixels import resize
 from segmenters.common.scale import CellsAtScale, Scale, search_scale
 from segmenters.common.tiles import predict_in_tiles
 from segmenters.common.training import remove_unknown, set_precision
@@ -114,8 +115,8 @@ def segment_pixels(
     ----------
     network : nn.Module
         In eval mode.
-    pixels : (Y, X) or (Z, Y, X) float32 array
-        Grey values.
+    pixels : (Y, X), (Z, Y, X) or (3, Y, X) float32 array
+        Grey values, or colours for a network with three channels.
     inputs : Preprocessing
         How images are prepared.
     options : InferenceOptions
@@ -127,10 +128,10 @@ def segment_pixels(
 
     Returns
     -------
-    labels : int32 array of the same shape
+    labels : int32 array, (Y, X) or (Z, Y, X)
     """
-    if not pixels.size or pixels.min() == pixels.max():
-        return np.zeros(pixels.shape, np.int32)
+    if is_flat(pixels, get_channels(network)):
+        return np.zeros(pixels.shape[-network.dimensions :], np.int32)
     probability, height = _predict_scaled(network, pixels, inputs, options, dtype=dtype, factor=factor)
     return _find_cells(probability, height, inputs, options)
 
@@ -145,7 +146,7 @@ def _predict_scaled(
     factor: float | None = None,
 ) -> tuple[Heights, Heights | None]:
     """Return the predictions for an image, computed at the scale of the network."""
-    ready = normalise(pixels, inputs.normalise, dtype=dtype)
+    ready = normalise_channels(pixels, inputs.normalise, dtype=dtype, channels=get_channels(network))
     if options.diameter is not None:
         factor = inputs.diameter / options.diameter
     factor = factor or inputs.factor or find_scale(network, ready, inputs, options).factor
@@ -182,8 +183,8 @@ def choose_depth(
     answers = []
     for example in examples:
         image, labels = example.read()
-        pixels = check_image(image)
-        if pixels.min() < pixels.max() and labels.max() > 0:
+        pixels = check_pixels(image, channels=get_channels(network))
+        if not is_flat(pixels, get_channels(network)) and labels.max() > 0:
             answers.append((*_predict_scaled(network, pixels, inputs, options, dtype=image.dtype), labels))
     if not answers:
         return None
@@ -216,7 +217,7 @@ def predict_pixels(
     ----------
     network : nn.Module
         In eval mode.
-    ready : (Y, X) or (Z, Y, X) float32 array
+    ready : (Y, X), (Z, Y, X) or (3, Y, X) float32 array
         A normalised image.
     options : InferenceOptions
         Options of inference: tiles, flips and so on.
@@ -235,7 +236,8 @@ def _scale(ready: Heights, factor: float) -> Heights:
 
 def _predict_seen(network: Any, seen: Heights, options: InferenceOptions) -> Heights:
     """Return the predictions at the scale of the network, (C, [Z], Y, X): probability and depth."""
-    tile = _TILES[seen.ndim] if options.tile is None else (*_TILES[seen.ndim][:-2], options.tile, options.tile)
+    usual = _TILES[network.dimensions]
+    tile = usual if options.tile is None else (*usual[:-2], options.tile, options.tile)
     overlap = [min(options.overlap, n // 2) for n in tile]
 
     def predict_batch(batch: Heights) -> Heights:
@@ -249,7 +251,7 @@ def _predict_seen(network: Any, seen: Heights, options: InferenceOptions) -> Hei
 def _predict_batch(network: Any, batch: Heights, options: InferenceOptions) -> Heights:
     """Return the probability and the depth for a batch of tiles, (B, 1 or 2, ...), averaged over flips if requested."""
     device = next(network.parameters()).device
-    images = torch.from_numpy(batch[:, None]).to(device)
+    images = torch.from_numpy(batch if get_channels(network) > 1 else batch[:, None]).to(device)
     flips = product((False, True), repeat=2) if options.flips else [(False, False)]
     total: Any = 0
     count = 0
@@ -270,7 +272,7 @@ def find_scale(network: Any, ready: Heights, inputs: Preprocessing, options: Inf
     ----------
     network : nn.Module
         In eval mode.
-    ready : (Y, X) or (Z, Y, X) float32 array
+    ready : (Y, X), (Z, Y, X) or (3, Y, X) float32 array
         A normalised image.
     inputs : Preprocessing
         How images are prepared.

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from gnntrack.models.devices import find_device
-from segmenters.common.inputs import check_image, expect_choice
+from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
+from segmenters.common.inputs import expect_choice
 from segmenters.common.kinds import KINDS, MODELS, guess_kind
 from segmenters.common.models import WEIGHTS, list_shipped, load_network
-from segmenters.common.pixels import normalise
 from segmenters.common.scale import Scale
 from segmenters.common.training import PRECISIONS, choose_bfloat16
 from segmenters.dense.inference import InferenceOptions, Preprocessing, find_scale, segment_pixels
@@ -86,6 +86,8 @@ class DenseSegmenter:
     name: ClassVar[str]
     ignores_unknown: ClassVar[bool] = True
     """In training, pixels with labels below 0 do not count."""
+    learns_colours: ClassVar[bool] = True
+    """In training, it takes RGB images."""
     build_network: ClassVar[NetworkBuilder]
     """Returns a new network to train; a subclass sets it, see `segmenters.dense.training.NetworkBuilder`."""
 
@@ -122,6 +124,7 @@ class DenseSegmenter:
         self._models: dict[str | None, tuple[Any, Preprocessing]] = {}
         self._use(MODELS["fluorescence" if kind == "auto" else kind] if model is None else None, model)
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
+        self.channels = get_channels(self.network)
         self._factor: float | None = None
 
     @property
@@ -146,7 +149,7 @@ class DenseSegmenter:
         Parameters
         ----------
         images : sequence of (Y, X) or (Z, Y, X) arrays
-            Some of its frames; those with a single grey value are ignored.
+            Some of its frames, (Y, X, 3) for a model of RGB images; those with a single grey value are ignored.
 
         Raises
         ------
@@ -154,7 +157,7 @@ class DenseSegmenter:
             If one of them cannot be segmented.
         """
         some = [(self._check_image(image), np.asarray(image).dtype) for image in images]
-        some = [(pixels, dtype) for pixels, dtype in some if pixels.size and pixels.min() < pixels.max()]
+        some = [(pixels, dtype) for pixels, dtype in some if not is_flat(pixels, self.channels)]
         if self._guesses and some:
             self._use(self._choose_model(some))
             self._guesses = False
@@ -186,7 +189,7 @@ class DenseSegmenter:
         """Return the median scale of some images, and the median certainty."""
         found = []
         for pixels, dtype in images:
-            ready = normalise(pixels, self.inputs.normalise, dtype=dtype)
+            ready = normalise_channels(pixels, self.inputs.normalise, dtype=dtype, channels=self.channels)
             found.append(find_scale(self.network, ready, self.inputs, self.options))
         return Scale(*(float(np.median(values)) for values in zip(*found, strict=True)))
 
@@ -200,13 +203,14 @@ class DenseSegmenter:
         """
         pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
-        if self._guesses and pixels.size and pixels.min() < pixels.max():
+        if self._guesses and not is_flat(pixels, self.channels):
             self._use(self._choose_model([(pixels, dtype)]))
         return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=self._factor)
 
     def _check_image(self, image: npt.NDArray[Any]) -> Heights:
         hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
-        return check_image(image, self.dimensions, hint=hint if self.dimensions == (2,) else "")
+        hint = hint if self.dimensions == (2,) else ""
+        return check_pixels(image, self.dimensions, channels=self.channels, hint=hint)
 
     # ---------------------------------------------------------------------------------------------- training
 

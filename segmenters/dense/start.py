@@ -9,6 +9,8 @@ import numpy as np
 
 from gnntrack.errors import ModelError
 from gnntrack.models.files import model_folder, read_model
+from gnntrack.plurals import count_noun
+from segmenters.common.colours import RGB, choose_channels, get_channels
 from segmenters.common.kinds import MODELS, guess_kind
 from segmenters.common.models import FAMILY, WEIGHTS, list_shipped, load_network
 from segmenters.dense.inference import Preprocessing
@@ -101,6 +103,30 @@ class StartModel:
                 f"start from a model in {dimensions}D, or omit --from to train a new network"
             )
             raise ModelError(msg)
+
+    def check_channels(self, examples: Images, settings: TrainSegmenterSettings) -> int:
+        """Return the number of channels of the network: 1, or 3 for RGB images.
+
+        Raises
+        ------
+        ModelError
+            If the settings ask for another number, or if it is 3 and the images are grey.
+        """
+        own = get_channels(self.network)
+        needed = {"grey": 1, "rgb": RGB}.get(settings.colours)
+        if needed is None and own == RGB:
+            needed = choose_channels(examples, settings)
+        if needed not in (None, own):
+            reads, given = ("RGB images", "grey") if own == RGB else ("grey values", "RGB images")
+            asked = (
+                f"--colours {settings.colours} was given" if settings.colours != "auto" else f"these images are {given}"
+            )
+            msg = (
+                f"{self.name}: its network reads {reads} ({count_noun(own, 'channel')}), and {asked}; start from "
+                "a model for such images, or omit --from to train a new network"
+            )
+            raise ModelError(msg)
+        return own
 
 
 def read_start(segmenter: str, start: str | Path, examples: Images) -> StartModel:

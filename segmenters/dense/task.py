@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from segmenters.common.inputs import check_image
-from segmenters.common.pixels import normalise, resize
+from segmenters.common.colours import check_pixels, normalise_channels
+from segmenters.common.pixels import resize
 from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.augment import Augment
 from segmenters.dense.targets import compute_depth, compute_nearness
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "TARGETS",
     "DenseLoss",
     "MaskValidation",
     "PatchTask",
@@ -39,6 +40,8 @@ __all__ = [
     "prepare_dense",
 ]
 
+TARGETS = 3
+"""Channels of a patch behind those of its image: foreground, depth, nearness."""
 _KEPT = 1_500_000_000  # bytes of prepared images that are kept in memory
 _CHECKED = 24  # largest number of images of a validation
 _DEPTH_WEIGHT = 4.0
@@ -52,9 +55,9 @@ class Ready(NamedTuple):
 
     Parameters
     ----------
-    image : ([Z], Y, X) float32
-        Normalised grey values.
-    targets : three arrays of the same shape
+    image : ([Z], Y, X) or (3, Y, X) float32
+        Normalised grey values or colours.
+    targets : three ([Z], Y, X) arrays
         Interpolated in augmentation as nearest, linear and linear; see `prepare_dense`.
     cells : (N, axes) int32
         One pixel of each cell.
@@ -123,16 +126,20 @@ class ScaledPixels:
         From the labels of an image to the factor by which its pixels along y and x are scaled.
     dimensions : {2, 3}
         Number of axes that images must have.
+    channels : {1, 3}
+        Channels of the network.
     """
 
     normalise: Any
     factor: Callable[[npt.NDArray[Any]], float]
     dimensions: int
+    channels: int = 1
 
     def read(self, example: LabelledImage) -> tuple[Heights, npt.NDArray[Any], tuple[int, int]]:
         """Return the scaled image, the labels as they are, and the size along y and x to scale them to."""
         image, labels = example.read()
-        pixels = normalise(check_image(image, {self.dimensions}), self.normalise, dtype=image.dtype)
+        pixels = check_pixels(image, {self.dimensions}, channels=self.channels)
+        pixels = normalise_channels(pixels, self.normalise, dtype=image.dtype, channels=self.channels)
         factor = self.factor(labels)
         size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))
         return resize(pixels, size), labels, size
@@ -172,12 +179,12 @@ def _resize_nearest(labels: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDAr
 
 def _zoom_patch(parts: Sequence[Heights], size: Sequence[int]) -> Heights:
     """Return image and targets resized along y and x."""
-    image, foreground, depth, nearness = parts
+    *image, foreground, depth, nearness = parts
     whole = (int(size[0]), int(size[1]))
     unknown = _resize_nearest(depth < 0, whole)  # a mean of known and unknown depths would be known
-    smooth = [resize(np.ascontiguousarray(each), whole) for each in (image, depth, nearness)]
-    smooth[1][unknown] = -1
-    return np.stack([smooth[0], _resize_nearest(foreground, whole), *smooth[1:]]).astype(np.float32)
+    smooth = [resize(np.ascontiguousarray(each), whole) for each in (*image, depth, nearness)]
+    smooth[-2][unknown] = -1
+    return np.stack([*smooth[:-2], _resize_nearest(foreground, whole), *smooth[-2:]]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,8 @@ class PatchTask:
     settings : TrainSegmenterSettings
         Batch and augmentation.
     loss : callable
-        From a network and patches, (B, 4, [Z], Y, X) float32 of image and targets, to the loss.
+        From a network and patches, (B, 4, [Z], Y, X) float32 of image and targets, to the loss; for RGB images 6
+        channels instead of 4.
     patch : sequence of int
         Pixels of a patch along ``[z], y, x``.
     varied : bool
@@ -256,11 +264,11 @@ class PatchTask:
         return self._loss(network, patches), [self._images.examples[number].name for number in numbers]
 
     def _draw_patch(self, ready: Ready, random: np.random.Generator) -> Heights:
-        """Return a random patch of image and targets, (4, *patch), mirrored beyond the border of the image."""
+        """Return a random patch of image and targets, (4 or 6, *patch), mirrored beyond the border of the image."""
         zoom = self._draw_zoom(random)
         wanted = tuple(max(1, round(n / (zoom if axis >= len(self._patch) - 2 else 1)))
                        for axis, n in enumerate(self._patch))  # fmt: skip
-        shape = np.array(ready.image.shape)
+        shape = np.array(ready.targets[0].shape)
         middle = random.integers(0, shape)
         if len(ready.cells) and random.random() < _AROUND_A_CELL:
             middle = random.choice(ready.cells) + random.integers(-16, 17, len(shape))
@@ -269,7 +277,7 @@ class PatchTask:
         beyond = [(0, max(0, n - m)) for n, m in zip(wanted, shape, strict=True)]
         parts = [
             np.pad(np.asarray(each[box], np.float32), beyond, mode="symmetric")
-            for each in (ready.image, *ready.targets)
+            for each in (*ready.image.reshape(-1, *shape), *ready.targets)
         ]
         patch = np.stack(parts) if zoom == 1 else _zoom_patch(parts, self._patch[-2:])
         return patch if self._augment is None else self._augment(patch, random)
@@ -310,11 +318,11 @@ class DenseLoss:
     bfloat16: bool = False
 
     def __call__(self, network: Any, patches: Heights) -> Tensor:
-        """Return the loss, shape (), of patches (B, 4, [Z], Y, X)."""
+        """Return the loss, shape (), of patches (B, 4 or 6, [Z], Y, X)."""
         batch = torch.from_numpy(patches).to(self.device)
         with set_precision(self.device, bfloat16=self.bfloat16):
-            outputs = network(batch[:, :1])
-        foreground, depth, nearness = batch[:, 1], batch[:, 2], batch[:, 3]
+            outputs = network(batch[:, :-TARGETS])
+        foreground, depth, nearness = batch[:, -3], batch[:, -2], batch[:, -1]
         extra = self.settings.border_weight * nearness
         return compute_loss(outputs, foreground, depth, extra, kind=self.settings.loss)
 

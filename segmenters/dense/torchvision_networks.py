@@ -15,6 +15,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from gnntrack.errors import SegmenterError
+from segmenters.dense.unet import describe_channels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,8 @@ class _Torchvision(nn.Module):
         Axes of the images.
     outputs : int
         Channels of the output.
+    channels : {1, 3}
+        Channels of the images; grey values are repeated for the backbone.
 
     Raises
     ------
@@ -65,12 +68,20 @@ class _Torchvision(nn.Module):
 
     kind: ClassVar[str]
 
-    def __init__(self, *, backbone: str = "resnet50", enlarge: int = 1, dimensions: int = 2, outputs: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        backbone: str = "resnet50",
+        enlarge: int = 1,
+        dimensions: int = 2,
+        outputs: int = 2,
+        channels: int = 1,
+    ) -> None:
         super().__init__()
-        if dimensions != 2 or outputs < 1 or enlarge not in _ENLARGE:
+        if dimensions != 2 or outputs < 1 or enlarge not in _ENLARGE or channels not in (1, 3):
             msg = (
-                f"{self.kind}: dimensions is {dimensions}, enlarge is {enlarge}, outputs is {outputs}; but dimensions "
-                f"must be 2, enlarge one of {_ENLARGE}, and outputs 1 or above"
+                f"{self.kind}: dimensions is {dimensions}, enlarge is {enlarge}, outputs is {outputs}, channels is "
+                f"{channels}; but dimensions must be 2, enlarge one of {_ENLARGE}, outputs 1 or above, channels 1 or 3"
             )
             raise ValueError(msg)
         self.options: dict[str, Any] = {
@@ -78,8 +89,9 @@ class _Torchvision(nn.Module):
             "enlarge": enlarge,
             "dimensions": dimensions,
             "outputs": outputs,
+            **describe_channels(channels),
         }
-        self.dimensions, self.outputs, self.enlarge = dimensions, outputs, enlarge
+        self.dimensions, self.outputs, self.enlarge, self.channels = dimensions, outputs, enlarge, channels
         self.backbone, channels = _replace_stride(backbone)
         self.head = self._build_head(channels, outputs)
 
@@ -88,7 +100,7 @@ class _Torchvision(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the outputs, (B, outputs, Y, X), for images (B, 1, Y, X) of any size."""
+        """Return the outputs, (B, outputs, Y, X), for images (B, channels, Y, X) of any size."""
         height, width = images.shape[2:]
         x = normalise_as_photograph(images)
         if self.enlarge > 1:
@@ -130,7 +142,7 @@ class DeepLab(_Torchvision):
 
 
 def normalise_as_photograph(images: Tensor) -> Tensor:
-    """Return grey images, (B, 1, Y, X), as the photos that backbones were trained on, (B, 3, Y, X)."""
+    """Return images, (B, 1 or 3, Y, X), as the photos that backbones were trained on, (B, 3, Y, X)."""
     return ((images - _MEAN) / _SPREAD).expand(-1, 3, -1, -1)
 
 
@@ -193,6 +205,7 @@ def build_dense(
     outputs: int,
     flat: int = 0,  # noqa: ARG001  # for networks of stacks
     options: Mapping[str, Any],
+    channels: int = 1,
 ) -> _Network:
     """Return a network to train; its backbone has weights trained on photographs if they are available.
 
@@ -208,6 +221,8 @@ def build_dense(
         Not used, see `segmenters.dense.training.NetworkBuilder`.
     options : dict
         ``backbone``, ``enlarge``, and ``weights``: ``pretrained`` or ``none``.
+    channels : {1, 3}
+        Channels of the images.
 
     Raises
     ------
@@ -218,7 +233,7 @@ def build_dense(
     chosen = check_network_options(network.kind, options, _OPTIONS)
     weights = chosen.pop("weights")
     try:
-        made = network(dimensions=dimensions, outputs=outputs, **chosen)
+        made = network(dimensions=dimensions, outputs=outputs, channels=channels, **chosen)
     except (TypeError, ValueError) as error:
         msg = f"a new network of '{network.kind}' cannot be made: {error}"
         raise SegmenterError(msg) from error

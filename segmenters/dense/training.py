@@ -12,7 +12,7 @@ import torch
 from gnntrack.errors import TrainingError
 from gnntrack.models.files import write_model
 from gnntrack.plurals import count_noun
-from segmenters.common.inputs import check_image
+from segmenters.common.colours import check_pixels, choose_channels, get_channels, show_channels
 from segmenters.common.models import FAMILY
 from segmenters.common.training import choose_bfloat16, describe_run, find_dimensions, train_network
 from segmenters.dense.inference import InferenceOptions, Preprocessing, choose_depth, segment_pixels
@@ -44,7 +44,9 @@ _SAMPLED_FOR_DEPTH = {2: 16, 3: 4}  # images, or stacks, for the depth of a pass
 class NetworkBuilder(Protocol):
     """A function that returns a new network to train."""
 
-    def __call__(self, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any]) -> Any:
+    def __call__(
+        self, *, dimensions: int, outputs: int, flat: int, options: Mapping[str, Any], channels: int = 1
+    ) -> Any:
         """Return a network with random or pretrained weights.
 
         Parameters
@@ -57,6 +59,8 @@ class NetworkBuilder(Protocol):
             In 3D: number of levels that keep their planes, for planes that are far apart.
         options : dict
             Options of the network, from ``--option``.
+        channels : {1, 3}
+            Channels of the images.
 
         Raises
         ------
@@ -87,16 +91,19 @@ def train_dense(
     torch.manual_seed(run.seed)
     if isinstance(origin, StartModel):
         origin.check_dimensions(dimensions)
+        channels = origin.check_channels(examples, settings)
         settings, run = origin.adapt(settings), run.with_provenance(start=origin.describe())
         network, inputs = origin.network, choose_inputs(examples, settings, start=origin.inputs)
     else:
+        channels = choose_channels(examples, settings)
         inputs = choose_inputs(examples, settings)
-        network = _make_network(origin, dimensions, settings)
+        network = _make_network(origin, dimensions, channels, settings)
+    examples, checks = show_channels(examples, channels), show_channels(checks, channels)
     if dimensions == 2:
         network = network.to(memory_format=torch.channels_last)  # on a CPU a quarter faster
     options = InferenceOptions(batch=settings.batch, bfloat16=choose_bfloat16(settings.precision, device))
     segment = partial(_segment, dimensions=dimensions, inputs=inputs, options=options)
-    pixels = ScaledPixels(settings.normalise, choose_scale(inputs), dimensions)
+    pixels = ScaledPixels(settings.normalise, choose_scale(inputs), dimensions, channels)
     task = PatchTask(
         TrainingImages(examples, partial(prepare_dense, pixels=pixels)),
         MaskValidation(checks, segment, metrics),
@@ -114,16 +121,20 @@ def train_dense(
     return trained.best
 
 
-def _make_network(build_network: NetworkBuilder, dimensions: int, settings: TrainSegmenterSettings) -> Any:
+def _make_network(
+    build_network: NetworkBuilder, dimensions: int, channels: int, settings: TrainSegmenterSettings
+) -> Any:
     outputs = 3 if settings.head == "instances" else 2
-    return build_network(dimensions=dimensions, outputs=outputs, flat=settings.flat, options=settings.options)
+    layout: dict[str, Any] = {"dimensions": dimensions, "outputs": outputs, "flat": settings.flat}
+    return build_network(**layout, options=settings.options, channels=channels)
 
 
 def _segment(
     network: Any, image: npt.NDArray[Any], *, dimensions: int, inputs: Preprocessing, options: InferenceOptions
 ) -> npt.NDArray[np.int32]:
     """Return the cells of an image of the validation."""
-    return segment_pixels(network, check_image(image, {dimensions}), inputs, options, dtype=image.dtype)
+    pixels = check_pixels(image, {dimensions}, channels=get_channels(network))
+    return segment_pixels(network, pixels, inputs, options, dtype=image.dtype)
 
 
 def _show_some(examples: Images, most: int, run: TrainingRun) -> Iterator[LabelledImage]:

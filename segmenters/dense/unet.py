@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fusion
 
-__all__ = ["UNet", "fuse"]
+__all__ = ["UNet", "describe_channels", "fuse"]
 
 
 class UNet(nn.Module):
@@ -38,6 +38,8 @@ class UNet(nn.Module):
         Batch normalisation after each convolution, or none as in 2015.
     outputs : int
         Channels of the output.
+    channels : int
+        Channels of the images: 1, or 3 for RGB.
     """
 
     kind = "unet"
@@ -52,25 +54,26 @@ class UNet(nn.Module):
         flat: int = 0,
         norm: str = "batch",
         outputs: int = 2,
+        channels: int = 1,
     ) -> None:
         super().__init__()
         _expect_layout(dimensions=dimensions, width=width, levels=levels, stem=stem, norm=norm)
         self.options: dict[str, Any] = {
             "dimensions": dimensions, "width": width, "levels": levels, "stem": stem, "flat": flat, "norm": norm,
-            "outputs": outputs,
+            "outputs": outputs, **describe_channels(channels),
         }  # fmt: skip
-        self.dimensions, self.stem, self.outputs = dimensions, stem, outputs
+        self.dimensions, self.stem, self.outputs, self.channels = dimensions, stem, outputs, channels
         up: Any = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
-        channels = [width * 2**level for level in range(levels)]
+        widths = [width * 2**level for level in range(levels)]
         self.steps = [self._step(level, flat) for level in range(levels - 1)]
         self.down = nn.ModuleList(
             _build_pair(before, after, dimensions, norm)
-            for before, after in zip([stem**2, *channels[:-1]], channels, strict=True)
+            for before, after in zip([channels * stem**2, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
-            up(2 * n, n, kernel_size=step, stride=step) for n, step in zip(channels[:-1], self.steps, strict=True)
+            up(2 * n, n, kernel_size=step, stride=step) for n, step in zip(widths[:-1], self.steps, strict=True)
         )
-        self.merge = nn.ModuleList(_build_pair(2 * n, n, dimensions, norm) for n in channels[:-1])
+        self.merge = nn.ModuleList(_build_pair(2 * n, n, dimensions, norm) for n in widths[:-1])
         self.last = (nn.Conv2d if dimensions == 2 else nn.Conv3d)(width, outputs * stem**2, 1)
 
     def _step(self, level: int, flat: int) -> tuple[int, ...]:
@@ -78,7 +81,7 @@ class UNet(nn.Module):
         return (2, 2) if self.dimensions == 2 else ((1 if level < flat else 2), 2, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the outputs, (B, outputs, [Z], Y, X), for images (B, 1, [Z], Y, X) of any size."""
+        """Return the outputs, (B, outputs, [Z], Y, X), for images (B, channels, [Z], Y, X) of any size."""
         size = images.shape[2:]
         x = _unpack(functional.pad(images, self._compute_padding(size), mode="replicate"), self.stem)
         kept = []
@@ -104,6 +107,15 @@ class UNet(nn.Module):
                 multiple *= step[axis]
             padding += [0, -size[axis] % multiple]
         return padding
+
+
+def describe_channels(channels: int) -> dict[str, int]:
+    """Return the entry of a network's options for the channels of its images: none for one, as in older models.
+
+    >>> describe_channels(1), describe_channels(3)
+    ({}, {'channels': 3})
+    """
+    return {} if channels == 1 else {"channels": channels}
 
 
 def _expect_layout(*, dimensions: int, width: int, levels: int, stem: int, norm: str) -> None:

@@ -40,8 +40,8 @@ def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bflo
     ----------
     network : MaskRcnn
         In eval mode.
-    image : (Y, X) float32 array
-        Normalised grey values, cells of the size of the training data.
+    image : (Y, X) or (3, Y, X) float32 array
+        Normalised grey values or colours, cells of the size of the training data.
     tile, overlap : int
         Pixels along y and x; tiles share at least `overlap`, which must be larger than a cell.
     bfloat16 : bool
@@ -49,8 +49,9 @@ def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bflo
     """
     device = next(network.parameters()).device
     parts = []
-    for window in split_into_tiles(image.shape, (tile, tile), (overlap, overlap)):
-        batch = torch.from_numpy(np.ascontiguousarray(image[window.read]))[None, None].to(device)
+    for window in split_into_tiles(image.shape[-2:], (tile, tile), (overlap, overlap)):
+        seen = np.ascontiguousarray(image[(..., *window.read)])
+        batch = torch.from_numpy(seen.reshape(1, -1, *seen.shape[-2:])).to(device)
         with torch.inference_mode(), set_precision(device, bfloat16=bfloat16):
             found = network.find(batch)[0]
         start = np.array([each.start for each in window.read], np.float32)
@@ -137,7 +138,7 @@ def estimate_factor(ready: Heights, diameter: float, *, segment: Callable[[Heigh
 
     Parameters
     ----------
-    ready : (Y, X) float32 array
+    ready : (Y, X) or (3, Y, X) float32 array
         A normalised image.
     diameter : float
         Typical diameter of the training data, in pixels of the network.

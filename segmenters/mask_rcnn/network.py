@@ -1,4 +1,4 @@
-"""Mask R-CNN of torchvision, for grey images in which all cells have about the same size."""
+"""Mask R-CNN of torchvision, for images in which all cells have about the same size."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from segmenters.dense.torchvision_networks import (
     normalise_as_photograph,
     refuse_stacks,
 )
+from segmenters.dense.unet import describe_channels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,25 +73,28 @@ class MaskRcnn(nn.Module):
         Channels of the pyramid and of the heads; with 64, the heads need a sixteenth of the computation.
     dimensions : {2}
         Axes of the images.
+    channels : {1, 3}
+        Channels of the images.
 
     Raises
     ------
     ValueError
-        If the backbone or the number of dimensions is unknown.
+        If the backbone, the number of dimensions or that of channels is unknown.
     """
 
     kind = "maskrcnn"
 
-    def __init__(self, *, backbone: str = "resnet50", width: int = 256, dimensions: int = 2) -> None:
+    def __init__(self, *, backbone: str = "resnet50", width: int = 256, dimensions: int = 2, channels: int = 1) -> None:
         super().__init__()
-        if dimensions != 2 or backbone not in BACKBONES or width not in _WIDTHS:
+        if dimensions != 2 or backbone not in BACKBONES or width not in _WIDTHS or channels not in (1, 3):
             msg = (
-                f"a Mask R-CNN cannot have {dimensions} dimensions and width {width} on '{backbone}'; there are: "
-                f"{', '.join(BACKBONES)} and widths {_WIDTHS}"
+                f"a Mask R-CNN cannot have {dimensions} dimensions, {channels} channels and width {width} on "
+                f"'{backbone}'; there are: {', '.join(BACKBONES)}, 1 or 3 channels, and widths {_WIDTHS}"
             )
             raise ValueError(msg)
         self.options: dict[str, Any] = {"backbone": backbone, "width": width, "dimensions": dimensions}
-        self.dimensions = dimensions
+        self.options |= describe_channels(channels)
+        self.dimensions, self.channels = dimensions, channels
         self.detector: Any = MaskRCNN(
             _build_pyramid(backbone, width),
             box_head=TwoMLPHead(width * _GRID**2, 4 * width),
@@ -113,8 +117,8 @@ class MaskRcnn(nn.Module):
 
         Parameters
         ----------
-        images : (B, 1, Y, X) tensor
-            Normalised grey values.
+        images : (B, channels, Y, X) tensor
+            Normalised grey values or colours.
         targets : sequence of dict
             Of each image ``boxes``, (N, 4), as ``x0, y0, x1, y1``, ``labels``, (N,), all 1, and ``masks``, (N, Y, X).
 
@@ -128,13 +132,13 @@ class MaskRcnn(nn.Module):
         return torch.stack([each.float() for each in losses.values()]).sum()
 
     def find(self, images: Tensor) -> list[Detections]:
-        """Return the cells of images, (B, 1, Y, X), in eval mode; masks have the resolution of the network."""
+        """Return the cells of images, (B, channels, Y, X), in eval mode; masks have the resolution of the network."""
         seen = _pad(images)
         height, width = seen.shape[2:]
         listed = ImageList(seen, [(height, width)] * len(seen))  # torchvision itself would resize them
         features = self.detector.backbone(listed.tensors)
         proposals, _ = self.detector.rpn(listed, features)
-        self.detector.roi_heads.detections_per_img = min(_CELLS, max(10, images[0].numel() // _LEAST))
+        self.detector.roi_heads.detections_per_img = min(_CELLS, max(10, images[0, 0].numel() // _LEAST))
         cells, _ = self.detector.roi_heads(features, proposals, listed.image_sizes)
         return [
             Detections(
@@ -179,7 +183,7 @@ def _to_array(values: Tensor) -> npt.NDArray[np.float32]:
     return np.asarray(values.detach().float().cpu().numpy(), np.float32)
 
 
-def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
+def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any], channels: int = 1) -> MaskRcnn:
     """Return a network to train; its backbone has weights trained on photographs if they are available.
 
     Parameters
@@ -188,6 +192,8 @@ def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
         Axes of the images.
     options : dict
         ``backbone``, ``width``, and ``weights``: ``pretrained`` or ``none``.
+    channels : {1, 3}
+        Channels of the images.
 
     Raises
     ------
@@ -197,7 +203,7 @@ def build_mask_rcnn(*, dimensions: int, options: Mapping[str, Any]) -> MaskRcnn:
     refuse_stacks(MaskRcnn.kind, dimensions)
     chosen = check_network_options(MaskRcnn.kind, options, _OPTIONS)
     try:
-        made = MaskRcnn(backbone=chosen["backbone"], width=chosen["width"], dimensions=dimensions)
+        made = MaskRcnn(backbone=chosen["backbone"], width=chosen["width"], dimensions=dimensions, channels=channels)
     except (TypeError, ValueError) as error:
         msg = f"a new network of 'maskrcnn' cannot be made: {error}"
         raise SegmenterError(msg) from error

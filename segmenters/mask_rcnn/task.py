@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage import measure
 
 from segmenters.common.training import set_precision
-from segmenters.dense.task import Ready, ScaledPixels, find_cell_pixels
+from segmenters.dense.task import TARGETS, Ready, ScaledPixels, find_cell_pixels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,10 +52,11 @@ class RegionLoss:
     bfloat16: bool = False
 
     def __call__(self, network: Any, patches: npt.NDArray[np.float32]) -> Tensor:
-        """Return the loss, shape (), of patches (B, 4, Y, X)."""
-        images = torch.from_numpy(patches[:, :1]).to(self.device)
+        """Return the loss, shape (), of patches (B, 4, Y, X), or (B, 6, Y, X) of RGB images."""
+        images = torch.from_numpy(patches[:, :-TARGETS]).to(self.device)
         targets = [
-            {key: value.to(self.device) for key, value in make_targets(labels).items()} for labels in patches[:, 1]
+            {key: value.to(self.device) for key, value in make_targets(labels).items()}
+            for labels in patches[:, -TARGETS]
         ]
         with set_precision(self.device, bfloat16=self.bfloat16):
             loss: Tensor = network(images, targets)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gnntrack.io.pickled_arrays import is_pickled, read_pickled
 from gnntrack.io.stack import Stack
 from gnntrack.masks.fragments import number_pieces
 from gnntrack.masks.recognise import describe_frame
+from gnntrack.training.examples.colours import FolderColours, are_coloured, read_unmarked
 from gnntrack.training.examples.folders import list_images
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ __all__ = ["Example"]
 _log = logging.getLogger(__name__)
 
 _LOSSY = (".jpg", ".jpeg", ".webp")
-_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of ITU-R BT.709, as in scikit-image
 _COVERED = 0.5  # smallest fraction of a marker's pixels that are labelled if its cell is
 _BLURRED = 32  # grey values by which lossy compression moves black and white
 _CLEAR = 0.95  # smallest fraction of the pixels of a lossy mask that are nearly black or nearly white
@@ -57,11 +57,16 @@ class Example:
     """The plane of the stack that is labelled, from 0; None if the whole image is."""
     markers_file: Path | None = None
     """Label image of the tracking ground truth of this frame, with a marker for every cell, if there is one."""
+    colours: FolderColours | None = field(default=None, compare=False, repr=False)
+    """Reads RGB images of the same folder as grey values; None if this image is alone."""
+    in_colour: bool = False
+    """Whether RGB images are read in all three colours."""
 
     def read(self) -> tuple[Image, Labels]:
         """Return the image and its labels, with the values of the files.
 
-        Colours become luminance, float32 in the range of the colours. Outside the CTC, labels of a single value are
+        Of RGB images the colour with the best contrast is read, chosen once for a folder, unless they are read
+        `in_colour`; opacity is ignored. Outside the CTC, labels of a single value are
         a foreground: its connected components (diagonals connect) are numbered. The indices of an image with a palette
         are its labels. Images with lossy compression (JPEG) can only be a foreground. If masks of single cells
         overlap, the last one by name is on top.
@@ -69,8 +74,8 @@ class Example:
         Returns
         -------
         image : (Y, X) or (Z, Y, X) array
-            Grey values.
-        labels : int32 array of the same shape
+            Grey values; RGB images that are read `in_colour` have another axis at the end, of length 3.
+        labels : int32 array, (Y, X) or (Z, Y, X)
             0 is background. A gold frame may lack cells, see `complete`.
 
         Raises
@@ -78,21 +83,54 @@ class Example:
         FrameError
             If a file cannot be read, labels are not valid, or the two shapes differ.
         """
-        image = _read_grey(self.image_file, frame=self.frame)
+        image, coloured = read_image(self.image_file, frame=self.frame)
         if self.plane is not None:
-            if image.ndim != 3 or self.plane >= len(image):
-                msg = f"its shape is {image.shape}, and {self.labels_file} has labels of plane {self.plane}"
-                raise FrameError(msg + "; expected a stack with this plane", file=self.image_file, frame=self.frame)
-            image = image[self.plane]
+            image = self._take_plane(image, coloured=coloured)
         labels = self._read_labels()
-        if image.shape != labels.shape:
-            msg = f"its shape is {image.shape}, that of {self.labels_file} is {labels.shape}; give labels of this image"
+        if not coloured and image.ndim > labels.ndim:
+            image, coloured = read_unmarked(self.image_file, image, labels.shape)
+        image = self._convert_colours(image) if coloured else image
+        shape = image.shape[: labels.ndim] if self.in_colour and coloured and image.shape[-1] == 3 else image.shape
+        if shape != labels.shape:
+            msg = f"its shape is {shape}, that of {self.labels_file} is {labels.shape}; give labels of this image"
             raise FrameError(msg, file=self.image_file, frame=self.frame)
-        if image.ndim not in (2, 3):
-            msg = f"the image has shape {image.shape}; expected (Y, X) or (Z, Y, X)"
+        if len(shape) not in (2, 3):
+            msg = f"the image has shape {shape}; expected (Y, X) or (Z, Y, X)"
             raise FrameError(msg, file=self.image_file, frame=self.frame)
         # numba and torch accept neither foreign byte orders nor negative strides
         return np.ascontiguousarray(image, image.dtype.newbyteorder("=")), labels
+
+    def _take_plane(self, image: Image, *, coloured: bool) -> Image:
+        if image.ndim - coloured != 3 or self.plane is None or self.plane >= len(image):
+            msg = f"its shape is {image.shape}, and {self.labels_file} has labels of plane {self.plane}"
+            raise FrameError(msg + "; expected a stack with this plane", file=self.image_file, frame=self.frame)
+        return image[self.plane]
+
+    def _convert_colours(self, pixels: Image) -> Image:
+        """Return the three colours of an image, or its grey values."""
+        if pixels.shape[-1] < 3:
+            return pixels[..., 0]
+        if self.in_colour:
+            return pixels[..., :3]
+        return (self.colours or FolderColours([self.image_file])).take_grey(pixels[..., :3])
+
+    def has_colours(self) -> bool:
+        """Return whether this is an RGB image, and not grey values saved as RGB; it is read for that.
+
+        Raises
+        ------
+        FrameError
+            If the image cannot be read.
+        """
+        pixels, coloured = read_image(self.image_file, frame=self.frame)
+        if not coloured and pixels.ndim > 2:
+            pixels, labels = self.keep_colours().read()
+            coloured = pixels.ndim > labels.ndim
+        return coloured and pixels.shape[-1] >= 3 and are_coloured(pixels[..., :3])
+
+    def keep_colours(self) -> Self:
+        """Return the same image, read in all three colours if it is RGB."""
+        return replace(self, in_colour=True)
 
     def complete(self) -> bool:
         """Return whether every cell has a label, as far as is known; files are read for it.
@@ -128,16 +166,6 @@ class Example:
                 _number_components(_read_labels(self.labels_file), self.labels_file), self.labels_file
             )
         return _convert_to_int32(read_mask(self.labels_file, frame=self.frame), self.labels_file)
-
-
-def _read_grey(file: Path, *, frame: int | None) -> Image:
-    """Return the grey values in a file, or the luminance of its colours; opacity is ignored."""
-    pixels, coloured = read_image(file, frame=frame)
-    if not coloured:
-        return pixels
-    if pixels.shape[-1] < 3:
-        return pixels[..., 0]
-    return np.asarray(pixels[..., :3].astype(np.float32) @ _LUMINANCE)
 
 
 def _read_labels(file: Path) -> Image:

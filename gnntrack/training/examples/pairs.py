@@ -30,7 +30,7 @@ _LABEL_ENDINGS = tuple(mark + word for mark in "_- ." for word in _LABEL_WORDS)
 _LABEL_NAME = re.compile(r"(?:annotations?|masks?|labels?|seg|gt)(?: ?\[?[0-9]+\]?)?")  # of a layer of napari, saved
 _IMAGE_ENDINGS = ("_img", "_image", "_raw")
 _IMAGE_FOLDERS = ("images", "image", "raw", "img")
-_LABEL_FOLDERS = ("masks", "labels", "label", "annotations", "gt", "mask")
+_LABEL_FOLDERS = ("masks", "labels", "label", "annotations", "gt", "mask", "lab")
 
 
 def find_annotated_images(folder: Path) -> dict[Path, list[Example]]:

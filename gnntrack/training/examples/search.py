@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gnntrack.errors import InputError
+from gnntrack.training.examples.colours import FolderColours
 from gnntrack.training.examples.ctc_layout import (
     check_kinds,
     find_labelled_sequences,
@@ -97,8 +99,12 @@ def _describe_folder(given: object, folder: Path) -> str:
 def _name_examples(found: Mapping[Path, list[Example]]) -> list[Example]:
     """Return all examples, named by the shortest unique end of the path of their movie: DATASET/NN, or a folder."""
     names = _shorten_paths({home: 1 if each and each[0].frame is None else 2 for home, each in found.items()})
+    files: dict[Path, list[Path]] = {}
+    for each in chain(*found.values()):
+        files.setdefault(each.image_file.parent, []).append(each.image_file)
+    colours = {folder: FolderColours(images) for folder, images in files.items()}
     return [
-        replace(each, movie=names[home], name=f"{names[home]} {each.name}")
+        replace(each, movie=names[home], name=f"{names[home]} {each.name}", colours=colours[each.image_file.parent])
         for home in sorted(found, key=lambda home: get_natural_key(names[home]))
         for each in found[home]
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import ndimage
+
+from gnntrack.training.examples.channels import has_colours, keep_colours
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +44,14 @@ class RelabelledImage:
     def frame(self) -> int | None:
         """As of the image."""
         return getattr(self.example, "frame", 0)
+
+    def has_colours(self) -> bool:
+        """As of the image."""
+        return has_colours(self.example)
+
+    def keep_colours(self) -> Self:
+        """Return this image, read in all three colours if it is RGB."""
+        return replace(self, example=keep_colours(self.example))
 
 
 @dataclass(frozen=True)
