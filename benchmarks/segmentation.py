@@ -56,6 +56,7 @@ from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
+from gnntrack.training.checkpoint import read_checkpoint
 from gnntrack.training.examples import Example, find_examples
 from gnntrack.training.examples.sparse import RelabelledImage
 from gnntrack.training.run import TrainingRun
@@ -331,12 +332,35 @@ def train_or_load(network: str, learnt: Sequence[Any], folder: Path, **changes: 
     plan = TrainSegmenterSettings(**{"validate_every": 100, **PLANS.get(network, {}), **changes})
     name = network.partition(",")[0]
     if not is_finished(folder, plan):
+        train(name, learnt, folder, plan)
+    return load_segmenter(name, model=str(folder)), json.loads((folder / "seconds.json").read_text())
+
+
+def train(name: str, learnt: Sequence[Any], folder: Path, plan: TrainSegmenterSettings) -> None:
+    """Train a network, or continue an interrupted training; the seconds of the processor are added up."""
+    kept = folder / "seconds.json"
+    if not is_begun(folder, plan):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        start = time.process_time()
-        learn(name, learnt, [], TrainingRun(folder), settings=plan)
-        (folder / "seconds.json").write_text(json.dumps(time.process_time() - start))
-    return load_segmenter(name, model=str(folder)), json.loads((folder / "seconds.json").read_text())
+        kept.write_text("0")
+    before, start = json.loads(kept.read_text()), time.process_time()
+    try:
+        run = TrainingRun(folder, resume=(folder / "checkpoint.safetensors").is_file())
+        learn(name, learnt, [], run, settings=plan)
+    finally:
+        kept.write_text(json.dumps(before + time.process_time() - start))
+
+
+def is_begun(folder: Path, plan: TrainSegmenterSettings) -> bool:
+    """Return whether a folder has the checkpoint of a training with this plan."""
+    if not (folder / "checkpoint.safetensors").is_file() or not (folder / "seconds.json").is_file():
+        return False
+    return has_plan(read_checkpoint(folder)["state"]["notes"], plan)
+
+
+def has_plan(notes: dict[str, Any], plan: TrainSegmenterSettings) -> bool:
+    """Return whether a training had this plan."""
+    return TrainSegmenterSettings(**notes["settings"]) == plan
 
 
 def is_finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
@@ -344,7 +368,7 @@ def is_finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
     if not (folder / "model.json").is_file():
         return False
     told = json.loads((folder / "model.json").read_text())["training"]
-    return TrainSegmenterSettings(**told["settings"]) == plan and bool(told["best"]["step"] == plan.steps)
+    return has_plan(told, plan) and bool(told["best"]["step"] == plan.steps)
 
 
 def read_example(example: Any) -> tuple[Any, Any]:

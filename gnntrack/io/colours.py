@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def open_best_colour(
     return replace(colours[name], channels=colours, chosen="it has the best contrast of the colours")
 
 
-def choose_colour(images: Iterable[Sequence[Image]]) -> str:
+def choose_colour(images: Iterable[Iterable[Image]]) -> str:
     """Return the name of the colour with the best contrast, or ``"grey"`` if the colours are nearly alike.
 
     Parameters

@@ -54,10 +54,11 @@ def predict_in_tiles(
     """
     shape = image.shape[-len(tile) :]
     out = np.empty((channels, *shape), np.float32)
+    whole = (slice(None),) * (image.ndim - len(tile))
     windows = list(split_into_tiles(shape, tile, overlap))
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
-        found = predict(np.stack([image[(..., *window.read)] for window in some]))
+        found = predict(np.stack([image[whole + window.read] for window in some]))
         for window, values in zip(some, found, strict=True):
             out[(slice(None), *window.write)] = values[(slice(None), *window.inner)]
     return out

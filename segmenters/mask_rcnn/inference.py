@@ -50,7 +50,7 @@ def find_in_tiles(network: Any, image: Heights, *, tile: int, overlap: int, bflo
     device = next(network.parameters()).device
     parts = []
     for window in split_into_tiles(image.shape[-2:], (tile, tile), (overlap, overlap)):
-        seen = np.ascontiguousarray(image[(..., *window.read)])
+        seen = np.ascontiguousarray(image[(slice(None),) * (image.ndim - 2) + window.read])
         batch = torch.from_numpy(seen.reshape(1, -1, *seen.shape[-2:])).to(device)
         with torch.inference_mode(), set_precision(device, bfloat16=bfloat16):
             found = network.find(batch)[0]

@@ -104,7 +104,7 @@ class Example:
         if image.ndim - coloured != 3 or self.plane is None or self.plane >= len(image):
             msg = f"its shape is {image.shape}, and {self.labels_file} has labels of plane {self.plane}"
             raise FrameError(msg + "; expected a stack with this plane", file=self.image_file, frame=self.frame)
-        return image[self.plane]
+        return np.asarray(image[self.plane])
 
     def _convert_colours(self, pixels: Image) -> Image:
         """Return the three colours of an image, or its grey values."""
