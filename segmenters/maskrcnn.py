@@ -116,12 +116,16 @@ class MaskRcnnSegmenter:
         expect_choice(self.name, "precision", precision, PRECISIONS)
         place = find_device(device)
         self.network, about = load_network(self.name, model, device=place)
-        self.channels = get_channels(self.network)
         self.inputs = Preprocessing(**about["inputs"])
         self.diameter, self.tile, self.overlap = diameter, tile, overlap
         self.rules = {"score": score, "threshold": threshold, "covered": covered}
         self.bfloat16 = choose_bfloat16(precision, place)
         self._factor: float | None = None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the model reads: 1, or 3 for RGB images."""
+        return get_channels(self.network)
 
     @property
     def estimated_diameter(self) -> float | None:

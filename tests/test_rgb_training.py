@@ -173,6 +173,24 @@ class TestTraining:
         model = train("unet", tmp_path, colours=colours)
         assert json.loads((model / "model.json").read_text())["options"].get("channels", 1) == channels
 
+    @pytest.mark.parametrize("more", [{"sparse": True}, {"margin": 4}, {"normalise": "root"}, {"normalise": "none"}])
+    def test_other_settings_keep_the_colours(self, tmp_path, more):
+        save_pair(tmp_path / "data", RGB)
+        model = train("unet", tmp_path, augment=True, **more)
+        assert json.loads((model / "model.json").read_text())["options"]["channels"] == 3
+
+    def test_stained_nuclei_of_the_data_science_bowl(self, tmp_path):
+        """Pictures with opacity and a mask for each nucleus, of several sizes and stains."""
+        for number, image in enumerate([RGB, RGB[:50, :60], 255 - RGB // 2]):
+            labels = LABELS[: image.shape[0], : image.shape[1]]
+            folder = tmp_path / "data" / f"nuclei{number}"
+            opaque = np.full((*labels.shape, 1), 255, np.uint8)
+            save(folder / "images" / f"nuclei{number}.png", np.concatenate([image, opaque], axis=-1))
+            for label in np.unique(labels)[1:]:
+                save(folder / "masks" / f"{label}.png", (labels == label).astype(np.uint8) * 255)
+        model = train("unet", tmp_path, held_out=0.4)
+        assert json.loads((model / "model.json").read_text())["options"]["channels"] == 3
+
     def test_a_mixed_folder_is_named(self, tmp_path, caplog):
         save_pair(tmp_path / "data", RGB, name="first")
         save_pair(tmp_path / "data", GREY, name="second")

@@ -124,8 +124,12 @@ class DenseSegmenter:
         self._models: dict[str | None, tuple[Any, Preprocessing]] = {}
         self._use(MODELS["fluorescence" if kind == "auto" else kind] if model is None else None, model)
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
-        self.channels = get_channels(self.network)
         self._factor: float | None = None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the model reads: 1, or 3 for RGB images."""
+        return get_channels(self.network)
 
     @property
     def estimated_diameter(self) -> float | None:
