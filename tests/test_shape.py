@@ -170,7 +170,8 @@ def test_the_skeleton_has_a_loop_for_every_hole():
     for _ in range(25):
         grey = ndimage.gaussian_filter(random.normal(size=(80, 80)), random.uniform(1.5, 4))
         mask = np.pad(grey > np.quantile(grey, random.uniform(0.4, 0.8)), 1)
-        graph = prune_skeleton(thin_mask(mask), ndimage.distance_transform_edt(mask), (1.0, 1.0))
+        depth = ndimage.distance_transform_edt(mask)
+        graph = prune_skeleton(thin_mask(mask, depth, (1.0, 1.0)), depth, (1.0, 1.0))
         loops = graph.graph.nnz // 2 - len(graph.degrees) + csgraph.connected_components(graph.graph)[0]
         holes = ndimage.label(~mask)[1] - 1
         assert loops == holes
@@ -181,7 +182,7 @@ def test_the_skeleton_has_a_loop_for_every_hole():
 def test_junctions_in_one_body_are_one():
     mask = np.pad(make_star(6, width=2), 1).astype(bool)
     depth = ndimage.distance_transform_edt(mask)
-    graph = prune_skeleton(thin_mask(mask), depth, (1.0, 1.0))
+    graph = prune_skeleton(thin_mask(mask, depth, (1.0, 1.0)), depth, (1.0, 1.0))
     assert (graph.degrees > 2).sum() > 1
     within, junctions = merge_junctions(graph, depth)
     assert len(junctions) == 1

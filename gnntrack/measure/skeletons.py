@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import MissingDependencyError
+from gnntrack.measure.thinning import thin_volume
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
@@ -50,8 +51,10 @@ def measure_skeletons(masks: list[BoolArray], spacing: tuple[float, ...]) -> Flo
 
     Notes
     -----
-    Thinning by Lee, Kashyap and Chu (CVGIP 1994); the graph of the skeleton is built by skan (Nunez-Iglesias et al.,
-    PeerJ 2018). Cells are placed side by side on a sheet, because most of the time for a graph is overhead.
+    Thinning in 2D by Lee, Kashyap and Chu (CVGIP 1994), in 3D by `gnntrack.measure.thinning.thin_volume`; the graph of
+    the skeleton is built by skan (Nunez-Iglesias et al., PeerJ 2018). Cavities of a cell in 3D are filled
+    before, because their walls have no medial lines. Cells are placed side by side on a sheet, because most of the time
+    for a graph is overhead.
 
     Examples
     --------
@@ -88,9 +91,11 @@ def _measure_sheet(masks: list[BoolArray], spacing: tuple[float, ...]) -> FloatA
     start = np.cumsum([1, *(mask.shape[-1] + 1 for mask in masks[:-1])])
     for mask, left in zip(masks, start.tolist(), strict=True):
         sheet[(*(slice(1, side + 1) for side in mask.shape[:-1]), slice(left, left + mask.shape[-1]))] = mask
+    if sheet.ndim == 3:
+        sheet = ndimage.label(~sheet)[0] != 1  # the margin is outside, and what it does not reach is a cavity
     depth = ndimage.distance_transform_edt(sheet, sampling=spacing)
     values = np.zeros((len(masks), len(SKELETON_COLUMNS)))
-    graph = prune_skeleton(thin_mask(sheet), depth, spacing)
+    graph = prune_skeleton(thin_mask(sheet, depth, spacing), depth, spacing)
     if graph is None:
         return values
     n, length, ends = len(masks), graph.path_lengths(), _get_path_ends(graph)
@@ -105,10 +110,25 @@ def _measure_sheet(masks: list[BoolArray], spacing: tuple[float, ...]) -> FloatA
     return values
 
 
-def thin_mask(mask: BoolArray) -> BoolArray:
-    """Return the skeleton of a mask by Lee's method, in 2D too: other methods leave corners that count as loops."""
+def thin_mask(mask: BoolArray, depth: FloatArray, spacing: tuple[float, ...]) -> BoolArray:
+    """Return the skeleton of a mask.
+
+    In 2D by Lee's method, because other methods leave corners that count as loops. In 3D scikit-image's version of it
+    removes bars of even thickness, see `gnntrack.measure.thinning`.
+
+    Parameters
+    ----------
+    mask : bool array
+        Bodies with a margin.
+    depth : array of the same shape
+        Distance of each pixel to the outside of its cell, in the unit of `spacing`.
+    spacing : D floats
+        Size of a pixel.
+    """
     from skimage.morphology import skeletonize
 
+    if mask.ndim == 3:
+        return thin_volume(mask, depth, spacing)
     skeleton: BoolArray = skeletonize(mask, method="lee").astype(np.bool_)  # type: ignore[no-untyped-call]
     return skeleton
 
@@ -143,7 +163,8 @@ def prune_skeleton(skeleton: BoolArray, depth: FloatArray, spacing: tuple[float,
     """Return the graph (``skan.Skeleton``) of a skeleton without its twigs, None if no two voxels touch.
 
     A twig is a branch from a junction to an end that is shorter than the depth of the cell at the junction: it stays
-    in the largest ball around the junction that fits into the cell, so its cause is a rough outline and not an arm.
+    in the largest ball around the junction that fits into the cell, so its cause is a rough outline and not an arm. In
+    3D the length is that of the straight line, less one voxel.
     A branch without a junction is a twig if it is shorter than the diameter of that ball: the cell is round.
 
     Parameters
@@ -169,13 +190,17 @@ def prune_skeleton(skeleton: BoolArray, depth: FloatArray, spacing: tuple[float,
         degree = graph.degrees[ends]
         room = np.where(degree.min(1) == 1, depth[tuple(graph.coordinates[ends].transpose(2, 0, 1))].max(1), 0)
         alone = np.flatnonzero((degree == 1).all(1))
+        if skeleton.ndim == 3:  # steps along a slanting twig are longer than the way, and rounded to voxels
+            places = graph.coordinates[ends] * spacing
+            straight = np.linalg.norm(places[:, 0] - places[:, 1], axis=1) - max(spacing)
+            length = np.where(degree.max(1) > 1, straight, length)
         room[alone] = [2 * depth[tuple(graph.path_coordinates(path).T)].max() for path in alone]
         twigs = np.flatnonzero(length < room)
         if not len(twigs):
             return graph
         voxels = np.concatenate([graph.path(twig) for twig in twigs])
         skeleton[tuple(graph.coordinates[voxels[graph.degrees[voxels] <= 2]].T)] = False
-        skeleton = thin_mask(skeleton)  # removes the corner that is left of a twig
+        skeleton = thin_mask(skeleton, depth, spacing)  # removes the corner that is left of a twig
 
 
 def _get_path_ends(graph: Any) -> IntArray:
