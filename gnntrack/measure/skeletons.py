@@ -92,7 +92,7 @@ def _measure_sheet(masks: list[BoolArray], spacing: tuple[float, ...]) -> FloatA
     for mask, left in zip(masks, start.tolist(), strict=True):
         sheet[(*(slice(1, side + 1) for side in mask.shape[:-1]), slice(left, left + mask.shape[-1]))] = mask
     if sheet.ndim == 3:
-        sheet = ndimage.label(~sheet)[0] != 1  # the margin is outside, and what it does not reach is a cavity
+        sheet = ndimage.label(~sheet)[0] != 1  # piece 1 is the margin, others are cavities
     depth = ndimage.distance_transform_edt(sheet, sampling=spacing)
     values = np.zeros((len(masks), len(SKELETON_COLUMNS)))
     graph = prune_skeleton(thin_mask(sheet, depth, spacing), depth, spacing)

@@ -73,12 +73,16 @@ def thin_volume(mask: BoolArray, depth: FloatArray, spacing: tuple[float, ...]) 
     strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
     order = np.argsort(depth[mask], kind="stable")
     # depths within the rounding of a multiple of a side count as that multiple
-    _peel(solid, np.flatnonzero(solid)[order], depth[mask][order] * (1 - _LEEWAY), strides, np.array(spacing, float))
+    _remove_layers(
+        solid, np.flatnonzero(solid)[order], depth[mask][order] * (1 - _LEEWAY), strides, np.array(spacing, float)
+    )
     return solid.reshape(padded.shape)[1:-1, 1:-1, 1:-1].astype(np.bool_)
 
 
 @compile_function
-def _peel(solid: IntArray, voxels: IntArray, depth: FloatArray, strides: IntArray, spacing: FloatArray) -> None:
+def _remove_layers(
+    solid: IntArray, voxels: IntArray, depth: FloatArray, strides: IntArray, spacing: FloatArray
+) -> None:
     """Remove the voxels of a flat volume that are not on its medial lines.
 
     Parameters
@@ -96,7 +100,7 @@ def _peel(solid: IntArray, voxels: IntArray, depth: FloatArray, strides: IntArra
     due, idle = spacing.copy(), np.zeros(3, np.bool_)  # when each axis is peeled next; nothing to peel until a change
     while not idle.all() or reached < len(voxels):
         if idle.all():
-            _wake_axes(due, idle, spacing, depth[reached])
+            _set_due(due, idle, spacing, depth[reached])
         axis = _choose_axis(due, idle, spacing)
         now = due[axis]
         first = reached
@@ -104,11 +108,11 @@ def _peel(solid: IntArray, voxels: IntArray, depth: FloatArray, strides: IntArra
             left[n + reached - first] = voxels[reached]
             reached += 1
         n += reached - first
-        removed = _peel_axis(solid, left[:n], strides[axis], steps)
+        removed = _remove_layer(solid, left[:n], strides[axis], steps)
         due[axis] += spacing[axis]
         idle[axis] = removed == 0
         if removed or reached > first:
-            _wake_axes(due, idle, spacing, now)
+            _set_due(due, idle, spacing, now)
             kept = left[:n][solid[left[:n]] > 0]
             n = len(kept)
             left[:n] = kept
@@ -117,7 +121,7 @@ def _peel(solid: IntArray, voxels: IntArray, depth: FloatArray, strides: IntArra
 
 
 @compile_function
-def _wake_axes(due: FloatArray, idle: BoolArray, spacing: FloatArray, now: float) -> None:
+def _set_due(due: FloatArray, idle: BoolArray, spacing: FloatArray, now: float) -> None:
     """Let idle axes be peeled at the next multiple of their spacing."""
     for axis in range(3):
         if idle[axis]:
@@ -140,7 +144,7 @@ def _choose_axis(due: FloatArray, idle: BoolArray, spacing: FloatArray) -> int:
 
 
 @compile_function
-def _peel_axis(solid: IntArray, voxels: IntArray, stride: int, steps: IntArray) -> int:
+def _remove_layer(solid: IntArray, voxels: IntArray, stride: int, steps: IntArray) -> int:
     """Remove one layer on both sides of an axis; return the number of voxels removed."""
     count = 0
     for side in (-stride, stride):
@@ -185,13 +189,13 @@ def _is_simple(neighbours: int) -> bool:
     beside = near & _BESIDE
     if not beside:
         return False
-    if _spread(beside & -beside, near, _BY_FACE) & beside != beside:
+    if _find_connected(beside & -beside, near, _BY_FACE) & beside != beside:
         return False
-    return _spread(neighbours & -neighbours, neighbours, _BY_CORNER) == neighbours
+    return _find_connected(neighbours & -neighbours, neighbours, _BY_CORNER) == neighbours
 
 
 @compile_function
-def _spread(found: int, within: int, contacts: IntArray) -> int:
+def _find_connected(found: int, within: int, contacts: IntArray) -> int:
     """Return the set of neighbours that are connected to those found."""
     fresh = found
     while fresh:
