@@ -193,7 +193,7 @@ def prune_skeleton(skeleton: BoolArray, depth: FloatArray, spacing: tuple[float,
         if skeleton.ndim == 3:  # steps along a slanting twig are longer than the way, and rounded to voxels
             places = graph.coordinates[ends] * spacing
             straight = np.linalg.norm(places[:, 0] - places[:, 1], axis=1) - max(spacing)
-            length = np.where(degree.max(1) > 1, straight, length)
+            length = np.where((degree.min(1) == 1) & (degree.max(1) > 1), straight, length)
         room[alone] = [2 * depth[tuple(graph.path_coordinates(path).T)].max() for path in alone]
         twigs = np.flatnonzero(length < room)
         if not len(twigs):
