@@ -12,6 +12,7 @@ from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.io.output import check_output, fresh_output
 from gnntrack.measure.cells import measure_cells
+from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
 from gnntrack.measure.shapes import measure_shapes
 from gnntrack.measure.skeletons import import_optional
 from gnntrack.plurals import count_noun
@@ -82,6 +83,7 @@ def tabulate_shapes(
     if not len(cells):
         msg = f"the masks of {count_noun(cells.n_frames, 'frame')} contain no cells; expected labels > 0"
         raise FrameError(msg, file=stack.names[0])
+    warn_of_cubes(stack, measure_flatness(cells), result="lengths and surfaces")
     table = measure_shapes(cells, runs, each_mesh=each_mesh, progress=progress)
     track = _find_tracks(masks, cells.label)
     if track is not None:

@@ -20,6 +20,7 @@ from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import Stack, find_channel, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
+from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
 from gnntrack.plurals import count_noun
 from gnntrack.settings import CellSettings, FrameSettings, Settings
 
@@ -196,16 +197,6 @@ def _segment(
     return Movie(images=images, masks=masks, channels=channels, interval=find_interval(opened), **more)
 
 
-def _warn_of_cubes(stack: FrameStack) -> None:
-    """Warn of a 3D movie without pixel size: slices are usually farther apart than pixels."""
-    if len(stack.shape) == 3 and stack.unit == "pixel" and len(set(stack.spacing)) == 1:
-        _log.warning(
-            "%s: the size of a voxel is not known, so voxels are taken as cubes; if slices are farther apart than "
-            "pixels, links are worse: give --spacing Z,Y,X in um (in Python spacing=(z, y, x))",
-            stack.names[0] if len(stack) else "the movie",
-        )
-
-
 def _find_composite(images: object, masks: object, frames: FrameSettings) -> tuple[object, FrameSettings]:
     """Return masks and settings; masks that are a channel of the images become the same object as these.
 
@@ -288,7 +279,6 @@ def resolve_reading(
 
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
-    _warn_of_cubes(movie.masks)
     recorder = None
     if movie.images is not None and settings.motion.flow in ("auto", "images"):
         from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
@@ -307,6 +297,7 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
     finally:
         if recorder is not None:
             recorder.close()
+    warn_of_cubes(movie.masks, measure_flatness(cells))
     if movie.statistics is not None:
         _report_statistics(movie.statistics)
     pieces = notes["disconnected"]["count"]

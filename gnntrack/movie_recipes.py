@@ -73,6 +73,7 @@ def segment(
     ...     segment(movie.images, Path(folder, "masks"))
     4
     """
+    from gnntrack.measure.flatness import warn_of_cubes
     from gnntrack.segmentation.files import draw_masks, write_summary
     from gnntrack.segmentation.movie import load_for_movie, segment_movie
     from gnntrack.segmentation.quality import list_problems
@@ -86,6 +87,8 @@ def segment(
         def write_extras(folder: Path, statistics: MovieStatistics) -> None:
             for problem in list_problems(statistics):
                 _log.warning(problem)
+            flatness = np.array([each.flatness for each in statistics.frames.values() if each.flatness])
+            warn_of_cubes(stack, flatness, result="masks")
             if (settings or Settings()).output.pictures:
                 draw_masks(folder, statistics, stack)
             seconds = time.perf_counter() - start

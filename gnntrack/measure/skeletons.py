@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.compiled import compile_function
 from gnntrack.errors import MissingDependencyError
 from gnntrack.measure.thinning import thin_volume
 
@@ -27,6 +28,9 @@ SKELETON_COLUMNS = ("skeleton_length", "branches", "endpoints", "junctions", "lo
 """Columns of `measure_skeletons`, see `gnntrack.measure.shapes`."""
 
 _SHEET = 2**22  # voxels of a sheet of cells whose skeletons are computed at once: small compared with the movie
+_DETOUR = 2  # a path in 3D within a junction may be longer than straight by this factor
+_CROSSING = 1.5  # arms in 3D that cross at any angle meet within the ball enlarged by this factor
+_CORNER = 1.2  # in 3D the corners of a flat end are farther from a junction than the middle of the end
 
 
 def measure_skeletons(masks: list[BoolArray], spacing: tuple[float, ...]) -> FloatArray:
@@ -98,7 +102,7 @@ def _measure_sheet(masks: list[BoolArray], spacing: tuple[float, ...]) -> FloatA
     graph = prune_skeleton(thin_mask(sheet, depth, spacing), depth, spacing)
     if graph is None:
         return values
-    n, length, ends = len(masks), graph.path_lengths(), _get_path_ends(graph)
+    n, length, ends = len(masks), _measure_lengths(graph, depth), _get_path_ends(graph)
     owner = np.searchsorted(start, graph.coordinates[:, -1], side="right") - 1  # of each voxel of the skeleton
     within, junctions = merge_junctions(graph, depth)
     path_owner = owner[ends[:, 0]]
@@ -137,7 +141,7 @@ def merge_junctions(graph: Any, depth: FloatArray) -> tuple[BoolArray, IntArray]
     """Return which paths (P,) lie within a junction, and one node (J,) of each junction.
 
     The arms of a thick body do not meet in one voxel. Two junctions are merged if one lies in the largest ball
-    around the other that fits into the cell.
+    around the other that fits into the cell. In 3D the ball is that of the deepest voxel between them, enlarged.
 
     Parameters
     ----------
@@ -148,9 +152,14 @@ def merge_junctions(graph: Any, depth: FloatArray) -> tuple[BoolArray, IntArray]
     """
     from scipy import sparse
 
-    ends = _get_path_ends(graph)
+    ends, length = _get_path_ends(graph), graph.path_lengths()
     reach = depth[tuple(graph.coordinates[ends].transpose(2, 0, 1))].max(1)
-    near = (graph.path_lengths() < reach) | (np.diff(graph.paths.indptr) == 2)
+    near = (length < reach) | (np.diff(graph.paths.indptr) == 2)
+    if depth.ndim == 3:
+        voxel = max(graph.spacing)
+        deepest = np.maximum.reduceat(depth[tuple(graph.coordinates[graph.paths.indices].T)], graph.paths.indptr[:-1])
+        reach = 2 * voxel + _CROSSING * np.maximum(deepest - voxel, 0)
+        near |= (_measure_straight(graph) < reach) & (length < _DETOUR * reach)
     within = (graph.degrees[ends] > 2).all(1) & (ends[:, 0] != ends[:, 1]) & near
     n = len(graph.degrees)
     joined = sparse.coo_array((np.ones(within.sum()), tuple(ends[within].T)), shape=(n, n))
@@ -164,7 +173,7 @@ def prune_skeleton(skeleton: BoolArray, depth: FloatArray, spacing: tuple[float,
 
     A twig is a branch from a junction to an end that is shorter than the depth of the cell at the junction: it stays
     in the largest ball around the junction that fits into the cell, so its cause is a rough outline and not an arm. In
-    3D the length is that of the straight line, less one voxel.
+    3D the length is that of the straight line, less one voxel, and the corners of a flat end are twigs, too.
     A branch without a junction is a twig if it is shorter than the diameter of that ball: the cell is round.
 
     Parameters
@@ -190,9 +199,8 @@ def prune_skeleton(skeleton: BoolArray, depth: FloatArray, spacing: tuple[float,
         degree = graph.degrees[ends]
         room = np.where(degree.min(1) == 1, depth[tuple(graph.coordinates[ends].transpose(2, 0, 1))].max(1), 0)
         alone = np.flatnonzero((degree == 1).all(1))
-        if skeleton.ndim == 3:  # steps along a slanting twig are longer than the way, and rounded to voxels
-            places = graph.coordinates[ends] * spacing
-            straight = np.linalg.norm(places[:, 0] - places[:, 1], axis=1) - max(spacing)
+        if skeleton.ndim == 3:  # chains of voxels zigzag, and ends are rounded to voxels
+            straight = (_measure_straight(graph) - max(spacing)) / _CORNER
             length = np.where((degree.min(1) == 1) & (degree.max(1) > 1), straight, length)
         room[alone] = [2 * depth[tuple(graph.path_coordinates(path).T)].max() for path in alone]
         twigs = np.flatnonzero(length < room)
@@ -207,6 +215,37 @@ def _get_path_ends(graph: Any) -> IntArray:
     """Return the first and the last node (P, 2) of each path."""
     first, last = graph.paths.indptr[:-1], graph.paths.indptr[1:] - 1
     return np.stack([graph.paths.indices[first], graph.paths.indices[last]], axis=1)
+
+
+def _measure_straight(graph: Any) -> FloatArray:
+    """Return the distance (P,) of the two ends of each path."""
+    places = graph.coordinates[_get_path_ends(graph)] * graph.spacing
+    distance: FloatArray = np.linalg.norm(places[:, 0] - places[:, 1], axis=1)
+    return distance
+
+
+def _measure_lengths(graph: Any, depth: FloatArray) -> FloatArray:
+    """Return the length (P,) of each path; in 3D by a ruler as long as the part is wide: chains of voxels zigzag."""
+    if depth.ndim < 3:
+        lengths: FloatArray = graph.path_lengths()
+        return lengths
+    nodes = graph.paths.indices
+    ruler = 2 * np.maximum(depth[tuple(graph.coordinates[nodes].T)], max(graph.spacing))
+    return _step_along(graph.coordinates[nodes] * np.array(graph.spacing, float), ruler, graph.paths.indptr)
+
+
+@compile_function
+def _step_along(places: FloatArray, ruler: FloatArray, start: IntArray) -> FloatArray:
+    """Return the length (P,) of each path as the sum of steps that are about as long as the ruler at their start."""
+    lengths = np.zeros(len(start) - 1)
+    for path in range(len(lengths)):
+        last = start[path]
+        for place in range(start[path] + 1, start[path + 1]):
+            step = np.sqrt(((places[place] - places[last]) ** 2).sum())
+            if step >= ruler[last] or place == start[path + 1] - 1:
+                lengths[path] += step
+                last = place
+    return lengths
 
 
 def import_optional(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.measure.flatness import measure_label_flatness
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation.protocol import get_name
 
@@ -41,6 +42,8 @@ class FrameStatistics(NamedTuple):
     """Fraction of the pixels of the image that have the largest value of the camera."""
     constant: bool = False
     """Whether the image has a single grey value."""
+    flatness: float = 0.0
+    """Median ratio of width to height of the cells of a 3D frame, in voxels; 0 if it has none."""
 
 
 def measure_frame(labels: Image, image: Image | None = None, spacing: Sequence[float] | None = None) -> FrameStatistics:
@@ -61,7 +64,7 @@ def measure_frame(labels: Image, image: Image | None = None, spacing: Sequence[f
     >>> labels[10:20, 10:20] = 1
     >>> measure_frame(labels, labels + 7)
     FrameStatistics(cells=1, diameter=11.28, weighted_diameter=11.28, largest=0.0625, at_border=0, saturated=0.0, \
-constant=False)
+constant=False, flatness=0.0)
     """
     size, inside = _count_pixels(labels)
     saturated, constant = (0.0, False) if image is None else _measure_image(np.asarray(image))
@@ -71,6 +74,7 @@ constant=False)
     diameter = _convert_sizes(np.sort(size) * voxel, labels.ndim)
     weight = np.cumsum(np.sort(size))
     middle = int(np.searchsorted(weight, weight[-1] / 2))
+    flatness = measure_label_flatness(labels)
     return FrameStatistics(
         len(size),
         round(float(np.median(diameter)), 2),
@@ -79,6 +83,7 @@ constant=False)
         int((inside < size / 5).sum()),
         saturated,
         constant,
+        float(np.median(flatness)) if len(flatness) else 0.0,
     )
 
 
