@@ -226,12 +226,14 @@ def _measure_straight(graph: Any) -> FloatArray:
 
 def _measure_lengths(graph: Any, depth: FloatArray) -> FloatArray:
     """Return the length (P,) of each path; in 3D by a ruler as long as the part is wide: chains of voxels zigzag."""
+    lengths: FloatArray
     if depth.ndim < 3:
-        lengths: FloatArray = graph.path_lengths()
+        lengths = graph.path_lengths()
         return lengths
     nodes = graph.paths.indices
     ruler = 2 * np.maximum(depth[tuple(graph.coordinates[nodes].T)], max(graph.spacing))
-    return _step_along(graph.coordinates[nodes] * np.array(graph.spacing, float), ruler, graph.paths.indptr)
+    lengths = _step_along(graph.coordinates[nodes] * np.array(graph.spacing, float), ruler, graph.paths.indptr)
+    return lengths
 
 
 @compile_function

@@ -65,7 +65,7 @@ def thin_volume(mask: BoolArray, depth: FloatArray, spacing: tuple[float, ...]) 
     >>> from scipy import ndimage
     >>> bar = np.pad(np.ones((4, 4, 20), bool), 1)
     >>> int(thin_volume(bar, ndimage.distance_transform_edt(bar), (1.0, 1.0, 1.0)).sum())
-    16
+    18
     """
     padded = np.pad(mask, 1)
     parity = sum(2**axis * (np.indices(padded.shape, sparse=True)[axis] % 2) for axis in range(3))
@@ -76,7 +76,8 @@ def thin_volume(mask: BoolArray, depth: FloatArray, spacing: tuple[float, ...]) 
     _remove_layers(
         solid, np.flatnonzero(solid)[order], depth[mask][order] * (1 - _LEEWAY), strides, np.array(spacing, float)
     )
-    return solid.reshape(padded.shape)[1:-1, 1:-1, 1:-1].astype(np.bool_)
+    lines: BoolArray = solid.reshape(padded.shape)[1:-1, 1:-1, 1:-1].astype(np.bool_)
+    return lines
 
 
 @compile_function
@@ -146,11 +147,12 @@ def _choose_axis(due: FloatArray, idle: BoolArray, spacing: FloatArray) -> int:
 @compile_function
 def _remove_layer(solid: IntArray, voxels: IntArray, stride: int, steps: IntArray) -> int:
     """Remove one layer on both sides of an axis; return the number of voxels removed."""
-    count = 0
+    count: int = 0
     for side in (-stride, stride):
         layer = voxels[(solid[voxels] > 0) & (solid[voxels + side] == 0) & (solid[voxels - side] > 0)]
         count += _remove(solid, layer, steps)
-    return count + _remove(solid, _find_loose(solid, voxels, steps), steps)
+    count += _remove(solid, _find_loose(solid, voxels, steps), steps)
+    return count
 
 
 @compile_function
@@ -191,7 +193,8 @@ def _is_simple(neighbours: int) -> bool:
         return False
     if _find_connected(beside & -beside, near, _BY_FACE) & beside != beside:
         return False
-    return _find_connected(neighbours & -neighbours, neighbours, _BY_CORNER) == neighbours
+    one_piece: bool = _find_connected(neighbours & -neighbours, neighbours, _BY_CORNER) == neighbours
+    return one_piece
 
 
 @compile_function
