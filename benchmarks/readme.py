@@ -286,7 +286,7 @@ def format_segmentation() -> str:
     if not (RESULTS / "segmentation.json").exists():
         return NOT_YET
     lines = []
-    order = ["folds", "report", "glands", "overfit", "halves", "chain", "stacks", "cho"]
+    order = ["folds", "report", "glands", "colours", "overfit", "halves", "chain", "stacks", "cho"]
     rows = [row for row in _read("segmentation")["rows"] if row["task"] != "inference"]
     for row in sorted(rows, key=lambda row: order.index(row["task"].split(" ")[0])):
         kind, _, network = row["task"].partition(" ")

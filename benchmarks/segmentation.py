@@ -14,6 +14,7 @@ scored, except in ``chain``. Tasks:
 ``glands NAME``  Warwick QU, the 22 images at half size in ``shared/more/SEG-GlaS``, in three folds: every third image
                  is tested, and the network is trained on the others, reduced to 0.6 of their size. As in the report,
                  only the foreground is learnt and scored.
+``colours``      The first fold of ``glands``: the U-Net with three channels, and with the colour of best contrast.
 ``overfit NAME`` The middle of the four frames of GOWT1 with complete gold truth, for training and test: shows that
                  networks that are too slow to train on whole movies on two cores can be trained. Not an accuracy.
 ``halves``       Fluo-N2DH-SIM+ 01: trained on the first half, tested on the second.
@@ -165,18 +166,36 @@ def read_computed(frame: FilledFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def run_glands(network: str, _: Path, work: Path) -> list[Row]:
     """Return the row of the glands: three networks, each tested on every third image."""
+    folds = [run_gland_fold(network, work, number) for number in range(GLAND_FOLDS)]
+    total = sum((scored for _, scored, _ in folds), Counts())
+    row = {"task": f"glands {network}", "data": "Warwick QU", "frames": sum(tested for tested, *_ in folds)}
+    row |= {"train_seconds": sum(seconds for *_, seconds in folds)} | collect_foreground_scores(total)
+    dice, iou = ([getattr(scored, name) for _, scored, _ in folds] for name in ("dice", "iou"))
+    return [row | {"fold_dice": dice, "fold_iou": iou}]
+
+
+def run_colours(_: Path, work: Path) -> list[Row]:
+    """Return rows of the first fold of the glands: three channels, and one."""
+    rows = []
+    for name, network in (("unet, RGB", "unet"), ("unet, grey", "unet, grey")):
+        tested, total, seconds = run_gland_fold(network, work, 0)
+        row = {"task": "colours", "data": "Warwick QU", "segmenter": name, "frames": tested, "train_seconds": seconds}
+        rows.append(row | collect_foreground_scores(total))
+    return rows
+
+
+def run_gland_fold(network: str, work: Path, number: int) -> tuple[int, Counts, float]:
+    """Return the number of tested images of a fold, their scores, and the seconds of the training."""
     images = [ReducedImage(each) for each in find_examples([get_default_more() / "SEG-GlaS"])]
-    folds, seconds = [], 0.0
-    for number in range(GLAND_FOLDS):
-        learnt = [each for place, each in enumerate(images) if place % GLAND_FOLDS != number]
-        model, spent = train_or_load(network, learnt, work / f"glands-{network}-{number}", **GLANDS[network])
-        seconds += spent
-        tested = [compare_labels(*each.segment(model)) for each in images[number::GLAND_FOLDS]]
-        folds.append(sum(tested, Counts()))
-    total = sum(folds, Counts())
-    row = {"task": f"glands {network}", "data": "Warwick QU", "frames": len(images), "train_seconds": seconds}
-    scores = {"dice": total.dice, "iou": total.iou, "seg": None, "f1": None}  # not of single glands
-    return [row | scores | {"fold_dice": [fold.dice for fold in folds], "fold_iou": [fold.iou for fold in folds]}]
+    learnt = [each for place, each in enumerate(images) if place % GLAND_FOLDS != number]
+    model, seconds = train_or_load(network, learnt, work / f"glands-{network}-{number}", **GLANDS[network])
+    tested = [compare_labels(*each.segment(model)) for each in images[number::GLAND_FOLDS]]
+    return len(tested), sum(tested, Counts()), seconds
+
+
+def collect_foreground_scores(total: Counts) -> dict[str, float | None]:
+    """Return the figures of a row of a network that learns the foreground, without those of single cells."""
+    return {"dice": total.dice, "iou": total.iou, "seg": None, "f1": None}
 
 
 @dataclass(frozen=True)
@@ -386,6 +405,7 @@ def collect_scores(total: Counts) -> dict[str, float | None]:
 TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "halves": run_halves,
     "chain": run_chain,
+    "colours": run_colours,
     "stacks": run_stacks,
     "cho": run_cho,
     "inference": run_inference,
