@@ -6,6 +6,9 @@ exist in ``results/kinds.json`` are kept. The table has the means over all image
 
 F1 is that of the cells at an IoU of 0.5, AP the mean of TP / (TP + FP + FN) over IoU 0.5, 0.55, ..., 0.9, both as means
 over images. *Size* is the fraction of images whose estimated cell diameter is within 25 % of the true one.
+
+``--pictures`` draws ``docs/pictures/KIND.png`` afterwards: the images of the fold whose F1 by ``unet`` is the highest,
+the median, and the lowest.
 """
 
 from __future__ import annotations
@@ -22,16 +25,19 @@ import numpy as np
 import torch
 from general_segmenter import train
 from kind_images import FOLDS, KindImage, get_default_more, list_images, split_fold
-from record import RESULTS, describe_run, get_default_data
+from matplotlib.figure import Figure
+from record import REPOSITORY, RESULTS, describe_run, get_default_data
+from skimage.segmentation import find_boundaries
 
 from gnntrack.evaluate.counts import compare_labels
+from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
 from segmenters.dense.targets import measure_mean_diameter
 from segmenters.unet import UNetSegmenter
 
 RESULT = RESULTS / "kinds.json"
-KINDS = ("fluorescence", "stained")
-MODELS = ("nuclei",)
+KINDS = ("fluorescence", "stained", "phase")
+MODELS = ("nuclei", "cells")
 Row = dict[str, Any]
 
 
@@ -43,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=get_default_data())
     parser.add_argument("--more", type=Path, default=get_default_more())
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--pictures", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     folder = options.work / f"fold{options.fold}"
@@ -58,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(format_table(record["rows"]))
+    if options.pictures:
+        for kind in KINDS:
+            draw_kind(kind, rows, folder, options)
     return 0
 
 
@@ -75,9 +85,7 @@ def score_image(image: KindImage, method: str, weights: Path) -> Row:
     pixels, truth = image.read()
     segmenter: Any = HeldOut(weights) if method == "unet" else load_segmenter(method)
     start = time.perf_counter()
-    if hasattr(segmenter, "prepare"):
-        segmenter.prepare([pixels])
-    found = np.asarray(segmenter.segment(pixels))
+    found = segment_image(segmenter, pixels)
     seconds = time.perf_counter() - start
     counts = compare_labels(found, truth)
     diameter, estimate = measure_mean_diameter(truth), getattr(segmenter, "estimated_diameter", None)
@@ -93,6 +101,13 @@ def score_image(image: KindImage, method: str, weights: Path) -> Row:
     }
 
 
+def segment_image(segmenter: Any, pixels: np.ndarray) -> np.ndarray:
+    """Return the labels of an image that is not of a movie."""
+    if hasattr(segmenter, "prepare"):
+        segmenter.prepare([pixels])
+    return np.asarray(segmenter.segment(pixels))
+
+
 class HeldOut(UNetSegmenter):
     """The segmenter ``unet`` with other weights than the shipped ones.
 
@@ -105,6 +120,44 @@ class HeldOut(UNetSegmenter):
     def __init__(self, weights: Path) -> None:
         self.weights = weights  # type: ignore[misc]
         super().__init__()
+
+
+def draw_kind(kind: str, rows: Sequence[Row], weights: Path, options: argparse.Namespace) -> None:
+    """Draw the best, the median and the worst result of a kind: right, missed and wrong cells."""
+    scored = sorted((row for row in rows if (row["kind"], row["method"]) == (kind, "unet")), key=lambda row: row["f1"])
+    chosen = [scored[-1], scored[len(scored) // 2], scored[0]]
+    images = {image.name: image for image in list_images(options.more, kind)}
+    figure = Figure(figsize=(10, 3.7), layout="constrained")
+    for axes, row, which in zip(figure.subplots(1, 3), chosen, ("best", "median", "worst"), strict=True):
+        pixels, truth = images[row["name"]].read()
+        draw_judged(axes, pixels, truth, segment_image(HeldOut(weights), pixels))
+        axes.set_title(f"{which}: F1 {row['f1']:.2f}, {row['cells']} cells", fontsize=9)
+    save_figure(figure, REPOSITORY / "docs" / "pictures" / f"{kind}.png")
+
+
+def draw_judged(axes: Any, pixels: np.ndarray, truth: np.ndarray, found: np.ndarray) -> None:
+    """Draw outlines on an image: found cells in green if right and in red if wrong, missed cells in yellow."""
+    low, high = np.percentile(pixels, (0.5, 99.8))
+    axes.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
+    right, hit = match_cells(truth, found)
+    for labels, known, colours in ((found, right, ("lime", "red")), (truth, hit, (None, "yellow"))):
+        for good, colour in zip((True, False), colours, strict=True):
+            shown = np.where(np.isin(labels, sorted(known)) == good, labels, 0)
+            if colour and shown.any():
+                axes.contour(shown > 0, levels=[0.5], colors=colour, linewidths=0.7)
+                inner = find_boundaries(shown, mode="inner") & ~find_boundaries(shown > 0, mode="inner")
+                axes.contour(inner, levels=[0.5], colors=colour, linewidths=0.4)
+    axes.set_axis_off()
+
+
+def match_cells(truth: np.ndarray, found: np.ndarray) -> tuple[set[int], set[int]]:
+    """Return the found cells that share an IoU above 0.5 with a true cell, and these true cells."""
+    width = int(found.max()) + 1
+    pair, shared = np.unique(truth.astype(np.int64) * width + found, return_counts=True)
+    true, mine = pair // width, pair % width
+    union = np.bincount(truth.ravel())[true] + np.bincount(found.ravel())[mine] - shared
+    good = (true > 0) & (mine > 0) & (2 * shared > union)
+    return set(mine[good].tolist()), set(true[good].tolist())
 
 
 def format_table(rows: Sequence[Row]) -> str:

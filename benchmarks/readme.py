@@ -56,6 +56,7 @@ def fill_page(text: str) -> str:
         "segmentation": format_segmentation,
         "inference": describe_inference,
         "kinds": format_kinds,
+        "segmenter_speed": format_segmenter_speed,
     }
     shipped = ("unet_nuclei", "unet_cells", "diffusionnet")
     tables |= {name: lambda name=name: describe_segmenter(name) for name in shipped}  # type: ignore[misc]
@@ -316,6 +317,18 @@ def _describe_hardware(row: dict[str, Any]) -> str:
     """Return the hardware of a training in few words."""
     processor = re.sub(r"\((R|TM)\)|Processor|CPU|@.*", "", row["about"]["machine"]["processor"])
     return f"a core of {' '.join(processor.split())}"
+
+
+def format_segmenter_speed() -> str:
+    """Return a table of the time of segmenters, and of that of an earlier version."""
+    if not (RESULTS / "segmenter_speed.json").exists():
+        return NOT_YET
+    lines = []
+    for row in _read("segmenter_speed")["rows"]:
+        share = row["now"] / row["before"]
+        size = f"{row['megapixels']:.1f}"
+        lines.append([f"`{row['segmenter']}`", row["images"], size, f"{row['now']:.2f} s", f"{share:.2f}"])
+    return format_table(["segmenter", "images", "megapixels", "time", "fraction of the time before"], lines)
 
 
 def format_kinds() -> str:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import find_matching
-from segmenters.common.contrast import measure_surroundings
+from segmenters.common.contrast import find_sign, measure_surroundings
 from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_option
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SlicesSegmenter"]
 
-_SAME_SIGN = 0.8  # brightness is used only if at least this fraction of the labels' contrast has one sign
 _BRIDGE = 0.5  # lowest brightness in the bridged plane, as a fraction of the brightness in the planes beside it
 _INSIDE = 0.7  # fraction of a fragment that lies inside the cell that it is returned to
 _LAG = 1  # distance in planes, up and down, at which sections are compared
@@ -210,16 +209,7 @@ def _measure_parts(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Part
     area = np.bincount(labels[inside], minlength=len(place))
     level = np.bincount(labels[inside], pixels[inside], len(place)) / np.maximum(area, 1)
     around = measure_surroundings(labels, pixels, len(area))
-    return _Parts(labels, place, area, level, around, _find_sign(area, level - around))
-
-
-def _find_sign(area: Integers, contrast: Floats) -> int:
-    """Return 1 if nearly all labels are brighter than their surroundings, -1 if they are darker, else 0."""
-    light = area * contrast
-    up, down = float(light[light > 0].sum()), -float(light[light < 0].sum())
-    if max(up, down) <= _SAME_SIGN * (up + down):
-        return 0
-    return 1 if up > down else -1
+    return _Parts(labels, place, area, level, around, find_sign(area, level - around))
 
 
 def _remove_faint(parts: _Parts, fraction: float) -> _Parts:

@@ -12,7 +12,9 @@ from segmenters.common.levels import draw_sample
 if TYPE_CHECKING:
     from segmenters.common.arrays import Floats, Heights, Integers, Labels
 
-__all__ = ["measure_contrast", "measure_surroundings", "remove_faint"]
+__all__ = ["find_sign", "measure_contrast", "measure_surroundings", "remove_faint"]
+
+_SAME_SIGN = 0.8  # labels are bright or dark if at least this fraction of their contrast has one sign
 
 
 def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
@@ -84,16 +86,34 @@ def _average(labels: Labels, values: Heights, n: int) -> tuple[Floats, Integers]
     return np.bincount(labels, values, n) / np.maximum(area, 1), area
 
 
+def find_sign(area: Integers, contrast: Floats) -> int:
+    """Return 1 if nearly all labels are brighter than their surroundings, -1 if they are darker, else 0.
+
+    Parameters
+    ----------
+    area : (n,) int64 array
+        Pixels of each label.
+    contrast : (n,) float64 array
+        Contrast of each label, see `measure_contrast`.
+    """
+    light = area * contrast
+    up, down = float(light[light > 0].sum()), -float(light[light < 0].sum())
+    if max(up, down) <= _SAME_SIGN * (up + down):
+        return 0
+    return 1 if up > down else -1
+
+
 def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
-    """Remove labels whose contrast is below a fraction of the typical contrast; the others keep their numbers.
+    """Remove labels whose contrast is below a fraction of the typical contrast, and number the others from 1.
 
     The typical contrast is the median of the labels, without those smaller than a tenth of the median area, so that
-    specks do not change it, nor a few very bright cells.
+    specks do not change it, nor a few very bright cells. If labels are neither brighter nor darker than their
+    surroundings, all are kept.
 
     Parameters
     ----------
     labels, pixels
-        As in `measure_contrast`.
+        As in `measure_contrast`; cells may be dark as well.
     fraction : float
         0 keeps all labels.
     """
@@ -101,7 +121,9 @@ def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
         return labels
     contrast = measure_contrast(labels, pixels)
     area = np.bincount(labels[labels > 0], minlength=len(contrast))
+    contrast = find_sign(area, contrast) * contrast
     whole = area >= 0.1 * np.median(area[1:][area[1:] > 0])
     whole[0] = False
     typical = float(np.median(contrast[whole]))
-    return np.where((contrast >= fraction * typical)[labels], labels, 0).astype(np.int32)
+    keep = (area > 0) & (contrast >= fraction * typical)
+    return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)

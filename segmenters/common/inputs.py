@@ -28,13 +28,14 @@ __all__ = [
 ]
 
 _AXES = {2: "(Y, X)", 3: "(Z, Y, X)"}
+_HIGHEST = 1e18
 _COUNTS = {2: "two", 3: "three"}
 
 
 def check_image(
     image: npt.NDArray[Any], dimensions: Collection[int] = (2, 3), *, hint: str = ""
 ) -> npt.NDArray[np.float32]:
-    """Return an image as float32.
+    """Return an image as float32; grey values above 1e18 are divided by the highest, so that sums of them are finite.
 
     Parameters
     ----------
@@ -61,6 +62,9 @@ def check_image(
         want = " or ".join(_AXES[n] for n in sorted(dimensions))
         msg = f"the image is {image.dtype} of shape {image.shape}; expected {want}, one number per pixel{hint}"
         raise FrameError(msg)
+    largest = float(np.abs(image).max(initial=0)) if image.dtype.kind == "f" else 0.0
+    if np.isfinite(largest) and largest > _HIGHEST:
+        image = image / np.float64(largest)
     pixels = np.ascontiguousarray(image, np.float32)
     broken = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if broken:

@@ -48,7 +48,7 @@ def normalise(pixels: Heights, how: Normalise, *, dtype: np.dtype[Any]) -> Heigh
     low, high = np.percentile(sample, (_LOW, _HIGH))
     if high <= low:
         low, high = float(pixels.min()), float(pixels.max())
-    scaled = (pixels - np.float32(low)) * np.float32(1 / max(high - low, 1e-12))
+    scaled = (pixels - np.float32(low)) * np.float32(1 / max(high - low, 1e-38))
     if how == "root":
         np.sqrt(np.maximum(scaled, 0, out=scaled), out=scaled)
     return np.where(scaled > 1, 1 + np.log(np.maximum(scaled, 1)), scaled).astype(np.float32)

@@ -11,6 +11,7 @@ import torch
 from scipy import ndimage
 
 from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
+from segmenters.common.contrast import remove_faint
 from segmenters.common.inputs import expect_fractions, expect_least, expect_positive
 from segmenters.common.pixels import resize
 from segmenters.common.scale import CellsAtScale, Scale, search_scale
@@ -74,6 +75,7 @@ class InferenceOptions:
     depth: float | None = None
     min_size: float = 0.1
     max_hole: float = 0.03
+    min_contrast: float = 0.1
     flips: bool = False
     tile: int | None = None
     overlap: int = 64
@@ -94,6 +96,7 @@ class InferenceOptions:
             If an option is out of range.
         """
         expect_fractions(segmenter, threshold=self.threshold, depth=self.depth, min_size=self.min_size)
+        expect_fractions(segmenter, min_contrast=self.min_contrast)
         expect_least(segmenter, 32, tile=self.tile)
         expect_least(segmenter, 0, overlap=self.overlap)
         expect_least(segmenter, 1, batch=self.batch)
@@ -133,7 +136,9 @@ def segment_pixels(
     if is_flat(pixels, get_channels(network)):
         return np.zeros(pixels.shape[-network.dimensions :], np.int32)
     probability, height = _predict_scaled(network, pixels, inputs, options, dtype=dtype, factor=factor)
-    return _find_cells(probability, height, inputs, options)
+    labels = _find_cells(probability, height, inputs, options)
+    grey = pixels if pixels.ndim == labels.ndim else pixels.mean(0)
+    return remove_faint(labels, grey, options.min_contrast)
 
 
 def _predict_scaled(

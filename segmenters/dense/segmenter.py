@@ -61,6 +61,10 @@ class DenseSegmenter:
         Cells smaller than this fraction of the typical cell are removed.
     max_hole : float
         Holes up to this fraction of the typical cell are filled.
+    min_contrast : float
+        Cells whose contrast with their surroundings is less than this fraction of the typical contrast are removed,
+        because haze, debris and cytoplasm are much fainter than cells. 0 keeps all cells. If cells are neither
+        brighter nor darker than their surroundings, all are kept.
     flips : bool
         Average the predictions over mirrored images, which is slightly more accurate and takes four times as long.
     tile : int, optional
@@ -105,6 +109,7 @@ class DenseSegmenter:
         depth: float | None = None,
         min_size: float = 0.1,
         max_hole: float = 0.03,
+        min_contrast: float = 0.1,
         flips: bool = False,
         tile: int | None = None,
         overlap: int = 64,
@@ -115,8 +120,8 @@ class DenseSegmenter:
         expect_choice(self.name, "kind", kind, KINDS)
         self._device = find_device(device)
         self.options = InferenceOptions(
-            diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole, flips=flips,
-            tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, self._device),
+            diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole,
+            min_contrast=min_contrast, flips=flips, tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, self._device),
         )  # fmt: skip
         self.options.check(self.name)
         self.kind = kind
