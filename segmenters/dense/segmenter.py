@@ -121,7 +121,8 @@ class DenseSegmenter:
         self._device = find_device(device)
         self.options = InferenceOptions(
             diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole,
-            min_contrast=min_contrast, flips=flips, tile=tile, overlap=overlap, batch=batch, bfloat16=choose_bfloat16(precision, self._device),
+            min_contrast=min_contrast, flips=flips, tile=tile, overlap=overlap, batch=batch,
+            bfloat16=choose_bfloat16(precision, self._device),
         )  # fmt: skip
         self.options.check(self.name)
         self.kind = kind
