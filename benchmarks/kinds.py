@@ -1,8 +1,9 @@
 """Segmentation by kind of microscopy, on images that were kept out of the training, with no option given.
 
-``python benchmarks/kinds.py --work FOLDER --fold N`` trains the general model of `general_segmenter.py` without a
-fifth of the images, unless they are in the folder, and scores the segmenters on that fifth. Rows of other folds that
-exist in ``results/kinds.json`` are kept. The table has the means over all images of all folds that were measured.
+``python benchmarks/kinds.py --fold N --work FOLDER`` trains the general models of `general_segmenter.py` without a
+fifth of the images, unless they are in the folder, and scores the segmenters on that fifth. The shipped models are
+those of fold 0, which needs no training. Rows of other folds that exist in ``results/kinds.json`` are kept. The table
+has the means over all images of all folds that were measured.
 
 F1 is that of the cells at an IoU of 0.5, AP the mean of TP / (TP + FP + FN) over IoU 0.5, 0.55, ..., 0.9, both as means
 over images. *Size* is the fraction of images whose estimated cell diameter is within 25 % of the true one.
@@ -23,15 +24,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from general_segmenter import train
+from general_segmenter import PLANS, SHIPPED_FOLD, train
 from kind_images import FOLDS, KindImage, get_default_more, list_images, split_fold
 from matplotlib.figure import Figure
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
+from segmentation import is_finished
 from skimage.segmentation import find_boundaries
 
 from gnntrack.evaluate.counts import compare_labels
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
+from segmenters.common.models import WEIGHTS
 from segmenters.dense.targets import measure_mean_diameter
 from segmenters.unet import UNetSegmenter
 
@@ -44,7 +47,7 @@ Row = dict[str, Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score the segmenters on a fold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="folder for the models of other folds than 0")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), required=True)
     parser.add_argument("--data", type=Path, default=get_default_data())
     parser.add_argument("--more", type=Path, default=get_default_more())
@@ -52,10 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pictures", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    folder = options.work / f"fold{options.fold}"
-    for model in MODELS:
-        if not (folder / f"unet_{model}" / "learning_curve.png").exists():
-            train(model, folder / f"unet_{model}", argparse.Namespace(**vars(options), steps=None, resume=False))
+    folder = find_models(options)
     rows = [row for kind in KINDS for row in score_kind(kind, folder, options)]
     record = json.loads(options.out.read_text()) if options.out.exists() else {"rows": []}
     kept = [row for row in record["rows"] if row["fold"] != options.fold]
@@ -69,6 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind in KINDS:
             draw_kind(kind, rows, folder, options)
     return 0
+
+
+def find_models(options: argparse.Namespace) -> Path:
+    """Return the folder of the models of a fold: the shipped ones, or others, which are trained if they are missing."""
+    if options.fold == SHIPPED_FOLD:
+        return WEIGHTS
+    if options.work is None:
+        msg = "give a folder for the models of this fold: --work FOLDER"
+        raise SystemExit(msg)
+    folder: Path = options.work / f"fold{options.fold}"
+    for model in MODELS:
+        place = folder / f"unet_{model}"
+        if not is_finished(place, PLANS[model]):
+            resume = (place / "checkpoint.safetensors").exists()
+            train(model, place, argparse.Namespace(**vars(options), steps=None, resume=resume))
+    return folder
 
 
 def score_kind(kind: str, weights: Path, options: argparse.Namespace) -> list[Row]:

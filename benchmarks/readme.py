@@ -56,6 +56,7 @@ def fill_page(text: str) -> str:
         "segmentation": format_segmentation,
         "inference": describe_inference,
         "kinds": format_kinds,
+        "images": format_images,
         "segmenter_speed": format_segmenter_speed,
     }
     shipped = ("unet_nuclei", "unet_cells", "diffusionnet")
@@ -288,7 +289,7 @@ def format_segmentation() -> str:
         return NOT_YET
     lines = []
     order = ["folds", "report", "glands", "colours", "overfit", "halves", "chain", "stacks", "cho"]
-    rows = [row for row in _read("segmentation")["rows"] if row["task"] != "inference"]
+    rows = [row for row in _read("segmentation")["rows"] if row["task"] not in {"inference", "images"}]
     for row in sorted(rows, key=lambda row: order.index(row["task"].split(" ")[0])):
         kind, _, network = row["task"].partition(" ")
         report = REPORT.get((network, row["data"])) if kind in {"folds", "report", "glands"} else None
@@ -329,6 +330,17 @@ def format_segmenter_speed() -> str:
         size = f"{row['megapixels']:.1f}"
         lines.append([f"`{row['segmenter']}`", row["images"], size, f"{row['now']:.2f} s", f"{share:.2f}"])
     return format_table(["segmenter", "images", "megapixels", "time", "fraction of the time before"], lines)
+
+
+def format_images() -> str:
+    """Return a table of movies from images to tracks."""
+    shown = ("DET", "SEG", "TRA", "LNK", "CHOTA")
+    lines = [
+        [row["data"], f"`{row['segmenter']}`", *("-" if row[key] is None else f"{row[key]:.3f}" for key in shown)]
+        for row in _read("segmentation")["rows"]
+        if row["task"] == "images"
+    ]
+    return format_table(["movie", "segmenter", *shown], lines) if lines else NOT_YET
 
 
 def format_kinds() -> str:

@@ -21,6 +21,8 @@ scored, except in ``chain``. Tasks:
 ``chain``        Fluo-N2DL-HeLa 01: each half is segmented by a network trained on the other half's silver truth. Then
                  the whole movie is tracked with ``hungarian`` and the settings file of the data set, and scored
                  against the tracking truth.
+``images``       The five movies in 2D, from images to tracks without an option of the segmenter, scored against the
+                 tracking truth; the settings file of the data set gives the voxel size and the field of interest.
 ``stacks``       Simulated 3D movies with touching cells, of seeds not used in training: with the default light of
                  ``gnntrack simulate``, and with random light, noise and blur.
 ``inference``    Time (two threads, the best of three) and memory of the shipped U-Net.
@@ -94,6 +96,7 @@ GLANDS: dict[str, dict[str, Any]] = {
 GLAND_FOLDS, GLAND_SCALE = 3, 0.6
 MIDDLE = 256  # side in pixels of the frames of ``overfit``
 DATASETS = ("Fluo-N2DH-GOWT1", "Fluo-C2DL-MSC")
+MOVIES = ("Fluo-N2DH-SIM+", "Fluo-N2DH-GOWT1", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC", "Fluo-C2DL-MSC")
 Row = dict[str, Any]
 
 
@@ -274,6 +277,23 @@ def run_chain(data: Path, work: Path) -> list[Row]:
     return [row | collect_scores(total) | {f"tracked_{key}": value for key, value in tracked.items()}]
 
 
+def run_images(data: Path, _: Path) -> list[Row]:
+    """Return a row for each movie and segmenter: from images to tracks, without an option of the segmenter."""
+    rows = []
+    for dataset in MOVIES:
+        movie, settings = data / dataset, read_settings(dataset)
+        for name in ("threshold", "unet"):
+            with tempfile.TemporaryDirectory() as scratch:
+                result = Path(scratch) / "result"
+                start = time.perf_counter()
+                pipeline.track(movie / "01", segmenter=name, out=result, settings=settings)
+                seconds = time.perf_counter() - start
+                found = pipeline.evaluate(result, movie / "01_GT")
+            scores = {key: found.get(key) for key in ("DET", "SEG", "TRA", "LNK", "CHOTA")}
+            rows.append({"task": "images", "data": f"{dataset} 01", "segmenter": name, "seconds": seconds, **scores})
+    return rows
+
+
 def run_stacks(_: Path, __: Path) -> list[Row]:
     """Return a row for each segmenter of stacks."""
     kinds = {
@@ -406,6 +426,7 @@ TASKS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "halves": run_halves,
     "chain": run_chain,
     "colours": run_colours,
+    "images": run_images,
     "stacks": run_stacks,
     "cho": run_cho,
     "inference": run_inference,
