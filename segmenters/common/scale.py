@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["CellsAtScale", "Scale", "clip_factor", "search_scale"]
 
 _DIAMETERS = (7, 14, 28, 56, 112, 224)  # pixels of the image: sizes of cells that are tried
 _WRONG = 1.0  # octaves: standard deviation of the sizes at which a network still finds cells well
-_ROUNDS = 3  # of the improvement of the best scale
+_ROUNDS = 2  # of the improvement of the best scale
 _CLOSE = 1.05  # two successive scales within this ratio end the improvement
 _FEW = 2.0  # so many cells are half as convincing as many
+_UNKNOWN, _MOST = 0.5, 0.95  # growth of the size of cells with the tried size: if it cannot be measured, and at most
+_BEYOND = 1.4  # the improved scale is at most this factor outside the best pair
 _LARGEST_FACTOR = 8.0
 
 
@@ -43,7 +46,9 @@ def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[flo
     """Return the scale at which cells have the size of those of the training data.
 
     The network finds cells at several scales, an octave apart. At a wrong one it finds few, or is less certain of them,
-    or they have another size than those it was trained on. The best scale is improved by the size of the cells there.
+    or they have another size than those it was trained on. Where it finds parts or groups of cells, these become larger
+    with the size that is tried; true cells keep theirs. So the best pair of neighbouring scales is the one with certain
+    cells of nearly the same size, and the scale between them is improved by the size of the cells there.
 
     Parameters
     ----------
@@ -59,32 +64,48 @@ def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[flo
     A network that always finds cells of 15 pixels in the image:
 
     >>> scale = search_scale((99, 99), 30.0, lambda factor: CellsAtScale(15 * factor, 0.9, 8))
-    >>> scale.factor, round(scale.certainty, 2)
+    >>> round(scale.factor, 3), round(scale.certainty, 2)
     (2.0, 0.72)
     """
-    best, factor = 0.0, 1.0
-    for size in _DIAMETERS:
-        tried = clip_factor(diameter / size, shape)
-        found = measure(tried)
-        if found is not None and (score := _rate(found, diameter)) > best:
-            best, factor = score, tried * diameter / found.diameter
-    factor = clip_factor(factor, shape)
-    for _ in range(_ROUNDS if best else 0):
-        found = measure(factor)
-        if found is None:
+    factors = sorted({clip_factor(diameter / size, shape) for size in _DIAMETERS}, reverse=True)
+    found = [measure(factor) for factor in factors]
+    rates = [_rate(cells, diameter) for cells in found]
+    if not any(rates):
+        return Scale(clip_factor(1.0, shape), 0.0)
+    pairs = list(pairwise(range(len(factors))))
+    scores = [_rate_pair([factors[i], factors[j]], [found[i], found[j]], rates[i] + rates[j]) for i, j in pairs]
+    i, j = pairs[int(np.argmax(scores))] if pairs else (0, 0)
+    weights = np.array([rates[i], rates[j]]) + 1e-9
+    factor = float(np.exp(np.average(np.log([factors[i], factors[j]]), weights=weights)))
+    limits = factors[j] / _BEYOND, factors[i] * _BEYOND
+    best = 0.0
+    for _ in range(_ROUNDS):
+        cells = measure(factor)
+        if cells is None:
             break
-        best = found.certainty * found.cells / (found.cells + _FEW)
-        better = clip_factor(factor * diameter / found.diameter, shape)
+        best = cells.certainty * cells.cells / (cells.cells + _FEW)
+        better = clip_factor(float(np.clip(factor * diameter / cells.diameter, *limits)), shape)
         if max(better / factor, factor / better) < _CLOSE:
             break
         factor = better
     return Scale(factor, best)
 
 
-def _rate(found: CellsAtScale, diameter: float) -> float:
+def _rate(found: CellsAtScale | None, diameter: float) -> float:
     """Return how convincing cells are: by their number, by their certainty, and by their size."""
+    if found is None:
+        return 0.0
     octaves = float(np.log2(found.diameter / diameter))
     return found.certainty * found.cells / (found.cells + _FEW) * float(np.exp(-0.5 * (octaves / _WRONG) ** 2))
+
+
+def _rate_pair(factors: Sequence[float], found: Sequence[CellsAtScale | None], rates: float) -> float:
+    """Return how convincing the cells at two scales are: by their rates, and by how little their size changes."""
+    sizes = [cells.diameter / factor for cells, factor in zip(found, factors, strict=True) if cells is not None]
+    if len(sizes) < 2:
+        return rates * (1 - _UNKNOWN)
+    growth = float(np.log(sizes[1] / sizes[0]) / np.log(factors[0] / factors[1]))  # 0: true cells, 1: no size at all
+    return rates * (1 - float(np.clip(growth, 0, _MOST)))
 
 
 def clip_factor(factor: float, shape: tuple[int, ...]) -> float:

@@ -109,7 +109,7 @@ class DenseSegmenter:
         depth: float | None = None,
         min_size: float = 0.1,
         max_hole: float = 0.03,
-        min_contrast: float = 0.1,
+        min_contrast: float = 0.02,
         flips: bool = False,
         tile: int | None = None,
         overlap: int = 64,
