@@ -3,8 +3,8 @@
 ``python benchmarks/general_segmenter.py nuclei --fold 0 --out segmenters/weights/unet_nuclei`` trains the U-Net for
 fluorescent and stained nuclei: images of the Data Science Bowl 2018, movies of the Cell Tracking Challenge, planes of
 stacks, and simulated movies. ``cells`` trains the one for whole cells without a stain: phase contrast, and simulated
-phase contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with doubled
-plane distance.
+phase contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with
+doubled plane distance.
 
 There is no validation: the last weights are kept. ``--fold N`` keeps a fifth of the images by kind out of the training:
 `kinds.py` reports results on images that were kept out. The shipped models of `unet` are those of ``--fold 0``, so that
