@@ -148,6 +148,19 @@ def test_cells_of_the_right_size_convince_more_than_others():
     assert len(asked) <= 9
 
 
+@pytest.mark.parametrize("true", [9, 16, 30, 60, 110])
+def test_the_size_that_does_not_change_with_the_scale_is_that_of_the_cells(true):
+    """A network that is equally certain of grains, cells and groups: only true cells keep their size."""
+
+    def measure(factor: float) -> CellsAtScale:
+        size = 20.0 / factor
+        near = np.clip(np.log2(size / true), -0.6, 0.6)
+        return CellsAtScale(float(factor * size * 2 ** (-0.8 * near)), 0.5, 40)
+
+    scale = search_scale((1000, 1000), 20.0, measure)
+    assert 20 / scale.factor == pytest.approx(true, rel=0.25)
+
+
 def test_few_cells_convince_less():
     scales = [search_scale((99, 99), 20.0, lambda _, n=n: CellsAtScale(20.0, 0.8, n)).certainty for n in (1, 3, 30)]
     assert scales == sorted(scales)
@@ -199,58 +212,52 @@ def run(*arguments: object):
 
 
 @pytest.fixture(scope="module")
-def two_models(tmp_path_factory):
-    """The segmenter unet with a second model, of cells, which differs from the shipped one in its diameter."""
-    weights = tmp_path_factory.mktemp("weights")
-    for model in ("nuclei", "cells"):
-        shutil.copytree(WEIGHTS / "unet_nuclei", weights / f"unet_{model}")
-    about = json.loads((weights / "unet_cells" / "model.json").read_text())
-    about["inputs"]["diameter"] += 1
-    (weights / "unet_cells" / "model.json").write_text(json.dumps(about))
+def one_model(tmp_path_factory):
+    """The segmenter unet with the model of nuclei alone."""
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copytree(WEIGHTS / "unet_nuclei", folder / "unet_nuclei")
 
-    class TwoModels(UNetSegmenter):
-        """Both models."""
+    class OneModel(UNetSegmenter):
+        """One model."""
 
-        def __init__(self, kind: str = "auto") -> None:
-            super().__init__(kind=kind)
+        weights = folder
 
-    TwoModels.weights = weights
-    return TwoModels
+    return OneModel
 
 
 def read_diameter(model: str) -> float:
-    return json.loads((WEIGHTS / "unet_nuclei" / "model.json").read_text())["inputs"]["diameter"] + (model == "cells")
+    return json.loads((WEIGHTS / f"unet_{model}" / "model.json").read_text())["inputs"]["diameter"]
 
 
 @pytest.mark.parametrize(
     ("kind", "model"), [("auto", "nuclei"), ("stained", "nuclei"), ("phase", "cells"), ("brightfield", "cells")]
 )
-def test_the_kind_chooses_the_shipped_model(kind, model, movie, two_models):
-    segmenter = two_models(kind)
+def test_the_kind_chooses_the_shipped_model(kind, model, movie):
+    segmenter = UNetSegmenter(kind=kind)
     segmenter.prepare([tifffile.imread(file) for file in sorted(movie.iterdir())])
     assert segmenter.inputs.diameter == read_diameter(model)
 
 
-def test_a_grey_background_asks_both_models(caplog, two_models):
+def test_a_grey_background_asks_both_models(caplog):
     relief = np.gradient(make_nuclei(0))[1].astype(np.float32)
-    segmenter = two_models()
+    segmenter = UNetSegmenter()
     with caplog.at_level("INFO"):
         segmenter.prepare([relief])
     assert "is more certain" in caplog.text
     assert len(segmenter._models) == 2
 
 
-def test_a_grey_background_uses_the_only_model(caplog):
+def test_a_grey_background_uses_the_only_model(caplog, one_model):
     relief = np.gradient(make_nuclei(0))[1].astype(np.float32)
-    segmenter = load_segmenter("unet")
+    segmenter = one_model()
     with caplog.at_level("INFO"):
         segmenter.segment(relief)
     assert "model for nuclei: kind of microscopy unknown" in caplog.text
 
 
-def test_a_kind_without_a_model_says_so():
+def test_a_kind_without_a_model_says_so(one_model):
     with pytest.raises(ModelError, match="comes without a model of cells for segmenter 'unet'; train one with"):
-        load_segmenter("unet", kind="phase")
+        one_model(kind="phase")
 
 
 def test_the_guess_is_told(movie, tmp_path):
