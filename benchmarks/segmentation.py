@@ -72,11 +72,13 @@ FOLDS = 5
 GAP = 1
 HELD_OUT_SEEDS, STACKS = 77, 12  # of the simulated stacks
 _LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}
+_WHOLE = {"steps": 600, "batch": 4, "patch": 192}
 PLANS: dict[str, dict[str, Any]] = {
     "unet": {"steps": 1000, "patch": 192},
     "unet, not normalised": {"steps": 2400, "patch": 192, "normalise": "none"},
-    "deeplab": {"steps": 600, "batch": 4, "options": _LIGHT},
-    "fcn": {"steps": 600, "batch": 4, "options": _LIGHT},
+    "deeplab": {**_WHOLE, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
+    "fcn": {**_WHOLE, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
+    "maskrcnn": {**_WHOLE, "options": {**_LIGHT, "width": 128}},
 }
 _OVERFIT_PLAN = {"steps": 300, "batch": 4, "patch": 192, "augment": False, "zoom": "none"}
 OVERFIT: dict[str, dict[str, Any]] = {
