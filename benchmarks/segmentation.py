@@ -161,7 +161,11 @@ class ComputedExample:
 
     name: str
     movie: str
-    read_example: Callable[[], tuple[np.ndarray, np.ndarray]]
+    read_both: Callable[[], tuple[np.ndarray, np.ndarray]]
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image and its labels."""
+        return self.read_both()
 
 
 def read_computed(frame: FilledFrame) -> tuple[np.ndarray, np.ndarray]:
