@@ -38,7 +38,7 @@ _SAMPLED = 5  # images of each movie for its typical diameter
 _MEASURED = 40  # images that are not a movie whose diameters are measured
 _EXTREME = 0.1  # fraction of the diameters at each end that is ignored, if they are many
 _FEW = 3  # cells of an image below which its diameter does not decide whether images differ
-_SAMPLED_FOR_DEPTH = {2: 16, 3: 4}  # images, or stacks, for the depth of a pass between cells
+_SAMPLED_FOR_DEPTH = {2: 64, 3: 4}  # images, or stacks, for the depth of a pass between cells
 
 
 class NetworkBuilder(Protocol):
