@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gnntrack.training.segmenter import Images, LabelledImage
     from segmenters.common.training import Metrics
 
-__all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "train_dense"]
+__all__ = ["NetworkBuilder", "choose_inputs", "choose_scale", "spread_examples", "train_dense"]
 
 _SIMILAR = 1.6  # movies whose cell diameters differ by less than this factor are used at one scale
 _SMALLEST, _LARGEST = 24.0, 44.0  # diameters in pixels at which networks work well; others are scaled to them
@@ -138,11 +139,30 @@ def _segment(
 
 
 def _show_some(examples: Images, most: int, run: TrainingRun) -> Iterator[LabelledImage]:
-    """Yield at most `most` examples, evenly spaced, and report the progress."""
-    some = examples[:: -(-len(examples) // most)]
+    """Yield at most `most` examples, of all movies in turn and evenly spaced in each, and report the progress."""
+    some = spread_examples(examples, most)
     for done, example in enumerate(some, start=1):
         yield example
         run.show("passes between cells", done, len(some))
+
+
+def spread_examples(examples: Images, most: int) -> list[LabelledImage]:
+    """Return at most `most` examples: of all movies in turn, and in each of them evenly spaced.
+
+    Parameters
+    ----------
+    examples : sequence of LabelledImage
+        Images of one or more movies.
+    most : int
+        Largest number of images.
+    """
+    movies: dict[str, list[LabelledImage]] = {}
+    for example in examples:
+        movies.setdefault(example.movie, []).append(example)
+    least = -(-most // max(1, len(movies)))
+    parts = [images[:: -(-len(images) // least)] for images in movies.values()]
+    turns = [image for turn in zip_longest(*parts) for image in turn if image is not None]
+    return turns[:most]
 
 
 def choose_inputs(
