@@ -147,7 +147,9 @@ def _show_some(examples: Images, most: int, run: TrainingRun) -> Iterator[Labell
 
 
 def spread_examples(examples: Images, most: int) -> list[LabelledImage]:
-    """Return at most `most` examples: of all movies in turn, and in each of them evenly spaced.
+    """Return at most `most` examples: of all movies in turn, and in each of them evenly spaced; no simulated ones.
+
+    Simulated examples are used if there are no others.
 
     Parameters
     ----------
@@ -157,7 +159,8 @@ def spread_examples(examples: Images, most: int) -> list[LabelledImage]:
         Largest number of images.
     """
     movies: dict[str, list[LabelledImage]] = {}
-    for example in examples:
+    real = [example for example in examples if not getattr(example, "simulated", False)]
+    for example in real or examples:
         movies.setdefault(example.movie, []).append(example)
     least = -(-most // max(1, len(movies)))
     parts = [images[:: -(-len(images) // least)] for images in movies.values()]
