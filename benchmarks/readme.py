@@ -375,11 +375,14 @@ def describe_segmenter(name: str) -> str:
     about = json.loads(place.read_text(encoding="utf-8"))
     training = about["training"]
     best = training["best"]
-    figures = [key for key in ("dice", "seg", "f1") if f"validation_{key}" in best]
+    figures = [key for key in ("dice", "seg", "f1") if best.get(f"validation_{key}") is not None]
     lines = [
         ["network", f"{about['kind']}, {', '.join(f'{key} {value}' for key, value in about['options'].items())}"],
-        ["learnt from", ", ".join(each for each in training["data"] if not each.startswith("simulated")) or "-"],
-        ["simulated movies", str(sum(each.startswith("simulated") for each in training["data"]))],
+        [
+            "learnt from",
+            ", ".join(each for each in training["data"] if not each.startswith(("simulated", "unstained"))) or "-",
+        ],
+        ["simulated movies", str(sum(each.startswith(("simulated", "unstained")) for each in training["data"]))],
         ["images", str(training["images"])],
         ["steps, of which the best", f"{training['settings']['steps']}, {best['step']}"],
         *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in figures),
