@@ -360,7 +360,7 @@ def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
     saved = saved or {}
     if "stages" in saved:  # a checkpoint of an earlier version may hold settings that have been removed
         saved = {**saved, "stages": drop_removed(saved["stages"])}
-    if "settings" in saved:  # or lack settings that were added since
+    if "settings" in saved and "segmenter" in now:  # or lack settings that were added since
         added = TrainSegmenterSettings().to_dict()
         saved = {**saved, "settings": {**added, **saved["settings"]}}
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
