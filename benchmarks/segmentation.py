@@ -346,7 +346,7 @@ def run_inference(_: Path, __: Path) -> list[Row]:
             "import resource, sys, time, numpy as np, torch\n"
             "from gnntrack.segmentation.registry import load_segmenter\n"
             "torch.set_num_threads(2)\n"
-            f"model = load_segmenter('unet', diameter=28.0, tile={tile})\n"
+            f"model = load_segmenter('unet', kind='fluorescence', diameter=28.0, tile={tile})\n"
             "model.segment(np.random.default_rng(0).gamma(2, size=(64, 64)).astype(np.float32))\n"
             f"image = np.random.default_rng(0).gamma(2, size=({side}, {side})).astype(np.float32)\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

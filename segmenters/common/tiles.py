@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["TileWindow", "predict_in_tiles", "split_into_tiles"]
 
 
+_MULTIPLE = 16
+
+
 class TileWindow(NamedTuple):
     """A tile: the region that is read, the region that is written, and the latter relative to the former."""
 
@@ -74,8 +77,13 @@ def split_into_tiles(shape: Sequence[int], tile: Sequence[int], overlap: Sequenc
 
 
 def _split_axis(length: int, tile: int, overlap: int) -> list[tuple[slice, slice]]:
-    """Return the ranges that tiles read and write along one axis; all tiles have one length, so they fit in a batch."""
+    """Return the ranges that tiles read and write along one axis; all tiles have one length, so they fit in a batch.
+
+    They are no longer than as many tiles need to be, up to a multiple of 16, which networks are fast at.
+    """
     count = 1 if length <= tile else int(np.ceil((length - overlap) / (tile - overlap)))
+    needed = -(-(length + (count - 1) * overlap) // count)
+    tile = min(tile, -(-needed // _MULTIPLE) * _MULTIPLE) if count > 1 else tile
     starts = np.linspace(0, length - tile, count).round().astype(int).tolist()
     # neighbours meet in the middle of their overlap
     cuts = [0, *((a + tile + b) // 2 for a, b in pairwise(starts)), length]
