@@ -354,15 +354,19 @@ def _make_optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
 
+def _update_settings(saved: dict[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a checkpoint, which may be of an earlier version, with the settings of this one."""
+    if "stages" in saved:  # they may hold settings that have been removed
+        saved = {**saved, "stages": drop_removed(saved["stages"])}
+    if "settings" in saved and "segmenter" in saved:  # they may lack settings that were added since
+        saved = {**saved, "settings": {**TrainSegmenterSettings().to_dict(), **saved["settings"]}}
+    return saved
+
+
 def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
     """Raise if the checkpoint was made with other data, settings or seed."""
     now: dict[str, Any] = json.loads(json.dumps(dict(run.provenance)))
-    saved = saved or {}
-    if "stages" in saved:  # a checkpoint of an earlier version may hold settings that have been removed
-        saved = {**saved, "stages": drop_removed(saved["stages"])}
-    if "settings" in saved and "segmenter" in now:  # or lack settings that were added since
-        added = TrainSegmenterSettings().to_dict()
-        saved = {**saved, "settings": {**added, **saved["settings"]}}
+    saved = _update_settings(saved or {})
     differing = [name for name in sorted(now.keys() | saved.keys()) if now.get(name) != saved.get(name)]
     for table in ("settings", "stages"):
         if table in differing and table in saved:
