@@ -32,6 +32,7 @@ from segmentation import is_finished
 from skimage.segmentation import find_boundaries
 
 from gnntrack.evaluate.counts import compare_labels
+from gnntrack.masks.overlaps import find_overlaps
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
 from segmenters.common.models import WEIGHTS
@@ -168,12 +169,9 @@ def draw_judged(axes: Any, pixels: np.ndarray, truth: np.ndarray, found: np.ndar
 
 def match_cells(truth: np.ndarray, found: np.ndarray) -> tuple[set[int], set[int]]:
     """Return the found cells that share an IoU above 0.5 with a true cell, and these true cells."""
-    width = int(found.max()) + 1
-    pair, shared = np.unique(truth.astype(np.int64) * width + found, return_counts=True)
-    true, mine = pair // width, pair % width
-    union = np.bincount(truth.ravel())[true] + np.bincount(found.ravel())[mine] - shared
-    good = (true > 0) & (mine > 0) & (2 * shared > union)
-    return set(mine[good].tolist()), set(true[good].tolist())
+    pairs = find_overlaps(found, truth)
+    good = pairs.of_cells & (pairs.iou > 0.5)
+    return set(pairs.result[good].tolist()), set(pairs.truth[good].tolist())
 
 
 def format_table(rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from gnntrack.segmentation.movie import segment_frame
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import find_matching
-from segmenters.common.contrast import find_sign, measure_surroundings
+from segmenters.common.contrast import average_labels, find_sign, measure_surroundings
 from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_option
 
 if TYPE_CHECKING:
@@ -206,8 +206,7 @@ def _measure_parts(planes: Sequence[npt.NDArray[Any]], pixels: Heights) -> _Part
         numbers.append(np.full(len(values), z))
     place = np.concatenate(numbers)
     inside = labels > 0
-    area = np.bincount(labels[inside], minlength=len(place))
-    level = np.bincount(labels[inside], pixels[inside], len(place)) / np.maximum(area, 1)
+    level, area = average_labels(labels[inside], pixels[inside], len(place))
     around = measure_surroundings(labels, pixels, len(area))
     return _Parts(labels, place, area, level, around, find_sign(area, level - around))
 

@@ -12,7 +12,7 @@ from segmenters.common.levels import draw_sample
 if TYPE_CHECKING:
     from segmenters.common.arrays import Floats, Heights, Integers, Labels
 
-__all__ = ["find_sign", "measure_contrast", "measure_surroundings", "remove_faint"]
+__all__ = ["average_labels", "find_sign", "measure_contrast", "measure_surroundings", "remove_faint"]
 
 _SAME_SIGN = 0.8  # labels are bright or dark if at least this fraction of their contrast has one sign
 
@@ -41,7 +41,7 @@ def measure_contrast(labels: Labels, pixels: Heights) -> Floats:
     [0.0, 10.0]
     """
     inside = labels > 0
-    level, area = _average(labels[inside], pixels[inside], int(labels.max(initial=0)) + 1)
+    level, area = average_labels(labels[inside], pixels[inside], int(labels.max(initial=0)) + 1)
     return np.where(area > 0, level - measure_surroundings(labels, pixels, len(area)), 0)
 
 
@@ -80,8 +80,18 @@ def measure_surroundings(labels: Labels, pixels: Heights, n: int) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), background)
 
 
-def _average(labels: Labels, values: Heights, n: int) -> tuple[Floats, Integers]:
-    """Return the mean of the values of each label up to `n`, 0 without any, and their number."""
+def average_labels(labels: Labels, values: Heights, n: int) -> tuple[Floats, Integers]:
+    """Return the mean of the values of each label, (n,), 0 without any, and their number, (n,).
+
+    Parameters
+    ----------
+    labels : (P,) int32 array
+        Below `n`.
+    values : (P,) float32 array
+        Grey values of the same pixels.
+    n : int
+        Length of the results.
+    """
     area = np.bincount(labels, minlength=n)
     return np.bincount(labels, values, n) / np.maximum(area, 1), area
 
