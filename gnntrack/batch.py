@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.earlier_runs import list_changes
 from gnntrack.errors import GnntrackError, InputError, OutputError
 from gnntrack.io.file_names import LETTERS, STAMP_PATTERN, is_companion, is_mask_kind, parse_file_name
 from gnntrack.io.folders import FRAME_SUFFIXES, holds_masks
@@ -36,6 +37,7 @@ __all__ = ["Outcome", "Position", "find_positions", "track_positions"]
 _IMAGES = ("images", "image", "img", "imgs", "raw")
 _MASKS = ("masks", "mask", "labels", "label", "seg", "segmentation")
 _CTC_MASKS = ("{}_ERR_SEG", "{}_ST/SEG", "{}_ST", "{}_SEG", "{}_masks")
+_MOST_CHANGES = 3  # that a message lists
 _FILES = {".tif", ".tiff", ".npy", ".nd2", ".czi", ".lif", ".zarr"}
 _MASK_FILE = re.compile(r"(.+?)[_-](?:cp_)?(?:masks?|labels?|seg(?:mentation)?)", re.IGNORECASE)
 
@@ -428,11 +430,11 @@ def _track_position(
     result = _get_result_path(out, position)
     paths: dict[str, Any] = {"images": str(position.images or ""), "masks": str(position.mask_place or "")}
     try:
-        kept = resume and _is_finished(result, position, settings, method=choices.get("method"), overwrite=overwrite)
-        damaged = kept and not _is_complete(result)
-        kept = kept and not damaged
+        chosen = _select_choices(choices, position)
+        finished = resume and _is_finished(result, position, settings, chosen, overwrite=overwrite)
+        kept = finished and _is_complete(result)
         if not kept:
-            chosen = _select_choices(choices, position) | {"overwrite": overwrite or damaged}
+            chosen = dict(chosen) | {"overwrite": overwrite or finished}
             with prefix_warnings(position.name):
                 track(position.images, position.masks, out=result, settings=settings, **chosen)
         summary = _read_summary(result)
@@ -472,26 +474,23 @@ def _is_complete(result: Path) -> bool:
         return False
 
 
-def _is_finished(result: Path, position: Position, settings: Settings, *, method: str | None, overwrite: bool) -> bool:
+def _is_finished(result: Path, position: Position, settings: Settings, choices: Any, *, overwrite: bool) -> bool:
     """Return whether an earlier run has finished a position.
 
     Raises
     ------
     OutputError
-        If it did so with another input, method or other settings, which `overwrite` replaces.
+        If it did so with another input, method, segmenter or other settings, which `overwrite` replaces.
     """
     if not (result / EXTRAS / "summary.json").is_file():
         return False
-    summary = _read_summary(result)
-    source = {name: str(getattr(position, name)) for name in ("images", "masks") if getattr(position, name)}
-    known = {name: path for name, path in summary["input"].items() if path}
-    same = known == source and summary["settings"] == json.loads(settings.to_json())
-    if same and method in {None, summary["method"]}:
-        return True
-    if not overwrite:
-        msg = f"{result}: an earlier run made it with other settings; replace it with overwrite (--overwrite)"
+    source, segmented = {"images": position.images, "masks": position.masks}, position.mask_place is None
+    changes = list(list_changes(_read_summary(result), source, settings, choices, segmented=segmented))
+    if changes and not overwrite:
+        listed = "; ".join(changes[:_MOST_CHANGES])
+        msg = f"{result}: an earlier run made it with other settings: {listed}; replace it with overwrite (--overwrite)"
         raise OutputError(msg)
-    return False
+    return not changes
 
 
 def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:

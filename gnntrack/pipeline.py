@@ -240,6 +240,7 @@ def track(
         if out is not None:
             run.diameter = None if movie.statistics is None else movie.statistics.estimated_diameter
             run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
+            run.segmenter_options = options.get("segmenter_options") or {}
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
 

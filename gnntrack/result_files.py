@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
 
-__all__ = ["RunRecord", "collect_review", "summarise_result", "write_result"]
+__all__ = ["RunRecord", "collect_review", "convert_to_plain", "summarise_result", "write_result"]
 
 _log = logging.getLogger(__name__)
 _MODULES = ("numpy", "scipy", "numba", "cv2", "tifffile", "imagecodecs", "lap", "torch")
@@ -56,6 +56,8 @@ class RunRecord:
         Settings of the run.
     segmenter : str, optional
         Name of the segmenter that made the masks; None if masks were given.
+    segmenter_options : mapping
+        Options of the segmenter, as they were given.
     diameter : float, optional
         Typical diameter of a cell in pixels along x, if the segmenter estimated it.
     channel : str, optional
@@ -72,6 +74,7 @@ class RunRecord:
     masks: object = None
     settings: Settings = field(default_factory=Settings)
     segmenter: str | None = None
+    segmenter_options: Mapping[str, Any] = field(default_factory=dict)
     diameter: float | None = None
     channel: str | None = None
     started: float = field(default_factory=time.perf_counter)
@@ -222,6 +225,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         },
         "rates": _measure_rates(lineage) | steadiness._asdict(),
         "segmenter": run.segmenter,
+        "segmenter_options": convert_to_plain(run.segmenter_options),
         "method": provenance.method,
         "solver": provenance.solver,
         "estimates": {
@@ -235,6 +239,16 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *describe_poor_masks(steadiness)])),
     }
+
+
+def convert_to_plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a segmenter as plain JSON values; others become text.
+
+    >>> convert_to_plain({"diameter": 12, "model": Path("model"), "spacing": (1, 2)})
+    {'diameter': 12, 'model': 'model', 'spacing': [1, 2]}
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(dict(options), default=str))
+    return plain
 
 
 def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:

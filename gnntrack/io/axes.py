@@ -127,11 +127,10 @@ def lay_out(
 
 
 def _find_colours(axes: str, size: Mapping[str, int], names: Sequence[str]) -> str | None:
-    """Return the axes of RGB images, the last of which is then that of colours, ``s``; None for other channels."""
-    inner, last = axes[:-1], axes[-1]
-    coloured = last == "s" or (last == "c" and not names)
-    alone = all(size[axis] == 1 for axis in inner if axis not in "tzyx")
-    return f"{inner}s" if coloured and alone and size[last] in (3, 4) else None
+    """Return the axes of RGB images, one of which is that of colours, ``s``; None for other channels."""
+    letter = "s" if "s" in axes else "c" if axes[-1] == "c" and not names else ""
+    alone = all(size[axis] == 1 for axis in axes if axis not in f"tzyx{letter}")
+    return axes.replace(letter, "s") if letter and alone and size[letter] in (3, 4) else None
 
 
 def _find_excess(axes: str, size: Mapping[str, int]) -> tuple[str, str]:
@@ -205,7 +204,9 @@ def _describe_colours(axes: str, shape: tuple[int, ...], names: Sequence[str]) -
     if axes.startswith("s") and len(axes) == 3:
         return (
             f"the file marks its {shape[0]} images, of shape {shape[1:]}, as the colours of an RGB image; if they are "
-            "frames, use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx"
+            "frames, use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx; if they are "
+            f"colours, choose one: --channel NUMBER (in Python channel=; for masks --masks-channel): "
+            f"{list_channels(names)}"
         )
     return (
         f"it is an RGB image of shape {shape}; expected one grey value or label per pixel: save a single channel, "

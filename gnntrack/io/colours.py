@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from gnntrack.io.stack import Stack
 if TYPE_CHECKING:
     from gnntrack.types import Image
 
-__all__ = ["choose_colour", "list_tried", "measure_contrasts", "open_best_colour", "take_colour"]
+__all__ = ["are_like_frames", "choose_colour", "list_tried", "measure_contrasts", "open_best_colour", "take_colour"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,12 @@ _EXTREME = 1 / 16  # of the range: a drawn line is as near as that to full or no
 _MOST_DRAWN = 0.1  # largest fraction of pixels in drawn lines and letters; where there are more, they are cells
 _MARGIN = 3  # pixels around drawn lines, which compression blurs
 _COARSE = 20  # objects are smaller than this fraction of the longer side
+_PLANES = (
+    "%s: the file marks its planes as the colours of an RGB image, and they are read as such; if they are frames, "
+    "use --axes tyx (in Python axes='tyx'); if they are slices of one frame, --axes zyx"
+)
+_LEVELS = (0.001, 0.1, 0.5, 0.9, 0.999)  # quantiles by which planes are compared
+_LIKE_FRAMES = 0.15  # largest difference of the quantiles of successive frames, as a fraction of their range
 _OUTLIERS = (0.5, 99.5)  # percentiles to which the details of an image are limited
 
 
@@ -67,10 +73,13 @@ def open_best_colour(
         if error.colours is None or channel is not None or role == "masks":
             raise
         axes = error.colours
+        refusal = error
     opened = open_channel(axes, 0)
     if not isinstance(opened, Stack):
         return opened
     colours = {name: opened.channels[name] for name in COLOURS[:3]}
+    if "s" in axes[:-2]:
+        _check_planes(colours, refusal)
     name = choose_colour([each[frame] for each in colours.values()] for frame in list_tried(len(opened)))
     if name == GREY:
         _log.info("%s: RGB images: the colours are alike, so that their mean is used", opened.names[0])
@@ -78,6 +87,36 @@ def open_best_colour(
     message = "%s: RGB images: the %s channel is used, it has the best contrast (--channel chooses another)"
     _log.info(message, opened.names[0], name)
     return replace(colours[name], channels=colours, chosen="it has the best contrast of the colours")
+
+
+def _check_planes(colours: Mapping[str, Stack], refusal: ChannelError) -> None:
+    """Raise if planes that are marked as colours are more like frames; else warn that they are read as colours."""
+    if are_like_frames([each[0] for each in colours.values()]):
+        raise refusal
+    _log.warning(_PLANES, next(iter(colours.values())).names[0])
+
+
+def are_like_frames(planes: Sequence[Image]) -> bool:
+    """Return whether planes are alike in their grey values, as frames and slices are, but not the same image.
+
+    Some programs mark movies of three frames as the colours of an RGB image, plane by plane. The colours of an image
+    differ in brightness, unless it is grey: then they are equal.
+
+    Parameters
+    ----------
+    planes : sequence of ([Z], Y, X) arrays
+        The planes that a file marks as colours.
+
+    Examples
+    --------
+    >>> frame = np.random.default_rng(0).normal(100, 10, (32, 32))
+    >>> are_like_frames([frame, frame[::-1]]), are_like_frames([frame, frame / 2]), are_like_frames([frame, frame])
+    (True, False, False)
+    """
+    if all(np.array_equal(plane, planes[0]) for plane in planes[1:]):
+        return False
+    grey = np.array([np.quantile(_take_middle(plane), _LEVELS) for plane in planes])
+    return bool(np.ptp(grey, axis=0).max() <= _LIKE_FRAMES * np.ptp(grey))
 
 
 def choose_colour(images: Iterable[Iterable[Image]]) -> str:

@@ -210,8 +210,8 @@ def check_images(images: FrameStack, *, trusted: bool = False) -> FrameStack:
     _refuse_masks_as_images(kind, images, _ALONE)
     if kind.kind == "foreground":
         _log.warning(
-            "%s: the images have two values only, as a binary mask; --masks MASKS --fragments split tracks the pieces "
-            "of a binary mask",
+            "%s: the images have two values only, as a binary mask; 'gnntrack track --masks MASKS --fragments split' "
+            "tracks the pieces of a binary mask",
             images.names[0],
         )
     return images

@@ -114,6 +114,8 @@ def read_movie_frame(path: Path, axes: str | None, channel: int | str | None, fr
     """
     with _open(path, frame=frame, single=True) as tif:
         series = _join_series(tif)
+        if "s" in (axes or "") and "S" not in series.axes:  # a grey frame of a coloured movie has three equal colours
+            axes, channel = (axes or "").replace("s", ""), None
         layout = _lay_out_frame(series, axes, channel)
         return layout.take(series.read(), 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from contextlib import suppress
@@ -12,6 +13,7 @@ import tifffile
 
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
 from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io.stack import find_channel
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation.colours import check_colours, show_colours
 from gnntrack.segmentation.diameter import convert_diameters
@@ -57,12 +59,13 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
     ------
     SegmenterError, MissingDependencyError
         As `gnntrack.segmentation.load_segmenter`; also for options of a segmenter that is an object, and for a diameter
-        in um if the voxel size is not known.
+        of less than a pixel, or in um if the voxel size is not known.
     """
     if isinstance(segmenter, str):
         name, options = segmenter, convert_diameters(options or {}, images.spacing, images.unit)
         if "diameter" in options:
             expect_diameter(name)
+            _check_diameter(options["diameter"], images)
         segmenter = load_segmenter(name, **options)
         if images.unit == "um" and getattr(segmenter, "spacing", images.spacing) is None:
             segmenter = load_segmenter(name, spacing=images.spacing, **options)
@@ -74,6 +77,24 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
     check_colours(images, segmenter)
     prepare_segmenter(segmenter, show_colours(images, segmenter))
     return segmenter
+
+
+def _check_diameter(diameter: float | None, images: FrameStack) -> None:
+    """Raise if a cell is smaller than a pixel, and warn if it is larger than a frame.
+
+    Raises
+    ------
+    SegmenterError
+        With the remedy.
+    """
+    pixel = f", with pixels of {images.spacing[-1]:g} um" if images.unit == "um" else ""
+    remedy = "check its unit, and the size of a pixel (--diameter, --spacing; in Python diameter, spacing)"
+    if diameter is not None and diameter < 1:
+        msg = f"the diameter is {diameter:g} pixels, less than one{pixel}; {remedy}"
+        raise SegmenterError(msg)
+    if diameter is not None and diameter > max(images.shape[-2:]):
+        size = " x ".join(map(str, images.shape[-2:]))
+        _log.warning("the diameter is %g pixels%s, and a frame is only %s pixels; %s", diameter, pixel, size, remedy)
 
 
 def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:
@@ -285,10 +306,29 @@ def _write_masks(
 def _make_fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
     """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
     options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
-    for name in ("network", "estimated_diameter"):  # the path of the model identifies the network
+    for name in ("network", "estimated_diameter"):  # the network is recorded by its weights
         options.pop(name, None)
-    about = {"segmenter": get_name(segmenter), "options": options, "frames": list(images.names), "shape": images.shape}
+    about = {
+        "segmenter": get_name(segmenter),
+        "options": options,
+        "weights": _hash_weights(segmenter),
+        "frames": list(images.names),
+        "shape": images.shape,
+        "spacing": [*images.spacing, images.unit],
+        "channel": find_channel(images),
+    }
     return json.dumps(about, indent=1, sort_keys=True)
+
+
+def _hash_weights(segmenter: Segmenter) -> str:
+    """Return a checksum of the weights of the network of a segmenter; empty if it has none."""
+    network: Any = getattr(segmenter, "network", None)
+    if not hasattr(network, "state_dict"):
+        return ""
+    found = hashlib.sha256()
+    for name, values in sorted(network.state_dict().items()):
+        found.update(name.encode() + values.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _begin(folder: Path, fingerprint: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["list_problems"]
 
-_TINY, _MANY = 4.0, 20  # pixels, cells in a frame
+_TINY, _MANY = 6.0, 20  # pixels, cells in a frame
 _SIZE_RATIO = 2.0  # of the sizes found and estimated
 _LARGE = 0.4  # fraction of a frame
 _SATURATED = 0.03  # fraction of the pixels
@@ -119,7 +119,7 @@ def _check_tiny(statistics: MovieStatistics) -> str:
         return ""
     return (
         f"{count_noun(statistics.cells, 'cell')} are found, {count:.0f} in a frame, with a median diameter of only "
-        f"{diameter:.1f} pixels: they are probably noise; {_advise(statistics)}"
+        f"{diameter:.1f} pixels: if your cells are larger, these are noise; {_advise(statistics)}"
     )
 
 

@@ -22,6 +22,10 @@ __all__ = ["FrameStatistics", "MovieStatistics", "get_border_width", "get_estima
 
 _log = logging.getLogger(__name__)
 _BORDER = 0.03  # width of the strip along the border, as a fraction of the shorter side
+_LEAST_SATURATED = 0.001  # fraction of the pixels with the highest value, fewer are not counted
+_IN_CELLS = 0.25  # smallest fraction of the saturated pixels that are in cells
+_NEAR, _SPIKE = 0.05, 3.0  # so many times more pixels have the highest value than are in this fraction of the range
+_VALUES, _TRIED = 16, 4096  # images of fewer values are masks; pixels that are examined for that
 _FULL = {2**bits - 1 for bits in (8, 10, 12, 14, 16)}  # largest values of cameras
 
 
@@ -67,7 +71,7 @@ def measure_frame(labels: Image, image: Image | None = None, spacing: Sequence[f
 constant=False, flatness=0.0)
     """
     size, inside = _count_pixels(labels)
-    saturated, constant = (0.0, False) if image is None else _measure_image(np.asarray(image))
+    saturated, constant = (0.0, False) if image is None else _measure_image(np.asarray(image), labels)
     if not len(size):
         return FrameStatistics(0, 0.0, 0.0, 0.0, 0, saturated, constant)
     voxel = 1.0 if spacing is None else float(np.prod([side / spacing[-1] for side in spacing]))
@@ -109,15 +113,42 @@ def _convert_sizes(size: np.ndarray, axes: int) -> np.ndarray:
     return np.sqrt(4 * size / np.pi) if axes == 2 else np.cbrt(6 * size / np.pi)
 
 
-def _measure_image(image: Image) -> tuple[float, bool]:
-    """Return the fraction of saturated pixels of an image, and whether it has a single grey value."""
+def _measure_image(image: Image, labels: Image) -> tuple[float, bool]:
+    """Return the fraction of saturated pixels of an image, and whether it has a single grey value.
+
+    Of RGB images, the colour with the most saturated pixels counts. Pixels are saturated if they have the highest
+    value and it is that of a camera, or far more of them have it than the values next to it. Images of a few values are
+    masks. A saturated ground is no problem, so saturated pixels count only if some are in cells, unless there are none.
+    """
     if not image.size:
         return 0.0, False
+    constant = bool(image.min() == image.max())
+    if constant:
+        return 0.0, True
+    colours = [image] if image.shape == labels.shape else [image[..., k] for k in range(image.shape[-1])]
+    return max(_measure_saturation(colour, labels) for colour in colours), False
+
+
+def _measure_saturation(image: Image, labels: Image) -> float:
     highest = image.max()
-    constant = bool(image.min() == highest)
-    if constant or image.dtype.kind not in "iu" or int(highest) not in _FULL:
-        return 0.0, constant
-    return float(np.count_nonzero(image == highest) / image.size), constant
+    full = image == highest
+    count = int(np.count_nonzero(full))
+    if count < _LEAST_SATURATED * image.size or not _is_clipped(image, full, count):
+        return 0.0
+    in_cells = int(np.count_nonzero(labels[full]))
+    return count / image.size if in_cells >= _IN_CELLS * count or not labels.any() else 0.0
+
+
+def _is_clipped(image: Image, full: np.ndarray, count: int) -> bool:
+    """Return whether the highest value of an image is that at which a camera or a program cut off higher ones."""
+    below = image[~full]
+    if below.size == 0 or image.dtype == bool:
+        return False
+    if image.dtype.kind in "iu" and int(image.max()) in _FULL:
+        return True
+    low = float(below.min())
+    near = np.count_nonzero(below > float(image.max()) - _NEAR * (float(image.max()) - low))
+    return bool(0 < near < count / _SPIKE) and len(np.unique(below[:: 1 + below.size // _TRIED])) > _VALUES
 
 
 class MovieStatistics:

@@ -293,6 +293,23 @@ def _hide_unknown(example: LabelledImage, settings: TrainSegmenterSettings) -> L
     return _BorderHidden(example, settings.margin) if settings.margin else example
 
 
+def _check_contrast(examples: Sequence[Example]) -> None:
+    """Raise if some of the images are all of a single grey value."""
+    some = examples[:: -(-len(examples) // _LOOKED_AT) or 1]
+    images = (example.read()[0] for example in some)
+    if some and all(not image.size or image.min() == image.max() for image in images):
+        msg = (
+            f"{some[0].name}: the images have a single grey value each, so that nothing can be learnt from them; check "
+            "that they are images, and not masks or an empty channel"
+        )
+        raise InputError(msg)
+
+
+def _have_cells(examples: Images) -> bool:
+    """Return whether an image has a cell; all are read only if none has."""
+    return any((example.read()[1] > 0).any() for example in examples)
+
+
 def _warn_if_sparse(examples: Images) -> None:
     """Warn if far more regions look like cells than are labelled, in most of some images."""
     few = []
@@ -335,6 +352,7 @@ def _find_examples(
     """Return the images to train on, and those to validate on."""
     chosen = settings.train_segmenter
     found = find_examples(data, truth=chosen.truth) if data else []
+    _check_contrast(found)
     if not chosen.sparse:
         found = _skip_incomplete(found)
         _warn_if_sparse(found)
@@ -347,9 +365,12 @@ def _find_examples(
     if validation:
         known = find_examples(validation, truth=chosen.truth)
         checks = [*(known if chosen.sparse else _skip_incomplete(known))]
+        if not _have_cells(checks):
+            msg = f"{checks[0].name}: none of the validation images has a cell; give images whose masks are not empty"
+            raise InputError(msg)
     elif found:
         first, last = split_examples(found, held_out=chosen.held_out)
-        examples, checks = [*first], [*last]
+        examples, checks = ([*first], [*last]) if _have_cells(last) else ([*found], [])
     elif chosen.held_out:
         count = max(1, round(chosen.held_out * chosen.simulated))
         checks = [*simulate_examples(count, seed=seed + 1, dimensions=chosen.simulated_axes)]

@@ -14,7 +14,7 @@ from segmenters.common.colours import check_pixels, get_channels, is_flat, norma
 from segmenters.common.contrast import remove_faint
 from segmenters.common.inputs import expect_fractions, expect_least, expect_positive
 from segmenters.common.pixels import resize
-from segmenters.common.scale import CellsAtScale, Scale, search_scale
+from segmenters.common.scale import CellsAtScale, Scale, clip_factor, search_scale
 from segmenters.common.tiles import predict_in_tiles
 from segmenters.common.training import remove_unknown, set_precision
 from segmenters.dense.targets import measure_mean_diameter
@@ -154,6 +154,7 @@ def _predict_scaled(
     ready = normalise_channels(pixels, inputs.normalise, dtype=dtype, channels=get_channels(network))
     if options.diameter is not None:
         factor = inputs.diameter / options.diameter
+        factor = clip_factor(factor, ready.shape) if factor > 1 else factor  # enlarged images need time and memory
     factor = factor or inputs.factor or find_scale(network, ready, inputs, options).factor
     return predict_pixels(network, ready, options, factor=factor)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gnntrack.errors import FrameError
 from segmenters.common.colours import check_pixels, normalise_channels
 from segmenters.common.pixels import resize
 from segmenters.common.training import remove_unknown, set_precision
@@ -138,7 +139,11 @@ class ScaledPixels:
     def read(self, example: LabelledImage) -> tuple[Heights, npt.NDArray[Any], tuple[int, int]]:
         """Return the scaled image, the labels as they are, and the size along y and x to scale them to."""
         image, labels = example.read()
-        pixels = check_pixels(image, {self.dimensions}, channels=self.channels)
+        hint = f"; all images to train on must have {self.dimensions} axes: remove those that do not"
+        try:
+            pixels = check_pixels(image, {self.dimensions}, channels=self.channels, hint=hint)
+        except FrameError as error:
+            raise FrameError(str(error), file=example.name) from error
         pixels = normalise_channels(pixels, self.normalise, dtype=image.dtype, channels=self.channels)
         factor = self.factor(labels)
         size = (max(1, round(labels.shape[-2] * factor)), max(1, round(labels.shape[-1] * factor)))

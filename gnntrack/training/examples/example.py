@@ -11,11 +11,12 @@ import numpy as np
 
 from gnntrack.errors import FrameError
 from gnntrack.io.frames import open_masks
-from gnntrack.io.images import read_image, read_mask
+from gnntrack.io.images import drop_plane, read_image, read_mask
 from gnntrack.io.pickled_arrays import is_pickled, read_pickled
 from gnntrack.io.stack import Stack
 from gnntrack.masks.fragments import number_pieces
 from gnntrack.masks.recognise import describe_frame
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.training.examples.colours import FolderColours, are_coloured, read_unmarked
 from gnntrack.training.examples.folders import list_images
 
@@ -90,6 +91,8 @@ class Example:
         if not coloured and image.ndim > labels.ndim:
             image, coloured = read_unmarked(self.image_file, image, labels.shape)
         image = self._convert_colours(image) if coloured else image
+        if not coloured:  # a single plane is an image, as in segmentation
+            image, labels = drop_plane(image), drop_plane(labels)
         shape = image.shape[: labels.ndim] if self.in_colour and coloured and image.shape[-1] == 3 else image.shape
         if shape != labels.shape:
             msg = f"its shape is {shape}, that of {self.labels_file} is {labels.shape}; give labels of this image"
@@ -97,6 +100,7 @@ class Example:
         if len(shape) not in (2, 3):
             msg = f"the image has shape {shape}; expected (Y, X) or (Z, Y, X)"
             raise FrameError(msg, file=self.image_file, frame=self.frame)
+        _check_finite(image, self.image_file, self.frame)
         # numba and torch accept neither foreign byte orders nor negative strides
         return np.ascontiguousarray(image, image.dtype.newbyteorder("=")), labels
 
@@ -162,10 +166,8 @@ class Example:
         if self.labels_file.is_dir():
             return _read_cell_masks(list_images(self.labels_file), self.labels_file)
         if self.frame is None:
-            return _convert_to_int32(
-                _number_components(_read_labels(self.labels_file), self.labels_file), self.labels_file
-            )
-        return _convert_to_int32(read_mask(self.labels_file, frame=self.frame), self.labels_file)
+            return _convert_to_int32(_number_components(_read_labels(self.labels_file), self.labels_file))
+        return _convert_to_int32(read_mask(self.labels_file, frame=self.frame))
 
 
 def _read_labels(file: Path) -> Image:
@@ -220,7 +222,7 @@ def _number_components(labels: Image, file: Path) -> Image:
             "0 for the background and a number for each cell"
         )
         raise FrameError(msg, file=file)
-    if kind.background is not None and kind.highest < 2**31:  # a higher label is refused later
+    if kind.background is not None:
         _log.warning("%s: the background is the value %d and not 0, and is read as 0", file, kind.background)
         labels = open_masks(labels[None], background=kind.background, zeros_are_cells=kind.values == 1)[0]
     return labels if np.count_nonzero(np.unique(labels)) != 1 else number_pieces(labels)
@@ -242,9 +244,18 @@ def _read_cell_masks(files: Sequence[Path], folder: Path) -> Labels:
     return labels
 
 
-def _convert_to_int32(labels: Image, file: Path) -> Labels:
-    highest = int(labels.max(initial=0))
-    if highest > np.iinfo(np.int32).max:
-        msg = f"its highest label is {highest}; expected at most {np.iinfo(np.int32).max}: renumber the cells"
-        raise FrameError(msg, file=file)
+def _convert_to_int32(labels: Image) -> Labels:
+    """Return the labels as int32; those of an image with larger ones are numbered from 1."""
+    if int(labels.max(initial=0)) > np.iinfo(np.int32).max:
+        values, numbers = np.unique(labels, return_inverse=True)
+        labels = numbers.reshape(labels.shape) + int(values[0] != 0)
     return np.asarray(labels, np.int32)
+
+
+def _check_finite(image: Image, file: Path, frame: int | None) -> None:
+    """Raise if an image has pixels that are not finite numbers."""
+    broken = np.count_nonzero(~np.isfinite(image)) if image.dtype.kind in "fc" else 0
+    if broken:
+        verb = choose_form(broken, "is", "are")
+        msg = f"{count_noun(broken, 'pixel')} {verb} NaN or infinite; replace them, for example by 0"
+        raise FrameError(msg, file=file, frame=frame)

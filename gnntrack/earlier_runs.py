@@ -1,0 +1,71 @@
+"""Comparison of an earlier run with the one that would replace or continue it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.methods import resolve_method
+from gnntrack.result_files import convert_to_plain
+from gnntrack.segmentation.protocol import get_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from gnntrack.settings import Settings
+
+__all__ = ["list_changes"]
+
+_DEFAULTS = {"method": "hungarian", "segmenter": "threshold"}
+
+
+def list_changes(
+    summary: Mapping[str, Any],
+    source: Mapping[str, Path | None],
+    settings: Settings,
+    choices: Mapping[str, Any],
+    *,
+    segmented: bool,
+) -> Iterator[str]:
+    """Yield a text for each choice in which an earlier run differs from a new one.
+
+    Parameters
+    ----------
+    summary : mapping
+        Content of its ``summary.json``.
+    source : mapping
+        ``images`` and ``masks`` of the new run.
+    settings : Settings
+        Settings of the new run.
+    choices : mapping
+        Further keywords of `gnntrack.track`, such as ``method`` and ``segmenter_options``.
+    segmented : bool
+        Whether the images have no masks, so that the segmenter counts.
+    """
+    before, now = _flatten(summary["settings"]), _flatten(json.loads(settings.to_json()))
+    for name, path in source.items():
+        before[name], now[name] = summary["input"].get(name), None if path is None else str(path)
+    before |= {"method": summary["method"], "solver": summary["solver"]}
+    method = choices.get("method") or _DEFAULTS["method"]
+    now |= {"method": method, "solver": resolve_method(method, choices.get("solver")).solver}
+    if segmented:
+        before |= {"segmenter": summary.get("segmenter")} | _name_options(summary.get("segmenter_options"))
+        chosen = choices.get("segmenter") or _DEFAULTS["segmenter"]
+        now |= {"segmenter": chosen if isinstance(chosen, str) else get_name(chosen)}
+        now |= _name_options(choices.get("segmenter_options"))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            yield f"{name} was {before.get(name)}, and is now {now.get(name)}"
+
+
+def _name_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return _flatten(convert_to_plain(options or {}), "segmenter_options.")
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested sections by names with points, such as ``graph.max_gap``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
