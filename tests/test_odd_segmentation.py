@@ -8,10 +8,12 @@ import warnings
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from scipy import ndimage
 
 import gnntrack
 from gnntrack.batch import find_positions, track_positions
+from gnntrack.cli import cli
 from gnntrack.errors import FrameError, InputError, OutputError, SegmenterError
 from gnntrack.io import open_frames
 from gnntrack.segmentation import load_for_movie
@@ -310,3 +312,51 @@ def test_the_summary_has_the_options_of_the_segmenter(tmp_path):
     gnntrack.track(MOVIE, out=tmp_path / "out", segmenter_options={"diameter": "12px"}, settings=QUIET)
     summary = json.loads((tmp_path / "out" / "gnntrack" / "summary.json").read_text())
     assert (summary["segmenter"], summary["segmenter_options"]) == ("threshold", {"diameter": "12px"})
+
+
+# ------------------------------------------------------------------ options that do not fit
+
+
+def run(*arguments, code=2):
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result.output
+
+
+def test_images_that_are_trained_on_are_no_validation(tmp_path):
+    settings = Settings().replace(train_segmenter__steps=1, train_segmenter__patch=32, train_segmenter__batch=1)
+    data = write_pairs(tmp_path / "a", (MOVIE[0], LABELS), (MOVIE[1], LABELS))
+    with pytest.warns(gnntrack.GnntrackWarning, match="2 of 2 images to validate on are trained on, too, such as a a0"):
+        train_segmenter("unet", [data], tmp_path / "model", start="shipped", settings=settings, validation=[data])
+
+
+def test_a_background_label_without_sparse_is_refused(tmp_path):
+    data = write_pairs(tmp_path / "a", (MOVIE[0], LABELS), (MOVIE[1], LABELS))
+    said = run("train-segmenter", "unet", data, "-o", tmp_path / "model", "--background-label", 1)
+    assert "give --sparse too" in said
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("start", ["shiped", "Shipped", "no/such/folder"])
+def test_a_start_that_does_not_exist_names_the_shipped_model(tmp_path, start):
+    data = write_pairs(tmp_path / "a", (MOVIE[0], LABELS), (MOVIE[1], LABELS))
+    assert "or 'shipped'" in run("train-segmenter", "unet", data, "-o", tmp_path / "model", "--from", start)
+
+
+@pytest.mark.parametrize("command", ["track", "batch"])
+@pytest.mark.parametrize(("option", "value"), [("model", "folder"), ("device", "cpu")])
+def test_an_option_of_the_segmenter_is_named_as_track_takes_it(tmp_path, command, option, value):
+    np.save(tmp_path / "a.npy", MOVIE)
+    source = tmp_path if command == "batch" else tmp_path / "a.npy"
+    said = run(command, source, "-o", tmp_path / "out", "--segmenter", "unet", f"--{option}", value)
+    assert f"for the segmenter give --option {option}={value}" in said
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.float64, np.int64, np.uint8])
+@pytest.mark.parametrize("name", ["mask{:03d}.tif", "cells_{}.tif"])
+def test_masks_of_any_type_are_scored(tmp_path, name, dtype):
+    for folder, labels in (("result", LABELS.astype(dtype)), ("truth", LABELS)):
+        (tmp_path / folder).mkdir()
+        for frame in range(2):
+            tifffile.imwrite(tmp_path / folder / name.format(frame), labels)
+    assert "Dice      1.0000" in run("evaluate-segmentation", tmp_path / "result", tmp_path / "truth", code=0)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.evaluate.counts import METRICS, Counts, convert_labels, count_cells
 from gnntrack.io.ctc_names import format_name, parse_name
-from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_mask
+from gnntrack.io.images import TIFF_SUFFIXES, drop_plane, read_image, read_tiff
 from gnntrack.io.mask_checks import describe_kind
 from gnntrack.masks.fragments import number_pieces
 from gnntrack.masks.recognise import FrameKind, describe_frame
@@ -292,7 +292,7 @@ def _read_labels(file: Path, frame: int | None, role: str, *, split: bool) -> tu
 
 def _read(file: Path, frame: int | None) -> Image:
     if frame is not None and file.suffix.lower() in TIFF_SUFFIXES:
-        return read_mask(file, frame=frame)
+        return convert_labels(read_tiff(file, frame=frame), str(file))
     pixels, coloured = read_image(file)
     if coloured:
         msg = f"holds {pixels.shape[-1]} colours a pixel; expected one label a pixel, 8 or 16 bits, without a palette"

@@ -211,6 +211,9 @@ def learn(
     if settings.sparse and not getattr(segmenter, "ignores_unknown", False):
         msg = f"segmenter '{name}' learns unlabelled pixels as background, so it cannot be trained with --sparse"
         raise SegmenterError(msg + "; train 'unet', or label all cells")
+    if settings.background_label and not settings.sparse:
+        msg = f"background_label is {settings.background_label}, which counts for sparse labels only; give --sparse too"
+        raise SegmenterError(msg + " (in Python sparse=True), or omit --background-label")
     if settings.colours == "rgb" and not getattr(segmenter, "learns_colours", False):
         msg = f"segmenter '{name}' learns grey values only; omit --colours rgb, or train 'unet'"
         raise SegmenterError(msg)
@@ -305,6 +308,20 @@ def _check_contrast(examples: Sequence[Example]) -> None:
         raise InputError(msg)
 
 
+def _warn_of_seen(examples: Sequence[Example], checks: Sequence[Example]) -> None:
+    """Warn if images to validate on are trained on, too."""
+    trained = {(each.image_file.resolve(), each.plane) for each in examples}
+    seen = [each.name for each in checks if (each.image_file.resolve(), each.plane) in trained]
+    if seen:
+        _log.warning(
+            "%d of %s to validate on are trained on, too, such as %s: their scores are too high, and the best weights "
+            "may not be the best for other images; give other images with --validation",
+            len(seen),
+            count_noun(len(checks), "image"),
+            seen[0],
+        )
+
+
 def _have_cells(examples: Images) -> bool:
     """Return whether an image has a cell; all are read only if none has."""
     return any((example.read()[1] > 0).any() for example in examples)
@@ -368,6 +385,7 @@ def _find_examples(
         if not _have_cells(checks):
             msg = f"{checks[0].name}: none of the validation images has a cell; give images whose masks are not empty"
             raise InputError(msg)
+        _warn_of_seen(found, known)
     elif found:
         first, last = split_examples(found, held_out=chosen.held_out)
         examples, checks = ([*first], [*last]) if _have_cells(last) else ([*found], [])

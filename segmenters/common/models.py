@@ -103,7 +103,8 @@ def load_network(
             which = f" of {place.name.removeprefix(f'{segmenter}_')}" if list_shipped(segmenter, place.parent) else ""
             msg = (
                 f"gnntrack comes without a model{which} for segmenter '{segmenter}'; train one with "
-                f"'gnntrack train-segmenter {segmenter} DATA -o MODEL' and give it with --model MODEL"
+                f"'gnntrack train-segmenter {segmenter} DATA -o MODEL' and give it with --model MODEL "
+                "('track' and 'batch': --option model=MODEL)"
             )
             raise ModelError(msg)
     else:

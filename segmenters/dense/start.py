@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from segmenters.dense.inference import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.segmenter import Images
@@ -150,6 +150,9 @@ def read_start(segmenter: str, start: str | Path, examples: Images) -> StartMode
         model = _choose_shipped(segmenter, examples)
         network, about = _load_shipped(segmenter, model)
         return StartModel(f"shipped {model}", network, Preprocessing(**about["inputs"]), about["sha256"])
+    if not Path(start).expanduser().exists():
+        msg = f"{start}: no such model; give the folder that 'gnntrack train-segmenter' wrote, or 'shipped'"
+        raise ModelError(msg)
     place = model_folder(start, FAMILY)
     network, about = read_model(place, FAMILY)
     if about["kind"] != segmenter:
