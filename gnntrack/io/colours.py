@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import ChannelError
-from gnntrack.io.axes import average_colours
+from gnntrack.io.axes import RGB_SIDE, average_colours
 from gnntrack.io.channels import COLOURS, GREY
 from gnntrack.io.stack import Stack
 
@@ -91,7 +91,8 @@ def open_best_colour(
 
 def _check_planes(colours: Mapping[str, Stack], refusal: ChannelError) -> None:
     """Raise if planes that are marked as colours are more like frames; else warn that they are read as colours."""
-    if are_like_frames([each[0] for each in colours.values()]):
+    planes = [each[0] for each in colours.values()]
+    if min(planes[0].shape[-2:]) < RGB_SIDE or are_like_frames(planes):
         raise refusal
     _log.warning(_PLANES, next(iter(colours.values())).names[0])
 
