@@ -238,7 +238,8 @@ def track(
         )
         repaired = repair_movie(lineage, runs, settings=settings.repair)
         if out is not None:
-            run.diameter = None if movie.statistics is None else movie.statistics.estimated_diameter
+            if movie.statistics is not None:
+                run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
             run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
             run.segmenter_options = options.get("segmenter_options") or {}
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)

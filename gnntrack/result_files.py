@@ -60,6 +60,8 @@ class RunRecord:
         Options of the segmenter, as they were given.
     diameter : float, optional
         Typical diameter of a cell in pixels along x, if the segmenter estimated it.
+    model : str, optional
+        Model of the segmenter, if the segmenter guessed which one fits.
     channel : str, optional
         Name of the channel that was tracked; None if the images have one channel.
     started : float
@@ -76,6 +78,7 @@ class RunRecord:
     segmenter: str | None = None
     segmenter_options: Mapping[str, Any] = field(default_factory=dict)
     diameter: float | None = None
+    model: str | None = None
     channel: str | None = None
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
@@ -230,6 +233,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "solver": provenance.solver,
         "estimates": {
             "diameter": run.diameter,
+            "model": run.model,
             "gate": provenance.gate,
             "gate_radii": provenance.gate_radii,
             "flow": provenance.flow,

@@ -231,7 +231,7 @@ class TrainSegmenterSettings(Section):
     """Training of a segmenter (``gnntrack train-segmenter``)."""
 
     steps: int = limit(2000, ge=1)
-    """Steps of the optimiser."""
+    """Steps of the optimiser; 400 if the training starts from a model (``--from``)."""
     epochs: int | None = limit(None, ge=1)
     """Passes over all images, instead of `steps`; a patch of each image is a pass."""
     batch: int = limit(8, ge=1)
@@ -243,7 +243,7 @@ class TrainSegmenterSettings(Section):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or gradient descent with momentum."""
     learning_rate: float = limit(0.002, gt=0)
-    """Highest learning rate."""
+    """Highest learning rate; 0.001 if the training starts from a model."""
     momentum: float = limit(0.95, ge=0, lt=1)
     """Momentum of sgd."""
     weight_decay: float = limit(0.01, ge=0)
@@ -262,6 +262,8 @@ class TrainSegmenterSettings(Section):
     """Normalisation of grey values: percentile, root (of it, for dim nuclei), standard (mean 0, deviation 1), none."""
     colours: Literal["auto", "grey", "rgb"] = "auto"
     """Input of the network: rgb = all colours, grey = the one of best contrast, auto = rgb if all images are RGB."""
+    kind: Literal["auto", "fluorescence", "stained", "phase", "brightfield"] = "auto"
+    """Kind of microscopy, which chooses the model of ``--from shipped``; auto is a guess."""
     zoom: Literal["auto", "each", "none"] = "auto"
     """Scale of the images: as they are (none), all cells to one size (each), or chosen by the size of the cells."""
     scaled_diameter: float = limit(20.0, ge=8, le=64)
@@ -275,7 +277,7 @@ class TrainSegmenterSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of multiplications; auto = bfloat16 if the processor supports it in hardware."""
     validate_every: int = limit(100, ge=1)
-    """Steps between validations, checkpoints and rows of the log."""
+    """Steps between validations, checkpoints and rows of the log; 50 if the training starts from a model."""
     patience: int = limit(8, ge=1)
     """Validations without a better score after which training stops."""
     held_out: float = limit(0.15, ge=0, lt=0.9)
@@ -322,7 +324,7 @@ class OutputSettings(Section):
     """Files of a result (``result_files.py``)."""
 
     pictures: bool = True
-    """Draw overlay.png (a frame with its cells) and lineage.png (the tree) in the folder gnntrack of a result."""
+    """Draw overlay.png (a frame with its cells) and, of tracks, lineage.png (the tree) in the result's gnntrack/."""
 
 
 class SimulateSettings(Section):

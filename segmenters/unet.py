@@ -36,7 +36,7 @@ def build_unet(*, dimensions: int, outputs: int, flat: int, options: Mapping[str
 
 
 class UNetSegmenter(DenseSegmenter):
-    """U-Net: foreground and depth in the cell, which separates touching cells; the shipped model is for nuclei.
+    """U-Net: foreground and depth in the cell, which separates touching cells; with models of nuclei and of cells.
 
     In training, ``--option`` sets the network: ``width`` (24), ``levels`` (4), ``stem`` (2; 1 computes at full
     resolution) and ``norm`` (``batch`` or ``none``); ``width=64 levels=5 stem=1`` is the layout of 2015.

@@ -207,6 +207,24 @@ def test_the_estimate_is_logged_printed_and_recorded(command, file, tmp_path):
     assert f"cells of {diameter:.1f} pixels, estimated; --diameter sets it" in printed
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "model"),
+    [
+        ("segment", [], "nuclei"),
+        ("track", [], "nuclei"),
+        ("segment", ["--kind", "fluorescence"], None),
+        ("track", ["--kind", "phase"], None),
+        ("segment", ["--segmenter", "threshold"], None),
+    ],
+)
+def test_a_guessed_model_is_printed_and_recorded(command, options, model, file, tmp_path):
+    printed = run(command, file, "-o", tmp_path / "out", "--diameter", "12", "--segmenter", "unet", *options)
+    summary = json.loads((tmp_path / "out" / "gnntrack" / "summary.json").read_text())
+    assert summary["estimates"]["model"] == model
+    assert ("nuclei, a guess; --kind sets it" in printed) == (model is not None)
+    assert (" in 4 frames" in printed) == (command == "segment")
+
+
 def test_an_estimate_for_the_movie_is_logged_once(tmp_path, caplog):
     caplog.set_level(logging.INFO, "gnntrack")
     gnntrack.segment(draw_movie(), tmp_path / "out", segmenter=PreparedSegmenter())

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,11 +23,13 @@ from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import _warn_if_sparse, learn, mask_metrics
 from segmenters.common.training import remove_unknown
+from segmenters.dense.start import read_start
 from segmenters.dense.targets import measure_whole_cells
 from segmenters.dense.training import choose_inputs
 
 torch.set_num_threads(1)
 
+ABOUT = {"inputs": {"normalise": "root", "diameter": 20.0, "factor": None}, "sha256": ""}
 TINY = ["--batch", "1", "--patch", "64", "--no-augment", "--steps", "4"]
 
 
@@ -94,6 +97,48 @@ def test_the_shipped_model_is_a_start_from_the_command_line(images, tmp_path):
     assert training["start"]["model"] == "shipped nuclei"
     assert training["settings"]["learning_rate"] < 0.002  # chosen for a network that is trained already
     assert training["settings"]["steps"] == 4  # given
+    assert " 3 to train on, 1 to validate on" in made.stdout
+    assert " shipped nuclei (a guess from the images; --kind sets it)" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        ("fluorescence", "nuclei"),
+        ("stained", "nuclei"),
+        ("phase", "cells"),
+        ("brightfield", "cells"),
+        ("auto", "nuclei"),
+    ],
+)
+def test_the_kind_of_microscopy_chooses_the_shipped_model(given, model, monkeypatch):
+    used = []
+    monkeypatch.setattr("segmenters.dense.start._load_shipped", lambda _, name: used.append(name) or (None, ABOUT))
+    assert read_start("unet", "shipped", make_examples(), kind=given).name == f"shipped {model}"
+    assert used == [model]
+
+
+def test_most_images_decide_the_guess_of_the_kind_not_the_first_one(monkeypatch):
+    monkeypatch.setattr("segmenters.dense.start._load_shipped", lambda *_: (None, ABOUT))
+    grey = np.random.default_rng(0).normal(size=(64, 64))
+    unclear = [SimpleNamespace(read=lambda: (grey, None))] * 4
+    assert read_start("unet", "shipped", [make_examples()[0], *unclear]).name == "shipped cells"
+
+
+def test_the_command_line_has_the_kind_of_the_shipped_model(images, tmp_path):
+    made = run("train-segmenter", "unet", images, "-o", tmp_path / "m", "--from", "shipped", "--kind", "phase", *TINY)
+    assert made.exit_code == 0, made.output
+    assert read_about(tmp_path / "m")["training"]["start"]["model"] == "shipped cells"
+    assert "a guess" not in made.stdout
+    again = run("train-segmenter", "unet", images, "-o", tmp_path / "m", "--resume", "--kind", "phase", *TINY)
+    assert again.exit_code == 0, again.output  # the shipped model is in the checkpoint
+
+
+@pytest.mark.parametrize("start", [None, "a model"])
+def test_a_kind_without_the_shipped_model_is_refused(start, tmp_path):
+    settings = make_tiny_settings("unet", kind="phase")
+    with pytest.raises(SegmenterError, match=r"kind is phase.*give --from shipped.*or omit --kind"):
+        learn("unet", make_examples(), [], make_run(tmp_path / "m"), settings=settings, start=start)
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,21 @@ def test_any_image_has_a_guess(image):
     assert set(KINDS) == {"auto", *MODELS}
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", [160, 1120])
+@pytest.mark.parametrize("lost", [0.02, 0.6])
+def test_pixels_that_are_not_finite_do_not_count_for_the_kind(value, side, lost):
+    image = np.kron(make_nuclei(0), np.ones((side // 160, side // 160), np.float32))
+    gone = np.random.default_rng(1).random(image.shape) < 0.02 if lost < 0.1 else np.arange(side) < lost * side
+    for sign, kind in ((1, "fluorescence"), (-1, "stained")):
+        assert guess_kind(np.where(gone, np.float32(value), sign * image)).kind == kind
+
+
+@pytest.mark.parametrize("image", [np.full((9, 9), np.nan), np.zeros((0, 4)), np.full((3, 8, 8), np.inf)])
+def test_the_kind_of_an_image_without_a_finite_pixel_is_unknown(image):
+    assert guess_kind(image.astype(np.float32)) == (None, 0)
+
+
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory):
     """Two frames of bright nuclei."""

@@ -14,10 +14,12 @@ from gnntrack.cli.options import GNN_SETTINGS
 from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.types import Lineage
 
 __all__ = [
-    "describe_diameter",
+    "describe_estimates",
     "describe_lineage",
     "describe_result",
     "list_checks",
@@ -60,7 +62,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("frames", movie["frames"]),
         *describe_units(movie["spacing"], movie["unit"], movie["interval_s"]),
         *masks,
-        *describe_diameter(summary["estimates"].get("diameter")),
+        *describe_estimates(summary["estimates"]),
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
@@ -68,13 +70,18 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def describe_diameter(pixels: float | None) -> list[tuple[str, object]]:
-    """Return the row for the diameter of a cell that a segmenter estimated; none if it did not.
+def describe_estimates(estimates: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return rows for the model and the diameter of a cell that a segmenter chose; none if it did not.
 
-    >>> describe_diameter(14.23)
-    [('size', 'cells of 14.2 pixels, estimated; --diameter sets it')]
+    >>> describe_estimates({"diameter": 14.23, "model": "cells"})
+    [('model', 'cells, a guess; --kind sets it'), ('size', 'cells of 14.2 pixels, estimated; --diameter sets it')]
     """
-    return [] if pixels is None else [("size", f"cells of {pixels:.1f} pixels, estimated; --diameter sets it")]
+    model, pixels = estimates.get("model"), estimates.get("diameter")
+    rows: list[tuple[str, object]] = [] if model is None else [("model", f"{model}, a guess; --kind sets it")]
+    return [
+        *rows,
+        *([] if pixels is None else [("size", f"cells of {pixels:.1f} pixels, estimated; --diameter sets it")]),
+    ]
 
 
 def list_checks(extras: Path) -> list[tuple[str, object]]:

@@ -10,7 +10,8 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_diameter, read_summary
+from gnntrack.cli.lineages import describe_estimates, read_summary
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -58,8 +59,9 @@ def segment(
             progress=progress,
             **chosen,
         )
-    diameter = read_summary(out / EXTRAS)["estimates"]["diameter"]
-    rows = [("cells", cells), *describe_diameter(diameter), *describe_cost(watch), ("written", out)]
+    summary = read_summary(out / EXTRAS)
+    count = f"{cells} in {count_noun(summary['movie']['frames'], 'frame')}"
+    rows = [("cells", count), *describe_estimates(summary["estimates"]), *describe_cost(watch), ("written", out)]
     picture = out / EXTRAS / "overlay.png"
     show_rows([*rows, ("view", f"open {picture}")] if picture.is_file() else rows)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["train_segmenter"]
 
 _SETTINGS = (
-    "steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "colours", "augment",
+    "steps", "epochs", "batch", "patch", "learning_rate", "loss", "head", "normalise", "colours", "kind", "augment",
     "simulated", "sparse", "background_label",
 )  # fmt: skip
 
@@ -77,4 +77,16 @@ def train_segmenter(
         more: dict[str, Any] = {"start": start, "validation": list(validation) or None, "settings": settings}
         summary = segmenter.train_segmenter(name, data, run, **more)
     next_line = f"gnntrack segment IMAGES -o MASKS --segmenter {name} --model {out}"
-    show_summary(summary, ["movies", "images", "steps"], watch, out, next_line)
+    images = f"{summary['images']} to train on, {summary['checks']} to validate on"
+    folders = f", of {summary['movies']} folders or movies" if summary["movies"] > 1 else ""
+    rows, names = {**summary, "images": images + folders}, ["images"]
+    if "start" in summary:
+        guessed = start == "shipped" and settings.train_segmenter.kind == "auto"
+        rows["start"] = summary["start"] + (" (a guess from the images; --kind sets it)" if guessed else "")
+        names.append("start")
+        if not summary["steps"]:
+            rows["note"] = (
+                "no step was better than the start: try more --steps, a smaller --learning-rate or more images"
+            )
+            names.append("note")
+    show_summary(rows, names, watch, out, next_line)

@@ -63,7 +63,7 @@ def write_summary(
         "movie": {"frames": len(images), "shape": list(images.shape)},
         "counts": {"cells": statistics.cells},
         "segmenter": get_name(segmenter),
-        "estimates": {"diameter": statistics.estimated_diameter},
+        "estimates": {"diameter": statistics.estimated_diameter, "model": statistics.guessed_model},
         "warnings": list(dict.fromkeys(warnings)),
     }
     extras = folder / EXTRAS

@@ -306,7 +306,7 @@ def _write_masks(
 def _make_fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
     """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
     options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
-    for name in ("network", "estimated_diameter"):  # the network is recorded by its weights
+    for name in ("network", "estimated_diameter", "guessed_model"):  # the network is recorded by its weights
         options.pop(name, None)
     about = {
         "segmenter": get_name(segmenter),

@@ -11,6 +11,8 @@ Only `segment` is required. Further members are optional:
 - ``estimated_diameter``: the diameter that the segmenter estimated, in pixels along x, after ``prepare`` (for the
   movie) or after each ``segment`` (for this frame); None if it estimated none. It is logged, and recorded in
   ``summary.json``.
+- ``guessed_model``: the model that the segmenter has chosen by a guess, which the option ``--kind`` sets; None if it
+  has not guessed. It is shown, and recorded in ``summary.json``.
 - the option ``spacing``: the recipes set it to the voxel size of the movie if it is known and the user gave none.
 
 A segmenter that can be trained has a classmethod ``train`` as well: see `gnntrack.training.segmenter`.

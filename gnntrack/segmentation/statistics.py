@@ -214,6 +214,11 @@ class MovieStatistics:
             return self._prepared
         return float(np.median(list(self._diameters.values()))) if self._diameters else None
 
+    @property
+    def guessed_model(self) -> str | None:
+        """Name of the model that the segmenter has chosen by a guess; None if it has not guessed."""
+        return getattr(self._segmenter, "guessed_model", None)
+
     def log_estimate(self) -> None:
         """Log the diameter of a segmenter that estimates it for each frame, after the last frame."""
         if self._prepared is None and self._diameters:

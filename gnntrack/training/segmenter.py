@@ -8,6 +8,7 @@ metrics, the learning curve.
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -134,7 +135,9 @@ def train_segmenter(
     start : path or "shipped", optional
         Model to start from: a folder, or the one that comes with gnntrack. The network then has the layout of this
         model. A few images and a few minutes are enough; ``steps``, ``learning_rate`` and ``validate_every`` are
-        smaller unless they are given. By default, a new network. A resumed run has the start of the interrupted one.
+        smaller unless they are given. The setting ``kind`` chooses the model that comes with gnntrack; by default its
+        choice is a guess from the images. By default, a new network. A resumed run has the start of the interrupted
+        one.
     validation : paths, optional
         Images to validate on; by default a fraction of `data` (of movies the last frames), which is then not trained
         on.
@@ -144,7 +147,8 @@ def train_segmenter(
     Returns
     -------
     dict
-        Numbers of images and movies, steps, the best row of the log.
+        Numbers of movies, images to train on and images to validate on (``checks``), step of the kept weights
+        (``steps``), the best row of the log, and the model that the training started from, if any (``start``).
 
     Raises
     ------
@@ -208,15 +212,7 @@ def learn(
     if start is not None:
         _check_can_start(name, segmenter)
         settings, more = _choose_start_defaults(settings), {"start": start}
-    if settings.sparse and not getattr(segmenter, "ignores_unknown", False):
-        msg = f"segmenter '{name}' learns unlabelled pixels as background, so it cannot be trained with --sparse"
-        raise SegmenterError(msg + "; train 'unet', or label all cells")
-    if settings.background_label and not settings.sparse:
-        msg = f"background_label is {settings.background_label}, which counts for sparse labels only; give --sparse too"
-        raise SegmenterError(msg + " (in Python sparse=True), or omit --background-label")
-    if settings.colours == "rgb" and not getattr(segmenter, "learns_colours", False):
-        msg = f"segmenter '{name}' learns grey values only; omit --colours rgb, or train 'unet'"
-        raise SegmenterError(msg)
+    _check_settings(name, segmenter, settings, start)
     movies = {each.movie for each in examples}
     try:
         best = segmenter.train(
@@ -229,7 +225,9 @@ def learn(
         )
     finally:
         _draw_curve(run.folder)
-    return {"movies": len(movies), "images": len(examples), "steps": best["step"], "best": best}
+    more = {} if start is None else {"start": _read_start_name(run.folder) or str(start)}
+    counts = {"movies": len(movies), "images": len(examples), "checks": len(checks)}
+    return {**counts, "steps": best["step"], "best": best, **more}
 
 
 def _draw_curve(folder: Path) -> None:
@@ -250,10 +248,37 @@ def _find_start(run: TrainingRun) -> str | None:
     return start
 
 
+def _read_start_name(folder: Path) -> str | None:
+    """Return the name of the model that the training of a model started from, such as ``shipped nuclei``."""
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        return str(about["training"]["start"]["model"])
+    except (OSError, ValueError, LookupError, TypeError):  # of a segmenter with other files
+        return None
+
+
 def _check_can_start(name: str, segmenter: type[TrainableSegmenter]) -> None:
     """Raise if a segmenter cannot start from a trained model."""
     if "start" not in inspect.signature(segmenter.train).parameters:
         msg = f"segmenter '{name}' cannot start from a trained model; omit --from to train a new network"
+        raise SegmenterError(msg)
+
+
+def _check_settings(
+    name: str, segmenter: type[TrainableSegmenter], settings: TrainSegmenterSettings, start: str | Path | None
+) -> None:
+    """Raise if a segmenter cannot be trained with these settings."""
+    if settings.sparse and not getattr(segmenter, "ignores_unknown", False):
+        msg = f"segmenter '{name}' learns unlabelled pixels as background, so it cannot be trained with --sparse"
+        raise SegmenterError(msg + "; train 'unet', or label all cells")
+    if settings.background_label and not settings.sparse:
+        msg = f"background_label is {settings.background_label}, which counts for sparse labels only; give --sparse too"
+        raise SegmenterError(msg + " (in Python sparse=True), or omit --background-label")
+    if settings.kind != "auto" and not str(start or "").startswith("shipped"):
+        msg = f"kind is {settings.kind}, which chooses the shipped model to start from; give --from shipped too"
+        raise SegmenterError(msg + " (in Python start='shipped'), or omit --kind")
+    if settings.colours == "rgb" and not getattr(segmenter, "learns_colours", False):
+        msg = f"segmenter '{name}' learns grey values only; omit --colours rgb, or train 'unet'"
         raise SegmenterError(msg)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from segmenters.common.arrays import Heights
 
 __all__ = ["KINDS", "MODELS", "KindGuess", "guess_kind"]
@@ -42,7 +44,7 @@ def guess_kind(pixels: Heights) -> KindGuess:
     Parameters
     ----------
     pixels : (Y, X) or (Z, Y, X) float32 array
-        Grey values.
+        Grey values; those that are NaN or infinite do not count.
 
     Examples
     --------
@@ -51,13 +53,8 @@ def guess_kind(pixels: Heights) -> KindGuess:
     >>> guess_kind(image).kind, guess_kind(1 - image).kind, guess_kind(image + 2 * image.T + 0.2 * np.eye(64)).kind
     ('fluorescence', 'stained', 'fluorescence')
     """
-    plane = pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]
-    whole = max(1, max(plane.shape) // _SIDE)
-    if whole > 1:
-        size = tuple(max(1, side // whole) for side in plane.shape[::-1])
-        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(plane, (0, 0), 1.5)
-    low, high = np.percentile(smooth, (0.5, 99.5))
+    smooth = _smooth(pixels if pixels.ndim == 2 else pixels[len(pixels) // 2])
+    low, high = np.percentile(smooth, (0.5, 99.5)) if smooth.size else (0.0, 0.0)
     if high <= low:
         return KindGuess(None, 0.0)
     place = np.clip((smooth - low) / (high - low), 0, 1 - 1e-6)
@@ -65,3 +62,19 @@ def guess_kind(pixels: Heights) -> KindGuess:
     background = (float(np.argmax(count)) + 0.5) / _BINS
     kind = "fluorescence" if background < _DARK else "stained" if background > _BRIGHT else None
     return KindGuess(kind, background)
+
+
+def _smooth(plane: Heights) -> npt.NDArray[np.float64]:
+    """Return the grey values of a plane without noise, reduced if it is large; only those of finite pixels."""
+    known = np.isfinite(plane)
+    smooth, weights = (_reduce(each) for each in (np.where(known, plane, 0), known))
+    return smooth[weights > 0.5] / weights[weights > 0.5]
+
+
+def _reduce(plane: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    plane = plane.astype(np.float64)
+    whole = max(1, max(plane.shape, default=0) // _SIDE)
+    if whole > 1:
+        size = tuple(max(1, side // whole) for side in plane.shape[::-1])
+        plane = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float64)
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), 1.5), np.float64) if plane.size else plane

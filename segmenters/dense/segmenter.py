@@ -127,6 +127,7 @@ class DenseSegmenter:
         self.options.check(self.name)
         self.kind = kind
         self._guesses = model is None and kind == "auto"
+        self._guessed: str | None = None
         self._models: dict[str | None, tuple[Any, Preprocessing]] = {}
         self._use(MODELS["fluorescence" if kind == "auto" else kind] if model is None else None, model)
         self.dimensions: tuple[int, ...] = (self.network.dimensions,)
@@ -141,6 +142,11 @@ class DenseSegmenter:
     def estimated_diameter(self) -> float | None:
         """Typical diameter of a cell in pixels along x, as `prepare` estimated it; None if it did not."""
         return None if self._factor is None else self.inputs.diameter / self._factor
+
+    @property
+    def guessed_model(self) -> str | None:
+        """Name of the shipped model if it was chosen by a guess of the kind of microscopy."""
+        return self._guessed
 
     def _use(self, shipped: str | None, model: str | Path | None = None) -> None:
         """Use a shipped model from now on, or the one at a path."""
@@ -192,6 +198,7 @@ class DenseSegmenter:
                 certainty[name] = self._find_scale(images).certainty
             model = max(certainty, key=lambda name: certainty[name])
             why = f"kind of microscopy unknown, but this model is more certain ({certainty[model]:.2f})"
+        self._guessed = model
         _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, reason)
         return model
 
@@ -236,5 +243,5 @@ class DenseSegmenter:
         start: str | Path | None = None,
     ) -> dict[str, Any]:
         """Train a network, see `gnntrack.training.segmenter.TrainableSegmenter.train`."""
-        origin = cls.build_network if start is None else read_start(cls.name, start, examples)
+        origin = cls.build_network if start is None else read_start(cls.name, start, examples, kind=settings.kind)
         return train_dense(origin, examples, checks, run, settings=settings, metrics=metrics)

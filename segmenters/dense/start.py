@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,21 @@ from gnntrack.errors import ModelError
 from gnntrack.models.files import model_folder, read_model
 from gnntrack.plurals import count_noun
 from segmenters.common.colours import RGB, choose_channels, get_channels
-from segmenters.common.kinds import MODELS, guess_kind
+from segmenters.common.kinds import MODELS, KindGuess, guess_kind
 from segmenters.common.models import FAMILY, WEIGHTS, list_shipped, load_network
 from segmenters.dense.inference import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.segmenter import Images
 
 __all__ = ["StartModel", "read_start"]
 
-_GUESSED = 3  # images whose kind of microscopy is guessed
+_log = logging.getLogger(__name__)
+
+_GUESSED = 5  # images whose kind of microscopy is guessed
 _REMEDY = "omit this to use the model's, or omit --from to train a new network"
 
 
@@ -129,7 +132,7 @@ class StartModel:
         return own
 
 
-def read_start(segmenter: str, start: str | Path, examples: Images) -> StartModel:
+def read_start(segmenter: str, start: str | Path, examples: Images, *, kind: str = "auto") -> StartModel:
     """Return a model to start from.
 
     Parameters
@@ -137,17 +140,20 @@ def read_start(segmenter: str, start: str | Path, examples: Images) -> StartMode
     segmenter : str
         Name of the segmenter to train.
     start : path or "shipped"
-        Folder of a model, or the model that comes with gnntrack.
+        Folder of a model, or the model that comes with gnntrack; ``"shipped NAME"``, as `StartModel.describe` records
+        it, is a certain one.
     examples : sequence of LabelledImage
         Images to train on; the shipped model is the one for their kind of microscopy.
+    kind : {"auto", "fluorescence", "stained", "phase", "brightfield"}
+        Kind of microscopy, which chooses the shipped model; ``auto`` guesses it from the images.
 
     Raises
     ------
     ModelError
         If the model is missing, damaged, or of another segmenter.
     """
-    if str(start) == "shipped":
-        model = _choose_shipped(segmenter, examples)
+    if str(start) in ("shipped", *(f"shipped {name}" for name in list_shipped(segmenter))):
+        model = str(start).removeprefix("shipped").strip() or _choose_shipped(segmenter, examples, kind)
         network, about = _load_shipped(segmenter, model)
         return StartModel(f"shipped {model}", network, Preprocessing(**about["inputs"]), about["sha256"])
     if not Path(start).expanduser().exists():
@@ -164,17 +170,32 @@ def read_start(segmenter: str, start: str | Path, examples: Images) -> StartMode
     return StartModel(str(place.resolve()), network, Preprocessing(**about["inputs"]), about["sha256"])
 
 
-def _choose_shipped(segmenter: str, examples: Images) -> str:
-    """Return the name of the shipped model for the kind of microscopy of some images, or of the only one."""
+def _choose_shipped(segmenter: str, examples: Images, kind: str) -> str:
+    """Return the name of the shipped model for a kind of microscopy, or of the only one."""
     shipped = list_shipped(segmenter)
     if len(shipped) == 1:
         return shipped[0]
-    for example in examples[:: max(1, len(examples) // _GUESSED)]:
-        image = np.asarray(example.read()[0], np.float32)
-        kind = guess_kind(image).kind if image.ndim in (2, 3) else None
-        if kind is not None:
-            return MODELS[kind]
-    return MODELS["phase"]
+    if kind != "auto":
+        return MODELS[kind]
+    guesses = _guess_kinds(examples)
+    found = _find_majority([guess.kind for guess in guesses])
+    model = MODELS[found or "phase"]
+    why = f"kind of microscopy '{found}'" if found else "not nuclei on a dark or a bright background"
+    reasons = "; ".join(sorted({guess.explain() for guess in guesses}))
+    _log.info("%s: the training starts from the model for %s: %s, since %s", segmenter, model, why, reasons)
+    return model
+
+
+def _guess_kinds(examples: Images) -> list[KindGuess]:
+    """Return the guesses of the kind of microscopy of some images."""
+    some = (np.asarray(each.read()[0], np.float32) for each in examples[:: -(-len(examples) // _GUESSED) or 1])
+    return [guess_kind(image) for image in some if image.ndim in (2, 3)]
+
+
+def _find_majority(kinds: Sequence[str | None]) -> str | None:
+    """Return the most frequent kind if more than half of the images have a kind; else None."""
+    known = [kind for kind in kinds if kind is not None]
+    return max(sorted(set(known)), key=known.count) if 2 * len(known) > len(kinds) else None
 
 
 def _load_shipped(segmenter: str, model: str) -> tuple[Any, dict[str, Any]]:
