@@ -85,10 +85,10 @@ def segment(
         ready = load_for_movie(segmenter, options, stack)
 
         def write_extras(folder: Path, statistics: MovieStatistics) -> None:
+            flatness = np.array([each.flatness for each in statistics.frames.values() if each.flatness])
+            warn_of_cubes(stack, flatness, result="masks and sizes")  # the first thing to try
             for problem in list_problems(statistics):
                 _log.warning(problem)
-            flatness = np.array([each.flatness for each in statistics.frames.values() if each.flatness])
-            warn_of_cubes(stack, flatness, result="masks")
             if (settings or Settings()).output.pictures:
                 draw_masks(folder, statistics, stack)
             seconds = time.perf_counter() - start

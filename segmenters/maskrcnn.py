@@ -163,7 +163,7 @@ class MaskRcnnSegmenter:
 
     def _normalise(self, image: npt.NDArray[Any]) -> Heights | None:
         """Return the normalised image, or None if it has a single grey value."""
-        hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
+        hint = f"; for stacks, give --segmenter slices --option segmenter={self.name}"
         pixels = check_pixels(image, self.dimensions, channels=self.channels, hint=hint)
         if is_flat(pixels, self.channels):
             return None

@@ -290,7 +290,7 @@ def test_single_files_whatever_their_names(tmp_path):
 def test_a_frame_of_the_truth_without_mask_is_named(tmp_path):
     result, truth = write(tmp_path / "01_RES", mask003=CELL), write(tmp_path / "SEG", man_seg003=CELL, man_seg012=CELL)
     with pytest.raises(
-        FrameError, match=r"01_RES, frame 12: no mask .*man_seg012\.tif; expected mask012\.tif"
+        FrameError, match=r"01_RES, frame 12: no mask .*man_seg012\.tif; expected mask012\.tif.*segment all frames"
     ) as error:
         evaluate_segmentation(result, truth)
     assert error.value.frame == 12

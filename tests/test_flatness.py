@@ -119,6 +119,10 @@ def test_shapes_and_segmentation_warn_once_as_well(tmp_path, sides, guess):
     more = ("--spacing", f"{guess},1,1")
     assert WORDS not in run("shape", tmp_path / "m.npy", "-o", tmp_path / "known", "--meshes", "none", *more)
     assert WORDS not in run("segment", tmp_path / "i.npy", "-o", tmp_path / "known_masks", *more)
+    made = tmp_path / "known_masks"  # the size that was given to segment is that of its masks
+    assert WORDS not in run("shape", made, "-o", tmp_path / "shapes_of_made", "--meshes", "none")
+    assert "volume_um3" in (tmp_path / "shapes_of_made" / "cells.csv").read_text().partition("\n")[0]
+    assert WORDS not in run("track", "--masks", made, "-o", tmp_path / "tracks_of_made", "--no-pictures")
 
 
 def test_cells_that_the_stack_cuts_and_labels_of_another_numbering():

@@ -290,11 +290,13 @@ class TestStart:
         ("start", "image", "colours"),
         [("rgb", RGB, "auto"), ("rgb", GREY, "rgb"), ("grey", RGB, "auto"), ("grey", GREY, "grey")],
     )
-    def test_taken(self, tmp_path, models, start, image, colours):
+    def test_taken(self, tmp_path, models, start, image, colours, caplog):
         save_pair(tmp_path / "data", image)
         model = train("unet", tmp_path, start=models[start], colours=colours, options={})
         channels = json.loads((model / "model.json").read_text())["options"].get("channels", 1)
         assert channels == (3 if start == "rgb" else 1)
+        lost = (start, colours) == ("grey", "auto") and image is RGB
+        assert ("the images are RGB, and the network of" in caplog.text) == lost
 
 
 def test_settings_that_were_added_do_not_stop_a_resumed_training(tmp_path, monkeypatch):

@@ -324,7 +324,10 @@ def _list_jobs(result: Path, truth: Path) -> list[_Job]:
 
 def _describe_missing(result: Path, key: _Key, truth: Path) -> FrameError:
     if isinstance(key, int):
-        msg = f"no mask for it, though there is truth, {truth}; expected {format_name('mask', key)}"
+        msg = (
+            f"no mask for it, though there is truth, {truth}; expected {format_name('mask', key)}. Frames are numbered "
+            "from 0 by 'segment' and 'track'; segment all frames, or give a folder with the truth of these frames alone"
+        )
         return FrameError(msg, file=result, frame=key)
     return FrameError(f"no mask for the truth {truth}; expected {key}.tif or {key}.png", file=result)
 

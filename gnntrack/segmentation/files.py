@@ -13,6 +13,7 @@ import tifffile
 from gnntrack import __version__
 from gnntrack.errors import FrameError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.stack import get_interval
 from gnntrack.report.quick import paint_overlay, save_picture
 from gnntrack.segmentation.protocol import get_name
 
@@ -60,7 +61,13 @@ def write_summary(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "input": {"images": str(source) if isinstance(source, str | Path) else type(source).__name__},
-        "movie": {"frames": len(images), "shape": list(images.shape)},
+        "movie": {
+            "frames": len(images),
+            "shape": list(images.shape),
+            "spacing": list(images.spacing),
+            "unit": images.unit,
+            "interval_s": get_interval(images),
+        },
         "counts": {"cells": statistics.cells},
         "segmenter": get_name(segmenter),
         "estimates": {"diameter": statistics.estimated_diameter, "model": statistics.guessed_model},

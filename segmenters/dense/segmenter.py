@@ -225,7 +225,7 @@ class DenseSegmenter:
         return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=self._factor)
 
     def _check_image(self, image: npt.NDArray[Any]) -> Heights:
-        hint = f"; lift it to 3D with --segmenter slices --option segmenter={self.name}"
+        hint = f"; for stacks, give --segmenter slices --option segmenter={self.name}"
         hint = hint if self.dimensions == (2,) else ""
         return check_pixels(image, self.dimensions, channels=self.channels, hint=hint)
 

@@ -12,6 +12,7 @@ import numpy as np
 from gnntrack.errors import ModelError
 from gnntrack.models.files import model_folder, read_model
 from gnntrack.plurals import count_noun
+from gnntrack.training.examples.channels import has_colours
 from segmenters.common.colours import RGB, choose_channels, get_channels
 from segmenters.common.kinds import MODELS, KindGuess, guess_kind
 from segmenters.common.models import FAMILY, WEIGHTS, list_shipped, load_network
@@ -129,6 +130,12 @@ class StartModel:
                 "a model for such images, or omit --from to train a new network"
             )
             raise ModelError(msg)
+        if own == 1 and settings.colours == "auto" and has_colours(examples[0]):
+            _log.warning(
+                "the images are RGB, and the network of %s reads grey values: the colour with the best contrast is "
+                "used; omit --from to train a network that reads all three colours",
+                self.name,
+            )
         return own
 
 

@@ -253,7 +253,7 @@ def refuse_stacks(kind: str, dimensions: int) -> None:
     if dimensions != 2:
         msg = (
             f"a network of '{kind}' is trained on images (Y, X), but these have {dimensions} axes; train 'unet' on "
-            f"stacks, or '{kind}' on single planes and lift it to 3D with --segmenter slices --option segmenter={kind}"
+            f"stacks, or '{kind}' on single planes and segment with --segmenter slices --option segmenter={kind}"
         )
         raise SegmenterError(msg)
 
