@@ -208,6 +208,28 @@ def test_pixels_that_are_not_finite_do_not_count_for_the_kind(value, side, lost)
         assert guess_kind(np.where(gone, np.float32(value), sign * image)).kind == kind
 
 
+@pytest.mark.parametrize(
+    "options", [{"kind": "phase"}, {"device": "cpu"}, {"kind": "stained", "device": "cpu"}, {"options": {"tile": 64}}]
+)
+def test_slices_pass_options_of_the_network_on(options):
+    inner = load_segmenter("slices", segmenter="unet", **options).options
+    assert inner == {**options.get("options", {}), **{k: v for k, v in options.items() if k != "options"}}
+    both = load_segmenter("slices", segmenter="unet", **{"options": {"tile": 64}, "kind": "phase"} | options).options
+    assert {"tile", *inner} <= both.keys()
+
+
+@pytest.mark.parametrize("options", [{"device": "cpu"}, {"kind": "phase"}, {"model": "none"}])
+def test_options_that_the_segmenter_of_the_planes_lacks_are_refused(options):
+    with pytest.raises(SegmenterError, match="segmenter 'threshold' has no"):
+        load_segmenter("slices", segmenter="threshold", **options)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "auto"])
+def test_a_kind_beside_a_model_is_refused(kind):
+    with pytest.raises(SegmenterError, match=f"kind {kind} chooses a shipped model, but the model mine is given"):
+        load_segmenter("unet", model="mine", kind=kind)
+
+
 @pytest.mark.parametrize("image", [np.full((9, 9), np.nan), np.zeros((0, 4)), np.full((3, 8, 8), np.inf)])
 def test_the_kind_of_an_image_without_a_finite_pixel_is_unknown(image):
     assert guess_kind(image.astype(np.float32)) == (None, 0)

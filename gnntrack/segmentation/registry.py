@@ -27,6 +27,8 @@ __all__ = ["SEGMENTERS", "available_segmenters", "expect_diameter", "load_segmen
 SEGMENTERS: Registry[Any] = Registry("segmenter", {}, error=SegmenterError)
 """Name -> class. All are entry points of the group ``gnntrack.segmenters``, those of this project too."""
 
+_OF_NETWORK = ("model", "kind", "device")  # options that a segmenter of stacks passes on to that of the planes
+
 
 def available_segmenters() -> dict[str, SegmenterInfo]:
     """Return all installed segmenters by name; none of them is imported.
@@ -45,7 +47,8 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     name : str
         As listed by `available_segmenters`.
     **options
-        Keyword arguments of its class.
+        Keyword arguments of its class. A segmenter that uses another one, with the options ``segmenter`` and
+        ``options``, passes ``model``, ``kind`` and ``device`` on to it.
 
     Raises
     ------
@@ -56,6 +59,7 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
         If a library that it needs is not installed.
     """
     factory = segmenter_class(name)
+    options = _nest_options(factory, options)
     _check_options(name, factory, options)
     segmenter = _make(name, factory, options)
     if isinstance(segmenter, type) or not isinstance(segmenter, Segmenter):
@@ -106,6 +110,16 @@ def _list_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter] | N
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _nest_options(factory: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options; those for the network of the segmenter that it uses, if any, are in ``options``."""
+    known = {parameter.name for parameter in _list_parameters(factory) or ()}
+    if not known >= {"segmenter", "options"}:
+        return options
+    inner = {option: value for option, value in options.items() if option in _OF_NETWORK and option not in known}
+    own = {option: value for option, value in options.items() if option not in inner}
+    return own | ({"options": {**(own.get("options") or {}), **inner}} if inner else {})
 
 
 def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:

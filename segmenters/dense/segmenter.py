@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
 from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
 from segmenters.common.inputs import expect_choice
@@ -118,6 +119,9 @@ class DenseSegmenter:
     ) -> None:
         expect_choice(self.name, "precision", precision, PRECISIONS)
         expect_choice(self.name, "kind", kind, KINDS)
+        if model is not None and kind != "auto":
+            msg = f"segmenter '{self.name}': kind {kind} chooses a shipped model, but the model {model} is given"
+            raise SegmenterError(msg + "; omit one of the two")
         self._device = find_device(device)
         self.options = InferenceOptions(
             diameter=diameter, threshold=threshold, depth=depth, min_size=min_size, max_hole=max_hole,

@@ -31,7 +31,8 @@ _EXPECTED = (
     "expected a CTC data set (NN/t000.tif with NN_GT/SEG or NN_ST/SEG/man_seg000.tif), a folder of such, a sequence NN "
     "or a truth NN_GT or NN_ST; or images with labels beside them (a.bmp and a_anno.bmp; _mask, _label, _seg, _gt, "
     "cellpose's _seg.npy or _cp_masks.png, or Labels.tif of a single image) or "
-    "in folders images and masks (or labels) under the same names; or ID/images/ID.png with a mask per cell in ID/masks"
+    "in folders images and masks (or labels) under the same names, where the folder that holds "
+    "both is given; or ID/images/ID.png with a mask per cell in ID/masks"
 )
 
 
