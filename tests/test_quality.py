@@ -185,6 +185,17 @@ def test_the_advice_fits_the_segmenter(segmenter, advice):
     assert advice in list_problems(statistics)[0]
 
 
+@pytest.mark.parametrize("model", ["nuclei", "cells", None])
+def test_a_guessed_model_is_the_first_doubt(model):
+    segmenter = segmenter_class("threshold")()
+    segmenter.guessed_model = model
+    statistics = MovieStatistics(segmenter)
+    statistics.add_frame(0, np.zeros((9, 9), np.int32))
+    told = list_problems(statistics)[0]
+    assert (f"try --kind (the model for {model} is a guess), --diameter 30" in told) == (model is not None)
+    assert ("in Python the segmenter's option kind" in told) == (model is not None)
+
+
 # ------------------------------------------------------------------ in the recipes and commands
 
 

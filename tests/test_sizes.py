@@ -19,7 +19,7 @@ from gnntrack.segmentation import load_segmenter
 from gnntrack.training.contrasts import render_contrast, simulate_unstained, warp_labels
 from segmenters.common.kinds import KINDS, MODELS, guess_kind
 from segmenters.common.models import WEIGHTS
-from segmenters.common.scale import CellsAtScale, search_scale
+from segmenters.common.scale import CellsAtScale, Scale, search_scale
 from segmenters.dense.augment import Augment
 from segmenters.dense.inference import InferenceOptions, Preprocessing, find_scale
 from segmenters.dense.task import MaskValidation, PatchTask, Ready, TrainingImages, find_cell_pixels
@@ -282,6 +282,17 @@ def test_a_grey_background_asks_both_models(caplog):
         segmenter.prepare([relief])
     assert "is more certain" in caplog.text
     assert len(segmenter._models) == 2
+
+
+@pytest.mark.parametrize("certainty", [0.0, 0.2, 0.39, 0.41, 0.9])
+def test_a_choice_of_which_no_model_is_certain_is_a_warning(certainty, caplog, monkeypatch):
+    monkeypatch.setattr(UNetSegmenter, "_find_scale", lambda *_: Scale(1.0, certainty))
+    segmenter = UNetSegmenter()
+    segmenter.prepare([np.gradient(make_nuclei(0))[1].astype(np.float32)])
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == (certainty < 0.4)
+    assert all("give --kind fluorescence, stained, phase or brightfield" in each for each in told)
+    assert segmenter.guessed_model in MODELS.values()
 
 
 def test_a_grey_background_uses_the_only_model(caplog, one_model):

@@ -63,6 +63,9 @@ def _advise(statistics: MovieStatistics, *, dark: bool = False, diameter: float 
     if statistics.takes_diameter:
         options.insert(0, f"--diameter {diameter:.0f} (the true size in pixels)")
         python.insert(0, f"the segmenter's option diameter={diameter:.0f}")
+    if statistics.guessed_model is not None:
+        options.insert(0, f"--kind (the model for {statistics.guessed_model} is a guess)")
+        python.insert(0, "the segmenter's option kind")
     if dark and statistics.segmenter == "threshold":
         options.append("--option foreground=dark for dark cells")
     start = f"{', '.join(options[:-1])} or " if len(options) > 1 else ""

@@ -38,6 +38,21 @@ __all__ = ["DenseSegmenter"]
 
 _log = logging.getLogger(__name__)
 
+_DOUBTFUL = 0.4  # certainty of a model below which its choice is doubtful; 0.55 to 0.75 on images of its kind
+
+
+def _warn_if_doubtful(model: str, certainty: float) -> None:
+    """Warn if the model that is the most certain of the cells is not certain either."""
+    if certainty < _DOUBTFUL:
+        _log.warning(
+            "the kind of microscopy is not clear from the images, and no model is certain of the cells (%.2f, usual is "
+            "%.1f or more): the model for %s is a guess; give --kind fluorescence, stained, phase or brightfield (in "
+            "Python the segmenter's option kind)",
+            certainty,
+            _DOUBTFUL,
+            model,
+        )
+
 
 class DenseSegmenter:
     """Cells from a network that predicts two values for every pixel: the foreground, and the depth in the cell.
@@ -202,6 +217,7 @@ class DenseSegmenter:
                 certainty[name] = self._find_scale(images).certainty
             model = max(certainty, key=lambda name: certainty[name])
             why = f"kind of microscopy unknown, but this model is more certain ({certainty[model]:.2f})"
+            _warn_if_doubtful(model, certainty[model])
         self._guessed = model
         _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, reason)
         return model
