@@ -2,9 +2,11 @@
 
 ``python benchmarks/general_segmenter.py nuclei --fold 0 --out segmenters/weights/unet_nuclei`` trains the U-Net for
 fluorescent and stained nuclei: images of the Data Science Bowl 2018, movies of the Cell Tracking Challenge, planes of
-stacks, and simulated movies. ``cells`` trains the one for whole cells without a stain: phase contrast, and simulated
-phase contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with
-doubled plane distance.
+stacks, and simulated movies. It starts from the model of ``nuclei-first``, which is trained in the folder
+``unet_nuclei_first`` beside it unless it is there; after that, images of the Data Science Bowl are more likely and
+simulated movies fewer. ``cells`` trains the one for whole cells without a stain: phase contrast, and simulated phase
+contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with doubled
+plane distance.
 
 There is no validation: the last weights are kept. ``--fold N`` keeps a fifth of the images by kind out of the training:
 `kinds.py` reports results on images that were kept out. The shipped models of `unet` are those of ``--fold 0``, so that
@@ -14,6 +16,7 @@ the results of the very models that are shipped are known.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -24,8 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 from filled import find_filled_frames, measure_errors
-from kind_images import FOLDS, get_default_more, list_images, list_planes, split_fold
+from kind_images import FOLDS, KindImage, get_default_more, list_images, list_planes, split_fold
 from record import get_default_data
+from trained import is_finished
 
 from gnntrack.settings import TrainSegmenterSettings
 from gnntrack.training.contrasts import simulate_unstained
@@ -34,16 +38,21 @@ from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
-SIMULATED = {"nuclei": 16, "cells": 60}  # movies
-SHIPPED_FOLD = 0
+SIMULATED = {"nuclei-first": 16, "nuclei": 8, "cells": 60}  # movies
 PLANES = 6  # simulated stacks whose planes are learnt as images
 # a group of images is as likely in training as a movie; a part of a real movie counts as a movie
 PARTS = {"Fluo-N2DH-GOWT1": 2, "Fluo-N2DH-SIM+": 3, "Fluo-N2DL-HeLa": 5, "Fluo-C2DL-MSC": 2, "PhC-C2DL-PSC": 5}
+GROUPS = {
+    "nuclei-first": {"fluorescence": 12, "stained": 4},
+    "nuclei": {"fluorescence": 40, "stained": 8},
+    "cells": {"phase": 12},
+}
 UNSTAINED_GROUPS = 10
 STACKS = 16  # simulated movies in 3D
 _GENERAL = {"zoom": "each", "learning_rate": 0.003, "batch": 8, "validate_every": 250, "patience": 99}
 PLANS = {
-    "nuclei": TrainSegmenterSettings(**_GENERAL, steps=6000, patch=160, normalise="root"),
+    "nuclei-first": TrainSegmenterSettings(**_GENERAL, steps=6000, patch=160, normalise="root"),
+    "nuclei": TrainSegmenterSettings(**{**_GENERAL, "learning_rate": 0.002}, steps=3000, patch=160, normalise="root"),
     "cells": TrainSegmenterSettings(**_GENERAL, steps=5000, patch=192, scaled_diameter=28, invert=True),
     "diffusionnet": TrainSegmenterSettings(steps=1000, validate_every=200, patience=99),
 }
@@ -57,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--more", type=Path, default=get_default_more())
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="fifth of the images that is kept out")
+    parser.add_argument(
+        "--without", choices=("fluorescence", "stained", "phase"), help="kind of images that is left out"
+    )
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
@@ -67,44 +78,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(model: str, out: Path, options: argparse.Namespace) -> None:
-    """Train a model into a folder."""
+    """Train a model into a folder, unless it is finished."""
+    plan = PLANS[model]
+    plan = plan.replace(steps=options.steps or plan.steps)
+    if is_finished(out, plan):
+        return
+    first = out.with_name(f"{out.name}_first") if model == "nuclei" else None
+    if first is not None:
+        train("nuclei-first", first, argparse.Namespace(**{**vars(options), "steps": None}))
     if model == "diffusionnet":
         learnt, checks = simulate_stacks()
     else:
-        collect = collect_nuclei if model == "nuclei" else collect_cells
-        learnt, checks = collect(options.data, options.more, options.fold), []
+        learnt, checks = (collect_cells if model == "cells" else collect_nuclei)(model, options), []
+        learnt = [each for each in learnt if getattr(each, "kind", "") != options.without]
     out.mkdir(parents=True, exist_ok=True)
-    plan = PLANS[model]
-    plan = plan.replace(steps=options.steps or plan.steps)
-    run = TrainingRun(out, resume=options.resume, report=_print_row)
-    learn("diffusionnet" if model == "diffusionnet" else "unet", learnt, checks, run, settings=plan)
+    begun = (out / "checkpoint.safetensors").exists()
+    run = TrainingRun(out, resume=begun, report=_print_row)
+    more = {} if begun or first is None else {"start": first}
+    learn("diffusionnet" if model == "diffusionnet" else "unet", learnt, checks, run, settings=plan, **more)
+    if first is not None:
+        name_start(out / "model.json", first.name)
 
 
-def collect_nuclei(data: Path, more: Path, fold: int | None) -> list[Any]:
+def name_start(file: Path, name: str) -> None:
+    """Write the name of the model of the start into the description of a model, in place of a folder."""
+    about = json.loads(file.read_text(encoding="utf-8"))
+    about["training"]["start"]["model"] = name
+    file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def list_known(kind: str, model: str, options: argparse.Namespace) -> list[KindImage]:
+    """Return the images of a kind that are not kept out."""
+    return split_fold(list_images(options.more, kind, GROUPS[model][kind]), options.fold)[0]
+
+
+def collect_nuclei(model: str, options: argparse.Namespace) -> list[Any]:
     """Return images of nuclei for training."""
+    data = options.data
     stacks = simulate_examples(PLANES, seed=31, dimensions=3)
     planes = [Plane(stack, depth) for stack in stacks for depth in range(3, 20, 4)]
-    learnt: list[Any] = [*simulate_examples(SIMULATED["nuclei"]), *planes, *list_planes(data)]
+    learnt: list[Any] = [*simulate_examples(SIMULATED[model]), *planes, *list_planes(data)]
     for name in ("Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "Fluo-C2DL-MSC"):
         folder = data / name
         hybrid = (folder / "01_ST_HYBRID").is_dir()
         learnt += split_movie(name, measure_errors(find_filled_frames(folder)) if hybrid else find_examples([folder]))
     for kind in ("fluorescence", "stained"):
-        known, _ = split_fold(list_images(more, kind), fold)
+        known = list_known(kind, model, options)
         learnt += known
         if kind == "stained":  # the green channel is another contrast of the same nuclei
             learnt += [replace(each, channel=1, movie=f"{each.movie}, green") for each in known]
     return learnt
 
 
-def collect_cells(data: Path, more: Path, fold: int | None) -> list[Any]:
+def collect_cells(model: str, options: argparse.Namespace) -> list[Any]:
     """Return images of whole cells without a stain for training."""
     name = "PhC-C2DL-PSC"
-    movie = [each for each in find_examples([data / name]) if each.frame is not None and each.frame % 4 == 0]
-    known, _ = split_fold(list_images(more, "phase"), fold)
+    movie = [each for each in find_examples([options.data / name]) if each.frame is not None and each.frame % 4 == 0]
+    known = list_known("phase", model, options)
     simulated = [
         replace(each, group=f"unstained {each.stained.seed % UNSTAINED_GROUPS}")
-        for each in simulate_unstained(SIMULATED["cells"])
+        for each in simulate_unstained(SIMULATED[model])
     ]
     return [*split_movie(name, movie), *known, *simulated]
 

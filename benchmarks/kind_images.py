@@ -17,9 +17,10 @@ from record import REPOSITORY
 from gnntrack.io.images import read_mask, read_tiff
 
 FOLDS = 5
+SHIPPED_FOLD = 0
+"""Images of this fold were kept out of the training of the shipped models."""
 _FOLDERS = {"fluorescence": "SEG-DSB2018", "stained": "SEG-DSB2018", "phase": "SEG-Usiigaci"}
 _NOTES = {"fluorescence": "fluorescence", "stained": "stained-colour", "phase": "train"}
-_GROUPS = {"fluorescence": 12, "stained": 4, "phase": 12}  # a group is as likely in training as a whole movie
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,15 @@ def get_default_more() -> Path:
     return Path(os.environ.get("GNNTRACK_MORE") or REPOSITORY.parent / "shared" / "more")
 
 
-def list_images(more: Path, kind: str) -> list[KindImage]:
-    """Return all images of a kind."""
+def list_images(more: Path, kind: str, groups: int = 1) -> list[KindImage]:
+    """Return all images of a kind, in groups; a group is as likely in training as a whole movie."""
     folder = more / _FOLDERS[kind]
     table = pd.read_csv(folder / "index.csv")
     table = table[table["note"] == _NOTES[kind]] if "note" in table else table
     return [
         KindImage(
             f"{folder.name} {number}",
-            f"{folder.name} {kind} {row % _GROUPS[kind]}",
+            f"{folder.name} {kind} {row % groups}",
             kind,
             folder / "img" / f"{number:04d}.tif",
             folder / "lab" / f"{number:04d}.tif",

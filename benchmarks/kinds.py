@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from general_segmenter import PLANS, SHIPPED_FOLD, train
-from kind_images import FOLDS, KindImage, get_default_more, list_images, split_fold
+from general_segmenter import train
+from kind_images import FOLDS, SHIPPED_FOLD, KindImage, get_default_more, list_images, split_fold
 from matplotlib.figure import Figure
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
-from segmentation import is_finished
 from skimage.segmentation import find_boundaries
 
 from gnntrack.evaluate.counts import compare_labels
@@ -81,10 +80,7 @@ def find_models(options: argparse.Namespace) -> Path:
         raise SystemExit(msg)
     folder: Path = options.work / f"fold{options.fold}"
     for model in MODELS:
-        place = folder / f"unet_{model}"
-        if not is_finished(place, PLANS[model]):
-            resume = (place / "checkpoint.safetensors").exists()
-            train(model, place, argparse.Namespace(**vars(options), steps=None, resume=resume))
+        train(model, folder / f"unet_{model}", argparse.Namespace(**vars(options), without=None, steps=None))
     return folder
 
 

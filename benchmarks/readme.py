@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from kind_images import SHIPPED_FOLD
 from record import REPOSITORY, RESULTS, format_table, sort_methods
+
+from gnntrack.plurals import count_noun
+from segmenters.common.kinds import MODELS
 
 PAGES = (
     "README.md",
@@ -56,6 +60,7 @@ def fill_page(text: str) -> str:
         "segmentation": format_segmentation,
         "inference": describe_inference,
         "kinds": format_kinds,
+        "few_images": format_few_images,
         "images": format_images,
         "segmenter_speed": format_segmenter_speed,
     }
@@ -358,6 +363,18 @@ def format_kinds() -> str:
     return format_table(["kind", "segmenter", "images", "F1", "AP", "size within 25 %"], lines)
 
 
+def format_few_images() -> str:
+    """Return a table of trainings from few images."""
+    if not (RESULTS / "few_images.json").exists():
+        return NOT_YET
+    lines = []
+    for row in _read("few_images")["rows"]:
+        sizes = [str(row[key]) for key in ("learnt", "learnt_cells", "tested")]
+        scores = [f"{row[key]:.3f}" for key in ("f1_before", "f1")]
+        lines.append([row["kind"], row["start"], *sizes, *scores, f"{row['cpu_seconds'] / 60:.0f} min"])
+    return format_table(["kind", "start", "images", "cells", "tested", "F1 before", "F1", "time, one core"], lines)
+
+
 def describe_inference() -> str:
     """Return a table of time and memory of the shipped U-Net."""
     if not (RESULTS / "segmentation.json").exists():
@@ -378,17 +395,37 @@ def describe_segmenter(name: str) -> str:
     figures = [key for key in ("dice", "seg", "f1") if best.get(f"validation_{key}") is not None]
     lines = [
         ["network", f"{about['kind']}, {', '.join(f'{key} {value}' for key, value in about['options'].items())}"],
-        [
-            "learnt from",
-            ", ".join(each for each in training["data"] if not each.startswith(("simulated", "unstained"))) or "-",
-        ],
+        ["learnt from", ", ".join(list_sources(training["data"])) or "-"],
         ["simulated movies", str(sum(each.startswith(("simulated", "unstained")) for each in training["data"]))],
         ["images", str(training["images"])],
         ["steps, of which the best", f"{training['settings']['steps']}, {best['step']}"],
         *([f"frames held out: {key}", f"{best[f'validation_{key}']:.3f}"] for key in figures),
+        *describe_held_out(name),
         ["sha256 of the weights", f"`{about['sha256']}`"],
     ]
     return format_table(["", "shipped model"], lines)
+
+
+def list_sources(movies: Sequence[str]) -> list[str]:
+    """Return the data sets that a model has learnt from, without parts, groups and simulations.
+
+    >>> list_sources(["A/01, part 1", "A/01, part 2", "B stained 0", "B stained 0, green", "simulated 2D 3"])
+    ['A/01', 'B stained']
+    """
+    real = [movie for movie in movies if not movie.startswith(("simulated", "unstained"))]
+    return list(dict.fromkeys(re.sub(r"(, part)? \d+$", "", movie.removesuffix(", green")) for movie in real))
+
+
+def describe_held_out(name: str) -> Iterator[list[str]]:
+    """Yield the scores of a shipped model on images that it has not seen, by kind of microscopy."""
+    if not (RESULTS / "kinds.json").exists():
+        return
+    rows = _read("kinds")["rows"]
+    for kind in sorted(kind for kind, model in MODELS.items() if f"unet_{model}" == name):
+        some = [row for row in rows if row["kind"] == kind and row["method"] == "unet" and row["fold"] == SHIPPED_FOLD]
+        if some:
+            f1, ap = (fmean(row[key] for row in some) for key in ("f1", "ap"))
+            yield [f"{kind}, {count_noun(len(some), 'image')} held out", f"F1 {f1:.3f}, AP {ap:.3f}"]
 
 
 def _read_learned() -> list[dict[str, Any]]:

@@ -52,6 +52,7 @@ from filled import FilledFrame, find_filled_frames, measure_errors
 from kind_images import get_default_more
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
 from time_folds import make_time_folds
+from trained import is_begun, is_finished
 
 from gnntrack import pipeline
 from gnntrack.evaluate.counts import Counts, compare_labels
@@ -59,7 +60,6 @@ from gnntrack.io.images import read_mask, read_tiff
 from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.settings import Settings, SimulateSettings, TrainSegmenterSettings
 from gnntrack.simulate import simulate_movie
-from gnntrack.training.checkpoint import read_checkpoint
 from gnntrack.training.examples import Example, find_examples
 from gnntrack.training.examples.sparse import RelabelledImage
 from gnntrack.training.run import TrainingRun
@@ -76,9 +76,9 @@ _WHOLE = {"steps": 600, "batch": 4, "patch": 192}
 PLANS: dict[str, dict[str, Any]] = {
     "unet": {"steps": 1000, "patch": 192},
     "unet, not normalised": {"steps": 2400, "patch": 192, "normalise": "none"},
-    "deeplab": {**_WHOLE, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
+    "deeplab": {**_WHOLE, "steps": 300, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
     "fcn": {**_WHOLE, "head": "foreground", "options": {**_LIGHT, "enlarge": 2}},
-    "maskrcnn": {**_WHOLE, "options": {**_LIGHT, "width": 128}},
+    "maskrcnn": {**_WHOLE, "steps": 300, "options": {**_LIGHT, "width": 128}},
 }
 _OVERFIT_PLAN = {"steps": 300, "batch": 4, "patch": 192, "augment": False, "zoom": "none"}
 OVERFIT: dict[str, dict[str, Any]] = {
@@ -396,26 +396,6 @@ def train(name: str, learnt: Sequence[Any], folder: Path, plan: TrainSegmenterSe
         learn(name, learnt, [], run, settings=plan)
     finally:
         kept.write_text(json.dumps(before + time.process_time() - start))
-
-
-def is_begun(folder: Path, plan: TrainSegmenterSettings) -> bool:
-    """Return whether a folder has the checkpoint of a training with this plan."""
-    if not (folder / "checkpoint.safetensors").is_file() or not (folder / "seconds.json").is_file():
-        return False
-    return has_plan(read_checkpoint(folder)["state"]["notes"], plan)
-
-
-def has_plan(notes: dict[str, Any], plan: TrainSegmenterSettings) -> bool:
-    """Return whether a training had this plan."""
-    return TrainSegmenterSettings(**notes["settings"]) == plan
-
-
-def is_finished(folder: Path, plan: TrainSegmenterSettings) -> bool:
-    """Return whether a folder has a finished training with this plan."""
-    if not (folder / "model.json").is_file():
-        return False
-    told = json.loads((folder / "model.json").read_text())["training"]
-    return has_plan(told, plan) and bool(told["best"]["step"] == plan.steps)
 
 
 def read_example(example: Any) -> tuple[Any, Any]:

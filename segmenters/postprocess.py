@@ -16,6 +16,7 @@ from scipy import ndimage
 from gnntrack.errors import FrameError
 from segmenters.common.basins import split_relief
 from segmenters.common.inputs import check_frame, check_image, expect_fractions, expect_least, expect_spacing
+from segmenters.common.labels import keep_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ def split_foreground(
     if not pixels.size:
         return np.zeros(pixels.shape, np.int32)
     mask = pixels >= threshold
-    typical = measure_diameter(mask, step)
+    typical = measure_diameter(mask, step, depth=measure_depth(mask, step, rough=height is not None))
     mask = fill_holes(mask, max_hole * np.pi / 4 * typical**2 / step[-2])
     sigma = float(np.clip(typical / 40, 0.35, 1.5)) if smoothing is None else smoothing
     if height is None:
@@ -312,8 +313,7 @@ def remove_small(labels: Labels, fraction: float) -> Labels:
     order = np.sort(size)
     below = np.cumsum(order)
     typical = order[np.searchsorted(below, below[-1] / 2)]
-    keep = (size > 0) & (size >= fraction * typical)
-    return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)
+    return keep_labels(labels, (size > 0) & (size >= fraction * typical))
 
 
 # ------------------------------------------------------------------------------------------- holes

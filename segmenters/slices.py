@@ -17,6 +17,7 @@ from gnntrack.segmentation.registry import load_segmenter
 from gnntrack.solvers.assignment import find_matching
 from segmenters.common.contrast import average_labels, find_sign, measure_surroundings
 from segmenters.common.inputs import check_image, expect_fractions, expect_least, expect_option
+from segmenters.common.labels import keep_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -442,6 +443,4 @@ def _find_planes(labels: Labels) -> Mask:
 
 def _renumber(labels: Labels, least: int) -> Labels:
     """Remove cells in fewer than `least` planes and number the others from 1."""
-    keep = _find_planes(labels).sum(0) >= least
-    keep[0] = False
-    return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)
+    return keep_labels(labels, _find_planes(labels).sum(0) >= least)

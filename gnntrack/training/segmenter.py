@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 _LOOKED_AT = 6  # images in which unlabelled cells are counted
 _FEW_LABELLED = 3  # unlabelled regions for each labelled cell from which annotations may be sparse
-_START_DEFAULTS: dict[str, Any] = {"steps": 400, "learning_rate": 0.001, "validate_every": 50}
+_START_DEFAULTS: dict[str, Any] = {"steps": 600, "learning_rate": 0.005, "patch": 192, "validate_every": 50}
 
 
 class LabelledImage(Protocol):

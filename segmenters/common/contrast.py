@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from segmenters.common.labels import keep_labels
 from segmenters.common.levels import draw_sample
 
 if TYPE_CHECKING:
@@ -136,4 +137,4 @@ def remove_faint(labels: Labels, pixels: Heights, fraction: float) -> Labels:
     whole[0] = False
     typical = float(np.median(contrast[whole]))
     keep = (area > 0) & (contrast >= fraction * typical)
-    return np.asarray((np.cumsum(keep) * keep)[labels], np.int32)
+    return keep_labels(labels, keep)
