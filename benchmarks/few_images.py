@@ -121,7 +121,7 @@ def run_kind(kind: str, options: argparse.Namespace) -> Row:
     summary = train_segmenter("unet", [folder / "images"], TrainingRun(folder / "model", overwrite=True), start=start)
     seconds = time.process_time() - begun
     row: Row = {"kind": kind, "start": model, "learnt": len(learnt), "tested": len(tested)}
-    row["learnt_cells"] = sum(np.count_nonzero(np.unique(labels)) for _, labels in learnt)
+    row["learnt_cells"] = sum(int(np.count_nonzero(np.unique(labels))) for _, labels in learnt)
     row["best_step"] = summary["steps"]
     row["f1_before"] = float(np.mean(list(score(str(start), tested))))
     scores = list(score(str(folder / "model"), tested))
