@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # settings whose default is more than its value: it stands for a rule
-_RULES = {("graph", "max_gap"), *product(["train_segmenter"], ["steps", "learning_rate", "validate_every"])}
+_RULES = {("graph", "max_gap"), *product(["train_segmenter"], ["steps", "learning_rate", "patch", "validate_every"])}
 
 
 def _lower_axes(value: Any) -> Any:
@@ -231,19 +231,19 @@ class TrainSegmenterSettings(Section):
     """Training of a segmenter (``gnntrack train-segmenter``)."""
 
     steps: int = limit(2000, ge=1)
-    """Steps of the optimiser; 400 if the training starts from a model (``--from``)."""
+    """Steps of the optimiser; 600 if the training starts from a model (``--from``)."""
     epochs: int | None = limit(None, ge=1)
     """Passes over all images, instead of `steps`; a patch of each image is a pass."""
     batch: int = limit(8, ge=1)
     """Patches in a step."""
     patch: int = limit(256, ge=16)
-    """Side of a patch along y and x, in pixels."""
+    """Side of a patch along y and x, in pixels; 192 if the training starts from a model."""
     planes: int = limit(16, ge=1)
     """Planes of a patch, for networks in 3D."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or gradient descent with momentum."""
     learning_rate: float = limit(0.002, gt=0)
-    """Highest learning rate; 0.001 if the training starts from a model."""
+    """Highest learning rate; 0.005 if the training starts from a model."""
     momentum: float = limit(0.95, ge=0, lt=1)
     """Momentum of sgd."""
     weight_decay: float = limit(0.01, ge=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from gnntrack.errors import ModelError, SegmenterError
 from gnntrack.segmentation import load_segmenter
 from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
-from gnntrack.training.segmenter import _warn_if_sparse, learn, mask_metrics
+from gnntrack.training.segmenter import _START_DEFAULTS, _warn_if_sparse, learn, mask_metrics
 from segmenters.common.training import remove_unknown
 from segmenters.dense.start import read_start
 from segmenters.dense.targets import measure_whole_cells
@@ -30,6 +31,7 @@ from segmenters.dense.training import choose_inputs
 torch.set_num_threads(1)
 
 ABOUT = {"inputs": {"normalise": "root", "diameter": 20.0, "factor": None}, "sha256": ""}
+CONFIGS = Path(__file__).parents[1] / "configs"
 TINY = ["--batch", "1", "--patch", "64", "--no-augment", "--steps", "4"]
 
 
@@ -349,3 +351,10 @@ def test_a_network_learns_from_sparse_annotations(tmp_path):
         learn(
             "maskrcnn", [Drawn(12)], [], make_run(tmp_path / "n"), settings=make_tiny_settings("maskrcnn", sparse=True)
         )
+
+
+@pytest.mark.parametrize("name", _START_DEFAULTS)
+def test_a_file_of_all_defaults_tells_those_of_a_start_and_leaves_them(name):
+    rest = (CONFIGS / "default.toml").read_text(encoding="utf-8").partition("[train_segmenter]")[2]
+    comment = next(a for a, b in pairwise(rest.splitlines()) if b.startswith(f"# {name} ="))
+    assert f"; {_START_DEFAULTS[name]} if the training starts from a model" in comment

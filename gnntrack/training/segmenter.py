@@ -134,10 +134,10 @@ def train_segmenter(
         Folder of the model, seed, device, progress; a path is the folder of a run with the defaults.
     start : path or "shipped", optional
         Model to start from: a folder, or the one that comes with gnntrack. The network then has the layout of this
-        model. A few images and a few minutes are enough; ``steps``, ``learning_rate`` and ``validate_every`` are
-        smaller unless they are given. The setting ``kind`` chooses the model that comes with gnntrack; by default its
-        choice is a guess from the images. By default, a new network. A resumed run has the start of the interrupted
-        one.
+        model. A few images and a few minutes are enough; ``steps``, ``learning_rate``, ``patch`` and
+        ``validate_every`` have other defaults. The setting ``kind`` chooses the model that comes with gnntrack; by
+        default its choice is a guess from the images. By default, a new network. A resumed run has the start of the
+        interrupted one.
     validation : paths, optional
         Images to validate on; by default a fraction of `data` (of movies the last frames), which is then not trained
         on.

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from segmenters.common.arrays import Heights
 
-__all__ = ["KINDS", "MODELS", "KindGuess", "guess_kind"]
+__all__ = ["KINDS", "MODELS", "KindGuess", "find_majority", "guess_kind"]
 
 MODELS = {"fluorescence": "nuclei", "stained": "nuclei", "phase": "cells", "brightfield": "cells"}
 """Kind of microscopy -> name of the shipped model: stained nuclei, or whole cells without a stain."""
@@ -64,9 +66,21 @@ def guess_kind(pixels: Heights) -> KindGuess:
     return KindGuess(kind, background)
 
 
+def find_majority(guesses: Sequence[KindGuess]) -> str | None:
+    """Return the most frequent kind if the kind of more than half of the images is known; else None.
+
+    >>> find_majority([KindGuess("stained", 0.9), KindGuess(None, 0.5), KindGuess("stained", 0.9)])
+    'stained'
+    """
+    known = [guess.kind for guess in guesses if guess.kind is not None]
+    return max(sorted(set(known)), key=known.count) if 2 * len(known) > len(guesses) else None
+
+
 def _smooth(plane: Heights) -> npt.NDArray[np.float64]:
     """Return the grey values of a plane without noise, reduced if it is large; only those of finite pixels."""
     known = np.isfinite(plane)
+    if known.all():
+        return _reduce(plane).ravel()
     smooth, weights = (_reduce(each) for each in (np.where(known, plane, 0), known))
     return smooth[weights > 0.5] / weights[weights > 0.5]
 

@@ -13,7 +13,7 @@ from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
 from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
 from segmenters.common.inputs import expect_choice
-from segmenters.common.kinds import KINDS, MODELS, guess_kind
+from segmenters.common.kinds import KINDS, MODELS, find_majority, guess_kind
 from segmenters.common.models import WEIGHTS, list_shipped, load_network
 from segmenters.common.scale import Scale
 from segmenters.common.training import PRECISIONS, choose_bfloat16
@@ -202,11 +202,9 @@ class DenseSegmenter:
     def _choose_model(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> str:
         """Return the name of the shipped model for the kind of microscopy of some images."""
         guesses = [guess_kind(pixels) for pixels, _ in images]
-        known = [guess.kind for guess in guesses if guess.kind is not None]
-        reason = guesses[0].explain()
+        reason, kind = guesses[0].explain(), find_majority(guesses)
         models = list_shipped(self.name, self.weights)
-        if 2 * len(known) > len(guesses):
-            kind = max(sorted(set(known)), key=known.count)
+        if kind is not None:
             model, why = MODELS[kind], f"kind of microscopy '{kind}'"
         elif len(models) < 2:
             model, why = models[0], "kind of microscopy unknown"

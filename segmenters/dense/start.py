@@ -14,12 +14,12 @@ from gnntrack.models.files import model_folder, read_model
 from gnntrack.plurals import count_noun
 from gnntrack.training.examples.channels import has_colours
 from segmenters.common.colours import RGB, choose_channels, get_channels
-from segmenters.common.kinds import MODELS, KindGuess, guess_kind
+from segmenters.common.kinds import MODELS, KindGuess, find_majority, guess_kind
 from segmenters.common.models import FAMILY, WEIGHTS, list_shipped, load_network
 from segmenters.dense.inference import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.segmenter import Images
@@ -185,7 +185,7 @@ def _choose_shipped(segmenter: str, examples: Images, kind: str) -> str:
     if kind != "auto":
         return MODELS[kind]
     guesses = _guess_kinds(examples)
-    found = _find_majority([guess.kind for guess in guesses])
+    found = find_majority(guesses)
     model = MODELS[found or "phase"]
     why = f"kind of microscopy '{found}'" if found else "not nuclei on a dark or a bright background"
     reasons = "; ".join(sorted({guess.explain() for guess in guesses}))
@@ -197,12 +197,6 @@ def _guess_kinds(examples: Images) -> list[KindGuess]:
     """Return the guesses of the kind of microscopy of some images."""
     some = (np.asarray(each.read()[0], np.float32) for each in examples[:: -(-len(examples) // _GUESSED) or 1])
     return [guess_kind(image) for image in some if image.ndim in (2, 3)]
-
-
-def _find_majority(kinds: Sequence[str | None]) -> str | None:
-    """Return the most frequent kind if more than half of the images have a kind; else None."""
-    known = [kind for kind in kinds if kind is not None]
-    return max(sorted(set(known)), key=known.count) if 2 * len(known) > len(kinds) else None
 
 
 def _load_shipped(segmenter: str, model: str) -> tuple[Any, dict[str, Any]]:
