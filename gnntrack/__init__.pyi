@@ -1,5 +1,7 @@
 from . import evaluate as evaluate
 from . import simulate as simulate
+from .analysing import Analysis as Analysis
+from .analysing import analyse as analyse
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError

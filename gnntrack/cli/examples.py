@@ -20,6 +20,7 @@ EXAMPLES = {
     "solve": "gnntrack solve graph.geff -o lineage.geff",
     "export": "gnntrack export 01_RES --to csv -o tables",
     "import": "gnntrack import tracks.xml -o 01_RES",
+    "analyse": "gnntrack analyse 01_RES -o analysis --interval 10min",
     "shape": "gnntrack shape MASKS -o shapes",
     "train": "gnntrack train DATA -o MODEL",
     "train-segmenter": "gnntrack train-segmenter unet DATA -o MODEL",

@@ -1,0 +1,230 @@
+"""Recipe of ``gnntrack analyse``: motion, cell cycle and surroundings of the cells of a lineage, as tables.
+
+::
+
+    FOLDER/cells.csv      a row per cell and frame     FOLDER/movie.csv   a row per quantity of the movie
+          /tracks.csv     a row per track                    /msd.csv     mean squared displacement by time lag
+          /families.csv   a row per family
+          /frames.csv     a row per frame
+
+``docs/analysis.md`` defines every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.analysis.displacements import measure_displacements
+from gnntrack.analysis.drift import estimate_drift, remove_drift
+from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
+from gnntrack.analysis.msd_fits import fit_motion
+from gnntrack.analysis.tables import list_cells, list_families, list_frames, list_tracks
+from gnntrack.analysis.timelines import arrange_timelines
+from gnntrack.analysis.units import Quantity, Units
+from gnntrack.errors import InputError
+from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.result_folders import read_units
+from gnntrack.io.tables import write_csv
+from gnntrack.loading import load
+from gnntrack.options import resolve_options
+from gnntrack.setting_errors import check_bools
+from gnntrack.types import Lineage
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import pandas as pd
+
+    from gnntrack.types import Cells
+
+__all__ = ["Analysis", "analyse"]
+
+_FEWEST_LAGS = 4  # that are fitted
+TABLES = ("cells", "tracks", "families", "frames", "movie", "msd")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Tables of a lineage, with the units in the names of the columns; ``docs/analysis.md`` defines them.
+
+    Parameters
+    ----------
+    cells, tracks, families, frames : DataFrame
+        A row per cell and frame, per track, per family (a track with its descendants), and per frame.
+    movie : DataFrame
+        A row per quantity of the movie: ``quantity, value, unit, low, high, n, of``; low and high are the ends of the
+        95 % confidence interval.
+    msd : DataFrame
+        Mean squared displacement, a row per time lag.
+    lineage : Lineage
+        The lineage as it was analysed: with the given size of a voxel and interval, and without drift if it was
+        removed.
+    """
+
+    cells: pd.DataFrame
+    tracks: pd.DataFrame
+    families: pd.DataFrame
+    frames: pd.DataFrame
+    movie: pd.DataFrame
+    msd: pd.DataFrame
+    lineage: Lineage
+
+    def __getitem__(self, quantity: str) -> float:
+        """Return the value of a quantity of the movie, such as ``analysis["mean_speed"]``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such quantity.
+        """
+        found = self.movie["value"][self.movie["quantity"] == quantity]
+        if found.empty:
+            msg = f"no quantity {quantity!r}; there are: {', '.join(self.movie['quantity'])}"
+            raise KeyError(msg)
+        return float(found.iloc[0])
+
+
+def analyse(
+    source: str | Path | Lineage,
+    *,
+    out: str | Path | None = None,
+    spacing: Sequence[float] | None = None,
+    interval: float | str | timedelta | None = None,
+    without_drift: bool = False,
+    overwrite: bool = False,
+) -> Analysis:
+    """Measure the motion of the cells of a lineage.
+
+    Parameters
+    ----------
+    source : path or Lineage
+        A result of `gnntrack.track`, another result or ground truth of the Cell Tracking Challenge, a GEFF, or the
+        lineage itself.
+    out : path, optional
+        Folder for the tables.
+    spacing : D floats, optional
+        Size of a voxel in um along ``[z], y, x``; by default that in the result, else lengths are in pixels.
+    interval : float, str or timedelta, optional
+        Time between two frames: seconds, or text such as ``"10min"``; by default that in the result, else times are in
+        frames.
+    without_drift : bool
+        Subtract the motion that all cells have in common (`gnntrack.analysis.estimate_drift`).
+    overwrite : bool
+        Replace an earlier result.
+
+    Returns
+    -------
+    Analysis
+        The tables.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, contains no cells, or does not fit the size of a voxel; if the drift is to be
+        removed and there are too few cells to estimate it.
+    OutputError
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> masks = np.zeros((4, 20, 30), np.uint8)
+    >>> for frame in range(4):
+    ...     masks[frame, 5:11, 5 + 3 * frame : 11 + 3 * frame] = 1
+    >>> analysis = analyse(gnntrack.track(masks=masks), spacing=(0.5, 0.5), interval="5min")
+    >>> analysis.tracks[["path_um", "directionality", "mean_speed_um_per_min"]].to_numpy().tolist()
+    [[4.5, 1.0, 0.3]]
+    >>> analysis["mean_speed"]
+    0.3
+    """
+    check_bools(without_drift=without_drift, overwrite=overwrite)
+    if out is not None:
+        try_output(out, overwrite=overwrite)
+    lineage = _open_lineage(source, spacing, interval)
+    drift = estimate_drift(lineage)
+    if without_drift:
+        lineage = remove_drift(lineage)
+    analysis = _measure(lineage, drift)
+    if out is not None:
+        with fresh_output(out, overwrite=overwrite) as folder:
+            folder.mkdir()
+            for name in TABLES:
+                write_csv(getattr(analysis, name), folder / f"{name}.csv")
+    return analysis
+
+
+def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
+    """Return the lineage with the size of a voxel and the interval."""
+    homes = {"spacing": "frames", "interval": "frames"}
+    frames = resolve_options(None, {"spacing": spacing, "interval": interval}, homes, recipe="analyse").frames
+    if not isinstance(source, Lineage | str | PathLike):
+        msg = f"analyse() of {type(source).__name__}: expected the path of a result or of a GEFF, or a Lineage"
+        raise InputError(msg)
+    lineage = source if isinstance(source, Lineage) else load(Path(source))
+    if not len(lineage.cells):
+        msg = f"{_name(source)}: the lineage contains no cells; there is nothing to analyse"
+        raise InputError(msg)
+    known = frames.interval or lineage.provenance.interval
+    if known is None and not isinstance(source, Lineage):
+        known = read_units(Path(source)).interval
+    lineage = lineage.with_provenance(interval=known)
+    if frames.spacing is None:
+        return lineage
+    return replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing))
+
+
+def _name(source: object) -> str:
+    return "lineage" if isinstance(source, Lineage) else str(source)
+
+
+def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
+    """Return the cells with another size of a voxel: positions, and of the features the size."""
+    spacing = spacing * cells.ndim if len(spacing) == 1 else spacing
+    if len(spacing) != cells.ndim:
+        axes = "Z,Y,X" if cells.ndim == 3 else "Y,X"
+        msg = f"spacing has {len(spacing)} values, the lineage {cells.ndim} axes; give --spacing {axes}"
+        raise InputError(msg)
+    factor = np.array(spacing) / cells.spacing
+    names = ("size",) if cells.has("size") else ()
+    size = [cells.feature(name) * np.prod(factor) for name in names]
+    return replace(
+        cells,
+        position=cells.position * factor,
+        features=np.array(size, np.float32).reshape(len(names), len(cells)).T,
+        feature_names=names,
+        feature_units=(f"um{cells.ndim}",) * len(names),
+        spacing=spacing,
+        unit="um",
+    )
+
+
+def _measure(lineage: Lineage, drift: np.ndarray[Any, Any]) -> Analysis:
+    """Return the tables of a lineage."""
+    import pandas as pd
+
+    units, tracks = Units.read(lineage), lineage.tracks
+    lines = arrange_timelines(lineage)
+    row = np.searchsorted(tracks.id, lineage.track)
+    typical = int(np.median((tracks.end - tracks.start + 1)[row]))  # frames of the track of the median cell
+    curve = measure_displacements(lines, longest=max(typical // 2, 2 * _FEWEST_LAGS))
+    fit = fit_motion(curve, ndim=units.ndim, lags=max(typical // 4, _FEWEST_LAGS))
+    cell_motion = list_cell_motion(lineage, lines)
+    track_table = list_tracks(lineage) | list_track_motion(lineage, lines, cell_motion, curve)
+    cell_table = list_cells(lineage) | cell_motion
+    movie = describe_motion(track_table, fit, drift, units)
+    speed = f"speed_{units.speed}"
+    return Analysis(
+        cells=pd.DataFrame(cell_table),
+        tracks=pd.DataFrame(track_table),
+        families=pd.DataFrame(list_families(track_table, (f"mean_{speed}", "directionality"))),
+        frames=pd.DataFrame(list_frames(lineage, drift, cell_table, (speed,))),
+        movie=pd.DataFrame(movie, columns=list(Quantity._fields)),
+        msd=pd.DataFrame(list_msd(curve, units, fit.lags)),
+        lineage=lineage,
+    )

@@ -1,0 +1,9 @@
+from .diffusion import estimate_diffusion as estimate_diffusion
+from .displacements import MsdCurve as MsdCurve
+from .displacements import measure_displacements as measure_displacements
+from .drift import estimate_drift as estimate_drift
+from .drift import remove_drift as remove_drift
+from .msd_fits import MotionFit as MotionFit
+from .msd_fits import fit_motion as fit_motion
+from .timelines import Timelines as Timelines
+from .timelines import arrange_timelines as arrange_timelines

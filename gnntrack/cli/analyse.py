@@ -1,0 +1,78 @@
+"""The command analyse."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, describe_cost, describe_units, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.plurals import count_noun
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from gnntrack.settings import Settings
+
+__all__ = ["analyse"]
+
+
+@click.command(cls=GroupedCommand)
+@options.path_argument("lineage")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the tables; without it: only a summary.")
+@click.option("--without-drift", is_flag=True, help="Subtract the motion that all cells have in common.")
+@options.settings_options("frames.spacing", "frames.interval")
+@options.overwrite_option
+@options.verbose_option
+def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drift: bool, overwrite: bool) -> None:
+    """Measure the motion of the cells of LINEAGE: speed, diffusion, persistence.
+
+    LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
+    (01_GT), or a .geff of 'gnntrack solve'. docs/analysis.md defines every column.
+    """
+    from gnntrack import analysing
+
+    watch = Stopwatch()
+    analysis = analysing.analyse(
+        lineage,
+        out=out,
+        spacing=settings.frames.spacing,
+        interval=settings.frames.interval,
+        without_drift=without_drift,
+        overwrite=overwrite,
+    )
+    found = analysis.lineage
+    show_rows(
+        [
+            ("frames", found.cells.n_frames),
+            *describe_units(found.cells.spacing, found.cells.unit, found.provenance.interval),
+            ("cells", len(found.cells)),
+            ("tracks", len(found.tracks)),
+            ("families", len(analysis.families)),
+            *[(row["quantity"], _describe_quantity(row)) for row in analysis.movie.to_dict("records")],
+            *describe_cost(watch),
+            *([] if out is None else [("written", out)]),
+        ]
+    )
+
+
+def _describe_quantity(row: Mapping[Hashable, Any]) -> str:
+    """Return a value with its unit, interval and number.
+
+    >>> row = {"value": 1.25, "unit": "um_per_min", "low": 1.0, "high": 1.5, "n": 12, "of": "tracks"}
+    >>> _describe_quantity(row), _describe_quantity(row | {"value": math.nan})
+    ('1.25 um/min (95 %: 1 to 1.5), 12 tracks', 'not determined, 12 tracks')
+    """
+    number = f", {count_noun(row['n'], row['of'].removesuffix('s'), row['of'])}" if row["of"] else ""
+    if math.isnan(row["value"]):
+        return f"not determined{number}"
+    unit = (
+        " frames" if row["unit"] == "frame" else f" {row['unit'].replace('_per_', '/').replace('per_', '1/')}".rstrip()
+    )
+    known = not math.isnan(row["low"]) and not math.isnan(row["high"])
+    interval = f" (95 %: {row['low']:.3g} to {row['high']:.3g})" if known else ""
+    return f"{row['value']:.3g}{unit}{interval}{number}"
