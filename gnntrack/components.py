@@ -1,4 +1,4 @@
-"""Connected components of a graph."""
+"""Connected components of a graph, and their names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import IntArray
 
-__all__ = ["label_components"]
+__all__ = ["label_components", "name_groups"]
 
 _FEW = 1 << 18  # nodes up to which the components are found in less time than SciPy is imported
 
@@ -71,3 +71,33 @@ def _label_many(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, int]:
     number = np.empty(count, np.int64)
     number[np.argsort(first)] = np.arange(count)
     return number[component], int(count)
+
+
+def name_groups(group: IntArray, name: IntArray) -> IntArray:
+    """Return the name of the first member of each member's group, or a number from 1 if these names do not fit.
+
+    Parameters
+    ----------
+    group : (n,) int64
+        Group of each member, numbered from 0.
+    name : (n,) int64
+        Name of each member, such as the track of a cell.
+
+    Returns
+    -------
+    (n,) int64
+        Positive, and different for different groups.
+
+    Examples
+    --------
+    >>> name_groups(np.array([0, 1, 0]), np.array([5, 7, 9])).tolist()
+    [5, 7, 5]
+    >>> name_groups(np.array([0, 1, 0]), np.array([5, 5, 9])).tolist()  # two groups have the same first name
+    [1, 2, 1]
+    """
+    groups, first = np.unique(group, return_index=True)
+    names = name[first]
+    if len(np.unique(names)) < len(groups) or (names <= 0).any():
+        return group + 1
+    named: IntArray = names[np.searchsorted(groups, group)]
+    return named

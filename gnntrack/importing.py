@@ -31,7 +31,8 @@ from gnntrack.io.mask_checks import check_images
 from gnntrack.io.output import try_output
 from gnntrack.io.stack import Stack
 from gnntrack.io.track_tables import is_cell_table, link_cell_table, read_parents
-from gnntrack.io.trackmate import read_trackmate_csv, read_trackmate_xml
+from gnntrack.io.trackmate import read_trackmate_csv
+from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.build import number_tracks
 from gnntrack.lineage.repair import repair_movie
@@ -358,11 +359,14 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
 def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path: Path, *, drawn: bool) -> None:
     """Warn of spots that are in one mask, or so near to each other that their drawn masks cover each other."""
     place = np.rint(pixel).astype(np.int64) if drawn else label[:, None]
-    _, first, count = np.unique(np.column_stack([spots.frame, place]), axis=0, return_index=True, return_counts=True)
-    shared = (count > 1) & (drawn | (label[first] > 0))
+    alone = np.ones(len(label), bool)
+    alone[list(spots.outlines) if drawn else []] = False  # two outlines may have one centre, such as a cell in a hole
+    frames = spots.frame[alone]
+    _, first, count = np.unique(np.column_stack([frames, place[alone]]), axis=0, return_index=True, return_counts=True)
+    shared = (count > 1) & (drawn | (label[alone][first] > 0))
     if not shared.any():
         return
-    n, frame = int(count[shared].sum()), int(spots.frame[first[shared][0]])
+    n, frame = int(count[shared].sum()), int(frames[first[shared][0]])
     if drawn:
         text = "have the same place as another spot; the masks of some of them are a pixel: give the masks (--masks)"
     else:
@@ -456,7 +460,7 @@ def _draw_spots(
 
     def read(frame: int) -> Image:
         mask = np.zeros(shape, np.int32)
-        for row in rows[frame].tolist():
+        for row in rows[frame][np.argsort(spots.radius[rows[frame]], kind="stable")].tolist():  # small ones in holes
             outline = spots.outlines.get(row) if len(shape) == 2 else None
             draw = _list_ball(pixel[row], spots.radius[row], shape, spacing)
             if outline is not None:

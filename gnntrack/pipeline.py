@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gnntrack.errors import InputError
 from gnntrack.events import revise_divisions
 from gnntrack.io.output import try_output
-from gnntrack.io.writers import WRITERS, CellMasks
+from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
@@ -306,10 +306,9 @@ def export(
             _log.warning(
                 "the margin of %s is not applied in format '%s'; track with it", count_noun(margin, "pixel"), to
             )
-        if masks is not None:  # masks that do not fit are an error, also where they are not drawn
-            match_runs(lineage, open_masks_of(lineage, masks, settings or Settings()), progress)
-        writer.write(lineage, out, overwrite=overwrite)
-        return lineage
+        kept, found = _match_masks(lineage, masks, settings or Settings(), progress, own=uses_masks(writer))
+        writer.write(kept, out, masks=found if uses_masks(writer) else None, overwrite=overwrite)
+        return kept
     if masks is None and not lineage.has_masks:
         msg = f"format '{to}' draws the masks that the lineage was made from, and none are given; give masks"
         raise InputError(msg)
@@ -325,6 +324,16 @@ def export(
     drawn = CellMasks(repaired.runs, repaired.fills, stack.names)
     writer.write(repaired.lineage, out, masks=drawn, overwrite=overwrite)
     return repaired.lineage
+
+
+def _match_masks(
+    lineage: Lineage, masks: object, settings: Settings, progress: Any, *, own: bool
+) -> tuple[Lineage, CellMasks | None]:
+    """Return the lineage with given masks, which must fit also if they are not drawn, or with its own ones."""
+    if masks is not None:
+        stack = open_masks_of(lineage, masks, settings)
+        return lineage, CellMasks(match_runs(lineage, stack, progress), names=stack.names)
+    return find_masks(lineage) if own and lineage.has_masks else (lineage, None)
 
 
 def evaluate(result: str | Path | Lineage, truth: str | Path | Lineage) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def test_damaged_tables_of_spots_are_refused(tmp_path: Path, text: str, reason: 
 @pytest.mark.parametrize(
     ("spots", "size", "reason"),
     [
-        ('<Spot ID="1" {}/><Spot ID="1" {}/>', "60", "1 ID;"),
-        ("<Spot {}/>", "60", "each needs its own"),
+        ('<Spot ID="1" {}/><Spot ID="1" {}/>', "60", "line 1 has a second spot with the ID 1"),
+        ("<Spot {}/>", "60", "each spot needs its own"),
         ('<Spot ID="1" {}/>', "9999999", "needs 3 frames"),
         ('<Spot ID="1" {}/>', "10", "every spot is outside"),
     ],

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.components import label_components
+from gnntrack.components import label_components, name_groups
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_columns import LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
 from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
@@ -99,8 +99,8 @@ def write_lineage(
         TRACK[1]: Column(tracks.start[row], "frame", "first frame of the track"),
         TRACK[2]: Column(tracks.end[row], "frame", "last frame of the track, inclusive"),
         TRACK[3]: Column(tracks.parent[row], about="id of the parent track, 0 = none"),
-        TRACKLET: Column(_name_groups(path_of, lineage.track), about="unbranched path"),
-        LINEAGE: Column(_name_groups(family_of, lineage.track), about="connected component"),
+        TRACKLET: Column(name_groups(path_of, lineage.track), about="unbranched path"),
+        LINEAGE: Column(name_groups(family_of, lineage.track), about="connected component"),
         **_list_origins(lineage.origins),
         **(columns or {}),
     }
@@ -214,7 +214,7 @@ def _read_tracks(stored: _FileContent) -> tuple[IntArray, Tracks]:
         return track, Tracks(ids, start[first], end[first], parent[first])
     path_of = _label_paths(len(cells), source, target)
     tracklet = stored.store.read_tracklets()
-    track = _name_groups(path_of, path_of + 1 if tracklet is None else reorder(tracklet, row))
+    track = name_groups(path_of, path_of + 1 if tracklet is None else reorder(tracklet, row))
     ids, first = np.unique(track, return_index=True)
     last = len(track) - 1 - np.unique(track[::-1], return_index=True)[1]
     parent = np.zeros(len(ids), np.int64)
@@ -238,12 +238,3 @@ def _label_paths(n: int, source: IntArray, target: IntArray) -> IntArray:
     """Return for each of n cells the number of its unbranched path: GEFF's tracklet."""
     alone = (np.bincount(source, minlength=n)[source] == 1) & (np.bincount(target, minlength=n)[target] == 1)
     return label_components(n, source[alone], target[alone])[0]
-
-
-def _name_groups(group: IntArray, name: IntArray) -> IntArray:
-    """Name each group of cells after its first cell if these names differ and are positive, else from 1."""
-    groups, first = np.unique(group, return_index=True)
-    names = name[first]
-    if len(np.unique(names)) < len(groups) or (names <= 0).any():
-        return group + 1
-    return names[np.searchsorted(groups, group)]

@@ -1,4 +1,4 @@
-"""Spots and links of TrackMate (Fiji): its XML file, and its CSV tables of spots and edges.
+"""Spots and links of TrackMate (Fiji), and its CSV tables of spots and edges; `trackmate_xml` reads its files.
 
 Lengths are converted to micrometres if the file has another unit of length. TrackMate's edges may run backwards in time
 or join more than two spots; see `gnntrack.importing` for the rules of a lineage. Format:
@@ -7,14 +7,12 @@ https://imagej.net/plugins/trackmate.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
 from gnntrack.io.delimited import find_columns, list_columns, read_delimited
 from gnntrack.io.number_styles import describe_number, is_number
@@ -26,10 +24,10 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["Spots", "read_trackmate_csv", "read_trackmate_xml"]
+__all__ = ["FARTHEST", "MOST_FRAMES", "Spots", "convert_to_micrometres", "read_trackmate_csv"]
 
-_MOST_FRAMES = 1_000_000
-_FARTHEST = 1e9  # um or pixels, far beyond any image
+MOST_FRAMES = 1_000_000
+FARTHEST = 1e9  # um or pixels, far beyond any image
 _DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of empty fields
 _NO_TRACK = {"", "none", "nan", "null"}
 
@@ -75,33 +73,6 @@ class Spots:
     interval: float | None = None
 
 
-def read_trackmate_xml(path: str | Path) -> Spots:
-    """Read a TrackMate file: visible spots, and the tracks that pass its filters.
-
-    Raises
-    ------
-    FormatError
-        If it is not XML, or not a TrackMate file with spots.
-    """
-    file = Path(path)
-    root = _parse_xml(file)
-    model = root.find("Model")
-    if root.tag != "TrackMate" or model is None:
-        msg = f"{file}: an XML file with the root <{root.tag}>; expected a TrackMate file, with <TrackMate> and <Model>"
-        raise FormatError(msg)
-    edges = list(_list_edges(model))
-    spots = _list_spots(model, edges)
-    if not spots:
-        msg = f"{file}: it holds no visible spot; detect spots in TrackMate and save again"
-        raise FormatError(msg)
-    table = [{name: spot.get(name, "") for name in (*_DEFAULTS, "ID")} for spot in spots]
-    outlines = {row: outline for row, outline in enumerate(map(_read_outline, spots)) if outline is not None}
-    image = root.find("Settings/ImageData")
-    about = {} if image is None else image.attrib
-    unit, time = model.get("spatialunits", ""), model.get("timeunits", "")
-    return _make_spots(file, table, edges, outlines=outlines, unit=unit, about=about, time=time)
-
-
 def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spots:
     """Read TrackMate's table of spots, and its table of edges if it is given.
 
@@ -127,43 +98,6 @@ def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spo
         return spots
     source, target = _find_nearest_links(spots, [row["TRACK_ID"] for row in table.rows])
     return replace(spots, source=source, target=target)
-
-
-def _parse_xml(file: Path) -> ET.Element:
-    try:
-        return ET.parse(file).getroot()  # expat loads no entities of other files
-    except ET.ParseError as error:
-        msg = f"{file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
-        raise FormatError(msg) from error
-
-
-def _list_spots(model: ET.Element, edges: list[tuple[str, str]]) -> list[ET.Element]:
-    """Return the spots that are visible or in an edge."""
-    linked = {name for edge in edges for name in edge}
-    every = model.iterfind("AllSpots/SpotsInFrame/Spot")
-    return [spot for spot in every if spot.get("VISIBILITY", "1") != "0" or spot.get("ID") in linked]
-
-
-def _list_edges(model: ET.Element) -> Iterator[tuple[str, str]]:
-    """Yield the spots of each edge of the tracks that pass the filters."""
-    filtered = model.find("FilteredTracks")
-    kept = None if filtered is None else {each.get("TRACK_ID") for each in filtered.iterfind("TrackID")}
-    for track in model.iterfind("AllTracks/Track"):
-        if kept is not None and track.get("TRACK_ID") not in kept:
-            continue
-        for edge in track.iterfind("Edge"):
-            yield edge.get("SPOT_SOURCE_ID", ""), edge.get("SPOT_TARGET_ID", "")
-
-
-def _read_outline(spot: ET.Element) -> FloatArray | None:
-    """Return the outline of a spot as y, x around its centre, (P, 2), or None if the file has none."""
-    numbers = (spot.text or "").split()
-    if len(numbers) < 6 or len(numbers) % 2:
-        return None
-    try:
-        return np.array(numbers, np.float64).reshape(-1, 2)[:, ::-1]
-    except ValueError:
-        return None
 
 
 class _Table(NamedTuple):
@@ -209,17 +143,8 @@ def _read_edges(file: Path) -> Iterator[tuple[str, str]]:
         yield row["SPOT_SOURCE_ID"], row["SPOT_TARGET_ID"]
 
 
-def _make_spots(
-    file: Path,
-    table: list[dict[str, str]],
-    edges: list[tuple[str, str]],
-    *,
-    outlines: dict[int, FloatArray] | None = None,
-    unit: str,
-    about: dict[str, str] | None = None,
-    time: str = "",
-) -> Spots:
-    """Return spots from rows of text, and from the description of the images in a TrackMate file."""
+def _make_spots(file: Path, table: list[dict[str, str]], edges: list[tuple[str, str]], *, unit: str) -> Spots:
+    """Return spots from rows of text."""
     frame, position, radius = _read_numbers(file, table)
     known = {row["ID"]: k for k, row in enumerate(table)}
     if len(known) < len(table) or "" in known:
@@ -233,12 +158,10 @@ def _make_spots(
         msg = f"{file}: an edge names spot {unknown[0]}, and there is none; export spots and edges of the same tracking"
         raise FormatError(msg)
     ends = np.array([[known[name] for name in edge] for edge in edges], np.int64).reshape(-1, 2)
-    size = _read_image(about, time)
-    found = Spots(frame, position, radius, ends[:, 0], ends[:, 1], outlines or {}, **size)  # type: ignore[arg-type]
-    return _convert(found, unit)
+    return convert_to_micrometres(Spots(frame, position, radius, ends[:, 0], ends[:, 1]), unit)
 
 
-def _convert(spots: Spots, unit: str) -> Spots:
+def convert_to_micrometres(spots: Spots, unit: str) -> Spots:
     """Return spots in micrometres, as they are if the unit is not a length."""
     micrometres = find_micrometres(unit)
     if micrometres is None:
@@ -264,12 +187,12 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
         msg = f"{file}: a frame, position or radius is not finite; export the file again"
         raise FormatError(msg)
     frame = numbers[:, 0]
-    if frame.min() < 0 or frame.max() >= _MOST_FRAMES or (frame != np.rint(frame)).any():
-        wrong = frame[(frame < 0) | (frame >= _MOST_FRAMES) | (frame != np.rint(frame))][0]
-        msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {_MOST_FRAMES - 1}; correct the column FRAME"
+    if frame.min() < 0 or frame.max() >= MOST_FRAMES or (frame != np.rint(frame)).any():
+        wrong = frame[(frame < 0) | (frame >= MOST_FRAMES) | (frame != np.rint(frame))][0]
+        msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {MOST_FRAMES - 1}; correct the column FRAME"
         raise FormatError(msg)
-    if np.abs(numbers[:, 1:]).max() > _FARTHEST or numbers[:, 4].min() < 0:
-        msg = f"{file}: a position or radius is above {_FARTHEST:g}, or a radius below 0; export the file again"
+    if np.abs(numbers[:, 1:]).max() > FARTHEST or numbers[:, 4].min() < 0:
+        msg = f"{file}: a position or radius is above {FARTHEST:g}, or a radius below 0; export the file again"
         raise FormatError(msg)
     return frame.astype(np.int64), numbers[:, 1:4], numbers[:, 4]
 
@@ -282,30 +205,6 @@ def _parse_row(file: Path, row: dict[str, str]) -> list[float]:
         msg = f"{file}: a frame, position or radius is not a number ({given}); export the file again"
         raise FormatError(msg)
     return [float(text) for text in texts.values()]
-
-
-def _read_image(about: dict[str, str] | None, time: str) -> dict[str, object]:
-    """Return size, pixel size and interval of the images in a TrackMate file, without those that are missing or 0."""
-    numbers = _parse_numbers(about or {})
-    shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
-    spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
-    found: dict[str, object] = {}
-    if all(each > 0 for each in shape):
-        found["shape"] = tuple(shape)
-    if all(each > 0 for each in spacing):
-        found["spacing"] = tuple(spacing)
-    if numbers.get("nframes", 0) > 0:
-        found["n_frames"] = int(numbers["nframes"])
-    interval = convert_duration(numbers.get("timeinterval"), time)
-    if interval is not None:
-        found["interval"] = interval
-    return found
-
-
-def _parse_numbers(attributes: dict[str, str]) -> dict[str, float]:
-    """Return the attributes that are finite numbers."""
-    numbers = {name: float(text) for name, text in attributes.items() if is_number(text)}
-    return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
 def _find_nearest_links(spots: Spots, track: list[str]) -> tuple[IntArray, IntArray]:

@@ -7,6 +7,7 @@ writes.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
 
     from gnntrack.types import Lineage, Runs
 
-__all__ = ["WRITERS", "CellMasks", "CsvWriter", "CtcWriter", "EdgesWriter", "GeffWriter", "Writer", "describe_formats"]
+__all__ = [
+    "WRITERS",
+    "CellMasks",
+    "CsvWriter",
+    "CtcWriter",
+    "EdgesWriter",
+    "GeffWriter",
+    "TrackMateWriter",
+    "Writer",
+    "describe_formats",
+    "uses_masks",
+]
+
+_log = logging.getLogger(__name__)
 
 
 class CellMasks(NamedTuple):
@@ -34,6 +48,8 @@ class CellMasks(NamedTuple):
 
 class Writer(Protocol):
     """Writes a lineage in one format; the class is called without arguments.
+
+    A class with ``uses_masks = True`` is given masks if there are any, as they are: gaps are not filled.
 
     Examples
     --------
@@ -66,7 +82,7 @@ class Writer(Protocol):
             The file or folder to make. Write it inside `gnntrack.io.fresh_output`, so that it appears as a whole or
             not at all; a folder with files of other names than ours is then listed in its ``.gnntrack.json``.
         masks : CellMasks, optional
-            Given if `needs_masks` is True, else None.
+            Given if `needs_masks` is True, or if ``uses_masks`` is and there are masks; else None.
         overwrite : bool
             Replace `out` if it exists.
 
@@ -85,11 +101,17 @@ WRITERS: Registry[type[Writer]] = Registry(
         "csv": "gnntrack.io.writers:CsvWriter",
         "edges": "gnntrack.io.writers:EdgesWriter",
         "geff": "gnntrack.io.writers:GeffWriter",
+        "trackmate": "gnntrack.io.writers:TrackMateWriter",
     },
     group="gnntrack.writers",
     required=("about", "needs_masks", "write"),
 )
 """Formats by the name that ``gnntrack export --to`` takes."""
+
+
+def uses_masks(writer: Writer) -> bool:
+    """Return whether a writer takes masks without needing them."""
+    return bool(getattr(writer, "uses_masks", False))
 
 
 def describe_formats() -> str:
@@ -167,3 +189,25 @@ class GeffWriter:
         from gnntrack.io.geff import write_lineage
 
         write_lineage(lineage, out, overwrite=overwrite)
+
+
+class TrackMateWriter:
+    """A file of TrackMate, the tracker of Fiji."""
+
+    about: ClassVar[str] = "an .xml file that TrackMate 7 and Mastodon open, with the outlines of 2D masks"
+    needs_masks: ClassVar[bool] = False
+    uses_masks: ClassVar[bool] = True
+
+    def write(
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
+    ) -> None:
+        """Write an XML file; see `gnntrack.io.trackmate_file.write_trackmate`."""
+        from gnntrack.io.trackmate_file import write_trackmate
+        from gnntrack.plurals import count_noun
+
+        runs = None if masks is None else masks.runs
+        pieces, holes = write_trackmate(lineage, out, runs=runs, overwrite=overwrite)
+        if pieces:
+            _log.warning("%s: an outline is the largest piece of a mask: %s", out, count_noun(pieces, "cell"))
+        if holes:
+            _log.warning("%s: an outline encloses the holes of a mask: %s", out, count_noun(holes, "cell"))

@@ -1,0 +1,224 @@
+"""Reader of TrackMate files (``.xml``): visible spots with their outlines, and the tracks that pass the filters.
+
+A file is read in pieces, so that memory is needed for the numbers only. It is checked while it is read, and an error
+gives the line. Document types, and with them entities, are refused: TrackMate writes none, and a few of them can make a
+small file huge or read another file.
+
+https://imagej.net/plugins/trackmate
+"""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from xml.parsers import expat
+
+import numpy as np
+
+from gnntrack.durations import convert_duration
+from gnntrack.errors import FormatError
+from gnntrack.io.number_styles import describe_number, is_number
+from gnntrack.io.trackmate import FARTHEST, MOST_FRAMES, Spots, convert_to_micrometres
+
+if TYPE_CHECKING:
+    from gnntrack.types import FloatArray, IntArray
+
+__all__ = ["read_trackmate_xml"]
+
+_CHUNK = 1 << 20
+_LONGEST_TAG = 1 << 24  # bytes
+_LONGEST_OUTLINE = 1 << 24  # characters
+_DEEPEST = 100
+_LIMITS = {"FRAME": (0, MOST_FRAMES - 1), "RADIUS": (0, FARTHEST)}
+_DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of missing attributes
+
+
+def read_trackmate_xml(path: str | Path) -> Spots:
+    """Read a TrackMate file: visible spots, and the tracks that pass its filters.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or (`FormatError`) it is not XML, not a TrackMate file with spots, or breaks a rule of
+        the format. The message gives the line.
+    """
+    file = Path(path)
+    content = _Content(file)
+    content.parse()
+    return content.make_spots()
+
+
+class _Content:
+    """What is read of a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._add_text
+        self.parser.StartDoctypeDeclHandler = self._refuse_doctype
+        self.depth = 0
+        self.rows: dict[str, int] = {}  # of spots, by their ID
+        self.numbers = array("d")  # five of each spot, in the order of _DEFAULTS
+        self.visible = bytearray()
+        self.outlines: dict[int, FloatArray] = {}
+        self.edges: list[tuple[str, str, str, int]] = []  # track, source, target, line
+        self.track = ""
+        self.kept: set[str] | None = None  # tracks that pass the filters
+        self.about: dict[str, dict[str, str]] = {}  # attributes of Model and ImageData
+        self.text: list[str] | None = None  # of the spot that is being read
+        self.text_length = 0
+        self.points = 0  # of its outline
+
+    def parse(self) -> None:
+        """Read the file."""
+        try:
+            with self.file.open("rb") as stream:
+                read = 0
+                while chunk := stream.read(_CHUNK):
+                    read += len(chunk)
+                    self.parser.Parse(chunk)
+                    if read - self.parser.CurrentByteIndex > _LONGEST_TAG:
+                        self._refuse(f"has a tag of more than {_LONGEST_TAG} bytes; save the file again with TrackMate")
+                self.parser.Parse(b"", True)  # noqa: FBT003
+        except expat.ExpatError as error:
+            msg = f"{self.file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
+            raise FormatError(msg) from error
+        except OSError as error:
+            msg = f"{self.file}: it cannot be read ({error.strerror}); check the path"
+            raise FormatError(msg) from error
+
+    def make_spots(self) -> Spots:
+        """Return the spots that are visible or in an edge, and the edges."""
+        if "Model" not in self.about:
+            msg = f"{self.file}: an XML file without <Model>; expected a TrackMate file, with <TrackMate> and <Model>"
+            raise FormatError(msg)
+        links = self._find_links()
+        chosen = np.frombuffer(bytes(self.visible), np.uint8).astype(bool)
+        chosen[links] = True
+        if not chosen.any():
+            msg = f"{self.file}: it holds no visible spot; detect spots in TrackMate and save again"
+            raise FormatError(msg)
+        numbers = np.array(self.numbers).reshape(-1, len(_DEFAULTS))[chosen]
+        place = np.cumsum(chosen) - 1
+        source, target = place[links].T
+        outlines = {int(place[row]): outline for row, outline in self.outlines.items() if chosen[row]}
+        model = self.about["Model"]
+        size: dict[str, Any] = _read_image(self.about.get("ImageData", {}), model.get("timeunits", ""))
+        frame = numbers[:, 0].astype(np.int64)
+        spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, **size)
+        return convert_to_micrometres(spots, model.get("spatialunits", ""))
+
+    def _find_links(self) -> IntArray:
+        """Return rows of source and target of each edge of the tracks that pass the filters, (L, 2)."""
+        links = []
+        for track, *ends, line in self.edges:
+            if self.kept is not None and track not in self.kept:
+                continue
+            unknown = [name for name in ends if name not in self.rows]
+            if unknown:
+                fault = f"has an edge with the spot {unknown[0]!r}, and there is none"
+                self._refuse(f"{fault}; save the file again with TrackMate", line)
+            links.append([self.rows[name] for name in ends])
+        return np.array(links, np.int64).reshape(-1, 2)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if self.depth == 0 and name != "TrackMate":
+            fault = f"an XML file with the root <{name}>; expected a TrackMate file, with <TrackMate> and <Model>"
+            msg = f"{self.file}: {fault}"
+            raise FormatError(msg)
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self._refuse(f"has elements within {_DEEPEST} others; TrackMate writes no such file")
+        if name == "Spot":
+            self._start_spot(attributes)
+        elif name == "Track":
+            self.track = attributes.get("TRACK_ID", "")
+        elif name == "Edge":
+            ends = [attributes.get(f"SPOT_{end}_ID", "") for end in ("SOURCE", "TARGET")]
+            self.edges.append((self.track, ends[0], ends[1], self.parser.CurrentLineNumber))
+        elif name == "FilteredTracks":
+            self.kept = set()
+        elif name == "TrackID" and self.kept is not None:
+            self.kept.add(attributes.get("TRACK_ID", ""))
+        elif name in {"Model", "ImageData"}:
+            self.about.setdefault(name, attributes)
+
+    def _start_spot(self, attributes: dict[str, str]) -> None:
+        name = attributes.get("ID", "")
+        if name == "" or name in self.rows:
+            fault = "a spot without an ID" if name == "" else f"a second spot with the ID {name}"
+            self._refuse(f"has {fault}; each spot needs its own: save the file again with TrackMate")
+        self.rows[name] = len(self.rows)
+        self.visible.append(attributes.get("VISIBILITY", "1") != "0")
+        for key, default in _DEFAULTS.items():
+            self.numbers.append(self._read_number(key, attributes.get(key) or default, name))
+        points = attributes.get("ROI_N_POINTS", "0")
+        self.points = int(points) if points.isascii() and points.isdigit() else 0
+        self.text, self.text_length = [], 0
+
+    def _read_number(self, key: str, text: str, spot: str) -> float:
+        """Return a number of a spot within the limits of its attribute."""
+        value = float(text) if is_number(text) else np.nan
+        lowest, highest = _LIMITS.get(key, (-FARTHEST, FARTHEST))
+        whole = key == "FRAME"
+        if not lowest <= value <= highest or (whole and value != int(value)):
+            given = text if is_number(text) else f"not a number ({describe_number(text)})"
+            wanted = f"a {'whole number' if whole else 'number'} from {lowest:.9g} to {highest:.9g}"
+            self._refuse(f"has a spot, {spot}, whose {key} is {given}; expected {wanted}: save the file again")
+        return value
+
+    def _add_text(self, text: str) -> None:
+        if self.text is None:
+            return
+        self.text.append(text)
+        self.text_length += len(text)
+        if self.text_length > _LONGEST_OUTLINE:
+            self._refuse(f"has an outline of more than {_LONGEST_OUTLINE} characters; save the file again")
+
+    def _end(self, name: str) -> None:
+        self.depth -= 1
+        if name == "Spot" and self.text is not None:
+            text, self.text = "".join(self.text).split(), None
+            if text or self.points:
+                self._read_outline(text)
+
+    def _read_outline(self, text: list[str]) -> None:
+        """Store an outline as y, x around the centre of its spot."""
+        row = len(self.rows) - 1
+        wrong = [each for each in text if not is_number(each) or not np.isfinite(float(each))]
+        points = self.points or len(text) // 2
+        if wrong or len(text) != 2 * points:
+            fault = f"the coordinate {wrong[0]!r}" if wrong else f"{len(text)} coordinates for {points} points"
+            self._refuse(f"has an outline with {fault}; expected ROI_N_POINTS pairs of x and y: save the file again")
+        if points > 2:
+            self.outlines[row] = np.array(text, np.float64).reshape(-1, 2)[:, ::-1]
+
+    def _refuse_doctype(self, *_: object) -> None:
+        self._refuse("has a document type (<!DOCTYPE ...>), which TrackMate does not write; remove it")
+
+    def _refuse(self, fault: str, line: int | None = None) -> NoReturn:
+        number = self.parser.CurrentLineNumber if line is None else line
+        msg = f"{self.file}: line {number} {fault}"
+        raise FormatError(msg)
+
+
+def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
+    """Return size, pixel size and interval of the images, without those that are missing or 0."""
+    numbers = {name: float(text) for name, text in about.items() if is_number(text) and np.isfinite(float(text))}
+    shape = [int(numbers.get(name, 0)) for name in ("nslices", "height", "width")]
+    spacing = [numbers.get(name, 0.0) for name in ("voxeldepth", "pixelheight", "pixelwidth")]
+    found: dict[str, object] = {}
+    if all(each > 0 for each in shape):
+        found["shape"] = tuple(shape)
+    if all(each > 0 for each in spacing):
+        found["spacing"] = tuple(spacing)
+    if numbers.get("nframes", 0) > 0:
+        found["n_frames"] = int(numbers["nframes"])
+    interval = convert_duration(numbers.get("timeinterval"), time)
+    if interval is not None:
+        found["interval"] = interval
+    return found
