@@ -4,15 +4,17 @@
 
     FOLDER/cells.csv      a row per cell and frame     FOLDER/movie.csv   a row per quantity of the movie
           /tracks.csv     a row per track                    /msd.csv     mean squared displacement by time lag
-          /families.csv   a row per family
-          /frames.csv     a row per frame
+          /families.csv   a row per family                   /survival.csv   fraction undivided by age
+          /frames.csv     a row per frame                    /summary.json   units, options and notes
 
 ``docs/analysis.md`` defines every column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -20,19 +22,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import gnntrack
+from gnntrack.analysis.cycles import (
+    describe_cycles,
+    find_cycles,
+    list_survival,
+    list_track_cycles,
+    measure_survival,
+)
 from gnntrack.analysis.displacements import measure_displacements
 from gnntrack.analysis.drift import estimate_drift, remove_drift
+from gnntrack.analysis.growth import describe_growth, list_cell_size, list_track_growth
 from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
 from gnntrack.analysis.msd_fits import fit_motion
+from gnntrack.analysis.sisters import correlate_sisters
 from gnntrack.analysis.tables import list_cells, list_families, list_frames, list_tracks
 from gnntrack.analysis.timelines import arrange_timelines
 from gnntrack.analysis.units import Quantity, Units
 from gnntrack.errors import InputError
+from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.result_folders import read_units
 from gnntrack.io.tables import write_csv
 from gnntrack.loading import load
 from gnntrack.options import resolve_options
+from gnntrack.plurals import choose_form, count_noun
+from gnntrack.results import find_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.types import Lineage
 
@@ -41,12 +56,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from gnntrack.types import Cells
+    from gnntrack.analysis.cycles import Cycles
+    from gnntrack.analysis.survival import Survival
+    from gnntrack.types import Cells, FloatArray
+
+    Columns = dict[str, np.ndarray[Any, Any]]
 
 __all__ = ["Analysis", "analyse"]
 
+_log = logging.getLogger(__name__)
+
 _FEWEST_LAGS = 4  # that are fitted
-TABLES = ("cells", "tracks", "families", "frames", "movie", "msd")
+TABLES = ("cells", "tracks", "families", "frames", "movie", "msd", "survival")
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,10 @@ class Analysis:
         95 % confidence interval.
     msd : DataFrame
         Mean squared displacement, a row per time lag.
+    survival : DataFrame
+        Fraction of cells that have not divided (Kaplan and Meier), a row per age.
+    notes : tuple of str
+        Sentences about quantities that are missing or uncertain.
     lineage : Lineage
         The lineage as it was analysed: with the given size of a voxel and interval, and without drift if it was
         removed.
@@ -73,6 +98,8 @@ class Analysis:
     frames: pd.DataFrame
     movie: pd.DataFrame
     msd: pd.DataFrame
+    survival: pd.DataFrame
+    notes: tuple[str, ...]
     lineage: Lineage
 
     def __getitem__(self, quantity: str) -> float:
@@ -99,7 +126,7 @@ def analyse(
     without_drift: bool = False,
     overwrite: bool = False,
 ) -> Analysis:
-    """Measure the motion of the cells of a lineage.
+    """Measure the motion, growth and cell cycles of a lineage.
 
     Parameters
     ----------
@@ -156,7 +183,23 @@ def analyse(
             folder.mkdir()
             for name in TABLES:
                 write_csv(getattr(analysis, name), folder / f"{name}.csv")
+            summary = _summarise(analysis, source, without_drift=without_drift)
+            (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return analysis
+
+
+def _summarise(analysis: Analysis, source: object, *, without_drift: bool) -> dict[str, Any]:
+    """Return the content of ``summary.json``."""
+    units = Units.read(analysis.lineage)
+    return {
+        "source": None if isinstance(source, Lineage) else str(source),
+        "version": gnntrack.__version__,
+        "spacing": list(analysis.lineage.cells.spacing),
+        "interval_s": units.interval,
+        "units": {"length": units.length, "time": units.time, "long_time": units.long_time},
+        "without_drift": without_drift,
+        "notes": list(analysis.notes),
+    }
 
 
 def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
@@ -170,6 +213,7 @@ def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
     if not len(lineage.cells):
         msg = f"{_name(source)}: the lineage contains no cells; there is nothing to analyse"
         raise InputError(msg)
+    _warn_of_markers(source)
     known = frames.interval or lineage.provenance.interval
     if known is None and not isinstance(source, Lineage):
         known = read_units(Path(source)).interval
@@ -177,6 +221,17 @@ def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
     if frames.spacing is None:
         return lineage
     return replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing))
+
+
+def _warn_of_markers(source: object) -> None:
+    """Warn if the masks are those of a ground truth of tracking, in which cells may be markers."""
+    found = None if isinstance(source, Lineage) else find_result(Path(str(source)).expanduser())
+    if found is not None and (found / TRACK_TABLES["man_track"]).is_file():
+        _log.warning(
+            "%s: the masks of a ground truth may be markers in the cells; sizes and growth rates are then not those of "
+            "the cells",
+            source,
+        )
 
 
 def _name(source: object) -> str:
@@ -204,7 +259,7 @@ def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
     )
 
 
-def _measure(lineage: Lineage, drift: np.ndarray[Any, Any]) -> Analysis:
+def _measure(lineage: Lineage, drift: FloatArray) -> Analysis:
     """Return the tables of a lineage."""
     import pandas as pd
 
@@ -214,17 +269,68 @@ def _measure(lineage: Lineage, drift: np.ndarray[Any, Any]) -> Analysis:
     typical = int(np.median((tracks.end - tracks.start + 1)[row]))  # frames of the track of the median cell
     curve = measure_displacements(lines, longest=max(typical // 2, 2 * _FEWEST_LAGS))
     fit = fit_motion(curve, ndim=units.ndim, lags=max(typical // 4, _FEWEST_LAGS))
+    cycles = find_cycles(tracks)
+    survival = measure_survival(cycles, units)
+
     cell_motion = list_cell_motion(lineage, lines)
-    track_table = list_tracks(lineage) | list_track_motion(lineage, lines, cell_motion, curve)
-    cell_table = list_cells(lineage) | cell_motion
-    movie = describe_motion(track_table, fit, drift, units)
-    speed = f"speed_{units.speed}"
+    cell_table = list_cells(lineage) | cell_motion | list_cell_size(lineage)
+    track_motion = list_track_motion(lineage, lines, cell_motion, curve)
+    track_cycles = list_track_cycles(lineage, cycles)
+    track_table = list_tracks(lineage) | track_cycles | track_motion | list_track_growth(lineage)
+    movie = [
+        *describe_motion(track_motion, fit, drift, units),
+        *describe_cycles(lineage, cycles, survival, track_cycles),
+        *describe_growth(track_table, units),
+        *correlate_sisters(tracks, {name: track_table[column] for name, column in _list_properties(track_table)}),
+    ]
+    speed, size = f"speed_{units.speed}", f"size_{units.size}"
+    shared = tuple(column for _, column in _list_properties(track_table))
     return Analysis(
         cells=pd.DataFrame(cell_table),
         tracks=pd.DataFrame(track_table),
-        families=pd.DataFrame(list_families(track_table, (f"mean_{speed}", "directionality"))),
-        frames=pd.DataFrame(list_frames(lineage, drift, cell_table, (speed,))),
+        families=pd.DataFrame(list_families(track_table, (*shared, "directionality"))),
+        frames=pd.DataFrame(list_frames(lineage, drift, cell_table, (speed, size))),
         movie=pd.DataFrame(movie, columns=list(Quantity._fields)),
         msd=pd.DataFrame(list_msd(curve, units, fit.lags)),
+        survival=pd.DataFrame(list_survival(survival, units)),
+        notes=tuple(_list_notes(lineage, cycles, survival)),
         lineage=lineage,
     )
+
+
+def _list_properties(tracks: Columns) -> list[tuple[str, str]]:
+    """Return names and columns of the properties of tracks that are compared between sisters."""
+    names = ("cycle", "mean_speed", "mean_size", "growth_rate")
+    columns = [column for column in tracks if "error" not in column]
+    return [(name, column) for name in names for column in columns if column.startswith(f"{name}_")]
+
+
+def _list_notes(lineage: Lineage, cycles: Cycles, survival: Survival) -> Iterator[str]:
+    """Yield sentences about quantities that are missing or uncertain."""
+    if lineage.provenance.interval is None:
+        yield "the time between frames is not known: times are in frames; give --interval, such as 10min"
+    if not lineage.cells.has("size"):
+        yield "the lineage has points without sizes: areas, volumes and growth rates are missing"
+    seen = int(survival.events.sum() + survival.censored.sum())
+    complete = int(survival.events.sum())
+    if not seen:
+        yield "no cell begins with a division: there are no cell cycles to measure"
+        return
+    last = lineage.cells.n_frames - 1
+    if 0 < complete < seen / 2:
+        cells = count_noun(seen, "cell that begins with a division", "cells that begin with a division")
+        yield (
+            f"{complete} of {cells} {choose_form(complete, 'divides', 'divide')} before the track or the movie ends: "
+            f"complete cycles are the short ones, and their mean is too small; use cycle_median"
+        )
+    if not np.isfinite(survival.median):
+        yield (
+            f"cycle_median is not determined: {100 * survival.fraction[-1]:.0f} % of the cells are undivided at the "
+            "longest age that is seen; a longer movie is needed"
+        )
+    lost = cycles.right_censored & (lineage.tracks.end < last)
+    if lost.sum() > seen / 4:
+        yield (
+            f"{lost.sum()} of {count_noun(seen, 'cell')} that begin with a division end before the last frame without "
+            "one; if these are missed divisions, the cycles are too long"
+        )

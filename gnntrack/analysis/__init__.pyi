@@ -1,9 +1,15 @@
+from .cycles import Cycles as Cycles
+from .cycles import find_cycles as find_cycles
 from .diffusion import estimate_diffusion as estimate_diffusion
 from .displacements import MsdCurve as MsdCurve
 from .displacements import measure_displacements as measure_displacements
 from .drift import estimate_drift as estimate_drift
 from .drift import remove_drift as remove_drift
+from .growth import fit_growth as fit_growth
 from .msd_fits import MotionFit as MotionFit
 from .msd_fits import fit_motion as fit_motion
+from .sisters import correlate_pairs as correlate_pairs
+from .survival import Survival as Survival
+from .survival import estimate_survival as estimate_survival
 from .timelines import Timelines as Timelines
 from .timelines import arrange_timelines as arrange_timelines

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.analysis.cycles import list_divisions
 from gnntrack.analysis.units import Units, average_groups
 from gnntrack.lineage.families import count_generations, find_roots
 
@@ -99,7 +100,7 @@ def list_families(tracks: Columns, means: tuple[str, ...]) -> Columns:
 
 
 def list_frames(lineage: Lineage, drift: FloatArray, cells: Columns, means: tuple[str, ...]) -> Columns:
-    """Return a row per frame: number of cells, drift of the field of view, means over the cells.
+    """Return a row per frame: numbers of cells and divisions, drift of the field of view, means over the cells.
 
     Parameters
     ----------
@@ -119,6 +120,7 @@ def list_frames(lineage: Lineage, drift: FloatArray, cells: Columns, means: tupl
         "frame": frame,
         **_list_times("time", frame, units),
         "cells": np.bincount(lineage.cells.frame, minlength=n),
+        "divisions": np.bincount(list_divisions(lineage.tracks), minlength=n),
         **axes,
         **{f"mean_{name}": average_groups(cells[name], lineage.cells.frame, n) for name in means if name in cells},
     }

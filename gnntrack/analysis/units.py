@@ -11,9 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, IntArray, Lineage
 
-__all__ = ["Quantity", "Units", "average_groups", "average_values"]
+__all__ = ["Z95", "Quantity", "Units", "average_groups", "average_values"]
 
-_Z95 = 1.959964  # of the normal distribution
+Z95 = 1.959964
+"""Half the width of the 95 % interval of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Quantity(NamedTuple):
     @classmethod
     def with_error(cls, name: str, value: float, error: float, unit: str, *, n: int, of: str) -> Quantity:
         """Return a row with the interval of a normal distribution of this standard error."""
-        return cls(name, value, unit, value - _Z95 * error, value + _Z95 * error, n, of)
+        return cls(name, value, unit, value - Z95 * error, value + Z95 * error, n, of)
 
 
 def average_values(name: str, values: FloatArray, unit: str, *, of: str) -> Quantity:

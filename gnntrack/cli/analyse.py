@@ -29,7 +29,7 @@ __all__ = ["analyse"]
 @options.overwrite_option
 @options.verbose_option
 def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drift: bool, overwrite: bool) -> None:
-    """Measure the motion of the cells of LINEAGE: speed, diffusion, persistence.
+    """Measure the cells of LINEAGE: speed, diffusion, persistence, cell cycles, growth.
 
     LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
     (01_GT), or a .geff of 'gnntrack solve'. docs/analysis.md defines every column.
@@ -54,6 +54,7 @@ def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drif
             ("tracks", len(found.tracks)),
             ("families", len(analysis.families)),
             *[(row["quantity"], _describe_quantity(row)) for row in analysis.movie.to_dict("records")],
+            *(("note", note) for note in analysis.notes),
             *describe_cost(watch),
             *([] if out is None else [("written", out)]),
         ]
@@ -73,6 +74,7 @@ def _describe_quantity(row: Mapping[Hashable, Any]) -> str:
     unit = (
         " frames" if row["unit"] == "frame" else f" {row['unit'].replace('_per_', '/').replace('per_', '1/')}".rstrip()
     )
-    known = not math.isnan(row["low"]) and not math.isnan(row["high"])
-    interval = f" (95 %: {row['low']:.3g} to {row['high']:.3g})" if known else ""
+    low, high = (math.nan if math.isnan(row[end]) else float(f"{row[end]:.3g}") for end in ("low", "high"))
+    upper = "or more" if math.isnan(high) else f"to {high:g}"
+    interval = "" if math.isnan(low) else f" (95 %: {low:g} {upper})"
     return f"{row['value']:.3g}{unit}{interval}{number}"
