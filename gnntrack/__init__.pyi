@@ -2,6 +2,7 @@ from . import evaluate as evaluate
 from . import simulate as simulate
 from .analysing import Analysis as Analysis
 from .analysing import analyse as analyse
+from .corrections import apply_edits as apply_edits
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError

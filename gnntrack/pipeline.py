@@ -9,14 +9,18 @@ masks, in this order, are anything that ``gnntrack.io.open_frames`` reads: a pat
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gnntrack.errors import InputError
 from gnntrack.events import revise_divisions
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
-from gnntrack.lineage.build import build_lineage
+from gnntrack.lineage.constraints import Constraints
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
@@ -28,8 +32,8 @@ from gnntrack.plurals import count_noun
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
-from gnntrack.solvers import solve as choose_links
-from gnntrack.types import CellGraph, Lineage
+from gnntrack.solvers.constrained import select_free, select_kept, set_certain, solve_free
+from gnntrack.types import CellGraph, Cells, Lineage, Runs
 from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
 
@@ -152,17 +156,28 @@ def _choose_lineage(
     settings: Settings,
     pixels: CellPixels | None = None,
     progress: Progress | None = None,
+    fixed: Constraints | None = None,
 ) -> Lineage:
     scores = score_graph(scorer, graph, pixels=pixels, progress=progress)
+    fixed = fixed or Constraints()
+    if len(fixed.removed):
+        rows = fixed.removed
+        removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))
+        keep, fixed = fixed.remove_cells(len(graph.cells))
+        graph, scores = select_kept(graph, scores, keep)
+        graph = replace(graph, provenance=graph.provenance.replace(removed_by_edits=removed))
     report = progress or (lambda *_: None)
     report("solving", 1, 2)
-    chosen = choose_links(solver, graph, scores, settings=settings.solver)
+    free = select_free(graph, scores, fixed)
+    chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
     report("solving", 2, 2)
-    lineage = build_lineage(graph, chosen, scores)
     if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
         longer = "max_gap" not in settings.graph.given
-        lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap, longer_gaps=longer)
-    lineage = rate_links(scorer, lineage, graph, chosen, scores)
+        gap = settings.graph.max_gap
+        lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)
+    lineage = rate_links(scorer, lineage, free.graph, chosen, free.scores)
+    if fixed:
+        lineage = set_certain(lineage, fixed)
     bridged = len(find_gaps(lineage)[0])
     _log.info(
         "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
@@ -220,8 +235,33 @@ def track(
     >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
     0
     """
-    settings = settings or Settings()
-    run = RunRecord(images, masks, settings)
+    run = RunRecord(images, masks, settings or Settings())
+    return track_movie(run, out=out, method=method, solver=solver, overwrite=overwrite, progress=progress, **options)
+
+
+def track_movie(
+    run: RunRecord,
+    *,
+    out: str | Path | None,
+    method: str,
+    solver: str | None,
+    overwrite: bool,
+    progress: Progress | None = None,
+    correct: Callable[[Cells], Constraints] | None = None,
+    **options: Any,
+) -> Lineage:
+    """Track the movie of a run, as `track` does, also around decisions that are given.
+
+    Parameters
+    ----------
+    run : RunRecord
+        Images, masks and settings.
+    out, method, solver, overwrite, progress, **options
+        As in `track`.
+    correct : callable, optional
+        From the cells that were measured to decisions about them.
+    """
+    settings, images = run.settings, run.images
     with record_warnings() as run.warnings:
         plan = resolve_method(
             method, solver
@@ -229,14 +269,15 @@ def track(
         scorer = plan.make_scorer(settings, images=images is not None)
         if out is not None:
             try_output(out, overwrite=overwrite)
-        movie = open_movie(images, masks, settings=settings, **options)
+        movie = open_movie(images, run.masks, settings=settings, **options)
         check_margin(settings.repair.margin, movie.masks.shape)
         graph, runs = build_with_runs(movie, settings, progress)
+        fixed = Constraints() if correct is None else correct(graph.cells)
         pixels = None if movie.images is None else CellPixels(runs, movie.images)
-        lineage = _choose_lineage(
-            graph, scorer, method=method, solver=plan.solver, settings=settings, pixels=pixels, progress=progress
-        )
-        repaired = repair_movie(lineage, runs, settings=settings.repair)
+        work: dict[str, Any] = {"pixels": pixels, "progress": progress, "fixed": fixed}
+        lineage = _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, **work)
+        runs, fixed = _remove_runs(graph.cells, runs, fixed)
+        repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed)
         if out is not None:
             if movie.statistics is not None:
                 run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
@@ -244,6 +285,14 @@ def track(
             run.segmenter_options = options.get("segmenter_options") or {}
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
         return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
+
+
+def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:
+    """Return the pixels of the cells that are kept, and the decisions about these."""
+    if not len(fixed.removed):
+        return runs, fixed
+    keep, fixed = fixed.remove_cells(len(cells))
+    return runs.select(keep[runs.cell], (np.cumsum(keep) - 1)[runs.cell]), fixed
 
 
 @accept_options("frames", "repair")

@@ -38,6 +38,8 @@ class Provenance:
         Over-segmented fragments that were joined to their cells.
     outside_field : tuple of (frame, label), optional
         Cells that were removed because they lie outside the field of interest.
+    removed_by_edits : tuple of (frame, label), optional
+        Masks that are not cells, as an edit states (`gnntrack.apply_edits`).
     gaps_filled : int, optional
         Masks that were drawn in gaps.
     masks_split : int, optional
@@ -66,6 +68,7 @@ class Provenance:
     gaps_bridged: int | None = None
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None
+    removed_by_edits: tuple[tuple[int, int], ...] | None = None
     gaps_filled: int | None = None
     masks_split: int | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
@@ -89,7 +92,7 @@ class Provenance:
         """Return the fields that are known under the keys by which files store them, as plain JSON values."""
         values = {stored: getattr(self, name) for name, stored in _STORED.items()}
         values["settings"] = {"cells": dict(self.cell_settings)} if self.cell_settings else None
-        for name in ("pieces_joined", "outside_field"):
+        for name in _ROWS:
             rows = getattr(self, name)
             values[name] = None if rows is None else [list(row) for row in rows]
         values["masks"] = dict(self.masks) or None
@@ -103,13 +106,14 @@ class Provenance:
         values: dict[str, Any] = {name: stored.get(key) for name, key in _STORED.items()}
         values["masks"] = stored.get("masks") or {}
         values["cell_settings"] = (stored.get("settings") or {}).get("cells") or {}
-        for name in ("pieces_joined", "outside_field"):
+        for name in _ROWS:
             rows = stored.get(name)
             values[name] = None if rows is None else tuple(tuple(row) for row in rows)
         other = {key: value for key, value in stored.items() if key not in _STORED.values()}
         return cls(**values, other=other)
 
 
+_ROWS = ("pieces_joined", "outside_field", "removed_by_edits")  # fields that are lists of cells
 # field -> key in files
 _STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
 _STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}

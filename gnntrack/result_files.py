@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gnntrack.lineage.doubts import Doubt
+    from gnntrack.lineage.edits import EditList
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
 
-__all__ = ["RunRecord", "collect_review", "convert_to_plain", "summarise_result", "write_result"]
+__all__ = ["RunRecord", "collect_review", "convert_to_plain", "restore_settings", "summarise_result", "write_result"]
 
 _log = logging.getLogger(__name__)
 _MODULES = ("numpy", "scipy", "numba", "cv2", "tifffile", "imagecodecs", "lap", "torch")
@@ -70,6 +71,8 @@ class RunRecord:
         Files of the frames. The masks of the result have as many digits, if these are named as in the challenge.
     warnings : strings
         Warnings of the run so far; see `gnntrack.user_warnings.record_warnings`.
+    edits : EditList, optional
+        Edits that the lineage was solved around, in the labels of the input; written as ``edits.json``.
     """
 
     images: object = None
@@ -83,6 +86,7 @@ class RunRecord:
     started: float = field(default_factory=time.perf_counter)
     names: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    edits: EditList | None = None
 
 
 def write_result(
@@ -127,6 +131,8 @@ def write_result(
             result = build_result(repaired, images, channels)
             graph = other.submit(write_lineage, result.lineage, extras / "lineage.geff", masks_path=folder)
             _write_tables(extras, result, repaired.lineage)
+            if run.edits is not None:
+                (extras / "edits.json").write_text(json.dumps(run.edits.to_dict(), indent=2), encoding="utf-8")
             if run.settings.output.pictures:
                 _draw_pictures(extras, result, images)
             masks.result()
@@ -240,6 +246,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
             "flow_by_images": provenance.flow_by_images,
         },
         "settings": json.loads(run.settings.to_json()),
+        "settings_given": {name: sorted(section.given) for name, section in run.settings if section.given},
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *describe_poor_masks(steadiness)])),
     }
@@ -263,9 +270,11 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
         "cells_in_input": len(tracked.cells)
         + len(provenance.pieces_joined or ())
         + len(provenance.outside_field or ())
+        + len(provenance.removed_by_edits or ())
         + provenance.dropped_cells,
         "cells_too_small": provenance.dropped_cells,
         "cells_in_margin": len(provenance.outside_field or ()),
+        "cells_removed": len(provenance.removed_by_edits or ()),
         "fragments_merged": len(provenance.pieces_joined or ()),
         "masks_filled": kinds[MASK_KINDS.index("filled")],
         "masks_split": provenance.masks_split or 0,
@@ -299,3 +308,22 @@ def _list_versions() -> dict[str, str]:
     """Return the versions of the packages that were used; to read the metadata of others would take longer."""
     used = {name: sys.modules[name] for name in _MODULES if name in sys.modules}
     return {name: str(getattr(module, "__version__", "unknown")) for name, module in used.items()}
+
+
+def restore_settings(summary: Mapping[str, Any]) -> Settings:
+    """Return the settings of a run from its ``summary.json``; those that were not given then are defaults.
+
+    >>> summary = {"settings": {"graph": {"max_gap": 2, "max_distance": 9}}, "settings_given": {"graph": ["max_gap"]}}
+    >>> restore_settings(summary).graph.max_gap, restore_settings(summary).graph.max_distance
+    (2, None)
+    """
+    plain, given = Settings(), summary.get("settings_given")
+    changes = {}
+    for section, values in summary["settings"].items():
+        own = json.loads(getattr(plain, section).to_json()) if section in Settings.fields else {}
+        for name, value in values.items():
+            # results of earlier versions do not record which settings were given
+            known = value != own.get(name) if given is None else name in given.get(section, ())
+            if known and name in own:
+                changes[f"{section}__{name}"] = value
+    return plain.replace(**changes)

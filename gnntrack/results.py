@@ -10,6 +10,7 @@ and cells of other pixels (merged fragments, split masks). `build_result` makes 
     OUT/gnntrack/cells.csv, tracks.csv       measurements; docs/columns.md describes each column
     OUT/gnntrack/review.csv                  places to check, the most doubtful first
     OUT/gnntrack/summary.json                counts, rates, settings, versions, times and warnings
+    OUT/gnntrack/edits.json                  the edits that it was solved around, if there are any
     OUT/gnntrack/overlay.png, lineage.png    a frame with its tracks; the lineage tree
 
 Programs for the format read the masks and ``res_track.txt`` by their names, and ignore the folder ``gnntrack``.
@@ -130,7 +131,7 @@ def build_result(
     confidence = _find_confidence(old, cells, row[:n])[target]
     lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
     # the written masks are read as they are
-    provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None)
+    provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None, removed_by_edits=None)
     input_label = np.concatenate([old.cells.label, np.zeros(len(filled), np.int64)])[order]
     written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
     return Result(written, all_runs, input_label, kind)

@@ -53,6 +53,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         (-merged, choose_form(merged, "fragment merged with its cell", "fragments merged with their cells")),
         (-counts["cells_too_small"], "smaller than cells.min_size"),
         (-counts["cells_in_margin"], "in the margin"),
+        (-counts.get("cells_removed", 0), "marked as spurious"),
     ]
     parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]
     source = f" = {counts['cells_in_input']} in the masks {' '.join(parts)}" if parts else ""

@@ -25,6 +25,7 @@ from gnntrack.scores.model import MovieModel
 from gnntrack.types import Lineage
 
 if TYPE_CHECKING:
+    from gnntrack.lineage.constraints import Constraints
     from gnntrack.types import CellGraph
 
 __all__ = ["revise_divisions"]
@@ -34,7 +35,14 @@ _log = logging.getLogger(__name__)
 _CONFIDENCE = 0.75  # of a new link, if the scorer has no calibration: measured by benchmarks/confidence.py
 
 
-def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, longer_gaps: bool = False) -> Lineage:
+def revise_divisions(
+    lineage: Lineage,
+    graph: CellGraph,
+    *,
+    longest_gap: int,
+    longer_gaps: bool = False,
+    fixed: Constraints | None = None,
+) -> Lineage:
     """Decide divisions again, with several frames before and after them.
 
     Parameters
@@ -48,6 +56,8 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
     longer_gaps : bool
         Join tracks over longer gaps, too, in a movie where so many masks are missed that these must occur. Not if the
         graph has no links over gaps.
+    fixed : Constraints, optional
+        Decisions that are not changed.
 
     Returns
     -------
@@ -74,6 +84,8 @@ def revise_divisions(lineage: Lineage, graph: CellGraph, *, longest_gap: int, lo
     model = EventModel.from_solution(history, movie)
     for name, find in steps:
         changes = find(history, model)
+        if fixed:
+            changes = fixed.select_changes(history.past, changes)
         if changes:
             _log.info("%s: the past of %d cells is decided again", name, len(changes))
             history = history.replace(changes)

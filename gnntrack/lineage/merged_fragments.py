@@ -24,6 +24,7 @@ from gnntrack.masks.runs import expand_runs
 from gnntrack.types import Lineage, Runs
 
 if TYPE_CHECKING:
+    from gnntrack.lineage.constraints import Constraints
     from gnntrack.settings import RepairSettings
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
@@ -36,7 +37,9 @@ _APART = 1.13  # radii of both pieces together between their centres: 1 in a cut
 _CUT = 0.2  # width of a cut through a cell, in radii of the cell; neighbouring pixels touch in any case
 
 
-def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> tuple[Lineage, Runs, IntArray]:
+def merge_fragments(
+    lineage: Lineage, runs: Runs, *, settings: RepairSettings, fixed: Constraints | None = None
+) -> tuple[Lineage, Runs, IntArray]:
     """Merge over-segmented fragments with their cells.
 
     Parameters
@@ -47,6 +50,9 @@ def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -
         The pixels of the lineage's cells.
     settings : RepairSettings
         ``join_pieces``: whether to merge at all.
+    fixed : Constraints, optional
+        Decisions about the cells: those that are named in it are no fragments of others, and no pieces of a broken
+        track.
 
     Returns
     -------
@@ -57,7 +63,8 @@ def merge_fragments(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -
     merged : (J, 3) int64
         Frame, label of the fragment, label of its cell.
     """
-    fragment, owner = _find_fragments(lineage, runs) if settings.join_pieces else (np.zeros(0, np.int64),) * 2
+    none = np.zeros(0, np.int64)
+    fragment, owner = _find_fragments(lineage, runs, fixed) if settings.join_pieces else (none, none)
     if not len(fragment):
         return lineage, runs, np.zeros((0, 3), np.int64)
     cells = lineage.cells
@@ -88,17 +95,18 @@ class _Links(NamedTuple):
         return cls(before, after, np.bincount(lineage.source, minlength=n))
 
 
-def _find_fragments(lineage: Lineage, runs: Runs) -> tuple[IntArray, IntArray]:
+def _find_fragments(lineage: Lineage, runs: Runs, fixed: Constraints | None) -> tuple[IntArray, IntArray]:
     """Return the fragments and their cells, as rows, shapes (J,); of several possible cells the nearest."""
     links = _Links.list_links(lineage)
     starts, ends = links.before < 0, links.after < 0
-    cell, fragment = _pair_nearest(lineage, ~starts | ~ends, starts & ends)
+    free = np.ones(len(starts), bool) if fixed is None else ~fixed.find_named(len(starts))
+    cell, fragment = _pair_nearest(lineage, ~starts | ~ends, starts & ends & free)
     before, after = _find_sides(lineage, links, cell, fragment)
     fits = np.flatnonzero(_is_completed_by(lineage, (cell, fragment), before, after))
     one_side = fits[before[fits] == after[fits]]
     apart = one_side[~_are_touching(lineage, runs, cell[one_side], fragment[one_side])]
     fits = np.setdiff1d(fits, apart)
-    first, second = _pair_nearest(lineage, ends & ~starts, starts & ~ends)
+    first, second = _pair_nearest(lineage, ends & ~starts & free, starts & ~ends & free)
     broken = np.flatnonzero(_are_pieces(lineage, links, first, second))
     broken = broken[_are_touching(lineage, runs, first[broken], second[broken])]
     first, second = first[broken], second[broken]

@@ -24,6 +24,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
+    from gnntrack.lineage.constraints import Constraints
     from gnntrack.settings import RepairSettings
     from gnntrack.types import Cells, IntArray
 
@@ -57,7 +58,9 @@ class RepairedMovie:
     split_masks: IntArray
 
 
-def repair_movie(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> RepairedMovie:
+def repair_movie(
+    lineage: Lineage, runs: Runs, *, settings: RepairSettings, fixed: Constraints | None = None
+) -> RepairedMovie:
     """Merge fragments, fill gaps, and remove cells outside the field of interest.
 
     Parameters
@@ -68,6 +71,8 @@ def repair_movie(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> R
         The pixels of its cells.
     settings : RepairSettings
         Kinds of repair, and the margin around the field of interest.
+    fixed : Constraints, optional
+        Decisions that the repair keeps.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def repair_movie(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> R
     >>> repaired.filled_masks.tolist(), int(repaired.fills.length.sum())
     ([[1, 1]], 36)
     """
-    lineage, runs, merged = merge_fragments(lineage, runs, settings=settings)
+    lineage, runs, merged = merge_fragments(lineage, runs, settings=settings, fixed=fixed)
     repaired = fill_gaps(lineage, runs, settings=settings)
     before = lineage.provenance
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
@@ -162,7 +167,8 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
     old, provenance = lineage.cells, lineage.provenance
     frame, *labels = np.array(provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
     fragment, owner = (cells.row_of(frame, label) for label in labels)
-    outside = cells.row_of(*np.array(provenance.outside_field or (), np.int64).reshape(-1, 2).T)
+    gone = (*(provenance.outside_field or ()), *(provenance.removed_by_edits or ()))
+    outside = cells.row_of(*np.array(gone, np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (fragment, owner, outside))
     keep = np.ones(len(cells), bool)
     if known:

@@ -1,0 +1,58 @@
+"""The command apply-edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gnntrack.cli import options
+from gnntrack.cli.display import Stopwatch, show_progress, show_rows
+from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.track import show_result
+
+if TYPE_CHECKING:
+    from gnntrack.corrections import CorrectedLineage
+
+__all__ = ["apply_edits"]
+
+_SHOWN = 10  # changes
+
+
+@click.command("apply-edits", cls=GroupedCommand)
+@options.path_argument("result")
+@options.path_argument("edits")
+@options.out_option("Folder of the new result.")
+@click.option("--images", type=click.Path(path_type=Path), help="The images of RESULT, if they have been moved.")
+@click.option("--masks", type=click.Path(path_type=Path), help="The masks that RESULT was made from, if moved.")
+@options.overwrite_option
+@options.verbose_option
+def apply_edits(
+    result: Path, edits: Path, out: Path, images: Path | None, masks: Path | None, *, overwrite: bool
+) -> None:
+    """Solve a movie again around corrections: RESULT of 'gnntrack track', EDITS in a file edits.json.
+
+    Every edit is kept, and the solver of RESULT decides the rest with the same settings. An edit that contradicts an
+    earlier one is refused, with the reason.
+    """
+    from gnntrack import corrections
+
+    watch = Stopwatch()
+    with show_progress() as progress:
+        corrected = corrections.apply_edits(
+            result, edits, out=out, images=images, masks=masks, overwrite=overwrite, progress=progress
+        )
+    show_rows(_describe_edits(corrected))
+    show_result(out, watch)
+
+
+def _describe_edits(corrected: CorrectedLineage) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("edits", f"{len(corrected.applied)} kept, {len(corrected.refused)} refused")]
+    rows += [("refused", f"{edit}: {reason}") for edit, reason in corrected.refused]
+    changes = corrected.changes
+    if not changes:
+        return [*rows, ("changed", "no other link")]
+    rows += [("changed", str(change)) for change in changes[:_SHOWN]]
+    more = len(changes) - _SHOWN
+    return [*rows, ("", f"{more} more links changed")] if more > 0 else rows
