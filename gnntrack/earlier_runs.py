@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gnntrack.errors import SegmenterError
 from gnntrack.methods import resolve_method
 from gnntrack.result_files import convert_to_plain
+from gnntrack.segmentation.diameter import parse_diameter
 from gnntrack.segmentation.protocol import get_name
 
 if TYPE_CHECKING:
@@ -60,7 +62,17 @@ def list_changes(
 
 
 def _name_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    return _flatten(convert_to_plain(options or {}), "segmenter_options.")
+    """Return the options of a segmenter; a diameter is the same in any spelling, such as ``18``, ``"18px"``."""
+    named = _flatten(convert_to_plain(options or {}), "segmenter_options.")
+    return {name: _unify_diameter(value) if name.endswith(".diameter") else value for name, value in named.items()}
+
+
+def _unify_diameter(value: object) -> object:
+    try:
+        size, micrometres = parse_diameter(value)
+    except SegmenterError:
+        return value
+    return size if micrometres is None else f"{size * micrometres:g}um"
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,7 +42,8 @@ __all__ = [
 ]
 
 # settings whose default is more than its value: it stands for a rule
-_RULES = {("graph", "max_gap"), *product(["train_segmenter"], ["steps", "learning_rate", "patch", "validate_every"])}
+_OF_A_START = ["steps", "learning_rate", "patch", "validate_every", "held_out"]
+_RULES = {("graph", "max_gap"), *product(["train_segmenter"], _OF_A_START)}
 
 
 def _lower_axes(value: Any) -> Any:
@@ -281,7 +282,7 @@ class TrainSegmenterSettings(Section):
     patience: int = limit(8, ge=1)
     """Validations without a better score after which training stops."""
     held_out: float = limit(0.15, ge=0, lt=0.9)
-    """Fraction of the images, of movies the last ones, that is kept for validation if no other images are given."""
+    """Fraction of the images, of movies the last ones, kept for validation; 0 of fewer than 12 with ``--from``."""
     simulated: int = limit(0, ge=0)
     """Number of simulated movies to train on as well."""
     simulated_axes: Literal[2, 3] = 2

@@ -111,6 +111,11 @@ class SlicesSegmenter:
         """Typical diameter of a cell in pixels along x, as the segmenter of the planes estimated it."""
         return getattr(self._inner, "estimated_diameter", None)
 
+    @property
+    def guessed_model(self) -> str | None:
+        """Name of the model that the segmenter of the planes chose by a guess of the kind of microscopy."""
+        return getattr(self._inner, "guessed_model", None)
+
     def prepare(self, images: Sequence[npt.NDArray[Any]]) -> None:
         """Pass some planes of a movie to the `prepare` method of the segmenter of the planes, if it has one.
 

@@ -252,6 +252,14 @@ def test_segmenters_report_estimates_and_not_what_was_given(segmenter):
     assert fixed.estimated_diameter is None
 
 
+def test_slices_name_the_model_that_was_guessed_for_the_planes():
+    stack = np.repeat(draw_movie(1), 5, 0)
+    free, told = (segmenter_class("slices")(options={"diameter": 12, **more}) for more in ({}, {"kind": "stained"}))
+    for each in (free, told):
+        each.segment(stack)
+    assert (free.guessed_model, told.guessed_model) == ("nuclei", None)
+
+
 # ------------------------------------------------------------------ the folder of masks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import _START_DEFAULTS, _warn_if_sparse, learn, mask_metrics
 from segmenters.common.training import remove_unknown
+from segmenters.dense.inference import Preprocessing
 from segmenters.dense.start import read_start
 from segmenters.dense.targets import measure_whole_cells
 from segmenters.dense.training import choose_inputs
@@ -99,7 +101,7 @@ def test_the_shipped_model_is_a_start_from_the_command_line(images, tmp_path):
     assert training["start"]["model"] == "shipped nuclei"
     assert training["settings"]["learning_rate"] == 0.005  # chosen for a network that is trained already
     assert training["settings"]["steps"] == 4  # given
-    assert " 3 to train on, 1 to validate on" in made.stdout
+    assert " 4 to train on, 0 to validate on" in made.stdout
     assert " shipped nuclei (a guess from the images; --kind sets it)" in made.stdout
 
 
@@ -239,7 +241,7 @@ def test_the_message_of_an_interruption_says_what_is_kept(images, model, tmp_pat
             raise KeyboardInterrupt
 
     monkeypatch.setattr(shown, stop)
-    (tmp_path / "plan.toml").write_text("[train_segmenter]\nvalidate_every = 2\n")
+    (tmp_path / "plan.toml").write_text("[train_segmenter]\nvalidate_every = 2\nheld_out = 0.25\n")
     begin = ["--from", model] if start else ["--option", "width=4", "--option", "levels=2"]
     command = ["train-segmenter", "unet", images, "-o", tmp_path / "m", "--config", tmp_path / "plan.toml", *begin]
     made = run(*command, *TINY)
@@ -249,6 +251,18 @@ def test_the_message_of_an_interruption_says_what_is_kept(images, model, tmp_pat
     assert (tmp_path / "m" / "learning_curve.png").is_file() == (step > 2)
     monkeypatch.setattr(shown, show)
     assert run(*command, *TINY, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize(("copies", "plan", "checks"), [(4, "", 0), (12, "", 2), (4, "held_out = 0.25", 1)])
+def test_a_start_learns_from_all_of_a_few_images(images, model, tmp_path, copies, plan, checks):
+    for number in range(4, copies):
+        for kind in ("images", "masks"):
+            shutil.copy(images / kind / "0.tif", images / kind / f"{number}.tif")
+    (tmp_path / "plan.toml").write_text(f"[train_segmenter]\n{plan}\n")
+    more = ["--from", model, "--config", tmp_path / "plan.toml"]
+    made = run("train-segmenter", "unet", images, "-o", tmp_path / "m", *more, *TINY)
+    assert f" {copies - checks} to train on, {checks} to validate on" in made.stdout
+    assert "Warning: no images are kept" not in made.output
 
 
 # ------------------------------------------------------------------------------------------ the scale
@@ -286,6 +300,14 @@ class Drawn:
 def test_images_of_a_folder_with_cells_of_several_sizes_are_scaled_one_by_one(radii, each):
     inputs = choose_inputs([Drawn(radius) for radius in radii], make_tiny_settings("unet", zoom="auto"))
     assert (inputs.factor is None) == each
+
+
+def test_a_start_for_images_of_several_sizes_expects_these_sizes():
+    start = Preprocessing("root", 20.0, None)
+    several = [Drawn(radius) for radius in (6, 6, 6, 18, 18, 18, 6, 6)]
+    inputs = choose_inputs(several, make_tiny_settings("unet", zoom="auto"), start=start)
+    assert inputs.factor is None
+    assert inputs.sizes == pytest.approx((12, 36), rel=0.1)
 
 
 def test_an_image_with_few_cells_does_not_decide_that_images_differ():

@@ -196,6 +196,16 @@ def test_a_batch_is_not_resumed_with_other_choices(tmp_path, before, now):
     assert " was " in other.error
 
 
+@pytest.mark.parametrize("again", ["12px", " 12 ", 12.0])
+def test_a_batch_is_resumed_with_the_same_diameter_in_another_spelling(tmp_path, again):
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", MOVIE)
+    positions, out = find_positions(tmp_path / "in"), tmp_path / "out"
+    track_positions(positions, out, settings=QUIET, segmenter_options={"diameter": 12})
+    (row,) = track_positions(positions, out, settings=QUIET, resume=True, segmenter_options={"diameter": again})
+    assert (row.status, row.error) == ("kept", "")
+
+
 def interrupt_segmentation(images, out, **options):
     ready = load_for_movie("unet", {"device": "cpu", **options}, images)
     frames = images.names
@@ -288,7 +298,8 @@ def test_images_of_one_value_are_refused(tmp_path, value):
 
 
 def test_images_without_cells_are_not_for_validation(tmp_path):
-    settings = Settings().replace(train_segmenter__steps=1, train_segmenter__patch=32, train_segmenter__batch=1)
+    given = {"steps": 1, "patch": 32, "batch": 1, "held_out": 0.15}
+    settings = Settings().replace(**{f"train_segmenter__{name}": value for name, value in given.items()})
     pairs = [(MOVIE[0], LABELS), (MOVIE[1], LABELS * 0), (MOVIE[2], LABELS)]
     data = write_pairs(tmp_path / "a", *pairs)
     with pytest.warns(gnntrack.GnntrackWarning, match="no images are kept for validation"):

@@ -145,7 +145,7 @@ def test_cells_of_the_right_size_convince_more_than_others():
 
     scale = search_scale((200, 200), 20.0, measure)
     assert scale.factor > 1
-    assert len(asked) <= 9
+    assert len(asked) <= 11
 
 
 @pytest.mark.parametrize("true", [9, 16, 30, 60, 110])
@@ -159,6 +159,18 @@ def test_the_size_that_does_not_change_with_the_scale_is_that_of_the_cells(true)
 
     scale = search_scale((1000, 1000), 20.0, measure)
     assert 20 / scale.factor == pytest.approx(true, rel=0.25)
+
+
+@pytest.mark.parametrize(("likely", "size"), [(None, 12), ((40.0, 60.0), 50), ((10.0, 14.0), 12), ((1.0, 1.5), 12)])
+def test_an_expected_size_decides_between_two_that_are_both_convincing(likely, size):
+    """A network that finds cells of 12 pixels and, a little less certain, groups of 50 pixels."""
+
+    def measure(factor: float) -> CellsAtScale:
+        tried = 20.0 / factor
+        return CellsAtScale(factor * (12.0 if tried < 25 else 50.0), 0.8 if tried < 25 else 0.7, 40)
+
+    scale = search_scale((1000, 1000), 20.0, measure, likely=likely)
+    assert 20 / scale.factor == pytest.approx(size, rel=0.1)
 
 
 def test_few_cells_convince_less():

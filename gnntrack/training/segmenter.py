@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 _LOOKED_AT = 6  # images in which unlabelled cells are counted
 _FEW_LABELLED = 3  # unlabelled regions for each labelled cell from which annotations may be sparse
+_FEWEST_TO_SHARE = 12  # images of a training from a model, below which none is kept for validation
 _START_DEFAULTS: dict[str, Any] = {"steps": 600, "learning_rate": 0.005, "patch": 192, "validate_every": 50}
 
 
@@ -173,7 +174,8 @@ def train_segmenter(
     run, settings = TrainingRun.from_folder(run), settings or Settings()
     _find_trainable(name)
     run.check()
-    examples, checks = _find_examples(data, validation, settings, run.seed)
+    started = start is not None or _find_start(run) is not None
+    examples, checks = _find_examples(data, validation, settings, run.seed, started=started)
     with run.replace_folder():
         return learn(name, examples, checks, run, settings=settings.train_segmenter, start=start)
 
@@ -389,7 +391,12 @@ def _list_trainable() -> list[str]:
 
 
 def _find_examples(
-    data: Sequence[str | Path], validation: Sequence[str | Path] | None, settings: Settings, seed: int
+    data: Sequence[str | Path],
+    validation: Sequence[str | Path] | None,
+    settings: Settings,
+    seed: int,
+    *,
+    started: bool,
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Return the images to train on, and those to validate on."""
     chosen = settings.train_segmenter
@@ -402,7 +409,7 @@ def _find_examples(
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
         raise InputError(msg)
-    checks: list[LabelledImage] = []
+    few, checks = False, list[LabelledImage]()
     examples: list[LabelledImage] = [*found]
     if validation:
         known = find_examples(validation, truth=chosen.truth)
@@ -412,12 +419,16 @@ def _find_examples(
             raise InputError(msg)
         _warn_of_seen(found, known)
     elif found:
-        first, last = split_examples(found, held_out=chosen.held_out)
+        few = started and len(found) < _FEWEST_TO_SHARE and "held_out" not in chosen.given
+        first, last = split_examples(found, held_out=0.0 if few else chosen.held_out)
         examples, checks = ([*first], [*last]) if _have_cells(last) else ([*found], [])
     elif chosen.held_out:
         count = max(1, round(chosen.held_out * chosen.simulated))
         checks = [*simulate_examples(count, seed=seed + 1, dimensions=chosen.simulated_axes)]
-    if not checks:
+    if not checks and few:
+        images = count_noun(len(found), "image")
+        _log.info("%s, fewer than %d: all are trained on, none is kept for validation", images, _FEWEST_TO_SHARE)
+    elif not checks:
         _log.warning("no images are kept for validation: the last weights are kept, not the best ones")
     return [*examples, *made], checks
 

@@ -14,8 +14,8 @@ __all__ = ["CellsAtScale", "Scale", "clip_factor", "search_scale"]
 
 _DIAMETERS = (7, 14, 28, 56, 112, 224)  # pixels of the image: sizes of cells that are tried
 _WRONG = 1.0  # octaves: standard deviation of the sizes at which a network still finds cells well
-_ROUNDS = 2  # of the improvement of the best scale
-_CLOSE = 1.05  # two successive scales within this ratio end the improvement
+_BETWEEN = 3  # scales between those of the best pair that are tried too
+_UNLIKELY = 0.5  # octaves outside the expected sizes: standard deviation
 _FEW = 2.0  # so many cells are half as convincing as many
 _UNKNOWN, _MOST = 0.5, 0.95  # growth of the size of cells with the tried size: if it cannot be measured, and at most
 _BEYOND = 1.4  # the improved scale is at most this factor outside the best pair
@@ -42,13 +42,20 @@ class Scale(NamedTuple):
     """How convincing the cells are that the network finds at this scale, from 0 to about 1; 0 if it finds none."""
 
 
-def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[float], CellsAtScale | None]) -> Scale:
+def search_scale(
+    shape: tuple[int, ...],
+    diameter: float,
+    measure: Callable[[float], CellsAtScale | None],
+    *,
+    likely: Sequence[float] | None = None,
+) -> Scale:
     """Return the scale at which cells have the size of those of the training data.
 
     The network finds cells at several scales, an octave apart. At a wrong one it finds few, or is less certain of them,
     or they have another size than those it was trained on. Where it finds parts or groups of cells, these become larger
     with the size that is tried; true cells keep theirs. So the best pair of neighbouring scales is the one with certain
-    cells of nearly the same size, and the scale between them is improved by the size of the cells there.
+    cells of nearly the same size. Of the scales from one to the other, a quarter of an octave apart, the one with the
+    most convincing cells is chosen, and improved by their size.
 
     Parameters
     ----------
@@ -58,6 +65,8 @@ def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[flo
         Typical diameter of the cells of the training data, in pixels of the network.
     measure : callable
         From a factor to the cells that the network finds, or None if it finds none.
+    likely : (smallest, largest), optional
+        Diameters in pixels of the image that are expected; others are less likely, the more they differ.
 
     Examples
     --------
@@ -67,28 +76,32 @@ def search_scale(shape: tuple[int, ...], diameter: float, measure: Callable[[flo
     >>> round(scale.factor, 3), round(scale.certainty, 2)
     (2.0, 0.72)
     """
+
+    def rate(factor: float, cells: CellsAtScale | None) -> float:
+        expected = 1.0 if likely is None or cells is None else _expect(cells.diameter / factor, *likely)
+        return expected * _rate(cells, diameter)
+
     factors = sorted({clip_factor(diameter / size, shape) for size in _DIAMETERS}, reverse=True)
     found = [measure(factor) for factor in factors]
-    rates = [_rate(cells, diameter) for cells in found]
+    rates = list(map(rate, factors, found))
     if not any(rates):
         return Scale(clip_factor(1.0, shape), 0.0)
     pairs = list(pairwise(range(len(factors))))
     scores = [_rate_pair([factors[i], factors[j]], [found[i], found[j]], rates[i] + rates[j]) for i, j in pairs]
     i, j = pairs[int(np.argmax(scores))] if pairs else (0, 0)
-    weights = np.array([rates[i], rates[j]]) + 1e-9
-    factor = float(np.exp(np.average(np.log([factors[i], factors[j]]), weights=weights)))
-    limits = factors[j] / _BEYOND, factors[i] * _BEYOND
-    best = 0.0
-    for _ in range(_ROUNDS):
-        cells = measure(factor)
-        if cells is None:
-            break
-        best = cells.certainty * cells.cells / (cells.cells + _FEW)
-        better = clip_factor(float(np.clip(factor * diameter / cells.diameter, *limits)), shape)
-        if max(better / factor, factor / better) < _CLOSE:
-            break
-        factor = better
-    return Scale(factor, best)
+    between = np.geomspace(factors[i], factors[j], _BETWEEN + 2)[1:-1].tolist() if pairs else []
+    tried = [(factors[i], found[i]), (factors[j], found[j]), *((factor, measure(factor)) for factor in between)]
+    factor, cells = max(tried, key=lambda each: rate(*each))
+    if cells is None:
+        return Scale(factor, 0.0)
+    better = float(np.clip(factor * diameter / cells.diameter, factors[j] / _BEYOND, factors[i] * _BEYOND))
+    better = clip_factor(better, shape)
+    return Scale(better, _weigh(measure(better)))
+
+
+def _weigh(found: CellsAtScale | None) -> float:
+    """Return the certainty of cells; less if they are few."""
+    return 0.0 if found is None else found.certainty * found.cells / (found.cells + _FEW)
 
 
 def _rate(found: CellsAtScale | None, diameter: float) -> float:
@@ -96,7 +109,13 @@ def _rate(found: CellsAtScale | None, diameter: float) -> float:
     if found is None:
         return 0.0
     octaves = float(np.log2(found.diameter / diameter))
-    return found.certainty * found.cells / (found.cells + _FEW) * float(np.exp(-0.5 * (octaves / _WRONG) ** 2))
+    return _weigh(found) * float(np.exp(-0.5 * (octaves / _WRONG) ** 2))
+
+
+def _expect(size: float, smallest: float, largest: float) -> float:
+    """Return how likely a size of cells is: 1 in the expected range, and less outside."""
+    octaves = max(0.0, float(np.log2(smallest / size)), float(np.log2(size / largest)))
+    return float(np.exp(-0.5 * (octaves / _UNLIKELY) ** 2))
 
 
 def _rate_pair(factors: Sequence[float], found: Sequence[CellsAtScale | None], rates: float) -> float:

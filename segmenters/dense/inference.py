@@ -21,7 +21,7 @@ from segmenters.dense.targets import measure_mean_diameter
 from segmenters.postprocess import split_foreground
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gnntrack.training.segmenter import LabelledImage
     from segmenters.common.arrays import Heights, Labels
@@ -58,12 +58,16 @@ class Preprocessing:
     depth : float or None
         Depth at which cells are split, chosen on images with known cells; see
         `segmenters.postprocess.split_foreground`.
+    sizes : (smallest, largest) or None
+        Diameters in pixels of the images on which a model was trained for one kind of cells: where the scale is
+        estimated, such sizes are more likely than others. None for models of many kinds.
     """
 
     normalise: Any
     diameter: float
     factor: float | None
     depth: float | None = None
+    sizes: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -301,7 +305,7 @@ def find_scale(network: Any, ready: Heights, inputs: Preprocessing, options: Inf
             certainty *= min(1.0, float(np.median(peak)))
         return CellsAtScale(diameter, max(certainty, 0.0), int(labels.max()))
 
-    return search_scale(ready.shape, inputs.diameter, measure)
+    return search_scale(ready.shape, inputs.diameter, measure, likely=inputs.sizes)
 
 
 def _crop(ready: Heights, factor: float) -> Heights:

@@ -203,7 +203,7 @@ def choose_inputs(
     lowest, highest = sorted(sizes)[few], sorted(sizes)[-1 - few]
     each = settings.zoom == "each" or (settings.zoom == "auto" and highest > _SIMILAR * lowest)
     if start is not None and settings.zoom != "none":
-        return replace(start, factor=None if each else start.diameter / typical)
+        return replace(start, factor=None if each else start.diameter / typical, sizes=(lowest, highest))
     if each:
         return Preprocessing(settings.normalise, settings.scaled_diameter, None)
     if settings.zoom == "none":
