@@ -2,11 +2,9 @@
 
 ``python benchmarks/general_segmenter.py nuclei --fold 0 --out segmenters/weights/unet_nuclei`` trains the U-Net for
 fluorescent and stained nuclei: images of the Data Science Bowl 2018, movies of the Cell Tracking Challenge, planes of
-stacks, and simulated movies. It starts from the model of ``nuclei-first``, which is trained in the folder
-``unet_nuclei_first`` beside it unless it is there; after that, images of the Data Science Bowl are more likely and
-simulated movies fewer. ``cells`` trains the one for whole cells without a stain: phase contrast, and simulated phase
-contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with doubled
-plane distance.
+stacks, and simulated movies. ``cells`` trains the one for whole cells without a stain: phase contrast, and simulated
+phase contrast, interference contrast and bright field. ``diffusionnet`` is trained on simulated stacks, some with
+doubled plane distance.
 
 There is no validation: the last weights are kept. ``--fold N`` keeps a fifth of the images by kind out of the training:
 `kinds.py` reports results on images that were kept out. The shipped models of `unet` are those of ``--fold 0``, so that
@@ -16,7 +14,6 @@ the results of the very models that are shipped are known.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -38,12 +35,11 @@ from gnntrack.training.run import TrainingRun
 from gnntrack.training.segmenter import learn
 from gnntrack.training.simulated import SimulatedExample, simulate_examples
 
-SIMULATED = {"nuclei-first": 16, "nuclei": 8, "cells": 60}  # movies
+SIMULATED = {"nuclei": 12, "cells": 60}  # movies
 PLANES = 6  # simulated stacks whose planes are learnt as images
 # a group of images is as likely in training as a movie; a part of a real movie counts as a movie
-PARTS = {"Fluo-N2DH-GOWT1": 2, "Fluo-N2DH-SIM+": 3, "Fluo-N2DL-HeLa": 5, "Fluo-C2DL-MSC": 2, "PhC-C2DL-PSC": 5}
+PARTS = {"Fluo-N2DH-GOWT1": 2, "Fluo-N2DH-SIM+": 3, "Fluo-N2DL-HeLa": 5, "Fluo-C2DL-MSC": 4, "PhC-C2DL-PSC": 5}
 GROUPS = {
-    "nuclei-first": {"fluorescence": 12, "stained": 4},
     "nuclei": {"fluorescence": 40, "stained": 8},
     "cells": {"phase": 12},
 }
@@ -51,8 +47,7 @@ UNSTAINED_GROUPS = 10
 STACKS = 16  # simulated movies in 3D
 _GENERAL = {"zoom": "each", "learning_rate": 0.003, "batch": 8, "validate_every": 250, "patience": 99}
 PLANS = {
-    "nuclei-first": TrainSegmenterSettings(**_GENERAL, steps=6000, patch=160, normalise="root"),
-    "nuclei": TrainSegmenterSettings(**{**_GENERAL, "learning_rate": 0.002}, steps=3000, patch=160, normalise="root"),
+    "nuclei": TrainSegmenterSettings(**_GENERAL, steps=20000, patch=160, normalise="root"),
     "cells": TrainSegmenterSettings(**_GENERAL, steps=5000, patch=192, scaled_diameter=28, invert=True),
     "diffusionnet": TrainSegmenterSettings(steps=1000, validate_every=200, patience=99),
 }
@@ -83,28 +78,14 @@ def train(model: str, out: Path, options: argparse.Namespace) -> None:
     plan = plan.replace(steps=options.steps or plan.steps)
     if is_finished(out, plan):
         return
-    first = out.with_name(f"{out.name}_first") if model == "nuclei" else None
-    if first is not None:
-        train("nuclei-first", first, argparse.Namespace(**{**vars(options), "steps": None}))
     if model == "diffusionnet":
         learnt, checks = simulate_stacks()
     else:
         learnt, checks = (collect_cells if model == "cells" else collect_nuclei)(model, options), []
         learnt = [each for each in learnt if getattr(each, "kind", "") != options.without]
     out.mkdir(parents=True, exist_ok=True)
-    begun = (out / "checkpoint.safetensors").exists()
-    run = TrainingRun(out, resume=begun, report=_print_row)
-    more = {} if begun or first is None else {"start": first}
-    learn("diffusionnet" if model == "diffusionnet" else "unet", learnt, checks, run, settings=plan, **more)
-    if first is not None:
-        name_start(out / "model.json", first.name)
-
-
-def name_start(file: Path, name: str) -> None:
-    """Write the name of the model of the start into the description of a model, in place of a folder."""
-    about = json.loads(file.read_text(encoding="utf-8"))
-    about["training"]["start"]["model"] = name
-    file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    run = TrainingRun(out, resume=(out / "checkpoint.safetensors").exists(), report=_print_row)
+    learn("diffusionnet" if model == "diffusionnet" else "unet", learnt, checks, run, settings=plan)
 
 
 def list_known(kind: str, model: str, options: argparse.Namespace) -> list[KindImage]:
