@@ -48,7 +48,7 @@ STACKS = 16  # simulated movies in 3D
 _GENERAL = {"zoom": "each", "learning_rate": 0.003, "batch": 8, "validate_every": 250, "patience": 99}
 PLANS = {
     "nuclei": TrainSegmenterSettings(**_GENERAL, steps=20000, patch=160, normalise="root"),
-    "cells": TrainSegmenterSettings(**_GENERAL, steps=5000, patch=192, scaled_diameter=28, invert=True),
+    "cells": TrainSegmenterSettings(**_GENERAL, steps=10000, patch=192, scaled_diameter=28, invert=True),
     "diffusionnet": TrainSegmenterSettings(steps=1000, validate_every=200, patience=99),
 }
 

@@ -354,13 +354,18 @@ def format_kinds() -> str:
         return NOT_YET
     rows = _read("kinds")["rows"]
     lines = []
-    for kind, method in sorted({(row["kind"], row["method"]) for row in rows}):
-        some = [row for row in rows if (row["kind"], row["method"]) == (kind, method)]
+    for kind, method, other in sorted({_group_kind(row) for row in rows}):
+        some = [row for row in rows if _group_kind(row) == (kind, method, other)]
         ratios = [row["estimate"] / row["diameter"] for row in some if row["estimate"] and row["diameter"]]
         near = f"{fmean(0.8 <= ratio <= 1.25 for ratio in ratios):.0%}" if ratios else "-"
         f1, ap = (fmean(row[key] for row in some) for key in ("f1", "ap"))
-        lines.append([kind, f"`{method}`", str(len(some)), f"{f1:.3f}", f"{ap:.3f}", near])
-    return format_table(["kind", "segmenter", "images", "F1", "AP", "size within 25 %"], lines)
+        folds = count_noun(len({row["fold"] for row in some}), "other fold") if other else "shipped models"
+        lines.append([kind, f"`{method}`", folds, str(len(some)), f"{f1:.3f}", f"{ap:.3f}", near])
+    return format_table(["kind", "segmenter", "kept out of", "images", "F1", "AP", "size within 25 %"], lines)
+
+
+def _group_kind(row: dict[str, Any]) -> tuple[str, str, bool]:
+    return row["kind"], row["method"], row["fold"] != SHIPPED_FOLD
 
 
 def format_few_images() -> str:
