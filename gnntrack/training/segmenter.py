@@ -409,28 +409,44 @@ def _find_examples(
     if not found and not made:
         msg = "there is nothing to learn from; give folders of images with masks, or --simulated N"
         raise InputError(msg)
-    few, checks = False, list[LabelledImage]()
+    few = _learns_from_all(found, validation, chosen, started=started)
+    checks: list[LabelledImage] = []
     examples: list[LabelledImage] = [*found]
     if validation:
-        known = find_examples(validation, truth=chosen.truth)
-        checks = [*(known if chosen.sparse else _skip_incomplete(known))]
-        if not _have_cells(checks):
-            msg = f"{checks[0].name}: none of the validation images has a cell; give images whose masks are not empty"
-            raise InputError(msg)
-        _warn_of_seen(found, known)
+        checks = [*_read_checks(validation, found, chosen)]
     elif found:
-        few = started and len(found) < _FEWEST_TO_SHARE and "held_out" not in chosen.given
         first, last = split_examples(found, held_out=0.0 if few else chosen.held_out)
         examples, checks = ([*first], [*last]) if _have_cells(last) else ([*found], [])
     elif chosen.held_out:
         count = max(1, round(chosen.held_out * chosen.simulated))
         checks = [*simulate_examples(count, seed=seed + 1, dimensions=chosen.simulated_axes)]
-    if not checks and few:
-        images = count_noun(len(found), "image")
-        _log.info("%s, fewer than %d: all are trained on, none is kept for validation", images, _FEWEST_TO_SHARE)
-    elif not checks:
+    if not checks and not few:
         _log.warning("no images are kept for validation: the last weights are kept, not the best ones")
     return [*examples, *made], checks
+
+
+def _learns_from_all(
+    found: Sequence[Example], validation: Sequence[str | Path] | None, chosen: TrainSegmenterSettings, *, started: bool
+) -> bool:
+    """Return whether none of the images is kept for validation: few images of a training from a model."""
+    if not started or validation or "held_out" in chosen.given or not 0 < len(found) < _FEWEST_TO_SHARE:
+        return False
+    images = count_noun(len(found), "image")
+    _log.info("%s, fewer than %d: all are trained on, none is kept for validation", images, _FEWEST_TO_SHARE)
+    return True
+
+
+def _read_checks(
+    validation: Sequence[str | Path], found: Sequence[Example], chosen: TrainSegmenterSettings
+) -> list[Example]:
+    """Return the images of folders to validate on."""
+    known = find_examples(validation, truth=chosen.truth)
+    checks = known if chosen.sparse else _skip_incomplete(known)
+    if not _have_cells(checks):
+        msg = f"{checks[0].name}: none of the validation images has a cell; give images whose masks are not empty"
+        raise InputError(msg)
+    _warn_of_seen(found, known)
+    return checks
 
 
 def _skip_incomplete(examples: list[Example]) -> list[Example]:
