@@ -292,8 +292,21 @@ def test_a_grey_background_asks_both_models(caplog):
     segmenter = UNetSegmenter()
     with caplog.at_level("INFO"):
         segmenter.prepare([relief])
-    assert "is more certain" in caplog.text
+    assert "certainty of the models: cells 0." in caplog.text
     assert len(segmenter._models) == 2
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "cells", "chosen"), [(0.65, 0.54, "cells"), (0.8, 0.6, "nuclei"), (0.1, 0.6, "cells"), (0, 0, "cells")]
+)
+def test_a_grey_background_is_that_of_unstained_cells_unless_nuclei_are_far_more_certain(
+    nuclei, cells, chosen, monkeypatch
+):
+    segmenter = UNetSegmenter()
+    found = {read_diameter("nuclei"): Scale(1.0, nuclei), read_diameter("cells"): Scale(1.0, cells)}
+    monkeypatch.setattr(UNetSegmenter, "_find_scale", lambda self, _images: found[self.inputs.diameter])
+    segmenter.prepare([np.gradient(make_nuclei(0))[1].astype(np.float32)])
+    assert segmenter.guessed_model == chosen
 
 
 @pytest.mark.parametrize("certainty", [0.0, 0.2, 0.39, 0.41, 0.9])

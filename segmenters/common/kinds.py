@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     from segmenters.common.arrays import Heights
 
-__all__ = ["KINDS", "MODELS", "KindGuess", "find_majority", "guess_kind"]
+__all__ = ["KINDS", "MODELS", "UNSTAINED", "KindGuess", "find_majority", "guess_kind"]
 
 MODELS = {"fluorescence": "nuclei", "stained": "nuclei", "phase": "cells", "brightfield": "cells"}
 """Kind of microscopy -> name of the shipped model: stained nuclei, or whole cells without a stain."""
+
+UNSTAINED = MODELS["phase"]
+"""Name of the model for cells without a stain."""
 
 KINDS = ("auto", *MODELS)
 """Values of the option ``kind``."""

@@ -13,7 +13,7 @@ from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
 from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
 from segmenters.common.inputs import expect_choice
-from segmenters.common.kinds import KINDS, MODELS, find_majority, guess_kind
+from segmenters.common.kinds import KINDS, MODELS, UNSTAINED, find_majority, guess_kind
 from segmenters.common.models import WEIGHTS, list_shipped, load_network
 from segmenters.common.scale import Scale
 from segmenters.common.training import PRECISIONS, choose_bfloat16
@@ -38,6 +38,7 @@ __all__ = ["DenseSegmenter"]
 
 _log = logging.getLogger(__name__)
 
+_AHEAD = 0.15  # a grey ground is that of unstained cells, unless the model of nuclei is more certain by this much
 _DOUBTFUL = 0.4  # certainty of a model below which its choice is doubtful; 0.55 to 0.75 on images of its kind
 
 
@@ -213,8 +214,9 @@ class DenseSegmenter:
             for name in models:
                 self._use(name)
                 certainty[name] = self._find_scale(images).certainty
-            model = max(certainty, key=lambda name: certainty[name])
-            why = f"kind of microscopy unknown, but this model is more certain ({certainty[model]:.2f})"
+            model = max(certainty, key=lambda name: certainty[name] + (_AHEAD if name == UNSTAINED else 0))
+            told = ", ".join(f"{name} {certainty[name]:.2f}" for name in models)
+            why = f"kind of microscopy unknown; certainty of the models: {told}"
             _warn_if_doubtful(model, certainty[model])
         self._guessed = model
         _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, reason)
