@@ -45,7 +45,7 @@ COMMANDS = {
     "apply-edits": ("apply_edits", "Track a movie again around the corrections of a person."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
     "import": ("import_tracks", "Read the tracks of another program: TrackMate, tracked masks, tables, results."),
-    "analyse": ("analyse", "Measure the cells of a lineage: motion, cell cycles, growth."),
+    "analyse": ("analyse", "Measure the cells of a lineage: motion, cell cycles, growth, neighbours."),
     "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("train", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("train_segmenter", "Train a segmenter on images whose masks are known."),
