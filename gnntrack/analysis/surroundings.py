@@ -47,8 +47,8 @@ def find_frame_neighbours(position: FloatArray) -> IntArray:
         return np.zeros((0, 2), np.int64)
     corners = _triangulate(position) if n > ndim + 1 else np.arange(n)[None]
     one, other = np.triu_indices(corners.shape[1], 1)
-    pairs = np.sort(np.concatenate([corners[:, [a, b]] for a, b in zip(one, other, strict=True)]), axis=1)
-    pairs = np.unique(pairs.astype(np.int64), axis=0)
+    pairs = np.concatenate([corners[:, [a, b]] for a, b in zip(one, other, strict=True)]).astype(np.int64)
+    pairs = np.column_stack(np.divmod(np.unique(pairs.min(1) * n + pairs.max(1)), n))
     length = measure_lengths(position[pairs[:, 0]] - position[pairs[:, 1]])
     return np.asarray(pairs[length <= _REACH * np.median(length)])
 
@@ -120,18 +120,22 @@ def _compare_neighbours(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the neighbours that the present tracks have gained and lost since the frame before; NaN for new tracks."""
     both = np.intersect1d(earlier, present)
-    sets = []
-    for table in (earlier_pairs, pairs):
-        common = np.sort(table[np.isin(table, both).all(1)], axis=1)
-        sets.append({(int(a), int(b)) for a, b in common})
+    known = np.isin(present, both)
+    before, now = (_number_pairs(table, both) for table in (earlier_pairs, pairs))
     found = []
-    for changed in (sets[1] - sets[0], sets[0] - sets[1]):
-        ends = np.array(sorted(changed), np.int64).ravel()
-        count = np.bincount(np.searchsorted(both, ends), minlength=len(both)).astype(float)
+    for changed in (np.setdiff1d(now, before), np.setdiff1d(before, now)):
+        ends = np.concatenate(np.divmod(changed, max(len(both), 1)))
         values = np.full(len(present), np.nan)
-        values[np.isin(present, both)] = count[np.searchsorted(both, present[np.isin(present, both)])]
+        values[known] = np.bincount(ends, minlength=len(both))[np.searchsorted(both, present[known])]
         found.append(values)
     return found[0], found[1]
+
+
+def _number_pairs(pairs: IntArray, tracks: IntArray) -> IntArray:
+    """Return a number for each pair of which both are among some tracks, whatever the order of the two."""
+    common = pairs[np.isin(pairs, tracks).all(1)]
+    place = np.searchsorted(tracks, common)
+    return np.asarray(place.min(1) * len(tracks) + place.max(1) if len(place) else np.zeros(0, np.int64))
 
 
 def list_track_surroundings(lineage: Lineage, cells: Columns) -> Columns:
