@@ -42,6 +42,7 @@ COMMANDS = {
     "segmenters": ("segment", "List the segmenters that are installed."),
     "build-graph": ("graph", "Find the candidate links between the cells of masks."),
     "solve": ("graph", "Choose the links of a candidate graph."),
+    "report": ("report", "Write a result as one HTML page to look at and to correct."),
     "apply-edits": ("apply_edits", "Track a movie again around the corrections of a person."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
     "import": ("import_tracks", "Read the tracks of another program: TrackMate, tracked masks, tables, results."),

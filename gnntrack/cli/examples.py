@@ -18,6 +18,7 @@ EXAMPLES = {
     "segmenters": "gnntrack segmenters",
     "build-graph": "gnntrack build-graph IMAGES MASKS -o graph.geff",
     "solve": "gnntrack solve graph.geff -o lineage.geff",
+    "report": "gnntrack report 01_RES -o report.html",
     "apply-edits": "gnntrack apply-edits 01_RES edits.json -o corrected/01_RES",
     "export": "gnntrack export 01_RES --to csv -o tables",
     "import": "gnntrack import tracks.xml -o 01_RES",
