@@ -45,6 +45,7 @@ COMMANDS = {
     "report": ("report", "Write a result as one HTML page to look at and to correct."),
     "apply-edits": ("apply_edits", "Track a movie again around the corrections of a person."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
+    "convert": ("convert", "Write tracks in another format: CTC, GEFF, TrackMate, tables of other programs."),
     "import": ("import_tracks", "Read the tracks of another program: TrackMate, tracked masks, tables, results."),
     "analyse": ("analyse", "Measure the cells of a lineage: motion, cell cycles, growth, neighbours."),
     "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),

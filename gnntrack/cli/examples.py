@@ -21,6 +21,7 @@ EXAMPLES = {
     "report": "gnntrack report 01_RES -o report.html",
     "apply-edits": "gnntrack apply-edits 01_RES edits.json -o corrected/01_RES",
     "export": "gnntrack export 01_RES --to csv -o tables",
+    "convert": "gnntrack convert 01_RES tracks.xml",
     "import": "gnntrack import tracks.xml -o 01_RES",
     "analyse": "gnntrack analyse 01_RES -o analysis --interval 10min",
     "shape": "gnntrack shape MASKS -o shapes",
