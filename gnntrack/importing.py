@@ -235,7 +235,7 @@ def _open_table(
     if is_cell_table(path, table):
         cell_links = link_cell_table(path, table, read_parents(links))
         return _TrackSource(_need_masks(masks, path), cell_links, complete=True)
-    if is_point_table(path, table) and not is_trackmate_table(path, table):
+    if not is_trackmate_table(path, table) and is_point_table(path, table):
         _refuse_links(links, path, "a table of points")
         return _place_spots(_convert_points(path, table, settings), _need_masks(masks, path), images, path, settings)
     return _place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
