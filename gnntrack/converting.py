@@ -180,14 +180,14 @@ def _holds_lineage(path: Path) -> bool:
 def _read_table(path: Path, masks: object, settings: Settings, progress: Any, *, needed: bool) -> tuple[Lineage, bool]:
     """Return the lineage of a table: of its own masks if they are given, else of its points."""
     table = read_delimited(path)
-    points = is_point_table(path, table)
-    if masks is not None or needed or not points:
-        kind = is_edge_table(path, table) or is_cell_table(path, table)
-        if masks is None and (kind or points):
+    spots = is_trackmate_table(path, table)
+    points = not spots and is_point_table(path, table)
+    if masks is not None or needed or not (spots or points):
+        if masks is None and (points or is_edge_table(path, table) or is_cell_table(path, table)):
             msg = f"{path}: a table has no pixels; give the masks of its cells with masks (--masks)"
             raise InputError(msg)
         return import_tracks(path, masks=masks, settings=settings, progress=progress), True
-    if is_trackmate_table(path, table):
+    if spots:
         return _place_spots(read_trackmate_csv(path), settings), False
     return _place_points(read_point_table(path, table), path, settings), False
 

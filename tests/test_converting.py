@@ -237,6 +237,17 @@ def test_merges_of_trackmate_are_told(tmp_path):
     assert found.cells.position[:, 1].tolist() == [5, 9, 6]  # as in the file, not those of drawn discs
 
 
+def test_a_table_of_spots_of_trackmate_has_discs_if_masks_are_needed(tmp_path):
+    rows = "1,0,8,9,0,3\n2,1,8,10,0,3\n"
+    (tmp_path / "a.csv").write_text("ID,FRAME,POSITION_X,POSITION_Y,TRACK_ID,RADIUS\n" + rows)
+    found = convert(tmp_path / "a.csv", tmp_path / "a.geff").lineage
+    assert found.cells.position.tolist() == [[9, 8], [10, 8]]
+    assert found.cells.feature("diameter").tolist() == [6, 6]
+    with pytest.warns(GnntrackWarning, match="the size of the images"):
+        convert(tmp_path / "a.csv", tmp_path / "01_RES")
+    assert (np.asarray(gnntrack.load(tmp_path / "01_RES").labels()[0]) > 0).sum() == 29
+
+
 @pytest.mark.parametrize("name", ["a.csv", "folder", "a.json"])
 def test_a_name_that_does_not_tell_the_format(name):
     with pytest.raises(InputError, match="choose it with to"):
