@@ -14,6 +14,7 @@ from .pipeline import export as export
 from .pipeline import segment as segment
 from .pipeline import solve as solve
 from .pipeline import track as track
+from .reporting import write_report as write_report
 from .settings import Settings as Settings
 from .types import CellGraph as CellGraph
 from .types import Cells as Cells

@@ -6,6 +6,7 @@
           /tracks.csv     a row per track                    /msd.csv     mean squared displacement by time lag
           /families.csv   a row per family                   /survival.csv   fraction undivided by age
           /frames.csv     a row per frame                    /summary.json   units, options and notes
+          /motion.png, cycles.png, surroundings.png, and the same as .svg
 
 ``docs/analysis.md`` defines every column.
 """
@@ -36,6 +37,11 @@ from gnntrack.analysis.growth import describe_growth, list_cell_size, list_track
 from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
 from gnntrack.analysis.msd_fits import fit_motion
 from gnntrack.analysis.sisters import correlate_sisters
+from gnntrack.analysis.surroundings import (
+    describe_surroundings,
+    list_cell_surroundings,
+    list_track_surroundings,
+)
 from gnntrack.analysis.tables import list_cells, list_families, list_frames, list_tracks
 from gnntrack.analysis.timelines import arrange_timelines
 from gnntrack.analysis.units import Quantity, Units
@@ -47,6 +53,7 @@ from gnntrack.io.tables import write_csv
 from gnntrack.loading import load
 from gnntrack.options import resolve_options
 from gnntrack.plurals import choose_form, count_noun
+from gnntrack.report.figure_units import FigureUnits
 from gnntrack.results import find_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.types import Lineage
@@ -126,7 +133,7 @@ def analyse(
     without_drift: bool = False,
     overwrite: bool = False,
 ) -> Analysis:
-    """Measure the motion, growth and cell cycles of a lineage.
+    """Measure the motion, growth, cell cycles and surroundings of the cells of a lineage.
 
     Parameters
     ----------
@@ -134,7 +141,7 @@ def analyse(
         A result of `gnntrack.track`, another result or ground truth of the Cell Tracking Challenge, a GEFF, or the
         lineage itself.
     out : path, optional
-        Folder for the tables.
+        Folder for the tables and figures.
     spacing : D floats, optional
         Size of a voxel in um along ``[z], y, x``; by default that in the result, else lengths are in pixels.
     interval : float, str or timedelta, optional
@@ -183,9 +190,27 @@ def analyse(
             folder.mkdir()
             for name in TABLES:
                 write_csv(getattr(analysis, name), folder / f"{name}.csv")
+            _draw_figures(analysis, folder)
             summary = _summarise(analysis, source, without_drift=without_drift)
             (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return analysis
+
+
+def _draw_figures(analysis: Analysis, folder: Path) -> None:
+    """Write each figure as a picture and as a drawing."""
+    from gnntrack import report
+
+    units = Units.read(analysis.lineage)
+    tables = {name: _list_columns(getattr(analysis, name)) for name in TABLES}
+    labels = FigureUnits(units.length, units.ndim, units.time, units.long_time)
+    for name in ("motion", "cycles", "surroundings"):
+        figure = getattr(report, f"draw_{name}")(tables, labels)
+        for suffix in ("png", "svg"):
+            report.save_figure(figure, folder / f"{name}.{suffix}")
+
+
+def _list_columns(table: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): column.to_numpy() for name, column in table.items()}
 
 
 def _summarise(analysis: Analysis, source: object, *, without_drift: bool) -> dict[str, Any]:
@@ -277,19 +302,26 @@ def _measure(lineage: Lineage, drift: FloatArray) -> Analysis:
     track_motion = list_track_motion(lineage, lines, cell_motion, curve)
     track_cycles = list_track_cycles(lineage, cycles)
     track_table = list_tracks(lineage) | track_cycles | track_motion | list_track_growth(lineage)
+    around = list_cell_surroundings(lineage)
+    cell_table |= around
+    track_table |= list_track_surroundings(lineage, around)
     movie = [
         *describe_motion(track_motion, fit, drift, units),
         *describe_cycles(lineage, cycles, survival, track_cycles),
         *describe_growth(track_table, units),
+        *describe_surroundings(track_table, units),
         *correlate_sisters(tracks, {name: track_table[column] for name, column in _list_properties(track_table)}),
     ]
-    speed, size = f"speed_{units.speed}", f"size_{units.size}"
+    frame_means = (
+        *(f"speed_{units.speed}", f"size_{units.size}"),
+        *("neighbours", f"neighbour_distance_{units.length}", f"density_{units.density}"),
+    )
     shared = tuple(column for _, column in _list_properties(track_table))
     return Analysis(
         cells=pd.DataFrame(cell_table),
         tracks=pd.DataFrame(track_table),
         families=pd.DataFrame(list_families(track_table, (*shared, "directionality"))),
-        frames=pd.DataFrame(list_frames(lineage, drift, cell_table, (speed, size))),
+        frames=pd.DataFrame(list_frames(lineage, drift, cell_table, frame_means)),
         movie=pd.DataFrame(movie, columns=list(Quantity._fields)),
         msd=pd.DataFrame(list_msd(curve, units, fit.lags)),
         survival=pd.DataFrame(list_survival(survival, units)),
@@ -307,8 +339,6 @@ def _list_properties(tracks: Columns) -> list[tuple[str, str]]:
 
 def _list_notes(lineage: Lineage, cycles: Cycles, survival: Survival) -> Iterator[str]:
     """Yield sentences about quantities that are missing or uncertain."""
-    if lineage.provenance.interval is None:
-        yield "the time between frames is not known: times are in frames; give --interval, such as 10min"
     if not lineage.cells.has("size"):
         yield "the lineage has points without sizes: areas, volumes and growth rates are missing"
     seen = int(survival.events.sum() + survival.censored.sum())

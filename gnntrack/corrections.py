@@ -26,7 +26,7 @@ from gnntrack.methods import METHODS
 from gnntrack.pipeline import track_movie
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.progress_bars import open_progress
-from gnntrack.result_files import RunRecord, restore_settings
+from gnntrack.result_files import RunRecord, find_source, restore_settings
 from gnntrack.results import find_result
 
 if TYPE_CHECKING:
@@ -200,8 +200,9 @@ class _RecordedRun:
     def source(self, name: str) -> str | None:
         """Return the path of the images or masks; raise if nothing is there."""
         recorded: str | None = self.summary["input"].get(name)
-        if recorded is None or any(letter in recorded for letter in "*?[") or Path(recorded).expanduser().exists():
-            return recorded
+        found = None if recorded is None else find_source(recorded, self.folder)
+        if recorded is None or found is not None:
+            return found
         msg = f"{self.folder}: its {name} were '{recorded}', which is not there; give {name} (--{name} PATH)"
         raise InputError(msg)
 

@@ -1,14 +1,14 @@
 """Recipe of ``gnntrack import``: a lineage from tracks that another program made.
 
-=========================  ===================================================================================
+=========================  =========================================================================================
 source                     tracks
-=========================  ===================================================================================
+=========================  =========================================================================================
 masks                      one label per cell for the whole movie (Cell-ACDC, DeLTA, Trackastra, btrack, ...)
 TrackMate ``.xml``         spots, or their outlines, and edges
 TrackMate ``.csv``         its table of spots, with its table of edges or without it
-table ``.csv`` and masks   columns frame, label, track, and parent if cells divide
+table ``.csv`` and masks   columns frame, label, track, and parent if cells divide; links; points of other programs
 result                     a folder of the Cell Tracking Challenge, or a GEFF: see `gnntrack.load`
-=========================  ===================================================================================
+=========================  =========================================================================================
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.draw import polygon
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
@@ -29,9 +28,10 @@ from gnntrack.io.delimited import read_delimited
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import check_images
 from gnntrack.io.output import try_output
-from gnntrack.io.stack import Stack
-from gnntrack.io.track_tables import is_cell_table, link_cell_table, read_parents
-from gnntrack.io.trackmate import read_trackmate_csv
+from gnntrack.io.point_tables import is_point_table, read_point_table
+from gnntrack.io.spot_masks import count_within_frames, draw_spots
+from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges, read_parents
+from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.build import number_tracks
@@ -48,10 +48,10 @@ from gnntrack.types import Lineage
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
-    from gnntrack.io.trackmate import Spots
-    from gnntrack.types import Cells, FloatArray, FrameStack, Image, IntArray
+    from gnntrack.io.delimited import TextTable
+    from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
 
-__all__ = ["import_tracks"]
+__all__ = ["drop_merges", "import_tracks"]
 
 _log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
@@ -82,7 +82,8 @@ def import_tracks(
     ----------
     source : path, array or FrameStack
         Masks whose labels are the same in every frame, a TrackMate file (``.xml``), its table of spots (``.csv``), a
-        table with the columns frame, label, track (``.csv``, with `masks`), a CTC result, or a GEFF.
+        table with the columns frame, label, track, of links or of points (``.csv``, with `masks`; see
+        `gnntrack.io.point_tables`), a CTC result, or a GEFF.
     masks : path, array or FrameStack, optional
         Masks of the spots of TrackMate: each spot is the mask at its centre. By default, its outline or a disc (in 3D
         a ball) is drawn. Needed for a table.
@@ -195,7 +196,7 @@ class _TrackSource:
         backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
         rows[backward] = rows[backward][:, ::-1]
         usable = rows[cells.frame[rows[:, 0]] < cells.frame[rows[:, 1]]]
-        return _drop_merges(cells, np.unique(usable, axis=0), len(rows))
+        return drop_merges(cells, np.unique(usable, axis=0), len(rows))
 
 
 def _open_tracked(
@@ -228,10 +229,26 @@ def _open_table(
 ) -> _TrackSource:
     """Open a table of cells, or TrackMate's table of spots."""
     table = read_delimited(path)
+    if is_edge_table(path, table):
+        _refuse_links(links, path, "a table of links")
+        return _TrackSource(_need_masks(masks, path), read_edges(path, table), complete=True)
     if is_cell_table(path, table):
         cell_links = link_cell_table(path, table, read_parents(links))
         return _TrackSource(_need_masks(masks, path), cell_links, complete=True)
+    if not is_trackmate_table(path, table) and is_point_table(path, table):
+        _refuse_links(links, path, "a table of points")
+        return _place_spots(_convert_points(path, table, settings), _need_masks(masks, path), images, path, settings)
     return _place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
+
+
+def _convert_points(path: Path, table: TextTable, settings: Settings) -> Spots:
+    """Return the points of a table as spots; they are in pixels unless the names of the columns have the unit um."""
+    points = read_point_table(path, table)
+    unit, size = points.unit or "pixel", settings.frames.spacing
+    if unit == "um" and size is None:
+        msg = f"{path}: its positions are in um; give the size of a pixel with spacing (--spacing)"
+        raise InputError(msg)
+    return Spots(points.frame, points.position, np.ones(len(points.frame)), points.source, points.target, unit=unit)
 
 
 def _refuse_links(links: object, path: Path, kind: str) -> None:
@@ -314,7 +331,7 @@ def _check_identities(cells: Cells, source: IntArray, target: IntArray) -> None:
         raise FormatError(msg)
 
 
-def _drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, IntArray]:
+def drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, IntArray]:
     """Return the links without merges: of several links into a cell, the shortest stays."""
     length = np.linalg.norm(cells.position[rows[:, 1]] - cells.position[rows[:, 0]], axis=1)
     order = np.lexsort((length, rows[:, 1]))
@@ -347,8 +364,8 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
         shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
         n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
         _check_extent(spots, pixel, shape, n_frames, path)
-        label = _count_within_frames(spots.frame)
-        placed = _draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
+        label = count_within_frames(spots.frame)
+        placed = draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
     _report_shared_places(spots, label, pixel, path, drawn=masks is None)
     ends = np.hstack([np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)])
     different = (ends[:, :2] != ends[:, 2:]).any(axis=1)
@@ -388,15 +405,6 @@ def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_fra
     if outside.any():
         spots_outside = f"{outside.sum()} of {count_noun(len(outside), 'spot')}"
         _log.warning("%s: outside of the images: %s; check --spacing", path, spots_outside)
-
-
-def _count_within_frames(frame: IntArray) -> IntArray:
-    """Return numbers from 1 within each frame, shape (N,)."""
-    order = np.argsort(frame, kind="stable")
-    ordered = frame[order]
-    number = np.empty(len(frame), np.int64)
-    number[order] = np.arange(len(frame)) - np.searchsorted(ordered, ordered) + 1
-    return number
 
 
 def _count_dimensions(spots: Spots, stack: FrameStack | None) -> int:
@@ -450,50 +458,3 @@ def _read_labels(spots: Spots, pixel: FloatArray, stack: FrameStack, path: Path)
         all_spots = count_noun(len(label), "spot")
         _log.warning("%s: %d of %s without a mask below; links of such spots are not used", path, lost, all_spots)
     return label
-
-
-def _draw_spots(
-    spots: Spots, pixel: FloatArray, label: IntArray, shape: tuple[int, ...], spacing: tuple[float, ...], n_frames: int
-) -> Stack:
-    """Return masks with an outline or a ball for each spot; each frame is drawn when it is read."""
-    rows = [np.flatnonzero(spots.frame == frame) for frame in range(n_frames)]
-
-    def read(frame: int) -> Image:
-        mask = np.zeros(shape, np.int32)
-        for row in rows[frame][np.argsort(spots.radius[rows[frame]], kind="stable")].tolist():  # small ones in holes
-            outline = spots.outlines.get(row) if len(shape) == 2 else None
-            draw = _list_ball(pixel[row], spots.radius[row], shape, spacing)
-            if outline is not None:
-                y, x = (pixel[row] + outline / np.array(spacing)).T
-                draw = polygon(y, x, shape)  # type: ignore[no-untyped-call]
-            free = tuple(axis[mask[draw] == 0] for axis in draw)
-            mask[free] = label[row]
-        for row in rows[frame].tolist():  # a cell that others cover keeps a pixel
-            if not (mask == label[row]).any():
-                mask[_find_pixel(mask, pixel[row])] = label[row]
-        return mask
-
-    unit = spots.unit if spots.spacing is not None or spots.unit == "um" else "pixel"
-    names = [f"spots, frame {frame}" for frame in range(n_frames)]
-    return Stack(read, names, shape, spacing if unit == "um" else (1.0,) * len(shape), unit)
-
-
-def _find_pixel(mask: Image, centre: FloatArray) -> tuple[int, ...]:
-    """Return the pixel nearest to a centre that is background, or that its cell can spare."""
-    count = np.bincount(mask.ravel())
-    spare = np.argwhere((mask == 0) | (count[mask] > 1))
-    nearest = int(np.argmin(((spare - centre) ** 2).sum(axis=1)))
-    return tuple(spare[nearest].tolist())
-
-
-def _list_ball(
-    centre: FloatArray, radius: float, shape: tuple[int, ...], spacing: tuple[float, ...]
-) -> tuple[IntArray, ...]:
-    """Return the pixels of a disc or ball, an array per axis; at least the one at its centre."""
-    reach = radius / np.array(spacing)
-    low = np.clip(np.floor(centre - reach).astype(int), 0, np.array(shape) - 1)
-    high = np.clip(np.ceil(centre + reach).astype(int), 0, np.array(shape) - 1)
-    grid = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij")
-    away = sum(((axis - middle) / max(r, 0.5)) ** 2 for axis, middle, r in zip(grid, centre, reach, strict=True))
-    near = away <= max(1.0, float(np.min(away)))
-    return tuple(axis[near] for axis in grid)

@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from gnntrack.results import Result
     from gnntrack.types import FrameStack, Lineage
 
-__all__ = ["RunRecord", "collect_review", "convert_to_plain", "restore_settings", "summarise_result", "write_result"]
+__all__ = [
+    "RunRecord",
+    "collect_review",
+    "convert_to_plain",
+    "find_source",
+    "restore_settings",
+    "summarise_result",
+    "write_result",
+]
 
 _log = logging.getLogger(__name__)
 _MODULES = ("numpy", "scipy", "numba", "cv2", "tifffile", "imagecodecs", "lap", "torch")
@@ -327,3 +335,23 @@ def restore_settings(summary: Mapping[str, Any]) -> Settings:
             if known and name in own:
                 changes[f"{section}__{name}"] = value
     return plain.replace(**changes)
+
+
+def find_source(recorded: str, folder: Path) -> str | None:
+    """Return the path of the images or masks that a summary records, None if nothing is there.
+
+    A relative path is that of the folder in which the command ran. If nothing is there now, the folders above the
+    result are tried in its place.
+
+    Parameters
+    ----------
+    recorded : str
+        In ``input`` of the summary: a path, or a pattern of files, which is returned as it is.
+    folder : Path
+        Of the result.
+    """
+    if any(letter in recorded for letter in "*?["):
+        return recorded
+    path = Path(recorded).expanduser()
+    tried = [path, *(parent / path for parent in folder.absolute().parents)]
+    return next((str(each) for each in tried if each.exists()), None)

@@ -250,3 +250,20 @@ def test_the_code_of_the_page_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     exec(compile(code, "docs/analysis.md", "exec"), {})
     assert len(capsys.readouterr().out.split()) == 2
+
+
+def test_every_column_and_quantity_is_on_the_page():
+    page = (Path(__file__).parents[1] / "docs" / "analysis.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`([A-Za-z0-9_]+)`", page))
+    rng = np.random.default_rng(0)
+    rows = list_rows(walk_freely(rng, tracks=5, frames=6, diffusion=1.0))
+    for interval, unit in ((60.0, "um"), (None, "pixel")):
+        lineage = make_lineage(rows, interval=interval, unit=unit, size=np.ones(len(rows)))
+        analysis = gnntrack.analyse(lineage)
+        for name in analysing.TABLES:
+            for column in getattr(analysis, name):
+                general = re.sub(f"(^|_){unit}(?=[23]|_|$)", r"\1UNIT", column)
+                times = (("_(min|frame)$", "_TIME"), ("_(h|frame)$", "_LONG"))
+                kinds = {column, general, *(re.sub(pattern, word, general) for pattern, word in times)}
+                assert kinds & documented, f"{name}: {column}"
+        assert set(analysis.movie["quantity"]) <= documented

@@ -397,6 +397,15 @@ def test_moved_changed_and_other_input(movie, tmp_path):
         apply_edits(out, EditList(), masks=tmp_path / "moved.npy")
 
 
+def test_relative_paths_are_found_from_the_result(movie, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    shutil.copy(movie / "masks.npy", tmp_path / "data" / "masks.npy")
+    monkeypatch.chdir(tmp_path)
+    gnntrack.track(masks="data/masks.npy", out="data/01_RES", pictures=False)
+    monkeypatch.chdir("/")
+    assert apply_edits(tmp_path / "data" / "01_RES", EditList()).changes == ()
+
+
 def test_the_command(movie, tmp_path):
     first = track(movie, tmp_path / "01_RES")
     edits = (*pick_edits(first), Edit("spurious", ((0, 9999),)))

@@ -9,6 +9,7 @@ from .growth import fit_growth as fit_growth
 from .msd_fits import MotionFit as MotionFit
 from .msd_fits import fit_motion as fit_motion
 from .sisters import correlate_pairs as correlate_pairs
+from .surroundings import find_frame_neighbours as find_frame_neighbours
 from .survival import Survival as Survival
 from .survival import estimate_survival as estimate_survival
 from .timelines import Timelines as Timelines

@@ -113,5 +113,5 @@ def estimate_persistence(curve: MsdCurve, spans: IntArray) -> FloatArray:
         used = lag <= spans[row] // 4
         msd = curve.by_track[row, used]
         if np.isfinite(msd).all() and msd.any():
-            persistence[row], _ = fit_persistence(lag[used], msd, spans[row] - lag[used])
+            persistence[row], _, _ = fit_persistence(lag[used], msd, spans[row] - lag[used])
     return persistence

@@ -180,5 +180,6 @@ def describe_motion(tracks: Columns, fit: MotionFit, drift: FloatArray, units: U
         convert("persistence", fit.persistence, units.time, time),
         convert("persistent_speed", fit.speed, units.speed, 1 / time),
         convert("persistent_diffusion", fit.persistent_diffusion, units.diffusion, 1 / time),
+        convert("persistent_localisation_error", fit.persistent_noise, units.length),
         Quantity("drift_speed", total, units.speed, n=len(drift), of="frames"),
     ]

@@ -54,6 +54,8 @@ class MotionFit:
         if P is shorter than a frame or longer than the fitted lags, where the data do not determine it.
     persistent_diffusion : Estimate
         S^2 P / d, the diffusion coefficient of the persistent random walk after a long time.
+    persistent_noise : Estimate
+        Localisation error along one axis, of the fit of the persistent random walk.
     """
 
     lags: int
@@ -64,6 +66,7 @@ class MotionFit:
     persistence: Estimate
     speed: Estimate
     persistent_diffusion: Estimate
+    persistent_noise: Estimate
 
 
 class _Fit(NamedTuple):
@@ -132,26 +135,27 @@ def fit_motion(curve: MsdCurve, *, ndim: int, lags: int) -> MotionFit:
     whole = _fit_models(lag, curve.msd[:used], pairs, ndim)
     samples = [_fit_models(lag, msd[:used], pairs, ndim) for msd in curve.left_out]
     errors = _jackknife(np.array(samples))
-    if whole[1] == 0:  # at the bound, where an error has no meaning
-        errors[1] = math.nan
+    for noise in (1, 7):
+        if whole[noise] == 0:  # at the bound, where an error has no meaning
+            errors[noise] = math.nan
     return MotionFit(used, *map(Estimate, whole, errors))
 
 
 def _jackknife(samples: FloatArray) -> FloatArray:
     """Return the standard errors of values of which each row omits one group; NaN without rows."""
     if not len(samples):
-        return np.full(7, np.nan)
+        return np.full(8, np.nan)
     spread = ((samples - samples.mean(0)) ** 2).mean(0)
     return np.asarray(np.sqrt(spread * (len(samples) - 1)))
 
 
 def _fit_models(lag: FloatArray, msd: FloatArray, pairs: FloatArray, ndim: int) -> tuple[float, ...]:
-    """Return the seven values of a `MotionFit`."""
+    """Return the eight values of a `MotionFit`."""
     if len(lag) < FEWEST_LAGS or not np.isfinite(msd).all() or not msd.any():
-        return (math.nan,) * 7
+        return (math.nan,) * 8
     line = fit_shape(lag, msd, pairs, shape_line, np.ones(1))
     power = fit_shape(lag, msd, pairs, shape_power, np.linspace(0.05, 2.5, _GRID))
-    persistence, speed = fit_persistence(lag, msd, pairs)
+    persistence, speed, offset = fit_persistence(lag, msd, pairs)
     return (
         line.amplitude / (2 * ndim),
         math.sqrt(line.offset / (2 * ndim)),
@@ -160,11 +164,12 @@ def _fit_models(lag: FloatArray, msd: FloatArray, pairs: FloatArray, ndim: int) 
         persistence,
         speed,
         speed**2 * persistence / ndim,
+        math.sqrt(offset / (2 * ndim)),
     )
 
 
-def fit_persistence(lag: FloatArray, msd: FloatArray, pairs: FloatArray) -> tuple[float, float]:
-    """Return persistence time in frames and root mean square speed per frame of a persistent random walk.
+def fit_persistence(lag: FloatArray, msd: FloatArray, pairs: FloatArray) -> tuple[float, float, float]:
+    """Return persistence time in frames, root mean square speed per frame, and offset of a persistent random walk.
 
     Parameters
     ----------
@@ -173,7 +178,7 @@ def fit_persistence(lag: FloatArray, msd: FloatArray, pairs: FloatArray) -> tupl
 
     Returns
     -------
-    float, float
+    float, float, float
         NaN if the persistence time is shorter than a frame or longer than the lags.
 
     Examples
@@ -181,12 +186,12 @@ def fit_persistence(lag: FloatArray, msd: FloatArray, pairs: FloatArray) -> tupl
     >>> lag = np.arange(1.0, 30.0)
     >>> msd = shape_persistent_walk(lag, np.array([5.0]))[0] * 4 + 0.5
     >>> [round(value, 3) for value in fit_persistence(lag, msd, 100 - lag)]
-    [5.0, 2.0]
+    [5.0, 2.0, 0.5]
     """
     fit = fit_shape(lag, msd, pairs, shape_persistent_walk, np.geomspace(0.05, 10 * lag[-1], _GRID))
     if not 1.0 <= fit.parameter <= lag[-1]:
-        return math.nan, math.nan
-    return fit.parameter, math.sqrt(fit.amplitude)
+        return math.nan, math.nan, math.nan
+    return fit.parameter, math.sqrt(fit.amplitude), fit.offset
 
 
 def fit_shape(lag: FloatArray, msd: FloatArray, pairs: FloatArray, shape: Shape, grid: FloatArray) -> _Fit:

@@ -23,13 +23,13 @@ __all__ = ["analyse"]
 
 @click.command(cls=GroupedCommand)
 @options.path_argument("lineage")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the tables; without it: only a summary.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for tables and figures; by default none.")
 @click.option("--without-drift", is_flag=True, help="Subtract the motion that all cells have in common.")
 @options.settings_options("frames.spacing", "frames.interval")
 @options.overwrite_option
 @options.verbose_option
 def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drift: bool, overwrite: bool) -> None:
-    """Measure the cells of LINEAGE: speed, diffusion, persistence, cell cycles, growth.
+    """Measure the cells of LINEAGE: speed, diffusion, persistence, cell cycles, growth, neighbours.
 
     LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
     (01_GT), or a .geff of 'gnntrack solve'. docs/analysis.md defines every column.

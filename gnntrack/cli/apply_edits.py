@@ -31,7 +31,7 @@ _SHOWN = 10  # changes
 def apply_edits(
     result: Path, edits: Path, out: Path, images: Path | None, masks: Path | None, *, overwrite: bool
 ) -> None:
-    """Solve a movie again around corrections: RESULT of 'gnntrack track', EDITS in a file edits.json.
+    """Solve a movie again around corrections: RESULT of 'gnntrack track', EDITS of the page of 'gnntrack report'.
 
     Every edit is kept, and the solver of RESULT decides the rest with the same settings. An edit that contradicts an
     earlier one is refused, with the reason.

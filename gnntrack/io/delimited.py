@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TextTable", "find_columns", "list_columns", "read_delimited"]
 
 _DELIMITERS = ",;\t"
+_BTRACK = ["ID", "t", "x", "y", "z"]  # columns of btrack, which has spaces between them
 
 
 class TextTable(NamedTuple):
@@ -149,6 +150,8 @@ def _find_delimiter(lines: list[str]) -> tuple[int, str]:
     first = lines[start].strip('" ') if lines else ""
     if re.fullmatch(r"sep=.", first):  # Excel's
         return start + 1, first[-1]
+    if first.split()[: len(_BTRACK)] == _BTRACK:
+        return start, " "
     return start, max(_DELIMITERS, key=first.count)
 
 

@@ -195,7 +195,11 @@ def tabulate_links(lineage: Lineage) -> pd.DataFrame:
 
 
 def write_csv(
-    table: pd.DataFrame | Mapping[str, npt.NDArray[Any]], path: str | Path, *, overwrite: bool = False
+    table: pd.DataFrame | Mapping[str, npt.NDArray[Any]],
+    path: str | Path,
+    *,
+    delimiter: str = ",",
+    overwrite: bool = False,
 ) -> None:
     """Write a table as CSV; the file appears as a whole or not at all.
 
@@ -205,6 +209,8 @@ def write_csv(
         Numbers have seven digits; NaN is an empty field.
     path : path
         The file.
+    delimiter : str, optional
+        Character between the fields, default a comma; text is quoted where it has a comma or ends a line.
     overwrite : bool
         Replace it if it exists.
 
@@ -224,15 +230,15 @@ def write_csv(
     columns = {str(name): np.asarray(column) for name, column in table.items()}
     with fresh_output(Path(path), overwrite=overwrite) as file:
         try:
-            file.write_text("\n".join([*_format_rows(columns), ""]), encoding="utf-8", newline="\n")
+            file.write_text("\n".join([*_format_rows(columns, delimiter), ""]), encoding="utf-8", newline="\n")
         except OSError as error:
             msg = f"{path}: cannot be written ({error}); check permissions and free space"
             raise OutputError(msg) from error
 
 
-def _format_rows(columns: dict[str, npt.NDArray[Any]]) -> Iterable[str]:
+def _format_rows(columns: dict[str, npt.NDArray[Any]], delimiter: str) -> Iterable[str]:
     """Return the lines of a CSV file."""
-    yield ",".join(map(_quote, columns))
+    yield delimiter.join(map(_quote, columns))
     values, formats = [], []
     for column in columns.values():
         if column.dtype.kind in "iub" or _is_whole(column):
@@ -244,7 +250,7 @@ def _format_rows(columns: dict[str, npt.NDArray[Any]]) -> Iterable[str]:
         else:
             formats.append("%s")
             values.append(_format_column(column))
-    row = ",".join(formats)
+    row = delimiter.join(formats)
     yield from (row % each for each in zip(*values, strict=True))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import IntArray
 
-__all__ = ["is_cell_table", "link_cell_table", "read_parents"]
+__all__ = ["is_cell_table", "is_edge_table", "link_cell_table", "read_edges", "read_parents"]
 
 _NO_PARENT = {"", "nan", "na", "n/a", "none", "null", "-"}
 
@@ -31,6 +31,31 @@ def is_cell_table(path: Path, table: TextTable) -> bool:
         If it has one of them twice.
     """
     return len(find_columns(path, table, ("frame", "label", "track"))) == 3
+
+
+_EDGE = ("source_frame", "source_label", "target_frame", "target_label")
+
+
+def is_edge_table(path: Path, table: TextTable) -> bool:
+    """Return whether a table has the columns of Trackastra's table of links, as ``export --to edges`` writes it.
+
+    Raises
+    ------
+    FormatError
+        If it has one of them twice.
+    """
+    return len(find_columns(path, table, _EDGE)) == len(_EDGE)
+
+
+def read_edges(path: Path, table: TextTable) -> IntArray:
+    """Return the links of such a table: frame and label of both ends, (L, 4).
+
+    Raises
+    ------
+    FormatError
+        If a value is not a whole number.
+    """
+    return np.array(_read_integers(path, table, _EDGE), np.int64).reshape(-1, len(_EDGE))
 
 
 def link_cell_table(path: Path, table: TextTable, parents: dict[int, int] | None = None) -> IntArray:

@@ -22,13 +22,15 @@ from gnntrack.plurals import choose_form, count_noun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gnntrack.io.delimited import TextTable
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["FARTHEST", "MOST_FRAMES", "Spots", "convert_to_micrometres", "read_trackmate_csv"]
+__all__ = ["FARTHEST", "MOST_FRAMES", "Spots", "convert_to_micrometres", "is_trackmate_table", "read_trackmate_csv"]
 
 MOST_FRAMES = 1_000_000
 FARTHEST = 1e9  # um or pixels, far beyond any image
 _DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of empty fields
+_NEEDED = ("ID", "FRAME", "POSITION_X", "POSITION_Y", "TRACK_ID")
 _NO_TRACK = {"", "none", "nan", "null"}
 
 
@@ -73,6 +75,17 @@ class Spots:
     interval: float | None = None
 
 
+def is_trackmate_table(path: Path, table: TextTable) -> bool:
+    """Return whether a table has the columns of TrackMate's table of spots.
+
+    Raises
+    ------
+    FormatError
+        If it has one of them twice.
+    """
+    return len(find_columns(path, table, _NEEDED)) == len(_NEEDED)
+
+
 def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spots:
     """Read TrackMate's table of spots, and its table of edges if it is given.
 
@@ -85,8 +98,7 @@ def read_trackmate_csv(path: str | Path, edges: str | Path | None = None) -> Spo
     """
     file = Path(path)
     table = _read_table(file, (*_DEFAULTS, "ID", "TRACK_ID"), "ID")
-    needed = ("ID", "FRAME", "POSITION_X", "POSITION_Y", "TRACK_ID")
-    absent = [name for name in needed if name not in table.columns]
+    absent = [name for name in _NEEDED if name not in table.columns]
     if absent:
         msg = (
             f"{file}: no column {', '.join(absent)}; expected TrackMate's table of spots (in its last panel: 'Spots', "

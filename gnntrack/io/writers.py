@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WRITERS",
+    "BtrackWriter",
     "CellMasks",
     "CsvWriter",
     "CtcWriter",
     "EdgesWriter",
     "GeffWriter",
+    "LaptrackWriter",
+    "MastodonWriter",
+    "NapariWriter",
     "TrackMateWriter",
     "Writer",
     "describe_formats",
@@ -97,10 +101,14 @@ class Writer(Protocol):
 WRITERS: Registry[type[Writer]] = Registry(
     "format",
     {
+        "btrack": "gnntrack.io.writers:BtrackWriter",
         "ctc": "gnntrack.io.writers:CtcWriter",
         "csv": "gnntrack.io.writers:CsvWriter",
         "edges": "gnntrack.io.writers:EdgesWriter",
         "geff": "gnntrack.io.writers:GeffWriter",
+        "laptrack": "gnntrack.io.writers:LaptrackWriter",
+        "mastodon": "gnntrack.io.writers:MastodonWriter",
+        "napari": "gnntrack.io.writers:NapariWriter",
         "trackmate": "gnntrack.io.writers:TrackMateWriter",
     },
     group="gnntrack.writers",
@@ -211,3 +219,48 @@ class TrackMateWriter:
             _log.warning("%s: an outline is the largest piece of a mask: %s", out, count_noun(pieces, "cell"))
         if holes:
             _log.warning("%s: an outline encloses the holes of a mask: %s", out, count_noun(holes, "cell"))
+
+
+class _ExchangeWriter:
+    """A table of `gnntrack.io.exchange_tables`."""
+
+    name: ClassVar[str]
+    needs_masks: ClassVar[bool] = False
+
+    def write(
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
+    ) -> None:
+        """Write one CSV file; see `gnntrack.io.exchange_tables`."""
+        from gnntrack.io.exchange_tables import EXCHANGE_TABLES
+        from gnntrack.io.tables import write_csv
+
+        collect, delimiter = EXCHANGE_TABLES[self.name]
+        write_csv(collect(lineage), out, delimiter=delimiter, overwrite=overwrite)
+
+
+class BtrackWriter(_ExchangeWriter):
+    """A table of cells with the columns of btrack."""
+
+    about: ClassVar[str] = "a table with the columns of btrack's export"
+    name: ClassVar[str] = "btrack"
+
+
+class LaptrackWriter(_ExchangeWriter):
+    """A table of cells with the columns of LapTrack."""
+
+    about: ClassVar[str] = "a CSV file with the columns of LapTrack, and the parent of each track"
+    name: ClassVar[str] = "laptrack"
+
+
+class MastodonWriter(_ExchangeWriter):
+    """A table of cells for Mastodon's CSV importer."""
+
+    about: ClassVar[str] = "a CSV file for Mastodon's CSV importer"
+    name: ClassVar[str] = "mastodon"
+
+
+class NapariWriter(_ExchangeWriter):
+    """A table of cells for napari's layer *Tracks*."""
+
+    about: ClassVar[str] = "a CSV file with the columns of napari's layer Tracks, and the parent of each track"
+    name: ClassVar[str] = "napari"

@@ -1,6 +1,10 @@
+from .cell_cycles import draw_cycles as draw_cycles
 from .curve import draw_learning_curve as draw_learning_curve
+from .figure_units import FigureUnits as FigureUnits
+from .motion import draw_motion as draw_motion
 from .overlay import draw_overlay as draw_overlay
 from .palette import choose_family_colours as choose_family_colours
 from .reliability import draw_reliability as draw_reliability
 from .saving import save_figure as save_figure
+from .surroundings import draw_surroundings as draw_surroundings
 from .tree import draw_lineage_tree as draw_lineage_tree

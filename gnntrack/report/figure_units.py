@@ -1,0 +1,103 @@
+"""Shared by the figures of an analysis: units and names of columns, panels, histograms, curves over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+
+    from gnntrack.types import FloatArray
+
+    Columns = Mapping[str, npt.NDArray[Any]]
+
+__all__ = ["BLUE", "FAINT", "INK", "RED", "FigureUnits", "draw_histogram", "make_panels", "note_absence", "style_axes"]
+
+INK, FAINT, BLUE, RED = "#333333", "#bbbbbb", "#1f6f8b", "#b3441c"
+
+
+@dataclass(frozen=True)
+class FigureUnits:
+    """Units in the names of the columns of an analysis.
+
+    Parameters
+    ----------
+    length : str
+        ``"um"`` or ``"pixel"``.
+    ndim : {2, 3}
+        Number of dimensions.
+    time, long_time : str
+        ``"min"`` and ``"h"``, or ``"frame"`` twice.
+    """
+
+    length: str
+    ndim: int
+    time: str
+    long_time: str
+
+    @property
+    def shown(self) -> str:
+        """Unit of lengths as it is printed.
+
+        >>> FigureUnits("um", 2, "min", "h").shown
+        'µm'
+        """
+        return self.length.replace("um", "µm")
+
+    @property
+    def times(self) -> str:
+        """Unit of long times behind a number or on an axis."""
+        return "frames" if self.long_time == "frame" else self.long_time
+
+    def list_times(self, frames: Columns) -> FloatArray:
+        """Return the time of each row of the table of frames, in long units."""
+        if self.long_time == "frame":
+            return np.asarray(frames["frame"], float)
+        return np.asarray(frames["time_min"], float) / 60
+
+
+def make_panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the width of two columns of a journal, and its panels with letters."""
+    figure = Figure(figsize=(7.0, 2.7 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for letter, ax in zip("abcdefgh", axes, strict=False):
+        ax.set_title(letter, loc="left", fontsize=10, fontweight="bold", color=INK)
+    return figure, axes
+
+
+def style_axes(ax: Axes, x: str, y: str) -> None:
+    """Label the axes of a panel, and draw only the lines that carry a scale."""
+    ax.set_xlabel(x, fontsize=8, color=INK)
+    ax.set_ylabel(y, fontsize=8, color=INK)
+    ax.tick_params(labelsize=7, colors=INK, length=2.5)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(INK)
+
+
+def note_absence(ax: Axes, text: str) -> None:
+    """Write into an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color="#888888", wrap=True)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def draw_histogram(ax: Axes, values: FloatArray, *, x: str, y: str) -> None:
+    """Draw the known values between their 0.5 and 99.5 percentiles as a histogram, with their median as a line."""
+    known = values[np.isfinite(values)]
+    style_axes(ax, x, y)
+    if not len(known):
+        note_absence(ax, "not measured")
+        return
+    low, high = np.percentile(known, [0.5, 99.5])
+    width = (high - low) or 1.0
+    ax.hist(known, bins=int(np.clip(np.sqrt(len(known)), 8, 40)), range=(low, low + width), color=BLUE, alpha=0.8)
+    median = float(np.median(known))
+    ax.axvline(median, color=RED, linewidth=1.2, label=f"median {median:.3g}")
+    ax.legend(fontsize=7, frameon=False, labelcolor=INK)

@@ -1,0 +1,138 @@
+// The data of the page as typed arrays.
+const D = JSON.parse(document.getElementById("data").textContent);
+const $ = (id) => document.getElementById(id);
+
+function decodeBytes(text) {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return bytes;
+}
+
+function unpack(text, kind) {
+  return text === undefined ? null : new kind(decodeBytes(text).buffer);
+}
+
+const C = {
+  first: unpack(D.cells.first, Int32Array),
+  label: unpack(D.cells.label, Int32Array),
+  track: unpack(D.cells.track, Int32Array),
+  past: unpack(D.cells.past, Int32Array),
+  x: unpack(D.cells.x, Float32Array),
+  y: unpack(D.cells.y, Float32Array),
+  z: unpack(D.cells.z, Float32Array),
+  size: unpack(D.cells.size, Float32Array),
+  confidence: unpack(D.cells.confidence, Float32Array),
+  kind: unpack(D.cells.kind, Uint8Array),
+};
+const N_CELLS = C.label.length;
+const N_FRAMES = D.frames;
+const HEIGHT = D.shape[D.shape.length - 2];
+const WIDTH = D.shape[D.shape.length - 1];
+const T = D.tracks;
+const N_TRACKS = T.id.length;
+
+const frameOf = new Int32Array(N_CELLS);
+for (let t = 0; t < N_FRAMES; t++) frameOf.fill(t, C.first[t], C.first[t + 1]);
+
+const childrenOf = Array.from({ length: N_CELLS }, () => null);
+for (let row = 0; row < N_CELLS; row++) {
+  const past = C.past[row];
+  if (past >= 0) (childrenOf[past] ??= []).push(row);
+}
+const listChildren = (row) => childrenOf[row] ?? [];
+
+const daughtersOf = Array.from({ length: N_TRACKS }, () => []);
+T.parent.forEach((parent, row) => { if (parent >= 0) daughtersOf[parent].push(row); });
+
+const rowsOfTrack = Array.from({ length: N_TRACKS }, () => []);
+for (let row = 0; row < N_CELLS; row++) rowsOfTrack[C.track[row]].push(row);
+
+// the cell of a track in a frame, else the last one before it, else its first one
+function findCell(track, frame) {
+  let found = rowsOfTrack[track][0] ?? -1;
+  for (const row of rowsOfTrack[track]) if (frameOf[row] <= frame) found = row;
+  return found;
+}
+
+function findRow(frame, label) {
+  for (let row = C.first[frame]; row < C.first[frame + 1]; row++) if (C.label[row] === label) return row;
+  return -1;
+}
+
+// a track and all its descendants
+function listBranch(track) {
+  const found = new Set();
+  const stack = track >= 0 ? [track] : [];
+  while (stack.length) {
+    const next = stack.pop();
+    found.add(next);
+    stack.push(...daughtersOf[next]);
+  }
+  return found;
+}
+
+// radius of a dot in pixels, from the median size if it is known
+const dotRadius = (() => {
+  if (!C.size || !N_CELLS) return Math.max(2, Math.max(WIDTH, HEIGHT) / 150);
+  const pixel = D.spacing.reduce((a, b) => a * b, 1);
+  const median = Float32Array.from(C.size).sort()[N_CELLS >> 1] / pixel;
+  return D.shape.length === 3 ? Math.cbrt(median / 4.19) : Math.sqrt(median / 3.14);
+})();
+
+const outlineCache = new Map();
+
+// the contours of the cells of a frame: per cell a list of flat arrays x0, y0, x1, y1, ...
+function readOutlines(frame) {
+  if (!D.outlines) return null;
+  if (outlineCache.has(frame)) return outlineCache.get(frame);
+  const bytes = decodeBytes(D.outlines[frame]);
+  let at = 0;
+  const readNumber = () => {
+    let value = 0;
+    let shift = 0;
+    for (;;) {
+      const byte = bytes[at++];
+      value |= (byte & 127) << shift;
+      if (byte < 128) return value;
+      shift += 7;
+    }
+  };
+  const readStep = () => { const value = readNumber(); return (value >>> 1) ^ -(value & 1); };
+  const cells = [];
+  for (let row = C.first[frame]; row < C.first[frame + 1]; row++) {
+    const contours = [];
+    const path = new Path2D();
+    for (let k = readNumber(); k > 0; k--) {
+      const n = readNumber();
+      const points = new Float32Array(2 * n);
+      let x = 0.5;
+      let y = 0.5;
+      for (let i = 0; i < n; i++) {
+        x += readStep();
+        y += readStep();
+        points[2 * i] = x;
+        points[2 * i + 1] = y;
+        if (i) path.lineTo(x, y); else path.moveTo(x, y);
+      }
+      path.closePath();
+      contours.push(points);
+    }
+    cells.push({ contours, path });
+  }
+  if (outlineCache.size > 400) outlineCache.delete(outlineCache.keys().next().value);
+  outlineCache.set(frame, cells);
+  return cells;
+}
+
+function isInside(points, x, y) {
+  let inside = false;
+  for (let i = 0, j = points.length - 2; i < points.length; j = i, i += 2) {
+    const [xi, yi, xj, yj] = [points[i], points[i + 1], points[j], points[j + 1]];
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
+  }
+  return inside;
+}
+
+const formatNumber = (value, digits = 2) => (Number.isFinite(value) ? value.toFixed(digits) : "unknown");
+const countNoun = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;

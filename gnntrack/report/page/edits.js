@@ -1,0 +1,191 @@
+// Corrections: a list of edits, as docs/correct.md describes it. 'gnntrack apply-edits' checks and applies them.
+const edits = []; // {kind, rows}
+let mode = null; // {kind, rows}: an edit that waits for more cells
+let saved = true;
+
+const nameCell = (row) => `${C.label[row]} in frame ${frameOf[row]}`;
+
+const DESCRIBED = {
+  cut: (rows) => `Cut ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
+  join: (rows) => `Join ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
+  confirm: (rows) => `Confirm ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
+  divide: (rows) => `${nameCell(rows[0])} divides into ${rows.slice(1).map(nameCell).join(" and ")}`,
+  undivide: (rows) => `${nameCell(rows[0])} does not divide`,
+  spurious: (rows) => `${nameCell(rows[0])} is not a cell`,
+};
+
+const isDrawn = (row) => C.kind !== null && D.cells.kinds[C.kind[row]] === "filled";
+
+// the last cell of the track, if the track divides
+function findDivision(row) {
+  if (row < 0 || daughtersOf[C.track[row]].length < 2) return -1;
+  return rowsOfTrack[C.track[row]][rowsOfTrack[C.track[row]].length - 1];
+}
+
+const TOOLS = {
+  confirm: (row) => C.past[row] >= 0 && [C.past[row], row],
+  cut: (row) => C.past[row] >= 0 && [C.past[row], row],
+  join: (row) => frameOf[row] >= 0 && [row],
+  divide: (row) => frameOf[row] < N_FRAMES - 1 && [row],
+  undivide: (row) => findDivision(row) >= 0 && [findDivision(row)],
+  spurious: (row) => !isDrawn(row) && [row],
+};
+
+// the links that an edit fixes, as "source>target"
+function listLinks(edit) {
+  return ["join", "confirm", "divide"].includes(edit.kind) ? edit.rows.slice(1).map((row) => `${edit.rows[0]}>${row}`) : [];
+}
+
+// why an edit contradicts those before, or ""
+function findContradiction(edit) {
+  for (const [k, other] of edits.entries()) {
+    const name = `edit ${k + 1} (${DESCRIBED[other.kind](other.rows)})`;
+    if (other.kind === edit.kind && String(other.rows) === String(edit.rows)) return `${name} is the same`;
+    const [mine, theirs] = [listLinks(edit), listLinks(other)];
+    const cutsMine = other.kind === "cut" && mine.includes(other.rows.join(">"));
+    const cutsTheirs = edit.kind === "cut" && theirs.includes(edit.rows.join(">"));
+    const linked = mine.length && theirs.length;
+    const target = (link) => link.split(">")[1];
+    const source = (link) => link.split(">")[0];
+    const twoPasts = linked && mine.some((a) => theirs.some((b) => target(a) === target(b) && source(a) !== source(b)));
+    const single = linked && edit.kind !== "divide" && other.kind !== "divide";
+    const twoFutures = single && source(mine[0]) === source(theirs[0]) && mine[0] !== theirs[0];
+    const [spurious, rest] = edit.kind === "spurious" ? [edit, other] : [other, edit];
+    const removed = spurious.kind === "spurious" && listLinks(rest).length && rest.rows.includes(spurious.rows[0]);
+    const [one, two] = edit.kind === "undivide" ? [edit, other] : [other, edit];
+    const undivided = one.kind === "undivide" && two.kind === "divide" && one.rows[0] === two.rows[0];
+    if (cutsMine || cutsTheirs || twoPasts || twoFutures || removed || undivided) return `it contradicts ${name}`;
+  }
+  return "";
+}
+
+function addEdit(kind, rows) {
+  const edit = { kind, rows };
+  const reason = findContradiction(edit);
+  $("message").textContent = reason ? `Not added: ${reason}.` : "";
+  if (reason) return;
+  edits.push(edit);
+  saved = false;
+  showEdits();
+}
+
+function startEdit(kind) {
+  const rows = S.cell >= 0 && D.fingerprint ? TOOLS[kind](S.cell) : null;
+  if (!rows) return;
+  if (kind !== "join" && kind !== "divide") return addEdit(kind, rows);
+  mode = { kind, rows };
+  if (kind === "divide") goTo(S.frame + 1);
+  showMode();
+}
+
+function continueEdit(row) {
+  if (row < 0 || mode.rows.includes(row)) return;
+  const first = mode.rows[0];
+  if (frameOf[row] === frameOf[first] || (mode.kind === "divide" && frameOf[row] < frameOf[first])) {
+    $("message").textContent = mode.kind === "join" ? "Choose a cell of another frame." : "Choose a cell of a later frame.";
+    return;
+  }
+  mode.rows.push(row);
+  const { kind, rows } = mode;
+  if (rows.length === (kind === "join" ? 2 : 3)) {
+    mode = null;
+    addEdit(kind, kind === "join" ? [...rows].sort((a, b) => frameOf[a] - frameOf[b]) : rows);
+  }
+  showMode();
+}
+
+function cancelEdit() {
+  mode = null;
+  showMode();
+}
+
+function showMode() {
+  $("mode").hidden = !mode;
+  if (mode) {
+    const name = nameCell(mode.rows[0]);
+    $("mode").textContent = mode.kind === "join"
+      ? `Join ${name}: go to another frame and click the same cell there. Esc cancels.`
+      : `${name} divides: click daughter ${mode.rows.length} of 2. Esc cancels.`;
+  }
+  drawOutlines();
+}
+
+function undoEdit() {
+  if (mode) return cancelEdit();
+  edits.pop();
+  saved = edits.length === 0;
+  $("message").textContent = "";
+  showEdits();
+}
+
+function showEdits() {
+  $("edit-count").textContent = edits.length ? `(${edits.length})` : "";
+  $("undo").disabled = $("download").disabled = edits.length === 0;
+  $("edits").replaceChildren(...edits.map((edit, k) => {
+    const item = document.createElement("li");
+    const text = document.createElement("span");
+    text.textContent = DESCRIBED[edit.kind](edit.rows);
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.textContent = "×";
+    remove.setAttribute("aria-label", `Remove edit ${k + 1}`);
+    remove.onclick = (event) => { event.stopPropagation(); edits.splice(k, 1); saved = false; showEdits(); };
+    item.append(text, remove);
+    const row = edit.rows[edit.rows.length - 1];
+    item.onclick = () => goTo(frameOf[row], row);
+    return item;
+  }));
+  drawOutlines();
+  drawTree();
+}
+
+// the content of edits.json
+function listEdits() {
+  const cells = (rows) => rows.map((row) => [frameOf[row], C.label[row]]);
+  return {
+    format: "gnntrack edits", version: 1, labels: "result", result: D.fingerprint,
+    edits: edits.map(({ kind, rows }) => ({ kind, cells: cells(rows) })),
+  };
+}
+
+function downloadEdits() {
+  if (!edits.length) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([`${JSON.stringify(listEdits(), null, 1)}\n`], { type: "application/json" }));
+  link.download = "edits.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  saved = true;
+}
+
+// lines of joins and cuts, crosses of spurious cells, near their frames
+function drawEdits(context) {
+  const pending = mode ? [{ kind: mode.kind, rows: mode.rows }] : [];
+  for (const { kind, rows } of [...edits, ...pending]) {
+    const near = rows.some((row) => Math.abs(frameOf[row] - S.frame) <= 1);
+    if (!near) continue;
+    const wrong = ["cut", "spurious", "undivide"].includes(kind);
+    for (const [colour, width] of [["#000", 4.5], [wrong ? "#f0a24a" : "#6db3f2", 2.2]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.setLineDash(wrong ? [5, 4] : []);
+      context.beginPath();
+      if (rows.length === 1) crossCell(context, rows[0]);
+      for (const row of rows.slice(1)) {
+        context.moveTo(...place(rows[0]));
+        context.lineTo(...place(row));
+      }
+      context.stroke();
+    }
+    context.setLineDash([]);
+  }
+}
+
+function crossCell(context, row) {
+  const [x, y] = place(row);
+  const size = Math.max(6, dotRadius * zoom.scale * 0.7);
+  for (const side of [-1, 1]) {
+    context.moveTo(x - size, y - side * size);
+    context.lineTo(x + size, y + side * size);
+  }
+}

@@ -1,0 +1,180 @@
+// The lineage tree: time runs to the right, a lane per track without daughters. Only what is visible is drawn.
+const treeBox = $("tree-scroll");
+const MARGIN = { left: 34, right: 12, top: 22 };
+let laneHeight = 0;
+
+const frameToX = (frame, width) => MARGIN.left + (frame / Math.max(1, N_FRAMES - 1)) * (width - MARGIN.left - MARGIN.right);
+
+function xToFrame(x, width) {
+  const frame = ((x - MARGIN.left) / (width - MARGIN.left - MARGIN.right)) * (N_FRAMES - 1);
+  return Math.min(N_FRAMES - 1, Math.max(0, Math.round(frame)));
+}
+
+const readColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function resizeTree() {
+  const height = treeBox.clientHeight;
+  if (!laneHeight) laneHeight = Math.min(26, Math.max(9, (height - MARGIN.top - 8) / Math.max(1, T.lanes)));
+  $("tree").style.width = `${treeBox.clientWidth}px`;
+  $("tree").style.height = `${height}px`;
+  $("tree-size").style.height = `${Math.max(height, MARGIN.top + T.lanes * laneHeight + 8)}px`;
+}
+
+const laneToY = (lane) => MARGIN.top + (lane + 0.6) * laneHeight - treeBox.scrollTop;
+
+function chooseTicks(last) {
+  for (let power = 1; ; power *= 10) {
+    for (const n of [1, 2, 5]) {
+      if (last <= 6 * n * power) return Array.from({ length: Math.floor(last / (n * power)) + 1 }, (_, k) => k * n * power);
+    }
+  }
+}
+
+function drawTree() {
+  const [context, width, height] = prepareCanvas($("tree"));
+  const [text, line] = [readColour("--quiet"), readColour("--line")];
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.fillStyle = text;
+  context.strokeStyle = line;
+  for (const tick of chooseTicks(N_FRAMES - 1)) {
+    const x = frameToX(tick, width);
+    context.beginPath();
+    context.moveTo(x, MARGIN.top - 4);
+    context.lineTo(x, height);
+    context.stroke();
+    context.fillText(String(tick), x, 13);
+  }
+  context.save();
+  context.beginPath();
+  context.rect(0, MARGIN.top - 3, width, height);
+  context.clip();
+  T.parent.forEach((_, row) => drawBranch(context, row, width, height));
+  drawMarks(context, width, height);
+  drawRoots(context, text, height);
+  context.restore();
+  drawCursor(context, width, height);
+  $("tree").setAttribute("aria-label", `Lineage tree: ${countNoun(N_TRACKS, "track")}, frame ${S.frame}`);
+}
+
+function drawRoots(context, colour, height) {
+  if (laneHeight < 9) return;
+  context.textAlign = "right";
+  context.fillStyle = colour;
+  for (const row of T.roots) {
+    const y = laneToY(T.lane[row]);
+    if (y > 0 && y < height + 20) context.fillText(String(T.id[row]), MARGIN.left - 6, y + 4);
+  }
+}
+
+function drawBranch(context, row, width, height) {
+  const parent = T.parent[row];
+  const y = laneToY(T.lane[row]);
+  const top = parent >= 0 ? laneToY(T.lane[parent]) : y;
+  if (Math.max(y, top) < -10 || Math.min(y, top) > height + 10) return;
+  const inBranch = S.branch.has(row);
+  context.globalAlpha = S.branch.size === 0 || inBranch ? 1 : 0.3;
+  context.strokeStyle = getColour(row);
+  context.lineWidth = inBranch ? 4 : Math.min(2.5, Math.max(1.2, laneHeight / 5));
+  context.lineCap = "round";
+  const x = frameToX(T.start[row], width);
+  context.beginPath();
+  if (parent >= 0) {
+    context.moveTo(frameToX(T.end[parent], width), top);
+    context.lineTo(x, y);
+  } else context.moveTo(x, y);
+  context.lineTo(Math.max(frameToX(T.end[row], width), x + 1.5), y);
+  context.stroke();
+  if (row === S.track) {
+    context.globalAlpha = 1;
+    context.strokeStyle = readColour("--text");
+    context.lineWidth = 1;
+    context.strokeRect(x - 5, y - 5, Math.max(frameToX(T.end[row], width) - x, 2) + 10, 10);
+  }
+  context.globalAlpha = 1;
+}
+
+// places to check as diamonds, edits as crosses
+function drawMarks(context, width, height) {
+  const mark = (row, draw) => {
+    if (row < 0) return;
+    const y = laneToY(T.lane[C.track[row]]);
+    if (y > 0 && y < height) draw(frameToX(frameOf[row], width), y);
+  };
+  const size = Math.min(4.5, laneHeight / 2.4);
+  context.lineWidth = 1;
+  D.review.forEach(([, row], k) => mark(row, (x, y) => {
+    context.beginPath();
+    context.moveTo(x, y - size);
+    context.lineTo(x + size, y);
+    context.lineTo(x, y + size);
+    context.lineTo(x - size, y);
+    context.closePath();
+    context.fillStyle = k === S.review ? readColour("--text") : readColour("--panel");
+    context.strokeStyle = readColour("--text");
+    context.fill();
+    context.stroke();
+  }));
+  context.strokeStyle = readColour("--mark");
+  context.lineWidth = 2.5;
+  for (const edit of edits) mark(edit.rows[edit.rows.length - 1], (x, y) => {
+    context.beginPath();
+    context.moveTo(x - 5, y - 5);
+    context.lineTo(x + 5, y + 5);
+    context.moveTo(x + 5, y - 5);
+    context.lineTo(x - 5, y + 5);
+    context.stroke();
+  });
+}
+
+function drawCursor(context, width, height) {
+  const x = frameToX(S.frame, width);
+  context.strokeStyle = readColour("--accent");
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(x, 0);
+  context.lineTo(x, height);
+  context.stroke();
+}
+
+// the track at a point of the tree, -1 if there is none
+function pickTrack(x, y, width) {
+  let nearest = -1;
+  let least = Math.max(6, laneHeight * 0.55);
+  for (let row = 0; row < N_TRACKS; row++) {
+    const [left, right] = [frameToX(T.start[row], width) - 4, frameToX(T.end[row], width) + 4];
+    const distance = Math.abs(laneToY(T.lane[row]) - y);
+    if (x >= left && x <= right && distance < least) [nearest, least] = [row, distance];
+  }
+  return nearest;
+}
+
+function showTrack(track) {
+  if (track < 0) return;
+  const y = laneToY(T.lane[track]);
+  if (y < MARGIN.top + 6 || y > treeBox.clientHeight - 10) {
+    treeBox.scrollTop += y - treeBox.clientHeight / 2;
+  }
+}
+
+function listenToTree() {
+  $("tree").addEventListener("click", (event) => {
+    const box = $("tree").getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const track = y < MARGIN.top ? -1 : pickTrack(x, y, box.width);
+    const frame = xToFrame(x, box.width);
+    if (track < 0) return goTo(frame);
+    const row = findCell(track, Math.min(T.end[track], Math.max(T.start[track], frame)));
+    goTo(frameOf[row], row);
+  });
+  treeBox.addEventListener("scroll", () => drawTree());
+  const scale = (factor) => {
+    const middle = (treeBox.scrollTop + treeBox.clientHeight / 2) / laneHeight;
+    laneHeight = Math.min(40, Math.max(2, laneHeight * factor));
+    resizeTree();
+    treeBox.scrollTop = middle * laneHeight - treeBox.clientHeight / 2;
+    drawTree();
+  };
+  $("tree-larger").onclick = () => scale(1.4);
+  $("tree-smaller").onclick = () => scale(1 / 1.4);
+}
