@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from geff.core_io import read_to_memory
 from geff.validate.data import ValidationConfig, validate_data
 from scipy.spatial import cKDTree
+from support.movies import dividing_masks, images_of, write_folder
 
 import gnntrack
 from gnntrack import GnntrackWarning, InputError
@@ -296,6 +297,50 @@ def test_import_reads_the_tables_that_are_written(result, lineage, tmp_path):
     assert list_tracks(again) == list_tracks(lineage)
     with pytest.raises(InputError, match="no pixels"):
         gnntrack.import_tracks(tmp_path / "a.csv")
+
+
+def test_track_takes_the_options_of_trackastra(tmp_path):
+    masks = dividing_masks()
+    write_folder(tmp_path / "masks", masks)
+    write_folder(tmp_path / "images", images_of(masks))
+    line = [
+        "track",
+        "--imgs",
+        "images",
+        "--masks",
+        "masks",
+        "--output-ctc",
+        "01_RES",
+        "--output-edge-table",
+        "links.csv",
+    ]
+    done = CliRunner().invoke(
+        cli, [each if each[0] == "-" or k == 0 else str(tmp_path / each) for k, each in enumerate(line)]
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "links.csv" in done.stdout
+    table = pd.read_csv(tmp_path / "links.csv")
+    assert list(table) == ["source_frame", "source_label", "target_frame", "target_label", "weight"]
+    for end in ("source", "target"):  # labels of the masks that were given, which are in any order
+        pairs = zip(table[f"{end}_frame"], table[f"{end}_label"], strict=True)
+        assert all((masks[frame] == label).any() for frame, label in pairs)
+    again = gnntrack.import_tracks(tmp_path / "links.csv", masks=masks)
+    check_same_links(again, gnntrack.load(tmp_path / "01_RES"))
+    refused = CliRunner().invoke(
+        cli,
+        [
+            "track",
+            str(tmp_path / "images"),
+            str(tmp_path / "masks"),
+            "-o",
+            str(tmp_path / "02_RES"),
+            "--output-edge-table",
+            str(tmp_path / "links.csv"),
+        ],
+    )
+    assert refused.exit_code == 2
+    assert "links.csv: it exists already" in refused.stderr
+    assert not (tmp_path / "02_RES").exists()
 
 
 REAL = [

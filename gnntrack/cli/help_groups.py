@@ -19,7 +19,7 @@ _PARAMETERS = {
     **dict.fromkeys(
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),
-    **dict.fromkeys(("out", "overwrite", "resume", "as_json", "to"), "Output"),
+    **dict.fromkeys(("out", "edge_table", "overwrite", "resume", "as_json", "to"), "Output"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("verbose",), "Other"),
 }

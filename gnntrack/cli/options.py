@@ -119,7 +119,7 @@ def source_options(command: Function) -> Function:
     """Add the arguments IMAGES and MASKS and the options ``--images`` and ``--masks``; see `resolve_sources`."""
     masks = click.option("--masks", "only_masks", type=click.Path(path_type=Path), help="Masks, as MASKS.")
     images = click.option(
-        "--images", "only_images", type=click.Path(path_type=Path), help="Images; the same as IMAGES."
+        "--images", "--imgs", "only_images", type=click.Path(path_type=Path), help="Images; the same as IMAGES."
     )
     return path_argument("images", required=False)(path_argument("masks", required=False)(images(masks(command))))
 
@@ -147,9 +147,9 @@ def resolve_sources(
     return images or only_images, masks or only_masks
 
 
-def out_option(about: str) -> Callable[[Function], Function]:
-    """Return a decorator that adds the required option ``-o``."""
-    return click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help=about)
+def out_option(about: str, *names: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds the required option ``-o``, which may have more names."""
+    return click.option("-o", "--out", *names, "out", type=click.Path(path_type=Path), required=True, help=about)
 
 
 class PluginOption(click.Option):

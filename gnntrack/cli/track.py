@@ -31,7 +31,15 @@ TRACK_SETTINGS = (
 
 @click.command(cls=GroupedCommand)
 @options.source_options
-@options.out_option("Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.")
+@options.out_option(
+    "Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.", "--output-ctc"
+)
+@click.option(
+    "--output-edge-table",
+    "edge_table",
+    type=click.Path(path_type=Path),
+    help="CSV file of the links between the labels of MASKS, as Trackastra writes it.",
+)
 @options.segmenter_options
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
@@ -43,6 +51,7 @@ def track(
     only_images: Path | None,
     only_masks: Path | None,
     out: Path,
+    edge_table: Path | None,
     segmenter: str | None,
     segmenter_options: dict[str, Any],
     settings: Settings,
@@ -54,6 +63,7 @@ def track(
     pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
     """
     from gnntrack import pipeline
+    from gnntrack.io.output import check_output
 
     images, masks = options.resolve_sources(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
     given = masks is not None or settings.frames.masks_channel is not None
@@ -64,15 +74,19 @@ def track(
         )
         raise click.UsageError(message)
     refuse_unused(choices["method"])
+    if edge_table is not None:
+        check_output(edge_table, overwrite=choices["overwrite"])
     watch = Stopwatch()
     with show_progress() as progress:
         choices |= options.select_segmenter(segmenter, segmenter_options)
-        pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
-    show_result(out, watch)
+        lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
+    if edge_table is not None:
+        pipeline.export(lineage, edge_table, to="edges", overwrite=choices["overwrite"])
+    show_result(out, watch, edge_table)
 
 
-def show_result(out: Path, watch: Stopwatch) -> None:
-    """Print the summary of a result that was written."""
+def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> None:
+    """Print the summary of a result that was written, perhaps with a table of its links."""
     from gnntrack.io.result_folders import EXTRAS
 
     extras = out / EXTRAS
@@ -81,6 +95,8 @@ def show_result(out: Path, watch: Stopwatch) -> None:
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
         ("view", f"drop {out} on napari (plugin napari-ctc-io){_advise_name(out)}"),
     ]
+    if edge_table is not None:
+        rows.insert(-1, ("links", edge_table))
     if (extras / "overlay.png").exists():
         rows.append(("", f"or open {extras / 'overlay.png'} and lineage.png"))
     show_rows([*rows, *list_checks(extras)])
