@@ -343,7 +343,7 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "{images}", "{images}x", "-o", "{out}"], "imagesx"),
         (["solve", "{masks}", "-o", "{out}"], "masks"),
         (["export", "{masks}", "-o", "{out}"], "neither a result of"),
-        (["export", "{masks}", "--to", "napari", "-o", "{out}"], "edges"),
+        (["export", "{masks}", "--to", "svg", "-o", "{out}"], "edges"),
         (["evaluate", "{masks}"], "pairs"),
         (["evaluate", "{masks}", "{masks}"], "masks"),
         (["evaluate", "{masks}", "{masks}", "--require", "TRA"], "METRIC=VALUE"),
@@ -780,7 +780,7 @@ def test_options_are_shown_in_groups(command):
     assert {"Output", "Settings", "Other"} <= set(groups)
     assert "Options" not in groups
     of_group = dict(zip(groups, re.split(r"^[A-Z][a-z]+:$", shown, flags=re.MULTILINE)[1:], strict=True))
-    assert "--out PATH" in of_group["Output"]
+    assert "-o, --out" in of_group["Output"]
     assert "Settings file (TOML); options override it." in " ".join(of_group["Settings"].split())
     assert "--help" in of_group["Other"]
 
