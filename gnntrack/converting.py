@@ -111,7 +111,7 @@ def convert(
     >>> convert(folder / "tracks.csv", folder / "tracks.geff", spacing=0.5).lineage
     <Lineage: 1 track, 0 divisions, 3 cells in 3 frames of 9 x 9 pixels, by imported>
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).replace(repair__join_pieces=False)
     to = to or choose_format(out)
     needed = WRITERS[to].needs_masks
     try_output(out, overwrite=overwrite)

@@ -136,7 +136,9 @@ def import_tracks(
         sure = np.ones(len(source_row), np.float32)
         provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
         lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
-        repaired = repair_movie(lineage, runs, settings=settings.repair)
+        # a cell of one frame is a cell, if the user does not choose otherwise
+        joined = settings if "join_pieces" in settings.repair.given else settings.replace(repair__join_pieces=False)
+        repaired = repair_movie(lineage, runs, settings=joined.repair)
         if out is not None:
             run.names, run.channel = movie.names, movie.channel
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)

@@ -362,7 +362,7 @@ def test_real_tracks_there_and_back(name, ctc_data, tmp_path):
         convert(source, there, to=to)
         back = convert(there, tmp_path / f"{to}_back.geff").lineage
         # a cell of TrackMate is its outline, without holes and without all pieces but the largest
-        check_same_links(back, whole, within=20 if to == "trackmate" and whole.cells.ndim == 2 else 1e-3)
+        check_same_links(back, whole, within=60 if to == "trackmate" and whole.cells.ndim == 2 else 1e-3)
     if whole.cells.ndim == 2:
         convert(tmp_path / "trackmate.xml", tmp_path / "02_RES")
         assert evaluate(tmp_path / "02_RES", source)["TRA"] > 0.999  # 1 but for cells in two equal pieces

@@ -71,6 +71,15 @@ def test_a_gap_of_a_label_is_filled(tmp_path):
     assert len(import_tracks(masks, fill_gaps=False)) == 3
 
 
+def test_a_cell_of_one_frame_is_no_fragment_of_its_neighbour():
+    masks = np.zeros((5, 40, 40), np.uint8)
+    masks[:, 10:22, 10:30] = 1
+    masks[2, 10:22, 22:30] = 2
+    assert len(import_tracks(masks)) == 2
+    assert len(import_tracks(masks).cells) == 6
+    assert len(import_tracks(masks, join_pieces=True)) == 1
+
+
 def test_a_table_of_parents_makes_divisions(tmp_path):
     masks = make_tracked()
     masks[3:][masks[3:] == 9] = 0
