@@ -23,6 +23,7 @@ from gnntrack.io.trackmate_layout import SPOT_FEATURES, Feature, declare_feature
 from gnntrack.io.trackmate_tracks import find_places, measure_tracks
 from gnntrack.masks.outlines import Outlines, trace_outlines
 from gnntrack.masks.runs import decode_frame
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +90,8 @@ def write_trackmate(
     (3, 2)
     """
     if len(lineage.cells) > _MOST_SPOTS:
-        msg = f"{path}: {len(lineage.cells)} cells; TrackMate numbers at most {_MOST_SPOTS} spots, so write a GEFF"
+        cells = count_noun(len(lineage.cells), "cell")
+        msg = f"{path}: {cells}; TrackMate numbers at most {_MOST_SPOTS} spots, so write a GEFF"
         raise OutputError(msg)
     spots = _SpotLines(lineage, runs if lineage.cells.ndim == 2 else None)
     with fresh_output(path, overwrite=overwrite) as place, place.open("w", encoding="utf-8", newline="\n") as file:
