@@ -268,7 +268,8 @@ def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
     spacing = spacing * cells.ndim if len(spacing) == 1 else spacing
     if len(spacing) != cells.ndim:
         axes = "Z,Y,X" if cells.ndim == 3 else "Y,X"
-        msg = f"spacing has {len(spacing)} values, the lineage {cells.ndim} axes; give --spacing {axes}"
+        given = count_noun(len(spacing), "value")
+        msg = f"spacing has {given}, the lineage {cells.ndim} axes; give --spacing {axes}"
         raise InputError(msg)
     factor = np.array(spacing) / cells.spacing
     names = ("size",) if cells.has("size") else ()

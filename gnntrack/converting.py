@@ -29,6 +29,7 @@ from gnntrack.lineage.build import number_tracks
 from gnntrack.loading import load
 from gnntrack.options import accept_options
 from gnntrack.pipeline import export
+from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.results import find_result
 from gnntrack.settings import Settings
@@ -249,7 +250,7 @@ def _expand(spacing: Any, ndim: int) -> tuple[float, ...] | None:
         return None
     sides = tuple(np.atleast_1d(spacing).astype(float).tolist())
     if len(sides) not in {1, ndim}:
-        msg = f"spacing has {len(sides)} numbers, and the points have {ndim} axes; give {ndim} numbers, or one"
+        msg = f"spacing has {count_noun(len(sides), 'number')}, and the points have {ndim} axes; give {ndim}, or one"
         raise InputError(msg)
     return sides * ndim if len(sides) == 1 else sides
 

@@ -10,7 +10,9 @@ https://imagej.net/plugins/trackmate
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,9 +23,10 @@ from gnntrack.io.trackmate_layout import SPOT_FEATURES, Feature, declare_feature
 from gnntrack.io.trackmate_tracks import find_places, measure_tracks
 from gnntrack.masks.outlines import Outlines, trace_outlines
 from gnntrack.masks.runs import decode_frame
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -87,7 +90,8 @@ def write_trackmate(
     (3, 2)
     """
     if len(lineage.cells) > _MOST_SPOTS:
-        msg = f"{path}: {len(lineage.cells)} cells; TrackMate numbers at most {_MOST_SPOTS} spots, so write a GEFF"
+        cells = count_noun(len(lineage.cells), "cell")
+        msg = f"{path}: {cells}; TrackMate numbers at most {_MOST_SPOTS} spots, so write a GEFF"
         raise OutputError(msg)
     spots = _SpotLines(lineage, runs if lineage.cells.ndim == 2 else None)
     with fresh_output(path, overwrite=overwrite) as place, place.open("w", encoding="utf-8", newline="\n") as file:
@@ -137,15 +141,16 @@ class _SpotLines:
         lineage, cells = self.lineage, self.lineage.cells
         time = frame * (lineage.provenance.interval or 1)
         outlines = {} if self.runs is None else self._trace(self.runs, frame, rows)
-        columns = [cells.feature_names.index(name) for name in self.features]
-        keys = [feature.key for feature in self.features.values()]
-        for row in range(rows.start, rows.stop):
-            z, y, x = self._places[row]
+        keys = [feature.key for feature in self.features.values()]  # in the order of the columns
+        columns = dict(zip(keys, cells.features[rows].T, strict=True))
+        measured = _list_attributes(columns) if columns else repeat("")
+        for row, attributes in zip(range(rows.start, rows.stop), measured, strict=bool(columns)):
+            z, y, x = self._places[row].tolist()
             start = (
                 f'        <Spot ID="{row}" name="{lineage.track[row]}" QUALITY="1.0" POSITION_X="{x:.9g}" '
                 f'POSITION_Y="{y:.9g}" POSITION_Z="{z:.9g}" POSITION_T="{time:.9g}" FRAME="{frame}" '
                 f'RADIUS="{self._radius[row]:.6g}" VISIBILITY="1" GNNTRACK_TRACK="{lineage.track[row]}" '
-                f'GNNTRACK_LABEL="{cells.label[row]}"{_format_values(keys, cells.features[row, columns])}'
+                f'GNNTRACK_LABEL="{cells.label[row]}"{attributes}'
             )
             outline = outlines.get(row)
             yield f"{start} />" if outline is None else f"{start}{self._format_outline(row, outline)}"
@@ -188,24 +193,20 @@ def _list_tracks(lineage: Lineage) -> Iterator[str]:
 
 
 def _list_attributes(columns: Mapping[str, npt.NDArray[np.generic]]) -> Iterator[str]:
-    """Yield the attributes of each row of some columns."""
-    keys = list(columns)
-    for values in zip(*(column.tolist() for column in columns.values()), strict=True):
-        yield _format_values(keys, values)
+    """Yield the attributes of each row of some columns; numbers that are not finite are left out.
 
-
-def _format_values(keys: Sequence[str], values: Sequence[float] | npt.NDArray[np.generic]) -> str:
-    """Return attributes; numbers that are not finite are left out.
-
-    >>> _format_values(["A", "B", "C"], [1, 0.25, np.nan])
-    ' A="1" B="0.25"'
+    >>> list(_list_attributes({"A": np.array([1, 2]), "B": np.array([0.25, np.nan])}))
+    [' A="1" B="0.25"', ' A="2"']
     """
-    pairs = zip(keys, values, strict=True)
-    return "".join(
-        f' {key}="{value}"' if isinstance(value, int) else f' {key}="{value:.7g}"'
-        for key, value in pairs
-        if np.isfinite(value)
-    )
+    parts = [f' {key}="%{"d" if column.dtype.kind in "iu" else ".7g"}"' for key, column in columns.items()]
+    whole = "".join(parts)
+    finite = np.all([np.isfinite(column) for column in columns.values()], axis=0).tolist()
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    for good, row in zip(finite, rows, strict=True):
+        if good:
+            yield whole % row
+        else:
+            yield "".join(part % value for part, value in zip(parts, row, strict=True) if math.isfinite(value))
 
 
 def _find_radius(cells: Cells) -> FloatArray:
