@@ -495,6 +495,25 @@ def test_single_images_of_the_science_bowl_belong_to_their_folder(tmp_path):
     assert len(find_examples([tmp_path / "stage1", one])) == 3
 
 
+def test_one_file_of_labels_in_masks_is_not_the_mask_of_one_cell(tmp_path):
+    save(tmp_path / "images" / "img0.png", make_grey())
+    file = save(tmp_path / "masks" / "mask0.png", make_two_cells().astype(np.uint8))
+    assert set(np.unique(find_only(tmp_path).read()[1])) == {0, 3, 7}
+    save(file, (make_two_cells() > 0).astype(np.uint8) * 255)
+    assert find_only(tmp_path).read()[1].max() == 2
+
+
+def test_labels_of_several_cells_among_masks_of_one_cell_each_are_refused(tmp_path):
+    home = write_nuclei(tmp_path / "train") / "a"
+    save(home / "masks" / "all.png", make_two_cells().astype(np.uint8))
+    with pytest.raises(FrameError, match=r"all\.png: it has 2 labels, .* keep one file of labels for an image"):
+        find_only(home).read()
+    soft = np.zeros(SHAPE, np.uint8)
+    soft[2:6, 2:6], soft[3:5, 3:5] = 90, 255
+    save(home / "masks" / "all.png", soft)
+    assert (find_only(home).read()[1] > 0)[2:6, 2:6].all()
+
+
 def test_masks_of_cells_that_differ_in_shape_are_refused(tmp_path):
     write_nuclei(tmp_path, "a")
     save(tmp_path / "a" / "masks" / "m9.png", np.ones((3, 3), np.uint8))
@@ -503,6 +522,27 @@ def test_masks_of_cells_that_differ_in_shape_are_refused(tmp_path):
 
 
 # ---------------------------------------------------------------- nothing there
+
+
+def test_folders_of_one_image_each_have_names_of_their_own_and_those_without_labels_are_named(tmp_path, caplog):
+    for name in "xy":
+        save(tmp_path / "data" / name / "a.tif", make_grey())
+        save(tmp_path / "data" / name / "Labels.tif", make_two_cells())
+    save(tmp_path / "data" / "z" / "a.tif", make_grey())
+    with caplog.at_level(logging.WARNING):
+        names = [example.name for example in find_examples(tmp_path / "data")]
+    assert names == ["data x/a", "data y/a"]
+    assert "data: 1 of 3 images without labels of the kind asked for, not used: z" in caplog.text
+
+
+def test_files_of_cellpose_in_two_folders_are_neither_images_nor_labels(tmp_path, caplog):
+    save(tmp_path / "images" / "a.tif", make_grey())
+    save(tmp_path / "images" / "a_seg.npy", make_two_cells())
+    save(tmp_path / "masks" / "a.tif", make_two_cells())
+    save(tmp_path / "masks" / "a_cp_outlines.png", make_two_cells().astype(np.uint8))
+    with caplog.at_level(logging.WARNING):
+        assert find_only(tmp_path).labels_file.name == "a.tif"
+    assert not caplog.records
 
 
 def test_a_folder_without_any_pair_is_told_with_what_it_has(tmp_path):

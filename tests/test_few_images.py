@@ -125,8 +125,16 @@ def test_the_kind_of_microscopy_chooses_the_shipped_model(given, model, monkeypa
 def test_most_images_decide_the_guess_of_the_kind_not_the_first_one(monkeypatch):
     monkeypatch.setattr("segmenters.dense.start._load_shipped", lambda *_: (None, ABOUT))
     grey = np.random.default_rng(0).normal(size=(64, 64))
-    unclear = [SimpleNamespace(read=lambda: (grey, None))] * 4
+    unclear = [SimpleNamespace(read=lambda: (grey, np.ones((64, 64), int)))] * 4
     assert read_start("unet", "shipped", [make_examples()[0], *unclear]).name == "shipped cells"
+
+
+@pytest.mark.parametrize("count", [2, 11])
+def test_images_without_cells_do_not_count_in_the_guess_of_the_kind(count, monkeypatch):
+    monkeypatch.setattr("segmenters.dense.start._load_shipped", lambda *_: (None, ABOUT))
+    grey = np.random.default_rng(0).normal(size=(64, 64))
+    empty = [SimpleNamespace(read=lambda: (grey, np.zeros((64, 64), int)))] * count
+    assert read_start("unet", "shipped", [*empty, make_examples()[0]]).name == "shipped nuclei"
 
 
 def test_the_command_line_has_the_kind_of_the_shipped_model(images, tmp_path):

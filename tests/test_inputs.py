@@ -171,6 +171,14 @@ class TestNumpyFiles:
         check(open_masks(tmp_path / "b_seg.npy"), MASKS)
         assert read_pickled(tmp_path / "b_seg.npy")["diameter"] == 12.5
 
+    def test_a_file_of_cellpose_that_is_cut_off_is_damaged_and_not_dangerous(self, tmp_path):
+        np.save(tmp_path / "a_seg.npy", {"masks": MASKS}, allow_pickle=True)
+        content = (tmp_path / "a_seg.npy").read_bytes()
+        for length in (len(content) // 2, len(content) - 2):
+            (tmp_path / "a_seg.npy").write_bytes(content[:length])
+            with pytest.raises(FrameError, match=r"a_seg\.npy: its pickled objects cannot be read .* file is complete"):
+                open_masks(tmp_path / "a_seg.npy")
+
     @pytest.mark.parametrize("protocol", range(6))
     @pytest.mark.parametrize("order", ["C", "F"])
     def test_any_protocol(self, tmp_path, protocol, order):

@@ -508,6 +508,21 @@ def test_an_interrupted_run_is_continued(tmp_path):
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 
+def test_a_run_that_is_interrupted_while_the_summary_is_written_keeps_its_masks(tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    movie, rest = open_frames(np.stack(MOVIE)), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        segment_movie(movie, Counting(), tmp_path / "out", resume=True, write_extras=stop)
+    with pytest.raises(OutputError, match="another movie, segmenter or options"):  # the masks still have a fingerprint
+        segment_movie(movie, Counting(option=2), tmp_path / "out", resume=True)
+    assert segment_movie(movie, rest, tmp_path / "out", resume=True) == 4
+    assert len(rest._asked) == 0
+    assert len(list((tmp_path / "out").glob("mask*.tif"))) == 4
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
 def test_a_run_with_other_options_is_not_continued(tmp_path):
     movie = open_frames(np.stack(MOVIE))
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from click.testing import CliRunner
 
@@ -43,6 +45,15 @@ def test_a_training_that_is_interrupted_keeps_its_checkpoint(run):
     with pytest.raises(KeyboardInterrupt):
         write_and_stop(run)
     assert list_folder(run) == (["model"], ["checkpoint"])
+
+
+def test_what_a_killed_process_was_writing_is_removed_or_replaced(run):
+    (run.folder / "weights").rename(run.folder / "checkpoint.safetensors")
+    (run.folder / ".partial-01abcdef-checkpoint.safetensors").write_text("half")
+    run.check()  # it may be overwritten
+    with replace(run, resume=True).replace_folder():
+        pass
+    assert list_folder(run) == (["model"], ["checkpoint.safetensors"])
 
 
 def test_a_refused_training_leaves_no_folder(tmp_path):

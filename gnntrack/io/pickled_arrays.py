@@ -27,6 +27,10 @@ _NUMBERS = re.compile(r"[<>=|]?(?:b1|[iuf][1248]|f16|c8|c16|c32|[SU]\d+|O8?|[?bB
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
 
 
+class _RefusalError(pickle.UnpicklingError):
+    """A call or an object that is not allowed; `pickle` raises its own errors for damaged files."""
+
+
 def is_pickled(path: Path) -> bool:
     """Return whether a ``.npy`` file holds pickled objects; files that cannot be read return False."""
     try:
@@ -58,7 +62,7 @@ def read_pickled(path: Path) -> Any:
         with path.open("rb") as file:
             shape, _ = _read_header(file)
             found = _resolve(_ArrayUnpickler(file).load())
-    except pickle.UnpicklingError as error:
+    except _RefusalError as error:
         raise FrameError(_describe_refusal(path, error), file=path) from error
     except OSError:
         raise
@@ -96,7 +100,7 @@ class _Function:
 
     def __setstate__(self, _state: Any) -> None:
         msg = "the file changes a function"
-        raise pickle.UnpicklingError(msg)
+        raise _RefusalError(msg)
 
 
 class _Type:
@@ -107,14 +111,14 @@ class _Type:
     def __init__(self, code: Any) -> None:
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
             msg = f"the file holds an array of type {code!r}"
-            raise pickle.UnpicklingError(msg)
+            raise _RefusalError(msg)
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         # (version, byte order, subarray, names, fields, ...); sizes and flags follow from the code and are not used
         if len(state) < 5 or any(part is not None for part in state[2:5]):
             msg = "the file holds an array of records"
-            raise pickle.UnpicklingError(msg)
+            raise _RefusalError(msg)
         if state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
@@ -136,12 +140,12 @@ def _make_array(content: Any, kind: Any, shape: Any, *, fortran: bool) -> Any:
     """Return an array of numbers, or for objects a list of the cells in the order of the file."""
     if not isinstance(kind, _Type) or not isinstance(shape, tuple):
         msg = "the file holds an array of an unknown type"
-        raise pickle.UnpicklingError(msg)
+        raise _RefusalError(msg)
     order: Literal["F", "C"] = "F" if fortran else "C"
     if kind.dtype.hasobject:
         if not isinstance(content, list):
             msg = "the file holds an array whose cells are not objects"
-            raise pickle.UnpicklingError(msg)
+            raise _RefusalError(msg)
         return _fill_objects(content).reshape(shape, order=order)
     return np.frombuffer(content, kind.dtype).reshape(shape, order=order)
 
@@ -159,14 +163,14 @@ def _make_from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> Any:
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         msg = "the file holds text of an unknown encoding"
-        raise pickle.UnpicklingError(msg)
+        raise _RefusalError(msg)
     return text.encode("latin1")
 
 
 def _make_bytes(*arguments: Any) -> bytes:
     if arguments:
         msg = "the file holds bytes of an unknown form"
-        raise pickle.UnpicklingError(msg)
+        raise _RefusalError(msg)
     return b""
 
 
@@ -201,13 +205,13 @@ class _ArrayUnpickler(pickle.Unpickler):
         found = _ALLOWED.get((module, name))
         if found is None:
             msg = f"it holds a Python object of {module}.{name}"
-            raise pickle.UnpicklingError(msg)
+            raise _RefusalError(msg)
         return _Function(found)
 
     def persistent_load(self, _pid: Any) -> Any:
         """Refuse references to objects outside the file."""
         msg = "it refers to an object outside the file"
-        raise pickle.UnpicklingError(msg)
+        raise _RefusalError(msg)
 
 
 def _resolve(found: Any) -> Any:

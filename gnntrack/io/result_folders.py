@@ -54,7 +54,7 @@ RESULT_FOLDERS = {
     "model": ResultFolder(
         lambda _, names: {"weights.safetensors", "model.json"} <= names or "checkpoint.safetensors" in names,
         re.compile(
-            r"(appearance/)?(weights\.safetensors|model\.json)|checkpoint\.safetensors|log\.csv"
+            r"(appearance/)?(\.partial-[0-9a-f]{8}-)?(weights\.safetensors|model\.json|checkpoint\.safetensors)|log\.csv"
             r"|(learning_curve|reliability)\.png"
         ),
         recursive=True,

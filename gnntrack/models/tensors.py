@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
+    "PARTIAL",
     "PICKLES",
     "copy_tensors",
     "describe_network",
@@ -30,6 +31,9 @@ __all__ = [
     "refuse_version",
     "write_together",
 ]
+
+PARTIAL = ".partial-"
+"""Start of the names of files that are being written; a killed process leaves them."""
 
 PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".pyt", ".joblib"})
 """Suffixes of pickles, which are refused."""
@@ -132,7 +136,7 @@ def quote_names(names: Sequence[str]) -> str:
 def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files under temporary names, then rename all of them, one right after the other."""
     mark = secrets.token_hex(4)
-    aside = {name: folder / f".partial-{mark}-{name}" for name in contents}
+    aside = {name: folder / f"{PARTIAL}{mark}-{name}" for name in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():

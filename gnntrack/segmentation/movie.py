@@ -271,11 +271,11 @@ def segment_movie(
     unfinished = target.with_name(f".{target.name}.unfinished")
     _begin(unfinished, _make_fingerprint(images, segmenter))
     statistics = _write_masks(images, segmenter, unfinished, progress=progress)
+    if write_extras is not None:
+        write_extras(unfinished, statistics)
     with fresh_output(out, overwrite=overwrite) as folder:
-        (unfinished / _FINGERPRINT).unlink()
         unfinished.rename(folder)
-        if write_extras is not None:
-            write_extras(folder, statistics)
+        (folder / _FINGERPRINT).unlink()  # not before: masks without a fingerprint would be those of any run
     return statistics.cells
 
 
@@ -341,4 +341,6 @@ def _begin(folder: Path, fingerprint: str) -> None:
         )
         raise OutputError(msg)
     folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(fingerprint, encoding="utf-8")
+    aside = note.with_suffix(".partial")  # a killed process must not leave half a fingerprint, which fits no run
+    aside.write_text(fingerprint, encoding="utf-8")
+    aside.replace(note)

@@ -17,6 +17,7 @@ from gnntrack.errors import ModelError
 from gnntrack.io.output import check_output
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.models.tensors import PARTIAL
 from gnntrack.setting_errors import check_bools
 from gnntrack.training.checkpoint import read_checkpoint
 
@@ -125,10 +126,14 @@ class TrainingRun:
     def replace_folder(self) -> Iterator[None]:
         """Make an empty folder in place of an earlier result; a resumed run keeps its folder.
 
+        Files that a killed process was writing are removed.
+
         If the body raises before it writes anything, for example because an option is unknown, the earlier result is
         put back.
         """
         if self.resume:
+            for unfinished in self.folder.rglob(f"{PARTIAL}*"):
+                unfinished.unlink(missing_ok=True)
             yield
             return
         earlier = self.folder.with_name(f".{self.folder.name}.earlier-{os.getpid()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from gnntrack.settings import TrainSegmenterSettings
     from gnntrack.training.segmenter import Images
+    from gnntrack.types import Image
 
 __all__ = ["StartModel", "read_start"]
 
@@ -194,9 +196,15 @@ def _choose_shipped(segmenter: str, examples: Images, kind: str) -> str:
 
 
 def _guess_kinds(examples: Images) -> list[KindGuess]:
-    """Return the guesses of the kind of microscopy of some images."""
-    some = (np.asarray(each.read()[0], np.float32) for each in examples[:: -(-len(examples) // _GUESSED) or 1])
-    return [guess_kind(image) for image in some if image.ndim in (2, 3)]
+    """Return the guesses of the kind of microscopy of some images: of those with cells, if there are any."""
+    some = _read_with_cells(examples[:: -(-len(examples) // _GUESSED) or 1]) or _read_with_cells(examples)
+    return [guess_kind(np.asarray(image, np.float32)) for image in some if image.ndim in (2, 3)]
+
+
+def _read_with_cells(examples: Images) -> list[Image]:
+    """Return the first images that have a cell; the others do not show the kind of microscopy."""
+    pairs = (example.read() for example in examples)
+    return list(islice((image for image, labels in pairs if (labels > 0).any()), _GUESSED))
 
 
 def _load_shipped(segmenter: str, model: str) -> tuple[Any, dict[str, Any]]:

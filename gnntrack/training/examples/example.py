@@ -229,7 +229,9 @@ def _number_components(labels: Image, file: Path) -> Image:
 
 
 def _read_cell_masks(files: Sequence[Path], folder: Path) -> Labels:
-    """Return the labels of files with the mask of one cell each."""
+    """Return the labels of files with the mask of one cell each; a single file may hold the labels of all cells."""
+    if len(files) == 1:
+        return _convert_to_int32(_number_components(_read_labels(files[0]), files[0]))
     labels: npt.NDArray[Any] | None = None
     for number, file in enumerate(files, start=1):
         mask = _read_labels(file)
@@ -237,11 +239,23 @@ def _read_cell_masks(files: Sequence[Path], folder: Path) -> Labels:
         if mask.shape != labels.shape:
             msg = f"its shape is {mask.shape}, that of {files[0].name} is {labels.shape}; expected masks of one image"
             raise FrameError(msg, file=file)
+        _check_one_cell(mask, file)
         labels[mask > 0] = number
     if labels is None:
         msg = "it has no masks any more; expected one for each cell"
         raise FrameError(msg, file=folder)
     return labels
+
+
+def _check_one_cell(mask: Image, file: Path) -> None:
+    """Raise if a mask has several labels; below the highest value of the dtype, others are soft edges."""
+    values = np.unique(mask[mask > 0])
+    if len(values) > 1 and values[-1] not in (255, 65535):
+        msg = (
+            f"it has {len(values)} labels, and is one of several files with the mask of one cell each; keep one file "
+            "of labels for an image, or a file for each cell"
+        )
+        raise FrameError(msg, file=file)
 
 
 def _convert_to_int32(labels: Image) -> Labels:

@@ -39,11 +39,25 @@ def find_annotated_images(folder: Path) -> dict[Path, list[Example]]:
         if found := find(folder):
             return found
     inside: dict[Path, list[Example]] = {}
+    others: list[Path] = []
     for below in list_folders(folder).values():
         found = _find_pairs(below) or _find_nuclei(below)
-        for home, examples in (found or {folder: _find_single(below).get(below, [])}).items():
+        for home, examples in found.items():
             inside.setdefault(home, []).extend(examples)
-    return {home: examples for home, examples in inside.items() if examples}
+        if not found:
+            others.append(below)
+    if singles := _find_singles(folder.name, others):
+        inside.setdefault(folder, []).extend(singles)
+    return inside
+
+
+def _find_singles(name: str, folders: Sequence[Path]) -> list[Example]:
+    """Return the examples of folders with one image each, and log which folders have images without labels."""
+    found = {folder: examples for folder in folders for examples in _find_single(folder).values()}
+    if found:
+        images = [folder for folder in folders if list_images(folder)]
+        warn_unlabelled(name, [folder for folder in images if folder not in found], len(images))
+    return [example for examples in found.values() for example in examples]
 
 
 def _find_pairs(folder: Path) -> dict[Path, list[Example]]:
@@ -67,13 +81,19 @@ def _find_pairs(folder: Path) -> dict[Path, list[Example]]:
 
 def _list_places(folder: Path) -> list[Place]:
     """Return where images and labels may be: side by side in a folder, or in two folders in it."""
-    files, below = [file for file in list_images(folder) if not is_companion(file.name.lower())], list_folders(folder)
+    files, below = _skip_companions(list_images(folder)), list_folders(folder)
     beside = [file for file in files if file.stem.lower().endswith(_LABEL_ENDINGS)]
     places: list[Place] = [([file for file in files if file not in beside], beside, _LABEL_ENDINGS)]
     for images, labels in product(_IMAGE_FOLDERS, _LABEL_FOLDERS):
         if images in below and labels in below:
-            places.append((list_images(below[images]), list_images(below[labels]), ("", *_LABEL_ENDINGS)))
+            pictures, drawn = (_skip_companions(list_images(below[name])) for name in (images, labels))
+            places.append(([file for file in pictures if not is_seg_file(file)], drawn, ("", *_LABEL_ENDINGS)))
     return places
+
+
+def _skip_companions(files: Sequence[Path]) -> list[Path]:
+    """Return files without those that cellpose and others write beside masks, such as flows and outlines."""
+    return [file for file in files if not is_companion(file.name.lower())]
 
 
 def _make_example(image: Path, labels: Path) -> Example:
@@ -135,7 +155,7 @@ def _find_single(folder: Path) -> dict[Path, list[Example]]:
     InputError
         If there are several images that it may belong to.
     """
-    files = [file for file in list_images(folder) if not is_companion(file.name.lower())]
+    files = _skip_companions(list_images(folder))
     labels = [file for file in files if _LABEL_NAME.fullmatch(file.stem.lower())]
     images = [file for file in files if file not in labels]
     if not labels or not images:

@@ -20,7 +20,7 @@ from gnntrack.training.examples.folders import get_natural_key, list_folders
 from gnntrack.training.examples.pairs import find_annotated_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gnntrack.training.examples.ctc_layout import Kind
     from gnntrack.training.examples.example import Example
@@ -105,10 +105,18 @@ def _name_examples(found: Mapping[Path, list[Example]]) -> list[Example]:
         files.setdefault(each.image_file.parent, []).append(each.image_file)
     colours = {folder: FolderColours(images) for folder, images in files.items()}
     return [
-        replace(each, movie=names[home], name=f"{names[home]} {each.name}", colours=colours[each.image_file.parent])
+        replace(each, movie=names[home], name=f"{names[home]} {name}", colours=colours[each.image_file.parent])
         for home in sorted(found, key=lambda home: get_natural_key(names[home]))
-        for each in found[home]
+        for name, each in _name_images(home, found[home])
     ]
+
+
+def _name_images(home: Path, examples: Sequence[Example]) -> Iterator[tuple[str, Example]]:
+    """Yield the examples of a folder with their names: a path below the folder if others have the same name."""
+    uses = Counter(each.name for each in examples)
+    for each in examples:
+        clash = each.frame is None and uses[each.name] > 1 and each.image_file.is_relative_to(home)
+        yield each.image_file.relative_to(home).with_suffix("").as_posix() if clash else each.name, each
 
 
 def _shorten_paths(length: dict[Path, int]) -> dict[Path, str]:
