@@ -93,10 +93,11 @@ def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> 
     rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
-        ("view", f"drop {out} on napari (plugin napari-ctc-io){_advise_name(out)}"),
+        ("view", f"gnntrack report {out} -o report.html"),
+        ("", f"or drop {out} on napari (plugin napari-ctc-io){_advise_name(out)}"),
     ]
     if edge_table is not None:
-        rows.insert(-1, ("links", edge_table))
+        rows.insert(-2, ("links", edge_table))
     if (extras / "overlay.png").exists():
         rows.append(("", f"or open {extras / 'overlay.png'} and lineage.png"))
     show_rows([*rows, *list_checks(extras)])
