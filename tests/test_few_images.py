@@ -19,15 +19,17 @@ from safetensors.torch import load_file
 from support.tiny_models import make_examples, make_tiny_settings, train_tiny
 
 from gnntrack.cli import cli
-from gnntrack.errors import ModelError, SegmenterError
+from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.segmentation import load_segmenter
+from gnntrack.settings import Settings, TrainSegmenterSettings
 from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
-from gnntrack.training.segmenter import _START_DEFAULTS, _warn_if_sparse, learn, mask_metrics
+from gnntrack.training.segmenter import _START_DEFAULTS, _find_examples, _warn_if_sparse, learn, mask_metrics
 from segmenters.common.training import remove_unknown
 from segmenters.dense.inference import Preprocessing
 from segmenters.dense.start import read_start
 from segmenters.dense.targets import measure_whole_cells
+from segmenters.dense.task import MaskValidation
 from segmenters.dense.training import choose_inputs
 
 torch.set_num_threads(1)
@@ -127,6 +129,31 @@ def test_most_images_decide_the_guess_of_the_kind_not_the_first_one(monkeypatch)
     grey = np.random.default_rng(0).normal(size=(64, 64))
     unclear = [SimpleNamespace(read=lambda: (grey, np.ones((64, 64), int)))] * 4
     assert read_start("unet", "shipped", [make_examples()[0], *unclear]).name == "shipped cells"
+
+
+def test_images_to_validate_on_that_do_not_fit_are_named():
+    def refuse(*_):
+        raise FrameError("the image has 3 axes")
+
+    with pytest.raises(FrameError, match=r": the image has 3 axes; images to validate on must have the axes of"):
+        MaskValidation(make_examples()[:1], refuse, mask_metrics).measure(None)
+
+
+def test_stacks_to_validate_on_are_refused_before_a_training_on_images(tmp_path):
+    stack = SimpleNamespace(
+        name="stack", movie="z", read=lambda: (np.eye(64) * np.ones((3, 1, 1)), np.ones((3, 64, 64)))
+    )
+    with pytest.raises(TrainingError, match="stack has 3 axes"):
+        learn("unet", make_examples(), [stack], make_run(tmp_path / "m"), settings=TrainSegmenterSettings())
+
+
+@pytest.mark.parametrize(("axes", "told"), [("TYX", 1), ("ZYX", 0)])
+def test_a_movie_in_one_file_is_a_warning_since_it_is_read_as_a_stack(tmp_path, caplog, axes, told):
+    image, labels = make_examples(3)[0].read()
+    for name, pixels in (("a", image.astype(np.float32)), ("a_labels", labels.astype(np.uint16))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, imagej=True, metadata={"axes": axes})
+    _find_examples([tmp_path], None, Settings(), 0, started=True)
+    assert sum("by its metadata it is a movie" in record.getMessage() for record in caplog.records) == told
 
 
 @pytest.mark.parametrize("count", [2, 11])

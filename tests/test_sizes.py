@@ -320,6 +320,16 @@ def test_a_choice_of_which_no_model_is_certain_is_a_warning(certainty, caplog, m
     assert segmenter.guessed_model in MODELS.values()
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_frames_without_cells_decide_neither_the_model_nor_the_size(empty):
+    alone, among = UNetSegmenter(), UNetSegmenter()
+    alone.prepare([make_nuclei(0)])
+    noise = [np.random.default_rng(seed).normal(0, 0.02, (160, 160)).astype(np.float32) for seed in range(empty)]
+    among.prepare([*noise, make_nuclei(0)])
+    assert among.guessed_model == alone.guessed_model == "nuclei"
+    assert among.estimated_diameter == pytest.approx(alone.estimated_diameter)
+
+
 def test_a_grey_background_uses_the_only_model(caplog, one_model):
     relief = np.gradient(make_nuclei(0))[1].astype(np.float32)
     segmenter = one_model()

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from gnntrack.errors import GnntrackError, InputError, SegmenterError
+from gnntrack.errors import FrameError, GnntrackError, InputError, SegmenterError
 from gnntrack.evaluate.counts import Counts, compare_labels
+from gnntrack.io.images import TIFF_SUFFIXES
+from gnntrack.io.tiff import holds_movie
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import Settings, TrainSegmenterSettings
@@ -335,6 +337,18 @@ def _check_contrast(examples: Sequence[Example]) -> None:
         raise InputError(msg)
 
 
+def _warn_of_movies(examples: Sequence[Example]) -> None:
+    """Warn if the first image that is a TIFF on its own has time points, which are read as the slices of a stack."""
+    file = next((each.image_file for each in examples if each.frame is None), None)
+    with suppress(FrameError):  # damaged files are reported when they are read
+        if file is not None and file.suffix.lower() in TIFF_SUFFIXES and holds_movie(file):
+            _log.warning(
+                "%s: by its metadata it is a movie, and its frames are learnt as the slices of a stack (z); for images "
+                "in 2D, save each frame and its labels in files of their own",
+                file,
+            )
+
+
 def _warn_of_seen(examples: Sequence[Example], checks: Sequence[Example]) -> None:
     """Warn if images to validate on are trained on, too."""
     trained = {(each.image_file.resolve(), each.plane) for each in examples}
@@ -402,6 +416,7 @@ def _find_examples(
     chosen = settings.train_segmenter
     found = find_examples(data, truth=chosen.truth) if data else []
     _check_contrast(found)
+    _warn_of_movies(found)
     if not chosen.sparse:
         found = _skip_incomplete(found)
         _warn_if_sparse(found)

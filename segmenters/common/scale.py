@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["CellsAtScale", "Scale", "clip_factor", "search_scale"]
+__all__ = ["CellsAtScale", "Scale", "clip_factor", "list_certain", "search_scale"]
 
 _DIAMETERS = (7, 14, 28, 56, 112, 224)  # pixels of the image: sizes of cells that are tried
 _WRONG = 1.0  # octaves: standard deviation of the sizes at which a network still finds cells well
@@ -20,6 +20,7 @@ _FEW = 2.0  # so many cells are half as convincing as many
 _UNKNOWN, _MOST = 0.5, 0.95  # growth of the size of cells with the tried size: if it cannot be measured, and at most
 _BEYOND = 1.4  # the improved scale is at most this factor outside the best pair
 _LARGEST_FACTOR = 8.0
+_EMPTY = 1 / 3  # certainty of an image without cells, at most, as a fraction of that of other images of the movie
 
 
 class CellsAtScale(NamedTuple):
@@ -97,6 +98,15 @@ def search_scale(
     better = float(np.clip(factor * diameter / cells.diameter, factors[j] / _BEYOND, factors[i] * _BEYOND))
     better = clip_factor(better, shape)
     return Scale(better, _weigh(measure(better)))
+
+
+def list_certain(certainties: Sequence[float]) -> list[int]:
+    """Return the indices of the images in which cells are found; an image of nothing but noise has no scale.
+
+    >>> list_certain([0.02, 0.6, 0.5]), list_certain([0.0, 0.0])
+    ([1, 2], [0, 1])
+    """
+    return [i for i, certainty in enumerate(certainties) if certainty >= _EMPTY * max(certainties)]
 
 
 def _weigh(found: CellsAtScale | None) -> float:

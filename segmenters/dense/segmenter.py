@@ -11,11 +11,12 @@ import torch
 
 from gnntrack.errors import SegmenterError
 from gnntrack.models.devices import find_device
+from gnntrack.plurals import count_noun
 from segmenters.common.colours import check_pixels, get_channels, is_flat, normalise_channels
 from segmenters.common.inputs import expect_choice
-from segmenters.common.kinds import KINDS, MODELS, UNSTAINED, find_majority, guess_kind
+from segmenters.common.kinds import KINDS, MODELS, UNSTAINED, KindGuess, find_majority, guess_kind
 from segmenters.common.models import WEIGHTS, list_shipped, load_network
-from segmenters.common.scale import Scale
+from segmenters.common.scale import Scale, list_certain
 from segmenters.common.training import PRECISIONS, choose_bfloat16
 from segmenters.dense.inference import InferenceOptions, Preprocessing, find_scale, segment_pixels
 from segmenters.dense.start import read_start
@@ -203,32 +204,47 @@ class DenseSegmenter:
     def _choose_model(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> str:
         """Return the name of the shipped model for the kind of microscopy of some images."""
         guesses = [guess_kind(pixels) for pixels, _ in images]
-        reason, kind = guesses[0].explain(), find_majority(guesses)
+        kind, decisive = find_majority(guesses), guesses[0]
         models = list_shipped(self.name, self.weights)
         if kind is not None:
             model, why = MODELS[kind], f"kind of microscopy '{kind}'"
+            decisive = next(guess for guess in guesses if guess.kind == kind)
         elif len(models) < 2:
             model, why = models[0], "kind of microscopy unknown"
         else:
-            certainty = {}
-            for name in models:
-                self._use(name)
-                certainty[name] = self._find_scale(images).certainty
-            model = max(certainty, key=lambda name: certainty[name] + (_AHEAD if name == UNSTAINED else 0))
-            told = ", ".join(f"{name} {certainty[name]:.2f}" for name in models)
-            why = f"kind of microscopy unknown; certainty of the models: {told}"
-            _warn_if_doubtful(model, certainty[model])
+            model, why, decisive = self._ask_models(models, images, guesses)
         self._guessed = model
-        _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, reason)
+        _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, decisive.explain())
         return model
 
+    def _ask_models(
+        self, models: Sequence[str], images: Sequence[tuple[Heights, np.dtype[Any]]], guesses: Sequence[KindGuess]
+    ) -> tuple[str, str, KindGuess]:
+        """Return the model for the images in which cells are found, the reason, and the guess that decides."""
+        found = {}
+        for name in models:
+            self._use(name)
+            found[name] = [self._find_scale([image]).certainty for image in images]
+        shown = list_certain([max(each) for each in zip(*found.values(), strict=True)])
+        kind = find_majority([guesses[i] for i in shown])
+        if kind is not None:
+            where = f"{len(shown)} of {count_noun(len(images), 'image')}, the only ones with cells"
+            decisive = next(guesses[i] for i in shown if guesses[i].kind == kind)
+            return MODELS[kind], f"kind of microscopy '{kind}' in {where}", decisive
+        certainty = {name: float(np.median([found[name][i] for i in shown])) for name in models}
+        model = max(certainty, key=lambda name: certainty[name] + (_AHEAD if name == UNSTAINED else 0))
+        _warn_if_doubtful(model, certainty[model])
+        told = ", ".join(f"{name} {certainty[name]:.2f}" for name in models)
+        return model, f"kind of microscopy unknown; certainty of the models: {told}", guesses[shown[0]]
+
     def _find_scale(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> Scale:
-        """Return the median scale of some images, and the median certainty."""
+        """Return the median scale of the images in which cells are found, and the median certainty."""
         found = []
         for pixels, dtype in images:
             ready = normalise_channels(pixels, self.inputs.normalise, dtype=dtype, channels=self.channels)
             found.append(find_scale(self.network, ready, self.inputs, self.options))
-        return Scale(*(float(np.median(values)) for values in zip(*found, strict=True)))
+        shown = [found[i] for i in list_certain([scale.certainty for scale in found])]
+        return Scale(*(float(np.median(values)) for values in zip(*shown, strict=True)))
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.

@@ -217,7 +217,12 @@ class MaskValidation:
         results = []
         for example in self.examples[:: -(-len(self.examples) // _CHECKED)]:
             image, labels = example.read()
-            results.append(remove_unknown(self.segment(network, image), labels))
+            try:
+                found = self.segment(network, image)
+            except FrameError as error:
+                msg = f"{error}; images to validate on must have the axes of those to train on: remove this one"
+                raise FrameError(msg, file=example.name) from error
+            results.append(remove_unknown(found, labels))
         return self.metrics(results)
 
 

@@ -88,7 +88,7 @@ def train_dense(
     examples, checks, run, settings, metrics
         As of `TrainableSegmenter.train`.
     """
-    device, dimensions = run.find_device(), find_dimensions(examples)
+    device, dimensions = run.find_device(), find_dimensions([*examples, *checks])
     torch.manual_seed(run.seed)
     if isinstance(origin, StartModel):
         origin.check_dimensions(dimensions)
