@@ -252,8 +252,8 @@ def _check_one_cell(mask: Image, file: Path) -> None:
     values = np.unique(mask[mask > 0])
     if len(values) > 1 and values[-1] not in (255, 65535):
         msg = (
-            f"it has {count_noun(len(values), 'label')}, and is one of several files with the mask of one cell each; keep one file "
-            "of labels for an image, or a file for each cell"
+            f"it has {count_noun(len(values), 'label')}, and is one of several files with the mask of one cell each; "
+            "keep one file of labels for an image, or a file for each cell"
         )
         raise FrameError(msg, file=file)
 
