@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gnntrack.cli import cli
+from gnntrack.errors import ModelError
 from gnntrack.training.run import TrainingRun
 
 
@@ -54,6 +55,15 @@ def test_what_a_killed_process_was_writing_is_removed_or_replaced(run):
     with replace(run, resume=True).replace_folder():
         pass
     assert list_folder(run) == (["model"], ["checkpoint.safetensors"])
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_names_the_way_on(tmp_path):
+    with pytest.raises(ModelError, match="start without --resume"):
+        TrainingRun(tmp_path / "model", resume=True).check()
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ModelError, match="start with --overwrite instead of --resume"):
+        TrainingRun(tmp_path / "model", resume=True).check()
+    TrainingRun(tmp_path / "model", overwrite=True).check()
 
 
 def test_a_refused_training_leaves_no_folder(tmp_path):

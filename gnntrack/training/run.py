@@ -119,7 +119,8 @@ class TrainingRun:
         if not self.resume:
             check_output(self.folder, overwrite=self.overwrite)
         elif not (self.folder / CHECKPOINT_FILE).is_file():
-            msg = f"{self.folder}: no checkpoint to resume from; start without --resume"
+            instead = "with --overwrite instead of --resume" if self.folder.exists() else "without --resume"
+            msg = f"{self.folder}: no checkpoint to resume from; start {instead}"
             raise ModelError(msg)
 
     @contextmanager
