@@ -292,6 +292,14 @@ def test_a_click_on_a_branch_moves_the_movie(page):
     assert page.values()["Cell"] == f"label {track.labels[len(track.frames) // 2]} in frame {frame}"
 
 
+def test_the_plots_have_the_axis_of_time_of_the_tree_also_beside_a_scroll_bar(page):
+    size = page.browser.get_window_size()
+    page.browser.set_window_size(1440, 480)
+    widths = [page.box(name)[0] for name in ("tree-scroll", "tree", "counts", "confidence")]
+    page.browser.set_window_size(size["width"], size["height"])
+    assert widths[0] > widths[1] == widths[2] == widths[3]
+
+
 def test_the_review_list_is_stepped_through_by_keys(page):
     data = read_data(Path(page.browser.current_url.removeprefix("file://")))
     for k in range(min(3, len(data["review"]))):

@@ -15,7 +15,8 @@ const readColour = (name) => getComputedStyle(document.documentElement).getPrope
 function resizeTree() {
   const height = treeBox.clientHeight;
   if (!laneHeight) laneHeight = Math.min(26, Math.max(9, (height - MARGIN.top - 8) / Math.max(1, T.lanes)));
-  $("tree").style.width = `${treeBox.clientWidth}px`;
+  const width = `${treeBox.clientWidth}px`; // without the scroll bar: the plots below have the same axis of time
+  for (const canvas of [$("tree"), ...document.querySelectorAll(".plot")]) canvas.style.width = width;
   $("tree").style.height = `${height}px`;
   $("tree-size").style.height = `${Math.max(height, MARGIN.top + T.lanes * laneHeight + 8)}px`;
 }
