@@ -24,7 +24,7 @@ from segmenters.dense.training import NetworkBuilder, train_dense
 from segmenters.dense.unet import fuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -54,6 +54,28 @@ def _warn_if_doubtful(model: str, certainty: float) -> None:
             _DOUBTFUL,
             model,
         )
+
+
+def _combine_scales(scales: Sequence[Scale]) -> Scale:
+    """Return the median scale of the images in which cells are found, and the median certainty."""
+    shown = [scales[i] for i in list_certain([scale.certainty for scale in scales])]
+    return Scale(*(float(np.median(values)) for values in zip(*shown, strict=True)))
+
+
+def _choose_certain(scales: Mapping[str, Sequence[Scale]], guesses: Sequence[KindGuess]) -> tuple[str, str, KindGuess]:
+    """Return the model for the images in which cells are found, the reason, and the guess that decides."""
+    found = {name: [scale.certainty for scale in each] for name, each in scales.items()}
+    shown = list_certain([max(each) for each in zip(*found.values(), strict=True)])
+    kind = find_majority([guesses[i] for i in shown])
+    if kind is not None:
+        where = f"{len(shown)} of {count_noun(len(guesses), 'image')}, the only ones with cells"
+        decisive = next(guesses[i] for i in shown if guesses[i].kind == kind)
+        return MODELS[kind], f"kind of microscopy '{kind}' in {where}", decisive
+    certainty = {name: float(np.median([each[i] for i in shown])) for name, each in found.items()}
+    model = max(certainty, key=lambda name: certainty[name] + (_AHEAD if name == UNSTAINED else 0))
+    _warn_if_doubtful(model, certainty[model])
+    told = ", ".join(f"{name} {value:.2f}" for name, value in certainty.items())
+    return model, f"kind of microscopy unknown; certainty of the models: {told}", guesses[shown[0]]
 
 
 class DenseSegmenter:
@@ -195,14 +217,20 @@ class DenseSegmenter:
         """
         some = [(self._check_image(image), np.asarray(image).dtype) for image in images]
         some = [(pixels, dtype) for pixels, dtype in some if not is_flat(pixels, self.channels)]
+        scale = None
         if self._guesses and some:
-            self._use(self._choose_model(some))
+            scale = self._choose_model(some)
             self._guesses = False
-        if self.inputs.factor is None and self.options.diameter is None:
-            self._factor = self._find_scale(some).factor if some else None
+        if self._needs_scale():
+            self._factor = (scale or self._find_scale(some)).factor if some else None
 
-    def _choose_model(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> str:
-        """Return the name of the shipped model for the kind of microscopy of some images."""
+    def _needs_scale(self) -> bool:
+        """Return whether neither the model nor the option ``diameter`` tells the scale."""
+        return self.inputs.factor is None and self.options.diameter is None
+
+    def _choose_model(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> Scale | None:
+        """Use the shipped model for the kind of microscopy of some images; return their scale if it was searched."""
+        scale = None
         guesses = [guess_kind(pixels) for pixels, _ in images]
         kind, decisive = find_majority(guesses), guesses[0]
         models = list_shipped(self.name, self.weights)
@@ -212,30 +240,23 @@ class DenseSegmenter:
         elif len(models) < 2:
             model, why = models[0], "kind of microscopy unknown"
         else:
-            model, why, decisive = self._ask_models(models, images, guesses)
+            scales = self._ask_models(models, images)
+            model, why, decisive = _choose_certain(scales, guesses)
+            scale = _combine_scales(scales[model])
+        self._use(model)
         self._guessed = model
         _log.info("%s: model for %s: %s, since %s; the option kind sets it", self.name, model, why, decisive.explain())
-        return model
+        return scale
 
     def _ask_models(
-        self, models: Sequence[str], images: Sequence[tuple[Heights, np.dtype[Any]]], guesses: Sequence[KindGuess]
-    ) -> tuple[str, str, KindGuess]:
-        """Return the model for the images in which cells are found, the reason, and the guess that decides."""
-        found = {}
+        self, models: Sequence[str], images: Sequence[tuple[Heights, np.dtype[Any]]]
+    ) -> dict[str, list[Scale]]:
+        """Return the scale of each image, as each of some models finds it."""
+        scales = {}
         for name in models:
             self._use(name)
-            found[name] = [self._find_scale([image]).certainty for image in images]
-        shown = list_certain([max(each) for each in zip(*found.values(), strict=True)])
-        kind = find_majority([guesses[i] for i in shown])
-        if kind is not None:
-            where = f"{len(shown)} of {count_noun(len(images), 'image')}, the only ones with cells"
-            decisive = next(guesses[i] for i in shown if guesses[i].kind == kind)
-            return MODELS[kind], f"kind of microscopy '{kind}' in {where}", decisive
-        certainty = {name: float(np.median([found[name][i] for i in shown])) for name in models}
-        model = max(certainty, key=lambda name: certainty[name] + (_AHEAD if name == UNSTAINED else 0))
-        _warn_if_doubtful(model, certainty[model])
-        told = ", ".join(f"{name} {certainty[name]:.2f}" for name in models)
-        return model, f"kind of microscopy unknown; certainty of the models: {told}", guesses[shown[0]]
+            scales[name] = [self._find_scale([image]) for image in images]
+        return scales
 
     def _find_scale(self, images: Sequence[tuple[Heights, np.dtype[Any]]]) -> Scale:
         """Return the median scale of the images in which cells are found, and the median certainty."""
@@ -243,8 +264,7 @@ class DenseSegmenter:
         for pixels, dtype in images:
             ready = normalise_channels(pixels, self.inputs.normalise, dtype=dtype, channels=self.channels)
             found.append(find_scale(self.network, ready, self.inputs, self.options))
-        shown = [found[i] for i in list_certain([scale.certainty for scale in found])]
-        return Scale(*(float(np.median(values)) for values in zip(*shown, strict=True)))
+        return _combine_scales(found)
 
     def segment(self, image: npt.NDArray[Any]) -> Labels:
         """Return the labels of an image or a stack; see `gnntrack.segmentation.protocol.Segmenter.segment`.
@@ -256,9 +276,11 @@ class DenseSegmenter:
         """
         pixels = self._check_image(image)
         dtype = np.asarray(image).dtype
+        factor = self._factor
         if self._guesses and not is_flat(pixels, self.channels):
-            self._use(self._choose_model([(pixels, dtype)]))
-        return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=self._factor)
+            scale = self._choose_model([(pixels, dtype)])
+            factor = scale.factor if scale and self._needs_scale() else factor
+        return segment_pixels(self.network, pixels, self.inputs, self.options, dtype=dtype, factor=factor)
 
     def _check_image(self, image: npt.NDArray[Any]) -> Heights:
         hint = f"; for stacks, give --segmenter slices --option segmenter={self.name}"
