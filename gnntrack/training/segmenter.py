@@ -176,8 +176,8 @@ def train_segmenter(
     run, settings = TrainingRun.from_folder(run), settings or Settings()
     _find_trainable(name)
     run.check()
-    started = start is not None or _find_start(run) is not None
-    examples, checks = _find_examples(data, validation, settings, run.seed, started=started)
+    start = _find_start(run) if start is None else start
+    examples, checks = _find_examples(data, validation, settings, run.seed, started=start is not None)
     with run.replace_folder():
         return learn(name, examples, checks, run, settings=settings.train_segmenter, start=start)
 
