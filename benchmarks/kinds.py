@@ -20,7 +20,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import torch
 from general_segmenter import PLANS, train
 from kind_images import FOLDS, SHIPPED_FOLD, KindImage, get_default_more, list_images, split_fold
 from matplotlib.figure import Figure
+from readme import format_kind_rows
 from record import REPOSITORY, RESULTS, describe_run, get_default_data
 from skimage.segmentation import find_boundaries
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rows": sorted([*kept, *rows], key=lambda row: (row["kind"], row["method"], row["name"])),
     }
     options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(format_table(record["rows"]))
+    print(format_kind_rows(record["rows"]))
     if options.pictures:
         for kind in KINDS:
             draw_kind(kind, rows, folder, options)
@@ -170,25 +170,6 @@ def match_cells(truth: np.ndarray, found: np.ndarray) -> tuple[set[int], set[int
     pairs = find_overlaps(found, truth)
     good = pairs.of_cells & (pairs.iou > 0.5)
     return set(pairs.result[good].tolist()), set(pairs.truth[good].tolist())
-
-
-def format_table(rows: Sequence[Row]) -> str:
-    """Return the means by kind and method as a Markdown table."""
-    lines = ["| kind | method | folds | images | F1 | AP | size |", "|---|---|---|---:|---:|---:|---:|"]
-    for kind, method, shipped in product(KINDS, ("threshold", "unet"), (True, False)):
-        some = [row for row in rows if (row["kind"], row["method"]) == (kind, method)]
-        some = [row for row in some if (row["fold"] == SHIPPED_FOLD) == shipped]
-        if some:
-            folds = ", ".join(map(str, sorted({row["fold"] for row in some})))
-            f1, ap = (np.mean([row[key] for row in some]) for key in ("f1", "ap"))
-            lines.append(f"| {kind} | {method} | {folds} | {len(some)} | {f1:.3f} | {ap:.3f} | {format_size(some)} |")
-    return "\n".join(lines)
-
-
-def format_size(rows: Sequence[Row]) -> str:
-    """Return the fraction of images whose estimated diameter is within 25 %."""
-    ratios = [row["estimate"] / row["diameter"] for row in rows if row["estimate"] and row["diameter"]]
-    return f"{np.mean(np.abs(np.log(ratios)) < np.log(1.25)):.2f}" if ratios else "-"
 
 
 if __name__ == "__main__":

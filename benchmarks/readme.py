@@ -352,7 +352,11 @@ def format_kinds() -> str:
     """Return a table of the accuracy of segmenters by kind of microscopy."""
     if not (RESULTS / "kinds.json").exists():
         return NOT_YET
-    rows = _read("kinds")["rows"]
+    return format_kind_rows(_read("kinds")["rows"])
+
+
+def format_kind_rows(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the means by kind of microscopy, segmenter and folds as a table."""
     lines = []
     for kind, method, other in sorted({_group_kind(row) for row in rows}):
         some = [row for row in rows if _group_kind(row) == (kind, method, other)]
