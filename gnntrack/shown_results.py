@@ -1,0 +1,67 @@
+"""What figures and pages show of a result: the record of its run, its cells with their pixels, its images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.errors import InputError
+from gnntrack.io.result_folders import EXTRAS
+from gnntrack.movie import open_images
+from gnntrack.plurals import count_noun
+from gnntrack.result_files import find_source, restore_settings
+from gnntrack.results import find_result
+from gnntrack.settings import Settings
+from gnntrack.views import find_masks
+
+if TYPE_CHECKING:
+    from gnntrack.types import FrameStack, Lineage, Runs
+
+__all__ = ["find_images", "read_cells", "read_summary"]
+
+_NO_IMAGES = "The images are not shown, because none were given: write the report again with --images."
+
+
+def read_summary(result: str | Path) -> dict[str, Any] | None:
+    """Return the record of the run of a result, None if there is none."""
+    folder = find_result(Path(result).expanduser())
+    try:
+        summary = json.loads(Path(folder or "", EXTRAS, "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary if isinstance(summary, dict) and isinstance(summary.get("input"), dict) else None
+
+
+def read_cells(lineage: Lineage, masks: object) -> tuple[Lineage, Runs | None]:
+    """Return the cells that are shown, and their pixels if there are masks."""
+    if masks is None and not lineage.has_masks:
+        return lineage, None
+    kept, own = find_masks(lineage, masks)
+    return kept.with_origins(lineage.origins) if kept.origins is None and kept is lineage else kept, own.runs
+
+
+def find_images(
+    images: object, result: str | Path, lineage: Lineage, summary: dict[str, Any] | None, settings: Settings | None
+) -> tuple[FrameStack | None, str]:
+    """Return the images of a result, and a note if they are not shown."""
+    chosen = images
+    if chosen is None:
+        recorded = None if summary is None else summary["input"].get("images")
+        if recorded is None:
+            return None, _NO_IMAGES
+        chosen = find_source(recorded, Path(find_result(Path(result).expanduser()) or ""))
+        if chosen is None:
+            return None, f"The images are not shown: {recorded} is not there. Write the report again with --images."
+    base = restore_settings(summary) if summary is not None and "settings" in summary else Settings()
+    frames = (settings or Settings()).frames
+    given = {f"frames__{name}": getattr(frames, name) for name in frames.given}
+    stack = open_images(chosen, settings=base.replace(**given))
+    cells = lineage.cells
+    if len(stack) != cells.n_frames or tuple(stack.shape) != tuple(cells.shape):
+        msg = (
+            f"the images have {count_noun(len(stack), 'frame')} of {tuple(stack.shape)}, the result has "
+            f"{cells.n_frames} of {tuple(cells.shape)}; give the images of this result (--images PATH)"
+        )
+        raise InputError(msg)
+    return stack, ""
