@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import features
 
+from gnntrack.report.contrast import find_contrast, project_image
+
 if TYPE_CHECKING:
     from gnntrack.types import FrameStack, Image, Progress
 
@@ -17,7 +19,6 @@ __all__ = ["MoviePictures", "encode_movie"]
 _BUDGET = 16_000_000  # bytes of all pictures: with base64 about 21 MB of the page
 _LARGEST = 2048  # pixels along a side
 _QUALITIES = (80, 65, 50, 35)
-_MEAN = 0.25  # grey value, of 1, that a dark movie is brightened to, as far as an exponent of 0.5 does
 _SAMPLED = 5  # frames that quality and range of grey values are chosen by
 
 
@@ -48,45 +49,15 @@ def encode_movie(images: FrameStack, *, budget: int = _BUDGET, progress: Progres
     """
     n = len(images)
     sampled = np.unique(np.linspace(0, n - 1, min(n, _SAMPLED)).astype(int)).tolist()
-    some = [_project(images[t]) for t in sampled]
-    stretch = _find_range(some)
+    some = [project_image(images[t]) for t in sampled]
+    stretch = find_contrast(some)
     scale, quality = _choose_size([stretch.apply(each) for each in some], budget / n)
     frames = []
     for t in range(n):
-        frames.append(_compress(stretch.apply(_project(images[t])), scale, quality))
+        frames.append(_compress(stretch.apply(project_image(images[t])), scale, quality))
         if progress is not None:
             progress("encoding images", t + 1, n)
     return MoviePictures(frames, f"image/{_choose_kind().lower()}", scale, quality)
-
-
-def _project(image: Image) -> Image:
-    flat = np.asarray(image)
-    return flat.max(axis=0) if flat.ndim == 3 else flat
-
-
-class _Stretch(NamedTuple):
-    """Range of grey values, and the exponent by which a dark movie is brightened."""
-
-    low: float
-    high: float
-    gamma: float
-
-    def apply(self, image: Image) -> Image:
-        """Return the image in 8 bits."""
-        values = np.nan_to_num(image.astype(np.float32), nan=self.low, posinf=self.high, neginf=self.low)
-        scaled = np.clip((values - self.low) / (self.high - self.low), 0, 1)
-        return np.asarray(255 * scaled**self.gamma + 0.5).astype(np.uint8)
-
-
-def _find_range(images: list[Image]) -> _Stretch:
-    values = np.concatenate([np.ravel(image[::2, ::2]).astype(np.float32) for image in images])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return _Stretch(0.0, 1.0, 1.0)
-    low, high = np.percentile(values, (0.3, 99.8)).tolist()
-    high = high if high > low else low + 1
-    mean = float(np.clip((values - low) / (high - low), 0, 1).mean())
-    return _Stretch(low, high, float(np.clip(np.log(_MEAN) / np.log(np.clip(mean, 1e-3, 0.99)), 0.5, 1)))
 
 
 def _choose_size(images: list[Image], each: float) -> tuple[float, int]:
