@@ -9,37 +9,25 @@ masks, in this order, are anything that ``gnntrack.io.open_frames`` reads: a pat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from gnntrack.errors import InputError
-from gnntrack.events import revise_divisions
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
-from gnntrack.lineage.constraints import Constraints
-from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.repair import repair_movie
-from gnntrack.methods import METHODS, rate_links, resolve_method, score_graph
+from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
+from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_movie
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
 from gnntrack.result_files import RunRecord, write_result
-from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
-from gnntrack.solvers.constrained import select_free, select_kept, set_certain, solve_free
-from gnntrack.types import CellGraph, Cells, Lineage, Runs
+from gnntrack.types import CellGraph, Lineage
 from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
-
-if TYPE_CHECKING:
-    from gnntrack.scores.registry import Scorer
-    from gnntrack.types import Progress
 
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
@@ -138,51 +126,15 @@ def solve(
     settings = settings or Settings()
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
-    return _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, progress=progress)
+    scores = score_graph(scorer, graph, progress=progress)
+    choice: dict[str, Any] = {"method": method, "solver": plan.solver, "settings": settings}
+    return choose_lineage(graph, scores, scorer, **choice, progress=progress)
 
 
 def _expect_kind(value: object, kind: type, source: str) -> None:
     if not isinstance(value, kind):
         msg = f"{type(value).__name__} in place of a {kind.__name__}; give the result of {source}"
         raise InputError(msg)
-
-
-def _choose_lineage(
-    graph: CellGraph,
-    scorer: Scorer,
-    *,
-    method: str,
-    solver: str,
-    settings: Settings,
-    pixels: CellPixels | None = None,
-    progress: Progress | None = None,
-    fixed: Constraints | None = None,
-) -> Lineage:
-    scores = score_graph(scorer, graph, pixels=pixels, progress=progress)
-    fixed = fixed or Constraints()
-    if len(fixed.removed):
-        rows = fixed.removed
-        removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))
-        keep, fixed = fixed.remove_cells(len(graph.cells))
-        graph, scores = select_kept(graph, scores, keep)
-        graph = replace(graph, provenance=graph.provenance.replace(removed_by_edits=removed))
-    report = progress or (lambda *_: None)
-    report("solving", 1, 2)
-    free = select_free(graph, scores, fixed)
-    chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
-    report("solving", 2, 2)
-    if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
-        longer = "max_gap" not in settings.graph.given
-        gap = settings.graph.max_gap
-        lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)
-    lineage = rate_links(scorer, lineage, free.graph, chosen, free.scores)
-    if fixed:
-        lineage = set_certain(lineage, fixed)
-    bridged = len(find_gaps(lineage)[0])
-    _log.info(
-        "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
-    )
-    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
 
 
 @accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "output", other=_SEGMENTING)
@@ -236,63 +188,15 @@ def track(
     0
     """
     run = RunRecord(images, masks, settings or Settings())
-    return track_movie(run, out=out, method=method, solver=solver, overwrite=overwrite, progress=progress, **options)
-
-
-def track_movie(
-    run: RunRecord,
-    *,
-    out: str | Path | None,
-    method: str,
-    solver: str | None,
-    overwrite: bool,
-    progress: Progress | None = None,
-    correct: Callable[[Cells], Constraints] | None = None,
-    **options: Any,
-) -> Lineage:
-    """Track the movie of a run, as `track` does, also around decisions that are given.
-
-    Parameters
-    ----------
-    run : RunRecord
-        Images, masks and settings.
-    out, method, solver, overwrite, progress, **options
-        As in `track`.
-    correct : callable, optional
-        From the cells that were measured to decisions about them.
-    """
-    settings, images = run.settings, run.images
     with record_warnings() as run.warnings:
-        plan = resolve_method(
-            method, solver
-        )  # errors in method, model, device or output are raised before the long work
-        scorer = plan.make_scorer(settings, images=images is not None)
         if out is not None:
-            try_output(out, overwrite=overwrite)
-        movie = open_movie(images, run.masks, settings=settings, **options)
-        check_margin(settings.repair.margin, movie.masks.shape)
-        graph, runs = build_with_runs(movie, settings, progress)
-        fixed = Constraints() if correct is None else correct(graph.cells)
-        pixels = None if movie.images is None else CellPixels(runs, movie.images)
-        work: dict[str, Any] = {"pixels": pixels, "progress": progress, "fixed": fixed}
-        lineage = _choose_lineage(graph, scorer, method=method, solver=plan.solver, settings=settings, **work)
-        runs, fixed = _remove_runs(graph.cells, runs, fixed)
-        repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed)
+            try_output(out, overwrite=overwrite)  # before the long work
+        candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)
+        repaired = solve_movie(candidates, progress=progress)
         if out is not None:
-            if movie.statistics is not None:
-                run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
-            run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
-            run.segmenter_options = options.get("segmenter_options") or {}
+            movie = candidates.movie
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
-
-
-def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:
-    """Return the pixels of the cells that are kept, and the decisions about these."""
-    if not len(fixed.removed):
-        return runs, fixed
-    keep, fixed = fixed.remove_cells(len(cells))
-    return runs.select(keep[runs.cell], (np.cumsum(keep) - 1)[runs.cell]), fixed
+    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, candidates.movie.names))
 
 
 @accept_options("frames", "repair")

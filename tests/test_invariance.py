@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 from support import worlds
 
-from gnntrack import pipeline
+from gnntrack import movie_candidates, pipeline
 from gnntrack.graph import flow
 from gnntrack.graph.flow import FlowRecorder
 from gnntrack.io.frames import open_frames, open_masks
@@ -175,7 +175,7 @@ def test_a_tracked_movie_can_be_exported_again(tmp_path, monkeypatch):
     """A fragment that was joined to its cell is not a cell of the lineage, but it is still in the masks."""
     world = worlds.split_for_a_frame()
     masks = world.masks
-    monkeypatch.setattr(pipeline, "_choose_lineage", lambda *_, **__: worlds.build_known_lineage(world)[0])
+    monkeypatch.setattr(movie_candidates, "choose_lineage", lambda *_, **__: worlds.build_known_lineage(world)[0])
     lineage = pipeline.track(masks=masks, out=tmp_path / "first")
     assert len(lineage.provenance.pieces_joined) == 1
     again = pipeline.export(lineage, tmp_path / "second", masks=masks)

@@ -1,0 +1,197 @@
+"""The candidate links of a movie, kept with their scores, so that the movie can be solved several times."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.events import revise_divisions
+from gnntrack.lineage.constraints import Constraints
+from gnntrack.lineage.families import find_gaps
+from gnntrack.lineage.field_of_interest import check_margin
+from gnntrack.lineage.repair import repair_movie
+from gnntrack.methods import rate_links, resolve_method, score_graph
+from gnntrack.movie import build_with_runs, open_movie
+from gnntrack.plurals import count_noun
+from gnntrack.scores.registry import CellPixels
+from gnntrack.solvers.constrained import select_free, select_kept, set_certain, solve_free
+
+if TYPE_CHECKING:
+    from gnntrack.lineage.repair import RepairedMovie
+    from gnntrack.movie import Movie
+    from gnntrack.result_files import RunRecord
+    from gnntrack.scores.registry import Scorer
+    from gnntrack.settings import Settings
+    from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Progress, Runs
+
+__all__ = ["MovieCandidates", "choose_lineage", "read_candidates", "solve_movie"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class MovieCandidates:
+    """A movie that was read: its candidate links and everything that is needed to solve it.
+
+    Parameters
+    ----------
+    movie : Movie
+        Images and masks.
+    graph : CellGraph
+        The candidate links.
+    runs : Runs
+        Pixels of the cells.
+    scorer : Scorer
+        Of the method.
+    method, solver : str
+        Their names.
+    settings : Settings
+        Of the run.
+    """
+
+    movie: Movie
+    graph: CellGraph
+    runs: Runs
+    scorer: Scorer
+    method: str
+    solver: str
+    settings: Settings
+    _scores: LinkScores | None = field(default=None, repr=False)
+
+    def score(self, *, progress: Progress | None = None) -> LinkScores:
+        """Return the scores of the candidates; they are computed at the first call."""
+        if self._scores is None:
+            images = self.movie.images
+            pixels = None if images is None else CellPixels(self.runs, images)
+            self._scores = score_graph(self.scorer, self.graph, pixels=pixels, progress=progress)
+        return self._scores
+
+
+def read_candidates(
+    run: RunRecord, *, method: str, solver: str | None, progress: Progress | None = None, **options: Any
+) -> MovieCandidates:
+    """Read the movie of a run and find its candidate links.
+
+    Parameters
+    ----------
+    run : RunRecord
+        Images, masks and settings. What was found about the input is recorded in it.
+    method, solver, progress, **options
+        As in `gnntrack.track`.
+
+    Raises
+    ------
+    InputError
+        As of `gnntrack.track`.
+
+    Examples
+    --------
+    >>> from gnntrack.result_files import RunRecord
+    >>> masks = np.zeros((3, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 7
+    >>> candidates = read_candidates(RunRecord(masks=masks), method="hungarian", solver=None)
+    >>> len(candidates.graph), len(solve_movie(candidates).lineage)
+    (3, 1)
+    """
+    settings = run.settings
+    plan = resolve_method(method, solver)  # errors in method, model or device are raised before the long work
+    scorer = plan.make_scorer(settings, images=run.images is not None)
+    movie = open_movie(run.images, run.masks, settings=settings, **options)
+    check_margin(settings.repair.margin, movie.masks.shape)
+    graph, runs = build_with_runs(movie, settings, progress)
+    if movie.statistics is not None:
+        run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
+    run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
+    run.segmenter_options = options.get("segmenter_options") or {}
+    return MovieCandidates(movie, graph, runs, scorer, method, plan.solver, settings)
+
+
+def solve_movie(
+    candidates: MovieCandidates, *, fixed: Constraints | None = None, progress: Progress | None = None
+) -> RepairedMovie:
+    """Choose among the candidates of a movie, and repair the masks.
+
+    Parameters
+    ----------
+    candidates : MovieCandidates
+        They stay as they are.
+    fixed : Constraints, optional
+        Decisions about the cells of the graph, which the solution keeps.
+    progress : Progress, optional
+        As in `gnntrack.track`.
+    """
+    fixed = fixed or Constraints()
+    graph, settings = candidates.graph, candidates.settings
+    lineage = choose_lineage(
+        graph,
+        candidates.score(progress=progress),
+        candidates.scorer,
+        method=candidates.method,
+        solver=candidates.solver,
+        settings=settings,
+        progress=progress,
+        fixed=fixed,
+    )
+    runs, fixed = _remove_runs(graph.cells, candidates.runs, fixed)
+    return repair_movie(lineage, runs, settings=settings.repair, fixed=fixed)
+
+
+def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:
+    """Return the pixels of the cells that are kept, and the decisions about these."""
+    if not len(fixed.removed):
+        return runs, fixed
+    keep, fixed = fixed.remove_cells(len(cells))
+    return runs.select(keep[runs.cell], (np.cumsum(keep) - 1)[runs.cell]), fixed
+
+
+def choose_lineage(
+    graph: CellGraph,
+    scores: LinkScores,
+    scorer: Scorer,
+    *,
+    method: str,
+    solver: str,
+    settings: Settings,
+    progress: Progress | None = None,
+    fixed: Constraints | None = None,
+) -> Lineage:
+    """Choose among the candidate links of a graph.
+
+    Parameters
+    ----------
+    graph, scores
+        The candidates.
+    scorer : Scorer
+        The one that made the scores; it calibrates the confidences.
+    method, solver, settings, progress
+        As in `gnntrack.solve`.
+    fixed : Constraints, optional
+        Decisions that the lineage keeps.
+    """
+    fixed = fixed or Constraints()
+    if len(fixed.removed):
+        rows = fixed.removed
+        removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))
+        keep, fixed = fixed.remove_cells(len(graph.cells))
+        graph, scores = select_kept(graph, scores, keep)
+        graph = replace(graph, provenance=graph.provenance.replace(removed_by_edits=removed))
+    report = progress or (lambda *_: None)
+    report("solving", 1, 2)
+    free = select_free(graph, scores, fixed)
+    chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
+    report("solving", 2, 2)
+    if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
+        longer = "max_gap" not in settings.graph.given
+        gap = settings.graph.max_gap
+        lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)
+    lineage = rate_links(scorer, lineage, free.graph, chosen, free.scores)
+    if fixed:
+        lineage = set_certain(lineage, fixed)
+    bridged = len(find_gaps(lineage)[0])
+    _log.info(
+        "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
+    )
+    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
