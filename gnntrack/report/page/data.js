@@ -13,40 +13,48 @@ function unpack(text, kind) {
   return text === undefined ? null : new kind(decodeBytes(text).buffer);
 }
 
-const C = {
-  first: unpack(D.cells.first, Int32Array),
-  label: unpack(D.cells.label, Int32Array),
-  track: unpack(D.cells.track, Int32Array),
-  past: unpack(D.cells.past, Int32Array),
-  x: unpack(D.cells.x, Float32Array),
-  y: unpack(D.cells.y, Float32Array),
-  z: unpack(D.cells.z, Float32Array),
-  size: unpack(D.cells.size, Float32Array),
-  confidence: unpack(D.cells.confidence, Float32Array),
-  kind: unpack(D.cells.kind, Uint8Array),
-};
-const N_CELLS = C.label.length;
+// What depends on the lineage is made by functions that run again when the lineage changes ('gnntrack serve').
+const derivations = [];
+function derive(make) {
+  derivations.push(make);
+  make();
+}
+
 const N_FRAMES = D.frames;
 const HEIGHT = D.shape[D.shape.length - 2];
 const WIDTH = D.shape[D.shape.length - 1];
-const T = D.tracks;
-const N_TRACKS = T.id.length;
+let [C, N_CELLS, T, N_TRACKS] = [null, 0, null, 0]; // columns of the cells and of the tracks, and their numbers
+let [frameOf, childrenOf, daughtersOf, rowsOfTrack] = [null, null, null, null];
 
-const frameOf = new Int32Array(N_CELLS);
-for (let t = 0; t < N_FRAMES; t++) frameOf.fill(t, C.first[t], C.first[t + 1]);
+derive(() => {
+  C = {
+    first: unpack(D.cells.first, Int32Array),
+    label: unpack(D.cells.label, Int32Array),
+    track: unpack(D.cells.track, Int32Array),
+    past: unpack(D.cells.past, Int32Array),
+    x: unpack(D.cells.x, Float32Array),
+    y: unpack(D.cells.y, Float32Array),
+    z: unpack(D.cells.z, Float32Array),
+    size: unpack(D.cells.size, Float32Array),
+    confidence: unpack(D.cells.confidence, Float32Array),
+    kind: unpack(D.cells.kind, Uint8Array),
+  };
+  T = D.tracks;
+  [N_CELLS, N_TRACKS] = [C.label.length, T.id.length];
+  frameOf = new Int32Array(N_CELLS);
+  for (let t = 0; t < N_FRAMES; t++) frameOf.fill(t, C.first[t], C.first[t + 1]);
+  childrenOf = Array.from({ length: N_CELLS }, () => null);
+  for (let row = 0; row < N_CELLS; row++) {
+    const past = C.past[row];
+    if (past >= 0) (childrenOf[past] ??= []).push(row);
+  }
+  daughtersOf = Array.from({ length: N_TRACKS }, () => []);
+  T.parent.forEach((parent, row) => { if (parent >= 0) daughtersOf[parent].push(row); });
+  rowsOfTrack = Array.from({ length: N_TRACKS }, () => []);
+  for (let row = 0; row < N_CELLS; row++) rowsOfTrack[C.track[row]].push(row);
+});
 
-const childrenOf = Array.from({ length: N_CELLS }, () => null);
-for (let row = 0; row < N_CELLS; row++) {
-  const past = C.past[row];
-  if (past >= 0) (childrenOf[past] ??= []).push(row);
-}
 const listChildren = (row) => childrenOf[row] ?? [];
-
-const daughtersOf = Array.from({ length: N_TRACKS }, () => []);
-T.parent.forEach((parent, row) => { if (parent >= 0) daughtersOf[parent].push(row); });
-
-const rowsOfTrack = Array.from({ length: N_TRACKS }, () => []);
-for (let row = 0; row < N_CELLS; row++) rowsOfTrack[C.track[row]].push(row);
 
 // the cell of a track in a frame, else the last one before it, else its first one
 function findCell(track, frame) {

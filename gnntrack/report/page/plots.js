@@ -1,14 +1,18 @@
 // Plots under the tree, with the same axis of time.
-const counts = Array.from({ length: N_FRAMES }, (_, t) => C.first[t + 1] - C.first[t]);
+let [counts, confidences, least] = [null, null, 0];
 
-const confidences = Array.from({ length: N_FRAMES }, (_, t) => {
-  const known = [];
-  for (let row = C.first[t]; row < C.first[t + 1]; row++) {
-    if (Number.isFinite(C.confidence[row])) known.push(C.confidence[row]);
-  }
-  known.sort((a, b) => a - b);
-  const pick = (fraction) => known[Math.min(known.length - 1, Math.floor(fraction * known.length))];
-  return known.length ? { low: pick(0.05), median: pick(0.5) } : null;
+derive(() => {
+  counts = Array.from({ length: N_FRAMES }, (_, t) => C.first[t + 1] - C.first[t]);
+  confidences = Array.from({ length: N_FRAMES }, (_, t) => {
+    const known = [];
+    for (let row = C.first[t]; row < C.first[t + 1]; row++) {
+      if (Number.isFinite(C.confidence[row])) known.push(C.confidence[row]);
+    }
+    known.sort((a, b) => a - b);
+    const pick = (fraction) => known[Math.min(known.length - 1, Math.floor(fraction * known.length))];
+    return known.length ? { low: pick(0.05), median: pick(0.5) } : null;
+  });
+  least = Math.min(0.9, ...confidences.map((each) => (each ? each.low : 1)));
 });
 
 function drawPlot(canvas, values, [bottom, top], format) {
@@ -47,8 +51,6 @@ function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
   return [1, 2, 4, 5, 6, 8, 10].map((n) => n * power).find((each) => each >= value);
 }
-
-const least = Math.min(0.9, ...confidences.map((each) => (each ? each.low : 1)));
 
 function drawPlots() {
   const whole = (value) => String(Math.round(value));
