@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.result_folders import EXTRAS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import Cells, Lineage, Progress
 
-__all__ = ["CorrectedMovie", "CorrectionSession", "RecordedRun", "open_session"]
+__all__ = ["CorrectedMovie", "CorrectionSession", "EditPlan", "RecordedRun", "open_session"]
 
 _Cell = tuple[int, int]
 
@@ -138,10 +138,8 @@ class CorrectionSession:
     run: RunRecord
     warnings: tuple[str, ...] = ()
 
-    def solve(
-        self, given: EditList, *, shown: Mapping[_Cell, int] | None = None, progress: Progress | None = None
-    ) -> CorrectedMovie:
-        """Solve the movie around edits, and around those that the result keeps already.
+    def plan(self, given: EditList, *, shown: Mapping[_Cell, int] | None = None) -> EditPlan:
+        """Check new edits against each other, and those that the result keeps already against the new ones.
 
         Parameters
         ----------
@@ -149,20 +147,23 @@ class CorrectionSession:
             New edits.
         shown : mapping of (frame, label) to int, optional
             Labels by which the reasons of refused edits name the cells of the input.
+        """
+        return _make_plan(self.before, given, self.candidates.graph.cells, shown)
+
+    def solve(self, plan: EditPlan, *, progress: Progress | None = None) -> CorrectedMovie:
+        """Solve the movie around the edits of a plan.
+
+        Parameters
+        ----------
+        plan : EditPlan
+            From `plan`.
         progress : Progress, optional
             As in `gnntrack.track`.
-
-        Raises
-        ------
-        InputError
-            If edits are given and all of them are refused.
         """
         with record_warnings() as messages:
-            plan = _Plan(self.before, given, self.candidates.graph.cells, shown)
-            fixed = plan.constrain()
-            repaired = solve_movie(self.candidates, fixed=fixed, progress=progress)
+            repaired = solve_movie(self.candidates, fixed=plan.fixed, progress=progress)
         changes = tuple(compare_links(self.before.lineage, repaired.lineage, plan.applied))
-        return CorrectedMovie(repaired, tuple(plan.applied), tuple(plan.refused), changes, tuple(messages))
+        return CorrectedMovie(repaired, plan.applied, plan.refused, changes, tuple(messages))
 
     def build(self, solution: CorrectedMovie) -> Result:
         """Return the cells of the masks that `write` would write."""
@@ -219,53 +220,51 @@ def open_session(
     return CorrectionSession(before, candidates, run, tuple(messages))
 
 
-@dataclass
-class _Plan:
-    """Edits in the labels of the input: new ones, and after them those that the result keeps already."""
+class EditPlan(NamedTuple):
+    """Edits that were checked, in the labels of the input."""
 
-    before: RecordedRun
-    given: EditList
-    cells: Cells
-    shown: Mapping[_Cell, int] | None = None
-    applied: list[Edit] = field(default_factory=list)
-    refused: list[tuple[Edit, str]] = field(default_factory=list)
+    fixed: Constraints
+    """What they fix."""
+    applied: tuple[Edit, ...]
+    """Those that are kept: first the earlier ones, of the result, then the new ones."""
+    refused: tuple[tuple[Edit, str], ...]
+    """Those that are not, as they were given, and the reason of each."""
+    new: tuple[Edit, ...]
+    """The new ones of those that are kept."""
 
-    def constrain(self) -> Constraints:
-        """Return what the edits fix, and record those that were applied and refused."""
-        own = list_old_links(self.before.lineage)[1]
-        checker = EditChecker(self.cells, shown=own if self.given.labels == "result" else self.shown)
-        new: list[Edit] = []
-        for number, edit in enumerate(self.given.edits, start=1):
-            self._add(checker, edit, f"edit {number}", new, own)
-        if self.given.edits and not new:
-            reasons = "; ".join(f"edit {n}: {reason}" for n, (_, reason) in enumerate(self.refused[:5], start=1))
-            msg = f"no edit can be applied; {reasons}"
-            raise InputError(msg)
-        earlier: list[Edit] = []
-        for edit in self.before.read_edits():
-            self._add(checker, edit, "an earlier edit", earlier, None)
-        self.applied = list(dict.fromkeys([*earlier, *new]))
-        return checker.make_constraints()
 
-    def _add(self, checker: EditChecker, edit: Edit, name: str, kept: list[Edit], own: dict[_Cell, int] | None) -> None:
-        """Add an edit to those that are kept, or to those that are refused; an earlier one has no `own`."""
+def _make_plan(before: RecordedRun, given: EditList, cells: Cells, shown: Mapping[_Cell, int] | None) -> EditPlan:
+    own = list_old_links(before.lineage)[1]
+    checker = EditChecker(cells, shown=own if given.labels == "result" else shown)
+    new, earlier = [], []
+    refused: list[tuple[Edit, str]] = []
+    for number, edit in enumerate(given.edits, start=1):
         try:
-            translated = edit if own is None else self._translate(edit, own)
-            checker.add(translated, name)
+            translated = _translate(edit, given.labels, before.lineage, own)
+            checker.add(translated, f"edit {number}")
         except RefusedEditError as error:
-            reason = f"it was made earlier, and now {error}" if own is None else str(error)
-            self.refused.append((edit, reason))
+            refused.append((edit, str(error)))
         else:
-            kept.append(translated)
+            new.append(translated)
+    for edit in before.read_edits():
+        try:
+            checker.add(edit, "an earlier edit")
+        except RefusedEditError as error:
+            refused.append((edit, f"it was made earlier, and now {error}"))
+        else:
+            earlier.append(edit)
+    applied = tuple(dict.fromkeys([*earlier, *new]))
+    return EditPlan(checker.make_constraints(), applied, tuple(refused), tuple(new))
 
-    def _translate(self, edit: Edit, own: dict[_Cell, int]) -> Edit:
-        """Return a new edit in the labels of the input."""
-        if self.given.labels == "result":
-            return translate_edit(edit, self.before.lineage)
-        if edit.kind != "confirm":
-            return edit
-        cells = tuple((cell[0], own.get(cell, 0)) for cell in edit.cells)
-        return translate_edit(edit._replace(cells=cells), self.before.lineage)
+
+def _translate(edit: Edit, labels: str, lineage: Lineage, own: dict[_Cell, int]) -> Edit:
+    """Return a new edit in the labels of the input; a confirmation becomes what it confirms."""
+    if labels == "result":
+        return translate_edit(edit, lineage)
+    if edit.kind != "confirm":
+        return edit
+    cells = tuple((cell[0], own.get(cell, 0)) for cell in edit.cells)
+    return translate_edit(edit._replace(cells=cells), lineage)
 
 
 def _check_cells(result: Lineage, cells: Cells) -> None:

@@ -106,7 +106,12 @@ def apply_edits(
         try_output(out, overwrite=overwrite)  # before the long work
     with open_progress(progress) as report:
         session = open_session(before, images=images, masks=masks, progress=report)
-        solution = session.solve(given, progress=report)
+        plan = session.plan(given)
+        if given.edits and not plan.new:
+            reasons = "; ".join(f"edit {n}: {reason}" for n, (_, reason) in enumerate(plan.refused[:5], start=1))
+            msg = f"no edit can be applied; {reasons}"
+            raise InputError(msg)
+        solution = session.solve(plan, progress=report)
         if out is not None:
             session.write(solution, out, overwrite=overwrite)
     repaired = solution.repaired
