@@ -1,6 +1,7 @@
-"""The pictures of the README and of docs/segmentation.md: results of simulated movies and stacks.
+"""The pictures of the README and of docs: results of simulated movies and stacks.
 
-``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet.
+``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet, tree,
+kymograph; and ``tracking.gif``: tracking.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image
 from record import REPOSITORY
 from segmentation import simulate_plain_stack
 
-from gnntrack import track
+from gnntrack import track, write_kymograph, write_tree, write_video
 from gnntrack.pipeline import simulate
 from gnntrack.report import draw_lineage_tree, draw_overlay
 from gnntrack.report.palette import choose_family_colours
@@ -30,9 +31,11 @@ def main() -> int:
     """Draw the pictures that are named, or all."""
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = sys.argv[1:] or ["result", *SEGMENTERS]
+    wanted = sys.argv[1:] or ["result", "tracking", "tree", "kymograph", *SEGMENTERS]
     if "result" in wanted:
         draw_result(folder / "result.png")
+    if {"tracking", "tree", "kymograph"} & set(wanted):
+        draw_figures(folder, wanted)
     for name in (name for name in SEGMENTERS if name in wanted):
         image, truth = simulate_plain_stack(0)
         draw(image, truth, load_segmenter(name, **SEGMENTERS[name]).segment(image), name, folder / f"{name}.png")
@@ -54,6 +57,22 @@ def draw_result(path: Path) -> None:
     joined.paste(scaled[0], (0, 0))
     joined.paste(scaled[1], (scaled[0].width, 0))
     joined.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def draw_figures(folder: Path, wanted: list[str]) -> None:
+    """Write the animation, the tree and the kymograph of a simulated movie of dividing cells."""
+    options: dict[str, Any] = {"clustering": 0.35, "speed": 1.2, "drift": 0, "photons": 1500, "cycle": 26}
+    movie = simulate(seed=5, frames=48, cells=9, shape=(240, 320), **options)
+    lineage = track(movie.images, movie.masks, spacing=(0.5, 0.5), interval="15min")
+    shared: dict[str, Any] = {"images": movie.images, "overwrite": True}
+    if "tracking" in wanted:
+        write_video(lineage, folder / "tracking.gif", size=480, fps=8, tails=12, **shared)
+    if "tree" in wanted:
+        write_tree(lineage, folder / "tree.png", size=(17, 8), overwrite=True, dpi=150)
+    if "kymograph" in wanted:
+        write_kymograph(
+            lineage, folder / "kymograph.png", along=(0, 120, 319, 120), width=60, size=(12, 9), dpi=150, **shared
+        )
 
 
 def render(figure: Figure) -> Image.Image:

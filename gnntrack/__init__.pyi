@@ -6,6 +6,9 @@ from .corrections import apply_edits as apply_edits
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError
+from .figures import write_kymograph as write_kymograph
+from .figures import write_tree as write_tree
+from .figures import write_video as write_video
 from .importing import import_tracks as import_tracks
 from .io import open_frames as open_frames
 from .loading import load as load

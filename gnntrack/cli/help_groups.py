@@ -7,7 +7,7 @@ import click
 __all__ = ["GroupedCommand"]
 
 _FEW = 8  # options that need no groups
-_GROUPS = ("Input", "Movie", "Method", "Output", "Settings", "Other")
+_GROUPS = ("Input", "Movie", "Method", "Output", "Figures", "Settings", "Other")
 _SECTIONS = {
     **dict.fromkeys(("frames", "cells"), "Input"),
     **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "train", "segmenter"), "Method"),
@@ -15,11 +15,15 @@ _SECTIONS = {
     "output": "Output",
 }
 _PARAMETERS = {
-    **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation"), "Input"),
+    **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation", "truth"), "Input"),
     **dict.fromkeys(
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),
-    **dict.fromkeys(("out", "edge_table", "overwrite", "resume", "as_json", "to"), "Output"),
+    **dict.fromkeys(
+        ("out", "edge_table", "overwrite", "resume", "as_json", "to", "video", "tree", "kymograph"), "Output"
+    ),
+    **dict.fromkeys(("frames", "tracks", "families", "colour_by", "fps", "video_size", "tails", "ids"), "Figures"),
+    **dict.fromkeys(("crop", "along", "line_width", "projection", "most", "figure_size", "dpi"), "Figures"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("verbose",), "Other"),
 }

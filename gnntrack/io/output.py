@@ -14,9 +14,12 @@ from gnntrack.errors import OutputError
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
 from gnntrack.setting_errors import check_bools
 
-__all__ = ["check_output", "fresh_output", "try_output"]
+__all__ = ["OWN_VIDEO", "check_output", "fresh_output", "try_output"]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+OWN_VIDEO = "made by gnntrack"
+"""Comment of the videos that gnntrack writes."""
+_HEADER = 1 << 22  # bytes at the start of a video, in which its header is
 # files of images: they are read and never written
 _READ_ONLY = (".tif", ".tiff", ".npy", ".npz", ".nd2", ".czi", ".lif", ".avi", ".mp4", ".mov", ".bmp")
 
@@ -36,8 +39,8 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         Replace an older output: a file by a file, an empty folder, or a folder that holds nothing but a result of
         gnntrack: a CTC result (``res_track.txt`` and ``maskTTT.tif``), a GEFF, a model of ``gnntrack train``, or a
         folder whose files are all listed in its ``.gnntrack.json``. Any other folder, a file in the place of a folder,
-        and files that gnntrack only reads (``.tif``, ``.npy``, ...) are refused, so that a mistake in the
-        path loses no data.
+        and files that gnntrack only reads (``.tif``, ``.npy``, videos of other programs, ...) are refused, so that a
+        mistake in the path loses no data.
 
     Yields
     ------
@@ -114,7 +117,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     if not overwrite:
         msg = f"{path}: it exists already; choose another output, or replace it with overwrite (--overwrite)"
         raise OutputError(msg)
-    if target.is_file() and target.suffix.lower() in _READ_ONLY:
+    if target.is_file() and target.suffix.lower() in _READ_ONLY and not _is_own_video(target):
         raise OutputError(_describe_foreign_file(path))
     foreign = find_foreign_file(target) if target.is_dir() else None
     if foreign is not None:
@@ -124,6 +127,14 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         )
         raise OutputError(msg)
     return target
+
+
+def _is_own_video(path: Path) -> bool:
+    """Return whether a file is a video of `gnntrack.write_video`, which has a comment in its header."""
+    if path.suffix.lower() != ".mp4":
+        return False
+    with path.open("rb") as file:
+        return OWN_VIDEO.encode() in file.read(_HEADER)
 
 
 def _describe_foreign_file(path: str | Path) -> str:

@@ -1,3 +1,6 @@
+from .cell_colours import choose_cell_colours as choose_cell_colours
+from .cell_colours import select_lineage as select_lineage
+from .cell_colours import select_tracks as select_tracks
 from .cell_cycles import draw_cycles as draw_cycles
 from .curve import draw_learning_curve as draw_learning_curve
 from .figure_units import FigureUnits as FigureUnits

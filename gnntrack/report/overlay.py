@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from gnntrack.report.annotations import choose_round_length
 from gnntrack.report.projection import choose_track_colours, project_frame
 
 if TYPE_CHECKING:
@@ -151,9 +152,7 @@ def _write_ids(ax: Axes, tracks: IntArray, point: float) -> None:
 
 def _draw_scale(ax: Axes, pixel: float, width: int, height: int) -> None:
     """Draw a bar of 1, 2 or 5 times a power of ten micrometres, about a sixth of the image wide."""
-    aim = width * pixel / 6
-    power = 10 ** np.floor(np.log10(aim))
-    length = float(max(k * power for k in (1, 2, 5) if k * power <= aim))
+    length = choose_round_length(width * pixel / 6)
     right, y = width * 0.97, height * 0.965
     ax.plot([right - length / pixel, right], [y, y], color="white", linewidth=2.5, solid_capstyle="butt")
     text = ax.text(

@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageFont
 from gnntrack.compression import compress
 from gnntrack.lineage.families import count_divisions, find_roots
 from gnntrack.plurals import count_noun
+from gnntrack.report.annotations import choose_round_length
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.projection import choose_track_colours, project_frame
 from gnntrack.report.tree_layout import (
@@ -119,21 +120,11 @@ def _write_margin(draw: ImageDraw.ImageDraw, frame: int, micrometres: float | No
     draw.text((size, height - size), f"frame {frame}", anchor="lb", **style)
     if micrometres is None:
         return
-    length = _choose_length(width * micrometres / 4)
+    length = choose_round_length(width * micrometres / 4)
     right, bottom = width - size, height - size
     left, thickness = right - length / micrometres, max(3, size // 4)
     draw.rectangle((left, bottom - thickness, right, bottom), fill="white", outline="black")
     draw.text(((left + right) / 2, bottom - thickness - size / 3), f"{length:g} um", anchor="mb", **style)
-
-
-def _choose_length(most: float) -> float:
-    """Return the largest of 1, 2 and 5 times a power of ten that is at most a length.
-
-    >>> _choose_length(73.0), _choose_length(0.03), _choose_length(1e4)
-    (50.0, 0.02, 10000.0)
-    """
-    power = 10.0 ** np.floor(np.log10(most) + 1e-9)
-    return float(f"{next(n for n in (5, 2, 1) if n * power <= most * (1 + 1e-9)) * power:.6g}")
 
 
 def _find_edges(labels: npt.NDArray[Any], width: int) -> Any:

@@ -12,11 +12,12 @@ from gnntrack.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["save_figure"]
+__all__ = ["check_figure_path", "save_figure"]
 
 _DPI = 200
-# text stays text, which can be searched and edited; a fixed salt makes ids reproducible
-_SVG: Any = {"svg.fonttype": "none", "svg.hashsalt": "gnntrack"}
+_SUFFIXES = (".png", ".svg", ".pdf")
+# text stays text, which can be searched and edited: 42 is TrueType; a fixed salt makes ids reproducible
+_VECTOR: Any = {"svg.fonttype": "none", "svg.hashsalt": "gnntrack", "pdf.fonttype": 42}
 
 
 def save_figure(figure: Figure, path: str | Path, *, dpi: float | None = None) -> None:
@@ -46,14 +47,25 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: float | None = None) -
     ['empty.png']
     """
     path = Path(path)
+    check_figure_path(path)
     kind = path.suffix.lower().lstrip(".")
-    if kind not in {"png", "svg", "pdf"}:
-        msg = f"{path}: figures end in .png, .svg or .pdf, not in '{path.suffix}'"
-        raise OutputError(msg)
     undated: dict[str, Any] = {} if kind == "png" else {"Date" if kind == "svg" else "CreationDate": None}
     try:
-        with mpl.rc_context(_SVG):
+        with mpl.rc_context(_VECTOR):
             figure.savefig(path, format=kind, dpi=dpi or max(figure.dpi, _DPI), metadata=undated)
     except OSError as error:
         msg = f"{path}: the figure cannot be written: {error.strerror or error}"
         raise OutputError(msg) from error
+
+
+def check_figure_path(path: Path) -> None:
+    """Raise unless a figure can be written in the format of the file's suffix.
+
+    Raises
+    ------
+    OutputError
+        If the suffix is neither ``.png``, ``.svg`` nor ``.pdf``.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        msg = f"{path}: figures end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}, not in '{path.suffix}'"
+        raise OutputError(msg)

@@ -9,14 +9,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gnntrack.lineage.families import count_divisions, find_roots
+from gnntrack.lineage.families import count_divisions
 from gnntrack.plurals import count_noun
-from gnntrack.report.palette import choose_family_colours
+from gnntrack.report.annotations import choose_time_axis
+from gnntrack.report.cell_colours import choose_cell_colours, select_lineage
 from gnntrack.report.tree_layout import (
     Family,
     break_into_lines,
     build_families,
-    choose_ticks,
     list_gaps,
     list_sections,
     select_largest,
@@ -26,7 +26,8 @@ from gnntrack.report.tree_layout import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from gnntrack.types import Lineage, Tracks
+    from gnntrack.report.cell_colours import CellColours
+    from gnntrack.types import BoolArray, Lineage, Tracks
 
 __all__ = ["draw_lineage_tree"]
 
@@ -40,7 +41,15 @@ _KEY = [
 ]
 
 
-def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = None) -> Figure:
+def draw_lineage_tree(
+    lineage: Lineage,
+    *,
+    most: int = 500,
+    title: str | None = None,
+    shown: BoolArray | None = None,
+    colour_by: str = "family",
+    interval: float | None = None,
+) -> Figure:
     """Draw the tracks of a lineage and their divisions.
 
     Time runs down. A track is a line in the colour of its family, a division is a fork; the number above a family is
@@ -57,6 +66,12 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
         and the longest lines are drawn; a note under the figure gives the number of the others.
     title : str, optional
         Default: the numbers of tracks, divisions, families and frames.
+    shown : (K,) bool, optional
+        Which rows of the table of tracks are drawn; default all. See `gnntrack.report.select_tracks`.
+    colour_by : {"family", "track", "generation", "confidence"}
+        Colours of the tracks, as in `gnntrack.report.choose_cell_colours`.
+    interval : float, optional
+        Seconds from a frame to the next; the axis is then in hours, minutes or seconds, and not in frames.
 
     Returns
     -------
@@ -71,15 +86,16 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     >>> draw_lineage_tree(gnntrack.track(masks=masks)).get_suptitle()
     '1 track, 0 divisions, 1 family, 3 frames'
     """
-    tracks = lineage.tracks
-    families = build_families(tracks)
-    strip, forest = separate_singles(families)
-    shown, hidden = select_largest(forest, most)
-    lines = break_into_lines(shown)
+    chosen = choose_cell_colours(lineage, colour_by)
+    colours = chosen.tracks
+    if shown is not None and not shown.all():
+        lineage, colours = select_lineage(lineage, shown), colours[shown]
+    strip, forest = separate_singles(build_families(lineage.tracks))
+    largest, hidden = select_largest(forest, most)
+    lines = break_into_lines(largest)
     figure = Figure(figsize=_choose_size(lines, strip), layout="constrained")
     ratios = [3.0] * len(lines) + ([1.6] if strip or not lines else [])
     axes = figure.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
-    colours = choose_family_colours(find_roots(tracks))
     span = max((sum(f.width for f in line) + len(line) - 1 for line in lines), default=1.0)
     dashes = list_gaps(lineage)
     for ax, line in zip(axes, lines, strict=False):
@@ -87,7 +103,9 @@ def draw_lineage_tree(lineage: Lineage, *, most: int = 500, title: str | None = 
     notes = [hidden] if hidden else []
     if strip or not lines:
         notes += _draw_strip(axes[-1], strip, lineage, colours, dashes, most=most)
-    _finish(figure, lineage, title, notes)
+    for ax in axes:
+        _format_axes(ax, lineage, interval)
+    _finish(figure, lineage, title, notes, chosen)
     return figure
 
 
@@ -125,7 +143,6 @@ def _draw_line(
     if span <= 45:
         _name_tracks(ax, place, tracks)
     ax.set_xlim(-1, span)
-    _format_axes(ax, lineage)
 
 
 def _draw_tracks(
@@ -221,16 +238,16 @@ def _draw_strip(
         loc="left",
         color=_INK,
     )
-    _format_axes(ax, lineage)
     hidden = len(strip) - len(rows)
     return [f"the {hidden} shortest tracks without a division are not shown"] if hidden else []
 
 
-def _format_axes(ax: Axes, lineage: Lineage) -> None:
+def _format_axes(ax: Axes, lineage: Lineage, interval: float | None) -> None:
     last = max(lineage.cells.n_frames - 1, 1)
     ax.set_ylim(last + 0.02 * last + 0.5, -0.06 * last - 0.5)
-    ax.set_ylabel("frame", fontsize=7, color=_INK)
-    ax.set_yticks(choose_ticks(max(lineage.cells.n_frames - 1, 0)))
+    axis = choose_time_axis(0, max(lineage.cells.n_frames - 1, 0), interval)
+    ax.set_ylabel(axis.name, fontsize=7, color=_INK)
+    ax.set_yticks(axis.places, axis.texts)
     ax.tick_params(axis="y", labelsize=6, colors=_INK, length=2)
     ax.set_xticks([])
     ax.grid(axis="y", color=_FAINT, linewidth=0.3, alpha=0.6)
@@ -238,7 +255,7 @@ def _format_axes(ax: Axes, lineage: Lineage) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str]) -> None:
+def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str], colours: CellColours) -> None:
     tracks = lineage.tracks
     numbers = [
         count_noun(len(tracks), "track"), count_noun(count_divisions(tracks), "division"),
@@ -248,5 +265,11 @@ def _finish(figure: Figure, lineage: Lineage, title: str | None, notes: list[str
     figure.suptitle(title or ", ".join(numbers), fontsize=9, color=_INK)
     if len(tracks):
         figure.legend(handles=_KEY, loc="outside lower right", ncols=3, fontsize=6, frameon=False, labelcolor=_INK)
+    if colours.key:
+        key: list[Any] = [Line2D([], [], color=colour, linewidth=2, label=text) for text, colour in colours.key]
+        figure.legend(
+            handles=key, loc="outside right center", fontsize=6, frameon=False, labelcolor=_INK, title=colours.title,
+            title_fontsize=6,
+        )  # fmt: skip
     if notes:
         figure.supxlabel("; ".join(notes), fontsize=7, color="#aa3300")

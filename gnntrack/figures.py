@@ -1,0 +1,371 @@
+"""Recipes that write the video, the lineage tree and the kymograph of a result."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from gnntrack.errors import InputError
+from gnntrack.io.output import OWN_VIDEO, fresh_output, try_output
+from gnntrack.io.stack import get_interval
+from gnntrack.loading import load
+from gnntrack.progress_bars import open_progress
+from gnntrack.report.cell_colours import choose_cell_colours, select_tracks
+from gnntrack.report.movie_frames import MovieFrames, Window, choose_scale, find_window
+from gnntrack.report.saving import check_figure_path
+from gnntrack.report.styles import (
+    KymographChoices,
+    KymographStyle,
+    Style,
+    TreeChoices,
+    TreeStyle,
+    VideoChoices,
+    VideoStyle,
+    resolve_range,
+)
+from gnntrack.report.video import check_video_path, make_palette, write_gif, write_mp4
+from gnntrack.settings import Settings
+from gnntrack.shown_results import find_images, read_cells, read_summary
+from gnntrack.types import Lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
+    from gnntrack.types import BoolArray, FrameStack, Image, Progress, Runs
+
+__all__ = ["check_figures", "write_kymograph", "write_tree", "write_video"]
+
+_USUAL = {".mp4": 1080, ".gif": 400}  # pixels of the longest side
+_SAMPLED = 6  # frames that the palette of a GIF is chosen by
+_INCH = 2.54  # centimetres
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sources:
+    """A result with everything that a figure shows of it."""
+
+    lineage: Lineage
+    runs: Runs | None
+    images: FrameStack | None
+    note: str
+    pixel: float | None
+    interval: float | None
+
+    def find_cells(self, style: Style) -> BoolArray:
+        """Return which cells are shown, (N,) bool."""
+        rows = select_tracks(self.lineage, tracks=style.tracks, families=style.families)
+        return np.asarray(rows[np.searchsorted(self.lineage.tracks.id, self.lineage.track)])
+
+
+def check_figures(
+    *, video: Path | None = None, tree: Path | None = None, kymograph: Path | None = None, overwrite: bool = False
+) -> None:
+    """Raise before the long work if one of some figures cannot be written.
+
+    Raises
+    ------
+    OutputError
+        If a suffix is unknown, or a file exists or cannot be written.
+    MissingDependencyError
+        If a video is wanted and PyAV is not installed.
+    """
+    if video is not None:
+        check_video_path(video)
+        try_output(video, overwrite=overwrite)
+    for path in (tree, kymograph):
+        if path is not None:
+            check_figure_path(path)
+            try_output(path, overwrite=overwrite)
+
+
+def write_video(
+    result: str | Path | Lineage,
+    out: str | Path,
+    *,
+    images: object = None,
+    masks: object = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    progress: Any = None,
+    **style: Unpack[VideoChoices],
+) -> Path:
+    """Write a result as a video: the images with coloured outlines, recent paths, time stamp and scale bar.
+
+    Cells without masks are dots; without images the background is black; stacks are projected along z (brightest
+    plane, upper cell). Frames are made and written one by one.
+
+    Parameters
+    ----------
+    result : path or Lineage
+        Folder of a result or of a ground truth, or a GEFF, as for `gnntrack.load`; or a lineage.
+    out : path
+        ``.mp4`` (H.264, which browsers, PowerPoint and QuickTime play) or ``.gif``.
+    images : path, array (T, [Z], Y, X) or FrameStack, optional
+        Images of the microscope; by default those that the result was made from, if they are still there.
+    masks : path, array or FrameStack, optional
+        The masks of a GEFF that has none beside it.
+    settings : Settings, optional
+        The section ``frames`` is used to read the images; its size of a voxel and interval are those of the scale bar
+        and the time stamp. By default those of the result.
+    overwrite, progress
+        As in `gnntrack.track`.
+    **style
+        Keywords of `gnntrack.report.styles.VideoStyle`: ``frames``, ``tracks``, ``families``, ``colour_by``, ``fps``,
+        ``size``, ``tails``, ``ids`` and ``crop``.
+
+    Returns
+    -------
+    Path
+        The video.
+
+    Raises
+    ------
+    InputError
+        If the result, images or masks cannot be read or do not fit each other, or a keyword has a wrong value.
+    OutputError
+        If `out` has another suffix, exists, or cannot be written.
+    MissingDependencyError
+        If PyAV is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import gnntrack
+    >>> movie = gnntrack.simulate(frames=3, cells=4, shape=(64, 64), seed=1)
+    >>> lineage = gnntrack.track(movie.images, movie.masks)
+    >>> write_video(lineage, Path(tempfile.mkdtemp(), "cells.gif"), images=movie.images, fps=5).name
+    'cells.gif'
+    """
+    out = Path(out).expanduser()
+    chosen = VideoStyle.from_choices(style, recipe="write_video")
+    check_figures(video=out, overwrite=overwrite)
+    shown = _open_shown(result, images, masks, settings)
+    if shown.images is None:
+        _log.warning("%s", shown.note)
+    painted = _choose_frames(shown, chosen, _USUAL[out.suffix.lower()])
+    numbers = resolve_range(chosen.frames, shown.lineage.cells.n_frames)
+    with open_progress(progress) as report, fresh_output(out, overwrite=overwrite) as place:
+        frames = _paint(painted, numbers, report)
+        if out.suffix.lower() == ".mp4":
+            write_mp4(place, frames, fps=chosen.fps, comment=OWN_VIDEO)
+        else:
+            sampled = np.unique(np.linspace(numbers[0], numbers[-1], _SAMPLED).astype(int)).tolist()
+            palette = make_palette([painted.paint(t) for t in sampled])
+            write_gif(place, frames, fps=chosen.fps, palette=palette)
+    return out
+
+
+def write_tree(
+    result: str | Path | Lineage,
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    **style: Unpack[TreeChoices],
+) -> Path:
+    """Write the lineage tree of a result as a figure, with an axis in hours if the frame interval is known.
+
+    Parameters
+    ----------
+    result : path or Lineage
+        As for `write_video`.
+    out : path
+        ``.png``, ``.svg`` or ``.pdf``; in the last two, text stays text, which other programs can edit.
+    settings : Settings, optional
+        ``settings.frames.interval`` replaces the interval of the result.
+    overwrite : bool
+        Replace an older file.
+    **style
+        Keywords of `gnntrack.report.styles.TreeStyle`: ``tracks``, ``families``, ``colour_by``, ``most``, ``size`` and
+        ``dpi``.
+
+    Returns
+    -------
+    Path
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If the result cannot be read, or a keyword has a wrong value.
+    OutputError
+        If `out` has another suffix, exists, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import gnntrack
+    >>> lineage = gnntrack.track(masks=gnntrack.simulate(frames=3, cells=4, shape=(64, 64), seed=1).masks)
+    >>> write_tree(lineage, Path(tempfile.mkdtemp(), "tree.pdf")).name
+    'tree.pdf'
+    """
+    from gnntrack.report import draw_lineage_tree
+
+    out = Path(out).expanduser()
+    chosen = TreeStyle.from_choices(style, recipe="write_tree")
+    check_figures(tree=out, overwrite=overwrite)
+    lineage = _load(result)
+    figure = draw_lineage_tree(
+        lineage,
+        most=chosen.most,
+        shown=select_tracks(lineage, tracks=chosen.tracks, families=chosen.families),
+        colour_by=chosen.colour_by,
+        interval=_find_interval(lineage, settings, None),
+    )
+    return _save(figure, out, chosen, overwrite=overwrite)
+
+
+def write_kymograph(
+    result: str | Path | Lineage,
+    out: str | Path,
+    *,
+    images: object = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    progress: Any = None,
+    **style: Unpack[KymographChoices],
+) -> Path:
+    """Write a kymograph: the intensity along a line or an axis (to the right) over time (down), with the tracks on it.
+
+    Parameters
+    ----------
+    result : path or Lineage
+        As for `write_video`.
+    out : path
+        ``.png``, ``.svg`` or ``.pdf``.
+    images, settings, overwrite, progress
+        As in `write_video`.
+    **style
+        Keywords of `gnntrack.report.styles.KymographStyle`: ``along``, ``width``, ``projection``, ``frames``,
+        ``tracks``, ``families``, ``colour_by``, ``size`` and ``dpi``.
+
+    Returns
+    -------
+    Path
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If there are no images, they do not fit the result, or a keyword has a wrong value.
+    OutputError
+        If `out` has another suffix, exists, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import gnntrack
+    >>> movie = gnntrack.simulate(frames=3, cells=4, shape=(64, 64), seed=1)
+    >>> lineage = gnntrack.track(movie.images, movie.masks)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_kymograph(lineage, folder / "line.svg", images=movie.images, along=(10, 5, 50, 60)).name
+    'line.svg'
+    """
+    from gnntrack.report.kymograph import draw_kymograph, resolve_path, sample_kymograph
+
+    out = Path(out).expanduser()
+    chosen = KymographStyle.from_choices(style, recipe="write_kymograph")
+    check_figures(kymograph=out, overwrite=overwrite)
+    shown = _open_shown(result, images, None, settings)
+    if shown.images is None:
+        msg = f"{out}: a kymograph shows the intensity of the images; give them (--images PATH, in Python images=)"
+        raise InputError(msg)
+    path = resolve_path(chosen, shown.lineage.cells)
+    numbers = resolve_range(chosen.frames, shown.lineage.cells.n_frames)
+    with open_progress(progress) as report:
+        values = sample_kymograph(shown.images, path, numbers, progress=report)
+    figure = draw_kymograph(
+        values,
+        path,
+        lineage=shown.lineage,
+        frames=numbers,
+        shown=shown.find_cells(chosen),
+        colours=choose_cell_colours(shown.lineage, chosen.colour_by),
+        pixel=shown.pixel,
+        interval=shown.interval,
+    )
+    return _save(figure, out, chosen, overwrite=overwrite)
+
+
+def _load(result: str | Path | Lineage) -> Lineage:
+    return result if isinstance(result, Lineage) else load(result)
+
+
+def _open_shown(result: str | Path | Lineage, images: object, masks: object, settings: Settings | None) -> _Sources:
+    own = isinstance(result, Lineage)
+    summary = None if own else read_summary(str(result))
+    lineage, runs = read_cells(_load(result), masks)
+    stack, note = find_images(images, "" if own else str(result), lineage, summary, settings)
+    return _Sources(
+        lineage=lineage,
+        runs=runs,
+        images=stack,
+        note=note,
+        pixel=_find_pixel(lineage, settings, stack),
+        interval=_find_interval(lineage, settings, stack),
+    )
+
+
+def _find_pixel(lineage: Lineage, settings: Settings | None, images: FrameStack | None) -> float | None:
+    """Return the size of a pixel along x in um: that of the settings, of the result, or of the images."""
+    given = None if settings is None else settings.frames.spacing
+    if given is not None:
+        return float(np.ravel(given)[-1])
+    sources: list[Any] = [lineage.cells, *([] if images is None else [images])]
+    return next((float(each.spacing[-1]) for each in sources if each.unit == "um"), None)
+
+
+def _find_interval(lineage: Lineage, settings: Settings | None, images: FrameStack | None) -> float | None:
+    """Return the seconds between frames: those of the settings, of the result, or of the images."""
+    given: Any = None if settings is None else settings.frames.interval
+    return given or lineage.provenance.interval or get_interval(images)
+
+
+def _choose_frames(shown: _Sources, style: VideoStyle, usual: int) -> MovieFrames:
+    """Return the frames of a video, which are painted later."""
+    cells, lineage = shown.find_cells(style), shown.lineage
+    height, width = lineage.cells.shape[-2:]
+    numbers = resolve_range(style.frames, lineage.cells.n_frames)
+    inside = (lineage.cells.frame >= numbers.start) & (lineage.cells.frame < numbers.stop)
+    window = find_window(lineage, cells & inside) if style.crop else Window(0, 0, height, width)
+    spacing = lineage.cells.spacing
+    tall = (window.bottom - window.top) * spacing[-2] / spacing[-1]
+    return MovieFrames(
+        lineage=lineage,
+        runs=shown.runs,
+        images=shown.images,
+        colours=choose_cell_colours(lineage, style.colour_by),
+        shown=cells,
+        window=window,
+        scale=choose_scale(max(tall, window.right - window.left), style.size, usual=usual),
+        pixel=shown.pixel,
+        interval=shown.interval,
+        tails=style.tails,
+        ids=style.ids,
+    )
+
+
+def _paint(painted: MovieFrames, numbers: range, progress: Progress | None) -> Iterator[Image]:
+    for done, frame in enumerate(numbers, start=1):
+        yield painted.paint(frame)
+        if progress is not None:
+            progress("drawing frames", done, len(numbers))
+
+
+def _save(figure: Figure, out: Path, style: TreeStyle | KymographStyle, *, overwrite: bool) -> Path:
+    """Write a figure of the size of the style."""
+    from gnntrack.report import save_figure
+
+    if style.size is not None:
+        figure.set_size_inches(style.size[0] / _INCH, style.size[1] / _INCH)
+    with fresh_output(out, overwrite=overwrite) as place:
+        save_figure(figure, place, dpi=style.dpi)
+    return out
