@@ -36,6 +36,7 @@ from gnntrack.analysis.drift import estimate_drift, remove_drift
 from gnntrack.analysis.growth import describe_growth, list_cell_size, list_track_growth
 from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
 from gnntrack.analysis.msd_fits import fit_motion
+from gnntrack.analysis.quantities import Quantity
 from gnntrack.analysis.sisters import correlate_sisters
 from gnntrack.analysis.surroundings import (
     describe_surroundings,
@@ -44,7 +45,6 @@ from gnntrack.analysis.surroundings import (
 )
 from gnntrack.analysis.tables import list_cells, list_families, list_frames, list_tracks
 from gnntrack.analysis.timelines import arrange_timelines
-from gnntrack.analysis.units import Quantity, Units
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.output import fresh_output, try_output
@@ -52,11 +52,11 @@ from gnntrack.io.result_folders import read_units
 from gnntrack.io.tables import write_csv
 from gnntrack.loading import load
 from gnntrack.options import resolve_options
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
-from gnntrack.report.figure_units import FigureUnits
 from gnntrack.results import find_result
 from gnntrack.setting_errors import check_bools
-from gnntrack.types import Lineage
+from gnntrack.types import Lineage, Units
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -200,11 +200,10 @@ def _draw_figures(analysis: Analysis, folder: Path) -> None:
     """Write each figure as a picture and as a drawing."""
     from gnntrack import report
 
-    units = Units.read(analysis.lineage)
     tables = {name: _list_columns(getattr(analysis, name)) for name in TABLES}
-    labels = FigureUnits(units.length, units.ndim, units.time, units.long_time)
+    units = Units.read(analysis.lineage)
     for name in ("motion", "cycles", "surroundings"):
-        figure = getattr(report, f"draw_{name}")(tables, labels)
+        figure = getattr(report, f"draw_{name}")(tables, units)
         for suffix in ("png", "svg"):
             report.save_figure(figure, folder / f"{name}.{suffix}")
 
@@ -265,12 +264,7 @@ def _name(source: object) -> str:
 
 def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
     """Return the cells with another size of a voxel: positions, and of the features the size."""
-    spacing = spacing * cells.ndim if len(spacing) == 1 else spacing
-    if len(spacing) != cells.ndim:
-        axes = "Z,Y,X" if cells.ndim == 3 else "Y,X"
-        given = count_noun(len(spacing), "value")
-        msg = f"spacing has {given}, the lineage {cells.ndim} axes; give --spacing {axes}"
-        raise InputError(msg)
+    spacing = expand_spacing(spacing, cells.ndim, "the lineage")
     factor = np.array(spacing) / cells.spacing
     names = ("size",) if cells.has("size") else ()
     size = [cells.feature(name) * np.prod(factor) for name in names]

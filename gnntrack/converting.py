@@ -8,20 +8,21 @@ points, as long as the other format needs no masks.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from gnntrack.errors import InputError
-from gnntrack.importing import drop_merges, import_tracks
+from gnntrack.importing import TrackSource, convert_points, drop_merges, import_tracks, place_spots
 from gnntrack.io.delimited import read_delimited
 from gnntrack.io.losses import list_losses
 from gnntrack.io.output import try_output
 from gnntrack.io.point_tables import PointTable, is_point_table, read_point_table
+from gnntrack.io.source_formats import POINTS_OF_TRACKS, SOURCES
 from gnntrack.io.spot_masks import count_within_frames
-from gnntrack.io.track_tables import is_cell_table, is_edge_table
+from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges
 from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.io.writers import WRITERS
@@ -29,22 +30,23 @@ from gnntrack.lineage.build import number_tracks
 from gnntrack.loading import load
 from gnntrack.options import accept_options
 from gnntrack.pipeline import export
-from gnntrack.plurals import count_noun
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.provenance import Provenance
 from gnntrack.results import find_result
 from gnntrack.settings import Settings
 from gnntrack.types import Cells, Lineage, Tracks
 
 if TYPE_CHECKING:
+    from gnntrack.io.delimited import TextTable
     from gnntrack.types import FloatArray, IntArray
 
 __all__ = ["Conversion", "choose_format", "convert"]
 
 _log = logging.getLogger(__name__)
 
-_SUFFIXES = {".geff": "geff", ".xml": "trackmate"}
+_SUFFIXES = {".geff": "geff", ".xml": "trackmate", ".csv": "napari"}
 _TABLES = (".csv", ".tsv", ".txt")
-_OF_TABLES = "napari, edges, laptrack, btrack or mastodon"
+_OF_TABLES = ("napari", "edges", "laptrack", "btrack", "mastodon")
 
 
 class Conversion(NamedTuple):
@@ -64,6 +66,7 @@ def convert(
     out: str | Path,
     *,
     to: str | None = None,
+    source_format: str | None = None,
     masks: object = None,
     settings: Settings | None = None,
     overwrite: bool = False,
@@ -81,8 +84,10 @@ def convert(
     out : path
         The file or folder to make.
     to : str, optional
-        Name of a format in `gnntrack.io.writers.WRITERS`. By default ``geff`` for the suffix ``.geff``, ``trackmate``
-        for ``.xml``, and ``ctc`` for a name that ends in RES.
+        Name of a format in `gnntrack.io.writers.WRITERS`. By default that of the name of `out`, see `choose_format`.
+    source_format : str, optional
+        Format of the source, a name of `gnntrack.io.source_formats.SOURCES`, if its content does not show it. By
+        default it is found by the content.
     masks : path, array or FrameStack, optional
         Masks of the cells, if the source does not hold them.
     settings, overwrite, progress, **options
@@ -116,7 +121,8 @@ def convert(
     to = to or choose_format(out)
     needed = WRITERS[to].needs_masks
     try_output(out, overwrite=overwrite)
-    lineage, drawn = _read(Path(source).expanduser(), masks, settings, progress, needed=needed)
+    path, kind = _locate(Path(source).expanduser(), source_format)
+    lineage, drawn = _read(_Source(path, kind, masks, needed, settings, progress))
     given = None if drawn else masks
     if needed and given is None and not lineage.has_masks:
         msg = f"{source}: it has no masks, and the format {to} is made of masks; give them with masks (--masks)"
@@ -129,6 +135,9 @@ def convert(
 def choose_format(out: str | Path) -> str:
     """Return the format that a path stands for.
 
+    ``.geff`` is GEFF, ``.xml`` TrackMate, ``.csv`` the table for napari, and a name that ends in RES a CTC result. A
+    table has the format that stands before its suffix, such as ``tracks.btrack.csv``.
+
     Raises
     ------
     InputError
@@ -136,37 +145,65 @@ def choose_format(out: str | Path) -> str:
 
     Examples
     --------
-    >>> [choose_format(name) for name in ("a.geff", "tracks.xml", "movie/01_RES")]
-    ['geff', 'trackmate', 'ctc']
+    >>> [choose_format(name) for name in ("a.geff", "tracks.xml", "movie/01_RES", "a.csv", "a.edges.csv")]
+    ['geff', 'trackmate', 'ctc', 'napari', 'edges']
     """
     path = Path(out)
     suffix = path.suffix.lower()
+    named = Path(path.stem).suffix.lower().removeprefix(".")
+    if suffix in _TABLES and named in _OF_TABLES:
+        return named
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
     if not suffix and path.name.upper().endswith("RES"):
         return "ctc"
-    choices = f"--to {_OF_TABLES}" if suffix in _TABLES else "--to ctc for masks, --to csv for a folder of tables"
+    choices = f"--to {', '.join(_OF_TABLES[:-1])} or {_OF_TABLES[-1]}"
+    if suffix not in _TABLES:
+        choices = "--to ctc for masks, --to csv for a folder of tables"
     msg = f"{out}: the format of this name is not clear; choose it with to ({choices})"
     raise InputError(msg)
 
 
-def _read(path: Path, masks: object, settings: Settings, progress: Any, *, needed: bool) -> tuple[Lineage, bool]:
-    """Return the lineage of a file or folder, and whether it holds the masks that are given."""
+@dataclass(frozen=True)
+class _Source:
+    """A file or folder of tracks, and the choices for reading it."""
+
+    path: Path
+    kind: str
+    """Its format: a name of `SOURCES`, or ``table`` or ``points`` for a table of any program."""
+    masks: object
+    needs_masks: bool
+    """Whether the other format consists of masks."""
+    settings: Settings
+    progress: Any
+
+    @property
+    def only_points(self) -> bool:
+        """Whether points without masks are enough."""
+        return self.masks is None and not self.needs_masks
+
+
+def _locate(path: Path, kind: str | None) -> tuple[Path, str]:
+    """Return the file or folder that is read, and its format."""
+    if kind is not None and kind not in SOURCES:
+        msg = f"source_format {kind!r}: expected one of {', '.join(SOURCES)}"
+        raise InputError(msg)
     if not path.exists():
         msg = f"{path}: no such file or folder; check the path"
         raise InputError(msg)
-    if (path / "cells.csv").is_file() and not _holds_lineage(path):
+    if (path / "cells.csv").is_file() and (kind in POINTS_OF_TRACKS or not (kind or _holds_lineage(path))):
         path = path / "cells.csv"
+    return path, kind or _guess_format(path)
+
+
+def _guess_format(path: Path) -> str:
+    """Return the format of a file or folder by its suffix and its content."""
     suffix = path.suffix.lower()
     if suffix in _TABLES:
-        return _read_table(path, masks, settings, progress, needed=needed)
-    if suffix == ".xml" and masks is None and not needed:
-        spots = read_trackmate_xml(path)
-        if not spots.outlines:
-            return _place_spots(spots, settings), False
-    if suffix == ".xml" or not _holds_lineage(path):
-        return import_tracks(path, masks=masks, settings=settings, progress=progress), True
-    return load(path, spacing=settings.frames.spacing), False
+        return "table"
+    if suffix == ".xml":
+        return "trackmate"
+    return "geff" if _holds_lineage(path) else "masks"
 
 
 def _holds_lineage(path: Path) -> bool:
@@ -178,25 +215,77 @@ def _holds_lineage(path: Path) -> bool:
     return find_result(path) is not None or any((each / name).is_file() for each in stored for name in names)
 
 
-def _read_table(path: Path, masks: object, settings: Settings, progress: Any, *, needed: bool) -> tuple[Lineage, bool]:
-    """Return the lineage of a table: of its own masks if they are given, else of its points."""
-    table = read_delimited(path)
-    spots = is_trackmate_table(path, table)
-    points = not spots and is_point_table(path, table)
-    if masks is not None or needed or not (spots or points):
-        if masks is None and (points or is_edge_table(path, table) or is_cell_table(path, table)):
-            msg = f"{path}: a table has no pixels; give the masks of its cells with masks (--masks)"
+def _read(source: _Source) -> tuple[Lineage, bool]:
+    """Return the lineage of a file or folder, and whether it holds the masks that are given."""
+    path, settings = source.path, source.settings
+    if source.kind in {"ctc", "geff"}:
+        return load(path, spacing=settings.frames.spacing), False
+    if source.kind == "masks":
+        if source.masks is not None:
+            msg = f"{path}: masks, and masks are given too; omit masks (--masks), or give a table of tracks"
             raise InputError(msg)
-        return import_tracks(path, masks=masks, settings=settings, progress=progress), True
-    if spots:
-        return _place_spots(read_trackmate_csv(path), settings), False
-    return _place_points(read_point_table(path, table), path, settings), False
+        return _import(source, TrackSource(path)), True
+    if source.kind == "trackmate" and path.suffix.lower() not in _TABLES:
+        spots = read_trackmate_xml(path)
+        if source.only_points and not spots.outlines:
+            return _place_spots(spots, path, settings), False
+        return _import(source, place_spots(spots, source.masks, None, path, settings)), True
+    return _read_table(source, read_delimited(path))
+
+
+def _read_table(source: _Source, table: TextTable) -> tuple[Lineage, bool]:
+    """Return the lineage of a table: of the masks if they are given, else of its points."""
+    path, settings = source.path, source.settings
+    kind = source.kind
+    if kind == "table":
+        kind = _guess_table(path, table, with_masks=source.masks is not None)
+    if kind in {"edges", "cells"}:
+        links = read_edges(path, table) if kind == "edges" else link_cell_table(path, table)
+        return _import(source, TrackSource(_take_masks(source), links, complete=True)), True
+    if kind == "trackmate":
+        spots = read_trackmate_csv(path)
+        if source.only_points:
+            return _place_spots(spots, path, settings), False
+        return _import(source, place_spots(spots, source.masks, None, path, settings)), True
+    points = read_point_table(path, table, parents=_name_parents(kind))
+    if source.only_points:
+        return _place_points(points, path, settings), False
+    spots = convert_points(points, path, settings)
+    return _import(source, place_spots(spots, _take_masks(source), None, path, settings)), True
+
+
+def _take_masks(source: _Source) -> object:
+    if source.masks is None:
+        msg = f"{source.path}: a table has no pixels; give the masks of its cells with masks (--masks)"
+        raise InputError(msg)
+    return source.masks
+
+
+def _import(source: _Source, tracks: TrackSource) -> Lineage:
+    return import_tracks(tracks, settings=source.settings, progress=source.progress)
+
+
+def _guess_table(path: Path, table: TextTable, *, with_masks: bool) -> str:
+    """Return the format of a table by its columns; ``points`` is that of any program."""
+    if is_trackmate_table(path, table):
+        return "trackmate"
+    if is_edge_table(path, table):
+        return "edges"
+    labels = is_cell_table(path, table)
+    return "cells" if labels and (with_masks or not is_point_table(path, table)) else "points"
+
+
+def _name_parents(kind: str) -> Literal["tracks", "cells"] | None:
+    if kind == "points":
+        return None
+    return "cells" if kind == "mastodon" else "tracks"
 
 
 def _place_points(points: PointTable, path: Path, settings: Settings) -> Lineage:
     """Return points as cells, in um if the table or the settings give the size of a pixel."""
     ndim = points.ndim
-    spacing = _expand(settings.frames.spacing, ndim)
+    given = settings.frames.spacing
+    spacing = None if given is None else expand_spacing(given, ndim, str(path))
     unit = "um" if points.unit == "um" or spacing is not None else "pixel"
     position = points.position[:, -ndim:]
     if points.unit == "um" and spacing is None:
@@ -219,12 +308,13 @@ def _place_points(points: PointTable, path: Path, settings: Settings) -> Lineage
     return Lineage(cells, track, tracks, source, target, sure, provenance)
 
 
-def _place_spots(spots: Spots, settings: Settings) -> Lineage:
+def _place_spots(spots: Spots, path: Path, settings: Settings) -> Lineage:
     """Return the spots of TrackMate as cells of their diameter."""
     flat = not spots.position[:, 0].any() and (spots.shape is None or spots.shape[0] == 1)
     ndim = 2 if flat else 3
-    given = _expand(settings.frames.spacing, ndim) if spots.unit == "um" else None
-    spacing = given or (spots.spacing or (1.0,) * 3)[-ndim:]
+    spacing, given = (spots.spacing or (1.0,) * 3)[-ndim:], settings.frames.spacing
+    if given is not None and spots.unit == "um":
+        spacing = expand_spacing(given, ndim, str(path))
     label = count_within_frames(spots.frame)
     bare, order = _make_cells(spots.frame, spots.position[:, -ndim:], label, spacing, spots.unit)
     cells = replace(
@@ -242,17 +332,6 @@ def _place_spots(spots: Spots, settings: Settings) -> Lineage:
     track, tracks = number_tracks(cells.frame, source, target)
     provenance = Provenance(method="imported", interval=settings.frames.interval or spots.interval)
     return Lineage(cells, track, tracks, source, target, np.ones(len(source), np.float32), provenance)
-
-
-def _expand(spacing: Any, ndim: int) -> tuple[float, ...] | None:
-    """Return the size of a pixel along each axis."""
-    if spacing is None:
-        return None
-    sides = tuple(np.atleast_1d(spacing).astype(float).tolist())
-    if len(sides) not in {1, ndim}:
-        msg = f"spacing has {count_noun(len(sides), 'number')}, and the points have {ndim} axes; give {ndim}, or one"
-        raise InputError(msg)
-    return sides * ndim if len(sides) == 1 else sides
 
 
 def _make_cells(

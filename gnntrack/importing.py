@@ -40,6 +40,7 @@ from gnntrack.loading import load
 from gnntrack.measure.cells import measure_cells
 from gnntrack.movie import open_movie
 from gnntrack.options import accept_options
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.result_files import RunRecord, write_result
@@ -48,17 +49,17 @@ from gnntrack.types import Lineage
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
-    from gnntrack.io.delimited import TextTable
+    from gnntrack.io.point_tables import PointTable
     from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
 
-__all__ = ["drop_merges", "import_tracks"]
+__all__ = ["TrackSource", "convert_points", "drop_merges", "import_tracks", "place_spots"]
 
 _log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
 _MOST_PIXELS = 2**31
 _MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
-_TABLES = {".csv", ".tsv"}
+_TABLES = {".csv", ".tsv", ".txt"}
 _TWO_MASKS = "the source is masks, and masks are given too; omit masks (--masks), or give a table of tracks"
 _SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 
@@ -146,7 +147,7 @@ def import_tracks(
 
 
 @dataclass(frozen=True)
-class _TrackSource:
+class TrackSource:
     """Masks, and the links between their cells.
 
     Parameters
@@ -203,8 +204,10 @@ class _TrackSource:
 
 def _open_tracked(
     source: object, masks: object, images: object, links: str | Path | None, settings: Settings
-) -> _TrackSource:
+) -> TrackSource:
     """Open the tracks of any source."""
+    if isinstance(source, TrackSource):
+        return source
     if not isinstance(source, str | Path):
         return _open_labels(source, masks, links)
     path = Path(source).expanduser()
@@ -219,33 +222,31 @@ def _open_tracked(
         if not path.is_file():
             msg = f"{path}: no such file; check the path"
             raise InputError(msg)
-        return _place_spots(read_trackmate_xml(path), masks, images, path, settings)
+        return place_spots(read_trackmate_xml(path), masks, images, path, settings)
     if suffix == ".geff" or _has_track_table(path):
         _refuse_links(links, path, "a result")
         return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
     return _open_labels(source, masks, links)
 
 
-def _open_table(
-    path: Path, masks: object, images: object, links: str | Path | None, settings: Settings
-) -> _TrackSource:
+def _open_table(path: Path, masks: object, images: object, links: str | Path | None, settings: Settings) -> TrackSource:
     """Open a table of cells, or TrackMate's table of spots."""
     table = read_delimited(path)
     if is_edge_table(path, table):
         _refuse_links(links, path, "a table of links")
-        return _TrackSource(_need_masks(masks, path), read_edges(path, table), complete=True)
+        return TrackSource(_need_masks(masks, path), read_edges(path, table), complete=True)
     if is_cell_table(path, table):
         cell_links = link_cell_table(path, table, read_parents(links))
-        return _TrackSource(_need_masks(masks, path), cell_links, complete=True)
+        return TrackSource(_need_masks(masks, path), cell_links, complete=True)
     if not is_trackmate_table(path, table) and is_point_table(path, table):
         _refuse_links(links, path, "a table of points")
-        return _place_spots(_convert_points(path, table, settings), _need_masks(masks, path), images, path, settings)
-    return _place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
+        spots = convert_points(read_point_table(path, table), path, settings)
+        return place_spots(spots, _need_masks(masks, path), images, path, settings)
+    return place_spots(read_trackmate_csv(path, links), masks, images, path, settings)
 
 
-def _convert_points(path: Path, table: TextTable, settings: Settings) -> Spots:
+def convert_points(points: PointTable, path: Path, settings: Settings) -> Spots:
     """Return the points of a table as spots; they are in pixels unless the names of the columns have the unit um."""
-    points = read_point_table(path, table)
     unit, size = points.unit or "pixel", settings.frames.spacing
     if unit == "um" and size is None:
         msg = f"{path}: its positions are in um; give the size of a pixel with spacing (--spacing)"
@@ -259,20 +260,20 @@ def _refuse_links(links: object, path: Path, kind: str) -> None:
         raise InputError(msg)
 
 
-def _open_labels(source: object, masks: object, links: str | Path | None) -> _TrackSource:
+def _open_labels(source: object, masks: object, links: str | Path | None) -> TrackSource:
     if masks is not None:
         raise InputError(_TWO_MASKS)
-    return _TrackSource(source, parents=read_parents(links))
+    return TrackSource(source, parents=read_parents(links))
 
 
-def _open_result(lineage: Lineage, masks: object, path: Path) -> _TrackSource:
+def _open_result(lineage: Lineage, masks: object, path: Path) -> TrackSource:
     """Return the masks of a result with its links; the labels of its masks are tracks."""
     if masks is None and getattr(lineage, "_masks", None) is None:
         msg = f"{path}: a GEFF without masks beside it; give the masks that it was made from (--masks)"
         raise InputError(msg)
     cells = lineage.cells
     ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in (lineage.source, lineage.target)]
-    return _TrackSource(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
+    return TrackSource(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
 
 
 def _has_track_table(path: Path) -> bool:
@@ -349,15 +350,21 @@ def drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, Int
     return kept[:, 0], kept[:, 1]
 
 
-def _place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> _TrackSource:
-    """Return the masks of spots: those at their centres, or drawn ones."""
+def place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> TrackSource:
+    """Return the masks of spots: those at their centres, or drawn ones, and the links between them.
+
+    Raises
+    ------
+    InputError
+        If no spot lies on a mask, or the spots do not fit the size of the images.
+    """
     stack = None
     if masks is not None:
         stack = open_movie(None, masks, settings=settings).masks
     elif images is not None:
         stack = open_frames(images, **settings.frames.select_for_images())
-    spacing = _find_spacing(spots, stack, settings)
     ndim = _count_dimensions(spots, stack)
+    spacing = _find_spacing(spots, stack, ndim, path, settings)
     pixel = spots.position[:, -ndim:] / np.array(spacing[-ndim:])
     if masks is not None and stack is not None:
         label = _read_labels(spots, pixel, stack, path)
@@ -372,7 +379,7 @@ def _place_spots(spots: Spots, masks: object, images: object, path: Path, settin
     ends = np.hstack([np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)])
     different = (ends[:, :2] != ends[:, 2:]).any(axis=1)
     links = np.unique(ends[different], axis=0)  # spots that share a mask share its links
-    return _TrackSource(placed, links, interval=spots.interval, drawn=masks is None)
+    return TrackSource(placed, links, interval=spots.interval, drawn=masks is None)
 
 
 def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path: Path, *, drawn: bool) -> None:
@@ -416,13 +423,14 @@ def _count_dimensions(spots: Spots, stack: FrameStack | None) -> int:
     return 3 if deep or (spots.shape is None and np.ptp(spots.position[:, 0]) > 0) else 2
 
 
-def _find_spacing(spots: Spots, stack: FrameStack | None, settings: Settings) -> tuple[float, ...]:
+def _find_spacing(
+    spots: Spots, stack: FrameStack | None, ndim: int, path: Path, settings: Settings
+) -> tuple[float, ...]:
     """Return the size of a pixel along z, y, x in the unit of the spots."""
     if spots.unit == "pixel":
         return spots.spacing or (1.0, 1.0, 1.0)
     if settings.frames.spacing is not None:
-        given = tuple(np.atleast_1d(settings.frames.spacing).astype(float))
-        return (1.0,) * (3 - len(given)) + given if len(given) > 1 else given * 3
+        return (1.0,) * (3 - ndim) + expand_spacing(settings.frames.spacing, ndim, str(path))
     if spots.spacing is not None:
         return spots.spacing
     if stack is not None and stack.unit == "um":

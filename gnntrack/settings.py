@@ -23,6 +23,7 @@ from gnntrack.setting_kinds import is_one_number, is_pixel_size
 from gnntrack.setting_sections import Section, limit
 
 __all__ = [
+    "DEFAULTS_OF_A_START",
     "REMOVED",
     "CellSettings",
     "FrameSettings",
@@ -41,9 +42,10 @@ __all__ = [
     "is_pixel_size",
 ]
 
+# other defaults of train_segmenter, if training starts from a trained network
+DEFAULTS_OF_A_START: dict[str, Any] = {"steps": 600, "learning_rate": 0.005, "patch": 192, "validate_every": 50}
 # settings whose default is more than its value: it stands for a rule
-_OF_A_START = ["steps", "learning_rate", "patch", "validate_every", "held_out"]
-_RULES = {("graph", "max_gap"), *product(["train_segmenter"], _OF_A_START)}
+_RULES = {("graph", "max_gap"), *product(["train_segmenter"], [*DEFAULTS_OF_A_START, "held_out"])}
 
 
 def _lower_axes(value: Any) -> Any:

@@ -214,7 +214,7 @@ def test_the_files_are_the_tables(tmp_path):
 
 def test_bad_input_is_a_sentence(tmp_path):
     lineage = make_lineage(list_rows(straight()))
-    with pytest.raises(InputError, match="spacing has 3 values, the lineage 2 axes; give --spacing Y,X"):
+    with pytest.raises(InputError, match="the lineage has 2 axes; expected 2 positive sizes in um along y, x"):
         gnntrack.analyse(lineage, spacing=(1, 1, 1))
     with pytest.raises(SettingsError, match="interval"):
         gnntrack.analyse(lineage, interval="soon")

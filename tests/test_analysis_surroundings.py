@@ -11,6 +11,7 @@ from support.walks import list_rows, make_lineage, walk_persistently
 import gnntrack
 from gnntrack import report
 from gnntrack.analysis.surroundings import find_frame_neighbours
+from gnntrack.types import Units
 
 
 def make_hexagons(rows=9, columns=9):
@@ -141,7 +142,7 @@ def test_the_figure_of_the_fit_is_the_fit():
     analysis = gnntrack.analyse(make_lineage(list_rows(paths)))
     tables = {name: {n: c.to_numpy() for n, c in getattr(analysis, name).items()} for name in ("cells", "tracks")}
     tables |= {name: {n: c.to_numpy() for n, c in getattr(analysis, name).items()} for name in ("msd", "movie")}
-    figure = report.draw_motion(tables, report.FigureUnits("um", 2, "min", "h"))
+    figure = report.draw_motion(tables, Units("um", 2, 60.0))
     (curve,) = [line for line in figure.axes[1].lines if "persistent" in line.get_label()]
     fitted = analysis.msd[analysis.msd["fitted"] == 1]
     assert np.allclose(curve.get_ydata(), fitted["msd_um2"], rtol=0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -13,6 +15,7 @@ from geff.convert import from_trackmate_xml_to_geff
 
 import gnntrack
 from gnntrack import GnntrackWarning, InputError, import_tracks
+from gnntrack.converting import convert
 from gnntrack.io.trackmate_file import write_trackmate
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.pipeline import export, simulate, track
@@ -69,6 +72,13 @@ def check_rules(path):
     assert root.find("Settings/TrackerSettings").get("TRACKER_NAME")
     for name in ("width", "height", "nslices", "nframes", "pixelwidth", "pixelheight", "voxeldepth", "timeinterval"):
         assert float(root.find("Settings/ImageData").get(name)) > 0
+    for name in ("xstart", "xend", "ystart", "yend", "zstart", "zend", "tstart", "tend"):
+        assert int(root.find("Settings/BasicSettings").get(name)) >= 0
+    assert float(root.find("Settings/DetectorSettings").get("RADIUS")) > 0
+    assert [each.tag for each in root.find("Settings/AnalyzerCollection")] == [
+        f"{kind}Analyzers" for kind in ("Spot", "Edge", "Track")
+    ]
+    assert json.loads(root.find("DisplaySettings").text)["name"]
     assert root.find("GUIState").get("state") == "ConfigureViews"
 
 
@@ -102,6 +112,9 @@ def check_tracks(model, declared, spots):
         members = set()
         for edge in edges:
             assert set(edge.attrib) <= declared["Edge"]
+            assert all(
+                edge.get(name).isdigit() for name in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID")
+            )  # declared as integers
             ends = edge.get("SPOT_SOURCE_ID"), edge.get("SPOT_TARGET_ID")
             assert spots[ends[0]] < spots[ends[1]]
             assert ends not in seen
@@ -193,6 +206,16 @@ def test_3d_cells_are_balls_of_their_size(tmp_path):
     assert spots.shape == (20, 40, 40)
     assert spots.spacing == (1, 0.5, 0.5)
     assert not spots.outlines
+
+
+def test_a_result_without_measurements_has_balls_of_its_sizes(tmp_path):
+    masks = np.zeros((2, 12, 20, 20), np.uint8)
+    masks[:, 3:9, 5:11, 5:11] = 1
+    track(masks=masks, out=tmp_path / "01_RES", output__pictures=False)
+    shutil.rmtree(tmp_path / "01_RES" / "gnntrack")
+    convert(tmp_path / "01_RES", tmp_path / "a.xml")
+    spot = open_model(tmp_path / "a.xml")[1].find("AllSpots/SpotsInFrame/Spot")
+    assert float(spot.get("RADIUS")) == pytest.approx((6**3 * 3 / 4 / np.pi) ** (1 / 3), abs=1e-4)
 
 
 def test_without_masks_and_sizes_a_spot_has_the_usual_radius(tmp_path):
@@ -308,6 +331,13 @@ def test_an_edge_of_a_track_that_is_filtered_out_needs_no_spot(tmp_path):
     tracks = '<Track TRACK_ID="0"><Edge SPOT_SOURCE_ID="1" SPOT_TARGET_ID="9"/></Track>'
     file = write_file(tmp_path / "tracks.xml", tracks=f"{tracks}</AllTracks><FilteredTracks/><AllTracks>")
     assert len(read_trackmate_xml(file).source) == 0
+
+
+def test_a_spot_without_frame_has_that_of_its_group(tmp_path):
+    file = write_file(tmp_path / "tracks.xml")
+    text = file.read_text().replace('FRAME="0" ', "").replace("<AllSpots>", '<AllSpots><SpotsInFrame frame="3">')
+    file.write_text(text.replace("</AllSpots>", "</SpotsInFrame></AllSpots>"))
+    assert read_trackmate_xml(file).frame.tolist() == [3]
 
 
 def test_a_folder_in_place_of_a_file(tmp_path):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.analysis.quantities import Quantity, average_values
 from gnntrack.analysis.survival import Survival, estimate_survival
-from gnntrack.analysis.units import Quantity, Units, average_values
 from gnntrack.io.time_columns import measure_cycles
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     import numpy.typing as npt

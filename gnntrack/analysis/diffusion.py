@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.analysis.msd_fits import FEWEST_LAGS, fit_persistence
-from gnntrack.analysis.units import average_groups
+from gnntrack.analysis.quantities import average_groups
 
 if TYPE_CHECKING:
     from gnntrack.analysis.displacements import MsdCurve

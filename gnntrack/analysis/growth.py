@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.analysis.units import Quantity, Units, average_groups, average_values
+from gnntrack.analysis.quantities import Quantity, average_groups, average_values
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     import numpy.typing as npt

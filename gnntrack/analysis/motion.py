@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.analysis.diffusion import estimate_diffusion, estimate_exponents, estimate_persistence
-from gnntrack.analysis.units import Quantity, Units, average_groups, average_values
+from gnntrack.analysis.quantities import Quantity, average_groups, average_values
 from gnntrack.geometry import measure_lengths
 from gnntrack.lineage.families import find_neighbours
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     import numpy.typing as npt

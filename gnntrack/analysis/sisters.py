@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.analysis.units import Z95, Quantity
+from gnntrack.analysis.quantities import Z95, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

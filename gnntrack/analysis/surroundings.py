@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.analysis.units import Quantity, Units, average_groups, average_values
+from gnntrack.analysis.quantities import Quantity, average_groups, average_values
 from gnntrack.geometry import UNIT_BALL, find_nearest, measure_lengths
 from gnntrack.settings import CellSettings
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     import numpy.typing as npt

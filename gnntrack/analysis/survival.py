@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.analysis.units import Z95
+from gnntrack.analysis.quantities import Z95
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.analysis.cycles import list_divisions
-from gnntrack.analysis.units import Units, average_groups
+from gnntrack.analysis.quantities import average_groups
 from gnntrack.lineage.families import count_generations, find_roots
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     import numpy.typing as npt

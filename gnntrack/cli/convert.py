@@ -9,9 +9,10 @@ import click
 
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
-from gnntrack.cli.graph import FormatOption
+from gnntrack.cli.graph import FormatOption, NearestChoice
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage
+from gnntrack.io.source_formats import SOURCES
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -24,6 +25,13 @@ __all__ = ["convert"]
 @options.path_argument("out")
 @click.option("--to", cls=FormatOption)
 @click.option(
+    "--from",
+    "source_format",
+    type=NearestChoice(SOURCES),
+    help="Format of SOURCE, if its content does not show it; cells is a table of frame, label and track, masks are "
+    "masks whose labels are tracks.",
+)
+@click.option(
     "--masks",
     type=click.Path(path_type=Path),
     help="Masks of the cells, if SOURCE does not hold them and OUT needs them.",
@@ -32,7 +40,14 @@ __all__ = ["convert"]
 @options.overwrite_option
 @options.verbose_option
 def convert(
-    source: Path, out: Path, to: str | None, masks: Path | None, settings: Settings, *, overwrite: bool
+    source: Path,
+    out: Path,
+    to: str | None,
+    source_format: str | None,
+    masks: Path | None,
+    settings: Settings,
+    *,
+    overwrite: bool,
 ) -> None:
     """Write the tracks of SOURCE in another format, without tracking again.
 
@@ -40,15 +55,22 @@ def convert(
     points of napari, btrack, LapTrack, trackpy or Mastodon, a folder of 'export --to csv', or with --masks a table of
     links.
 
-    OUT ends in .geff (GEFF), .xml (TrackMate) or RES (Cell Tracking Challenge); other names need --to. What OUT cannot
-    hold is listed.
+    OUT ends in .geff (GEFF), .xml (TrackMate), .csv (table for napari), .edges.csv, .laptrack.csv, .btrack.csv,
+    .mastodon.csv, or RES (Cell Tracking Challenge); other names need --to. What OUT cannot hold is listed.
     """
     from gnntrack import converting
 
     watch = Stopwatch()
     with show_progress() as progress:
         done = converting.convert(
-            source, out, to=to, masks=masks, settings=settings, overwrite=overwrite, progress=progress
+            source,
+            out,
+            to=to,
+            source_format=source_format,
+            masks=masks,
+            settings=settings,
+            overwrite=overwrite,
+            progress=progress,
         )
     lost = [("not kept" if k == 0 else "", what) for k, what in enumerate(done.lost)]
     show_rows([*describe_lineage(done.lineage), *lost, *describe_cost(watch), ("written", f"{out} ({done.to})")])

@@ -147,9 +147,16 @@ def resolve_sources(
     return images or only_images, masks or only_masks
 
 
-def out_option(about: str, *names: str) -> Callable[[Function], Function]:
-    """Return a decorator that adds the required option ``-o``, which may have more names."""
-    return click.option("-o", "--out", *names, "out", type=click.Path(path_type=Path), required=True, help=about)
+def out_option(about: str, *names: str, other: str | None = None) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``-o``, which may have more names; needed unless the option `other` is given."""
+
+    def check(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+        if value is None and (other is None or context.params.get(other) is None):  # what is given was read before
+            raise click.MissingParameter(ctx=context, param=option)
+        return value
+
+    path = click.Path(path_type=Path)
+    return click.option("-o", "--out", *names, "out", type=path, required=other is None, callback=check, help=about)
 
 
 class PluginOption(click.Option):

@@ -10,7 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_result, list_checks, read_summary, refuse_unused
+from gnntrack.cli.lineages import describe_lineage, describe_result, list_checks, read_summary, refuse_unused
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -32,7 +32,10 @@ TRACK_SETTINGS = (
 @click.command(cls=GroupedCommand)
 @options.source_options
 @options.out_option(
-    "Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack.", "--output-ctc"
+    "Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack; needed unless "
+    "there is an --output-edge-table.",
+    "--output-ctc",
+    other="edge_table",
 )
 @click.option(
     "--output-edge-table",
@@ -50,7 +53,7 @@ def track(
     masks: Path | None,
     only_images: Path | None,
     only_masks: Path | None,
-    out: Path,
+    out: Path | None,
     edge_table: Path | None,
     segmenter: str | None,
     segmenter_options: dict[str, Any],
@@ -82,7 +85,10 @@ def track(
         lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
     if edge_table is not None:
         pipeline.export(lineage, edge_table, to="edges", overwrite=choices["overwrite"])
-    show_result(out, watch, edge_table)
+    if out is None:
+        show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", edge_table)])
+    else:
+        show_result(out, watch, edge_table)
 
 
 def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.io.spot_sizes import find_radius
 from gnntrack.lineage.families import count_generations, find_roots
 
 if TYPE_CHECKING:
@@ -95,19 +96,23 @@ def collect_laptrack(lineage: Lineage) -> Columns:
 
 
 def collect_mastodon(lineage: Lineage) -> Columns:
-    """Return the columns that Mastodon's CSV importer asks for; a cell without parent has the parent -1."""
+    """Return the columns that Mastodon's CSV importer asks for; a cell without parent has the parent -1.
+
+    Ids are positive, and a parent is in a row before its daughters, as the importer needs it.
+    """
     cells = lineage.cells
     parent = np.full(len(cells), -1)
-    parent[lineage.target] = lineage.source
+    parent[lineage.target] = lineage.source + 1
     place = {"z": np.zeros(len(cells))}
     place |= {axis: cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
-    radius = {f"radius_{cells.unit}": cells.feature("diameter") / 2} if cells.has("diameter") else {}
+    radius = find_radius(cells)
+    sizes = {f"radius_{cells.unit}": radius} if np.isfinite(radius).any() else {}
     return {
-        "id": np.arange(len(cells)),
+        "id": np.arange(1, len(cells) + 1),
         "parent_id": parent,
         "frame": cells.frame,
         **{f"{axis}_{cells.unit}": place[axis] for axis in "xyz"},
-        **radius,
+        **sizes,
         "label": lineage.track,
     }
 

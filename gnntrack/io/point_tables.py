@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -70,10 +70,20 @@ def is_point_table(path: Path, table: TextTable) -> bool:
     return {"frame", "y", "x"} <= known.keys() and bool({"track", "id"} & known.keys())
 
 
-def read_point_table(path: Path, table: TextTable) -> PointTable:
+def read_point_table(path: Path, table: TextTable, *, parents: Literal["tracks", "cells"] | None = None) -> PointTable:
     """Return the points of a table.
 
     Ids of tracks may begin at 0 or below; then they are raised so that the lowest is 1.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    table : TextTable
+        A row per cell.
+    parents : {"tracks", "cells"}, optional
+        Whether the parent of a row is a track or a cell. By default a cell if each row has an id of its own, and the
+        table has no tracks.
 
     Raises
     ------
@@ -88,14 +98,7 @@ def read_point_table(path: Path, table: TextTable) -> PointTable:
     >>> points.frame.tolist(), points.position.tolist(), points.track.tolist()
     ([3], [[0.0, 1.0, 2.0]], [1])
     """
-    known = _find(path, table)
-    if not is_point_table(path, table):
-        absent = [name for name in ("frame", "y", "x", "track") if name not in known]
-        msg = (
-            f"{path}: no column for {', '.join(absent)}; expected frame (or t), y, x and track (or track_id, ID), and "
-            f"for divisions parent; {list_columns(table)}"
-        )
-        raise FormatError(msg)
+    known = _check_columns(path, table, parents)
     table = _drop_dummies(path, table)
     if not table.rows:
         msg = f"{path}: a table without rows; expected a row per cell"
@@ -103,15 +106,30 @@ def read_point_table(path: Path, table: TextTable) -> PointTable:
     reader = _Reader(path, table, known)
     frame = reader.read_whole("frame", 0, _MOST_FRAMES - 1)
     position = np.column_stack([reader.read_position(axis) for axis in "zyx"])
-    label = reader.read_whole("label", 1, 2**31 - 1) if "label" in known else None
     units = {known[axis].lower().rpartition("_")[2] for axis in "yx"} & {"um", "pixel"}
     unit = units.pop() if len(units) == 1 else None
-    if "track" not in known and len(set(reader.list_texts("id"))) == len(frame):
-        links = reader.link_cells(frame)
-        return PointTable(frame, position, None, label, *links, {}, unit)
+    if (parents or reader.guess_parents()) == "cells":
+        return PointTable(frame, position, None, reader.read_names(), *reader.link_cells(frame), {}, unit)
+    label = reader.read_whole("label", 1, 2**31 - 1) if "label" in known else None
     track, parent = reader.read_tracks("track" if "track" in known else "id")
     links = reader.link_tracks(frame, track, parent)
     return PointTable(frame, position, track, label, *links, parent, unit)
+
+
+def _check_columns(path: Path, table: TextTable, parents: str | None) -> dict[str, str]:
+    """Return the columns by their role, if all that are needed are there."""
+    known = _find(path, table)
+    named = {"tracks": {"track", "id"}, "cells": {"id"}, None: {"track", "id"}}[parents] & known.keys()
+    absent = [name for name in ("frame", "y", "x") if name not in known]
+    if not named:
+        absent.append("id" if parents == "cells" else "track")
+    if absent:
+        msg = (
+            f"{path}: no column for {', '.join(absent)}; expected frame (or t), y, x and track (or track_id, ID), and "
+            f"for divisions parent, or id and parent_id of cells; {list_columns(table)}"
+        )
+        raise FormatError(msg)
+    return known
 
 
 def _find(path: Path, table: TextTable) -> dict[str, str]:
@@ -161,6 +179,20 @@ class _Reader:
         good = (values >= lowest) & (values <= highest) & (values == np.rint(values))
         return self._check(role, values, good, f"a whole number from {lowest} to {highest}").astype(np.int64)
 
+    def guess_parents(self) -> str:
+        """Return whether parents are cells: without a column of tracks, if each row has an id of its own."""
+        if "track" in self.known:
+            return "tracks"
+        distinct, n = len(set(self.list_texts("id"))), len(self.table.rows)
+        of_cells = find_columns(self.path, self.table, ["parent_id"])  # the name in tables of cells
+        return "cells" if distinct == n or (of_cells and distinct > n / 2) else "tracks"
+
+    def read_names(self) -> IntArray | None:
+        """Return the column label if all are labels of masks; in tables of Mastodon they are names of any kind."""
+        texts = self.list_texts("label") if "label" in self.known else []
+        good = all(is_number(text) and 1 <= float(text) < 2**31 and float(text).is_integer() for text in texts)
+        return np.array(texts, np.float64).astype(np.int64) if texts and good else None
+
     def read_tracks(self, role: str) -> tuple[IntArray, dict[int, int]]:
         """Return the track of each row, and track -> parent."""
         given = self.read_whole(role, -(2**31), 2**31 - 1)
@@ -206,7 +238,10 @@ class _Reader:
             msg = f"{self.path}: each row has an id of its own, and there is no column parent_id or track_id; add one"
             raise FormatError(msg)
         ids = self.read_whole("id", -(2**31), 2**31 - 1).tolist()
-        row_of = {own: row for row, own in enumerate(ids)}
+        row_of: dict[int, int] = {}
+        for row, own in enumerate(ids):
+            if row_of.setdefault(own, row) != row:
+                self.refuse(row, f"a second cell with the id {own}")
         links = []
         for row, other in enumerate(self._list_parents()):
             if other is None or (other not in row_of and other < 1) or other == ids[row]:

@@ -16,6 +16,7 @@ from gnntrack.errors import FrameError, InputError
 from gnntrack.io.axes import Layout, guess_axes, lay_out
 from gnntrack.io.channels import COLOURS, GREY, choose_channel, name_channels
 from gnntrack.lengths import find_micrometres
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
 from gnntrack.settings import is_pixel_size
 
@@ -143,24 +144,12 @@ def set_spacing(stack: FrameStack, spacing: float | Sequence[float], unit: str =
     InputError
         If a size is not positive or out of range, or their number is not that of the axes.
     """
-    ndim = len(stack.shape)
-    try:
-        sizes = [float(size) for size in np.atleast_1d(np.asarray(spacing, dtype=float)).ravel()]
-    except (TypeError, ValueError):
-        msg = f"spacing {spacing!r}: expected {ndim} sizes in um along {'z, y, x'[-3 * ndim + 2 :]}"
-        raise InputError(msg) from None
-    sizes = sizes * ndim if len(sizes) == 1 else sizes
-    if len(sizes) != ndim or not all(map(is_pixel_size, sizes)):
-        msg = (
-            f"spacing {spacing!r}: {stack.names[0] if len(stack) else 'the movie'} has frames of shape {stack.shape}; "
-            f"expected {ndim} positive sizes in um along {'z, y, x'[-3 * ndim + 2 :]} (1e-9 to 1e9), or one for all"
-        )
-        raise InputError(msg)
+    sizes = expand_spacing(spacing, len(stack.shape), stack.names[0] if len(stack) else "the movie")
     _warn_of_decimal_comma(sizes)
     if not isinstance(stack, Stack):
-        stack = Stack(stack.__getitem__, stack.names, stack.shape, tuple(sizes), unit)
-    channels = {name: replace(channel, spacing=tuple(sizes), unit=unit) for name, channel in stack.channels.items()}
-    return replace(stack, spacing=tuple(sizes), unit=unit, channels=channels)
+        stack = Stack(stack.__getitem__, stack.names, stack.shape, sizes, unit)
+    channels = {name: replace(channel, spacing=sizes, unit=unit) for name, channel in stack.channels.items()}
+    return replace(stack, spacing=sizes, unit=unit, channels=channels)
 
 
 def _warn_of_decimal_comma(sizes: Sequence[float]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
+from gnntrack.io.spot_sizes import find_radius
 from gnntrack.io.trackmate_layout import SPOT_FEATURES, Feature, declare_features, list_settings
 from gnntrack.io.trackmate_tracks import find_places, measure_tracks
 from gnntrack.masks.outlines import Outlines, trace_outlines
@@ -123,7 +124,7 @@ class _SpotLines:
         self.features = _name_features(lineage.cells)
         self.simplified = Simplification()
         self._places = find_places(lineage.cells)
-        self._radius = _find_radius(lineage.cells)
+        self._radius = _choose_radius(lineage.cells)
 
     def list_lines(self) -> Iterator[str]:
         """Yield the lines, frame by frame."""
@@ -209,13 +210,10 @@ def _list_attributes(columns: Mapping[str, npt.NDArray[np.generic]]) -> Iterator
             yield "".join(part % value for part, value in zip(parts, row, strict=True) if math.isfinite(value))
 
 
-def _find_radius(cells: Cells) -> FloatArray:
-    """Return the radius of a disc or ball of the size of each cell, (N,)."""
-    usual = _RADIUS * float(cells.spacing[-1])
-    if not cells.has("diameter"):
-        return np.full(len(cells), usual)
-    radius = cells.feature("diameter").astype(np.float64) / 2
-    return np.where(np.isfinite(radius) & (radius > 0), radius, usual)
+def _choose_radius(cells: Cells) -> FloatArray:
+    """Return the radius of each cell, (N,); that of a usual spot where it is not known."""
+    radius = find_radius(cells)
+    return np.where(np.isnan(radius), _RADIUS * float(cells.spacing[-1]), radius)
 
 
 def _name_features(cells: Cells) -> dict[str, Feature]:

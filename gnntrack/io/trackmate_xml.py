@@ -67,6 +67,7 @@ class _Content:
         self.outlines: dict[int, FloatArray] = {}
         self.edges: list[tuple[str, str, str, int]] = []  # track, source, target, line
         self.track = ""
+        self.frame = ""  # of the spots that are being read, if they do not have it themselves
         self.kept: set[str] | None = None  # tracks that pass the filters
         self.about: dict[str, dict[str, str]] = {}  # attributes of Model and ImageData
         self.text: list[str] | None = None  # of the spot that is being read
@@ -135,7 +136,16 @@ class _Content:
             self._refuse(f"has elements within {_DEEPEST} others; TrackMate writes no such file")
         if name == "Spot":
             self._start_spot(attributes)
-        elif name == "Track":
+        elif name == "SpotsInFrame":
+            self.frame = attributes.get("frame", "")
+        elif name in {"Model", "ImageData"}:
+            self.about.setdefault(name, attributes)
+        else:
+            self._start_track(name, attributes)
+
+    def _start_track(self, name: str, attributes: dict[str, str]) -> None:
+        """Read tracks, their edges, and the list of those that pass the filters."""
+        if name == "Track":
             self.track = attributes.get("TRACK_ID", "")
         elif name == "Edge":
             ends = [attributes.get(f"SPOT_{end}_ID", "") for end in ("SOURCE", "TARGET")]
@@ -144,8 +154,6 @@ class _Content:
             self.kept = set()
         elif name == "TrackID" and self.kept is not None:
             self.kept.add(attributes.get("TRACK_ID", ""))
-        elif name in {"Model", "ImageData"}:
-            self.about.setdefault(name, attributes)
 
     def _start_spot(self, attributes: dict[str, str]) -> None:
         name = attributes.get("ID", "")
@@ -154,7 +162,7 @@ class _Content:
             self._refuse(f"has {fault}; each spot needs its own: save the file again with TrackMate")
         self.rows[name] = len(self.rows)
         self.visible.append(attributes.get("VISIBILITY", "1") != "0")
-        for key, default in _DEFAULTS.items():
+        for key, default in (_DEFAULTS | {"FRAME": self.frame}).items():
             self.numbers.append(self._read_number(key, attributes.get(key) or default, name))
         points = attributes.get("ROI_N_POINTS", "0")
         self.points = int(points) if points.isascii() and points.isdigit() else 0

@@ -3,7 +3,6 @@ from .cell_colours import select_lineage as select_lineage
 from .cell_colours import select_tracks as select_tracks
 from .cell_cycles import draw_cycles as draw_cycles
 from .curve import draw_learning_curve as draw_learning_curve
-from .figure_units import FigureUnits as FigureUnits
 from .motion import draw_motion as draw_motion
 from .overlay import draw_overlay as draw_overlay
 from .palette import choose_family_colours as choose_family_colours

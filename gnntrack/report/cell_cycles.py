@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.report.figure_units import (
+from gnntrack.report.panels import (
     BLUE,
     FAINT,
     INK,
     RED,
-    FigureUnits,
     draw_histogram,
     make_panels,
     note_absence,
@@ -24,19 +23,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gnntrack.report.figure_units import Columns
+    from gnntrack.report.panels import Columns
+    from gnntrack.types import Units
 
 __all__ = ["draw_cycles"]
 
 
-def draw_cycles(tables: Mapping[str, Columns], units: FigureUnits) -> Figure:
+def draw_cycles(tables: Mapping[str, Columns], units: Units) -> Figure:
     """Draw the cell cycles and the growth of a lineage.
 
     Parameters
     ----------
     tables : mapping of str to columns
         The tables ``survival``, ``frames``, ``tracks`` and ``movie`` of `gnntrack.analyse`.
-    units : FigureUnits
+    units : Units
         Units in the names of their columns.
 
     Returns
@@ -58,7 +58,7 @@ def draw_cycles(tables: Mapping[str, Columns], units: FigureUnits) -> Figure:
     return figure
 
 
-def _draw_survival(ax: Axes, survival: Columns, movie: Columns, units: FigureUnits) -> None:
+def _draw_survival(ax: Axes, survival: Columns, movie: Columns, units: Units) -> None:
     """Draw the Kaplan-Meier curve with its confidence band, and a tick where a cell is last seen."""
     style_axes(ax, f"age ({units.times})", "fraction of cells undivided")
     age = np.asarray(survival[f"age_{units.long_time}"], float)
@@ -82,9 +82,9 @@ def _draw_survival(ax: Axes, survival: Columns, movie: Columns, units: FigureUni
     ax.legend(fontsize=7, frameon=False, labelcolor=INK, loc="upper right")
 
 
-def _draw_numbers(ax: Axes, frames: Columns, units: FigureUnits) -> None:
+def _draw_numbers(ax: Axes, frames: Columns, units: Units) -> None:
     """Draw the number of cells, and the divisions below it with a scale of their own."""
-    time = units.list_times(frames)
+    time = frames["frame"] * units.hours
     style_axes(ax, f"time ({units.times})", "cells")
     ax.plot(time, frames["cells"], color=BLUE, linewidth=1.4)
     ax.set_ylim(bottom=0)
@@ -104,7 +104,7 @@ def _draw_numbers(ax: Axes, frames: Columns, units: FigureUnits) -> None:
     ax.patch.set_visible(False)
 
 
-def _draw_sisters(ax: Axes, tracks: Columns, units: FigureUnits) -> None:
+def _draw_sisters(ax: Axes, tracks: Columns, units: Units) -> None:
     """Draw the complete cycles of the two daughters of each division against each other."""
     name = f"cycle_{units.long_time}"
     style_axes(ax, f"cycle of a cell ({units.times})", f"cycle of its sister ({units.times})")

@@ -8,18 +8,17 @@ import numpy as np
 from matplotlib.collections import LineCollection
 
 from gnntrack.plurals import count_noun
-from gnntrack.report.figure_units import (
+from gnntrack.report.palette import choose_family_colours
+from gnntrack.report.panels import (
     BLUE,
     FAINT,
     INK,
     RED,
-    FigureUnits,
     draw_histogram,
     make_panels,
     note_absence,
     style_axes,
 )
-from gnntrack.report.palette import choose_family_colours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,21 +26,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gnntrack.report.figure_units import Columns
+    from gnntrack.report.panels import Columns
+    from gnntrack.types import Units
 
 __all__ = ["draw_motion"]
 
 _MOST_PATHS = 150
 
 
-def draw_motion(tables: Mapping[str, Columns], units: FigureUnits) -> Figure:
+def draw_motion(tables: Mapping[str, Columns], units: Units) -> Figure:
     """Draw the motion of the cells of a lineage.
 
     Parameters
     ----------
     tables : mapping of str to columns
         The tables ``cells``, ``tracks``, ``msd`` and ``movie`` of `gnntrack.analyse`.
-    units : FigureUnits
+    units : Units
         Units in the names of their columns.
 
     Returns
@@ -64,7 +64,7 @@ def _list_values(movie: Columns) -> dict[str, float]:
     return dict(zip(movie["quantity"].tolist(), movie["value"].tolist(), strict=True))
 
 
-def _draw_paths(ax: Axes, cells: Columns, units: FigureUnits) -> None:
+def _draw_paths(ax: Axes, cells: Columns, units: Units) -> None:
     """Draw the paths of the longest tracks, each from its first cell, in the colours of the families."""
     order = np.lexsort((cells["frame"], cells["track"]))
     track = cells["track"][order]
@@ -86,7 +86,7 @@ def _draw_paths(ax: Axes, cells: Columns, units: FigureUnits) -> None:
     style_axes(ax, f"x from the start ({units.shown})", f"y from the start ({units.shown})")
 
 
-def _draw_msd(ax: Axes, msd: Columns, values: dict[str, float], units: FigureUnits) -> None:
+def _draw_msd(ax: Axes, msd: Columns, values: dict[str, float], units: Units) -> None:
     """Draw the mean squared displacement with its errors, and the fitted models."""
     square, unit = f"{units.length}2", f"{units.shown}$^2$"
     lag = np.asarray(msd[f"lag_{units.time}"], float)
@@ -105,7 +105,7 @@ def _draw_msd(ax: Axes, msd: Columns, values: dict[str, float], units: FigureUni
     ax.legend(fontsize=6.5, frameon=False, labelcolor=INK)
 
 
-def _list_models(lag: Any, values: dict[str, float], units: FigureUnits) -> dict[str, Any]:
+def _list_models(lag: Any, values: dict[str, float], units: Units) -> dict[str, Any]:
     """Return the fitted models by the text of the legend; the persistent random walk, or else free diffusion."""
     found: dict[str, Any] = {}
     diffusion, noise = values["diffusion"], values["localisation_error"]

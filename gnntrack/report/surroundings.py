@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.report.figure_units import BLUE, FigureUnits, draw_histogram, make_panels, note_absence, style_axes
+from gnntrack.report.panels import BLUE, draw_histogram, make_panels, note_absence, style_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gnntrack.report.figure_units import Columns
-    from gnntrack.types import FloatArray
+    from gnntrack.report.panels import Columns
+    from gnntrack.types import FloatArray, Units
 
 __all__ = ["draw_surroundings"]
 
 
-def draw_surroundings(tables: Mapping[str, Columns], units: FigureUnits) -> Figure:
+def draw_surroundings(tables: Mapping[str, Columns], units: Units) -> Figure:
     """Draw the surroundings of the cells of a lineage.
 
     Parameters
     ----------
     tables : mapping of str to columns
         The tables ``cells``, ``tracks`` and ``frames`` of `gnntrack.analyse`.
-    units : FigureUnits
+    units : Units
         Units in the names of their columns.
 
     Returns
@@ -42,7 +42,7 @@ def draw_surroundings(tables: Mapping[str, Columns], units: FigureUnits) -> Figu
     style_axes(axes[0], "neighbours", "fraction of cells")
     share = np.bincount(number.astype(int)) / max(len(number), 1)
     axes[0].bar(np.arange(len(share)), share, 0.85, color=BLUE, alpha=0.8)
-    time = units.list_times(tables["frames"])
+    time = tables["frames"]["frame"] * units.hours
     distance = f"neighbour_distance_{units.length}"
     _draw_course(axes[1], cells, distance, time, units, f"distance to the nearest cell ({units.shown})")
     density = f"density_per_{units.length}{units.ndim}"
@@ -52,7 +52,7 @@ def draw_surroundings(tables: Mapping[str, Columns], units: FigureUnits) -> Figu
     return figure
 
 
-def _draw_course(ax: Axes, cells: Columns, name: str, time: FloatArray, units: FigureUnits, label: str) -> None:
+def _draw_course(ax: Axes, cells: Columns, name: str, time: FloatArray, units: Units, label: str) -> None:
     """Draw the median of a column in each frame, and a band for the middle half of the cells."""
     style_axes(ax, f"time ({units.times})", label)
     known = np.isfinite(cells[name])

@@ -24,7 +24,7 @@ from gnntrack.io.images import TIFF_SUFFIXES
 from gnntrack.io.tiff import holds_movie
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
-from gnntrack.settings import Settings, TrainSegmenterSettings
+from gnntrack.settings import DEFAULTS_OF_A_START, Settings, TrainSegmenterSettings
 from gnntrack.training.examples.search import find_examples
 from gnntrack.training.examples.sparse import RelabelledImage, SparseImage, count_unlabelled
 from gnntrack.training.examples.split import split_examples
@@ -46,7 +46,6 @@ _log = logging.getLogger(__name__)
 _LOOKED_AT = 6  # images in which unlabelled cells are counted
 _FEW_LABELLED = 3  # unlabelled regions for each labelled cell from which annotations may be sparse
 _FEWEST_TO_SHARE = 12  # images of a training from a model, below which none is kept for validation
-_START_DEFAULTS: dict[str, Any] = {"steps": 600, "learning_rate": 0.005, "patch": 192, "validate_every": 50}
 
 
 class LabelledImage(Protocol):
@@ -288,7 +287,8 @@ def _check_settings(
 
 def _choose_start_defaults(settings: TrainSegmenterSettings) -> TrainSegmenterSettings:
     """Return the settings with the defaults for a network that is trained already; given values stay."""
-    return settings.replace(**{name: value for name, value in _START_DEFAULTS.items() if name not in settings.given})
+    missing = DEFAULTS_OF_A_START.keys() - settings.given
+    return settings.replace(**{name: DEFAULTS_OF_A_START[name] for name in missing})
 
 
 def mask_metrics(results: Sequence[tuple[Image, Image]]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
 from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, invert_log_odds, log_odds
 from gnntrack.types.track import Division, Track
+from gnntrack.types.units import Units
 
 if TYPE_CHECKING:
     from gnntrack.types.columns import BoolArray as BoolArray
@@ -41,6 +42,7 @@ __all__ = [
     "Runs",
     "Track",
     "Tracks",
+    "Units",
     "invert_log_odds",
     "log_odds",
 ]

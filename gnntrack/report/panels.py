@@ -1,8 +1,7 @@
-"""Shared by the figures of an analysis: units and names of columns, panels, histograms, curves over time."""
+"""Shared by the figures of an analysis: panels with letters, their axes, and histograms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,49 +17,9 @@ if TYPE_CHECKING:
 
     Columns = Mapping[str, npt.NDArray[Any]]
 
-__all__ = ["BLUE", "FAINT", "INK", "RED", "FigureUnits", "draw_histogram", "make_panels", "note_absence", "style_axes"]
+__all__ = ["BLUE", "FAINT", "INK", "RED", "draw_histogram", "make_panels", "note_absence", "style_axes"]
 
 INK, FAINT, BLUE, RED = "#333333", "#bbbbbb", "#1f6f8b", "#b3441c"
-
-
-@dataclass(frozen=True)
-class FigureUnits:
-    """Units in the names of the columns of an analysis.
-
-    Parameters
-    ----------
-    length : str
-        ``"um"`` or ``"pixel"``.
-    ndim : {2, 3}
-        Number of dimensions.
-    time, long_time : str
-        ``"min"`` and ``"h"``, or ``"frame"`` twice.
-    """
-
-    length: str
-    ndim: int
-    time: str
-    long_time: str
-
-    @property
-    def shown(self) -> str:
-        """Unit of lengths as it is printed.
-
-        >>> FigureUnits("um", 2, "min", "h").shown
-        'µm'
-        """
-        return self.length.replace("um", "µm")
-
-    @property
-    def times(self) -> str:
-        """Unit of long times behind a number or on an axis."""
-        return "frames" if self.long_time == "frame" else self.long_time
-
-    def list_times(self, frames: Columns) -> FloatArray:
-        """Return the time of each row of the table of frames, in long units."""
-        if self.long_time == "frame":
-            return np.asarray(frames["frame"], float)
-        return np.asarray(frames["time_min"], float) / 60
 
 
 def make_panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
