@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.evaluate.tracking import evaluate_sequence
 from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.result_folders import read_units
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.loading import load
 from gnntrack.methods import METHODS
 from gnntrack.plurals import count_noun
 from gnntrack.progress_bars import open_progress
+from gnntrack.report.page_views import choose_planes
 from gnntrack.report.pictures import encode_movie
 from gnntrack.report.web import PageContent, make_page
+from gnntrack.report_measures import compare_with_truth, measure_lineage
 from gnntrack.shown_results import find_images, read_cells, read_summary
 
 if TYPE_CHECKING:
+    from gnntrack.report.pictures import MoviePictures
     from gnntrack.settings import Settings
     from gnntrack.types import Lineage
 
@@ -25,7 +28,6 @@ __all__ = ["write_report"]
 
 _SCORES = ("CHOTA", "TRA", "LNK", "DET", "SEG", "BIO(1)")
 _NO_MASKS = "Cells are shown as dots, because the masks were not given: write the report again with --masks."
-_FLAT = "The movie is 3D: projections along z are shown (brightest plane, upper cell); z is among the values of a cell."
 
 
 def write_report(
@@ -52,7 +54,7 @@ def write_report(
     masks : path, array or FrameStack, optional
         The masks of a GEFF that has none beside it.
     truth : path, optional
-        Ground truth of the Cell Tracking Challenge; the page then shows the metrics.
+        Ground truth of the Cell Tracking Challenge; the page then shows the metrics and every mistake.
     settings : Settings, optional
         The section ``frames`` is used to read the images; by default that of the run.
     overwrite, progress
@@ -84,23 +86,28 @@ def write_report(
     try_output(out, overwrite=overwrite)
     summary = read_summary(result)
     lineage, runs = read_cells(load(result), masks)
+    if lineage.provenance.interval is None:
+        lineage = lineage.with_provenance(interval=_find_interval(result))
     with open_progress(progress) as report:
         stack, note = find_images(images, result, lineage, summary, settings)
         notes = [*([note] if note else []), *([_NO_MASKS] if runs is None else [])]
-        if lineage.cells.ndim == 3:
-            notes.append(_FLAT)
-        pictures = None if stack is None else encode_movie(stack, progress=report)
-        if pictures is not None and pictures.scale < 1:
-            notes.append(f"The images are shown at {pictures.scale:.0%} of their size, to keep the page small.")
+        planes = choose_planes(lineage, runs)
+        pictures = None if stack is None else encode_movie(stack, planes=planes, progress=report)
+        if runs is not None or pictures is not None:
+            notes += _describe_pictures(lineage, planes, pictures)
+        scores, mistakes, missing = compare_with_truth(result, lineage, runs, truth)
         content = PageContent(
             title=_choose_title(result),
             lineage=lineage,
             doubts=list_doubts(lineage),
             runs=runs,
             pictures=pictures,
-            scores=_score(result, truth),
+            planes=() if runs is None and pictures is None else planes,
+            measures=measure_lineage(lineage),
+            mistakes=mistakes,
+            scores={name: scores[name] for name in _SCORES if isinstance(scores.get(name), float)},
             facts=_describe(lineage),
-            notes=notes,
+            notes=[*notes, *missing],
             fingerprint=_find_fingerprint(lineage, summary),
         )
         page = make_page(content, progress=report)
@@ -109,11 +116,23 @@ def write_report(
     return out
 
 
-def _score(result: str | Path, truth: str | Path | None) -> dict[str, float | None]:
-    if truth is None:
-        return {}
-    scores = evaluate_sequence(Path(result), Path(truth))
-    return {name: scores[name] for name in _SCORES if isinstance(scores.get(name), float)}
+def _find_interval(result: str | Path) -> float | None:
+    """Return the seconds between two frames that a folder of results has, None if they are not known."""
+    return read_units(Path(result).expanduser()).interval
+
+
+def _describe_pictures(lineage: Lineage, planes: list[int], pictures: MoviePictures | None) -> list[str]:
+    """Return notes about smaller pictures and planes that are not shown."""
+    notes = []
+    if pictures is not None and pictures.scale < 1:
+        notes.append(f"The images are shown at {pictures.scale:.0%} of their size, to keep the page small.")
+    if lineage.cells.ndim == 3:
+        depth = lineage.cells.shape[0]
+        if len(planes) < depth:
+            notes.append(f"{len(planes)} of {count_noun(depth, 'plane')} are shown, to keep the page small.")
+        if pictures is not None and pictures.plane_scale < min(1, pictures.scale):
+            notes.append(f"Planes are shown at {pictures.plane_scale:.0%} of their size, projections are sharper.")
+    return notes
 
 
 def _describe(lineage: Lineage) -> list[str]:

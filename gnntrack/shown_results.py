@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gnntrack.errors import InputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.lineage.repair import RepairedMovie
 from gnntrack.movie import open_images
 from gnntrack.plurals import count_noun
 from gnntrack.result_files import find_source, restore_settings
-from gnntrack.results import find_result
+from gnntrack.results import build_result, find_result
 from gnntrack.settings import Settings
 from gnntrack.views import find_masks
 
@@ -38,6 +41,10 @@ def read_cells(lineage: Lineage, masks: object) -> tuple[Lineage, Runs | None]:
     if masks is None and not lineage.has_masks:
         return lineage, None
     kept, own = find_masks(lineage, masks)
+    if own.fills is not None:  # masks are drawn in the gaps of a GEFF, as 'export' does
+        none = np.zeros((0, 2), np.int64)
+        drawn = build_result(RepairedMovie(kept, own.runs, own.fills, none, none))
+        return drawn.lineage, drawn.runs
     return kept.with_origins(lineage.origins) if kept.origins is None and kept is lineage else kept, own.runs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.draw import polygon2mask
 from test_cli import run
 
 import gnntrack
 from gnntrack.errors import InputError, OutputError
 from gnntrack.io.stack import Stack
-from gnntrack.report.outlines import decode_numbers, encode_numbers, encode_outlines
+from gnntrack.report.outlines import decode_numbers, encode_numbers, encode_outlines, encode_plane
 from gnntrack.report.pictures import encode_movie
 from gnntrack.report.tree_layout import build_families
 from gnntrack.report.web import PageContent, make_page
@@ -84,6 +86,20 @@ def test_outlines_enclose_the_cells(movie):
             assert missed.sum() <= 0.12 * (rows == label).sum()
 
 
+def test_the_cells_of_a_plane_are_read_one_by_one():
+    rows = np.zeros((9, 9), np.int64)
+    rows[1:4, 1:4], rows[5:8, 2:7], rows[8, 8] = 4, 6, 9
+    numbers, at, cell, found = decode_numbers(encode_plane(rows, 2, 8)).tolist(), 1, 0, {}
+    for _ in range(numbers[0]):
+        cell += numbers[at]
+        assert numbers[at + 1] == 1  # contour
+        n = numbers[at + 2]
+        found[cell] = n
+        at += 3 + 2 * n
+    assert at == len(numbers)
+    assert found == {1: 4, 3: 4, 6: 1}
+
+
 def test_a_cell_that_is_hidden_and_one_of_one_pixel():
     rows = np.zeros((5, 5), np.int64)
     rows[2, 3] = 2
@@ -132,7 +148,7 @@ def test_the_data_are_those_of_the_result(movie):
     summary = json.loads((movie / "01_RES" / "gnntrack" / "summary.json").read_text())
     assert data["fingerprint"] == summary["fingerprint"]
     assert data["scores"]["TRA"] > 0.9
-    assert len(data["outlines"]) == len(data["pictures"]["frames"]) == 12
+    assert [len(data["views"][0][name]) for name in ("outlines", "pictures")] == [12, 12]
     rows = (movie / "01_RES" / "gnntrack" / "review.csv").read_text().splitlines()[1:]
     assert len(data["review"]) == len(rows)
     assert data["notes"] == []
@@ -144,11 +160,11 @@ def test_a_page_without_masks_and_images(movie, tmp_path):
     printed = run("report", tmp_path / "lineage.geff", "-o", tmp_path / "report.html").stdout
     assert "open it in a browser" in printed
     data = read_data(tmp_path / "report.html")
-    assert (data["outlines"], data["pictures"], data["fingerprint"]) == (None, None, None)
+    assert (data["views"][0]["outlines"], data["views"][0]["pictures"], data["fingerprint"]) == (None, None, None)
     assert "--images" in data["notes"][0]
     assert "--masks" in data["notes"][1]
     write_report(tmp_path / "lineage.geff", tmp_path / "masks.html", masks=movie / "01_RES")
-    assert read_data(tmp_path / "masks.html")["outlines"]
+    assert read_data(tmp_path / "masks.html")["views"][0]["outlines"]
 
 
 def test_images_that_are_gone_or_do_not_fit(movie, tmp_path):
@@ -163,14 +179,30 @@ def test_images_that_are_gone_or_do_not_fit(movie, tmp_path):
         write_report(tmp_path / "01_RES", tmp_path / "report.html")
 
 
-def test_a_stack_is_projected(tmp_path):
-    made = gnntrack.simulate(frames=3, cells=5, shape=(12, 80, 80), seed=2)
-    gnntrack.track(made.images, made.masks, out=tmp_path / "01_RES", pictures=False)
-    write_report(tmp_path / "01_RES", tmp_path / "report.html", images=made.images)
-    data = read_data(tmp_path / "report.html")
-    assert data["shape"] == [12, 80, 80]
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Simulated movie of stacks with its result, and the page."""
+    folder = tmp_path_factory.mktemp("stack")
+    made = gnntrack.simulate(frames=3, cells=5, shape=(12, 80, 90), seed=2)
+    gnntrack.track(made.images, made.masks, out=folder / "01_RES", pictures=False)
+    write_report(folder / "01_RES", folder / "report.html", images=made.images)
+    return folder
+
+
+def test_a_stack_has_projections_and_planes(stack):
+    data, lineage = read_data(stack / "report.html"), load_result(stack / "01_RES")
+    assert data["shape"] == [12, 80, 90]
     assert len(unpack(data["cells"]["z"], "<f4")) == len(unpack(data["cells"]["x"], "<f4"))
-    assert "projections" in data["notes"][0]
+    assert [view["axis"] for view in data["views"]] == ["z", "y", "x"]
+    sizes = [Image.open(io.BytesIO(base64.b64decode(view["pictures"][1]))).size for view in data["views"]]
+    assert sizes == [(90, 80), (90, 12), (12, 80)]
+    assert data["planes"]["z"] == list(range(12))
+    assert [len(frame) for frame in data["planes"]["pictures"]] == [12, 12, 12]
+    labels = np.asarray(lineage.labels()[1])
+    for z in (3, 8):
+        numbers = decode_numbers(base64.b64decode(data["planes"]["outlines"][1][z]))
+        assert numbers[0] == len(np.unique(labels[z])) - 1
+    assert data["notes"] == []
 
 
 def test_a_result_without_cells(tmp_path):
@@ -285,7 +317,7 @@ def test_a_click_on_a_cell_shows_its_numbers(page):
 
 
 def test_a_click_on_a_branch_moves_the_movie(page):
-    track = max(page.lineage, key=lambda track: (len(track.frames), track.id))
+    track = max((track for track in page.lineage if track.daughters), key=lambda track: len(track.frames))
     frame = int(track.frames[len(track.frames) // 2])
     page.click_branch(track.id, frame)
     assert page.text("clock").startswith(f"frame {frame} of 11")
@@ -295,9 +327,13 @@ def test_a_click_on_a_branch_moves_the_movie(page):
 def test_the_plots_have_the_axis_of_time_of_the_tree_also_beside_a_scroll_bar(page):
     size = page.browser.get_window_size()
     page.browser.set_window_size(1440, 480)
-    widths = [page.box(name)[0] for name in ("tree-scroll", "tree", "counts", "confidence")]
+    get = "return [...document.querySelectorAll('#tree, .plot')].map((each) => each.clientWidth)"
+    widths = page.browser.execute_script(get)
+    tree = page.box("tree-scroll")[0]
     page.browser.set_window_size(size["width"], size["height"])
-    assert widths[0] > widths[1] == widths[2] == widths[3]
+    assert len(widths) > 5
+    assert set(widths) == {widths[0]}
+    assert widths[0] < tree
 
 
 def test_the_review_list_is_stepped_through_by_keys(page):

@@ -5,15 +5,24 @@ The numbers are those of py-ctcmetrics, the software that the organisers maintai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from gnntrack.evaluate.matching import MatchedGraphs
-    from gnntrack.types import IntArray
+    from gnntrack.types import BoolArray, IntArray
 
-__all__ = ["compute_complete_tracks", "compute_track_fractions", "count_corrections", "count_divisions"]
+__all__ = [
+    "MatchedLinks",
+    "compute_complete_tracks",
+    "compute_track_fractions",
+    "count_corrections",
+    "count_divisions",
+    "list_divisions",
+    "match_divisions",
+    "match_links",
+]
 
 
 def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
@@ -28,6 +37,35 @@ def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
     """
     truth, result, covered_by, covers = graphs
     matched = int(np.count_nonzero(covered_by >= 0))
+    links = match_links(graphs)
+    return {
+        "num_vertices": len(truth.label),
+        "num_edges": len(truth.source),
+        "NS": matched - int(np.count_nonzero(covers)),
+        "FN": len(truth.label) - matched,
+        "FP": int(np.count_nonzero(covers == 0)),
+        "ED": int(np.count_nonzero(links.comparable)) - len(links.edge),
+        "EA": len(truth.source) - len(links.truth_edge),
+        "EC": int(np.count_nonzero(result.parental[links.edge] != truth.parental[links.truth_edge])),
+    }
+
+
+class MatchedLinks(NamedTuple):
+    """Links of the result that are links of the ground truth."""
+
+    edge: IntArray
+    """(k,) links of the result."""
+    truth_edge: IntArray
+    """(k,) the same links in the ground truth."""
+    comparable: BoolArray
+    """(E of the result,) whether both cells of a link match one cell of the ground truth each."""
+    row_in_truth: IntArray
+    """(V of the result,) row of the cell of the ground truth that each cell matches alone, -1 = none or several."""
+
+
+def match_links(graphs: MatchedGraphs) -> MatchedLinks:
+    """Return which links of the result are links of the ground truth."""
+    truth, result, covered_by, covers = graphs
     row_in_truth = np.full(len(result.label), -1)
     once = np.flatnonzero((covered_by >= 0) & (covers[covered_by] == 1)) if len(covers) else covered_by[:0]
     row_in_truth[covered_by[once]] = once
@@ -36,16 +74,7 @@ def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
     key = source[both] * len(truth.label) + target[both]
     truth_key = truth.source * len(truth.label) + truth.target
     _, edge, truth_edge = np.intersect1d(key, truth_key, return_indices=True)
-    return {
-        "num_vertices": len(truth.label),
-        "num_edges": len(truth_key),
-        "NS": matched - int(np.count_nonzero(covers)),
-        "FN": len(truth.label) - matched,
-        "FP": int(np.count_nonzero(covers == 0)),
-        "ED": len(key) - len(edge),
-        "EA": len(truth_key) - len(truth_edge),
-        "EC": int(np.count_nonzero(result.parental[both][edge] != truth.parental[truth_edge])),
-    }
+    return MatchedLinks(np.flatnonzero(both)[edge], truth_edge, both, row_in_truth)
 
 
 def compute_complete_tracks(graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray) -> float:
@@ -96,7 +125,21 @@ def compute_track_fractions(graphs: MatchedGraphs) -> float:
 def count_divisions(
     graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray, tolerance: int
 ) -> tuple[int, int, int]:
-    """Count the divisions that are found, false and missed.
+    """Count the divisions that are found, false and missed, as `match_divisions` finds them.
+
+    Parameters
+    ----------
+    graphs, rows, truth_rows, tolerance
+        As of `match_divisions`.
+    """
+    found = len(match_divisions(graphs, rows, truth_rows, tolerance))
+    return found, len(list_divisions(rows)) - found, len(list_divisions(truth_rows)) - found
+
+
+def match_divisions(
+    graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray, tolerance: int
+) -> list[tuple[int, int]]:
+    """Return the divisions that are found, as labels of the parent in the ground truth and in the result.
 
     A division is found if a parent of the result follows that of the ground truth, both have as many daughters, each
     daughter follows one of the other's, and no track ends or begins more than `tolerance` frames off.
@@ -111,19 +154,20 @@ def count_divisions(
     truth = graphs.truth
     seen = zip(truth.label.tolist(), truth.frame.tolist(), strict=True)
     follower = dict(zip(seen, graphs.list_followers().tolist(), strict=True))
-    divisions, truth_divisions = _list_divisions(rows), _list_divisions(truth_rows)
-    found = 0
+    divisions, truth_divisions = list_divisions(rows), list_divisions(truth_rows)
+    found = []
     for parent, (end, daughters) in truth_divisions.items():
         candidates = {follower.get((parent, t), 0) for t in range(end - tolerance, end + 1)} & divisions.keys()
         for candidate in candidates:
             its_end, its_daughters = divisions[candidate]
             same = len(daughters) == len(its_daughters) and abs(end - its_end) <= tolerance
-            if same and follower.get((parent, min(end, its_end))) == candidate:
-                found += _are_same_daughters(follower, daughters, its_daughters, tolerance)
-    return found, len(divisions) - found, len(truth_divisions) - found
+            followed = same and follower.get((parent, min(end, its_end))) == candidate
+            if followed and _are_same_daughters(follower, daughters, its_daughters, tolerance):
+                found.append((parent, candidate))
+    return found
 
 
-def _list_divisions(rows: IntArray) -> dict[int, tuple[int, list[tuple[int, int]]]]:
+def list_divisions(rows: IntArray) -> dict[int, tuple[int, list[tuple[int, int]]]]:
     """Return the last frame and the daughters (label, first frame) of each track that has several."""
     end = {label: last for label, _, last, _ in rows.tolist()}
     daughters: dict[int, list[tuple[int, int]]] = {}

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,16 @@ if TYPE_CHECKING:
     Scores = dict[str, float | None]
     PlaneFiles = dict[int, list[tuple[Path, int | None]]]
 
-__all__ = ["SUMMARY", "average_scores", "evaluate_sequence", "evaluate_sequences", "explain_undefined"]
+__all__ = [
+    "SUMMARY",
+    "MatchedSequence",
+    "average_scores",
+    "evaluate_sequence",
+    "evaluate_sequences",
+    "explain_undefined",
+    "match_sequence",
+    "score_matches",
+]
 
 SUMMARY = ("DET", "SEG", "TRA", "LNK", "CT", "TF", "BC(1)", "CCA", "BIO(1)", "OP_CLB(1)", "CHOTA", "division_f1(1)")
 """The metrics that tables show."""
@@ -103,6 +112,32 @@ def evaluate_sequence(result: str | Path, truth: str | Path, *, seg: bool | None
     >>> scores["TRA"], scores["SEG"]
     (1.0, None)
     """
+    return score_matches(match_sequence(result, truth, seg=seg))
+
+
+class MatchedSequence(NamedTuple):
+    """A result and its ground truth, and the matches of their cells."""
+
+    rows: IntArray
+    """(K, 4) tracks of the result: label, first frame, last frame, parent (0 = none)."""
+    truth_rows: IntArray
+    """(K, 4) those of the ground truth."""
+    matches: list[FrameMatch]
+    """One per frame."""
+    segmented: list[tuple[int, float]]
+    """For each gold mask: number of cells in it, sum of their IoU."""
+    reference: CtcFolder
+    """Files of the ground truth."""
+
+
+def match_sequence(result: str | Path, truth: str | Path, *, seg: bool | None = None) -> MatchedSequence:
+    """Return the matches of the cells of a result and of its ground truth; parameters as of `evaluate_sequence`.
+
+    Raises
+    ------
+    FormatError, FrameError
+        As `evaluate_sequence`.
+    """
     found, reference = find_ctc(result), find_ctc(truth)
     if (found.prefix, reference.prefix) == ("man_track", "mask") and reference.table is not None:
         msg = (
@@ -124,8 +159,14 @@ def evaluate_sequence(result: str | Path, truth: str | Path, *, seg: bool | None
     if not any(len(match.truth) for match in matches):
         msg = f"{reference.path}: the truth has no cell, so nothing can be scored"
         raise FormatError(msg)
-    scores = _score_tracks(table.rows, truth_table.rows, matches)
-    return _add_seg(scores, [pair for _, pairs in frames for pair in pairs])
+    segmented = [pair for _, pairs in frames for pair in pairs]
+    return MatchedSequence(table.rows, truth_table.rows, matches, segmented, reference)
+
+
+def score_matches(matched: MatchedSequence) -> Scores:
+    """Return the metrics of a result, as of `evaluate_sequence`."""
+    scores = _score_tracks(matched.rows, matched.truth_rows, matched.matches)
+    return _add_seg(scores, matched.segmented)
 
 
 def evaluate_sequences(pairs: Iterable[tuple[str | Path, str | Path]], *, seg: bool | None = None) -> dict[str, Scores]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from gnntrack.types import Image
+    from collections.abc import Sequence
+
+    from gnntrack.types import FeatureArray, Image
 
 __all__ = ["Contrast", "find_contrast", "project_image"]
 
@@ -28,20 +30,28 @@ class Contrast(NamedTuple):
         return np.asarray(255 * scaled**self.gamma + 0.5).astype(np.uint8)
 
 
-def find_contrast(images: list[Image]) -> Contrast:
+def find_contrast(images: list[Image], planes: Sequence[Image] = ()) -> Contrast:
     """Return the contrast of a movie, from a few flat images of it: the 0.3 and 99.8 percentiles of the grey values.
+
+    Planes of a stack are darker than its projection: if some are given, the lower value is theirs.
 
     >>> find_contrast([np.arange(1001).reshape(1, 1001)]).apply(np.array([0, 500, 1000])).tolist()
     [0, 127, 255]
     """
-    values = np.concatenate([np.ravel(image[::2, ::2]).astype(np.float32) for image in images])
-    values = values[np.isfinite(values)]
+    values = _sample_values(images)
     if not len(values):
         return Contrast(0.0, 1.0, 1.0)
     low, high = np.percentile(values, (0.3, 99.8)).tolist()
+    darker = _sample_values(planes) if planes else values[:0]
+    low = float(np.percentile(darker, 0.3)) if len(darker) else low
     high = high if high > low else low + 1
     mean = float(np.clip((values - low) / (high - low), 0, 1).mean())
     return Contrast(low, high, float(np.clip(np.log(_MEAN) / np.log(np.clip(mean, 1e-3, 0.99)), 0.5, 1)))
+
+
+def _sample_values(images: Sequence[Image]) -> FeatureArray:
+    values = np.concatenate([np.ravel(image[::2, ::2]).astype(np.float32) for image in images])
+    return np.asarray(values[np.isfinite(values)])
 
 
 def project_image(image: Image) -> Image:

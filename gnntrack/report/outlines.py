@@ -14,15 +14,20 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import Image, IntArray
 
-__all__ = ["decode_numbers", "encode_numbers", "encode_outlines", "flatten_rows"]
+__all__ = ["decode_numbers", "encode_numbers", "encode_outlines", "encode_plane", "flatten_rows"]
 
 
-def flatten_rows(rows: Image) -> IntArray:
-    """Return a frame of row numbers as (Y, X): in a stack the upper cell hides the lower ones."""
+def flatten_rows(rows: Image, axis: int = 0) -> IntArray:
+    """Return a frame of row numbers seen along an axis: in a stack the first cell hides those behind it.
+
+    >>> stack = np.array([[[0, 2]], [[3, 3]]])
+    >>> flatten_rows(stack).tolist(), flatten_rows(stack, axis=2).tolist()
+    ([[3, 2]], [[2], [3]])
+    """
     if rows.ndim == 2:
         return rows
-    upper = np.argmax(rows > 0, axis=0)
-    return np.asarray(np.take_along_axis(rows, upper[None], 0)[0])
+    first = np.expand_dims(np.argmax(rows > 0, axis=axis), axis)
+    return np.asarray(np.take_along_axis(rows, first, axis).squeeze(axis))
 
 
 def encode_outlines(rows: Image, first: int, count: int) -> bytes:
@@ -44,9 +49,37 @@ def encode_outlines(rows: Image, first: int, count: int) -> bytes:
     >>> decode_numbers(encode_outlines(rows, 7, 1)).tolist()
     [1, 4, 4, 2, 0, 2, 4, 0, 0, 1]
     """
+    numbers = _trace_cells(rows, _find_boxes(rows, first, count), first)
+    return encode_numbers(np.concatenate(numbers)) if numbers else b""
+
+
+def encode_plane(rows: Image, first: int, count: int) -> bytes:
+    """Return the outlines of the cells of a plane of a stack: their number; for each, how many rows further it is.
+
+    Parameters
+    ----------
+    rows, first, count
+        As of `encode_outlines`; a cell that the plane lacks takes no space.
+
+    Examples
+    --------
+    >>> rows = np.zeros((6, 6), np.int64)
+    >>> rows[1:3, 2:5], rows[5, 5] = 8, 9
+    >>> decode_numbers(encode_plane(rows, 5, 9)).tolist()
+    [2, 2, 1, 4, 4, 2, 0, 2, 4, 0, 0, 1, 1, 1, 1, 10, 10]
+    """
+    boxes = _find_boxes(rows, first, count)
+    seen = np.flatnonzero(boxes[:, 2] >= boxes[:, 0])
+    numbers = [np.array([len(seen)])]
+    for cell, step in zip(seen.tolist(), np.diff(seen, prepend=0).tolist(), strict=True):
+        numbers += [np.array([step]), *_trace_cells(rows, boxes[cell : cell + 1], first + cell)]
+    return encode_numbers(np.concatenate(numbers))
+
+
+def _trace_cells(rows: Image, boxes: IntArray, first: int) -> list[IntArray]:
+    """Return the numbers of the contours of each cell, of which the first has this row."""
     import cv2
 
-    boxes = _find_boxes(rows, first, count)
     numbers: list[IntArray] = []
     for row, (top, left, bottom, right) in enumerate(boxes.tolist(), start=first + 1):
         if bottom < top:  # hidden
@@ -58,7 +91,7 @@ def encode_outlines(rows: Image, first: int, count: int) -> bytes:
         for contour in contours:
             steps = np.diff(contour[:, 0].astype(np.int64), axis=0, prepend=0)
             numbers += [np.array([len(contour)]), ((steps << 1) ^ (steps >> 63)).ravel()]
-    return encode_numbers(np.concatenate(numbers)) if numbers else b""
+    return numbers
 
 
 def _find_boxes(rows: Image, first: int, count: int) -> IntArray:

@@ -9,9 +9,12 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import features
 
-from gnntrack.report.contrast import find_contrast, project_image
+from gnntrack.report.contrast import find_contrast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gnntrack.report.contrast import Contrast
     from gnntrack.types import FrameStack, Image, Progress
 
 __all__ = ["MoviePictures", "encode_movie"]
@@ -19,6 +22,7 @@ __all__ = ["MoviePictures", "encode_movie"]
 _BUDGET = 16_000_000  # bytes of all pictures: with base64 about 21 MB of the page
 _LARGEST = 2048  # pixels along a side
 _QUALITIES = (80, 65, 50, 35)
+_SHARES = {"frames": 0.35, "y": 0.1, "x": 0.1, "planes": 0.45}  # of the budget, for a stack
 _SAMPLED = 5  # frames that quality and range of grey values are chosen by
 
 
@@ -26,15 +30,26 @@ class MoviePictures(NamedTuple):
     """Compressed frames of a movie."""
 
     frames: list[bytes]
+    """A picture per frame; of a stack, the brightest plane at each place."""
     kind: str
     """MIME type, such as ``image/webp``."""
     scale: float
     """Pixels of a picture per pixel of the movie, at most 1."""
     quality: int
     """Of the compression, 1 to 100."""
+    grey: Contrast
+    """Grey values of the movie that are black and white."""
+    sides: dict[str, list[bytes]]
+    """Stacks seen along ``"y"`` and along ``"x"``, a picture per frame each."""
+    planes: list[list[bytes]]
+    """Pictures of the planes of each frame; empty for a movie in 2D."""
+    plane_scale: float
+    """As `scale`, of the planes."""
 
 
-def encode_movie(images: FrameStack, *, budget: int = _BUDGET, progress: Progress | None = None) -> MoviePictures:
+def encode_movie(
+    images: FrameStack, *, planes: Sequence[int] = (), budget: int = _BUDGET, progress: Progress | None = None
+) -> MoviePictures:
     """Return the frames of a movie as compressed pictures; stacks are projected (brightest plane).
 
     Parameters
@@ -42,6 +57,8 @@ def encode_movie(images: FrameStack, *, budget: int = _BUDGET, progress: Progres
     images : FrameStack
         The movie. Grey values are stretched between their 0.3 and 99.8 percentiles in a few frames, and dark movies
         are brightened.
+    planes : sequence of int
+        Planes of a stack that are encoded as well; by default none.
     budget : int
         Bytes that all pictures may have; quality and size are lowered until a few frames fit, default 16 MB.
     progress : Progress, optional
@@ -49,15 +66,42 @@ def encode_movie(images: FrameStack, *, budget: int = _BUDGET, progress: Progres
     """
     n = len(images)
     sampled = np.unique(np.linspace(0, n - 1, min(n, _SAMPLED)).astype(int)).tolist()
-    some = [project_image(images[t]) for t in sampled]
-    stretch = find_contrast(some)
-    scale, quality = _choose_size([stretch.apply(each) for each in some], budget / n)
-    frames = []
+    grey, sizes = _choose_sizes([_show(images[t], planes) for t in sampled], budget / n)
+    encoded: dict[str, list[list[bytes]]] = {name: [] for name in sizes}
     for t in range(n):
-        frames.append(_compress(stretch.apply(project_image(images[t])), scale, quality))
+        for name, shown in _show(images[t], planes).items():
+            encoded[name].append([_compress(grey.apply(image), *sizes[name]) for image in shown])
         if progress is not None:
             progress("encoding images", t + 1, n)
-    return MoviePictures(frames, f"image/{_choose_kind().lower()}", scale, quality)
+    return MoviePictures(
+        [each[0] for each in encoded["frames"]],
+        f"image/{_choose_kind().lower()}",
+        *sizes["frames"],
+        grey,
+        {name: [each[0] for each in encoded[name]] for name in sizes if name in "yx"},
+        encoded.get("planes", []),
+        sizes.get("planes", sizes["frames"])[0],
+    )
+
+
+def _choose_sizes(some: list[dict[str, list[Image]]], each: float) -> tuple[Contrast, dict[str, tuple[float, int]]]:
+    """Return the contrast, and scale and quality of each kind of picture, from some frames; `each` is bytes a frame."""
+    found = {name: [image for shown in some for image in shown[name]] for name in some[0]}
+    grey = find_contrast(found["frames"], found.get("planes", []))
+    sizes = {}
+    for name, shown in found.items():
+        share = _SHARES[name] if "y" in found else 1.0
+        sizes[name] = _choose_size([grey.apply(image) for image in shown], share * each / len(some[0][name]))
+    return grey, sizes
+
+
+def _show(image: Image, planes: Sequence[int]) -> dict[str, list[Image]]:
+    """Return the pictures of a frame: itself or its projections, and planes."""
+    frame = np.asarray(image)
+    if frame.ndim == 2:
+        return {"frames": [frame]}
+    sides = {"frames": [frame.max(axis=0)], "y": [frame.max(axis=1)], "x": [frame.max(axis=2).T]}
+    return sides | ({"planes": [frame[z] for z in planes]} if planes else {})
 
 
 def _choose_size(images: list[Image], each: float) -> tuple[float, int]:

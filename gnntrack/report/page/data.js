@@ -37,6 +37,7 @@ derive(() => {
     z: unpack(D.cells.z, Float32Array),
     size: unpack(D.cells.size, Float32Array),
     confidence: unpack(D.cells.confidence, Float32Array),
+    speed: unpack(D.cells.speed, Float32Array),
     kind: unpack(D.cells.kind, Uint8Array),
   };
   T = D.tracks;
@@ -80,58 +81,13 @@ function listBranch(track) {
   return found;
 }
 
-// radius of a dot in pixels, from the median size if it is known
+// radius of a dot in pixels of x, from the median size if it is known
 const dotRadius = (() => {
   if (!C.size || !N_CELLS) return Math.max(2, Math.max(WIDTH, HEIGHT) / 150);
-  const pixel = D.spacing.reduce((a, b) => a * b, 1);
+  const pixel = D.spacing[D.spacing.length - 1] ** D.spacing.length;
   const median = Float32Array.from(C.size).sort()[N_CELLS >> 1] / pixel;
   return D.shape.length === 3 ? Math.cbrt(median / 4.19) : Math.sqrt(median / 3.14);
 })();
-
-const outlineCache = new Map();
-
-// the contours of the cells of a frame: per cell a list of flat arrays x0, y0, x1, y1, ...
-function readOutlines(frame) {
-  if (!D.outlines) return null;
-  if (outlineCache.has(frame)) return outlineCache.get(frame);
-  const bytes = decodeBytes(D.outlines[frame]);
-  let at = 0;
-  const readNumber = () => {
-    let value = 0;
-    let shift = 0;
-    for (;;) {
-      const byte = bytes[at++];
-      value |= (byte & 127) << shift;
-      if (byte < 128) return value;
-      shift += 7;
-    }
-  };
-  const readStep = () => { const value = readNumber(); return (value >>> 1) ^ -(value & 1); };
-  const cells = [];
-  for (let row = C.first[frame]; row < C.first[frame + 1]; row++) {
-    const contours = [];
-    const path = new Path2D();
-    for (let k = readNumber(); k > 0; k--) {
-      const n = readNumber();
-      const points = new Float32Array(2 * n);
-      let x = 0.5;
-      let y = 0.5;
-      for (let i = 0; i < n; i++) {
-        x += readStep();
-        y += readStep();
-        points[2 * i] = x;
-        points[2 * i + 1] = y;
-        if (i) path.lineTo(x, y); else path.moveTo(x, y);
-      }
-      path.closePath();
-      contours.push(points);
-    }
-    cells.push({ contours, path });
-  }
-  if (outlineCache.size > 400) outlineCache.delete(outlineCache.keys().next().value);
-  outlineCache.set(frame, cells);
-  return cells;
-}
 
 function isInside(points, x, y) {
   let inside = false;

@@ -1,6 +1,7 @@
 // The state of the page, and what changes it.
 const S = {
-  frame: 0, cell: -1, track: -1, branch: new Set(), review: -1, colourBy: "family", outlines: true, numbers: true, timer: 0,
+  frame: 0, cell: -1, track: -1, branch: new Set(), list: "review", kind: "", place: -1, colourBy: "family", palette: "many",
+  outlines: true, numbers: true, mistakes: true, scale: true, timer: 0,
 };
 
 function describeTime(frame) {
@@ -21,7 +22,9 @@ function goTo(frame, row = null) {
   if (row !== null) select(row);
   else if (S.track >= 0) followBranch();
   $("time").value = S.frame;
+  $("time").setAttribute("aria-valuetext", describeTime(S.frame));
   $("clock").textContent = describeTime(S.frame);
+  followPlane(S.cell);
   showCell(S.cell);
   showTrack(row !== null ? S.track : -1);
   drawAll();
@@ -39,6 +42,7 @@ function clickCell(row) {
   select(row);
   showTrack(S.track);
   drawAll();
+  announce(row >= 0 ? describeSelection() : "No cell is selected.");
 }
 
 function drawAll() {
@@ -50,63 +54,45 @@ function drawAll() {
 
 function togglePlay() {
   if (S.timer) {
-    clearInterval(S.timer);
+    cancelAnimationFrame(S.timer);
     S.timer = 0;
-  } else {
-    S.timer = setInterval(() => goTo(S.frame + 1 < N_FRAMES ? S.frame + 1 : 0), 120);
-  }
+  } else play();
   $("play").textContent = S.timer ? "Pause" : "Play";
 }
 
-const click = (id) => () => $(id).click();
-const editBy = (kind) => () => startEdit(kind);
-const KEYS = [
-  [["ArrowLeft"], "←", "previous frame", () => goTo(S.frame - 1)],
-  [["ArrowRight"], "→", "next frame", () => goTo(S.frame + 1)],
-  [["Home"], "Home", "first frame", () => goTo(0)],
-  [["End"], "End", "last frame", () => goTo(N_FRAMES - 1)],
-  [[" "], "Space", "play or pause", togglePlay],
-  [["n"], "N", "next place to check", () => showReview(S.review + 1)],
-  [["p"], "P", "previous place to check", () => showReview(S.review - 1)],
-  [["o"], "O", "outlines on or off", click("outlines")],
-  [["+", "="], "+", "zoom in", click("zoom-in")],
-  [["-"], "-", "zoom out", click("zoom-out")],
-  [["0"], "0", "fit the frame", click("zoom-fit")],
-  [["Escape"], "Esc", "cancel, or select nothing", () => { if (mode) cancelEdit(); else { select(-1); drawAll(); } }],
-  [["c"], "C", "confirm the link from the frame before", editBy("confirm")],
-  [["x"], "X", "cut the link from the frame before", editBy("cut")],
-  [["j"], "J", "join the cell to one of another frame", editBy("join")],
-  [["d"], "D", "the cell divides: then click both daughters", editBy("divide")],
-  [["u"], "U", "the track does not divide", editBy("undivide")],
-  [["s"], "S", "the mask is not a cell", editBy("spurious")],
-  [["z"], "Z", "undo the last edit", () => D.fingerprint && undoEdit()],
-  [["?"], "?", "this list", () => $("help").showModal()],
-];
-
-function listenToKeys() {
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
-    const inField = ["SELECT", "TEXTAREA"].includes(event.target.tagName) || event.target.type === "range";
-    if (inField && event.target.id !== "time" && event.key.length > 1) return;
-    if (event.key === " " && event.target.tagName === "BUTTON") return;
-    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const found = KEYS.find(([keys]) => keys.includes(name));
-    if (!found) return;
-    event.preventDefault();
-    found[3]();
-  });
-  const shown = D.fingerprint ? KEYS : KEYS.filter(([, , , act], k) => k < 12 || k === KEYS.length - 1);
-  $("keys").replaceChildren(...shown.flatMap(([, key, about]) => {
-    const [term, text, mark] = ["dt", "dd", "kbd"].map((tag) => document.createElement(tag));
-    mark.textContent = key;
-    term.append(mark);
-    text.textContent = about;
-    return [term, text];
-  }));
+// frames follow one another at the chosen rate, as far as the browser draws them
+function play() {
+  let due = performance.now();
+  const advance = (now) => {
+    S.timer = requestAnimationFrame(advance);
+    if (now < due) return;
+    const next = S.frame + 1 < N_FRAMES ? S.frame + 1 : 0;
+    if (isWaiting(next)) return;
+    due = Math.max(due + 1000 / Number($("rate").value), now - 100);
+    goTo(next);
+  };
+  S.timer = requestAnimationFrame(advance);
 }
 
-function setTheme(name) {
-  document.documentElement.dataset.theme = name;
+// whether the picture of a frame is still being decoded
+function isWaiting(frame) {
+  const loaded = loadPicture(frame);
+  return loaded !== null && loaded.picture === null;
+}
+
+function listenToPrint() {
+  let restore = () => {};
+  window.addEventListener("beforeprint", () => {
+    const theme = document.documentElement.dataset.theme;
+    setTheme("light");
+    makeItems(listed.length);
+    const back = fitTreeToPaper();
+    if (zoom.fitted) fitView();
+    drawMovie();
+    restore = () => { setTheme(theme); back(); };
+  });
+  window.addEventListener("afterprint", () => restore());
+  $("print").onclick = () => window.print();
 }
 
 function start() {
@@ -126,23 +112,29 @@ function start() {
   $("colour").onchange = () => { S.colourBy = $("colour").value; drawAll(); };
   $("outlines").onchange = () => { S.outlines = $("outlines").checked; drawOutlines(); };
   $("numbers").onchange = () => { S.numbers = $("numbers").checked; drawOutlines(); };
-  $("next").onclick = () => showReview(S.review + 1);
-  $("previous").onclick = () => showReview(S.review - 1);
+  $("palette").onchange = () => { S.palette = $("palette").value; drawAll(); };
+  $("mistakes-shown").onchange = () => { S.mistakes = $("mistakes-shown").checked; drawOutlines(); };
+  $("mistakes-label").hidden = !D.mistakes;
+  $("scale-shown").onchange = () => { S.scale = $("scale-shown").checked; drawOutlines(); };
+  $("next").onclick = () => stepPlace(1);
+  $("previous").onclick = () => stepPlace(-1);
   $("undo").onclick = undoEdit;
   $("download").onclick = downloadEdits;
   $("editing").hidden = !D.fingerprint;
   for (const button of $("tools").children) button.onclick = () => startEdit(button.dataset.edit);
-  for (const each of document.querySelectorAll(".picture")) each.hidden = !D.pictures;
   $("help-button").onclick = () => $("help").showModal();
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   setTheme(dark.matches ? "dark" : "light");
   dark.onchange = () => { setTheme(dark.matches ? "dark" : "light"); drawAll(); };
   $("theme").onclick = () => { setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); drawAll(); };
+  makeLists();
   listenToMovie();
+  listenToContrast();
+  listenToViews();
   listenToTree();
-  listenToPlots();
+  makePlots();
   listenToKeys();
-  makeReview();
+  listenToPrint();
   const resize = () => { if (zoom.fitted) fitView(); resizeTree(); drawAll(); };
   new ResizeObserver(resize).observe(view);
   new ResizeObserver(resize).observe(treeBox);

@@ -1,26 +1,12 @@
 // The movie: image, outlines, zoom and pan.
 const view = $("view");
 const zoom = { scale: 1, x: 0, y: 0, fitted: true };
-const bitmaps = new Map();
-
-function loadPicture(frame) {
-  if (!D.pictures || frame < 0 || frame >= N_FRAMES) return null;
-  let loaded = bitmaps.get(frame);
-  if (!loaded) {
-    const picture = new Image();
-    picture.src = `data:${D.pictures.kind};base64,${D.pictures.frames[frame]}`;
-    loaded = { picture, ready: false, wait: picture.decode().then(() => { loaded.ready = true; }) };
-    if (bitmaps.size > 40) bitmaps.delete(bitmaps.keys().next().value);
-    bitmaps.set(frame, loaded);
-  }
-  return loaded;
-}
 
 function fitView() {
   const box = view.getBoundingClientRect();
-  zoom.scale = Math.min(box.width / WIDTH, box.height / HEIGHT) || 1;
-  zoom.x = (box.width - WIDTH * zoom.scale) / 2;
-  zoom.y = (box.height - HEIGHT * zoom.scale) / 2;
+  zoom.scale = Math.min(box.width / V.width, box.height / V.height) || 1;
+  zoom.x = (box.width - V.width * zoom.scale) / 2;
+  zoom.y = (box.height - V.height * zoom.scale) / 2;
   zoom.fitted = true;
 }
 
@@ -33,37 +19,50 @@ function zoomAt(factor, x, y) {
   drawMovie();
 }
 
-// move a cell into the view if it is not in it
-function showCell(row) {
-  if (row < 0) return;
-  const box = view.getBoundingClientRect();
-  const x = C.x[row] * zoom.scale + zoom.x;
-  const y = C.y[row] * zoom.scale + zoom.y;
-  const margin = Math.min(40, box.width / 4);
-  if (x >= margin && y >= margin && x <= box.width - margin && y <= box.height - margin) return;
-  if (zoom.fitted) return;
-  zoom.x = box.width / 2 - C.x[row] * zoom.scale;
-  zoom.y = box.height / 2 - C.y[row] * zoom.scale;
+function panBy(dx, dy) {
+  [zoom.x, zoom.y, zoom.fitted] = [zoom.x + dx, zoom.y + dy, false];
+  drawMovie();
 }
 
-// enlarge the movie around a cell, so that its shape can be seen
-function zoomToCell(row) {
+const place = (row) => placePoint(locate(row));
+const placePoint = ([u, v]) => [u * zoom.scale + zoom.x, v * zoom.scale + zoom.y];
+
+function centreOn(point) {
   const box = view.getBoundingClientRect();
+  zoom.x = box.width / 2 - point[0] * zoom.scale;
+  zoom.y = box.height / 2 - point[1] * zoom.scale;
+}
+
+// move a point into the view if it is not in it
+function showPoint(point) {
+  if (zoom.fitted) return;
+  const box = view.getBoundingClientRect();
+  const [x, y] = placePoint(point);
+  const margin = Math.min(40, box.width / 4);
+  if (x >= margin && y >= margin && x <= box.width - margin && y <= box.height - margin) return;
+  centreOn(point);
+}
+
+function showCell(row) {
+  if (row >= 0) showPoint(locate(row));
+}
+
+// enlarge the movie around a point, so that the shape of a cell can be seen
+function zoomToPoint(point) {
   zoom.scale = Math.max(zoom.scale, 20 / dotRadius);
-  zoom.x = box.width / 2 - C.x[row] * zoom.scale;
-  zoom.y = box.height / 2 - C.y[row] * zoom.scale;
   zoom.fitted = false;
+  centreOn(point);
 }
 
 function prepareCanvas(canvas) {
-  const box = canvas.getBoundingClientRect();
+  const [boxWidth, boxHeight] = [canvas.clientWidth, canvas.clientHeight];
   const ratio = window.devicePixelRatio || 1;
-  const [width, height] = [Math.max(1, Math.round(box.width * ratio)), Math.max(1, Math.round(box.height * ratio))];
+  const [width, height] = [Math.max(1, Math.round(boxWidth * ratio)), Math.max(1, Math.round(boxHeight * ratio))];
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, box.width, box.height);
-  return [context, box.width, box.height];
+  context.clearRect(0, 0, boxWidth, boxHeight);
+  return [context, boxWidth, boxHeight];
 }
 
 function drawMovie() {
@@ -73,44 +72,32 @@ function drawMovie() {
 
 function drawPicture() {
   const loaded = loadPicture(S.frame);
-  if (loaded && !loaded.ready) {
-    loaded.wait.then(() => { if (bitmaps.get(S.frame) === loaded) drawPicture(); });
+  if (loaded && !loaded.picture) {
+    loaded.wait.then(() => { if (loaded.name === nameFrame(S.frame)) drawPicture(); });
     return;
   }
   const [context] = prepareCanvas($("image"));
+  const size = [V.width * zoom.scale, V.height * zoom.scale];
   context.imageSmoothingEnabled = zoom.scale < 3;
-  if (loaded) context.drawImage(loaded.picture, zoom.x, zoom.y, WIDTH * zoom.scale, HEIGHT * zoom.scale);
+  if (loaded) context.drawImage(loaded.picture, zoom.x, zoom.y, ...size);
   else {
     context.strokeStyle = "#555";
-    context.strokeRect(zoom.x, zoom.y, WIDTH * zoom.scale, HEIGHT * zoom.scale);
+    context.strokeRect(zoom.x, zoom.y, ...size);
   }
-  for (let ahead = 1; ahead <= 4; ahead++) loadPicture(S.frame + ahead);
+  for (let ahead = 1; ahead <= 6; ahead++) loadPicture(S.frame + ahead);
 }
-
-const getColour = (track) => (S.colourBy === "family" ? T.familyColour[track] : T.trackColour[track]);
 
 function drawOutlines() {
-  const [context] = prepareCanvas($("overlay"));
+  const [context, width, height] = prepareCanvas($("overlay"));
   const cells = readOutlines(S.frame);
-  const first = C.first[S.frame];
-  context.lineJoin = "round";
-  if (S.outlines) {
-    for (let row = first; row < C.first[S.frame + 1]; row++) drawCell(context, row, cells && cells[row - first]);
-  }
+  if (S.outlines) drawCells(context, cells, width, height);
   drawTrail(context);
-  if (S.outlines && S.numbers) drawNumbers(context);
+  if (S.outlines && S.numbers) drawNumbers(context, cells, width, height);
+  if (S.mistakes) drawMistakes(context);
   drawEdits(context);
-  if (S.cell >= 0 && frameOf[S.cell] === S.frame) drawSelected(context, S.cell, cells && cells[S.cell - first]);
-  $("overlay").setAttribute("aria-label", `Frame ${S.frame}: ${countNoun(C.first[S.frame + 1] - first, "cell")}`);
-}
-
-const place = (row) => [(C.x[row] + 0.5) * zoom.scale + zoom.x, (C.y[row] + 0.5) * zoom.scale + zoom.y];
-
-function tracePath(context, row, outline) {
-  if (outline) return outline.path;
-  const path = new Path2D();
-  path.arc(C.x[row] + 0.5, C.y[row] + 0.5, dotRadius, 0, 7);
-  return path;
+  if (S.cell >= 0 && frameOf[S.cell] === S.frame) drawSelected(context, findShape(S.cell, cells));
+  if (S.scale) drawScale(context, width, height);
+  $("overlay").setAttribute("aria-label", `Frame ${S.frame}: ${countNoun(C.first[S.frame + 1] - C.first[S.frame], "cell")}`);
 }
 
 function inMovie(context, draw) {
@@ -121,66 +108,44 @@ function inMovie(context, draw) {
   context.restore();
 }
 
-function drawCell(context, row, outline) {
-  const inBranch = S.branch.size === 0 || S.branch.has(C.track[row]);
-  const colour = getColour(C.track[row]);
+// whether a box of the view can be seen
+function isSeen(box, width, height) {
+  return box[2] * zoom.scale + zoom.x >= 0 && box[3] * zoom.scale + zoom.y >= 0
+    && box[0] * zoom.scale + zoom.x <= width && box[1] * zoom.scale + zoom.y <= height;
+}
+
+function drawCells(context, cells, width, height) {
+  const chosen = S.branch.size > 0;
   inMovie(context, () => {
-    const path = tracePath(context, row, outline);
-    context.globalAlpha = inBranch ? 1 : 0.55;
-    context.strokeStyle = colour;
-    context.fillStyle = colour;
-    context.lineWidth = (S.branch.size && inBranch ? 2.6 : 1.5) / zoom.scale;
-    if (!D.pictures) {
-      context.globalAlpha *= 0.45;
-      context.fill(path);
-      context.globalAlpha /= 0.45;
+    context.lineJoin = "round";
+    for (let row = C.first[S.frame]; row < C.first[S.frame + 1]; row++) {
+      const shape = findShape(row, cells);
+      if (!shape || !isSeen(shape.box, width, height)) continue;
+      const inBranch = !chosen || S.branch.has(C.track[row]);
+      context.strokeStyle = context.fillStyle = getCellColour(row);
+      context.lineWidth = (chosen && inBranch ? 2.6 : 1.5) / zoom.scale;
+      if (!hasPictures) {
+        context.globalAlpha = inBranch ? 0.45 : 0.25;
+        context.fill(shape.path);
+      }
+      context.globalAlpha = inBranch ? 1 : 0.55;
+      const drawn = isDrawn(row); // a mask that gnntrack drew in a gap
+      if (drawn) context.setLineDash([4 / zoom.scale, 3 / zoom.scale]);
+      context.stroke(shape.path);
+      if (drawn) context.setLineDash([]);
     }
-    context.stroke(path);
   });
 }
 
-function drawSelected(context, row, outline) {
+function drawSelected(context, shape) {
+  if (!shape) return;
   inMovie(context, () => {
-    const path = tracePath(context, row, outline);
     for (const [colour, width] of [["#000", 5], ["#fff", 2.2]]) {
       context.strokeStyle = colour;
       context.lineWidth = width / zoom.scale;
-      context.stroke(path);
+      context.stroke(shape.path);
     }
   });
-}
-
-function drawTrail(context) {
-  if (S.cell < 0 || frameOf[S.cell] !== S.frame) return;
-  context.beginPath();
-  let row = S.cell;
-  context.moveTo(...place(row));
-  for (let n = 0; n < 15 && C.past[row] >= 0; n++) {
-    row = C.past[row];
-    context.lineTo(...place(row));
-  }
-  context.strokeStyle = "#fff";
-  context.globalAlpha = 0.85;
-  context.lineWidth = 1.5;
-  context.stroke();
-  context.globalAlpha = 1;
-}
-
-function drawNumbers(context) {
-  if (dotRadius * zoom.scale < 9) return;
-  const size = Math.min(13, Math.max(9, dotRadius * zoom.scale * 0.6));
-  context.font = `600 ${size}px system-ui, sans-serif`;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.lineWidth = 3;
-  context.strokeStyle = "rgb(0 0 0 / 70%)";
-  context.fillStyle = "#fff";
-  for (let row = C.first[S.frame]; row < C.first[S.frame + 1]; row++) {
-    const [x, y] = place(row);
-    const text = String(T.id[C.track[row]]);
-    context.strokeText(text, x, y);
-    context.fillText(text, x, y);
-  }
 }
 
 // the cell at a point of the view, -1 if there is none
@@ -189,12 +154,14 @@ function pickCell(clientX, clientY) {
   const x = (clientX - box.left - zoom.x) / zoom.scale;
   const y = (clientY - box.top - zoom.y) / zoom.scale;
   const cells = readOutlines(S.frame);
-  const first = C.first[S.frame];
   let nearest = -1;
   let least = Math.max(dotRadius * (cells ? 0.6 : 1), 6 / zoom.scale) ** 2;
-  for (let row = first; row < C.first[S.frame + 1]; row++) {
-    if (cells && cells[row - first].contours.some((points) => isInside(points, x, y))) return row;
-    const distance = (C.x[row] + 0.5 - x) ** 2 + (C.y[row] + 0.5 - y) ** 2;
+  for (let row = C.first[S.frame]; row < C.first[S.frame + 1]; row++) {
+    const shape = cells ? cells[row - C.first[S.frame]] : true;
+    if (cells && shape && shape.contours.some((points) => isInside(points, x, y))) return row;
+    if (!shape || (V.axis === "plane" && !cells && !findRadius(row))) continue;
+    const [u, v] = locate(row);
+    const distance = (u - x) ** 2 + (v - y) ** 2;
     if (distance < least) [nearest, least] = [row, distance];
   }
   return nearest;
@@ -229,9 +196,45 @@ function listenToMovie() {
   $("zoom-in").onclick = () => zoomCentre(1.4);
   $("zoom-out").onclick = () => zoomCentre(1 / 1.4);
   $("zoom-fit").onclick = () => { fitView(); drawMovie(); };
-  const setFilter = () => {
-    $("image").style.filter = `brightness(${$("brightness").value}%) contrast(${$("contrast").value}%)`;
-  };
-  $("brightness").oninput = setFilter;
-  $("contrast").oninput = setFilter;
+}
+
+// ---- contrast: grey values of the pictures, 0 to 255, that are shown as black and white
+function describeGrey(value) {
+  const [low, high, gamma] = D.grey;
+  const grey = low + (value / 255) ** (1 / gamma) * (high - low);
+  return Math.abs(high - low) > 20 ? grey.toFixed(0) : grey.toPrecision(3);
+}
+
+function setContrast(black, white) {
+  const top = Math.max(white, black + 1);
+  [$("black").value, $("white").value] = [black, top];
+  const [low, high] = [black / 255, top / 255];
+  // brightness(b) contrast(c) shows grey g as (g b - 1/2) c + 1/2, which is to be (g - low) / (high - low)
+  const c = 1 + (2 * low) / (high - low);
+  $("image").style.filter = black === 0 && top === 255 ? "" : `brightness(${1 / (high - low) / c}) contrast(${c})`;
+  $("contrast-range").textContent = `${describeGrey(black)} to ${describeGrey(top)}`;
+}
+
+// stretch the grey values of the frame that is shown
+async function chooseContrast() {
+  const loaded = loadPicture(S.frame);
+  await loaded.wait;
+  const scale = Math.min(1, 256 / Math.max(loaded.picture.width, loaded.picture.height));
+  const [width, height] = [loaded.picture.width, loaded.picture.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  context.drawImage(loaded.picture, 0, 0, width, height);
+  const values = context.getImageData(0, 0, width, height).data.filter((_, k) => k % 4 === 0).sort();
+  const pick = (fraction) => values[Math.min(values.length - 1, Math.floor(fraction * values.length))];
+  setContrast(Math.min(254, pick(0.01)), Math.max(pick(0.995), 1));
+}
+
+function listenToContrast() {
+  for (const each of document.querySelectorAll(".picture")) each.hidden = !hasPictures;
+  if (!hasPictures) return;
+  const [black, white] = [$("black"), $("white")];
+  black.oninput = () => setContrast(Math.min(Number(black.value), Number(white.value) - 1), Number(white.value));
+  white.oninput = () => setContrast(Number(black.value), Number(white.value));
+  $("contrast-auto").onclick = chooseContrast;
+  $("contrast-full").onclick = () => setContrast(0, 255);
+  setContrast(0, 255);
 }

@@ -1,78 +1,136 @@
 // Plots under the tree, with the same axis of time.
-let [counts, confidences, least] = [null, null, 0];
+const plotBox = $("plots");
+const shownPoints = new Map(); // per plot: [[x, y, row], ...] that can be clicked
 
-derive(() => {
-  counts = Array.from({ length: N_FRAMES }, (_, t) => C.first[t + 1] - C.first[t]);
-  confidences = Array.from({ length: N_FRAMES }, (_, t) => {
-    const known = [];
-    for (let row = C.first[t]; row < C.first[t + 1]; row++) {
-      if (Number.isFinite(C.confidence[row])) known.push(C.confidence[row]);
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value || 1));
+  return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((each) => each >= value * 0.9999);
+}
+
+function findTop(plot) {
+  if (plot.top) return plot.top;
+  const values = [...(plot.lines ?? []), plot.bars ?? []].flat().filter((each) => each !== null);
+  const highest = values.reduce((a, b) => Math.max(a, b), plot.least ?? 0);
+  return roundUp(Math.max(highest, plot.digits === 0 ? 2 : 1e-9));
+}
+
+// the elements of the plots; made again if the lineage changes
+function makePlots() {
+  plotBox.replaceChildren();
+  shownPoints.clear();
+  for (const plot of series) {
+    plot.topValue = findTop(plot);
+    const title = document.createElement("h2");
+    plot.title = document.createElement("span");
+    title.append(`${plot.name} `);
+    if (plot.second) {
+      const mark = document.createElement("i");
+      mark.textContent = `and ${plot.second} `;
+      title.append(mark);
     }
-    known.sort((a, b) => a - b);
-    const pick = (fraction) => known[Math.min(known.length - 1, Math.floor(fraction * known.length))];
-    return known.length ? { low: pick(0.05), median: pick(0.5) } : null;
-  });
-  least = Math.min(0.9, ...confidences.map((each) => (each ? each.low : 1)));
-});
+    title.append(plot.title);
+    plot.canvas = document.createElement("canvas");
+    plot.canvas.className = "plot";
+    plot.canvas.setAttribute("role", "img");
+    plot.canvas.addEventListener("click", (event) => clickPlot(plot, event));
+    plotBox.append(title, plot.canvas);
+  }
+}
 
-function drawPlot(canvas, values, [bottom, top], format) {
-  const [context, width, height] = prepareCanvas(canvas);
-  const toY = (value) => height - 8 - ((value - bottom) / (top - bottom)) * (height - 16);
+function drawAxes(context, plot, width, toY) {
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const level of [bottom, (bottom + top) / 2, top]) {
+  for (const level of [plot.bottom, (plot.bottom + plot.topValue) / 2, plot.topValue]) {
     context.strokeStyle = readColour("--line");
     context.beginPath();
     context.moveTo(MARGIN.left, toY(level));
     context.lineTo(width - MARGIN.right, toY(level));
     context.stroke();
     context.fillStyle = readColour("--quiet");
-    context.fillText(format(level), MARGIN.left - 6, toY(level));
+    const text = plot.digits === undefined ? String(Number(level.toPrecision(2))) : String(Number(level.toFixed(plot.digits || 1)));
+    context.fillText(text, MARGIN.left - 6, toY(level));
   }
-  for (const [series, colour, lineWidth] of values) {
-    context.strokeStyle = colour;
-    context.lineWidth = lineWidth;
-    context.lineJoin = "round";
-    context.beginPath();
-    let open = false;
-    series.forEach((value, frame) => {
-      if (value === null) { open = false; return; }
-      const [x, y] = [frameToX(frame, width), toY(value)];
-      if (open) context.lineTo(x, y); else context.moveTo(x, y);
-      open = true;
-    });
-    context.stroke();
-  }
-  drawCursor(context, width, height);
 }
 
-function roundUp(value) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
-  return [1, 2, 4, 5, 6, 8, 10].map((n) => n * power).find((each) => each >= value);
+function traceLine(context, points, toX, toY) {
+  context.beginPath();
+  let before = null;
+  for (const [frame, value] of points) {
+    if (value === null) { before = null; continue; }
+    if (before === null) context.moveTo(toX(frame), toY(value)); else context.lineTo(toX(frame), toY(value));
+    before = frame;
+  }
+  context.stroke();
+}
+
+function drawPlot(plot, context, width, height) {
+  const inside = (value) => Math.min(plot.topValue, Math.max(plot.bottom, value));
+  const toY = (value) => height - 8 - ((inside(value) - plot.bottom) / (plot.topValue - plot.bottom)) * (height - 16);
+  const toX = (frame) => frameToX(frame, width);
+  drawAxes(context, plot, width, toY);
+  const chosen = S.branch.size > 0;
+  context.lineJoin = "round";
+  context.lineWidth = 1.6;
+  const colours = [readColour(chosen && !plot.second ? "--faint" : "--text"), readColour("--mark")];
+  (plot.lines ?? []).forEach((line, k) => {
+    context.strokeStyle = colours[k];
+    traceLine(context, line.map((value, frame) => [frame, value]), toX, toY);
+  });
+  if (plot.bars) drawBars(context, plot.bars, toX, toY, width, readColour(chosen ? "--faint" : "--quiet"));
+  const points = plot.points?.() ?? [];
+  if (!plot.bars) drawPoints(context, points, toX, toY, () => readColour(chosen ? "--faint" : "--quiet"), 2.2);
+  const own = chosen && plot.ofBranch ? plot.ofBranch() : {};
+  context.strokeStyle = S.track >= 0 ? getColour(S.track) : readColour("--accent");
+  context.lineWidth = 2;
+  for (const line of own.lines ?? []) traceLine(context, line.map((value, frame) => [frame, value]), toX, toY);
+  for (const [track, values] of own.tracks ?? []) {
+    context.strokeStyle = getColour(track);
+    context.lineWidth = track === S.track ? 2.4 : 1;
+    traceLine(context, values, toX, toY);
+  }
+  drawPoints(context, own.points ?? [], toX, toY, (row) => getColour(C.track[row]), 3.6);
+  const clickable = [...points, ...(own.tracks ?? []).flatMap(([, values]) => values)];
+  shownPoints.set(plot, clickable.map(([frame, value, row]) => [toX(frame), toY(value), row]));
+}
+
+function drawBars(context, bars, toX, toY, width, colour) {
+  const half = Math.max(0.5, (toX(1) - toX(0)) * 0.4);
+  context.fillStyle = colour;
+  bars.forEach((value, frame) => {
+    if (value) context.fillRect(toX(frame) - half, toY(value), 2 * half, toY(0) - toY(value));
+  });
+}
+
+function drawPoints(context, points, toX, toY, colour, radius) {
+  for (const [frame, value, row] of points) {
+    context.fillStyle = colour(row);
+    context.beginPath();
+    context.arc(toX(frame), toY(value), radius, 0, 7);
+    context.fill();
+  }
 }
 
 function drawPlots() {
-  const whole = (value) => String(Math.round(value));
-  drawPlot($("counts"), [[counts, readColour("--text"), 1.6]], [0, roundUp(Math.max(2, ...counts))], whole);
-  $("counts-title").textContent = `Cells per frame: ${counts[S.frame]}`;
-  $("counts").setAttribute("aria-label", `Cells per frame, ${counts[S.frame]} in frame ${S.frame}`);
-  const low = confidences.map((each) => each && each.low);
-  const median = confidences.map((each) => each && each.median);
-  const range = [Math.floor(least * 10) / 10, 1];
-  drawPlot($("confidence"), [[low, readColour("--mark"), 1.6], [median, readColour("--text"), 1.6]], range, (value) => value.toFixed(2));
-  const here = confidences[S.frame];
-  const [middle, lowest] = here ? [formatNumber(here.median, 3), formatNumber(here.low, 3)] : ["–", "–"];
-  $("confidence-median").textContent = middle;
-  $("confidence-low").textContent = lowest;
-  $("confidence").setAttribute("aria-label", `Confidence of the links into frame ${S.frame}: median ${middle}, lowest 5 % ${lowest}`);
+  for (const plot of series) {
+    if (!plot.canvas) makePlots();
+    const key = [S.colourBy, S.palette, S.track, version].join();
+    drawCursor(...drawLayered(plot.canvas, key, (...place) => drawPlot(plot, ...place)));
+    const text = plot.describe();
+    plot.title.textContent = text;
+    plot.canvas.setAttribute("aria-label", `${plot.name}, frame ${S.frame}: ${text}`);
+  }
 }
 
-function listenToPlots() {
-  for (const canvas of [$("counts"), $("confidence")]) {
-    canvas.addEventListener("click", (event) => {
-      const box = canvas.getBoundingClientRect();
-      goTo(xToFrame(event.clientX - box.left, box.width));
-    });
+// a click goes to the nearest point, or to the frame if there is none near
+function clickPlot(plot, event) {
+  const box = plot.canvas.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  let [nearest, least] = [-1, 8 ** 2];
+  for (const [u, v, row] of shownPoints.get(plot)) {
+    const distance = (u - x) ** 2 + (v - y) ** 2;
+    if (distance < least) [nearest, least] = [row, distance];
   }
+  if (nearest >= 0) goTo(frameOf[nearest], nearest); else goTo(xToFrame(x, box.width));
+  announce(describeSelection());
 }

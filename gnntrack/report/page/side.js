@@ -1,4 +1,4 @@
-// The side: values of the selected cell, places to check.
+// The side: values of the selected cell.
 function listValues() {
   const row = S.cell;
   const track = row >= 0 ? C.track[row] : S.track;
@@ -10,12 +10,15 @@ function listValues() {
   if (daughtersOf[track].length) values.push(["Daughters", named(daughtersOf[track])]);
   if (T.confidence[track] !== null) values.push(["Track right", formatNumber(T.confidence[track], 3)]);
   if (T.division[track] !== null) values.push(["Division right", formatNumber(T.division[track], 3)]);
+  if (Number.isFinite(T.growth?.[track] ?? NaN)) values.push(["Growth rate", `${formatValue(T.growth[track])} ${D.units.growth}`]);
+  if (Number.isFinite(T.cycle?.[track] ?? NaN)) values.push(["Cell cycle", `${formatValue(T.cycle[track])} ${D.units.cycle}`]);
   if (row < 0) return values;
   values.unshift(["Cell", `label ${C.label[row]} in frame ${frameOf[row]}`]);
   const position = [C.x[row].toFixed(1), C.y[row].toFixed(1)];
   if (C.z) position.push(C.z[row].toFixed(1));
   values.push([C.z ? "x, y, z" : "x, y", `${position.join(", ")} px`]);
   if (C.size) values.push([C.z ? "Volume" : "Area", `${formatNumber(C.size[row], D.unit === "um" ? 2 : 0)} ${describeUnit()}`]);
+  if (C.speed && Number.isFinite(C.speed[row])) values.push(["Speed", `${formatValue(C.speed[row])} ${D.units.speed}`]);
   if (C.past[row] >= 0) values.push(["Link from before", formatNumber(C.confidence[row], 3)]);
   if (C.kind && D.cells.kinds[C.kind[row]] !== "given") values.push(["Mask", D.cells.kinds[C.kind[row]]]);
   return values;
@@ -41,38 +44,28 @@ function showSelection() {
   }
 }
 
-let reviewItems = [];
+const live = $("live");
 
-function makeReview() {
-  $("review-count").textContent = `(${D.review.length})`;
-  reviewItems = D.review.map(([kind, row, frame, , why], k) => {
-    const item = document.createElement("li");
-    const [head, text] = [document.createElement("b"), document.createElement("small")];
-    head.textContent = row < 0 ? `Frame ${frame}` : `Frame ${frame}, track ${T.id[C.track[row]]}: ${kind}`;
-    text.textContent = why;
-    item.append(head, text);
-    item.onclick = () => showReview(k);
-    return item;
-  });
-  if (!reviewItems.length) {
-    const item = document.createElement("li");
-    item.textContent = "No doubtful place was found.";
-    $("review").replaceChildren(item);
-    return;
-  }
-  $("review").replaceChildren(...reviewItems);
+// for screen readers
+function announce(text) {
+  live.textContent = text;
 }
 
-function showReview(k) {
-  if (!reviewItems.length) return;
-  const index = Math.min(reviewItems.length - 1, Math.max(0, k));
-  if (S.review >= 0) reviewItems[S.review].removeAttribute("aria-current");
-  S.review = index;
-  const [, row, frame] = D.review[index];
-  const item = reviewItems[index];
-  item.setAttribute("aria-current", "true");
-  item.classList.add("seen");
-  item.scrollIntoView({ block: "nearest" });
-  if (row >= 0 && zoom.fitted && dotRadius * zoom.scale < 14) zoomToCell(row);
-  if (row >= 0) goTo(frame, row); else { select(-1); goTo(frame); }
+function describeSelection() {
+  if (S.cell < 0) return `Frame ${S.frame}`;
+  const parts = [`Frame ${S.frame}`, `track ${T.id[C.track[S.cell]]}`];
+  if (Number.isFinite(C.confidence[S.cell])) parts.push(`link confidence ${formatNumber(C.confidence[S.cell])}`);
+  const daughters = daughtersOf[C.track[S.cell]];
+  if (daughters.length > 1 && T.end[C.track[S.cell]] === S.frame) parts.push(`divides into ${daughters.map((row) => T.id[row]).join(" and ")}`);
+  return parts.join(", ");
+}
+
+// select the next cell of the frame
+function stepCell(step) {
+  const [first, last] = [C.first[S.frame], C.first[S.frame + 1] - 1];
+  if (last < first) return;
+  const here = S.cell >= first && S.cell <= last;
+  const row = here ? S.cell + step : step > 0 ? first : last;
+  goTo(S.frame, row > last ? first : row < first ? last : row);
+  announce(describeSelection());
 }

@@ -10,13 +10,11 @@ function xToFrame(x, width) {
   return Math.min(N_FRAMES - 1, Math.max(0, Math.round(frame)));
 }
 
-const readColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
 function resizeTree() {
   const height = treeBox.clientHeight;
   if (!laneHeight) laneHeight = Math.min(26, Math.max(9, (height - MARGIN.top - 8) / Math.max(1, T.lanes)));
   const width = `${treeBox.clientWidth}px`; // without the scroll bar: the plots below have the same axis of time
-  for (const canvas of [$("tree"), ...document.querySelectorAll(".plot")]) canvas.style.width = width;
+  $("tree").style.width = width;
   $("tree").style.height = `${height}px`;
   $("tree-size").style.height = `${Math.max(height, MARGIN.top + T.lanes * laneHeight + 8)}px`;
 }
@@ -31,8 +29,37 @@ function chooseTicks(last) {
   }
 }
 
+// what does not change from frame to frame is drawn once, and copied
+const layers = new Map();
+let version = 0; // of the lineage
+derive(() => { version += 1; });
+
+function drawLayered(canvas, key, drawStatic) {
+  const [context, width, height] = prepareCanvas(canvas);
+  let layer = layers.get(canvas);
+  const name = `${key}|${canvas.width}|${canvas.height}|${document.documentElement.dataset.theme}`;
+  if (layer?.name !== name) {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height);
+    const inner = copy.getContext("2d");
+    inner.setTransform(context.getTransform());
+    drawStatic(inner, width, height);
+    layer = { name, copy };
+    layers.set(canvas, layer);
+  }
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(layer.copy, 0, 0);
+  context.restore();
+  return [context, width, height];
+}
+
 function drawTree() {
-  const [context, width, height] = prepareCanvas($("tree"));
+  const shown = [version, treeBox.scrollTop, laneHeight, S.colourBy, S.palette, S.track, S.list, S.place, S.kind, edits.length, mode?.kind];
+  drawCursor(...drawLayered($("tree"), shown.join(), drawWholeTree));
+  $("tree").setAttribute("aria-label", `Lineage tree: ${countNoun(N_TRACKS, "track")}, frame ${S.frame}`);
+}
+
+function drawWholeTree(context, width, height) {
   const [text, line] = [readColour("--quiet"), readColour("--line")];
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
@@ -51,11 +78,9 @@ function drawTree() {
   context.rect(0, MARGIN.top - 3, width, height);
   context.clip();
   T.parent.forEach((_, row) => drawBranch(context, row, width, height));
-  drawMarks(context, width, height);
+  drawPlaces(context, width, height);
   drawRoots(context, text, height);
   context.restore();
-  drawCursor(context, width, height);
-  $("tree").setAttribute("aria-label", `Lineage tree: ${countNoun(N_TRACKS, "track")}, frame ${S.frame}`);
 }
 
 function drawRoots(context, colour, height) {
@@ -95,27 +120,30 @@ function drawBranch(context, row, width, height) {
   context.globalAlpha = 1;
 }
 
-// places to check as diamonds, edits as crosses
-function drawMarks(context, width, height) {
+// the places of the list as diamonds (to check) or squares (mistakes), edits as crosses
+function drawPlaces(context, width, height) {
   const mark = (row, draw) => {
     if (row < 0) return;
     const y = laneToY(T.lane[C.track[row]]);
     if (y > 0 && y < height) draw(frameToX(frameOf[row], width), y);
   };
-  const size = Math.min(4.5, laneHeight / 2.4);
+  const size = Math.min(4.5, Math.max(2, laneHeight / 2.4));
   context.lineWidth = 1;
-  D.review.forEach(([, row], k) => mark(row, (x, y) => {
+  context.strokeStyle = readColour("--text");
+  for (const k of listed) mark(PLACES[S.list][k].row, (x, y) => {
     context.beginPath();
-    context.moveTo(x, y - size);
-    context.lineTo(x + size, y);
-    context.lineTo(x, y + size);
-    context.lineTo(x - size, y);
-    context.closePath();
-    context.fillStyle = k === S.review ? readColour("--text") : readColour("--panel");
-    context.strokeStyle = readColour("--text");
+    if (S.list === "review") {
+      context.moveTo(x, y - size);
+      context.lineTo(x + size, y);
+      context.lineTo(x, y + size);
+      context.lineTo(x - size, y);
+      context.closePath();
+    } else context.rect(x - size * 0.8, y - size * 0.8, size * 1.6, size * 1.6);
+    const own = S.list === "review" ? readColour("--panel") : MISTAKES[PLACES.mistakes[k].kind].colour;
+    context.fillStyle = k === S.place ? readColour("--text") : own;
     context.fill();
     context.stroke();
-  }));
+  });
   context.strokeStyle = readColour("--mark");
   context.lineWidth = 2.5;
   for (const edit of edits) mark(edit.rows[edit.rows.length - 1], (x, y) => {
@@ -158,7 +186,41 @@ function showTrack(track) {
   }
 }
 
+// select the next track of the tree, from top to bottom
+function stepTrack(step) {
+  if (!N_TRACKS) return;
+  const now = S.track < 0 ? (step > 0 ? -1 : N_TRACKS) : trackRank[S.track];
+  goToTrack(trackOrder[Math.min(N_TRACKS - 1, Math.max(0, now + step))]);
+}
+
+function goToTrack(track) {
+  const row = findCell(track, Math.min(T.end[track], Math.max(T.start[track], S.frame)));
+  goTo(frameOf[row], row);
+}
+
+// the whole tree on one page of paper
+function fitTreeToPaper() {
+  const before = laneHeight;
+  laneHeight = Math.min(22, 620 / Math.max(1, T.lanes));
+  treeBox.style.height = `${Math.min(660, MARGIN.top + T.lanes * laneHeight + 12)}px`;
+  resizeTree();
+  drawAll();
+  return () => {
+    laneHeight = before;
+    treeBox.style.height = "";
+    resizeTree();
+    drawAll();
+  };
+}
+
 function listenToTree() {
+  $("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const track = T.id.indexOf(Number($("find-track").value));
+    if (track >= 0) goToTrack(track);
+    announce(track >= 0 ? describeSelection() : `There is no track ${$("find-track").value}.`);
+    $("find-track").setAttribute("aria-invalid", track < 0);
+  });
   $("tree").addEventListener("click", (event) => {
     const box = $("tree").getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
@@ -167,6 +229,7 @@ function listenToTree() {
     if (track < 0) return goTo(frame);
     const row = findCell(track, Math.min(T.end[track], Math.max(T.start[track], frame)));
     goTo(frameOf[row], row);
+    announce(describeSelection());
   });
   treeBox.addEventListener("scroll", () => drawTree());
   const scale = (factor) => {

@@ -1,0 +1,152 @@
+"""The data of the page: the columns of cells and tracks, the views of the movie, and the lists of places."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gnntrack.lineage.families import find_roots
+from gnntrack.report.page_views import collect_views
+from gnntrack.report.palette import choose_family_colours
+from gnntrack.report.tree_layout import build_families
+from gnntrack.types.origins import MASK_KINDS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gnntrack.report.web import PageContent
+    from gnntrack.types import FloatArray, Lineage, Progress
+
+__all__ = ["Measures", "Place", "collect_data"]
+
+
+class Measures(NamedTuple):
+    """Figures of the plots; units are written as a reader expects them, such as ``"µm/min"``."""
+
+    speed: FloatArray
+    """(N,) of each cell from the one before it; NaN without one."""
+    speed_unit: str
+    growth: FloatArray
+    """(K,) rate of exponential growth of each track; NaN if it is not known."""
+    growth_unit: str
+    cycle: FloatArray
+    """(K,) length of the cell cycle that ends with each track; NaN unless it is complete."""
+    cycle_unit: str
+    notes: tuple[str, ...] = ()
+    """Sentences about the figures of the whole movie."""
+
+
+class Place(NamedTuple):
+    """An entry of the list of mistakes."""
+
+    kind: str
+    row: int
+    """Row of the cell to look at; -1 = none."""
+    frame: int
+    why: str
+    rows: tuple[int, ...]
+    """Rows of all cells that it is about: both ends of a link, a parent and its daughters."""
+    places: tuple[tuple[int, tuple[float, ...]], ...]
+    """Frame and centre, in pixels along ``[z], y, x``, of cells that the result lacks."""
+
+
+def collect_data(content: PageContent, progress: Progress | None = None) -> dict[str, Any]:
+    """Return the data of a page as JSON has them."""
+    lineage = content.lineage
+    cells = lineage.cells
+    return {
+        "title": content.title,
+        "shape": list(cells.shape),
+        "frames": cells.n_frames,
+        "spacing": list(cells.spacing),
+        "unit": cells.unit,
+        "interval": lineage.provenance.interval,
+        "facts": list(content.facts),
+        "scores": {name: value for name, value in content.scores.items() if value is not None},
+        "notes": list(content.notes),
+        "fingerprint": content.fingerprint,
+        "cells": _collect_cells(lineage, content.measures),
+        "tracks": _collect_tracks(lineage, content.measures),
+        "units": _collect_units(content.measures),
+        "review": [[doubt.kind, doubt.row, doubt.frame, round(doubt.doubt, 4), doubt.why] for doubt in content.doubts],
+        "mistakes": None if content.mistakes is None else [list(place) for place in content.mistakes],
+        **collect_views(lineage, content.runs, content.pictures, content.planes, progress),
+    }
+
+
+def _collect_units(measures: Measures | None) -> dict[str, Any] | None:
+    if measures is None:
+        return None
+    units = {"speed": measures.speed_unit, "growth": measures.growth_unit, "cycle": measures.cycle_unit}
+    return units | {"notes": list(measures.notes)}
+
+
+def _pack(values: npt.ArrayLike, kind: str) -> str:
+    """Return a column as base64 of little-endian numbers."""
+    return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
+
+
+def _collect_cells(lineage: Lineage, measures: Measures | None) -> dict[str, Any]:
+    """Return the columns of the cells; positions are in pixels."""
+    cells, n = lineage.cells, len(lineage.cells)
+    place = cells.position / np.array(cells.spacing)
+    past, confidence = np.full(n, -1), np.full(n, np.nan, np.float32)
+    past[lineage.target], confidence[lineage.target] = lineage.source, lineage.confidence
+    columns = {
+        "first": _pack(np.searchsorted(cells.frame, np.arange(cells.n_frames + 1)), "i4"),
+        "label": _pack(cells.label, "i4"),
+        "track": _pack(np.searchsorted(lineage.tracks.id, lineage.track), "i4"),
+        "past": _pack(past, "i4"),
+        "x": _pack(place[:, -1], "f4"),
+        "y": _pack(place[:, -2], "f4"),
+        "confidence": _pack(confidence, "f4"),
+    }
+    if cells.ndim == 3:
+        columns["z"] = _pack(place[:, 0], "f4")
+    if cells.has("size"):
+        columns["size"] = _pack(cells.feature("size"), "f4")
+    if measures is not None:
+        columns["speed"] = _pack(measures.speed, "f4")
+    if lineage.origins is not None:
+        columns["kind"] = _pack(lineage.origins.kind, "u1")
+    return columns | {"kinds": list(MASK_KINDS)}
+
+
+def _collect_tracks(lineage: Lineage, measures: Measures | None) -> dict[str, Any]:
+    """Return the columns of the tracks: families from the largest to the smallest, with a lane per track."""
+    tracks = lineage.tracks
+    parent = np.where(tracks.parent > 0, np.searchsorted(tracks.id, tracks.parent), -1)
+    lane, offset = np.zeros(len(tracks)), 0.0
+    roots = []
+    for family in build_families(tracks):
+        for row in family.rows:
+            lane[row] = offset + family.column[row]
+        roots.append(next(row for row in family.rows if not tracks.parent[row]))
+        offset += family.width + 0.5
+    root = find_roots(tracks)
+    measured = {} if measures is None else {"growth": _round(measures.growth), "cycle": _round(measures.cycle)}
+    return measured | {
+        "id": tracks.id.tolist(),
+        "start": tracks.start.tolist(),
+        "end": tracks.end.tolist(),
+        "parent": parent.tolist(),
+        "root": root.tolist(),
+        "lane": lane.tolist(),
+        "lanes": offset,
+        "roots": roots,
+        "familyColour": _write_colours(root),
+        "trackColour": _write_colours(tracks.id),
+        "confidence": _round(lineage.track_confidence),
+        "division": _round(lineage.division_confidence),
+    }
+
+
+def _write_colours(numbers: npt.ArrayLike) -> list[str]:
+    values = (choose_family_colours(numbers) * 255).round().astype(int)
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in values.reshape(-1, 3).tolist()]
+
+
+def _round(values: npt.NDArray[np.float64]) -> list[float | None]:
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]

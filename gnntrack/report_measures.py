@@ -1,0 +1,132 @@
+"""Figures of the HTML page: speeds, growth, cell cycles, and mistakes against a ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.analysis.cycles import find_cycles, measure_survival
+from gnntrack.analysis.growth import list_track_growth
+from gnntrack.analysis.motion import list_cell_motion
+from gnntrack.analysis.timelines import arrange_timelines
+from gnntrack.analysis.units import Units
+from gnntrack.evaluate.mistakes import list_mistakes
+from gnntrack.evaluate.tracking import match_sequence, score_matches
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.writers import CellMasks
+from gnntrack.plurals import count_noun
+from gnntrack.report.page_data import Measures, Place
+from gnntrack.results import find_result
+
+if TYPE_CHECKING:
+    from gnntrack.evaluate.tracking import MatchedSequence
+    from gnntrack.types import FloatArray, IntArray, Lineage, Runs
+
+    Scores = dict[str, float | None]
+
+__all__ = ["compare_with_truth", "measure_lineage"]
+
+_NO_MISTAKES = (
+    "The ground truth is not used: cells are compared with it by their masks, which were not given. Write the report "
+    "again with --masks."
+)
+
+
+def measure_lineage(lineage: Lineage) -> Measures:
+    """Return speeds, growth rates and cell cycles in the units of the lineage.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> masks = np.zeros((3, 20, 30), np.uint8)
+    >>> for frame in range(3):
+    ...     masks[frame, 5:11, 5 + 3 * frame : 11 + 3 * frame] = 1
+    >>> measures = measure_lineage(gnntrack.track(masks=masks))
+    >>> measures.speed.tolist(), measures.speed_unit
+    ([nan, 3.0, 3.0], 'pixels/frame')
+    """
+    units = Units.read(lineage)
+    n, k = len(lineage.cells), len(lineage.tracks)
+    length = "µm" if units.length == "um" else "pixels"
+    long_time = "h" if units.long_time == "h" else "frames"
+    cycle, notes = _measure_cycles(lineage, units) if k else (np.zeros(0), ())
+    motion = list_cell_motion(lineage, arrange_timelines(lineage)) if n else {}
+    growth = list_track_growth(lineage) if n else {}
+    return Measures(
+        speed=np.asarray(motion.get(f"speed_{units.speed}", np.full(n, np.nan))),
+        speed_unit=f"{length}/{units.time}",
+        growth=np.asarray(growth.get(f"growth_rate_{units.rate}", np.full(k, np.nan))),
+        growth_unit=f"1/{units.long_time}",
+        cycle=cycle,
+        cycle_unit=long_time,
+        notes=notes,
+    )
+
+
+def _measure_cycles(lineage: Lineage, units: Units) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return the length of the cycle that ends with each track, and a sentence about the median of the movie."""
+    cycles = find_cycles(lineage.tracks)
+    complete = np.flatnonzero(cycles.complete)
+    length = np.full(len(lineage.tracks), np.nan)
+    last = np.arange(len(lineage.tracks))
+    for row in np.argsort(lineage.tracks.start, kind="stable").tolist():
+        last[cycles.head[row]] = row  # the latest track of a cell stays
+    length[last[complete]] = cycles.frames[complete] * units.hours
+    survival = measure_survival(cycles, units)
+    if not len(complete) or not np.isfinite(survival.median):
+        return length, ()
+    unit = "h" if units.long_time == "h" else "frames"
+    seen = count_noun(int(survival.events.sum() + survival.censored.sum()), "cell")
+    return length, (f"median {survival.median:.3g} {unit} (Kaplan-Meier, {seen})",)
+
+
+def compare_with_truth(
+    result: str | Path, lineage: Lineage, runs: Runs | None, truth: str | Path | None
+) -> tuple[Scores, list[Place] | None, list[str]]:
+    """Return the metrics of a result, its mistakes, and a note if they are not known.
+
+    Parameters
+    ----------
+    result : path
+        The result.
+    lineage, runs
+        Its cells and their pixels, as the page shows them.
+    truth : path, optional
+        Ground truth of the Cell Tracking Challenge.
+
+    Raises
+    ------
+    FormatError, FrameError
+        As `gnntrack.evaluate.tracking.evaluate_sequence`.
+    """
+    if truth is None:
+        return {}, None, []
+    folder = find_result(Path(result).expanduser())
+    if folder is not None and find_ctc(folder).table is not None:
+        matched = match_sequence(folder, truth)
+    elif runs is None:
+        return {}, None, [_NO_MISTAKES]
+    else:
+        with TemporaryDirectory() as place:
+            written = lineage.with_masks(CellMasks(runs)).to_ctc(Path(place, "01_RES"))
+            matched = match_sequence(written, truth)
+    return score_matches(matched), _list_places(matched, lineage), []
+
+
+def _list_places(matched: MatchedSequence, lineage: Lineage) -> list[Place]:
+    found = []
+    for mistake in list_mistakes(matched):
+        rows = tuple(int(row) for row in _find_rows(lineage, mistake.cells) if row >= 0)
+        shown = [row for row in rows if lineage.cells.frame[row] == mistake.frame]
+        row = shown[0] if shown else -1
+        found.append(Place(mistake.kind, row, mistake.frame, mistake.why, rows, mistake.places))
+    return found
+
+
+def _find_rows(lineage: Lineage, cells: tuple[tuple[int, int], ...]) -> IntArray:
+    frames, labels = np.array(cells, np.int64).reshape(-1, 2).T
+    rows: Any = lineage.cells.row_of(frames, labels)
+    return np.asarray(rows, np.int64)
