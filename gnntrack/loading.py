@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import Lineage
 
-__all__ = ["load"]
+__all__ = ["is_geff", "load"]
 
 
 def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage:
@@ -68,7 +68,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     if not folder.is_dir():
         raise InputError(_describe_missing(given))
     lineages = [folder, folder / "lineage.geff", folder / EXTRAS / "lineage.geff", *sorted(folder.glob("*.geff"))]
-    stored = next(filter(_is_geff, lineages), None)
+    stored = next(filter(is_geff, lineages), None)
     if stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None:
         return load_result(folder, spacing=spacing)  # masks or a table that were edited prevail
     if stored is not None:
@@ -86,7 +86,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     return lineage.with_masks(CellMasks(runs, names=[str(mask) for mask in found.masks.values()]))
 
 
-def _is_geff(folder: Path) -> bool:
+def is_geff(folder: Path) -> bool:
     """Return whether a folder is a zarr group with the metadata of GEFF (zarr 2 or 3)."""
     for name in (".zattrs", "zarr.json"):
         try:
