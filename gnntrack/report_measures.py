@@ -12,7 +12,6 @@ from gnntrack.analysis.cycles import find_cycles, measure_survival
 from gnntrack.analysis.growth import list_track_growth
 from gnntrack.analysis.motion import list_cell_motion
 from gnntrack.analysis.timelines import arrange_timelines
-from gnntrack.analysis.units import Units
 from gnntrack.evaluate.mistakes import list_mistakes
 from gnntrack.evaluate.tracking import match_sequence, score_matches
 from gnntrack.io.ctc_names import find_ctc
@@ -20,6 +19,7 @@ from gnntrack.io.writers import CellMasks
 from gnntrack.plurals import count_noun
 from gnntrack.report.page_data import Measures, Place
 from gnntrack.results import find_result
+from gnntrack.types import Units
 
 if TYPE_CHECKING:
     from gnntrack.evaluate.tracking import MatchedSequence
