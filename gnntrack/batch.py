@@ -22,7 +22,7 @@ from gnntrack.io.numbering import find_roles, suggest_pattern
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.tables import write_csv
 from gnntrack.plurals import count_noun
-from gnntrack.results import load_result
+from gnntrack.results import expect_extras, load_result
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
 from gnntrack.user_warnings import prefix_warnings, show_warnings
@@ -374,6 +374,7 @@ def track_positions(
     [1]
     """
     check_bools(resume=resume, overwrite=overwrite)
+    expect_extras(settings or Settings(), "batch")
     if (choices.get("segmenter") or choices.get("segmenter_options")) and all(each.mask_place for each in positions):
         msg = "segmenter (--segmenter) makes masks, and all positions have masks; omit it"
         raise InputError(msg)

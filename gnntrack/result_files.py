@@ -7,7 +7,7 @@ import logging
 import platform
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,8 @@ def write_result(
 ) -> Result:
     """Write the masks, ``res_track.txt``, and the folder ``gnntrack`` with everything else; all or nothing.
 
+    Without the setting ``output.extras``, there is no folder ``gnntrack``.
+
     Parameters
     ----------
     out : path
@@ -131,31 +133,34 @@ def write_result(
     run = run or RunRecord()
     digits = choose_digits(run.names, repaired.lineage.cells.n_frames)
     write_masks = prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills, digits=digits)
+    with_extras = run.settings.output.extras
     with fresh_output(out, overwrite=overwrite) as folder:
-        extras = folder / EXTRAS
-        extras.mkdir(parents=True)
+        (folder / EXTRAS if with_extras else folder).mkdir(parents=True)
         with ThreadPoolExecutor(1) as other:  # for many small files, while tables and pictures are made
-            masks = other.submit(write_masks, folder, spare=1)
+            waiting: list[Future[Any]] = [other.submit(write_masks, folder, spare=1)]
             result = build_result(repaired, images, channels)
-            graph = other.submit(write_lineage, result.lineage, extras / "lineage.geff", masks_path=folder)
-            _write_tables(extras, result, repaired.lineage)
-            if run.edits is not None:
-                (extras / "edits.json").write_text(json.dumps(run.edits.to_dict(), indent=2), encoding="utf-8")
-            if run.settings.output.pictures:
-                _draw_pictures(extras, result, images)
-            masks.result()
-            graph.result()
-        _write_summary(folder, result, repaired.lineage, run)
+            if with_extras:
+                geff = folder / EXTRAS / "lineage.geff"
+                waiting.append(other.submit(write_lineage, result.lineage, geff, masks_path=folder))
+                _write_extras(folder / EXTRAS, result, run, images)
+            for problem in describe_poor_masks(measure_steadiness(repaired.lineage)):
+                _log.warning(problem)
+            for each in waiting:
+                each.result()
+        if with_extras:
+            _write_summary(folder, result, repaired.lineage, run)
     return result
 
 
-def _write_tables(folder: Path, result: Result, tracked: Lineage) -> None:
-    """Write the tables, and warn of poor masks."""
+def _write_extras(folder: Path, result: Result, run: RunRecord, images: FrameStack | None) -> None:
+    """Write the tables, the edits and the pictures."""
     write_csv(collect_review(result.lineage, list_doubts(result.lineage)), folder / "review.csv")
     write_csv(collect_cells(result.lineage), folder / "cells.csv")
     write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
-    for problem in describe_poor_masks(measure_steadiness(tracked)):
-        _log.warning(problem)
+    if run.edits is not None:
+        (folder / "edits.json").write_text(json.dumps(run.edits.to_dict(), indent=2), encoding="utf-8")
+    if run.settings.output.pictures:
+        _draw_pictures(folder, result, images)
 
 
 def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:

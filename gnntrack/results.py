@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.errors import FormatError
+from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc import link_tracks, number_masks, read_ctc
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
@@ -36,7 +36,7 @@ from gnntrack.io.stack import Stack
 from gnntrack.io.writers import CellMasks
 from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
 from gnntrack.measure.cells import measure_cells
-from gnntrack.settings import CellSettings
+from gnntrack.settings import CellSettings, Settings
 from gnntrack.types import MASK_KINDS, Cells, Lineage, MaskOrigins, Runs
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import FeatureArray, FrameStack, IntArray, Tracks
 
-__all__ = ["MASK_KINDS", "Result", "build_result", "find_result", "load_result", "read_result"]
+__all__ = ["MASK_KINDS", "Result", "build_result", "expect_extras", "find_result", "load_result", "read_result"]
 
 _log = logging.getLogger(__name__)
 
@@ -215,8 +215,22 @@ def _find_confidence(old: Lineage, cells: Cells, row: IntArray) -> FeatureArray:
     order = np.lexsort((cells.frame, cells.label))
     following = np.minimum.accumulate(np.where(given[order], np.arange(len(order)), len(order))[::-1])[::-1]
     inside = following < len(order)
+    inside[inside] = cells.label[order[following[inside]]] == cells.label[order[inside]]  # not of another track
     confidence[order[inside]] = confidence[order[following[inside]]]
     return np.nan_to_num(confidence, nan=1.0)
+
+
+def expect_extras(settings: Settings, user: str) -> None:
+    """Raise an error if settings leave away the folder with the tables, which a recipe reads.
+
+    Raises
+    ------
+    InputError
+        If ``output.extras`` is False.
+    """
+    if not settings.output.extras:
+        msg = f"{user} reads the tables of its results, and the setting output.extras = false omits them; remove it"
+        raise InputError(msg)
 
 
 def find_result(path: str | Path) -> Path | None:

@@ -14,7 +14,16 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-__all__ = ["Field", "convert_value", "describe_field", "is_number", "is_one_number", "is_pixel_size", "list_kinds"]
+__all__ = [
+    "Field",
+    "convert_value",
+    "describe_field",
+    "is_number",
+    "is_one_number",
+    "is_pixel_size",
+    "list_kinds",
+    "read_sizes",
+]
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?")
 _BOOLS = dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True)
@@ -224,3 +233,28 @@ def is_pixel_size(size: float) -> bool:
 def is_one_number(value: Any) -> bool:
     """Return whether a value is a number of any library: neither an array of several nor true or false."""
     return is_number(value) and not getattr(value, "shape", ()) and not type(value).__name__.startswith("bool")
+
+
+def read_sizes(value: Any) -> tuple[float, ...] | None:
+    """Return the sizes of a pixel, given as one number or several; None if the value is None.
+
+    Raises
+    ------
+    ValueError
+        If they are not 1 to 3 sizes in um.
+
+    Examples
+    --------
+    >>> read_sizes(0.5), read_sizes([2, 0.5, 0.5])
+    ((0.5,), (2.0, 0.5, 0.5))
+    """
+    if value is None:
+        return None
+    try:
+        sizes = tuple(float(size) for size in ([value] if is_one_number(value) else value))
+    except (TypeError, ValueError, OverflowError):
+        sizes = ()
+    if isinstance(value, str | bytes | bytearray) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
+        msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
+        raise ValueError(msg)
+    return sizes

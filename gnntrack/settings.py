@@ -19,7 +19,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.plurals import count_noun
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
-from gnntrack.setting_kinds import is_one_number, is_pixel_size
+from gnntrack.setting_kinds import is_one_number, is_pixel_size, read_sizes
 from gnntrack.setting_sections import Section, limit
 
 __all__ = [
@@ -61,23 +61,10 @@ def _read_interval(value: Any) -> float | None:
     return None if value is None else parse_duration(value)
 
 
-def _read_sizes(value: Any) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    try:
-        sizes = tuple(float(size) for size in ([value] if is_one_number(value) else value))
-    except (TypeError, ValueError, OverflowError):
-        sizes = ()
-    if isinstance(value, str | bytes | bytearray) or len(sizes) not in (1, 2, 3) or not all(map(is_pixel_size, sizes)):
-        msg = "expected 1 to 3 sizes > 0 in um along z, y, x (1e-9 to 1e9), such as 0.5; one number is for all axes"
-        raise ValueError(msg)
-    return sizes
-
-
 class FrameSettings(Section):
     """Movies and masks as they are read (``io/frames.py``)."""
 
-    spacing: tuple[float, ...] | None = limit(None, lengths=(1, 2, 3), read=_read_sizes)
+    spacing: tuple[float, ...] | None = limit(None, lengths=(1, 2, 3), read=read_sizes)
     """Size of a voxel in um along z, y, x; default: as in the files, or 1 pixel if they do not have it."""
     axes: str | None = limit(None, letters="tzyxc", read=_lower_axes)
     """A letter per axis (t, z, y, x, c), if the files name their axes wrongly, such as frames saved as slices."""
@@ -321,6 +308,8 @@ class RepairSettings(Section):
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
+    fill_empty_frames: bool = False
+    """Draw the cells of the nearest frame in frames without a cell, which the challenge's evaluation refuses."""
 
 
 class OutputSettings(Section):
@@ -328,6 +317,8 @@ class OutputSettings(Section):
 
     pictures: bool = True
     """Draw overlay.png (a frame with its cells) and, of tracks, lineage.png (the tree) in the result's gnntrack/."""
+    extras: bool = True
+    """Write the folder gnntrack/ in the result; without it, masks and res_track.txt only, as in a submission."""
 
 
 class SimulateSettings(Section):

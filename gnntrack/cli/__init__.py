@@ -54,6 +54,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Score tracking results against ground truth."),
     "evaluate-segmentation": ("evaluate", "Score masks against ground truth: Dice, IoU, SEG, AP."),
     "validate": ("evaluate", "Report every rule of the CTC format that a result breaks."),
+    "submit": ("submit", "Write a submission to the Cell Tracking Challenge, or check one."),
     "simulate": ("simulate", "Make a movie with a known lineage."),
     "init-config": ("init_config", "Write a settings file with every default."),
 }

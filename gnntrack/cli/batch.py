@@ -33,7 +33,7 @@ __all__ = ["batch"]
 )
 @options.segmenter_options
 @options.method_options
-@options.settings_options(*TRACK_SETTINGS)
+@options.settings_options(*(key for key in TRACK_SETTINGS if key != "output.extras"))
 @options.overwrite_option
 @options.verbose_option
 def batch(

@@ -30,6 +30,7 @@ EXAMPLES = {
     "evaluate": "gnntrack evaluate 01_RES 01_GT",
     "evaluate-segmentation": "gnntrack evaluate-segmentation MASKS 01_GT",
     "validate": "gnntrack validate 01_RES",
+    "submit": "gnntrack submit DATASET -o SW",
     "simulate": "gnntrack simulate -o MOVIE",
     "init-config": "gnntrack init-config -o settings.toml",
 }

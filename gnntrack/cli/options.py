@@ -13,8 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 
 from gnntrack.cli.examples import describe_example
-from gnntrack.cli.settings_files import find_settings_file
 from gnntrack.settings import Settings, SimulateSettings
+from gnntrack.settings_files import find_settings_file
 from gnntrack.user_warnings import WarningHandler
 
 __all__ = [

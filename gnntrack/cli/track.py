@@ -24,7 +24,9 @@ TRACK_SETTINGS = (
     "solver.divisions",
     "repair.fill_gaps",
     "repair.margin",
+    "repair.fill_empty_frames",
     "output.pictures",
+    "output.extras",
     *options.GNN_SETTINGS,
 )
 
@@ -96,6 +98,10 @@ def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> 
     from gnntrack.io.result_folders import EXTRAS
 
     extras = out / EXTRAS
+    if not extras.is_dir():
+        written = [("written", f"{out}: masks and res_track.txt, and no tables (--no-extras)")]
+        show_rows([*describe_cost(watch), *written, *[("links", edge_table)] * (edge_table is not None)])
+        return
     rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.lineage.empty_frames import fill_empty_frames
 from gnntrack.lineage.families import find_missing_frames
 from gnntrack.lineage.field_of_interest import crop_to_field
 from gnntrack.lineage.merged_fragments import merge_fragments
@@ -105,6 +106,10 @@ def repair_movie(
         found["outside_field"] = (*(before.outside_field or ()), *map(tuple, removed.tolist()))
         filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
         repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled_masks=filled)
+    if settings.fill_empty_frames:
+        fills, added = fill_empty_frames(repaired.lineage.track, repaired.runs, repaired.fills)
+        _log.info("frames without a cell: %s of the nearest frame drawn", count_noun(len(added), "mask"))
+        repaired = replace(repaired, fills=fills, filled_masks=np.concatenate([repaired.filled_masks, added]))
     n_filled, n_split = len(repaired.filled_masks), len(repaired.split_masks)
     found |= {"gaps_filled": n_filled, "masks_split": n_split}
     _log.info("gaps: %s drawn, %s split between two cells", count_noun(n_filled, "mask"), count_noun(n_split, "mask"))

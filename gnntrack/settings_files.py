@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gnntrack.errors import SettingsError
 
-__all__ = ["find_settings_file"]
+__all__ = ["find_settings_file", "list_settings_files"]
 
 
 def find_settings_file(path: Path) -> Path:
@@ -24,7 +24,7 @@ def find_settings_file(path: Path) -> Path:
     """
     if path.suffix or path.exists() or len(path.parts) != 1:
         return path
-    shipped = _list_shipped()
+    shipped = list_settings_files()
     if path.name not in shipped:
         msg = (
             f"{path}: this settings file does not exist; write one with 'gnntrack init-config', "
@@ -34,9 +34,15 @@ def find_settings_file(path: Path) -> Path:
     return shipped[path.name]
 
 
-def _list_shipped() -> dict[str, Path]:
-    """Return the files by name: of an installed package, or of a checkout of the repository."""
-    package = Path(__file__).resolve().parents[1]
+def list_settings_files() -> dict[str, Path]:
+    """Return the files by name: of an installed package, or of a checkout of the repository.
+
+    Examples
+    --------
+    >>> "Fluo-N2DL-HeLa" in list_settings_files()
+    True
+    """
+    package = Path(__file__).resolve().parent
     for folder in (package / "configs", package.parent / "configs"):
         if folder.is_dir():
             return {file.stem: file for file in folder.glob("*.toml")}

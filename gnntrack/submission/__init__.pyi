@@ -1,0 +1,10 @@
+from .checking import SequenceReport as SequenceReport
+from .checking import SubmissionReport as SubmissionReport
+from .checking import check_submission as check_submission
+from .datasets import DataSet as DataSet
+from .datasets import find_dataset as find_dataset
+from .packaging import list_requirements as list_requirements
+from .packaging import write_wheel as write_wheel
+from .running import ScriptRun as ScriptRun
+from .running import run_script as run_script
+from .tracker import Tracker as Tracker
