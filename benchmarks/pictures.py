@@ -1,7 +1,7 @@
 """The pictures of the README and of docs: results of simulated movies and stacks.
 
-``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet, tree,
-kymograph; and ``tracking.gif``: tracking.
+``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet, montage,
+tree, kymograph; and ``tracking.gif``: tracking.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 from record import REPOSITORY
 from segmentation import simulate_plain_stack
 
-from gnntrack import track, write_kymograph, write_tree, write_video
+from gnntrack import track, write_kymograph, write_montage, write_tree, write_video
 from gnntrack.pipeline import simulate
 from gnntrack.report import draw_lineage_tree, draw_overlay
 from gnntrack.report.palette import choose_family_colours
@@ -25,16 +25,17 @@ from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
 
 SEGMENTERS: dict[str, dict[str, Any]] = {"slices": {}, "diffusionnet": {"spacing": (1.0, 0.5, 0.5)}}
+FIGURES = ("tracking", "montage", "tree", "kymograph")
 
 
 def main() -> int:
     """Draw the pictures that are named, or all."""
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = sys.argv[1:] or ["result", "tracking", "tree", "kymograph", *SEGMENTERS]
+    wanted = sys.argv[1:] or ["result", *FIGURES, *SEGMENTERS]
     if "result" in wanted:
         draw_result(folder / "result.png")
-    if {"tracking", "tree", "kymograph"} & set(wanted):
+    if set(FIGURES) & set(wanted):
         draw_figures(folder, wanted)
     for name in (name for name in SEGMENTERS if name in wanted):
         image, truth = simulate_plain_stack(0)
@@ -67,6 +68,8 @@ def draw_figures(folder: Path, wanted: list[str]) -> None:
     shared: dict[str, Any] = {"images": movie.images, "overwrite": True}
     if "tracking" in wanted:
         write_video(lineage, folder / "tracking.gif", size=480, fps=8, tails=12, **shared)
+    if "montage" in wanted:
+        write_montage(lineage, folder / "montage.png", panels=4, width=17, dpi=150, **shared)
     if "tree" in wanted:
         write_tree(lineage, folder / "tree.png", size=(17, 8), overwrite=True, dpi=150)
     if "kymograph" in wanted:

@@ -7,6 +7,7 @@ from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError
 from .figures import write_kymograph as write_kymograph
+from .figures import write_montage as write_montage
 from .figures import write_tree as write_tree
 from .figures import write_video as write_video
 from .importing import import_tracks as import_tracks

@@ -15,11 +15,14 @@ from gnntrack.io.stack import get_interval
 from gnntrack.loading import load
 from gnntrack.progress_bars import open_progress
 from gnntrack.report.cell_colours import choose_cell_colours, select_tracks
-from gnntrack.report.movie_frames import MovieFrames, Window, choose_scale, find_window
+from gnntrack.report.movie_frames import MovieFrames, choose_scale
+from gnntrack.report.movie_scene import MovieScene, Window, find_window
 from gnntrack.report.saving import check_figure_path
 from gnntrack.report.styles import (
     KymographChoices,
     KymographStyle,
+    MontageChoices,
+    MontageStyle,
     Style,
     TreeChoices,
     TreeStyle,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import BoolArray, FrameStack, Image, Progress, Runs
 
-__all__ = ["check_figures", "write_kymograph", "write_tree", "write_video"]
+__all__ = ["check_figures", "write_kymograph", "write_montage", "write_tree", "write_video"]
 
 _USUAL = {".mp4": 1080, ".gif": 400}  # pixels of the longest side
 _SAMPLED = 6  # frames that the palette of a GIF is chosen by
@@ -66,7 +69,12 @@ class _Sources:
 
 
 def check_figures(
-    *, video: Path | None = None, tree: Path | None = None, kymograph: Path | None = None, overwrite: bool = False
+    *,
+    video: Path | None = None,
+    montage: Path | None = None,
+    tree: Path | None = None,
+    kymograph: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Raise before the long work if one of some figures cannot be written.
 
@@ -80,7 +88,7 @@ def check_figures(
     if video is not None:
         check_video_path(video)
         try_output(video, overwrite=overwrite)
-    for path in (tree, kymograph):
+    for path in (montage, tree, kymograph):
         if path is not None:
             check_figure_path(path)
             try_output(path, overwrite=overwrite)
@@ -148,9 +156,10 @@ def write_video(
     chosen = VideoStyle.from_choices(style, recipe="write_video")
     check_figures(video=out, overwrite=overwrite)
     shown = _open_shown(result, images, masks, settings)
-    if shown.images is None:
-        _log.warning("%s", shown.note)
-    painted = _choose_frames(shown, chosen, _USUAL[out.suffix.lower()])
+    scene = _make_scene(shown, chosen)
+    longest = max(scene.shape[0] * scene.aspect, scene.shape[1])
+    scale = choose_scale(longest, chosen.size, usual=_USUAL[out.suffix.lower()])
+    painted = MovieFrames(scene=scene, scale=scale, ids=chosen.ids)
     numbers = resolve_range(chosen.frames, shown.lineage.cells.n_frames)
     with open_progress(progress) as report, fresh_output(out, overwrite=overwrite) as place:
         frames = _paint(painted, numbers, report)
@@ -160,6 +169,66 @@ def write_video(
             sampled = np.unique(np.linspace(numbers[0], numbers[-1], _SAMPLED).astype(int)).tolist()
             palette = make_palette([painted.paint(t) for t in sampled])
             write_gif(place, frames, fps=chosen.fps, palette=palette)
+    return out
+
+
+def write_montage(
+    result: str | Path | Lineage,
+    out: str | Path,
+    *,
+    images: object = None,
+    masks: object = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    **style: Unpack[MontageChoices],
+) -> Path:
+    """Write frames of a result side by side, with coloured outlines, recent paths, time stamps and a scale bar.
+
+    Parameters
+    ----------
+    result : path or Lineage
+        As for `write_video`.
+    out : path
+        ``.png``, ``.svg`` or ``.pdf``; in the last two, outlines are lines and text stays text.
+    images, masks, settings, overwrite
+        As in `write_video`.
+    **style
+        Keywords of `gnntrack.report.styles.MontageStyle`: ``frames``, ``panels``, ``tracks``, ``families``,
+        ``colour_by``, ``tails``, ``ids``, ``crop``, ``width`` and ``dpi``.
+
+    Returns
+    -------
+    Path
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If the result, images or masks cannot be read or do not fit each other, or a keyword has a wrong value.
+    OutputError
+        If `out` has another suffix, exists, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import gnntrack
+    >>> movie = gnntrack.simulate(frames=3, cells=4, shape=(64, 64), seed=1)
+    >>> lineage = gnntrack.track(movie.images, movie.masks)
+    >>> write_montage(lineage, Path(tempfile.mkdtemp(), "frames.pdf"), images=movie.images, panels=3).name
+    'frames.pdf'
+    """
+    from gnntrack.report import save_figure
+    from gnntrack.report.montage import draw_montage
+
+    out = Path(out).expanduser()
+    chosen = MontageStyle.from_choices(style, recipe="write_montage")
+    check_figures(montage=out, overwrite=overwrite)
+    shown = _open_shown(result, images, masks, settings)
+    numbers = resolve_range(chosen.frames, shown.lineage.cells.n_frames)
+    frames = np.unique(np.linspace(numbers[0], numbers[-1], chosen.panels).round().astype(int)).tolist()
+    figure = draw_montage(_make_scene(shown, chosen), frames, width=chosen.width / _INCH, ids=chosen.ids)
+    with fresh_output(out, overwrite=overwrite) as place:
+        save_figure(figure, place, dpi=chosen.dpi)
     return out
 
 
@@ -329,27 +398,26 @@ def _find_interval(lineage: Lineage, settings: Settings | None, images: FrameSta
     return given or lineage.provenance.interval or get_interval(images)
 
 
-def _choose_frames(shown: _Sources, style: VideoStyle, usual: int) -> MovieFrames:
-    """Return the frames of a video, which are painted later."""
+def _make_scene(shown: _Sources, style: VideoStyle | MontageStyle) -> MovieScene:
+    """Return the movie and its cells in a style; a warning is given if there are no images."""
+    if shown.images is None:
+        _log.warning("%s", shown.note)
     cells, lineage = shown.find_cells(style), shown.lineage
     height, width = lineage.cells.shape[-2:]
     numbers = resolve_range(style.frames, lineage.cells.n_frames)
     inside = (lineage.cells.frame >= numbers.start) & (lineage.cells.frame < numbers.stop)
-    window = find_window(lineage, cells & inside) if style.crop else Window(0, 0, height, width)
-    spacing = lineage.cells.spacing
-    tall = (window.bottom - window.top) * spacing[-2] / spacing[-1]
-    return MovieFrames(
+    colours = choose_cell_colours(lineage, style.colour_by)
+    used = set(map(tuple, colours.cells[cells & inside].tolist()))
+    return MovieScene(
         lineage=lineage,
         runs=shown.runs,
         images=shown.images,
-        colours=choose_cell_colours(lineage, style.colour_by),
+        colours=colours._replace(key=[(text, colour) for text, colour in colours.key if colour in used]),
         shown=cells,
-        window=window,
-        scale=choose_scale(max(tall, window.right - window.left), style.size, usual=usual),
+        window=find_window(lineage, cells & inside) if style.crop else Window(0, 0, height, width),
         pixel=shown.pixel,
         interval=shown.interval,
         tails=style.tails,
-        ids=style.ids,
     )
 
 

@@ -18,11 +18,12 @@ from support.movies import dividing_masks, images_of, write_folder
 import gnntrack
 from gnntrack.cli import cli
 from gnntrack.errors import InputError, MissingDependencyError, OptionError, OutputError
-from gnntrack.figures import write_kymograph, write_tree, write_video
+from gnntrack.figures import write_kymograph, write_montage, write_tree, write_video
 from gnntrack.report import choose_cell_colours, select_lineage, select_tracks
 from gnntrack.report.annotations import choose_time_axis
 from gnntrack.report.kymograph import resolve_path, sample_kymograph
-from gnntrack.report.movie_frames import MovieFrames, Window, find_window
+from gnntrack.report.movie_frames import MovieFrames
+from gnntrack.report.movie_scene import MovieScene, Window, find_window
 from gnntrack.report.styles import KymographStyle
 from gnntrack.report.video import make_palette, write_gif, write_mp4
 
@@ -60,13 +61,14 @@ def decode(path):
         frames.append(frame[..., ::-1])
 
 
-def paint(lineage, frame, *, runs=True, images=IMAGES, shown=None, **more):
+def paint(lineage, frame, *, runs=True, images=IMAGES, shown=None, scale=float(ZOOM), **more):
     """Return a painted frame, enlarged four times."""
     own = gnntrack.shown_results.read_cells(lineage, None)[1] if runs else None
     stack = None if images is None else gnntrack.open_frames(images)
     shown = np.ones(len(lineage.cells), bool) if shown is None else shown
-    options = {"scale": float(ZOOM), "window": Window(0, 0, H, W), "colours": choose_cell_colours(lineage)} | more
-    return MovieFrames(lineage=lineage, runs=own, images=stack, shown=shown, **options).paint(frame)
+    options = {"window": Window(0, 0, H, W), "colours": choose_cell_colours(lineage)} | more
+    scene = MovieScene(lineage=lineage, runs=own, images=stack, shown=shown, **options)
+    return MovieFrames(scene=scene, scale=scale).paint(frame)
 
 
 def find_pixel(lineage, row):
@@ -295,6 +297,33 @@ def test_only_a_video_of_gnntrack_is_overwritten(lineage, tmp_path):
         write_video(lineage, out, images=IMAGES, overwrite=True)
 
 
+# ---------------------------------------------------------------------------------------------------- montage
+
+
+def test_a_montage_has_a_panel_per_frame_with_its_time_and_one_scale_bar(lineage, tmp_path):
+    out = write_montage(lineage, tmp_path / "a.svg", images=IMAGES, panels=3, colour_by="generation")
+    texts = find_texts(out)
+    assert {"0 min", "20 min", "50 min", "10 µm", "generation", "0", "1"} == set(texts)  # 48 um wide
+    assert texts.count("10 µm") == 1
+    assert out.read_text("utf-8").count("<image ") == 3
+    assert len(find_texts(write_montage(lineage, tmp_path / "b.svg", images=IMAGES, frames=(2, 3)))) == 3
+
+
+def test_the_outlines_of_a_montage_are_lines_around_the_cells(lineage, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(gnntrack.report, "save_figure", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    write_montage(lineage, tmp_path / "a.png", images=IMAGES, frames=(4, 4), tracks=[1], tails=2, crop=True)
+    (ax,) = drawn[0].axes
+    outlines, paths = ax.collections
+    (points,) = outlines.get_segments()
+    rows, columns = np.nonzero(MASKS[4] == 10)
+    size = np.ptp(points, axis=0)
+    assert size.tolist() == [np.ptp(columns), np.ptp(rows)]
+    assert len(paths.get_segments()) == 2
+    assert ax.images[0].get_array().shape < (H, W)
+    assert drawn[0].get_figwidth() == pytest.approx(17 / 2.54)
+
+
 # ------------------------------------------------------------------------------------------------------- tree
 
 
@@ -429,14 +458,14 @@ def movie(tmp_path_factory):
 
 
 def test_report_writes_figures_with_the_page_or_without_it(movie, tmp_path):
-    names = {"-o": "a.html", "--video": "a.gif", "--tree": "a.svg", "--kymograph": "a.png"}
+    names = {"-o": "a.html", "--video": "a.gif", "--tree": "a.svg", "--kymograph": "a.png", "--montage": "b.svg"}
     line = [part for option, name in names.items() for part in (option, str(tmp_path / name))]
     ran = CliRunner().invoke(cli, ["report", str(movie / "01_RES"), *line, "--frames", "1:3", "--dpi", "60"])
     assert ran.exit_code == 0, ran.output
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names.values())
     with Image.open(tmp_path / "a.gif") as picture:
         assert picture.n_frames == 3  # the images were found by the record of the run
-    assert ran.output.count("written") == 4
+    assert ran.output.count("written") == 5
     page = CliRunner().invoke(cli, ["report", str(movie / "01_RES"), "--tree", str(tmp_path / "b.pdf")])
     assert page.exit_code == 0, page.output
 
@@ -444,7 +473,7 @@ def test_report_writes_figures_with_the_page_or_without_it(movie, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "nothing to write; give a page (-o report.html), --video, --tree or --kymograph"),
+        ([], "nothing to write; give a page (-o report.html), --video, --montage, --tree or --kymograph"),
         (["--tree", "a.svg", "--fps", "3"], "--fps needs --video"),
         (["--video", "a.mp4", "--frames", "5"], "'5': expected the first and the last frame: 20:60"),
         (["--kymograph", "a.png", "--along", "1,2"], "or the ends of a line x0,y0,x1,y1"),
@@ -475,5 +504,5 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     page = (Path(__file__).resolve().parents[1] / "docs" / "figures.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     exec(compile(code, "docs/figures.md", "exec"), {})
-    assert {path.name for path in tmp_path.iterdir()} == {"movie.mp4", "tree.svg", "line.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"movie.mp4", "frames.pdf", "tree.svg", "line.png"}
     assert len(decode(tmp_path / "movie.mp4")[0]) == 8

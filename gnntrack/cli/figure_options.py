@@ -11,10 +11,11 @@ import click
 
 __all__ = ["FIGURES", "FigureChoices", "figure_options", "parse_numbers"]
 
-FIGURES = ("video", "tree", "kymograph")
+FIGURES = ("video", "montage", "tree", "kymograph")
 _ALL = frozenset(FIGURES)
 _PAPER = frozenset({"tree", "kymograph"})
-_MOVING = frozenset({"video", "kymograph"})
+_PRINTED = _PAPER | {"montage"}
+_FRAMES = frozenset({"video", "montage"})
 
 
 class FigureChoices(NamedTuple):
@@ -75,7 +76,7 @@ class _Option(NamedTuple):
 
 
 _OPTIONS = [
-    _Option("--frames", "frames", _MOVING, "First and last frame that are shown.",
+    _Option("--frames", "frames", _FRAMES | {"kymograph"}, "First and last frame that are shown.",
             {"type": _parse_frames, "metavar": "FIRST:LAST"}),
     _Option("--tracks", "tracks", _ALL, "Show these tracks only.", {"type": _parse_ids, "metavar": "ID,..."}),
     _Option("--families", "families", _ALL, "Show the families of these tracks only.",
@@ -84,11 +85,15 @@ _OPTIONS = [
             {"type": click.Choice(["family", "track", "generation", "confidence"])}),
     _Option("--fps", "fps", frozenset({"video"}), "Frames a second of the video.  [default: 10]", {"type": float}),
     _Option("--video-size", "size", frozenset({"video"}), "Longest side of the video in pixels.", {"type": int}),
-    _Option("--tails", "tails", frozenset({"video"}), "Length of the recent paths in frames.  [default: 10]",
+    _Option("--tails", "tails", _FRAMES, "Length of the recent paths in frames.  [default: 10]",
             {"type": int}),
-    _Option("--ids", "ids", frozenset({"video"}), "Write the track of each cell into the video.", {"is_flag": True}),
-    _Option("--crop", "crop", frozenset({"video"}), "Show only the surroundings of the tracks that are shown.",
+    _Option("--ids", "ids", _FRAMES, "Write its track on each cell.", {"is_flag": True}),
+    _Option("--crop", "crop", _FRAMES, "Show only the surroundings of the tracks that are shown.",
             {"is_flag": True}),
+    _Option("--panels", "panels", frozenset({"montage"}), "Number of frames in the montage.  [default: 6]",
+            {"type": int}),
+    _Option("--montage-width", "width", frozenset({"montage"}), "Width of the montage in cm.  [default: 17]",
+            {"type": float}),
     _Option("--along", "along", frozenset({"kymograph"}),
             "Axis of the kymograph, or the ends of a line in pixels.  [default: x]",
             {"type": _parse_along, "metavar": "x|y|z|X0,Y0,X1,Y1"}),
@@ -100,11 +105,12 @@ _OPTIONS = [
             {"type": int}),
     _Option("--figure-size", "size", _PAPER, "Width and height of tree and kymograph in cm.",
             {"type": _parse_size, "metavar": "W,H"}),
-    _Option("--dpi", "dpi", _PAPER, "Pixels per inch of a PNG.  [default: 200; kymograph 300]", {"type": float}),
+    _Option("--dpi", "dpi", _PRINTED, "Pixels per inch of a PNG.  [default: 300; tree 200]", {"type": float}),
 ]  # fmt: skip
 
 _OUTPUTS = {
     "video": "The movie with outlines and paths, .mp4 or .gif.",
+    "montage": "Frames side by side, with time and scale bar, .png, .svg or .pdf.",
     "tree": "The lineage tree, .png, .svg or .pdf.",
     "kymograph": "Intensity along an axis or a line over time, .png, .svg or .pdf.",
 }

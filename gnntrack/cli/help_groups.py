@@ -20,10 +20,11 @@ _PARAMETERS = {
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),
     **dict.fromkeys(
-        ("out", "edge_table", "overwrite", "resume", "as_json", "to", "video", "tree", "kymograph"), "Output"
+        ("out", "edge_table", "overwrite", "resume", "as_json", "to", "video", "montage", "tree", "kymograph"), "Output"
     ),
     **dict.fromkeys(("frames", "tracks", "families", "colour_by", "fps", "video_size", "tails", "ids"), "Figures"),
     **dict.fromkeys(("crop", "along", "line_width", "projection", "most", "figure_size", "dpi"), "Figures"),
+    **dict.fromkeys(("panels", "montage_width"), "Figures"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("verbose",), "Other"),
 }

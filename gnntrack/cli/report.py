@@ -34,13 +34,13 @@ def report(result: Path, out: Path | None, figures: FigureChoices, truth: Path |
 
     The page is a file of its own that needs no network. RESULT is the folder of a result or of a ground truth, or a
     .geff. Corrections made in the page are downloaded as edits.json, which 'gnntrack apply-edits' applies. --video,
-    --tree and --kymograph write figures, with the page or without it.
+    --montage, --tree and --kymograph write figures, with the page or without it.
     """
     from gnntrack import figures as recipes
     from gnntrack import reporting
 
     if out is None and not figures.paths:
-        message = "nothing to write; give a page (-o report.html), --video, --tree or --kymograph"
+        message = "nothing to write; give a page (-o report.html), --video, --montage, --tree or --kymograph"
         raise click.UsageError(message)
     recipes.check_figures(**figures.paths, overwrite=choices["overwrite"])
     watch, written = Stopwatch(), []
@@ -64,7 +64,10 @@ def _write_figure(
     overwrite: bool = choices["overwrite"]
     if name == "tree":
         return recipes.write_tree(result, out, settings=settings, overwrite=overwrite, **style)
-    shared = {"images": choices["images"], "settings": settings, "overwrite": overwrite, "progress": progress}
-    if name == "video":
-        return recipes.write_video(result, out, masks=choices["masks"], **shared, **style)
-    return recipes.write_kymograph(result, out, **shared, **style)
+    shared = {"images": choices["images"], "settings": settings, "overwrite": overwrite}
+    if name == "kymograph":
+        return recipes.write_kymograph(result, out, progress=progress, **shared, **style)
+    shared["masks"] = choices["masks"]
+    if name == "montage":
+        return recipes.write_montage(result, out, **shared, **style)
+    return recipes.write_video(result, out, progress=progress, **shared, **style)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gnntrack.report.tree_layout import choose_ticks
 
-__all__ = ["TimeAxis", "choose_round_length", "choose_time_axis", "format_time", "open_font"]
+__all__ = ["TimeAxis", "choose_round_length", "choose_time_axis", "format_length", "format_time", "open_font"]
 
 _UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _FEW = 3  # ticks that an axis has at least
@@ -24,6 +24,17 @@ def choose_round_length(most: float) -> float:
     """
     power = 10.0 ** np.floor(np.log10(most) + 1e-9)
     return float(f"{next(n for n in (5, 2, 1) if n * power <= most * (1 + 1e-9)) * power:.6g}")
+
+
+def format_length(micrometres: float) -> str:
+    """Return a length with its unit.
+
+    >>> format_length(50.0), format_length(0.2), format_length(2000.0)
+    ('50 µm', '200 nm', '2 mm')
+    """
+    if micrometres < 1:
+        return f"{micrometres * 1000:g} nm"
+    return f"{micrometres:g} µm" if micrometres < 1000 else f"{micrometres / 1000:g} mm"
 
 
 def format_time(frame: int, interval: float | None, last: int) -> str:

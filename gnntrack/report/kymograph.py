@@ -13,7 +13,7 @@ from gnntrack.errors import InputError
 from gnntrack.plurals import count_noun
 from gnntrack.report.annotations import choose_time_axis
 from gnntrack.report.contrast import find_contrast, project_image
-from gnntrack.report.figure_units import INK, style_axes
+from gnntrack.report.panels import INK, style_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

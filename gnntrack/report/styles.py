@@ -16,6 +16,8 @@ from gnntrack.report.cell_colours import COLOURINGS
 __all__ = [
     "KymographChoices",
     "KymographStyle",
+    "MontageChoices",
+    "MontageStyle",
     "Style",
     "TreeChoices",
     "TreeStyle",
@@ -44,6 +46,18 @@ class VideoChoices(Choices, total=False):
     tails: int
     ids: bool
     crop: bool
+
+
+class MontageChoices(Choices, total=False):
+    """Keywords of `gnntrack.write_montage`; see `MontageStyle`."""
+
+    frames: tuple[int, int] | None
+    panels: int
+    tails: int
+    ids: bool
+    crop: bool
+    width: float
+    dpi: float | None
 
 
 class TreeChoices(Choices, total=False):
@@ -153,6 +167,41 @@ class VideoStyle(Style):
         _check_number("tails", self.tails, 0, 10**6)
         if self.size is not None:
             _check_number("size", self.size, 64, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MontageStyle(Style):
+    """Style of a montage.
+
+    Parameters
+    ----------
+    tracks, families, colour_by
+        As in `Style`.
+    frames : (int, int), optional
+        First and last frame, both included; default all.
+    panels : int
+        Number of frames that are drawn, at equal distances from the first to the last, default 6.
+    tails, ids, crop
+        As in `VideoStyle`.
+    width : float
+        Width of the figure in centimetres, default 17: two columns of a journal.
+    dpi : float, optional
+        Pixels per inch of a PNG, default 300.
+    """
+
+    frames: tuple[int, int] | None = None
+    panels: int = 6
+    tails: int = 10
+    ids: bool = False
+    crop: bool = False
+    width: float = 17.0
+    dpi: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_number("panels", self.panels, 1, 100)
+        _check_number("tails", self.tails, 0, 10**6)
+        _check_paper((self.width, self.width), self.dpi)
 
 
 @dataclass(frozen=True, kw_only=True)
