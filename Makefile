@@ -1,5 +1,6 @@
 # make demo   creates .venv, installs gnntrack into it, and runs the main job end to end
 # make test   installs and passes the checks and the tests
+# make docs   makes the site of the documentation: docs/_build/index.html
 # WORKERS=4 before "make test" runs the tests in 4 processes, 2 by default.
 # TORCH="torch==2.14.1 torchvision==0.29.1" or PYTHON=python3.12 before either choose another build of torch or another Python.
 
@@ -13,11 +14,12 @@ SPREAD = -n $(WORKERS) --dist loadfile
 
 BIN := .venv/bin
 STAMP := .venv/installed
+DOCS_STAMP := .venv/installed-docs
 
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo test test-all checks lint doctest bench install clean
+.PHONY: demo docs test test-all checks lint doctest bench install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -42,6 +44,11 @@ doctest: $(STAMP)
 	@$(BIN)/pytest --doctest-modules gnntrack segmenters -q \
 		--ignore segmenters/cellpose.py --ignore segmenters/stardist.py  # their packages are extras of their own
 
+# warnings are errors: a page in no table of docs/README.md, a link to nothing, a notebook that fails
+docs: $(DOCS_STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -n -q -c docs -b html . docs/_build
+	@echo "the documentation is in docs/_build/index.html"
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/speed.py
@@ -59,5 +66,9 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps $(READERS)
 	@touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet -e ".[docs]"
+	@touch $@
+
 clean:
-	rm -rf .venv gnntrack-demo
+	rm -rf .venv gnntrack-demo docs/_build

@@ -21,7 +21,9 @@ from segmenters.common.kinds import MODELS
 PAGES = (
     "README.md",
     "docs/accuracy.md",
+    "docs/choose.md",
     "docs/gnn.md",
+    "docs/peers.md",
     "docs/segmentation.md",
     "gnntrack/weights/README.md",
     "segmenters/weights/README.md",
@@ -50,6 +52,7 @@ def fill_page(text: str) -> str:
         "behind": describe_behind,
         "learned": format_short,
         "learned all": format_learned,
+        "peers": format_peers,
         "speed": format_short_speed,
         "speed all": format_speed,
         "ablation": format_ablation,
@@ -156,6 +159,28 @@ def _compare_with_koft(found: dict[str, Figures]) -> str:
         for method in ("gnn", "hungarian")
     )
     return f"KOFT is ahead of {counts} of the {len(found['koft'])} movies."
+
+
+def format_peers() -> str:
+    """Return on how many movies each peer is ahead of each of our methods, by metric, in both protocols."""
+    found: dict[str, dict[tuple[str, ...], dict[str, Any]]] = {}
+    for row in _read_learned():
+        if "figures" in row and row["method"] in SHORT:
+            movie = (row["protocol"], row["sequence"], row["twin"])
+            found.setdefault(row["method"], {})[movie] = row["figures"]
+    titles = ["linking", "biology", "division F1", "CHOTA"]
+    lines = []
+    for peer in [method for method in SHORT if method not in {"gnn", "hungarian"} and method in found]:
+        for mine in ("gnn", "hungarian"):
+            counts = [_count_ahead(found[peer], found[mine], name) for name in SHOWN]
+            lines.append([f"{SHORT[peer]} against `{mine}`", *counts])
+    return format_table(["ahead on", *titles], lines)
+
+
+def _count_ahead(theirs: dict[tuple[str, ...], dict[str, Any]], mine: dict[tuple[str, ...], Any], name: str) -> str:
+    both = [(theirs[movie][name], mine[movie][name]) for movie in theirs.keys() & mine.keys()]
+    defined = [(one, other) for one, other in both if one is not None and other is not None]
+    return f"{sum(round(one, 4) > round(other, 4) for one, other in defined)} of {len(defined)}"
 
 
 def _average(figures: Figures) -> list[float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     [
         ("README.md", "learned"),
         ("README.md", "speed"),
+        ("docs/choose.md", "learned"),
+        *(("docs/peers.md", name) for name in ("learned", "peers", "speed")),
         *(("docs/accuracy.md", name) for name in ("accuracy", "behind", "learned all", "speed all")),
     ],
 )
@@ -31,15 +34,38 @@ def test_there_is_a_place_for_every_table(page, name):
 
 def test_it_is_short_and_starts_with_a_picture():
     assert len(README.splitlines()) <= 150
-    (picture,) = re.findall(r"!\[[^]]+\]\((.+?)\)", README)
+    pictures = re.findall(r"!\[[^]]+\]\((.+?)\)", README)
+    assert 1 <= len(pictures) <= 3
     assert README.index("![") < README.index("## ")
-    assert (ROOT / picture).stat().st_size < 300_000
+    for picture in pictures:
+        limit = 2_000_000 if picture.endswith(".gif") else 500_000
+        assert (ROOT / picture).stat().st_size < limit, picture
+
+
+def test_every_picture_of_the_pages_is_shown_and_described():
+    shown = set()
+    for page in PAGES:
+        for text, target in re.findall(r"!\[([^]]*)\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert len(text.split()) >= 2, f"{page.name}: {target} has no description"
+            shown.add((page.parent / target).resolve())
+    unused = set((ROOT / "docs" / "pictures").iterdir()) - shown
+    assert not unused
+
+
+def test_notebooks_have_no_outputs():
+    notebooks = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    assert len(notebooks) == 2
+    for path in notebooks:
+        cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+        assert cells
+        assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells), path.name
 
 
 def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    for page in PAGES[1:]:
-        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+    notebooks = [f"notebooks/{path.name}" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")]
+    for page in [*(path.name for path in PAGES[1:] if path.name != "README.md"), *notebooks]:
+        assert f"]({page})" in index, page
 
 
 def test_the_tables_are_those_of_the_results(monkeypatch):

@@ -57,6 +57,8 @@ COMMANDS = {
     "submit": ("submit", "Write a submission to the Cell Tracking Challenge, or check one."),
     "simulate": ("simulate", "Make a movie with a known lineage."),
     "init-config": ("init_config", "Write a settings file with every default."),
+    "completion": ("completion", "Print the script that completes commands in bash, zsh or fish."),
+    "man": ("man", "Write the manual pages of all commands."),
 }
 
 _TYPED = "gnntrack.typed"

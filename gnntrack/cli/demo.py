@@ -27,7 +27,7 @@ _METRICS = ("TRA", "LNK", "SEG", "division_f1(1)", "CHOTA")
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("gnntrack-demo"),
+    default="gnntrack-demo",
     show_default=True,
     help="Folder of the demo; that of an earlier demo is replaced.",
 )

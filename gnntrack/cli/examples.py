@@ -33,6 +33,8 @@ EXAMPLES = {
     "submit": "gnntrack submit DATASET -o SW",
     "simulate": "gnntrack simulate -o MOVIE",
     "init-config": "gnntrack init-config -o settings.toml",
+    "completion": "gnntrack completion bash",
+    "man": "gnntrack man -o man1",
 }
 """Command -> a line with names for what a user has: IMAGES, MASKS, DATA and so on are paths."""
 

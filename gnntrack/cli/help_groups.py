@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["GroupedCommand"]
+__all__ = ["GroupedCommand", "group_options"]
 
 _FEW = 8  # options that need no groups
 _GROUPS = ("Input", "Movie", "Method", "Output", "Figures", "Settings", "Other")
@@ -35,19 +35,32 @@ class GroupedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, a section per group."""
-        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in _GROUPS}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                shows_help = "--help" in parameter.opts
-                groups["Other" if shows_help else _find_group(parameter.name or "")].append(record)
-        if sum(map(len, groups.values())) <= _FEW:
-            super().format_options(ctx, formatter)
-            return
-        for group, records in groups.items():
-            if records:
-                with formatter.section(group):
-                    formatter.write_dl(records)
+        for group, records in group_options(self, ctx).items():
+            with formatter.section(group or "Options"):
+                formatter.write_dl(records)
+
+
+def group_options(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """Return the options of a command with their help, by group; few options are one group without a name.
+
+    Parameters
+    ----------
+    command : click.Command
+        The command.
+    ctx : click.Context
+        Its context, from which defaults are read.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {group: [] for group in _GROUPS}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None and isinstance(parameter, click.Option):
+            shows_help = "--help" in parameter.opts
+            groups["Other" if shows_help else _find_group(parameter.name or "")].append(record)
+    records = [record for each in groups.values() for record in each]
+    if len(records) <= _FEW or not isinstance(command, GroupedCommand):
+        own = [each.get_help_record(ctx) for each in command.get_params(ctx) if isinstance(each, click.Option)]
+        return {"": [record for record in own if record is not None]}
+    return {group: each for group, each in groups.items() if each}
 
 
 def _find_group(name: str) -> str:

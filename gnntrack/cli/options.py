@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
 from gnntrack.cli.examples import describe_example
 from gnntrack.settings import Settings, SimulateSettings
@@ -172,12 +173,20 @@ class PluginOption(click.Option):
         self.registry = registry
         super().__init__(*args, **options)
 
+    def list_names(self) -> list[str]:
+        """Return the names of the plug-ins."""
+        module, _, attribute = self.registry.partition(":")
+        return list(getattr(import_module(module), attribute))
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option with the names of the plug-ins."""
-        module, _, attribute = self.registry.partition(":")
-        names = getattr(import_module(module), attribute)
-        self.help = (self.help or "").replace("{names}", ", ".join(names))
+        if "{names}" in (self.help or ""):
+            self.help = (self.help or "").replace("{names}", ", ".join(self.list_names()))
         return super().get_help_record(ctx)
+
+    def shell_complete(self, _ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names that start with the typed letters, for the Tab key."""
+        return [CompletionItem(name) for name in self.list_names() if name.startswith(incomplete)]
 
 
 def method_options(command: Function) -> Function:
@@ -239,6 +248,8 @@ def segmenter_options(command: Function) -> Function:
 
     choice = click.option(
         "--segmenter",
+        cls=PluginOption,
+        registry="gnntrack.segmentation.registry:SEGMENTERS",
         metavar="NAME",
         help="Segmenter of images without masks; 'gnntrack segmenters' lists them.  [default: threshold]",
     )

@@ -34,8 +34,8 @@ def predict_positions(cells: Cells, rows: IntArray) -> FloatArray:
 
     Returns
     -------
-    (*rows.shape, D) float64
-        Positions along ``[z], y, x`` in the unit of the cells.
+    (..., D) float64
+        For each of the rows, positions along ``[z], y, x`` in the unit of the cells.
 
     Examples
     --------
