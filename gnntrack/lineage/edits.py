@@ -34,6 +34,7 @@ __all__ = [
     "describe_cell",
     "list_own_links",
     "read_edits",
+    "resolve_edit",
     "translate_edit",
 ]
 
@@ -196,22 +197,33 @@ def translate_edit(edit: Edit, result: Lineage) -> Edit:
     RefusedEditError
         If the result lacks a cell or a confirmed link, or the cell itself was drawn.
     """
+    kind, rows = resolve_edit(edit, result)
+    frame, label = result.cells.frame, _get_origins(result)[0]
+    return Edit(kind, tuple((int(frame[row]), int(label[row])) for row in rows))
+
+
+def resolve_edit(edit: Edit, result: Lineage) -> tuple[str, list[int]]:
+    """Return the kind and the rows of the cells of an edit of a result, as `translate_edit` without its labels.
+
+    Raises
+    ------
+    RefusedEditError
+        As `translate_edit`.
+    """
     links = list_own_links(result)
     rows = [_find_row(result, cell) for cell in edit.cells]
     if edit.kind in ("undivide", "spurious") and not links.own[rows[0]]:
         msg = f"the mask of {describe_cell(edit.cells[0])} was drawn in a gap; cut the link over the gap instead"
         raise RefusedEditError(msg)
-    rows = [links.earlier[rows[0]], *(links.later[row] for row in rows[1:])]
-    kind = edit.kind
-    if kind == "confirm":
-        children = np.flatnonzero(links.past == rows[0]).tolist()
-        if rows[1] not in children:
-            ends = " to ".join(map(describe_cell, edit.cells))
-            msg = f"the result has no link from {ends}; join the cells instead"
-            raise RefusedEditError(msg)
-        kind, rows = ("join", rows) if len(children) == 1 else ("divide", [rows[0], *children])
-    frame, label = result.cells.frame, _get_origins(result)[0]
-    return Edit(kind, tuple((int(frame[row]), int(label[row])) for row in rows))
+    rows = [int(links.earlier[rows[0]]), *(int(links.later[row]) for row in rows[1:])]
+    if edit.kind != "confirm":
+        return edit.kind, rows
+    children: list[int] = np.flatnonzero(links.past == rows[0]).tolist()
+    if rows[1] not in children:
+        ends = " to ".join(map(describe_cell, edit.cells))
+        msg = f"the result has no link from {ends}; join the cells instead"
+        raise RefusedEditError(msg)
+    return ("join", rows) if len(children) == 1 else ("divide", [rows[0], *children])
 
 
 class _OwnLinks(NamedTuple):
