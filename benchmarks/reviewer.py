@@ -17,6 +17,8 @@ from gnntrack.training.truth import match_cells
 from gnntrack.types.origins import MASK_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.lineage.doubts import Doubt
     from gnntrack.types import IntArray, Lineage, Tracks
 
@@ -54,23 +56,27 @@ class Reviewer:
         past[lineage.target] = lineage.source
         return cls(lineage, track, find_true_past(track, table), past)
 
-    def review(self, doubt: Doubt) -> Edit | None:
-        """Return the edit that the truth implies at a place; None if nothing is to be said by an edit.
+    def review(self, doubt: Doubt) -> list[Edit]:
+        """Return the edits that the truth implies at a place; none if there is nothing to say by an edit.
 
         A link or a division that is right is confirmed. A track that begins or ends rightly, or a mask that is a cell,
-        needs no edit.
+        needs no edit. A short track is corrected at both ends; everything else gets at most one edit.
         """
-        row = doubt.row
+        row, other = doubt.row, doubt.other
         if row < 0:
-            return None
+            return []
+        past, future = self._review_past(row), self._review_future(row)
         if doubt.kind == "division":
-            return self._review_future(row) or self._confirm(row, int(np.flatnonzero(self.past == row)[0]))
-        if doubt.kind == "end":
-            return self._review_future(row)
-        wrong = self._review_past(row)
-        if doubt.kind == "link":
-            return wrong or self._confirm(int(self.past[row]), row)
-        return wrong or self._review_future(row)
+            edits = [future or self._confirm(row, int(np.flatnonzero(self.past == row)[0]))]
+        elif doubt.kind == "link":
+            edits = [past or self._confirm(int(self.past[row]), row)]
+        elif doubt.kind == "end":
+            edits = [future or (self._review_past(other) if other >= 0 else None)]
+        elif doubt.kind == "start":
+            edits = [past or (self._review_future(other) if other >= 0 else None)]
+        else:
+            edits = [past, future]
+        return list(dict.fromkeys(edit for edit in edits if edit is not None))
 
     def _review_past(self, row: int) -> Edit | None:
         if not self.track[row]:
@@ -126,15 +132,13 @@ def find_true_past(track: IntArray, tracks: Tracks) -> IntArray:
     return past
 
 
-def list_edits(reviewer: Reviewer, *, most: int, doubts: list[Doubt] | None = None) -> tuple[list[Edit], int]:
+def list_edits(reviewer: Reviewer, *, most: int, doubts: Sequence[Doubt] | None = None) -> tuple[list[Edit], int]:
     """Return the first edits from the top of the review list, each once, and the number of places looked at."""
-    edits: list[Edit] = []
+    edits: dict[Edit, None] = {}
     looked = 0
     for doubt in list_doubts(reviewer.lineage) if doubts is None else doubts:
-        if len(edits) == most:
+        if len(edits) >= most:
             break
         looked += 1
-        edit = reviewer.review(doubt)
-        if edit is not None and edit not in edits:
-            edits.append(edit)
-    return edits, looked
+        edits |= dict.fromkeys(reviewer.review(doubt))
+    return list(edits)[:most], looked

@@ -200,9 +200,7 @@ def test_a_cell_that_does_not_divide_goes_on_as_the_more_certain_daughter():
     cells = Cells([0, 1, 1], [1, 1, 2], [[0, 0], [0, 1], [0, 5]], np.zeros((3, 0)), (), (), (1, 1), 2, (9, 9))
     tracks = Tracks([1, 2, 3], [0, 1, 1], [0, 1, 1], [0, 1, 1])
     for confidence, expected in (([0.9, 0.9], [1, 1, 3]), ([0.4, 0.9], [1, 2, 1])):
-        lineage = Lineage(
-            cells, [1, 2, 3], Tracks([1, 2, 3], [0, 1, 1], [0, 1, 1], [0, 1, 1]), [0, 0], [1, 2], confidence
-        )
+        lineage = Lineage(cells, [1, 2, 3], tracks, [0, 0], [1, 2], confidence)
         edited = edit_lineage(lineage, [Edit("undivide", ((0, 1),))]).lineage
         assert edited.track.tolist() == expected
         assert edited.tracks.parent.tolist() == [0, 0]

@@ -1,9 +1,11 @@
 """Doubtful places of a lineage, for a person to check: the rows of ``review.csv``.
 
-Each place has a *doubt* in [0, 1], by which the list is ranked. For links and divisions it is 1 - confidence. The other
-kinds have fixed values: frames without cells .9, very short tracks .5, tracks that begin or end inside the frame .4 (.6
-if another track could continue them), cells much larger or smaller than before and after .35, masks that gnntrack drew
-or divided .3, merged fragments .2, labels in several pieces .15.
+Each place has a *doubt* in [0, 1], by which the list is ranked: the probability that something is wrong there. For
+links and divisions it is 1 - confidence. For the other kinds it is the fraction of such places that were wrong in
+movies with ground truth (``benchmarks/corrections.py --places``).
+
+One event is one place. Where a track ends and another one begins nearby, soon after, the end is listed. Where a track
+ends beside a daughter of a division, or begins beside its parent, this is listed in place of the division.
 """
 
 from __future__ import annotations
@@ -13,21 +15,41 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.geometry import compute_radius, find_within
 from gnntrack.lineage.confidence import list_divisions, rate_divisions
 from gnntrack.lineage.families import find_missing_frames, find_neighbours
+from gnntrack.lineage.open_tracks import OpenTracks, find_open_tracks
 from gnntrack.plurals import count_noun
 from gnntrack.types.origins import MASK_KINDS
 
 if TYPE_CHECKING:
-    from gnntrack.types import BoolArray, FloatArray, IntArray, Lineage
+    from gnntrack.types import BoolArray, IntArray, Lineage
 
 __all__ = ["Doubt", "list_doubts"]
 
 _CONFIDENT = 0.9  # links and divisions with at least this confidence are not listed
-_SHORT = 2  # frames
 _JUMP = np.log(1.8)  # ratio of sizes
-_AHEAD = 3  # frames in which a track that ended may be found again
+_DOUBTS = {
+    "empty frame": 0.95,
+    "alone": 0.9,
+    "partner": 0.85,
+    "family": 0.7,
+    "short": 0.7,
+    "start": 0.35,
+    "end": 0.15,
+    "edge": 0.06,
+    "size": 0.1,
+    "filled mask": 0.1,
+    "split mask": 0.1,
+    "pieces": 0.1,
+    "merged fragments": 0.01,
+}
+"""Doubts of places that have no confidence.
+
+Those of open tracks: ``alone``: of at most two frames, open at both ends; ``partner``: one ends where another begins;
+``family``: it ends beside a daughter of another one, or begins beside its parent; ``short``: of at most two frames;
+``edge``: near the border of the frame; ``start`` and ``end``: others.
+"""
+_EDGE = 3  # distance from the border in steps of a cell
 
 
 class Doubt(NamedTuple):
@@ -46,6 +68,8 @@ class Doubt(NamedTuple):
     """Reason in words."""
     confidence: float = float("nan")
     """Confidence of a link or division."""
+    other: int = -1
+    """Row of another cell of the same event: where another track begins or ends, or of a division; -1 = none."""
 
 
 def list_doubts(lineage: Lineage, *, below: float = _CONFIDENT) -> list[Doubt]:
@@ -67,10 +91,12 @@ def list_doubts(lineage: Lineage, *, below: float = _CONFIDENT) -> list[Doubt]:
     >>> [(doubt.kind, doubt.frame, doubt.why) for doubt in list_doubts(gnntrack.track(masks=masks))][-1]
     ('short track', 2, 'the track has 1 frame, 29.5 pixels from the border, without parent or daughters')
     """
+    opened = list(_list_open(lineage, find_open_tracks(lineage)))
+    named = {doubt.other for doubt in opened}
     found = [
         *_list_links(lineage, below),
-        *_list_divisions(lineage, below),
-        *_list_ends(lineage),
+        *_list_divisions(lineage, below, named),
+        *opened,
         *_list_jumps(lineage),
         *_list_changed(lineage),
         *_list_fragments(lineage),
@@ -95,85 +121,64 @@ def _list_links(lineage: Lineage, below: float) -> Iterator[Doubt]:
         yield Doubt("link", target, int(cells.frame[target]), 1 - confidence, why, confidence)
 
 
-def _list_divisions(lineage: Lineage, below: float) -> Iterator[Doubt]:
+def _list_divisions(lineage: Lineage, below: float, named: set[int]) -> Iterator[Doubt]:
+    """Yield the doubtful divisions, but for those of which another place names a cell."""
     parents, links = list_divisions(lineage)
     rated = rate_divisions(lineage)[np.searchsorted(lineage.tracks.id, parents)]
     for rows, confidence in zip(links, rated.tolist(), strict=True):
-        if confidence >= below:
+        parent, targets = int(lineage.source[rows[0]]), lineage.target[rows]
+        if confidence >= below or not named.isdisjoint([parent, *targets.tolist()]):
             continue
-        daughters = " and ".join(map(str, lineage.track[lineage.target[rows]].tolist()))
+        daughters = " and ".join(map(str, lineage.track[targets].tolist()))
         why = f"its division into tracks {daughters} has confidence {confidence:.2f}"
-        parent = int(lineage.source[rows[0]])
         yield Doubt("division", parent, int(lineage.cells.frame[parent]), 1 - confidence, why, confidence)
 
 
-def _list_ends(lineage: Lineage) -> Iterator[Doubt]:
-    """Yield tracks that begin or end inside the frame, though cells neither appear from nothing nor vanish."""
-    cells, tracks = lineage.cells, lineage.tracks
-    if not len(cells):
-        return
-    order = np.lexsort((cells.frame, lineage.track))
-    edge = np.searchsorted(lineage.track[order], tracks.id, side="left")
-    first, last = order[edge], order[np.append(edge[1:], len(order)) - 1]
-    distance, reach = _measure_border_distance(lineage), _measure_reach(lineage)
-    begins = (tracks.start > 0) & (tracks.parent == 0) & (distance[first] > reach)
-    ends = (tracks.end < cells.n_frames - 1) & ~np.isin(tracks.id, tracks.parent) & (distance[last] > reach)
-    short = begins & ends & (tracks.end - tracks.start < _SHORT)
-    unit = "um" if cells.unit == "um" else "pixels"
-    for k in np.flatnonzero(short).tolist():
-        n = int(tracks.end[k] - tracks.start[k]) + 1
-        where = f"{distance[first[k]]:.3g} {unit} from the border"
-        why = f"the track has {count_noun(n, 'frame')}, {where}, without parent or daughters"
-        yield Doubt("short track", int(first[k]), int(tracks.start[k]), 0.5, why)
-    open_start, open_end = np.flatnonzero(begins & ~short), np.flatnonzero(ends & ~short)
-    partner = _find_partners(lineage, last[open_end], first[open_start])
-    for side, rows, opened in (("start", first, open_start), ("end", last, open_end)):
-        for k in opened.tolist():
-            row = int(rows[k])
-            what = "starts without a parent" if side == "start" else "ends without daughters"
-            why = f"the track {what}, {distance[row]:.3g} {unit} from the border"
-            other = partner.get(row)
-            if other is not None:
-                verb = "ends" if side == "start" else "starts"
-                why += f"; track {lineage.track[other]} {verb} nearby in frame {cells.frame[other]}"
-            yield Doubt(side, row, int(cells.frame[row]), 0.4 if other is None else 0.6, why)
+def _list_open(lineage: Lineage, opened: OpenTracks) -> Iterator[Doubt]:
+    """Yield tracks that begin or end inside the frame, but for those that another place names."""
+    listed: set[int] = set()
+    for row in opened.starts[opened.alone[opened.starts]].tolist():
+        listed |= {row, opened.partner_of_start.get(row, row)}
+        yield _describe_alone(lineage, opened, row)
+    listed |= set(opened.ends[opened.alone[opened.ends]].tolist())
+    sides = [("end", opened.ends, opened.partner_of_end, opened.daughter)]
+    sides += [("start", opened.starts, opened.partner_of_start, opened.parent)]
+    for side, rows, partners, families in sides:
+        for row in rows.tolist():
+            partner, family = partners.get(row, -1), families.get(row, -1)
+            if row in listed or partner in listed:
+                continue
+            listed.add(row)
+            other, kind = (partner, "partner") if partner >= 0 else (family, "family" if family >= 0 else side)
+            if other < 0 and opened.short[row]:
+                kind = "short"
+            elif other < 0 and opened.distance[row] < _EDGE * opened.reach:
+                kind = "edge"
+            why = _describe_open(lineage, opened, row, other, side=side)
+            yield Doubt(side, row, int(lineage.cells.frame[row]), _DOUBTS[kind], why, other=other)
 
 
-def _measure_border_distance(lineage: Lineage) -> FloatArray:
-    """Return the distance of each centroid from the nearest border of the frame, shape (N,)."""
-    cells = lineage.cells
-    size = np.array(cells.shape) * np.array(cells.spacing)
-    return np.asarray(np.minimum(cells.position, size - np.array(cells.spacing) - cells.position).min(axis=1))
+def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int) -> Doubt:
+    n = int((lineage.track == lineage.track[row]).sum())
+    where = _describe_distance(lineage, opened, row)
+    why = f"the track has {count_noun(n, 'frame')}, {where}, without parent or daughters"
+    other = opened.partner_of_start.get(row, -1)
+    return Doubt("short track", row, int(lineage.cells.frame[row]), _DOUBTS["alone"], why, other=other)
 
 
-def _measure_reach(lineage: Lineage) -> float:
-    """Return the distance from the border within which a cell may enter or leave between two frames.
-
-    It is the radius of the median cell, if the sizes are known, and the step that 95 of 100 links do not exceed.
-    """
-    cells = lineage.cells
-    if not len(cells):
-        return 0.0
-    step = np.linalg.norm(cells.position[lineage.target] - cells.position[lineage.source], axis=1)
-    radius = float(compute_radius(float(np.median(cells.feature("size"))), cells.ndim)) if cells.has("size") else 0.0
-    return radius + (float(np.quantile(step, 0.95)) if len(step) else 0.0)
+def _describe_open(lineage: Lineage, opened: OpenTracks, row: int, other: int, *, side: str) -> str:
+    what = "starts without a parent" if side == "start" else "ends without daughters"
+    why = f"the track {what}, {_describe_distance(lineage, opened, row)}"
+    if other < 0:
+        return why
+    verb = "ends" if side == "start" else "starts"
+    if other in (opened.parent.get(row), opened.daughter.get(row)):
+        verb = "divides" if side == "start" else "starts by a division"
+    return f"{why}; track {lineage.track[other]} {verb} nearby in frame {lineage.cells.frame[other]}"
 
 
-def _find_partners(lineage: Lineage, ends: IntArray, starts: IntArray) -> dict[int, int]:
-    """Return, for cells where a track ends or starts, the nearest start or end that could be the same cell."""
-    cells = lineage.cells
-    if not len(ends) or not len(starts):
-        return {}
-    limit = 2 * _measure_reach(lineage)
-    near = find_within(cells.position[starts], cells.position[ends], limit)
-    found: dict[int, tuple[float, int]] = {}
-    for start, candidates in zip(starts.tolist(), near, strict=True):
-        for end in ends[candidates].tolist():
-            if 0 < cells.frame[start] - cells.frame[end] <= _AHEAD:
-                distance = float(np.linalg.norm(cells.position[start] - cells.position[end]))
-                for one, other in ((start, end), (end, start)):
-                    found[one] = min(found.get(one, (np.inf, -1)), (distance, other))
-    return {row: other for row, (_, other) in found.items()}
+def _describe_distance(lineage: Lineage, opened: OpenTracks, row: int) -> str:
+    return f"{opened.distance[row]:.3g} {'um' if lineage.cells.unit == 'um' else 'pixels'} from the border"
 
 
 def _list_jumps(lineage: Lineage) -> Iterator[Doubt]:
@@ -187,19 +192,19 @@ def _list_jumps(lineage: Lineage) -> Iterator[Doubt]:
     jumps: BoolArray = (np.minimum(np.abs(up), np.abs(down)) > _JUMP) & (up * down > 0)
     for row, ratio in zip(rows[jumps].tolist(), np.exp((up + down) / 2)[jumps].tolist(), strict=True):
         why = f"its size is {ratio:.2g} times that in the frames before and after"
-        yield Doubt("size", row, int(cells.frame[row]), 0.35, why)
+        yield Doubt("size", row, int(cells.frame[row]), _DOUBTS["size"], why)
 
 
 def _list_changed(lineage: Lineage) -> Iterator[Doubt]:
     frame = lineage.cells.frame
     texts = {
-        "filled": ("filled mask", 0.3, "the cell had no mask in this frame; it was drawn between those around"),
-        "split": ("split mask", 0.3, "its mask covered two cells and was divided"),
-        "merged": ("merged fragments", 0.2, "a fragment beside it was merged with its mask"),
+        "filled": ("filled mask", "the cell had no mask in this frame; it was drawn between those around"),
+        "split": ("split mask", "its mask covered two cells and was divided"),
+        "merged": ("merged fragments", "a fragment beside it was merged with its mask"),
     }
-    for name, (kind, doubt, why) in texts.items():
+    for name, (kind, why) in texts.items():
         for row in _find_changed(lineage, name).tolist():
-            yield Doubt(kind, row, int(frame[row]), doubt, why)
+            yield Doubt(kind, row, int(frame[row]), _DOUBTS[kind], why)
 
 
 def _find_changed(lineage: Lineage, name: str) -> IntArray:
@@ -220,7 +225,7 @@ def _list_fragments(lineage: Lineage) -> Iterator[Doubt]:
     for frame, label, pieces in listed:
         if (frame, label) in row_of:
             why = f"its mask is in {pieces} pieces (label {label} of the input); see --fragments"
-            yield Doubt("pieces", row_of[frame, label], frame, 0.15, why)
+            yield Doubt("pieces", row_of[frame, label], frame, _DOUBTS["pieces"], why)
 
 
 def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
@@ -228,4 +233,5 @@ def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
     if lineage.provenance.repaired:  # masks are drawn in the gaps when the lineage is written
         frame = np.append(frame, find_missing_frames(lineage)[0])
     for empty in np.flatnonzero(np.bincount(frame, minlength=lineage.cells.n_frames) == 0).tolist():
-        yield Doubt("empty frame", -1, empty, 0.9, "the frame has no cells; the official evaluator refuses such frames")
+        why = "the frame has no cells; the official evaluator refuses such frames"
+        yield Doubt("empty frame", -1, empty, _DOUBTS["empty frame"], why)
