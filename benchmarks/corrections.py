@@ -1,12 +1,12 @@
 """What corrections of a person are worth: errors before and after the first edits from the top of the review list.
 
-The ground truth is the reviewer (``reviewer.py``): from the first place of the review list on it makes the edit that the
-truth implies, until the number of edits is reached; a confirmation of what is right is an edit too. Then the movie is
-solved around these edits, and scored. ``python benchmarks/corrections.py`` writes ``results/corrections.json`` and its
-table; the versions of the movies are those of ``accuracy.py``.
+The ground truth is the reviewer (``reviewer.py``): from the first place of the review list on it makes the edits that
+the truth implies, until the number of edits is reached; a confirmation of what is right is an edit too. Then the movie
+is solved around these edits, and scored. ``python benchmarks/corrections.py`` writes ``results/corrections.json`` and
+its table; the versions of the movies are those of ``accuracy.py``.
 
-``--places`` prints, for each kind of place, the fraction of places that were wrong; those of all movies but N2DL-HeLa are
-the source of the fixed doubts in `gnntrack.lineage.doubts`.
+``--places`` prints, for each kind of place, the fraction of places that were wrong. Those of all movies but N2DL-HeLa
+are the source of the fixed doubts in `gnntrack.lineage.doubts`.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def format_markdown(record: dict[str, Any]) -> str:
     parts = [
         "# Corrections",
         format_circumstances(record),
-        f"At most {record['edits']} edits from the top of the review list. *Fall, all corrections*: with as many edits of "
-        "which none is a confirmation. *Top 20, 50*: fraction of the first places that are wrong.",
+        f"At most {record['edits']} edits from the top of the review list. *Fall, all corrections*: with as many edits "
+        "of which none is a confirmation. *Top 20, 50*: fraction of the first places that are wrong.",
         format_table([*head, "top 20", "top 50"], lines),
     ]
     return "\n\n".join(parts)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import Cells, Lineage, Progress
 
-__all__ = ["CorrectedMovie", "CorrectionSession", "EditPlan", "RecordedRun", "open_session"]
+__all__ = ["CorrectedMovie", "CorrectionSession", "EditPlan", "RecordedRun", "make_plan", "open_session"]
 
 _Cell = tuple[int, int]
 
@@ -45,11 +45,14 @@ class RecordedRun:
         Content of its ``summary.json``.
     lineage : Lineage
         As it was written, with its origins.
+    earlier : tuple of Edit, optional
+        Edits that the result was solved around, if they are not those of its ``edits.json``.
     """
 
     folder: Path
     summary: dict[str, Any]
     lineage: Lineage
+    earlier: tuple[Edit, ...] | None = None
 
     @classmethod
     def read(cls, path: str | Path) -> RecordedRun:
@@ -61,35 +64,53 @@ class RecordedRun:
             If there is none, or the result was changed since.
         """
         folder = find_result(Path(path).expanduser())
+        if folder is not None and not (folder / EXTRAS).exists():  # of another program
+            return cls(folder, {"method": "imported", "solver": None, "settings": {}, "input": {}}, load(folder))
         try:
             if folder is None:
                 raise FileNotFoundError
             summary = json.loads((folder / EXTRAS / "summary.json").read_text(encoding="utf-8"))
-            known = summary["method"], summary["solver"], summary["settings"], summary["input"]
+            _ = summary["method"], summary["solver"], summary["settings"], summary["input"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             msg = f"{path}: there is no record of the run in it; give a folder that 'gnntrack track' has written"
             raise FormatError(msg) from error
-        if known[0] not in METHODS:
-            msg = (
-                f"{path}: its method is '{known[0]}', so that its links have no scores to solve again with; track the "
-                "masks with 'gnntrack track' first"
-            )
-            raise InputError(msg)
         lineage = load(folder)
-        if lineage.origins is None:
+        if lineage.origins is None and summary["method"] in METHODS:
             msg = f"{path}: its masks or res_track.txt were changed after it was written; track the movie again"
             raise FormatError(msg)
         return cls(folder, summary, lineage)
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether its method can score the links again."""
+        return self.summary["method"] in METHODS
+
     def read_edits(self) -> tuple[Edit, ...]:
         """Return the edits that the result was solved around, in the labels of the input."""
+        if self.earlier is not None:
+            return self.earlier
         file = self.folder / EXTRAS / "edits.json"
         return read_edits(file).edits if file.exists() else ()
 
+    def find(self, name: str) -> str | None:
+        """Return the path of the images or masks, None if nothing is there."""
+        recorded: str | None = self.summary["input"].get(name)
+        return None if recorded is None else find_source(recorded, self.folder)
+
+    def take_as_input(self) -> RecordedRun:
+        """Return the same result, of which the masks themselves are the input that is tracked."""
+        label = list_old_links(self.lineage)[1]
+        earlier = [
+            edit._replace(cells=tuple((cell[0], label[cell]) for cell in edit.cells))
+            for edit in self.read_edits()
+            if all(cell in label for cell in edit.cells)  # cells that were removed are not in the masks
+        ]
+        summary = self.summary | {"input": self.summary["input"] | {"masks": str(self.folder)}}
+        return replace(self, summary=summary, lineage=self.lineage.with_origins(None), earlier=tuple(earlier))
+
     def source(self, name: str) -> str | None:
         """Return the path of the images or masks; raise if nothing is there."""
-        recorded: str | None = self.summary["input"].get(name)
-        found = None if recorded is None else find_source(recorded, self.folder)
+        recorded, found = self.summary["input"].get(name), self.find(name)
         if recorded is None or found is not None:
             return found
         msg = f"{self.folder}: its {name} were '{recorded}', which is not there; give {name} (--{name} PATH)"
@@ -148,7 +169,7 @@ class CorrectionSession:
         shown : mapping of (frame, label) to int, optional
             Labels by which the reasons of refused edits name the cells of the input.
         """
-        return _make_plan(self.before, given, self.candidates.graph.cells, shown)
+        return make_plan(self.before, given, self.candidates.graph.cells, shown)
 
     def solve(self, plan: EditPlan, *, progress: Progress | None = None) -> CorrectedMovie:
         """Solve the movie around the edits of a plan.
@@ -189,7 +210,13 @@ class CorrectionSession:
 
 
 def open_session(
-    before: RecordedRun, *, images: object = None, masks: object = None, progress: Progress | None = None
+    before: RecordedRun,
+    *,
+    images: object = None,
+    masks: object = None,
+    method: str | None = None,
+    solver: str | None = None,
+    progress: Progress | None = None,
 ) -> CorrectionSession:
     """Read and score the movie of a result again.
 
@@ -197,14 +224,23 @@ def open_session(
     ----------
     before : RecordedRun
         The result.
-    images, masks, progress
+    images, masks, method, solver, progress
         As of `apply_edits`.
 
     Raises
     ------
     InputError
-        If the movie is not there, or is not the one that was tracked.
+        If the movie is not there, or is not the one that was tracked, or the links have no scores and no method is
+        given.
     """
+    if method is None and not before.has_scores:
+        msg = (
+            f"{before.folder}: its method is '{before.summary['method']}', so that its links have no scores to solve "
+            "again with; give a method, or track the masks with 'gnntrack track' first"
+        )
+        raise InputError(msg)
+    if not before.has_scores and masks is None:
+        before = before.take_as_input()
     chosen = {"images": images if images is not None else before.source("images"), "masks": masks}
     options: dict[str, Any] = {}
     if masks is None:
@@ -213,7 +249,8 @@ def open_session(
             options["segmenter"] = before.summary["segmenter"]
             options["segmenter_options"] = before.summary.get("segmenter_options") or None
     run = RunRecord(chosen["images"], chosen["masks"], restore_settings(before.summary))
-    names = {"method": before.summary["method"], "solver": before.summary["solver"]}
+    known = before.summary if method is None else {"method": method, "solver": None}
+    names = {"method": known["method"], "solver": solver or known["solver"]}
     with record_warnings() as messages:
         candidates = read_candidates(run, **names, progress=progress, **options)
     _check_cells(before.lineage, candidates.graph.cells)
@@ -233,7 +270,18 @@ class EditPlan(NamedTuple):
     """The new ones of those that are kept."""
 
 
-def _make_plan(before: RecordedRun, given: EditList, cells: Cells, shown: Mapping[_Cell, int] | None) -> EditPlan:
+def make_plan(before: RecordedRun, given: EditList, cells: Cells, shown: Mapping[_Cell, int] | None) -> EditPlan:
+    """Check new edits against each other, and those that a result keeps already against the new ones.
+
+    Parameters
+    ----------
+    before : RecordedRun
+        The result.
+    given, shown
+        As of `CorrectionSession.plan`.
+    cells : Cells
+        The cells of the masks that were tracked.
+    """
     own = list_old_links(before.lineage)[1]
     checker = EditChecker(cells, shown=own if given.labels == "result" else shown)
     new, earlier = [], []

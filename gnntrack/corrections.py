@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.correction_session import RecordedRun, open_session
+from gnntrack.correction_session import RecordedRun
 from gnntrack.errors import InputError
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.edits import Edit, EditList, read_edits
 from gnntrack.lineage.link_changes import LinkChange
 from gnntrack.progress_bars import open_progress
+from gnntrack.structural_session import StructuralSession, choose_session
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
@@ -36,12 +37,15 @@ class CorrectedLineage:
         Edits that were not used, as they were given, and the reason of each.
     changes : tuple of LinkChange
         All other links that differ from those of the result before: not those that an edit names.
+    solved : bool
+        Whether the movie was solved again; else only the links that the edits name were changed.
     """
 
     lineage: Lineage
     applied: tuple[Edit, ...] = ()
     refused: tuple[tuple[Edit, str], ...] = ()
     changes: tuple[LinkChange, ...] = ()
+    solved: bool = True
 
 
 def apply_edits(
@@ -51,6 +55,8 @@ def apply_edits(
     out: str | Path | None = None,
     images: object = None,
     masks: object = None,
+    method: str | None = None,
+    solver: str | None = None,
     overwrite: bool = False,
     progress: Any = None,
 ) -> CorrectedLineage:
@@ -60,16 +66,22 @@ def apply_edits(
     another one is free neither for other links nor for divisions. The movie is read and scored again, because a result
     does not hold its candidates.
 
+    The links of `gnntrack.import_tracks` and of other programs have no scores. Then the edits change the links and
+    cells that they name, and nothing else, unless a method is given.
+
     Parameters
     ----------
     result : path
-        Folder that `gnntrack.track` has written.
+        Folder that `gnntrack.track` or `gnntrack.import_tracks` has written.
     edits : path, EditList or mapping
         The edits: ``edits.json`` of ``gnntrack report``, or the content of such a file.
     out : path, optional
         Folder of the new result; if None, nothing is written.
     images, masks : path, array or FrameStack, optional
         Those of the result, if they are no longer where they were.
+    method, solver : str, optional
+        As in `gnntrack.track`, in place of those of the result; the masks of a result without scores are then tracked
+        around the edits.
     overwrite, progress
         As in `gnntrack.track`.
 
@@ -105,7 +117,7 @@ def apply_edits(
     if out is not None:
         try_output(out, overwrite=overwrite)  # before the long work
     with open_progress(progress) as report:
-        session = open_session(before, images=images, masks=masks, progress=report)
+        session = choose_session(before, images=images, masks=masks, method=method, solver=solver, progress=report)
         plan = session.plan(given)
         if given.edits and not plan.new:
             reasons = "; ".join(f"edit {n}: {reason}" for n, (_, reason) in enumerate(plan.refused[:5], start=1))
@@ -116,7 +128,8 @@ def apply_edits(
             session.write(solution, out, overwrite=overwrite)
     repaired = solution.repaired
     lineage = repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, session.run.names))
-    return CorrectedLineage(lineage, solution.applied, solution.refused, solution.changes)
+    solved = not isinstance(session, StructuralSession)
+    return CorrectedLineage(lineage, solution.applied, solution.refused, solution.changes, solved)
 
 
 def _read_given(edits: object, before: RecordedRun) -> EditList:

@@ -279,8 +279,10 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
     """Return how the cells of the result follow from the labels of the masks that were tracked."""
     provenance = tracked.provenance
     kinds = np.bincount(result.mask_kind, minlength=len(MASK_KINDS)).tolist()
+    drawn = 0 if tracked.origins is None else int((tracked.origins.input_label == 0).sum())
     return {
         "cells_in_input": len(tracked.cells)
+        - drawn
         + len(provenance.pieces_joined or ())
         + len(provenance.outside_field or ())
         + len(provenance.removed_by_edits or ())

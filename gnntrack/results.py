@@ -124,7 +124,9 @@ def build_result(
     fill_key = fills.frames()[drawn] * (label.max(initial=0) + 1) + numbering.fill_value[drawn]
     fill_row[drawn] = row[n + np.searchsorted(filled[:, 0] * (label.max(initial=0) + 1) + filled[:, 1], fill_key)]
     all_runs = _join_fills(runs, fills, row, fill_row)
-    kind = np.concatenate([_find_kinds(repaired), np.full(len(filled), MASK_KINDS.index("filled"))])[order]
+    before = old.origins or MaskOrigins(old.cells.label, np.zeros(n, np.int64))  # known if it was a result already
+    kind = _find_kinds(repaired)
+    kind = np.append(np.where(kind > 0, kind, before.kind), np.full(len(filled), MASK_KINDS.index("filled")))[order]
     cells = _extend_cells(old.cells, frame, label, order)
     cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images, channels or {})
     source, target = link_tracks(cells, numbering.tracks)
@@ -132,7 +134,7 @@ def build_result(
     lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
     # the written masks are read as they are
     provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None, removed_by_edits=None)
-    input_label = np.concatenate([old.cells.label, np.zeros(len(filled), np.int64)])[order]
+    input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
     written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
     return Result(written, all_runs, input_label, kind)
 

@@ -15,8 +15,11 @@ from support.movies import dividing_masks, images_of
 
 import gnntrack
 from gnntrack.cli import cli
+from gnntrack.io.ctc import link_tracks
+from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
 from gnntrack.settings import Settings
+from gnntrack.types import Cells, Lineage, Tracks
 
 SETTINGS = Settings().replace(output__pictures=False)
 
@@ -111,6 +114,46 @@ def test_each_kind_is_found_in_the_result(make, tmp_path):
     np.testing.assert_allclose(at, middles, atol=0.06)
     given = cells.merge(found[["frame", "label"]])["input_label"].tolist()
     assert label in given or kind == "filled mask"
+
+
+def make_lineage(tracks, n_frames=12):
+    """Lineage from tracks: number -> (first frame, places along x, parent); no sizes are known."""
+    rows = sorted((start + k, name, x) for name, (start, places, _) in tracks.items() for k, x in enumerate(places))
+    frame, label, x = (np.array(column) for column in zip(*rows, strict=True))
+    position = np.stack([np.full(len(x), 100.0), x], axis=1)
+    cells = Cells(frame, label, position, np.zeros((len(x), 0)), (), (), (1, 1), n_frames, (200, 200))
+    table = Tracks.from_cells(label, frame, lambda ids: np.array([tracks[name][2] for name in ids.tolist()]))
+    source, target = link_tracks(cells, table)
+    return Lineage(cells, label, table, source, target, np.full(len(source), 0.8 if len(tracks) > 2 else 0.99))
+
+
+def list_kinds(lineage):
+    return [(doubt.kind, int(lineage.track[doubt.row])) for doubt in list_doubts(lineage) if doubt.kind != "link"]
+
+
+def test_a_track_that_goes_on_as_another_one_is_one_place():
+    lineage = make_lineage({1: (0, [100, 101, 102, 103, 104], 0), 2: (8, [105, 106, 107, 108], 0)})
+    (place,) = list_doubts(lineage)
+    assert (place.kind, lineage.track[place.row], lineage.track[place.other]) == ("end", 1, 2)
+    assert place.why.endswith("track 2 starts nearby in frame 8")
+    later = make_lineage({1: (0, [100, 101, 102, 103], 0), 2: (9, [105, 106, 107], 0)})  # five frames between them
+    assert list_kinds(later) == [("start", 2), ("end", 1)]
+
+
+def test_a_track_that_ends_beside_a_daughter_stands_for_the_division():
+    """Cell 4 is lost in frame 4, and the other cell divides into itself and 4."""
+    whole = {1: (0, [60, 60, 60, 60, 60], 0), 2: (5, [60] * 7, 1), 3: (5, [64] * 7, 1)}
+    assert list_kinds(make_lineage(whole)) == [("division", 1)]
+    lineage = make_lineage(whole | {4: (0, [65, 65, 65, 65], 0)})
+    (place,) = (doubt for doubt in list_doubts(lineage) if doubt.kind != "link")
+    assert (place.kind, lineage.track[place.row], lineage.track[place.other]) == ("end", 4, 3)
+    assert place.why.endswith("track 3 starts by a division nearby in frame 5")
+
+
+def test_a_track_of_one_frame_is_more_doubtful_than_a_long_one():
+    lineage = make_lineage({1: (0, [100, 101, 102, 103, 104], 0), 2: (8, [60], 0)})
+    assert list_kinds(lineage) == [("short track", 2), ("end", 1)]
+    assert list_doubts(lineage)[0].doubt > 0.8 > 0.3 > list_doubts(lineage)[1].doubt
 
 
 @pytest.mark.parametrize("spacing", [None, 0.5])

@@ -364,15 +364,6 @@ def test_images_that_were_segmented_are_segmented_again(movie, tmp_path):
 def test_what_is_not_a_result(movie, tmp_path):
     with pytest.raises(FormatError, match="no record of the run in it; give a folder that 'gnntrack track'"):
         apply_edits(tmp_path, EditList())
-    gnntrack.import_tracks(_tracked(), out=tmp_path / "imported")
-    with pytest.raises(InputError, match="its method is 'imported'"):
-        apply_edits(tmp_path / "imported", EditList())
-
-
-def _tracked():
-    masks = np.zeros((4, 30, 30), np.uint8)
-    masks[:, 5:11, 5:11], masks[:, 20:26, 5:11] = 7, 3
-    return masks
 
 
 def test_moved_changed_and_other_input(movie, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,29 +26,36 @@ _SHOWN = 10  # changes
 @options.out_option("Folder of the new result.")
 @click.option("--images", type=click.Path(path_type=Path), help="The images of RESULT, if they have been moved.")
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that RESULT was made from, if moved.")
+@click.option("--method", metavar="NAME", help="Track the masks with this method instead of that of RESULT.")
+@click.option("--solver", metavar="NAME", help="How links are chosen, if not as in the method.")
 @options.overwrite_option
 @options.verbose_option
 def apply_edits(
-    result: Path, edits: Path, out: Path, images: Path | None, masks: Path | None, *, overwrite: bool
+    result: Path,
+    edits: Path,
+    out: Path,
+    **choices: Any,
 ) -> None:
     """Solve a movie again around corrections: RESULT of 'gnntrack track', EDITS of the page of 'gnntrack report'.
 
     Every edit is kept, and the solver of RESULT decides the rest with the same settings. An edit that contradicts an
-    earlier one is refused, with the reason.
+    earlier one is refused, with the reason. If RESULT is of 'gnntrack import' or of another program, its links have no
+    scores: the edits change what they name and nothing else, unless --method is given.
     """
     from gnntrack import corrections
 
     watch = Stopwatch()
     with show_progress() as progress:
-        corrected = corrections.apply_edits(
-            result, edits, out=out, images=images, masks=masks, overwrite=overwrite, progress=progress
-        )
+        corrected = corrections.apply_edits(result, edits, out=out, progress=progress, **choices)
     show_rows(_describe_edits(corrected))
     show_result(out, watch)
 
 
 def _describe_edits(corrected: CorrectedLineage) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("edits", f"{len(corrected.applied)} kept, {len(corrected.refused)} refused")]
+    if not corrected.solved:
+        text = "no; the links have no scores, so that only what the edits name was changed (--method NAME solves)"
+        rows.append(("solved again", text))
     rows += [("refused", f"{edit}: {reason}") for edit, reason in corrected.refused]
     changes = corrected.changes
     if not changes:

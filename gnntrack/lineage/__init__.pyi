@@ -1,6 +1,9 @@
 from .build import build_lineage as build_lineage
 from .doubts import Doubt as Doubt
 from .doubts import list_doubts as list_doubts
+from .edits import Edit as Edit
+from .edits import EditList as EditList
+from .edits import read_edits as read_edits
 from .families import count_divisions as count_divisions
 from .families import count_generations as count_generations
 from .families import find_divisions as find_divisions
@@ -13,6 +16,8 @@ from .repair import RepairedMovie as RepairedMovie
 from .repair import fill_gaps as fill_gaps
 from .repair import match_masks as match_masks
 from .repair import repair_movie as repair_movie
+from .structural_edits import EditedLineage as EditedLineage
+from .structural_edits import edit_lineage as edit_lineage
 from .summary import ReviewItem as ReviewItem
 from .summary import Summary as Summary
 from .summary import review as review

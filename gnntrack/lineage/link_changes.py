@@ -44,16 +44,17 @@ def compare_links(before: Lineage, after: Lineage, applied: Iterable[Edit]) -> I
         named |= {(edit.cells[0], target) for target in edit.cells[1:]}
         gone |= set(edit.cells) if edit.kind == "spurious" else set()
     old, shown = list_old_links(before)
-    frame, label = after.cells.frame.tolist(), after.cells.label.tolist()
-    cells = list(zip(frame, label, strict=True))
-    new = {(cells[s], cells[t]) for s, t in zip(after.source.tolist(), after.target.tolist(), strict=True)}
+    new = list_old_links(after)[0]
     for source, target in sorted(old ^ new, key=lambda link: (link[0][0], link)):
         if (source, target) not in named and gone.isdisjoint((source, target)):
             yield LinkChange((source, target) in new, source, target, (shown.get(source, 0), shown.get(target, 0)))
 
 
 def list_old_links(before: Lineage) -> tuple[set[_Link], dict[_Cell, int]]:
-    """Return the links of a result in the labels of the input, and its own label of each cell."""
+    """Return the links of a result in the labels of the input, and its own label of each cell.
+
+    A lineage that was not written yet has the labels of the input.
+    """
     past = list_own_links(before).past
     label = before.origins.input_label if before.origins is not None else before.cells.label
     cells = list(zip(before.cells.frame.tolist(), label.tolist(), strict=True))
