@@ -215,7 +215,6 @@ def open_session(
     images: object = None,
     masks: object = None,
     method: str | None = None,
-    solver: str | None = None,
     progress: Progress | None = None,
 ) -> CorrectionSession:
     """Read and score the movie of a result again.
@@ -224,7 +223,7 @@ def open_session(
     ----------
     before : RecordedRun
         The result.
-    images, masks, method, solver, progress
+    images, masks, method, progress
         As of `apply_edits`.
 
     Raises
@@ -249,8 +248,10 @@ def open_session(
             options["segmenter"] = before.summary["segmenter"]
             options["segmenter_options"] = before.summary.get("segmenter_options") or None
     run = RunRecord(chosen["images"], chosen["masks"], restore_settings(before.summary))
-    known = before.summary if method is None else {"method": method, "solver": None}
-    names = {"method": known["method"], "solver": solver or known["solver"]}
+    names: dict[str, Any] = {
+        "method": method or before.summary["method"],
+        "solver": None if method else before.summary["solver"],
+    }
     with record_warnings() as messages:
         candidates = read_candidates(run, **names, progress=progress, **options)
     _check_cells(before.lineage, candidates.graph.cells)

@@ -56,7 +56,6 @@ def apply_edits(
     images: object = None,
     masks: object = None,
     method: str | None = None,
-    solver: str | None = None,
     overwrite: bool = False,
     progress: Any = None,
 ) -> CorrectedLineage:
@@ -79,8 +78,8 @@ def apply_edits(
         Folder of the new result; if None, nothing is written.
     images, masks : path, array or FrameStack, optional
         Those of the result, if they are no longer where they were.
-    method, solver : str, optional
-        As in `gnntrack.track`, in place of those of the result; the masks of a result without scores are then tracked
+    method : str, optional
+        As in `gnntrack.track`, in place of that of the result; the masks of a result without scores are then tracked
         around the edits.
     overwrite, progress
         As in `gnntrack.track`.
@@ -117,7 +116,7 @@ def apply_edits(
     if out is not None:
         try_output(out, overwrite=overwrite)  # before the long work
     with open_progress(progress) as report:
-        session = choose_session(before, images=images, masks=masks, method=method, solver=solver, progress=report)
+        session = choose_session(before, images=images, masks=masks, method=method, progress=report)
         plan = session.plan(given)
         if given.edits and not plan.new:
             reasons = "; ".join(f"edit {n}: {reason}" for n, (_, reason) in enumerate(plan.refused[:5], start=1))

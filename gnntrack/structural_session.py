@@ -39,7 +39,6 @@ def choose_session(
     images: object = None,
     masks: object = None,
     method: str | None = None,
-    solver: str | None = None,
     progress: Progress | None = None,
 ) -> CorrectionSession | StructuralSession:
     """Return the session for a result: it is solved again if its links have scores, or a method is given.
@@ -48,7 +47,7 @@ def choose_session(
     ----------
     before : RecordedRun
         The result.
-    images, masks, method, solver, progress
+    images, masks, method, progress
         As of `gnntrack.apply_edits`.
 
     Raises
@@ -56,8 +55,8 @@ def choose_session(
     InputError
         As of `gnntrack.correction_session.open_session`.
     """
-    if before.has_scores or method is not None or solver is not None or masks is not None:
-        return open_session(before, images=images, masks=masks, method=method, solver=solver, progress=progress)
+    if before.has_scores or method is not None or masks is not None:
+        return open_session(before, images=images, masks=masks, method=method, progress=progress)
     summary = before.summary
     settings = restore_settings(summary)
     chosen = images if images is not None else before.find("images")

@@ -116,15 +116,19 @@ def test_each_kind_is_found_in_the_result(make, tmp_path):
     assert label in given or kind == "filled mask"
 
 
-def make_lineage(tracks, n_frames=12):
-    """Lineage from tracks: number -> (first frame, places along x, parent); no sizes are known."""
+def make_lineage(tracks, n_frames=12, confidence=0.99):
+    """Lineage from tracks: number -> (first frame, places along x, parent); no sizes are known.
+
+    A cell that is there all the time is added, so that no frame is empty.
+    """
+    tracks = tracks | {9: (0, [150 + 2 * (t % 2) for t in range(n_frames)], 0)}
     rows = sorted((start + k, name, x) for name, (start, places, _) in tracks.items() for k, x in enumerate(places))
     frame, label, x = (np.array(column) for column in zip(*rows, strict=True))
     position = np.stack([np.full(len(x), 100.0), x], axis=1)
     cells = Cells(frame, label, position, np.zeros((len(x), 0)), (), (), (1, 1), n_frames, (200, 200))
     table = Tracks.from_cells(label, frame, lambda ids: np.array([tracks[name][2] for name in ids.tolist()]))
     source, target = link_tracks(cells, table)
-    return Lineage(cells, label, table, source, target, np.full(len(source), 0.8 if len(tracks) > 2 else 0.99))
+    return Lineage(cells, label, table, source, target, np.full(len(source), confidence))
 
 
 def list_kinds(lineage):
@@ -143,8 +147,8 @@ def test_a_track_that_goes_on_as_another_one_is_one_place():
 def test_a_track_that_ends_beside_a_daughter_stands_for_the_division():
     """Cell 4 is lost in frame 4, and the other cell divides into itself and 4."""
     whole = {1: (0, [60, 60, 60, 60, 60], 0), 2: (5, [60] * 7, 1), 3: (5, [64] * 7, 1)}
-    assert list_kinds(make_lineage(whole)) == [("division", 1)]
-    lineage = make_lineage(whole | {4: (0, [65, 65, 65, 65], 0)})
+    assert list_kinds(make_lineage(whole, confidence=0.8)) == [("division", 1)]
+    lineage = make_lineage(whole | {4: (0, [65, 65, 65, 65], 0)}, confidence=0.8)
     (place,) = (doubt for doubt in list_doubts(lineage) if doubt.kind != "link")
     assert (place.kind, lineage.track[place.row], lineage.track[place.other]) == ("end", 4, 3)
     assert place.why.endswith("track 3 starts by a division nearby in frame 5")

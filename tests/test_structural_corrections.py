@@ -59,7 +59,9 @@ def test_edits_change_only_what_they_name(imported, tmp_path):
     before, after = read_masks(imported), read_masks(tmp_path / "01_RES")
     np.testing.assert_array_equal(after > 0, before > 0)
     np.testing.assert_array_equal(after[:4], before[:4])  # also the mask that was drawn in the gap of track 7
-    np.testing.assert_array_equal(after[4:], np.select([before[4:] == 1, before[4:] == 2], [2, 1], before[4:]))
+    np.testing.assert_array_equal(
+        after[4:], np.select([before[4:] == 1, before[4:] == 2], [before[4:] + 1, before[4:] - 1], before[4:])
+    )
     assert not run("validate", tmp_path / "01_RES").exception
     summary = json.loads((tmp_path / "01_RES" / "gnntrack" / "summary.json").read_text())
     assert summary["method"] == "imported"

@@ -27,7 +27,6 @@ _SHOWN = 10  # changes
 @click.option("--images", type=click.Path(path_type=Path), help="The images of RESULT, if they have been moved.")
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that RESULT was made from, if moved.")
 @click.option("--method", metavar="NAME", help="Track the masks with this method instead of that of RESULT.")
-@click.option("--solver", metavar="NAME", help="How links are chosen, if not as in the method.")
 @options.overwrite_option
 @options.verbose_option
 def apply_edits(
