@@ -7,9 +7,12 @@ what takes minutes is not run: its line is parsed by the command, with every opt
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,3 +164,39 @@ def test_every_command_in_the_text_exists_with_its_options(page):
 @pytest.mark.parametrize("page", sorted(ELSEWHERE))
 def test_another_test_runs_the_page(page):
     assert (ROOT / ELSEWHERE[page]).exists()
+
+
+SBATCH = """#!/bin/bash
+# stands for SLURM: runs the tasks of an array one after the other, or the command of --wrap
+for word in "$@"; do case "$word" in --array=*) range="${word#--array=}"; range="${range%%%*}";; esac; done
+if [ -n "$range" ]; then
+    for task in $(seq "${range%-*}" "${range#*-}"); do SLURM_ARRAY_TASK_ID=$task bash "${@: -1}" >&2 || true; done
+    echo 4711
+else
+    [ "$1" = "--dependency=afterany:4711" ] && [ "$2" = "--wrap" ] && bash -c "$3"
+fi
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_scripts_of_the_cluster_page_track_every_position(world, tmp_path, monkeypatch):
+    """A finished position is skipped, and the last job keeps all and writes the table."""
+    monkeypatch.chdir(tmp_path)
+    write_experiment(None, None, world)
+    programs = {"gnntrack": f'#!/bin/sh\nexec "{sys.executable}" -m gnntrack "$@"\n', "sbatch": SBATCH}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    task, submission = (block.code for block in find_blocks("docs/cluster.md") if block.language == "bash")
+    (tmp_path / "track.sh").write_text(task)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    first = os.environ | {"SLURM_ARRAY_TASK_ID": "0", "PATH": environment["PATH"], "PYTHONPATH": str(ROOT)}
+    subprocess.run(["bash", "track.sh"], env=first, check=True, capture_output=True)
+    again = subprocess.run(["bash", "track.sh"], env=first, check=True, capture_output=True, text=True)
+    assert again.stdout == "RESULTS/a_RES is finished\n"
+    done = subprocess.run(
+        ["bash", "-e", "-c", submission], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "RESULTS" / "summary.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["a", "kept"], ["b", "kept"]]
