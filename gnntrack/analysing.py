@@ -6,7 +6,7 @@
           /tracks.csv     a row per track                    /msd.csv     mean squared displacement by time lag
           /families.csv   a row per family                   /survival.csv   fraction undivided by age
           /frames.csv     a row per frame                    /summary.json   units, options and notes
-          /motion.png, cycles.png, surroundings.png, and the same as .svg
+          /motion.png, cycles.png, surroundings.png, courses.png, and the same as .svg
 
 ``docs/analysis.md`` defines every column.
 """
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gnntrack
+from gnntrack.analysis.contacts import describe_contacts, list_cell_contacts, list_track_contacts
+from gnntrack.analysis.courses import count_divisions, summarise_frames
 from gnntrack.analysis.cycles import (
     describe_cycles,
     find_cycles,
@@ -33,7 +35,7 @@ from gnntrack.analysis.cycles import (
 )
 from gnntrack.analysis.displacements import measure_displacements
 from gnntrack.analysis.drift import estimate_drift, remove_drift
-from gnntrack.analysis.growth import describe_growth, list_cell_size, list_track_growth
+from gnntrack.analysis.growth import describe_growth, list_cell_growth, list_track_growth
 from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
 from gnntrack.analysis.msd_fits import fit_motion
 from gnntrack.analysis.quantities import Quantity
@@ -56,6 +58,7 @@ from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.results import find_result
 from gnntrack.setting_errors import check_bools
+from gnntrack.setting_kinds import is_number
 from gnntrack.types import Lineage, Units
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ if TYPE_CHECKING:
 
     from gnntrack.analysis.cycles import Cycles
     from gnntrack.analysis.survival import Survival
-    from gnntrack.types import Cells, FloatArray
+    from gnntrack.types import Cells, FloatArray, FrameStack
 
     Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -74,6 +77,7 @@ __all__ = ["Analysis", "analyse"]
 _log = logging.getLogger(__name__)
 
 _FEWEST_LAGS = 4  # that are fitted
+_MOST_GROWTH = 50  # pixels
 TABLES = ("cells", "tracks", "families", "frames", "movie", "msd", "survival")
 
 
@@ -131,6 +135,7 @@ def analyse(
     spacing: Sequence[float] | None = None,
     interval: float | str | timedelta | None = None,
     without_drift: bool = False,
+    grow_masks: int = 1,
     overwrite: bool = False,
 ) -> Analysis:
     """Measure the motion, growth, cell cycles and surroundings of the cells of a lineage.
@@ -149,6 +154,9 @@ def analyse(
         frames.
     without_drift : bool
         Subtract the motion that all cells have in common (`gnntrack.analysis.estimate_drift`).
+    grow_masks : int
+        Pixels by which masks grow before those that touch are counted: with 1, at most 2 pixels of background may be
+        between them.
     overwrite : bool
         Replace an earlier result.
 
@@ -161,7 +169,7 @@ def analyse(
     ------
     InputError
         If the source cannot be read, contains no cells, or does not fit the size of a voxel; if the drift is to be
-        removed and there are too few cells to estimate it.
+        removed and there are too few cells to estimate it; if `grow_masks` is not a whole number from 0 to 50.
     OutputError
         If `out` exists or cannot be written.
 
@@ -178,20 +186,24 @@ def analyse(
     0.3
     """
     check_bools(without_drift=without_drift, overwrite=overwrite)
+    if not (is_number(grow_masks) and grow_masks in range(_MOST_GROWTH + 1)):
+        msg = f"grow_masks is {grow_masks!r}; expected a whole number of pixels from 0 to {_MOST_GROWTH} (--grow-masks)"
+        raise InputError(msg)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    lineage = _open_lineage(source, spacing, interval)
+    lineage, masks = _open_lineage(source, spacing, interval)
     drift = estimate_drift(lineage)
     if without_drift:
         lineage = remove_drift(lineage)
-    analysis = _measure(lineage, drift)
+    touching = {} if masks is None else list_cell_contacts(lineage, masks, grow=int(grow_masks))
+    analysis = _measure(lineage, touching, drift)
     if out is not None:
         with fresh_output(out, overwrite=overwrite) as folder:
             folder.mkdir()
             for name in TABLES:
                 write_csv(getattr(analysis, name), folder / f"{name}.csv")
             _draw_figures(analysis, folder)
-            summary = _summarise(analysis, source, without_drift=without_drift)
+            summary = _summarise(analysis, source, without_drift=without_drift, grow_masks=int(grow_masks))
             (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return analysis
 
@@ -202,8 +214,10 @@ def _draw_figures(analysis: Analysis, folder: Path) -> None:
 
     tables = {name: _list_columns(getattr(analysis, name)) for name in TABLES}
     units = Units.read(analysis.lineage)
-    for name in ("motion", "cycles", "surroundings"):
-        figure = getattr(report, f"draw_{name}")(tables, units)
+    figures = {name: getattr(report, f"draw_{name}")(tables, units) for name in ("motion", "cycles", "surroundings")}
+    courses = summarise_frames(tables["cells"], units)
+    figures["courses"] = report.draw_courses(courses, count_divisions(analysis.lineage), units)
+    for name, figure in figures.items():
         for suffix in ("png", "svg"):
             report.save_figure(figure, folder / f"{name}.{suffix}")
 
@@ -212,7 +226,7 @@ def _list_columns(table: pd.DataFrame) -> dict[str, Any]:
     return {str(name): column.to_numpy() for name, column in table.items()}
 
 
-def _summarise(analysis: Analysis, source: object, *, without_drift: bool) -> dict[str, Any]:
+def _summarise(analysis: Analysis, source: object, **chosen: bool | int) -> dict[str, Any]:
     """Return the content of ``summary.json``."""
     units = Units.read(analysis.lineage)
     return {
@@ -221,13 +235,13 @@ def _summarise(analysis: Analysis, source: object, *, without_drift: bool) -> di
         "spacing": list(analysis.lineage.cells.spacing),
         "interval_s": units.interval,
         "units": {"length": units.length, "time": units.time, "long_time": units.long_time},
-        "without_drift": without_drift,
+        **chosen,
         "notes": list(analysis.notes),
     }
 
 
-def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
-    """Return the lineage with the size of a voxel and the interval."""
+def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Lineage, FrameStack | None]:
+    """Return the lineage with the size of a voxel and the interval, and its masks if it has any."""
     homes = {"spacing": "frames", "interval": "frames"}
     frames = resolve_options(None, {"spacing": spacing, "interval": interval}, homes, recipe="analyse").frames
     if not isinstance(source, Lineage | str | PathLike):
@@ -242,9 +256,10 @@ def _open_lineage(source: object, spacing: object, interval: object) -> Lineage:
     if known is None and not isinstance(source, Lineage):
         known = read_units(Path(source)).interval
     lineage = lineage.with_provenance(interval=known)
-    if frames.spacing is None:
-        return lineage
-    return replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing))
+    masks = lineage.labels() if lineage.has_masks else None
+    if frames.spacing is not None:
+        lineage = replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing))
+    return lineage, masks
 
 
 def _warn_of_markers(source: object) -> None:
@@ -279,8 +294,8 @@ def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
     )
 
 
-def _measure(lineage: Lineage, drift: FloatArray) -> Analysis:
-    """Return the tables of a lineage."""
+def _measure(lineage: Lineage, touching: Columns, drift: FloatArray) -> Analysis:
+    """Return the tables of a lineage; `touching` are columns of cells whose masks touch."""
     import pandas as pd
 
     units, tracks = Units.read(lineage), lineage.tracks
@@ -293,23 +308,25 @@ def _measure(lineage: Lineage, drift: FloatArray) -> Analysis:
     survival = measure_survival(cycles, units)
 
     cell_motion = list_cell_motion(lineage, lines)
-    cell_table = list_cells(lineage) | cell_motion | list_cell_size(lineage)
+    cell_table = list_cells(lineage) | cell_motion | list_cell_growth(lineage)
     track_motion = list_track_motion(lineage, lines, cell_motion, curve)
     track_cycles = list_track_cycles(lineage, cycles)
     track_table = list_tracks(lineage) | track_cycles | track_motion | list_track_growth(lineage)
     around = list_cell_surroundings(lineage)
-    cell_table |= around
-    track_table |= list_track_surroundings(lineage, around)
+    cell_table |= around | touching
+    track_table |= list_track_surroundings(lineage, around) | list_track_contacts(lineage, touching)
     movie = [
         *describe_motion(track_motion, fit, drift, units),
         *describe_cycles(lineage, cycles, survival, track_cycles),
         *describe_growth(track_table, units),
         *describe_surroundings(track_table, units),
+        *describe_contacts(track_table, units),
         *correlate_sisters(tracks, {name: track_table[column] for name, column in _list_properties(track_table)}),
     ]
     frame_means = (
         *(f"speed_{units.speed}", f"size_{units.size}"),
         *("neighbours", f"neighbour_distance_{units.length}", f"density_{units.density}"),
+        *("contacts", "contact_fraction", f"growth_rate_{units.rate}"),
     )
     shared = tuple(column for _, column in _list_properties(track_table))
     return Analysis(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import CensoredData, ecdf, ttest_1samp
 from support.walks import make_lineage
 
 import gnntrack
@@ -214,3 +214,18 @@ def test_the_intraclass_correlation_has_the_interval_of_its_theory():
     assert np.mean(values) == pytest.approx(0.6, abs=0.04)
     assert math.isnan(correlate_pairs(np.ones(3), np.ones(3))[0])
     assert math.isnan(correlate_pairs(np.ones(5), np.ones(5))[0])
+
+
+@pytest.mark.filterwarnings("ignore:The confidence interval is undefined:RuntimeWarning")  # where nothing is left
+@pytest.mark.parametrize("seed", range(3))
+def test_survival_is_that_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    life, seen = rng.gamma(9, 1, 60).round(1), rng.uniform(2, 20, 60).round(1)  # with ties
+    duration, has_event = np.minimum(life, seen), life <= seen
+    ours = estimate_survival(duration, has_event)
+    scipy = ecdf(CensoredData(uncensored=duration[has_event], right=duration[~has_event])).sf
+    np.testing.assert_allclose(scipy.evaluate(ours.time), ours.fraction, atol=1e-12)
+    interval = scipy.confidence_interval(method="log-log")
+    inside = (ours.fraction > 0) & (ours.fraction < 1)
+    np.testing.assert_allclose(interval.low.evaluate(ours.time)[inside], ours.low[inside], atol=1e-6)
+    np.testing.assert_allclose(interval.high.evaluate(ours.time)[inside], ours.high[inside], atol=1e-6)

@@ -247,9 +247,14 @@ def test_the_command_writes_the_tables_of_a_result(tmp_path):
 
 def test_the_code_of_the_page_runs(capsys):
     page = (Path(__file__).parents[1] / "docs" / "analysis.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    exec(compile(code, "docs/analysis.md", "exec"), {})
-    assert len(capsys.readouterr().out.split()) == 2
+    found = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    for code in found:
+        exec(compile(code, "docs/analysis.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert len(found) == 2
+    assert len(printed.splitlines()[0].split()) == 2
+    assert "\ngrowth_rate per_frame " in printed
 
 
 def test_every_column_and_quantity_is_on_the_page():
@@ -257,8 +262,13 @@ def test_every_column_and_quantity_is_on_the_page():
     documented = set(re.findall(r"`([A-Za-z0-9_]+)`", page))
     rng = np.random.default_rng(0)
     rows = list_rows(walk_freely(rng, tracks=5, frames=6, diffusion=1.0))
-    for interval, unit in ((60.0, "um"), (None, "pixel")):
-        lineage = make_lineage(rows, interval=interval, unit=unit, size=np.ones(len(rows)))
+    masks = np.zeros((3, 20, 30), np.uint8)
+    masks[:, 5:11, 5:11], masks[:, 5:11, 11:16] = 1, 2
+    for interval, unit in ((60.0, "um"), (None, "pixel"), (None, "masks")):
+        if unit == "masks":
+            lineage, unit = gnntrack.track(masks=masks), "pixel"
+        else:
+            lineage = make_lineage(rows, interval=interval, unit=unit, size=np.ones(len(rows)))
         analysis = gnntrack.analyse(lineage)
         for name in analysing.TABLES:
             for column in getattr(analysis, name):

@@ -131,7 +131,7 @@ def test_figures_of_nearly_nothing_are_drawn(rows, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(report, "save_figure", lambda figure, path: drawn.append(figure) or path.write_text("x"))
     gnntrack.analyse(make_lineage(rows, interval=None), out=tmp_path / "a")
-    assert len(drawn) == 6
+    assert len(drawn) == 8
     for figure in drawn[::2]:
         figure.canvas.draw()
 

@@ -1,3 +1,10 @@
+from .contacts import Contacts as Contacts
+from .contacts import find_contacts as find_contacts
+from .courses import Course as Course
+from .courses import DivisionCourse as DivisionCourse
+from .courses import count_divisions as count_divisions
+from .courses import measure_courses as measure_courses
+from .courses import summarise_frames as summarise_frames
 from .cycles import Cycles as Cycles
 from .cycles import find_cycles as find_cycles
 from .diffusion import estimate_diffusion as estimate_diffusion

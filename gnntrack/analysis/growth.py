@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.analysis.quantities import Quantity, average_groups, average_values
+from gnntrack.lineage.families import find_neighbours
 from gnntrack.types import Units
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, npt.NDArray[Any]]
 
-__all__ = ["describe_growth", "fit_growth", "list_cell_size", "list_track_growth"]
+__all__ = ["describe_growth", "fit_growth", "list_cell_growth", "list_track_growth"]
 
 _FEWEST_CELLS = 5
 
@@ -61,10 +62,26 @@ def fit_growth(
     return rate, error, 1 - np.divide(rest, yy, out=np.full(n, np.nan), where=differ)
 
 
-def list_cell_size(lineage: Lineage) -> Columns:
-    """Return the area or volume as a column of the table of cells; none if the cells have no size."""
-    cells = lineage.cells
-    return {f"size_{Units.read(lineage).size}": cells.feature("size").astype(float)} if cells.has("size") else {}
+def list_cell_growth(lineage: Lineage) -> Columns:
+    r"""Return size and growth as columns of the table of cells; none if the cells have no size.
+
+    Returns
+    -------
+    dict of (N,) float64
+        ``size``, and ``growth_rate``: :math:`\log(s_t / s_{t'}) / (t - t')` from the cell before in the track, at
+        :math:`t'`; NaN for the first cell of a track and for sizes of 0.
+    """
+    cells, units = lineage.cells, Units.read(lineage)
+    if not cells.has("size"):
+        return {}
+    size = cells.feature("size").astype(float)
+    before, _ = find_neighbours(lineage)
+    row = np.flatnonzero((before >= 0) & (size > 0))
+    row = row[size[before[row]] > 0]
+    rate = np.full(len(cells), np.nan)
+    frames = cells.frame[row] - cells.frame[before[row]]
+    rate[row] = np.log(size[row] / size[before[row]]) / (frames * units.hours)
+    return {f"size_{units.size}": size, f"growth_rate_{units.rate}": rate}
 
 
 def describe_growth(tracks: Columns, units: Units) -> list[Quantity]:

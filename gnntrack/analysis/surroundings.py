@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     Columns = dict[str, npt.NDArray[Any]]
 
-__all__ = ["describe_surroundings", "find_frame_neighbours", "list_cell_surroundings", "list_track_surroundings"]
+__all__ = [
+    "compare_neighbours",
+    "describe_surroundings",
+    "find_frame_neighbours",
+    "list_cell_surroundings",
+    "list_track_surroundings",
+]
 
 _REACH = 2.5  # median lengths of edges; longer ones lead across gaps or along the border
 
@@ -95,7 +101,7 @@ def list_cell_surroundings(lineage: Lineage) -> Columns:
         pairs = find_frame_neighbours(position)
         number[rows] = np.bincount(pairs.ravel(), minlength=len(position))
         distance[rows], density[rows] = _measure_distances(position, min(cells.spacing) / 2)
-        gained[rows], lost[rows] = _compare_neighbours(earlier, earlier_pairs, present, present[pairs])
+        gained[rows], lost[rows] = compare_neighbours(earlier, earlier_pairs, present, present[pairs])
         earlier, earlier_pairs = present, present[pairs]
     return {
         "neighbours": number,
@@ -116,10 +122,27 @@ def _measure_distances(position: FloatArray, least: float) -> tuple[FloatArray, 
     return distance[:, 1], k / (UNIT_BALL[ndim] * np.maximum(distance[:, k], least) ** ndim)
 
 
-def _compare_neighbours(
+def compare_neighbours(
     earlier: IntArray, earlier_pairs: IntArray, present: IntArray, pairs: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the neighbours that the present tracks have gained and lost since the frame before; NaN for new tracks."""
+    """Return the neighbours that the present tracks have gained and lost since the frame before; NaN for new tracks.
+
+    Parameters
+    ----------
+    earlier, present : (n,) int64
+        Tracks with a cell in the frame before, and in this one.
+    earlier_pairs, pairs : (P, 2) int64
+        Tracks that are neighbours in these frames.
+
+    Examples
+    --------
+    Track 2 moves from the side of 1 to that of 3:
+
+    >>> one, other = np.array([[1, 2]]), np.array([[2, 3]])
+    >>> gained, lost = compare_neighbours(np.array([1, 2, 3]), one, np.array([1, 2, 3, 4]), other)
+    >>> gained.tolist(), lost.tolist()
+    ([0.0, 1.0, 1.0, nan], [1.0, 1.0, 0.0, nan])
+    """
     both = np.intersect1d(earlier, present)
     known = np.isin(present, both)
     before, now = (_number_pairs(table, both) for table in (earlier_pairs, pairs))

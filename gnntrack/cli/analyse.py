@@ -25,10 +25,20 @@ __all__ = ["analyse"]
 @options.path_argument("lineage")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for tables and figures; by default none.")
 @click.option("--without-drift", is_flag=True, help="Subtract the motion that all cells have in common.")
+@click.option(
+    "--grow-masks",
+    type=click.IntRange(0, 50),
+    default=1,
+    show_default=True,
+    help="Pixels by which masks grow before cells that touch are counted: with 1, at most 2 pixels of background are "
+    "between them.",
+)
 @options.settings_options("frames.spacing", "frames.interval")
 @options.overwrite_option
 @options.verbose_option
-def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drift: bool, overwrite: bool) -> None:
+def analyse(
+    lineage: Path, out: Path | None, grow_masks: int, settings: Settings, *, without_drift: bool, overwrite: bool
+) -> None:
     """Measure the cells of LINEAGE: speed, diffusion, persistence, cell cycles, growth, neighbours.
 
     LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
@@ -43,6 +53,7 @@ def analyse(lineage: Path, out: Path | None, settings: Settings, *, without_drif
         spacing=settings.frames.spacing,
         interval=settings.frames.interval,
         without_drift=without_drift,
+        grow_masks=grow_masks,
         overwrite=overwrite,
     )
     found = analysis.lineage

@@ -2,6 +2,7 @@ from .cell_colours import choose_cell_colours as choose_cell_colours
 from .cell_colours import select_lineage as select_lineage
 from .cell_colours import select_tracks as select_tracks
 from .cell_cycles import draw_cycles as draw_cycles
+from .courses import draw_courses as draw_courses
 from .curve import draw_learning_curve as draw_learning_curve
 from .motion import draw_motion as draw_motion
 from .overlay import draw_overlay as draw_overlay

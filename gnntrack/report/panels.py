@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Columns = Mapping[str, npt.NDArray[Any]]
 
-__all__ = ["BLUE", "FAINT", "INK", "RED", "draw_histogram", "make_panels", "note_absence", "style_axes"]
+__all__ = ["BLUE", "FAINT", "INK", "RED", "draw_band", "draw_histogram", "make_panels", "note_absence", "style_axes"]
 
 INK, FAINT, BLUE, RED = "#333333", "#bbbbbb", "#1f6f8b", "#b3441c"
 
@@ -45,6 +45,12 @@ def note_absence(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color="#888888", wrap=True)
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def draw_band(ax: Axes, x: FloatArray, low: FloatArray, middle: FloatArray, high: FloatArray) -> None:
+    """Draw a curve, with a band from `low` to `high`."""
+    ax.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0)
+    ax.plot(x, middle, color=BLUE, linewidth=1.4)
 
 
 def draw_histogram(ax: Axes, values: FloatArray, *, x: str, y: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.report.panels import BLUE, draw_histogram, make_panels, note_absence, style_axes
+from gnntrack.report.panels import BLUE, draw_band, draw_histogram, make_panels, note_absence, style_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,5 @@ def _draw_course(ax: Axes, cells: Columns, name: str, time: FloatArray, units: U
     present, first = np.unique(frame[order], return_index=True)
     parts = np.split(values[order], first[1:])
     low, middle, high = np.array([np.percentile(part, [25, 50, 75]) for part in parts]).T
-    ax.fill_between(time[present], low, high, color=BLUE, alpha=0.2, linewidth=0)
-    ax.plot(time[present], middle, color=BLUE, linewidth=1.4)
+    draw_band(ax, time[present], low, middle, high)
     ax.set_ylim(bottom=0)
