@@ -26,6 +26,7 @@ from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
+    from gnntrack.movie import Movie
     from gnntrack.types import Cells, Lineage, Progress
 
 __all__ = ["CorrectedMovie", "CorrectionSession", "EditPlan", "RecordedRun", "make_plan", "open_session"]
@@ -159,6 +160,11 @@ class CorrectionSession:
     run: RunRecord
     warnings: tuple[str, ...] = ()
 
+    @property
+    def movie(self) -> Movie:
+        """Images and masks."""
+        return self.candidates.movie
+
     def plan(self, given: EditList, *, shown: Mapping[_Cell, int] | None = None) -> EditPlan:
         """Check new edits against each other, and those that the result keeps already against the new ones.
 
@@ -188,8 +194,7 @@ class CorrectionSession:
 
     def build(self, solution: CorrectedMovie) -> Result:
         """Return the cells of the masks that `write` would write."""
-        movie = self.candidates.movie
-        return build_result(solution.repaired, movie.images, movie.channels)
+        return build_result(solution.repaired, self.movie.images, self.movie.channels)
 
     def write(self, solution: CorrectedMovie, out: str | Path, *, overwrite: bool) -> None:
         """Write a solution as a result, as `apply_edits` does.
@@ -199,7 +204,7 @@ class CorrectionSession:
         OutputError
             As of `gnntrack.track`.
         """
-        movie = self.candidates.movie
+        movie = self.movie
         with record_warnings() as messages:
             messages[:] = dict.fromkeys([*self.warnings, *solution.warnings, *messages])
             edits = EditList(solution.applied, labels="input")

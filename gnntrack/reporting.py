@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,9 @@ from gnntrack.shown_results import find_images, read_cells, read_summary
 if TYPE_CHECKING:
     from gnntrack.report.pictures import MoviePictures
     from gnntrack.settings import Settings
-    from gnntrack.types import Lineage
+    from gnntrack.types import FrameStack, Lineage, Progress, Runs
 
-__all__ = ["write_report"]
+__all__ = ["add_interval", "choose_title", "collect_content", "update_content", "write_report"]
 
 _SCORES = ("CHOTA", "TRA", "LNK", "DET", "SEG", "BIO(1)")
 _NO_MASKS = "Cells are shown as dots, because the masks were not given: write the report again with --masks."
@@ -86,28 +88,17 @@ def write_report(
     try_output(out, overwrite=overwrite)
     summary = read_summary(result)
     lineage, runs = read_cells(load(result), masks)
-    if lineage.provenance.interval is None:
-        lineage = lineage.with_provenance(interval=_find_interval(result))
+    lineage = add_interval(lineage, result)
     with open_progress(progress) as report:
         stack, note = find_images(images, result, lineage, summary, settings)
-        notes = [*([note] if note else []), *([_NO_MASKS] if runs is None else [])]
-        planes = choose_planes(lineage, runs)
-        pictures = None if stack is None else encode_movie(stack, planes=planes, progress=report)
-        if runs is not None or pictures is not None:
-            notes += _describe_pictures(lineage, planes, pictures)
+        title, notes = choose_title(result), [note] if note else []
+        content = collect_content(lineage, runs, stack, title=title, notes=notes, progress=report)
         scores, mistakes, missing = compare_with_truth(result, lineage, runs, truth)
-        content = PageContent(
-            title=_choose_title(result),
-            lineage=lineage,
-            doubts=list_doubts(lineage),
-            runs=runs,
-            pictures=pictures,
-            planes=() if runs is None and pictures is None else planes,
-            measures=measure_lineage(lineage),
+        content = replace(
+            content,
             mistakes=mistakes,
             scores={name: scores[name] for name in _SCORES if isinstance(scores.get(name), float)},
-            facts=_describe(lineage),
-            notes=[*notes, *missing],
+            notes=[*content.notes, *missing],
             fingerprint=_find_fingerprint(lineage, summary),
         )
         page = make_page(content, progress=report)
@@ -116,9 +107,56 @@ def write_report(
     return out
 
 
-def _find_interval(result: str | Path) -> float | None:
-    """Return the seconds between two frames that a folder of results has, None if they are not known."""
-    return read_units(Path(result).expanduser()).interval
+def collect_content(
+    lineage: Lineage,
+    runs: Runs | None,
+    images: FrameStack | None,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> PageContent:
+    """Return the content of the page of a lineage.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The lineage.
+    runs : Runs, optional
+        Pixels of its cells.
+    images : FrameStack, optional
+        Images of the microscope.
+    title : str
+        Name of the result.
+    notes : sequence of str
+        What the page lacks.
+    progress : Progress, optional
+        As in `gnntrack.track`.
+    """
+    notes = [*notes, *([_NO_MASKS] if runs is None else [])]
+    planes = choose_planes(lineage, runs)
+    pictures = None if images is None else encode_movie(images, planes=planes, progress=progress)
+    if runs is not None or pictures is not None:
+        notes += _describe_pictures(lineage, planes, pictures)
+    planes = [] if runs is None and pictures is None else planes
+    content = PageContent(title, lineage, (), runs=runs, pictures=pictures, planes=planes, notes=notes)
+    return update_content(content, lineage)
+
+
+def update_content(content: PageContent, lineage: Lineage) -> PageContent:
+    """Return the content of the page with another lineage of the same movie."""
+    interval = content.lineage.provenance.interval
+    if lineage.provenance.interval is None and interval is not None:
+        lineage = lineage.with_provenance(interval=interval)
+    measures = measure_lineage(lineage)
+    return replace(content, lineage=lineage, doubts=list_doubts(lineage), measures=measures, facts=_describe(lineage))
+
+
+def add_interval(lineage: Lineage, result: str | Path) -> Lineage:
+    """Return a lineage with the time between two frames that its folder of results has, if it has none itself."""
+    if lineage.provenance.interval is not None:
+        return lineage
+    return lineage.with_provenance(interval=read_units(Path(result).expanduser()).interval)
 
 
 def _describe_pictures(lineage: Lineage, planes: list[int], pictures: MoviePictures | None) -> list[str]:
@@ -141,7 +179,8 @@ def _describe(lineage: Lineage) -> list[str]:
     return [count_noun(n, noun) for n, noun in [*numbers, (count_divisions(tracks), "division")]]
 
 
-def _choose_title(result: str | Path) -> str:
+def choose_title(result: str | Path) -> str:
+    """Return the name of a result for the page, with that of its folder."""
     path = Path(result).expanduser().resolve()
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 

@@ -369,7 +369,7 @@ def test_edits_are_made_undone_downloaded_and_applied(page, movie, tmp_path):
     page.press("\ue012")  # left arrow
     page.click_cell(3, second.id)
     page.press("s")
-    assert "it contradicts edit 2" in page.text("message")
+    assert "edit 2 links cell" in page.text("message")
     page.browser.find_element("id", "download").click()
     file = page.browser.downloads / "edits.json"
     for _ in range(100):

@@ -43,6 +43,7 @@ COMMANDS = {
     "build-graph": ("graph", "Find the candidate links between the cells of masks."),
     "solve": ("graph", "Choose the links of a candidate graph."),
     "report": ("report", "Write a result as one HTML page to look at and to correct."),
+    "serve": ("serve", "Correct a result in the browser; each edit is solved again at once."),
     "apply-edits": ("apply_edits", "Track a movie again around the corrections of a person."),
     "export": ("graph", "Write a lineage as a CTC result, as tables, or in another format."),
     "convert": ("convert", "Write tracks in another format: CTC, GEFF, TrackMate, tables of other programs."),

@@ -19,6 +19,7 @@ EXAMPLES = {
     "build-graph": "gnntrack build-graph IMAGES MASKS -o graph.geff",
     "solve": "gnntrack solve graph.geff -o lineage.geff",
     "report": "gnntrack report 01_RES -o report.html",
+    "serve": "gnntrack serve 01_RES",
     "apply-edits": "gnntrack apply-edits 01_RES edits.json -o corrected/01_RES",
     "export": "gnntrack export 01_RES --to csv -o tables",
     "convert": "gnntrack convert 01_RES tracks.xml",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnntrack.report.web import PageContent
     from gnntrack.types import FloatArray, Lineage, Progress
 
-__all__ = ["Measures", "Place", "collect_data"]
+__all__ = ["Measures", "Place", "collect_data", "pack_column", "write_colours"]
 
 
 class Measures(NamedTuple):
@@ -83,7 +83,7 @@ def _collect_units(measures: Measures | None) -> dict[str, Any] | None:
     return units | {"notes": list(measures.notes)}
 
 
-def _pack(values: npt.ArrayLike, kind: str) -> str:
+def pack_column(values: npt.ArrayLike, kind: str) -> str:
     """Return a column as base64 of little-endian numbers."""
     return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
 
@@ -95,22 +95,22 @@ def _collect_cells(lineage: Lineage, measures: Measures | None) -> dict[str, Any
     past, confidence = np.full(n, -1), np.full(n, np.nan, np.float32)
     past[lineage.target], confidence[lineage.target] = lineage.source, lineage.confidence
     columns = {
-        "first": _pack(np.searchsorted(cells.frame, np.arange(cells.n_frames + 1)), "i4"),
-        "label": _pack(cells.label, "i4"),
-        "track": _pack(np.searchsorted(lineage.tracks.id, lineage.track), "i4"),
-        "past": _pack(past, "i4"),
-        "x": _pack(place[:, -1], "f4"),
-        "y": _pack(place[:, -2], "f4"),
-        "confidence": _pack(confidence, "f4"),
+        "first": pack_column(np.searchsorted(cells.frame, np.arange(cells.n_frames + 1)), "i4"),
+        "label": pack_column(cells.label, "i4"),
+        "track": pack_column(np.searchsorted(lineage.tracks.id, lineage.track), "i4"),
+        "past": pack_column(past, "i4"),
+        "x": pack_column(place[:, -1], "f4"),
+        "y": pack_column(place[:, -2], "f4"),
+        "confidence": pack_column(confidence, "f4"),
     }
     if cells.ndim == 3:
-        columns["z"] = _pack(place[:, 0], "f4")
+        columns["z"] = pack_column(place[:, 0], "f4")
     if cells.has("size"):
-        columns["size"] = _pack(cells.feature("size"), "f4")
+        columns["size"] = pack_column(cells.feature("size"), "f4")
     if measures is not None:
-        columns["speed"] = _pack(measures.speed, "f4")
+        columns["speed"] = pack_column(measures.speed, "f4")
     if lineage.origins is not None:
-        columns["kind"] = _pack(lineage.origins.kind, "u1")
+        columns["kind"] = pack_column(lineage.origins.kind, "u1")
     return columns | {"kinds": list(MASK_KINDS)}
 
 
@@ -136,14 +136,15 @@ def _collect_tracks(lineage: Lineage, measures: Measures | None) -> dict[str, An
         "lane": lane.tolist(),
         "lanes": offset,
         "roots": roots,
-        "familyColour": _write_colours(root),
-        "trackColour": _write_colours(tracks.id),
+        "familyColour": write_colours(root),
+        "trackColour": write_colours(tracks.id),
         "confidence": _round(lineage.track_confidence),
         "division": _round(lineage.division_confidence),
     }
 
 
-def _write_colours(numbers: npt.ArrayLike) -> list[str]:
+def write_colours(numbers: npt.ArrayLike) -> list[str]:
+    """Return the colours of families or tracks, as ``#rrggbb``."""
     values = (choose_family_colours(numbers) * 255).round().astype(int)
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in values.reshape(-1, 3).tolist()]
 

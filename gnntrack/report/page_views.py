@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gnntrack.report.pictures import MoviePictures
     from gnntrack.types import IntArray, Lineage, Progress, Runs
 
-__all__ = ["choose_planes", "collect_views"]
+__all__ = ["choose_planes", "collect_views", "trace_frames"]
 
 _MOST_PLANES = 40
 _MOST_PICTURES = 6000  # planes of all frames
@@ -119,16 +119,42 @@ def _draw_rows(lineage: Lineage, runs: Runs, frame: int) -> tuple[IntArray, int,
     return drawn, own.start, own.stop - own.start
 
 
+def trace_frames(
+    lineage: Lineage, runs: Runs, planes: Sequence[int], frames: Sequence[int]
+) -> dict[int, dict[str, str | list[str]]]:
+    """Return the outlines of some frames in each view, and in the planes, as the page replaces them.
+
+    Parameters
+    ----------
+    lineage, runs, planes
+        As of `collect_views`.
+    frames : sequence of int
+        The frames.
+    """
+    found: dict[int, dict[str, str | list[str]]] = {}
+    for t in frames:
+        traced = _trace_frame(lineage, runs, planes, t)
+        found[t] = {axis: base64.b64encode(traced[axis]).decode() for axis in "zyx" if axis in traced}
+        found[t]["planes"] = _encode(traced["planes"]) or []
+    return found
+
+
+def _trace_frame(lineage: Lineage, runs: Runs, planes: Sequence[int], frame: int) -> dict[str, Any]:
+    rows, first, count = _draw_rows(lineage, runs, frame)
+    found: dict[str, Any] = {"z": encode_outlines(flatten_rows(rows), first, count), "planes": []}
+    if rows.ndim == 3:
+        found["y"] = encode_outlines(flatten_rows(rows, 1), first, count)
+        found["x"] = encode_outlines(flatten_rows(rows, 2).T, first, count)
+        found["planes"] = [encode_plane(rows[z], first, count) for z in planes]
+    return found
+
+
 def _trace_views(lineage: Lineage, runs: Runs, planes: Sequence[int], progress: Progress | None) -> dict[str, Any]:
     found: dict[str, Any] = {"z": [], "y": [], "x": [], "planes": []}
     n = lineage.cells.n_frames
     for t in range(n):
-        rows, first, count = _draw_rows(lineage, runs, t)
-        found["z"].append(encode_outlines(flatten_rows(rows), first, count))
-        if rows.ndim == 3:
-            found["y"].append(encode_outlines(flatten_rows(rows, 1), first, count))
-            found["x"].append(encode_outlines(flatten_rows(rows, 2).T, first, count))
-            found["planes"].append([encode_plane(rows[z], first, count) for z in planes])
+        for name, traced in _trace_frame(lineage, runs, planes, t).items():
+            found[name].append(traced)
         if progress is not None:
             progress("tracing outlines", t + 1, n)
     return found

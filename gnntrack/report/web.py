@@ -13,7 +13,7 @@ import html
 import json
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnntrack.report.page_data import collect_data
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from gnntrack.report.pictures import MoviePictures
     from gnntrack.types import Lineage, Progress, Runs
 
-__all__ = ["PageContent", "make_page"]
+__all__ = ["PageContent", "make_page", "render_page"]
 
+_LIVE_POLICY = "connect-src 'self'; "
 _SCRIPTS = (
     *("data.js", "colours.js", "views.js", "movie.js", "marks.js", "tree.js", "plots.js", "series.js"),
-    *("edits.js", "side.js", "places.js", "keys.js", "main.js"),
+    *("checker.js", "edits.js", "live.js", "side.js", "places.js", "keys.js", "main.js"),
 )
 
 
@@ -92,21 +93,32 @@ def make_page(content: PageContent, *, progress: Progress | None = None) -> str:
     >>> "<title>&lt;b&gt;mine&lt;/b&gt;" in page, "<b>mine" in page, "http://" in page or "https://" in page
     (True, False, False)
     """
+    return render_page(collect_data(content, progress))
+
+
+def render_page(data: Mapping[str, Any], *, live: bool = False) -> str:
+    """Return the page of some data as HTML.
+
+    Parameters
+    ----------
+    data : mapping
+        From `gnntrack.report.page_data.collect_data`.
+    live : bool
+        Whether the page may send edits to the server that it came from.
+    """
     folder = files("gnntrack.report").joinpath("page")
     style = folder.joinpath("page.css").read_text(encoding="utf-8")
     script = "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}\n}})();'
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; "
-        f"style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'"
+        f"{_LIVE_POLICY if live else ''}style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'"
     )
     parts = {
-        "TITLE": html.escape(content.title),
+        "TITLE": html.escape(data["title"]),
         "POLICY": policy,
         "STYLE": style,
-        "DATA": json.dumps(collect_data(content, progress), allow_nan=False, separators=(",", ":")).replace(
-            "<", "\\u003c"
-        ),
+        "DATA": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         "SCRIPT": script,
     }
     page = folder.joinpath("page.html").read_text(encoding="utf-8")

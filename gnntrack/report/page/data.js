@@ -39,6 +39,8 @@ derive(() => {
     confidence: unpack(D.cells.confidence, Float32Array),
     speed: unpack(D.cells.speed, Float32Array),
     kind: unpack(D.cells.kind, Uint8Array),
+    outline: unpack(D.cells.outline, Int32Array), // position among the outlines of the frame; null: as the rows
+    identity: unpack(D.cells.identity, Int32Array),
   };
   T = D.tracks;
   [N_CELLS, N_TRACKS] = [C.label.length, T.id.length];

@@ -3,18 +3,20 @@ const edits = []; // {kind, rows}
 let mode = null; // {kind, rows}: an edit that waits for more cells
 let saved = true;
 
-const nameCell = (row) => `${C.label[row]} in frame ${frameOf[row]}`;
+const nameLabel = ([frame, label]) => `${label} in frame ${frame}`;
+const nameCell = (row) => nameLabel([frameOf[row], C.label[row]]);
 
+// by the names of the cells
 const DESCRIBED = {
-  cut: (rows) => `Cut ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
-  join: (rows) => `Join ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
-  confirm: (rows) => `Confirm ${nameCell(rows[0])} → ${nameCell(rows[1])}`,
-  divide: (rows) => `${nameCell(rows[0])} divides into ${rows.slice(1).map(nameCell).join(" and ")}`,
-  undivide: (rows) => `${nameCell(rows[0])} does not divide`,
-  spurious: (rows) => `${nameCell(rows[0])} is not a cell`,
+  cut: ([source, target]) => `Cut ${source} → ${target}`,
+  join: ([source, target]) => `Join ${source} → ${target}`,
+  confirm: ([source, ...targets]) => `Confirm ${source} → ${targets.join(" and ")}`,
+  divide: ([parent, ...daughters]) => `${parent} divides into ${daughters.join(" and ")}`,
+  undivide: ([cell]) => `${cell} does not divide`,
+  spurious: ([cell]) => `${cell} is not a cell`,
 };
 
-const isDrawn = (row) => C.kind !== null && D.cells.kinds[C.kind[row]] === "filled";
+const describeEdit = ({ kind, rows, names }) => DESCRIBED[kind](names ? names.map(nameLabel) : rows.map(nameCell));
 
 // the last cell of the track, if the track divides
 function findDivision(row) {
@@ -31,41 +33,22 @@ const TOOLS = {
   spurious: (row) => !isDrawn(row) && [row],
 };
 
-// the links that an edit fixes, as "source>target"
-function listLinks(edit) {
-  return ["join", "confirm", "divide"].includes(edit.kind) ? edit.rows.slice(1).map((row) => `${edit.rows[0]}>${row}`) : [];
-}
-
-// why an edit contradicts those before, or ""
-function findContradiction(edit) {
-  for (const [k, other] of edits.entries()) {
-    const name = `edit ${k + 1} (${DESCRIBED[other.kind](other.rows)})`;
-    if (other.kind === edit.kind && String(other.rows) === String(edit.rows)) return `${name} is the same`;
-    const [mine, theirs] = [listLinks(edit), listLinks(other)];
-    const cutsMine = other.kind === "cut" && mine.includes(other.rows.join(">"));
-    const cutsTheirs = edit.kind === "cut" && theirs.includes(edit.rows.join(">"));
-    const linked = mine.length && theirs.length;
-    const target = (link) => link.split(">")[1];
-    const source = (link) => link.split(">")[0];
-    const twoPasts = linked && mine.some((a) => theirs.some((b) => target(a) === target(b) && source(a) !== source(b)));
-    const single = linked && edit.kind !== "divide" && other.kind !== "divide";
-    const twoFutures = single && source(mine[0]) === source(theirs[0]) && mine[0] !== theirs[0];
-    const [spurious, rest] = edit.kind === "spurious" ? [edit, other] : [other, edit];
-    const removed = spurious.kind === "spurious" && listLinks(rest).length && rest.rows.includes(spurious.rows[0]);
-    const [one, two] = edit.kind === "undivide" ? [edit, other] : [other, edit];
-    const undivided = one.kind === "undivide" && two.kind === "divide" && one.rows[0] === two.rows[0];
-    if (cutsMine || cutsTheirs || twoPasts || twoFutures || removed || undivided) return `it contradicts ${name}`;
-  }
-  return "";
-}
-
 function addEdit(kind, rows) {
+  if (LIVE) return sendEdit(kind, rows);
   const edit = { kind, rows };
-  const reason = findContradiction(edit);
+  const reason = findContradiction(edits, edit);
   $("message").textContent = reason ? `Not added: ${reason}.` : "";
   if (reason) return;
   edits.push(edit);
   saved = false;
+  showEdits();
+}
+
+function removeEdit(k) {
+  if (LIVE) return sendRemoval(k + 1);
+  edits.splice(k, 1);
+  saved = edits.length === 0;
+  $("message").textContent = "";
   showEdits();
 }
 
@@ -112,27 +95,25 @@ function showMode() {
 
 function undoEdit() {
   if (mode) return cancelEdit();
-  edits.pop();
-  saved = edits.length === 0;
-  $("message").textContent = "";
-  showEdits();
+  if (edits.length) removeEdit(edits.length - 1);
 }
 
 function showEdits() {
   $("edit-count").textContent = edits.length ? `(${edits.length})` : "";
-  $("undo").disabled = $("download").disabled = edits.length === 0;
+  $("undo").disabled = edits.length === 0;
+  if (!LIVE) $("download").disabled = edits.length === 0;
   $("edits").replaceChildren(...edits.map((edit, k) => {
     const item = document.createElement("li");
     const text = document.createElement("span");
-    text.textContent = DESCRIBED[edit.kind](edit.rows);
+    text.textContent = describeEdit(edit);
     const remove = document.createElement("button");
     remove.type = "button";
     remove.textContent = "×";
     remove.setAttribute("aria-label", `Remove edit ${k + 1}`);
-    remove.onclick = (event) => { event.stopPropagation(); edits.splice(k, 1); saved = false; showEdits(); };
+    remove.onclick = (event) => { event.stopPropagation(); removeEdit(k); };
     item.append(text, remove);
     const row = edit.rows[edit.rows.length - 1];
-    item.onclick = () => goTo(frameOf[row], row);
+    item.onclick = () => (row >= 0 ? goTo(frameOf[row], row) : goTo(edit.frame));
     return item;
   }));
   drawOutlines();

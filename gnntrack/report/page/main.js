@@ -140,6 +140,7 @@ function start() {
   new ResizeObserver(resize).observe(treeBox);
   window.addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
   showEdits();
+  startLive();
   resize();
   goTo(0);
   document.documentElement.dataset.ready = "true";

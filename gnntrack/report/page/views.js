@@ -71,8 +71,17 @@ function readOutlines(frame) {
       cell += inPlane ? readNumber() : 1;
       cells[cell] = readContours(readNumber);
     }
-    return cells;
+    return C.outline ? cells.map((_, k) => cells[C.outline[C.first[frame] + k]]) : cells;
   });
+}
+
+// outlines of frames whose masks have changed; all are read again, because their order may have changed
+function replaceOutlines(changed) {
+  for (const [frame, found] of Object.entries(changed)) {
+    for (const each of D.views) each.outlines[frame] = found[each.axis];
+    if (D.planes) D.planes.outlines[frame] = found.planes;
+  }
+  outlines.clear();
 }
 
 function startReading(text) {
