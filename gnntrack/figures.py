@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from gnntrack.errors import InputError
+from gnntrack.errors import InputError, OutputError
 from gnntrack.io.output import OWN_VIDEO, fresh_output, try_output
 from gnntrack.io.stack import get_interval
 from gnntrack.loading import load
@@ -217,7 +217,6 @@ def write_montage(
     >>> write_montage(lineage, Path(tempfile.mkdtemp(), "frames.pdf"), images=movie.images, panels=3).name
     'frames.pdf'
     """
-    from gnntrack.report import save_figure
     from gnntrack.report.montage import draw_montage
 
     out = Path(out).expanduser()
@@ -227,9 +226,7 @@ def write_montage(
     numbers = resolve_range(chosen.frames, shown.lineage.cells.n_frames)
     frames = np.unique(np.linspace(numbers[0], numbers[-1], chosen.panels).round().astype(int)).tolist()
     figure = draw_montage(_make_scene(shown, chosen), frames, width=chosen.width / _INCH, ids=chosen.ids)
-    with fresh_output(out, overwrite=overwrite) as place:
-        save_figure(figure, place, dpi=chosen.dpi)
-    return out
+    return _save(figure, out, dpi=chosen.dpi, overwrite=overwrite)
 
 
 def write_tree(
@@ -289,7 +286,8 @@ def write_tree(
         colour_by=chosen.colour_by,
         interval=_find_interval(lineage, settings, None),
     )
-    return _save(figure, out, chosen, overwrite=overwrite)
+    _resize(figure, chosen.size)
+    return _save(figure, out, dpi=chosen.dpi, overwrite=overwrite)
 
 
 def write_kymograph(
@@ -361,7 +359,8 @@ def write_kymograph(
         pixel=shown.pixel,
         interval=shown.interval,
     )
-    return _save(figure, out, chosen, overwrite=overwrite)
+    _resize(figure, chosen.size)
+    return _save(figure, out, dpi=chosen.dpi, overwrite=overwrite)
 
 
 def _load(result: str | Path | Lineage) -> Lineage:
@@ -428,12 +427,18 @@ def _paint(painted: MovieFrames, numbers: range, progress: Progress | None) -> I
             progress("drawing frames", done, len(numbers))
 
 
-def _save(figure: Figure, out: Path, style: TreeStyle | KymographStyle, *, overwrite: bool) -> Path:
-    """Write a figure of the size of the style."""
+def _resize(figure: Figure, size: tuple[float, float] | None) -> None:
+    """Give a figure a width and height in centimetres, unless they are None."""
+    if size is not None:
+        figure.set_size_inches(size[0] / _INCH, size[1] / _INCH)
+
+
+def _save(figure: Figure, out: Path, *, dpi: float | None, overwrite: bool) -> Path:
     from gnntrack.report import save_figure
 
-    if style.size is not None:
-        figure.set_size_inches(style.size[0] / _INCH, style.size[1] / _INCH)
     with fresh_output(out, overwrite=overwrite) as place:
-        save_figure(figure, place, dpi=style.dpi)
+        try:
+            save_figure(figure, place, dpi=dpi)
+        except OutputError as error:  # it names the temporary file
+            raise OutputError(str(error).replace(str(place), str(out))) from error
     return out

@@ -263,6 +263,9 @@ def test_other_colours_have_a_key_if_they_need_one(lineage, by):
     ("options", "error", "message"),
     [
         ({"frames": (2, 6)}, InputError, "6 frames 0 to 5"),
+        ({"frames": 3}, InputError, r"frames=3: expected first and last"),
+        ({"tracks": 99}, InputError, "no track 99; the ids are 1 to 4"),
+        ({"families": []}, InputError, "no track is selected"),
         ({"tracks": [99]}, InputError, "no track 99; the ids are 1 to 4"),
         ({"colour_by": "size"}, InputError, "expected one of family, track"),
         ({"fps": 0}, InputError, "fps=0"),
@@ -355,6 +358,17 @@ def test_a_tree_shows_selected_tracks_in_the_colours_that_they_have_among_all(li
 def test_a_tree_says_how_many_tracks_it_leaves_out(lineage, tmp_path):
     texts = find_texts(write_tree(lineage, tmp_path / "a.svg", most=1))
     assert any("1 track of the 1 smallest family is not shown" in text for text in texts if text)
+
+
+def test_a_figure_that_cannot_be_written_is_named_in_the_message(lineage, tmp_path, monkeypatch):
+    def fail(figure, path, **_):
+        message = f"{path}: the figure cannot be written: No space left on device"
+        raise OutputError(message)
+
+    monkeypatch.setattr(gnntrack.report, "save_figure", fail)
+    with pytest.raises(OutputError, match=r"^[^ ]*/a\.png: the figure cannot be written"):
+        write_tree(lineage, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_figure_has_the_size_that_is_asked_for(lineage, tmp_path):

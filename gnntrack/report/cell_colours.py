@@ -120,15 +120,15 @@ def select_tracks(
     table = lineage.tracks
     if tracks is None and families is None:
         return np.ones(len(table), bool)
-    named = np.array([*(tracks or ()), *(families or ())], np.int64)
+    single, kin = (np.array([] if ids is None else ids, np.int64).ravel() for ids in (tracks, families))
+    named = np.concatenate([single, kin])
     missing = named[~np.isin(named, table.id)]
     if len(missing) or not len(named):
         known = f"the ids are {table.id[0]} to {table.id[-1]}" if len(table) else "the lineage is empty"
         msg = f"no track {missing[0]}; {known}" if len(missing) else f"no track is selected; {known}"
         raise InputError(msg)
     roots = find_roots(table)
-    wanted = roots[np.isin(table.id, np.array(families or (), np.int64))]
-    return np.asarray(np.isin(table.id, np.array(tracks or (), np.int64)) | np.isin(roots, wanted))
+    return np.asarray(np.isin(table.id, single) | np.isin(roots, roots[np.isin(table.id, kin)]))
 
 
 def select_lineage(lineage: Lineage, shown: BoolArray) -> Lineage:

@@ -301,7 +301,7 @@ def resolve_range(frames: tuple[int, int] | None, count: int) -> range:
     """
     if frames is None:
         return range(count)
-    whole = len(frames) == 2 and all(isinstance(each, int | np.integer) for each in frames)
+    whole = np.shape(frames) == (2,) and all(isinstance(each, int | np.integer) for each in frames)
     if not whole or not 0 <= frames[0] <= frames[1] < count:
         msg = f"frames={frames!r}: expected first and last of the {count_noun(count, 'frame')} 0 to {count - 1}"
         raise InputError(msg)
