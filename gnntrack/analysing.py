@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
     from gnntrack.analysis.cycles import Cycles
     from gnntrack.analysis.survival import Survival
-    from gnntrack.types import Cells, FloatArray, FrameStack
+    from gnntrack.types import Cells, FloatArray
 
     Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -191,12 +191,14 @@ def analyse(
         raise InputError(msg)
     if out is not None:
         try_output(out, overwrite=overwrite)
-    lineage, masks = _open_lineage(source, spacing, interval)
+    lineage, own = _open_lineage(source, spacing, interval)
     drift = estimate_drift(lineage)
     if without_drift:
         lineage = remove_drift(lineage)
-    touching = {} if masks is None else list_cell_contacts(lineage, masks, grow=int(grow_masks))
+    touching, problem = _measure_contacts(own, lineage.cells.spacing, int(grow_masks))
     analysis = _measure(lineage, touching, drift)
+    if problem:
+        analysis = replace(analysis, notes=(*analysis.notes, problem))
     if out is not None:
         with fresh_output(out, overwrite=overwrite) as folder:
             folder.mkdir()
@@ -240,8 +242,18 @@ def _summarise(analysis: Analysis, source: object, **chosen: bool | int) -> dict
     }
 
 
-def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Lineage, FrameStack | None]:
-    """Return the lineage with the size of a voxel and the interval, and its masks if it has any."""
+def _measure_contacts(lineage: Lineage, spacing: tuple[float, ...], grow: int) -> tuple[Columns, str]:
+    """Return the columns of contacts, none without masks, and a note if the masks cannot be read."""
+    if not lineage.has_masks:
+        return {}, ""
+    try:
+        return list_cell_contacts(lineage, lineage.labels(), spacing=spacing, grow=grow), ""
+    except InputError as error:  # a GEFF refers to masks, which may have changed since
+        return {}, f"the masks of the lineage cannot be read, so that contacts are missing: {error}"
+
+
+def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Lineage, Lineage]:
+    """Return the lineage with the size of a voxel and the interval, and as it was read, with its masks."""
     homes = {"spacing": "frames", "interval": "frames"}
     frames = resolve_options(None, {"spacing": spacing, "interval": interval}, homes, recipe="analyse").frames
     if not isinstance(source, Lineage | str | PathLike):
@@ -256,10 +268,9 @@ def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Li
     if known is None and not isinstance(source, Lineage):
         known = read_units(Path(source)).interval
     lineage = lineage.with_provenance(interval=known)
-    masks = lineage.labels() if lineage.has_masks else None
-    if frames.spacing is not None:
-        lineage = replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing))
-    return lineage, masks
+    if frames.spacing is None:
+        return lineage, lineage
+    return replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing)), lineage
 
 
 def _warn_of_markers(source: object) -> None:

@@ -129,6 +129,16 @@ def test_a_result_on_disk_has_the_contacts_of_its_masks(tmp_path):
             gnntrack.analyse(tmp_path / "01_RES", grow_masks=wrong)
 
 
+def test_masks_that_are_gone_are_a_note(tmp_path):
+    masks = make_masks()
+    gnntrack.track(masks=masks, out=tmp_path / "01_RES", max_distance=12, output__pictures=False)
+    lineage = gnntrack.load(tmp_path / "01_RES")
+    (tmp_path / "01_RES" / "mask002.tif").unlink()
+    analysis = gnntrack.analyse(lineage)
+    assert "contacts" not in analysis.cells
+    assert any("masks of the lineage cannot be read" in note for note in analysis.notes)
+
+
 def test_growth_between_frames_is_that_of_the_exponential():
     frames = np.array([0, 1, 2, 4])  # with a gap
     lineage = make_lineage([(1, t, 5, 5) for t in frames], size=3 * np.exp(0.2 * frames), interval=1800.0)

@@ -111,7 +111,9 @@ def _count_labels(ends: IntArray, present: IntArray) -> IntArray:
     return np.bincount(np.searchsorted(present, values), minlength=len(present))
 
 
-def list_cell_contacts(lineage: Lineage, masks: FrameStack, *, grow: int = 1) -> Columns:
+def list_cell_contacts(
+    lineage: Lineage, masks: FrameStack, *, spacing: Sequence[float] | None = None, grow: int = 1
+) -> Columns:
     """Return the columns of the contacts of the table of cells.
 
     Parameters
@@ -120,6 +122,8 @@ def list_cell_contacts(lineage: Lineage, masks: FrameStack, *, grow: int = 1) ->
         The lineage.
     masks : (T, [Z], Y, X) frames
         Its masks, with tracks for labels: `gnntrack.Lineage.labels`.
+    spacing : D floats, optional
+        Size of a pixel along each axis, by default that of the lineage.
     grow : int
         As in `find_contacts`.
 
@@ -137,7 +141,7 @@ def list_cell_contacts(lineage: Lineage, masks: FrameStack, *, grow: int = 1) ->
     for frame in range(cells.n_frames):
         rows = cells.rows(frame)
         present = lineage.track[rows]
-        contacts = find_contacts(np.asarray(masks[frame]), cells.spacing, grow=grow)
+        contacts = find_contacts(np.asarray(masks[frame]), spacing or cells.spacing, grow=grow)
         pairs = contacts.pairs[np.isin(contacts.pairs, present).all(axis=1)]  # masks that fill a gap are not cells
         order = np.argsort(present)
         at = np.searchsorted(present[order], pairs)
