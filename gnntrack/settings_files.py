@@ -22,7 +22,7 @@ def find_settings_file(path: Path) -> Path:
     >>> find_settings_file(Path("my.toml")).name, find_settings_file(Path("Fluo-N2DL-HeLa")).name
     ('my.toml', 'Fluo-N2DL-HeLa.toml')
     """
-    if path.suffix or path.exists() or len(path.parts) != 1:
+    if path.suffix or path.is_file() or len(path.parts) != 1:
         return path
     shipped = list_settings_files()
     if path.name not in shipped:

@@ -177,7 +177,8 @@ def _read_settings(name: str, config: str | Path | None) -> Settings:
     if config is None:
         return own
     path = Path(config).expanduser()
-    chosen = Settings.from_toml(path / f"{name}.toml" if path.is_dir() else find_settings_file(path))
+    is_folder = path.is_dir() and str(path) not in shipped  # a folder of data may have the name of its settings
+    chosen = Settings.from_toml(path / f"{name}.toml" if is_folder else find_settings_file(path))
     given = {f"{section}__{key}": getattr(values, key) for section, values in chosen for key in values.given}
     return own.replace(**given)
 

@@ -800,6 +800,12 @@ def test_settings_files_are_found_by_name(name, tmp_path):
     assert Settings.from_toml(tmp_path / "found.toml") == expected
 
 
+def test_a_name_of_settings_is_found_beside_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Fluo-N2DL-HeLa").mkdir()  # its data
+    assert "margin = 25" in run("init-config", "--config", "Fluo-N2DL-HeLa").stdout
+
+
 def test_an_unknown_name_of_a_settings_file_lists_the_names():
     problem = run("init-config", "--config", "Fluo-N2DL-Hela", code=2).stderr
     assert "does not exist" in problem

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import zipfile
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 from support.movies import dividing_masks, images_of, write_folder, write_truth
 
@@ -20,7 +22,7 @@ from gnntrack.cli import cli
 from gnntrack.errors import InputError, OutputError
 from gnntrack.settings import Settings
 from gnntrack.submission.packaging import find_site, list_requirements, write_wheel
-from gnntrack.submission.running import can_block_network
+from gnntrack.submission.running import can_block_network, run_script
 from gnntrack.submitting import Tracker, check_submission, write_submission
 
 MASKS = dividing_masks()
@@ -37,11 +39,19 @@ def make_dataset(folder, *, sequences=("01", "02"), masks=True, truth=False):
     return folder
 
 
+def write_frame(path, mask):
+    tifffile.imwrite(path, mask, compression="zlib")
+
+
 @pytest.fixture(scope="module")
 def challenge(tmp_path_factory):
     """A folder with a data set and a submission of it to the linking benchmark."""
     root = tmp_path_factory.mktemp("challenge")
-    make_dataset(root / "Fluo-Made+1", truth=True)
+    home = make_dataset(root / "Fluo-Made+1", truth=True)
+    write_frame(home / "02_ERR_SEG" / "mask005.tif", np.zeros_like(MASKS[0]))
+    for folder in ("02", "02_ERR_SEG", "02_GT/TRA"):  # four digits
+        for path in (home / folder).glob("*.tif"):
+            path.rename(path.with_name(f"{path.stem[:-3]}0{path.stem[-3:]}.tif"))
     names = write_submission([root / "Fluo-Made+1"], root / "SW", tracker=Tracker(solver="greedy"))
     assert names == ["Fluo-Made+1-01.sh", "Fluo-Made+1-02.sh"]
     return root
@@ -49,8 +59,9 @@ def challenge(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checked(challenge):
+    """The report of the submission; its results are kept beside it."""
     before = list_states(challenge)
-    report = check_submission(challenge / "SW")
+    report = check_submission(challenge / "SW", results=challenge.parent / "upload")
     assert list_states(challenge) == before
     return report
 
@@ -89,15 +100,29 @@ def test_the_scripts_run_as_the_organisers_run_them(checked):
     assert [each.script for each in checked.sequences] == ["Fluo-Made+1-01.sh", "Fluo-Made+1-02.sh"]
     for sequence in checked.sequences:
         assert (sequence.exit_code, sequence.problems) == (0, ())
-        assert sequence.scores["OP_CLB(1)"] == 1
         assert sequence.seconds > 0.1
+    assert [each.scores["OP_CLB(1)"] == 1 for each in checked.sequences] == [True, False]  # a frame of 02 was empty
     assert checked.is_valid
     assert {problem.rule for problem in checked.problems} == {"contact"}
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")  # noqa: PTH110
-def test_the_memory_is_that_of_the_script_and_not_of_the_check(checked):
+def test_results_have_the_digits_of_the_images_and_no_empty_frame(checked, challenge):
+    home = challenge.parent / "upload" / "Fluo-Made+1"
+    assert sorted(path.name for path in home.iterdir()) == ["01_RES", "02_RES"]
+    files = sorted(path.name for path in (home / "02_RES").iterdir())
+    assert files == [*(f"mask000{frame}.tif" for frame in range(6)), "res_track.txt"]
+    assert (home / "01_RES" / "mask005.tif").is_file()
+    assert tifffile.imread(home / "02_RES" / "mask0005.tif").any()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_the_memory_is_that_of_the_script_and_not_of_the_check(checked, tmp_path):
     assert all(20e6 < sequence.peak_memory < 2e9 for sequence in checked.sequences)
+    script = tmp_path / "Made-01.sh"
+    script.write_text("sleep 0.2\n")
+    held = np.ones(300_000_000, np.uint8)  # the usage that the system reports of a child would include it
+    run = run_script(script, log=tmp_path / "log", environment={"PATH": os.defpath})
+    assert 0 < run.peak_memory < held.nbytes / 3
 
 
 def test_the_tracking_benchmark_segments_the_images_alone(tmp_path):
@@ -385,6 +410,7 @@ def test_wrong_folders_are_not_checked(tmp_path):
     assert "no data set of this submission in it; expected Made" in fail(*choice, "--data", tmp_path / "SW")
     assert "no such folder" in fail(*choice, "--data", tmp_path / "data")
     assert "--time-limit" in fail(*choice, "--time-limit", "fast")
+    assert "it exists already" in fail(*choice, "--data", tmp_path, "--results", tmp_path)
     (tmp_path / "SW" / "submission.json").write_text("{")
     assert "cannot be read" in fail(*choice)
 

@@ -7,7 +7,7 @@ import click
 __all__ = ["GroupedCommand", "group_options"]
 
 _FEW = 8  # options that need no groups
-_GROUPS = ("Input", "Movie", "Method", "Output", "Figures", "Settings", "Other")
+_GROUPS = ("Input", "Movie", "Method", "Output", "Check", "Figures", "Settings", "Other")
 _SECTIONS = {
     **dict.fromkeys(("frames", "cells"), "Input"),
     **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "train", "segmenter"), "Method"),
@@ -16,6 +16,7 @@ _SECTIONS = {
 }
 _PARAMETERS = {
     **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation", "truth"), "Input"),
+    **dict.fromkeys(("benchmark",), "Input"),
     **dict.fromkeys(
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),
@@ -26,6 +27,7 @@ _PARAMETERS = {
     **dict.fromkeys(("crop", "along", "line_width", "projection", "most", "figure_size", "dpi"), "Figures"),
     **dict.fromkeys(("panels", "montage_width"), "Figures"),
     **dict.fromkeys(("config",), "Settings"),
+    **dict.fromkeys(("check", "data", "results", "time_limit"), "Check"),
     **dict.fromkeys(("verbose",), "Other"),
 }
 

@@ -41,6 +41,12 @@ _LISTED = 10  # problems of one rule and one script
     metavar="FOLDER",
     help="With --check: folder of the data sets.  [default: the folder that holds SW]",
 )
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="With --check: folder to make for the valid results, DATASET/NN_RES, which are sent as well.",
+)
 @click.option("--time-limit", metavar="TIME", help="With --check: time that a script may take, such as 2h.")
 @options.method_options
 @click.option("--model", type=click.Path(path_type=Path), metavar="PATH", help="Model of --method gnn.")
@@ -60,6 +66,7 @@ def submit(
     benchmark: Benchmark | None,
     check: Path | None,
     data: Path | None,
+    results: Path | None,
     time_limit: str | None,
     **choices: Any,
 ) -> None:
@@ -72,11 +79,11 @@ def submit(
     results; exit code 1 if a rule is broken. docs/submit.md has more.
     """
     if check is None:
-        _refuse_options(data=data, time_limit=time_limit, json=choices.pop("as_json") or None)
+        _refuse_options(data=data, results=results, time_limit=time_limit, json=choices.pop("as_json") or None)
         _write(datasets, out, benchmark, choices)
     else:
         _refuse_with_check(datasets, out)
-        _check(check, data, benchmark, time_limit, as_json=choices["as_json"])
+        _check(check, time_limit, as_json=choices["as_json"], data=data, benchmark=benchmark, results=results)
 
 
 def _refuse_options(**given: object) -> None:
@@ -117,9 +124,7 @@ def _write(datasets: Sequence[Path], out: Path | None, benchmark: Benchmark | No
     )
 
 
-def _check(
-    folder: Path, data: Path | None, benchmark: Benchmark | None, time_limit: str | None, *, as_json: bool
-) -> None:
+def _check(folder: Path, time_limit: str | None, *, as_json: bool, **choices: Any) -> None:
     from gnntrack.durations import parse_duration
     from gnntrack.submitting import check_submission
 
@@ -127,9 +132,7 @@ def _check(
         limit = None if time_limit is None else parse_duration(time_limit)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--time-limit") from error
-    result = check_submission(
-        folder, data=data, benchmark=benchmark, time_limit=limit, report=None if as_json else _announce
-    )
+    result = check_submission(folder, time_limit=limit, report=None if as_json else _announce, **choices)
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=2))
     else:

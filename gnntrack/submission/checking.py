@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_validate import Problem
+from gnntrack.io.output import try_output
 from gnntrack.submission.datasets import BENCHMARKS, SEQUENCES, Benchmark, list_inputs, parse_script_name
 from gnntrack.submission.packaging import find_site
 from gnntrack.submission.results import check_result, compute_scores
@@ -121,6 +122,7 @@ def check_submission(
     data: str | Path | None = None,
     benchmark: Benchmark | None = None,
     time_limit: float | None = None,
+    results: str | Path | None = None,
     report: Callable[[SequenceReport], None] | None = None,
 ) -> SubmissionReport:
     """Run the scripts of a submission on copies of their input, and validate the results.
@@ -140,13 +142,17 @@ def check_submission(
         By default as in ``submission.json``.
     time_limit : float, optional
         Seconds that a script may take.
+    results : path, optional
+        Folder to make for the valid results, ``DATASET/NN_RES``, which are sent with the submission.
     report : callable, optional
         Called with the report of each sequence.
 
     Raises
     ------
     InputError
-        If the folder is not a submission, or the temporary place has not enough space.
+        If the folder is not a submission, or cannot be copied to the temporary place.
+    OutputError
+        If `results` exists, or cannot be written.
     """
     folder = Path(folder).expanduser().resolve()
     record = _read_record(folder)
@@ -158,11 +164,14 @@ def check_submission(
     if chosen not in BENCHMARKS:
         msg = f"{folder}: no {RECORD} with the benchmark; give it (--benchmark linking, or tracking)"
         raise InputError(msg)
+    if results is not None:
+        try_output(results, overwrite=False)
     source = _find_data(folder.parent if data is None else Path(data).expanduser(), scripts)
     done = []
     with _prepare_place(folder) as (place, environment, problems):
         for script in scripts:
             done.append(_check_sequence(script, source, place, chosen, time_limit))
+            _keep_result(done[-1], place, results)
             if report is not None:
                 report(done[-1])
     problems = [*_check_folder(folder, record, scripts), *problems]
@@ -225,7 +234,8 @@ def _copy(source: Path, target: Path, skip: Callable[[str, list[str]], list[str]
     try:
         shutil.copytree(source, target, symlinks=False, ignore=skip)
     except (OSError, shutil.Error) as error:
-        msg = f"{source}: it cannot be copied to {target} ({error}); choose a folder with more space: TMPDIR=FOLDER"
+        advice = "free space there, or choose another place (TMPDIR=FOLDER)"
+        msg = f"{source}: it cannot be copied to {target} ({error}); {advice}"
         raise InputError(msg) from error
 
 
@@ -320,7 +330,17 @@ def _check_sequence(
             scores,
         )
     finally:
-        shutil.rmtree(here, ignore_errors=True)
+        for name in inputs:
+            shutil.rmtree(here / name, ignore_errors=True)
+
+
+def _keep_result(sequence: SequenceReport, place: _Place, results: str | Path | None) -> None:
+    """Copy a valid result to the folder for results, and remove it from the temporary place."""
+    dataset, number = parse_script_name(sequence.script) or ("", "")
+    result = place.data / dataset / f"{number}_RES"
+    if results is not None and sequence.is_valid:
+        _copy(result, Path(results).expanduser() / dataset / result.name)
+    shutil.rmtree(place.data / dataset, ignore_errors=True)
 
 
 def _run(
