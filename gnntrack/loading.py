@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["is_geff", "load"]
 
 
-def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage:
+def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bool = False) -> Lineage:
     """Read a result.
 
     Parameters
@@ -35,6 +35,8 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
         ``01_GT``), or a GEFF folder (``lineage.geff``).
     spacing : D floats, optional
         Size of a voxel in um along ``[z], y, x``, for masks: they do not hold it.
+    points : bool
+        Read also a GEFF that holds points, without the labels of masks; they are numbered in each frame.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None) -> Lineage
     if stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None:
         return load_result(folder, spacing=spacing)  # masks or a table that were edited prevail
     if stored is not None:
-        lineage = read_lineage(stored)
+        lineage = read_lineage(stored, points=points)
         masks = _find_related_masks(stored)
         return lineage if masks is None else lineage.with_masks(masks)
     found = find_ctc(folder)

@@ -87,7 +87,7 @@ def write_report(
     out = Path(out).expanduser()
     try_output(out, overwrite=overwrite)
     summary = read_summary(result)
-    lineage, runs = read_cells(load(result), masks)
+    lineage, runs = read_cells(load(result, points=True), masks)
     lineage = add_interval(lineage, result)
     with open_progress(progress) as report:
         stack, note = find_images(images, result, lineage, summary, settings)

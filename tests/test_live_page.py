@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from support.browser import Page
 from test_edits import movie  # noqa: F401  (a fixture)
-from test_page import Page, browser  # noqa: F401
+from test_page import browser  # noqa: F401
 from test_serve import ask, long_tracks, result, serving, tracked  # noqa: F401
 
 from gnntrack.correction_session import RecordedRun, open_session

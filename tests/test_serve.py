@@ -13,8 +13,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from support.browser import unpack
 from test_edits import movie  # noqa: F401  (a fixture)
-from test_page import Page, browser, unpack  # noqa: F401
+from test_page import browser  # noqa: F401
 
 import gnntrack
 from gnntrack.corrections import apply_edits

@@ -143,13 +143,15 @@ def read_graph(path: str | Path) -> CellGraph:
         )
 
 
-def read_lineage(path: str | Path) -> Lineage:
+def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
     """Read a lineage from a GEFF folder, written by gnntrack or by another tool.
 
     Parameters
     ----------
     path : path
         As for `read_graph`.
+    points : bool
+        Read a file without labels as well: it holds points, which are numbered in each frame.
 
     Returns
     -------
@@ -162,7 +164,7 @@ def read_lineage(path: str | Path) -> Lineage:
     FormatError
         As for `read_graph`, or if a cell has two links into it: then the file holds candidate links, or a merge.
     """
-    stored = _read(path)
+    stored = _read(path, points=points)
     confidence = np.ones(len(stored.source), np.float32)
     if "confidence" in stored.feature_names:
         confidence = np.clip(stored.features[:, stored.feature_names.index("confidence")], 0, 1)
@@ -198,9 +200,9 @@ class _FileContent(NamedTuple):
     feature_names: tuple[str, ...]
 
 
-def _read(path: str | Path) -> _FileContent:
+def _read(path: str | Path, *, points: bool = False) -> _FileContent:
     store = GeffStore(path)
-    cells, row = store.read_cells()
+    cells, row = store.read_cells(points=points)
     return _FileContent(store, cells, row, *store.read_links(cells, row), *store.read_link_features())
 
 

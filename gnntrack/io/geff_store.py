@@ -83,9 +83,10 @@ class GeffStore:
         stored = Provenance.from_dict(self.extra.get("notes") or {})
         return stored if self.own else stored.replace(interval=self._read_interval())
 
-    def read_cells(self) -> tuple[Cells, IntArray]:
-        """Return the cells, and the row of each stored node among them."""
-        frame, label = self._read_frames(), self._read_labels()
+    def read_cells(self, *, points: bool = False) -> tuple[Cells, IntArray]:
+        """Return the cells, and the row of each stored node among them; `points`: as of `gnntrack.io.read_lineage`."""
+        frame = self._read_frames()
+        label = _number_cells(frame) if points and self._find_label_name() is None else self._read_labels()
         order = np.lexsort((label, frame))
         position, origin, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
@@ -330,6 +331,14 @@ class GeffStore:
     def _fail(self, problem: str) -> NoReturn:
         msg = f"{self.path}: {problem}"
         raise FormatError(msg)
+
+
+def _number_cells(frame: IntArray) -> IntArray:
+    """Return the number of each cell among those of its frame, from 1, in the stored order."""
+    order = np.argsort(frame, kind="stable")
+    label = np.empty(len(frame), np.int64)
+    label[order] = np.arange(len(frame)) - np.searchsorted(frame[order], frame[order]) + 1
+    return label
 
 
 def _open_reader(path: str | Path) -> GeffReader:

@@ -144,6 +144,7 @@ function start() {
   resize();
   goTo(0);
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 }
 
 start();

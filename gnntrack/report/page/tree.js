@@ -19,7 +19,9 @@ function resizeTree() {
   $("tree-size").style.height = `${Math.max(height, MARGIN.top + T.lanes * laneHeight + 8)}px`;
 }
 
-const laneToY = (lane) => MARGIN.top + (lane + 0.6) * laneHeight - treeBox.scrollTop;
+let treeTop = 0; // treeBox.scrollTop, which is slow to read
+
+const laneToY = (lane) => MARGIN.top + (lane + 0.6) * laneHeight - treeTop;
 
 function chooseTicks(last) {
   for (let power = 1; ; power *= 10) {
@@ -54,7 +56,8 @@ function drawLayered(canvas, key, drawStatic) {
 }
 
 function drawTree() {
-  const shown = [version, treeBox.scrollTop, laneHeight, S.colourBy, S.palette, S.track, S.list, S.place, S.kind, edits.length, mode?.kind];
+  treeTop = treeBox.scrollTop;
+  const shown = [version, treeTop, laneHeight, S.colourBy, S.palette, S.track, S.list, S.place, S.kind, edits.length, mode?.kind];
   drawCursor(...drawLayered($("tree"), shown.join(), drawWholeTree));
   $("tree").setAttribute("aria-label", `Lineage tree: ${countNoun(N_TRACKS, "track")}, frame ${S.frame}`);
 }
@@ -168,6 +171,7 @@ function drawCursor(context, width, height) {
 
 // the track at a point of the tree, -1 if there is none
 function pickTrack(x, y, width) {
+  treeTop = treeBox.scrollTop;
   let nearest = -1;
   let least = Math.max(6, laneHeight * 0.55);
   for (let row = 0; row < N_TRACKS; row++) {
@@ -180,6 +184,7 @@ function pickTrack(x, y, width) {
 
 function showTrack(track) {
   if (track < 0) return;
+  treeTop = treeBox.scrollTop;
   const y = laneToY(T.lane[track]);
   if (y < MARGIN.top + 6 || y > treeBox.clientHeight - 10) {
     treeBox.scrollTop += y - treeBox.clientHeight / 2;
