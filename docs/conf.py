@@ -25,6 +25,7 @@ author = "The gnntrack authors"
 project_copyright = author
 version = release = gnntrack.__version__
 language = "en"
+smartquotes = False  # --option is not a dash
 
 root_doc = "docs/README"  # the index of the pages on GitHub; `add_navigation` makes the navigation of its tables
 include_patterns = [
@@ -115,15 +116,30 @@ def _describe_commands() -> Iterator[str]:
     context = click.Context(cli)
     for name, (module, _about) in COMMANDS.items():
         command = cli.get_command(context, name)
+        _read_helps(click.Context(command, info_name=name, parent=context))
         owner = import_module(f"gnntrack.cli.{module}")
         attribute = next(each for each, value in vars(owner).items() if value is command)
         lines = f".. click:: {owner.__name__}:{attribute}\n   :prog: gnntrack {name}\n   :nested: none\n"
         yield f"\n\n```{{eval-rst}}\n{lines}```\n"
 
 
+def _read_helps(context: click.Context) -> None:
+    """Let options read their help and the kind of their value now, which they do otherwise when the help is shown."""
+    for option in context.command.params:
+        if isinstance(option, click.Option):
+            option.get_help_record(context)
+            if not option.is_flag and not option.count:
+                option.metavar = option.make_metavar(context)
+
+
 def escape_stars(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
     """Keep the stars of patterns in a help, such as ``*_mask.png``, from starting an emphasis."""
     lines[:] = [line.replace("*", "\\*") for line in lines]
+
+
+def mark_example(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
+    """Show the example of a command as code."""
+    lines[:] = [re.sub(r"^Example: (.+)$", r"Example: ``\1``", line) for line in lines]
 
 
 def write_api_pages(_app: Sphinx) -> None:
@@ -142,5 +158,6 @@ def setup(app: Sphinx) -> None:
     """Connect the functions of this file."""
     app.connect("builder-inited", write_api_pages)
     app.connect("source-read", add_navigation)
-    for part in ("description", "options", "epilog"):
-        app.connect(f"sphinx-click-process-{part}", escape_stars)
+    app.connect("sphinx-click-process-description", escape_stars)
+    app.connect("sphinx-click-process-options", escape_stars)
+    app.connect("sphinx-click-process-epilog", mark_example)
