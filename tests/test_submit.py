@@ -356,6 +356,17 @@ def test_versions_are_those_that_are_installed():
         list_requirements(["no-such-package"])
 
 
+def test_packages_of_plug_ins_are_pinned(monkeypatch):
+    from importlib.metadata import EntryPoint, distribution
+
+    from gnntrack.solvers.registry import SOLVERS
+
+    entry = EntryPoint("mine", "click:Command", "gnntrack.solvers")._for(distribution("click"))
+    monkeypatch.setattr(SOLVERS, "find_entries", lambda: {"mine": [entry]})
+    assert Tracker(solver="mine").list_roots("linking") == ["click"]
+    assert Tracker().list_roots("linking") == []
+
+
 # ---------------------------------------------------------------- wrong input
 
 

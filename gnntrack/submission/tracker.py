@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
 from gnntrack.methods import METHODS, resolve_method
-from gnntrack.plugins import get_distribution
+from gnntrack.plugins import Registry, get_distribution
+from gnntrack.scores.registry import SCORERS
 from gnntrack.segmentation.diameter import parse_diameter
 from gnntrack.segmentation.registry import SEGMENTERS, expect_diameter, load_segmenter
+from gnntrack.solvers.registry import SOLVERS
 from gnntrack.submission.texts import Method
 
 if TYPE_CHECKING:
@@ -83,11 +85,24 @@ class Tracker:
         return METHODS[self.method].scorer == METHODS["gnn"].scorer
 
     def list_roots(self, benchmark: Benchmark) -> list[str]:
-        """Return the package of the segmenter as a requirement, with the extras that it needs."""
-        if benchmark == "linking":
-            return []
-        entry = SEGMENTERS.find_entries()[self.segmenter_name][0]
-        return [f"{get_distribution(entry)}[{','.join(entry.extras)}]" if entry.extras else get_distribution(entry)]
+        """Return the packages of the plug-ins as requirements, with the extras that they need.
+
+        Examples
+        --------
+        >>> Tracker(segmenter="deeplab").list_roots("tracking")
+        ['gnntrack[segmenters]']
+        """
+        plan = resolve_method(self.method, self.solver)
+        used: list[tuple[Registry[Any], str]] = [(SCORERS, plan.scorer), (SOLVERS, plan.solver)]
+        if benchmark == "tracking":
+            used.append((SEGMENTERS, self.segmenter_name))
+        entries = [
+            entry
+            for registry, name in used
+            if name not in registry.built_in
+            for entry in registry.find_entries().get(name, ())
+        ]
+        return [f"{get_distribution(each)}[{','.join(each.extras)}]".replace("[]", "") for each in entries]
 
     def write_models(
         self, folder: Path, settings: Iterable[Settings], benchmark: Benchmark
