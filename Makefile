@@ -1,6 +1,6 @@
 # make demo   creates .venv, installs gnntrack into it, and runs the main job end to end
 # make test   installs and passes the checks and the tests
-# make docs   makes the site of the documentation: docs/_build/index.html
+# make docs   makes the site of the documentation: docs/_build/html/index.html
 # WORKERS=4 before "make test" runs the tests in 4 processes, 2 by default.
 # TORCH="torch==2.14.1 torchvision==0.29.1" or PYTHON=python3.12 before either choose another build of torch or another Python.
 
@@ -46,8 +46,8 @@ doctest: $(STAMP)
 
 # warnings are errors: a page in no table of docs/README.md, a link to nothing, a notebook that fails
 docs: $(DOCS_STAMP)
-	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -n -q -c docs -b html . docs/_build
-	@echo "the documentation is in docs/_build/index.html"
+	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -n -q -c docs -b html . docs/_build/html
+	@echo "the documentation is in docs/_build/html/index.html"
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/accuracy.py
