@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.output import fresh_output, try_output
-from gnntrack.io.result_folders import read_units
+from gnntrack.io.result_folders import EXTRAS, read_units
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.loading import load
@@ -19,6 +20,7 @@ from gnntrack.report.page_views import choose_planes
 from gnntrack.report.pictures import encode_movie
 from gnntrack.report.web import PageContent, make_page
 from gnntrack.report_measures import compare_with_truth, measure_lineage
+from gnntrack.results import find_result
 from gnntrack.shown_results import find_images, read_cells, read_summary
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def write_report(
             mistakes=mistakes,
             scores={name: scores[name] for name in _SCORES if isinstance(scores.get(name), float)},
             notes=[*content.notes, *missing],
-            fingerprint=_find_fingerprint(lineage, summary),
+            fingerprint=_find_fingerprint(result, lineage, summary),
         )
         page = make_page(content, progress=report)
     with fresh_output(out, overwrite=overwrite) as place:
@@ -185,8 +187,13 @@ def choose_title(result: str | Path) -> str:
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
-def _find_fingerprint(lineage: Lineage, summary: dict[str, Any] | None) -> str | None:
-    """Return the fingerprint of a result that can be corrected: one of `gnntrack.track` that was not changed since."""
-    if summary is None or lineage.origins is None or summary.get("method") not in METHODS:
+def _find_fingerprint(result: str | Path, lineage: Lineage, summary: dict[str, Any] | None) -> str | None:
+    """Return the fingerprint of a result that can be corrected, None if it cannot: a GEFF, or a changed result."""
+    folder = find_result(Path(result).expanduser())
+    if folder is None:
+        return None
+    if summary is None:  # of another program
+        return None if (folder / EXTRAS).exists() else compute_fingerprint(folder)
+    if lineage.origins is None and summary.get("method") in METHODS:
         return None
     return summary.get("fingerprint")

@@ -21,6 +21,7 @@ import gnntrack
 from gnntrack.corrections import apply_edits
 from gnntrack.errors import FormatError, InputError, OutputError
 from gnntrack.lineage.edits import Edit, EditList
+from gnntrack.reporting import write_report
 from gnntrack.results import load_result
 from gnntrack.serving.live import OutdatedPageError
 from gnntrack.serving.opening import open_live_result
@@ -243,6 +244,29 @@ def test_earlier_edits_of_the_result_are_kept(result, tmp_path):
     assert (answer["earlier"], len(answer["overruled"])) == (0, 1)
     assert "it was made earlier, and now edit 1 links" in answer["overruled"][0][2]
     assert second
+
+
+def test_results_of_other_programs(result, tmp_path):
+    """Only what an edit names changes; the same as with apply-edits."""
+    shutil.rmtree(result / "gnntrack")
+    write_report(result, tmp_path / "report.html")
+    assert re.search(r'"fingerprint":"[0-9a-f]{32}"', (tmp_path / "report.html").read_text())
+    live, _ = open_live_result(result, out=tmp_path / "saved")
+    first, second = long_tracks(live.lineage)[:2]
+    tracks = len(live.lineage)
+    answer = ask(live, add={"kind": "cut", "cells": [[3, second], [4, second]]})
+    assert (len(live.lineage), answer["allChanges"]) == (tracks + 1, 0)
+    ask(live, add={"kind": "spurious", "cells": [[5, first]]})
+    assert "no scores" in read_page(live)["notes"][-1]
+    live.save({"revision": live.revision})
+    apply_edits(result, tmp_path / "01_RES-edits.json", out=tmp_path / "applied")
+    saved, applied = files_of(tmp_path / "saved"), files_of(tmp_path / "applied")
+    for each in (saved, applied):
+        del each["gnntrack/summary.json"]
+    assert saved == applied
+    solved, _ = open_live_result(result, out=tmp_path / "solved", method="greedy")
+    assert len(solved.edits) == 2
+    assert "no scores" not in " ".join(read_page(solved)["notes"])
 
 
 # --------------------------------------------------------------------------- the server

@@ -29,6 +29,7 @@ from gnntrack.serving.shown_cells import ShownCells, choose_colour_numbers, find
 if TYPE_CHECKING:
     from gnntrack.correction_session import CorrectedMovie, CorrectionSession
     from gnntrack.report.web import PageContent
+    from gnntrack.structural_session import StructuralSession
     from gnntrack.types import Lineage
 
 __all__ = ["LiveResult", "OutdatedPageError", "read_kept_edits"]
@@ -57,7 +58,7 @@ class LiveResult:
 
     Parameters
     ----------
-    session : CorrectionSession
+    session : CorrectionSession or StructuralSession
         The result, with its movie in memory.
     content : PageContent
         The page of the result, with the images.
@@ -73,7 +74,7 @@ class LiveResult:
     All methods may be called from several threads.
     """
 
-    session: CorrectionSession
+    session: CorrectionSession | StructuralSession
     content: PageContent
     out: Path
     edits_file: Path
@@ -292,7 +293,7 @@ class LiveResult:
 
     def _keep(self) -> None:
         """Write the edits to their file, as a whole or not at all."""
-        edits = EditList(self.edits, labels="input", fingerprint=self.session.before.summary.get("fingerprint"))
+        edits = EditList(self.edits, labels="input", fingerprint=self.content.fingerprint)
         content = edits.to_dict() | ({"saved": str(self.out)} if self.overwrite else {})
         place = self.edits_file.with_name(f".partial-{self.edits_file.name}")
         place.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -6,17 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gnntrack.correction_session import RecordedRun, open_session
+from gnntrack.correction_session import RecordedRun
 from gnntrack.errors import OutputError
+from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.output import try_output
 from gnntrack.lineage.edits import EditList
 from gnntrack.reporting import add_interval, choose_title, collect_content
 from gnntrack.serving.live import LiveResult, read_kept_edits
+from gnntrack.structural_session import StructuralSession, choose_session
 
 if TYPE_CHECKING:
     from gnntrack.types import Progress
 
 __all__ = ["open_live_result"]
+
+_STRUCTURAL = "The links have no scores: only what an edit names changes ('gnntrack serve --method NAME' solves again)."
 
 
 def open_live_result(
@@ -26,6 +30,7 @@ def open_live_result(
     edits: str | Path | None = None,
     images: object = None,
     masks: object = None,
+    method: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[LiveResult, list[str]]:
@@ -34,13 +39,13 @@ def open_live_result(
     Parameters
     ----------
     result : path
-        Folder that `gnntrack.track` has written.
+        Folder that `gnntrack.track`, `gnntrack.import_tracks` or another program has written.
     out : path, optional
         Folder in which the corrected result is saved; by default ``corrected/NAME`` beside the result.
     edits : path, optional
         File that holds the edits after each change. If it exists, its edits are resumed. By default ``NAME-edits.json``
         beside the result.
-    images, masks, progress
+    images, masks, method, progress
         As in `gnntrack.apply_edits`.
     overwrite : bool
         Replace `out` if it exists. A result that was saved by an earlier session with these edits is replaced anyway.
@@ -80,14 +85,16 @@ def open_live_result(
     if out.resolve() == folder.resolve():
         msg = f"{out}: it is the result that is corrected; choose another folder (-o OUT)"
         raise OutputError(msg)
-    kept, saved = read_kept_edits(file, out=out, fingerprint=before.summary.get("fingerprint"))
+    fingerprint = before.summary.get("fingerprint") or compute_fingerprint(folder)
+    kept, saved = read_kept_edits(file, out=out, fingerprint=fingerprint)
     try_output(out, overwrite=overwrite or saved)
     _try_edits_file(file)
-    session = open_session(before, images=images, masks=masks, progress=progress)
+    session = choose_session(before, images=images, masks=masks, method=method, progress=progress)
     solved = session.build(session.solve(session.plan(EditList())))
     lineage = add_interval(solved.lineage, folder)
     content = collect_content(lineage, solved.runs, session.movie.images, title=choose_title(folder), progress=progress)
-    content = replace(content, fingerprint=before.summary.get("fingerprint") or "live")
+    notes = [*content.notes, *([_STRUCTURAL] if isinstance(session, StructuralSession) else [])]
+    content = replace(content, fingerprint=fingerprint, notes=notes)
     live = LiveResult(session, content, out, file, overwrite=overwrite or saved)
     return live, live.resume(kept)
 
