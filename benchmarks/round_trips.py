@@ -54,7 +54,8 @@ def find_sources(folders: list[Path], only: str) -> Iterator[tuple[str, Path]]:
 
 def match_cells(one: Lineage, other: Lineage) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of `other` of each cell of `one`, -1 for none and none twice, and how many pixels it is away."""
-    places = [each.cells.position / each.cells.spacing for each in (one, other)]
+    ndim = min(one.cells.ndim, other.cells.ndim)  # a table in which every z is 0 is read as 2D
+    places = [(each.cells.position / each.cells.spacing)[:, -ndim:] for each in (one, other)]
     row, distance = np.full(len(one.cells), -1), np.full(len(one.cells), np.inf)
     for frame in range(min(one.cells.n_frames, other.cells.n_frames)):
         here, there = (np.arange(len(each.cells))[each.cells.rows(frame)] for each in (one, other))
@@ -88,6 +89,7 @@ def list_lost_attributes(one: Lineage, other: Lineage) -> list[str]:
     measured = len(set(one.cells.feature_names) - set(other.cells.feature_names))
     lost = [f"{measured} of {len(one.cells.feature_names)} measurements"] if measured else []
     for name, mine, its in (
+        ("axis z, on which all are at 0", one.cells.ndim, other.cells.ndim),
         ("unit", one.cells.unit, other.cells.unit),
         ("size of a pixel", one.cells.spacing, other.cells.spacing),
         ("interval", one.provenance.interval, other.provenance.interval),
@@ -139,7 +141,7 @@ def go_there_and_back(source: Path, to: str, folder: Path) -> tuple[Lineage, Any
 
 def measure(name: str, source: Path) -> Iterator[dict[str, Any]]:
     """Yield a row per format."""
-    whole = gnntrack.load(source)
+    whole = gnntrack.load(source, points=True)
     for to in FORMATS:
         if to in OF_MASKS and not whole.has_masks:
             continue

@@ -259,7 +259,7 @@ def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Li
     if not isinstance(source, Lineage | str | PathLike):
         msg = f"analyse() of {type(source).__name__}: expected the path of a result or of a GEFF, or a Lineage"
         raise InputError(msg)
-    lineage = source if isinstance(source, Lineage) else load(Path(source))
+    lineage = source if isinstance(source, Lineage) else load(Path(source), points=True)
     if not len(lineage.cells):
         msg = f"{_name(source)}: the lineage contains no cells; there is nothing to analyse"
         raise InputError(msg)

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import IntArray
 
-__all__ = ["label_components", "name_groups"]
+__all__ = ["count_within_frames", "label_components", "name_groups"]
 
 _FEW = 1 << 18  # nodes up to which the components are found in less time than SciPy is imported
 
@@ -101,3 +101,16 @@ def name_groups(group: IntArray, name: IntArray) -> IntArray:
         return group + 1
     named: IntArray = names[np.searchsorted(groups, group)]
     return named
+
+
+def count_within_frames(frame: IntArray) -> IntArray:
+    """Return numbers from 1 within each frame, shape (N,).
+
+    >>> count_within_frames(np.array([0, 2, 0, 0])).tolist()
+    [1, 1, 2, 3]
+    """
+    order = np.argsort(frame, kind="stable")
+    ordered = frame[order]
+    number = np.empty(len(frame), np.int64)
+    number[order] = np.arange(len(frame)) - np.searchsorted(ordered, ordered) + 1
+    return number

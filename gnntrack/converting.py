@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from gnntrack.components import count_within_frames
 from gnntrack.errors import InputError
 from gnntrack.importing import TrackSource, convert_points, drop_merges, import_tracks, place_spots
 from gnntrack.io.delimited import read_delimited
@@ -21,7 +22,6 @@ from gnntrack.io.losses import list_losses
 from gnntrack.io.output import try_output
 from gnntrack.io.point_tables import PointTable, is_point_table, read_point_table
 from gnntrack.io.source_formats import POINTS_OF_TRACKS, SOURCES
-from gnntrack.io.spot_masks import count_within_frames
 from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges
 from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml
@@ -219,7 +219,7 @@ def _read(source: _Source) -> tuple[Lineage, bool]:
     """Return the lineage of a file or folder, and whether it holds the masks that are given."""
     path, settings = source.path, source.settings
     if source.kind in {"ctc", "geff"}:
-        return load(path, spacing=settings.frames.spacing), False
+        return load(path, spacing=settings.frames.spacing, points=source.only_points), False
     if source.kind == "masks":
         if source.masks is not None:
             msg = f"{path}: masks, and masks are given too; omit masks (--masks), or give a table of tracks"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.components import count_within_frames
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.delimited import read_delimited
@@ -29,7 +30,7 @@ from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import check_images
 from gnntrack.io.output import try_output
 from gnntrack.io.point_tables import is_point_table, read_point_table
-from gnntrack.io.spot_masks import count_within_frames, draw_spots
+from gnntrack.io.spot_masks import draw_spots
 from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges, read_parents
 from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml

@@ -102,7 +102,8 @@ def is_geff(folder: Path) -> bool:
 
 def _find_related_masks(geff: Path) -> Path | None:
     """Return the masks that a GEFF names, if they are where it says."""
-    related = GeffStore(geff).metadata.related_objects or []
+    store = GeffStore(geff)
+    related = (store.metadata.related_objects or []) if store.has_labels else []
     paths = [Path(geff, each.path).resolve() for each in related if each.type == "labels"]
     return next((path for path in paths if path.exists()), None)
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from geff.core_io import read_to_memory
+from geff.core_io import read_to_memory, write_arrays
 from geff.validate.data import ValidationConfig, validate_data
+from geff_spec import Axis, GeffMetadata
 from scipy.spatial import cKDTree
 from support.movies import dividing_masks, images_of, write_folder
 
@@ -222,6 +223,28 @@ def test_from_reads_a_file_of_any_suffix_and_masks_of_a_result(result, lineage, 
         convert(result, tmp_path / "d.geff", source_format="nothing")
     done = CliRunner().invoke(cli, ["convert", str(result), str(tmp_path / "d.geff"), "--from", "mastodn"])
     assert "did you mean 'mastodon'" in done.stderr
+
+
+@pytest.mark.parametrize("labels", [None, ["a", "b", "c"]])
+def test_a_geff_of_points_without_labels(labels, tmp_path):
+    columns = {"t": [0, 1, 1], "y": [1.5, 2.5, 3.5], "x": [5.0, 6.0, 9.0]} | (
+        {} if labels is None else {"seg_id": labels}
+    )
+    axes = [Axis(name="t", type="time"), *(Axis(name=name, type="space") for name in "yx")]
+    metadata = GeffMetadata(directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={})
+    nodes = {name: {"values": np.array(values), "missing": None} for name, values in columns.items()}
+    edges = np.array([[10, 12]], np.uint64)
+    write_arrays(tmp_path / "a.geff", np.array([10, 11, 12], np.uint64), nodes, edges, {}, metadata)
+    found = convert(tmp_path / "a.geff", tmp_path / "a.csv").lineage
+    assert found.cells.position.tolist() == [[1.5, 5], [2.5, 6], [3.5, 9]]
+    assert [found.source.tolist(), found.target.tolist()] == [[0], [2]]
+    assert not found.has_masks
+    check_same_links(convert(tmp_path / "a.csv", tmp_path / "b.geff").lineage, found)
+    assert len(gnntrack.analyse(tmp_path / "a.geff").cells) == 3
+    with pytest.raises(InputError, match="labels in the masks are missing"):
+        convert(tmp_path / "a.geff", tmp_path / "02_RES", masks=np.zeros((2, 9, 9), int))
+    with pytest.raises(InputError, match="labels in the masks are missing"):
+        gnntrack.load(tmp_path / "a.geff")
 
 
 def test_a_repeated_id_of_a_cell_is_refused(tmp_path):

@@ -115,7 +115,7 @@ def test_the_table_of_links_is_what_trackmate_trackastra_reads(result, lineage, 
 
 
 def test_napari_makes_a_layer_of_its_table(result, lineage, tmp_path):
-    layers = pytest.importorskip("napari.layers")
+    layers = import_reader("napari.layers")
     convert(result, tmp_path / "a.csv")
     table = pd.read_csv(tmp_path / "a.csv")
     parents = table.groupby("track_id").parent.first()

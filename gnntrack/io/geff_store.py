@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from gnntrack.components import count_within_frames
 from gnntrack.durations import convert_duration, is_duration_unit
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_axes import (
@@ -73,6 +74,11 @@ class GeffStore:
         self.extra: dict[str, Any] = extra if self.own and isinstance(extra, dict) else {}
 
     @property
+    def has_labels(self) -> bool:
+        """Whether a property holds the label of each cell in masks."""
+        return self._find_label_name() is not None
+
+    @property
     def holds_lineage(self) -> bool:
         """Whether gnntrack wrote the file from a lineage."""
         return self.own and self.extra.get("kind") == "lineage"
@@ -86,7 +92,7 @@ class GeffStore:
     def read_cells(self, *, points: bool = False) -> tuple[Cells, IntArray]:
         """Return the cells, and the row of each stored node among them; `points`: as of `gnntrack.io.read_lineage`."""
         frame = self._read_frames()
-        label = _number_cells(frame) if points and self._find_label_name() is None else self._read_labels()
+        label = count_within_frames(frame) if points and not self.has_labels else self._read_labels()
         order = np.lexsort((label, frame))
         position, origin, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
@@ -331,14 +337,6 @@ class GeffStore:
     def _fail(self, problem: str) -> NoReturn:
         msg = f"{self.path}: {problem}"
         raise FormatError(msg)
-
-
-def _number_cells(frame: IntArray) -> IntArray:
-    """Return the number of each cell among those of its frame, from 1, in the stored order."""
-    order = np.argsort(frame, kind="stable")
-    label = np.empty(len(frame), np.int64)
-    label[order] = np.arange(len(frame)) - np.searchsorted(frame[order], frame[order]) + 1
-    return label
 
 
 def _open_reader(path: str | Path) -> GeffReader:

@@ -13,20 +13,7 @@ if TYPE_CHECKING:
     from gnntrack.io.trackmate import Spots
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["count_within_frames", "draw_spots"]
-
-
-def count_within_frames(frame: IntArray) -> IntArray:
-    """Return numbers from 1 within each frame, shape (N,).
-
-    >>> count_within_frames(np.array([0, 2, 0, 0])).tolist()
-    [1, 1, 2, 3]
-    """
-    order = np.argsort(frame, kind="stable")
-    ordered = frame[order]
-    number = np.empty(len(frame), np.int64)
-    number[order] = np.arange(len(frame)) - np.searchsorted(ordered, ordered) + 1
-    return number
+__all__ = ["draw_spots"]
 
 
 def draw_spots(
