@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas
 import pytest
-from support.viewers import open_display, skip_without_napari
+from support.viewers import skip_without_napari
 
 skip_without_napari()
 
@@ -303,18 +303,3 @@ def test_a_folder_of_another_program_is_not_overwritten(folder, opened, tmp_path
     with pytest.raises(GnntrackError, match=r"notes\.txt"):
         save(layers.values(), tmp_path / "mine_RES")
     assert (tmp_path / "mine_RES" / "notes.txt").read_text() == "mine"
-
-
-# --------------------------------------------------------------------------- the whole program
-
-
-def test_the_viewer_opens_a_result(folder):
-    with open_display():
-        viewer = napari.Viewer(show=False)
-        try:
-            viewer.open(str(folder / "01_RES"), plugin="gnntrack")
-            assert len(viewer.layers) == 5
-            viewer.dims.set_current_step(0, 5)
-            assert viewer.layers[1]._slice.image.raw.max() > 0
-        finally:
-            viewer.close()

@@ -15,7 +15,7 @@ from gnntrack.lineage.doubts import list_doubts
 from gnntrack.result_files import collect_review
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -30,6 +30,8 @@ KEY = "gnntrack"
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keywords and type of a layer, as readers of napari return it."""
 
+_LENGTHS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6, "angstrom": 1e-4, "centimeter": 1e4}
+_TIMES = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _UNITS = {"um": "micrometer", "pixel": "pixel"}
 _AXES = "zyx"
 _SMALLEST = 3.0  # pixels, of a point
@@ -127,7 +129,7 @@ def make_cells(lineage: Lineage, origin: Origin) -> LayerData:
     """Return the layer of the centroids, with the columns of ``cells.csv``; hidden at first."""
     keywords = _describe(lineage, origin, "cells") | {
         "features": lineage.to_pandas("cells"),
-        "size": max(_SMALLEST, _find_diameter(lineage) / 4),
+        "size": max(_SMALLEST, find_diameter(lineage) / 4),
         "face_color": "white",
         "border_width": 0,
         "visible": False,
@@ -149,7 +151,7 @@ def make_review(lineage: Lineage, doubts: Sequence[Doubt], origin: Origin) -> La
     data, features = locate_doubts(lineage, doubts)
     keywords = _describe(lineage, origin, "to check") | {
         "features": features,
-        "size": max(_SMALLEST, 1.5 * _find_diameter(lineage)),
+        "size": max(_SMALLEST, 1.5 * find_diameter(lineage)),
         "face_color": "transparent",
         "border_color": "yellow",
         "border_width": 0.06,
@@ -179,13 +181,34 @@ def describe_axes(lineage: Lineage) -> dict[str, Any]:
     }
 
 
+def read_units(scale: Iterable[float], units: Iterable[object]) -> dict[str, Any]:
+    """Return ``spacing`` in um and ``interval`` in seconds of a layer, those of them that its units tell.
+
+    Examples
+    --------
+    >>> read_units((5, 0.5, 0.5), ("minute", "micrometer", "micrometer"))
+    {'spacing': (0.5, 0.5), 'interval': 300.0}
+    >>> read_units((1, 1, 1), ("pixel", "pixel", "pixel"))
+    {}
+    """
+    sizes, names = [float(each) for each in scale], [str(unit) for unit in units]
+    found: dict[str, Any] = {}
+    if len(sizes) != len(names) or not sizes:
+        return found
+    if all(name in _LENGTHS for name in names[1:]):
+        found["spacing"] = tuple(size * _LENGTHS[name] for size, name in zip(sizes[1:], names[1:], strict=True))
+    if names[0] in _TIMES:
+        found["interval"] = sizes[0] * _TIMES[names[0]]
+    return found
+
+
 def _describe(lineage: Lineage, origin: Origin, role: str) -> dict[str, Any]:
     metadata = {"role": role, "lineage": lineage, "result": origin.result}
     name = f"{origin.name}: {role}" if origin.name else role
     return {"name": name, "metadata": {KEY: metadata}, **describe_axes(lineage)}
 
 
-def _find_diameter(lineage: Lineage) -> float:
+def find_diameter(lineage: Lineage) -> float:
     """Return the median diameter of the cells in pixels along x."""
     cells = lineage.cells
     if not len(cells) or not cells.has("diameter"):

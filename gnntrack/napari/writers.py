@@ -24,7 +24,7 @@ from gnntrack.io.tables import write_csv
 from gnntrack.lineage.repair import RepairedMovie
 from gnntrack.loading import load
 from gnntrack.masks.runs import join_frames
-from gnntrack.napari.layers import KEY
+from gnntrack.napari.layers import KEY, read_units
 from gnntrack.pipeline import export
 from gnntrack.result_files import RunRecord
 from gnntrack.result_files import write_result as write_folder
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from gnntrack.types import Lineage
 
 __all__ = ["UnwritableLayersError", "write_geff", "write_result", "write_table", "write_trackmate"]
-
-_LENGTHS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6, "angstrom": 1e-4, "centimeter": 1e4}
-_TIMES = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
 
 class UnwritableLayersError(GnntrackError):
@@ -170,17 +167,7 @@ class _Layers(NamedTuple):
 
     def describe_pixels(self) -> dict[str, Any]:
         """Return the size of a pixel in um and the frame interval in seconds, as options, if the layer has units."""
-        keywords = self.tracks[1]
-        scale = [float(each) for each in keywords.get("scale", ())]
-        units = [str(unit) for unit in keywords.get("units") or ()]
-        if len(scale) != len(units) or not scale:
-            return {}
-        found: dict[str, Any] = {}
-        if all(unit in _LENGTHS for unit in units[1:]):
-            found["spacing"] = tuple(s * _LENGTHS[unit] for s, unit in zip(scale[1:], units[1:], strict=True))
-        if units[0] in _TIMES:
-            found["interval"] = scale[0] * _TIMES[units[0]]
-        return found
+        return read_units(self.tracks[1].get("scale", ()), self.tracks[1].get("units") or ())
 
     def _find_shift(self) -> list[float]:
         """Return the offset in pixels between the layer of tracks and that of labels."""
