@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from support.browser import unpack
 from test_edits import movie  # noqa: F401  (a fixture)
@@ -120,6 +121,38 @@ def test_an_answer_brings_the_page_to_the_lineage(result):
     assert loaded.pop("live")["edits"] == answers[-1]["edits"]
     del data["live"]
     assert data == loaded
+
+
+def test_a_stack(tmp_path):
+    """The outlines of all views and planes are replaced."""
+    made = gnntrack.simulate(frames=4, cells=5, shape=(8, 60, 60), seed=2)
+    np.save(tmp_path / "masks.npy", np.stack([np.asarray(frame) for frame in made.masks]))
+    gnntrack.track(masks=tmp_path / "masks.npy", out=tmp_path / "01_RES", pictures=False)
+    live, _ = open_live_result(tmp_path / "01_RES")
+    data = read_page(live)
+    first = next(int(track.id) for track in live.lineage if track.start == 0 and track.end == 3)
+    answers = [ask(live, add={"kind": "spurious", "cells": [[1, first]]})]
+    answers.append(ask(live, add={"kind": "cut", "cells": [[2, first], [3, first]]}))
+    for answer in answers:
+        assert "data" in answer, answer
+        data |= answer["data"]
+        for frame, found in answer["outlines"].items():
+            for view in data["views"]:
+                view["outlines"][frame] = found[view["axis"]]
+            data["planes"]["outlines"][frame] = found["planes"]
+    loaded = read_page(live)
+    del data["live"], loaded["live"]
+    assert len(data["views"]) == 3
+    assert data == loaded
+
+
+def test_edits_that_cannot_be_kept_are_told(result, tmp_path):
+    live, _ = open_live_result(result)
+    first = long_tracks(live.lineage)[0]
+    (tmp_path / ".partial-01_RES-edits.json").mkdir()  # in the place of the temporary file
+    answer = ask(live, add={"kind": "cut", "cells": [[2, first], [3, first]]})
+    assert "cannot be kept in" in answer["problem"]
+    assert len(live.edits) == len(answer["edits"]) == 1
 
 
 def test_undo_goes_back_to_the_result(result):

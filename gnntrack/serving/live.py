@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.errors import InputError, OutputError
+from gnntrack.errors import InputError
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, read_edits, translate_edit
 from gnntrack.lineage.link_changes import compare_links
@@ -169,14 +169,7 @@ class LiveResult:
                 state = self._remove(request.get("remove"))
             self._state = state
             self.revision += 1
-            try:
-                self._keep()
-            except OSError as error:
-                msg = f"{self.edits_file}: the edits cannot be kept ({error.strerror}); save the result"
-                raise OutputError(msg) from error
-            finally:
-                changed = self._describe_changes(before)
-            return changed
+            return self._describe_changes(before) | self._try_to_keep()
 
     def save(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Write the corrected result, as ``gnntrack apply-edits`` does.
@@ -290,6 +283,15 @@ class LiveResult:
         """Return frame and label of cells as the page shows them; of removed ones as it showed them at first."""
         labels, first = self._state.shown.labels, self._first.labels
         return [[frame, labels.get((frame, label), first.get((frame, label), 0))] for frame, label in cells]
+
+    def _try_to_keep(self) -> dict[str, str]:
+        """Write the edits to their file; return what the page shows if that fails."""
+        try:
+            self._keep()
+        except OSError as error:
+            reason = f"The edits cannot be kept in {self.edits_file} ({error.strerror}); save the result"
+            return {"problem": reason}
+        return {}
 
     def _keep(self) -> None:
         """Write the edits to their file, as a whole or not at all."""

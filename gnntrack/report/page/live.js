@@ -49,13 +49,13 @@ const saveResult = () => send("save", {}, (reply) => {
 function showUpdate(reply) {
   if (reply.refused) return showMessage(`Not added: ${reply.refused}.`);
   const kept = keepPlace();
-  const { data, outlines, ...state } = reply;
+  const { data, outlines, problem, ...state } = reply;
   Object.assign(D, data);
   Object.assign(LIVE, state);
   replaceOutlines(outlines);
   for (const make of derivations) make();
   restorePlace(kept);
-  showMessage("");
+  showMessage(problem ? `${problem}.` : "");
   showLive();
 }
 
