@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -91,6 +93,23 @@ def test_a_page_for_every_command_with_all_its_options(tmp_path):
     for option in cli.get_command(click.Context(cli), "track").params:
         if isinstance(option, click.Option):
             assert option.opts[-1].replace("-", "\\-") in page
+
+
+def test_the_pages_in_the_wheel_need_only_what_its_build_has():
+    """A wheel is built in an environment that has the packages of build-system.requires, and nothing else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    allowed = {re.split("[<>=]", name)[0] for name in project["build-system"]["requires"]}
+    hook = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["path"]
+    assert (ROOT / hook).exists()
+    assert f"/{hook}" in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    code = (
+        "import sys\nfrom gnntrack.cli import cli\nfrom gnntrack.cli.manual import iterate_pages\n"
+        "dict(iterate_pages(cli))\n"
+        "files = {name: getattr(each, '__file__', None) or '' for name, each in sys.modules.items()}\n"
+        "print(*{name.split('.')[0] for name, file in files.items() if 'site-packages' in file})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - {"_distutils_hack", "gnntrack", "segmenters"} <= allowed
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
