@@ -23,11 +23,8 @@ from record import (
     RESULTS,
     compute_medians,
     describe_run,
-    format_circumstances,
-    format_table,
     get_default_data,
     run_alternately,
-    write_record,
 )
 from speed import time_process
 
@@ -71,8 +68,8 @@ def main() -> int:
             record["rows"].append(row)
             print(json.dumps(row))
     record["versions"]["chromium"] = record["rows"][0]["chromium"] if record["rows"] else None
-    write_record(args.out, record, format_page(record))
-    print(format_page(record))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0 if all(goal["met"] for row in record["rows"] for goal in row["goals"]) else 1
 
 
@@ -223,24 +220,6 @@ def play_movie(driver: Any) -> float:
     shown: list[float] = driver.execute_script("return window.shown")
     driver.execute_script("document.getElementById('play').click()")
     return 1000 * (len(shown) - 1) / (shown[-1] - shown[0]) if len(shown) > 1 else 0.0
-
-
-def format_page(record: dict[str, Any]) -> str:
-    """Return the table of the figures."""
-    head = ["movie", "page", "opens in", "click, median", "slowest", "plays", "made in, against tracking"]
-    rows = [
-        [
-            f"{row['movie']} ({', '.join(row['facts'][:3])})",
-            f"{row['size_mb']:.1f} MB",
-            f"{row['open_s']:.1f} s",
-            f"{row['click_p50_ms']:.0f} ms",
-            f"{row['click_max_ms']:.0f} ms",
-            f"{row['frames_per_s']:.0f} frames/s",
-            f"{row['making_ratio']:.2f} x",
-        ]
-        for row in record["rows"]
-    ]
-    return f"{format_table(head, rows)}\n\n{format_circumstances(record)}"
 
 
 if __name__ == "__main__":

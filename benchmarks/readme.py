@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from kind_images import SHIPPED_FOLD
+from page_table import format_page
 from record import REPOSITORY, RESULTS, format_table, sort_methods
 
 from gnntrack.plurals import count_noun
@@ -25,6 +26,7 @@ PAGES = (
     "docs/gnn.md",
     "docs/peers.md",
     "docs/segmentation.md",
+    "docs/viewing.md",
     "gnntrack/weights/README.md",
     "segmenters/weights/README.md",
 )
@@ -58,6 +60,7 @@ def fill_page(text: str) -> str:
         "ablation": format_ablation,
         "model": describe_model,
         "confidence": format_confidence,
+        "page": lambda: format_page(NOT_YET),
     }
     tables |= {
         "segmentation": format_segmentation,

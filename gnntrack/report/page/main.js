@@ -87,8 +87,7 @@ function listenToPrint() {
     setTheme("light");
     makeItems(listed.length);
     const back = fitTreeToPaper();
-    if (zoom.fitted) fitView();
-    drawMovie();
+    drawPlots();
     restore = () => { setTheme(theme); back(); };
   });
   window.addEventListener("afterprint", () => restore());

@@ -78,6 +78,13 @@ function stepPlace(step) {
   showPlace(listed[at]);
 }
 
+// only the list scrolls, and the movie stays where it is
+function scrollInList(item) {
+  const [box, own] = [$("review").getBoundingClientRect(), item.getBoundingClientRect()];
+  if (own.top < box.top) $("review").scrollTop += own.top - box.top;
+  else if (own.bottom > box.bottom) $("review").scrollTop += own.bottom - box.bottom;
+}
+
 function showPlace(k) {
   const at = listed.indexOf(k);
   makeItems(at + 20);
@@ -90,7 +97,7 @@ function showPlace(k) {
   item.setAttribute("aria-current", "true");
   item.setAttribute("aria-selected", "true");
   item.classList.add("seen");
-  item.scrollIntoView({ block: "nearest" });
+  scrollInList(item);
   $("review").setAttribute("aria-activedescendant", item.id);
   const lookAt = row >= 0 ? () => locate(row) : point ? () => locateLacking(point) : null;
   if (row >= 0) followPlane(row);

@@ -85,7 +85,7 @@ function makeTrackPlot(name, values, unit, note, atEnd) {
   const sorted = points.map(([, value]) => value).sort((a, b) => a - b);
   const [low, high] = [sorted[Math.floor(0.01 * sorted.length)], sorted[Math.min(sorted.length - 1, Math.floor(0.99 * sorted.length))]];
   return {
-    name, unit, bottom: Math.min(0, low), least: high, points: () => points, clip: true,
+    name, unit, bottom: low < 0 ? -roundUp(-low) : 0, least: high, points: () => points, clip: true,
     describe: () => {
       const own = S.track >= 0 ? values[S.track] : null;
       const movie = note || `median ${formatValue(sorted[sorted.length >> 1])} ${unit}`;

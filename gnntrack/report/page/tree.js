@@ -206,13 +206,13 @@ function goToTrack(track) {
 // the whole tree on one page of paper
 function fitTreeToPaper() {
   const before = laneHeight;
-  laneHeight = Math.min(22, 620 / Math.max(1, T.lanes));
-  treeBox.style.height = `${Math.min(660, MARGIN.top + T.lanes * laneHeight + 12)}px`;
-  resizeTree();
-  drawAll();
+  laneHeight = Math.min(22, (1.15 * $("tree").clientWidth - MARGIN.top - 12) / Math.max(1, T.lanes));
+  const height = MARGIN.top + T.lanes * laneHeight + 12;
+  treeBox.scrollTop = 0;
+  $("tree").style.height = `${height}px`;
+  drawTree();
   return () => {
     laneHeight = before;
-    treeBox.style.height = "";
     resizeTree();
     drawAll();
   };
