@@ -74,6 +74,8 @@ html_theme_options = {"navigation_with_keys": True}
 html_show_sourcelink = False
 html_copy_source = False
 html_extra_path = ["site"]
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 # notebooks run on the code of this checkout
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
