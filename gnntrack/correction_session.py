@@ -65,6 +65,9 @@ class RecordedRun:
             If there is none, or the result was changed since.
         """
         folder = find_result(Path(path).expanduser())
+        if folder is None and not Path(path).expanduser().exists():
+            msg = f"{path}: no such folder; give a folder that 'gnntrack track' or 'gnntrack import' has written"
+            raise FormatError(msg)
         if folder is not None and not (folder / EXTRAS).exists():  # of another program
             return cls(folder, {"method": "imported", "solver": None, "settings": {}, "input": {}}, load(folder))
         try:

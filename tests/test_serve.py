@@ -263,6 +263,8 @@ def test_files_of_edits_that_do_not_fit(result, tmp_path):
     file.unlink()
     with pytest.raises(OutputError, match="choose another file"):
         open_live_result(result, edits=tmp_path / "missing" / "edits.json")
+    with pytest.raises(FormatError, match="no such folder; give a folder"):
+        open_live_result(tmp_path / "missing")
     with pytest.raises(OutputError, match="it is the result that is corrected"):
         open_live_result(result, out=result, overwrite=True)
 
