@@ -25,7 +25,7 @@ from scipy.spatial import cKDTree
 
 import gnntrack
 from gnntrack.converting import convert
-from gnntrack.errors import GnntrackError, GnntrackWarning
+from gnntrack.errors import FormatError, GnntrackError, GnntrackWarning
 from gnntrack.types import Lineage
 
 FORMATS = {
@@ -140,8 +140,12 @@ def go_there_and_back(source: Path, to: str, folder: Path) -> tuple[Lineage, Any
 
 
 def measure(name: str, source: Path) -> Iterator[dict[str, Any]]:
-    """Yield a row per format."""
-    whole = gnntrack.load(source, points=True)
+    """Yield a row per format, none for a source that is not a lineage, such as markers without masks."""
+    try:
+        whole = gnntrack.load(source, points=True)
+    except FormatError as error:
+        print(f"not read: {error}")
+        return
     for to in FORMATS:
         if to in OF_MASKS and not whole.has_masks:
             continue
