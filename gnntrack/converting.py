@@ -315,7 +315,7 @@ def _place_spots(spots: Spots, path: Path, settings: Settings) -> Lineage:
     spacing, given = (spots.spacing or (1.0,) * 3)[-ndim:], settings.frames.spacing
     if given is not None and spots.unit == "um":
         spacing = expand_spacing(given, ndim, str(path))
-    label = count_within_frames(spots.frame)
+    label = count_within_frames(spots.frame) if spots.label is None else spots.label
     bare, order = _make_cells(spots.frame, spots.position[:, -ndim:], label, spacing, spots.unit)
     cells = replace(
         bare,
@@ -331,7 +331,9 @@ def _place_spots(spots: Spots, path: Path, settings: Settings) -> Lineage:
     source, target = drop_merges(cells, np.unique(links[later], axis=0), len(links))
     track, tracks = number_tracks(cells.frame, source, target)
     provenance = Provenance(method="imported", interval=settings.frames.interval or spots.interval)
-    return Lineage(cells, track, tracks, source, target, np.ones(len(source), np.float32), provenance)
+    ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
+    known = TrackSource(None, np.hstack(ends), spots.confidence)
+    return Lineage(cells, track, tracks, source, target, known.find_confidence(cells, source, target), provenance)
 
 
 def _make_cells(

@@ -50,6 +50,8 @@ from gnntrack.types import Lineage
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from gnntrack.io.point_tables import PointTable
     from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
 
@@ -135,9 +137,9 @@ def import_tracks(
         cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=checked.cells, progress=progress)
         source_row, target_row = tracked.find_links(cells)
         track, tracks = number_tracks(cells.frame, source_row, target_row)
-        sure = np.ones(len(source_row), np.float32)
+        confidence = tracked.find_confidence(cells, source_row, target_row)
         provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
-        lineage = Lineage(cells, track, tracks, source_row, target_row, sure, provenance)
+        lineage = Lineage(cells, track, tracks, source_row, target_row, confidence, provenance)
         # a cell of one frame is a cell, if the user does not choose otherwise
         joined = settings if "join_pieces" in settings.repair.given else settings.replace(repair__join_pieces=False)
         repaired = repair_movie(lineage, runs, settings=joined.repair)
@@ -157,6 +159,8 @@ class TrackSource:
         As for `gnntrack.track`.
     links : (L, 4) int64, optional
         Frame and label of both ends of each link; None: cells with the same label are linked.
+    confidence : (L,) float32, optional
+        Confidence of each link; by default 1.
     parents : mapping
         Label -> label of the parent, for labels that are tracks.
     interval : float, optional
@@ -169,6 +173,7 @@ class TrackSource:
 
     masks: object
     links: IntArray | None = None
+    confidence: npt.NDArray[np.float32] | None = None
     parents: Mapping[int, int] = field(default_factory=dict)
     interval: float | None = None
     complete: bool = False
@@ -201,6 +206,18 @@ class TrackSource:
         rows[backward] = rows[backward][:, ::-1]
         usable = rows[cells.frame[rows[:, 0]] < cells.frame[rows[:, 1]]]
         return drop_merges(cells, np.unique(usable, axis=0), len(rows))
+
+    def find_confidence(self, cells: Cells, source: IntArray, target: IntArray) -> npt.NDArray[np.float32]:
+        """Return the confidence of links between rows of cells, which `find_links` returned; 1 if it is not known."""
+        found = np.ones(len(source), np.float32)
+        if self.links is None or self.confidence is None:
+            return found
+        ends = [cells.row_of(self.links[:, k], self.links[:, k + 1]) for k in (0, 2)]
+        pairs = [tuple(sorted(pair)) for pair in zip(*(rows.tolist() for rows in ends), strict=True)]
+        known = dict(zip(pairs, self.confidence.tolist(), strict=True))
+        wanted = zip(source.tolist(), target.tolist(), strict=True)  # rows are by frame, so that the source is lower
+        found[:] = [known.get(pair, 1.0) for pair in wanted]
+        return found
 
 
 def _open_tracked(
@@ -374,13 +391,14 @@ def place_spots(spots: Spots, masks: object, images: object, path: Path, setting
         shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
         n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
         _check_extent(spots, pixel, shape, n_frames, path)
-        label = count_within_frames(spots.frame)
+        label = count_within_frames(spots.frame) if spots.label is None else spots.label
         placed = draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
     _report_shared_places(spots, label, pixel, path, drawn=masks is None)
     ends = np.hstack([np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)])
     different = (ends[:, :2] != ends[:, 2:]).any(axis=1)
-    links = np.unique(ends[different], axis=0)  # spots that share a mask share its links
-    return TrackSource(placed, links, interval=spots.interval, drawn=masks is None)
+    links, first = np.unique(ends[different], axis=0, return_index=True)  # spots that share a mask share its links
+    confidence = None if spots.confidence is None else spots.confidence[different][first]
+    return TrackSource(placed, links, confidence, interval=spots.interval, drawn=masks is None)
 
 
 def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path: Path, *, drawn: bool) -> None:

@@ -89,6 +89,10 @@ def test_there_and_back_keeps_cells_links_and_divisions(result, lineage, to, tmp
         assert list_tracks(back) == list_tracks(lineage)
     if to in {"geff", "trackmate"}:
         assert back.provenance.interval == 300
+        assert lineage.confidence.min() < 1
+        np.testing.assert_allclose(np.sort(back.confidence), np.sort(lineage.confidence), atol=1e-6)
+        keys = [np.column_stack([each.cells.frame, each.cells.label]).tolist() for each in (back, lineage)]
+        assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize("to", [*POINTS, "geff", "trackmate", "edges"])

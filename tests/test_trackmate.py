@@ -343,3 +343,54 @@ def test_a_spot_without_frame_has_that_of_its_group(tmp_path):
 def test_a_folder_in_place_of_a_file(tmp_path):
     with pytest.raises(InputError, match="it cannot be read"):
         read_trackmate_xml(tmp_path)
+
+
+V6 = """<?xml version="1.0" encoding="UTF-8"?>
+<TrackMate version="6.0.3">
+  <Log>TrackMate v6.0.3</Log>
+  <Model spatialunits="µm" timeunits="s">
+    <FeatureDeclarations>
+      <SpotFeatures>
+        <Feature feature="QUALITY" name="Quality" shortname="Quality" dimension="QUALITY" isint="false" />
+      </SpotFeatures>
+      <EdgeFeatures /><TrackFeatures />
+    </FeatureDeclarations>
+    <AllSpots nspots="5">
+      <SpotsInFrame frame="0">
+        <Spot ID="11" name="ID11" VISIBILITY="1" RADIUS="2.5" QUALITY="3.1" POSITION_T="0.0" POSITION_X="10.0"
+          POSITION_Y="20.0" FRAME="0" POSITION_Z="0.0" SNR="NaN" />
+        <Spot ID="12" name="&lt;b&gt; &amp; more" VISIBILITY="0" RADIUS="2.5" QUALITY="0.1" POSITION_T="0.0"
+          POSITION_X="90.0" POSITION_Y="90.0" FRAME="0" POSITION_Z="0.0" />
+      </SpotsInFrame>
+      <SpotsInFrame frame="1">
+        <Spot ID="13" VISIBILITY="1" RADIUS="2.5" POSITION_X="11.0" POSITION_Y="21.0" FRAME="1" POSITION_Z="0.0" />
+        <Spot ID="14" VISIBILITY="1" RADIUS="2.5" POSITION_X="50.0" POSITION_Y="51.0" FRAME="1" POSITION_Z="0.0" />
+      </SpotsInFrame>
+      <SpotsInFrame frame="2">
+        <Spot ID="15" VISIBILITY="1" RADIUS="2.5" POSITION_X="52.0" POSITION_Y="51.0" FRAME="2" POSITION_Z="0.0" />
+      </SpotsInFrame>
+    </AllSpots>
+    <AllTracks>
+      <Track name="Track_0" TRACK_ID="0"><Edge SPOT_SOURCE_ID="13" SPOT_TARGET_ID="11" LINK_COST="-1.0" /></Track>
+      <Track name="Track_1" TRACK_ID="1"><Edge SPOT_SOURCE_ID="14" SPOT_TARGET_ID="15" LINK_COST="2.0" /></Track>
+    </AllTracks>
+    <FilteredTracks><TrackID TRACK_ID="0" /></FilteredTracks>
+  </Model>
+  <Settings>
+    <ImageData filename="a.tif" folder="/data/" width="200" height="100" nslices="1" nframes="3" pixelwidth="0.5"
+      pixelheight="0.5" voxeldepth="1.0" timeinterval="60.0" />
+  </Settings>
+  <GUIState state="ConfigureViews"><View key="HYPERSTACKDISPLAYER" /></GUIState>
+</TrackMate>
+"""
+
+
+def test_a_file_of_trackmate_6(tmp_path):
+    """A file without outlines, with an edge backward in time, a hidden spot, and a track that a filter excludes."""
+    (tmp_path / "a.xml").write_text(V6, encoding="utf-8")
+    found = convert(tmp_path / "a.xml", tmp_path / "a.geff").lineage
+    assert found.cells.position.tolist() == [[20, 10], [21, 11], [51, 50], [51, 52]]
+    assert [found.source.tolist(), found.target.tolist()] == [[0], [1]]
+    assert (found.cells.unit, found.cells.spacing, found.cells.shape) == ("um", (0.5, 0.5), (100, 200))
+    assert (found.provenance.interval, found.cells.n_frames) == (60, 3)
+    assert found.cells.feature("diameter").tolist() == [5] * 4

@@ -22,6 +22,8 @@ from gnntrack.plurals import choose_form, count_noun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
+
     from gnntrack.io.delimited import TextTable
     from gnntrack.types import FloatArray, IntArray
 
@@ -60,6 +62,10 @@ class Spots:
         ``"um"``, or ``"pixel"`` for anything else.
     interval : float, optional
         Seconds from a frame to the next.
+    label : (N,) int64, optional
+        Label of each spot, different from those of its frame, in a file of gnntrack.
+    confidence : (L,) float32, optional
+        Confidence of each link, in a file of gnntrack; 1 for links that were added since.
     """
 
     frame: IntArray
@@ -73,6 +79,8 @@ class Spots:
     n_frames: int | None = None
     unit: str = "pixel"
     interval: float | None = None
+    label: IntArray | None = None
+    confidence: npt.NDArray[np.float32] | None = None
 
 
 def is_trackmate_table(path: Path, table: TextTable) -> bool:

@@ -9,6 +9,7 @@ https://imagej.net/plugins/trackmate
 
 from __future__ import annotations
 
+import math
 from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +23,8 @@ from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.io.trackmate import FARTHEST, MOST_FRAMES, Spots, convert_to_micrometres
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from gnntrack.types import FloatArray, IntArray
 
 __all__ = ["read_trackmate_xml"]
@@ -30,6 +33,7 @@ _CHUNK = 1 << 20
 _LONGEST_TAG = 1 << 24  # bytes
 _LONGEST_OUTLINE = 1 << 24  # characters
 _DEEPEST = 100
+_HIGHEST_LABEL = 1_000_000
 _LIMITS = {"FRAME": (0, MOST_FRAMES - 1), "RADIUS": (0, FARTHEST)}
 _DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of missing attributes
 
@@ -64,6 +68,8 @@ class _Content:
         self.rows: dict[str, int] = {}  # of spots, by their ID
         self.numbers = array("d")  # five of each spot, in the order of _DEFAULTS
         self.visible = bytearray()
+        self.labels = array("q")  # 0 = none
+        self.confidences = array("f")  # of the edges
         self.outlines: dict[int, FloatArray] = {}
         self.edges: list[tuple[str, str, str, int]] = []  # track, source, target, line
         self.track = ""
@@ -97,7 +103,7 @@ class _Content:
         if "Model" not in self.about:
             msg = f"{self.file}: an XML file without <Model>; expected a TrackMate file, with <TrackMate> and <Model>"
             raise FormatError(msg)
-        links = self._find_links()
+        links, confidence = self._find_links()
         chosen = np.frombuffer(bytes(self.visible), np.uint8).astype(bool)
         chosen[links] = True
         if not chosen.any():
@@ -110,13 +116,14 @@ class _Content:
         model = self.about["Model"]
         size: dict[str, Any] = _read_image(self.about.get("ImageData", {}), model.get("timeunits", ""))
         frame = numbers[:, 0].astype(np.int64)
-        spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, **size)
+        size["label"] = _select_labels(frame, np.array(self.labels, np.int64)[chosen])
+        spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, confidence=confidence, **size)
         return convert_to_micrometres(spots, model.get("spatialunits", ""))
 
-    def _find_links(self) -> IntArray:
-        """Return rows of source and target of each edge of the tracks that pass the filters, (L, 2)."""
-        links = []
-        for track, *ends, line in self.edges:
+    def _find_links(self) -> tuple[IntArray, npt.NDArray[np.float32]]:
+        """Return the rows of both ends of each edge of the tracks that pass the filters, (L, 2), and confidences."""
+        links, confidences = [], []
+        for (track, *ends, line), confidence in zip(self.edges, self.confidences, strict=True):
             if self.kept is not None and track not in self.kept:
                 continue
             unknown = [name for name in ends if name not in self.rows]
@@ -124,7 +131,8 @@ class _Content:
                 fault = f"has an edge with the spot {unknown[0]!r}, and there is none"
                 self._refuse(f"{fault}; save the file again with TrackMate", line)
             links.append([self.rows[name] for name in ends])
-        return np.array(links, np.int64).reshape(-1, 2)
+            confidences.append(confidence)
+        return np.array(links, np.int64).reshape(-1, 2), np.array(confidences, np.float32)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self.depth == 0 and name != "TrackMate":
@@ -150,6 +158,7 @@ class _Content:
         elif name == "Edge":
             ends = [attributes.get(f"SPOT_{end}_ID", "") for end in ("SOURCE", "TARGET")]
             self.edges.append((self.track, ends[0], ends[1], self.parser.CurrentLineNumber))
+            self.confidences.append(_read_within(attributes.get("GNNTRACK_CONFIDENCE"), 0, 1, 1))
         elif name == "FilteredTracks":
             self.kept = set()
         elif name == "TrackID" and self.kept is not None:
@@ -162,6 +171,7 @@ class _Content:
             self._refuse(f"has {fault}; each spot needs its own: save the file again with TrackMate")
         self.rows[name] = len(self.rows)
         self.visible.append(attributes.get("VISIBILITY", "1") != "0")
+        self.labels.append(int(_read_within(attributes.get("GNNTRACK_LABEL"), 0, _HIGHEST_LABEL, 0)))
         for key, default in (_DEFAULTS | {"FRAME": self.frame}).items():
             self.numbers.append(self._read_number(key, attributes.get(key) or default, name))
         points = attributes.get("ROI_N_POINTS", "0")
@@ -212,6 +222,19 @@ class _Content:
         number = self.parser.CurrentLineNumber if line is None else line
         msg = f"{self.file}: line {number} {fault}"
         raise FormatError(msg)
+
+
+def _read_within(text: str | None, lowest: float, highest: float, default: float) -> float:
+    """Return a number of our own that TrackMate has kept; the default if it is missing or out of its limits."""
+    value = float(text) if text is not None and is_number(text) else math.nan
+    return value if lowest <= value <= highest else default
+
+
+def _select_labels(frame: IntArray, label: IntArray) -> IntArray | None:
+    """Return the labels if each spot has one that differs from those of its frame."""
+    if not (label > 0).all() or len(np.unique(np.column_stack([frame, label]), axis=0)) < len(label):
+        return None
+    return label
 
 
 def _read_image(about: dict[str, str], time: str) -> dict[str, object]:
