@@ -276,6 +276,7 @@ def test_tracks_without_a_record_cannot_be_corrected(application, folder):
     assert widget.table.rowCount() == 0
     assert not widget.find_button("next").isEnabled()
     viewer.open_sample("gnntrack", "simulated")
+    assert widget.lineage is not None
     widget.select(find_middle(widget.lineage))
     widget.begin("cut")
     assert "not opened from a result" in widget.message.text()

@@ -190,9 +190,10 @@ class ReviewWidget(QWidget):  # type: ignore[misc]
                     self.table.setItem(k, column, QTableWidgetItem(str(text)))
                     self.table.item(k, column).setToolTip(html.escape(doubt.why))
             self.table.setCurrentCell(-1, -1)
-        self.message.setText("")
         if lineage is None:
             self.message.setText("Open a result of gnntrack, or track a movie: widget 'Segment and track'.")
+        else:
+            self.message.setText("" if self.doubts else "No place to check. Click a cell to correct it.")
         self.about.setText("")
         self._list_edits()
         self._allow()

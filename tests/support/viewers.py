@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 _screens: list[subprocess.Popen] = []
-_IMPORTED = ("napari", "napari.components", "napari.plugins", "napari.qt", "npe2")
+_IMPORTED = ("napari", "napari.components", "napari.plugins", "qtpy.QtWidgets", "napari.qt", "npe2")
 
 
 def skip_without_napari():
@@ -27,8 +27,11 @@ def skip_without_napari():
     if missing:
         _refuse(f"{missing[0]} is not installed; pip install 'gnntrack[napari]'", module=True)
     with warnings.catch_warnings(action="ignore"):  # of the libraries of napari among themselves
-        for name in _IMPORTED:
-            importlib.import_module(name)
+        try:
+            for name in _IMPORTED:
+                importlib.import_module(name)
+        except ImportError as error:
+            _refuse(f"Qt cannot be loaded: {error}; apt install libegl1 libgl1", module=True)
     from npe2 import PluginManager
 
     PluginManager.instance().discover()
