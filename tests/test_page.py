@@ -194,7 +194,7 @@ def change_mask(file, labels):
 
 def test_mistakes_are_listed_filtered_and_stepped_through(faulty):
     browser = faulty.browser
-    assert read_data(Path(browser.current_url.removeprefix("file://")))["fingerprint"] is None
+    assert read_data(Path(browser.current_url.removeprefix("file://")))["fingerprint"]  # it can be corrected
     faulty.press("l")
     kinds = [each.text for each in browser.find_elements("css selector", "#kind option")]
     assert kinds == ["all (5)", "false negative (1)", "wrong link (2)", "missed link (2)"]

@@ -367,6 +367,9 @@ def test_the_page_needs_the_token(server):
     assert "connect-src 'self'" in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}  # a link in another page
+    assert request(server, "GET", f"/?token={server.token}", **followed).status == 200
+    assert request(server, "GET", f"/?token={server.token}", Sec_Fetch_Site="cross-site").status == 403
     for path in ("/", "/?token=", f"/?token={server.token}x", f"/?token={server.token[:-1]}", "/?token=%FF"):
         answer = request(server, "GET", path)
         assert (answer.status, "data" in answer.text) == (403, False)

@@ -147,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedRequestError(HTTPStatus.MISDIRECTED_REQUEST, reason)
         own = {f"http://{host}" for host in hosts}
         other = not set(self.headers.get_all("Origin", [])) <= own
-        if other or self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        # a link to the page, in a terminal that is a page itself, may be followed: it has the token
+        follows = self.command == "GET" and self.headers.get("Sec-Fetch-Mode") == "navigate"
+        if other or not (follows or self.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")):
             raise _RefusedRequestError(HTTPStatus.FORBIDDEN, "Requests of other pages are refused.")
 
     def _check_token(self, given: str) -> None:
