@@ -104,6 +104,7 @@ def compare_with_truth(
     """
     if truth is None:
         return {}, None, []
+    find_ctc(truth)  # an error if it is not there
     folder = find_result(Path(result).expanduser())
     if folder is not None and find_ctc(folder).table is not None:
         matched = match_sequence(folder, truth)

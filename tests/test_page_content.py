@@ -106,6 +106,8 @@ def test_pictures_fit_their_budget():
     assert (generous.scale, generous.quality) == (1, 80)
     assert sum(map(len, small.frames)) < 14_000
     assert small.scale < 1
+    assert generous.frames[0][:2] == b"\xff\xd8"  # JPEG, which is compressed fast
+    assert small.frames[0][:4] == b"RIFF"  # WebP, which is smaller
 
 
 def test_all_of_the_page_is_in_the_file(movie):
@@ -193,7 +195,7 @@ def test_a_result_without_cells(tmp_path):
     assert read_data(tmp_path / "report.html")["facts"][1] == "0 cells"
 
 
-def test_points_without_labels_are_shown(tmp_path):
+def test_points_without_labels_are_shown(movie, tmp_path):
     columns = {"t": [0, 0, 1, 1], "y": [5.0, 20, 6, 22], "x": [5.0, 30, 5, 30]}
     axes = [Axis(name="t", type="time"), *(Axis(name=name, type="space") for name in "yx")]
     with warnings.catch_warnings():
@@ -212,6 +214,11 @@ def test_points_without_labels_are_shown(tmp_path):
     data = read_data(tmp_path / "report.html")
     assert unpack(data["cells"]["label"], "<i4").tolist() == [1, 2, 1, 2]
     assert data["facts"] == ["2 frames", "4 cells", "2 tracks", "0 divisions"]
+    assert data["mistakes"] is None
+    with pytest.raises(InputError, match="no such folder"):
+        write_report(tmp_path / "points.geff", tmp_path / "truth.html", truth=tmp_path / "01_GT")
+    write_report(tmp_path / "points.geff", tmp_path / "truth.html", truth=movie / "movie" / "01_GT")
+    assert "cells are compared with it by their masks" in read_data(tmp_path / "truth.html")["notes"][-1]
 
 
 def test_masks_drawn_in_the_gaps_of_a_geff_are_shown(movie, tmp_path):

@@ -25,7 +25,11 @@ __all__ = ["report"]
 @figure_options
 @click.option("--images", type=click.Path(path_type=Path), help="The images; default: those of RESULT.")
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that a .geff was made from.")
-@click.option("--truth", type=click.Path(path_type=Path), help="Ground truth (01_GT): the page shows the metrics.")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Ground truth (01_GT): the page shows the metrics and every mistake.",
+)
 @options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
 @options.verbose_option

@@ -25,6 +25,8 @@ class Contrast(NamedTuple):
 
     def apply(self, image: Image) -> Image:
         """Return the image in 8 bits."""
+        if image.dtype in (np.uint8, np.uint16) and image.size > 1 << 16:  # each grey value is converted once
+            return self.apply(np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float32))[image]
         values = np.nan_to_num(image.astype(np.float32), nan=self.low, posinf=self.high, neginf=self.low)
         scaled = np.clip((values - self.low) / (self.high - self.low), 0, 1)
         return np.asarray(255 * scaled**self.gamma + 0.5).astype(np.uint8)

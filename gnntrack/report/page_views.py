@@ -96,7 +96,7 @@ def collect_views(
         shown = None if pictures is None else pictures.frames if axis == "z" else pictures.sides[axis]
         own = None if outlines is None else outlines[axis]
         views.append({"axis": axis, "pixel": list(shapes[axis]), "pictures": _encode(shown), "outlines": _encode(own)})
-    look = {} if pictures is None else {"kind": pictures.kind, "grey": [float(value) for value in pictures.grey]}
+    look = {} if pictures is None else {"grey": [float(value) for value in pictures.grey]}
     return look | {"views": views, "planes": _collect_planes(planes, pictures, outlines) if planes else None}
 
 

@@ -53,7 +53,8 @@ function loadPicture(frame) {
   return pictures.find(nameFrame(frame), () => {
     const text = V.axis === "plane" ? D.planes.pictures[frame][V.plane] : V.own.pictures[frame];
     const loaded = { picture: null, name: nameFrame(frame) };
-    const blob = new Blob([decodeBytes(text)], { type: D.kind });
+    const bytes = decodeBytes(text);
+    const blob = new Blob([bytes], { type: bytes[0] === 0xff ? "image/jpeg" : "image/webp" });
     loaded.wait = createImageBitmap(blob).then((picture) => { loaded.picture = picture; });
     return loaded;
   });
