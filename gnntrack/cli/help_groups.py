@@ -16,7 +16,7 @@ _SECTIONS = {
 }
 _PARAMETERS = {
     **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation", "truth"), "Input"),
-    **dict.fromkeys(("benchmark", "edits"), "Input"),
+    **dict.fromkeys(("benchmark", "edits", "source_format"), "Input"),
     **dict.fromkeys(("port", "no_browser"), "Page"),
     **dict.fromkeys(
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
