@@ -22,6 +22,7 @@ from napari.utils.interactions import (  # noqa: E402
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
+from qtpy.QtCore import QEvent  # noqa: E402
 from qtpy.QtWidgets import QApplication  # noqa: E402
 
 import gnntrack  # noqa: E402
@@ -35,7 +36,8 @@ from gnntrack.napari.tracking_widget import TrackingWidget  # noqa: E402
 
 @pytest.fixture(scope="module")
 def application():
-    return QApplication.instance() or QApplication([])
+    yield QApplication.instance() or QApplication([])
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +283,7 @@ def test_tracks_without_a_record_cannot_be_corrected(application, folder):
     widget.begin("cut")
     assert "not opened from a result" in widget.message.text()
     widget.close()
+    widget.deleteLater()
     viewer.layers.clear()  # nothing of the closed widget is called
 
 
@@ -309,6 +312,7 @@ def test_images_are_segmented_tracked_and_corrected(tracking, folder):
     press(widget, "cut")
     assert widget.list.count() == 1, widget.message.text()
     widget.close()
+    widget.deleteLater()
 
 
 def test_labels_are_tracked_with_images_into_a_folder(tracking, folder, tmp_path):
@@ -384,16 +388,22 @@ def test_the_widgets_are_found_by_napari(folder):
     with open_display():
         viewer = napari.Viewer(show=False)
         try:
-            _, tracking = viewer.window.add_plugin_dock_widget("gnntrack", "Segment and track")
-            _, review = viewer.window.add_plugin_dock_widget("gnntrack", "Review and correct")
+            dock, tracking = viewer.window.add_plugin_dock_widget("gnntrack", "Segment and track")
+            other, review = viewer.window.add_plugin_dock_widget("gnntrack", "Review and correct")
+            docks = [dock, other]
             viewer.open(str(folder / "01_RES"), plugin="gnntrack")
             assert viewer.layers[1]._slice.image.raw.max() > 0  # labels are drawn
             assert tracking.images.currentText() == "01_RES: images"
             review.step(1)
             press(review, "cut")
             assert review.list.count() == 1
-            viewer.window.remove_dock_widget("all")
-            QApplication.processEvents()
+            clicks = len(viewer.mouse_drag_callbacks)
+            for dock in docks:
+                dock.destroyOnClose()  # as its button does
+            for widget in (tracking, review):
+                widget.deleteLater()
+            assert len(viewer.mouse_drag_callbacks) == clicks - 1
+            viewer.layers.pop()  # the widgets that are gone are not called
             _, again = viewer.window.add_plugin_dock_widget("gnntrack", "Review and correct")
             again.select(0)
             assert again.list.count() == 1  # edits stay with the layers
@@ -401,3 +411,4 @@ def test_the_widgets_are_found_by_napari(folder):
             assert again.list.count() == 0
         finally:
             viewer.close()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -31,6 +31,7 @@ from gnntrack.napari.display import find_cell, find_group, list_groups, look_at,
 from gnntrack.napari.jobs import Job
 from gnntrack.napari.layers import KEY
 from gnntrack.napari.revision import Revision, Solution, find_past, propose_edit
+from gnntrack.napari.viewer_widget import ViewerWidget
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _WANTED = {"join": 2, "divide": 3}  # cells that an edit needs; the others need 
 _SHOWN = 5  # changed links
 
 
-class ReviewWidget(QWidget):  # type: ignore[misc]
+class ReviewWidget(ViewerWidget):
     """Places to check of a result in the viewer, and edits of its lineage.
 
     Parameters
@@ -63,18 +64,14 @@ class ReviewWidget(QWidget):  # type: ignore[misc]
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.lineage: Lineage | None = None
         self.doubts: list[Doubt] = []
         self.selected = -1
-        self.job: Job | None = None
         self._kind = ""  # edit that waits for more cells
         self._rows: list[int] = []
         self._build()
-        self.viewer.mouse_drag_callbacks.append(self._on_click)
-        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.connect(self._on_layers)
+        self.follow(self._on_layers, self._on_click)
         self._on_layers()
 
     # ------------------------------------------------------------------ the widget
@@ -395,17 +392,6 @@ class ReviewWidget(QWidget):  # type: ignore[misc]
         revision = self._get_revision(make=False)
         if revision is not None and self.job is None:
             self._start(lambda progress: revision.save_result(path, progress), saved=str(path))
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802  (Qt calls it)
-        """Leave the viewer as it was."""
-        if self.job is not None:
-            self.job.stop()
-            self.job.wait()
-        if self._on_click in self.viewer.mouse_drag_callbacks:
-            self.viewer.mouse_drag_callbacks.remove(self._on_click)
-        for emitter in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            emitter.disconnect(self._on_layers)
-        super().closeEvent(event)
 
 
 def _begin(own: dict[str, Any], sources: dict[str, Any]) -> Revision:

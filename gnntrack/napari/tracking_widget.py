@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSizePolicy,
-    QWidget,
 )
 
 from gnntrack.errors import GnntrackError, InputError
@@ -29,6 +28,7 @@ from gnntrack.movie_recipes import segment
 from gnntrack.napari.jobs import Job, StopRequest
 from gnntrack.napari.layers import KEY, make_layers
 from gnntrack.napari.sources import LayerMovie, read_layer
+from gnntrack.napari.viewer_widget import ViewerWidget
 from gnntrack.pipeline import track
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters
@@ -95,7 +95,7 @@ def run_plan(plan: Plan, progress: Progress) -> tuple[Lineage, object]:
         raise
 
 
-class TrackingWidget(QWidget):  # type: ignore[misc]
+class TrackingWidget(ViewerWidget):
     """Chooses images or labels, a segmenter and a method, and adds the tracks to the viewer.
 
     Parameters
@@ -105,13 +105,9 @@ class TrackingWidget(QWidget):  # type: ignore[misc]
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        self.job: Job | None = None
+        super().__init__(napari_viewer)
         self._build()
-        events = self.viewer.layers.events
-        for event in (events.inserted, events.removed, events.renamed):
-            event.connect(self._on_layers)
+        self.follow(self._on_layers)
         self._on_layers()
 
     def _build(self) -> None:
@@ -267,16 +263,6 @@ class TrackingWidget(QWidget):  # type: ignore[misc]
         self.bar.hide()
         self.message.setText(text)
         self._allow()
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802  (Qt calls it)
-        """Stop the work."""
-        if self.job is not None:
-            self.job.stop()
-            self.job.wait()
-        events = self.viewer.layers.events
-        for emitter in (events.inserted, events.removed, events.renamed):
-            emitter.disconnect(self._on_layers)
-        super().closeEvent(event)
 
 
 def _make_result_layers(plan: Plan, lineage: Lineage, masks: object) -> list[LayerData]:
