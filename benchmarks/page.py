@@ -84,7 +84,7 @@ def measure_movie(name: str, args: argparse.Namespace, work: Path) -> dict[str, 
         home, movie = args.data / name.split()[0], name.split()[1]
         masks, goals = MOVIES[name]
         inputs = (home / movie, home / masks)
-    result, page = work / f"{name[-2:]}_RES", work / "report.html"
+    result, page = work / "01_RES", work / "report.html"
     works = {
         "tracking": lambda: time_process(
             sys.executable, "-m", "gnntrack", "track", *inputs, "-o", result, "--overwrite"
