@@ -190,9 +190,13 @@ class TrainSettings(Section):
     window: int = limit(10, ge=3)
     """Frames of a window."""
     division_share: float = limit(0.3, ge=0, le=1)
-    """Fraction of the windows drawn around a division; raise it if divisions are rare."""
+    """Fraction of the windows drawn around a division, or an edit; raise it if these are rare."""
     division_weight: float = limit(4.0, gt=0)
     """Weight in the loss of a cell that divides or is a daughter; raise it if divisions are missed."""
+    edited_weight: float = limit(5.0, gt=0)
+    """Weight in the loss of a cell that an edit names, in a corrected result."""
+    unconfirmed_weight: float = limit(0.2, ge=0)
+    """Weight of the other cells of a corrected result; 0 = they do not count."""
     learning_rate: float = limit(0.003, gt=0)
     """Highest learning rate (AdamW); it rises over the first tenth of the steps and falls as a cosine."""
     weight_decay: float = limit(0.01, ge=0)

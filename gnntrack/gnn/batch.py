@@ -89,6 +89,8 @@ class Targets(_Tensors):
         Whether the mask is not a cell.
     past, future : (N,) bool
         Whether the past, or the future, of the cell is known and lies entirely inside the window.
+    past_weight, future_weight : (N,) float32
+        Weight of the cell's past, and of its future.
     """
 
     link: Tensor
@@ -96,6 +98,8 @@ class Targets(_Tensors):
     spurious: Tensor
     past: Tensor
     future: Tensor
+    past_weight: Tensor
+    future_weight: Tensor
 
     @classmethod
     def from_windows(
@@ -118,7 +122,11 @@ class Targets(_Tensors):
             past.append(counts & truth.parent_known & (each.frame > 0))
             future.append(counts & truth.child_known & (each.frame < each.n_frames - 1))
         columns = [[getattr(truth, name) for truth in truths] for name in ("link", "pair", "spurious")]
-        return cls(*(torch.from_numpy(np.concatenate(column)) for column in (*columns, past, future)))
+        weights = [
+            [np.ones(len(truth.spurious), np.float32) if each is None else each for truth, each in pairs]
+            for pairs in ([(t, t.past_weight) for t in truths], [(t, t.future_weight) for t in truths])
+        ]
+        return cls(*(torch.from_numpy(np.concatenate(column)) for column in (*columns, past, future, *weights)))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def lineage_loss(outputs: Outputs, batch: Batch, targets: Targets, *, division_w
     targets : Targets
         The ground truth.
     division_weight : float
-        Weight of a cell that divides or was born by a division; other cells have weight 1.
+        Weight of a cell that divides or was born by a division, relative to other cells.
 
     Returns
     -------
@@ -54,11 +54,12 @@ def lineage_loss(outputs: Outputs, batch: Batch, targets: Targets, *, division_w
         log_odds[: n_links + n_pairs], right[: n_links + n_pairs], out, len(batch.cell), n_links
     )
     weight = torch.cat([(1 + (division_weight - 1) * each) for each in (of_division, divides)])
-    weight = weight * torch.cat([targets.past, targets.future])
+    weight = weight * torch.cat([targets.past * targets.past_weight, targets.future * targets.future_weight])
     known = targets.past | targets.future
+    importance = torch.maximum(targets.past_weight, targets.future_weight)[known]
     spurious = functional.binary_cross_entropy_with_logits(
-        outputs.spurious[known], targets.spurious[known].to(outputs.spurious)
-    )
+        outputs.spurious[known], targets.spurious[known].to(outputs.spurious), weight=importance, reduction="sum"
+    ) / importance.sum().clamp(min=1)
     links = (torch.cat([past, future]) * weight).sum() / weight.sum().clamp(min=1)
     return links + _SPURIOUS * (spurious if known.any() else 0.0)
 

@@ -214,7 +214,12 @@ class PdnNet(Network):
         if not len(truth):
             return outputs.link.sum() * 0
         weight = (len(truth) - truth.sum()) / truth.sum().clamp(min=1)
-        return binary_cross_entropy_with_logits(outputs.link[counts], truth, pos_weight=weight.clamp(min=1e-3))
+        return binary_cross_entropy_with_logits(
+            outputs.link[counts],
+            truth,
+            weight=targets.past_weight[batch.target][counts],
+            pos_weight=weight.clamp(min=1e-3),
+        )
 
     @staticmethod
     def inputs_of(

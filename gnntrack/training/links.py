@@ -334,7 +334,7 @@ def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
     if has_divisions and not any(sample.truth.pair.any() for sample in samples):
         _log.warning("the training data have no division: the network will hardly change their scores")
     if not checks:
-        _log.warning("the movies are too short to hold frames out: the last weights are kept, not the best ones")
+        _log.warning("no frames are held out for validation: the last weights are kept, not the best ones")
 
 
 def _describe_training(

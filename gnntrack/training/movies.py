@@ -15,6 +15,7 @@ from gnntrack.io.stack import Stack
 from gnntrack.movie import open_movie
 from gnntrack.plurals import count_noun
 from gnntrack.training.corruption.movie import thin_tracks
+from gnntrack.training.edited import EditedCells, find_corrected, read_corrected
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 from gnntrack.training.simulated import simulate_link_movie
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TrainingMovie",
+    "open_corrected",
     "open_sequence",
     "open_training_movie",
     "open_training_movies",
@@ -53,6 +55,8 @@ class TrainingMovie:
         Label images of the ground truth; labels are tracks.
     tracks : Tracks
         Table of the tracks of the ground truth.
+    edited : EditedCells, optional
+        The cells about which a person has decided, if the ground truth is a corrected result.
     """
 
     name: str
@@ -60,6 +64,7 @@ class TrainingMovie:
     masks: FrameStack
     markers: FrameStack
     tracks: Tracks
+    edited: EditedCells | None = None
 
     def select(self, start: int, stop: int) -> TrainingMovie:
         """Return frames ``start`` to ``stop - 1`` as a movie."""
@@ -67,7 +72,8 @@ class TrainingMovie:
         images = None if self.images is None else _select_frames(self.images, frames)
         masks, markers = _select_frames(self.masks, frames), _select_frames(self.markers, frames)
         name = f"{self.name} [{frames.start}:{frames.stop}]"
-        return TrainingMovie(name, images, masks, markers, thin_tracks(self.tracks, list(frames)))
+        edited = None if self.edited is None else self.edited.select(frames.start, frames.stop)
+        return TrainingMovie(name, images, masks, markers, thin_tracks(self.tracks, list(frames)), edited)
 
 
 def open_training_movie(
@@ -121,7 +127,8 @@ def open_training_movies(
     Parameters
     ----------
     data : paths
-        Folders for training, see `gnntrack.training.sequences.find_sequences`.
+        Folders for training, see `gnntrack.training.sequences.find_sequences`, or corrected results, see
+        `gnntrack.training.edited`; those are not split.
     validation : paths, optional
         Folders for validation. If None or empty, each movie of `data` is split by `split_movie` with
         ``train.held_out``; simulated movies are split only if `data` is empty.
@@ -136,13 +143,36 @@ def open_training_movies(
     made = [simulate_training_movie(seed * 1000 + i) for i in range(simulated)]
     if validation:
         return opened + made, _open_folders(validation, settings)
-    parts = [split_movie(movie, settings.train.held_out) for movie in opened or made]
+    parts = [
+        split_movie(movie, settings.train.held_out) if movie.edited is None else (movie, None)
+        for movie in opened or made
+    ]
     training, checks = [first for first, _ in parts], [last for _, last in parts if last is not None]
     return training + (made if opened else []), checks
 
 
 def _open_folders(folders: Sequence[str | Path], settings: Settings) -> list[TrainingMovie]:
-    return [open_sequence(each, settings=settings) for folder in folders for each in find_sequences(folder)]
+    opened = []
+    for folder in folders:
+        corrected = find_corrected(folder)
+        opened += [open_corrected(each) for each in corrected]
+        if not corrected:
+            opened += [open_sequence(each, settings=settings) for each in find_sequences(folder)]
+    return opened
+
+
+def open_corrected(folder: Path) -> TrainingMovie:
+    """Open a corrected result, of which the cells that its edits name count most.
+
+    Raises
+    ------
+    InputError
+        As of `gnntrack.training.edited.read_corrected`.
+    """
+    result = read_corrected(folder)
+    images, masks = result.movie.images, result.movie.masks
+    name = f"{folder.absolute().parent.name}/{folder.name}"
+    return TrainingMovie(name, images, masks, result.markers, result.tracks, result.edited)
 
 
 def split_movie(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,6 +98,9 @@ def make_sample(
     truth = GroundTruth.from_tracks(inputs, track, tracks, longest=settings.graph.max_gap)
     if is_sparse(track, tracks):
         truth = truth.leave_unknown(track == 0)
+    if movie.edited is not None:
+        past, future = movie.edited.weigh(graph.cells.frame, track, frames, settings.train)
+        truth = replace(truth, past_weight=past, future_weight=future)
     cut = crop_cells(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
     return Sample(movie.name, inputs, truth, graph, prior, track, cut)
 

@@ -15,7 +15,7 @@ from gnntrack.masks.runs import expand_runs
 
 if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.types import BoolArray, Cells, FrameStack, IntArray, Runs, Tracks
+    from gnntrack.types import BoolArray, Cells, FeatureArray, FrameStack, IntArray, Runs, Tracks
 
 __all__ = ["GroundTruth", "is_sparse", "match_cells"]
 
@@ -93,6 +93,8 @@ class GroundTruth:
         Whether the true past (future) of the cell is among the candidates, or the cell is known to have none.
     spurious : (N,) bool
         Whether the cell is not matched to a marker.
+    past_weight, future_weight : (N,) float32, optional
+        Weight of the past and of the future of the cell in the loss; None = 1 for all cells.
     """
 
     link: BoolArray
@@ -100,6 +102,8 @@ class GroundTruth:
     parent_known: BoolArray
     child_known: BoolArray
     spurious: BoolArray
+    past_weight: FeatureArray | None = None
+    future_weight: FeatureArray | None = None
 
     @classmethod
     def from_tracks(cls, inputs: Inputs, track: IntArray, tracks: Tracks, *, longest: int) -> GroundTruth:
@@ -135,9 +139,9 @@ class GroundTruth:
 
     def select(self, cells: IntArray, links: IntArray, pairs: IntArray) -> GroundTruth:
         """Return the ground truth of some of the cells, links and pairs, given by their rows."""
-        return GroundTruth(
-            self.link[links], self.pair[pairs], self.parent_known[cells], self.child_known[cells], self.spurious[cells]
-        )
+        weights = [None if each is None else each[cells] for each in (self.past_weight, self.future_weight)]
+        known = self.parent_known[cells], self.child_known[cells], self.spurious[cells]
+        return GroundTruth(self.link[links], self.pair[pairs], *known, *weights)
 
 
 def _find_past(frame: IntArray, track: IntArray, tracks: Tracks, longest: int) -> IntArray:

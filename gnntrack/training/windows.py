@@ -34,7 +34,8 @@ class Windows:
     links : int
         A batch is complete once it has this many links.
     division_share : float
-        Fraction of the windows that are placed around a random division, if the movie has any.
+        Fraction of the windows that are placed around a random division, if the movie has any; in a corrected result,
+        around a random edit.
     """
 
     def __init__(self, samples: Sequence[Sample], *, length: int, links: int, division_share: float) -> None:
@@ -83,7 +84,13 @@ def _compute_margin(inputs: Inputs) -> int:
 
 
 def _find_division_frames(sample: Sample) -> Sequence[int]:
-    """Return the frame of the parent of each true division."""
-    parents = sample.inputs.source[sample.inputs.pairs[sample.truth.pair, 0]]
-    frames: list[int] = sample.inputs.frame[parents].tolist()
+    """Return the frame of the parent of each true division; in a corrected result those of cells that edits name."""
+    truth, inputs = sample.truth, sample.inputs
+    if truth.past_weight is not None and truth.future_weight is not None:
+        weight = np.maximum(truth.past_weight, truth.future_weight)
+        if weight.min() < weight.max():
+            edited: list[int] = inputs.frame[weight == weight.max()].tolist()
+            return edited
+    parents = inputs.source[inputs.pairs[truth.pair, 0]]
+    frames: list[int] = inputs.frame[parents].tolist()
     return frames
