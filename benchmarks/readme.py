@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from correction_table import describe_corrections
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from record import REPOSITORY, RESULTS, format_table, sort_methods
@@ -22,6 +23,7 @@ from segmenters.common.kinds import MODELS
 PAGES = (
     "README.md",
     "docs/accuracy.md",
+    "docs/correct.md",
     "docs/choose.md",
     "docs/gnn.md",
     "docs/peers.md",
@@ -61,6 +63,7 @@ def fill_page(text: str) -> str:
         "model": describe_model,
         "confidence": format_confidence,
         "page": lambda: format_page(NOT_YET),
+        "corrections": describe_corrections,
     }
     tables |= {
         "segmentation": format_segmentation,

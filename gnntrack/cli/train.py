@@ -73,7 +73,8 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
     """Train a network on DATA: folders in the layout of the Cell Tracking Challenge, with a known lineage.
 
     Each of DATA is a data set (images in 01, truth in 01_GT/TRA, masks in 01_ERR_SEG or 01_ST/SEG, and so on), a folder
-    of data sets, or the truth of one sequence (01_GT). The weights with the best validation after solving are kept.
+    of data sets, or the truth of one sequence (01_GT); or a result of 'gnntrack apply-edits', whose edits are learned
+    from, or a folder of such results. The weights with the best validation after solving are kept.
     Ctrl-C stops, and --resume continues.
     """
     network, start = options.pop("network"), options.pop("start")
