@@ -193,7 +193,7 @@ def main() -> None:
         for row in measure(name, source):
             record["rows"].append(row)
             print(*(f"{key}={value}" for key, value in row.items() if key not in {"told", "warnings"}), flush=True)
-        text = f"{format_circumstances(record)}\n\n{format_results(record['rows'])}"
+        text = f"# Round trips\n\n{format_circumstances(record)}\n\n{format_results(record['rows'])}"
         write_record(chosen.out, record, text)
     print(format_results(record["rows"]))
 
