@@ -21,10 +21,10 @@ from support.tiny_models import make_examples, make_tiny_settings, train_tiny
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, ModelError, SegmenterError, TrainingError
 from gnntrack.segmentation import load_segmenter
-from gnntrack.settings import Settings, TrainSegmenterSettings
+from gnntrack.settings import DEFAULTS_OF_A_START, Settings, TrainSegmenterSettings
 from gnntrack.training.examples.sparse import hide_unlabelled
 from gnntrack.training.run import TrainingRun
-from gnntrack.training.segmenter import _START_DEFAULTS, _find_examples, _warn_if_sparse, learn, mask_metrics
+from gnntrack.training.segmenter import _find_examples, _warn_if_sparse, learn, mask_metrics
 from segmenters.common.training import remove_unknown
 from segmenters.dense.inference import Preprocessing
 from segmenters.dense.start import read_start
@@ -410,8 +410,8 @@ def test_a_network_learns_from_sparse_annotations(tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", _START_DEFAULTS)
+@pytest.mark.parametrize("name", DEFAULTS_OF_A_START)
 def test_a_file_of_all_defaults_tells_those_of_a_start_and_leaves_them(name):
     rest = (CONFIGS / "default.toml").read_text(encoding="utf-8").partition("[train_segmenter]")[2]
     comment = next(a for a, b in pairwise(rest.splitlines()) if b.startswith(f"# {name} ="))
-    assert f"; {_START_DEFAULTS[name]} if the training starts from a model" in comment
+    assert f"; {DEFAULTS_OF_A_START[name]} if the training starts from a model" in comment

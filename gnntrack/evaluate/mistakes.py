@@ -15,6 +15,7 @@ import numpy as np
 from gnntrack.evaluate.matching import match_graphs
 from gnntrack.evaluate.metrics import list_divisions, match_divisions, match_links
 from gnntrack.io.images import drop_plane, read_mask
+from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,11 @@ def _list_false_cells(graphs: MatchedGraphs) -> Iterator[Mistake]:
     for row in np.flatnonzero(graphs.covers != 1).tolist():
         n, cell = int(graphs.covers[row]), (int(result.frame[row]), int(result.label[row]))
         kind = "merged cells" if n else "false positive"
-        why = f"it covers {n} cells of the ground truth" if n else "the ground truth has no cell that it covers"
+        why = (
+            f"it covers {count_noun(n, 'cell')} of the ground truth"
+            if n
+            else "the ground truth has no cell that it covers"
+        )
         yield Mistake(kind, cell[0], (cell,), (), why)
 
 
