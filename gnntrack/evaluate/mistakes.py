@@ -94,11 +94,8 @@ def _list_false_cells(graphs: MatchedGraphs) -> Iterator[Mistake]:
     for row in np.flatnonzero(graphs.covers != 1).tolist():
         n, cell = int(graphs.covers[row]), (int(result.frame[row]), int(result.label[row]))
         kind = "merged cells" if n else "false positive"
-        why = (
-            f"it covers {count_noun(n, 'cell')} of the ground truth"
-            if n
-            else "the ground truth has no cell that it covers"
-        )
+        covered = count_noun(n, "cell") if n else "no cell"
+        why = f"it covers {covered} of the ground truth"
         yield Mistake(kind, cell[0], (cell,), (), why)
 
 

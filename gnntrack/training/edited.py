@@ -18,6 +18,7 @@ from gnntrack.io.frames import open_masks
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
 from gnntrack.movie import open_movie
+from gnntrack.plurals import count_noun
 from gnntrack.result_files import restore_settings
 
 if TYPE_CHECKING:
@@ -122,9 +123,8 @@ def read_corrected(folder: Path) -> CorrectedResult:
         _log.warning("%s: the masks that were tracked are not there; its own masks are used", folder)
     movie = open_movie(before.find("images"), masks or before.folder, settings=restore_settings(before.summary))
     if len(movie.masks) != before.lineage.cells.n_frames:
-        msg = (
-            f"{folder}: the result has {before.lineage.cells.n_frames} frames, its masks in {masks} {len(movie.masks)}"
-        )
+        frames = count_noun(before.lineage.cells.n_frames, "frame")
+        msg = f"{folder}: the result has {frames}, its masks in {masks} {len(movie.masks)}"
         raise InputError(msg)
     return CorrectedResult(movie, _open_markers(before), before.lineage.tracks, edited)
 
