@@ -50,11 +50,9 @@ from gnntrack.analysis.timelines import arrange_timelines
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.output import fresh_output, try_output
-from gnntrack.io.result_folders import read_units
 from gnntrack.io.tables import write_csv
-from gnntrack.loading import load
+from gnntrack.loading import load, set_pixel_size
 from gnntrack.options import resolve_options
-from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.results import find_result
 from gnntrack.setting_errors import check_bools
@@ -68,7 +66,7 @@ if TYPE_CHECKING:
 
     from gnntrack.analysis.cycles import Cycles
     from gnntrack.analysis.survival import Survival
-    from gnntrack.types import Cells, FloatArray
+    from gnntrack.types import FloatArray
 
     Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -259,18 +257,15 @@ def _open_lineage(source: object, spacing: object, interval: object) -> tuple[Li
     if not isinstance(source, Lineage | str | PathLike):
         msg = f"analyse() of {type(source).__name__}: expected the path of a result or of a GEFF, or a Lineage"
         raise InputError(msg)
-    lineage = source if isinstance(source, Lineage) else load(Path(source), points=True)
+    lineage = source if isinstance(source, Lineage) else load(Path(source), interval=frames.interval, points=True)
     if not len(lineage.cells):
         msg = f"{_name(source)}: the lineage contains no cells; there is nothing to analyse"
         raise InputError(msg)
     _warn_of_markers(source)
-    known = frames.interval or lineage.provenance.interval
-    if known is None and not isinstance(source, Lineage):
-        known = read_units(Path(source)).interval
-    lineage = lineage.with_provenance(interval=known)
+    lineage = lineage.with_provenance(interval=frames.interval or lineage.provenance.interval)
     if frames.spacing is None:
         return lineage, lineage
-    return replace(lineage, cells=_scale_cells(lineage.cells, frames.spacing)), lineage
+    return set_pixel_size(lineage, frames.spacing, "the lineage"), lineage
 
 
 def _warn_of_markers(source: object) -> None:
@@ -286,23 +281,6 @@ def _warn_of_markers(source: object) -> None:
 
 def _name(source: object) -> str:
     return "lineage" if isinstance(source, Lineage) else str(source)
-
-
-def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
-    """Return the cells with another size of a voxel: positions, and of the features the size."""
-    spacing = expand_spacing(spacing, cells.ndim, "the lineage")
-    factor = np.array(spacing) / cells.spacing
-    names = ("size",) if cells.has("size") else ()
-    size = [cells.feature(name) * np.prod(factor) for name in names]
-    return replace(
-        cells,
-        position=cells.position * factor,
-        features=np.array(size, np.float32).reshape(len(names), len(cells)).T,
-        feature_names=names,
-        feature_units=(f"um{cells.ndim}",) * len(names),
-        spacing=spacing,
-        unit="um",
-    )
 
 
 def _measure(lineage: Lineage, touching: Columns, drift: FloatArray) -> Analysis:

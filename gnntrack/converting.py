@@ -19,7 +19,7 @@ from gnntrack.errors import InputError
 from gnntrack.importing import TrackSource, convert_points, drop_merges, import_tracks, place_spots
 from gnntrack.io.delimited import read_delimited
 from gnntrack.io.losses import list_losses
-from gnntrack.io.output import try_output
+from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.point_tables import PointTable, is_point_table, read_point_table
 from gnntrack.io.source_formats import POINTS_OF_TRACKS, SOURCES
 from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges
@@ -120,6 +120,7 @@ def convert(
     settings = (settings or Settings()).replace(repair__join_pieces=False)
     to = to or choose_format(out)
     needed = WRITERS[to].needs_masks
+    refuse_source(out, source)
     try_output(out, overwrite=overwrite)
     path, kind = _locate(Path(source).expanduser(), source_format)
     lineage, drawn = _read(_Source(path, kind, masks, needed, settings, progress))
@@ -219,7 +220,8 @@ def _read(source: _Source) -> tuple[Lineage, bool]:
     """Return the lineage of a file or folder, and whether it holds the masks that are given."""
     path, settings = source.path, source.settings
     if source.kind in {"ctc", "geff"}:
-        return load(path, spacing=settings.frames.spacing, points=source.only_points), False
+        frames = settings.frames
+        return load(path, spacing=frames.spacing, interval=frames.interval, points=source.only_points), False
     if source.kind == "masks":
         if source.masks is not None:
             msg = f"{path}: masks, and masks are given too; omit masks (--masks), or give a table of tracks"

@@ -28,7 +28,7 @@ from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.delimited import read_delimited
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import check_images
-from gnntrack.io.output import try_output
+from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.point_tables import is_point_table, read_point_table
 from gnntrack.io.spot_masks import draw_spots
 from gnntrack.io.track_tables import is_cell_table, is_edge_table, link_cell_table, read_edges, read_parents
@@ -124,6 +124,7 @@ def import_tracks(
     run = RunRecord(images, source, settings)
     with record_warnings() as run.warnings:
         if out is not None:
+            refuse_source(out, source)
             try_output(out, overwrite=overwrite)
         tracked = _open_tracked(source, masks, images, links, settings)
         # labels are identities: a cell in two pieces stays one cell
@@ -138,7 +139,8 @@ def import_tracks(
         source_row, target_row = tracked.find_links(cells)
         track, tracks = number_tracks(cells.frame, source_row, target_row)
         confidence = tracked.find_confidence(cells, source_row, target_row)
-        provenance = Provenance(method="imported", interval=tracked.interval or movie.interval)
+        interval = settings.frames.interval or tracked.interval or movie.interval
+        provenance = Provenance(method="imported", interval=interval)
         lineage = Lineage(cells, track, tracks, source_row, target_row, confidence, provenance)
         # a cell of one frame is a cell, if the user does not choose otherwise
         joined = settings if "join_pieces" in settings.repair.given else settings.replace(repair__join_pieces=False)

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
+import re
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc import read_ctc
 from gnntrack.io.ctc_names import TRACK_TABLES, find_ctc, suggest_conversion
 from gnntrack.io.geff import read_lineage
 from gnntrack.io.geff_store import GeffStore
-from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.result_folders import EXTRAS, read_units
 from gnntrack.io.writers import CellMasks
+from gnntrack.options import resolve_options
+from gnntrack.pixel_sizes import expand_spacing
+from gnntrack.plurals import count_noun
 from gnntrack.results import load_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
-    from gnntrack.types import Lineage
+    from gnntrack.types import Cells, Lineage
 
-__all__ = ["is_geff", "load"]
+__all__ = ["is_geff", "load", "set_pixel_size"]
+
+_log = logging.getLogger(__name__)
+
+# measurements without a unit of length that depend on the proportions of a pixel
+_OF_SHAPE = {"orientation", "elongation", "eccentricity", "ellipsoid_fill"}
 
 
-def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bool = False) -> Lineage:
+def load(
+    path: str | Path,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    interval: float | str | timedelta | None = None,
+    points: bool = False,
+) -> Lineage:
     """Read a result.
 
     Parameters
@@ -33,8 +53,10 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bo
     path : path
         The folder that `track` writes, another result or ground truth of the Cell Tracking Challenge (``01_RES``,
         ``01_GT``), or a GEFF folder (``lineage.geff``).
-    spacing : D floats, optional
-        Size of a voxel in um along ``[z], y, x``, for masks: they do not hold it.
+    spacing : float or D floats, optional
+        Size of a voxel in um along ``[z], y, x``; by default that in the result.
+    interval : float, str or timedelta, optional
+        Time between two frames: seconds, or text such as ``"10min"``; by default that in the result.
     points : bool
         Read also a GEFF that holds points, without the labels of masks; they are numbered in each frame.
 
@@ -47,7 +69,7 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bo
     Raises
     ------
     InputError
-        If the folder does not exist or holds neither a CTC result nor a GEFF.
+        If the folder does not exist, holds neither a CTC result nor a GEFF, or holds several GEFF.
 
     Examples
     --------
@@ -65,18 +87,24 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bo
             f"load() of {type(path).__name__}: expected the path of a result of 'gnntrack track' or of a GEFF"
         )
         raise InputError(msg)
-    given = Path(path).expanduser()
+    homes = {"spacing": "frames", "interval": "frames"}
+    frames = resolve_options(None, {"spacing": spacing, "interval": interval}, homes, recipe="load").frames
+    lineage = _read(Path(path).expanduser(), frames.spacing, points=points)
+    known = frames.interval or lineage.provenance.interval or read_units(path).interval
+    return lineage if known == lineage.provenance.interval else lineage.with_provenance(interval=known)
+
+
+def _read(given: Path, spacing: tuple[float, ...] | None, *, points: bool) -> Lineage:
+    """Return the lineage in a folder, with its masks."""
     folder = given.parent if given.name in TRACK_TABLES.values() else given
     if not folder.is_dir():
         raise InputError(_describe_missing(given))
-    lineages = [folder, folder / "lineage.geff", folder / EXTRAS / "lineage.geff", *sorted(folder.glob("*.geff"))]
-    stored = next(filter(is_geff, lineages), None)
-    if stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None:
-        return load_result(folder, spacing=spacing)  # masks or a table that were edited prevail
+    stored = _find_geff(folder)
+    own = stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None
     if stored is not None:
-        lineage = read_lineage(stored, points=points)
-        masks = _find_related_masks(stored)
-        return lineage if masks is None else lineage.with_masks(masks)
+        # of a result, masks or a table that were edited prevail
+        lineage = load_result(folder) if own else _read_geff(stored, points=points)
+        return lineage if spacing is None else set_pixel_size(lineage, spacing, str(given))
     found = find_ctc(folder)
     if found.table is None:
         msg = (
@@ -86,6 +114,118 @@ def load(path: str | Path, *, spacing: Sequence[float] | None = None, points: bo
         raise FormatError(msg)
     lineage, runs = read_ctc(found.path, spacing=spacing)
     return lineage.with_masks(CellMasks(runs, names=[str(mask) for mask in found.masks.values()]))
+
+
+def _find_geff(folder: Path) -> Path | None:
+    """Return the GEFF that a folder is or holds, None if there is none."""
+    places = (folder, folder / "lineage.geff", folder / EXTRAS / "lineage.geff")
+    stored = next(filter(is_geff, places), None)
+    if stored is not None:
+        return stored
+    others = [place for place in sorted(folder.glob("*.geff")) if is_geff(place)]
+    if len(others) > 1:
+        names = ", ".join(place.name for place in others[:3])
+        msg = f"{folder}: it holds {count_noun(len(others), 'GEFF', 'GEFF')}, such as {names}; give one of them"
+        raise InputError(msg)
+    return others[0] if others else None
+
+
+def _read_geff(stored: Path, *, points: bool) -> Lineage:
+    lineage = read_lineage(stored, points=points)
+    masks = _find_related_masks(stored)
+    return lineage if masks is None else lineage.with_masks(masks)
+
+
+def set_pixel_size(lineage: Lineage, spacing: float | Sequence[float], owner: str) -> Lineage:
+    """Return a lineage with another size of a pixel: positions and measurements are in um.
+
+    Positions that are in um without a size of a pixel, such as those of a GEFF of another program, stay as they are.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Any lineage; its masks stay with it.
+    spacing : float or D floats
+        Size of a pixel in um along ``[z], y, x``.
+    owner : str
+        The lineage in the message of an error.
+
+    Returns
+    -------
+    Lineage
+        Measurements that cannot be converted, those of directions or edges if the factors of the axes differ, are
+        omitted.
+
+    Raises
+    ------
+    InputError
+        If the sizes do not fit the number of axes.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> masks = np.zeros((1, 20, 20), np.uint8)
+    >>> masks[:, 5:11, 5:11] = 7
+    >>> cells = set_pixel_size(gnntrack.track(masks=masks), 0.5, "lineage").cells
+    >>> cells.position.tolist(), float(cells.feature("size")[0]), cells.unit
+    ([[3.75, 3.75]], 9.0, 'um')
+    """
+    cells = lineage.cells
+    sizes = expand_spacing(spacing, cells.ndim, owner)
+    if cells.unit == "um" and np.allclose(sizes, cells.spacing, rtol=1e-9):
+        return lineage
+    if cells.unit == "um" and not lineage.has_masks and cells.spacing == (1.0,) * cells.ndim:
+        _log.warning("%s: its positions are in um already and stay as they are", owner)
+        reach = np.ceil(np.maximum(cells.position.max(axis=0, initial=0), 0) / np.array(sizes)).astype(int) + 1
+        changed = replace(cells, spacing=sizes, shape=tuple(reach.tolist()))
+    else:
+        changed = _scale_cells(cells, sizes)
+    masks, origins = getattr(lineage, "_masks", None), lineage.origins
+    return replace(lineage, cells=changed).with_masks(masks).with_origins(origins)
+
+
+def _scale_cells(cells: Cells, spacing: tuple[float, ...]) -> Cells:
+    """Return cells with another size of a pixel, and those measurements that can be converted."""
+    factor = np.array(spacing) / cells.spacing
+    columns, names, units, omitted = [], [], [], 0
+    for name, unit, column in zip(cells.feature_names, cells.feature_units, cells.features.T, strict=True):
+        power = _find_power(unit)
+        if name == "size":
+            scale = float(np.prod(factor))
+        elif np.allclose(factor, factor[0], rtol=1e-9) and power is not None:
+            scale = float(factor[0]) ** power
+        elif power == 0 and name not in _OF_SHAPE:
+            scale = 1.0
+        else:
+            omitted += 1
+            continue
+        columns.append(column * scale)
+        names.append(name)
+        units.append(re.sub(r"\bpixel(?=\d?$)", "um", unit))
+    if omitted:
+        of_cell = count_noun(omitted, "measurement")
+        _log.warning("%s of each cell omitted, which depend on the proportions of a pixel", of_cell)
+    return replace(
+        cells,
+        position=cells.position * factor,
+        features=np.array(columns, np.float32).reshape(len(names), len(cells)).T,
+        feature_names=tuple(names),
+        feature_units=tuple(units),
+        spacing=spacing,
+        unit="um",
+    )
+
+
+def _find_power(unit: str) -> int | None:
+    """Return the power of a length in a unit: 1 for ``um``, -2 for ``1/um2``, 0 for ``rad``; None if it is not known.
+
+    >>> [_find_power(unit) for unit in ("um", "pixel2", "1/um3", "grey", "um/min")]
+    [1, 2, -3, 0, None]
+    """
+    found = re.fullmatch(r"(1/)?(?:um|pixel)(\d?)", unit)
+    if found is None:
+        return None if re.search(r"um|pixel", unit) else 0
+    return int(found[2] or 1) * (-1 if found[1] else 1)
 
 
 def is_geff(folder: Path) -> bool:

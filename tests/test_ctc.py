@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.ctc_worlds import DIVIDES, as_table, build, draw_gaps, draw_tables, make_fills, read_masks
 
 from gnntrack.compression import compress
-from gnntrack.errors import FormatError, FrameError, OutputError
+from gnntrack.errors import FormatError, FrameError, InputError, OutputError
 from gnntrack.io.ctc import read_ctc, write_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.ctc_validate import validate_ctc
@@ -286,7 +286,7 @@ def test_spacing_gives_micrometres(tmp_path):
     assert cells.unit == "um"
     assert cells.position.tolist() == [[0.5, 4.0], [0.5, 6.0]]
     assert cells.feature("size").tolist() == [9.0, 9.0]
-    with pytest.raises(FormatError, match="expected 2 positive numbers"):
+    with pytest.raises(InputError, match="expected 2 positive sizes"):
         read_ctc(tmp_path / "01_RES", spacing=(1, 1, 1))
 
 

@@ -154,6 +154,9 @@ FAULTS = {
     "label-missing": GOOD.replace("{rows}", "1 0 5 0\\n"),
     "line-ends": "true\r",
     "no-input": GOOD,
+    "pipe": GOOD + "; rm ../{name}/01_RES/mask001.tif; mkfifo ../{name}/01_RES/mask001.tif",
+    "killed": "kill -9 $$",
+    "controls": "printf '\\033[31mred\\000\\n'; exit 1",
     "none": GOOD,
 }
 
@@ -236,6 +239,43 @@ def test_problems_name_place_and_reason(spoilt):
     assert "input-changed/01_ERR_SEG/new" in messages["input-changed"]
     assert "SW/here.txt" in messages["outside-result"]
     assert "frame 2" in messages["empty-frame"]
+
+
+def test_the_end_of_a_script_is_told_in_plain_text(spoilt):
+    assert "it is ended by the signal SIGKILL" in spoilt["killed"].problems[0].message
+    assert spoilt["controls"].problems[0].message == "it ends with exit code 1: red"
+
+
+def test_a_pipe_for_a_mask_is_not_waited_for(spoilt):
+    assert [problem.file for problem in spoilt["pipe"].problems] == ["pipe/01_RES/mask001.tif"]
+
+
+def test_data_behind_a_link_of_a_script_stay_as_they_are(tmp_path):
+    home = make_dataset(tmp_path / "Made", sequences=("01", "02"))
+    write_submission([home], tmp_path / "SW")
+    for script in (tmp_path / "SW").glob("Made-*.sh"):
+        script.write_text(f"#!/bin/sh\nrm -r ../Made && ln -s {home} ../Made\n")
+    (tmp_path / "SW" / "requirements.txt").write_bytes(b"\xff\xfe")
+    before = list_states(home)
+    report = check_submission(tmp_path / "SW")
+    assert list_states(home) == before
+    assert [list_rules(each) for each in report.sequences] == [{"input-changed", "outside-result", "no-result"}] * 2
+
+
+def test_a_data_set_has_the_name_of_its_link(tmp_path):
+    make_dataset(tmp_path / "disk7", sequences=("01",))
+    (tmp_path / "Fluo-N2DL-HeLa").symlink_to(tmp_path / "disk7")
+    assert write_submission([tmp_path / "Fluo-N2DL-HeLa"], tmp_path / "SW") == ["Fluo-N2DL-HeLa-01.sh"]
+    assert "margin = 25" in (tmp_path / "SW" / "settings" / "Fluo-N2DL-HeLa.toml").read_text()
+
+
+def test_a_file_that_cannot_be_copied_is_named(tmp_path):
+    home = make_dataset(tmp_path / "Made", sequences=("01",))
+    write_submission([home], tmp_path / "SW")
+    (home / "01" / "t009.tif").symlink_to(tmp_path / "gone.tif")
+    message = fail("--check", tmp_path / "SW")
+    assert f"{home}/01/t009.tif: it cannot be copied" in message
+    assert "repair the file or link" in message
 
 
 def test_a_script_that_writes_to_the_original_data_is_reported(tmp_path):

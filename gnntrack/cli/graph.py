@@ -200,11 +200,17 @@ def _read_exported(path: Path, result: Path | None, images: Path | None, setting
     """Return the lineage of a .geff or of a result folder."""
     from gnntrack.io.frames import open_frames
     from gnntrack.io.geff import read_lineage
-    from gnntrack.loading import load
+    from gnntrack.io.result_folders import EXTRAS
+    from gnntrack.loading import is_geff, load, set_pixel_size
     from gnntrack.results import load_result
 
-    if result is None:
-        is_zarr = any((path / name).is_file() for name in (".zattrs", ".zgroup", "zarr.json"))
-        return read_lineage(path) if is_zarr else load(path)
-    stack = None if images is None else open_frames(images, **settings.frames.select_for_images())
-    return load_result(result, images=stack, spacing=settings.frames.spacing)
+    frames = settings.frames
+    if result is None and any((path / name).is_file() for name in (".zattrs", ".zgroup", "zarr.json")):
+        lineage = read_lineage(path)
+        lineage = lineage if frames.spacing is None else set_pixel_size(lineage, frames.spacing, str(path))
+    elif result is None or (images is None and is_geff(result / EXTRAS / "lineage.geff")):
+        lineage = load(result or path, spacing=frames.spacing)  # with confidences, whatever the size of a pixel
+    else:
+        stack = None if images is None else open_frames(images, **frames.select_for_images())
+        lineage = load_result(result, images=stack, spacing=frames.spacing)
+    return lineage.with_provenance(interval=frames.interval or lineage.provenance.interval)

@@ -27,6 +27,7 @@ from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import read_units
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
@@ -119,12 +120,7 @@ def _check_shapes(found: CtcFolder, frames: list[_FrameCells]) -> None:
 
 def _join_cells(frames: list[_FrameCells], spacing: Sequence[float] | None) -> Cells:
     ndim = len(frames[0].shape)
-    if spacing is not None and (len(spacing) != ndim or not all(s > 0 for s in spacing)):
-        msg = (
-            f"spacing {tuple(spacing)} does not fit masks of shape {frames[0].shape}; expected {ndim} positive numbers"
-        )
-        raise FormatError(msg)
-    scale = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * ndim
+    scale = (1.0,) * ndim if spacing is None else expand_spacing(spacing, ndim, "the movie of these masks")
     unit = "pixel" if spacing is None else "um"
     size = np.concatenate([f.size for f in frames])[:, None] * np.prod(scale)
     return Cells(

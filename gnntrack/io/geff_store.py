@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -76,7 +77,20 @@ class GeffStore:
     @property
     def has_labels(self) -> bool:
         """Whether a property holds the label of each cell in masks."""
-        return self._find_label_name() is not None
+        return self._find_label_name() is not None and not self._label_fault
+
+    @cached_property
+    def _label_fault(self) -> str:
+        """Why the property of labels does not hold labels of masks; nothing if it does."""
+        name = self._find_label_name() or ""
+        frame, label = self._read_frames(), self._read_integers(name)
+        wrong = np.flatnonzero(label < 1)
+        if len(wrong):
+            return f"the property '{name}' has the label {label[wrong[0]]} in frame {frame[wrong[0]]}"
+        pairs, count = np.unique(np.column_stack([frame, label]), axis=0, return_counts=True)
+        for at, double in pairs[count > 1].tolist():
+            return f"the property '{name}' has the label {double} twice in frame {at}"
+        return ""
 
     @property
     def holds_lineage(self) -> bool:
@@ -93,6 +107,8 @@ class GeffStore:
         """Return the cells, and the row of each stored node among them; `points`: as of `gnntrack.io.read_lineage`."""
         frame = self._read_frames()
         label = count_within_frames(frame) if points and not self.has_labels else self._read_labels()
+        if points and self._find_label_name() is not None and self._label_fault:
+            _log.warning("%s: %s; cells are numbered in each frame instead", self.path, self._label_fault)
         order = np.lexsort((label, frame))
         position, origin, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
@@ -199,6 +215,8 @@ class GeffStore:
                 '"related_objects": [{"type": "labels", "path": MASKS, "node_prop": NAME}]; if none is, write the file '
                 "again with the segmentation (labels) included, or track the masks: gnntrack track IMAGES MASKS"
             )
+        if self._label_fault:
+            self._fail(f"{self._label_fault}; expected a label > 0, different from the others of its frame")
         return self._read_integers(name)
 
     def _find_label_name(self) -> str | None:

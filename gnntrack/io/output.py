@@ -14,7 +14,7 @@ from gnntrack.errors import OutputError
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
 from gnntrack.setting_errors import check_bools
 
-__all__ = ["OWN_VIDEO", "check_output", "fresh_output", "try_output"]
+__all__ = ["OWN_VIDEO", "check_output", "fresh_output", "refuse_source", "try_output"]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 OWN_VIDEO = "made by gnntrack"
@@ -160,6 +160,30 @@ def try_output(path: str | Path, *, overwrite: bool) -> None:
         _check_writable(_choose_temporary_path(target), path)
     finally:
         _remove_empty(made)
+
+
+def refuse_source(path: str | Path, source: object) -> None:
+    """Raise if an output is its own source, or a folder that holds it: overwriting would remove the source.
+
+    Raises
+    ------
+    OutputError
+        If it is.
+
+    Examples
+    --------
+    >>> refuse_source("tracks.csv", "other.csv")
+    >>> refuse_source("01_RES", "01_RES/gnntrack/lineage.geff")
+    Traceback (most recent call last):
+    gnntrack.errors.OutputError: 01_RES: it is the source or holds it (01_RES/gnntrack/lineage.geff); choose another ...
+    """
+    if not isinstance(source, str | os.PathLike):
+        return
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    origin = Path(os.path.realpath(Path(source).expanduser()))
+    if target in (origin, *origin.parents):
+        msg = f"{path}: it is the source or holds it ({source}); choose another output"
+        raise OutputError(msg)
 
 
 def _make_parents(target: Path) -> list[Path]:

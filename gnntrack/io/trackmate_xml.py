@@ -21,6 +21,8 @@ from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
 from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.io.trackmate import FARTHEST, MOST_FRAMES, Spots, convert_to_micrometres
+from gnntrack.lengths import find_micrometres
+from gnntrack.setting_kinds import is_pixel_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,7 +93,9 @@ class _Content:
                     if read - self.parser.CurrentByteIndex > _LONGEST_TAG:
                         self._refuse(f"has a tag of more than {_LONGEST_TAG} bytes; save the file again with TrackMate")
                 self.parser.Parse(b"", True)  # noqa: FBT003
-        except expat.ExpatError as error:
+        except FormatError:
+            raise
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: encodings that expat lacks
             msg = f"{self.file}: it cannot be read as XML ({error}); save it again with TrackMate's 'Save' button"
             raise FormatError(msg) from error
         except OSError as error:
@@ -115,10 +119,22 @@ class _Content:
         outlines = {int(place[row]): outline for row, outline in self.outlines.items() if chosen[row]}
         model = self.about["Model"]
         size: dict[str, Any] = _read_image(self.about.get("ImageData", {}), model.get("timeunits", ""))
+        self._check_pixels(size.get("spacing", ()), model.get("spatialunits", ""))
         frame = numbers[:, 0].astype(np.int64)
         size["label"] = _select_labels(frame, np.array(self.labels, np.int64)[chosen])
         spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, confidence=confidence, **size)
         return convert_to_micrometres(spots, model.get("spatialunits", ""))
+
+    def _check_pixels(self, spacing: tuple[float, ...], unit: str) -> None:
+        """Refuse pixels of a size with which areas cannot be computed."""
+        micrometres = find_micrometres(unit) or 1.0
+        wrong = [each for each in spacing if not is_pixel_size(each * micrometres)]
+        if wrong:
+            msg = (
+                f"{self.file}: pixels of {wrong[0]:g} {unit or 'pixel'}; expected 1e-9 to 1e9 um: correct pixelwidth, "
+                "pixelheight and voxeldepth in <ImageData>, and spatialunits in <Model>"
+            )
+            raise FormatError(msg)
 
     def _find_links(self) -> tuple[IntArray, npt.NDArray[np.float32]]:
         """Return the rows of both ends of each edge of the tracks that pass the filters, (L, 2), and confidences."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -199,8 +200,9 @@ def _find_data(data: Path, scripts: list[Path]) -> Path:
         msg = f"{data}: no such folder; give the folder that holds the data sets, such as {min(names)} (--data)"
         raise InputError(msg)
     if not any((data / name).is_dir() for name in names):
-        if data.resolve().name in names:
-            return data.resolve().parent
+        for place in (Path(os.path.abspath(data)), data.resolve()):  # noqa: PTH100  (a link has the name of a data set)
+            if place.name in names:
+                return place.parent
         msg = f"{data}: no data set of this submission in it; expected {', '.join(sorted(names))} (--data FOLDER)"
         raise InputError(msg)
     return data.resolve()
@@ -234,8 +236,14 @@ def _copy(source: Path, target: Path, skip: Callable[[str, list[str]], list[str]
     try:
         shutil.copytree(source, target, symlinks=False, ignore=skip)
     except (OSError, shutil.Error) as error:
-        advice = "free space there, or choose another place (TMPDIR=FOLDER)"
-        msg = f"{source}: it cannot be copied to {target} ({error}); {advice}"
+        unreadable = error.args[0] if isinstance(error, shutil.Error) else None
+        if unreadable and not isinstance(unreadable, str):  # (file, copy, reason) of each
+            name, _, reason = unreadable[0]
+            more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+            msg = f"{name}: it cannot be copied ({reason}){more}; repair the file or link, or remove it"
+        else:
+            advice = "free space there, or choose another place (TMPDIR=FOLDER)"
+            msg = f"{source}: it cannot be copied to {target} ({error}); {advice}"
         raise InputError(msg) from error
 
 
@@ -254,7 +262,7 @@ def _compare_versions(folder: Path) -> list[Problem]:
     """Return a warning if this Python has other versions of packages than those of the submission."""
     other = []
     file = folder / "requirements.txt"
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else ():
         name, _, wanted = line.partition("==")
         try:
             here = version(name.strip()).partition("+")[0]
@@ -331,7 +339,7 @@ def _check_sequence(
         )
     finally:
         for name in inputs:
-            shutil.rmtree(here / name, ignore_errors=True)
+            _remove(here / name)
 
 
 def _keep_result(sequence: SequenceReport, place: _Place, results: str | Path | None) -> None:
@@ -340,7 +348,17 @@ def _keep_result(sequence: SequenceReport, place: _Place, results: str | Path | 
     result = place.data / dataset / f"{number}_RES"
     if results is not None and sequence.is_valid:
         _copy(result, Path(results).expanduser() / dataset / result.name)
-    shutil.rmtree(place.data / dataset, ignore_errors=True)
+    _remove(place.data / dataset)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder of the temporary place; where a script has put a link instead, nothing behind the link."""
+    if path.parent.resolve() != path.parent:
+        return
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def find_dataset(place: str | Path, benchmark: Benchmark, *, known: Collection[s
     path = Path(place).expanduser()
     if not path.is_dir():
         return _find_by_name(str(place), known)
-    name = path.resolve().name
+    name = Path(os.path.abspath(path)).name  # noqa: PTH100  (of a link, not of the folder that it leads to)
     if not _NAME.fullmatch(name):
         msg = f"{place}: the name of a data set has letters, digits and + . - _ only, such as Fluo-N2DH-SIM+; rename it"
         raise InputError(msg)

@@ -36,10 +36,12 @@ def check_result(result: Path, images: Path) -> list[Problem]:
     images : Path
         ``NN``: the masks have their number, their size, and the digits of their names.
     """
-    extra = sorted(path.name for path in result.iterdir() if path.is_dir() or not _FILE.fullmatch(path.name))
+    extra = sorted(path.name for path in result.iterdir() if not (_FILE.fullmatch(path.name) and path.is_file()))
     problems = [
         make_problem("extra-file", "it is neither a mask nor res_track.txt", f"{result}/{name}") for name in extra
     ]
+    if any(_FILE.fullmatch(name) for name in extra):  # a pipe, whose reader would wait, or a link to nothing
+        return problems
     found = validate_ctc(result, images=images)
     problems += [replace(each, severity="error") if each.rule in _REFUSED else each for each in found]
     if all(each.rule not in {"no-track-table", "no-masks"} for each in found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -113,7 +114,19 @@ def _judge_end(script: str, run: ScriptRun) -> Iterator[Problem]:
     elif run.exit_code != 0 and can_block_network() and _OFFLINE.search(run.output):
         yield make_problem("network", f"it fails without a network (exit code {run.exit_code}): {output}", script)
     elif run.exit_code != 0:
-        yield make_problem("exit-code", f"it ends with exit code {run.exit_code}: {output}", script)
+        yield make_problem("exit-code", f"{_describe_end(run.exit_code)}: {output}", script)
+
+
+def _describe_end(exit_code: int) -> str:
+    """Return the end of a script in words.
+
+    >>> _describe_end(3), _describe_end(-9)
+    ('it ends with exit code 3', 'it is ended by the signal SIGKILL')
+    """
+    try:
+        return f"it is ended by the signal {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"it ends with exit code {exit_code}"
 
 
 def list_script_faults(scripts: Sequence[Path]) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ __all__ = ["ScriptRun", "can_block_network", "run_script"]
 
 _PAUSE = 0.05  # seconds between two looks at the processes
 _ALONE = ("unshare", "--user", "--map-root-user", "--net")
+_CONTROLS = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]")  # of a terminal
 _LINES = 15  # of the output, for messages
 
 
@@ -127,4 +129,5 @@ def _measure_session(session: int) -> int:
 
 def _read_end(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return "\n".join(line.rpartition("\r")[2] for line in lines[-_LINES:]).strip()
+    text = "\n".join(line.rpartition("\r")[2] for line in lines[-_LINES:])
+    return _CONTROLS.sub("", text).strip()
