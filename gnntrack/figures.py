@@ -364,14 +364,15 @@ def write_kymograph(
 
 
 def _load(result: str | Path | Lineage) -> Lineage:
-    return result if isinstance(result, Lineage) else load(result)
+    return result if isinstance(result, Lineage) else load(result, points=True)
 
 
 def _open_shown(result: str | Path | Lineage, images: object, masks: object, settings: Settings | None) -> _Sources:
     own = isinstance(result, Lineage)
     summary = None if own else read_summary(str(result))
     lineage, runs = read_cells(_load(result), masks)
-    stack, note = find_images(images, "" if own else str(result), lineage, summary, settings)
+    source = "" if own else str(result)
+    lineage, stack, note = find_images(images, source, lineage, summary, settings, points=runs is None)
     return _Sources(
         lineage=lineage,
         runs=runs,
@@ -398,8 +399,8 @@ def _find_interval(lineage: Lineage, settings: Settings | None, images: FrameSta
 
 
 def _make_scene(shown: _Sources, style: VideoStyle | MontageStyle) -> MovieScene:
-    """Return the movie and its cells in a style; a warning is given if there are no images."""
-    if shown.images is None:
+    """Return the movie and its cells in a style; a warning is given if the images are missing or larger."""
+    if shown.note:
         _log.warning("%s", shown.note)
     cells, lineage = shown.find_cells(style), shown.lineage
     height, width = lineage.cells.shape[-2:]

@@ -92,7 +92,7 @@ def write_report(
     lineage, runs = read_cells(load(result, points=True), masks)
     lineage = add_interval(lineage, result)
     with open_progress(progress) as report:
-        stack, note = find_images(images, result, lineage, summary, settings)
+        lineage, stack, note = find_images(images, result, lineage, summary, settings, points=runs is None)
         title, notes = choose_title(result), [note] if note else []
         content = collect_content(lineage, runs, stack, title=title, notes=notes, progress=report)
         scores, mistakes, missing = compare_with_truth(result, lineage, runs, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,26 +50,45 @@ def read_cells(lineage: Lineage, masks: object) -> tuple[Lineage, Runs | None]:
 
 
 def find_images(
-    images: object, result: str | Path, lineage: Lineage, summary: dict[str, Any] | None, settings: Settings | None
-) -> tuple[FrameStack | None, str]:
-    """Return the images of a result, and a note if they are not shown."""
+    images: object,
+    result: str | Path,
+    lineage: Lineage,
+    summary: dict[str, Any] | None,
+    settings: Settings | None,
+    *,
+    points: bool = False,
+) -> tuple[Lineage, FrameStack | None, str]:
+    """Return the lineage in the frames of its images, the images, and a note if they are not shown.
+
+    Positions without masks (`points`) do not tell the size of a frame: that of larger images is used.
+    """
     chosen = images
     if chosen is None:
         recorded = None if summary is None else summary["input"].get("images")
         if recorded is None:
-            return None, _NO_IMAGES
+            return lineage, None, _NO_IMAGES
         chosen = find_source(recorded, Path(find_result(Path(result).expanduser()) or ""))
         if chosen is None:
-            return None, f"The images are not shown: {recorded} is not there. Write the report again with --images."
+            note = f"The images are not shown: {recorded} is not there. Write the report again with --images."
+            return lineage, None, note
     base = restore_settings(summary) if summary is not None and "settings" in summary else Settings()
     frames = (settings or Settings()).frames
     given = {f"frames__{name}": getattr(frames, name) for name in frames.given}
     stack = open_images(chosen, settings=base.replace(**given))
-    cells = lineage.cells
-    if len(stack) != cells.n_frames or tuple(stack.shape) != tuple(cells.shape):
-        msg = (
-            f"the images have {count_noun(len(stack), 'frame')} of {tuple(stack.shape)}, the result has "
-            f"{cells.n_frames} of {tuple(cells.shape)}; give the images of this result (--images PATH)"
-        )
-        raise InputError(msg)
-    return stack, ""
+    cells, size = lineage.cells, (len(stack), *stack.shape)
+    own = (cells.n_frames, *cells.shape)
+    if size == own:
+        return lineage, stack, ""
+    if points and len(size) == len(own) and all(new >= old for new, old in zip(size, own, strict=True)):
+        shown = replace(cells, n_frames=len(stack), shape=tuple(stack.shape))
+        note = f"The frames are those of the images, {_describe_size(size)}; the cells fit into {_describe_size(own)}."
+        return replace(lineage, cells=shown), stack, note
+    msg = (
+        f"the images have {_describe_size(size)}, the result has {_describe_size(own)}; "
+        "give the images of this result (--images PATH)"
+    )
+    raise InputError(msg)
+
+
+def _describe_size(size: tuple[int, ...]) -> str:
+    return f"{count_noun(size[0], 'frame')} of {tuple(size[1:])}"

@@ -17,6 +17,7 @@ from support.movies import dividing_masks, images_of, write_folder
 
 import gnntrack
 from gnntrack.cli import cli
+from gnntrack.converting import convert
 from gnntrack.errors import InputError, MissingDependencyError, OptionError, OutputError
 from gnntrack.figures import write_kymograph, write_montage, write_tree, write_video
 from gnntrack.report import choose_cell_colours, select_lineage, select_tracks
@@ -243,6 +244,16 @@ def test_points_without_images_are_dots_on_black(points, tmp_path):
     for row in range(len(lineage.cells))[lineage.cells.rows(3)]:
         y, x = np.round(lineage.cells.position[row] / 0.5 * 5 + 2).astype(int)
         assert is_tinted(pixels, row, lineage)[y, x]
+
+
+def test_points_of_another_program_are_drawn_on_their_images(lineage, tmp_path):
+    rows = np.column_stack([lineage.track, lineage.cells.frame, lineage.cells.position / 0.5])
+    np.savetxt(tmp_path / "a.csv", rows, "%g", delimiter=",", header="track_id,t,y,x", comments="")
+    convert(tmp_path / "a.csv", tmp_path / "a.geff")
+    with pytest.warns(gnntrack.GnntrackWarning, match="The frames are those of the images"):
+        write_montage(tmp_path / "a.geff", tmp_path / "a.png", images=IMAGES, panels=2)
+    write_kymograph(tmp_path / "a.geff", tmp_path / "k.png", images=IMAGES)
+    assert (tmp_path / "a.png").stat().st_size > 2000
 
 
 @pytest.mark.parametrize("by", ["track", "generation", "confidence"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas
@@ -13,7 +14,10 @@ from support.viewers import skip_without_napari
 
 skip_without_napari()
 
+with warnings.catch_warnings(action="ignore"):
+    from geff.core_io import write_arrays
 import napari  # noqa: E402
+from geff_spec import Axis, GeffMetadata  # noqa: E402
 from napari.components import ViewerModel  # noqa: E402
 from napari.layers import Labels, Tracks  # noqa: E402
 from npe2 import PluginManager, PluginManifest  # noqa: E402
@@ -155,6 +159,23 @@ def test_a_geff_is_opened_with_the_masks_beside_it_or_without(folder, tmp_path):
     assert list(alone) == ROLES[2:]
     np.testing.assert_allclose(alone["tracks"].data, layers["tracks"].data)
     assert alone["tracks"].scale.tolist() == [300, 0.5, 0.5]
+
+
+def test_a_geff_of_points_without_labels_is_opened(tmp_path):
+    axes = [Axis(name="t", type="time"), *(Axis(name=name, type="space") for name in "yx")]
+    columns = {"t": [0, 0, 1, 1], "y": [5.0, 20, 6, 22], "x": [5.0, 30, 5, 30]}
+    with warnings.catch_warnings(action="ignore"):
+        write_arrays(
+            str(tmp_path / "points.geff"),
+            np.arange(4, dtype=np.uint64),
+            {name: {"values": np.array(values), "missing": None} for name, values in columns.items()},
+            np.array([[0, 2], [1, 3]], np.uint64),
+            {},
+            GeffMetadata(directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={}),
+        )
+    layers, _ = open_path(tmp_path / "points.geff")
+    assert layers["tracks"].data.tolist() == [[1, 0, 5, 5], [1, 1, 6, 5], [2, 0, 20, 30], [2, 1, 22, 30]]
+    assert len(layers["cells"].data) == 4
 
 
 def test_a_gap_stays_one_track_or_is_filled(tmp_path):

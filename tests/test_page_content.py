@@ -18,6 +18,7 @@ from support.browser import make_movie, make_stack, read_data, unpack
 from test_cli import run
 
 import gnntrack
+from gnntrack.converting import convert
 from gnntrack.errors import FormatError, InputError, OutputError
 from gnntrack.io.stack import Stack
 from gnntrack.report.outlines import decode_numbers, encode_numbers, encode_outlines, encode_plane
@@ -219,6 +220,22 @@ def test_points_without_labels_are_shown(movie, tmp_path):
         write_report(tmp_path / "points.geff", tmp_path / "truth.html", truth=tmp_path / "01_GT")
     write_report(tmp_path / "points.geff", tmp_path / "truth.html", truth=movie / "movie" / "01_GT")
     assert "cells are compared with it by their masks" in read_data(tmp_path / "truth.html")["notes"][-1]
+
+
+def test_positions_of_another_program_are_shown_on_larger_images(movie, tmp_path):
+    convert(movie / "01_RES", tmp_path / "points.csv")
+    convert(tmp_path / "points.csv", tmp_path / "points.geff")
+    images = np.load(movie / "images.npy")
+    fitting = gnntrack.load(tmp_path / "points.geff", points=True).cells.shape
+    assert fitting < images.shape[1:]
+    write_report(tmp_path / "points.geff", tmp_path / "report.html", images=images)
+    data = read_data(tmp_path / "report.html")
+    assert data["shape"] == list(images.shape[1:])
+    assert data["notes"][0].startswith("The frames are those of the images, 12 frames of (200, 260)")
+    with pytest.raises(InputError, match=r"the images have 11 frames of .* the result has 12"):
+        write_report(tmp_path / "points.geff", tmp_path / "short.html", images=images[:-1])
+    with pytest.raises(InputError, match="give the images of this result"):  # masks do tell the size
+        write_report(movie / "01_RES", tmp_path / "large.html", images=np.pad(images, [(0, 0), (0, 5), (0, 0)]))
 
 
 def test_masks_drawn_in_the_gaps_of_a_geff_are_shown(movie, tmp_path):

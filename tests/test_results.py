@@ -314,7 +314,7 @@ def test_the_summary_of_the_command_says_why_numbers_differ(tmp_path):
     cells = sum(len(np.unique(mask)) - 1 for mask in torn_cell())
     assert f"{cells - 1} = {cells} in the masks - 1 fragment merged with its cell" in result.output
     assert f"view       gnntrack report {out} -o report.html" in result.output
-    assert f"or drop {out} on napari" in result.output
+    assert f"or drop {out} on napari (plugin gnntrack;" in result.output
     assert f"{out / 'gnntrack'}" in result.output
 
 

@@ -106,15 +106,10 @@ def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> 
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
         ("view", f"gnntrack report {out} -o report.html"),
-        ("", f"or drop {out} on napari (plugin napari-ctc-io){_advise_name(out)}"),
+        ("", f"or drop {out} on napari (plugin gnntrack; pip install 'gnntrack[napari]')"),
     ]
     if edge_table is not None:
         rows.insert(-2, ("links", edge_table))
     if (extras / "overlay.png").exists():
         rows.append(("", f"or open {extras / 'overlay.png'} and lineage.png"))
     show_rows([*rows, *list_checks(extras)])
-
-
-def _advise_name(out: Path) -> str:
-    """Return what the plugin needs, if it does not open a folder of this name."""
-    return "" if out.resolve().name.endswith("RES") else "; rename it to end in RES first, such as 01_RES"

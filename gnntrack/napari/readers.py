@@ -67,7 +67,7 @@ def _is_known(path: Path) -> bool:
 
 
 def _read(path: Path) -> list[LayerData]:
-    lineage = match_labels(load(path))
+    lineage = match_labels(load(path, points=True))
     folder = path.parent if path.name in TRACK_TABLES.values() else path
     images = _open_images(folder, lineage)
     parts = folder.absolute().parts
@@ -89,7 +89,7 @@ def _open_images(folder: Path, lineage: Lineage) -> FrameStack | None:
     if summary is None:
         return None
     try:
-        return find_images(None, folder, lineage, summary, None)[0]
+        return find_images(None, folder, lineage, summary, None)[1]
     except GnntrackError as error:
         warn_user(f"the images of {folder} are not shown: {error}")
         return None
