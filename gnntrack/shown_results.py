@@ -75,19 +75,24 @@ def find_images(
     frames = (settings or Settings()).frames
     given = {f"frames__{name}": getattr(frames, name) for name in frames.given}
     stack = open_images(chosen, settings=base.replace(**given))
+    return _fit_frames(lineage, stack, points=points)
+
+
+def _fit_frames(lineage: Lineage, stack: FrameStack, *, points: bool) -> tuple[Lineage, FrameStack, str]:
+    """Return a lineage in the frames of images, if they fit it, and a note if they are larger."""
     cells, size = lineage.cells, (len(stack), *stack.shape)
     own = (cells.n_frames, *cells.shape)
     if size == own:
         return lineage, stack, ""
-    if points and len(size) == len(own) and all(new >= old for new, old in zip(size, own, strict=True)):
-        shown = replace(cells, n_frames=len(stack), shape=tuple(stack.shape))
-        note = f"The frames are those of the images, {_describe_size(size)}; the cells fit into {_describe_size(own)}."
-        return replace(lineage, cells=shown), stack, note
-    msg = (
-        f"the images have {_describe_size(size)}, the result has {_describe_size(own)}; "
-        "give the images of this result (--images PATH)"
-    )
-    raise InputError(msg)
+    if not (points and len(size) == len(own) and all(new >= old for new, old in zip(size, own, strict=True))):
+        msg = (
+            f"the images have {_describe_size(size)}, the result has {_describe_size(own)}; "
+            "give the images of this result (--images PATH)"
+        )
+        raise InputError(msg)
+    shown = replace(cells, n_frames=len(stack), shape=tuple(stack.shape))
+    note = f"The frames are those of the images, {_describe_size(size)}; the cells fit into {_describe_size(own)}."
+    return replace(lineage, cells=shown), stack, note
 
 
 def _describe_size(size: tuple[int, ...]) -> str:
