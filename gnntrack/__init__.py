@@ -6,8 +6,10 @@ r"""gnntrack: masks of a microscopy movie go in, a verified lineage comes out, a
                                                                    |                     |
                                                                    +------ solvers <-----+
                                                                               | chosen links
-                                                                           lineage --> Lineage --> io: CTC | GEFF | CSV
-                                                                                          \--> evaluate | report
+                                                                           lineage --> Lineage --> io: CTC, GEFF, ...
+                                                                                          +--> evaluate | analysis
+                                                                                          +--> report: page, video
+    corrections: edits in the page (serving) or in napari --> lineage: constraints --> solvers
     training: the same build_graph + a known lineage --> training --> models --> gnn.predict
 
 Importing this package loads no stage; each is loaded when it is first used. The packages ``evaluate`` and ``simulate``

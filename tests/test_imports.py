@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +119,14 @@ def test_the_network_loads_no_torch_geometric():
     loaded = loaded_by("from gnntrack.gnn.weights import load_model\nload_model()")
     assert "torch" in loaded
     assert "torch_geometric" not in loaded
+
+
+def test_the_page_about_the_architecture_names_every_module_of_the_package():
+    page = Path(__file__).parents[1].joinpath("docs", "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Packages")[2].partition("## Rules")[0]
+    modules = {each.stem for each in Path(gnntrack.__file__).parent.iterdir() if not each.name.startswith(("_", "py."))}
+    assert modules - set(re.findall(r"`([a-z_]+)`", table)) <= {"configs"}  # of the wheel
+    named = re.findall(r"`([a-z_/]+\.py)`", page)
+    assert [
+        name for name in named if not any(Path(gnntrack.__file__).parents[up].joinpath(name).is_file() for up in (0, 1))
+    ] == []
