@@ -363,14 +363,14 @@ def write_kymograph(
     return _save(figure, out, dpi=chosen.dpi, overwrite=overwrite)
 
 
-def _load(result: str | Path | Lineage) -> Lineage:
-    return result if isinstance(result, Lineage) else load(result, points=True)
+def _load(result: str | Path | Lineage, masks: object = None) -> Lineage:
+    return result if isinstance(result, Lineage) else load(result, points=True, related=masks is None)
 
 
 def _open_shown(result: str | Path | Lineage, images: object, masks: object, settings: Settings | None) -> _Sources:
     own = isinstance(result, Lineage)
     summary = None if own else read_summary(str(result))
-    lineage, runs = read_cells(_load(result), masks)
+    lineage, runs = read_cells(_load(result, masks), masks)
     source = "" if own else str(result)
     lineage, stack, note = find_images(images, source, lineage, summary, settings, points=runs is None)
     return _Sources(

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import find_objects
 
-from gnntrack.errors import FormatError, InputError
+from gnntrack.errors import FormatError, GnntrackError, InputError
 from gnntrack.io.ctc import read_ctc
 from gnntrack.io.ctc_names import TRACK_TABLES, find_ctc, suggest_conversion
+from gnntrack.io.frames import open_masks
 from gnntrack.io.geff import read_lineage
 from gnntrack.io.geff_store import GeffStore
 from gnntrack.io.result_folders import EXTRAS, read_units
@@ -45,6 +47,7 @@ def load(
     spacing: float | Sequence[float] | None = None,
     interval: float | str | timedelta | None = None,
     points: bool = False,
+    related: bool = True,
 ) -> Lineage:
     """Read a result.
 
@@ -59,12 +62,14 @@ def load(
         Time between two frames: seconds, or text such as ``"10min"``; by default that in the result.
     points : bool
         Read also a GEFF that holds points, without the labels of masks; they are numbered in each frame.
+    related : bool
+        Attach the masks that a GEFF names, if they are where it says.
 
     Returns
     -------
     Lineage
-        With masks (`gnntrack.Lineage.labels`), unless a GEFF is not beside the masks of its result. Masks of a result
-        that was not changed are read when they are needed.
+        With masks (`gnntrack.Lineage.labels`), unless a GEFF does not name them, or was moved away from them. Masks of
+        a result that was not changed are read when they are needed.
 
     Raises
     ------
@@ -89,12 +94,12 @@ def load(
         raise InputError(msg)
     homes = {"spacing": "frames", "interval": "frames"}
     frames = resolve_options(None, {"spacing": spacing, "interval": interval}, homes, recipe="load").frames
-    lineage = _read(Path(path).expanduser(), frames.spacing, points=points)
+    lineage = _read(Path(path).expanduser(), frames.spacing, points=points, related=related)
     known = frames.interval or lineage.provenance.interval or read_units(path).interval
     return lineage if known == lineage.provenance.interval else lineage.with_provenance(interval=known)
 
 
-def _read(given: Path, spacing: tuple[float, ...] | None, *, points: bool) -> Lineage:
+def _read(given: Path, spacing: tuple[float, ...] | None, *, points: bool, related: bool) -> Lineage:
     """Return the lineage in a folder, with its masks."""
     folder = given.parent if given.name in TRACK_TABLES.values() else given
     if not folder.is_dir():
@@ -103,7 +108,7 @@ def _read(given: Path, spacing: tuple[float, ...] | None, *, points: bool) -> Li
     own = stored == folder / EXTRAS / "lineage.geff" and find_ctc(folder).table is not None
     if stored is not None:
         # of a result, masks or a table that were edited prevail
-        lineage = load_result(folder) if own else _read_geff(stored, points=points)
+        lineage = load_result(folder) if own else _read_geff(stored, points=points, related=related)
         return lineage if spacing is None else set_pixel_size(lineage, spacing, str(given))
     found = find_ctc(folder)
     if found.table is None:
@@ -130,10 +135,9 @@ def _find_geff(folder: Path) -> Path | None:
     return others[0] if others else None
 
 
-def _read_geff(stored: Path, *, points: bool) -> Lineage:
+def _read_geff(stored: Path, *, points: bool, related: bool) -> Lineage:
     lineage = read_lineage(stored, points=points)
-    masks = _find_related_masks(stored)
-    return lineage if masks is None else lineage.with_masks(masks)
+    return _attach_masks(lineage, stored) if related else lineage
 
 
 def set_pixel_size(lineage: Lineage, spacing: float | Sequence[float], owner: str) -> Lineage:
@@ -240,12 +244,58 @@ def is_geff(folder: Path) -> bool:
     return False
 
 
-def _find_related_masks(geff: Path) -> Path | None:
-    """Return the masks that a GEFF names, if they are where it says."""
+def _attach_masks(lineage: Lineage, geff: Path) -> Lineage:
+    """Return the lineage of a GEFF with the masks that it names, if they are where it says."""
     store = GeffStore(geff)
     related = (store.metadata.related_objects or []) if store.has_labels else []
     paths = [Path(geff, each.path).resolve() for each in related if each.type == "labels"]
-    return next((path for path in paths if path.exists()), None)
+    found = [path for path in paths if path.exists()]
+    if not found or _are_masks_of(lineage, found[0]):
+        return lineage.with_masks(found[0]) if found else lineage
+    _log.warning(
+        "%s: it names %s for its masks, and its cells are not in masks there, probably because it was moved; it is "
+        "read without masks: give them (--masks PATH), or move it back",
+        geff,
+        found[0],
+    )
+    return lineage
+
+
+def _are_masks_of(lineage: Lineage, path: Path) -> bool:
+    """Return whether most cells of the first frame with cells are in masks, at their positions.
+
+    Masks with only one value are not compared, because their cells may have been numbered when they were read.
+    """
+    cells = lineage.cells
+    if not len(cells):
+        return True
+    frame = int(cells.frame[0])
+    mask = _read_mask(path, frame)
+    if mask is None or mask.ndim != cells.ndim:
+        return False
+    if mask.dtype.kind not in "iub" or len(np.unique(mask[mask > 0])) <= 1:
+        return True
+    boxes = {label: box for label, box in enumerate(find_objects(mask.astype(np.int64)), start=1) if box is not None}
+    here = cells.frame == frame
+    pixels = (cells.position[here] / np.array(cells.spacing)).tolist()
+    near = [
+        _is_inside(boxes.get(label), pixel) for label, pixel in zip(cells.label[here].tolist(), pixels, strict=True)
+    ]
+    return 2 * sum(near) >= len(near)
+
+
+def _read_mask(path: Path, frame: int) -> np.ndarray | None:
+    """Return the mask of a frame, None if it cannot be read."""
+    try:
+        masks = open_masks(path)
+        return np.asarray(masks[frame]) if frame < len(masks) else None
+    except GnntrackError:
+        return None
+
+
+def _is_inside(box: tuple[slice, ...] | None, pixel: Sequence[float]) -> bool:
+    """Return whether a position is in a box, or at most 2 pixels from it."""
+    return box is not None and all(side.start - 2 <= x <= side.stop + 1 for side, x in zip(box, pixel, strict=True))
 
 
 def _describe_missing(path: Path) -> str:

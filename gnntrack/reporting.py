@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gnntrack.errors import OutputError
 from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.output import fresh_output, try_output
 from gnntrack.io.result_folders import EXTRAS, read_units
@@ -74,7 +75,7 @@ def write_report(
     InputError
         If the result, images, masks or truth cannot be read, or do not fit each other.
     OutputError
-        If `out` exists or cannot be written.
+        If `out` exists, cannot be written, or has another suffix than ``.html``.
 
     Examples
     --------
@@ -87,9 +88,12 @@ def write_report(
     'report.html'
     """
     out = Path(out).expanduser()
+    if out.suffix.lower() not in (".html", ".htm"):
+        msg = f"{out}: the page is HTML; give a name that ends in .html; --tree, --video and others write figures"
+        raise OutputError(msg)
     try_output(out, overwrite=overwrite)
     summary = read_summary(result)
-    lineage, runs = read_cells(load(result, points=True), masks)
+    lineage, runs = read_cells(load(result, points=True, related=masks is None), masks)
     lineage = add_interval(lineage, result)
     with open_progress(progress) as report:
         lineage, stack, note = find_images(images, result, lineage, summary, settings, points=runs is None)

@@ -115,9 +115,9 @@ def _check_frames(lineage: Lineage, masks: FrameStack) -> None:
     cells = lineage.cells
     if len(masks) != cells.n_frames or tuple(masks.shape) != tuple(cells.shape):
         msg = (
-            f"the masks have {count_noun(len(masks), 'frame')} of {tuple(masks.shape)}, the lineage has "
-            f"{cells.n_frames} of "
-            f"{tuple(cells.shape)}; give the masks of this lineage"
+            f"the masks ({masks.names[0] if masks.names else 'none'}, ...) have {count_noun(len(masks), 'frame')} of "
+            f"{tuple(masks.shape)}, the lineage has {cells.n_frames} of {tuple(cells.shape)}; give the masks of this "
+            "lineage"
         )
         raise FormatError(msg)
 

@@ -217,6 +217,16 @@ def test_a_division_may_include_an_earlier_link():
         ('{"version": 1, "edits": [{"kind": "cut", "cells": [[1, 2]]}]}', "a cut has 2 cells, and 1 cell is given"),
         ('{"version": 1, "edits": [{"kind": "spurious", "cells": [[1, 2.5]]}]}', "expected .*whole numbers"),
         ('{"version": 1, "edits": [3]}', "edit 1: unknown kind None"),
+        ('{"version": 1, "edits": [{"kind": ["cut"], "cells": []}]}', r"edit 1: unknown kind \['cut'\]"),
+        (
+            '{"version": 1, "edits": [{"kind": "spurious", "cells": [[1, 1' + "0" * 30 + "]]}]}",
+            "expected .*whole numbers",
+        ),
+        (
+            '{"version": 1, "edits": [{"kind": "divide", "cells": [[1, 2], [2, 3], [2, 3]]}]}',
+            "edit 1: a daughter is named twice",
+        ),
+        ("[" * 100_000, "cannot be read as edits"),
     ],
 )
 def test_files_that_are_not_edits(tmp_path, content, message):

@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage.draw import polygon2mask
 from support.browser import make_movie, make_stack, read_data, unpack
@@ -19,7 +20,8 @@ from test_cli import run
 
 import gnntrack
 from gnntrack.converting import convert
-from gnntrack.errors import FormatError, InputError, OutputError
+from gnntrack.errors import FormatError, GnntrackWarning, InputError, OutputError
+from gnntrack.figures import write_tree
 from gnntrack.io.stack import Stack
 from gnntrack.report.outlines import decode_numbers, encode_numbers, encode_outlines, encode_plane
 from gnntrack.report.pictures import encode_movie
@@ -174,6 +176,30 @@ def test_images_that_are_gone_or_do_not_fit(movie, tmp_path):
         write_report(tmp_path / "01_RES", tmp_path / "report.html")
 
 
+def test_a_geff_that_was_moved_takes_no_other_masks(movie, tmp_path):
+    (tmp_path / "here").mkdir()
+    geff = shutil.copytree(movie / "01_RES" / "gnntrack" / "lineage.geff", tmp_path / "here" / "mine" / "lineage.geff")
+    message = f"lineage.geff: it names {re.escape(str(tmp_path / 'here'))} for its masks, and its cells are not in"
+    with pytest.warns(GnntrackWarning, match=message):  # nothing but a folder is there
+        write_report(geff, tmp_path / "report.html")
+    assert "--masks" in read_data(tmp_path / "report.html")["notes"][1]
+    other = np.load(movie / "masks.npy")[:, ::-1]  # the same labels elsewhere
+    for frame, mask in enumerate(other):
+        tifffile.imwrite(tmp_path / "here" / f"mask{frame:03d}.tif", mask)
+    with pytest.warns(GnntrackWarning, match=message):
+        assert not gnntrack.load(geff).has_masks
+    write_report(geff, tmp_path / "report.html", masks=movie / "01_RES", overwrite=True)  # no warning
+    assert read_data(tmp_path / "report.html")["views"][0]["outlines"]
+    shutil.rmtree(tmp_path / "here" / "mine")
+    shutil.copytree(movie / "01_RES", tmp_path / "01_RES")
+    assert gnntrack.load(tmp_path / "01_RES" / "gnntrack" / "lineage.geff").has_masks
+
+
+def test_the_page_is_html(movie, tmp_path):
+    with pytest.raises(OutputError, match=r"tree\.png: the page is HTML"):
+        write_report(movie / "01_RES", tmp_path / "tree.png")
+
+
 def test_a_stack_has_projections_and_planes(stack):
     data, lineage = read_data(stack / "report.html"), load_result(stack / "01_RES")
     assert data["shape"] == [12, 80, 90]
@@ -212,6 +238,7 @@ def test_points_without_labels_are_shown(movie, tmp_path):
     with pytest.raises(FormatError, match="labels in the masks are missing"):
         gnntrack.load(tmp_path / "points.geff")
     write_report(tmp_path / "points.geff", tmp_path / "report.html")
+    write_tree(tmp_path / "points.geff", tmp_path / "tree.svg")
     data = read_data(tmp_path / "report.html")
     assert unpack(data["cells"]["label"], "<i4").tolist() == [1, 2, 1, 2]
     assert data["facts"] == ["2 frames", "4 cells", "2 tracks", "0 divisions"]

@@ -21,7 +21,7 @@ from test_page import browser  # noqa: F401
 import gnntrack
 from gnntrack.corrections import apply_edits
 from gnntrack.errors import FormatError, InputError, OutputError
-from gnntrack.lineage.edits import Edit, EditList
+from gnntrack.lineage.edits import Edit, EditList, read_edits
 from gnntrack.reporting import write_report
 from gnntrack.results import load_result
 from gnntrack.serving.live import OutdatedPageError
@@ -144,6 +144,23 @@ def test_a_stack(tmp_path):
     del data["live"], loaded["live"]
     assert len(data["views"]) == 3
     assert data == loaded
+
+
+def test_two_servers_of_a_result_do_not_overwrite_each_others_edits(result):
+    one, other = (open_live_result(result)[0] for _ in range(2))
+    first, second = long_tracks(one.lineage)[:2]
+    assert "problem" not in ask(one, add={"kind": "cut", "cells": [[2, first], [3, first]]})
+    kept = one.edits_file.read_bytes()
+    answer = ask(other, add={"kind": "cut", "cells": [[2, second], [3, second]]})
+    assert "perhaps a second 'gnntrack serve'" in answer["problem"]
+    assert one.edits_file.read_bytes() == kept
+    assert "does not hold the last ones" in other.describe_end()
+    with pytest.raises(OutputError, match="second 'gnntrack serve'"):
+        other.save({"revision": other.revision})
+    assert "are kept in" in one.describe_end()
+    one.edits_file.rename(one.edits_file.with_suffix(".old"))
+    assert "problem" not in other.save({"revision": other.revision})
+    assert read_edits(other.edits_file).edits == other.edits
 
 
 def test_edits_that_cannot_be_kept_are_told(result, tmp_path):
@@ -398,6 +415,7 @@ def test_requests_of_others_are_refused(server):
         ({"Content_Length": "-1"}, 411),
         ({"Content_Length": str(10**9)}, 413),
         ({"Content_Length": "9" * 5000}, 413),
+        ({"Content_Length": "0" * 30 + "9" * 15}, 413),
         ({"Transfer_Encoding": "chunked"}, 411),
     ]
     for headers, status in wrong:

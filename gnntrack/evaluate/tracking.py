@@ -148,7 +148,8 @@ def match_sequence(result: str | Path, truth: str | Path, *, seg: bool | None = 
     table, truth_table = _read_table(found), _read_table(reference)
     if found.n_frames != reference.n_frames:
         msg = (
-            f"{found.path}: {count_noun(found.n_frames, 'frame')}; the truth {reference.path} has {reference.n_frames}"
+            f"{found.path}: {count_noun(found.n_frames, 'frame')}; the truth {reference.path} has "
+            f"{reference.n_frames}; give the ground truth of this movie"
         )
         raise FormatError(msg)
     gold = _list_seg_files(reference, seg)

@@ -51,6 +51,7 @@ EDIT_KINDS = {
 }
 """Kinds of edits with their meaning."""
 
+_LARGEST = 2**62  # frame or label that tables of cells can hold
 _N_CELLS = {"cut": 2, "join": 2, "confirm": 2, "divide": 3, "undivide": 1, "spurious": 1}
 
 
@@ -128,25 +129,36 @@ class EditList:
 
 def _read_edit(content: object, number: int) -> Edit:
     kind = content.get("kind") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or kind not in EDIT_KINDS:
-        msg = f"edit {number}: unknown kind {kind!r}; there are: {', '.join(EDIT_KINDS)}"
+    if not isinstance(content, dict) or not isinstance(kind, str) or kind not in EDIT_KINDS:
+        msg = f"edit {number}: unknown kind {kind!r:.60}; there are: {', '.join(EDIT_KINDS)}"
         raise FormatError(msg)
     cells = content.get("cells")
     if not isinstance(cells, list) or not all(map(_is_cell, cells)):
         msg = f"edit {number}: the cells are {cells!r:.60}; expected [[frame, label], ...], whole numbers"
         raise FormatError(msg)
+    _check_number(kind, cells, number)
+    found = tuple((frame, label) for frame, label in cells)
+    return Edit(kind, tuple(sorted(found)) if kind in ("cut", "join", "confirm") else found)
+
+
+def _check_number(kind: str, cells: list[list[int]], number: int) -> None:
+    """Raise unless an edit has as many cells as its kind needs, and different daughters."""
     wanted = _N_CELLS[kind]
     if len(cells) != wanted and not (kind == "divide" and len(cells) > wanted):
         given = f"{count_noun(len(cells), 'cell')} {'is' if len(cells) == 1 else 'are'} given"
         msg = f"edit {number}: a {kind} has {count_noun(wanted, 'cell')}, and {given}"
         raise FormatError(msg)
-    found = tuple((frame, label) for frame, label in cells)
-    return Edit(kind, tuple(sorted(found)) if kind in ("cut", "join", "confirm") else found)
+    if len(set(map(tuple, cells[1:]))) < len(cells) - 1:
+        msg = f"edit {number}: a daughter is named twice, in {cells!r:.60}; name each daughter once"
+        raise FormatError(msg)
 
 
 def _is_cell(value: object) -> bool:
-    whole = isinstance(value, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in value)
-    return whole and len(value) == 2  # type: ignore[arg-type]
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def read_edits(path: str | Path) -> EditList:
@@ -159,7 +171,7 @@ def read_edits(path: str | Path) -> EditList:
     """
     try:
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path}: cannot be read as edits: {reason}; give the edits.json of 'gnntrack report'"
         raise FormatError(msg) from error

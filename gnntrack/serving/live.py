@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.errors import InputError
+from gnntrack.errors import InputError, OutputError
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, read_edits, translate_edit
 from gnntrack.lineage.link_changes import compare_links
@@ -83,10 +83,13 @@ class LiveResult:
     saved: int = -1
     _confirmed: set[Edit] = field(default_factory=set, repr=False)  # made as confirmations
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _kept: bytes | None = field(init=False, repr=False)  # content of the file of edits, as it is known here
+    _is_kept: bool = field(default=True, init=False, repr=False)  # whether it holds the present edits
     _state: _State = field(init=False, repr=False)
     _first: ShownCells = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._kept = self._read_file()
         self._state = self._solve(EditList((), labels="input"))
         self._first = self._state.shown
 
@@ -177,14 +180,14 @@ class LiveResult:
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or another program has changed the file of edits.
         """
         with self._lock:
             self._check_revision(request)
+            self._check_file()
             self.session.write(self._state.solution, self.out, overwrite=self.overwrite)
             self.overwrite, self.saved = True, self.revision  # it was written here
-            self._keep()
-            return {"revision": self.revision, "saved": str(self.out)}
+            return {"revision": self.revision, "saved": str(self.out)} | self._try_to_keep()
 
     def describe_end(self) -> str:
         """Return a sentence about the edits, for the end of the session; wait for a request that is being done."""
@@ -194,6 +197,8 @@ class LiveResult:
             count = count_noun(len(self.edits), "edit")
             if self.is_saved:
                 return f"Stopped. The result with {count} is in {self.out}."
+            if not self._is_kept:
+                return f"Stopped. The result with {count} was not saved; {self.edits_file} does not hold the last ones."
             return (
                 f"Stopped. The result with {count} was not saved; the edits are kept in {self.edits_file}, and the "
                 "same command resumes them."
@@ -286,20 +291,44 @@ class LiveResult:
 
     def _try_to_keep(self) -> dict[str, str]:
         """Write the edits to their file; return what the page shows if that fails."""
+        self._is_kept = False
         try:
+            self._check_file()
             self._keep()
+        except OutputError as error:
+            return {"problem": f"The edits are not kept: {error}"}
         except OSError as error:
             reason = f"The edits cannot be kept in {self.edits_file} ({error.strerror}); save the result"
             return {"problem": reason}
+        self._is_kept = True
         return {}
+
+    def _read_file(self) -> bytes | None:
+        """Return the content of the file of edits, None if there is none that can be read."""
+        try:
+            return self.edits_file.read_bytes()
+        except OSError:
+            return None
+
+    def _check_file(self) -> None:
+        """Raise if another program has changed the file of edits, such as a second server of the same result."""
+        now = self._read_file()
+        if now is not None and now != self._kept:
+            msg = (
+                f"{self.edits_file} was changed by another program, perhaps a second 'gnntrack serve' of this result; "
+                "stop that one, and move the file away to keep the edits of this page"
+            )
+            raise OutputError(msg)
 
     def _keep(self) -> None:
         """Write the edits to their file, as a whole or not at all."""
         edits = EditList(self.edits, labels="input", fingerprint=self.content.fingerprint)
         content = edits.to_dict() | ({"saved": str(self.out)} if self.overwrite else {})
         place = self.edits_file.with_name(f".partial-{self.edits_file.name}")
-        place.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        written = (json.dumps(content, indent=1) + "\n").encode()
+        place.write_bytes(written)
         place.replace(self.edits_file)
+        self._kept = written
 
     def _is_written(self) -> bool:
         """Return whether the folder of `save` holds a result with exactly these edits."""

@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
             raise _RefusedRequestError(HTTPStatus.LENGTH_REQUIRED, "The length of the request is missing.")
-        if int(length[:20]) > _LARGEST:
+        if len(length) > len(str(_LARGEST)) or int(length) > _LARGEST:
             raise _RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large.")
         try:
             content = json.loads(self.rfile.read(int(length)))

@@ -41,7 +41,7 @@ const sendRemoval = (number) => send("edit", { remove: number }, showUpdate);
 
 const saveResult = () => send("save", {}, (reply) => {
   LIVE.saved = true;
-  showMessage(`Saved in ${reply.saved}.`);
+  showMessage(`Saved in ${reply.saved}.${reply.problem ? ` ${reply.problem}.` : ""}`);
   showSaving();
 });
 
