@@ -12,6 +12,7 @@ import geff
 import numpy as np
 import pytest
 from geff.convert import from_trackmate_xml_to_geff
+from support.readers import import_reader
 
 import gnntrack
 from gnntrack import GnntrackWarning, InputError, import_tracks
@@ -265,7 +266,7 @@ def test_geff_reads_the_file(movie, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")  # of pycellin and what it imports
 def test_pycellin_reads_the_file(movie, tmp_path):
-    pycellin = pytest.importorskip("pycellin")
+    pycellin = import_reader("pycellin")
     export(movie, tmp_path / "tracks.xml", to="trackmate")
     model = pycellin.load_TrackMate_XML(tmp_path / "tracks.xml", keep_all_spots=True, keep_all_tracks=True)
     lineages = model.data.cell_data.values()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +16,8 @@ import gnntrack
 from gnntrack.report.tree_layout import build_families
 from gnntrack.reporting import write_report
 from gnntrack.results import load_result
+from support.readers import import_reader
+from support.required import is_required
 
 __all__ = ["Page", "find_browser", "make_movie", "make_stack", "read_data", "start_browser", "unpack"]
 
@@ -58,7 +59,7 @@ def find_browser() -> tuple[str, str]:
     if program is not None and driver is not None:
         return program, driver
     message = "the tests of the page need chromium and chromedriver (apt install chromium chromium-driver)"
-    if os.environ.get("CI", "").lower() == "true" or os.environ.get("GNNTRACK_NEEDS_BROWSER"):
+    if is_required():
         pytest.fail(message)
     pytest.skip(message)
 
@@ -66,7 +67,7 @@ def find_browser() -> tuple[str, str]:
 def start_browser(downloads: Path) -> Any:
     """Return a driver of headless Chromium that saves files in a folder."""
     program, driver = find_browser()
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the tests of the page need selenium")
+    webdriver = import_reader("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):

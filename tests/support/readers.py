@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import importlib
-import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from support.required import is_required
+
 
 def import_reader(name: str) -> ModuleType:
-    """Return a package; the test is skipped if it is not installed, except in CI, where it must be."""
-    if os.environ.get("CI", "").lower() == "true":
+    """Return a package; the test is skipped if it is not installed, except where it must be, as in CI."""
+    if is_required():
         return importlib.import_module(name)
     return pytest.importorskip(name)
 

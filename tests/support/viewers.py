@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from support.required import is_required
+
 _screens: list[subprocess.Popen] = []
 _IMPORTED = ("napari", "napari.components", "napari.plugins", "qtpy.QtWidgets", "napari.qt", "npe2")
 
@@ -38,7 +40,7 @@ def skip_without_napari():
 
 
 def _refuse(message, *, module=False):
-    if os.environ.get("CI", "").lower() == "true":
+    if is_required():
         pytest.fail(message, pytrace=False)
     pytest.skip(message, allow_module_level=module)
 
