@@ -271,6 +271,7 @@ def test_plots_follow_the_selection_and_a_click_on_a_point_goes_there(page):
         "Divisions",
         "Speed: median",
         "Area: median",
+        "Distance to the nearest cell: median",
         "Growth rate",
     )
     assert all(any(title.startswith(name) for title in titles) for name in shown[1:])

@@ -107,6 +107,8 @@ def _collect_cells(lineage: Lineage, measures: Measures | None) -> dict[str, Any
         columns["z"] = pack_column(place[:, 0], "f4")
     if cells.has("size"):
         columns["size"] = pack_column(cells.feature("size"), "f4")
+    if cells.has("neighbour_distance"):
+        columns["neighbour"] = pack_column(cells.feature("neighbour_distance"), "f4")
     if measures is not None:
         columns["speed"] = pack_column(measures.speed, "f4")
     if lineage.origins is not None:

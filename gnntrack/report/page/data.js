@@ -36,6 +36,7 @@ derive(() => {
     y: unpack(D.cells.y, Float32Array),
     z: unpack(D.cells.z, Float32Array),
     size: unpack(D.cells.size, Float32Array),
+    neighbour: unpack(D.cells.neighbour, Float32Array),
     confidence: unpack(D.cells.confidence, Float32Array),
     speed: unpack(D.cells.speed, Float32Array),
     kind: unpack(D.cells.kind, Uint8Array),

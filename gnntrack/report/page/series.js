@@ -118,6 +118,7 @@ const makeSeries = () => [
   makeDivisions(),
   makeCellPlot("Speed", C.speed, D.units?.speed ?? ""),
   makeCellPlot(D.shape.length === 3 ? "Volume" : "Area", C.size, describeUnit()),
+  makeCellPlot("Distance to the nearest cell", C.neighbour, D.unit === "um" ? "µm" : "px"),
   makeTrackPlot("Growth rate of each track", T.growth, D.units?.growth ?? "", "", false),
   makeTrackPlot("Length of cell cycles, at their end", T.cycle, D.units?.cycle ?? "", D.units?.notes[0] ?? "", true),
 ].filter((each) => each !== null);

@@ -18,6 +18,7 @@ function listValues() {
   if (C.z) position.push(C.z[row].toFixed(1));
   values.push([C.z ? "x, y, z" : "x, y", `${position.join(", ")} px`]);
   if (C.size) values.push([C.z ? "Volume" : "Area", `${formatNumber(C.size[row], D.unit === "um" ? 2 : 0)} ${describeUnit()}`]);
+  if (C.neighbour && Number.isFinite(C.neighbour[row])) values.push(["Nearest cell", `${formatValue(C.neighbour[row])} ${D.unit === "um" ? "µm" : "px"}`]);
   if (C.speed && Number.isFinite(C.speed[row])) values.push(["Speed", `${formatValue(C.speed[row])} ${D.units.speed}`]);
   if (C.past[row] >= 0) values.push(["Link from before", formatNumber(C.confidence[row], 3)]);
   if (C.kind && D.cells.kinds[C.kind[row]] !== "given") values.push(["Mask", D.cells.kinds[C.kind[row]]]);
