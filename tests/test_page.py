@@ -139,6 +139,7 @@ def test_edits_are_made_undone_downloaded_and_applied(page, movie, tmp_path):
         if file.exists() and file.stat().st_size:
             break
         time.sleep(0.1)
+    assert "gnntrack apply-edits 01_RES edits.json" in page.text("message")
     content = json.loads(file.read_text())
     assert content["edits"] == [
         {"kind": "cut", "cells": [[2, first.id], [3, first.id]]},
@@ -147,6 +148,15 @@ def test_edits_are_made_undone_downloaded_and_applied(page, movie, tmp_path):
     printed = run("apply-edits", movie / "01_RES", file, "-o", tmp_path / "02_RES").stdout
     assert "2 kept, 0 refused" in printed
     file.unlink()
+
+
+def test_enter_without_a_cell_asks_for_one(page):
+    track = next(track for track in page.lineage if track.start == 0 and track.end < 11)
+    page.click_cell(0, track.id)
+    page.press("j", "\ue010", "\ue007")  # End, Enter
+    assert page.text("message").startswith("Choose a cell")
+    page.press("\ue00c")
+    assert page.text("message") == ""
 
 
 def test_a_division_is_made_of_two_clicks(page):

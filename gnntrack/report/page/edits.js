@@ -62,7 +62,8 @@ function startEdit(kind) {
 }
 
 function continueEdit(row) {
-  if (row < 0 || mode.rows.includes(row)) return;
+  if (mode.rows.includes(row)) return;
+  if (row < 0) return void ($("message").textContent = "Choose a cell: click it, or select it with the arrow keys up and down, and press Enter.");
   const first = mode.rows[0];
   if (frameOf[row] === frameOf[first] || (mode.kind === "divide" && frameOf[row] < frameOf[first])) {
     $("message").textContent = mode.kind === "join" ? "Choose a cell of another frame." : "Choose a cell of a later frame.";
@@ -79,6 +80,7 @@ function continueEdit(row) {
 
 function cancelEdit() {
   mode = null;
+  $("message").textContent = "";
   showMode();
 }
 
@@ -116,6 +118,7 @@ function showEdits() {
     item.onclick = () => (row >= 0 ? goTo(frameOf[row], row) : goTo(edit.frame));
     return item;
   }));
+  keepPlaceInView();
   drawOutlines();
   drawTree();
 }
@@ -137,6 +140,9 @@ function downloadEdits() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   saved = true;
+  const folder = D.title.split("/").pop();
+  const name = /^\w[\w.+-]*$/.test(folder) ? folder : "RESULT"; // others would have to be quoted for the shell
+  $("message").textContent = `Downloaded. Next: gnntrack apply-edits ${name} edits.json -o corrected/${name}`;
 }
 
 // lines of joins and cuts, crosses of spurious cells, near their frames

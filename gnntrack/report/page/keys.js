@@ -34,7 +34,7 @@ const KEYS = [
   [["u"], "U", "the track does not divide", editBy("undivide"), FOR_EDITS],
   [["s"], "S", "the mask is not a cell", editBy("spurious"), FOR_EDITS],
   [["z"], "Z", "undo the last edit", () => D.fingerprint && undoEdit(), FOR_EDITS],
-  [["Enter"], "", "", () => { if (mode && S.cell >= 0) continueEdit(S.cell); }],
+  [["Enter"], "", "", () => { if (mode) continueEdit(S.cell); }],
   [["?"], "?", "this list", () => $("help").showModal()],
 ];
 

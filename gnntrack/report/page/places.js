@@ -85,6 +85,12 @@ function scrollInList(item) {
   else if (own.bottom > box.bottom) $("review").scrollTop += own.bottom - box.bottom;
 }
 
+// edits above the list make it shorter
+function keepPlaceInView() {
+  const current = items[listed.indexOf(S.place)];
+  if (current) scrollInList(current);
+}
+
 function showPlace(k) {
   const at = listed.indexOf(k);
   makeItems(at + 20);
