@@ -6,6 +6,7 @@ tree, kymograph; and ``tracking.gif``: tracking.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -30,9 +31,14 @@ FIGURES = ("tracking", "montage", "tree", "kymograph")
 
 def main() -> int:
     """Draw the pictures that are named, or all."""
+    names = ("result", *FIGURES, *SEGMENTERS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; default: all")
+    wanted = parser.parse_args().names or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"no picture {min(unknown)}; there are {', '.join(names)}")
     folder = REPOSITORY / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = sys.argv[1:] or ["result", *FIGURES, *SEGMENTERS]
     if "result" in wanted:
         draw_result(folder / "result.png")
     if set(FIGURES) & set(wanted):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -40,10 +41,13 @@ TITLES = ("linking (LNK)", "biology (BIO)", "divisions (F1)", "CHOTA")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only compare, with exit code 1 if a page is old")
+    check = parser.parse_args().check
     pages = [REPOSITORY / page for page in PAGES]
     texts = {page: page.read_text(encoding="utf-8") for page in pages if page.exists()}
     old = [page.name for page, text in texts.items() if fill_page(text) != text]
-    if "--check" in sys.argv:
+    if check:
         sys.exit(f"{', '.join(old)}: not the tables of benchmarks/results; run this program" if old else 0)
     for page, text in texts.items():
         page.write_text(fill_page(text), encoding="utf-8")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 import tempfile
@@ -26,6 +27,7 @@ UP, ENTER = "\ue00e", "\ue007"  # page up
 
 def main() -> int:
     """Make the pages, and photograph them."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         movie = gnntrack.simulate(

@@ -49,7 +49,7 @@ from gnntrack.analysis.tables import list_cells, list_families, list_frames, lis
 from gnntrack.analysis.timelines import arrange_timelines
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
-from gnntrack.io.output import fresh_output, try_output
+from gnntrack.io.output import fresh_output, refuse_source, try_output
 from gnntrack.io.tables import write_csv
 from gnntrack.loading import load, set_pixel_size
 from gnntrack.options import resolve_options
@@ -188,6 +188,7 @@ def analyse(
         msg = f"grow_masks is {grow_masks!r}; expected a whole number of pixels from 0 to {_MOST_GROWTH} (--grow-masks)"
         raise InputError(msg)
     if out is not None:
+        refuse_source(out, source)
         try_output(out, overwrite=overwrite)
     lineage, own = _open_lineage(source, spacing, interval)
     drift = estimate_drift(lineage)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.correction_session import RecordedRun
 from gnntrack.errors import InputError
-from gnntrack.io.output import try_output
+from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.edits import Edit, EditList, read_edits
 from gnntrack.lineage.link_changes import LinkChange
@@ -114,6 +114,7 @@ def apply_edits(
     before = RecordedRun.read(result)
     given = _read_given(edits, before)
     if out is not None:
+        refuse_source(out, result)
         try_output(out, overwrite=overwrite)  # before the long work
     with open_progress(progress) as report:
         session = choose_session(before, images=images, masks=masks, method=method, progress=report)

@@ -132,3 +132,33 @@ def test_a_source_is_not_overwritten(result, tmp_path):
     for source in (result, result / "gnntrack" / "lineage.geff"):
         with pytest.raises(OutputError, match="it is the source or holds it"):
             import_tracks(source, out=result, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyse", "{geff}", "-o", "{geff}"),
+        ("apply-edits", "{result}", "{edits}", "-o", "{result}"),
+        ("export", "{geff}", "--to", "geff", "-o", "{geff}"),
+        ("track", "--masks", "{result}", "-o", "{result}"),
+        ("shape", "{result}", "-o", "{result}"),
+        ("solve", "{geff}", "-o", "{geff}"),
+        ("train", "{result}", "-o", "{result}"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_overwrites_its_source(result, tmp_path, words):
+    edits = tmp_path / "edits.json"
+    edits.write_text('{"edits": []}')
+    values = {"result": result, "geff": result / "gnntrack" / "lineage.geff", "edits": edits}
+    before = sorted(path.relative_to(result) for path in result.rglob("*"))
+    run = CliRunner().invoke(cli, [word.format(**values) for word in words] + ["--overwrite"])
+    assert "it is the source or holds it" in run.output
+    assert run.exit_code == 2
+    assert sorted(path.relative_to(result) for path in result.rglob("*")) == before
+
+
+def test_the_recipe_of_the_analysis_keeps_its_source(result):
+    geff = result / "gnntrack" / "lineage.geff"
+    with pytest.raises(OutputError, match="it is the source or holds it"):
+        gnntrack.analyse(geff, out=geff, overwrite=True)

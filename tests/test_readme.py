@@ -87,3 +87,9 @@ def test_every_command_is_told():
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_every_program_has_a_help(path):
+    text = path.read_text(encoding="utf-8")
+    assert '__name__ == "__main__"' not in text or "argparse.ArgumentParser(" in text or "click.command" in text

@@ -278,6 +278,17 @@ def test_a_file_that_cannot_be_copied_is_named(tmp_path):
     assert "repair the file or link" in message
 
 
+def test_a_full_disk_is_not_a_broken_file(tmp_path, monkeypatch):
+    home = make_dataset(tmp_path / "Made", sequences=("01",))
+    write_submission([home], tmp_path / "SW")
+
+    def fill_disk(source, target, **_):
+        raise OSError(28, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr("shutil.copytree.__defaults__", (False, None, fill_disk, False, False))
+    assert "free space there, or choose another place" in fail("--check", tmp_path / "SW")
+
+
 def test_a_script_that_writes_to_the_original_data_is_reported(tmp_path):
     make_dataset(tmp_path / "Made", sequences=("01",))
     (tmp_path / "SW").mkdir()

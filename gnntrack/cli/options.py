@@ -68,8 +68,33 @@ MASK_SETTINGS = (
 MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel", "frames.images_pattern")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.fields)
 
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+# parameters that are outputs, and files that are read as a whole before anything is written
+_NO_SOURCES = {"out", "results", "edge_table", "video", "montage", "tree", "kymograph", "edits"}
+
+
+def overwrite_option(command: Function) -> Function:
+    """Add the option ``--overwrite``, with which an output that is a source of the command, or holds it, is refused."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **values: Any) -> Any:
+        if values["overwrite"] and isinstance(values.get("out"), Path):
+            from gnntrack.io.output import refuse_source
+
+            for name in values.keys() - _NO_SOURCES:
+                several = values[name] if isinstance(values[name], tuple) else (values[name],)
+                for source in several:
+                    # text in a tuple is an argument such as those of train, a path or a pattern
+                    is_path = isinstance(source, Path) or (isinstance(source, str) and several is values[name])
+                    if is_path and Path(source).expanduser().exists():
+                        refuse_source(values["out"], source)
+        return command(*args, **values)
+
+    option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+    decorated: Function = option(run)
+    return decorated
 
 
 def _make_number_parser(kind: type) -> Callable[[str], tuple[Any, ...]]:

@@ -236,14 +236,15 @@ def _copy(source: Path, target: Path, skip: Callable[[str, list[str]], list[str]
     try:
         shutil.copytree(source, target, symlinks=False, ignore=skip)
     except (OSError, shutil.Error) as error:
-        unreadable = error.args[0] if isinstance(error, shutil.Error) else None
-        if unreadable and not isinstance(unreadable, str):  # (file, copy, reason) of each
-            name, _, reason = unreadable[0]
-            more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
-            msg = f"{name}: it cannot be copied ({reason}){more}; repair the file or link, or remove it"
+        failed = error.args[0] if isinstance(error, shutil.Error) and not isinstance(error.args[0], str) else []
+        broken = [(name, reason) for name, _, reason in failed if not Path(name).is_file()]  # links to nothing, pipes
+        if broken:
+            more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+            msg = f"{broken[0][0]}: it cannot be copied ({broken[0][1]}){more}; repair the file or link, or remove it"
         else:
+            reason = failed[0][2] if failed else error
             advice = "free space there, or choose another place (TMPDIR=FOLDER)"
-            msg = f"{source}: it cannot be copied to {target} ({error}); {advice}"
+            msg = f"{source}: it cannot be copied to {target} ({reason}); {advice}"
         raise InputError(msg) from error
 
 
