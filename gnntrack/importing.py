@@ -60,6 +60,7 @@ __all__ = ["TrackSource", "convert_points", "drop_merges", "import_tracks", "pla
 _log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
 _MOST_PIXELS = 2**31
+_MOST_GUESSED = 2**28  # pixels of a frame whose size is not known but by its spots
 _MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
 _TABLES = {".csv", ".tsv", ".txt"}
@@ -392,7 +393,7 @@ def place_spots(spots: Spots, masks: object, images: object, path: Path, setting
     else:
         shape = tuple(stack.shape) if stack is not None else _find_shape(spots, pixel, spacing, ndim, path)
         n_frames = len(stack) if stack is not None else spots.n_frames or int(spots.frame.max()) + 1
-        _check_extent(spots, pixel, shape, n_frames, path)
+        _check_extent(spots, pixel, shape, n_frames, path, known=stack is not None)
         label = count_within_frames(spots.frame) if spots.label is None else spots.label
         placed = draw_spots(spots, pixel, label, shape, spacing[-ndim:], n_frames)
     _report_shared_places(spots, label, pixel, path, drawn=masks is None)
@@ -421,11 +422,14 @@ def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path
     _log.warning("%s: %d of %s, such as in frame %d, %s", path, n, count_noun(len(label), "spot"), frame, text)
 
 
-def _check_extent(spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_frames: int, path: Path) -> None:
+def _check_extent(
+    spots: Spots, pixel: FloatArray, shape: tuple[int, ...], n_frames: int, path: Path, *, known: bool
+) -> None:
     """Refuse spots that cannot be drawn: a movie too large for memory, or spots that are all outside of it."""
-    if min(shape) < 1 or math.prod(shape) > _MOST_PIXELS or n_frames > _MOST_FRAMES:
+    most = _MOST_GUESSED if spots.shape is None and not known else _MOST_PIXELS
+    if min(shape) < 1 or math.prod(shape) > most or n_frames > _MOST_FRAMES:
         size = f"{count_noun(n_frames, 'frame')} of {shape} pixels"
-        msg = f"{path}: it needs {size}; correct its frames and positions, or give --masks"
+        msg = f"{path}: it needs {size}; correct its frames and positions, or give --images, --masks or --spacing"
         raise InputError(msg)
     outside = ((pixel < -0.5) | (pixel > np.array(shape) - 0.5)).any(axis=1) | (spots.frame >= n_frames)
     if outside.all():

@@ -162,3 +162,26 @@ def test_the_recipe_of_the_analysis_keeps_its_source(result):
     geff = result / "gnntrack" / "lineage.geff"
     with pytest.raises(OutputError, match="it is the source or holds it"):
         gnntrack.analyse(geff, out=geff, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("-1,1,1,0\n0,1,1,0", "a cell is in frame -1; count frames from 0"),
+        ("0,1,1,2\n1,1,1,2\n0,2,2,1\n1,2,2,1", "track 1 begins in frame 0, and its parent 2 ends in frame 1"),
+    ],
+)
+def test_frames_and_parents_of_a_table_of_cells(tmp_path, rows, fault):
+    (tmp_path / "cells.csv").write_text(f"frame,label,track,parent\n{rows}\n")
+    with pytest.raises(FormatError, match=f"cells.csv: {fault}"):
+        import_tracks(tmp_path / "cells.csv", masks=MASKS)
+
+
+def test_a_frame_as_large_as_a_wrong_position_is_not_drawn(tmp_path):
+    rows = "ID,TRACK_ID,POSITION_X,POSITION_Y,FRAME\n1,0,1e8,10,0\n2,0,11,10,1\n"
+    (tmp_path / "spots.csv").write_text(rows)
+    with (
+        pytest.warns(GnntrackWarning, match="as large as the spots need"),
+        pytest.raises(InputError, match=r"it needs 2 frames of \(\d+, 10000000\d\) pixels; correct its frames"),
+    ):
+        import_tracks(tmp_path / "spots.csv")

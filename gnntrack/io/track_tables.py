@@ -83,6 +83,13 @@ def link_cell_table(path: Path, table: TextTable, parents: dict[int, int] | None
         if unknown:
             msg = f"{path}: the {kind} {unknown[0]} is not a track of the table; correct it, or leave it empty"
             raise FormatError(msg)
+    for track, parent in found.items():
+        if cells[parent][-1][0] >= cells[track][0][0]:
+            msg = (
+                f"{path}: track {track} begins in frame {cells[track][0][0]}, and its parent {parent} ends in frame "
+                f"{cells[parent][-1][0]}; expected a parent that ends before"
+            )
+            raise FormatError(msg)
     links = [(*a, *b) for members in cells.values() for a, b in pairwise(members)]
     links += [(*cells[parent][-1], *cells[track][0]) for track, parent in found.items()]
     return np.array(links, np.int64).reshape(-1, 4)
@@ -91,6 +98,10 @@ def link_cell_table(path: Path, table: TextTable, parents: dict[int, int] | None
 def _group_by_track(path: Path, rows: list[tuple[int, ...]]) -> dict[int, list[tuple[int, int]]]:
     """Return frame and label of the cells of each track, in the order of frames."""
     cells: dict[int, list[tuple[int, int]]] = {}
+    first = min(frame for frame, *_ in rows)
+    if first < 0:
+        msg = f"{path}: a cell is in frame {first}; count frames from 0"
+        raise FormatError(msg)
     for frame, label, track, _ in sorted(rows):
         members = cells.setdefault(track, [])
         if track < 1 or (members and members[-1][0] == frame):
