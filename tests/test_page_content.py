@@ -251,6 +251,8 @@ def test_points_without_labels_are_shown(movie, tmp_path):
 
 def test_positions_of_another_program_are_shown_on_larger_images(movie, tmp_path):
     convert(movie / "01_RES", tmp_path / "points.csv")
+    with pytest.raises(InputError, match=r"'gnntrack convert .*points.csv points.geff' makes one"):
+        write_report(tmp_path / "points.csv", tmp_path / "report.html")
     convert(tmp_path / "points.csv", tmp_path / "points.geff")
     images = np.load(movie / "images.npy")
     fitting = gnntrack.load(tmp_path / "points.geff", points=True).cells.shape
