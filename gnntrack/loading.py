@@ -302,7 +302,7 @@ def _describe_missing(path: Path) -> str:
     if path.exists():
         hint = suggest_conversion(path)
         if path.suffix.lower() in {".xml", ".csv"}:
-            hint = f"; 'gnntrack convert {path} {path.with_suffix('.geff').name}' makes one of a TrackMate file or table"
+            hint = f"; 'gnntrack convert {path} {path.with_suffix('.geff').name}' makes one of tracks"
         return f"{path}: it is a file; expected a folder: a result of 'gnntrack track', or a GEFF{hint}"
     siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, 1)
