@@ -121,7 +121,8 @@ def apply_edits(
         plan = session.plan(given)
         if given.edits and not plan.new:
             reasons = "; ".join(f"edit {n}: {reason}" for n, (_, reason) in enumerate(plan.refused[:5], start=1))
-            msg = f"no edit can be applied; {reasons}"
+            name = f"{edits}: " if isinstance(edits, str | Path) else ""
+            msg = f"{name}no edit can be applied; {reasons}"
             raise InputError(msg)
         solution = session.solve(plan, progress=report)
         if out is not None:
@@ -140,6 +141,7 @@ def _read_given(edits: object, before: RecordedRun) -> EditList:
         given = edits if isinstance(edits, EditList) else read_edits(edits)  # type: ignore[arg-type]
     own = before.summary.get("fingerprint")
     if given.fingerprint and own and given.fingerprint != own:
-        msg = f"the edits were made for another result than {before.folder}; give the result of their report"
+        name = f"{edits}: " if isinstance(edits, str | Path) else ""
+        msg = f"{name}the edits were made for another result than {before.folder}; give the result of their report"
         raise InputError(msg)
     return given

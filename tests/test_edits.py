@@ -409,11 +409,16 @@ def test_relative_paths_are_found_from_the_result(movie, tmp_path, monkeypatch):
 
 def test_the_command(movie, tmp_path):
     first = track(movie, tmp_path / "01_RES")
-    edits = (*pick_edits(first), Edit("spurious", ((0, 9999),)))
+    wrong = tuple(Edit("spurious", ((0, label),)) for label in range(9000, 9030))
+    edits = (*pick_edits(first), *wrong)
     (tmp_path / "edits.json").write_text(json.dumps(EditList(edits).to_dict()))
     printed = run("apply-edits", first, tmp_path / "edits.json", "-o", tmp_path / "02_RES").stdout
-    assert f"{len(edits) - 1} kept, 1 refused" in printed
-    assert "spurious (0, 9999): there is no cell 9999 of frame 0" in printed
+    assert f"{len(edits) - 30} kept, 30 refused" in printed
+    assert "spurious (0, 9009): there is no cell 9009 of frame 0" in printed
+    assert "20 more edits refused" in printed
+    (tmp_path / "wrong.json").write_text(json.dumps(EditList(wrong).to_dict()))
+    with pytest.raises(InputError, match=r"wrong\.json: no edit can be applied; edit 1: there is no cell 9000"):
+        apply_edits(first, tmp_path / "wrong.json")
     assert "changed" in printed
     run("apply-edits", first, tmp_path / "edits.json", "-o", tmp_path / "02_RES", code=2)
     run("apply-edits", first, tmp_path / "edits.json", "-o", tmp_path / "02_RES", "--overwrite")

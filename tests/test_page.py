@@ -75,6 +75,17 @@ def test_a_click_on_a_cell_shows_its_numbers(page):
     assert page.values() == {}
 
 
+def test_a_key_of_an_edit_that_is_not_possible_says_why(page):
+    page.press("\ue00c")  # escape: nothing is selected
+    page.press("x")
+    assert page.text("message") == "Select a cell first."
+    track = next(track for track in page.lineage if track.start == 0)
+    page.click_cell(0, track.id)
+    page.press("x")
+    assert page.text("message") == "Not added: the cell has no link from the frame before."
+    assert page.text("edit-count") == ""
+
+
 def test_a_click_on_a_branch_moves_the_movie(page):
     track = max((track for track in page.lineage if track.daughters), key=lambda track: len(track.frames))
     frame = int(track.frames[len(track.frames) // 2])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_edits"]
 
-_SHOWN = 10  # changes
+_SHOWN = 10  # changes, and refused edits
 
 
 @click.command("apply-edits", cls=GroupedCommand)
@@ -55,7 +55,9 @@ def _describe_edits(corrected: CorrectedLineage) -> list[tuple[str, object]]:
     if not corrected.solved:
         text = "no; the links have no scores, so that only what the edits name was changed (--method NAME solves)"
         rows.append(("solved again", text))
-    rows += [("refused", f"{edit}: {reason}") for edit, reason in corrected.refused]
+    rows += [("refused", f"{edit}: {reason}") for edit, reason in corrected.refused[:_SHOWN]]
+    if len(corrected.refused) > _SHOWN:
+        rows.append(("", f"{len(corrected.refused) - _SHOWN} more edits refused"))
     changes = corrected.changes
     if not changes:
         return [*rows, ("changed", "no other link")]

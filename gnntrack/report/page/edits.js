@@ -33,6 +33,15 @@ const TOOLS = {
   spurious: (row) => !isDrawn(row) && [row],
 };
 
+// why a correction of a cell is not possible
+const IMPOSSIBLE = {
+  confirm: "the cell has no link from the frame before",
+  cut: "the cell has no link from the frame before",
+  divide: "the cell is in the last frame",
+  undivide: "the track does not divide",
+  spurious: "the mask was drawn in a gap; cut the link over the gap instead",
+};
+
 function addEdit(kind, rows) {
   if (LIVE) return sendEdit(kind, rows);
   const edit = { kind, rows };
@@ -53,8 +62,12 @@ function removeEdit(k) {
 }
 
 function startEdit(kind) {
-  const rows = S.cell >= 0 && D.fingerprint ? TOOLS[kind](S.cell) : null;
-  if (!rows) return;
+  if (!D.fingerprint) return;
+  const rows = S.cell >= 0 ? TOOLS[kind](S.cell) : null;
+  if (!rows) {
+    $("message").textContent = S.cell >= 0 ? `Not added: ${IMPOSSIBLE[kind]}.` : "Select a cell first.";
+    return;
+  }
   if (kind !== "join" && kind !== "divide") return addEdit(kind, rows);
   mode = { kind, rows };
   if (kind === "divide") goTo(S.frame + 1);

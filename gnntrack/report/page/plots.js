@@ -11,7 +11,7 @@ function findTop(plot) {
   if (plot.top) return plot.top;
   const values = [...(plot.lines ?? []), plot.bars ?? []].flat().filter((each) => each !== null);
   const highest = values.reduce((a, b) => Math.max(a, b), plot.least ?? 0);
-  return roundUp(Math.max(highest, plot.digits === 0 ? 2 : 1e-9));
+  return roundUp(plot.digits === 0 ? Math.max(highest, 2) : highest > 1e-9 ? highest : 1);
 }
 
 // the elements of the plots; made again if the lineage changes
