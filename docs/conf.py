@@ -110,7 +110,8 @@ def _find_pages(rows: str) -> tuple[str, ...]:
 
 def _format_contents(pages: tuple[str, ...], caption: str = "") -> str:
     title = f":caption: {caption[0].upper()}{caption[1:]}\n" if caption else ""
-    return "\n\n```{toctree}\n:hidden:\n:glob:\n" + title + "\n" + "\n".join(pages) + "\n```\n"
+    entries = "\n".join(f"README <{page}>" if page == "/README" else page for page in pages)  # its title is "gnntrack"
+    return "\n\n```{toctree}\n:hidden:\n:glob:\n" + title + "\n" + entries + "\n```\n"
 
 
 def _describe_commands() -> Iterator[str]:

@@ -146,3 +146,7 @@ def test_the_figure_of_the_fit_is_the_fit():
     (curve,) = [line for line in figure.axes[1].lines if "persistent" in line.get_label()]
     fitted = analysis.msd[analysis.msd["fitted"] == 1]
     assert np.allclose(curve.get_ydata(), fitted["msd_um2"], rtol=0.1)
+    for axis in (figure.axes[1].xaxis, figure.axes[1].yaxis):
+        labels = [label for label in (*axis.get_majorticklabels(), *axis.get_minorticklabels()) if label.get_text()]
+        assert labels
+        assert all(label.get_size() == 7 and "$" not in label.get_text() for label in labels)

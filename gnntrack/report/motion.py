@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import LogFormatter
 
 from gnntrack.plurals import count_noun
 from gnntrack.report.palette import choose_family_colours
@@ -102,6 +103,10 @@ def _draw_msd(ax: Axes, msd: Columns, values: dict[str, float], units: Units) ->
     fitted = lag[msd["fitted"] == 1]
     for name, curve in _list_models(fitted, values, units).items():
         ax.loglog(fitted, curve, color=RED, linewidth=1.2, label=name)
+    for axis in (ax.xaxis, ax.yaxis):  # 20, 100: shorter than powers
+        axis.set_major_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+    ax.tick_params(which="minor", labelsize=7, colors=INK, length=1.5)
     ax.legend(fontsize=6.5, frameon=False, labelcolor=INK)
 
 
