@@ -81,10 +81,15 @@ def check_figures(
     Raises
     ------
     OutputError
-        If a suffix is unknown, or a file exists or cannot be written.
+        If a suffix is unknown, a file exists or cannot be written, or two figures have the same path.
     MissingDependencyError
         If a video is wanted and PyAV is not installed.
     """
+    given = [path.expanduser().resolve() for path in (video, montage, tree, kymograph) if path is not None]
+    same = next((path for path in given if given.count(path) > 1), None)
+    if same is not None:
+        msg = f"{same}: two figures have this path, and one would replace the other; give each a path of its own"
+        raise OutputError(msg)
     if video is not None:
         check_video_path(video)
         try_output(video, overwrite=overwrite)

@@ -505,6 +505,7 @@ def test_report_writes_figures_with_the_page_or_without_it(movie, tmp_path):
         (["--tree", "a.png", "--tracks", "one"], "ids with commas between them"),
         (["--tree", "a.tif"], "figures end in .png, .svg or .pdf, not in '.tif'"),
         (["--tree", "a.png", "--families", "77"], "no track 77"),
+        (["--tree", "a.png", "--montage", "./a.png"], "a.png: two figures have this path"),
     ],
 )
 def test_report_explains_wrong_options(movie, tmp_path, monkeypatch, options, message):
