@@ -282,8 +282,9 @@ def test_files_of_edits_that_do_not_fit(result, tmp_path):
         open_live_result(result, edits=tmp_path / "missing" / "edits.json")
     with pytest.raises(FormatError, match="no such folder; give a folder"):
         open_live_result(tmp_path / "missing")
-    with pytest.raises(OutputError, match="it is the result that is corrected"):
-        open_live_result(result, out=result, overwrite=True)
+    for out in (result, result / "corrected"):  # a folder in the result would change it
+        with pytest.raises(OutputError, match="it is the result that is corrected"):
+            open_live_result(result, out=out, overwrite=True)
 
 
 def test_earlier_edits_of_the_result_are_kept(result, tmp_path):

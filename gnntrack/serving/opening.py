@@ -82,8 +82,8 @@ def open_live_result(
     folder = before.folder.absolute()
     out = folder.parent / "corrected" / folder.name if out is None else Path(out).expanduser()
     file = folder.parent / f"{folder.name}-edits.json" if edits is None else Path(edits).expanduser()
-    if out.resolve() == folder.resolve():
-        msg = f"{out}: it is the result that is corrected; choose another folder (-o OUT)"
+    if folder.resolve() in (out.resolve(), *out.resolve().parents):
+        msg = f"{out}: it is the result that is corrected, or in it; choose another folder (-o OUT)"
         raise OutputError(msg)
     fingerprint = before.summary.get("fingerprint") or compute_fingerprint(folder)
     kept, saved = read_kept_edits(file, out=out, fingerprint=fingerprint)
