@@ -33,11 +33,10 @@ from gnntrack.analysis.cycles import (
     list_track_cycles,
     measure_survival,
 )
-from gnntrack.analysis.displacements import measure_displacements
 from gnntrack.analysis.drift import estimate_drift, remove_drift
 from gnntrack.analysis.growth import describe_growth, list_cell_growth, list_track_growth
 from gnntrack.analysis.motion import describe_motion, list_cell_motion, list_msd, list_track_motion
-from gnntrack.analysis.msd_fits import fit_motion
+from gnntrack.analysis.msd_fits import measure_motion
 from gnntrack.analysis.quantities import Quantity
 from gnntrack.analysis.sisters import correlate_sisters
 from gnntrack.analysis.surroundings import (
@@ -74,7 +73,6 @@ __all__ = ["Analysis", "analyse"]
 
 _log = logging.getLogger(__name__)
 
-_FEWEST_LAGS = 4  # that are fitted
 _MOST_GROWTH = 50  # pixels
 TABLES = ("cells", "tracks", "families", "frames", "movie", "msd", "survival")
 
@@ -290,10 +288,7 @@ def _measure(lineage: Lineage, touching: Columns, drift: FloatArray) -> Analysis
 
     units, tracks = Units.read(lineage), lineage.tracks
     lines = arrange_timelines(lineage)
-    row = np.searchsorted(tracks.id, lineage.track)
-    typical = int(np.median((tracks.end - tracks.start + 1)[row]))  # frames of the track of the median cell
-    curve = measure_displacements(lines, longest=max(typical // 2, 2 * _FEWEST_LAGS))
-    fit = fit_motion(curve, ndim=units.ndim, lags=max(typical // 4, _FEWEST_LAGS))
+    curve, fit = measure_motion(lineage, lines)
     cycles = find_cycles(tracks)
     survival = measure_survival(cycles, units)
 

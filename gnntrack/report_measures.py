@@ -11,17 +11,20 @@ import numpy as np
 from gnntrack.analysis.cycles import find_cycles, measure_survival
 from gnntrack.analysis.growth import list_track_growth
 from gnntrack.analysis.motion import list_cell_motion
+from gnntrack.analysis.msd_fits import measure_motion
 from gnntrack.analysis.timelines import arrange_timelines
 from gnntrack.evaluate.mistakes import list_mistakes
 from gnntrack.evaluate.tracking import match_sequence, score_matches
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.writers import CellMasks
 from gnntrack.plurals import count_noun
-from gnntrack.report.page_data import Measures, Place
+from gnntrack.report.page_data import Curve, Measures, Place
 from gnntrack.results import find_result
 from gnntrack.types import Units
 
 if TYPE_CHECKING:
+    from gnntrack.analysis.survival import Survival
+    from gnntrack.analysis.timelines import Timelines
     from gnntrack.evaluate.tracking import MatchedSequence
     from gnntrack.types import FloatArray, IntArray, Lineage, Runs
 
@@ -52,8 +55,9 @@ def measure_lineage(lineage: Lineage) -> Measures:
     n, k = len(lineage.cells), len(lineage.tracks)
     length = "µm" if units.length == "um" else "pixels"
     long_time = "h" if units.long_time == "h" else "frames"
-    cycle, notes = _measure_cycles(lineage, units) if k else (np.zeros(0), ())
-    motion = list_cell_motion(lineage, arrange_timelines(lineage)) if n else {}
+    cycle, notes, survival = _measure_cycles(lineage, units) if k else (np.zeros(0), (), ())
+    lines = arrange_timelines(lineage) if n else None
+    motion = list_cell_motion(lineage, lines) if lines else {}
     growth = list_track_growth(lineage) if n else {}
     return Measures(
         speed=np.asarray(motion.get(f"speed_{units.speed}", np.full(n, np.nan))),
@@ -63,11 +67,36 @@ def measure_lineage(lineage: Lineage) -> Measures:
         cycle=cycle,
         cycle_unit=long_time,
         notes=notes,
+        curves=(*(_trace_motion(lineage, lines, units) if lines else ()), *survival),
     )
 
 
-def _measure_cycles(lineage: Lineage, units: Units) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return the length of the cycle that ends with each track, and a sentence about the median of the movie."""
+def _trace_motion(lineage: Lineage, lines: Timelines, units: Units) -> tuple[Curve, ...]:
+    """Return the mean squared displacement against the time lag, if there are tracks of two cells."""
+    curve, fit = measure_motion(lineage, lines)
+    if len(curve.lag) < 2:
+        return ()
+    exponent, note = fit.exponent, ""
+    if np.isfinite(exponent.value) and np.isfinite(exponent.error):
+        note = f"exponent {exponent.value:.2f} ± {1.96 * exponent.error:.2f}; 1 is a random walk, 2 a straight path"
+    margin = 1.96 * curve.error
+    length, time = units.shown.replace("pixel", "pixels"), "min" if units.time == "min" else "frames"
+    low, high = curve.msd - margin, curve.msd + margin
+    lag: FloatArray = np.asarray(curve.lag * units.minutes, np.float64)
+    name, squared = "Mean squared displacement", f"{length}²"
+    return (Curve(name, lag, time, curve.msd, squared, low, high, stepped=False, note=note),)
+
+
+def _trace_survival(survival: Survival, unit: str) -> Curve:
+    """Return the fraction of cells that have not divided against their age, from 1 at birth."""
+    age = np.append(0.0, survival.time)
+    fraction, low, high = (np.append(1.0, column) for column in (survival.fraction, survival.low, survival.high))
+    note = f"median {survival.median:.3g} {unit}" if np.isfinite(survival.median) else "the median is not reached"
+    return Curve("Cells that have not divided, by age", age, unit, fraction, "", low, high, stepped=True, note=note)
+
+
+def _measure_cycles(lineage: Lineage, units: Units) -> tuple[FloatArray, tuple[str, ...], tuple[Curve, ...]]:
+    """Return the length of the cycle that ends with each track, a sentence about the movie, and the survival curve."""
     cycles = find_cycles(lineage.tracks)
     complete = np.flatnonzero(cycles.complete)
     length = np.full(len(lineage.tracks), np.nan)
@@ -76,11 +105,12 @@ def _measure_cycles(lineage: Lineage, units: Units) -> tuple[FloatArray, tuple[s
         last[cycles.head[row]] = row  # the latest track of a cell stays
     length[last[complete]] = cycles.frames[complete] * units.hours
     survival = measure_survival(cycles, units)
-    if not len(complete) or not np.isfinite(survival.median):
-        return length, ()
     unit = "h" if units.long_time == "h" else "frames"
+    curves = (_trace_survival(survival, unit),) if survival.events.any() else ()
+    if not len(complete) or not np.isfinite(survival.median):
+        return length, (), curves
     seen = count_noun(int(survival.events.sum() + survival.censored.sum()), "cell")
-    return length, (f"median {survival.median:.3g} {unit} (Kaplan-Meier, {seen})",)
+    return length, (f"median {survival.median:.3g} {unit} (Kaplan-Meier, {seen})",), curves
 
 
 def compare_with_truth(

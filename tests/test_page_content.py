@@ -26,6 +26,7 @@ from gnntrack.io.stack import Stack
 from gnntrack.report.outlines import decode_numbers, encode_numbers, encode_outlines, encode_plane
 from gnntrack.report.pictures import encode_movie
 from gnntrack.report.web import PageContent, make_page
+from gnntrack.report_measures import measure_lineage
 from gnntrack.reporting import write_report
 from gnntrack.results import load_result
 
@@ -149,6 +150,18 @@ def test_the_data_are_those_of_the_result(movie):
     rows = (movie / "01_RES" / "gnntrack" / "review.csv").read_text().splitlines()[1:]
     assert len(data["review"]) == len(rows)
     assert data["notes"] == []
+
+
+def test_the_curves_of_the_page_are_those_of_the_analysis(movie):
+    (motion,) = read_data(movie / "report.html")["curves"]  # too short for a cell that is born and divides
+    analysis = gnntrack.analyse(movie / "01_RES")
+    np.testing.assert_allclose(motion["y"], analysis.msd.filter(like="msd_").iloc[:, 0], rtol=1e-3)
+    simulated = gnntrack.simulate(frames=24, cells=5, shape=(160, 160), cycle=8, seed=1)
+    lineage = gnntrack.track(masks=simulated.masks)
+    _, survival = measure_lineage(lineage).curves
+    assert (survival.x[0], survival.y[0]) == (0, 1)
+    np.testing.assert_allclose(survival.y[1:], gnntrack.analyse(lineage).survival["undivided"])
+    assert survival.note.startswith("median ")
 
 
 def test_a_page_without_masks_and_images(movie, tmp_path):

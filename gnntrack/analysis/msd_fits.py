@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.analysis.displacements import measure_displacements
+
 if TYPE_CHECKING:
     from gnntrack.analysis.displacements import MsdCurve
-    from gnntrack.types import FloatArray
+    from gnntrack.analysis.timelines import Timelines
+    from gnntrack.types import FloatArray, Lineage
 
-__all__ = ["Estimate", "MotionFit", "fit_motion", "fit_persistence"]
+__all__ = ["Estimate", "MotionFit", "fit_motion", "fit_persistence", "measure_motion"]
 
 FEWEST_LAGS = 4
 _GRID = 48
@@ -139,6 +142,28 @@ def fit_motion(curve: MsdCurve, *, ndim: int, lags: int) -> MotionFit:
         if whole[noise] == 0:  # at the bound, where an error has no meaning
             errors[noise] = math.nan
     return MotionFit(used, *map(Estimate, whole, errors))
+
+
+def measure_motion(lineage: Lineage, lines: Timelines) -> tuple[MsdCurve, MotionFit]:
+    """Return the mean squared displacement up to half the track of the median cell, fitted up to a quarter of it.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A lineage with at least one cell.
+    lines : Timelines
+        Its tracks.
+
+    Returns
+    -------
+    MsdCurve, MotionFit
+        At least the first 8 lags, where tracks are that long, and at least 4 of them fitted.
+    """
+    tracks = lineage.tracks
+    row = np.searchsorted(tracks.id, lineage.track)
+    typical = int(np.median((tracks.end - tracks.start + 1)[row]))
+    curve = measure_displacements(lines, longest=max(typical // 2, 2 * FEWEST_LAGS))
+    return curve, fit_motion(curve, ndim=lineage.cells.ndim, lags=max(typical // 4, FEWEST_LAGS))
 
 
 def _jackknife(samples: FloatArray) -> FloatArray:

@@ -19,7 +19,27 @@ if TYPE_CHECKING:
     from gnntrack.report.web import PageContent
     from gnntrack.types import FloatArray, Lineage, Progress
 
-__all__ = ["Measures", "Place", "collect_data", "pack_column", "write_colours"]
+__all__ = ["Curve", "Measures", "Place", "collect_data", "pack_column", "write_colours"]
+
+
+class Curve(NamedTuple):
+    """A quantity of the whole movie against a time lag or an age."""
+
+    name: str
+    x: FloatArray
+    """(P,) ascending."""
+    x_unit: str
+    y: FloatArray
+    """(P,)."""
+    y_unit: str
+    low: FloatArray
+    """(P,) lower end of the 95 % confidence interval; NaN where it is not known."""
+    high: FloatArray
+    """(P,) upper end."""
+    stepped: bool
+    """Whether a value holds until the next one."""
+    note: str
+    """A sentence about it."""
 
 
 class Measures(NamedTuple):
@@ -36,6 +56,8 @@ class Measures(NamedTuple):
     cycle_unit: str
     notes: tuple[str, ...] = ()
     """Sentences about the figures of the whole movie."""
+    curves: tuple[Curve, ...] = ()
+    """Figures of the whole movie."""
 
 
 class Place(NamedTuple):
@@ -70,6 +92,7 @@ def collect_data(content: PageContent, progress: Progress | None = None) -> dict
         "cells": _collect_cells(lineage, content.measures),
         "tracks": _collect_tracks(lineage, content.measures),
         "units": _collect_units(content.measures),
+        "curves": [_collect_curve(curve) for curve in (content.measures.curves if content.measures else ())],
         "review": [[doubt.kind, doubt.row, doubt.frame, round(doubt.doubt, 4), doubt.why] for doubt in content.doubts],
         "mistakes": None if content.mistakes is None else [list(place) for place in content.mistakes],
         **collect_views(lineage, content.runs, content.pictures, content.planes, progress),
@@ -81,6 +104,11 @@ def _collect_units(measures: Measures | None) -> dict[str, Any] | None:
         return None
     units = {"speed": measures.speed_unit, "growth": measures.growth_unit, "cycle": measures.cycle_unit}
     return units | {"notes": list(measures.notes)}
+
+
+def _collect_curve(curve: Curve) -> dict[str, Any]:
+    columns = {"x": curve.x, "y": curve.y, "low": curve.low, "high": curve.high}
+    return curve._asdict() | {name: _round(np.asarray(values, float)) for name, values in columns.items()}
 
 
 def pack_column(values: npt.ArrayLike, kind: str) -> str:

@@ -29,7 +29,7 @@ __all__ = ["PageContent", "make_page", "render_page"]
 
 _LIVE_POLICY = "connect-src 'self'; "
 _SCRIPTS = (
-    *("data.js", "colours.js", "views.js", "movie.js", "marks.js", "tree.js", "plots.js", "series.js"),
+    *("data.js", "colours.js", "views.js", "movie.js", "marks.js", "tree.js", "plots.js", "curves.js", "series.js"),
     *("checker.js", "edits.js", "live.js", "side.js", "places.js", "keys.js", "main.js"),
 )
 

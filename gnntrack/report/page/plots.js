@@ -35,6 +35,7 @@ function makePlots() {
     plot.canvas.addEventListener("click", (event) => clickPlot(plot, event));
     plotBox.append(title, plot.canvas);
   }
+  makeCurves(plotBox);
 }
 
 function drawAxes(context, plot, width, toY) {
@@ -120,6 +121,7 @@ function drawPlots() {
     plot.title.textContent = text;
     plot.canvas.setAttribute("aria-label", `${plot.name}, frame ${S.frame}: ${text}`);
   }
+  for (const curve of curves) drawLayered(curve.canvas, version, (...place) => drawCurve(curve, ...place));
 }
 
 // a click goes to the nearest point, or to the frame if there is none near
