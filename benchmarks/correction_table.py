@@ -1,10 +1,10 @@
-"""The errors after the first edits of the review list, as sentences of ``docs/correct.md``."""
+"""The worth of corrections, and of training on them, as sentences and a table of ``docs/correct.md``."""
 
 from __future__ import annotations
 
 import json
 
-from record import RESULTS
+from record import RESULTS, format_table
 
 
 def describe_corrections() -> str:
@@ -21,3 +21,23 @@ def describe_corrections() -> str:
                 f"{row['fall_without_confirmations']:.1%} less."
             )
     return "\n".join(sentences)
+
+
+def describe_retraining() -> str:
+    """Return the table of errors after training on corrections, from ``results/retrained.json``, and its summary."""
+    record = json.loads((RESULTS / "retrained.json").read_text(encoding="utf-8"))
+    rows = record["rows"]
+    errors = ("hungarian", "weighted", "unweighted")
+    lines = [
+        [f"{row['corrected']}, {row['edits']} edits", row["tracked"], *(f"{row[name]:.5f}" for name in errors)]
+        for row in rows
+    ]
+    head = ["corrected", "tracked", "`hungarian`, 1 - LNK", "trained on the edits", "all cells with the same weight"]
+    gains = [1 - row["weighted"] / row["hungarian"] for row in rows]
+    worse = sum(row["unweighted"] > row["hungarian"] for row in rows)
+    better = sum(gain > 0 for gain in gains)
+    told = (
+        f"The network trained on the edits has less error than `hungarian` in {better} of {len(rows)} cases, between "
+        f"{min(gains):.0%} and {max(gains):.0%} less. Without the weights of the edits it has more in {worse}."
+    )
+    return f"{format_table(head, lines)}\n\n{told}"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from correction_table import describe_corrections
+from correction_table import describe_corrections, describe_retraining
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from record import REPOSITORY, RESULTS, format_table, sort_methods
@@ -68,6 +68,7 @@ def fill_page(text: str) -> str:
         "confidence": format_confidence,
         "page": lambda: format_page(NOT_YET),
         "corrections": describe_corrections,
+        "retrained": describe_retraining,
     }
     tables |= {
         "segmentation": format_segmentation,
