@@ -1,7 +1,7 @@
 """Training on corrections: errors on movies that were not corrected, with and without the weights of edits.
 
-The ground truth is the reviewer (``reviewer.py``) of one sequence of iPSC-02, of which only the masks are used. Networks
-start from random weights and are trained on the corrected result; the other sequences are tracked with them.
+The ground truth is the reviewer (``reviewer.py``) of one sequence of iPSC-02, of which only the masks are used.
+Networks start from random weights and are trained on the corrected result; the other sequences are tracked with them.
 ``python benchmarks/retrained.py`` writes ``results/retrained.json``; ``readme.py`` makes the table of it.
 """
 
