@@ -34,10 +34,10 @@ def describe_retraining() -> str:
     ]
     head = ["corrected", "tracked", "`hungarian`, 1 - LNK", "trained on the edits", "all cells with the same weight"]
     gains = [1 - row["weighted"] / row["hungarian"] for row in rows]
-    worse = sum(row["unweighted"] > row["hungarian"] for row in rows)
+    worse, less = (sum(sign * row["unweighted"] > sign * row["hungarian"] for row in rows) for sign in (1, -1))
     better = sum(gain > 0 for gain in gains)
     told = (
         f"The network trained on the edits has less error than `hungarian` in {better} of {len(rows)} cases, between "
-        f"{min(gains):.0%} and {max(gains):.0%} less. Without the weights of the edits it has more in {worse}."
+        f"{min(gains):.0%} and {max(gains):.0%} less. Without the weights of the edits it has more in {worse} and less in {less}."
     )
     return f"{format_table(head, lines)}\n\n{told}"
