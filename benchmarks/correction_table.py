@@ -38,6 +38,7 @@ def describe_retraining() -> str:
     better = sum(gain > 0 for gain in gains)
     told = (
         f"The network trained on the edits has less error than `hungarian` in {better} of {len(rows)} cases, between "
-        f"{min(gains):.0%} and {max(gains):.0%} less. Without the weights of the edits it has more in {worse} and less in {less}."
+        f"{min(gains):.0%} and {max(gains):.0%} less. "
+        f"Without the weights of the edits it has more in {worse} and less in {less}."
     )
     return f"{format_table(head, lines)}\n\n{told}"
