@@ -206,7 +206,7 @@ def make_markdown(record: dict[str, Any]) -> str:
             )
     head = ["median / maximum", "number", "request, s", "processor time, s", "in the browser, ms"]
     about = f"Edits of {record['movie']} in the page of `gnntrack serve`."
-    return f"{about} {format_circumstances(record)}\n\n{format_table(head, rows)}"
+    return f"# Edits in serve\n\n{about} {format_circumstances(record)}\n\n{format_table(head, rows)}"
 
 
 def main() -> None:
