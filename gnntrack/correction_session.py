@@ -15,7 +15,7 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.lineage.constraints import Constraints, EditChecker
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, read_edits, translate_edit
-from gnntrack.lineage.link_changes import LinkChange, compare_links, list_old_links
+from gnntrack.lineage.link_changes import LinkChange, compare_links, list_labels
 from gnntrack.loading import load
 from gnntrack.methods import METHODS
 from gnntrack.movie_candidates import MovieCandidates, read_candidates, solve_movie
@@ -103,7 +103,7 @@ class RecordedRun:
 
     def take_as_input(self) -> RecordedRun:
         """Return the same result, of which the masks themselves are the input that is tracked."""
-        label = list_old_links(self.lineage)[1]
+        label = list_labels(self.lineage)
         earlier = [
             edit._replace(cells=tuple((cell[0], label[cell]) for cell in edit.cells))
             for edit in self.read_edits()
@@ -291,7 +291,7 @@ def make_plan(before: RecordedRun, given: EditList, cells: Cells, shown: Mapping
     cells : Cells
         The cells of the masks that were tracked.
     """
-    own = list_old_links(before.lineage)[1]
+    own = list_labels(before.lineage)
     checker = EditChecker(cells, shown=own if given.labels == "result" else shown)
     new, earlier = [], []
     refused: list[tuple[Edit, str]] = []

@@ -13,7 +13,7 @@ import numpy as np
 
 from gnntrack.correction_session import CorrectedMovie, CorrectionSession, EditPlan, make_plan, open_session
 from gnntrack.lineage.constraints import Constraints
-from gnntrack.lineage.edits import EditList
+from gnntrack.lineage.edits import EditList, list_input_cells
 from gnntrack.lineage.link_changes import compare_links
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.lineage.structural_edits import change_links
@@ -146,11 +146,8 @@ class StructuralSession:
 
         Cells that earlier edits have removed are among them.
         """
-        cells, origins = self.lineage.cells, self.lineage.origins
-        label = cells.label if origins is None else origins.input_label
-        row_of = {
-            cell: row for row, cell in enumerate(zip(cells.frame.tolist(), label.tolist(), strict=True)) if cell[1]
-        }
+        cells = self.lineage.cells
+        row_of = {cell: row for row, cell in enumerate(list_input_cells(self.lineage)) if cell[1]}
         named = {cell for edit in self.before.read_edits() for cell in edit.cells}
         found = sorted({*row_of, *named})
         table: dict[str, Any] = {"feature_names": (), "feature_units": ()}

@@ -15,6 +15,7 @@ from geff.core_io import read_to_memory, write_arrays
 from geff.validate.data import ValidationConfig, validate_data
 from geff_spec import Axis, GeffMetadata
 from scipy.spatial import cKDTree
+from support.exchange import write_result
 from support.movies import dividing_masks, images_of, write_folder
 
 import gnntrack
@@ -32,12 +33,7 @@ NAMES = {"geff": "a.geff", "trackmate": "a.xml", "csv": "a"}
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     """A result folder with divisions, a gap that was filled, a cell of one frame, and units."""
-    folder = tmp_path_factory.mktemp("result")
-    movie = simulate(frames=12, cells=9, shape=(100, 130), seed=4)
-    masks = np.asarray(movie.masks).copy()
-    masks[5, 80:84, 100:104] = masks.max() + 1
-    track(masks=masks, out=folder / "01_RES", spacing=(0.5, 0.25), interval="5min", output__pictures=False)
-    return folder / "01_RES"
+    return write_result(tmp_path_factory.mktemp("result"))
 
 
 @pytest.fixture(scope="module")

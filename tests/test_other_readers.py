@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from support.exchange import write_result
 from support.readers import import_reader, read_as_mastodon, read_as_trackastra_importer
 
 import gnntrack
 from gnntrack.converting import convert
-from gnntrack.pipeline import simulate, track
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the readers and of the packages that they import
 
@@ -17,12 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the readers and of the p
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     """A result folder with divisions and a cell of one frame."""
-    folder = tmp_path_factory.mktemp("result")
-    movie = simulate(frames=12, cells=9, shape=(100, 130), seed=4)
-    masks = np.asarray(movie.masks).copy()
-    masks[5, 80:84, 100:104] = masks.max() + 1
-    track(masks=masks, out=folder / "01_RES", spacing=(0.5, 0.25), interval="5min", output__pictures=False)
-    return folder / "01_RES"
+    return write_result(tmp_path_factory.mktemp("result"))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.lineage.confidence import list_divisions, rate_divisions
+from gnntrack.lineage.edits import list_input_cells
 from gnntrack.lineage.families import find_missing_frames, find_neighbours
 from gnntrack.lineage.open_tracks import OpenTracks, find_open_tracks
 from gnntrack.plurals import count_noun
@@ -219,9 +220,7 @@ def _list_fragments(lineage: Lineage) -> Iterator[Doubt]:
     listed = [item[:3] for item in lineage.provenance.masks.get("disconnected", {}).get("listed", [])]
     if not listed:
         return
-    input_label = lineage.cells.label if lineage.origins is None else lineage.origins.input_label
-    cells = zip(lineage.cells.frame.tolist(), input_label.tolist(), strict=True)
-    row_of = {cell: row for row, cell in enumerate(cells)}
+    row_of = {cell: row for row, cell in enumerate(list_input_cells(lineage))}
     for frame, label, pieces in listed:
         if (frame, label) in row_of:
             why = f"its mask is in {pieces} pieces (label {label} of the input); see --fragments"

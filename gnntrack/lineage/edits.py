@@ -269,6 +269,14 @@ def _get_origins(result: Lineage) -> tuple[IntArray, IntArray]:
     return result.origins.input_label, result.origins.kind
 
 
+def list_input_cells(lineage: Lineage) -> list[tuple[int, int]]:
+    """Return frame and label of each cell in the masks that were tracked; label 0 = drawn by gnntrack in a gap.
+
+    A lineage that was not written yet has the labels of the input.
+    """
+    return list(zip(lineage.cells.frame.tolist(), _get_origins(lineage)[0].tolist(), strict=True))
+
+
 def _find_row(lineage: Lineage, cell: tuple[int, int]) -> int:
     row = int(lineage.cells.row_of(*cell))
     if row < 0:

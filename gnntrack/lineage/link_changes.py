@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.lineage.edits import Edit, list_own_links
+from gnntrack.lineage.edits import Edit, list_input_cells, list_own_links
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage
 
-__all__ = ["LinkChange", "compare_links", "list_old_links"]
+__all__ = ["LinkChange", "compare_links", "list_labels"]
 
 _Cell = tuple[int, int]
 _Link = tuple[_Cell, _Cell]
@@ -43,20 +43,18 @@ def compare_links(before: Lineage, after: Lineage, applied: Iterable[Edit]) -> I
     for edit in applied:
         named |= {(edit.cells[0], target) for target in edit.cells[1:]}
         gone |= set(edit.cells) if edit.kind == "spurious" else set()
-    old, shown = list_old_links(before)
-    new = list_old_links(after)[0]
+    old, new, shown = _list_links(before), _list_links(after), list_labels(before)
     for source, target in sorted(old ^ new, key=lambda link: (link[0][0], link)):
         if (source, target) not in named and gone.isdisjoint((source, target)):
             yield LinkChange((source, target) in new, source, target, (shown.get(source, 0), shown.get(target, 0)))
 
 
-def list_old_links(before: Lineage) -> tuple[set[_Link], dict[_Cell, int]]:
-    """Return the links of a result in the labels of the input, and its own label of each cell.
+def list_labels(lineage: Lineage) -> dict[_Cell, int]:
+    """Return the label of each cell in a lineage by its frame and label in the input."""
+    return dict(zip(list_input_cells(lineage), lineage.cells.label.tolist(), strict=True))
 
-    A lineage that was not written yet has the labels of the input.
-    """
-    past = list_own_links(before).past
-    label = before.origins.input_label if before.origins is not None else before.cells.label
-    cells = list(zip(before.cells.frame.tolist(), label.tolist(), strict=True))
-    links = {(cells[past[row]], cells[row]) for row in np.flatnonzero(past >= 0).tolist()}
-    return links, dict(zip(cells, before.cells.label.tolist(), strict=True))
+
+def _list_links(lineage: Lineage) -> set[_Link]:
+    """Return the links of a lineage in the labels of the input."""
+    past, cells = list_own_links(lineage).past, list_input_cells(lineage)
+    return {(cells[past[row]], cells[row]) for row in np.flatnonzero(past >= 0).tolist()}

@@ -13,10 +13,11 @@ from gnntrack.errors import InputError
 from gnntrack.io.output import fresh_output
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, translate_edit
+from gnntrack.lineage.link_changes import list_labels
 from gnntrack.structural_session import StructuralSession, choose_session
 
 if TYPE_CHECKING:
-    from gnntrack.correction_session import CorrectedMovie
+    from gnntrack.correction_session import CorrectedMovie, EditPlan
     from gnntrack.lineage.link_changes import LinkChange
     from gnntrack.types import Lineage, Progress
 
@@ -80,11 +81,11 @@ class Revision:
             msg = f"{own} is an edit already"
             raise RefusedEditError(msg)
         edits = (*self.shown.edits, own)
-        plan = self._open(progress).plan(EditList(edits, "input"), shown=self._list_shown_labels())
+        plan = self._plan(edits, progress)
         reason = next((reason for edit, reason in plan.refused if edit is own), None)
         if reason is not None:
             raise RefusedEditError(reason)
-        return self._solve(edits, progress)
+        return self._solve(edits, plan, progress)
 
     def undo(self, progress: Progress) -> Solution:
         """Return the solution without the last edit.
@@ -97,7 +98,8 @@ class Revision:
         if not self.shown.edits:
             msg = "there is no edit to undo"
             raise InputError(msg)
-        return self._solve(self.shown.edits[:-1], progress)
+        edits = self.shown.edits[:-1]
+        return self._solve(edits, self._plan(edits, progress), progress)
 
     def redo(self, progress: Progress) -> Solution:
         """Return the solution with the edit that was undone last.
@@ -110,7 +112,8 @@ class Revision:
         if not self.undone:
             msg = "there is no edit to redo"
             raise InputError(msg)
-        return self._solve((*self.shown.edits, self.undone[-1]), progress)
+        edits = (*self.shown.edits, self.undone[-1])
+        return self._solve(edits, self._plan(edits, progress), progress)
 
     def accept(self, solution: Solution) -> None:
         """Show a solution from now on."""
@@ -153,20 +156,15 @@ class Revision:
             self._session = choose_session(self.before, images=images, masks=masks, progress=progress)
         return self._session
 
-    def _solve(self, edits: tuple[Edit, ...], progress: Progress) -> Solution:
+    def _plan(self, edits: tuple[Edit, ...], progress: Progress) -> EditPlan:
+        return self._open(progress).plan(EditList(edits, "input"), shown=list_labels(self.shown.lineage))
+
+    def _solve(self, edits: tuple[Edit, ...], plan: EditPlan, progress: Progress) -> Solution:
         session = self._open(progress)
-        plan = session.plan(EditList(edits, "input"), shown=self._list_shown_labels())
         movie = session.solve(plan, progress=progress)
         result = session.build(movie)
         masks = CellMasks(result.runs, names=session.run.names)
         return Solution(result.lineage.with_masks(masks), edits, movie.changes, movie.refused, movie)
-
-    def _list_shown_labels(self) -> dict[tuple[int, int], int]:
-        """Return the label that is shown of each cell of the input, by frame and label."""
-        lineage = self.shown.lineage
-        label = lineage.cells.label if lineage.origins is None else lineage.origins.input_label
-        cells = zip(lineage.cells.frame.tolist(), label.tolist(), strict=True)
-        return dict(zip(cells, lineage.cells.label.tolist(), strict=True))
 
 
 def find_past(lineage: Lineage, row: int) -> int:

@@ -17,6 +17,7 @@ from gnntrack.errors import InputError
 from gnntrack.io.frames import open_masks
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
+from gnntrack.lineage.edits import list_input_cells
 from gnntrack.movie import open_movie
 from gnntrack.plurals import count_noun
 from gnntrack.result_files import restore_settings
@@ -153,9 +154,7 @@ def list_edited(lineage: Lineage, edits: Sequence[Edit]) -> EditedCells:
     edits : sequence of Edit
         In the labels of the input.
     """
-    label = lineage.cells.label if lineage.origins is None else lineage.origins.input_label
-    names = zip(lineage.cells.frame.tolist(), label.tolist(), strict=True)
-    track = dict(zip(names, lineage.track.tolist(), strict=True))
+    track = dict(zip(list_input_cells(lineage), lineage.track.tolist(), strict=True))
     past, future = set(), set()
     for edit in edits:
         first = edit.cells[0]
