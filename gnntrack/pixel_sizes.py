@@ -22,7 +22,7 @@ def expand_spacing(spacing: Any, ndim: int, owner: str) -> tuple[float, ...]:
     ndim : {2, 3}
         Number of axes.
     owner : str
-        What has these axes, as the message of an error says it.
+        Name of the source of these axes, for the message of an error.
 
     Raises
     ------

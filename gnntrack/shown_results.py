@@ -60,7 +60,7 @@ def find_images(
 ) -> tuple[Lineage, FrameStack | None, str]:
     """Return the lineage in the frames of its images, the images, and a note if they are not shown.
 
-    Positions without masks (`points`) do not tell the size of a frame: that of larger images is used.
+    Positions without masks (`points`) do not define the size of a frame: that of larger images is used.
     """
     chosen = images
     if chosen is None:

@@ -194,7 +194,7 @@ def _list_tracks(lineage: Lineage) -> Iterator[str]:
 
 
 def _list_attributes(columns: Mapping[str, npt.NDArray[np.generic]]) -> Iterator[str]:
-    """Yield the attributes of each row of some columns; numbers that are not finite are left out.
+    """Yield the attributes of each row of some columns; numbers that are not finite are omitted.
 
     >>> list(_list_attributes({"A": np.array([1, 2]), "B": np.array([0.25, np.nan])}))
     [' A="1" B="0.25"', ' A="2"']

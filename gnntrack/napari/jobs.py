@@ -21,7 +21,7 @@ _PAUSE = 0.05  # seconds between two signals of progress
 
 
 class StopRequest(BaseException):
-    """The user has stopped the work; like KeyboardInterrupt it is no Exception, so that only `Job` catches it."""
+    """The user has stopped the work; like KeyboardInterrupt it is not an Exception, so that only `Job` catches it."""
 
 
 class Job(QThread):  # type: ignore[misc]
