@@ -183,7 +183,8 @@ def choose_lineage(
     free = select_free(graph, scores, fixed)
     chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
     report("solving", 2, 2)
-    if settings.solver.divisions and len(scores.pairs):  # the scorer can score divisions
+    # the scorer can score divisions; the events that revise them are those of masks
+    if settings.solver.divisions and len(scores.pairs) and not graph.cells.points:
         longer = "max_gap" not in settings.graph.given
         gap = settings.graph.max_gap
         lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)

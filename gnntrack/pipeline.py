@@ -23,6 +23,7 @@ from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_mov
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
+from gnntrack.point_recipes import build_point_graph, track_points
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
 from gnntrack.types import CellGraph, Lineage
@@ -32,10 +33,10 @@ from gnntrack.views import find_masks
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
-_SEGMENTING = ("segmenter", "segmenter_options")
+_SOURCES = ("points", "segmenter", "segmenter_options")
 
 
-@accept_options("frames", "cells", "motion", "graph", other=_SEGMENTING)
+@accept_options("frames", "cells", "motion", "graph", other=_SOURCES)
 def build_graph(
     images: object = None,
     masks: object = None,
@@ -44,7 +45,7 @@ def build_graph(
     progress: Any = None,
     **options: Any,
 ) -> CellGraph:
-    """Find the candidate links between the cells of masks.
+    """Find the candidate links between the cells of masks, or between points.
 
     Parameters
     ----------
@@ -57,8 +58,9 @@ def build_graph(
     progress : Progress or bool, optional
         True shows progress bars; a function is called after each frame, and after other steps.
     **options
-        Single settings by their names, such as ``max_gap=3``, ``max_distance=20`` or ``spacing=0.5``; and
-        ``segmenter``, ``segmenter_options`` for images without masks, see `gnntrack.movie.Opening`.
+        Single settings by their names, such as ``max_gap=3``, ``max_distance=20`` or ``spacing=0.5``;
+        ``segmenter``, ``segmenter_options`` for images without masks, see `gnntrack.movie.Opening`; and ``points`` in
+        place of masks: a path, a data frame, or an array (N, 1 + D) with the columns t, [z], y, x in pixels.
 
     Returns
     -------
@@ -78,6 +80,8 @@ def build_graph(
     (52, 159, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
+    if (points := options.pop("points", None)) is not None:
+        return build_point_graph(points, settings=settings, progress=progress)
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
 
 
@@ -137,7 +141,7 @@ def _expect_kind(value: object, kind: type, source: str) -> None:
         raise InputError(msg)
 
 
-@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "output", other=_SEGMENTING)
+@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "output", other=_SOURCES)
 def track(
     images: object = None,
     masks: object = None,
@@ -155,7 +159,8 @@ def track(
     Parameters
     ----------
     images, masks, settings, progress
-        As in `build_graph`: ``track(images, masks)``, ``track(masks=masks)`` or ``track(images)``.
+        As in `build_graph`: ``track(images, masks)``, ``track(masks=masks)``, ``track(images)`` or
+        ``track(points=points)``.
     out : path, optional
         Folder of the result; if None, nothing is written.
     method, solver
@@ -187,6 +192,9 @@ def track(
     >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
     0
     """
+    if (points := options.pop("points", None)) is not None:
+        chosen = settings or Settings()
+        return track_points(points, method=method, solver=solver, settings=chosen, progress=progress)
     run = RunRecord(images, masks, settings or Settings())
     with record_warnings() as run.warnings:
         if out is not None:

@@ -48,7 +48,8 @@ PAIR_INPUTS = (
 """Columns per division candidate: the daughters' sizes and brightness against each other and against the parent's, and
 how they share its place."""
 
-_MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(("intensity", "iou", "containment")))
+_OF_MASKS_OR_IMAGES = ("size_ratio", "intensity", "iou", "containment", "eccentricity", "ellipsoid")
+_MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(_OF_MASKS_OR_IMAGES))
 """Columns per link that need images, or masks."""
 
 _BEST = 3  # links out of a cell, and into it, that are retained
@@ -197,17 +198,19 @@ def _make_cell_columns(graph: CellGraph) -> FeatureArray:
     radius = graph.cell_radii
     median = float(np.median(_compute_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
     columns = {
-        "size": _divide_by_median(cells.feature("size")),
-        "elongation": _compute_log(cells.feature("elongation")),
         "border": np.exp(-cells.feature("border_distance") / radius),
-        "touching": cells.feature("touching"),
         "first_frame": cells.frame == 0,
         "last_frame": cells.frame == cells.n_frames - 1,
     }
+    if cells.has("size"):
+        columns["size"] = _divide_by_median(cells.feature("size"))
+    if cells.has("touching"):  # cells with masks
+        columns |= {"elongation": _compute_log(cells.feature("elongation")), "touching": cells.feature("touching")}
     if cells.has("intensity_mean"):
         light = _compute_log_intensity(cells)
+        columns["intensity"] = light - median
+    if cells.has("intensity_std"):
         columns |= {
-            "intensity": light - median,
             "intensity_std": _compute_log(cells.feature("intensity_std")) - light,
             "intensity_max": _compute_log(cells.feature("intensity_max")) - light,
             "intensity_min": np.maximum(_compute_log(cells.feature("intensity_min")) - light, -3),

@@ -45,6 +45,7 @@ place, and with the source moved by the predicted motion."""
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
 _MIN_OVERLAP = 0.1  # if moved masks share more than this fraction of the smaller cell, the gate is ignored
 _ENDS = ("source", "target")
+_RATIOS = {"size": "size_ratio", "intensity_mean": "intensity_ratio"}  # features whose ratio a link has
 _COMPETITION = (*(f"{kind}_{end}" for end in _ENDS for kind in ("rank", "margin")), "mutual_nearest")
 _CHUNK = 1 << 16  # links whose features are computed at once, so that intermediate arrays stay in the cache
 
@@ -254,7 +255,7 @@ def _compute_features(
     if len(cells):
         typical = float(np.median(radius))
         radius = np.clip(radius, typical / 2, typical * 2)
-    positive = {name: replace_zeros(cells.feature(name)) for name in ("size", "intensity_mean") if cells.has(name)}
+    positive = {name: replace_zeros(cells.feature(name)) for name in _RATIOS if cells.has(name)}
     table: dict[str, FeatureArray] = {}  # columns of `features`
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -294,10 +295,10 @@ def _compute_pair_features(
         "distance_radii": distance / r,
         "residual": measure_lengths(step - predicted) / r,
         "neighbour_residual": measure_lengths(step - motion.neighbours[source] * gap[:, None]) / r,
-        "size_ratio": _compute_log_ratio(positive["size"], source, target),
     }
-    if cells.has("intensity_mean"):
-        columns["intensity_ratio"] = _compute_log_ratio(positive["intensity_mean"], source, target)
+    for name, ratio in _RATIOS.items():
+        if name in positive:
+            columns[ratio] = _compute_log_ratio(positive[name], source, target)
     for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_zscore"):
         if cells.has(name):
             value = cells.feature(name)

@@ -65,9 +65,9 @@ class DivisionCandidates:
     spread : (M,) float32
         Distance between the daughters.
     together : (M,) float32
-        Logarithm of the size of both daughters together over the size of the parent.
+        Logarithm of the size of both daughters together over the size of the parent; 0 for points without a size.
     unequal : (M,) float32
-        Absolute logarithm of the ratio of the daughters' sizes.
+        Absolute logarithm of the ratio of the daughters' sizes; 0 for points without a size.
     """
 
     links: IntArray
@@ -127,6 +127,9 @@ class DivisionCandidates:
         near = (middle < _MAX_MIDDLE) & (spread < _MAX_SPREAD)
         if not near.all():
             return cls._measure(graph, links[near], radii)
+        if not cells.has("size"):  # points: daughters of unknown size count as equal
+            unknown = np.zeros(len(links))
+            return cls(links, *(column.astype(np.float32) for column in (middle, middle, spread, unknown, unknown)))
         size = cells.feature("size")
         volume = [np.log(np.maximum(size[row].astype(np.float64), 1e-12)) for row in (parent, first, second)]
         fraction = (1 / (1 + np.exp(volume[2] - volume[1])))[:, None]

@@ -25,6 +25,7 @@ __all__ = [
     "EXTRA",
     "LINEAGE",
     "ORIGINS",
+    "POINT_ID",
     "SEG_ID",
     "SPACE",
     "TRACK",
@@ -38,6 +39,8 @@ EXTRA = "gnntrack"
 """Key of our own metadata, under ``extra`` of the file."""
 SEG_ID = "seg_id"
 """Property of a cell's label in the mask of its frame."""
+POINT_ID = "point_id"
+"""Property of the number of a point in its frame, in files of points without masks."""
 TRACK = ("track_id", "track_start", "track_end", "track_parent")
 """Properties of a cell's track: id, first and last frame, parent."""
 ORIGINS = ("input_label", "mask_kind")
@@ -101,6 +104,8 @@ def write_columns(
     columns |= {name: Column(values, unit or None) for name, (values, unit) in features.items()}
     shape = [int(size) for size in cells.shape]
     extra |= {"n_frames": int(cells.n_frames), "shape": shape, "cell_features": list(cells.feature_names)}
+    if cells.points:
+        extra["points"] = True
     metadata = _build_metadata(path, cells, columns, edge_columns, extra, masks_path)
     with fresh_output(path, overwrite=overwrite) as temporary:
         write_group(temporary, {"geff": metadata})
@@ -198,7 +203,10 @@ def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
         columns[name] = Column(position / step, "pixel", "centroid")
         if not np.array_equal(position / step * step, position):
             columns[name + EXACT] = Column(position, cells.unit, "centroid that pixels cannot tell to the last bit")
-    columns[SEG_ID] = Column(cells.label, about="label of the cell's pixels in the mask of its frame")
+    if cells.points:
+        columns[POINT_ID] = Column(cells.label, about="number of the point within its frame")
+    else:
+        columns[SEG_ID] = Column(cells.label, about="label of the cell's pixels in the mask of its frame")
     return columns
 
 

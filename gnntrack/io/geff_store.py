@@ -26,7 +26,7 @@ from gnntrack.io.geff_axes import (
     read_scales,
     sort_space_axes,
 )
-from gnntrack.io.geff_columns import EXACT, EXTRA, ORIGINS, SEG_ID, SPACE, TRACK
+from gnntrack.io.geff_columns import EXACT, EXTRA, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
 from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Provenance
 
@@ -93,6 +93,11 @@ class GeffStore:
         return ""
 
     @property
+    def holds_points(self) -> bool:
+        """Whether gnntrack wrote the file from points, which have no labels in masks."""
+        return bool(self.extra.get("points"))
+
+    @property
     def holds_lineage(self) -> bool:
         """Whether gnntrack wrote the file from a lineage."""
         return self.own and self.extra.get("kind") == "lineage"
@@ -106,7 +111,10 @@ class GeffStore:
     def read_cells(self, *, points: bool = False) -> tuple[Cells, IntArray]:
         """Return the cells, and the row of each stored node among them; `points`: as of `gnntrack.io.read_lineage`."""
         frame = self._read_frames()
-        label = count_within_frames(frame) if points and not self.has_labels else self._read_labels()
+        if self.holds_points:
+            label = self._read_integers(POINT_ID)
+        else:
+            label = count_within_frames(frame) if points and not self.has_labels else self._read_labels()
         if points and self._find_label_name() is not None and self._label_fault:
             _log.warning("%s: %s; cells are numbered in each frame instead", self.path, self._label_fault)
         order = np.lexsort((label, frame))
@@ -119,7 +127,7 @@ class GeffStore:
         with add_file_name(self.path):
             cells = Cells(
                 frame[order], label[order], position[order], features[order], names, units,
-                spacing, int(n_frames), tuple(int(size) for size in shape), unit,
+                spacing, int(n_frames), tuple(int(size) for size in shape), unit, self.holds_points,
             )  # fmt: skip
         return cells, row
 
@@ -305,7 +313,7 @@ class GeffStore:
         tracks = (self.metadata.track_node_props or {}).values()
         label = [self._find_label_name()]
         times = [name for name in self._get_metadata("node") if find_time_name([name])]
-        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, *times, *SPACE])
+        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, POINT_ID, *times, *SPACE])
 
     def _is_number(self, kind: str, name: str) -> bool:
         meta = self._get_metadata(kind)[name]

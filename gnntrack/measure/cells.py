@@ -44,11 +44,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.geometry import UNIT_BALL, compute_radius, find_nearest
+from gnntrack.geometry import compute_radius
 from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.measure.channels import INTENSITY_FEATURES, flatten_image, list_channel_columns, measure_channels
 from gnntrack.measure.kernels import FLOAT32_MAX, measure_contacts, measure_intensities, measure_moments
+from gnntrack.measure.neighbourhood import measure_neighbourhood
 from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Runs
 
@@ -352,7 +353,7 @@ def _make_cells(
     offsets = np.cumsum([0, *per_frame])
     position = sums.centre[:, -len(shape) :] * spacing
     columns = _compute_shape_columns(sums, spacing, shape)
-    columns |= _measure_neighbourhood(position, offsets, spacing, shape, settings.neighbours)
+    columns |= measure_neighbourhood(position, offsets, spacing, shape, settings.neighbours)
     columns |= dict(zip(INTENSITY_FEATURES, sums.intensity.T, strict=False))
     zscores = SHAPE_ZSCORES + (INTENSITY_ZSCORES if sums.intensity.shape[1] else ())
     values = np.stack([columns[name.removesuffix("_zscore")] for name in zscores], axis=1)
@@ -428,23 +429,6 @@ def _fit_ellipse(moments: FloatArray, spacing: tuple[float, ...]) -> tuple[Float
         variance = np.asarray(np.linalg.eigvalsh(tensor)[:, ::-1], np.float64)
         scale, orientation = math.sqrt(20), np.zeros(len(moments))  # a solid ellipsoid's variance is axis^2 / 20
     return scale * np.sqrt(np.maximum(variance, min(spacing) ** 2 / 12)), orientation
-
-
-def _measure_neighbourhood(
-    position: FloatArray, offsets: IntArray, spacing: tuple[float, ...], shape: tuple[int, ...], neighbours: int
-) -> dict[str, FloatArray]:
-    nearest = np.full(len(position), math.dist([0] * len(shape), np.multiply(shape, spacing)))
-    density = np.zeros(len(position))
-    for low, high in itertools.pairwise(offsets):
-        k = min(neighbours, int(high - low) - 1)
-        if k < 1:
-            continue
-        place = position[low:high]
-        distance = find_nearest(place, place, k + 1)[0]
-        nearest[low:high] = distance[:, 1]  # after the cell itself
-        # two cells may have one centroid (a ring around another cell); half a pixel keeps the density finite
-        density[low:high] = k / (UNIT_BALL[len(shape)] * np.maximum(distance[:, k], min(spacing) / 2) ** len(shape))
-    return {"neighbour_distance": nearest, "density": density}
 
 
 def _compute_zscores(values: FloatArray, offsets: IntArray) -> FloatArray:

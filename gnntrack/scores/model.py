@@ -97,18 +97,18 @@ class MovieModel:
         certain &= np.minimum(graph.feature("margin_source"), graph.feature("margin_target")) > 0.5
         cells = graph.cells
         median_of_norm = _get_median_of_norm(cells.ndim)
-        size_population = _estimate_population(graph, "size")
-        bright = cells.has("intensity_mean")
+        sized, bright = graph.has("size_ratio"), graph.has("intensity_ratio")
+        size_population = _estimate_population(graph, "size") if sized else 1.0
         radius = graph.cell_radii
         field = estimate_scale(graph.feature("neighbour_residual")[certain], 0.15, median_of_norm)
         return cls(
             residual=estimate_scale(graph.feature("residual")[certain], 0.15, median_of_norm),
             neighbour_residual=field,
-            size=estimate_scale(np.abs(graph.feature("size_ratio")[certain]), 0.1),
+            size=estimate_scale(np.abs(graph.feature("size_ratio")[certain]), 0.1) if sized else 1.0,
             size_population=size_population,
             intensity=estimate_scale(np.abs(graph.feature("intensity_ratio")[certain]), 0.1) if bright else 1.0,
             intensity_population=_estimate_population(graph, "intensity_mean") if bright else 1.0,
-            intensity_of_cut=_estimate_intensity_of_cut(graph, certain) if bright else 0.0,
+            intensity_of_cut=_estimate_intensity_of_cut(graph, certain) if bright and sized else 0.0,
             middle=2.2 * field,
             spread=(np.log(2.0), 0.3),
             together=(0.1, 0.3),
@@ -182,15 +182,17 @@ class MovieModel:
     def _compute_same_cell(self, graph: CellGraph, rows: slice, *, by: str, fragments: bool) -> FloatArray:
         widen = np.sqrt(graph.feature("gap")[rows].astype(np.float64))
         place = self._place_same_cell(graph, rows, widen, by=by, fragments=fragments)
-        ratio = graph.feature("size_ratio")[rows].astype(np.float64)
-        size = mix_densities(
-            log_t(ratio, self.size * widen, 3), log_normal(ratio, 0, self.size_population * np.sqrt(2))
-        )
+        cut = None
+        if graph.has("size_ratio"):
+            ratio = graph.feature("size_ratio")[rows].astype(np.float64)
+            place += mix_densities(
+                log_t(ratio, self.size * widen, 3), log_normal(ratio, 0, self.size_population * np.sqrt(2))
+            )
+            cut = np.where(_find_cut(graph, rows), np.abs(ratio), 0)
         if not graph.has("intensity_ratio"):
-            return place + size
-        cut = np.where(_find_cut(graph, rows), np.abs(ratio), 0)
+            return place
         light = graph.feature("intensity_ratio")[rows].astype(np.float64)
-        return place + size + self._compare_intensity(light, widen, cut)
+        return place + self._compare_intensity(light, widen, cut)
 
     def _place_same_cell(
         self, graph: CellGraph, rows: slice, widen: FloatArray, *, by: str, fragments: bool
@@ -272,8 +274,9 @@ class MovieModel:
         log_odds += log_normal(np.log(pairs.spread), *self.spread) - np.log(pairs.spread)
         # density per volume, not per distance
         log_odds -= np.log(2 * np.pi * pairs.spread if cells.ndim == 2 else 4 * np.pi * pairs.spread**2)
-        log_odds += log_t(pairs.together - self.together[0], self.together[1], 4)
-        log_odds += log_t(pairs.unequal, self.unequal, 4) + np.log(2)
+        if cells.has("size"):
+            log_odds += log_t(pairs.together - self.together[0], self.together[1], 4)
+            log_odds += log_t(pairs.unequal, self.unequal, 4) + np.log(2)
         if cells.has("intensity_mean"):
             light = np.log(np.maximum(cells.feature("intensity_mean")[daughters].astype(np.float64), 1e-12))
             log_odds += self._compare_intensity(light[:, 0] - light[:, 1])
@@ -303,7 +306,8 @@ class MovieModel:
             place_pieces(pairs.spread.astype(np.float64), cells.ndim),
         )
         split = split + log_t(pairs.centre, self.neighbour_residual, _TAIL, cells.ndim)
-        split += log_t(pairs.together, self.size, 3)
+        if cells.has("size"):
+            split += log_t(pairs.together, self.size, 3)
         two = context.ahead.add_disjoint(daughters)
         next_cells = context.ahead.cell[daughters]
         whole = np.maximum(*(self._compute_rejoined(graph, daughters, next_cells[:, side]) for side in (0, 1)))
@@ -327,13 +331,15 @@ class MovieModel:
             Row of the cell in the next frame; -1 = none, with log odds of 0.
         """
         cells = graph.cells
-        first, second = (cells.feature("size")[rows].astype(np.float64) for rows in fragments.T)
+        sizes = cells.feature("size").astype(np.float64) if cells.has("size") else np.ones(len(cells))
+        first, second = (sizes[rows] for rows in fragments.T)
         both = np.maximum(first + second, 1e-12)
         parts = zip(fragments.T, (first, second), strict=True)
         centre = sum(predict_positions(cells, rows) * (size / both)[:, None] for rows, size in parts)
         distance = measure_lengths(cells.position[cell] - centre) / self.radius[cell]
-        ratio = np.log(np.maximum(cells.feature("size")[cell].astype(np.float64), 1e-12) / both)
-        log_odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim) + log_t(ratio, self.size, 3)
+        log_odds = log_t(distance, self.neighbour_residual, _TAIL, cells.ndim)
+        if cells.has("size"):
+            log_odds += log_t(np.log(np.maximum(sizes[cell], 1e-12) / both), self.size, 3)
         new = self.unrelated[cell] + self.starts[cell] + np.maximum(*self.ends[fragments.T])
         return np.where(cell >= 0, log_odds - new, 0.0)
 
@@ -454,7 +460,8 @@ def _compute_unrelated_density(graph: CellGraph, radius: FloatArray, size_popula
     around = cells.feature("density").astype(np.float64) * radius**cells.ndim
     field = np.asarray(cells.shape) * np.asarray(cells.spacing)
     everywhere = len(cells) / max(cells.n_frames, 1) / float(np.prod(field)) * np.median(radius) ** cells.ndim
+    place = np.log(np.maximum(around, everywhere))
+    if not cells.has("size"):
+        return np.asarray(place)
     size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
-    return np.asarray(
-        np.log(np.maximum(around, everywhere)) + log_normal(size, float(np.median(size)), size_population)
-    )
+    return np.asarray(place + log_normal(size, float(np.median(size)), size_population))

@@ -17,6 +17,7 @@ from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
+from gnntrack.types.points import PointSet
 from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, invert_log_odds, log_odds
 from gnntrack.types.track import Division, Track
 from gnntrack.types.units import Units
@@ -37,6 +38,7 @@ __all__ = [
     "Lineage",
     "LinkScores",
     "MaskOrigins",
+    "PointSet",
     "Progress",
     "Provenance",
     "Runs",

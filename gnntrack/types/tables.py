@@ -46,6 +46,9 @@ class Cells:
         Shape of a frame in pixels.
     unit : str
         ``"um"`` or ``"pixel"``.
+    points : bool
+        Whether the cells are points without masks: then `label` numbers them within a frame, and the features of
+        masks are missing, also ``size`` if no radius is known.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Cells:
     n_frames: int
     shape: tuple[int, ...]
     unit: str = "pixel"
+    points: bool = False
 
     def __post_init__(self) -> None:
         n, d = len(self.frame), len(self.spacing)

@@ -1,0 +1,78 @@
+"""The recipes of tracking for points without masks: `build_graph` and `track` with ``points=``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gnntrack.graph.candidates import build_candidates
+from gnntrack.graph.motion import estimate_motion
+from gnntrack.io.points import read_points
+from gnntrack.measure.points import make_point_cells
+from gnntrack.methods import resolve_method, score_graph
+from gnntrack.movie_candidates import choose_lineage
+
+if TYPE_CHECKING:
+    from gnntrack.settings import Settings
+    from gnntrack.types import CellGraph, Cells, Lineage, Progress
+
+__all__ = ["build_point_graph", "choose_point_settings", "read_point_cells", "track_points"]
+
+_MAX_GAP = 4  # frames that a link may span by default: detectors miss a cell in up to three frames
+
+
+def read_point_cells(points: object, *, settings: Settings) -> Cells:
+    """Return points as cells without masks.
+
+    Parameters
+    ----------
+    points : path, pandas.DataFrame or array (N, 1 + D)
+        See `gnntrack.io.points.read_points`.
+    settings : Settings
+        ``frames`` and ``cells`` are used.
+    """
+    found = read_points(points, settings=settings.frames)
+    return make_point_cells(found, neighbours=settings.cells.neighbours)[0]
+
+
+def choose_point_settings(settings: Settings) -> Settings:
+    """Return settings in which those that are not given have the defaults for points."""
+    return settings if "max_gap" in settings.graph.given else settings.replace(graph__max_gap=_MAX_GAP)
+
+
+def build_point_graph(points: object, *, settings: Settings, progress: Progress | None = None) -> CellGraph:
+    """Return the candidate links between points; see `gnntrack.build_graph`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnntrack.settings import Settings
+    >>> points = np.array([[0, 5, 5], [0, 5, 99], [1, 6, 5], [1, 6, 99]])
+    >>> graph = build_point_graph(points, settings=Settings())
+    >>> len(graph.cells), graph.feature_names[:2], graph.has("iou")
+    (4, ('gap', 'distance'), False)
+    """
+    settings = choose_point_settings(settings)
+    cells = read_point_cells(points, settings=settings)
+    motion = estimate_motion(cells, settings=settings.motion)
+    return build_candidates(cells, None, motion, settings=settings.graph, progress=progress)
+
+
+def track_points(
+    points: object, *, method: str, solver: str | None, settings: Settings, progress: Progress | None = None
+) -> Lineage:
+    """Return the lineage of points; see `gnntrack.track`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnntrack.settings import Settings
+    >>> points = np.array([[0, 5, 5], [0, 5, 25], [1, 6, 5], [1, 6, 25]])
+    >>> track_points(points, method="hungarian", solver=None, settings=Settings()).track.tolist()
+    [1, 2, 1, 2]
+    """
+    plan = resolve_method(method, solver)
+    scorer = plan.make_scorer(settings, images=False)
+    graph = build_point_graph(points, settings=settings, progress=progress)
+    scores = score_graph(scorer, graph, progress=progress)
+    choice: dict[str, Any] = {"method": method, "solver": plan.solver, "settings": choose_point_settings(settings)}
+    return choose_lineage(graph, scores, scorer, **choice, progress=progress)
