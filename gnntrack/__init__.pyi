@@ -24,6 +24,7 @@ from .types import CellGraph as CellGraph
 from .types import Cells as Cells
 from .types import Lineage as Lineage
 from .types import LinkScores as LinkScores
+from .types import PointGraph as PointGraph
 from .types import Provenance as Provenance
 from .types import Track as Track
 

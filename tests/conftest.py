@@ -27,6 +27,15 @@ def ctc_data() -> Path:
     pytest.skip(message)
 
 
+@pytest.fixture(scope="session")
+def more_data() -> Path:
+    """Folder of the further real data: GNNTRACK_MORE, else ../shared/more beside the repository."""
+    folder = Path(os.environ.get("GNNTRACK_MORE") or REPOSITORY.parent / "shared" / "more")
+    if not folder.is_dir():
+        pytest.skip(f"no further real data in {folder}; set GNNTRACK_MORE to their folder")
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def kept_loggers() -> Iterator[None]:
     """Undo what the command line does to the loggers, which hides their messages from the tests that follow."""

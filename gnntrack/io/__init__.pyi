@@ -12,6 +12,8 @@ from .geff import write_graph as write_graph
 from .geff import write_lineage as write_lineage
 from .output import fresh_output as fresh_output
 from .output import try_output as try_output
+from .point_graph import read_point_graph as read_point_graph
+from .point_graph import write_point_graph as write_point_graph
 from .tables import tabulate_cells as tabulate_cells
 from .tables import tabulate_tracks as tabulate_tracks
 from .tables import write_csv as write_csv

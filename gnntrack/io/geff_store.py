@@ -131,8 +131,25 @@ class GeffStore:
             )  # fmt: skip
         return cells, row
 
+    def read_points(self) -> tuple[IntArray, FloatArray, tuple[float, ...], str]:
+        """Return frame and position of each stored node, (N,) and (N, D), the voxel size, and the unit of both."""
+        position, _, spacing, unit = self._read_positions()
+        return self._read_frames(), position, spacing, unit
+
     def read_links(self, cells: Cells, row: IntArray) -> tuple[IntArray, IntArray]:
         """Return source and target rows of each edge, in the stored order, forward in time."""
+        return self.find_ends(cells.frame, row)
+
+    def find_ends(self, frames: IntArray, row: IntArray) -> tuple[IntArray, IntArray]:
+        """Return source and target rows of each edge, in the stored order, forward in time.
+
+        Parameters
+        ----------
+        frames : (N,) int64
+            Frame of each row.
+        row : (N,) int64
+            Row of each stored node.
+        """
         order = np.argsort(self.ids, kind="stable")
         sorted_ids = self.ids[order]
         if len(sorted_ids) and (sorted_ids[1:] == sorted_ids[:-1]).any():
@@ -144,14 +161,14 @@ class GeffStore:
         if len(lost):
             self._fail(f"edges name nodes that are not there: {lost[:3].tolist()}; add the nodes or remove the edges")
         ends = row[order[place]].reshape(-1, 2)
-        frames = cells.frame[ends]
-        level = frames[:, 0] == frames[:, 1]
+        times = frames[ends]
+        level = times[:, 0] == times[:, 1]
         if level.any():
             self._fail(
-                f"edge {self.edges[level][0].tolist()} links two cells of frame {frames[level][0, 0]}; "
+                f"edge {self.edges[level][0].tolist()} links two cells of frame {times[level][0, 0]}; "
                 "expected cells of different frames"
             )
-        back = frames[:, 0] > frames[:, 1]
+        back = times[:, 0] > times[:, 1]
         ends[back] = ends[back][:, ::-1]
         return ends[:, 0], ends[:, 1]
 

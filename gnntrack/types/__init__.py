@@ -1,8 +1,9 @@
-"""The six tables that travel between the stages: frozen, validated arrays, and nothing else.
+"""The tables that travel between the stages: frozen, validated arrays, and nothing else.
 
 ``Cells`` and ``Runs`` hold the cells and their pixels, ``CellGraph`` the candidate links, ``LinkScores`` their scores,
-``Tracks`` and ``Lineage`` the result, with ``Track`` and ``Division`` as views of it. `Provenance` records how a graph
-or lineage was made; `FrameStack` and `Progress` are protocols.
+``Tracks`` and ``Lineage`` the result, with ``Track`` and ``Division`` as views of it. ``PointGraph`` is a lineage of
+points, such as a ground truth without masks. `Provenance` records how a graph or lineage was made; `FrameStack` and
+`Progress` are protocols.
 
 Axis order is ``t, [z], y, x`` everywhere. Positions and distances are in ``unit`` (micrometres once
 the voxel size is known, else pixels). A cell is identified by its key (frame, label), which also identifies its pixels
@@ -17,6 +18,7 @@ from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
+from gnntrack.types.point_graph import PointGraph
 from gnntrack.types.points import PointSet
 from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, invert_log_odds, log_odds
 from gnntrack.types.track import Division, Track
@@ -38,6 +40,7 @@ __all__ = [
     "Lineage",
     "LinkScores",
     "MaskOrigins",
+    "PointGraph",
     "PointSet",
     "Progress",
     "Provenance",
