@@ -16,16 +16,17 @@ from typing import Any, Literal, Self
 
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
-from gnntrack.plurals import count_noun
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
 from gnntrack.setting_kinds import is_one_number, is_pixel_size, read_sizes
 from gnntrack.setting_sections import Section, limit
+from gnntrack.simulation_settings import EmbryoSettings, SimulateSettings
 
 __all__ = [
     "DEFAULTS_OF_A_START",
     "REMOVED",
     "CellSettings",
+    "EmbryoSettings",
     "FrameSettings",
     "GnnSettings",
     "GraphSettings",
@@ -325,61 +326,6 @@ class OutputSettings(Section):
     """Write the folder gnntrack/ in the result; without it, masks and res_track.txt only, as in a submission."""
 
 
-class SimulateSettings(Section):
-    """Movies with a known lineage (``simulate/``)."""
-
-    frames: int = limit(60, ge=1)
-    """Number of frames."""
-    shape: tuple[int, ...] = limit((384, 384), lengths=(2, 3))
-    """Pixels of a frame along [z], y, x; three numbers make a 3D movie."""
-    spacing: tuple[float, ...] | None = limit(None, lengths=(2, 3))
-    """Size of a pixel in um along [z], y, x; default: 0.5 along y and x, 1.0 along z."""
-    cells: int = limit(24, ge=0)
-    """Approximate number of cells at the start; at most as many as fit into the frame."""
-    diameter: float = limit(14.0, gt=0)
-    """Diameter of a grown cell in um."""
-    clustering: float = limit(0.4, ge=0, le=1)
-    """Fraction of the cells that start in clusters, where cells touch."""
-    speed: float = limit(0.8, ge=0)
-    """Distance in um that a cell moves by itself per frame."""
-    persistence: float = limit(0.7, ge=0, lt=1)
-    """Fraction of its velocity that a cell keeps from frame to frame; 0 = a random walk."""
-    drift: float = limit(0.3, ge=0)
-    """Distance in um that the whole field moves per frame."""
-    divisions: bool = True
-    """Cells grow and divide."""
-    cycle: float = limit(32.0, ge=4)
-    """Mean number of frames between divisions; crowded cells take longer."""
-    death_rate: float = limit(0.002, ge=0, lt=1)
-    """Fraction of the cells that die per frame."""
-    images: bool = True
-    """Make images as well as masks."""
-    photons: float = limit(120.0, gt=0)
-    """Brightness of a cell at the start, in photons per pixel; fewer photons mean more noise."""
-    background: float = limit(12.0, ge=0)
-    """Brightness of the background, in photons per pixel."""
-    read_noise: float = limit(2.0, ge=0)
-    """Standard deviation of the camera noise, in photons per pixel."""
-    blur: float = limit(0.6, ge=0)
-    """Standard deviation of the blur in um along y and x; along z it is 2.5 times as large."""
-    texture: float = limit(0.35, ge=0, le=1)
-    """Contrast of the chromatin in a cell; 0 = cells are smooth."""
-    bleaching: float = limit(0.3, ge=0, lt=1)
-    """Fraction of the cells' brightness that is lost by the last frame."""
-    shading: float = limit(0.35, ge=0, lt=1)
-    """Fraction of the light that is missing in the darkest corner of the frame."""
-
-    def _check_together(self) -> None:
-        if min(self.shape) < 1 or not all(map(is_pixel_size, self.spacing or ())):
-            msg = "the shape of a frame and the size of a pixel are positive; a pixel has 1e-9 to 1e9 um"
-            raise SettingsError(msg)
-        if self.spacing is not None and len(self.spacing) != len(self.shape):
-            msg = (
-                f"spacing has {count_noun(len(self.spacing), 'number')} and shape {len(self.shape)}; give one per axis"
-            )
-            raise SettingsError(msg)
-
-
 class Settings(Section):
     """The settings of all stages."""
 
@@ -395,6 +341,7 @@ class Settings(Section):
     repair: RepairSettings = RepairSettings()
     output: OutputSettings = OutputSettings()
     simulate: SimulateSettings = SimulateSettings()
+    embryo: EmbryoSettings = EmbryoSettings()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
