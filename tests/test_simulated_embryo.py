@@ -9,7 +9,10 @@ from scipy.spatial import cKDTree
 from gnntrack.errors import InputError, SettingsError
 from gnntrack.settings import EmbryoSettings
 from gnntrack.simulate.embryo import draw_embryo_settings, simulate_embryo
+from gnntrack.simulate.lightsheet import take_volume
+from gnntrack.simulate.tissue import TissueSnapshot
 
+OTHERS = ((1, 2), (0, 2), (0, 1))  # axes other than z, y, x
 STILL = {"drift": 0.0, "speed": 0.0, "flow": 0.0, "frozen": 0.0, "jumps": 0.0, "divisions": False, "death_rate": 0.0}
 CLEAN = {"misses": 0.0, "clutter": 0.0, "noise": 0.0, "whole_voxels": False}
 
@@ -152,3 +155,67 @@ def test_settings_drawn_for_training_differ_and_work():
     assert draw_embryo_settings(1000, frames=4, cells=40) == drawn[0]
     for settings in drawn:
         assert len(simulate_embryo(settings=settings, seed=1).truth) > 0
+
+
+@pytest.fixture(scope="module")
+def small():
+    return simulate_embryo(settings=EmbryoSettings(frames=12, shape=(20, 96, 96), cells=250, frozen=0.3), seed=1006)
+
+
+def test_volumes_are_computed_when_read_and_the_same_each_time(small):
+    images = small.images
+    assert images.shape == (12, 20, 96, 96)
+    assert images.dtype == np.uint16
+    assert images.spacing == small.spacing == (1.625, 0.40625, 0.40625)
+    late = images[-1]
+    again = simulate_embryo(settings=small.settings, seed=1006).images
+    np.testing.assert_array_equal(again[3], images[3])
+    np.testing.assert_array_equal(again[11], late)
+    assert len(small.frozen)
+    for t in small.frozen:
+        np.testing.assert_array_equal(images[t], images[t - 1])
+    moving = np.setdiff1d(np.arange(1, 12), small.frozen)
+    assert (images[moving[0]] != images[moving[0] - 1]).mean() > 0.9
+
+
+def test_nuclei_are_bright_where_the_truth_is(small):
+    truth, image = small.truth, small.images[5].astype(float)
+    z, y, x = np.rint(truth.voxels[truth.frame == 5]).astype(int).T
+    assert np.median(image[z, y, x]) > np.median(image) + 60
+    assert image.max() < 5000
+
+
+def test_the_blur_is_larger_along_z():
+    sharp = EmbryoSettings(
+        frames=1, shape=(41, 41, 41), spacing=(0.5, 0.5, 0.5), cells=0, background=0, read_noise=0, haze=0, shading=0
+    )
+    point = TissueSnapshot(
+        *np.array([[1], [0]]), np.full((1, 3), 10.0), np.ones(1), np.eye(3)[:1], np.ones(1), np.full(1, 1e4),
+        np.ones(1), np.ones(1, bool),
+    )  # fmt: skip
+    light = take_volume(point, 0, settings=sharp, seed=1).astype(float) - 100
+    width = [np.sqrt((light.sum(axis=other) * (np.arange(41) - 20.0) ** 2).sum() / light.sum()) for other in OTHERS]
+    assert width[1] == pytest.approx(width[2], rel=0.02)
+    assert 2 < width[0] / width[1] < 3  # 3, less by the size of the nucleus
+
+
+def test_a_dividing_nucleus_is_brighter_and_its_daughters_are_small():
+    settings = EmbryoSettings(frames=30, shape=(40, 128, 128), cells=300, division_rate=0.02, frozen=0.0)
+    embryo = simulate_embryo(settings=settings, seed=1007)
+    now = {int(i): (s, k) for s in embryo.snapshots for k, i in enumerate(s.id)}  # the last state of each nucleus
+    first = {}
+    for snapshot in embryo.snapshots:
+        for k, i in enumerate(snapshot.id.tolist()):
+            first.setdefault(i, (snapshot, k))
+    bright, small, flat = [], [], []
+    for i, (snapshot, k) in first.items():
+        mother = int(snapshot.parent[k])
+        if i > 0 and mother in now and mother in first and first[mother][0] is not now[mother][0]:
+            before, row = now[mother]
+            bright.append(before.light[row] / first[mother][0].light[first[mother][1]])
+            small.append((snapshot.radius[k] / before.radius[row]) ** 3)
+            flat.append(before.aspect[row])
+    assert len(bright) > 20
+    assert np.median(bright) > 1.4
+    assert 0.2 < np.median(small) < 0.55
+    assert np.median(flat) < 0.6

@@ -11,21 +11,21 @@ import numpy as np
 
 from gnntrack.components import label_components
 from gnntrack.errors import InputError
+from gnntrack.frame_array import FrameArray
 from gnntrack.settings import EmbryoSettings
+from gnntrack.simulate.lightsheet import GREY_PER_PHOTON, take_volume
 from gnntrack.simulate.tissue import Tissue, TissueSnapshot
 from gnntrack.types import PointGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     import pandas as pd
 
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["SimulatedEmbryo", "draw_embryo_settings", "simulate_embryo"]
-
-GREY_PER_PHOTON = 4.0
-"""Grey values that a photon adds to an image."""
 
 _JUMP = (3.0, 8.0)  # um
 _DEEPER = 1.5  # standard deviation of a detected position along z, relative to that along y and x
@@ -38,6 +38,24 @@ class _Detections(NamedTuple):
     voxel: FloatArray  # (n, 3)
     radius: FloatArray  # um
     intensity: FloatArray
+
+
+class _Volumes:
+    """Volumes that are computed when they are read (a ``FrameStack``)."""
+
+    unit = "um"
+
+    def __init__(self, embryo: SimulatedEmbryo) -> None:
+        self._embryo = embryo
+        self.shape, self.spacing = embryo.settings.shape, embryo.settings.spacing
+        self.names = [f"frame {t}" for t in range(embryo.settings.frames)]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, frame: int, /) -> npt.NDArray[np.uint16]:
+        time, made = int(self._embryo.shown[frame]), self._embryo
+        return take_volume(made.snapshots[time], time, settings=made.settings, seed=made.seed)
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,11 @@ class SimulatedEmbryo:
     def spacing(self) -> tuple[float, ...]:
         """Size of a voxel along z, y, x in um."""
         return self.settings.spacing
+
+    @property
+    def images(self) -> FrameArray:
+        """The movie, (T, Z, Y, X) uint16; a volume is computed when it is read, the same at each reading."""
+        return FrameArray(_Volumes(self), np.uint16)
 
     @cached_property
     def frozen(self) -> IntArray:

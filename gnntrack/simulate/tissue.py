@@ -180,7 +180,11 @@ class Tissue:
             radius=self._compute_radii(),
             axis=c.axis.copy(),
             aspect=aspect,
-            light=c.light * pale * bright * np.exp(0.12 * c.flicker) * np.where(seen, 1.0, 0.6),
+            light=c.light
+            * pale
+            * bright
+            * np.exp(0.12 * c.flicker)
+            * np.where(seen, 1.0, np.where(c.id > 0, 0.6, 0.2)),
             condensed=np.maximum.reduce([ready, young, dying]),
             seen=seen,
         )
