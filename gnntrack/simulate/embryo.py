@@ -13,6 +13,7 @@ from gnntrack.components import label_components
 from gnntrack.errors import InputError
 from gnntrack.frame_array import FrameArray
 from gnntrack.settings import EmbryoSettings
+from gnntrack.simulate.computed_frames import ComputedFrames
 from gnntrack.simulate.lightsheet import GREY_PER_PHOTON, take_volume
 from gnntrack.simulate.tissue import Tissue, TissueSnapshot
 from gnntrack.types import PointGraph
@@ -20,10 +21,9 @@ from gnntrack.types import PointGraph
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
     import pandas as pd
 
-    from gnntrack.types import BoolArray, FloatArray, IntArray
+    from gnntrack.types import BoolArray, FloatArray, Image, IntArray
 
 __all__ = ["SimulatedEmbryo", "draw_embryo_settings", "simulate_embryo"]
 
@@ -38,24 +38,6 @@ class _Detections(NamedTuple):
     voxel: FloatArray  # (n, 3)
     radius: FloatArray  # um
     intensity: FloatArray
-
-
-class _Volumes:
-    """Volumes that are computed when they are read (a ``FrameStack``)."""
-
-    unit = "um"
-
-    def __init__(self, embryo: SimulatedEmbryo) -> None:
-        self._embryo = embryo
-        self.shape, self.spacing = embryo.settings.shape, embryo.settings.spacing
-        self.names = [f"frame {t}" for t in range(embryo.settings.frames)]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, frame: int, /) -> npt.NDArray[np.uint16]:
-        time, made = int(self._embryo.shown[frame]), self._embryo
-        return take_volume(made.snapshots[time], time, settings=made.settings, seed=made.seed)
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,13 @@ class SimulatedEmbryo:
     @property
     def images(self) -> FrameArray:
         """The movie, (T, Z, Y, X) uint16; a volume is computed when it is read, the same at each reading."""
-        return FrameArray(_Volumes(self), np.uint16)
+
+        def make_volume(frame: int) -> Image:
+            time = int(self.shown[frame])
+            return take_volume(self.snapshots[time], time, settings=self.settings, seed=self.seed)
+
+        names = [f"frame {t}" for t in range(self.settings.frames)]
+        return FrameArray(ComputedFrames(make_volume, names, self.settings.shape, self.spacing), np.uint16)
 
     @cached_property
     def frozen(self) -> IntArray:

@@ -148,22 +148,21 @@ def _list_starts(shape: tuple[int, ...]) -> list[npt.NDArray[np.int64]]:
 
 def _reduce(light: FeatureArray) -> FeatureArray:
     """Return the mean light of blocks of some voxels along y and x, (Z, Y', X')."""
-    for axis, start in enumerate(_list_starts(light.shape), start=1):
-        size = np.diff(start, append=light.shape[axis]).astype(np.float32)
-        light = np.moveaxis(np.moveaxis(np.add.reduceat(light, start, axis), axis, -1) / size, -1, axis)
-    return light
+    y, x = _list_starts(light.shape)
+    size = np.outer(*(np.diff(start, append=n) for start, n in zip((y, x), light.shape[1:], strict=True)))
+    return np.asarray(np.add.reduceat(np.add.reduceat(light, y, 1), x, 2) / size, np.float32)
 
 
 def _enlarge(coarse: FeatureArray, shape: tuple[int, ...]) -> FeatureArray:
     """Return coarse values in all voxels, interpolated along y and x."""
     y, x = (_make_weights(size, len(start)) for size, start in zip(shape[1:], _list_starts(shape), strict=True))
-    return np.asarray(y @ coarse @ x.T)
+    return np.asarray(y @ coarse @ x.T, np.float32)
 
 
 def _make_weights(size: int, coarse: int) -> FeatureArray:
     """Return the weights of linear interpolation, (size, coarse)."""
     at = np.clip((np.arange(size) + 0.5) / _COARSE - 0.5, 0, coarse - 1)
-    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(coarse))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, None] - np.arange(coarse))), np.float32)
 
 
 @lru_cache(2)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +16,7 @@ from gnntrack.masks.fragments import clean_frame
 from gnntrack.masks.runs import draw_labels, encode_frame, join_frames
 from gnntrack.settings import CellSettings, SimulateSettings
 from gnntrack.simulate.colony import Colony, Snapshot
+from gnntrack.simulate.computed_frames import ComputedFrames
 from gnntrack.simulate.drawing import draw_cells
 from gnntrack.simulate.microscope import take_image
 from gnntrack.types import Cells, Lineage, Provenance, Runs, Tracks
@@ -66,23 +65,6 @@ class SimulatedCells(NamedTuple):
     lineage: Lineage
 
 
-@dataclass
-class _Frames:
-    """Frames that are computed when they are read (a ``FrameStack``)."""
-
-    make: Callable[[int], Image]
-    names: Sequence[str]
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    unit: str = "um"
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, frame: int, /) -> Image:
-        return self.make(range(len(self.names))[frame])
-
-
 class _FrameCells(NamedTuple):
     """The visible cells of one frame, in the order of their labels 1..n."""
 
@@ -126,8 +108,8 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
         return take_image(snapshots[t], t, shape, spacing, settings=settings, seed=seed)
 
     names = [f"frame {t}" for t in range(settings.frames)]
-    images = _Frames(make_image, names, shape, spacing) if settings.images else None
-    return SimulatedMovie(images, _Frames(make_mask, names, shape, spacing), lineage, table)
+    images = ComputedFrames(make_image, names, shape, spacing) if settings.images else None
+    return SimulatedMovie(images, ComputedFrames(make_mask, names, shape, spacing), lineage, table)
 
 
 def simulate_cells(
