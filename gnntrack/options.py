@@ -32,7 +32,7 @@ _USERS = {
     "repair": "track() and export(), which draw the masks of the result",
     "output": "track() and segment(), which write the result",
     "simulate": "simulate()",
-    "embryo": "simulate_embryo(), by its settings",
+    "embryo": "gnntrack.embryos.simulate_embryos()",
     "train": "gnntrack.training.train(), by its settings",
     "train_segmenter": "gnntrack.training.train_segmenter(), by its settings",
 }

@@ -205,7 +205,8 @@ def describe_field(field: Field) -> str:
         return "expected a table, with values of true or false, numbers or text"
     if origin is tuple:
         lengths = field.lengths or ()
-        number = f"{lengths[0]} {'or' if len(lengths) == 2 else 'to'} {lengths[-1]}" if lengths else "several"
+        span = f"{lengths[0]} {'or' if len(lengths) == 2 else 'to'} {lengths[-1]}" if lengths else "several"
+        number = str(lengths[0]) if len(lengths) == 1 else span
         return f"expected {number} {_PLURALS[get_args(kinds[0])[0]]}"
     if field.letters is not None:
         return f"expected text of the letters {', '.join(field.letters)}"

@@ -84,11 +84,11 @@ class EmbryoSettings(Section):
     flow: float = limit(0.4, ge=0)
     """Distance in um that the tissue around a nucleus moves per frame (root mean square): neighbours move together."""
     flow_length: float = limit(60.0, gt=0)
-    """Length in um of the waves of that flow; nuclei closer than a quarter of it move alike."""
+    """Length in um of the waves of the flow; nuclei closer than a quarter of it move alike."""
     drift: float = limit(1.3, ge=0)
     """Distance in um that the whole stack moves per frame (median of a log-normal distribution)."""
     drift_spread: float = limit(0.6, ge=0)
-    """Standard deviation of the logarithm of that distance."""
+    """Standard deviation of the logarithm of the drift per frame."""
     frozen: float = limit(0.08, ge=0, lt=1)
     """Fraction of the frames that are copies of the frame before."""
     jumps: float = limit(0.01, ge=0, le=1)
@@ -107,6 +107,8 @@ class EmbryoSettings(Section):
     """Standard deviation in um of a detected position along y and x; along z it is 1.5 times as large."""
     whole_voxels: bool = True
     """Positions of detections and ground truth are whole voxels."""
+    images: bool = True
+    """Write volumes as well as detections."""
     photons: float = limit(60.0, gt=0)
     """Brightness of an ordinary nucleus in photons per voxel; fewer photons mean more noise."""
     background: float = limit(12.0, ge=0)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
+import zarr
+from click.testing import CliRunner
 from scipy.spatial import cKDTree
 
-from gnntrack.errors import InputError, SettingsError
-from gnntrack.settings import EmbryoSettings
+from gnntrack.cli import cli
+from gnntrack.embryos import simulate_embryos
+from gnntrack.errors import InputError, OutputError, SettingsError
+from gnntrack.io import open_frames, read_point_graph
+from gnntrack.io.omezarr_writer import write_omezarr
+from gnntrack.settings import EmbryoSettings, Settings
 from gnntrack.simulate.embryo import draw_embryo_settings, simulate_embryo
 from gnntrack.simulate.lightsheet import take_volume
 from gnntrack.simulate.tissue import TissueSnapshot
@@ -219,3 +228,83 @@ def test_a_dividing_nucleus_is_brighter_and_its_daughters_are_small():
     assert np.median(bright) > 1.4
     assert 0.2 < np.median(small) < 0.55
     assert np.median(flat) < 0.6
+
+
+TINY = {"frames": 3, "shape": (12, 64, 48), "cells": 300}
+
+
+def test_files_have_the_layout_of_the_competition(tmp_path):
+    counts = simulate_embryos(tmp_path / "out", seed=7, movies=2, sparse=0.3, **TINY)
+    assert [each.name for each in counts] == ["embryo_0007", "embryo_0008"]
+    names = {file.name for file in (tmp_path / "out").iterdir() if file.name[0] != "."}
+    assert names == {f"embryo_000{k}{end}" for k in (7, 8) for end in (".zarr", ".geff", "_points.csv")}
+    group = zarr.open_group(tmp_path / "out" / "embryo_0008.zarr", mode="r")
+    array, embryo = group["0"], simulate_embryo(settings=EmbryoSettings(**TINY), seed=8)
+    assert (group.metadata.zarr_format, list(group.array_keys())) == (3, ["0"])
+    assert (array.shape, array.chunks, array.dtype) == ((3, 12, 64, 48), (1, 12, 64, 48), np.uint16)
+    np.testing.assert_array_equal(array[:], embryo.images)
+    described = json.loads((tmp_path / "out" / "embryo_0008.zarr" / "0" / "zarr.json").read_text())["codecs"]
+    blosc = {"typesize": 2, "cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "blocksize": 0}
+    assert described[0]["name"] == "bytes"
+    assert described[1] == {"name": "blosc", "configuration": blosc}
+    quantiles = group.attrs["image_statistics"]["quantiles"]
+    assert list(quantiles) == ["0.0", "0.001", "0.01", "0.1", "0.9", "0.99", "0.999", "1.0"]
+    np.testing.assert_allclose(quantiles["0.9"], np.quantile(array[:], 0.9), atol=1)
+    assert (quantiles["0.0"], quantiles["1.0"]) == (array[:].min(), array[:].max())
+    movie = open_frames(tmp_path / "out" / "embryo_0008.zarr")
+    assert (len(movie), movie.shape, movie.spacing, movie.unit) == (3, (12, 64, 48), embryo.spacing, "um")
+    np.testing.assert_array_equal(movie[2], embryo.images[2])
+
+
+def test_the_written_truth_and_detections_are_those_of_the_embryo(tmp_path):
+    settings = Settings().replace(**{f"embryo__{name}": value for name, value in TINY.items()}, embryo__images=False)
+    simulate_embryos(tmp_path / "dense", settings=settings, seed=8)
+    simulate_embryos(tmp_path / "sparse", settings=settings, seed=8, sparse=0.3)
+    embryo = simulate_embryo(settings=settings.embryo, seed=8)
+    assert not (tmp_path / "dense" / "embryo_0008.zarr").exists()
+    for folder, truth in (("dense", embryo.truth), ("sparse", embryo.sparse_truth(0.3))):
+        read = read_point_graph(tmp_path / folder / "embryo_0008.geff")
+        assert read.total == len(embryo.truth)
+        np.testing.assert_array_equal(read.id, truth.id)
+        np.testing.assert_allclose(read.position, truth.position)
+        np.testing.assert_array_equal(read.source, truth.source)
+    points = pd.read_csv(tmp_path / "dense" / "embryo_0008_points.csv")
+    pd.testing.assert_frame_equal(points, embryo.points)
+
+
+def test_an_embryo_without_nuclei_is_written(tmp_path):
+    simulate_embryos(tmp_path / "out", frames=2, shape=(4, 16, 16), cells=0, clutter=0)
+    assert len(read_point_graph(tmp_path / "out" / "embryo_0000.geff")) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "embryo_0000_points.csv")) == 0
+
+
+def test_the_command_writes_movies_and_refuses_options_of_the_other_kind(tmp_path):
+    def run(*words):
+        return CliRunner().invoke(cli, ["simulate", "-o", str(tmp_path / "out"), *map(str, words)])
+
+    size = ("--frames", 2, "--shape", "8,32,32", "--cells", 40, "--spacing", "2,0.5,0.5")
+    done = run("--kind", "embryo", "--seed", 5, "--movies", 2, "--drift", 3, *size)
+    assert done.exit_code == 0, done.output
+    assert "embryo_0005 to embryo_0006" in done.output
+    wanted = EmbryoSettings(frames=2, shape=(8, 32, 32), cells=40, spacing=(2, 0.5, 0.5), drift=3)
+    written = pd.read_csv(tmp_path / "out" / "embryo_0006_points.csv")
+    pd.testing.assert_frame_equal(written, simulate_embryo(settings=wanted, seed=6).points)
+    assert "it exists already" in run("--kind", "embryo", *size).output
+    assert "--flow is an option of --kind embryo" in run("--flow", 1).output
+    assert "--sparse is an option of --kind embryo" in run("--sparse", 0.1).output
+    assert "--cycle is an option of --kind cells" in run("--kind", "embryo", "--cycle", 9).output
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [({"sparse": 0.0}, "sparse=0.0: expected a fraction"), ({"movies": 0}, "movies=0: expected a number of movies")],
+)
+def test_wrong_numbers_of_movies_and_fractions_are_refused(option, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        simulate_embryos(tmp_path / "out", **option)
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_volumes_of_uint16_are_written(tmp_path):
+    with pytest.raises(OutputError, match="frame 0 is float64; expected uint16"):
+        write_omezarr(open_frames(np.zeros((2, 4, 4, 4))), tmp_path / "a.zarr")

@@ -7,17 +7,19 @@ import click
 __all__ = ["GroupedCommand", "group_options"]
 
 _FEW = 8  # options that need no groups
-_GROUPS = ("Input", "Movie", "Method", "Output", "Check", "Figures", "Page", "Settings", "Other")
+_GROUPS = ("Input", "Movie", "Embryo", "Method", "Output", "Check", "Figures", "Page", "Settings", "Other")
 _SECTIONS = {
     **dict.fromkeys(("frames", "cells"), "Input"),
     **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "train", "segmenter"), "Method"),
     "simulate": "Movie",
+    "embryo": "Embryo",
     "output": "Output",
 }
 _PARAMETERS = {
     **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation", "truth"), "Input"),
     **dict.fromkeys(("benchmark", "edits", "source_format"), "Input"),
     **dict.fromkeys(("port", "no_browser"), "Page"),
+    **dict.fromkeys(("movies", "sparse"), "Embryo"),
     **dict.fromkeys(
         ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
     ),

@@ -14,11 +14,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from gnntrack.cli.examples import describe_example
-from gnntrack.settings import Settings, SimulateSettings
+from gnntrack.settings import EmbryoSettings, Settings, SimulateSettings
 from gnntrack.settings_files import find_settings_file
 from gnntrack.user_warnings import WarningHandler
 
 __all__ = [
+    "EMBRYO_SETTINGS",
     "FRAME_SETTINGS",
     "GNN_SETTINGS",
     "GRAPH_SETTINGS",
@@ -67,6 +68,7 @@ MASK_SETTINGS = (
 )
 MOVIE_SETTINGS = (*MASK_SETTINGS, "frames.channel", "frames.images_pattern")
 SIMULATE_SETTINGS = tuple(f"simulate.{name}" for name in SimulateSettings.fields)
+EMBRYO_SETTINGS = tuple(f"embryo.{name}" for name in EmbryoSettings.fields if name not in SimulateSettings.fields)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -318,19 +320,24 @@ def select_segmenter(segmenter: str | None, more: dict[str, Any]) -> dict[str, A
     return {"segmenter_options": more} | ({} if segmenter is None else {"segmenter": segmenter})
 
 
-def settings_options(*keys: str) -> Callable[[Function], Function]:
+def settings_options(
+    *keys: str, sort: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
+) -> Callable[[Function], Function]:
     """Return a decorator that adds ``--config`` and an option per setting.
 
     The command receives all of them as one argument, ``settings``: the defaults, replaced by the values of the
-    file, replaced by the values of the options.
+    file, replaced by the values of the options. `sort` may return other settings for the values that were given, after
+    a look at the other options of the command.
     """
 
     def decorate(command: Function) -> Function:
         @functools.wraps(command)
         def run(*args: Any, config: Path | None, **values: Any) -> Any:
             settings = Settings.from_toml(find_settings_file(config)) if config else Settings()
-            given = {key: values.pop(key.replace(".", "_")) for key in keys}
-            changes = {key.replace(".", "__"): value for key, value in given.items() if value is not None}
+            options = {key: values.pop(key.replace(".", "_")) for key in keys}
+            given = {key: value for key, value in options.items() if value is not None}
+            given = sort(given, values) if sort is not None else given
+            changes = {key.replace(".", "__"): value for key, value in given.items()}
             return command(*args, settings=settings.replace(**changes), **values)
 
         decorated: Function = run
@@ -366,6 +373,9 @@ def _make_option(key: str) -> Callable[[Function], Function]:
         flags, told, more = f"{flag}/--no-{flag[2:]}", flag if default else f"--no-{flag[2:]}", {"default": None}
     else:
         told = "" if default is None else _format_default(default)
+        if section == "simulate" and name in EmbryoSettings.fields:
+            other = _format_default(getattr(Settings().embryo, name))
+            told = f"{told or 'as the movie'}; of an embryo {other}" if other != told else told
         kind = str if name in _TEXT else _find_type(field.kind)
         flags, more = flag, {"type": kind, "metavar": _METAVARS.get(name)}
 

@@ -1,5 +1,7 @@
 """Movies with a known lineage: cells move, grow, divide, die, touch, enter and leave; images, masks and truth.
 
+`simulate_embryo` is another kind of movie: nuclei of an embryo, as points and volumes.
+
 The package is also the recipe of the same name: ``gnntrack.simulate(frames=6)``.
 """
 
@@ -9,9 +11,19 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from gnntrack.simulate.embryo import SimulatedEmbryo, draw_embryo_settings, simulate_embryo
 from gnntrack.simulate.movie import SimulatedCells, SimulatedMovie, simulate_cells, simulate_movie, write_movie
 
-__all__ = ["SimulatedCells", "SimulatedMovie", "simulate_cells", "simulate_movie", "write_movie"]
+__all__ = [
+    "SimulatedCells",
+    "SimulatedEmbryo",
+    "SimulatedMovie",
+    "draw_embryo_settings",
+    "simulate_cells",
+    "simulate_embryo",
+    "simulate_movie",
+    "write_movie",
+]
 
 
 class _Package(ModuleType):
