@@ -776,7 +776,8 @@ def test_a_negative_seed_is_refused(command, tmp_path):
 def test_options_are_shown_in_groups(command):
     shown = run(command, "--help").stdout
     groups = re.findall(r"^([A-Z][a-z]+):$", shown, re.MULTILINE)
-    assert groups == [group for group in ("Input", "Movie", "Method", "Output", "Settings", "Other") if group in groups]
+    known = ("Input", "Movie", "Embryo", "Method", "Output", "Settings", "Other")
+    assert groups == [group for group in known if group in groups]
     assert {"Output", "Settings", "Other"} <= set(groups)
     assert "Options" not in groups
     of_group = dict(zip(groups, re.split(r"^[A-Z][a-z]+:$", shown, flags=re.MULTILINE)[1:], strict=True))

@@ -104,4 +104,4 @@ def _find_quantiles(counts: IntArray) -> FloatArray:
     """
     up_to = np.cumsum(counts)
     wanted = np.rint(np.array(_QUANTILES) * (up_to[-1] - 1)) + 1
-    return np.searchsorted(up_to, wanted).astype(np.float64)
+    return np.asarray(np.searchsorted(up_to, wanted), np.float64)
