@@ -77,17 +77,17 @@ class EmbryoSettings(Section):
     """Approximate number of nuclei in the first frame; at most as many as fit into the volume."""
     diameter: float = limit(8.0, gt=0)
     """Diameter of a grown nucleus in um."""
-    speed: float = limit(0.7, ge=0)
+    speed: float = limit(1.0, ge=0)
     """Distance in um that a nucleus moves by itself per frame (root mean square)."""
     persistence: float = limit(0.6, ge=0, lt=1)
     """Fraction of its own velocity that a nucleus keeps from frame to frame; 0 = a random walk."""
-    flow: float = limit(0.4, ge=0)
+    flow: float = limit(0.5, ge=0)
     """Distance in um that the tissue around a nucleus moves per frame (root mean square): neighbours move together."""
     flow_length: float = limit(60.0, gt=0)
     """Length in um of the waves of the flow; nuclei closer than a quarter of it move alike."""
     drift: float = limit(1.3, ge=0)
     """Distance in um that the whole stack moves per frame (median of a log-normal distribution)."""
-    drift_spread: float = limit(0.6, ge=0)
+    drift_spread: float = limit(0.5, ge=0)
     """Standard deviation of the logarithm of the drift per frame."""
     frozen: float = limit(0.08, ge=0, lt=1)
     """Fraction of the frames that are copies of the frame before."""
@@ -99,7 +99,7 @@ class EmbryoSettings(Section):
     """Fraction of the nuclei that divide per frame."""
     death_rate: float = limit(0.0003, ge=0, lt=1)
     """Fraction of the nuclei that die per frame."""
-    misses: float = limit(0.05, ge=0, lt=1)
+    misses: float = limit(0.06, ge=0, lt=1)
     """Fraction of the nuclei that are not detected in a frame; dim nuclei are missed more often, for some frames."""
     clutter: float = limit(0.05, ge=0)
     """Number of false detections per nucleus; they move like nuclei, flicker, and disappear after some frames."""
