@@ -1,7 +1,7 @@
 """The pictures of the README and of docs: results of simulated movies and stacks.
 
 ``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet, montage,
-tree, kymograph; and ``tracking.gif``: tracking.
+tree, kymograph, embryo; and ``tracking.gif``: tracking.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from gnntrack.report import draw_lineage_tree, draw_overlay
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.saving import save_figure
 from gnntrack.segmentation.registry import load_segmenter
+from gnntrack.settings import EmbryoSettings
+from gnntrack.simulate import simulate_embryo
 
 SEGMENTERS: dict[str, dict[str, Any]] = {"slices": {}, "diffusionnet": {"spacing": (1.0, 0.5, 0.5)}}
 FIGURES = ("tracking", "montage", "tree", "kymograph")
@@ -31,7 +33,7 @@ FIGURES = ("tracking", "montage", "tree", "kymograph")
 
 def main() -> int:
     """Draw the pictures that are named, or all."""
-    names = ("result", *FIGURES, *SEGMENTERS)
+    names = ("result", "embryo", *FIGURES, *SEGMENTERS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; default: all")
     wanted = parser.parse_args().names or names
@@ -41,6 +43,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if "result" in wanted:
         draw_result(folder / "result.png")
+    if "embryo" in wanted:
+        draw_embryos(folder / "embryo.png")
     if set(FIGURES) & set(wanted):
         draw_figures(folder, wanted)
     for name in (name for name in SEGMENTERS if name in wanted):
@@ -64,6 +68,44 @@ def draw_result(path: Path) -> None:
     joined.paste(scaled[0], (0, 0))
     joined.paste(scaled[1], (scaled[0].width, 0))
     joined.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def draw_embryos(path: Path) -> None:
+    """Draw projections of simulated embryos along z and along y, and a division over eight frames."""
+    columns = []
+    for cells in (60, 250, 600):
+        embryo = simulate_embryo(settings=EmbryoSettings(frames=1, cells=cells), seed=2)
+        from_above, volume = embryo.images[0].max(axis=0), embryo.images[0]
+        from_side = np.repeat(volume.max(axis=1), 4, axis=0)  # a voxel is four times as long along z
+        columns.append(np.vstack([stretch(from_above), stretch(from_side)]))
+    strip = np.kron(stretch(cut_division(seed=1008)), np.ones((2, 2), np.uint8))
+    Image.fromarray(np.vstack([np.hstack(columns), strip])).save(path, optimize=True)
+
+
+def cut_division(seed: int) -> Any:
+    """Return projections around a nucleus in the four frames before its division, and around its daughters after it."""
+    embryo = simulate_embryo(settings=EmbryoSettings(frames=60, frozen=0, jumps=0, drift=0.3), seed=seed)
+    truth = embryo.truth
+    before = dict(zip(truth.target.tolist(), truth.source.tolist(), strict=True))
+    voxel = np.rint(truth.voxels).astype(int)
+    half = np.array([4, 24, 24])
+    for row in np.flatnonzero(truth.children == 2).tolist():
+        first, at = row, voxel[row]
+        for _ in range(3):
+            first = before.get(first, first)
+        frames = range(truth.frame[row] - 3, truth.frame[row] + 5)
+        inside = (at >= half).all() and (at < np.array(embryo.settings.shape) - half).all()
+        if truth.frame[first] == frames[0] and frames[-1] < 60 and inside:
+            box = tuple(slice(middle - reach, middle + reach) for middle, reach in zip(at, half, strict=True))
+            return np.hstack([embryo.images[t][box].max(axis=0) for t in frames])
+    msg = f"seed {seed}: no division far from the faces; choose another seed"
+    raise ValueError(msg)
+
+
+def stretch(image: Any) -> Any:
+    """Return grey values as 8 bits, from the background to the brightest voxels."""
+    low, high = np.percentile(image, [1, 99.8])
+    return (255 * np.clip((image - low) / (high - low), 0, 1)).astype(np.uint8)
 
 
 def draw_figures(folder: Path, wanted: list[str]) -> None:

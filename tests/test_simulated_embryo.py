@@ -222,7 +222,7 @@ def test_a_dividing_nucleus_is_brighter_and_its_daughters_are_small():
         if i > 0 and mother in now and mother in first and first[mother][0] is not now[mother][0]:
             before, row = now[mother]
             bright.append(before.light[row] / first[mother][0].light[first[mother][1]])
-            small.append((snapshot.radius[k] / before.radius[row]) ** 3)
+            small.append((snapshot.radius[k] / (settings.diameter / 2)) ** 3)
             flat.append(before.aspect[row])
     assert len(bright) > 20
     assert np.median(bright) > 1.4

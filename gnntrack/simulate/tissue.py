@@ -170,9 +170,9 @@ class Tissue:
         pale = 1 - 0.85 * c.dimness**0.4
         seen = c.flicker > ndtri(c.dimness)
         # a dividing nucleus gets round; its chromosomes form a plate, and each daughter gets half of it
-        flat = np.maximum(0.45 * young, 0.6 * np.clip((ready - 0.7) / 0.3, 0, 1))
+        flat = np.maximum(0.45 * young, 0.6 * _compute_plates(ready))
         aspect = (1 + (c.aspect - 1) * (1 - np.maximum(ready, young)) ** 2) * (1 - flat)
-        bright = 1 + 0.9 * np.maximum(ready, 0.8 * young) + 1.2 * dying * (1 - dying**3)
+        bright = 1 + 0.9 * np.maximum(ready, 0.8 * young) + _compute_plates(ready) + 1.2 * dying * (1 - dying**3)
         return TissueSnapshot(
             id=c.id.copy(),
             parent=c.parent.copy(),
@@ -197,11 +197,12 @@ class Tissue:
         return ready, np.exp(-c.age / _SWELLING), dying
 
     def _compute_radii(self) -> FloatArray:
-        """Return the radius of each nucleus, which grows until it divides; newborn and dying ones are condensed."""
+        """Return the radius of each nucleus, which grows until it divides; plates, newborn and dying ones are small."""
         c = self.nuclei
-        _, young, dying = self._compute_phases()
+        ready, young, dying = self._compute_phases()
         grown = np.cbrt(0.55 + 0.45 * np.minimum(c.progress, 1))
-        return np.asarray(c.radius * grown * (1 - 0.2 * young) * (1 - 0.45 * dying))
+        compact = (1 - 0.25 * _compute_plates(ready)) * (1 - 0.2 * young) * (1 - 0.45 * dying)
+        return np.asarray(c.radius * grown * compact)
 
     def _create_nuclei(self, position: FloatArray, parent: IntArray) -> _Nuclei:
         """Return newborn nuclei."""
@@ -256,7 +257,7 @@ class Tissue:
             apart = side * _APART * d * parent.axis
             each = self._create_nuclei(parent.position + apart, parent.id)
             each.velocity = side * _LEAVING * d * (1 - self.settings.persistence) * parent.axis
-            each.axis = parent.axis.copy()
+            each.axis, each.dimness = parent.axis.copy(), parent.dimness.copy()
             each.light = parent.light * np.exp(rng.normal(0, 0.05, len(parent)))
             daughters.append(each)
         self.nuclei = c.take(~now).concatenate(*daughters)
@@ -346,3 +347,8 @@ def _draw_directions(rng: np.random.Generator, n: int) -> FloatArray:
     """Return n random vectors of length 1, (n, 3)."""
     vectors = rng.normal(size=(n, 3))
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1), 1e-9)[:, None])
+
+
+def _compute_plates(ready: FloatArray) -> FloatArray:
+    """Return how far the chromosomes have formed a plate, 0 to 1, from the progress of mitosis."""
+    return np.asarray(np.clip((ready - 0.7) / 0.3, 0, 1))
