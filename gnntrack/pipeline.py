@@ -23,7 +23,9 @@ from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_mov
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
+from gnntrack.point_movie import POINT_OPTIONS, open_points, refuse_masks
 from gnntrack.point_recipes import build_point_graph, track_points
+from gnntrack.point_results import draw_points, find_file_format, write_point_result
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
 from gnntrack.types import CellGraph, Lineage
@@ -33,7 +35,7 @@ from gnntrack.views import find_masks
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
-_SOURCES = ("points", "segmenter", "segmenter_options")
+_SOURCES = (*POINT_OPTIONS, "segmenter", "segmenter_options")
 
 
 @accept_options("frames", "cells", "motion", "graph", other=_SOURCES)
@@ -60,7 +62,8 @@ def build_graph(
     **options
         Single settings by their names, such as ``max_gap=3``, ``max_distance=20`` or ``spacing=0.5``;
         ``segmenter``, ``segmenter_options`` for images without masks, see `gnntrack.movie.Opening`; and ``points`` in
-        place of masks: a path, a data frame, or an array (N, 1 + D) with the columns t, [z], y, x in pixels.
+        place of masks: a path, a data frame, or an array (N, 1 + D) with the columns t, [z], y, x, with ``radius`` and
+        ``points_unit``, see `gnntrack.point_movie.open_points`.
 
     Returns
     -------
@@ -80,8 +83,10 @@ def build_graph(
     (52, 159, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
-    if (points := options.pop("points", None)) is not None:
-        return build_point_graph(points, settings=settings, progress=progress)
+    points, reading = _take_points(masks, options)
+    if points is not None:
+        movie = open_points(points, images=images, settings=settings, progress=progress, **reading)
+        return build_point_graph(movie, settings=settings, progress=progress)
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
 
 
@@ -160,9 +165,9 @@ def track(
     ----------
     images, masks, settings, progress
         As in `build_graph`: ``track(images, masks)``, ``track(masks=masks)``, ``track(images)`` or
-        ``track(points=points)``.
+        ``track(points=points)``, which may have images too.
     out : path, optional
-        Folder of the result; if None, nothing is written.
+        Folder of the result; if None, nothing is written. For points, ``.geff``, ``.csv`` and ``.xml`` are files.
     method, solver
         As in `solve`.
     overwrite : bool
@@ -192,11 +197,12 @@ def track(
     >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
     0
     """
-    if (points := options.pop("points", None)) is not None:
-        chosen = settings or Settings()
-        return track_points(points, method=method, solver=solver, settings=chosen, progress=progress)
-    run = RunRecord(images, masks, settings or Settings())
+    points, reading = _take_points(masks, options)
+    run = RunRecord(images, masks, settings or Settings(), points=points)
     with record_warnings() as run.warnings:
+        if points is not None:
+            plan: dict[str, Any] = {"method": method, "solver": solver}
+            return _track_points(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)
         if out is not None:
             try_output(out, overwrite=overwrite)  # before the long work
         candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)
@@ -207,7 +213,40 @@ def track(
     return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, candidates.movie.names))
 
 
-@accept_options("frames", "repair")
+def _take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[str, Any]]:
+    """Take points and how they are read out of the options of a recipe; None without points."""
+    points, *values = (options.pop(name, None) for name in POINT_OPTIONS)
+    reading = {name: value for name, value in zip(POINT_OPTIONS[1:], values, strict=True) if value is not None}
+    if points is not None:
+        refuse_masks(masks, options)
+    elif reading:
+        msg = f"{next(iter(reading))} belongs to points, and none are given; give points=PATH, a table or an array"
+        raise InputError(msg)
+    return points, reading
+
+
+def _track_points(
+    run: RunRecord,
+    out: str | Path | None,
+    reading: dict[str, Any],
+    *,
+    plan: dict[str, Any],
+    overwrite: bool,
+    progress: Any,
+) -> Lineage:
+    """Track points, and write the result."""
+    if out is not None:
+        find_file_format(out)
+        try_output(out, overwrite=overwrite)  # before the long work
+    resolve_method(plan["method"], plan["solver"])
+    movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
+    lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
+    if out is not None:
+        write_point_result(out, lineage, images=movie.images, run=run, overwrite=overwrite)
+    return lineage
+
+
+@accept_options("frames", "repair", other=("radius",))
 def export(
     lineage: Lineage,
     out: str | Path,
@@ -217,7 +256,7 @@ def export(
     settings: Settings | None = None,
     overwrite: bool = False,
     progress: Any = None,
-    **options: Any,  # noqa: ARG001  (they are in the settings)
+    **options: Any,
 ) -> Lineage:
     """Write a lineage as a CTC result, as tables, or in another format.
 
@@ -235,7 +274,8 @@ def export(
     settings : Settings, optional
         Its sections ``frames`` and ``repair`` are used; ``cells`` comes from the provenance of the lineage.
     overwrite, progress, **options
-        As in `track`, such as ``fill_gaps=False``.
+        As in `track`, such as ``fill_gaps=False``; for points ``radius``, that of the balls that are drawn for formats
+        of masks, in um if the size of a voxel is known, else in pixels.
 
     Returns
     -------
@@ -260,31 +300,36 @@ def export(
     'source_frame,source_label,target_frame,target_label,weight'
     """
     _expect_kind(lineage, Lineage, "track(), solve() or load()")
-    writer = WRITERS[to]()
+    writer, chosen = WRITERS[to](), settings or Settings()
     if not writer.needs_masks:
-        if settings is not None and settings.repair.margin:
-            margin = settings.repair.margin
-            _log.warning(
-                "the margin of %s is not applied in format '%s'; track with it", count_noun(margin, "pixel"), to
-            )
-        kept, found = _match_masks(lineage, masks, settings or Settings(), progress, own=uses_masks(writer))
+        if chosen.repair.margin:
+            margin = count_noun(chosen.repair.margin, "pixel")
+            _log.warning("the margin of %s is not applied in format '%s'; track with it", margin, to)
+        kept, found = _match_masks(lineage, masks, chosen, progress, own=uses_masks(writer))
         writer.write(kept, out, masks=found if uses_masks(writer) else None, overwrite=overwrite)
         return kept
-    if masks is None and not lineage.has_masks:
+    if masks is None and not lineage.has_masks and not lineage.cells.points:
         msg = f"format '{to}' draws the masks that the lineage was made from, and none are given; give masks"
         raise InputError(msg)
     try_output(out, overwrite=overwrite)
     if masks is None:
-        kept, own = find_masks(lineage)
+        kept, own = _find_own_masks(lineage, options.get("radius"), chosen)
         writer.write(kept, out, masks=own, overwrite=overwrite)
         return kept
-    settings = settings or Settings()
-    stack = open_masks_of(lineage, masks, settings)
-    check_margin(settings.repair.margin, stack.shape)
-    repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=settings.repair)
+    stack = open_masks_of(lineage, masks, chosen)
+    check_margin(chosen.repair.margin, stack.shape)
+    repaired = repair_movie(lineage, match_runs(lineage, stack, progress), settings=chosen.repair)
     drawn = CellMasks(repaired.runs, repaired.fills, stack.names)
     writer.write(repaired.lineage, out, masks=drawn, overwrite=overwrite)
     return repaired.lineage
+
+
+def _find_own_masks(lineage: Lineage, radius: float | None, settings: Settings) -> tuple[Lineage, CellMasks]:
+    """Return a lineage after repair, with the masks that it holds, or balls around its points."""
+    if lineage.has_masks:
+        return find_masks(lineage)
+    balls = draw_points(lineage, radius, settings=settings.repair)
+    return balls.lineage, CellMasks(balls.runs, balls.fills)
 
 
 def _match_masks(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import estimate_motion
-from gnntrack.io.points import read_points
-from gnntrack.measure.points import make_point_cells
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
+from gnntrack.point_movie import PointMovie, open_points
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -30,8 +30,7 @@ def read_point_cells(points: object, *, settings: Settings) -> Cells:
     settings : Settings
         ``frames`` and ``cells`` are used.
     """
-    found = read_points(points, settings=settings.frames)
-    return make_point_cells(found, neighbours=settings.cells.neighbours)[0]
+    return open_points(points, settings=settings).cells
 
 
 def choose_point_settings(settings: Settings) -> Settings:
@@ -41,6 +40,13 @@ def choose_point_settings(settings: Settings) -> Settings:
 
 def build_point_graph(points: object, *, settings: Settings, progress: Progress | None = None) -> CellGraph:
     """Return the candidate links between points; see `gnntrack.build_graph`.
+
+    Parameters
+    ----------
+    points : path, pandas.DataFrame, array (N, 1 + D) or PointMovie
+        Points, or points that were opened with their images by `gnntrack.point_movie.open_points`.
+    settings, progress
+        As in `gnntrack.build_graph`.
 
     Examples
     --------
@@ -52,15 +58,16 @@ def build_point_graph(points: object, *, settings: Settings, progress: Progress 
     (4, ('gap', 'distance'), False)
     """
     settings = choose_point_settings(settings)
-    cells = read_point_cells(points, settings=settings)
-    motion = estimate_motion(cells, settings=settings.motion)
-    return build_candidates(cells, None, motion, settings=settings.graph, progress=progress)
+    movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
+    motion = estimate_motion(movie.cells, settings=settings.motion)
+    graph = build_candidates(movie.cells, None, motion, settings=settings.graph, progress=progress)
+    return replace(graph, provenance=graph.provenance.replace(interval=movie.interval))
 
 
 def track_points(
     points: object, *, method: str, solver: str | None, settings: Settings, progress: Progress | None = None
 ) -> Lineage:
-    """Return the lineage of points; see `gnntrack.track`.
+    """Return the lineage of points; see `gnntrack.track`; `points` as of `build_point_graph`.
 
     Examples
     --------

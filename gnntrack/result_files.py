@@ -43,6 +43,7 @@ __all__ = [
     "RunRecord",
     "collect_review",
     "convert_to_plain",
+    "describe_run",
     "find_source",
     "restore_settings",
     "summarise_result",
@@ -59,7 +60,7 @@ class RunRecord:
 
     Parameters
     ----------
-    images, masks : object
+    images, masks, points : object
         The input, as it was given; paths are recorded, and for anything else its type.
     settings : Settings
         Settings of the run.
@@ -95,6 +96,7 @@ class RunRecord:
     names: Sequence[str] = ()
     warnings: Sequence[str] = ()
     edits: EditList | None = None
+    points: object = None
 
 
 def write_result(
@@ -220,15 +222,33 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
     run : RunRecord
         Input, settings and start.
     """
-    lineage, provenance = result.lineage, tracked.provenance
+    return describe_run(result.lineage, tracked, run, counts=_count_masks(result, tracked))
+
+
+def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the content of ``summary.json`` for any kind of result.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        As it is written.
+    tracked : Lineage
+        As it was solved.
+    run : RunRecord
+        Input, settings and start.
+    counts : mapping of str to int
+        Numbers of cells of this kind of result.
+    """
+    provenance = tracked.provenance
     tracks, cells = lineage.tracks, lineage.cells
-    counts = _count_masks(result, tracked)
     steadiness = measure_steadiness(tracked)
+    points = {} if run.points is None else {"points": _describe_source(run.points)}
+    poor = [] if cells.points else describe_poor_masks(steadiness)
     return {
         "gnntrack": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - run.started, 3),
-        "input": {"images": _describe_source(run.images), "masks": _describe_source(run.masks)},
+        "input": {"images": _describe_source(run.images), "masks": _describe_source(run.masks)} | points,
         "movie": {
             "frames": cells.n_frames,
             "shape": list(cells.shape),
@@ -261,7 +281,7 @@ def summarise_result(result: Result, tracked: Lineage, run: RunRecord) -> dict[s
         "settings": json.loads(run.settings.to_json()),
         "settings_given": {name: sorted(section.given) for name, section in run.settings if section.given},
         "versions": {"python": platform.python_version()} | _list_versions(),
-        "warnings": list(dict.fromkeys([*run.warnings, *describe_poor_masks(steadiness)])),
+        "warnings": list(dict.fromkeys([*run.warnings, *poor])),
     }
 
 

@@ -26,22 +26,23 @@ _log = logging.getLogger(__name__)
 @click.command("build-graph", cls=GroupedCommand)
 @options.source_options
 @options.out_option("The graph, a .geff.")
+@options.point_options
 @options.settings_options(*options.MOVIE_SETTINGS, *options.GRAPH_SETTINGS)
 @options.overwrite_option
 @options.verbose_option
-def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Path | None) -> None:
-    """Find the candidate links between the cells of a movie: IMAGES and MASKS, or --masks MASKS alone."""
+def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Any) -> None:
+    """Find the candidate links between the cells of a movie: IMAGES and MASKS, --masks MASKS or --points POINTS."""
     from gnntrack import pipeline
     from gnntrack.io.geff import write_graph
     from gnntrack.io.output import check_output
 
-    images, masks = _find_masks(
-        sources, composite=settings.frames.masks_channel is not None or settings.frames.masks_pattern is not None
-    )
+    points = options.take_points(sources)
+    composite = settings.frames.masks_channel is not None or settings.frames.masks_pattern is not None
+    images, masks = options.find_images(**sources) if points else _find_masks(sources, composite=composite)
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
-        graph = pipeline.build_graph(images, masks, settings=settings, progress=progress)
+        graph = pipeline.build_graph(images, masks, settings=settings, progress=progress, **points)
         write_graph(graph, out, overwrite=overwrite)
     per_cell = len(graph) / max(len(graph.cells), 1)
     rows: list[tuple[str, object]] = [("frames", graph.cells.n_frames), ("cells", len(graph.cells))]
@@ -152,6 +153,12 @@ class FormatOption(click.Option):
     help="The masks that a .geff was made from, for ctc and other formats that draw masks.",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="Images, to measure the cells of a result with.")
+@click.option(
+    "--radius",
+    type=float,
+    metavar="LENGTH",
+    help="Radius of the balls of points in ctc, in um with a voxel size, else in pixels; default: that of the points.",
+)
 @click.option("--to", cls=FormatOption, default="ctc", show_default=True)
 @options.out_option("The file or folder to write.")
 @options.settings_options(
@@ -166,7 +173,15 @@ class FormatOption(click.Option):
 @options.overwrite_option
 @options.verbose_option
 def export(
-    lineage: Path, out: Path, masks: Path | None, images: Path | None, to: str, settings: Settings, *, overwrite: bool
+    lineage: Path,
+    out: Path,
+    masks: Path | None,
+    images: Path | None,
+    to: str,
+    radius: float | None,
+    settings: Settings,
+    *,
+    overwrite: bool,
 ) -> None:
     """Write LINEAGE as a CTC result, as tables, or in another format.
 
@@ -186,12 +201,16 @@ def export(
     watch = Stopwatch()
     with show_progress() as progress:
         read = _read_exported(lineage, result, images, settings)
-        if result is None and masks is None and WRITERS[to].needs_masks and not read.has_masks:
+        needed = masks is None and WRITERS[to].needs_masks and not read.has_masks
+        if radius is not None and not (needed and read.cells.points):
+            message = "--radius is that of the balls of points in a format of masks, such as --to ctc; omit it"
+            raise click.UsageError(message)
+        if needed and result is None and not read.cells.points:
             message = f"--to {to} draws the masks that the lineage was made from: give --masks MASKS"
             raise click.UsageError(message)
         chosen = masks or result if masks or WRITERS[to].needs_masks else None
         written = pipeline.export(
-            read, out, masks=chosen, to=to, settings=settings, overwrite=overwrite, progress=progress
+            read, out, masks=chosen, to=to, settings=settings, overwrite=overwrite, progress=progress, radius=radius
         )
     show_rows([*describe_lineage(written), *describe_cost(watch), ("written", out)])
 

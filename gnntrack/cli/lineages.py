@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "describe_estimates",
     "describe_lineage",
+    "describe_points",
     "describe_result",
     "list_checks",
     "list_lineage_checks",
@@ -144,6 +145,23 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
     ]
     dropped = summary.dropped_cells
     return [*rows, ("dropped", f"{count_noun(dropped, 'cell')} smaller than cells.min_size")] if dropped else rows
+
+
+def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
+    """Return the rows of a summary for tracked points."""
+    from gnntrack.lineage.summary import summarise
+
+    summary, cells = summarise(lineage), lineage.cells
+    added = int(cells.feature("interpolated").sum()) if cells.has("interpolated") else 0
+    gaps = f"{summary.gaps_bridged} bridged" + (f", {count_noun(added, 'point')} interpolated in them" if added else "")
+    return [
+        ("frames", summary.frames),
+        *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
+        ("points", summary.cells - added),
+        ("tracks", summary.tracks),
+        ("divisions", summary.divisions),
+        ("gaps", gaps),
+    ]
 
 
 def _describe_gaps(bridged: int, filled: int | None) -> str:

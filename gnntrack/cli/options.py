@@ -27,17 +27,20 @@ __all__ = [
     "MASK_SETTINGS",
     "MOVIE_SETTINGS",
     "SIMULATE_SETTINGS",
+    "find_images",
     "json_option",
     "method_options",
     "out_option",
     "overwrite_option",
     "parse_named_values",
     "path_argument",
+    "point_options",
     "resolve_sources",
     "segmenter_options",
     "select_segmenter",
     "settings_options",
     "source_options",
+    "take_points",
     "verbose_option",
 ]
 
@@ -173,6 +176,65 @@ def resolve_sources(
     if problem:
         raise click.UsageError(problem)
     return images or only_images, masks or only_masks
+
+
+def point_options(command: Function) -> Function:
+    """Add ``--points``, ``--points-unit`` and ``--radius``; see `take_points`."""
+    points = click.option(
+        "--points",
+        type=click.Path(path_type=Path),
+        help="Points in place of masks: a table (CSV, parquet) with the columns frame (or t), z, y, x, or a .geff, a "
+        "TrackMate .xml or .npy; docs/points.md has more.",
+    )
+    unit = click.option(
+        "--points-unit",
+        type=click.Choice(["um", "pixel"]),
+        help="Unit of the positions of points, if the names of their columns do not have it; default: voxels.",
+    )
+    radius = click.option(
+        "--radius",
+        type=float,
+        metavar="LENGTH",
+        help="Radius of all points, in um with a voxel size, else in pixels; default: the column radius, if any.",
+    )
+    return points(unit(radius(command)))
+
+
+def take_points(choices: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of points out of those of a command; empty without ``--points``.
+
+    Raises
+    ------
+    UsageError
+        If the others are given without points.
+    """
+    found = {name: choices.pop(name) for name in ("points", "points_unit", "radius")}
+    if found["points"] is not None:
+        return found
+    for name in ("points_unit", "radius"):
+        if found[name] is not None:
+            message = f"--{name.replace('_', '-')} belongs to points; give --points PATH"
+            raise click.UsageError(message)
+    return {}
+
+
+def find_images(
+    *, images: Path | None, masks: Path | None, only_images: Path | None, only_masks: Path | None
+) -> tuple[Path | None, None]:
+    """Return the images of points, given as an argument or as an option, and no masks.
+
+    Raises
+    ------
+    UsageError
+        If masks are given, or images twice.
+    """
+    if masks is not None or only_masks is not None:
+        message = "--points are tracked without masks, and masks are given too; omit one of the two"
+        raise click.UsageError(message)
+    if images is not None and only_images is not None:
+        message = "images are given twice; give IMAGES, or --images IMAGES"
+        raise click.UsageError(message)
+    return images or only_images, None
 
 
 def out_option(about: str, *names: str, other: str | None = None) -> Callable[[Function], Function]:

@@ -10,10 +10,18 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_lineage, describe_result, list_checks, read_summary, refuse_unused
+from gnntrack.cli.lineages import (
+    describe_lineage,
+    describe_points,
+    describe_result,
+    list_checks,
+    read_summary,
+    refuse_unused,
+)
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
+    from gnntrack.types import Lineage
 
 __all__ = ["TRACK_SETTINGS", "track"]
 
@@ -35,7 +43,7 @@ TRACK_SETTINGS = (
 @options.source_options
 @options.out_option(
     "Folder of the result: a mask per frame, res_track.txt, and tables and pictures in OUT/gnntrack; needed unless "
-    "there is an --output-edge-table.",
+    "there is an --output-edge-table. For points also a .geff, .csv or .xml.",
     "--output-ctc",
     other="edge_table",
 )
@@ -45,6 +53,7 @@ TRACK_SETTINGS = (
     type=click.Path(path_type=Path),
     help="CSV file of the links between the labels of MASKS, as Trackastra writes it.",
 )
+@options.point_options
 @options.segmenter_options
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
@@ -62,7 +71,7 @@ def track(
     settings: Settings,
     **choices: Any,
 ) -> None:
-    """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), or --masks MASKS alone.
+    """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), --masks MASKS alone, or --points POINTS.
 
     IMAGES and MASKS are each a folder (TIFF, PNG, ...; t2 comes before t10), one file (TIFF, OME-Zarr, .npy, ...), or a
     pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
@@ -70,12 +79,18 @@ def track(
     from gnntrack import pipeline
     from gnntrack.io.output import check_output
 
-    images, masks = options.resolve_sources(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
-    given = masks is not None or settings.frames.masks_channel is not None
+    points = options.take_points(choices)
+    if points:
+        images, masks = options.find_images(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
+    else:
+        images, masks = options.resolve_sources(
+            images=images, masks=masks, only_images=only_images, only_masks=only_masks
+        )
+    given = bool(points) or masks is not None or settings.frames.masks_channel is not None
     if given and (segmenter is not None or segmenter_options):
         message = (
-            "--segmenter, --kind, --diameter and --option make masks from images, and masks are given; omit them, "
-            "or the masks"
+            f"--segmenter, --kind, --diameter and --option make masks from images, and "
+            f"{'points' if points else 'masks'} are given; omit them, or the {'points' if points else 'masks'}"
         )
         raise click.UsageError(message)
     refuse_unused(choices["method"])
@@ -84,13 +99,33 @@ def track(
     watch = Stopwatch()
     with show_progress() as progress:
         choices |= options.select_segmenter(segmenter, segmenter_options)
+        choices |= points
         lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
     if edge_table is not None:
         pipeline.export(lineage, edge_table, to="edges", overwrite=choices["overwrite"])
     if out is None:
         show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", edge_table)])
+    elif points:
+        show_point_result(out, lineage, watch, edge_table)
     else:
         show_result(out, watch, edge_table)
+
+
+def show_point_result(out: Path, lineage: Lineage, watch: Stopwatch, edge_table: Path | None = None) -> None:
+    """Print the summary of a result of points that was written, perhaps with a table of its links."""
+    from gnntrack.io.result_folders import EXTRAS
+
+    extras = out / EXTRAS
+    folder = extras.is_dir()
+    names = "points.csv, cells.csv, tracks.csv, review.csv, lineage.geff"
+    rows: list[tuple[str, object]] = [*describe_points(lineage), *describe_cost(watch)]
+    rows += [("links", edge_table)] * (edge_table is not None)
+    rows.append(("written", f"{extras}: {names} and more" if folder else out))
+    if folder or out.suffix.lower() == ".geff":
+        rows.append(("view", f"gnntrack report {out} -o report.html"))
+    if folder:
+        rows.append(("masks", f"gnntrack export {out} --to ctc --radius RADIUS -o 01_RES draws a ball for each point"))
+    show_rows([*rows, *(list_checks(extras) if folder else [])])
 
 
 def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> None:

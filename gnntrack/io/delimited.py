@@ -19,7 +19,7 @@ from gnntrack.plurals import count_noun
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["TextTable", "find_columns", "list_columns", "read_delimited"]
+__all__ = ["TextTable", "clean_names", "find_columns", "find_delimiter", "list_columns", "read_delimited"]
 
 _DELIMITERS = ",;\t"
 _BTRACK = ["ID", "t", "x", "y", "z"]  # columns of btrack, which has spaces between them
@@ -62,7 +62,7 @@ def read_delimited(path: str | Path) -> TextTable:
     """
     file = Path(path)
     lines = _read_text(file).splitlines()
-    skipped, delimiter = _find_delimiter(lines)
+    skipped, delimiter = find_delimiter(lines)
     try:
         parsed = [(line, fields) for line, fields in _parse(lines, skipped, delimiter) if any(map(str.strip, fields))]
     except csv.Error as error:
@@ -70,7 +70,7 @@ def read_delimited(path: str | Path) -> TextTable:
         raise FormatError(msg) from error
     if not parsed:
         return TextTable([], [], [])
-    columns = [name.strip().removeprefix("# ").removeprefix("#") for name in parsed[0][1]]
+    columns = clean_names(parsed[0][1])
     for line, fields in parsed[1:]:
         _check_row(file, columns, fields, line, delimiter)
     by_column = list(zip_longest(*(fields[: len(columns)] for _, fields in parsed[1:]), fillvalue=""))
@@ -144,8 +144,17 @@ def _read_text(file: Path) -> str:
     raise FormatError(msg)
 
 
-def _find_delimiter(lines: list[str]) -> tuple[int, str]:
-    """Return the number of lines before the names of the columns, and the delimiter."""
+def clean_names(fields: Iterable[str]) -> list[str]:
+    """Return names of columns without spaces around them and without the ``#`` that NumPy writes before the first."""
+    return [name.strip().removeprefix("# ").removeprefix("#") for name in fields]
+
+
+def find_delimiter(lines: list[str]) -> tuple[int, str]:
+    r"""Return the number of lines before the names of the columns, and the delimiter.
+
+    >>> find_delimiter(["sep=;", "t;x"]), find_delimiter(["", "t\tx"])
+    ((1, ';'), (1, '\t'))
+    """
     start = next((number for number, line in enumerate(lines) if line.strip()), 0)
     first = lines[start].strip('" ') if lines else ""
     if re.fullmatch(r"sep=.", first):  # Excel's

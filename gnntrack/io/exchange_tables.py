@@ -7,9 +7,11 @@ format         columns
 ``btrack``     those of its CSV export, separated by spaces, in pixels; a track without parent is its own
 ``laptrack``   those of its table of tracks, in pixels; ``parent_track_id`` is empty without a parent
 ``mastodon``   those that its CSV importer asks for; the parent is a cell, and names have the unit of lengths
+``points``     those of ``cells.csv`` that tracking needs, with positions in pixels; the ids of points
 =============  ===========================================================================================
 
-`gnntrack.io.point_tables` reads them all.
+`gnntrack.io.point_tables` reads them all. Points that were interpolated into a gap have 1 in the column
+``interpolated``, in that of btrack ``dummy``.
 """
 
 from __future__ import annotations
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
     Columns = dict[str, npt.NDArray[Any]]
 
-__all__ = ["EXCHANGE_TABLES", "collect_btrack", "collect_laptrack", "collect_mastodon", "collect_napari"]
+__all__ = [
+    "EXCHANGE_TABLES",
+    "collect_btrack",
+    "collect_laptrack",
+    "collect_mastodon",
+    "collect_napari",
+    "collect_points",
+]
 
 
 def collect_napari(lineage: Lineage) -> Columns:
@@ -57,6 +66,7 @@ def collect_napari(lineage: Lineage) -> Columns:
         "parent": lineage.tracks.parent[_find_rows(lineage)],
         "label": lineage.cells.label,
         "confidence": confidence.round(6),
+        **_list_interpolated(lineage),
     }
     return {name: column[order] for name, column in columns.items()}
 
@@ -75,7 +85,7 @@ def collect_btrack(lineage: Lineage) -> Columns:
         "root": find_roots(lineage.tracks)[row],
         "state": np.zeros(len(row), np.int64),
         "generation": count_generations(lineage.tracks)[row],
-        "dummy": np.zeros(len(row), np.int64),
+        "dummy": _list_interpolated(lineage).get("interpolated", np.zeros(len(row), np.int64)),
     }
     return {name: column[order] for name, column in columns.items()}
 
@@ -92,6 +102,7 @@ def collect_laptrack(lineage: Lineage) -> Columns:
         "parent_track_id": parent[row],
         **_list_pixels(lineage),
         "label": lineage.cells.label,
+        **_list_interpolated(lineage),
     }
 
 
@@ -114,6 +125,34 @@ def collect_mastodon(lineage: Lineage) -> Columns:
         **{f"{axis}_{cells.unit}": place[axis] for axis in "xyz"},
         **sizes,
         "label": lineage.track,
+        **_list_interpolated(lineage),
+    }
+
+
+def collect_points(lineage: Lineage) -> Columns:
+    """Return a row per cell: frame, label, the id in the input, track and its parent, position in pixels, radius.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> columns = collect_points(gnntrack.track(points=np.array([[0, 5.0, 5.0], [1, 5.0, 6.0]])))
+    >>> list(columns), columns["track"].tolist()
+    (['frame', 'label', 'track', 'parent', 'y_pixel', 'x_pixel', 'confidence'], [1, 1])
+    """
+    cells = lineage.cells
+    confidence = np.full(len(cells), np.nan)
+    confidence[lineage.target] = lineage.confidence
+    sizes = {f"radius_{cells.unit}": find_radius(cells)} if cells.has("size") else {}
+    return {
+        "frame": cells.frame,
+        "label": cells.label,
+        **({} if cells.ids is None else {"id": cells.ids}),
+        "track": lineage.track,
+        "parent": lineage.tracks.parent[_find_rows(lineage)],
+        **{f"{axis}_pixel": place for axis, place in _list_pixels(lineage).items()},
+        **sizes,
+        "confidence": confidence,
+        **_list_interpolated(lineage),
     }
 
 
@@ -122,6 +161,7 @@ EXCHANGE_TABLES: dict[str, tuple[Callable[[Lineage], Columns], str]] = {
     "laptrack": (collect_laptrack, ","),
     "mastodon": (collect_mastodon, ","),
     "napari": (collect_napari, ","),
+    "points": (collect_points, ","),
 }
 """Format -> its columns, and the character between them."""
 
@@ -129,6 +169,12 @@ EXCHANGE_TABLES: dict[str, tuple[Callable[[Lineage], Columns], str]] = {
 def _find_rows(lineage: Lineage) -> npt.NDArray[np.int64]:
     """Return the row of each cell's track."""
     return np.searchsorted(lineage.tracks.id, lineage.track).astype(np.int64)
+
+
+def _list_interpolated(lineage: Lineage) -> Columns:
+    """Return which cells were interpolated into gaps, as 1 and 0; no column if the lineage does not know it."""
+    cells = lineage.cells
+    return {"interpolated": cells.feature("interpolated").astype(np.int64)} if cells.has("interpolated") else {}
 
 
 def _list_pixels(lineage: Lineage) -> Columns:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "convert_times",
+    "count_steps",
     "find_frame_property",
     "find_letters",
     "find_space_names",
@@ -224,13 +225,13 @@ def convert_times(time: FloatArray, axis: Axis | None) -> FloatArray:
     if is_duration_unit(unit):
         if axis.scale and not is_duration_unit(str(axis.scaled_unit or "s")):  # the scale gives frames
             return np.asarray(time * axis.scale + (axis.offset or 0))
-        return _count_steps(time)
+        return count_steps(time)
     whole = (np.abs(time - np.rint(time)) <= 1e-3).all()
     known = unit.strip().casefold().removesuffix("s") in _FRAME_UNITS
-    return time if whole or known else _count_steps(time)
+    return time if whole or known else count_steps(time)
 
 
-def _count_steps(time: FloatArray) -> FloatArray:
+def count_steps(time: FloatArray) -> FloatArray:
     """Return times as multiples of the shortest step between two of them."""
     times, row = np.unique(time, return_inverse=True)
     steps = np.diff(times)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXACT",
     "EXTRA",
+    "INPUT_ID",
     "LINEAGE",
     "ORIGINS",
     "POINT_ID",
@@ -41,6 +42,8 @@ SEG_ID = "seg_id"
 """Property of a cell's label in the mask of its frame."""
 POINT_ID = "point_id"
 """Property of the number of a point in its frame, in files of points without masks."""
+INPUT_ID = "input_id"
+"""Property of the id of a point in the table that it was read from, if that is another than its number."""
 TRACK = ("track_id", "track_start", "track_end", "track_parent")
 """Properties of a cell's track: id, first and last frame, parent."""
 ORIGINS = ("input_label", "mask_kind")
@@ -205,6 +208,8 @@ def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
             columns[name + EXACT] = Column(position, cells.unit, "centroid that pixels cannot tell to the last bit")
     if cells.points:
         columns[POINT_ID] = Column(cells.label, about="number of the point within its frame")
+        if cells.ids is not None:
+            columns[INPUT_ID] = Column(cells.ids, about="id of the point in the input, -1 = none")
     else:
         columns[SEG_ID] = Column(cells.label, about="label of the cell's pixels in the mask of its frame")
     return columns

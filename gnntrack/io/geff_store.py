@@ -26,7 +26,7 @@ from gnntrack.io.geff_axes import (
     read_scales,
     sort_space_axes,
 )
-from gnntrack.io.geff_columns import EXACT, EXTRA, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
+from gnntrack.io.geff_columns import EXACT, EXTRA, INPUT_ID, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
 from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Provenance
 
@@ -118,6 +118,7 @@ class GeffStore:
         if points and self._find_label_name() is not None and self._label_fault:
             _log.warning("%s: %s; cells are numbered in each frame instead", self.path, self._label_fault)
         order = np.lexsort((label, frame))
+        ids = self._read_integers(INPUT_ID)[order] if self.own and INPUT_ID in self._get_metadata("node") else None
         position, origin, spacing, unit = self._read_positions()
         features, names, units = self._read_features("node", self.extra.get("cell_features"))
         shape = self.extra.get("shape") or _compute_shape(position - origin, spacing)
@@ -127,7 +128,7 @@ class GeffStore:
         with add_file_name(self.path):
             cells = Cells(
                 frame[order], label[order], position[order], features[order], names, units,
-                spacing, int(n_frames), tuple(int(size) for size in shape), unit, self.holds_points,
+                spacing, int(n_frames), tuple(int(size) for size in shape), unit, self.holds_points, ids,
             )  # fmt: skip
         return cells, row
 
@@ -330,7 +331,7 @@ class GeffStore:
         tracks = (self.metadata.track_node_props or {}).values()
         label = [self._find_label_name()]
         times = [name for name in self._get_metadata("node") if find_time_name([name])]
-        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, POINT_ID, *times, *SPACE])
+        return frozenset([*axes, *tracks, *label, *TRACK, *_LABEL_NAMES, POINT_ID, INPUT_ID, *times, *SPACE])
 
     def _is_number(self, kind: str, name: str) -> bool:
         meta = self._get_metadata(kind)[name]

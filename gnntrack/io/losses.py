@@ -27,6 +27,7 @@ HELD: dict[str, frozenset[str]] = {
     "btrack": frozenset({"positions", "lonely"}),
     "laptrack": frozenset({"positions", "lonely"}),
     "mastodon": frozenset({"positions", "lonely", "unit"}),
+    "points": frozenset({"positions", "lonely", "confidence"}),
 }
 """Format -> what it holds of a lineage, beside cells, links, gaps and divisions, which all of them hold."""
 

@@ -73,6 +73,7 @@ def collect_cells(lineage: Lineage) -> Columns:
         "frame": cells.frame,
         **_convert_to_minutes("time_min", cells.frame, interval),
         "label": cells.label,
+        **({} if cells.ids is None else {"id": cells.ids}),
         "track": lineage.track,
         "parent": tracks.parent[row],
         "root": root[row],

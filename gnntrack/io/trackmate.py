@@ -66,6 +66,8 @@ class Spots:
         Label of each spot, different from those of its frame, in a file of gnntrack.
     confidence : (L,) float32, optional
         Confidence of each link, in a file of gnntrack; 1 for links that were added since.
+    ids : (N,) int64, optional
+        ID of each spot, if all are whole numbers.
     """
 
     frame: IntArray
@@ -81,6 +83,7 @@ class Spots:
     interval: float | None = None
     label: IntArray | None = None
     confidence: npt.NDArray[np.float32] | None = None
+    ids: IntArray | None = None
 
 
 def is_trackmate_table(path: Path, table: TextTable) -> bool:

@@ -121,6 +121,7 @@ class _Content:
         size: dict[str, Any] = _read_image(self.about.get("ImageData", {}), model.get("timeunits", ""))
         self._check_pixels(size.get("spacing", ()), model.get("spatialunits", ""))
         frame = numbers[:, 0].astype(np.int64)
+        size["ids"] = _read_ids([name for name, row in self.rows.items() if chosen[row]])
         size["label"] = _select_labels(frame, np.array(self.labels, np.int64)[chosen])
         spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, confidence=confidence, **size)
         return convert_to_micrometres(spots, model.get("spatialunits", ""))
@@ -244,6 +245,13 @@ def _read_within(text: str | None, lowest: float, highest: float, default: float
     """Return a number of our own that TrackMate has kept; the default if it is missing or out of its limits."""
     value = float(text) if text is not None and is_number(text) else math.nan
     return value if lowest <= value <= highest else default
+
+
+def _read_ids(names: list[str]) -> IntArray | None:
+    """Return IDs as numbers, None if some are not."""
+    plain = [name.strip() for name in names]
+    whole = all(name.isdecimal() and len(name) < 19 for name in plain)
+    return np.array([int(name) for name in plain], np.int64) if whole else None
 
 
 def _select_labels(frame: IntArray, label: IntArray) -> IntArray | None:

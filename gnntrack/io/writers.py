@@ -30,6 +30,7 @@ __all__ = [
     "LaptrackWriter",
     "MastodonWriter",
     "NapariWriter",
+    "PointsWriter",
     "TrackMateWriter",
     "Writer",
     "describe_formats",
@@ -109,6 +110,7 @@ WRITERS: Registry[type[Writer]] = Registry(
         "laptrack": "gnntrack.io.writers:LaptrackWriter",
         "mastodon": "gnntrack.io.writers:MastodonWriter",
         "napari": "gnntrack.io.writers:NapariWriter",
+        "points": "gnntrack.io.writers:PointsWriter",
         "trackmate": "gnntrack.io.writers:TrackMateWriter",
     },
     group="gnntrack.writers",
@@ -264,3 +266,10 @@ class NapariWriter(_ExchangeWriter):
 
     about: ClassVar[str] = "a CSV file with the columns of napari's layer Tracks, and the parent of each track"
     name: ClassVar[str] = "napari"
+
+
+class PointsWriter(_ExchangeWriter):
+    """A table of cells with track, parent and position."""
+
+    about: ClassVar[str] = "a CSV file with a row per cell: frame, id, track, parent, and position in pixels"
+    name: ClassVar[str] = "points"

@@ -69,8 +69,9 @@ def measure_steadiness(lineage: Lineage) -> Steadiness:
     count = np.bincount(cells.frame, minlength=cells.n_frames).astype(np.float64)
     flicker = np.abs(count[1:-1] - (count[:-2] + count[2:]) / 2).mean() / count.mean()
     within = lineage.track[lineage.source] == lineage.track[lineage.target]
-    size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-9))
-    step = np.abs(size[lineage.target[within]] - size[lineage.source[within]])
+    sizes = cells.feature("size").astype(np.float64) if cells.has("size") else np.zeros(0)
+    size = np.log(np.maximum(sizes, 1e-9))
+    step = np.abs(size[lineage.target[within]] - size[lineage.source[within]]) if len(size) else size
     return Steadiness(
         round(float(short.mean()), 4) if len(tracks) >= _FEWEST_TRACKS else None,
         round(float(in_short.mean()), 4),

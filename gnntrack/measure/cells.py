@@ -62,6 +62,7 @@ __all__ = [
     "INTENSITY_ZSCORES",
     "SHAPE_FEATURES",
     "SHAPE_ZSCORES",
+    "compute_zscores",
     "list_features",
     "measure_cells",
 ]
@@ -357,7 +358,7 @@ def _make_cells(
     columns |= dict(zip(INTENSITY_FEATURES, sums.intensity.T, strict=False))
     zscores = SHAPE_ZSCORES + (INTENSITY_ZSCORES if sums.intensity.shape[1] else ())
     values = np.stack([columns[name.removesuffix("_zscore")] for name in zscores], axis=1)
-    columns |= dict(zip(zscores, _compute_zscores(values, offsets).T, strict=True))
+    columns |= dict(zip(zscores, compute_zscores(values, offsets).T, strict=True))
     columns |= dict(zip(list_channel_columns(channels), sums.channels.T, strict=True))
     images = bool(sums.intensity.shape[1])
     names, units = list_features(ndim=len(shape), unit=masks.unit, images=images, channels=channels)
@@ -431,7 +432,7 @@ def _fit_ellipse(moments: FloatArray, spacing: tuple[float, ...]) -> tuple[Float
     return scale * np.sqrt(np.maximum(variance, min(spacing) ** 2 / 12)), orientation
 
 
-def _compute_zscores(values: FloatArray, offsets: IntArray) -> FloatArray:
+def compute_zscores(values: FloatArray, offsets: IntArray) -> FloatArray:
     """Return (value - median) / (1.4826 MAD) per frame and column; 0 where the MAD is 0."""
     zscores = np.zeros_like(values)
     for low, high in itertools.pairwise(offsets):

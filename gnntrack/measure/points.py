@@ -9,12 +9,14 @@ border_distance     u      from the point to the nearest border of the frame alo
 neighbour_distance  u      to the nearest point of the frame
 density             1/uD   points per area (volume) around the point
 intensity_mean             as given, or measured in the images; missing without both
+score                      of the detector, as given
 =================== ====== =======================================================================
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +27,11 @@ from gnntrack.measure.neighbourhood import measure_neighbourhood
 from gnntrack.types import Cells, PointSet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["make_point_cells"]
+__all__ = ["add_features", "make_point_cells"]
 
 _APART = 0.5  # radius of points without a radius, in median distances to the nearest point of the frame
 
@@ -78,13 +82,27 @@ def make_point_cells(points: PointSet, *, neighbours: int = 6) -> tuple[Cells, I
     columns["density"] = around["density"], f"1/{unit}{ndim}"
     if points.intensity is not None:
         columns["intensity_mean"] = points.intensity[order], ""
+    if points.score is not None:
+        columns["score"] = points.score[order], ""
     features = np.stack([values for values, _ in columns.values()], axis=1).astype(np.float32)
     row = np.empty(len(order), np.int64)
     row[order] = np.arange(len(order))
     units = tuple(unit for _, unit in columns.values())
     return Cells(
-        frame, label, position, features, tuple(columns), units, spacing, n_frames, shape, unit, points=True
-    ), row
+        frame, label, position, features, tuple(columns), units, spacing, n_frames, shape, unit,
+        points=True, ids=None if points.ids is None else points.ids[order],
+    ), row  # fmt: skip
+
+
+def add_features(cells: Cells, columns: Mapping[str, tuple[FloatArray, str]]) -> Cells:
+    """Return cells with further features: name -> values, (N,), and unit."""
+    values = np.stack([cells.features.T[k] for k in range(len(cells.feature_names))] + [v for v, _ in columns.values()])
+    return replace(
+        cells,
+        features=values.T.astype(np.float32),
+        feature_names=(*cells.feature_names, *columns),
+        feature_units=(*cells.feature_units, *(unit for _, unit in columns.values())),
+    )
 
 
 def _find_shape(position: FloatArray, spacing: tuple[float, ...]) -> tuple[int, ...]:

@@ -34,6 +34,12 @@ class PointSet(NamedTuple):
     """(N,) in `unit`."""
     intensity: FloatArray | None = None
     """(N,) brightness, not negative."""
+    score: FloatArray | None = None
+    """(N,) score of the detector."""
+    ids: IntArray | None = None
+    """(N,) ids of the points in the input, if they cannot be their labels."""
+    interval: float | None = None
+    """Seconds from a frame to the next, if the input has it."""
     n_frames: int | None = None
     """Frames of the movie; by default up to the last point."""
     shape: tuple[int, ...] | None = None

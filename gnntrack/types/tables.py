@@ -49,6 +49,9 @@ class Cells:
     points : bool
         Whether the cells are points without masks: then `label` numbers them within a frame, and the features of
         masks are missing, also ``size`` if no radius is known.
+    ids : (N,) int64, optional
+        Ids of points in the input, if they cannot be their labels; -1 for points that were added. None if the labels
+        are the ids, or the input has none.
 
     Raises
     ------
@@ -68,10 +71,14 @@ class Cells:
     shape: tuple[int, ...]
     unit: str = "pixel"
     points: bool = False
+    ids: IntArray | None = None
 
     def __post_init__(self) -> None:
         n, d = len(self.frame), len(self.spacing)
         freeze_columns(self, frame=np.int64, label=np.int64, position=np.float64, features=np.float32)
+        if self.ids is not None:
+            freeze_columns(self, ids=np.int64)
+            expect(self.ids.shape == (n,), f"ids have shape {self.ids.shape}, frame has {count_noun(n, 'row')}")
         expect(self.label.shape == (n,), f"label has shape {self.label.shape}, frame has {count_noun(n, 'row')}")
         expect(self.position.shape == (n, d), f"position has shape {self.position.shape}, not {(n, d)}")
         expect(
@@ -108,7 +115,7 @@ class Cells:
     def select(self, keep: BoolArray) -> Cells:
         """Return the cells for which `keep`, (N,) bool, is true."""
         rows = {name: getattr(self, name)[keep] for name in ("frame", "label", "position", "features")}
-        return replace(self, **rows)
+        return replace(self, **rows, ids=None if self.ids is None else self.ids[keep])
 
     def has(self, name: str) -> bool:
         """Return whether the features have a column of this name."""

@@ -1,0 +1,215 @@
+"""Files of points as tables: CSV in any dialect, parquet, and arrays of NumPy.
+
+A CSV file is read by pandas if it is plain (numbers with decimal points), which takes a second for a million rows;
+else by `gnntrack.io.delimited`, which reads the numbers of spreadsheets in all languages.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gnntrack.errors import FormatError, InputError
+from gnntrack.io.delimited import clean_names, find_delimiter, read_delimited
+from gnntrack.io.number_styles import is_number
+from gnntrack.io.point_columns import find_point_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gnntrack.io.point_columns import PointColumns
+
+__all__ = ["PointRows", "name_columns", "read_rows"]
+
+_TABLES = (".csv", ".tsv", ".txt", ".dat")
+_PARQUET = (".parquet", ".pq")
+_HEAD = 1 << 16  # bytes of a file in which its names of columns are
+_HEADINGS = 3  # further rows of headings below the names, in tables of TrackMate
+
+
+class PointRows(NamedTuple):
+    """A table of points as it was read."""
+
+    source: str
+    """The table in messages."""
+    table: pd.DataFrame
+    """A row per point; columns that are used are numbers, or text that is not a number."""
+    columns: PointColumns
+    """Its columns by their role."""
+    locate: Callable[[int], str]
+    """From a row of the table to its place in messages, such as ``line 7``."""
+    unit: str = ""
+    """Unit of positions in a row below the names, such as ``micron``; nothing if there is none."""
+
+
+def read_rows(path: Path, *, unit: str | None = None) -> PointRows:
+    r"""Return the table in a file.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.csv``, ``.tsv``, ``.txt``, ``.parquet`` or ``.npy`` file.
+    unit : {"um", "pixel"}, optional
+        As of `gnntrack.io.point_columns.find_point_columns`.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, or of another kind.
+    FormatError
+        If it cannot be read as a table with columns for frame, y and x.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "points.csv")
+    >>> _ = file.write_text("frame;y;x\n0;1,5;2\n")
+    >>> rows = read_rows(file)
+    >>> rows.table["y"].tolist(), rows.locate(0)
+    ([1.5], 'line 2')
+    """
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        msg = f"{path}: no such file; check the path"
+        raise InputError(msg)
+    if suffix in _TABLES:
+        return _read_plain(path, unit) or _read_text(path, unit)
+    if suffix in _PARQUET:
+        return _read_parquet(path, unit)
+    if suffix == ".npy":
+        return name_columns(np.load(path, allow_pickle=False), str(path))
+    kinds = ", ".join((*_TABLES[:2], *_PARQUET[:1], ".npy"))
+    msg = (
+        f"{path}: points are a table ({kinds}), a .geff or a TrackMate .xml; images and masks are given as IMAGES and "
+        "MASKS"
+    )
+    raise InputError(msg)
+
+
+def name_columns(values: object, source: str) -> PointRows:
+    """Return the table of an array (N, 1 + D) with the columns t, [z], y, x.
+
+    Raises
+    ------
+    InputError
+        If the array has another shape, or does not hold numbers.
+    """
+    import pandas as pd
+
+    array = np.asarray(values)
+    if array.ndim != 2 or array.shape[1] not in (3, 4):
+        msg = (
+            f"{source}: an array of shape {array.shape} in place of points; give (N, 3) with the columns t, y, x or "
+            "(N, 4) with t, z, y, x"
+        )
+        raise InputError(msg)
+    if array.dtype.kind not in "iufb":
+        msg = f"{source}: an array of {array.dtype} in place of points; give numbers"
+        raise InputError(msg)
+    names = ["t", *"zyx"[-(array.shape[1] - 1) :]]
+    table = pd.DataFrame(array, columns=names)
+    return PointRows(source, table, find_point_columns(names, source), "row {}".format)
+
+
+def _read_parquet(path: Path, unit: str | None) -> PointRows:
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        msg = f"{path}: parquet needs the package pyarrow: pip install pyarrow, or save the table as CSV"
+        raise InputError(msg) from error
+    except (OSError, ValueError) as error:
+        msg = f"{path}: it cannot be read as parquet ({error}); save the table again, or as CSV"
+        raise FormatError(msg) from error
+    return PointRows(str(path), table, find_point_columns(list(table), str(path), unit=unit), "row {}".format)
+
+
+def _read_plain(path: Path, unit: str | None) -> PointRows | None:
+    """Return the table of a CSV file by pandas; None if that does not read each number."""
+    import pandas as pd
+
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    encoding = _find_encoding(head)
+    lines = [] if encoding is None else head.decode(encoding, errors="replace").splitlines()
+    skipped, delimiter = find_delimiter(lines)
+    if len(lines) < skipped + 2 or delimiter == " " or '"' in lines[skipped + 1]:
+        return None
+    names = clean_names(next(csv.reader(lines[skipped : skipped + 1], delimiter=delimiter)))
+    if len(lines[skipped + 1].split(delimiter)) != len(names) or len(set(names)) < len(names):
+        return None
+    columns = find_point_columns(names, str(path), unit=unit)
+    used: dict[str, Any] = {
+        "names": names,
+        "usecols": columns.names,
+        "header": None,
+        "skiprows": skipped + 1,
+        "index_col": False,
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows with more fields than names
+            table = pd.read_csv(path, sep=delimiter, encoding=encoding, skipinitialspace=True, low_memory=False, **used)
+    except (ValueError, pd.errors.ParserWarning):
+        return None
+    headings, below = _find_headings(table, columns)
+    table = table.iloc[headings:].reset_index(drop=True)
+    for name in columns.names:
+        if table[name].dtype.kind not in "iufb":
+            number = pd.to_numeric(table[name], errors="coerce")
+            if (number.isna() & table[name].notna()).any():
+                return None
+            table[name] = number
+    start = skipped + 1 + headings
+    return PointRows(str(path), table, columns, lambda row: f"line {_find_line(path, start + row)}", below)
+
+
+def _find_encoding(head: bytes) -> str | None:
+    """Return the encoding of a file by its first bytes, None if it is not of one byte a letter in names and numbers."""
+    if b"\0" in head or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return None
+    try:
+        head[: head.rfind(b"\n") + 1].decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _find_headings(table: pd.DataFrame, columns: PointColumns) -> tuple[int, str]:
+    """Return the number of further rows of headings, which TrackMate writes, and the unit of positions in them."""
+    first = table[columns.frame.name].head(_HEADINGS + 1).tolist()
+    count = next((k for k, value in enumerate(first) if is_number(str(value))), len(first))
+    if not 0 < count <= _HEADINGS or any(str(value) == "nan" for value in first[:count]):
+        return 0, ""
+    texts = [str(value).strip() for value in table[columns.axes[-1].name].head(count)]
+    return count, next((text.strip("() ") for text in texts if text.startswith("(")), "")
+
+
+def _find_line(path: Path, row: int) -> int:
+    """Return the line of a row of a file, from 1; `row` counts the lines that are not empty, from 0."""
+    with path.open("rb") as file:
+        filled = (number for number, line in enumerate(file, start=1) if line.strip())
+        return next((number for k, number in enumerate(filled) if k == row), row + 1)
+
+
+def _read_text(path: Path, unit: str | None) -> PointRows:
+    """Return the table of a CSV file in any dialect; columns that are not numbers stay text."""
+    import pandas as pd
+
+    text = read_delimited(path)
+    columns = find_point_columns(text.columns, str(path), unit=unit)
+    whole = pd.DataFrame({name: [row[name] for row in text.rows] for name in columns.names}, dtype=object)
+    headings, below = _find_headings(whole, columns) if len(whole) else (0, "")
+    table = whole.iloc[headings:].reset_index(drop=True)
+    lines = text.lines[headings:]
+    for name in columns.names:
+        number = pd.to_numeric(table[name], errors="coerce")
+        if not (number.isna() & (table[name].str.strip() != "")).any():
+            table[name] = number
+    return PointRows(str(path), table, columns, lambda row: f"line {lines[row]}", below)
