@@ -62,6 +62,7 @@ def test_misses_clutter_and_noise_follow_the_settings(embryo):
     error = points[["z", "y", "x"]].to_numpy()[real] * embryo.spacing - truth.position[at]
     assert 0.35 < error[:, 1:].std() < 0.5  # 0.4 and the rounding of both positions
     assert np.abs(error).max() < 8
+    assert np.abs(error.mean(axis=0)).max() < 0.05  # rounded, not cut off
 
 
 def test_positions_are_whole_voxels_inside_the_volume(embryo):
