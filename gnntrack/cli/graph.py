@@ -146,7 +146,7 @@ class FormatOption(click.Option):
 
 
 @click.command(cls=GroupedCommand)
-@options.path_argument("lineage")
+@click.argument("lineages", metavar="LINEAGE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--masks",
     type=click.Path(path_type=Path),
@@ -173,7 +173,7 @@ class FormatOption(click.Option):
 @options.overwrite_option
 @options.verbose_option
 def export(
-    lineage: Path,
+    lineages: tuple[Path, ...],
     out: Path,
     masks: Path | None,
     images: Path | None,
@@ -186,13 +186,22 @@ def export(
     """Write LINEAGE as a CTC result, as tables, or in another format.
 
     LINEAGE is a result folder, of 'gnntrack track' or of another program (masks and res_track.txt), a ground truth
-    (01_GT), or a .geff of 'gnntrack solve'.
+    (01_GT), or a .geff of 'gnntrack solve'. A format of several movies, such as biohub, takes several of them, or the
+    output of 'gnntrack batch'.
     """
     from gnntrack import pipeline
     from gnntrack.io.output import check_output
     from gnntrack.io.writers import WRITERS
     from gnntrack.results import find_result
 
+    if hasattr(WRITERS[to], "write_movies"):
+        _refuse_for_movies(to, masks=masks, images=images, radius=radius)
+        _export_movies(lineages, out, to, settings, overwrite=overwrite)
+        return
+    if len(lineages) > 1:
+        message = f"--to {to} writes one lineage, and {len(lineages)} are given; export each of them"
+        raise click.UsageError(message)
+    lineage = lineages[0]
     result = find_result(lineage)
     if result is None and images is not None:
         message = "--images measures the cells of a result folder; a .geff has its measurements already"
@@ -213,6 +222,31 @@ def export(
             read, out, masks=chosen, to=to, settings=settings, overwrite=overwrite, progress=progress, radius=radius
         )
     show_rows([*describe_lineage(written), *describe_cost(watch), ("written", out)])
+
+
+def _refuse_for_movies(to: str, **given: object) -> None:
+    """Raise if an option is given that a format of several movies does not use."""
+    for name, value in given.items():
+        if value is not None:
+            message = f"--{name} is not used by --to {to}; omit it"
+            raise click.UsageError(message)
+
+
+def _export_movies(paths: tuple[Path, ...], out: Path, to: str, settings: Settings, *, overwrite: bool) -> None:
+    """Write the lineages of several movies as one file."""
+    from gnntrack.batch import list_results
+    from gnntrack.exporting import export_movies
+    from gnntrack.io.output import check_output
+    from gnntrack.results import find_result
+
+    results = list_results(paths)
+    check_output(out, overwrite=overwrite)
+    watch = Stopwatch()
+    read = {name: _read_exported(path, find_result(path), None, settings) for name, path in results.items()}
+    export_movies(read, out, to=to, overwrite=overwrite)
+    rows: list[tuple[str, object]] = [("movies", len(read)), ("cells", sum(len(each.cells) for each in read.values()))]
+    rows += [("links", sum(len(each.source) for each in read.values()))]
+    show_rows([*rows, *describe_cost(watch), ("written", out)])
 
 
 def _read_exported(path: Path, result: Path | None, images: Path | None, settings: Settings) -> Lineage:

@@ -15,12 +15,13 @@ from gnntrack.errors import GnntrackError, InputError
 from gnntrack.plugins import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.types import Lineage, Runs
 
 __all__ = [
     "WRITERS",
+    "BiohubWriter",
     "BtrackWriter",
     "CellMasks",
     "CsvWriter",
@@ -54,7 +55,8 @@ class CellMasks(NamedTuple):
 class Writer(Protocol):
     """Writes a lineage in one format; the class is called without arguments.
 
-    A class with ``uses_masks = True`` is given masks if there are any, as they are: gaps are not filled.
+    A class with ``uses_masks = True`` is given masks if there are any, as they are: gaps are not filled. One with a
+    method ``write_movies(lineages, out, *, overwrite=False)`` can write several movies, a mapping of names to lineages.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class Writer(Protocol):
 WRITERS: Registry[type[Writer]] = Registry(
     "format",
     {
+        "biohub": "gnntrack.io.writers:BiohubWriter",
         "btrack": "gnntrack.io.writers:BtrackWriter",
         "ctc": "gnntrack.io.writers:CtcWriter",
         "csv": "gnntrack.io.writers:CsvWriter",
@@ -134,6 +137,25 @@ def describe_formats() -> str:
             return f"{name}: cannot be used"
 
     return "; ".join(map(describe, WRITERS))
+
+
+class BiohubWriter:
+    """A submission to the embryo competition of 2026."""
+
+    about: ClassVar[str] = "a CSV file for the Biohub embryo competition, of one or several movies"
+    needs_masks: ClassVar[bool] = False
+
+    def write(
+        self, lineage: Lineage, out: str | Path, *, masks: CellMasks | None = None, overwrite: bool = False
+    ) -> None:
+        """Write one movie, named as the file; see `gnntrack.io.biohub.write_submission`."""
+        self.write_movies({Path(out).stem: lineage}, out, overwrite=overwrite)
+
+    def write_movies(self, lineages: Mapping[str, Lineage], out: str | Path, *, overwrite: bool = False) -> None:
+        """Write several movies; see `gnntrack.io.biohub.write_submission`."""
+        from gnntrack.io.biohub import write_submission
+
+        write_submission(lineages, out, overwrite=overwrite)
 
 
 class CtcWriter:

@@ -1,0 +1,144 @@
+"""The submission file of the embryo competition of 2026 (Biohub): one CSV file with the nodes and edges of all movies.
+
+Columns ``id, dataset, row_type, node_id, t, z, y, x, source_id, target_id``: a row per node, in whole voxels, with -1
+as its source and target, and a row per edge with -1 in the other columns. ``id`` counts all rows from 0. Only edges to
+the next frame count there, so that gaps are filled with nodes on a straight line.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.io.output import fresh_output
+from gnntrack.plurals import count_noun
+from gnntrack.types import PointGraph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from gnntrack.types import IntArray, Lineage
+
+__all__ = ["COLUMNS", "fill_links", "write_submission"]
+
+_log = logging.getLogger(__name__)
+
+COLUMNS = ("id", "dataset", "row_type", "node_id", "t", "z", "y", "x", "source_id", "target_id")
+"""Columns of a submission, in its order."""
+_NONE = -1  # what a column holds that a row has no value for
+
+
+def write_submission(lineages: Mapping[str, Lineage], out: str | Path, *, overwrite: bool = False) -> None:
+    """Write the lineages of some movies as one submission.
+
+    Parameters
+    ----------
+    lineages : mapping of str to Lineage
+        Name of the movie, such as ``44b6_0113de3b``, -> its lineage; z is 0 in 2D.
+    out : path
+        The CSV file.
+    overwrite : bool
+        Replace an older file.
+
+    Raises
+    ------
+    OutputError
+        If `out` exists or cannot be written.
+
+    Examples
+    --------
+    A cell that is missing in frame 1, whose place is filled in:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import gnntrack
+    >>> points = np.array([[t, 4, 20, 20 + t] for t in (0, 2, 3)] + [[t, 6, 5, 5] for t in range(4)])
+    >>> lineage = gnntrack.track(points=points)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_submission({"movie": lineage}, Path(folder, "submission.csv"))
+    ...     print(*Path(folder, "submission.csv").read_text().splitlines()[:3], sep=chr(10))
+    id,dataset,row_type,node_id,t,z,y,x,source_id,target_id
+    0,movie,node,1,0,4,20,20,-1,-1
+    1,movie,node,2,0,6,5,5,-1,-1
+    """
+    import pandas as pd
+
+    tables = [table for name, lineage in lineages.items() for table in _list_rows(name, lineage)]
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS[1:]))
+    rows.insert(0, "id", np.arange(len(rows)))
+    with fresh_output(out, overwrite=overwrite) as file:
+        rows.to_csv(file, index=False, columns=list(COLUMNS))
+
+
+def _list_rows(name: str, lineage: Lineage) -> list[pd.DataFrame]:
+    """Return the nodes and the edges of a movie."""
+    import pandas as pd
+
+    if not len(lineage.cells):
+        _log.warning("%s has no cells, and so no rows in the submission, which may need one of each movie", name)
+    graph = fill_links(PointGraph.from_lineage(lineage))
+    forks = int((graph.children > 2).sum())
+    if forks:
+        _log.warning(
+            "%s: %s with three or more daughters; these are never true divisions", name, count_noun(forks, "cell")
+        )
+    voxel = np.clip(np.rint(graph.voxels).astype(np.int64), 0, np.asarray(lineage.cells.shape) - 1)
+    number = np.arange(1, len(graph) + 1)
+    z, y, x = (voxel if voxel.shape[1] == 3 else np.insert(voxel, 0, 0, axis=1)).T
+    nodes = {"row_type": "node", "node_id": number, "t": graph.frame, "z": z, "y": y, "x": x}
+    source, target = number[graph.links].T
+    edges = {"row_type": "edge", "source_id": source, "target_id": target}
+    tables = [pd.DataFrame(each) for each in (nodes, edges)]
+    return [_complete(table, name) for table in tables if len(table)]
+
+
+def _complete(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table with all columns but the number of the row."""
+    table.insert(0, "dataset", name)
+    return table.reindex(columns=list(COLUMNS[1:]), fill_value=_NONE)
+
+
+def fill_links(graph: PointGraph) -> PointGraph:
+    """Return a graph whose links all lead to the next frame: points on straight lines fill the longer ones.
+
+    Parameters
+    ----------
+    graph : PointGraph
+        Its points come first in the result, in their order.
+
+    Examples
+    --------
+    >>> filled = fill_links(PointGraph([5, 6], [0, 2], [[0.0, 0.0], [4.0, 2.0]], [0], [1], (1.0, 1.0)))
+    >>> filled.id.tolist(), filled.frame.tolist(), filled.position[2].tolist(), filled.links.tolist()
+    ([5, 6, 7], [0, 2, 1], [2.0, 1.0], [[0, 2], [2, 1]])
+    """
+    source, target = graph.links.T
+    missing = graph.frame[target] - graph.frame[source] - 1
+    link = np.repeat(np.arange(len(source)), missing)
+    step = 1 + np.arange(len(link)) - np.repeat(np.cumsum(missing) - missing, missing)
+    part = (step / (missing[link] + 1))[:, None]
+    place = graph.position[source[link]] * (1 - part) + graph.position[target[link]] * part
+    added = len(graph) + np.arange(len(link))
+    pairs = [_pair(source, target, missing == 0), _pair(added[:-1], added[1:], link[:-1] == link[1:])]
+    pairs += [_pair(source[link], added, step == 1), _pair(added, target[link], step == missing[link])]
+    links = np.concatenate(pairs)
+    top = int(graph.id.max(initial=0))
+    return replace(
+        graph,
+        id=np.append(graph.id, top + 1 + np.arange(len(link))),
+        frame=np.append(graph.frame, graph.frame[source[link]] + step),
+        position=np.concatenate([graph.position, place]),
+        source=links[:, 0],
+        target=links[:, 1],
+    )
+
+
+def _pair(source: IntArray, target: IntArray, which: np.ndarray) -> IntArray:
+    """Return some links, (L, 2)."""
+    return np.column_stack([source[which], target[which]])
