@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.graph.candidates import build_candidates
-from gnntrack.graph.motion import estimate_motion
+from gnntrack.graph.point_links import build_point_links
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
 from gnntrack.point_movie import PointMovie, open_points
@@ -59,8 +58,7 @@ def build_point_graph(points: object, *, settings: Settings, progress: Progress 
     """
     settings = choose_point_settings(settings)
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
-    motion = estimate_motion(movie.cells, settings=settings.motion)
-    graph = build_candidates(movie.cells, None, motion, settings=settings.graph, progress=progress)
+    graph = build_point_links(movie.cells, motion=settings.motion, settings=settings.graph, progress=progress)
     return replace(graph, provenance=graph.provenance.replace(interval=movie.interval))
 
 

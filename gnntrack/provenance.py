@@ -23,6 +23,9 @@ class Provenance:
         Source of the motion estimate of most cells: ``"images"``, ``"cells"`` or ``"none"``.
     flow_by_images : float, optional
         Fraction of the cells whose motion is estimated from images, where the masks confirm it; None without images.
+    stack : mapping
+        Motion of the whole stack of points, as of `gnntrack.types.StackMotion.as_dict`: its place in each frame, frames
+        that are copies of the frame before, and jumps.
     masks : mapping
         Report of `gnntrack.measure.measure_cells`, plain JSON values: number of cells, disconnected, split and dropped
         labels, pixels that are not finite.
@@ -44,6 +47,12 @@ class Provenance:
         Masks that were drawn in gaps.
     masks_split : int, optional
         Masks that were divided between two cells.
+    points_interpolated : int, optional
+        Points that were added in gaps.
+    short_dropped : int, optional
+        Families that were dropped because they are shorter than ``repair.min_length``.
+    smoothed : int, optional
+        Frames over which positions were smoothed.
     other : mapping
         Notes under other keys, as plain JSON values: those of other programs, or of other versions.
 
@@ -60,6 +69,7 @@ class Provenance:
     gate_radii: float | None = None
     flow: str | None = None
     flow_by_images: float | None = None
+    stack: Mapping[str, Any] = field(default_factory=dict)
     masks: Mapping[str, Any] = field(default_factory=dict)
     cell_settings: Mapping[str, Any] = field(default_factory=dict)
     interval: float | None = None
@@ -71,6 +81,9 @@ class Provenance:
     removed_by_edits: tuple[tuple[int, int], ...] | None = None
     gaps_filled: int | None = None
     masks_split: int | None = None
+    points_interpolated: int | None = None
+    short_dropped: int | None = None
+    smoothed: int | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,10 +105,8 @@ class Provenance:
         """Return the fields that are known under the keys by which files store them, as plain JSON values."""
         values = {stored: getattr(self, name) for name, stored in _STORED.items()}
         values["settings"] = {"cells": dict(self.cell_settings)} if self.cell_settings else None
-        for name in _ROWS:
-            rows = getattr(self, name)
-            values[name] = None if rows is None else [list(row) for row in rows]
-        values["masks"] = dict(self.masks) or None
+        values |= {name: _list_rows(getattr(self, name)) for name in _ROWS}
+        values["masks"], values["stack"] = dict(self.masks) or None, dict(self.stack) or None
         # the gate of a movie without cells has no size in cell radii, but it is stored
         known = {k: v for k, v in values.items() if v is not None or (k == "gate_radii" and self.gate is not None)}
         return known | dict(self.other)
@@ -104,7 +115,7 @@ class Provenance:
     def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
         """Return the provenance that a file stores; unknown keys go to `other`."""
         values: dict[str, Any] = {name: stored.get(key) for name, key in _STORED.items()}
-        values["masks"] = stored.get("masks") or {}
+        values["masks"], values["stack"] = stored.get("masks") or {}, stored.get("stack") or {}
         values["cell_settings"] = (stored.get("settings") or {}).get("cells") or {}
         for name in _ROWS:
             rows = stored.get(name)
@@ -117,3 +128,7 @@ _ROWS = ("pieces_joined", "outside_field", "removed_by_edits")  # fields that ar
 # field -> key in files
 _STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
 _STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}
+
+
+def _list_rows(rows: tuple[tuple[int, ...], ...] | None) -> list[list[int]] | None:
+    return None if rows is None else [list(row) for row in rows]

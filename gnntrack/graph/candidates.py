@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from gnntrack.settings import GraphSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray, Progress, Runs
 
-__all__ = ["OVERLAP_FEATURES", "build_candidates", "replace_zeros"]
+__all__ = [
+    "COMPETITION",
+    "OVERLAP_FEATURES",
+    "RATIOS",
+    "add_motion",
+    "bound_radii",
+    "build_candidates",
+    "compute_log_ratio",
+    "fill_competition",
+    "replace_zeros",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +55,8 @@ place, and with the source moved by the predicted motion."""
 _GATE_RADII = (5.0, 12.0)  # the gate is estimated within these bounds
 _MIN_OVERLAP = 0.1  # if moved masks share more than this fraction of the smaller cell, the gate is ignored
 _ENDS = ("source", "target")
-_RATIOS = {"size": "size_ratio", "intensity_mean": "intensity_ratio"}  # features whose ratio a link has
-_COMPETITION = (*(f"{kind}_{end}" for end in _ENDS for kind in ("rank", "margin")), "mutual_nearest")
+RATIOS = {"size": "size_ratio", "intensity_mean": "intensity_ratio"}  # features whose ratio a link has
+COMPETITION = (*(f"{kind}_{end}" for end in _ENDS for kind in ("rank", "margin")), "mutual_nearest")
 _CHUNK = 1 << 16  # links whose features are computed at once, so that intermediate arrays stay in the cache
 
 
@@ -110,7 +120,7 @@ def build_candidates(
     provenance = Provenance(
         gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow, flow_by_images=motion.by_images
     )
-    return CellGraph(_add_motion(cells, motion), source, target, features, names, provenance)
+    return CellGraph(add_motion(cells, motion.neighbours), source, target, features, names, provenance)
 
 
 def _list_blocks(
@@ -145,12 +155,12 @@ def _list_blocks(
     return blocks
 
 
-def _add_motion(cells: Cells, motion: Motion) -> Cells:
+def add_motion(cells: Cells, motion: FloatArray) -> Cells:
     """Add the local displacement of the field as features ``shift_[z], shift_y, shift_x``, for scorers."""
     names = tuple(f"shift_{axis}" for axis in "zyx"[-cells.ndim :])
     return replace(
         cells,
-        features=np.hstack([cells.features, motion.neighbours.astype(np.float32)]),
+        features=np.hstack([cells.features, motion.astype(np.float32)]),
         feature_names=cells.feature_names + names,
         feature_units=cells.feature_units + (cells.unit,) * len(names),
     )
@@ -251,11 +261,8 @@ def _compute_features(
     gaps: LongGaps | None,
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns (E, K) of the link features, computed in chunks of links."""
-    radius = cells.feature("diameter").astype(np.float64) / 2
-    if len(cells):
-        typical = float(np.median(radius))
-        radius = np.clip(radius, typical / 2, typical * 2)
-    positive = {name: replace_zeros(cells.feature(name)) for name in _RATIOS if cells.has(name)}
+    radius = bound_radii(cells)
+    positive = {name: replace_zeros(cells.feature(name)) for name in RATIOS if cells.has(name)}
     table: dict[str, FeatureArray] = {}  # columns of `features`
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -265,12 +272,12 @@ def _compute_features(
         if overlap.shape[1]:
             chunk |= _compute_overlap_features(cells, source[part], target[part], overlap[part])
         if not table:
-            names = (*chunk, *_COMPETITION)
+            names = (*chunk, *COMPETITION)
             features = np.empty((len(source), len(names)), np.float32, order="F")
             table = dict(zip(names, features.T, strict=True))
         for name, column in chunk.items():
             table[name][part] = column
-    _fill_competition(cells, source, target, table)
+    fill_competition(cells, source, target, table)
     return names, features
 
 
@@ -296,9 +303,9 @@ def _compute_pair_features(
         "residual": measure_lengths(step - predicted) / r,
         "neighbour_residual": measure_lengths(step - motion.neighbours[source] * gap[:, None]) / r,
     }
-    for name, ratio in _RATIOS.items():
+    for name, ratio in RATIOS.items():
         if name in positive:
-            columns[ratio] = _compute_log_ratio(positive[name], source, target)
+            columns[ratio] = compute_log_ratio(positive[name], source, target)
     for name in ("eccentricity", "ellipsoid_fill", "intensity_mean_zscore"):
         if cells.has(name):
             value = cells.feature(name)
@@ -323,6 +330,13 @@ def _correct_long_gaps(
         columns[name][far] = np.minimum(columns[name][far], own)
 
 
+def bound_radii(cells: Cells) -> FloatArray:
+    """Return the radii of cells, within a factor of 2 of their median, shape (N,)."""
+    radius = cells.feature("diameter").astype(np.float64) / 2
+    typical = float(np.median(radius)) if len(cells) else 0.0
+    return np.asarray(np.clip(radius, typical / 2, typical * 2))
+
+
 def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:
     """Raise values below a thousandth of the median to it, so that their logarithm exists.
 
@@ -344,7 +358,7 @@ def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dty
     return np.maximum(value.astype(dtype), floor)
 
 
-def _compute_log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
+def compute_log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:
     """Return log(target / source) of a positive quantity."""
     return np.asarray(np.log(value[target].astype(np.float64) / value[source]), np.float64)
 
@@ -359,7 +373,7 @@ def _compute_overlap_features(
     return dict(zip(OVERLAP_FEATURES, columns, strict=True))
 
 
-def _fill_competition(cells: Cells, source: IntArray, target: IntArray, columns: dict[str, FeatureArray]) -> None:
+def fill_competition(cells: Cells, source: IntArray, target: IntArray, columns: dict[str, FeatureArray]) -> None:
     """Fill in ranks and margins of a link among those that share its source or its target over the same gap."""
     residual = columns["residual"]
     gap = cells.frame[target] - cells.frame[source]

@@ -23,7 +23,7 @@ from gnntrack.types import LinkScores, invert_log_odds
 if TYPE_CHECKING:
     from gnntrack.scores.registry import CellPixels
     from gnntrack.settings import ScoreSettings, Settings
-    from gnntrack.types import CellGraph, Progress
+    from gnntrack.types import CellGraph, FloatArray, Progress
 
 __all__ = ["ClassicalScorer", "score_links"]
 
@@ -75,12 +75,24 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     """
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
+    points = _score_points(graph, settings) if graph.cells.points else None
+    if points is not None and not divisions:
+        return LinkScores(invert_log_odds(points / _TEMPERATURE).astype(np.float32))
     pairs = DivisionCandidates.find(graph) if divisions else DivisionCandidates.empty()
     model = MovieModel.from_graph(graph)
     same, in_field = (model.compute_same_cell_density(graph, by=by) for by in ("residual", "neighbour_residual"))
     for _ in range(settings.rounds):
         model = model.refit(graph, pairs, same=same, same_in_field=in_field)
     division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph, same), in_field)
-    link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
+    link = points
+    if link is None:
+        link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
     scores = [invert_log_odds(each / _TEMPERATURE).astype(np.float32) for each in (link, division)]
     return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs)
+
+
+def _score_points(graph: CellGraph, settings: ScoreSettings) -> FloatArray:
+    """Return the log odds of links between points, (E,)."""
+    from gnntrack.scores.points import score_point_links  # slow to import
+
+    return score_point_links(graph, rounds=settings.rounds)

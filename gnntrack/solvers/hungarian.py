@@ -12,6 +12,9 @@ lowered to it, and the components concerned are solved again, until all values i
 Links over gaps are then one sparse assignment between the cells without a link to a later frame and those without a
 link to an earlier frame. Their values already enter the assignment of the frame pairs: a cell whose past lies two
 frames back does not get a doubtful link or division instead.
+
+Detectors of points miss so many cells that links over gaps are not an exception: between points, all links are one
+assignment problem.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from gnntrack.solvers.assignment import find_matching, label_edges
 from gnntrack.solvers.objective import compute_division_values, compute_link_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gnntrack.settings import SolverSettings
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, LinkScores
@@ -47,6 +50,8 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     """
     link_value = compute_link_values(scores, settings)
     pairs, value = compute_division_values(scores, link_value, settings)
+    if graph.cells.points:
+        return _solve_points(graph, link_value, pairs, value)
     leave, arrive = _compute_gap_values(graph, link_value)
     near = graph.gap == 1
     chosen = np.zeros(len(link_value), bool)
@@ -72,6 +77,20 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     return chosen
 
 
+def _solve_points(graph: CellGraph, link_value: FloatArray, pairs: IntArray, value: FloatArray) -> BoolArray:
+    """Return which links between points are chosen: those over gaps are in the same assignment problem."""
+    from gnntrack.sparse_assignment import match_sparse  # slow to import
+
+    useful = link_value > 0
+    useful[pairs] = True
+    links = np.flatnonzero(useful)
+    chosen = np.zeros(len(link_value), bool)
+    order = np.argsort(pairs[:, 0], kind="stable")
+    pairs, value = np.searchsorted(links, pairs[order]), value[order]
+    chosen[links[_solve_block(graph, links, link_value[links], pairs, value, match=match_sparse)]] = True
+    return chosen
+
+
 def _split_by_frame(graph: CellGraph) -> Iterator[slice]:
     """Yield the links out of some frames at a time, which are independent of the others: arrays stay in the cache."""
     frames = np.searchsorted(graph.cells.frame, np.arange(graph.cells.n_frames + 1))
@@ -84,7 +103,13 @@ def _split_by_frame(graph: CellGraph) -> Iterator[slice]:
 
 
 def _solve_block(
-    graph: CellGraph, links: IntArray, link_value: FloatArray, pairs: IntArray, value: FloatArray
+    graph: CellGraph,
+    links: IntArray,
+    link_value: FloatArray,
+    pairs: IntArray,
+    value: FloatArray,
+    *,
+    match: Callable[[IntArray, IntArray, FloatArray], BoolArray] = find_matching,
 ) -> BoolArray:
     """Return which links of a block are chosen; `pairs` are rows of `links`."""
     if not len(links):
@@ -92,8 +117,8 @@ def _solve_block(
     source, target = graph.source[links], graph.target[links]
     source, target = source - source.min(), target - target.min()
     if not len(pairs):
-        return find_matching(source, target, link_value)
-    return _Places(source, target, link_value, pairs, value).solve()
+        return match(source, target, link_value)
+    return _Places(source, target, link_value, pairs, value, match).solve()
 
 
 def _compute_gap_values(graph: CellGraph, value: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -140,11 +165,20 @@ class _Places:
         Links of each division, sorted.
     value : (K,) float64
         Value of each division.
+    match : callable
+        Solves an assignment problem, as `find_matching` does.
     """
 
     def __init__(
-        self, source: IntArray, target: IntArray, link_value: FloatArray, pairs: IntArray, value: FloatArray
+        self,
+        source: IntArray,
+        target: IntArray,
+        link_value: FloatArray,
+        pairs: IntArray,
+        value: FloatArray,
+        match: Callable[[IntArray, IntArray, FloatArray], BoolArray],
     ) -> None:
+        self.match = match
         self.n_links = len(link_value)
         self.source = source
         self.link_value = link_value
@@ -167,13 +201,13 @@ class _Places:
         """Return the chosen links, shape (E,)."""
         value = self._join_values()
         component = label_edges(self.row, self.column, value > 0)
-        chosen = find_matching(self.row, self.column, value)
+        chosen = self.match(self.row, self.column, value)
         for _ in range(_ROUNDS):
             wrong = self._correct(chosen)
             if not len(wrong):
                 break
             again = np.isin(component, component[wrong]) & (component >= 0)
-            chosen[again] = find_matching(self.row[again], self.column[again], self._join_values()[again])
+            chosen[again] = self.match(self.row[again], self.column[again], self._join_values()[again])
         return self._select_links(chosen)
 
     def _join_values(self) -> FloatArray:

@@ -20,6 +20,7 @@ from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
 from gnntrack.types.point_graph import PointGraph
 from gnntrack.types.points import PointSet
+from gnntrack.types.stack_motion import StackMotion
 from gnntrack.types.tables import CellGraph, Cells, LinkScores, Runs, invert_log_odds, log_odds
 from gnntrack.types.track import Division, Track
 from gnntrack.types.units import Units
@@ -45,6 +46,7 @@ __all__ = [
     "Progress",
     "Provenance",
     "Runs",
+    "StackMotion",
     "Track",
     "Tracks",
     "Units",

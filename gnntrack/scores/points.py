@@ -1,0 +1,299 @@
+"""Classical scores of links between points, by a model of their motion that is estimated from the movie itself.
+
+The score of a link is the log-likelihood ratio of its displacement under "the same cell" and under "another cell, or a
+false detection, that is there by chance". A first solution predicts displacements from the motion of the neighbours.
+Its tracks then show how the cells of this movie move: for each number of frames, displacements are regressed on the
+mean motion of the neighbours and on the cell's own steps before and after the link, as far as these exist. In a movie
+of cells that keep their direction the own steps get a high weight, in one with imprecise positions a negative one, and
+in a tissue that moves as a whole the neighbours do. The residuals of the regression are the scale of the next solution.
+
+A link over a gap costs the logarithm of the rate of missed cells for each missing frame. A cell that begins or ends is
+compared with others whose tracks are as long and as near to the border: false detections are short-lived, so that
+a long track has to come from somewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gnntrack.graph.point_links import measure_rounding
+from gnntrack.scores.densities import log_normal, log_t
+from gnntrack.scores.point_tracks import PointField, PointTracks
+from gnntrack.sparse_assignment import match_sparse
+
+if TYPE_CHECKING:
+    from gnntrack.scores.point_tracks import Velocities
+    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
+
+__all__ = ["score_point_links"]
+
+_TAIL = 5.0  # degrees of freedom of the t-densities
+_JUMP, _WIDE = 0.03, 3.0  # fraction of the displacements that are far from usual, and their scale in usual ones
+_ONE_SIGMA = 0.6827  # quantile
+_THINNEST = 0.2  # smallest scale along an axis, relative to the largest one
+_COPY = 30.0  # log odds of a link from a point to its copy
+_FEWEST = 50  # displacements from which a regression is estimated
+_OUTLIER = 3.5  # residuals in scales beyond which displacements do not count in the regression
+_ROUNDS = 3  # regressions without the outliers of the one before
+_TRAINING = 60_000  # points whose displacements are used in a regression, from whole frames
+_LENGTHS = (1, 2, 4, 8)  # bounds of the classes of tracks by their lengths
+_START = 0.03  # prior rate of beginnings and of ends
+_PRIOR = 20.0  # points that the prior rate counts for
+_MISSED = (0.01, 0.3)  # bounds of the rate of missed cells
+_NEAR_BORDER = 1.5  # typical displacements within which a cell is at the border
+_ODD, _MOST = 0.05, 2.0  # bounds of the evidence of radius and brightness: probability of odd ones, log odds
+
+
+def score_point_links(graph: CellGraph, *, rounds: int) -> FloatArray:
+    """Return the log odds of the candidate links between points, against an end and a new start, shape (E,).
+
+    Parameters
+    ----------
+    graph : CellGraph
+        Candidate links, as of `gnntrack.graph.point_links.build_point_links`.
+    rounds : int
+        How often the movie is solved again to estimate its motion and its rates.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> points = np.array([[0, 5, 5], [0, 5, 90], [1, 6, 5], [1, 6, 90]])
+    >>> graph = gnntrack.build_graph(points=points)
+    >>> bool((score_point_links(graph, rounds=1) > 0).all())
+    True
+    """
+    if not len(graph):
+        return np.zeros(0)
+    model = _PointModel(graph)
+    log_odds = model.score(model.predict_first())
+    for _ in range(rounds):
+        tracks = PointTracks.from_links(model.field, match_sparse(graph.source, graph.target, log_odds))
+        model.estimate_rates(tracks)
+        log_odds = model.score(model.predict(tracks))
+    return log_odds
+
+
+class _Prediction(NamedTuple):
+    """Predicted displacements of the links, and their scales."""
+
+    mean: FloatArray  # (E, D)
+    scale: FloatArray  # (E, D)
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """A linear model of displacements along each axis.
+
+    Parameters
+    ----------
+    weight : (F, D) float64
+        Of each input, along each axis.
+    scale : (D,) float64
+        Of the residuals per square root of time.
+    """
+
+    weight: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def fit(cls, inputs: FloatArray, goal: FloatArray, root: FloatArray, least: FloatArray) -> _Regression:
+        """Fit displacements (M, D) by inputs (M, F, D), robustly; `root` (M,) is the square root of time."""
+        keep = np.ones(goal.shape, bool)
+        for _ in range(_ROUNDS):
+            weight = np.stack([_solve_axis(inputs[..., k], goal[:, k], keep[:, k]) for k in range(goal.shape[1])], 1)
+            rest = np.abs(goal - np.einsum("mfd,fd->md", inputs, weight)) / root[:, None]
+            scale = np.stack([_measure_scale(rest[keep[:, k], k]) for k in range(goal.shape[1])])
+            scale = np.maximum(scale, least)
+            keep = rest <= _OUTLIER * scale
+        return cls(weight, scale)
+
+    def predict(self, inputs: FloatArray) -> FloatArray:
+        """Return displacements, (M, D)."""
+        return np.asarray(np.einsum("mfd,fd->md", inputs, self.weight))
+
+
+def _solve_axis(inputs: FloatArray, goal: FloatArray, keep: BoolArray) -> FloatArray:
+    x = inputs[keep]
+    product = x.T @ x
+    product[np.diag_indices_from(product)] += 1e-6 * np.trace(product) + np.finfo(float).tiny ** 0.5
+    return np.asarray(np.linalg.solve(product, x.T @ goal[keep]))
+
+
+def _measure_scale(rest: FloatArray) -> float:
+    return float(np.quantile(rest, _ONE_SIGMA)) if len(rest) else 0.0
+
+
+class _PointModel:
+    """The model of one movie."""
+
+    def __init__(self, graph: CellGraph) -> None:
+        self.graph, self.field = graph, PointField(graph)
+        cells = graph.cells
+        self.step = self.field.position[graph.target] - self.field.position[graph.source]
+        self.steps = self.field.time[graph.target] - self.field.time[graph.source]
+        self.far = graph.gap > 1
+        self.least, self.scale = self._estimate_scale()
+        volume = float(np.prod(np.multiply(cells.shape, cells.spacing)))
+        self.by_chance = np.log(np.maximum(cells.feature("density").astype(np.float64), 1 / volume))
+        low, high = cells.position.min(axis=0), cells.position.max(axis=0)
+        inside = np.minimum(cells.position - low, high - cells.position).min(axis=1)
+        self.at_border = inside < _NEAR_BORDER * np.linalg.norm(self.scale)
+        self.starts = self.ends = np.full(len(cells), np.log(_START))
+        self.missed = 0.05
+        self.looks = np.zeros(len(graph))
+
+    def _estimate_scale(self) -> tuple[FloatArray, FloatArray]:
+        """Return the least scale and the scale of displacements along each axis after one time step, (D,) each."""
+        graph = self.graph
+        clear = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (self.steps > 0)
+        rest = np.abs(self.step - self._carry(self.steps))[clear] / np.sqrt(self.steps[clear])[:, None]
+        if not len(rest):
+            rest = np.full((1, graph.cells.ndim), graph.provenance.gate or 1.0)
+        scale = np.quantile(rest, _ONE_SIGMA, axis=0)
+        least = np.maximum(measure_rounding(graph.cells), _THINNEST * scale.max())
+        least = np.maximum(least, 1e-6 * float(np.linalg.norm(np.multiply(graph.cells.shape, graph.cells.spacing))))
+        return least, np.maximum(scale, least)
+
+    def _carry(self, steps: IntArray) -> FloatArray:
+        """Return the displacement of each link by the motion around its source, (E, D)."""
+        cells, source = self.graph.cells, self.graph.source
+        names = [f"shift_{axis}" for axis in "zyx"[-cells.ndim :]]
+        moving = np.zeros((cells.n_frames, cells.ndim))
+        moving[:-1] = np.diff(self.field.stack.place, axis=0)
+        flow = np.stack([cells.feature(name) for name in names], axis=1) - moving[cells.frame]
+        return np.asarray(flow[source] * np.maximum(steps, 1)[:, None])
+
+    def predict_first(self) -> _Prediction:
+        """Return predictions by the motion of the neighbours."""
+        root = np.sqrt(np.maximum(self.steps, 1))[:, None]
+        return _Prediction(self._carry(self.steps), self.scale * root)
+
+    def score(self, predicted: _Prediction) -> FloatArray:
+        """Return the log odds of all links, (E,)."""
+        graph = self.graph
+        ndim = graph.cells.ndim
+        distance = np.sqrt((((self.step - predicted.mean) / predicted.scale) ** 2).sum(axis=1))
+        usual = np.log1p(-_JUMP) + log_t(distance, 1.0, _TAIL, ndim)
+        same = np.logaddexp(usual, np.log(_JUMP) + log_t(distance, _WIDE, 2.0, ndim))
+        same -= np.log(predicted.scale).sum(axis=1)
+        log_odds = same + self.looks - (self.by_chance + self.starts)[graph.target] - self.ends[graph.source]
+        log_odds += np.log1p(-self.missed) + (graph.gap - 1) * np.log(self.missed)
+        return np.where(self.steps == 0, _COPY, log_odds)
+
+    def estimate_rates(self, tracks: PointTracks) -> None:
+        """Estimate the rates of beginnings, ends and misses, and the evidence of radius and brightness."""
+        graph, cells = self.graph, self.graph.cells
+        linked = np.zeros(len(graph), bool)
+        linked[tracks.future[graph.source] == graph.target] = True
+        span = graph.gap[linked]
+        self.missed = float(np.clip((span - 1).sum() / max(span.sum(), 1), *_MISSED))
+        before, after = tracks.measure_lengths()
+        first, last = cells.frame == 0, cells.frame == cells.n_frames - 1
+        self.starts = self._estimate_rate(tracks.past < 0, after, first)
+        self.ends = self._estimate_rate(tracks.future < 0, before, last)
+        near = linked & (graph.gap == 1) & (self.steps > 0)
+        self.looks = np.zeros(len(graph))
+        for name in ("size_ratio", "intensity_ratio"):
+            if graph.has(name):
+                self.looks += _compare_looks(graph.feature(name).astype(np.float64), near, graph.gap == 1)
+
+    def _estimate_rate(self, happens: BoolArray, length: IntArray, unknown: BoolArray) -> FloatArray:
+        """Return the log rate of points of tracks of the same length at the same distance from the border, (N,)."""
+        group = 2 * np.digitize(length, _LENGTHS) + self.at_border
+        counts = np.bincount(group[~unknown], minlength=2 * len(_LENGTHS) + 2)
+        events = np.bincount(group[~unknown & happens], minlength=len(counts))
+        return np.asarray(np.log((events + _PRIOR * _START) / (counts + _PRIOR))[group])
+
+    def predict(self, tracks: PointTracks) -> _Prediction:
+        """Return predictions by regressions on the tracks of a solution."""
+        own = tracks.measure_velocities(ahead=False), tracks.measure_velocities(ahead=True)
+        first = self.predict_first()
+        mean, scale = first.mean.copy(), first.scale.copy()
+        for gap in range(1, int(self.graph.gap.max(initial=1)) + 1):
+            links = np.flatnonzero((self.graph.gap == gap) & (self.steps > 0))
+            if len(links):
+                mean[links], scale[links] = self._predict_gap(tracks, own, gap, links)
+        return _Prediction(mean, scale)
+
+    def _predict_gap(
+        self, tracks: PointTracks, own: tuple[Velocities, Velocities], gap: int, links: IntArray
+    ) -> _Prediction:
+        """Return predictions of links over a number of frames."""
+        later, moved = tracks.find_later(gap)
+        known = self._select_training(later)
+        goal = moved[known]
+        rows = np.concatenate([known, self.graph.source[links]])
+        flow = self.field.average_around(moved, rows)
+        train = _Inputs(flow[: len(known)], *own, known, later[known], self._count_steps(known, later[known]))
+        use = _Inputs(flow[len(known) :], *own, self.graph.source[links], self.graph.target[links], self.steps[links])
+        mean, scale = np.zeros((len(links), goal.shape[1])), np.zeros((len(links), goal.shape[1]))
+        for back in range(3):
+            for ahead in range(3):
+                wanted = np.flatnonzero(use.select(back, ahead, exact=True))
+                if not len(wanted):
+                    continue
+                given = np.flatnonzero(train.select(back, ahead, exact=False))
+                model = self._fit(train, given, goal, back, ahead)
+                mean[wanted] = model.predict(use.stack(wanted, back, ahead))
+                scale[wanted] = model.scale * np.sqrt(use.steps[wanted])[:, None]
+        return _Prediction(mean, scale)
+
+    def _fit(self, train: _Inputs, given: IntArray, goal: FloatArray, back: int, ahead: int) -> _Regression:
+        if len(given) < _FEWEST:  # the motion of the neighbours alone
+            weight = np.zeros((1 + back + ahead, goal.shape[1]))
+            weight[0] = 1
+            return _Regression(weight, self.scale)
+        root = np.sqrt(train.steps[given])
+        return _Regression.fit(train.stack(given, back, ahead), goal[given], root, self.least)
+
+    def _select_training(self, later: IntArray) -> IntArray:
+        """Return the points with a later point of their track, those of every k-th frame if they are very many."""
+        frame = self.graph.cells.frame
+        known = (later >= 0) & (self.field.time[later] > self.field.time)
+        every = max(int(known.sum()) // _TRAINING, 1)
+        return np.flatnonzero(known & (frame % every == 0))
+
+    def _count_steps(self, source: IntArray, target: IntArray) -> IntArray:
+        return np.asarray(self.field.time[target] - self.field.time[source])
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Inputs of the regression for pairs of points."""
+
+    flow: FloatArray  # (M, D) displacement of the neighbours
+    before: Velocities  # of all points
+    after: Velocities
+    source: IntArray  # (M,)
+    target: IntArray
+    steps: IntArray
+
+    def select(self, back: int, ahead: int, *, exact: bool) -> BoolArray:
+        """Return which pairs have this number of own steps before and after, or at least this number, (M,)."""
+        counts = (self.before.n_steps[self.source], back), (self.after.n_steps[self.target], ahead)
+        checks = [count == number if exact else count >= number for count, number in counts]
+        return np.asarray(checks[0] & checks[1])
+
+    def stack(self, rows: IntArray, back: int, ahead: int) -> FloatArray:
+        """Return the inputs of some pairs, (m, 1 + back + ahead, D)."""
+        steps = self.steps[rows, None]
+        columns = [self.flow[rows]]
+        columns += [steps * values[self.source[rows]] for values in self.before.values[:back]]
+        columns += [steps * values[self.target[rows]] for values in self.after.values[:ahead]]
+        return np.stack(columns, axis=1)
+
+
+def _compare_looks(ratio: FloatArray, linked: BoolArray, near: BoolArray) -> FloatArray:
+    """Return the log odds of log ratios (E,) of radii or of brightness, bounded; 0 if all cells look the same."""
+    if linked.sum() < _FEWEST:
+        return np.zeros(len(ratio))
+    usual = max(float(np.quantile(np.abs(ratio[linked]), _ONE_SIGMA)), 0.01)
+    rivals = np.abs(ratio[near & ~linked])
+    among = float(np.quantile(rivals, _ONE_SIGMA)) if len(rivals) >= _FEWEST else 0.0
+    if among < 1.2 * usual:
+        return np.zeros(len(ratio))
+    log_odds = log_t(ratio, usual, 3.0) - log_normal(ratio, 0.0, among)
+    return np.clip(log_odds, np.log(_ODD), _MOST)

@@ -1,0 +1,127 @@
+"""Points of a stack that drifts, jumps and freezes, and of cells that blink."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gnntrack
+from gnntrack.graph.stack import describe_stack, estimate_stack
+from gnntrack.point_recipes import read_point_cells
+from gnntrack.settings import Settings
+from gnntrack.sparse_assignment import match_sparse
+from gnntrack.types import StackMotion
+
+
+def make_tissue(*, cells: int = 40, frames: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (T, N, 3) of cells that walk at random without drift, and their typical distance."""
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(0, 60, (cells, 3))
+    return start + np.cumsum(rng.normal(0, 0.3, (frames, cells, 3)), axis=0), rng
+
+
+def tabulate(places: list[np.ndarray]) -> pd.DataFrame:
+    """Return a table of the points of each frame, with the column ``cell``."""
+    rows = [(t, *place, k) for t, frame in enumerate(places) for k, place in enumerate(frame)]
+    table = pd.DataFrame(rows, columns=["t", "z", "y", "x", "cell"])
+    return table[np.isfinite(table.x)].reset_index(drop=True)
+
+
+def check_tracks(lineage: gnntrack.Lineage, table: pd.DataFrame) -> None:
+    """Check that each track is one cell, and each cell one track."""
+    own = table.cell.to_numpy()
+    assert (own[lineage.source] == own[lineage.target]).all()
+    assert len(lineage) == table.cell.nunique()
+
+
+def test_drift_longer_than_the_distance_of_cells_is_removed():
+    place, _ = make_tissue()
+    drift = np.cumsum(np.full((12, 3), [4.0, 9.0, -9.0]), axis=0)
+    table = tabulate(list(place + drift[:, None]))
+    stack = estimate_stack(read_point_cells(table, settings=Settings()))
+    assert np.abs(np.diff(stack.place, axis=0) - [4.0, 9.0, -9.0]).max() < 0.3
+    check_tracks(gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False), table)
+
+
+def test_a_jump_of_one_frame_and_back_is_told_and_does_not_break_tracks():
+    place, _ = make_tissue(frames=10)
+    place = place + np.linspace(0, 3, 10)[:, None, None]
+    place[6] += (8.0, 1.0, 0.0)
+    table = tabulate(list(place))
+    with pytest.warns(gnntrack.GnntrackWarning, match="^found: the stack jumps in frame 6$"):
+        lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False)
+    check_tracks(lineage, table)
+    assert lineage.provenance.stack["jumps"] == [6]
+
+
+def test_frames_that_are_copies_are_told_and_their_motion_is_not_counted_twice():
+    place, _ = make_tissue()
+    place = place + np.arange(12)[:, None, None] * np.array([0.0, 1.5, 0.0])
+    place[[4, 8]] = place[[3, 7]]  # the frames after them show two steps
+    table = tabulate(list(place))
+    with pytest.warns(gnntrack.GnntrackWarning, match="found: 2 frames are copies of the frame before: 4, 8"):
+        graph = gnntrack.build_graph(points=table[["t", "z", "y", "x"]])
+    stack = StackMotion.from_graph(graph)
+    assert stack.frozen == (4, 8)
+    assert np.allclose(np.diff(stack.place[:, 1]), [1.5, 1.5, 1.5, 0, 3, 1.5, 1.5, 0, 3, 1.5, 1.5], atol=0.4)
+    assert stack.count_steps(np.array([3, 3, 4]), np.array([4, 5, 5])).tolist() == [0, 2, 2]
+    out_of_original = graph.source[graph.cells.frame[graph.source] == 3]
+    assert len(out_of_original) == 40  # each point has one candidate, its copy
+    check_tracks(gnntrack.solve(graph, divisions=False), table)
+
+
+def test_a_movie_that_stands_still_has_no_copies():
+    place, _ = make_tissue(frames=1)
+    cells = read_point_cells(tabulate([place[0]] * 5), settings=Settings())
+    assert describe_stack(estimate_stack(cells)) is None
+
+
+def test_few_points_have_no_drift():
+    cells = read_point_cells(np.array([[0, 5, 5], [0, 9, 9], [1, 9, 5], [1, 13, 9]]), settings=Settings())
+    assert not estimate_stack(cells).place.any()
+
+
+def test_a_cell_that_blinks_is_one_track():
+    place, rng = make_tissue(frames=16)
+    place[[3, 4, 5, 9, 12, 13], 0] = np.nan
+    lost = rng.uniform(size=place.shape[:2]) < 0.05
+    lost[[0, -1]] = lost[:, 0] = False
+    place[lost] = np.nan
+    table = tabulate(list(place + np.cumsum(rng.normal(0, 2, (16, 1, 3)), axis=0)))
+    lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False)
+    check_tracks(lineage, table)
+    assert gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False, max_gap=1).tracks.id[-1] > len(lineage)
+
+
+def test_the_gate_grows_with_the_square_root_of_time():
+    place = np.array([[0, 0.0], [0, 50], [50, 0], [50, 50], [25, 25]])
+    frames = [place, np.full_like(place, np.nan), place + np.array([0, 4.0]), np.full_like(place, np.nan)]
+    rows = [(t, *p) for t, frame in enumerate(frames) for p in frame if np.isfinite(p[0])]
+    for gate, expected in ((2.5, 0), (3.0, 5)):  # 3 * sqrt(2) > 4
+        graph = gnntrack.build_graph(points=np.array(rows), max_distance=gate, drift=False, flow="none")
+        assert len(graph) == expected
+
+
+def test_the_motion_of_the_stack_is_stored(tmp_path):
+    from gnntrack.io.geff import read_graph, write_graph
+
+    place, _ = make_tissue(frames=4)
+    graph = gnntrack.build_graph(points=tabulate(list(place + np.arange(4)[:, None, None]))[["t", "z", "y", "x"]])
+    write_graph(graph, tmp_path / "graph.geff")
+    again = read_graph(tmp_path / "graph.geff")
+    assert np.array_equal(StackMotion.from_graph(again).place, StackMotion.from_graph(graph).place)
+    assert np.array_equal(gnntrack.solve(again).track, gnntrack.solve(graph).track)
+
+
+def test_sparse_assignment_is_optimal():
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        n, m = rng.integers(1, 8, 2)
+        key = rng.choice(n * m, rng.integers(1, n * m + 1), replace=False)
+        row, column, weight = key // m, key % m, rng.normal(1, 2, len(key)).round(1)
+        chosen = match_sparse(row, column, weight)
+        full = np.zeros((n, m))
+        full[row, column] = np.maximum(weight, 0)
+        assert np.isclose(weight[chosen].sum(), full[linear_sum_assignment(-full)].sum())
+        assert len(set(row[chosen])) == len(set(column[chosen])) == chosen.sum()
