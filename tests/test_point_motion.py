@@ -15,7 +15,7 @@ from gnntrack.types import StackMotion
 def make_tissue(*, cells: int = 40, frames: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return positions (T, N, 3) of cells that walk at random without drift, and their typical distance."""
     rng = np.random.default_rng(seed)
-    start = rng.uniform(0, 60, (cells, 3))
+    start = rng.uniform(120, 180, (cells, 3))
     return start + np.cumsum(rng.normal(0, 0.3, (frames, cells, 3)), axis=0), rng
 
 
@@ -92,6 +92,7 @@ def test_a_cell_that_blinks_is_one_track():
     assert gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False, max_gap=1).tracks.id[-1] > len(lineage)
 
 
+@pytest.mark.filterwarnings("ignore:points")
 def test_the_gate_grows_with_the_square_root_of_time():
     place = np.array([[0, 0.0], [0, 50], [50, 0], [50, 50], [25, 25]])
     frames = [place, np.full_like(place, np.nan), place + np.array([0, 4.0]), np.full_like(place, np.nan)]
