@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import re
 from dataclasses import replace
@@ -19,7 +18,7 @@ from gnntrack.io.ctc import read_ctc
 from gnntrack.io.ctc_names import TRACK_TABLES, find_ctc, suggest_conversion
 from gnntrack.io.frames import open_masks
 from gnntrack.io.geff import read_lineage
-from gnntrack.io.geff_store import GeffStore
+from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.result_folders import EXTRAS, read_units
 from gnntrack.io.writers import CellMasks
 from gnntrack.options import resolve_options
@@ -230,18 +229,6 @@ def _find_power(unit: str) -> int | None:
     if found is None:
         return None if re.search(r"um|pixel", unit) else 0
     return int(found[2] or 1) * (-1 if found[1] else 1)
-
-
-def is_geff(folder: Path) -> bool:
-    """Return whether a folder is a zarr group with the metadata of GEFF (zarr 2 or 3)."""
-    for name in (".zattrs", "zarr.json"):
-        try:
-            attributes = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(attributes, dict) and "geff" in (attributes.get("attributes") or attributes):
-            return True
-    return False
 
 
 def _attach_masks(lineage: Lineage, geff: Path) -> Lineage:

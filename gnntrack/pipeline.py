@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
 from gnntrack.io.output import try_output
@@ -31,6 +31,11 @@ from gnntrack.settings import Settings
 from gnntrack.types import CellGraph, Lineage
 from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gnntrack.evaluate.graphs import Source
 
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
@@ -342,24 +347,40 @@ def _match_masks(
     return find_masks(lineage) if own and lineage.has_masks else (lineage, None)
 
 
-def evaluate(result: str | Path | Lineage, truth: str | Path | Lineage) -> dict[str, Any]:
-    """Score a CTC result against its ground truth.
+def evaluate(
+    result: Source,
+    truth: Source,
+    *,
+    gate: float | None = None,
+    total: float | None = None,
+    spacing: float | Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Score a result against its ground truth: masks with tracks, or points and links.
 
     Parameters
     ----------
-    result, truth : path or Lineage
+    result, truth : path, Lineage, PointGraph or mapping
         Folder of masks with ``res_track.txt``; folder ``01_GT`` of the Cell Tracking Challenge, or a second result;
-        or a lineage that holds its masks, such as that of `track` or `import_tracks`.
+        or a lineage that holds its masks, such as that of `track` or `import_tracks`. Points: a GEFF, a submission to
+        the embryo competition of 2026, a `gnntrack.PointGraph`, or several of them: a folder, or a dict by movie.
+    gate : float, optional
+        Of points: the largest distance in um of two that match, default 7. If it or `total` is given, masks are
+        compared by their centroids.
+    total : float, optional
+        Of points: estimated number of cells in all frames, if the truth does not hold it.
+    spacing : float or D floats, optional
+        Of points: voxel size of positions in voxels, default that of the other side.
 
     Returns
     -------
     dict
-        Metric -> value, None if it is not defined; see `gnntrack.evaluate.tracking`.
+        Metric -> value, None if it is not defined; see `gnntrack.evaluate.tracking`, of points
+        `gnntrack.evaluate.graphs`.
 
     Raises
     ------
     InputError
-        If a folder is not a CTC result or ground truth.
+        If a folder is not a CTC result or ground truth, or result and ground truth are of different movies.
 
     Examples
     --------
@@ -373,4 +394,4 @@ def evaluate(result: str | Path | Lineage, truth: str | Path | Lineage) -> dict[
     """
     from gnntrack.evaluate.lineages import evaluate_result
 
-    return evaluate_result(result, truth)
+    return evaluate_result(result, truth, gate=gate, total=total, spacing=spacing)

@@ -15,6 +15,8 @@ from gnntrack.cli.display import show_progress, show_rows, show_table
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, path_argument, verbose_option
+from gnntrack.cli.scores import check_limits, end_below_limits, format_score, score_points
+from gnntrack.evaluate.defaults import GATE
 from gnntrack.plurals import count_noun
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
@@ -25,6 +27,22 @@ _LISTED = 20  # problems of one rule that are listed one by one
 @click.command(cls=GroupedCommand)
 @click.argument("folders", metavar="RES GT [RES GT]...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Ground truth of a single RES: a GEFF or a folder NAME.geff of several movies, dense or sparse, or 01_GT.",
+)
+@click.option(
+    "--gate",
+    type=click.FloatRange(min=0, min_open=True),
+    help=f"Of points: largest distance of two that match, in um.  [default: {GATE:g}]",
+)
+@click.option(
+    "--total",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of points: estimated number of cells in all frames, if the ground truth does not hold it.",
+)
+@click.option("--spacing", metavar="Z,Y,X", help="Of points: voxel size in um of positions in voxels.")
+@click.option(
     "--require",
     metavar="METRIC=VALUE",
     multiple=True,
@@ -32,39 +50,66 @@ _LISTED = 20  # problems of one rule that are listed one by one
 )
 @json_option
 @verbose_option
-def evaluate(folders: tuple[Path, ...], require: tuple[str, ...], *, as_json: bool) -> None:
+def evaluate(
+    folders: tuple[Path, ...],
+    truth: Path | None,
+    require: tuple[str, ...],
+    *,
+    gate: float | None,
+    total: float | None,
+    spacing: str | None,
+    as_json: bool,
+) -> None:
     """Score tracking results RES against ground truth GT, in pairs.
 
-    The metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all of them.
+    Of masks, the metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all
+    of them. Points and links (a GEFF, a folder of them, a submission to the embryo competition of 2026) are scored by
+    the metrics of this competition against a ground truth that may be sparse.
     """
+    pairs = _pair_folders(folders, truth)
+    limits = dict(map(_parse_limit, require))
+    if _are_points(pairs, points=(gate, total) != (None, None)):
+        score_points(*pairs[0], gate=gate, total=total, spacing=spacing, limits=limits, as_json=as_json)
+        return
+    if spacing is not None:
+        raise click.UsageError("--spacing is for points; masks are compared in pixels")  # noqa: EM101
     from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences, explain_undefined
 
-    if len(folders) % 2:
-        n = count_noun(len(folders), "folder")
-        message = f"results and truths come in pairs; received {n}{describe_example(click.get_current_context())}"
-        raise click.UsageError(message)
-    limits = dict(map(_parse_limit, require))
-    scores = evaluate_sequences(zip(folders[::2], folders[1::2], strict=True))
-    known = next(iter(scores.values()))
-    unknown = [name for name in limits if name not in known]
-    if unknown:
-        raise click.UsageError(f"unknown metric '{unknown[0]}'; the metrics are: {', '.join(known)}")  # noqa: EM102
+    scores = evaluate_sequences(pairs)
+    check_limits(limits, next(iter(scores.values())))
     if as_json:
         click.echo(json.dumps(scores, indent=2))
     else:
         _show_scores({**scores, "mean": average_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
         for note in explain_undefined(scores):
             click.echo(note)
-    low = [
-        f"{sequence}: {name} is {_format_score(score[name])}, {least} is required"
-        for sequence, score in scores.items()
-        for name, least in limits.items()
-        if not _is_at_least(score[name], least)
-    ]
-    for line in low:
-        click.echo(line, err=True)
-    if low:
-        raise click.exceptions.Exit(1)
+    end_below_limits(limits, scores)
+
+
+def _pair_folders(folders: tuple[Path, ...], truth: Path | None) -> list[tuple[Path, Path]]:
+    """Return results with their ground truths."""
+    example = describe_example(click.get_current_context())
+    if truth is not None:
+        if len(folders) > 1:
+            message = f"--truth is the ground truth of one RES; received {count_noun(len(folders), 'path')}{example}"
+            raise click.UsageError(message)
+        return [(folders[0], truth)]
+    if len(folders) % 2:
+        n = count_noun(len(folders), "folder")
+        message = f"results and truths come in pairs; received {n}{example}"
+        raise click.UsageError(message)
+    return list(zip(folders[::2], folders[1::2], strict=True))
+
+
+def _are_points(pairs: list[tuple[Path, Path]], *, points: bool) -> bool:
+    """Return whether results are scored as points; these are one pair."""
+    from gnntrack.evaluate.graphs import compares_graphs
+
+    found = points or any(compares_graphs(*pair) for pair in pairs)
+    if found and len(pairs) > 1:
+        message = "points of several movies are scored at once as a folder or a submission: RESULTS --truth TRUTHS"
+        raise click.UsageError(message)
+    return found
 
 
 @click.command(cls=GroupedCommand)
@@ -113,7 +158,7 @@ def evaluate_segmentation(
     cells = f"{total.truth_cells} in the truth, {total.result_cells} in the result"
     lone = f"{total.lone_cells} of the result touch none of the truth, {effect}"
     show_rows([("images", len(report.images)), ("cells", cells), *[("", lone)] * (total.lone_cells > 0)])
-    scores = [[name, _format_score(value), _format_score(mean[name])] for name, value in total.scores().items()]
+    scores = [[name, format_score(value), format_score(mean[name])] for name, value in total.scores().items()]
     show_table(["", "in all", "mean of images"], scores)
     if total.seg is None:
         click.echo("- SEG is not defined: the truth has no cell")
@@ -159,13 +204,5 @@ def _parse_limit(text: str) -> tuple[str, float]:
         raise click.UsageError(message) from None
 
 
-def _is_at_least(value: float | None, least: float) -> bool:
-    return value is not None and value >= least  # a metric that is not defined reaches no value
-
-
 def _show_scores(scores: dict[str, dict[str, float | None]], names: Sequence[str]) -> None:
-    show_table(["", *scores], [[name, *(_format_score(score[name]) for score in scores.values())] for name in names])
-
-
-def _format_score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6f}"
+    show_table(["", *scores], [[name, *(format_score(score[name]) for score in scores.values())] for name in names])

@@ -1,5 +1,9 @@
 from .counts import Counts as Counts
 from .counts import compare_labels as compare_labels
+from .graph_counts import GraphCounts as GraphCounts
+from .graph_counts import count_graph as count_graph
+from .graphs import GraphReport as GraphReport
+from .graphs import evaluate_graphs as evaluate_graphs
 from .segmentation import SegmentationReport as SegmentationReport
 from .segmentation import evaluate_segmentation as evaluate_segmentation
 from .tracking import average_scores as average_scores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import warnings
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FeatureArray, FloatArray, IntArray
 
-__all__ = ["GeffStore", "add_file_name", "reorder"]
+__all__ = ["GeffStore", "add_file_name", "is_geff", "reorder"]
 
 _log = logging.getLogger(__name__)
 
@@ -398,6 +399,18 @@ def add_file_name(path: str | Path) -> Iterator[None]:
     except FormatError as error:
         msg = f"{path}: {error}"
         raise FormatError(msg) from None
+
+
+def is_geff(folder: Path) -> bool:
+    """Return whether a folder is a zarr group with the metadata of GEFF (zarr 2 or 3)."""
+    for name in (".zattrs", "zarr.json"):
+        try:
+            attributes = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(attributes, dict) and "geff" in (attributes.get("attributes") or attributes):
+            return True
+    return False
 
 
 def reorder(values: IntArray, row: IntArray) -> IntArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from gnntrack.cli import cli
+from gnntrack.io.point_graph import read_point_graph, write_point_graph
+from gnntrack.types import PointGraph
 
 OUTPUTS = {"-o", "--out", "--output-ctc", "--video", "--tree", "--kymograph", "--montage"}
 
@@ -49,6 +52,7 @@ def build_world(folder: Path) -> Path:
     movie, result = folder / "MOVIE", folder / "01_RES"
     shutil.copytree(result / "gnntrack" / "lineage.geff", folder / "lineage.geff")
     write_edits(folder, result)
+    write_points(folder)
     mask = tifffile.imread(result / "mask000.tif")
     Image.fromarray(mask.astype(np.uint8)).save(folder / "mask.png")
     tifffile.imwrite(folder / "truth.tif", mask)
@@ -60,6 +64,26 @@ def build_world(folder: Path) -> Path:
     for frame in range(2):
         tifffile.imwrite(folder / "STACKS" / f"t{frame}.tif", np.stack([image, image]), photometric="minisblack")
     return folder
+
+
+def write_points(folder: Path) -> None:
+    """Write truth.geff, and folders TRACKED and TRUTHS with the points of two movies, also as a submission."""
+    points = replace(read_point_graph(folder / "lineage.geff"), total=50.0)
+    write_point_graph(points, folder / "truth.geff", whole_voxels=False)
+    rows = [f"{name},node,{node},{t},0,{y},{x},-1,-1" for name in "ab" for node, t, (y, x) in _list_points(points)]
+    links = np.column_stack([points.source, points.target]).tolist()
+    rows += [f"{name},edge,-1,-1,-1,-1,-1,{one},{other}" for name in "ab" for one, other in links]
+    header = "dataset,row_type,node_id,t,z,y,x,source_id,target_id"
+    (folder / "submission.csv").write_text("\n".join([header, *rows]))
+    flat = replace(points, position=np.insert(points.position, 0, 0, axis=1), spacing=(1.0, *points.spacing))
+    for name in ("TRACKED", "TRUTHS"):
+        (folder / name).mkdir()
+        for movie in "ab":
+            write_point_graph(flat, folder / name / f"{movie}.geff")
+
+
+def _list_points(points: PointGraph) -> list[tuple[int, int, list[float]]]:
+    return list(zip(points.id.tolist(), points.frame.tolist(), points.voxels.tolist(), strict=True))
 
 
 def write_edits(folder: Path, result: Path) -> None:
