@@ -32,7 +32,7 @@ from gnntrack.options import accept_options
 from gnntrack.pipeline import export
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.provenance import Provenance
-from gnntrack.results import find_result
+from gnntrack.results import find_point_result, find_result
 from gnntrack.settings import Settings
 from gnntrack.types import Cells, Lineage, Tracks
 
@@ -213,7 +213,9 @@ def _holds_lineage(path: Path) -> bool:
         return False
     stored = [path, path / "lineage.geff", *path.glob("*.geff")]
     names = (".zattrs", ".zgroup", "zarr.json")
-    return find_result(path) is not None or any((each / name).is_file() for each in stored for name in names)
+    if find_result(path) is not None or find_point_result(path) is not None:
+        return True
+    return any((each / name).is_file() for each in stored for name in names)
 
 
 def _read(source: _Source) -> tuple[Lineage, bool]:

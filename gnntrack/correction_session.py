@@ -21,7 +21,7 @@ from gnntrack.methods import METHODS
 from gnntrack.movie_candidates import MovieCandidates, read_candidates, solve_movie
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.result_files import RunRecord, find_source, restore_settings, write_result
-from gnntrack.results import Result, build_result, find_result
+from gnntrack.results import Result, build_result, find_point_result, find_result
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ class RecordedRun:
             If there is none, or the result was changed since.
         """
         folder = find_result(Path(path).expanduser())
+        if folder is None and find_point_result(Path(path).expanduser()) is not None:
+            msg = (
+                f"{path}: a result of points, and corrections need masks; 'gnntrack export {path} --to ctc --radius "
+                "RADIUS -o 01_RES' draws a ball for each point, and its result can be corrected"
+            )
+            raise FormatError(msg)
         if folder is None and not Path(path).expanduser().exists():
             msg = f"{path}: no such folder; give a folder that 'gnntrack track' or 'gnntrack import' has written"
             raise FormatError(msg)

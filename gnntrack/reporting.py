@@ -139,7 +139,7 @@ def collect_content(
     progress : Progress, optional
         As in `gnntrack.track`.
     """
-    notes = [*notes, *([_NO_MASKS] if runs is None else [])]
+    notes = [*notes, *([_NO_MASKS] if runs is None and not lineage.cells.points else [])]
     planes = choose_planes(lineage, runs)
     pictures = None if images is None else encode_movie(images, planes=planes, progress=progress)
     if runs is not None or pictures is not None:

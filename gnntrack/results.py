@@ -46,7 +46,16 @@ if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.types import FeatureArray, FrameStack, IntArray, Tracks
 
-__all__ = ["MASK_KINDS", "Result", "build_result", "expect_extras", "find_result", "load_result", "read_result"]
+__all__ = [
+    "MASK_KINDS",
+    "Result",
+    "build_result",
+    "expect_extras",
+    "find_point_result",
+    "find_result",
+    "load_result",
+    "read_result",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -249,6 +258,23 @@ def find_result(path: str | Path) -> Path | None:
             found = find_ctc(folder)
             if found.table is not None:
                 return found.path
+    return None
+
+
+def find_point_result(path: str | Path) -> Path | None:
+    """Return the folder that `gnntrack.track` wrote for points, which has no masks; None if the path is none.
+
+    Parameters
+    ----------
+    path : path
+        The folder, or a file in its folder ``gnntrack``.
+    """
+    path = Path(path)
+    for folder in (path, *path.absolute().parents[:2]):
+        extras = folder / EXTRAS
+        if (extras / "summary.json").is_file() and (extras / "lineage.geff").is_dir() and find_result(folder) is None:
+            inside = folder == path or EXTRAS in path.absolute().relative_to(folder.absolute()).parts
+            return folder if inside else None
     return None
 
 

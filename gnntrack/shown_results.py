@@ -15,7 +15,7 @@ from gnntrack.lineage.repair import RepairedMovie
 from gnntrack.movie import open_images
 from gnntrack.plurals import count_noun
 from gnntrack.result_files import find_source, restore_settings
-from gnntrack.results import build_result, find_result
+from gnntrack.results import build_result, find_point_result, find_result
 from gnntrack.settings import Settings
 from gnntrack.views import find_masks
 
@@ -29,12 +29,18 @@ _NO_IMAGES = "The images are not shown, because none were given: write the repor
 
 def read_summary(result: str | Path) -> dict[str, Any] | None:
     """Return the record of the run of a result, None if there is none."""
-    folder = find_result(Path(result).expanduser())
+    folder = _find_folder(result)
     try:
         summary = json.loads(Path(folder or "", EXTRAS, "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return summary if isinstance(summary, dict) and isinstance(summary.get("input"), dict) else None
+
+
+def _find_folder(result: str | Path) -> Path | None:
+    """Return the folder of a result, with masks or of points."""
+    path = Path(result).expanduser()
+    return find_result(path) or find_point_result(path)
 
 
 def read_cells(lineage: Lineage, masks: object) -> tuple[Lineage, Runs | None]:
@@ -67,7 +73,7 @@ def find_images(
         recorded = None if summary is None else summary["input"].get("images")
         if recorded is None:
             return lineage, None, _NO_IMAGES
-        chosen = find_source(recorded, Path(find_result(Path(result).expanduser()) or ""))
+        chosen = find_source(recorded, _find_folder(result) or Path())
         if chosen is None:
             note = f"The images are not shown: {recorded} is not there. Write the report again with --images."
             return lineage, None, note

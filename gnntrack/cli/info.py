@@ -27,20 +27,44 @@ __all__ = ["info"]
 def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool) -> None:
     """Describe PATH: frames, size, units, channels, cells, problems, and the time and memory to track it.
 
-    Every frame is read. Masks are recognised by their values.
+    Every frame is read. Masks are recognised by their values. PATH may also be a table of points, a .geff, or a
+    TrackMate .xml.
     """
     from gnntrack.inspection import inspect_movie
+    from gnntrack.point_inspection import holds_points, inspect_points
 
-    with show_progress() as progress:
-        found = inspect_movie(path, settings=settings, as_masks=as_masks, progress=progress)
+    if not as_masks and path.exists() and holds_points(path):
+        found = inspect_points(path, settings=settings)
+    else:
+        with show_progress() as progress:
+            found = inspect_movie(path, settings=settings, as_masks=as_masks, progress=progress)
     if as_json:
         click.echo(json.dumps({"path": str(path), **found}, indent=2))
         return
-    show_rows(_describe_movie(found, path))
+    show_rows(_describe_points(found, path) if found["kind"] == "points" else _describe_movie(found, path))
     for problem in found["problems"]:
         click.echo(f"problem: {problem}")
     if not found["problems"]:
         click.echo("no problems found")
+
+
+def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, object]]:
+    """Return the rows of the report on points."""
+    unit = found["unit"] if found["unit"] == "um" else "pixels"
+    low, middle, high = found["points_per_frame"]
+    radius = "not given" if found["radius"] is None else f"{found['radius']:.3g} {unit} (median)"
+    size = " x ".join(map(str, found["shape"]))
+    axes = "y, x" if len(found["shape"]) == 2 else "z, y, x"
+    return [
+        ("kind", "points"),
+        ("frames", found["frames"]),
+        ("size", f"{size} pixels ({axes}), or more"),
+        *describe_units(found["spacing"], found["unit"], found["interval"]),
+        ("points", f"{found['points']}; {low} to {high} a frame, median {middle:g}"),
+        ("distance", f"{found['neighbour_distance']:.3g} {unit} to the nearest point (median)"),
+        ("radius", radius),
+        ("tracking", f"gnntrack track --points {path} -o OUT"),
+    ]
 
 
 def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object]]:

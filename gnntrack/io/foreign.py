@@ -18,10 +18,13 @@ _ROIS = (
     "ImageJ outlines are not masks: in Fiji open the image and the ROI Manager with them, then make a label image "
     "(plugin 'BIOP' or 'LOCI': ROIs to label image), and save that as TIFF"
 )
-_LINEAGE = "it is not a movie; 'gnntrack import --help' lists the tracking files that gnntrack reads"
+_LINEAGE = (
+    "it is not a movie; points are given with --points, and 'gnntrack import --help' lists the tracking files that "
+    "gnntrack reads"
+)
 _GEFF = (
     "a GEFF holds tracks or candidate links and is not a movie; 'gnntrack export', 'gnntrack import' and "
-    "gnntrack.load read tracks, 'gnntrack solve' reads candidate links"
+    "gnntrack.load read tracks, 'gnntrack solve' reads candidate links, and 'gnntrack track --points' tracks its points"
 )
 _OFFICE = "it is not a movie; give the folder of images or masks"
 _MATLAB = (

@@ -171,12 +171,24 @@ def _find_axes(columns: Sequence[PointColumn], source: str, unit: str | None) ->
             found = [_find(group, [place.format(axis)], source) for axis in "zyx"]
             known = [column for column in found if column is not None]
             if found[1] is not None and found[2] is not None:
+                _refuse_other_unit(columns, known, place.format("z"), source)
                 return known
             best = max(best, known, key=len)
         numbered = sorted((column for column in group if _CENTROIDS.fullmatch(column.stem)), key=_get_stem)
         if len(numbered) in (2, 3):
             return numbered
     return best
+
+
+def _refuse_other_unit(columns: Sequence[PointColumn], axes: Sequence[PointColumn], stem: str, source: str) -> None:
+    """Raise if y and x are found, and a z in another unit."""
+    other = next((column for column in columns if column.stem == stem), None)
+    if len(axes) == 2 and other is not None:
+        msg = (
+            f"{source}: the columns '{other.name}' and '{axes[-1].name}' are in different units; convert and rename one"
+            " of them"
+        )
+        raise FormatError(msg)
 
 
 def _group_by_unit(columns: Sequence[PointColumn], unit: str | None) -> list[list[PointColumn]]:

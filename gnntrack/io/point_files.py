@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from gnntrack.io.point_columns import PointColumns
 
-__all__ = ["PointRows", "name_columns", "read_rows"]
+__all__ = ["POINT_FILES", "PointRows", "name_columns", "read_rows"]
 
 _TABLES = (".csv", ".tsv", ".txt", ".dat")
 _PARQUET = (".parquet", ".pq")
+POINT_FILES = (".csv", ".tsv", *_PARQUET, ".xml")
+"""Suffixes of files that hold points and nothing else."""
 _HEAD = 1 << 16  # bytes of a file in which its names of columns are
 _HEADINGS = 3  # further rows of headings below the names, in tables of TrackMate
 

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
+_LATEST = 1e15  # such as nanoseconds
 _TIMES = {"position_t", "time"}  # names of columns that hold times rather than frames
 _CLOSE = 1e-3  # of a frame
 
@@ -136,8 +137,8 @@ class _Reader:
     def __init__(self, rows: PointRows) -> None:
         self.rows, self.table = rows, rows.table
 
-    def read_numbers(self, column: PointColumn, *, missing: bool = False) -> FloatArray:
-        """Return a column as float64; `missing`: empty fields are NaN."""
+    def read_numbers(self, column: PointColumn, *, missing: bool = False, farthest: float = _FARTHEST) -> FloatArray:
+        """Return a column as float64; `missing`: empty fields are NaN; `farthest`: the largest number."""
         values = self.table[column.name]
         if values.dtype.kind not in "iufb":
             import pandas as pd
@@ -150,19 +151,19 @@ class _Reader:
                 self._refuse(row, f"a value that is not a number in {column.name}: {given}; correct it")
             values = number
         numbers = values.to_numpy(np.float64)
-        good = np.abs(numbers) <= _FARTHEST if not missing else np.isnan(numbers) | np.isfinite(numbers)
+        good = np.abs(numbers) <= farthest if not missing else np.isnan(numbers) | np.isfinite(numbers)
         if not good.all():
             row = int(np.argmin(good))
             if math.isnan(numbers[row]):
                 self._refuse(row, f"no number in {column.name} (nan); delete the row, or correct it")
-            expected = f"expected a number from {-_FARTHEST:g} to {_FARTHEST:g}"
+            expected = f"expected a number from {-farthest:g} to {farthest:g}"
             self._refuse(row, f"the {column.name} {numbers[row]:g}; {expected}")
         return numbers
 
     def read_frames(self, interval: float | None) -> tuple[IntArray, float | None]:
         """Return the frame of each point, and the seconds between frames if the column has a unit of time."""
         column = self.rows.columns.frame
-        values, physical = self.read_numbers(column), is_duration_unit(column.unit)
+        values, physical = self.read_numbers(column, farthest=_LATEST), is_duration_unit(column.unit)
         whole = bool((values == np.rint(values)).all())
         if not physical and whole and (column.stem not in _TIMES or _count_by_ones(values)):
             return self._check_frames(values, column), None
@@ -261,10 +262,8 @@ class _Reader:
             good = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
             if not good.all():
                 row = int(np.argmin(good))
-                given = values.iloc[row]
-                self._refuse(
-                    row, f"the {column.name} {given!r}; ids are whole numbers: correct it, or rename the column"
-                )
+                given = f"{numbers[row]:g}" if numeric else repr(values.iloc[row])
+                self._refuse(row, f"the {column.name} {given}; ids are whole numbers: correct it, or rename the column")
             values = numbers
         ids = np.asarray(values)
         if ids.dtype.kind == "u" and (ids > np.iinfo(np.int64).max).any():

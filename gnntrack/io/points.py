@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gnntrack.errors import InputError
-from gnntrack.io.geff_store import GeffStore
+from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_checks import check_points, flatten_positions, warn_of_units
 from gnntrack.io.point_columns import find_point_columns
 from gnntrack.io.point_files import PointRows, name_columns, read_rows
 from gnntrack.io.point_values import RawPoints, read_values
+from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from gnntrack.settings import FrameSettings
     from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
 
-__all__ = ["read_points"]
+__all__ = ["LINKED_AGAIN", "read_points"]
 
 _log = logging.getLogger(__name__)
 
+LINKED_AGAIN = ": the points are linked again; 'gnntrack solve' and 'gnntrack export' use edges"
+"""End of the warning about the edges of a GEFF."""
 _UNITS = ("um", "pixel")
 _TITLE = "points"
 
@@ -93,7 +96,7 @@ def _read_raw(points: object, unit: str | None, interval: float | None) -> RawPo
     if isinstance(points, str | Path):
         path = Path(points).expanduser()
         if path.is_dir():
-            return _read_geff(path, unit)
+            return _read_geff(_find_geff(path), unit)
         if path.suffix.lower() == ".xml":
             return _read_trackmate(path, unit)
         return read_values(read_rows(path, unit=unit), unit=unit, interval=interval)
@@ -120,6 +123,18 @@ def _take_table(points: object, unit: str | None) -> PointRows | None:
     return PointRows(_TITLE, table, columns, "row {}".format)
 
 
+def _find_geff(folder: Path) -> Path:
+    """Return the GEFF that a folder is, or that a result of points holds."""
+    for each in (folder, folder / EXTRAS / "lineage.geff"):
+        if is_geff(each):
+            return each
+    msg = (
+        f"{folder}: a folder without a GEFF; points are a table (.csv, .parquet, .npy), a .geff or a TrackMate .xml; "
+        "images and masks are given as IMAGES and MASKS"
+    )
+    raise InputError(msg)
+
+
 def _read_geff(path: Path, unit: str | None) -> RawPoints:
     """Return the nodes of a GEFF; its edges are not used."""
     store = GeffStore(path)
@@ -129,9 +144,10 @@ def _read_geff(path: Path, unit: str | None) -> RawPoints:
         raise InputError(msg)
     if len(store.edges):
         _log.warning(
-            "%s: %s not used: the points are linked again; 'gnntrack solve' and 'gnntrack export' use edges",
+            "%s: %s not used%s",
             path,
             count_noun(len(store.edges), "edge"),
+            LINKED_AGAIN,
         )
     spacing, position, known = cells.spacing, cells.position, cells.unit == "um"
     if not known and spacing != (1.0,) * cells.ndim:  # a scale without a unit

@@ -1,0 +1,201 @@
+"""Results of points: what the commands write and read, and the balls of formats of masks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.doc_world import expect_success, run_line
+
+import gnntrack
+from gnntrack.errors import InputError, OutputError
+from gnntrack.io import WRITERS, read_lineage
+from gnntrack.io.ctc_validate import validate_ctc
+from gnntrack.io.delimited import read_delimited
+from gnntrack.io.point_tables import read_point_table
+from gnntrack.masks.balls import draw_balls
+from gnntrack.measure.points import add_features
+
+SPACING = (2.0, 0.5, 0.5)
+
+
+def make_table(*, frames=4, radius=None):
+    """Return points of three cells that move along x; the second one is missing in frame 2."""
+    rows = [
+        {"t": t, "z": 4.0 + k, "y": 10.0 + 20 * k, "x": 10.0 + t, "radius": radius}
+        for t in range(frames)
+        for k in range(3)
+        if (t, k) != (2, 1)
+    ]
+    table = pd.DataFrame(rows)
+    return table if radius else table.drop(columns="radius")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("points")
+    make_table(radius=3.0).to_csv(folder / "points.csv", index=False)
+    images = np.random.default_rng(0).integers(90, 110, (4, 10, 60, 30)).astype(np.uint16)
+    np.save(folder / "images.npy", images)
+    spacing = ",".join(map(str, SPACING))
+    line = f"gnntrack track {folder}/images.npy --points {folder}/points.csv --spacing {spacing} --interval 5min"
+    done = expect_success(f"{line} -o {folder}/01_POINTS")
+    assert "points" in done.output
+    assert "--to ctc --radius RADIUS" in done.output
+    return folder
+
+
+def test_a_result_has_the_files_of_a_result_of_masks_but_no_masks(result):
+    folder = result / "01_POINTS" / "gnntrack"
+    names = "cells.csv lineage.geff lineage.png overlay.png points.csv review.csv summary.json tracks.csv"
+    assert [path.name for path in sorted(folder.iterdir())] == names.split()
+    assert [path.name for path in folder.parent.iterdir()] == ["gnntrack"]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["input"]["points"] == str(result / "points.csv")
+    assert summary["counts"]["points_in_input"] == 11
+    assert summary["movie"]["interval_s"] == 300
+    points = pd.read_csv(folder / "points.csv")
+    assert list(points.columns)[:7] == ["frame", "label", "track", "parent", "z_pixel", "y_pixel", "x_pixel"]
+    cells = pd.read_csv(folder / "cells.csv")
+    assert (cells.track == points.track).all()
+    np.testing.assert_allclose(cells.y_um, points.y_pixel * 0.5)
+    assert (cells.intensity_mean_grey.between(97, 103)).all()
+    assert (cells.intensity_contrast_grey.abs() < 4).all()
+
+
+def test_every_command_takes_a_result_of_points_or_says_why_not(result, tmp_path):
+    folder = result / "01_POINTS"
+    lineage = gnntrack.load(folder)
+    assert lineage.cells.points
+    assert lineage.cells.shape == (10, 60, 30)
+    expect_success(f"gnntrack report {folder} -o {tmp_path}/report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "the masks were not given" not in page
+    assert "The images are not shown" not in page
+    expect_success(f"gnntrack convert {folder} {tmp_path}/tracks.geff")
+    assert np.array_equal(read_lineage(tmp_path / "tracks.geff").track, lineage.track)
+    expect_success(f"gnntrack analyse {folder} -o {tmp_path}/analysis")
+    assert "points" in expect_success(f"gnntrack info {folder}").output
+    assert "11; 2 to 3 a frame" in expect_success(f"gnntrack info {result}/points.csv").output
+    expect_success(f"gnntrack track --points {folder} -o {tmp_path}/again.csv")
+    for line in (f"serve {folder}", f"apply-edits {folder} edits.json -o {tmp_path}/c"):
+        done = run_line(f"gnntrack {line}")
+        assert done.exit_code == 2
+        assert "a result of points, and corrections need masks" in done.output
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_every_format_holds_points_or_draws_them(result, tmp_path, name):
+    lineage = gnntrack.load(result / "01_POINTS")
+    out = tmp_path / "out"
+    gnntrack.export(lineage, out, to=name)
+    assert out.exists()
+    bare = gnntrack.track(points=make_table())
+    if not WRITERS[name].needs_masks:
+        gnntrack.export(bare, out, to=name, overwrite=True)
+        return
+    with pytest.raises(InputError, match="give radius"):
+        gnntrack.export(bare, out, to=name, overwrite=True)
+    gnntrack.export(bare, out, to=name, radius=3, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["napari", "laptrack", "btrack", "mastodon", "points", "csv", "geff", "trackmate"])
+def test_interpolated_points_are_marked_in_every_format(tmp_path, name):
+    lineage = gnntrack.track(points=make_table())
+    flags = np.arange(len(lineage.cells)) == 4
+    cells = dataclasses.replace(lineage.cells)
+    if not cells.has("interpolated"):
+        cells = add_features(cells, {"interpolated": (flags.astype(float), "")})
+    lineage = dataclasses.replace(lineage, cells=cells)
+    count = int(cells.feature("interpolated").sum())
+    out = tmp_path / "out"
+    gnntrack.export(lineage, out, to=name)
+    if name == "geff":
+        assert read_lineage(out).cells.feature("interpolated").sum() == count
+    elif name == "trackmate":
+        assert out.read_text().count('INTERPOLATED="1"') == count
+    else:
+        table = pd.read_csv(out / "cells.csv" if name == "csv" else out, sep=" " if name == "btrack" else ",")
+        assert table["dummy" if name == "btrack" else "interpolated"].sum() == count
+
+
+def test_one_file_is_written_for_its_suffix(tmp_path):
+    table = make_table()
+    lineage = gnntrack.track(points=table, out=tmp_path / "a.geff")
+    assert np.array_equal(read_lineage(tmp_path / "a.geff").track, lineage.track)
+    gnntrack.track(points=table, out=tmp_path / "a.csv")
+    points = read_point_table(tmp_path / "a.csv", read_delimited(tmp_path / "a.csv"))
+    assert np.array_equal(points.track, lineage.track)
+    gnntrack.track(points=table, out=tmp_path / "a.xml")
+    assert "<TrackMate" in (tmp_path / "a.xml").read_text()
+    with pytest.raises(OutputError, match="as a folder"):
+        gnntrack.track(points=table, out=tmp_path / "a.parquet")
+    with pytest.raises(OutputError, match="exists already"):
+        gnntrack.track(points=table, out=tmp_path / "a.csv")
+
+
+def test_a_graph_of_points_is_solved_as_track_does(result, tmp_path):
+    table = make_table(radius=3.0)
+    table.to_csv(tmp_path / "points.csv", index=False)
+    expect_success(f"gnntrack build-graph --points {tmp_path}/points.csv --spacing 2,0.5,0.5 -o {tmp_path}/graph.geff")
+    expect_success(f"gnntrack solve {tmp_path}/graph.geff -o {tmp_path}/lineage.geff")
+    solved = read_lineage(tmp_path / "lineage.geff")
+    assert solved.cells.points
+    tracked = gnntrack.track(points=table, spacing=SPACING)
+    own = np.ones(len(tracked.cells), bool)
+    if tracked.cells.has("interpolated"):
+        own = tracked.cells.feature("interpolated") == 0
+    assert len(np.unique(tracked.track)) == len(np.unique(solved.track)) == 3
+    assert own.sum() == 11
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--points points.csv IMAGES MASKS", "masks are given too"),
+        ("IMAGES MASKS --radius 3", "--radius belongs to points"),
+        ("--points points.csv --segmenter threshold", "points are given; omit them"),
+        ("points.csv", "points are given with --points"),
+    ],
+)
+def test_wrong_words_are_refused(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    make_table().to_csv("points.csv", index=False)
+    done = run_line(f"gnntrack track {words} -o out")
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_a_frame_alone_and_a_point_alone_are_tracked(tmp_path):
+    assert len(gnntrack.track(points=[[0, 5, 5], [0, 20, 20]], out=tmp_path / "a")) == 2
+    assert len(gnntrack.track(points=[[3, 5, 5]], out=tmp_path / "b")) == 1
+
+
+def test_balls_do_not_overlap_and_keep_their_centres():
+    rng = np.random.default_rng(0)
+    shape = (6, 40, 40)
+    pixel = rng.uniform(0, np.array(shape) - 1, (60, 3))
+    pixel[1] = pixel[0]  # two points at one place have a voxel each
+    radius = rng.uniform(1, 8, 60)
+    reach = radius[:, None] / np.array(SPACING)
+    image = draw_balls(pixel, reach, shape)
+    assert set(np.unique(image)) >= set(range(1, 61))
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    away = (((grid - pixel) / reach) ** 2).sum(axis=2)  # in radii
+    nearest = np.where(away.min(axis=1) <= 1, away.argmin(axis=1) + 1, 0).reshape(shape)
+    centres = np.rint(pixel).astype(int)
+    own = np.zeros(shape, bool)
+    own[tuple(centres.T)] = True
+    differ = (image != nearest) & ~own
+    assert differ.sum() <= 2  # ties, and the voxel of the doubled point
+    assert (image[tuple(centres[2:].T)] > 0).all()
+
+
+def test_drawn_points_are_a_valid_result_without_gaps(tmp_path):
+    lineage = gnntrack.track(points=make_table(), spacing=SPACING)
+    gnntrack.export(lineage, tmp_path / "01_RES", to="ctc", radius=3)
+    assert not validate_ctc(tmp_path / "01_RES")
+    again = gnntrack.load(tmp_path / "01_RES")
+    assert len(again.cells) == 12
+    assert len(again.tracks) == 3
