@@ -347,6 +347,8 @@ def test_doubts_are_noted():
     truth = make_movie(0, cells=30)
     beside = replace(truth, position=truth.position + np.where(np.arange(120)[:, None] % 30 > 1, 500, 0))
     assert "only 8 of 120 annotated cells have a point within 7 um: is it" in evaluate_graphs(beside, truth).notes[0]
+    gap = evaluate_graphs(draw_points(LINE, "ac"), draw_points(LINE, "ab bc", total=3)).notes[0]
+    assert gap.startswith("movie: 1 link of the result spans more than one frame and cannot be right")
     short = evaluate_graphs(truth.select(truth.frame < 3), truth)
     assert short.notes[0] == "movie: the result has no point in 1 of 4 annotated frames"
 

@@ -114,6 +114,12 @@ def describe_doubts(result: PointGraph, truth: PointGraph, gate: float, matched:
     doubts = []
     if empty:
         doubts.append(f"the result has no point in {empty} of {count_noun(len(frames), 'annotated frame')}")
+    spanning = int((result.gap > 1).sum())
+    if spanning and not (truth.gap > 1).any():
+        doubts.append(
+            f"{count_noun(spanning, 'link')} of the result {choose_form(spanning, 'spans', 'span')} more than one "
+            "frame and cannot be right, since no link of the truth does: fill gaps with interpolated points"
+        )
     if 0 < matched < _RARE * np.isin(truth.frame, result.frame).sum():
         doubts.append(
             f"only {matched} of {count_noun(len(truth), 'annotated cell')} {choose_form(matched, 'has', 'have')} a "

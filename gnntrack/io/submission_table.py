@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import FormatError, InputError
+from gnntrack.io.biohub import COLUMNS
 from gnntrack.io.geff_store import add_file_name
 from gnntrack.types import PointGraph
 
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["COLUMNS", "read_submission"]
-
-COLUMNS = ("id", "dataset", "row_type", "node_id", "t", "z", "y", "x", "source_id", "target_id")
-"""Columns of the file, in its order."""
+__all__ = ["read_submission"]
 
 _OPTIONAL = ("id", "dataset", "z")
 _IDS = ("node_id", "source_id", "target_id")
@@ -38,8 +36,8 @@ def read_submission(path: str | Path) -> dict[str, PointGraph]:
     Parameters
     ----------
     path : path
-        A CSV file with the columns `COLUMNS`, in any order; ``id`` is not used, without ``dataset`` there is one movie,
-        and without ``z`` it is 2D. Positions may be whole numbers or not.
+        A CSV file with the columns ``COLUMNS`` of `gnntrack.io.biohub`, in any order; ``id`` is not used, without
+        ``dataset`` there is one movie, and without ``z`` it is 2D. Positions may be whole numbers or not.
 
     Returns
     -------
@@ -57,6 +55,7 @@ def read_submission(path: str | Path) -> dict[str, PointGraph]:
     Examples
     --------
     >>> import tempfile
+    >>> from gnntrack.io.biohub import COLUMNS
     >>> file = Path(tempfile.mkdtemp(), "submission.csv")
     >>> rows = ["0,m,node,5,0,1,2,3,-1,-1", "1,m,node,6,1,1,2,4,-1,-1", "2,m,edge,-1,-1,-1,-1,-1,5,6"]
     >>> _ = file.write_text("\n".join([",".join(COLUMNS), *rows]))
