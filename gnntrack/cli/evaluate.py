@@ -34,14 +34,14 @@ _LISTED = 20  # problems of one rule that are listed one by one
 @click.option(
     "--gate",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Of points: largest distance of two that match, in um.  [default: {GATE:g}]",
+    help=f"For points: largest distance of two that match, in um.  [default: {GATE:g}]",
 )
 @click.option(
     "--total",
     type=click.FloatRange(min=0, min_open=True),
-    help="Of points: estimated number of cells in all frames, if the ground truth does not hold it.",
+    help="For points: estimated number of cells in all frames, if the ground truth does not hold it.",
 )
-@click.option("--spacing", metavar="Z,Y,X", help="Of points: voxel size in um of positions in voxels.")
+@click.option("--spacing", metavar="Z,Y,X", help="For points: voxel size in um of positions in voxels.")
 @click.option(
     "--require",
     metavar="METRIC=VALUE",
@@ -62,7 +62,7 @@ def evaluate(
 ) -> None:
     """Score tracking results RES against ground truth GT, in pairs.
 
-    Of masks, the metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all
+    For masks, the metrics are those of the Cell Tracking Challenge, and more. The table shows the main ones, --json all
     of them. Points and links (a GEFF, a folder of them, a submission to the embryo competition of 2026) are scored by
     the metrics of this competition against a ground truth that may be sparse.
     """
