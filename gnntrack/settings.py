@@ -32,6 +32,7 @@ __all__ = [
     "GraphSettings",
     "MotionSettings",
     "OutputSettings",
+    "PointSettings",
     "RepairSettings",
     "ScoreSettings",
     "Settings",
@@ -315,6 +316,17 @@ class RepairSettings(Section):
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
     fill_empty_frames: bool = False
     """Draw the cells of the nearest frame in frames without a cell, which the challenge's evaluation refuses."""
+
+
+class PointSettings(Section):
+    """Tracks of points without masks (``lineage/point_tracks.py``)."""
+
+    interpolate: bool = True
+    """Add a point, marked as interpolated, in each missing frame of a bridged gap."""
+    smooth: int = limit(0, ge=0)
+    """Frames of a track through which a line is fitted to smooth its positions; 0 = positions stay as they are."""
+    min_length: int = limit(1, ge=1)
+    """Fewest frames that a track lasts with its descendants; shorter ones are dropped, such as false detections."""
 
 
 class OutputSettings(Section):

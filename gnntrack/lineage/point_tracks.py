@@ -1,0 +1,266 @@
+"""Tracks of points after they are solved: short families, smoother positions, and points in the gaps.
+
+All three are done without the motion of the whole stack, in the number of time steps: in a frame that is a copy of the
+frame before, a point that is added is where it was in that frame.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gnntrack.components import count_within_frames, label_components
+from gnntrack.lineage.families import find_neighbours
+from gnntrack.plurals import count_noun
+from gnntrack.types import Lineage, StackMotion, Tracks
+
+if TYPE_CHECKING:
+    from gnntrack.settings import PointSettings
+    from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
+
+__all__ = ["drop_short_families", "finish_points", "interpolate_gaps", "smooth_positions"]
+
+_log = logging.getLogger(__name__)
+
+MARK = "interpolated"
+_MOST = 2**31 - 1  # largest label of a cell
+
+
+class _Rows(NamedTuple):
+    """Points that are not yet cells."""
+
+    frame: IntArray
+    label: IntArray
+    position: FloatArray
+    features: FeatureArray
+
+
+def finish_points(lineage: Lineage, *, settings: PointSettings) -> Lineage:
+    """Return a solved movie of points as the settings ask for.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Tracks of points.
+    settings : PointSettings
+        The steps to do.
+    """
+    lineage = drop_short_families(lineage, settings.min_length)
+    if settings.smooth > 1:
+        lineage = smooth_positions(lineage, settings.smooth)
+    return interpolate_gaps(lineage) if settings.interpolate else lineage
+
+
+def drop_short_families(lineage: Lineage, frames: int) -> Lineage:
+    """Remove the families, tracks with their descendants, that last for fewer frames.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solved movie.
+    frames : int
+        Fewest frames from the first cell of a family to the last one.
+
+    Returns
+    -------
+    Lineage
+        The other tracks, with the same numbers. Its provenance holds the number of families that were removed.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> points = np.array([[0, 5, 5], [0, 5, 90], [1, 6, 5], [1, 6, 90], [2, 6, 5]])
+    >>> lineage = drop_short_families(gnntrack.track(points=points, max_gap=1), 3)
+    >>> lineage.cells.frame.tolist(), lineage.tracks.id.tolist(), lineage.provenance.short_dropped
+    ([0, 1, 2], [1], 1)
+    """
+    if frames <= 1:
+        return lineage
+    cells = lineage.cells
+    family, count = label_components(len(cells), lineage.source, lineage.target)
+    first, last = np.full(count, cells.n_frames), np.full(count, -1)
+    np.minimum.at(first, family, cells.frame)
+    np.maximum.at(last, family, cells.frame)
+    long = last - first + 1 >= frames
+    dropped = int((~long).sum())
+    keep = long[family]
+    number = count_noun(int((~keep).sum()), "point")
+    families = count_noun(dropped, "family", "families")
+    _log.info("%s shorter than %s dropped, %s", families, count_noun(frames, "frame"), number)
+    row = np.cumsum(keep) - 1
+    links = keep[lineage.source]
+    tracks = lineage.tracks
+    known = np.isin(tracks.id, lineage.track[keep])
+    return replace(
+        lineage,
+        cells=cells.select(keep),
+        track=lineage.track[keep],
+        tracks=Tracks(tracks.id[known], tracks.start[known], tracks.end[known], tracks.parent[known]),
+        source=row[lineage.source[links]],
+        target=row[lineage.target[links]],
+        confidence=lineage.confidence[links],
+        provenance=lineage.provenance.replace(short_dropped=dropped),
+    )
+
+
+def smooth_positions(lineage: Lineage, frames: int) -> Lineage:
+    """Replace each position by that of a straight line through the positions of its track around it.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Tracks of points.
+    frames : int
+        Frames through which a line is fitted, half of them before the point and half after it.
+
+    Returns
+    -------
+    Lineage
+        A daughter is not smoothed with her parent. Tracks shorter than 3 points stay as they are.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> points = np.array([[t, 50, 50 + 2 * t + (-1) ** t] for t in range(5)] + [[t, 5, 5] for t in range(5)])
+    >>> lineage = smooth_positions(gnntrack.track(points=points, drift=False), 3)
+    >>> lineage.cells.position[lineage.track == lineage.track[0], 1].round(2).tolist()
+    [50.67, 51.67, 54.33, 55.67, 58.67]
+    """
+    cells = lineage.cells
+    stack = StackMotion.from_dict(lineage.provenance.stack, cells)
+    position, time = stack.remove(cells), stack.shown[cells.frame].astype(np.float64)
+    count, near = np.ones(len(cells)), position.copy()  # sums of 1, t, t^2, x and t x over the points of the line
+    once, twice, moment = np.zeros(len(cells)), np.zeros(len(cells)), np.zeros_like(position)
+    for other in find_neighbours(lineage):
+        at = np.arange(len(cells))
+        for _ in range(frames // 2):
+            at = np.where(at >= 0, other[at], -1)
+            inside = (at >= 0) & (np.abs(cells.frame[at] - cells.frame) <= frames // 2)
+            later = np.where(inside, time[at] - time, 0)
+            count += inside
+            once += later
+            twice += later**2
+            near += np.where(inside[:, None], position[at], 0)
+            moment += later[:, None] * np.where(inside[:, None], position[at], 0)
+    spread = count * twice - once**2
+    line = (twice[:, None] * near - once[:, None] * moment) / np.where(spread > 0, spread, 1)[:, None]
+    enough = (count >= 3) & (spread > 0)
+    smooth = np.where(enough[:, None], line, position) + stack.place[cells.frame]
+    _log.info("positions smoothed over %s", count_noun(frames, "frame"))
+    moved = replace(cells, position=smooth)
+    return replace(lineage, cells=moved, provenance=lineage.provenance.replace(smoothed=frames))
+
+
+def interpolate_gaps(lineage: Lineage) -> Lineage:
+    """Add a point in each missing frame of each link over a gap.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        Tracks of points.
+
+    Returns
+    -------
+    Lineage
+        Its cells have the feature ``interpolated``: 1 for those that were added, 0 for all others. Positions and
+        features of added points lie on a line between the points before and after the gap, without the motion of the
+        stack. Both parts of a divided link have its confidence. A point between a parent and a daughter belongs to the
+        daughter.
+
+    Examples
+    --------
+    >>> import gnntrack
+    >>> points = np.array([[0, 5, 5], [0, 5, 90], [1, 5, 90], [2, 6, 9], [2, 5, 90]])
+    >>> lineage = interpolate_gaps(gnntrack.track(points=points, interpolate=False))
+    >>> lineage.cells.frame.tolist(), lineage.cells.feature("interpolated").tolist()
+    ([0, 0, 1, 1, 2, 2], [0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+    >>> lineage.cells.position[3].tolist(), lineage.track.tolist()
+    ([5.5, 7.0], [1, 2, 2, 1, 1, 2])
+    """
+    cells = _add_mark(lineage.cells)
+    missing = cells.frame[lineage.target] - cells.frame[lineage.source] - 1
+    link = np.repeat(np.arange(len(missing)), missing)
+    step = np.arange(len(link)) - np.repeat(np.cumsum(missing) - missing, missing)
+    frame = cells.frame[lineage.source][link] + 1 + step
+    track = np.concatenate([lineage.track, lineage.track[lineage.target][link]])
+    both, row = _join_cells(cells, _make_points(lineage, cells, link, frame))
+    source, target, piece = _divide_links(lineage, missing, link, step)
+    old = lineage.tracks
+    place = np.argsort(row)
+    return replace(
+        lineage,
+        cells=both,
+        track=track[place],
+        tracks=Tracks.from_cells(track[place], both.frame, lambda ids: old.parent[np.searchsorted(old.id, ids)]),
+        source=row[source],
+        target=row[target],
+        confidence=lineage.confidence[piece],
+        provenance=lineage.provenance.replace(points_interpolated=int(cells.feature(MARK).sum()) + len(link)),
+    )
+
+
+def _add_mark(cells: Cells) -> Cells:
+    if cells.has(MARK):
+        return cells
+    features = np.hstack([cells.features, np.zeros((len(cells), 1), np.float32)])
+    return replace(
+        cells,
+        features=features,
+        feature_names=(*cells.feature_names, MARK),
+        feature_units=(*cells.feature_units, ""),
+    )
+
+
+def _make_points(lineage: Lineage, cells: Cells, link: IntArray, frame: IntArray) -> _Rows:
+    """Return a point for each of some links and frames, as rows that are not sorted."""
+    stack = StackMotion.from_dict(lineage.provenance.stack, cells)
+    before, after = lineage.source[link], lineage.target[link]
+    whole = stack.count_steps(cells.frame[before], cells.frame[after])
+    part = stack.count_steps(cells.frame[before], frame)
+    fraction = (part / np.maximum(whole, 1))[:, None]
+    steady = stack.remove(cells)
+    position = steady[before] * (1 - fraction) + steady[after] * fraction + stack.place[frame]
+    features = cells.features[before] * (1 - fraction) + cells.features[after] * fraction
+    features[:, cells.feature_names.index(MARK)] = 1
+    top = np.asarray(cells.shape) * cells.spacing - cells.spacing  # of the last voxel
+    return _Rows(frame, _number_points(cells, frame), np.clip(position, 0, top), features)
+
+
+def _number_points(cells: Cells, frame: IntArray) -> IntArray:
+    """Return labels for more points, which no cell of their frames has."""
+    highest = np.zeros(cells.n_frames, np.int64)
+    np.maximum.at(highest, cells.frame, cells.label)
+    number = count_within_frames(frame)
+    label = highest[frame] + number
+    for full in np.unique(frame[label > _MOST]).tolist():  # ids of other programs may be as high as they can be
+        here = frame == full
+        used = cells.label[cells.rows(full)]
+        free = np.setdiff1d(np.arange(1, len(used) + int(here.sum()) + 1), used)
+        label[here] = free[number[here] - 1]
+    return np.asarray(label)
+
+
+def _join_cells(cells: Cells, added: _Rows) -> tuple[Cells, IntArray]:
+    """Return both as one table, and the row of each cell and of each added point in it."""
+    names = ("frame", "label", "position", "features")
+    columns = [np.concatenate([getattr(cells, name), getattr(added, name)]) for name in names]
+    order = np.lexsort((columns[1], columns[0]))
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
+    return replace(cells, **{name: column[order] for name, column in zip(names, columns, strict=True)}), row
+
+
+def _divide_links(
+    lineage: Lineage, missing: IntArray, link: IntArray, step: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return source and target of each piece of a link, where added points follow the cells, and the link it is of."""
+    piece = np.repeat(np.arange(len(missing)), missing + 1)
+    first = np.cumsum(missing + 1) - (missing + 1)
+    source, target = lineage.source[piece], lineage.target[piece]
+    added = len(lineage.cells) + np.arange(len(link))
+    target[first[link] + step] = added
+    source[first[link] + step + 1] = added
+    return source, target, piece
