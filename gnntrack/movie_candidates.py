@@ -12,6 +12,7 @@ from gnntrack.events import revise_divisions
 from gnntrack.lineage.constraints import Constraints
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
+from gnntrack.lineage.point_tracks import finish_points
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, open_movie
@@ -192,6 +193,8 @@ def choose_lineage(
     if fixed:
         lineage = set_certain(lineage, fixed)
     bridged = len(find_gaps(lineage)[0])
+    if graph.cells.points:
+        lineage = finish_points(lineage, settings=settings.points)
     _log.info(
         "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
     )

@@ -30,6 +30,7 @@ _USERS = {
     "gnn": "solve() and track()",
     "solver": "solve() and track()",
     "repair": "track() and export(), which draw the masks of the result",
+    "points": "solve() and track(), for points",
     "output": "track() and segment(), which write the result",
     "simulate": "simulate()",
     "embryo": "gnntrack.embryos.simulate_embryos()",

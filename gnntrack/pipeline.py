@@ -16,6 +16,7 @@ from gnntrack.errors import InputError
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.field_of_interest import check_margin
+from gnntrack.lineage.point_tracks import refuse_for_masks
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
+_TRACKING = ("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "points", "output")
 _SOURCES = (*POINT_OPTIONS, "segmenter", "segmenter_options")
 
 
@@ -95,7 +97,7 @@ def build_graph(
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
 
 
-@accept_options("scores", "gnn", "solver")
+@accept_options("scores", "gnn", "solver", "points")
 def solve(
     graph: CellGraph,
     *,
@@ -138,6 +140,8 @@ def solve(
     """
     _expect_kind(graph, CellGraph, "build_graph()")
     settings = settings or Settings()
+    if not graph.cells.points:
+        refuse_for_masks(settings.points)
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     scores = score_graph(scorer, graph, progress=progress)
@@ -151,7 +155,7 @@ def _expect_kind(value: object, kind: type, source: str) -> None:
         raise InputError(msg)
 
 
-@accept_options("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "output", other=_SOURCES)
+@accept_options(*_TRACKING, other=_SOURCES)
 def track(
     images: object = None,
     masks: object = None,
@@ -208,6 +212,7 @@ def track(
         if points is not None:
             plan: dict[str, Any] = {"method": method, "solver": solver}
             return _track_points(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)
+        refuse_for_masks(run.settings.points)
         if out is not None:
             try_output(out, overwrite=overwrite)  # before the long work
         candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)

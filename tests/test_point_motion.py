@@ -87,7 +87,7 @@ def test_a_cell_that_blinks_is_one_track():
     lost[[0, -1]] = lost[:, 0] = False
     place[lost] = np.nan
     table = tabulate(list(place + np.cumsum(rng.normal(0, 2, (16, 1, 3)), axis=0)))
-    lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False)
+    lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False, interpolate=False)
     check_tracks(lineage, table)
     assert gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False, max_gap=1).tracks.id[-1] > len(lineage)
 
@@ -126,3 +126,65 @@ def test_sparse_assignment_is_optimal():
         full[row, column] = np.maximum(weight, 0)
         assert np.isclose(weight[chosen].sum(), full[linear_sum_assignment(-full)].sum())
         assert len(set(row[chosen])) == len(set(column[chosen])) == chosen.sum()
+
+
+@pytest.mark.filterwarnings("ignore:found")
+def test_gaps_are_filled_on_a_line_in_the_stack_that_does_not_move(tmp_path):
+    drift = np.array([0.0, 5, 6, 6, 30, 25])  # frame 3 is a copy of frame 2
+    cells = np.random.default_rng(3).uniform(120, 180, (30, 3))
+    place = np.array([cells + np.array([0.0, shift, 0.0]) for shift in drift])
+    place += np.random.default_rng(4).normal(0, 0.2, place.shape)
+    place[3] = place[2]
+    place[5, 0] += (0.0, 0.0, 1.2)  # in three time steps: the points between are those of 2 and 4
+    place[[3, 4], 0] = np.nan
+    table = tabulate(list(place))[["t", "z", "y", "x"]]
+    lineage = gnntrack.track(points=table, divisions=False)
+    added = np.flatnonzero(lineage.cells.feature("interpolated"))
+    assert lineage.cells.frame[added].tolist() == [3, 4]
+    along = place[[2, 5], 0] - np.array([[0, 6, 0], [0, 25, 0]])
+    expected = along[0] + np.outer([0, 2 / 3], along[1] - along[0]) + np.array([[0, 6, 0], [0, 30, 0]])
+    assert np.abs(lineage.cells.position[added] - expected).max() < 0.2
+    track = lineage[lineage.track[added[0]]]
+    assert track.frames.tolist() == list(range(6))
+    assert lineage.provenance.points_interpolated == 2
+    assert lineage.confidence.min() > 0.5
+    written = gnntrack.export(lineage, tmp_path / "points.csv", to="points")
+    read = pd.read_csv(tmp_path / "points.csv")
+    assert read.interpolated.sum() == 2
+    assert len(read) == len(written.cells) == len(table) + 2
+    lineage.to_geff(tmp_path / "lineage.geff")
+    again = gnntrack.load(tmp_path / "lineage.geff")
+    assert again.cells.feature("interpolated").sum() == 2
+    without = gnntrack.track(points=table, divisions=False, interpolate=False)
+    assert len(without.cells) == len(table)
+    assert len(without) == len(lineage)
+
+
+def test_short_families_are_dropped_and_counted():
+    place, _ = make_tissue(frames=8)
+    flash = np.full((8, 3, 3), np.nan)
+    flash[2:4, 0], flash[5, 1], flash[1:7, 2] = (20, 20, 20), (20, 20, 90), (90, 20, 90)
+    table = tabulate(list(np.concatenate([place, flash], axis=1)))
+    lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], min_length=4, divisions=False)
+    assert (len(lineage), lineage.provenance.short_dropped) == (41, 2)
+    assert len(lineage.cells) == 40 * 8 + 6
+
+
+def test_positions_are_smoothed_without_the_motion_of_the_stack():
+    place, rng = make_tissue(frames=16)
+    noisy = place + rng.normal(0, 0.8, place.shape)
+    drift = rng.normal(0, 4, (16, 1, 3))
+    lineage = gnntrack.track(points=tabulate(list(noisy + drift))[["t", "z", "y", "x"]], smooth=5, divisions=False)
+    found = lineage.cells.position.reshape(place.shape)
+    error = [np.std(each - place - drift) for each in (found, noisy + drift)]
+    assert error[0] < 0.75 * error[1]
+    assert lineage.provenance.smoothed == 5
+
+
+def test_steps_of_points_are_refused_for_masks():
+    masks = np.zeros((2, 20, 20), np.uint8)
+    masks[:, 5:11, 5:11] = 1
+    with pytest.raises(gnntrack.errors.SettingsError, match="min_length=3 works on points"):
+        gnntrack.track(masks=masks, min_length=3)
+    with pytest.raises(gnntrack.errors.SettingsError, match="smooth=5 works on points"):
+        gnntrack.solve(gnntrack.build_graph(masks=masks), smooth=5)

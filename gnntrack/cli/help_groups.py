@@ -10,7 +10,7 @@ _FEW = 8  # options that need no groups
 _GROUPS = ("Input", "Movie", "Embryo", "Method", "Output", "Check", "Figures", "Page", "Settings", "Other")
 _SECTIONS = {
     **dict.fromkeys(("frames", "cells"), "Input"),
-    **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "train", "segmenter"), "Method"),
+    **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "points", "train", "segmenter"), "Method"),
     "simulate": "Movie",
     "embryo": "Embryo",
     "output": "Output",

@@ -153,6 +153,8 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
 
     summary, cells = summarise(lineage), lineage.cells
     added = int(cells.feature("interpolated").sum()) if cells.has("interpolated") else 0
+    short = lineage.provenance.short_dropped
+    dropped = [("dropped", f"{count_noun(short, 'short track')} (--min-length)")] if short else []
     gaps = f"{summary.gaps_bridged} bridged" + (f", {count_noun(added, 'point')} interpolated in them" if added else "")
     return [
         ("frames", summary.frames),
@@ -161,6 +163,7 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
         ("gaps", gaps),
+        *dropped,
     ]
 
 

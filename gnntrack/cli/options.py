@@ -26,6 +26,7 @@ __all__ = [
     "IMAGE_SETTINGS",
     "MASK_SETTINGS",
     "MOVIE_SETTINGS",
+    "POINT_SETTINGS",
     "SIMULATE_SETTINGS",
     "find_images",
     "json_option",
@@ -53,6 +54,7 @@ _TEXT = {"interval", "channel", "masks_channel"}  # settings that take a number 
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
+POINT_SETTINGS = ("points.interpolate", "points.smooth", "points.min_length")
 FRAME_SETTINGS = (
     "frames.spacing",
     "frames.axes",

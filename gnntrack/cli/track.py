@@ -33,6 +33,7 @@ TRACK_SETTINGS = (
     "repair.fill_gaps",
     "repair.margin",
     "repair.fill_empty_frames",
+    *options.POINT_SETTINGS,
     "output.pictures",
     "output.extras",
     *options.GNN_SETTINGS,

@@ -38,12 +38,13 @@ __all__ = ["build_point_links", "measure_rounding"]
 
 _log = logging.getLogger(__name__)
 
+_FEW = 30  # pairs below which nothing is known about how far points move
 _FEWEST = 3  # pairs of points from which a local motion is estimated
 _ROUNDS = 2  # estimates of the local motion, each from pairs that the one before predicts
 _ONE_SIGMA = 0.6827  # quantile
 _GATE_SIGMAS = 5.0  # the gate is at least this many standard deviations
 _GATE_FAR = 3.0  # and this many 99 % quantiles, up to a distance of neighbours:
-_GATE_APART = 1.2  # in typical distances of nearest points
+_GATE_APART, _GATE_LEAST = 1.2, 0.3  # in typical distances of nearest points; the gate is at least the second
 _WHOLE = 0.95  # fraction of whole positions along an axis on which all are rounded
 _CHUNK = 1 << 16  # links whose features are computed at once
 _CLEAR = 0.5  # standard deviations up to which mutual nearest points are clear partners, so that gaps skip them
@@ -221,10 +222,11 @@ def _choose_gate(residual: FloatArray, cells: Cells) -> float:
     """Return the farthest that a point may be from its predicted place after one time step."""
     between = cells.feature("neighbour_distance")
     apart = float(np.median(between)) if len(between) else 0.0
-    if not len(residual):
+    if len(residual) < _FEW:
         return _GATE_APART * apart
     far = _GATE_FAR * float(np.quantile(measure_lengths(residual), 0.99))
-    return max(_GATE_SIGMAS * _measure_scale(residual, cells), min(far, _GATE_APART * apart))
+    least = max(_GATE_SIGMAS * _measure_scale(residual, cells), _GATE_LEAST * apart)
+    return max(least, min(far, _GATE_APART * apart))
 
 
 class _Search:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.components import count_within_frames, label_components
+from gnntrack.errors import SettingsError
 from gnntrack.lineage.families import find_neighbours
 from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import PointSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
 
-__all__ = ["drop_short_families", "finish_points", "interpolate_gaps", "smooth_positions"]
+__all__ = ["drop_short_families", "finish_points", "interpolate_gaps", "refuse_for_masks", "smooth_positions"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,20 @@ def finish_points(lineage: Lineage, *, settings: PointSettings) -> Lineage:
     if settings.smooth > 1:
         lineage = smooth_positions(lineage, settings.smooth)
     return interpolate_gaps(lineage) if settings.interpolate else lineage
+
+
+def refuse_for_masks(settings: PointSettings) -> None:
+    """Refuse settings of points for cells with masks.
+
+    Raises
+    ------
+    SettingsError
+        If one differs from its default.
+    """
+    for name in ("smooth", "min_length"):
+        if (value := getattr(settings, name)) != settings.fields[name].default:
+            msg = f"{name}={value} works on points, and these cells have masks; leave it out"
+            raise SettingsError(msg)
 
 
 def drop_short_families(lineage: Lineage, frames: int) -> Lineage:
@@ -127,7 +142,7 @@ def smooth_positions(lineage: Lineage, frames: int) -> Lineage:
     >>> points = np.array([[t, 50, 50 + 2 * t + (-1) ** t] for t in range(5)] + [[t, 5, 5] for t in range(5)])
     >>> lineage = smooth_positions(gnntrack.track(points=points, drift=False), 3)
     >>> lineage.cells.position[lineage.track == lineage.track[0], 1].round(2).tolist()
-    [50.67, 51.67, 54.33, 55.67, 58.67]
+    [51.0, 52.33, 53.67, 56.33, 59.0]
     """
     cells = lineage.cells
     stack = StackMotion.from_dict(lineage.provenance.stack, cells)

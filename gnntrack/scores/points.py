@@ -34,6 +34,7 @@ _TAIL = 5.0  # degrees of freedom of the t-densities
 _JUMP, _WIDE = 0.03, 3.0  # fraction of the displacements that are far from usual, and their scale in usual ones
 _ONE_SIGMA = 0.6827  # quantile
 _THINNEST = 0.2  # smallest scale along an axis, relative to the largest one
+_USUAL, _WEIGHT = 0.1, 5.0  # prior scale in distances of neighbours, and the displacements that it counts for
 _COPY = 30.0  # log odds of a link from a point to its copy
 _FEWEST = 50  # displacements from which a regression is estimated
 _OUTLIER = 3.5  # residuals in scales beyond which displacements do not count in the regression
@@ -150,9 +151,10 @@ class _PointModel:
         graph = self.graph
         clear = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (self.steps > 0)
         rest = np.abs(self.step - self._carry(self.steps))[clear] / np.sqrt(self.steps[clear])[:, None]
-        if not len(rest):
-            rest = np.full((1, graph.cells.ndim), graph.provenance.gate or 1.0)
-        scale = np.quantile(rest, _ONE_SIGMA, axis=0)
+        between = graph.cells.feature("neighbour_distance")
+        usual = _USUAL * float(np.median(between))
+        known = np.quantile(rest, _ONE_SIGMA, axis=0) if len(rest) else np.zeros(graph.cells.ndim)
+        scale = np.sqrt((_WEIGHT * usual**2 + len(rest) * known**2) / (_WEIGHT + len(rest)))
         least = np.maximum(measure_rounding(graph.cells), _THINNEST * scale.max())
         least = np.maximum(least, 1e-6 * float(np.linalg.norm(np.multiply(graph.cells.shape, graph.cells.spacing))))
         return least, np.maximum(scale, least)
