@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -265,7 +265,8 @@ def _join_cells(cells: Cells, added: _Rows) -> tuple[Cells, IntArray]:
     order = np.lexsort((columns[1], columns[0]))
     row = np.empty(len(order), np.int64)
     row[order] = np.arange(len(order))
-    return replace(cells, **{name: column[order] for name, column in zip(names, columns, strict=True)}), row
+    sorted_columns: dict[str, Any] = {name: column[order] for name, column in zip(names, columns, strict=True)}
+    return replace(cells, **sorted_columns), row
 
 
 def _divide_links(
