@@ -241,7 +241,7 @@ def _make_points(lineage: Lineage, cells: Cells, link: IntArray, frame: IntArray
     features = cells.features[before] * (1 - fraction) + cells.features[after] * fraction
     features[:, cells.feature_names.index(MARK)] = 1
     top = np.asarray(cells.shape) * cells.spacing - cells.spacing  # of the last voxel
-    return _Rows(frame, _number_points(cells, frame), np.clip(position, 0, top), features)
+    return _Rows(frame, _number_points(cells, frame), np.clip(position, 0, top), features.astype(np.float32))
 
 
 def _number_points(cells: Cells, frame: IntArray) -> IntArray:
