@@ -53,8 +53,8 @@ CASES = {
         "b1:0 c2:-20 d2:20 e3:-20", "bc bd ce", "x1:9 c2:-20 d2:20 e3:-20", "xc xd ce", (1, 2, 2), (1, 0, 0),
     ),
     "one fork finds one of two divisions": (
-        "a0:0 b1:-20 c1:20 d2:-30 e2:-10 f2:10 g2:30 h3:30", "ab ac bd be cf cg gh",
-        "a0:0 b1:-20 c1:20 d2:-30 e2:-10 f2:10 g2:30 h3:30", "ac cg cf gh", (4, 0, 3), (1, 0, 2),
+        "a0:0 b1:-20 c1:20 f2:10 g2:30", "ab ac cf cg", "a0:0 b1:-20 c1:20 f2:10 g2:30", "ab ac cf bg",
+        (3, 1, 1), (1, 0, 1),
     ),
     "a merge is a mistake": (
         "a0:-4 b0:4 c1:-4 d1:4", "ac bd", "a0:-4 b0:4 c1:-4 d1:4", "ac bc", (1, 1, 1), (0, 0, 0),
@@ -86,6 +86,9 @@ def find_partners(own, true, gate=7.0):
         ([7], [0], {0: 0}),
         ([7.001], [0], {}),
         ([4, 11], [0, 5], {0: 0, 1: 1}),  # 5 takes the farther one, so that 0 has a partner
+        ([6, 12, 18], [0, 6, 12], {0: 0, 1: 1, 2: 2}),  # so that all have one, even where two points coincide
+        ([50, 6, 12, 18], [0, 6, 12], {0: 1, 1: 2, 2: 3}),
+        ([0, 6, 100.4, 5], [-6, 0, 100, 101], {0: 0, 1: 3, 2: 2}),  # one of 100 and 101 has none; two pairs, not one
         ([1, 3], [0, 20], {0: 0}),  # 20 has no partner beyond the gate, though a point is left
         ([3, 1], [0, 20], {0: 1}),
         ([], [0], {}),
