@@ -14,6 +14,7 @@ from .figures import write_video as write_video
 from .importing import import_tracks as import_tracks
 from .io import open_frames as open_frames
 from .loading import load as load
+from .movie_recipes import detect as detect
 from .pipeline import build_graph as build_graph
 from .pipeline import export as export
 from .pipeline import segment as segment

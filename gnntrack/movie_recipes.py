@@ -1,4 +1,4 @@
-"""Recipes that make what is tracked: ``segment`` makes masks from images, ``simulate`` a movie with a known lineage."""
+"""Recipes that make what is tracked: ``segment`` makes masks from images, ``detect`` points, ``simulate`` a movie."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from gnntrack.settings import Settings
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from gnntrack.segmentation.detection import Detector
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.segmentation.statistics import MovieStatistics
     from gnntrack.simulate import SimulatedMovie
 
-__all__ = ["segment", "simulate"]
+__all__ = ["detect", "segment", "simulate"]
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +100,61 @@ def segment(
 
         work: dict[str, Any] = {"progress": progress, "write_extras": write_extras}
         return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, **work)
+
+
+@accept_options("frames")
+def detect(
+    images: object,
+    out: str | Path | None = None,
+    *,
+    detector: str | Detector = "dog",
+    options: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    progress: Any = None,
+    **reading: Any,  # noqa: ARG001  (it is in the settings)
+) -> pd.DataFrame:
+    """Find the centres of the cells in the images of a movie.
+
+    Parameters
+    ----------
+    images, overwrite, progress, **reading
+        As in `gnntrack.track`, such as ``spacing=(1.6, 0.4, 0.4)``.
+    out : path, optional
+        Table of the points: a file that ends in ``.csv`` or ``.parquet``. If None, nothing is written.
+    detector, options, settings
+        A detector, or its name and its options, such as ``{"diameter": "8um"}``; of the settings, ``frames`` is used.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per point: ``t``, ``z`` (of stacks), ``y``, ``x`` in voxels, ``radius`` in um (in pixels if the size of a
+        voxel is not known), ``intensity`` in grey values, and ``score`` from 0 to 1. `gnntrack.track` takes it as
+        ``points``.
+
+    Raises
+    ------
+    InputError, SegmenterError, OutputError
+        If the images cannot be read, the detector is unknown or fails, or `out` exists or cannot be written.
+
+    Examples
+    --------
+    >>> movie = simulate(frames=2, cells=3, shape=(100, 100), seed=1)
+    >>> points = detect(movie.images, detector="dog")
+    >>> list(points.columns), points.t.tolist()
+    (['t', 'y', 'x', 'radius', 'intensity', 'score'], [0, 0, 0, 1, 1, 1])
+    """
+    from gnntrack.io.detected_points import check_table_path, write_detected_points
+    from gnntrack.segmentation.detection import detect_movie, prepare_detector
+
+    if out is not None:
+        check_table_path(out)
+        try_output(out, overwrite=overwrite)
+    stack = open_images(images, settings=settings)
+    points = detect_movie(stack, prepare_detector(detector, options, stack), progress=progress)
+    if out is not None:
+        write_detected_points(points, out, overwrite=overwrite)
+    return points
 
 
 @accept_options("simulate")

@@ -40,6 +40,7 @@ COMMANDS = {
     "batch": ("batch", "Track all positions of an experiment, with one table of the results."),
     "segment": ("segment", "Segment the images of a movie into masks."),
     "segmenters": ("segment", "List the segmenters that are installed."),
+    "detect": ("detect", "Find the centres of the cells in images: a table of points."),
     "build-graph": ("graph", "Find the candidate links between the cells of masks."),
     "solve": ("graph", "Choose the links of a candidate graph."),
     "report": ("report", "Write a result as one HTML page to look at and to correct."),

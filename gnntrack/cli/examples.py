@@ -16,6 +16,7 @@ EXAMPLES = {
     "batch": "gnntrack batch EXPERIMENT -o RESULTS",
     "segment": "gnntrack segment IMAGES -o MASKS",
     "segmenters": "gnntrack segmenters",
+    "detect": "gnntrack detect IMAGES -o points.csv",
     "build-graph": "gnntrack build-graph IMAGES MASKS -o graph.geff",
     "solve": "gnntrack solve graph.geff -o lineage.geff",
     "report": "gnntrack report 01_RES -o report.html",

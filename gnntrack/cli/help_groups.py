@@ -21,7 +21,21 @@ _PARAMETERS = {
     **dict.fromkeys(("port", "no_browser"), "Page"),
     **dict.fromkeys(("movies", "sparse"), "Embryo"),
     **dict.fromkeys(
-        ("method", "solver", "segmenter", "segmenter_options", "diameter", "kind", "model", "start", "seed"), "Method"
+        (
+            "method",
+            "solver",
+            "segmenter",
+            "segmenter_options",
+            "detector",
+            "detector_options",
+            "threshold",
+            "diameter",
+            "kind",
+            "model",
+            "start",
+            "seed",
+        ),
+        "Method",
     ),
     **dict.fromkeys(
         ("out", "edge_table", "overwrite", "resume", "as_json", "to", "video", "montage", "tree", "kymograph"), "Output"

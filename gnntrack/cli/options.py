@@ -28,6 +28,8 @@ __all__ = [
     "MOVIE_SETTINGS",
     "POINT_SETTINGS",
     "SIMULATE_SETTINGS",
+    "detector_option",
+    "diameter_option",
     "find_images",
     "json_option",
     "method_options",
@@ -352,18 +354,36 @@ def segmenter_options(command: Function) -> Function:
         callback=parse_named_values,
         help="An option of the segmenter, such as diameter=20; repeatable.",
     )
-    size = click.option(
-        "--diameter",
-        metavar="SIZE",
-        callback=_check_diameter,
-        help="Typical diameter of a cell: 30 (pixels), 30px, or 12um; by default the segmenter estimates it.",
-    )
+    size = diameter_option("segmenter")
     kind = click.option(
         "--kind",
         type=click.Choice(["auto", "fluorescence", "stained", "phase", "brightfield"]),
         help="Kind of microscopy, which chooses the shipped model of unet; auto is a guess.",
     )
     return choice(kind(size(option(run))))
+
+
+def diameter_option(who: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``--diameter``, the size of a cell for a segmenter or detector."""
+    return click.option(
+        "--diameter",
+        metavar="SIZE",
+        callback=_check_diameter,
+        help=f"Typical diameter of a cell: 30 (pixels), 30px, or 12um; by default the {who} estimates it.",
+    )
+
+
+def detector_option(default: str | None = None) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``--detector``, the name of a detector."""
+    return click.option(
+        "--detector",
+        cls=PluginOption,
+        registry="gnntrack.segmentation.detection:DETECTORS",
+        metavar="NAME",
+        default=default,
+        show_default=default is not None,
+        help="How the centres of cells are found: {names}.",
+    )
 
 
 def _check_diameter(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -1,4 +1,10 @@
 from .description import SegmenterInfo as SegmenterInfo
+from .detection import DETECTORS as DETECTORS
+from .detection import Detector as Detector
+from .detection import available_detectors as available_detectors
+from .detection import detect_frame as detect_frame
+from .detection import detect_movie as detect_movie
+from .detection import load_detector as load_detector
 from .movie import load_for_movie as load_for_movie
 from .movie import prepare_segmenter as prepare_segmenter
 from .movie import segment_frame as segment_frame

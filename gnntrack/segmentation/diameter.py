@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -13,7 +14,11 @@ from gnntrack.lengths import find_micrometres
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["convert_diameters", "parse_diameter"]
+    from gnntrack.types import FrameStack
+
+__all__ = ["check_diameter", "convert_diameters", "parse_diameter"]
+
+_log = logging.getLogger(__name__)
 
 _SIZE = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(\D*)", re.IGNORECASE)
 _PIXELS = {"", "px", "pix", "pixel", "pixels"}
@@ -99,3 +104,28 @@ def _expect_um(value: object, unit: str, *, axes: int) -> None:
             f"{','.join(letters.upper())} in um (in Python spacing=({', '.join(letters)})), or the diameter in pixels"
         )
         raise SegmenterError(msg)
+
+
+def check_diameter(diameter: float | None, images: FrameStack) -> None:
+    """Raise if a cell is smaller than a pixel, and warn if it is larger than a frame.
+
+    Parameters
+    ----------
+    diameter : float or None
+        In pixels along x; None if it was not given.
+    images : FrameStack
+        The movie.
+
+    Raises
+    ------
+    SegmenterError
+        With the remedy.
+    """
+    pixel = f", with pixels of {images.spacing[-1]:g} um" if images.unit == "um" else ""
+    remedy = "check its unit, and the size of a pixel (--diameter, --spacing; in Python diameter, spacing)"
+    if diameter is not None and diameter < 1:
+        msg = f"the diameter is {diameter:g} pixels, less than one{pixel}; {remedy}"
+        raise SegmenterError(msg)
+    if diameter is not None and diameter > max(images.shape[-2:]):
+        size = " x ".join(map(str, images.shape[-2:]))
+        _log.warning("the diameter is %g pixels%s, and a frame is only %s pixels; %s", diameter, pixel, size, remedy)

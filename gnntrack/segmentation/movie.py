@@ -16,7 +16,7 @@ from gnntrack.io.output import check_output, fresh_output
 from gnntrack.io.stack import find_channel
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation.colours import check_colours, show_colours
-from gnntrack.segmentation.diameter import convert_diameters
+from gnntrack.segmentation.diameter import check_diameter, convert_diameters
 from gnntrack.segmentation.protocol import MovieSegmenter, check_labels, get_channels, get_name
 from gnntrack.segmentation.registry import expect_diameter, load_segmenter
 from gnntrack.segmentation.statistics import MovieStatistics, get_estimated_diameter
@@ -65,7 +65,7 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
         name, options = segmenter, convert_diameters(options or {}, images.spacing, images.unit)
         if "diameter" in options:
             expect_diameter(name)
-            _check_diameter(options["diameter"], images)
+            check_diameter(options["diameter"], images)
         segmenter = load_segmenter(name, **options)
         if images.unit == "um" and getattr(segmenter, "spacing", images.spacing) is None:
             segmenter = load_segmenter(name, spacing=images.spacing, **options)
@@ -77,24 +77,6 @@ def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None
     check_colours(images, segmenter)
     prepare_segmenter(segmenter, show_colours(images, segmenter))
     return segmenter
-
-
-def _check_diameter(diameter: float | None, images: FrameStack) -> None:
-    """Raise if a cell is smaller than a pixel, and warn if it is larger than a frame.
-
-    Raises
-    ------
-    SegmenterError
-        With the remedy.
-    """
-    pixel = f", with pixels of {images.spacing[-1]:g} um" if images.unit == "um" else ""
-    remedy = "check its unit, and the size of a pixel (--diameter, --spacing; in Python diameter, spacing)"
-    if diameter is not None and diameter < 1:
-        msg = f"the diameter is {diameter:g} pixels, less than one{pixel}; {remedy}"
-        raise SegmenterError(msg)
-    if diameter is not None and diameter > max(images.shape[-2:]):
-        size = " x ".join(map(str, images.shape[-2:]))
-        _log.warning("the diameter is %g pixels%s, and a frame is only %s pixels; %s", diameter, pixel, size, remedy)
 
 
 def prepare_segmenter(segmenter: Segmenter, images: FrameStack) -> None:

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from gnntrack.segmentation.description import SegmenterInfo
 
-__all__ = ["SEGMENTERS", "available_segmenters", "expect_diameter", "load_segmenter", "segmenter_class"]
+__all__ = [
+    "SEGMENTERS",
+    "available_segmenters",
+    "check_options",
+    "expect_diameter",
+    "load_segmenter",
+    "make_plugin",
+    "segmenter_class",
+]
 
 SEGMENTERS: Registry[Any] = Registry("segmenter", {}, error=SegmenterError)
 """Name -> class. All are entry points of the group ``gnntrack.segmenters``, those of this project too."""
@@ -60,8 +68,8 @@ def load_segmenter(name: str, /, **options: Any) -> Segmenter:
     """
     factory = segmenter_class(name)
     options = _nest_options(factory, options)
-    _check_options(name, factory, options)
-    segmenter = _make(name, factory, options)
+    check_options("segmenter", name, factory, options)
+    segmenter = make_plugin("segmenter", name, factory, options)
     if isinstance(segmenter, type) or not isinstance(segmenter, Segmenter):
         entry = SEGMENTERS.find_entries()[name][0]
         _fail(
@@ -122,31 +130,56 @@ def _nest_options(factory: Callable[..., Any], options: dict[str, Any]) -> dict[
     return own | ({"options": {**(own.get("options") or {}), **inner}} if inner else {})
 
 
-def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+def check_options(plugin: str, name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Raise an error about options that a plug-in does not have, or that it needs.
+
+    Parameters
+    ----------
+    plugin : str
+        ``"segmenter"`` or ``"detector"``, for messages.
+    name : str
+        Its name.
+    factory : callable
+        Its class.
+    options : dict
+        The options that are given.
+
+    Raises
+    ------
+    SegmenterError
+        If an option is unknown or missing.
+    """
     parameters = _list_parameters(factory)
     if parameters is None:
         return
     known = [parameter.name for parameter in parameters]
     for option in options:
         if option == "kind" and option not in known:
-            _fail(f"segmenter '{name}' has no models for several kinds; choose segmenter 'unet', or omit the kind")
+            _fail(f"{plugin} '{name}' has no models for several kinds; choose segmenter 'unet', or omit the kind")
         if option not in known:
             near = difflib.get_close_matches(option, known, 1, 0)
             guess = f"; did you mean '{near[0]}'? There are: {', '.join(known)}" if near else "; it has no options"
-            _fail(f"segmenter '{name}' has no option '{option}'{guess}")
+            _fail(f"{plugin} '{name}' has no option '{option}'{guess}")
     wanted = [p.name for p in parameters if p.default is p.empty and p.name not in options]
     if wanted:
-        _fail(f"segmenter '{name}' needs the option{'s' * (len(wanted) > 1)} {', '.join(wanted)}; give a value")
+        _fail(f"{plugin} '{name}' needs the option{'s' * (len(wanted) > 1)} {', '.join(wanted)}; give a value")
 
 
-def _make(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> Any:
+def make_plugin(plugin: str, name: str, factory: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return a segmenter or detector with these options.
+
+    Raises
+    ------
+    SegmenterError
+        If its class raises anything but an error of gnntrack.
+    """
     try:
         return factory(**options)
     except GnntrackError:
         raise
     except Exception as error:  # a plug-in may raise anything
         given = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
-        msg = f"segmenter '{name}' cannot be made with {given}: {type(error).__name__}: {error}"
+        msg = f"{plugin} '{name}' cannot be made with {given}: {type(error).__name__}: {error}"
         raise SegmenterError(msg) from error
 
 

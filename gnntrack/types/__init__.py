@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
+from gnntrack.types.detections import Points
 from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
 from gnntrack.types.point_graph import PointGraph
@@ -43,6 +44,7 @@ __all__ = [
     "MaskOrigins",
     "PointGraph",
     "PointSet",
+    "Points",
     "Progress",
     "Provenance",
     "Runs",
