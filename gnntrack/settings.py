@@ -221,6 +221,8 @@ class TrainSettings(Section):
     """Train an embedding of the cells' images first (metric learning), as another input of the network."""
     held_out: float = limit(0.15, ge=0, lt=0.9)
     """Fraction of each movie's frames, the last ones, that is kept for validation if no validation movies are given."""
+    truth: Literal["auto", "dense", "sparse"] = "auto"
+    """Whether all cells are annotated (dense) or only some (sparse); auto = sparse if fewer than two thirds are."""
 
 
 class TrainSegmenterSettings(Section):

@@ -478,7 +478,7 @@ class OtherNet(LinkNet):
 def test_a_network_of_another_package_is_trained_stored_and_read(samples, checks, tmp_path, monkeypatch):
     entry = EntryPoint("other", f"{__name__}:OtherNet", "gnntrack.networks")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": [entry] if group == entry.group else [])
-    assert list(NETWORKS) == ["linknet", "pdn", "other"]
+    assert list(NETWORKS) == ["linknet", "points", "pdn", "other"]
     settings = NETWORKS["other"].settings_for(TINY)
     learn(samples, checks, TrainingRun(tmp_path, device="cpu"), network="other", settings=settings)
     model = load_model(tmp_path)

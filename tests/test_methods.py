@@ -125,11 +125,12 @@ def test_a_model_that_scores_no_links(tmp_path):
     save_model(tmp_path / "look", Embedder(width=2, embedding=4), training={})
     graph = gnntrack.build_graph(masks=worlds.lone_cell().masks)
     with pytest.raises(
-        ModelError, match=r"the model 'look' is of kind 'appearance', which does not score links; .* linknet, pdn"
+        ModelError,
+        match=r"the model 'look' is of kind 'appearance', which does not score links; .* linknet, points, pdn",
     ):
         gnntrack.solve(graph, method="gnn", settings=Settings().replace(gnn__model=str(tmp_path / "look")))
     assert load_model(tmp_path / "look").kind == "appearance"
-    with pytest.raises(ModelError, match="unknown network 'appearance'; there are: linknet, pdn"):
+    with pytest.raises(ModelError, match="unknown network 'appearance'; there are: linknet, points, pdn"):
         NETWORKS["appearance"]
 
 

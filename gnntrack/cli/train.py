@@ -54,9 +54,8 @@ def add_run_options(command: Any) -> Any:
     "--model",
     "network",
     type=click.Choice([*NETWORKS]),
-    default="linknet",
-    show_default=True,
-    help="Network: linknet, gnntrack's own, or pdn, the published one of Ben-Haim and Riklin-Raviv.",
+    help="Network: linknet, gnntrack's own; points, its like for points without masks; or pdn, the published one of "
+    "Ben-Haim and Riklin-Raviv.  [default: points if DATA are points, else linknet]",
 )
 @click.option("--from", "start", metavar="MODEL", help="Start from these weights: a model's folder, or 'shipped'.")
 @click.option(
@@ -66,7 +65,7 @@ def add_run_options(command: Any) -> Any:
     help="Movies to validate on, repeatable; by default the last frames of each movie of DATA.",
 )
 @add_run_options
-@settings_options("train.simulated", "train.steps", "gnn.device")
+@settings_options("train.simulated", "train.steps", "train.truth", "gnn.device")
 @overwrite_option
 @verbose_option
 def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tuple[str, ...], **options: Any) -> None:
@@ -74,7 +73,8 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
 
     Each of DATA is a data set (images in 01, truth in 01_GT/TRA, masks in 01_ERR_SEG or 01_ST/SEG, and so on), a folder
     of data sets, or the truth of one sequence (01_GT); or a result of 'gnntrack apply-edits', whose edits are learned
-    from, or a folder of such results. The weights with the best validation after solving are kept.
+    from, or a folder of such results; or a folder of points, NAME.geff with NAME_points.csv. The weights with the best
+    validation after solving are kept.
     Ctrl-C stops, and --resume continues.
     """
     network, start = options.pop("network"), options.pop("start")
@@ -89,11 +89,13 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
     with show_run(out, device=settings.gnn.device, **options) as run:
         from gnntrack.training import links
 
+        network = links.choose_network(data, network)
         summary = links.train(
             data, run, network=network, start=start, validation=list(validation) or None, settings=settings
         )
     names: list[str] = [name for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
-    show_summary(summary, names, watch, out, f"gnntrack track IMAGES MASKS --method gnn --model {out} -o OUT")
+    what = "--points POINTS" if NETWORKS[network].of_points else "IMAGES MASKS"
+    show_summary(summary, names, watch, out, f"gnntrack track {what} --method gnn --model {out} -o OUT")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ mean. Nothing depends on the size of a pixel, the number of dimensions or the gr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,21 @@ from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray, LinkScores
 
-__all__ = ["CELL_INPUTS", "LINK_INPUTS", "PAIR_INPUTS", "Inputs", "clip_log_odds", "retain_links"]
+__all__ = [
+    "CELL_INPUTS",
+    "LINK_INPUTS",
+    "PAIR_INPUTS",
+    "Inputs",
+    "clip_log_odds",
+    "get_candidates",
+    "make_pair_columns",
+    "retain_links",
+    "stack_columns",
+]
 
 CELL_INPUTS = (
     *("size", "size_z", "elongation", "elongation_z", "eccentricity", "ellipsoid_fill", "ellipsoid_fill_z"),
@@ -115,7 +127,7 @@ class Inputs:
         FormatError
             If the prior scores division candidates without their measurements.
         """
-        pairs = _get_candidates(prior)
+        pairs = get_candidates(prior)
         link, pair = clip_log_odds(prior.link), clip_log_odds(prior.division)
         keep = pair > _HOPELESS
         pairs, pair = pairs.select(keep), pair[keep]
@@ -127,7 +139,7 @@ class Inputs:
             np.searchsorted(links, pairs.links),
             _make_cell_columns(graph) if embedding is None else np.hstack([_make_cell_columns(graph), embedding]),
             _make_link_columns(graph, link)[links],
-            _make_pair_columns(graph, pairs, pair),
+            stack_columns(make_pair_columns(graph, pairs, pair), PAIR_INPUTS, len(pairs.links)),
             graph.cells.n_frames,
             links,
         )
@@ -183,7 +195,7 @@ def clip_log_odds(score: FeatureArray) -> FloatArray:
     return np.clip(log_odds(score), -_LIMIT, _LIMIT)
 
 
-def _get_candidates(prior: LinkScores) -> DivisionCandidates:
+def get_candidates(prior: LinkScores) -> DivisionCandidates:
     """Return the division candidates of the classical scores."""
     if prior.candidates is not None:
         return prior.candidates
@@ -219,7 +231,7 @@ def _make_cell_columns(graph: CellGraph) -> FeatureArray:
         feature = _FEATURE_OF.get(name, name)
         if cells.has(feature):
             columns[name] = np.clip(cells.feature(feature), -_LIMIT, _LIMIT)
-    return _stack_columns(columns, CELL_INPUTS, len(cells))
+    return stack_columns(columns, CELL_INPUTS, len(cells))
 
 
 def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
@@ -230,10 +242,11 @@ def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
     for end in ("source", "target"):
         columns[f"rank_{end}"] = np.log1p(columns[f"rank_{end}"])
         columns[f"margin_{end}"] = np.clip(columns[f"margin_{end}"], -4, 4)
-    return _stack_columns({**columns, "prior": prior}, LINK_INPUTS, len(graph))
+    return stack_columns({**columns, "prior": prior}, LINK_INPUTS, len(graph))
 
 
-def _make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatArray) -> FeatureArray:
+def make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatArray) -> dict[str, FloatArray]:
+    """Return the columns of division candidates by name, shapes (M,); `prior` (M,) are their log odds."""
     cells, links = graph.cells, pairs.links
     parent, daughters = graph.source[links[:, 0]], graph.target[links]
     expected = predict_positions(cells, parent)
@@ -254,7 +267,7 @@ def _make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: Float
         inside = graph.feature("containment_target_moved")[links]
         columns["overlap"] = inside.mean(axis=1)
         columns["overlap_unequal"] = np.abs(inside[:, 0] - inside[:, 1])
-    return _stack_columns(columns, PAIR_INPUTS, len(links))
+    return columns
 
 
 def _compute_log_intensity(cells: Cells) -> FloatArray:
@@ -270,8 +283,8 @@ def _compute_log(value: FeatureArray | FloatArray) -> FloatArray:
     return np.asarray(np.log(replace_zeros(value, least=1e-9, dtype=np.float64)))
 
 
-def _stack_columns(columns: dict[str, FloatArray], names: tuple[str, ...], n: int) -> FeatureArray:
-    """Return columns in the order of their names; those that are missing are NaN."""
+def stack_columns(columns: Mapping[str, Any], names: tuple[str, ...], n: int) -> FeatureArray:
+    """Return columns (n,) in the order of their names, shape (n, C); those that are missing are NaN."""
     out = np.full((n, len(names)), np.nan, np.float32)
     for i, name in enumerate(names):
         if name in columns:

@@ -9,7 +9,7 @@ O(links).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -140,19 +140,22 @@ class LinkNet(Network):
 
     kind = "linknet"
     corrects = True
+    cell_inputs: ClassVar[tuple[str, ...]] = CELL_INPUTS
+    link_inputs: ClassVar[tuple[str, ...]] = LINK_INPUTS
+    pair_inputs: ClassVar[tuple[str, ...]] = PAIR_INPUTS
 
     def __init__(
         self, *, width: int = 32, rounds: int = 3, heads: int = 4, dropout: float = 0.1, embedding: int = 0
     ) -> None:
         super().__init__()
         appearance = tuple(f"appearance_{i}" for i in range(embedding))
-        self.columns = {"cell": CELL_INPUTS + appearance, "link": LINK_INPUTS, "pair": PAIR_INPUTS}
+        self.columns = {"cell": self.cell_inputs + appearance, "link": self.link_inputs, "pair": self.pair_inputs}
         self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding}
         self.cell_standard, self.link_standard, self.pair_standard = (
-            Standardization(len(names)) for names in (CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS)
+            Standardization(len(names)) for names in (self.cell_inputs, self.link_inputs, self.pair_inputs)
         )
-        self.encode_cell = _make_mlp(len(CELL_INPUTS), width, width, dropout)
-        self.encode_link = _make_mlp(len(LINK_INPUTS), width, width, dropout)
+        self.encode_cell = _make_mlp(len(self.cell_inputs), width, width, dropout)
+        self.encode_link = _make_mlp(len(self.link_inputs), width, width, dropout)
         self.encode_look = nn.Linear(embedding, width, bias=False) if embedding else None
         self.encode_likeness = nn.Linear(1, width, bias=False) if embedding else None
         self.ends = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(2))
@@ -160,7 +163,7 @@ class LinkNet(Network):
         self.link_head = _make_mlp(width, width, 1, dropout)
         self.cell_head = _make_mlp(width, width, 3, dropout)  # birth, death, spurious
         self.both = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
-        self.encode_pair = nn.Linear(len(PAIR_INPUTS), width)
+        self.encode_pair = nn.Linear(len(self.pair_inputs), width)
         self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_make_mlp(width, width, 1, dropout))
         for head in (self.link_head, self.cell_head, self.pair_head):
             _zero_last_layer(head)
@@ -173,10 +176,10 @@ class LinkNet(Network):
         return self.get_parameter("trust")
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
-        cell = self.encode_cell(self.cell_standard(batch.cell[:, : len(CELL_INPUTS)]))
+        cell = self.encode_cell(self.cell_standard(batch.cell[:, : len(self.cell_inputs)]))
         link = self.encode_link(self.link_standard(batch.link))
         if self.encode_look is not None and self.encode_likeness is not None:
-            look = torch.nan_to_num(batch.cell[:, len(CELL_INPUTS) :])
+            look = torch.nan_to_num(batch.cell[:, len(self.cell_inputs) :])
             cell = cell + self.encode_look(look)
             likeness = (look[batch.source] * look[batch.target]).sum(1, keepdim=True)
             link = link + self.encode_likeness(likeness)

@@ -7,6 +7,7 @@ A new kind of network is a subclass with a line in `gnntrack.gnn.networks.NETWOR
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
@@ -42,6 +43,11 @@ class Network(nn.Module):
         Length of the windows in tracking if it must be the same as in training, else None.
     corrects : bool
         The outputs are the classical scores, the first column of links and pairs, plus a correction.
+    of_points : bool
+        It is trained on points without masks.
+    groups : dict of dicts
+        For the columns of each block (``cell``, ``link``, ``pair``) that a movie has or lacks together with others, the
+        name of their group.
     """
 
     kind: str
@@ -50,6 +56,8 @@ class Network(nn.Module):
     hops: int | None
     frames: int | None = None
     corrects: bool
+    of_points: bool = False
+    groups: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     def __call__(self, batch: Batch) -> Outputs:
         """Return the log-odds of links, pairs and spurious cells of a batch."""

@@ -16,7 +16,11 @@ __all__ = ["NETWORKS", "STORED"]
 
 NETWORKS: Registry[type[Network]] = Registry(
     "network",
-    {"linknet": "gnntrack.gnn.linknet:LinkNet", "pdn": "gnntrack.gnn.pdn:PdnNet"},
+    {
+        "linknet": "gnntrack.gnn.linknet:LinkNet",
+        "points": "gnntrack.gnn.point_network:PointNetwork",
+        "pdn": "gnntrack.gnn.pdn:PdnNet",
+    },
     error=ModelError,
     required=("inputs_of", "settings_for", "new"),
 )

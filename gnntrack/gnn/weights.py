@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["FAMILY", "SHIPPED", "Model", "load_model", "save_model"]
 
 SHIPPED = ("shipped", "general")
-"""Names of the model that comes with gnntrack, for ``--model``."""
+"""Names of the models that come with gnntrack, one for masks and one for points, for ``--model``."""
+
+_OF_POINTS = "points"  # folder of the shipped model of points, in that of the shipped model of masks
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def save_model(
     write_model(folder, network, FAMILY, training=training, temperature=float(temperature))
 
 
-def load_model(folder: str | Path | None = None, *, device: torch.device | str = "cpu") -> Model:
+def load_model(folder: str | Path | None = None, *, points: bool = False, device: torch.device | str = "cpu") -> Model:
     """Read a model of links or of the cells' appearance. Nothing in its files is executed.
 
     Parameters
@@ -108,6 +110,8 @@ def load_model(folder: str | Path | None = None, *, device: torch.device | str =
     folder : path, optional
         A model's folder, or a file in it; ``None``, ``"shipped"`` or ``"general"`` is the model that comes with
         gnntrack.
+    points : bool
+        Of the models that come with gnntrack, the one for points without masks.
     device : torch.device or str
         Device of the network.
 
@@ -117,7 +121,7 @@ def load_model(folder: str | Path | None = None, *, device: torch.device | str =
         If the model is missing, damaged or a pickle, or does not fit this gnntrack: another version, another
         network, other columns.
     """
-    place, name = _place(folder)
+    place, name = _place(folder, points=points)
     network, about = read_model(place, FAMILY, device=device)
     temperature = float(about["temperature"])
     if not (math.isfinite(temperature) and temperature > 0):
@@ -126,10 +130,11 @@ def load_model(folder: str | Path | None = None, *, device: torch.device | str =
     return Model(network, about["kind"], temperature, about["training"], name, place)
 
 
-def _place(folder: str | Path | None) -> tuple[Path, str]:
+def _place(folder: str | Path | None, *, points: bool) -> tuple[Path, str]:
     """Return the folder of a model and its name."""
     if folder is None or str(folder) in SHIPPED:
         place = Path(str(resources.files("gnntrack"))) / "weights"
+        place = place / _OF_POINTS if points else place
         if not (place / MODEL_FILE).is_file():
             msg = f"{place}: the model that comes with gnntrack is missing; install gnntrack again, or give a model"
             raise ModelError(msg)

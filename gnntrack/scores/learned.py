@@ -49,7 +49,9 @@ class NetworkScorer:
 
     def __init__(self, settings: Settings, *, images: bool = False) -> None:
         self.settings = settings
-        self.model, self.embedder = load_network(settings, images=images)
+        self.model, self.embedder = _load(settings, images=images)
+        self._of_points: Model | None = None
+        self._compared: set[str] = set()  # folders of the models whose settings have been compared
         # the calibration is that of networks that correct classical scores
         self.confidence = "network" if self.model.link_network.corrects else None
         self._classical = ClassicalScorer(settings)
@@ -59,13 +61,29 @@ class NetworkScorer:
     ) -> LinkScores:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
         prior = self._classical.score(graph)
+        model = self._choose_model(graph)
         embedding = None
         if self.embedder is not None and pixels is not None:
             from gnntrack.gnn.appearance import crop_cells, embed
 
             images = crop_cells(graph.cells, pixels.runs, pixels.images, progress=progress)
             embedding = embed(self.embedder, images)
-        return score_by_network(self.model, graph, prior, self.settings, embedding=embedding, progress=progress)
+        return score_by_network(model, graph, prior, self.settings, embedding=embedding, progress=progress)
+
+    def _choose_model(self, graph: CellGraph) -> Model:
+        """Return the model for a graph: of the two that come with gnntrack, that of points if it has no masks."""
+        from gnntrack.gnn.weights import SHIPPED, load_model
+
+        model = self.model
+        if graph.cells.points and model.name == SHIPPED[0]:
+            if self._of_points is None:
+                device = next(model.network.parameters()).device
+                self._of_points = load_model(points=True, device=device)
+            model = self._of_points
+        if str(model.folder) not in self._compared:
+            self._compared.add(str(model.folder))
+            _warn_of_other_settings(model, self.settings)
+        return model
 
 
 def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
@@ -78,12 +96,17 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
     InputError
         If this machine does not have the device.
     """
+    model, embedder = _load(settings, images=images)
+    _warn_of_other_settings(model, settings)
+    return model, embedder
+
+
+def _load(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
     from gnntrack.gnn.weights import load_model
     from gnntrack.models.devices import find_device
 
     device = find_device(settings.gnn.device)
     model = load_model(settings.gnn.model, device=device)
-    _warn_of_other_settings(model, settings)
     if not model.link_network.uses_embedding:
         return model, None
     if not images:
@@ -131,7 +154,7 @@ def score_by_network(
     from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 
     network = model.link_network
-    if not graph.cells.has("intensity_mean"):
+    if not graph.cells.points and not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
     brightness = settings.gnn.brightness
@@ -181,6 +204,9 @@ def upstream_settings(settings: Settings) -> dict[str, Any]:
 
 def _warn_of_other_settings(model: Model, settings: Settings) -> None:
     """Warn of settings of the stages before the network that differ from those of its training."""
+    if model.link_network.of_points and "max_gap" not in settings.graph.given:
+        longest = model.training.get("stages", {}).get("graph", {}).get("max_gap", settings.graph.max_gap)
+        settings = settings.replace(graph__max_gap=longest)  # the default of points is another one
     now = upstream_settings(settings)
     trained = model.training.get("stages", now)
     differing = [

@@ -96,6 +96,7 @@ class LinkTask:
         """Return the loss of a batch, shape (), and the names of its windows."""
         batch, targets, names = self._windows.draw(random)
         batch = _drop_columns(batch, self._settings.feature_dropout, random)
+        batch = _drop_groups(batch, network, self._settings.feature_dropout, random)
         batch, targets = batch.to(self._device), targets.to(self._device)
         return network.loss(network(batch), batch, targets, self._settings), names
 
@@ -118,4 +119,21 @@ def _drop_columns(batch: Batch, rate: float, random: np.random.Generator) -> Bat
         if block != "cell":
             out[:, :1] = False
         changed[block] = values.masked_fill(out[window], torch.nan)
+    return replace(batch, **changed)
+
+
+def _drop_groups(batch: Batch, network: Network, rate: float, random: np.random.Generator) -> Batch:
+    """Replace the columns of random groups of each window by NaN, as if the movie had no radii, or no brightness."""
+    names = sorted({group for block in network.groups.values() for group in block.values()})
+    if not rate or not names:
+        return batch
+    lacks = torch.from_numpy(random.random((int(batch.window.max()) + 1, len(names))) < rate)  # (windows, groups)
+    of_link = batch.window[batch.source]
+    changed = {}
+    for block, window in (("cell", batch.window), ("link", of_link), ("pair", of_link[batch.pairs[:, 0]])):
+        values = getattr(batch, block).clone()
+        for name, group in network.groups.get(block, {}).items():
+            column = network.columns[block].index(name)
+            values[lacks[window, names.index(group)], column] = torch.nan
+        changed[block] = values
     return replace(batch, **changed)

@@ -29,6 +29,8 @@ from gnntrack.training.calibration import Mistakes, count_mistakes, fit_temperat
 from gnntrack.training.link_task import LinkTask, Validation, make_plan
 from gnntrack.training.loop import LOG, run_training
 from gnntrack.training.movies import open_training_movies
+from gnntrack.training.point_folders import find_point_sources, open_tracked_movies
+from gnntrack.training.point_samples import make_point_samples, make_point_validation_samples
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.samples import Sample, make_samples, make_validation_samples
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from gnntrack.training.loop import Plan
 
-__all__ = ["learn", "train", "validate", "with_appearance"]
+__all__ = ["choose_network", "learn", "train", "validate", "with_appearance"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def train(
     data: Sequence[str | Path],
     run: TrainingRun | str | Path,
     *,
-    network: str = "linknet",
+    network: str | None = None,
     start: str | Path | None = None,
     validation: Sequence[str | Path] | None = None,
     settings: Settings | None = None,
@@ -59,11 +61,13 @@ def train(
     Parameters
     ----------
     data : paths
-        Folders in the layout of the Cell Tracking Challenge, see `gnntrack.training.sequences.find_sequences`.
+        Folders in the layout of the Cell Tracking Challenge, see `gnntrack.training.sequences.find_sequences`, or
+        folders of points with ground truth, see `gnntrack.training.point_folders`.
     run : TrainingRun or path
         Folder of the model, seed, device, progress; a path is the folder of a run with the defaults.
     network : str
-        Kind of the network, one of `gnntrack.gnn.networks.NETWORKS`: ``linknet`` or the published ``pdn``.
+        Kind of the network, one of `gnntrack.gnn.networks.NETWORKS`: ``linknet``, the published ``pdn``, or ``points``
+        for points without masks. By default ``points`` if `data` has points, else ``linknet``.
     start : path, optional
         Weights to start from: the folder of a model, or ``"shipped"``; by default random weights.
     validation : paths, optional
@@ -93,21 +97,66 @@ def train(
     >>> summary = train(["Fluo-N2DH-SIM+"], TrainingRun("model", seed=1))  # doctest: +SKIP
     """
     run = TrainingRun.from_folder(run)
+    network = choose_network(data, network)
     settings = NETWORKS[network].settings_for(settings or Settings())
     run.check()
     if start is not None:
         _load_start(start, network, settings)
+    open_and_sample = _prepare_points if NETWORKS[network].of_points else _prepare_masks
+    names, samples, checks = open_and_sample(data, validation, run, network, settings)
+    _check_samples(samples, checks)
+    with run.replace_folder():
+        samples, checks = with_appearance(samples, checks, run, settings=settings, start=start)
+        run = run.with_provenance(data=sorted(set(names)))
+        summary = learn(samples, checks, run, network=network, start=start, settings=settings)
+    return {"movies": len(names), **summary}
+
+
+def choose_network(data: Sequence[str | Path], network: str | None = None) -> str:
+    """Return the given kind of network; by default ``points`` for data with points, else ``linknet``.
+
+    >>> choose_network(["no folder"])
+    'linknet'
+    """
+    return network or ("points" if any(find_point_sources(folder) for folder in data) else "linknet")
+
+
+_Prepared = tuple[list[str], list[Sample], list[Sample]]
+"""Names of the movies to train on, samples of those, and samples to validate on."""
+
+
+def _prepare_masks(
+    data: Sequence[str | Path],
+    validation: Sequence[str | Path] | None,
+    run: TrainingRun,
+    network: str,
+    settings: Settings,
+) -> _Prepared:
+    points = [str(folder) for folder in data if find_point_sources(folder)]
+    if points:
+        msg = f"{points[0]}: ground truth of points without masks; choose --model points, or omit --model"
+        raise InputError(msg)
     learnt, held_out = open_training_movies(
         data, validation, simulated=settings.train.simulated, seed=run.seed, settings=settings
     )
     samples = make_samples(learnt, seed=run.seed, network=network, settings=settings, progress=run.progress)
     checks = make_validation_samples(held_out, network=network, settings=settings)
-    _check_samples(samples, checks)
-    with run.replace_folder():
-        samples, checks = with_appearance(samples, checks, run, settings=settings, start=start)
-        run = run.with_provenance(data=sorted({movie.name for movie in learnt}))
-        summary = learn(samples, checks, run, network=network, start=start, settings=settings)
-    return {"movies": len(learnt), **summary}
+    return [movie.name for movie in learnt], samples, checks
+
+
+def _prepare_points(
+    data: Sequence[str | Path],
+    validation: Sequence[str | Path] | None,
+    run: TrainingRun,
+    network: str,
+    settings: Settings,
+) -> _Prepared:
+    learnt, held_out = open_tracked_movies(
+        data, validation, simulated=settings.train.simulated, seed=run.seed, settings=settings
+    )
+    samples = make_point_samples(learnt, seed=run.seed, network=network, settings=settings, progress=run.progress)
+    checks = make_point_validation_samples(held_out, network=network, settings=settings)
+    return [movie.name for movie in learnt], samples, checks
 
 
 def learn(
@@ -263,7 +312,7 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
     ModelError
         If it is of another kind, or differs from the settings in the use of appearance.
     """
-    model = load_model(start)
+    model = load_model(start, points=NETWORKS[kind].of_points)
     if model.kind != kind:
         msg = f"{start} is a model of kind '{model.kind}', not '{kind}'; choose --model {model.kind}"
         raise ModelError(msg)
@@ -315,11 +364,28 @@ def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
     if not samples:
         msg = "the movies have no candidate link to learn from; give movies with at least two frames with cells"
         raise InputError(msg)
+    for name, found in _find_sparse((*samples, *checks)).items():
+        _log.warning("%s: %.0f %% of the cells are annotated; the others count only as their rivals", name, 100 * found)
+    has_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not score divisions
+    if has_divisions and not any(sample.truth.pair.any() for sample in samples):
+        _log.warning("the training data have no division: the network will hardly change their scores")
+    if not checks:
+        _log.warning("no frames are held out for validation: the last weights are kept, not the best ones")
+
+
+def _find_sparse(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the fraction of annotated cells of each movie of which only some cells are annotated.
+
+    Raises
+    ------
+    InputError
+        If all cells should be annotated, and most are not.
+    """
     sparse: dict[str, float] = {}
-    for sample in (*samples, *checks):
-        found = float((sample.track > 0).mean())
+    for sample in samples:
+        found, unmatched = float((sample.track > 0).mean()), sample.track == 0
         known = sample.truth.parent_known | sample.truth.child_known
-        if found < _LEAST_MATCHED and not known[sample.track == 0].any():
+        if unmatched.any() and not known[unmatched].any():
             sparse.setdefault(sample.name, found)
         elif found < _LEAST_MATCHED:
             msg = (
@@ -327,14 +393,7 @@ def _check_samples(samples: Sequence[Sample], checks: Sequence[Sample]) -> None:
                 "masks and truth do not belong together; give the masks of this sequence"
             )
             raise InputError(msg)
-    for name, found in sparse.items():
-        text = "%s: %.0f %% of the cells are annotated; the others are not used, neither as right nor as wrong"
-        _log.warning(text, name, 100 * found)
-    has_divisions = samples[0].inputs.pair.shape[1] > 0  # the published network does not score divisions
-    if has_divisions and not any(sample.truth.pair.any() for sample in samples):
-        _log.warning("the training data have no division: the network will hardly change their scores")
-    if not checks:
-        _log.warning("no frames are held out for validation: the last weights are kept, not the best ones")
+    return sparse
 
 
 def _describe_training(

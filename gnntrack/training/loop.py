@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from gnntrack.errors import ModelError, TrainingError
 from gnntrack.models.files import read_model, write_model
-from gnntrack.settings import TrainSegmenterSettings, drop_removed
+from gnntrack.settings import TrainSegmenterSettings, TrainSettings, drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -360,6 +360,8 @@ def _update_settings(saved: dict[str, Any]) -> dict[str, Any]:
         saved = {**saved, "stages": drop_removed(saved["stages"])}
     if "settings" in saved and "segmenter" in saved:  # they may lack settings that were added since
         saved = {**saved, "settings": {**TrainSegmenterSettings().to_dict(), **saved["settings"]}}
+    elif "settings" in saved:
+        saved = {**saved, "settings": {**TrainSettings().to_dict(), **saved["settings"]}}
     return saved
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -65,6 +65,11 @@ class TrainingMovie:
     markers: FrameStack
     tracks: Tracks
     edited: EditedCells | None = None
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.masks)
 
     def select(self, start: int, stop: int) -> TrainingMovie:
         """Return frames ``start`` to ``stop - 1`` as a movie."""
@@ -175,19 +180,29 @@ def open_corrected(folder: Path) -> TrainingMovie:
     return TrainingMovie(name, images, masks, result.markers, result.tracks, result.edited)
 
 
-def split_movie(movie: TrainingMovie, held_out: float) -> tuple[TrainingMovie, TrainingMovie | None]:
+class _Selectable(Protocol):
+    @property
+    def n_frames(self) -> int: ...
+
+    def select(self, start: int, stop: int) -> Self: ...
+
+
+_M = TypeVar("_M", bound=_Selectable)
+
+
+def split_movie(movie: _M, held_out: float) -> tuple[_M, _M | None]:
     """Return the first frames of a movie for training and the last ones for validation.
 
     A few frames between them are in neither. A movie that is too short for both is returned whole, with None.
 
     Parameters
     ----------
-    movie : TrainingMovie
+    movie : TrainingMovie or TrackedPoints
         The movie.
     held_out : float
         Fraction of the frames for validation, at least 6 frames; 0 = none.
     """
-    n = len(movie.masks)
+    n = movie.n_frames
     last = max(round(n * held_out), _LEAST_FRAMES) if held_out else 0
     if not last or n - last - _BETWEEN < _LEAST_FRAMES:
         return movie, None

@@ -48,6 +48,8 @@ class Sample:
         Track of each cell in the ground truth, 0 = none.
     crops : (N, S, S) uint8 or None
         Images of the cells, if appearance is used.
+    edited : bool
+        It is a corrected result; the cells of largest weight in its truth are those that edits name.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Sample:
     prior: LinkScores
     track: IntArray
     crops: Crops | None = None
+    edited: bool = False
 
 
 def make_sample(
@@ -96,13 +99,13 @@ def make_sample(
     track = match_cells(graph.cells, runs, markers)
     tracks = thin_tracks(movie.tracks, frames)
     truth = GroundTruth.from_tracks(inputs, track, tracks, longest=settings.graph.max_gap)
-    if is_sparse(track, tracks):
-        truth = truth.leave_unknown(track == 0)
+    if settings.train.truth == "sparse" or (settings.train.truth == "auto" and is_sparse(track, tracks)):
+        truth = truth.leave_unannotated(inputs, track, tracks)
     if movie.edited is not None:
         past, future = movie.edited.weigh(graph.cells.frame, track, frames, settings.train)
         truth = replace(truth, past_weight=past, future_weight=future)
     cut = crop_cells(graph.cells, runs, grey) if settings.train.appearance and grey is not None else None
-    return Sample(movie.name, inputs, truth, graph, prior, track, cut)
+    return Sample(movie.name, inputs, truth, graph, prior, track, cut, edited=movie.edited is not None)
 
 
 def make_samples(

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GroundTruth", "is_sparse", "match_cells"]
 
-_MOST = 0.5  # fraction that is "most"
+_MOST = 0.5  # fraction of the markers that have a cell if masks and ground truth belong together
+_COMPLETE = 2 / 3  # fraction of the cells that have a marker at least if all cells are annotated
 
 
 def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
@@ -57,7 +58,7 @@ def match_cells(cells: Cells, runs: Runs, markers: FrameStack) -> IntArray:
 
 
 def is_sparse(track: IntArray, tracks: Tracks) -> bool:
-    """Return whether only some cells are annotated: most markers have a cell, but most cells have no marker.
+    """Return whether only some cells are annotated: most markers have a cell, but many cells have no marker.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def is_sparse(track: IntArray, tracks: Tracks) -> bool:
     """
     markers = int((tracks.end - tracks.start + 1).sum())
     matched = int((track > 0).sum())
-    return matched < _MOST * len(track) and matched >= _MOST * markers > 0
+    return matched < _COMPLETE * len(track) and matched >= _MOST * markers > 0
 
 
 @dataclass(frozen=True)
@@ -133,15 +134,47 @@ class GroundTruth:
         child_known[past[lost]] = False
         return cls(link, pair, ~lost, child_known, track == 0)
 
-    def leave_unknown(self, cells: BoolArray) -> GroundTruth:
-        """Return the ground truth without past, future and kind of some cells, (N,) bool: they were not annotated."""
-        return replace(self, parent_known=self.parent_known & ~cells, child_known=self.child_known & ~cells)
+    def leave_unannotated(self, inputs: Inputs, track: IntArray, tracks: Tracks) -> GroundTruth:
+        """Return the ground truth of a person who followed some of the cells.
+
+        The past of a followed cell is its true one, against all others, and so is its future. Nothing is known of the
+        past, the future and the kind of the other cells, so that links between two of them do not count. Where a track
+        begins without a parent, or ends without children, is unknown: the person may have begun or stopped there.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            The candidates.
+        track : (N,) int64
+            Track of each cell, 0 = not followed.
+        tracks : Tracks
+            Table of the tracks of the ground truth.
+        """
+        first, last = _find_ends(inputs.frame, track)
+        has_parent = np.isin(track, tracks.id[np.isin(tracks.parent, tracks.id)])
+        has_children = np.isin(track, tracks.parent[tracks.parent > 0])
+        followed = track > 0
+        return replace(
+            self,
+            parent_known=self.parent_known & followed & (has_parent | ~first),
+            child_known=self.child_known & followed & (has_children | ~last),
+        )
 
     def select(self, cells: IntArray, links: IntArray, pairs: IntArray) -> GroundTruth:
         """Return the ground truth of some of the cells, links and pairs, given by their rows."""
         weights = [None if each is None else each[cells] for each in (self.past_weight, self.future_weight)]
         known = self.parent_known[cells], self.child_known[cells], self.spurious[cells]
         return GroundTruth(self.link[links], self.pair[pairs], *known, *weights)
+
+
+def _find_ends(frame: IntArray, track: IntArray) -> tuple[BoolArray, BoolArray]:
+    """Return whether each cell is the first cell of its track that is seen, and whether it is the last one."""
+    order = np.lexsort((frame, track))
+    same = np.diff(track[order]) == 0
+    first, last = np.zeros(len(track), bool), np.zeros(len(track), bool)
+    first[order[np.concatenate([[True], ~same])[: len(order)]]] = True
+    last[order[np.concatenate([~same, [True]])[-len(order) :]]] = True
+    return first & (track > 0), last & (track > 0)
 
 
 def _find_past(frame: IntArray, track: IntArray, tracks: Tracks, longest: int) -> IntArray:

@@ -86,7 +86,7 @@ def _compute_margin(inputs: Inputs) -> int:
 def _find_division_frames(sample: Sample) -> Sequence[int]:
     """Return the frame of the parent of each true division; in a corrected result those of cells that edits name."""
     truth, inputs = sample.truth, sample.inputs
-    if truth.past_weight is not None and truth.future_weight is not None:
+    if sample.edited and truth.past_weight is not None and truth.future_weight is not None:
         weight = np.maximum(truth.past_weight, truth.future_weight)
         if weight.min() < weight.max():
             edited: list[int] = inputs.frame[weight == weight.max()].tolist()
