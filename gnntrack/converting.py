@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 _SUFFIXES = {".geff": "geff", ".xml": "trackmate", ".csv": "napari"}
 _TABLES = (".csv", ".tsv", ".txt")
-_OF_TABLES = ("napari", "edges", "laptrack", "btrack", "mastodon")
+_OF_TABLES = ("napari", "edges", "laptrack", "btrack", "points", "mastodon")
 
 
 class Conversion(NamedTuple):

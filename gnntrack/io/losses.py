@@ -28,6 +28,7 @@ HELD: dict[str, frozenset[str]] = {
     "laptrack": frozenset({"positions", "lonely"}),
     "mastodon": frozenset({"positions", "lonely", "unit"}),
     "points": frozenset({"positions", "lonely", "confidence"}),
+    "biohub": frozenset({"positions", "lonely"}),
 }
 """Format -> what it holds of a lineage, beside cells, links, gaps and divisions, which all of them hold."""
 

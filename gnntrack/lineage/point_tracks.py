@@ -266,6 +266,8 @@ def _join_cells(cells: Cells, added: _Rows) -> tuple[Cells, IntArray]:
     row = np.empty(len(order), np.int64)
     row[order] = np.arange(len(order))
     sorted_columns: dict[str, Any] = {name: column[order] for name, column in zip(names, columns, strict=True)}
+    if cells.ids is not None:
+        sorted_columns["ids"] = np.append(cells.ids, np.full(len(added.frame), -1))[order]
     return replace(cells, **sorted_columns), row
 
 

@@ -13,6 +13,7 @@ import tifffile
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import gnntrack
 from gnntrack.cli import cli
 from gnntrack.io.point_graph import read_point_graph, write_point_graph
 from gnntrack.types import PointGraph
@@ -53,6 +54,7 @@ def build_world(folder: Path) -> Path:
     shutil.copytree(result / "gnntrack" / "lineage.geff", folder / "lineage.geff")
     write_edits(folder, result)
     write_points(folder)
+    write_point_table(folder, result)
     mask = tifffile.imread(result / "mask000.tif")
     Image.fromarray(mask.astype(np.uint8)).save(folder / "mask.png")
     tifffile.imwrite(folder / "truth.tif", mask)
@@ -84,6 +86,13 @@ def write_points(folder: Path) -> None:
 
 def _list_points(points: PointGraph) -> list[tuple[int, int, list[float]]]:
     return list(zip(points.id.tolist(), points.frame.tolist(), points.voxels.tolist(), strict=True))
+
+
+def write_point_table(folder: Path, result: Path) -> None:
+    """Write points.csv: the centroids of the cells of a result in pixels."""
+    cells = gnntrack.load(result).cells
+    rows = np.column_stack([cells.frame, cells.position / np.array(cells.spacing)])
+    np.savetxt(folder / "points.csv", rows, fmt=["%d", "%.3f", "%.3f"], delimiter=",", header="t,y,x", comments="")
 
 
 def write_edits(folder: Path, result: Path) -> None:
