@@ -37,7 +37,7 @@ def list_changes(
     summary : mapping
         Content of its ``summary.json``.
     source : mapping
-        ``images`` and ``masks`` of the new run.
+        ``images``, ``masks`` and ``points`` of the new run.
     settings : Settings
         Settings of the new run.
     choices : mapping

@@ -17,14 +17,14 @@ __all__ = ["export_movies"]
 
 
 def export_movies(
-    lineages: Mapping[str, Lineage], out: str | Path, *, to: str = "biohub", overwrite: bool = False
+    lineages: Mapping[str, Lineage | None], out: str | Path, *, to: str = "biohub", overwrite: bool = False
 ) -> None:
     """Write the lineages of several movies as one file.
 
     Parameters
     ----------
     lineages : mapping of str to Lineage
-        Name of each movie, and its lineage.
+        Name of each movie, and its lineage; None for a movie that could not be tracked.
     out : path
         The file to make.
     to : str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ _IMAGES = ("images", "image", "img", "imgs", "raw")
 _MASKS = ("masks", "mask", "labels", "label", "seg", "segmentation")
 _CTC_MASKS = ("{}_ERR_SEG", "{}_ST/SEG", "{}_ST", "{}_SEG", "{}_masks")
 _FILES = {".tif", ".tiff", ".npy", ".nd2", ".czi", ".lif", ".zarr"}
+_POINT_FILE = re.compile(r"(.+?)[_-](?:points|spots|detections)\.(?:csv|parquet)", re.IGNORECASE)
+_TABLES = {".csv", ".parquet"}
 _MASK_FILE = re.compile(r"(.+?)[_-](?:cp_)?(?:masks?|labels?|seg(?:mentation)?)", re.IGNORECASE)
 
 
@@ -35,13 +37,14 @@ class Position:
     ----------
     name : str
         Name of the position; its result is ``OUT/NAME_RES``.
-    images, masks : Path, optional
-        At least one of the two.
+    images, masks, points : Path, optional
+        At least one of the three.
     """
 
     name: str
     images: Path | None = None
     masks: Path | None = None
+    points: Path | None = None
 
     @property
     def mask_place(self) -> Path | None:
@@ -51,22 +54,25 @@ class Position:
         return self.masks
 
 
-def find_positions(folder: str | Path, *, images: str | None = None, masks: str | None = None) -> list[Position]:
+def find_positions(
+    folder: str | Path, *, images: str | None = None, masks: str | None = None, points: str | None = None
+) -> list[Position]:
     """Return the movies in a folder, sorted by name.
 
     Parameters
     ----------
     folder : path
-        The experiment. Without patterns, four layouts are recognised: a folder per position with sub-folders
+        The experiment. Without patterns, five layouts are recognised: a folder per position with sub-folders
         ``images`` and ``masks`` (or one of them, or images directly in it); the layout of the Cell Tracking Challenge
         (``01``, ``02``, with masks in ``01_ERR_SEG`` or ``01_ST/SEG``), also of several data sets; a file per
-        position (``pos1.tif``, with masks in ``pos1_masks.tif``); and a file per frame whose name counts the positions
-        (``pos1_t000.tif``, with masks in ``pos1_t000_masks.tif``).
-    images, masks : str, optional
+        position (``pos1.tif``, with masks in ``pos1_masks.tif``); a file per frame whose name counts the positions
+        (``pos1_t000.tif``, with masks in ``pos1_t000_masks.tif``); and volumes or tables of points (``pos1.zarr``, with
+        points in ``pos1_points.csv``, or one of the two). A ground truth, ``pos1.geff``, is not used.
+    images, masks, points : str, optional
         Patterns of paths below the folder, with ``{}`` for the name of the position: ``"{}/phase"``,
         ``"{}_labels.tif"``. ``*`` stands for any characters, and ``{t}`` for the number of the frame, as in
-        ``"pos{}_t{t}.tif"`` (see `gnntrack.io.patterns`). With one pattern only, the movies have only images, or
-        only masks.
+        ``"pos{}_t{t}.tif"`` (see `gnntrack.io.patterns`). With one pattern only, the movies have only images,
+        only masks, or only points.
 
     Raises
     ------
@@ -86,15 +92,17 @@ def find_positions(folder: str | Path, *, images: str | None = None, masks: str 
     if not folder.is_dir():
         msg = f"{folder}: no such folder; expected a folder of positions"
         raise InputError(msg)
-    if images is not None or masks is not None:
-        return _match_patterns(folder, images, masks)
+    given = {"images": images, "masks": masks, "points": points}
+    if any(pattern is not None for pattern in given.values()):
+        return _match_patterns(folder, **given)
     _refuse_position(folder)
-    found = [*_find_ctc(folder), *_find_folders(folder)] or list(_find_files(folder))
+    found = [*_find_ctc(folder), *_find_folders(folder)] or [*_find_tables(folder)] or list(_find_files(folder))
     if not found:
         msg = (
             f"{folder}: no position is found; expected a folder per position with sub-folders images and masks, the "
-            "layout of the Cell Tracking Challenge (01, 01_ERR_SEG), or a file per position; for other layouts give "
-            'patterns, such as images="{}/phase" and masks="{}/labels" (--images, --masks)'
+            "layout of the Cell Tracking Challenge (01, 01_ERR_SEG), or a file per position, such as NAME.zarr or "
+            'NAME_points.csv; for other layouts give patterns, such as images="{}/phase" and masks="{}/labels" '
+            "(--images, --masks, --points)"
         )
         raise InputError(msg)
     return sorted(found, key=lambda position: _split_digits(position.name))
@@ -113,15 +121,15 @@ def _refuse_position(folder: Path) -> None:
     raise InputError(msg)
 
 
-def _match_patterns(folder: Path, images: str | None, masks: str | None) -> list[Position]:
-    given = {kind: pattern for kind, pattern in (("images", images), ("masks", masks)) if pattern is not None}
+def _match_patterns(folder: Path, **patterns: str | None) -> list[Position]:
+    given = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
     found: dict[str, dict[str, Path]] = {}
     for kind, pattern in given.items():
         for name, path in _match_pattern(folder, kind, pattern).items():
             found.setdefault(name, {})[kind] = path
     if not found:
-        patterns = " and ".join(given.values())
-        msg = f"{folder}: nothing in it fits the pattern {patterns}; {{}} stands for the name of a position"
+        listed = " and ".join(given.values())
+        msg = f"{folder}: nothing in it fits the pattern {listed}; {{}} stands for the name of a position"
         raise InputError(msg)
     for name, paths in found.items():
         if len(paths) < len(given):
@@ -187,15 +195,17 @@ def _find_ctc(folder: Path, prefix: str = "") -> Iterator[Position]:
 
 
 def _find_folders(folder: Path) -> Iterator[Position]:
-    """Yield the folders with images and masks, or with one of the two."""
+    """Yield the folders with images, masks and points, or with some of these."""
     plain: dict[str, Path] = {}
     for place in _list_folders(folder):
         if re.match(r"\d{2,}_", place.name) and _has_files(folder / place.name.partition("_")[0]):
             continue  # 01_ST, 01_GT and others belong to 01
         inside = {_strip_suffix(path).lower(): path for path in sorted(place.iterdir())}
         images, masks = _pick_first(inside, _IMAGES), _pick_first(inside, _MASKS)
-        if images is not None or masks is not None:
-            yield Position(place.name, images, masks)
+        table = inside.get("points")
+        points = table if table is not None and table.suffix.lower() in _TABLES else None
+        if images is not None or masks is not None or points is not None:
+            yield Position(place.name, images, masks, points)
         elif _has_files(place) and not re.fullmatch(r"\d{2,}", place.name):
             plain[place.name] = place
     yield from _pair_by_name(plain)
@@ -220,6 +230,15 @@ def _find_files(folder: Path) -> Iterator[Position]:
         )
         raise InputError(msg)
     yield from _pair_by_name({_strip_suffix(path): path for path in files})
+
+
+def _find_tables(folder: Path) -> Iterator[Position]:
+    """Yield files with the tables of points that are named after them, and both alone; none if no table is there."""
+    points = {match[1]: path for path in sorted(folder.iterdir()) if (match := _POINT_FILE.fullmatch(path.name))}
+    files = [path for path in sorted(folder.iterdir()) if points and path.suffix.lower() in _FILES]
+    for position in _pair_by_name({_strip_suffix(path): path for path in files}):
+        yield replace(position, points=points.pop(position.name, None))
+    yield from (Position(name, points=path) for name, path in points.items())
 
 
 def _is_frame_file(path: Path) -> bool:
@@ -271,10 +290,11 @@ def _is_single_frame(path: Path) -> bool:
 
 
 def _list_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, without hidden ones and tracking results."""
+    """Return the folders in a folder, without hidden ones, tracking results, and those that are files of zarr."""
 
     def is_input(path: Path) -> bool:
-        return path.is_dir() and not path.name.startswith(".") and not (path / "res_track.txt").exists()
+        hidden = path.name.startswith(".") or path.suffix.lower() in {".zarr", ".geff"}
+        return path.is_dir() and not hidden and not (path / "res_track.txt").exists()
 
     return sorted(filter(is_input, folder.iterdir()))
 

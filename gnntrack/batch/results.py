@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from gnntrack.errors import InputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.plurals import choose_form, count_noun
+from gnntrack.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +19,19 @@ _ENDING = "_RES"
 _TABLE = "summary.csv"
 
 
-def list_results(paths: Sequence[str | Path]) -> dict[str, Path]:
+def list_results(paths: Sequence[str | Path]) -> dict[str, Path | None]:
     """Return the results at some paths by the names of their movies.
 
     Parameters
     ----------
     paths : paths
         Each is a result (``NAME_RES`` or ``NAME``), a lineage (``NAME.geff``), or the output of ``gnntrack batch``,
-        which stands for all results in it.
+        which stands for all results in it, with None for a position that has no result; this is a warning.
 
     Raises
     ------
     InputError
-        If a path does not exist, the output of a batch lacks a result, or two results have one name.
+        If a path does not exist, the table of a batch cannot be read, or two results have one name.
 
     Examples
     --------
@@ -41,16 +43,16 @@ def list_results(paths: Sequence[str | Path]) -> dict[str, Path]:
     >>> sorted(list_results([folder / "b.geff", folder / "batch"]))
     ['a', 'b']
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Path | None] = {}
     for path in map(Path, paths):
         for name, result in (_list_batch(path) if (path / _TABLE).is_file() else {_name_movie(path): path}).items():
-            if found.setdefault(name, result) != result:
+            if found.setdefault(name, result) is not result:
                 msg = f"{result}: a second result of the movie '{name}', after {found[name]}; give one of the two"
                 raise InputError(msg)
     return found
 
 
-def _list_batch(folder: Path) -> dict[str, Path]:
+def _list_batch(folder: Path) -> dict[str, Path | None]:
     """Return the results that the table of a batch lists, by the name of the position."""
     import pandas as pd
 
@@ -62,12 +64,12 @@ def _list_batch(folder: Path) -> dict[str, Path]:
     results = {name: folder / f"{name}{_ENDING}" for name in names}
     lost = [name for name, path in results.items() if not path.exists()]
     if lost:
-        msg = (
-            f"{folder}: position {lost[0]} has no result, it failed; repeat it with 'gnntrack batch ... --resume', or "
-            "give the results one by one"
+        warn_user(
+            f"{folder}: {count_noun(len(lost), 'position')} {choose_form(len(lost), 'has', 'have')} no result, such as "
+            f"{lost[0]}: {choose_form(len(lost), 'it', 'they')} failed; 'gnntrack batch ... --resume' tracks "
+            f"{choose_form(len(lost), 'it', 'them')} again"
         )
-        raise InputError(msg)
-    return results
+    return {name: None if name in lost else path for name, path in results.items()}
 
 
 def _name_movie(path: Path) -> str:

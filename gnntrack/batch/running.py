@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gnntrack.earlier_runs import list_changes
-from gnntrack.errors import GnntrackError, InputError, OutputError
-from gnntrack.io.result_folders import EXTRAS
-from gnntrack.io.tables import write_csv
+from gnntrack.batch.budget import TimeBudget
+from gnntrack.batch.outcomes import Outcome, write_outcomes
+from gnntrack.batch.scheduling import run_side_by_side
+from gnntrack.batch.tracking import BatchWork
+from gnntrack.durations import parse_duration
+from gnntrack.errors import InputError, OutputError
 from gnntrack.plurals import count_noun
-from gnntrack.results import expect_extras, load_result
+from gnntrack.results import expect_extras
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
-from gnntrack.user_warnings import prefix_warnings, show_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from gnntrack.batch.positions import Position
 
-__all__ = ["Outcome", "track_positions"]
-
-_MOST_CHANGES = 3  # that a message lists
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One row of the table of a batch."""
-
-    position: str
-    status: str
-    """``done``, ``kept`` (finished by an earlier run) or ``failed``."""
-    frames: int | None = None
-    cells: int | None = None
-    tracks: int | None = None
-    divisions: int | None = None
-    seconds: float | None = None
-    warnings: str = ""
-    error: str = ""
-    images: str = ""
-    masks: str = ""
-    result: str = ""
+__all__ = ["track_positions"]
 
 
 def track_positions(
@@ -60,6 +34,7 @@ def track_positions(
     resume: bool = False,
     overwrite: bool = False,
     jobs: int = 1,
+    time_budget: float | str | timedelta | None = None,
     report: Callable[[Outcome], None] | None = None,
     **choices: Any,
 ) -> list[Outcome]:
@@ -81,6 +56,11 @@ def track_positions(
         Replace results of an earlier run.
     jobs : int
         Positions that are tracked at the same time, each by a process of its own.
+    time_budget : float, str or timedelta, optional
+        Time for the whole batch, in seconds or such as ``"12h"``; it starts now. Each position is then tracked in a
+        process of its own that is ended if it takes too long. A position that does not fit into the time that is left,
+        or that fails, gets a fall-back: a faster method or detector, only its first frames, or at last a result
+        without cells. See `gnntrack.batch.budget`.
     report : callable, optional
         Called with each outcome.
     **choices
@@ -96,141 +76,72 @@ def track_positions(
     OutputError
         If `out` has results, and neither `resume` nor `overwrite` is given.
     InputError
-        If one of these is neither True nor False, or a segmenter is given and all positions have masks.
+        If one of these is neither True nor False, the time is not a duration, a segmenter is given and all positions
+        have masks, or a detector and none has images.
 
     Examples
     --------
     >>> import tempfile
     >>> from gnntrack.batch import find_positions
     >>> folder = Path(tempfile.mkdtemp())
-    >>> masks = np.zeros((3, 20, 20), np.uint8)
-    >>> masks[:, 5:11, 5:11] = 1
-    >>> np.save(folder / "a_masks.npy", masks)
+    >>> _ = (folder / "a_points.csv").write_text(chr(10).join(["t,y,x", "0,5,5", "1,5,6"]))
     >>> [row.tracks for row in track_positions(find_positions(folder), folder / "out")]
     [1]
     """
     check_bools(resume=resume, overwrite=overwrite)
     expect_extras(settings or Settings(), "batch")
-    if (choices.get("segmenter") or choices.get("segmenter_options")) and all(each.mask_place for each in positions):
-        msg = "segmenter (--segmenter) makes masks, and all positions have masks; omit it"
-        raise InputError(msg)
+    _refuse_unused(choices, positions)
+    seconds = None if time_budget is None else _read_budget(time_budget)
     out = Path(out)
     _check_out(out, positions, resume=resume, overwrite=overwrite)
-    work = partial(
-        _track_position,
-        out=out,
-        settings=settings or Settings(),
-        resume=resume,
-        overwrite=overwrite,
-        choices=choices,
-    )
+    work = BatchWork(out, settings or Settings(), resume=resume, overwrite=overwrite, choices=choices)
+    place = {position.name: k for k, position in enumerate(positions)}
     done: list[Outcome] = []
-    for outcome in _run_all(work, positions, jobs):
-        done.append(outcome)
-        _write_table(done, out / "summary.csv")
+    for outcome in _track_all(work, positions, jobs, seconds):
+        done = sorted([*done, outcome], key=lambda each: place[each.position])
+        write_outcomes(done, out / "summary.csv")
         if report is not None:
             report(outcome)
     return done
 
 
-def _run_all(work: Callable[[Position], Outcome], positions: Sequence[Position], jobs: int) -> Iterator[Outcome]:
-    if jobs <= 1 or len(positions) <= 1:
-        yield from map(work, positions)
+def _track_all(work: BatchWork, positions: Sequence[Position], jobs: int, seconds: float | None) -> Iterator[Outcome]:
+    """Yield the outcomes as the positions finish: in this process, or in others."""
+    if seconds is None and (jobs <= 1 or len(positions) <= 1):
+        for position in positions:
+            yield work.keep(position) or work.track(position, work.list_ways(position)[0]).outcome
         return
-    with ProcessPoolExecutor(min(jobs, len(positions)), get_context("spawn"), show_warnings) as pool:
-        yield from pool.map(work, positions)
+    budget = None if seconds is None else TimeBudget(seconds, jobs=min(jobs, len(positions)))
+    yield from run_side_by_side(work, positions, jobs=jobs, budget=budget)
+
+
+def _refuse_unused(choices: dict[str, Any], positions: Sequence[Position]) -> None:
+    """Raise if a segmenter or detector is given that no position needs."""
+    if (choices.get("segmenter") or choices.get("segmenter_options")) and all(each.mask_place for each in positions):
+        msg = "segmenter (--segmenter) makes masks, and all positions have masks; omit it"
+        raise InputError(msg)
+    if choices.get("detector") and all(each.images is None or each.mask_place for each in positions):
+        msg = "detector (--detector) finds points in images without masks, and no position has such images; omit it"
+        raise InputError(msg)
+
+
+def _read_budget(time_budget: float | str | timedelta) -> float:
+    """Return the seconds of a batch."""
+    try:
+        return parse_duration(time_budget)
+    except ValueError as error:
+        msg = f"time_budget={time_budget!r}: {error}"
+        raise InputError(msg) from error
 
 
 def _check_out(out: Path, positions: Sequence[Position], *, resume: bool, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         msg = f"{out}: it is a file, expected a folder for the results; choose another output"
         raise OutputError(msg)
-    there = [position.name for position in positions if _get_result_path(out, position).exists()]
+    there = [position.name for position in positions if (out / f"{position.name}_RES").exists()]
     if there and not (resume or overwrite):
         msg = (
             f"{out}: it has results of {count_noun(len(there), 'position')}, such as {there[0]}; keep them with "
             "resume (--resume), replace them with overwrite (--overwrite), or choose another output"
         )
         raise OutputError(msg)
-
-
-def _get_result_path(out: Path, position: Position) -> Path:
-    return out / f"{position.name}_RES"
-
-
-def _track_position(
-    position: Position, *, out: Path, settings: Settings, resume: bool, overwrite: bool, choices: dict[str, Any]
-) -> Outcome:
-    """Track one position; an error is part of the outcome."""
-    from gnntrack.pipeline import track
-
-    result = _get_result_path(out, position)
-    paths: dict[str, Any] = {"images": str(position.images or ""), "masks": str(position.mask_place or "")}
-    try:
-        chosen = _select_choices(choices, position)
-        finished = resume and _is_finished(result, position, settings, chosen, overwrite=overwrite)
-        kept = finished and _is_complete(result)
-        if not kept:
-            chosen = dict(chosen) | {"overwrite": overwrite or finished}
-            with prefix_warnings(position.name):
-                track(position.images, position.masks, out=result, settings=settings, **chosen)
-        summary = _read_summary(result)
-    except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
-        name = "" if isinstance(error, GnntrackError | OSError) else f"{type(error).__name__}: "
-        return Outcome(position.name, "failed", error=f"{name}{error}", **paths)
-    counts = {name: summary["counts"][name] for name in ("cells", "tracks", "divisions")}
-    return Outcome(
-        position.name,
-        "kept" if kept else "done",
-        frames=summary["movie"]["frames"],
-        seconds=summary["seconds"],
-        warnings="; ".join(summary["warnings"]),
-        result=str(result),
-        **counts,
-        **paths,
-    )
-
-
-def _select_choices(choices: dict[str, Any], position: Position) -> dict[str, Any]:
-    """Return the keywords of `track` for a position; one with masks needs no segmenter."""
-    if position.mask_place is None:
-        return choices
-    return {name: value for name, value in choices.items() if not name.startswith("segmenter")}
-
-
-def _read_summary(result: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((result / EXTRAS / "summary.json").read_text(encoding="utf-8"))
-    return content
-
-
-def _is_complete(result: Path) -> bool:
-    """Return whether a result can be loaded, with all its frames."""
-    try:
-        return load_result(result).cells.n_frames == int(_read_summary(result)["movie"]["frames"])
-    except GnntrackError:
-        return False
-
-
-def _is_finished(result: Path, position: Position, settings: Settings, choices: Any, *, overwrite: bool) -> bool:
-    """Return whether an earlier run has finished a position.
-
-    Raises
-    ------
-    OutputError
-        If it did so with another input, method, segmenter or other settings, which `overwrite` replaces.
-    """
-    if not (result / EXTRAS / "summary.json").is_file():
-        return False
-    source, segmented = {"images": position.images, "masks": position.masks}, position.mask_place is None
-    changes = list(list_changes(_read_summary(result), source, settings, choices, segmented=segmented))
-    if changes and not overwrite:
-        listed = "; ".join(changes[:_MOST_CHANGES])
-        msg = f"{result}: an earlier run made it with other settings: {listed}; replace it with overwrite (--overwrite)"
-        raise OutputError(msg)
-    return not changes
-
-
-def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {each.name: np.array([getattr(row, each.name) for row in outcomes], object) for each in fields(Outcome)}
-    write_csv(columns, path, overwrite=True)

@@ -12,14 +12,24 @@ from gnntrack.cli.display import Stopwatch, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import refuse_unused
 from gnntrack.cli.track import TRACK_SETTINGS
+from gnntrack.durations import parse_duration
 from gnntrack.errors import InputError
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
-    from gnntrack.batch import Outcome
+    from gnntrack.batch import Outcome, Position
     from gnntrack.settings import Settings
 
 __all__ = ["batch"]
+
+
+def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of a time with a unit."""
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        message = f"'{value}': {error}"
+        raise click.BadParameter(message) from error
 
 
 @click.command(cls=GroupedCommand)
@@ -27,9 +37,16 @@ __all__ = ["batch"]
 @options.out_option("Folder of the results: OUT/NAME_RES for each position, and the table OUT/summary.csv.")
 @click.option("--images", metavar="PATTERN", help="Images below FOLDER, {} = name of the position: '{}/phase'.")
 @click.option("--masks", metavar="PATTERN", help="Masks below FOLDER, {} = name of the position: '{}_labels.tif'.")
+@click.option("--points", metavar="PATTERN", help="Points below FOLDER, {} = name of the position: '{}_points.csv'.")
 @click.option("--resume", is_flag=True, help="Keep the positions that an earlier run has finished.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Positions tracked at the same time."
+)
+@click.option(
+    "--time-budget",
+    metavar="TIME",
+    callback=_read_time,
+    help="Time for all positions, such as 12h. One that does not fit, or fails, gets a faster or a smaller result.",
 )
 @options.segmenter_options
 @options.method_options
@@ -41,6 +58,7 @@ def batch(
     out: Path,
     images: str | None,
     masks: str | None,
+    points: str | None,
     segmenter: str | None,
     segmenter_options: dict[str, Any],
     settings: Settings,
@@ -49,31 +67,40 @@ def batch(
     """Track all positions in FOLDER as 'gnntrack track' does, and write one table of the results.
 
     Recognised layouts: a folder per position with images/ and masks/; 01, 02 with 01_ERR_SEG or 01_ST/SEG; a file per
-    position, such as pos1.tif with pos1_masks.tif; a file per frame, such as pos1_t000.tif. A position that fails does
-    not stop the others; the exit code is then 1.
+    position, such as pos1.tif with pos1_masks.tif, or pos1.zarr with pos1_points.csv; a file per frame, such as
+    pos1_t000.tif. A position that fails does not stop the others; the exit code is then 1. With --time-budget it gets a
+    fall-back.
     """
-    from gnntrack.batch import find_positions, track_positions
+    from gnntrack.batch import describe_fallbacks, find_positions, track_positions
 
     refuse_unused(choices["method"])
     _refuse_one_position(settings)
-    positions = find_positions(folder, images=images, masks=masks)
+    positions = find_positions(folder, images=images, masks=masks, points=points)
     for position in positions:
-        click.echo(
-            f"{position.name}: images {position.images or 'none'}, masks {position.mask_place or 'none'}", err=True
-        )
+        click.echo(_describe_position(position), err=True)
     choices |= options.select_segmenter(segmenter, segmenter_options)
     watch = Stopwatch()
     outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    empty = sum(outcome.status == "empty" for outcome in outcomes)
     show_rows(
         [
-            ("positions", f"{len(outcomes)}, {len(failed)} failed"),
+            ("positions", f"{len(outcomes)}, {len(failed)} failed" + (f", {empty} empty" if empty else "")),
+            *[("fall-back", line) for line in [describe_fallbacks(outcomes)] if line],
             ("time", f"{watch.seconds:.1f} s"),
             ("written", f"{out / 'summary.csv'} (a row per position), and a result folder per position"),
         ]
     )
     if failed:
         click.get_current_context().exit(1)
+
+
+def _describe_position(position: Position) -> str:
+    """Return what a position has: images and masks, or images and points."""
+    others = f"masks {position.mask_place or 'none'}"
+    if position.points is not None:
+        others = f"points {position.points}"
+    return f"{position.name}: images {position.images or 'none'}, {others}"
 
 
 def _refuse_one_position(settings: Settings) -> None:
@@ -96,4 +123,5 @@ def _show_outcome(outcome: Outcome) -> None:
     found = {"frame": outcome.frames, "cell": outcome.cells, "track": outcome.tracks, "division": outcome.divisions}
     counts = ", ".join(count_noun(number or 0, noun) for noun, number in found.items())
     kept = " (kept)" if outcome.status == "kept" else f", {outcome.seconds:.1f} s"
-    click.echo(f"{outcome.position}: {counts}{kept}")
+    told = f"; fall-back: {outcome.fallback} ({outcome.error})" if outcome.fallback else ""
+    click.echo(f"{outcome.position}: {counts}{kept}{told}")

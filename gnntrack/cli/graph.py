@@ -242,10 +242,15 @@ def _export_movies(paths: tuple[Path, ...], out: Path, to: str, settings: Settin
     results = list_results(paths)
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
-    read = {name: _read_exported(path, find_result(path), None, settings) for name, path in results.items()}
+    read = {
+        name: None if path is None else _read_exported(path, find_result(path), None, settings)
+        for name, path in results.items()
+    }
     export_movies(read, out, to=to, overwrite=overwrite)
-    rows: list[tuple[str, object]] = [("movies", len(read)), ("cells", sum(len(each.cells) for each in read.values()))]
-    rows += [("links", sum(len(each.source) for each in read.values()))]
+    found = [each for each in read.values() if each is not None]
+    empty = len(read) - sum(len(each.cells) > 0 for each in found)
+    rows: list[tuple[str, object]] = [("movies", f"{len(read)}" + (f", {empty} without cells" if empty else ""))]
+    rows += [("cells", sum(len(each.cells) for each in found)), ("links", sum(len(each.source) for each in found))]
     show_rows([*rows, *describe_cost(watch), ("written", out)])
 
 

@@ -16,7 +16,9 @@ _SECTIONS = {
     "output": "Output",
 }
 _PARAMETERS = {
-    **dict.fromkeys(("only_images", "only_masks", "images", "masks", "links", "validation", "truth"), "Input"),
+    **dict.fromkeys(
+        ("only_images", "only_masks", "images", "masks", "points", "links", "validation", "truth"), "Input"
+    ),
     **dict.fromkeys(("benchmark", "edits", "source_format"), "Input"),
     **dict.fromkeys(("port", "no_browser"), "Page"),
     **dict.fromkeys(("movies", "sparse"), "Embryo"),

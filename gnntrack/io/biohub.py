@@ -2,7 +2,8 @@
 
 Columns ``id, dataset, row_type, node_id, t, z, y, x, source_id, target_id``: a row per node, in whole voxels, with -1
 as its source and target, and a row per edge with -1 in the other columns. ``id`` counts all rows from 0. Only edges to
-the next frame count there, so that gaps are filled with nodes on a straight line.
+the next frame count there, so that gaps are filled with nodes on a straight line. Every movie must have a row, so that
+one node stands for a movie without cells.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ COLUMNS = ("id", "dataset", "row_type", "node_id", "t", "z", "y", "x", "source_i
 _NONE = -1  # what a column holds that a row has no value for
 
 
-def write_submission(lineages: Mapping[str, Lineage], out: str | Path, *, overwrite: bool = False) -> None:
+def write_submission(lineages: Mapping[str, Lineage | None], out: str | Path, *, overwrite: bool = False) -> None:
     """Write the lineages of some movies as one submission.
 
     Parameters
     ----------
     lineages : mapping of str to Lineage
-        Name of the movie, such as ``44b6_0113de3b``, -> its lineage; z is 0 in 2D.
+        Name of the movie, such as ``44b6_0113de3b``, -> its lineage, None without a result; z is 0 in 2D.
     out : path
         The CSV file.
     overwrite : bool
@@ -76,12 +77,17 @@ def write_submission(lineages: Mapping[str, Lineage], out: str | Path, *, overwr
         rows.to_csv(file, index=False, columns=list(COLUMNS))
 
 
-def _list_rows(name: str, lineage: Lineage) -> list[pd.DataFrame]:
+def _list_rows(name: str, lineage: Lineage | None) -> list[pd.DataFrame]:
     """Return the nodes and the edges of a movie."""
     import pandas as pd
 
-    if not len(lineage.cells):
-        _log.warning("%s has no cells, and so no rows in the submission, which may need one of each movie", name)
+    if lineage is None or not len(lineage.cells):
+        _log.warning(
+            "%s has no cells; one node, in the corner of its first frame, stands for it: a submission needs a row of "
+            "every movie",
+            name,
+        )
+        return [_complete(pd.DataFrame({"row_type": ["node"], "node_id": 1, "t": 0, "z": 0, "y": 0, "x": 0}), name)]
     graph = fill_links(PointGraph.from_lineage(lineage))
     forks = int((graph.children > 2).sum())
     if forks:

@@ -151,7 +151,7 @@ class BiohubWriter:
         """Write one movie, named as the file; see `gnntrack.io.biohub.write_submission`."""
         self.write_movies({Path(out).stem: lineage}, out, overwrite=overwrite)
 
-    def write_movies(self, lineages: Mapping[str, Lineage], out: str | Path, *, overwrite: bool = False) -> None:
+    def write_movies(self, lineages: Mapping[str, Lineage | None], out: str | Path, *, overwrite: bool = False) -> None:
         """Write several movies; see `gnntrack.io.biohub.write_submission`."""
         from gnntrack.io.biohub import write_submission
 

@@ -55,6 +55,8 @@ def build_world(folder: Path) -> Path:
     write_edits(folder, result)
     write_points(folder)
     write_point_table(folder, result)
+    small = "--movies 2 --frames 3 --cells 60 --shape 12,48,48 --sparse 0.4"
+    expect_success(f"gnntrack simulate --kind embryo -o {folder / 'EMBRYOS'} {small}")
     mask = tifffile.imread(result / "mask000.tif")
     Image.fromarray(mask.astype(np.uint8)).save(folder / "mask.png")
     tifffile.imwrite(folder / "truth.tif", mask)

@@ -1,0 +1,82 @@
+"""Child processes that do one task after the other, and that can be ended without an effect on the others."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gnntrack.user_warnings import show_warnings
+
+__all__ = ["Worker"]
+
+_PATIENCE = 1.0  # seconds in which a process must end
+
+
+class Worker:
+    """A child process.
+
+    It starts without the memory of this process, and ends with it. Functions, arguments and results are
+    sent, so that these must be known by their names or be plain.
+
+    Examples
+    --------
+    >>> worker = Worker()
+    >>> worker.send(divmod, 7, 2)
+    >>> worker.receive()
+    (3, 1)
+    >>> worker.end()
+    """
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self.pipe, other = context.Pipe()
+        """Becomes readable when a result is there, or when the process has ended."""
+        self._process = context.Process(target=_serve, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
+
+    def send(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Start a task."""
+        self.pipe.send((function, arguments))
+
+    def receive(self) -> Any:
+        """Return the result of the task; wait for it if necessary.
+
+        Raises
+        ------
+        EOFError
+            If the process ended before.
+        """
+        return self.pipe.recv()
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.terminate()  # it can remove its unfinished files
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self.pipe.close()
+
+    def find_end(self) -> int | None:
+        """Return the exit code of a process that has ended by itself."""
+        self._process.join(1)
+        code = self._process.exitcode
+        self.end()
+        return code
+
+
+def _serve(pipe: Connection) -> None:
+    """Do tasks until the other end of the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the main process, and this one with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    show_warnings()
+    with suppress(EOFError, OSError):
+        while True:
+            function, arguments = pipe.recv()
+            pipe.send(function(*arguments))

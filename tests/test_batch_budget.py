@@ -1,0 +1,251 @@
+"""The time budget of a batch: shares of the time, fall-backs, and a submission that is always valid."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gnntrack.batch import Position, TimeBudget, find_positions, track_positions
+from gnntrack.batch.scheduling import run_side_by_side
+from gnntrack.batch.tracking import BatchWork
+from gnntrack.batch.ways import Way, list_ways
+from gnntrack.cli import cli
+from gnntrack.errors import InputError
+from gnntrack.settings import Settings
+
+QUIET = Settings().replace(output__pictures=False)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def write_points(path: Path, *, frames: int = 4) -> Path:
+    """Two cells that move slowly."""
+    rows = [f"{t},{3 + k},{10 + 20 * k},{10 + t}" for t in range(frames) for k in range(2)]
+    path.write_text("\n".join(["t,z,y,x", *rows]) + "\n")
+    return path
+
+
+def read_movies(path: Path) -> dict[str, int]:
+    """Return the number of nodes of each movie of a submission, whose ids must count all rows."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["id"]) for row in rows] == list(range(len(rows)))
+    nodes = [row for row in rows if row["row_type"] == "node"]
+    known = {(row["dataset"], row["node_id"]) for row in nodes}
+    for row in rows:
+        if row["row_type"] == "edge":
+            assert {(row["dataset"], row["source_id"]), (row["dataset"], row["target_id"])} <= known
+    return {name: sum(row["dataset"] == name for row in nodes) for name in {row["dataset"] for row in nodes}}
+
+
+def simulate_batch(costs: list[float], movies: int, seconds: float) -> tuple[list[int | None], float]:
+    """Track movies that cost the same in each way; return the ways and the time at the end."""
+    clock = Clock()
+    budget = TimeBudget(seconds, clock=clock)
+    ways = []
+    for left in range(movies, 0, -1):
+        way = budget.choose_way(len(costs), movies=left)
+        ways.append(way)
+        if way is not None:
+            taken = min(costs[way], budget.find_limit(movies=left))
+            clock.now += taken
+            budget.record(way, taken, frames=10)
+    return ways, clock.now
+
+
+@pytest.mark.parametrize(
+    ("costs", "best"),
+    [((10, 1), 20), ((60, 5), 14), ((200, 5), 1), ((10, 60), 20)],
+)
+def test_as_many_movies_as_fit_are_tracked_as_asked(costs, best):
+    ways, end = simulate_batch(list(costs), 20, 1000)
+    assert None not in ways
+    assert ways.count(0) >= best
+    assert end <= 1000
+
+
+def test_no_way_fits_when_the_time_is_over():
+    clock = Clock()
+    budget = TimeBudget(10, clock=clock)
+    clock.now = 9.9  # the rest is kept for the last files
+    assert (budget.left, budget.choose_way(2, movies=1), budget.find_limit(movies=1)) == (0, None, 0)
+
+
+def test_side_by_side_the_shares_are_larger():
+    one, two = (TimeBudget(1000, jobs=jobs, clock=Clock()) for jobs in (1, 2))
+    assert two.find_share(movies=10) == 2 * one.find_share(movies=10)
+    assert two.find_limit(movies=1) == one.find_limit(movies=1) < 1000
+
+
+def test_frames_that_fit():
+    budget = TimeBudget(1000, clock=Clock())
+    assert budget.count_frames(0, movies=10) is None
+    budget.record(0, 200, frames=100)
+    assert budget.count_frames(0, movies=10) == 39  # of 98 s, at 2 s a frame, with a margin
+    budget.record(0, 50)  # one that was ended
+    assert budget.count_frames(0, movies=10) == 39
+    assert budget.expect(0) == 125
+
+
+def test_ways_of_a_position():
+    images, table = Position("a", images=Path("a.zarr")), Position("a", points=Path("a_points.csv"))
+    asked = {"method": "gnn", "solver": "hungarian", "detector": "heatmap", "detector_options": {"threshold": 0.2}}
+    ways = list_ways(asked, images)
+    assert [way.describe() for way in ways[:2]] == ["", "hungarian in place of gnn, dog in place of heatmap"]
+    assert ways[1].choices == {"method": "hungarian", "detector": "dog"}
+    assert ways[2].describe(1) == "hungarian in place of gnn, dog in place of heatmap, first 1 frame only"
+    assert [way.choices for way in list_ways({"method": "greedy"}, table)] == [{"method": "greedy"}] * 2
+    assert [dict(way.choices) for way in list_ways({"detector": "dog", "method": "iou"}, table)] == [
+        {"method": "iou"}
+    ] * 2
+    assert list_ways({"method": "hungarian"}, Position("m", masks=Path("m_masks.tif"))) == [
+        Way({"method": "hungarian"})
+    ]
+
+
+def test_a_batch_without_time_gives_a_valid_submission(tmp_path):
+    for name in "ab":
+        write_points(tmp_path / f"{name}_points.csv")
+    out, file = tmp_path / "out", tmp_path / "submission.csv"
+    words = [str(tmp_path), "-o", str(out), "--no-pictures", "--time-budget", "1ms"]
+    run = CliRunner().invoke(cli, ["batch", *words])
+    assert run.exit_code == 0, run.output
+    assert "2, 0 failed, 2 empty" in run.output
+    assert "2 positions: 2 empty (a, b)" in run.output
+    table = pd.read_csv(out / "summary.csv")
+    assert table[["status", "fallback", "error"]].values.tolist() == [["empty", "empty", "no time was left for it"]] * 2
+    run = CliRunner().invoke(cli, ["export", str(out), "--to", "biohub", "-o", str(file)])
+    assert run.exit_code == 0, run.output
+    assert read_movies(file) == {"a": 1, "b": 1}
+    again = track_positions(find_positions(tmp_path), out, settings=QUIET, resume=True)
+    assert [(row.status, row.cells, row.fallback) for row in again] == [("done", 8, "")] * 2
+    assert [row.status for row in track_positions(find_positions(tmp_path), out, settings=QUIET, resume=True)] == [
+        "kept"
+    ] * 2
+
+
+def test_a_movie_that_fails_gets_a_fall_back(tmp_path):
+    for name in "ac":
+        write_points(tmp_path / f"{name}_points.csv")
+    (tmp_path / "b_points.csv").write_text("nothing\n")
+    out, file = tmp_path / "out", tmp_path / "submission.csv"
+    rows = track_positions(find_positions(tmp_path), out, settings=QUIET, time_budget="1h")
+    assert [(row.status, row.cells, row.fallback) for row in rows] == [
+        ("done", 8, ""),
+        ("empty", 0, "empty"),
+        ("done", 8, ""),
+    ]
+    assert "no column for frame" in rows[1].error
+    run = CliRunner().invoke(cli, ["export", str(out), "--to", "biohub", "-o", str(file)])
+    assert run.exit_code == 0, run.output
+    assert "3, 1 without cells" in run.output
+    assert read_movies(file) == {"a": 8, "b": 1, "c": 8}
+
+
+def test_without_a_budget_a_movie_that_fails_has_no_result(tmp_path):
+    write_points(tmp_path / "a_points.csv")
+    (tmp_path / "b_points.csv").write_text("nothing\n")
+    out, file = tmp_path / "out", tmp_path / "submission.csv"
+    rows = track_positions(find_positions(tmp_path), out, settings=QUIET)
+    assert [row.status for row in rows] == ["done", "failed"]
+    run = CliRunner().invoke(cli, ["export", str(out), "--to", "biohub", "-o", str(file)])
+    assert run.exit_code == 0, run.output
+    assert "1 position has no result, such as b: it failed" in run.output
+    assert read_movies(file) == {"a": 8, "b": 1}
+
+
+class FixedLimits(TimeBudget):
+    """A budget whose limits are given."""
+
+    def __init__(self, *limits: float) -> None:
+        super().__init__(3600)
+        self.limits = iter(limits)
+
+    def find_limit(self, *, movies: int) -> float:
+        assert movies > 0
+        return next(self.limits)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_movie_that_takes_too_long_is_ended(tmp_path):
+    os.mkfifo(tmp_path / "a_points.csv")  # reading it takes for ever
+    write_points(tmp_path / "b_points.csv")
+    work = BatchWork(tmp_path / "out", QUIET, choices={"method": "hungarian"})
+    positions = find_positions(tmp_path)
+    rows = list(run_side_by_side(work, positions, jobs=1, budget=FixedLimits(0.2, 0.2, 60)))
+    assert [(row.position, row.status) for row in rows] == [("a", "empty"), ("b", "done")]
+    assert rows[0].error == "it was ended after 0.2 s"
+
+
+def test_the_first_frames_of_a_movie(tmp_path):
+    position = Position("a", points=write_points(tmp_path / "a_points.csv", frames=9))
+    work = BatchWork(tmp_path / "out", QUIET, resume=True)
+    row = work.track(position, Way(few=True), 3, "reason").outcome
+    assert (row.status, row.frames, row.cells, row.fallback) == ("done", 3, 6, "first 3 frames only")
+    assert work.keep(position) is None  # it is tracked again
+    assert [way.few for way in work.list_ways(position)] == [False]
+    kept = work.give_up(position, "no time")  # if that fails, it is kept
+    assert (kept.status, kept.cells, kept.error) == ("kept", 6, "no time")
+
+
+def test_a_wrong_budget_is_refused(tmp_path):
+    write_points(tmp_path / "a_points.csv")
+    with pytest.raises(InputError, match="time_budget='soon'"):
+        track_positions(find_positions(tmp_path), tmp_path / "out", time_budget="soon")
+    run = CliRunner().invoke(cli, ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--time-budget", "0"])
+    assert run.exit_code == 2
+    assert "expected a time > 0" in run.output
+
+
+def make_folder(root: Path, *names: str) -> Path:
+    """Empty files, and folders for names that end in a slash."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ["b.zarr/", "b.geff/", "b_points.csv", "a.zarr/labels/", "a.geff/", "c_points.parquet"],
+            [("a", "a.zarr", None), ("b", "b.zarr", "b_points.csv"), ("c", None, "c_points.parquet")],
+        ),
+        (["b.zarr/0/", "b.geff/nodes/", "a.zarr/labels/", "a.geff/"], [("a", "a.zarr", None), ("b", "b.zarr", None)]),
+        (
+            ["p1/points.csv", "p1/images/", "p2/points.csv"],
+            [("p1", "images", "points.csv"), ("p2", None, "points.csv")],
+        ),
+    ],
+)
+def test_layouts_with_points(tmp_path, names, expected):
+    found = find_positions(make_folder(tmp_path, *names))
+    assert [(p.name, p.images and p.images.name, p.points and p.points.name) for p in found] == expected
+    assert all(position.masks is None for position in found)
+
+
+def test_patterns_of_points(tmp_path):
+    make_folder(tmp_path, "a/spots.csv", "a/raw.zarr/", "b/spots.csv", "b/raw.zarr/")
+    found = find_positions(tmp_path, images="{}/raw.zarr", points="{}/spots.csv")
+    assert [(p.name, p.images is not None, p.points is not None) for p in found] == [
+        ("a", True, True),
+        ("b", True, True),
+    ]
