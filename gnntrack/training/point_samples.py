@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.settings import Settings
     from gnntrack.training.tracked_points import TrackedPoints
-    from gnntrack.types import Progress
+    from gnntrack.types import IntArray, Progress
 
 __all__ = ["make_point_sample", "make_point_samples", "make_point_validation_samples"]
+
+_CLUTTER = 0.1  # weight of a false detection in the loss
 
 
 def make_point_sample(movie: TrackedPoints, *, network: str = "points", settings: Settings) -> Sample:
@@ -49,19 +51,20 @@ def make_point_sample(movie: TrackedPoints, *, network: str = "points", settings
     track = np.zeros(len(cells), np.int64)
     track[row] = movie.track
     truth = GroundTruth.from_tracks(inputs, track, movie.tracks, longest=settings.graph.max_gap)
-    truth = _weigh_gaps(truth, inputs)
+    truth = _weigh_cells(truth, inputs, track)
     if movie.sparse:
         truth = truth.leave_unannotated(inputs, track, movie.tracks)
     return Sample(movie.name, inputs, truth, graph, prior, track)
 
 
-def _weigh_gaps(truth: GroundTruth, inputs: Inputs) -> GroundTruth:
-    """Return the ground truth in which cells at the ends of a gap count more, by its number of frames.
+def _weigh_cells(truth: GroundTruth, inputs: Inputs, track: IntArray) -> GroundTruth:
+    """Return the ground truth with weights: cells at the ends of a gap count by its length, clutter counts less.
 
-    Such a link stands for as many steps of the cell, which are all missing in the result if it is missed.
+    A link over a gap stands for as many steps of the cell, which are all missing in the result if it is missed. A false
+    detection that is linked to others makes a short false track, but no track of a cell wrong.
     """
     gap = (inputs.frame[inputs.target] - inputs.frame[inputs.source]).astype(np.float32)
-    past, future = np.ones((2, len(inputs.frame)), np.float32)
+    past, future = np.where(track > 0, 1, [[_CLUTTER]] * 2).astype(np.float32)
     past[inputs.target[truth.link]] = future[inputs.source[truth.link]] = gap[truth.link]
     return replace(truth, past_weight=past, future_weight=future)
 
