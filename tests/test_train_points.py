@@ -280,4 +280,5 @@ def test_the_shipped_network_of_points_is_better_than_the_classical_scores():
         for method in ("hungarian", "gnn")
     )
     assert learned["edge_fp"] < classical["edge_fp"]
+    assert learned["edge_jaccard"] > classical["edge_jaccard"]
     assert learned["division_tp"] >= classical["division_tp"]
