@@ -14,9 +14,12 @@ from gnntrack.types import StackMotion
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
-__all__ = ["PointField", "PointTracks", "Velocities"]
+__all__ = ["STEPS", "PointField", "PointTracks", "Velocities"]
 
 _NEIGHBOURS = 10  # points whose mean motion is the local motion
+STEPS = 2
+"""Steps of a point's own track, before it and after it, by which its displacement is predicted."""
+
 _FEWEST = 3  # neighbours from which a local motion is known
 
 
@@ -82,10 +85,10 @@ class PointField:
 class Velocities(NamedTuple):
     """Displacements of each point per time step along its own track."""
 
-    values: tuple[FloatArray, FloatArray]
-    """Of the nearest step and of the one behind it, each (N, D); 0 where there is none."""
+    values: tuple[FloatArray, ...]
+    """Of the nearest steps, the nearest one first, each (N, D); 0 where there is none."""
     n_steps: IntArray
-    """Number of these steps that exist, 0 to 2, (N,)."""
+    """Number of these steps that exist, 0 to `STEPS`, (N,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +126,11 @@ class PointTracks:
         first = np.zeros_like(position)
         steps = (time[other] - time)[found]
         first[found] = (position[other] - position)[found] / steps[:, None]
-        second = np.where((found & found[other])[:, None], first[other], 0)
-        return Velocities((first, second), found.astype(np.int64) + (found & found[other]))
+        values, count = [first], found.astype(np.int64)
+        for _ in range(STEPS - 1):
+            values.append(np.where(found[:, None], values[-1][other], 0))
+            count = np.where(found, 1 + np.minimum(count[other], len(values) - 1), 0)
+        return Velocities(tuple(values), count)
 
     def measure_lengths(self) -> tuple[IntArray, IntArray]:
         """Return the number of points of its track before each point, and after it, (N,)."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from gnntrack.graph.point_links import measure_rounding
 from gnntrack.scores.densities import log_normal, log_t
-from gnntrack.scores.point_tracks import PointField, PointTracks
+from gnntrack.scores.point_tracks import STEPS, PointField, PointTracks
 from gnntrack.sparse_assignment import match_sparse
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["score_point_links"]
 
-_TAIL = 5.0  # degrees of freedom of the t-densities
-_JUMP, _WIDE = 0.03, 3.0  # fraction of the displacements that are far from usual, and their scale in usual ones
+_TAIL = 8.0  # degrees of freedom of the t-densities
+_JUMP, _WIDE = 0.02, 3.0  # fraction of the displacements that are far from usual, and their scale in usual ones
 _ONE_SIGMA = 0.6827  # quantile
 _THINNEST = 0.2  # smallest scale along an axis, relative to the largest one
 _USUAL, _WEIGHT = 0.1, 5.0  # prior scale in distances of neighbours, and the displacements that it counts for
@@ -41,7 +41,7 @@ _OUTLIER = 3.5  # residuals in scales beyond which displacements do not count in
 _ROUNDS = 3  # regressions without the outliers of the one before
 _TRAINING = 60_000  # points whose displacements are used in a regression, from whole frames
 _LENGTHS = (1, 2, 4, 8)  # bounds of the classes of tracks by their lengths
-_START = 0.03  # prior rate of beginnings and of ends
+_START = 0.1  # prior rate of beginnings and of ends
 _PRIOR = 20.0  # points that the prior rate counts for
 _MISSED = (0.01, 0.3)  # bounds of the rate of missed cells
 _NEAR_BORDER = 1.5  # typical displacements within which a cell is at the border
@@ -232,8 +232,8 @@ class _PointModel:
         train = _Inputs(flow[: len(known)], *own, known, later[known], self._count_steps(known, later[known]))
         use = _Inputs(flow[len(known) :], *own, self.graph.source[links], self.graph.target[links], self.steps[links])
         mean, scale = np.zeros((len(links), goal.shape[1])), np.zeros((len(links), goal.shape[1]))
-        for back in range(3):
-            for ahead in range(3):
+        for back in range(STEPS + 1):
+            for ahead in range(STEPS + 1):
                 wanted = np.flatnonzero(use.select(back, ahead, exact=True))
                 if not len(wanted):
                     continue
