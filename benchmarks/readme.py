@@ -16,6 +16,7 @@ from typing import Any
 from correction_table import describe_corrections, describe_retraining
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
+from points_table import TABLES
 from record import REPOSITORY, RESULTS, format_table, sort_methods
 
 from gnntrack.plurals import count_noun
@@ -28,6 +29,7 @@ PAGES = (
     "docs/choose.md",
     "docs/gnn.md",
     "docs/peers.md",
+    "docs/points-accuracy.md",
     "docs/segmentation.md",
     "docs/viewing.md",
     "gnntrack/weights/README.md",
@@ -70,6 +72,7 @@ def fill_page(text: str) -> str:
         "corrections": describe_corrections,
         "retrained": describe_retraining,
     }
+    tables |= TABLES
     tables |= {
         "segmentation": format_segmentation,
         "inference": describe_inference,
