@@ -45,6 +45,7 @@ from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.result_files import RunRecord, write_result
+from gnntrack.results import find_point_result
 from gnntrack.settings import Settings
 from gnntrack.types import Lineage
 from gnntrack.user_warnings import record_warnings
@@ -244,7 +245,7 @@ def _open_tracked(
             msg = f"{path}: no such file; check the path"
             raise InputError(msg)
         return place_spots(read_trackmate_xml(path), masks, images, path, settings)
-    if suffix == ".geff" or _has_track_table(path):
+    if suffix == ".geff" or _has_track_table(path) or find_point_result(path) is not None:
         _refuse_links(links, path, "a result")
         return _open_result(load(path, spacing=settings.frames.spacing), masks, path)
     return _open_labels(source, masks, links)
@@ -290,7 +291,7 @@ def _open_labels(source: object, masks: object, links: str | Path | None) -> Tra
 def _open_result(lineage: Lineage, masks: object, path: Path) -> TrackSource:
     """Return the masks of a result with its links; the labels of its masks are tracks."""
     if masks is None and getattr(lineage, "_masks", None) is None:
-        msg = f"{path}: a GEFF without masks beside it; give the masks that it was made from (--masks)"
+        msg = f"{path}: a lineage without masks beside it; give the masks that it was made from (--masks)"
         raise InputError(msg)
     cells = lineage.cells
     ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in (lineage.source, lineage.target)]

@@ -74,6 +74,12 @@ def find_masks(lineage: Lineage, masks: object = None) -> tuple[Lineage, CellMas
     if isinstance(own, CellMasks):
         return lineage, own
     masks = own if masks is None else masks
+    if masks is None and lineage.cells.points:
+        msg = (
+            "points have no masks; gnntrack.export(lineage, out, to='ctc', radius=...) draws a ball for each, and "
+            "gnntrack.load(out) has these masks"
+        )
+        raise InputError(msg)
     if masks is None:
         msg = (
             "this lineage does not hold its masks: they come with the result of track(), or with load() of a folder of "

@@ -455,7 +455,7 @@ REAL = [
 def test_real_tracks_there_and_back(name, ctc_data, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
     rows = list(importlib.import_module("round_trips").measure(name, ctc_data / name))
-    assert len(rows) == len(WRITERS)
+    assert len(rows) == len(set(WRITERS) - {"biohub", "points"})
     for row in rows:
         assert "failed" not in row
         for what in ("cells", "links", "divisions"):

@@ -159,6 +159,19 @@ def test_arrays_and_data_frames_are_checked_too(points, message):
     assert message in str(caught.value)
 
 
+def test_data_frames_of_many_kinds_and_layers_of_napari_are_points():
+    table = pd.DataFrame({"frame": [0, 1], "x": [4, 5], "y": [1, 2]})
+    plain = read(table)
+    nullable = table.astype({"frame": "Int64", "x": "Float64"}).set_index("frame")
+    assert np.array_equal(read(nullable).position, plain.position)
+    layer = type("Points", (), {"__module__": "napari.layers", "data": table[["frame", "y", "x"]].to_numpy()})()
+    assert np.array_equal(read(layer).position, plain.position)
+    with pytest.raises(FormatError, match="row 1 has no number in x"):
+        read(table.astype({"x": "Int64"}).assign(x=pd.array([4, None], dtype="Int64")))
+    with pytest.raises(InputError, match="to_pandas"):
+        read(type("Frame", (), {"columns": ["t", "y", "x"]})())
+
+
 @pytest.mark.parametrize("name", ["masks.tif", "page.html", "nothere.csv"])
 def test_other_files_are_refused(tmp_path, name):
     if name != "nothere.csv":

@@ -17,7 +17,19 @@ _SECTIONS = {
 }
 _PARAMETERS = {
     **dict.fromkeys(
-        ("only_images", "only_masks", "images", "masks", "points", "links", "validation", "truth"), "Input"
+        (
+            "only_images",
+            "only_masks",
+            "images",
+            "masks",
+            "points",
+            "points_unit",
+            "radius",
+            "links",
+            "validation",
+            "truth",
+        ),
+        "Input",
     ),
     **dict.fromkeys(("benchmark", "edits", "source_format"), "Input"),
     **dict.fromkeys(("port", "no_browser"), "Page"),

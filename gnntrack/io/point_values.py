@@ -150,7 +150,7 @@ class _Reader:
                 given = describe_number(str(values.iloc[row]))
                 self._refuse(row, f"a value that is not a number in {column.name}: {given}; correct it")
             values = number
-        numbers = values.to_numpy(np.float64)
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
         good = np.abs(numbers) <= farthest if not missing else np.isnan(numbers) | np.isfinite(numbers)
         if not good.all():
             row = int(np.argmin(good))
@@ -254,11 +254,11 @@ class _Reader:
         if column is None:
             return None
         values: Any = self.table[column.name]
-        if values.dtype.kind not in "iu":
-            numeric = values.dtype.kind == "f"
+        if values.dtype.kind not in "iu" or values.isna().any():
+            numeric = values.dtype.kind in "iuf"
             if not numeric and column.stem == "label":  # names of any kind, as those of Mastodon
                 return None
-            numbers = values.to_numpy(np.float64) if numeric else np.full(len(values), np.nan)
+            numbers = values.to_numpy(np.float64, na_value=np.nan) if numeric else np.full(len(values), np.nan)
             good = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
             if not good.all():
                 row = int(np.argmin(good))

@@ -110,14 +110,15 @@ def _read_raw(points: object, unit: str | None, interval: float | None) -> RawPo
 
 def _take_table(points: object, unit: str | None) -> PointRows | None:
     """Return a data frame as a table, None for anything else."""
-    if not all(hasattr(points, name) for name in ("columns", "iloc")):
+    if not hasattr(points, "columns"):
         return None
     import pandas as pd
 
     if not isinstance(points, pd.DataFrame):
         msg = f"{type(points).__name__} in place of points; give a pandas.DataFrame, such as points.to_pandas()"
         raise InputError(msg)
-    table = points.reset_index(drop=True)
+    named = any(name is not None and name not in points.columns for name in points.index.names)
+    table = points.reset_index(drop=not named)
     columns = find_point_columns(list(table.columns), _TITLE, unit=unit)
     table.columns = [str(name) for name in table.columns]
     return PointRows(_TITLE, table, columns, "row {}".format)
