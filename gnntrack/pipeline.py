@@ -24,7 +24,14 @@ from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_mov
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
-from gnntrack.point_movie import POINT_OPTIONS, open_points, refuse_masks
+from gnntrack.point_movie import (
+    DETECTOR_OPTIONS,
+    POINT_OPTIONS,
+    Detection,
+    open_points,
+    plan_detection,
+    refuse_masks,
+)
 from gnntrack.point_recipes import build_point_graph, track_points
 from gnntrack.point_results import draw_points, find_file_format, write_point_result
 from gnntrack.result_files import RunRecord, write_result
@@ -42,7 +49,7 @@ __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate"
 
 _log = logging.getLogger(__name__)
 _TRACKING = ("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "points", "output")
-_SOURCES = (*POINT_OPTIONS, "segmenter", "segmenter_options")
+_SOURCES = (*POINT_OPTIONS, *DETECTOR_OPTIONS, "segmenter", "segmenter_options")
 
 
 @accept_options("frames", "cells", "motion", "graph", other=_SOURCES)
@@ -70,7 +77,8 @@ def build_graph(
         Single settings by their names, such as ``max_gap=3``, ``max_distance=20`` or ``spacing=0.5``;
         ``segmenter``, ``segmenter_options`` for images without masks, see `gnntrack.movie.Opening`; and ``points`` in
         place of masks: a path, a data frame, or an array (N, 1 + D) with the columns t, [z], y, x, with ``radius`` and
-        ``points_unit``, see `gnntrack.point_movie.open_points`.
+        ``points_unit``, see `gnntrack.point_movie.open_points`; or ``detector`` and ``detector_options``, which finds
+        points in the images, see `gnntrack.detect`.
 
     Returns
     -------
@@ -224,9 +232,11 @@ def track(
 
 
 def _take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[str, Any]]:
-    """Take points and how they are read out of the options of a recipe; None without points."""
+    """Take points, or a detector, and how they are read out of the options of a recipe; None without points."""
+    detection = plan_detection(options)
     points, *values = (options.pop(name, None) for name in POINT_OPTIONS)
     reading = {name: value for name, value in zip(POINT_OPTIONS[1:], values, strict=True) if value is not None}
+    points = points if detection is None else detection
     if points is not None:
         refuse_masks(masks, options)
     elif reading:
@@ -251,6 +261,8 @@ def _track_points(
     resolve_method(plan["method"], plan["solver"])
     movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
     lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
+    if isinstance(run.points, Detection):
+        run.points = str(run.points)  # as it is recorded
     if out is not None:
         write_point_result(out, lineage, images=movie.images, run=run, overwrite=overwrite)
     return lineage

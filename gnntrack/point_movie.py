@@ -10,15 +10,49 @@ from gnntrack.io.points import read_points
 from gnntrack.io.stack import get_interval
 from gnntrack.measure.points import add_features, make_point_cells
 from gnntrack.movie import open_images
+from gnntrack.segmentation.detection import detect_movie, prepare_detector
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gnntrack.segmentation.detection import Detector
     from gnntrack.settings import Settings
     from gnntrack.types import Cells, FrameStack, Progress
 
-__all__ = ["POINT_OPTIONS", "PointMovie", "open_points", "refuse_masks"]
+__all__ = [
+    "DETECTOR_OPTIONS",
+    "POINT_OPTIONS",
+    "Detection",
+    "PointMovie",
+    "open_points",
+    "plan_detection",
+    "refuse_masks",
+]
 
 POINT_OPTIONS = ("points", "points_unit", "radius")
 """Keywords of the recipes for points."""
+DETECTOR_OPTIONS = ("detector", "detector_options")
+"""Keywords of the recipes for points that a detector finds in the images."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Points that are still to be found.
+
+    Parameters
+    ----------
+    detector : str or Detector
+        A detector, or its name.
+    options : mapping, optional
+        Options of a detector that is given by name.
+    """
+
+    detector: str | Detector
+    options: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        name = self.detector if isinstance(self.detector, str) else type(self.detector).__name__
+        return f"found by detector {name}" + (f" with {dict(self.options)}" if self.options else "")
 
 
 @dataclass(frozen=True)
@@ -53,8 +87,8 @@ def open_points(
 
     Parameters
     ----------
-    points : path, pandas.DataFrame or array (N, 1 + D)
-        See `gnntrack.io.points.read_points`.
+    points : path, pandas.DataFrame, array (N, 1 + D) or Detection
+        See `gnntrack.io.points.read_points`. A `Detection` is found in the images.
     images : path, array (T, [Z], Y, X) or FrameStack, optional
         Images of the microscope. They are measured around each point, unless the table of points has intensities.
     settings : Settings
@@ -82,6 +116,11 @@ def open_points(
     ([90.0, 90.0], (9, 9))
     """
     stack = None if images is None else open_images(images, settings=settings)
+    if isinstance(points, Detection):
+        if stack is None:
+            msg = "a detector finds points in images, and none are given; give images, or points"
+            raise InputError(msg)
+        points = detect_movie(stack, prepare_detector(points.detector, points.options, stack), progress=progress)
     found = read_points(points, settings=settings.frames, unit=points_unit, radius=radius, images=stack)
     cells, _ = make_point_cells(found, neighbours=settings.cells.neighbours)
     if stack is not None and not cells.has("intensity_mean"):
@@ -92,6 +131,26 @@ def open_points(
         cells = add_features(cells, measure_balls(stack, cells.frame, cells.position / sizes, reach, progress=progress))
     interval = settings.frames.interval or found.interval or (None if stack is None else get_interval(stack))
     return PointMovie(cells, stack, interval)
+
+
+def plan_detection(options: dict[str, Any]) -> Detection | None:
+    """Take the keywords of a detector out of the options of a recipe; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If points are given too, or only options of a detector.
+    """
+    detector, more = (options.pop(name, None) for name in DETECTOR_OPTIONS)
+    if detector is None:
+        if more:
+            msg = "detector_options are given without a detector; give its name too, such as detector='dog'"
+            raise InputError(msg)
+        return None
+    if options.get("points") is not None:
+        msg = "points are given, and a detector too, which finds points in images: omit one of the two"
+        raise InputError(msg)
+    return Detection(detector, more)
 
 
 def refuse_masks(masks: object, options: dict[str, Any]) -> None:

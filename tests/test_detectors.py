@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from test_segmenters import FIELD, IMAGES, STACK, draw
 
 import gnntrack
 from gnntrack.cli import cli
-from gnntrack.errors import FrameError, MissingDependencyError, OutputError, SegmenterError
+from gnntrack.errors import FrameError, InputError, MissingDependencyError, OutputError, SegmenterError
 from gnntrack.segmentation import DETECTORS, available_detectors, detect_frame, detect_movie, load_detector
 from gnntrack.types import Points
 from segmenters.dog import DogDetector
@@ -268,6 +270,30 @@ def test_found_points_are_tracked(movie):
     assert len(lineage) == 4
 
 
+def test_images_are_tracked_by_their_points(movie, tmp_path):
+    detector = DogDetector(diameter=14)
+    lineage = gnntrack.track(movie, detector=detector, out=tmp_path / "out")
+    assert len(lineage) == 4
+    assert lineage.cells.points
+    summary = json.loads((tmp_path / "out" / "gnntrack" / "summary.json").read_text())
+    assert summary["input"]["points"] == "found by detector DogDetector"
+    assert len(gnntrack.build_graph(movie, detector=detector).cells) == 12
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"images": None}, "a detector finds points in images, and none are given"),
+        ({"points": [[0, 1, 1]]}, "points are given, and a detector too"),
+        ({"masks": np.ones((4, 80, 100), np.uint8)}, "masks too; points are tracked without masks"),
+        ({"detector": None, "detector_options": {"diameter": 3}}, "detector_options are given without a detector"),
+    ],
+)
+def test_a_detector_beside_other_sources_is_refused(movie, given, message):
+    with pytest.raises(InputError, match=message):
+        gnntrack.track(**({"images": movie, "detector": DogDetector()} | given))
+
+
 def test_a_movie_without_cells_is_an_empty_table():
     points = detect_movie(gnntrack.open_frames(np.zeros((2, 3, 9, 9))), DogDetector())
     assert list(points.columns) == ["t", "z", "y", "x", "radius", "intensity", "score"]
@@ -297,5 +323,9 @@ def test_the_command_says_how_many_points_there_are(movie, tmp_path):
     again = CliRunner().invoke(cli, args)
     assert again.exit_code == 2
     assert "it exists already" in again.output
+    tracked = CliRunner().invoke(cli, ["track", args[1], "--detector", "dog", "-o", str(tmp_path / "tracks.geff")])
+    assert "tracks     4" in tracked.output
+    both = CliRunner().invoke(cli, ["track", args[1], "--detector", "dog", "--points", args[3], "-o", "out"])
+    assert "--points is given too; omit one of the two" in both.output
     wrong = CliRunner().invoke(cli, [*args, "--overwrite", "--threshold", "3", "--option", "threshold=4"])
     assert "the threshold is given twice" in wrong.output

@@ -55,6 +55,7 @@ TRACK_SETTINGS = (
     help="CSV file of the links between the labels of MASKS, as Trackastra writes it.",
 )
 @options.point_options
+@options.detector_option()
 @options.segmenter_options
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
@@ -74,6 +75,8 @@ def track(
 ) -> None:
     """Track a movie: IMAGES and MASKS, IMAGES alone (they are segmented), --masks MASKS alone, or --points POINTS.
 
+    IMAGES with --detector NAME are tracked as points, without masks; --diameter and --option are then of the detector.
+
     IMAGES and MASKS are each a folder (TIFF, PNG, ...; t2 comes before t10), one file (TIFF, OME-Zarr, .npy, ...), or a
     pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
     """
@@ -81,6 +84,11 @@ def track(
     from gnntrack.io.output import check_output
 
     points = options.take_points(choices)
+    if choices["detector"] is None:
+        del choices["detector"]
+    else:
+        points = _take_detector(choices, points, segmenter, segmenter_options)
+        segmenter_options = {}
     if points:
         images, masks = options.find_images(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
     else:
@@ -110,6 +118,17 @@ def track(
         show_point_result(out, lineage, watch, edge_table)
     else:
         show_result(out, watch, edge_table)
+
+
+def _take_detector(
+    choices: dict[str, Any], points: dict[str, Any], segmenter: str | None, detector_options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the detector and its options as keywords of the recipe."""
+    other = "--points" if points else "--segmenter" if segmenter is not None else ""
+    if other:
+        message = f"--detector finds points in IMAGES, and {other} is given too; omit one of the two"
+        raise click.UsageError(message)
+    return {"detector": choices.pop("detector"), "detector_options": detector_options}
 
 
 def show_point_result(out: Path, lineage: Lineage, watch: Stopwatch, edge_table: Path | None = None) -> None:
