@@ -13,7 +13,6 @@ from gnntrack.segmentation.protocol import get_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from gnntrack.settings import Settings
 
@@ -24,7 +23,7 @@ _DEFAULTS = {"method": "hungarian", "segmenter": "threshold"}
 
 def list_changes(
     summary: Mapping[str, Any],
-    source: Mapping[str, Path | None],
+    source: Mapping[str, Any],
     settings: Settings,
     choices: Mapping[str, Any],
     *,
@@ -37,7 +36,7 @@ def list_changes(
     summary : mapping
         Content of its ``summary.json``.
     source : mapping
-        ``images``, ``masks`` and ``points`` of the new run.
+        ``images``, ``masks`` and ``points`` of the new run: paths, or anything that is recorded by its text.
     settings : Settings
         Settings of the new run.
     choices : mapping

@@ -15,6 +15,7 @@ from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.batch.ways import Way, list_ways
 from gnntrack.cli import cli
+from gnntrack.embryos import simulate_embryos
 from gnntrack.errors import InputError
 from gnntrack.settings import Settings
 
@@ -249,3 +250,39 @@ def test_patterns_of_points(tmp_path):
         ("a", True, True),
         ("b", True, True),
     ]
+
+
+def test_a_detector_finds_the_points_of_images(tmp_path):
+    simulate_embryos(tmp_path / "in", frames=4, cells=80, shape=(8, 40, 40), seed=1)
+    positions, out = find_positions(tmp_path / "in"), tmp_path / "out"
+    choices = {"settings": QUIET, "detector": "dog", "detector_options": {"diameter": "8um"}}
+    rows = track_positions(positions, out, **choices)
+    assert [(row.status, row.frames, row.points) for row in rows] == [("done", 4, "")]
+    assert rows[0].cells > 0
+    assert [row.status for row in track_positions(positions, out, resume=True, **choices)] == ["kept"]
+    rows = track_positions(positions, out, resume=True, **choices | {"detector_options": {"diameter": "7um"}})
+    assert "points was found by detector dog with {'diameter': '8um'}" in rows[0].error
+
+    next((tmp_path / "in").glob("*.zarr/0/c/2/0/0/0")).write_bytes(b"damaged")
+    work = BatchWork(tmp_path / "again", QUIET, choices={"detector": "dog", "method": "gnn"})
+    ways = work.list_ways(positions[0])
+    attempt = work.track(positions[0], ways[0])
+    assert (attempt.outcome.status, attempt.may_repeat, attempt.frame) == ("failed", True, 2)
+    row = work.track(positions[0], ways[2], attempt.frame).outcome
+    assert (row.frames, row.fallback) == (2, "hungarian in place of gnn, first 2 frames only")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--detector", "dog"], "no position has such images"),
+        (["--detector", "dog", "--segmenter", "threshold"], "omit one of the two"),
+        (["--detector", "dug"], "dog"),
+    ],
+)
+def test_a_detector_that_is_not_used_is_refused(tmp_path, words, message):
+    write_points(tmp_path / "a_points.csv")
+    run = CliRunner().invoke(cli, ["batch", str(tmp_path), "-o", str(tmp_path / "out"), *words])
+    assert run.exit_code != 0
+    assert message in run.output
+    assert not (tmp_path / "out").exists()

@@ -12,8 +12,11 @@ from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.durations import parse_duration
 from gnntrack.errors import InputError, OutputError
+from gnntrack.methods import resolve_method
 from gnntrack.plurals import count_noun
 from gnntrack.results import expect_extras
+from gnntrack.segmentation.detection import DETECTORS
+from gnntrack.segmentation.registry import SEGMENTERS
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
 
@@ -64,7 +67,8 @@ def track_positions(
     report : callable, optional
         Called with each outcome.
     **choices
-        Further keywords of `gnntrack.track`, such as ``method``.
+        Further keywords of `gnntrack.track`, such as ``method`` or ``detector``; a detector is used for all images
+        without masks, also if there is a table of points.
 
     Returns
     -------
@@ -75,6 +79,8 @@ def track_positions(
     ------
     OutputError
         If `out` has results, and neither `resume` nor `overwrite` is given.
+    GnntrackError
+        If a method, segmenter or detector is unknown.
     InputError
         If one of these is neither True nor False, the time is not a duration, a segmenter is given and all positions
         have masks, or a detector and none has images.
@@ -90,6 +96,7 @@ def track_positions(
     """
     check_bools(resume=resume, overwrite=overwrite)
     expect_extras(settings or Settings(), "batch")
+    _check_plugins(choices)
     _refuse_unused(choices, positions)
     seconds = None if time_budget is None else _read_budget(time_budget)
     out = Path(out)
@@ -123,6 +130,14 @@ def _refuse_unused(choices: dict[str, Any], positions: Sequence[Position]) -> No
     if choices.get("detector") and all(each.images is None or each.mask_place for each in positions):
         msg = "detector (--detector) finds points in images without masks, and no position has such images; omit it"
         raise InputError(msg)
+
+
+def _check_plugins(choices: dict[str, Any]) -> None:
+    """Raise if a method, segmenter or detector is not installed, before all positions fail for this reason."""
+    resolve_method(choices.get("method", "hungarian"), choices.get("solver"))
+    for kind, registry in (("segmenter", SEGMENTERS), ("detector", DETECTORS)):
+        if isinstance(choices.get(kind), str):
+            registry[choices[kind]]
 
 
 def _read_budget(time_budget: float | str | timedelta) -> float:

@@ -14,6 +14,7 @@ from gnntrack.batch.ways import Way, list_ways, select_choices, uses_points
 from gnntrack.earlier_runs import list_changes
 from gnntrack.errors import FrameError, GnntrackError, OutputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.point_movie import Detection
 from gnntrack.settings import Settings
 from gnntrack.user_warnings import prefix_warnings
 
@@ -140,9 +141,11 @@ class BatchWork:
         result = self.find_result(position)
         if not (result / EXTRAS / "summary.json").is_file() or _read_mark(result):
             return False
-        source = self._find_sources(position)
-        segmented = position.mask_place is None and source["points"] is None
         summary, choices = _read_summary(result), select_choices(self.choices, position)
+        source: dict[str, Any] = self._find_sources(position)
+        if choices.get("detector"):
+            source["points"] = Detection(choices["detector"], choices.get("detector_options"))
+        segmented = position.mask_place is None and source["points"] is None
         changes = list(list_changes(summary, source, self.settings, choices, segmented=segmented))
         if changes and not self.overwrite:
             listed = "; ".join(changes[:_MOST_CHANGES])

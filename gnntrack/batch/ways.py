@@ -73,6 +73,16 @@ def uses_points(choices: Mapping[str, Any], position: Position) -> bool:
     return position.points is not None and not select_choices(choices, position).get("detector")
 
 
+def _replace(choices: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return choices with the fast one of a kind; of its options only the size of a cell is kept."""
+    kept = {name: value for name, value in choices.items() if name not in _BELONGING[kind]} | {kind: _FAST[kind]}
+    for name in _BELONGING[kind]:
+        options = choices.get(name)
+        if isinstance(options, Mapping) and "diameter" in options:
+            kept[name] = {"diameter": options["diameter"]}
+    return kept
+
+
 def list_ways(choices: Mapping[str, Any], position: Position) -> list[Way]:
     """Return the ways to track a position, the best first.
 
@@ -98,7 +108,7 @@ def list_ways(choices: Mapping[str, Any], position: Position) -> list[Way]:
     for kind, quick in _FAST.items():
         chosen = asked.get(kind)
         if kind in asked and chosen not in (quick, *_AS_FAST[kind]):
-            fast = {name: value for name, value in fast.items() if name not in _BELONGING[kind]} | {kind: quick}
+            fast = _replace(fast, kind)
             replaced.append(f"{quick} in place of {chosen if isinstance(chosen, str) else type(chosen).__name__}")
     ways = [Way(asked)]
     if replaced:

@@ -48,6 +48,7 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     callback=_read_time,
     help="Time for all positions, such as 12h. One that does not fit, or fails, gets a faster or a smaller result.",
 )
+@options.detector_option()
 @options.segmenter_options
 @options.method_options
 @options.settings_options(*(key for key in TRACK_SETTINGS if key != "output.extras"))
@@ -68,16 +69,21 @@ def batch(
 
     Recognised layouts: a folder per position with images/ and masks/; 01, 02 with 01_ERR_SEG or 01_ST/SEG; a file per
     position, such as pos1.tif with pos1_masks.tif, or pos1.zarr with pos1_points.csv; a file per frame, such as
-    pos1_t000.tif. A position that fails does not stop the others; the exit code is then 1. With --time-budget it gets a
-    fall-back.
+    pos1_t000.tif. Images with --detector NAME are tracked as points.
+
+    A position that fails does not stop the others; the exit code is then 1. With --time-budget it gets a fall-back.
     """
     from gnntrack.batch import describe_fallbacks, find_positions, track_positions
 
     refuse_unused(choices["method"])
     _refuse_one_position(settings)
     positions = find_positions(folder, images=images, masks=masks, points=points)
+    if choices["detector"] is None:
+        del choices["detector"]
+    else:
+        segmenter_options = _give_to_detector(choices, segmenter, segmenter_options)
     for position in positions:
-        click.echo(_describe_position(position), err=True)
+        click.echo(_describe_position(position, choices.get("detector")), err=True)
     choices |= options.select_segmenter(segmenter, segmenter_options)
     watch = Stopwatch()
     outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)
@@ -95,10 +101,22 @@ def batch(
         click.get_current_context().exit(1)
 
 
-def _describe_position(position: Position) -> str:
+def _give_to_detector(choices: dict[str, Any], segmenter: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Move the options of a plug-in to the detector; return those that are left for a segmenter."""
+    if segmenter is not None:
+        message = "--detector finds points and --segmenter makes masks; omit one of the two"
+        raise click.UsageError(message)
+    if given:
+        choices["detector_options"] = given
+    return {}
+
+
+def _describe_position(position: Position, detector: str | None) -> str:
     """Return what a position has: images and masks, or images and points."""
     others = f"masks {position.mask_place or 'none'}"
-    if position.points is not None:
+    if position.images is not None and position.mask_place is None and detector is not None:
+        others = f"points found by {detector}"
+    elif position.points is not None:
         others = f"points {position.points}"
     return f"{position.name}: images {position.images or 'none'}, {others}"
 
