@@ -7,7 +7,8 @@ mean motion of the neighbours and on the cell's own steps before and after the l
 of cells that keep their direction the own steps get a high weight, in one with imprecise positions a negative one, and
 in a tissue that moves as a whole the neighbours do. The residuals of the regression are the scale of the next solution.
 
-A link over a gap costs the logarithm of the rate of missed cells for each missing frame. A cell that begins or ends is
+A link over a gap costs the logarithm of the rate of missed cells, and for each further missing frame that of the rate
+at which missed cells are missed again: a dim cell is missed for several frames. A cell that begins or ends is
 compared with others whose tracks are as long and as near to the border: false detections are short-lived, so that
 a long track has to come from somewhere.
 """
@@ -42,8 +43,8 @@ _ROUNDS = 3  # regressions without the outliers of the one before
 _TRAINING = 60_000  # points whose displacements are used in a regression, from whole frames
 _LENGTHS = (1, 2, 4, 8)  # bounds of the classes of tracks by their lengths
 _START = 0.1  # prior rate of beginnings and of ends
-_PRIOR = 20.0  # points that the prior rate counts for
-_MISSED = (0.01, 0.3)  # bounds of the rate of missed cells
+_PRIOR = 20.0  # points that the prior rates count for
+_MISSED, _AGAIN = 0.05, 0.2  # prior rates of cells that are missed, and of missed cells that are missed again
 _NEAR_BORDER = 1.5  # typical displacements within which a cell is at the border
 _ODD, _MOST = 0.05, 2.0  # bounds of the evidence of radius and brightness: probability of odd ones, log odds
 
@@ -143,7 +144,7 @@ class _PointModel:
         inside = np.minimum(cells.position - low, high - cells.position).min(axis=1)
         self.at_border = inside < _NEAR_BORDER * np.linalg.norm(self.scale)
         self.starts = self.ends = np.full(len(cells), np.log(_START))
-        self.missed = 0.05
+        self.missed, self.again = _MISSED, _AGAIN
         self.looks = np.zeros(len(graph))
 
     def _estimate_scale(self) -> tuple[FloatArray, FloatArray]:
@@ -182,7 +183,8 @@ class _PointModel:
         same = np.logaddexp(usual, np.log(_JUMP) + log_t(distance, _WIDE, 2.0, ndim))
         same -= np.log(predicted.scale).sum(axis=1)
         log_odds = same + self.looks - (self.by_chance + self.starts)[graph.target] - self.ends[graph.source]
-        log_odds += np.log1p(-self.missed) + (graph.gap - 1) * np.log(self.missed)
+        lost = np.log(self.missed) + np.log1p(-self.again) + (graph.gap - 2) * np.log(self.again)
+        log_odds += np.where(self.far, lost, np.log1p(-self.missed))
         return np.where(self.steps == 0, _COPY, log_odds)
 
     def estimate_rates(self, tracks: PointTracks) -> None:
@@ -190,8 +192,10 @@ class _PointModel:
         graph, cells = self.graph, self.graph.cells
         linked = np.zeros(len(graph), bool)
         linked[tracks.future[graph.source] == graph.target] = True
-        span = graph.gap[linked]
-        self.missed = float(np.clip((span - 1).sum() / max(span.sum(), 1), *_MISSED))
+        missing = graph.gap[linked] - 1
+        gaps, frames = float((missing > 0).sum()), float(missing.sum())
+        self.missed = (gaps + _MISSED * _PRIOR) / (len(missing) + _PRIOR)
+        self.again = (frames - gaps + _AGAIN * _PRIOR) / (frames + _PRIOR)
         before, after = tracks.measure_lengths()
         first, last = cells.frame == 0, cells.frame == cells.n_frames - 1
         self.starts = self._estimate_rate(tracks.past < 0, after, first)
