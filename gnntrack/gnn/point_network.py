@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PointNetwork"]
 
-_DEFAULTS: dict[str, Any] = {"train__width": 24, "train__rounds": 2, "train__steps": 1500, "graph__max_gap": 4}
+_DEFAULTS: dict[str, Any] = {
+    "train__width": 24,
+    "train__rounds": 2,
+    "train__steps": 600,
+    "train__variants": 3,
+    "graph__max_gap": 4,
+}
 """Settings of its training that differ from those of masks."""
 
 
