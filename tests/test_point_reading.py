@@ -135,6 +135,10 @@ def test_spots_of_trackmate_are_points(tmp_path):
         ("frame,y\n0,1\n", "no column for x"),
         ("t,y,x,X\n0,0,1,2\n", "the columns 'x' and 'X' have one name"),
         ("t,z_um,y,x\n0,1,2,2\n", "in different units"),
+        ("t,z,y,x_um\n0,1,2,2\n", "no column for x"),
+        ("t,y,x\n0,1,2\n1,3,5,2\n", "line 3 has 4 fields for 3 columns"),
+        ("t,y,x,intensity\n0,1,2,1e200\n", "line 2 has the intensity 1e+200"),
+        ("t,y,x\n200000,1,2\n200001,1,2\n", "200000 of 200002 frames have no points"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_line_and_column(tmp_path, text, message):
@@ -148,6 +152,7 @@ def test_a_table_that_cannot_be_used_is_refused_with_line_and_column(tmp_path, t
     ("points", "message"),
     [
         (np.zeros((3, 20, 20), np.uint8), "an array of shape (3, 20, 20) in place of points"),
+        ([[0, 1, 2], [1, 2]], "rows of different lengths in place of points"),
         (np.zeros((3, 5)), "give (N, 3) with the columns t, y, x"),
         (np.array([["a", "b", "c"]]), "give numbers"),
         (pd.DataFrame({"t": [0, 1], "y": [1, np.nan], "x": [2, 3]}), "row 1 has no number in y"),
@@ -207,6 +212,28 @@ def test_times_are_divided_by_the_interval(tmp_path):
         read(file, interval=0.4)
 
 
+def test_whole_times_are_divided_by_the_interval_that_is_their_step(tmp_path):
+    file = write(tmp_path, "t,y,x\n0,1,2\n30,2,3\n90,2,3\n")
+    with pytest.warns(GnntrackWarning, match="times in steps of the interval, 30 s"):
+        assert read(file, interval=30).frame.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("content", [b"no array", b"", b"\x93NUMPY\x01\x00"])
+def test_a_broken_array_is_refused(tmp_path, content):
+    (tmp_path / "points.npy").write_bytes(content)
+    with pytest.raises(FormatError, match=r"cannot be read as \.npy"):
+        read(tmp_path / "points.npy")
+
+
+def test_a_radius_of_numpy_is_a_number():
+    assert read([[0, 1, 2]], radius=np.float32(2)).radius.tolist() == [2]
+
+
+def test_methods_that_compare_masks_are_refused():
+    with pytest.raises(InputError, match="'iou' compares masks, and points have none"):
+        gnntrack.track(points=[[0, 1, 2], [1, 1, 2]], method="iou")
+
+
 def test_positions_in_the_other_unit_are_told():
     rng = np.random.default_rng(0)
     voxel = np.column_stack([np.repeat(np.arange(4), 10), rng.integers(0, 20, 40), rng.integers(0, 200, (40, 2))])
@@ -225,6 +252,7 @@ def test_points_must_lie_in_their_images():
     points = [[t, 2, 3 + k, 12] for t in range(3) for k in range(4)]
     for wrong, message in (
         ([*points, [3, 2, 3, 12]], "row 12 is in frame 3, and the images have 3 frames"),
+        ([[row[0] + 1, *row[1:]] for row in points], "the points begin in frame 1: subtract 1 from all frames"),
         ([*points, [2, 2, 20, 12]], "row 12 has the y 20, outside; the images have"),
         ([row[:1] + row[2:] for row in points], "no column for z"),
         (

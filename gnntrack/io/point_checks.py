@@ -20,6 +20,7 @@ __all__ = ["check_points", "flatten_positions", "warn_of_units"]
 _log = logging.getLogger(__name__)
 
 _LISTED = 5
+_MOST_EMPTY = 100_000  # frames without points that are not a mistake
 _EDGE = 0.5  # of a voxel: the centre of the first one is 0
 _CORNER, _FILLED = 0.6, 0.8  # of the images: a part that points in the wrong unit do not exceed, and right ones do
 _FEWEST = 20  # points from which on their spread shows the unit
@@ -119,7 +120,7 @@ def check_points(points: PointSet, raw: RawPoints, *, fixed: bool) -> None:
     Raises
     ------
     FormatError
-        If a point is outside of the movie.
+        If a point is outside of the movie, or nearly all frames are empty.
     """
     pixel = points.position / np.asarray(points.spacing)
     low = pixel < -_EDGE
@@ -140,10 +141,13 @@ def _check_inside(points: PointSet, raw: RawPoints, pixel: FloatArray) -> None:
     """Raise if a point is outside of the images."""
     n_frames, shape = points.n_frames or 0, np.asarray(points.shape)
     if points.frame.max() >= n_frames:
-        row = int(np.argmax(points.frame >= n_frames))
+        row, first = int(np.argmax(points.frame >= n_frames)), int(points.frame.min())
+        remedy = "give the images of these points"
+        if int(points.frame.max()) - first < n_frames:
+            remedy = f"the points begin in frame {first}: subtract {first} from all frames, or {remedy}"
         msg = (
             f"{raw.source}: {raw.locate(row)} is in frame {points.frame[row]}, and the images have "
-            f"{count_noun(n_frames, 'frame')}, from 0; give the images of these points"
+            f"{count_noun(n_frames, 'frame')}, from 0; {remedy}"
         )
         raise FormatError(msg)
     high = pixel > shape - _EDGE
@@ -182,6 +186,12 @@ def _warn_of_frames(points: PointSet, raw: RawPoints) -> None:
     empty = np.flatnonzero(np.bincount(points.frame, minlength=n_frames) == 0)
     if not len(empty):
         return
+    if len(empty) > _MOST_EMPTY:
+        msg = (
+            f"{raw.source}: {len(empty)} of {count_noun(n_frames, 'frame')} have no points, and the points begin in "
+            f"frame {points.frame.min()}; number the frames 0, 1, 2"
+        )
+        raise FormatError(msg)
     distinct = np.unique(points.frame)
     step = int(np.gcd.reduce(np.diff(distinct))) if len(distinct) > 2 else 1
     if step > 1:

@@ -31,6 +31,7 @@ _PARQUET = (".parquet", ".pq")
 POINT_FILES = (".csv", ".tsv", *_PARQUET, ".xml")
 """Suffixes of files that hold points and nothing else."""
 _HEAD = 1 << 16  # bytes of a file in which its names of columns are
+_SURPLUS = "\0"  # name of the field after the last of a row
 _HEADINGS = 3  # further rows of headings below the names, in tables of TrackMate
 
 
@@ -84,7 +85,7 @@ def read_rows(path: Path, *, unit: str | None = None) -> PointRows:
     if suffix in _PARQUET:
         return _read_parquet(path, unit)
     if suffix == ".npy":
-        return name_columns(np.load(path, allow_pickle=False), str(path))
+        return name_columns(_load_array(path), str(path))
     kinds = ", ".join((*_TABLES[:2], *_PARQUET[:1], ".npy"))
     msg = (
         f"{path}: points are a table ({kinds}), a .geff or a TrackMate .xml; images and masks are given as IMAGES and "
@@ -103,7 +104,11 @@ def name_columns(values: object, source: str) -> PointRows:
     """
     import pandas as pd
 
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        msg = f"{source}: rows of different lengths in place of points; give t, y, x or t, z, y, x for each"
+        raise InputError(msg) from error
     if array.ndim != 2 or array.shape[1] not in (3, 4):
         msg = (
             f"{source}: an array of shape {array.shape} in place of points; give (N, 3) with the columns t, y, x or "
@@ -116,6 +121,15 @@ def name_columns(values: object, source: str) -> PointRows:
     names = ["t", *"zyx"[-(array.shape[1] - 1) :]]
     table = pd.DataFrame(array, columns=names)
     return PointRows(source, table, find_point_columns(names, source), "row {}".format)
+
+
+def _load_array(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        msg = f"{path}: it cannot be read as .npy; expected an array of numbers saved by numpy.save, complete"
+        raise FormatError(msg) from error
+    return array
 
 
 def _read_parquet(path: Path, unit: str | None) -> PointRows:
@@ -148,8 +162,8 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
         return None
     columns = find_point_columns(names, str(path), unit=unit)
     used: dict[str, Any] = {
-        "names": names,
-        "usecols": columns.names,
+        "names": [*names, _SURPLUS],
+        "usecols": [*columns.names, _SURPLUS],
         "header": None,
         "skiprows": skipped + 1,
         "index_col": False,
@@ -159,6 +173,8 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows with more fields than names
             table = pd.read_csv(path, sep=delimiter, encoding=encoding, skipinitialspace=True, low_memory=False, **used)
     except (ValueError, pd.errors.ParserWarning):
+        return None
+    if table.pop(_SURPLUS).notna().any():
         return None
     headings, below = _find_headings(table, columns)
     table = table.iloc[headings:].reset_index(drop=True)

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
+_BRIGHTEST = 1e30  # features are float32, and their ratios are computed
 _LATEST = 1e15  # such as nanoseconds
 _TIMES = {"position_t", "time"}  # names of columns that hold times rather than frames
 _CLOSE = 1e-3  # of a frame
@@ -110,7 +111,7 @@ def read_values(rows: PointRows, *, unit: str | None = None, interval: float | N
         radius,
         in_pixels,
         reader.read_intensities(),
-        None if columns.score is None else reader.read_numbers(columns.score, missing=True),
+        None if columns.score is None else reader.read_numbers(columns.score, missing=True, farthest=_BRIGHTEST),
         reader.read_ids(frame),
         interval=step,
     )
@@ -151,7 +152,7 @@ class _Reader:
                 self._refuse(row, f"a value that is not a number in {column.name}: {given}; correct it")
             values = number
         numbers = values.to_numpy(np.float64, na_value=np.nan)
-        good = np.abs(numbers) <= farthest if not missing else np.isnan(numbers) | np.isfinite(numbers)
+        good = (np.abs(numbers) <= farthest) | (np.isnan(numbers) & missing)
         if not good.all():
             row = int(np.argmin(good))
             if math.isnan(numbers[row]):
@@ -165,7 +166,8 @@ class _Reader:
         column = self.rows.columns.frame
         values, physical = self.read_numbers(column, farthest=_LATEST), is_duration_unit(column.unit)
         whole = bool((values == np.rint(values)).all())
-        if not physical and whole and (column.stem not in _TIMES or _count_by_ones(values)):
+        counted = not physical and whole and (column.stem not in _TIMES or _count_by_ones(values))
+        if counted and not self._are_times(values, column, interval):
             return self._check_frames(values, column), None
         if interval is not None:
             seconds = convert_duration(1, column.unit) if physical else 1.0
@@ -174,6 +176,14 @@ class _Reader:
             return self._check_frames(values, column), None
         values, step = self._divide_by_step(values, column)
         return self._check_frames(values, column), step
+
+    def _are_times(self, values: FloatArray, column: PointColumn, interval: float | None) -> bool:
+        """Return whether whole numbers are times: their steps are the interval; with a warning."""
+        found = interval is not None and "frame" not in column.stem and 1 < interval == _find_common_step(values)
+        if found:
+            text = "%s: %s holds times in steps of the interval, %s, which are read as frames; if not, call it frame"
+            _log.warning(text, self.rows.source, column.name, format_duration(interval or 0))
+        return found
 
     def _divide_by_step(self, times: FloatArray, column: PointColumn) -> tuple[FloatArray, float | None]:
         """Return times as multiples of their shortest step, and the step in seconds."""
@@ -234,7 +244,7 @@ class _Reader:
         column = self.rows.columns.intensity
         if column is None:
             return None
-        values = self.read_numbers(column, missing=True)
+        values = self.read_numbers(column, missing=True, farthest=_BRIGHTEST)
         unusable = ~(values >= 0)
         if unusable.any():
             row = int(np.argmax(unusable))
@@ -283,6 +293,12 @@ class _Reader:
     def _refuse(self, row: int, fault: str) -> NoReturn:
         msg = f"{self.rows.source}: {self.rows.locate(row)} has {fault}"
         raise FormatError(msg)
+
+
+def _find_common_step(values: FloatArray) -> int:
+    """Return the greatest common divisor of the steps of whole numbers, 0 if there are fewer than two steps."""
+    steps = np.diff(np.unique(values)).astype(np.int64)
+    return int(np.gcd.reduce(steps)) if len(steps) > 1 else 0
 
 
 def _count_by_ones(values: FloatArray) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.errors import InputError
 from gnntrack.types import LinkScores
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def score_by_overlap(graph: CellGraph) -> LinkScores:
 
     Raises
     ------
-    FormatError
-        If the graph was built without masks.
+    InputError
+        If the graph was built from points, or (`FormatError`) without masks.
     """
+    if graph.cells.points:
+        msg = "the method 'iou' compares masks, and points have none; choose another one, such as --method hungarian"
+        raise InputError(msg)
     return LinkScores(np.clip(graph.feature("iou"), 0, 1))
