@@ -13,9 +13,11 @@ from gnntrack.errors import InputError, OutputError
 from gnntrack.io import WRITERS, read_lineage
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.io.delimited import read_delimited
+from gnntrack.io.point_graph import write_point_graph
 from gnntrack.io.point_tables import read_point_table
 from gnntrack.masks.balls import draw_balls
 from gnntrack.measure.points import add_features
+from gnntrack.types import PointGraph
 
 SPACING = (2.0, 0.5, 0.5)
 
@@ -68,6 +70,8 @@ def test_every_command_takes_a_result_of_points_or_says_why_not(result, tmp_path
     folder = result / "01_POINTS"
     lineage = gnntrack.load(folder)
     assert lineage.cells.points
+    with pytest.raises(InputError, match="points have no masks"):
+        lineage.labels()
     assert lineage.cells.shape == (10, 60, 30)
     expect_success(f"gnntrack report {folder} -o {tmp_path}/report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -165,6 +169,18 @@ def test_wrong_words_are_refused(tmp_path, monkeypatch, words, message):
     done = run_line(f"gnntrack track {words} -o out")
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_a_graph_of_points_of_another_program_is_exported(tmp_path):
+    graph = PointGraph(
+        np.array([3, 7]), np.array([0, 1]), np.array([[1.0, 2, 3], [1, 2, 4]]), np.array([0]), np.array([1]),
+        (1.0, 0.5, 0.5), "um",
+    )  # fmt: skip
+    write_point_graph(graph, tmp_path / "one.geff")
+    expect_success(f"gnntrack export {tmp_path}/one.geff --to csv -o {tmp_path}/csv")
+    expect_success(f"gnntrack export {tmp_path}/one.geff --to biohub -o {tmp_path}/one.csv")
+    assert len(pd.read_csv(tmp_path / "csv" / "cells.csv")) == 2
+    assert pd.read_csv(tmp_path / "one.csv")["x"].tolist() == [6, 8, -1]
 
 
 def test_a_frame_alone_and_a_point_alone_are_tracked(tmp_path):

@@ -209,7 +209,7 @@ def export(
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
-        read = _read_exported(lineage, result, images, settings)
+        read = _read_exported(lineage, result, images, settings, points=not WRITERS[to].needs_masks)
         needed = masks is None and WRITERS[to].needs_masks and not read.has_masks
         if radius is not None and not (needed and read.cells.points):
             message = "--radius is that of the balls of points in a format of masks, such as --to ctc; omit it"
@@ -243,7 +243,7 @@ def _export_movies(paths: tuple[Path, ...], out: Path, to: str, settings: Settin
     check_output(out, overwrite=overwrite)
     watch = Stopwatch()
     read = {
-        name: None if path is None else _read_exported(path, find_result(path), None, settings)
+        name: None if path is None else _read_exported(path, find_result(path), None, settings, points=True)
         for name, path in results.items()
     }
     export_movies(read, out, to=to, overwrite=overwrite)
@@ -254,8 +254,10 @@ def _export_movies(paths: tuple[Path, ...], out: Path, to: str, settings: Settin
     show_rows([*rows, *describe_cost(watch), ("written", out)])
 
 
-def _read_exported(path: Path, result: Path | None, images: Path | None, settings: Settings) -> Lineage:
-    """Return the lineage of a .geff or of a result folder."""
+def _read_exported(
+    path: Path, result: Path | None, images: Path | None, settings: Settings, *, points: bool
+) -> Lineage:
+    """Return the lineage of a .geff or of a result folder; `points`: also of a .geff without labels of masks."""
     from gnntrack.io.frames import open_frames
     from gnntrack.io.geff import read_lineage
     from gnntrack.io.result_folders import EXTRAS
@@ -264,10 +266,11 @@ def _read_exported(path: Path, result: Path | None, images: Path | None, setting
 
     frames = settings.frames
     if result is None and any((path / name).is_file() for name in (".zattrs", ".zgroup", "zarr.json")):
-        lineage = read_lineage(path)
+        lineage = read_lineage(path, points=points)
         lineage = lineage if frames.spacing is None else set_pixel_size(lineage, frames.spacing, str(path))
     elif result is None or (images is None and is_geff(result / EXTRAS / "lineage.geff")):
-        lineage = load(result or path, spacing=frames.spacing)  # with confidences, whatever the size of a pixel
+        # with confidences, whatever the size of a pixel
+        lineage = load(result or path, spacing=frames.spacing, points=points)
     else:
         stack = None if images is None else open_frames(images, **frames.select_for_images())
         lineage = load_result(result, images=stack, spacing=frames.spacing)

@@ -13,7 +13,7 @@ from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from gnntrack.io.point_values import RawPoints
-    from gnntrack.types import BoolArray, FloatArray, FrameStack, PointSet
+    from gnntrack.types import BoolArray, FloatArray, FrameStack, IntArray, PointSet
 
 __all__ = ["check_points", "flatten_positions", "warn_of_units"]
 
@@ -141,15 +141,7 @@ def _check_inside(points: PointSet, raw: RawPoints, pixel: FloatArray) -> None:
     """Raise if a point is outside of the images."""
     n_frames, shape = points.n_frames or 0, np.asarray(points.shape)
     if points.frame.max() >= n_frames:
-        row, first = int(np.argmax(points.frame >= n_frames)), int(points.frame.min())
-        remedy = "give the images of these points"
-        if int(points.frame.max()) - first < n_frames:
-            remedy = f"the points begin in frame {first}: subtract {first} from all frames, or {remedy}"
-        msg = (
-            f"{raw.source}: {raw.locate(row)} is in frame {points.frame[row]}, and the images have "
-            f"{count_noun(n_frames, 'frame')}, from 0; {remedy}"
-        )
-        raise FormatError(msg)
+        _refuse_late(raw, points.frame, n_frames)
     high = pixel > shape - _EDGE
     other, swapped = _swap_units(points, raw, pixel)
     if high.any():
@@ -165,6 +157,18 @@ def _check_inside(points: PointSet, raw: RawPoints, pixel: FloatArray) -> None:
             raw.unit,
             swapped,
         )
+
+
+def _refuse_late(raw: RawPoints, frame: IntArray, n_frames: int) -> NoReturn:
+    row, first = int(np.argmax(frame >= n_frames)), int(frame.min())
+    remedy = "give the images of these points"
+    if int(frame.max()) - first < n_frames:
+        remedy = f"the points begin in frame {first}: subtract {first} from all frames, or {remedy}"
+    msg = (
+        f"{raw.source}: {raw.locate(row)} is in frame {frame[row]}, and the images have "
+        f"{count_noun(n_frames, 'frame')}, from 0; {remedy}"
+    )
+    raise FormatError(msg)
 
 
 def _swap_units(points: PointSet, raw: RawPoints, pixel: FloatArray) -> tuple[FloatArray, str]:

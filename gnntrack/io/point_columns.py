@@ -177,7 +177,7 @@ def _find_axes(columns: Sequence[PointColumn], source: str, unit: str | None) ->
         numbered = sorted((column for column in group if _CENTROIDS.fullmatch(column.stem)), key=_get_stem)
         if len(numbered) in (2, 3):
             return numbered
-    return [column for column in best if column.stem[-1:] != "z"]  # without y or x
+    return best if len(best) < 2 else best[1:]  # of z and y, or z and x
 
 
 def _refuse_other_unit(columns: Sequence[PointColumn], axes: Sequence[PointColumn], stem: str, source: str) -> None:
