@@ -7,7 +7,6 @@ voxels, unless the names of the columns or the file have a unit; the size of a v
 from __future__ import annotations
 
 import logging
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,7 +77,7 @@ def read_points(
     if unit not in (None, *_UNITS):
         msg = f"points_unit={unit!r}: expected 'um' or 'pixel'"
         raise InputError(msg)
-    if radius is not None and not (isinstance(radius, Real) and 0 < radius < 1e9):
+    if radius is not None and not (isinstance(radius, int | float | np.number) and 0 < radius < 1e9):
         msg = f"radius={radius!r}: expected a radius above 0, in um if the size of a voxel is known, else in pixels"
         raise InputError(msg)
     raw = _read_raw(points, unit, settings.interval)
