@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 from scipy.spatial import cKDTree
 from test_segmenters import FIELD, IMAGES, STACK, draw
@@ -14,10 +15,18 @@ from test_segmenters import FIELD, IMAGES, STACK, draw
 import gnntrack
 from gnntrack.cli import cli
 from gnntrack.errors import FrameError, InputError, MissingDependencyError, OutputError, SegmenterError
+from gnntrack.io.omezarr_writer import write_omezarr
+from gnntrack.io.point_graph import write_point_graph
 from gnntrack.segmentation import DETECTORS, available_detectors, detect_frame, detect_movie, load_detector
-from gnntrack.types import Points
+from gnntrack.training import DetectorTraining, train_detector
+from gnntrack.training.detector import find_point_frames
+from gnntrack.training.simulated_points import SimulatedPoints
+from gnntrack.types import PointGraph, Points
 from segmenters.dog import DogDetector
-from segmenters.points.grid import Grid
+from segmenters.heat.targets import draw_target
+from segmenters.heat.task import compute_heat_loss
+from segmenters.heatmap import HeatmapDetector
+from segmenters.points.grid import Grid, choose_grid
 from segmenters.points.peaks import find_peaks, merge_peaks, refine_peaks, thin_out
 from segmenters.points.scale import estimate_diameter
 
@@ -329,3 +338,116 @@ def test_the_command_says_how_many_points_there_are(movie, tmp_path):
     assert "--points is given too; omit one of the two" in both.output
     wrong = CliRunner().invoke(cli, [*args, "--overwrite", "--threshold", "3", "--option", "threshold=4"])
     assert "the threshold is given twice" in wrong.output
+
+
+# ------------------------------------------------------------------ training
+
+
+class Annotated:
+    """A stack with nuclei, some of which are annotated."""
+
+    movie = name = "annotated"
+
+    def __init__(self, *, complete=False, seed=0):
+        self.image, self.cells, self.spacing = draw_embryo(seed=seed)
+        self.complete = complete
+        self.known = self.cells if complete else self.cells[::4]
+
+    def read(self):
+        position = self.known / self.spacing
+        return self.image, Points(position, np.full(len(position), np.nan), np.ones(len(position))), self.spacing
+
+
+def draw_annotated(*, complete):
+    example = Annotated(complete=complete)
+    grid = choose_grid(example.spacing, 7.0, 5)
+    position = grid.convert(example.read()[1].position)
+    values = grid.shrink(example.image)
+    radius = np.full(len(position), np.nan)
+    return example, grid, draw_target(values, grid.step, position, radius, diameter=7.0, complete=complete)
+
+
+def test_cells_without_an_annotation_are_unknown_and_the_dark_is_background():
+    example, grid, target = draw_annotated(complete=False)
+    rows = [tuple(np.rint(place).astype(int)) for place in grid.convert(example.cells / example.spacing)]
+    annotated, others = rows[::4], [row for i, row in enumerate(rows) if i % 4]
+    assert all(target.known[row] and target.heat[row] > 0.5 for row in annotated)
+    alone = [row for row in others if min(np.linalg.norm((np.array(row) - a) * grid.step) for a in annotated) > 7]
+    assert alone
+    assert not any(target.known[row] for row in alone)
+    assert 0.3 < target.known.mean() < 1
+    assert draw_annotated(complete=True)[2].known.all()
+
+
+def test_unknown_voxels_have_no_loss():
+    outputs = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    heat, radius, known = torch.zeros(1, 4, 4), torch.full((1, 4, 4), torch.nan), torch.zeros(1, 4, 4, dtype=torch.bool)
+    known[0, 1, 2] = True
+    compute_heat_loss(outputs, heat, radius, known).backward()
+    assert torch.nonzero(outputs.grad).tolist() == [[0, 0, 1, 2]]
+
+
+@pytest.fixture(scope="module")
+def sparse_movie(tmp_path_factory):
+    """Two frames in the layout of the embryo competition, with a quarter of the nuclei annotated."""
+    folder = tmp_path_factory.mktemp("movies")
+    frames = [Annotated(seed=seed) for seed in range(2)]
+    spacing = frames[0].spacing
+    images = np.stack([each.image for each in frames])
+    write_omezarr(gnntrack.open_frames(images, spacing=spacing), folder / "a.zarr")
+    position = np.concatenate([each.known for each in frames])
+    frame = np.repeat([0, 1], [len(each.known) for each in frames])
+    graph = PointGraph(np.arange(len(frame)) + 1, frame, position, [], [], spacing, "um", total=48.0, n_frames=2)
+    write_point_graph(graph, folder / "a.geff")
+    return folder
+
+
+def test_a_detector_learns_from_a_few_annotated_cells(sparse_movie, tmp_path):
+    frames = find_point_frames(sparse_movie)
+    assert [(each.frame, each.complete) for each in frames] == [(0, False), (1, False)]
+    assert np.allclose(frames[0].read()[1].position * frames[0].read()[2], Annotated(seed=0).known, atol=1.1)
+    training = DetectorTraining(steps=2, batch=1, validate_every=1)
+    summary = train_detector([sparse_movie], tmp_path / "model", start="shipped", training=training)
+    assert (summary["movies"], summary["images"], summary["points"]) == (1, 2, 12)
+    example = Annotated(seed=5)
+    found = HeatmapDetector(model=tmp_path / "model", diameter=14).detect(example.image, example.spacing)
+    distance, _ = cKDTree(found.position * example.spacing).query(example.cells)
+    assert (distance < 2).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "there is nothing to learn from"),
+        (["nowhere"], "nowhere: it does not exist"),
+        (["."], "no ground truth; expected NAME.geff"),
+    ],
+)
+def test_a_training_without_data_is_refused(data, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        train_detector(data, tmp_path / "model")
+
+
+def test_a_detector_that_cannot_learn_is_refused(tmp_path):
+    with pytest.raises(SegmenterError, match="detector 'dog' cannot be trained; train 'heatmap'"):
+        train_detector([tmp_path], tmp_path / "model", detector="dog")
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"held_out": 1}, {"simulated_axes": 4}, {"diameter": 0}])
+def test_a_setting_of_the_training_out_of_range_is_refused(wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*, but must be"):
+        DetectorTraining(**wrong)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_simulated_images_have_their_nuclei_where_they_say(dimensions):
+    found = []
+    for seed in range(6):
+        image, points, spacing = SimulatedPoints(seed, dimensions).read()
+        bright = points.position[(points.intensity > 0.8) & (points.radius > spacing[-1])]
+        place = np.rint(bright).astype(int)
+        found.append((image[tuple(place.T)] > np.median(image)).mean() if len(place) else 1)
+        again = SimulatedPoints(seed, dimensions).read()
+        assert np.array_equal(image, again[0])
+    assert np.mean(found) > 0.9

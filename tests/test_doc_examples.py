@@ -31,7 +31,7 @@ PAGES = ["README.md", "segmenters/README.md", *sorted(f"docs/{page.name}" for pa
 
 # commands that are parsed, not run: trainings take minutes, the demo and a submission (a wheel) a minute, a server does
 # not end; tests of their own run them
-PARSED = {"train", "train-segmenter", "demo", "submit", "serve"}
+PARSED = {"train", "train-segmenter", "train-detector", "demo", "submit", "serve"}
 # values of a longer movie than that of the tests
 SHORTER = {"--frames 10:80": "--frames 1:4"}
 # pages whose Python code and commands other tests run

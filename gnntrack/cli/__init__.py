@@ -53,6 +53,7 @@ COMMANDS = {
     "shape": ("shape", "Measure the shapes of the cells of masks, and write their meshes."),
     "train": ("train", "Train the network of --method gnn on movies with a known lineage."),
     "train-segmenter": ("train_segmenter", "Train a segmenter on images whose masks are known."),
+    "train-detector": ("train_detector", "Train a detector on movies with annotated points, all or only some."),
     "evaluate": ("evaluate", "Score tracking results against ground truth."),
     "evaluate-segmentation": ("evaluate", "Score masks against ground truth: Dice, IoU, SEG, AP."),
     "validate": ("evaluate", "Report every rule of the CTC format that a result breaks."),

@@ -38,7 +38,7 @@ __all__ = ["detect"]
     "--threshold",
     type=float,
     metavar="VALUE",
-    help="Higher = fewer points; of dog a multiple of the noise (5), of heatmap a probability (0.4).",
+    help="Higher = fewer points; of dog a multiple of the noise (5), of heatmap a probability (0.55).",
 )
 @click.option("--model", metavar="PATH", help="Model of the detector: the folder that 'train-detector' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")

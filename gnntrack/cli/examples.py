@@ -29,6 +29,7 @@ EXAMPLES = {
     "shape": "gnntrack shape MASKS -o shapes",
     "train": "gnntrack train DATA -o MODEL",
     "train-segmenter": "gnntrack train-segmenter unet DATA -o MODEL",
+    "train-detector": "gnntrack train-detector MOVIES -o MODEL --from shipped",
     "evaluate": "gnntrack evaluate 01_RES 01_GT",
     "evaluate-segmentation": "gnntrack evaluate-segmentation MASKS 01_GT",
     "validate": "gnntrack validate 01_RES",
