@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from correction_table import describe_corrections, describe_retraining
+from detectors import format_detectors
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from points_table import TABLES
@@ -26,6 +27,7 @@ PAGES = (
     "README.md",
     "docs/accuracy.md",
     "docs/correct.md",
+    "docs/detect.md",
     "docs/choose.md",
     "docs/gnn.md",
     "docs/peers.md",
@@ -68,6 +70,7 @@ def fill_page(text: str) -> str:
         "ablation": format_ablation,
         "model": describe_model,
         "confidence": format_confidence,
+        "detectors": lambda: format_detectors(_read("detectors")),
         "page": lambda: format_page(NOT_YET),
         "corrections": describe_corrections,
         "retrained": describe_retraining,
