@@ -1,5 +1,7 @@
 """Points of a stack that drifts, jumps and freezes, and of cells that blink."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +75,17 @@ def test_a_movie_that_stands_still_has_no_copies():
     place, _ = make_tissue(frames=1)
     cells = read_point_cells(tabulate([place[0]] * 5), settings=Settings())
     assert describe_stack(estimate_stack(cells)) is None
+
+
+def test_thousands_of_points_at_one_place_take_no_time():
+    points = np.zeros((6000, 3))
+    points[3000:, 0] = 1
+    points[::50, 1:] = np.random.default_rng(0).uniform(0, 90, (120, 2))
+    with pytest.warns(gnntrack.errors.GnntrackWarning, match="same place"):
+        cells = read_point_cells(points, settings=Settings())
+    start = time.process_time()
+    assert np.abs(estimate_stack(cells).place).max() < 90
+    assert time.process_time() - start < 10  # without a limit, minutes and gigabytes
 
 
 def test_few_points_have_no_drift():

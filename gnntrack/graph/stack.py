@@ -146,6 +146,9 @@ def _find_common_difference(before: FloatArray, now: FloatArray, apart: float) -
     """Return the most frequent difference between points of two frames; zero if it is not common."""
     from scipy.spatial import cKDTree  # slow to import
 
+    zero = np.zeros(before.shape[1])
+    if not apart:  # most points are at the places of others: all their differences are 0
+        return zero
     some = before
     if len(before) > _SAMPLE:
         some = before[np.random.default_rng(0).choice(len(before), _SAMPLE, replace=False)]
@@ -153,7 +156,6 @@ def _find_common_difference(before: FloatArray, now: FloatArray, apart: float) -
     enough = max(int(np.searchsorted(np.cumsum([len(each) for each in near]), _DIFFERENCES)), _SAMPLE // 3)
     near, some = near[:enough], some[:enough]
     count = [len(each) for each in near]
-    zero = np.zeros(before.shape[1])
     if not sum(count):
         return zero
     difference = now[np.concatenate(near).astype(np.int64)] - np.repeat(some, count, axis=0)
