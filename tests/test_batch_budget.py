@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import gnntrack
 from gnntrack.batch import Position, TimeBudget, find_positions, track_positions
 from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
@@ -17,6 +18,7 @@ from gnntrack.batch.ways import Way, list_ways
 from gnntrack.cli import cli
 from gnntrack.embryos import simulate_embryos
 from gnntrack.errors import InputError
+from gnntrack.io import read_point_graph
 from gnntrack.settings import Settings
 
 QUIET = Settings().replace(output__pictures=False)
@@ -154,6 +156,9 @@ def test_a_movie_that_fails_gets_a_fall_back(tmp_path):
     assert run.exit_code == 0, run.output
     assert "3, 1 without cells" in run.output
     assert read_movies(file) == {"a": 8, "b": 1, "c": 8}
+    truth = read_point_graph(out / "a_RES" / "gnntrack" / "lineage.geff")
+    scores = gnntrack.evaluate(file, dict.fromkeys("abc", truth))
+    assert (scores["edge_tp"], scores["edge_fp"], scores["edge_fn"]) == (12, 0, 6)  # all links of b are missed
 
 
 def test_without_a_budget_a_movie_that_fails_has_no_result(tmp_path):

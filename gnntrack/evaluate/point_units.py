@@ -79,6 +79,8 @@ def explain_mismatch(result: PointGraph, truth: PointGraph, gate: float, matched
     matched : int
         Number of true points with a partner.
     """
+    if len(result) == 1:
+        return ""  # the node that stands for a movie without cells in a submission
     if not len(np.intersect1d(result.frame, truth.frame)):
         return (
             f"no common frame: the result has frames {_describe_range(result)}, the truth {_describe_range(truth)}; "
