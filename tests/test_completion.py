@@ -31,7 +31,7 @@ def complete(*words: str) -> list[str]:
 
 def test_every_command_is_completed():
     assert complete("") == list(COMMANDS)
-    assert complete("tra") == ["track", "train", "train-segmenter"]
+    assert complete("tra") == ["track", "train", "train-segmenter", "train-detector"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -72,7 +72,7 @@ def test_bash_completes_after_the_documented_line(tmp_path):
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     registered, commands, options = done.stdout.splitlines()
     assert registered.endswith("gnntrack")
-    assert (commands, options) == ("train-segmenter", "--max-gap")
+    assert (commands, options) == ("train-segmenter train-detector", "--max-gap")
 
 
 @pytest.mark.parametrize(("shell", "line"), [("zsh", "#compdef gnntrack"), ("fish", "complete --no-files --command")])

@@ -21,6 +21,7 @@ INPUTS = {2: 2, 3: 3}
 
 _WIDE = 5.0  # sigma of the surroundings of a voxel, in voxels: about the diameter of a cell
 _DARK = 10.0  # percentile of the values that is the dark ground
+_LEAST = 0.004  # noise of the clearest images that the shipped models have learnt from, as a fraction of the range
 _SOFT = 3.0  # values above the ground up to this multiple of the noise count linearly, brighter ones logarithmically
 
 
@@ -38,8 +39,9 @@ def prepare_inputs(values: Heights, step: Sequence[float]) -> Heights:
     step : D floats
         Size of a block.
     """
-    noise = measure_noise(values)
-    light = np.arcsinh((values - np.percentile(values, _DARK)) / np.float32(_SOFT * noise)) / 2
+    low, high = (float(value) for value in np.percentile(values, (_DARK, 99.9)))
+    noise = max(measure_noise(values), _LEAST * (high - low))  # as low as in training
+    light = np.arcsinh((values - np.float32(low)) / np.float32(_SOFT * noise)) / 2
     sigma = [_WIDE * step[-1] / side for side in step]
     around = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=2)
     away = values - around
