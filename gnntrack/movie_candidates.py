@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.events import revise_divisions
+from gnntrack.events.point_divisions import PointDivisions
 from gnntrack.lineage.constraints import Constraints
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gnntrack.result_files import RunRecord
     from gnntrack.scores.registry import Scorer
     from gnntrack.settings import Settings
+    from gnntrack.solvers.constrained import FreeCandidates
     from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Progress, Runs
 
 __all__ = ["MovieCandidates", "choose_lineage", "read_candidates", "solve_movie"]
@@ -182,6 +184,7 @@ def choose_lineage(
     report = progress or (lambda *_: None)
     report("solving", 1, 2)
     free = select_free(graph, scores, fixed)
+    free, rated = _add_point_divisions(solver, free, fixed, settings)
     chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
     report("solving", 2, 2)
     # the scorer can score divisions; the events that revise them are those of masks
@@ -189,7 +192,7 @@ def choose_lineage(
         longer = "max_gap" not in settings.graph.given
         gap = settings.graph.max_gap
         lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)
-    lineage = rate_links(scorer, lineage, free.graph, chosen, free.scores)
+    lineage = rate_links(scorer, lineage, free.graph, chosen, rated)
     if fixed:
         lineage = set_certain(lineage, fixed)
     bridged = len(find_gaps(lineage)[0])
@@ -199,3 +202,19 @@ def choose_lineage(
         "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
     )
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
+
+
+def _add_point_divisions(
+    solver: str, free: FreeCandidates, fixed: Constraints, settings: Settings
+) -> tuple[FreeCandidates, LinkScores]:
+    """Return candidates with the divisions of points that are found in a solution without any, and their probabilities.
+
+    Candidates of cells with masks stay as they are.
+    """
+    if not (free.graph.cells.points and settings.solver.divisions):
+        return free, free.scores
+    without = settings.replace(solver__divisions=False).solver
+    _, first = solve_free(solver, free, fixed, settings=without)
+    threshold = settings.solver.link_threshold
+    divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, threshold=threshold)
+    return free._replace(scores=divisions.add_to(free.scores)), divisions.rate(free.scores)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_point_graph", "choose_point_settings", "read_point_cells", "track_points"]
 
+_DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
 _MAX_GAP = 4  # frames that a link may span by default: detectors miss a cell in up to three frames
 
 
@@ -34,7 +35,9 @@ def read_point_cells(points: object, *, settings: Settings) -> Cells:
 
 def choose_point_settings(settings: Settings) -> Settings:
     """Return settings in which those that are not given have the defaults for points."""
-    return settings if "max_gap" in settings.graph.given else settings.replace(graph__max_gap=_MAX_GAP)
+    gap = {} if "max_gap" in settings.graph.given else {"graph__max_gap": _MAX_GAP}
+    even = {} if "division_threshold" in settings.solver.given else {"solver__division_threshold": _DIVISION}
+    return settings.replace(**gap, **even) if gap or even else settings
 
 
 def build_point_graph(points: object, *, settings: Settings, progress: Progress | None = None) -> CellGraph:

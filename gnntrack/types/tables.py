@@ -320,7 +320,7 @@ class LinkScores:
         Score per candidate link, in the order of the graph.
     pairs : (M, 2) int64
         Pairs of candidate links (first daughter, second daughter) that share their source and whose
-        targets share their frame: the possible divisions.
+        targets share their frame: the possible divisions. Of points, one daughter may be detected some frames late.
     division : (M,) float32 in [0, 1]
         Score per pair.
     marginal : (E,) float32 in [0, 1], optional
