@@ -181,6 +181,8 @@ def test_a_graph_of_points_of_another_program_is_exported(tmp_path):
     expect_success(f"gnntrack export {tmp_path}/one.geff --to biohub -o {tmp_path}/one.csv")
     assert len(pd.read_csv(tmp_path / "csv" / "cells.csv")) == 2
     assert pd.read_csv(tmp_path / "one.csv")["x"].tolist() == [6, 8, -1]
+    refused = run_line(f"gnntrack convert {tmp_path}/one.csv {tmp_path}/back.geff")
+    assert "a submission of the embryo competition" in refused.output
 
 
 def test_a_frame_alone_and_a_point_alone_are_tracked(tmp_path):

@@ -118,6 +118,9 @@ def read_point_table(path: Path, table: TextTable, *, parents: Literal["tracks",
 
 def _check_columns(path: Path, table: TextTable, parents: str | None) -> dict[str, str]:
     """Return the columns by their role, if all that are needed are there."""
+    if find_columns(path, table, ["row_type"]):
+        msg = f"{path}: a submission of the embryo competition, with rows for links; 'gnntrack evaluate' reads it"
+        raise FormatError(msg)
     known = _find(path, table)
     named = {"tracks": {"track", "id"}, "cells": {"id"}, None: {"track", "id"}}[parents] & known.keys()
     absent = [name for name in ("frame", "y", "x") if name not in known]
