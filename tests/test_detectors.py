@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,7 @@ def test_an_array_that_is_not_an_image_is_refused(detector, image):
 # ------------------------------------------------------------------ the difference of Gaussians
 
 
+@lru_cache
 def draw_embryo(*, seed=0, light=200.0, spacing=(2.0, 0.5, 0.5), count=24):
     """Nuclei of 7 um at known places in a stack whose planes are four times as far apart as its pixels."""
     rng = np.random.default_rng(seed)
