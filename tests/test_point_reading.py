@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 import gnntrack
-from gnntrack.errors import FormatError, GnntrackWarning, InputError
+from gnntrack.errors import FormatError, GnntrackError, GnntrackWarning, InputError
 from gnntrack.io.points import read_points
 from gnntrack.settings import FrameSettings
 
@@ -128,7 +128,6 @@ def test_spots_of_trackmate_are_points(tmp_path):
         ("t,y,x,id\n0,1,2,c1\n", "line 2 has the id 'c1'"),
         ("t,y,x\n0,1,2\n0.5,2,3\n", "line 3 has the t 0.5, which is not a frame"),
         ("t,y,x\n-1,1,2\n", "line 2 has the t -1; frames are whole numbers from 0"),
-        ("t,y,x\n0,1,2\n1,-8,3\n", "line 3 has the y -8, outside"),
         ("t,y,x,radius\n0,1,2,3\n1,1,2,0\n", "line 3 has 0 in radius"),
         ("t,y,x\n", "a table without rows"),
         ("", "no column for frame, y, x"),
@@ -254,6 +253,7 @@ def test_points_must_lie_in_their_images():
         ([*points, [3, 2, 3, 12]], "row 12 is in frame 3, and the images have 3 frames"),
         ([[row[0] + 1, *row[1:]] for row in points], "the points begin in frame 1: subtract 1 from all frames"),
         ([*points, [2, 2, 20, 12]], "row 12 has the y 20, outside; the images have"),
+        ([*points, [2, 2, -8, 12]], "row 12 has the y -8, outside; the images begin with the voxel 0"),
         ([row[:1] + row[2:] for row in points], "no column for z"),
         (
             [[*row[:1], 4 * row[1], 2 * row[2], 2 * row[3]] for row in points],
@@ -267,6 +267,17 @@ def test_points_must_lie_in_their_images():
         gnntrack.build_graph(images[:, 0], points=[[0, 1, 2, 3], [1, 2, 2, 3]])
     with pytest.raises(InputError, match="masks too"):
         gnntrack.build_graph(images, images, points=points)
+
+
+def test_positions_below_0_are_tracked_without_images(tmp_path):
+    points = np.array([[t, 5 * k - 30, t - 12] for t in range(4) for k in range(5)])
+    with pytest.warns(GnntrackWarning, match="positions are below 0, such as the y -30 of row 0"):
+        lineage = gnntrack.track(points=points)
+    assert lineage.track.tolist() == [1, 2, 3, 4, 5] * 4
+    assert lineage.cells.position.min() == -30
+    for to in ("ctc", "biohub"):
+        with pytest.raises(GnntrackError, match="add a constant"):
+            gnntrack.export(lineage, tmp_path / to, to=to)
 
 
 def test_parquet_is_read_by_pandas(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.errors import OutputError
 from gnntrack.io.output import fresh_output
 from gnntrack.plurals import count_noun
 from gnntrack.types import PointGraph
@@ -50,7 +51,7 @@ def write_submission(lineages: Mapping[str, Lineage | None], out: str | Path, *,
     Raises
     ------
     OutputError
-        If `out` exists or cannot be written.
+        If `out` exists or cannot be written, or a position is below 0.
 
     Examples
     --------
@@ -94,7 +95,13 @@ def _list_rows(name: str, lineage: Lineage | None) -> list[pd.DataFrame]:
         _log.warning(
             "%s: %s with three or more daughters; these are never true divisions", name, count_noun(forks, "cell")
         )
-    voxel = np.clip(np.rint(graph.voxels).astype(np.int64), 0, np.asarray(lineage.cells.shape) - 1)
+    voxel = np.rint(graph.voxels).astype(np.int64)
+    if voxel.min(initial=0) < 0:
+        msg = (
+            f"{name}: a position is {voxel.min()} voxels, and a submission counts from 0; add a constant to the points"
+        )
+        raise OutputError(msg)
+    voxel = np.minimum(voxel, np.asarray(lineage.cells.shape) - 1)
     number = np.arange(1, len(graph) + 1)
     z, y, x = (voxel if voxel.shape[1] == 3 else np.insert(voxel, 0, 0, axis=1)).T
     nodes = {"row_type": "node", "node_id": number, "t": graph.frame, "z": z, "y": y, "x": x}

@@ -124,8 +124,18 @@ def check_points(points: PointSet, raw: RawPoints, *, fixed: bool) -> None:
     """
     pixel = points.position / np.asarray(points.spacing)
     low = pixel < -_EDGE
+    if fixed and low.any():
+        _refuse(raw, low, "the images begin with the voxel 0; give the images of these points")
     if low.any():
-        _refuse(raw, low, "positions count from the first voxel, 0: add a constant, so that none is below")
+        row, axis = divmod(int(np.argmin(pixel)), pixel.shape[1])
+        _log.warning(
+            "%s: positions are below 0, such as the %s %g of %s: they are tracked as they are, and pictures and masks, "
+            "which begin with the voxel 0, do not show these points; add a constant to see them",
+            raw.source,
+            raw.axes[axis],
+            raw.position[row, axis],
+            raw.locate(row),
+        )
     if fixed and points.shape is not None and points.n_frames is not None:
         _check_inside(points, raw, pixel)
     double = find_repeated(points.frame, *points.position.T)

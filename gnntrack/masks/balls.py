@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.compiled import compile_function
+from gnntrack.errors import FormatError
 from gnntrack.masks.runs import encode_frame, join_frames
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from gnntrack.types import Cells, FloatArray, Runs
 
 __all__ = ["draw_ball_runs", "draw_balls"]
+
+_EDGE = 0.5  # of a voxel: the centre of the first one is 0
 
 
 def draw_ball_runs(cells: Cells, radius: FloatArray) -> Runs:
@@ -31,6 +34,11 @@ def draw_ball_runs(cells: Cells, radius: FloatArray) -> Runs:
     radius : (N,) float64
         Radius of each in ``cells.unit``.
 
+    Raises
+    ------
+    FormatError
+        If a position is below 0.
+
     Examples
     --------
     >>> from gnntrack.types import Cells
@@ -41,6 +49,13 @@ def draw_ball_runs(cells: Cells, radius: FloatArray) -> Runs:
     """
     spacing = np.asarray(cells.spacing)
     pixel, reach = cells.position / spacing, radius[:, None] / spacing
+    if pixel.min(initial=0) < -_EDGE:
+        row = int(np.argmin(pixel.min(axis=1)))
+        msg = (
+            f"point {cells.label[row]} of frame {cells.frame[row]} is at voxel {pixel[row].min():g}, and masks begin "
+            "with the voxel 0: add a constant to the positions to draw balls"
+        )
+        raise FormatError(msg)
     frames = []
     for t in range(cells.n_frames):
         rows = cells.rows(t)
