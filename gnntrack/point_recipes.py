@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["build_point_graph", "choose_point_settings", "read_point_cells", "track_points"]
 
 _DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
-_MAX_GAP = 4  # frames that a link may span by default: detectors miss a cell in up to three frames
+_MAX_GAP = 6  # frames that a link may span by default: detectors miss a dim cell in up to five frames
 
 
 def read_point_cells(points: object, *, settings: Settings) -> Cells:
