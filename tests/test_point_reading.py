@@ -275,9 +275,9 @@ def test_positions_below_0_are_tracked_without_images(tmp_path):
         lineage = gnntrack.track(points=points)
     assert lineage.track.tolist() == [1, 2, 3, 4, 5] * 4
     assert lineage.cells.position.min() == -30
-    for to in ("ctc", "biohub"):
+    for to, more in (("ctc", {"radius": 2}), ("biohub", {})):
         with pytest.raises(GnntrackError, match="add a constant"):
-            gnntrack.export(lineage, tmp_path / to, to=to)
+            gnntrack.export(lineage, tmp_path / to, to=to, **more)
 
 
 def test_parquet_is_read_by_pandas(tmp_path, monkeypatch):
