@@ -52,7 +52,11 @@ def main() -> None:
                 rows.append({"detector": name, "case": case, "seed": seed, **row})
                 print(rows[-1], flush=True)
     record = {**describe_run(), "seeds": chosen.seeds, "cases": CASES, "rows": rows}
-    write_record(chosen.out, record, f"{format_circumstances(record)}\n\n{format_detectors(record)}")
+    write_record(
+        chosen.out,
+        record,
+        f"# Detectors on simulated embryos\n\n{format_circumstances(record)}\n\n{format_detectors(record)}",
+    )
 
 
 def measure(name: str, images: list[Any], truth: Any, spacing: tuple[float, ...]) -> dict[str, Any]:
