@@ -110,7 +110,7 @@ def run_python(code: str, page: str) -> None:
         expect_success("gnntrack convert 01_RES tracks.csv --to napari --overwrite")
     if COMPILED.search(code):
         code = "\n".join(re.findall(r"^(?:import|from) .+$", code, re.MULTILINE))
-    for written in re.findall(r'(?:out=|write_\w+\(\w+, )"([^"]+)"', code):
+    for written in re.findall(r'(?:out=|(?:write_\w+|export_movies)\(\w+, )"([^"]+)"', code):
         clear_output(["-o", written])
     viewer = SimpleNamespace(add_tracks=lambda rows, graph, **_more: (rows, graph), add_labels=lambda labels: labels)
     names = {"gnntrack": __import__("gnntrack"), "viewer": viewer, "read": tifffile.imread}
