@@ -40,7 +40,7 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {  # the first value of each is t
     },
     "tracksdata": {
         "neighbours": (8,),
-        "seconds": (60,),
+        "seconds": (240,),
         "skip": (0.3,),
         "missing": (3,),
         "gate": (8.0, 5.0, 12.0),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import signal
 import statistics
@@ -43,6 +44,7 @@ METHODS = (*BASELINES, *PACKAGES, *OURS)
 MOST_SECONDS = 600
 SPEED = {"speed 45 000": (730, 1, 60), "speed 1 000 000": (250, 2, 500)}  # cells a cube, cubes along an axis, frames
 ROUNDS = 3
+SLOW = {"tracksdata": 20_000}  # points of a case from which only the first case of each group is run
 SHARED = (  # files that the results of the other methods depend on
     *(f"benchmarks/point_{name}.py" for name in ("linkers", "scores", "settings")),
     *(f"gnntrack/evaluate/{name}.py" for name in ("graph_counts", "point_matching", "division_counts")),
@@ -83,7 +85,8 @@ class Bench:
     def run_case(self, case: Case, methods: Sequence[str], first: Callable[[], Case]) -> None:
         """Run methods on a case; other packages have the settings that are best on the first case of its group."""
         for method in methods:
-            if not self.has_row(case, method):
+            slow = len(case.points) >= SLOW.get(method, math.inf) and case.name != find_first(case.name)
+            if not slow and not self.has_row(case, method):
                 self.add_row(case, method, first)
 
     def add_row(self, case: Case, method: str, first: Callable[[], Case]) -> None:
