@@ -201,3 +201,15 @@ def test_steps_of_points_are_refused_for_masks():
         gnntrack.track(masks=masks, min_length=3)
     with pytest.raises(gnntrack.errors.SettingsError, match="smooth=5 works on points"):
         gnntrack.solve(gnntrack.build_graph(masks=masks), smooth=5)
+
+
+def test_two_tracks_do_not_take_turns_in_one_place():
+    rng = np.random.default_rng(3)
+    grid = np.array([(20.0 + 30 * i, 20.0 + 30 * j) for i in range(5) for j in range(5)])
+    rows = [(t, *place) for t in range(12) for place in grid + rng.normal(0, 0.3, grid.shape)]
+    table = pd.DataFrame(rows, columns=["t", "y", "x"])
+    shaky = (table.y > 130) & (table.x > 130) & (table.t % 2 == 1)
+    table.loc[shaky, "x"] += 3.0  # every second position of one cell is odd
+    lineage = gnntrack.track(points=table, interpolate=False)
+    assert len(lineage) == len(grid)
+    assert (lineage.cells.frame[lineage.target] - lineage.cells.frame[lineage.source]).max() == 1

@@ -50,6 +50,28 @@ class PointField:
         """Number of the time step that each point shows, (N,)."""
         return np.asarray(self.stack.shown[self.graph.cells.frame])
 
+    def find_seen(self, distance: float) -> BoolArray:
+        """Return which links pass a point in a frame between, nearer than a distance to the straight line, (E,)."""
+        from scipy.spatial import cKDTree  # slow to import
+
+        graph, cells = self.graph, self.graph.cells
+        seen = np.zeros(len(graph), bool)
+        first = cells.frame[graph.source]
+        longest = int(graph.gap.max(initial=1))
+        for frame in range(1, cells.n_frames - 1):
+            rows = cells.rows(frame)
+            if rows.start == rows.stop:
+                continue
+            low, high = np.searchsorted(first, [frame - longest + 1, frame])
+            links = low + np.flatnonzero(first[low:high] + graph.gap[low:high] > frame)
+            if not len(links):
+                continue
+            start, end = self.position[graph.source[links]], self.position[graph.target[links]]
+            part = ((frame - first[links]) / graph.gap[links])[:, None]
+            nearest = cKDTree(self.position[rows]).query(start + part * (end - start), distance_upper_bound=distance)[0]
+            seen[links[np.isfinite(nearest)]] = True
+        return seen
+
     @cached_property
     def neighbours(self) -> IntArray:
         """Rows of the nearest points of the same frame, nearest first, -1 where there are fewer, (N, K)."""

@@ -8,7 +8,8 @@ of cells that keep their direction the own steps get a high weight, in one with 
 in a tissue that moves as a whole the neighbours do. The residuals of the regression are the scale of the next solution.
 
 A link over a gap costs the logarithm of the rate of missed cells, and for each further missing frame that of the rate
-at which missed cells are missed again: a dim cell is missed for several frames. A cell that begins or ends is
+at which missed cells are missed again: a dim cell is missed for several frames. It costs more if the cell is not
+missing at all, since a point lies in its place: two cells cannot take turns in one place. A cell that begins or ends is
 compared with others whose tracks are as long and as near to the border: false detections are short-lived, so that
 a long track has to come from somewhere.
 """
@@ -46,6 +47,8 @@ _START = 0.1  # prior rate of beginnings and of ends
 _PRIOR = 20.0  # points that the prior rates count for
 _MISSED, _AGAIN = 0.05, 0.2  # prior rates of cells that are missed, and of missed cells that are missed again
 _NEAR_BORDER = 1.5  # typical displacements within which a cell is at the border
+_SEEN = 6.0  # log odds against a gap in which a point is in the place of the cell
+_SAME_PLACE = 0.25  # distance up to which it is, in distances of neighbours
 _ODD, _MOST = 0.05, 2.0  # bounds of the evidence of radius and brightness: probability of odd ones, log odds
 
 
@@ -146,6 +149,7 @@ class _PointModel:
         self.starts = self.ends = np.full(len(cells), np.log(_START))
         self.missed, self.again = _MISSED, _AGAIN
         self.looks = np.zeros(len(graph))
+        self.seen = self.field.find_seen(_SAME_PLACE * float(np.median(cells.feature("neighbour_distance"))))
 
     def _estimate_scale(self) -> tuple[FloatArray, FloatArray]:
         """Return the least scale and the scale of displacements along each axis after one time step, (D,) each."""
@@ -184,7 +188,7 @@ class _PointModel:
         same -= np.log(predicted.scale).sum(axis=1)
         log_odds = same + self.looks - (self.by_chance + self.starts)[graph.target] - self.ends[graph.source]
         lost = np.log(self.missed) + np.log1p(-self.again) + (graph.gap - 2) * np.log(self.again)
-        log_odds += np.where(self.far, lost, np.log1p(-self.missed))
+        log_odds += np.where(self.far, lost - _SEEN * self.seen, np.log1p(-self.missed))
         return np.where(self.steps == 0, _COPY, log_odds)
 
     def estimate_rates(self, tracks: PointTracks) -> None:
