@@ -20,7 +20,7 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         if not self.reported and str(event.data["dispatcher"].py_func.__module__).startswith("gnntrack."):
             self.reported = True
-            message = "compiling functions for the first run after installation: about 10 seconds, only once"
+            message = "compiling functions that were not used since the installation: some seconds, only this time"
             if sys.stderr is not None:  # as in a program that is started without it
                 sys.stderr.write(f"{message}\n")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from gnntrack.batch import Position, TimeBudget, find_positions, track_positions
 from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.batch.ways import Way, list_ways
+from gnntrack.batch.workers import Worker
 from gnntrack.cli import cli
 from gnntrack.embryos import simulate_embryos
 from gnntrack.errors import InputError
@@ -291,3 +294,15 @@ def test_a_detector_that_is_not_used_is_refused(tmp_path, words, message):
     assert run.exit_code != 0
     assert message in run.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_script_without_a_guard_is_not_run_again(tmp_path, monkeypatch):
+    script = ModuleType("__main__")
+    script.__file__ = str(tmp_path / "script.py")
+    (tmp_path / "script.py").write_text("raise SystemExit('the script ran again')")
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    worker = Worker()
+    assert sys.modules["__main__"] is script
+    worker.send(divmod, 7, 2)
+    assert worker.receive() == (3, 1)
+    worker.end()

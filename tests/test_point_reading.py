@@ -191,6 +191,7 @@ def test_other_files_are_refused(tmp_path, name):
     ("text", "warning"),
     [
         ("t,y,x\n0,1,2\n2,3,4\n3,3,4\n", "1 frame of 4 has no points: 1"),
+        ("t,y,x\n1,1,2\n2,3,4\n3,3,4\n", "no points: 0; if its frames are counted from 1, subtract 1"),
         ("t,y,x\n0,1,2\n30,3,4\n60,3,4\n", "in steps of 30"),
         ("t,y,x\n0,1,2\n0,1,2\n", "line 3 has the same place and frame as line 2"),
         ("t,z,y,x\n0,4,1,2\n1,4,3,4\n", "all points have the z 4"),

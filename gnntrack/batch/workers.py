@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any
 
 from gnntrack.user_warnings import show_warnings
@@ -21,7 +22,8 @@ class Worker:
     """A child process.
 
     It starts without the memory of this process, and ends with it. Functions, arguments and results are
-    sent, so that these must be known by their names or be plain.
+    sent, so that these must be known by their names in an installed module or be plain. The script that runs is not
+    imported again in the child, so that it needs no ``if __name__ == "__main__":``.
 
     Examples
     --------
@@ -37,7 +39,8 @@ class Worker:
         self.pipe, other = context.Pipe()
         """Becomes readable when a result is there, or when the process has ended."""
         self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        self._process.start()
+        with _hide_script():
+            self._process.start()
         other.close()
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -69,6 +72,17 @@ class Worker:
         code = self._process.exitcode
         self.end()
         return code
+
+
+@contextmanager
+def _hide_script() -> Iterator[None]:
+    """Replace the main module by an empty one, since a child process would run a script again that has no guard."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _serve(pipe: Connection) -> None:

@@ -219,4 +219,6 @@ def _warn_of_frames(points: PointSet, raw: RawPoints) -> None:
         return
     listed = ", ".join(map(str, empty[:_LISTED])) + (", ..." if len(empty) > _LISTED else "")
     verb = choose_form(len(empty), "has", "have")
-    _log.warning("%s: %s of %d %s no points: %s", raw.source, count_noun(len(empty), "frame"), n_frames, verb, listed)
+    hint = "; if its frames are counted from 1, subtract 1" if distinct[0] == 1 else ""
+    frames = count_noun(len(empty), "frame")
+    _log.warning("%s: %s of %d %s no points: %s%s", raw.source, frames, n_frames, verb, listed, hint)

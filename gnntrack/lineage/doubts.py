@@ -232,5 +232,7 @@ def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
     if lineage.provenance.repaired:  # masks are drawn in the gaps when the lineage is written
         frame = np.append(frame, find_missing_frames(lineage)[0])
     for empty in np.flatnonzero(np.bincount(frame, minlength=lineage.cells.n_frames) == 0).tolist():
-        why = "the frame has no cells; the official evaluator refuses such frames"
+        why = "the frame has no points"
+        if not lineage.cells.points:
+            why = "the frame has no cells; the official evaluator refuses such frames"
         yield Doubt("empty frame", -1, empty, _DOUBTS["empty frame"], why)
