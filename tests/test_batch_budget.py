@@ -306,3 +306,17 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path, monkeypatch):
     worker.send(divmod, 7, 2)
     assert worker.receive() == (3, 1)
     worker.end()
+
+
+def test_a_result_that_an_ended_process_had_written_is_kept(tmp_path):
+    write_points(tmp_path / "a_points.csv")
+    (position,) = find_positions(tmp_path)
+    work = BatchWork(tmp_path / "out", QUIET, choices={"method": "hungarian"})
+    way = Way({"method": "hungarian"}, ("hungarian in place of gnn",))
+    assert work.find_written(position, way, None, "", work.find_stamp(position)) is None
+    work.track(position, Way({"method": "hungarian"}))  # as far as the result folder, and not to its mark
+    found = work.find_written(position, way, None, "it was ended after 1 s", None)
+    assert found is not None
+    assert (found.status, found.cells, found.fallback) == ("done", 8, "hungarian in place of gnn")
+    assert found.error == "it was ended after 1 s"
+    assert work.find_written(position, way, None, "", work.find_stamp(position)) is None

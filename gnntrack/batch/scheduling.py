@@ -39,6 +39,8 @@ class _Task:
     reason: str = ""
     started: float = 0.0
     limit: float | None = None
+    stamp: int | None = None
+    """When the result was written that is there before the task begins."""
 
     def find_few(self) -> int | None:
         """Return the way that takes only the first frames, if it was not tried yet."""
@@ -79,7 +81,7 @@ class _Schedule:
         if self.budget is not None and not self._choose_way(task, self.budget):
             return self.work.give_up(task.position, task.reason or "no time was left for it")
         worker = self.idle.pop() if self.idle else Worker()
-        task.started = time.monotonic()
+        task.started, task.stamp = time.monotonic(), self.work.find_stamp(task.position)
         worker.send(self.work.track, task.position, task.ways[task.way], task.frames, task.reason)
         self.running[worker.pipe] = worker, task
         return None
@@ -140,7 +142,9 @@ class _Schedule:
         return self._fail(task, f"it was ended after {task.limit:.3g} s")
 
     def _fail(self, task: _Task, error: str) -> Attempt:
-        return Attempt(self.work.describe_failure(task.position, error))
+        """Return the failure of an ended process, or the result that it had just written."""
+        written = self.work.find_written(task.position, task.ways[task.way], task.frames, task.reason, task.stamp)
+        return Attempt(written or self.work.describe_failure(task.position, error))
 
     def _clean(self, task: _Task) -> None:
         """Remove the unfinished files of an ended process."""

@@ -102,6 +102,32 @@ class BatchWork:
             failed = self.describe_failure(position, _explain(error))
             return Attempt(failed, not isinstance(error, OutputError), frame)
 
+    def find_stamp(self, position: Position) -> int | None:
+        """Return when the result of a position was written (ns), None if there is none."""
+        try:
+            return (self.find_result(position) / EXTRAS / "summary.json").stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def find_written(
+        self, position: Position, way: Way, frames: int | None, reason: str, stamp: int | None
+    ) -> Outcome | None:
+        """Return the outcome of a process that ended after it had written its result.
+
+        Parameters
+        ----------
+        position, way, frames, reason
+            As of `track`.
+        stamp : int or None
+            `find_stamp` before the process began. If it is the same now, the result is an older one.
+        """
+        result = self.find_result(position)
+        if self.find_stamp(position) in (None, stamp) or not _is_complete(result):
+            return None
+        if replaced := way.describe(frames):
+            _write_mark(result, replaced, self._list_paths(position))
+        return self._describe(position, "done", reason)
+
     def give_up(self, position: Position, reason: str) -> Outcome:
         """Return the outcome of a position for which no way is left: an older fall-back, or an empty result."""
         from gnntrack.batch.empty_results import write_empty_result
