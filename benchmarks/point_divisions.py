@@ -259,6 +259,8 @@ def measure_births_of(movie: Movie, columns: Sequence[str]) -> Sample:
     trio = np.stack([branch[rows] for rows in (births.parent, births.sister, births.late)], axis=1)
     trio[:, 1:].sort(axis=1)
     right = np.array([tuple(each) in divisions for each in trio.tolist()], bool)
+    # a daughter who was detected before goes on: taking her from her own track is wrong
+    right &= births.late == _find_first_cells(branch, graph.cells.frame)[births.late]
     cells = np.stack([births.parent, births.twin, births.late], axis=1)
     backwards = reverse_time(first)
     wrong = Births.find(backwards)
@@ -282,6 +284,16 @@ def _number_families(truth: PointGraph) -> tuple[np.ndarray, set[tuple[int, int,
         if children[source] == 2:
             daughters.setdefault(source, []).append(int(branch[target]))
     return branch, {(int(branch[parent]), *sorted(pair)) for parent, pair in daughters.items()}
+
+
+def _find_first_cells(branch: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return the row of the first detected cell of the branch of each cell; of the cell itself without a branch."""
+    first = np.arange(len(branch))
+    rows = np.flatnonzero(branch >= 0)
+    rows = rows[np.argsort(frame[rows], kind="stable")]
+    _, start, inverse = np.unique(branch[rows], return_index=True, return_inverse=True)
+    first[rows] = rows[start[inverse]]
+    return first
 
 
 class Choices(NamedTuple):

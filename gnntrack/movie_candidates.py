@@ -217,4 +217,5 @@ def _add_point_divisions(
     _, first = solve_free(solver, free, fixed, settings=without)
     threshold = settings.solver.link_threshold
     divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, threshold=threshold)
-    return free._replace(scores=divisions.add_to(free.scores)), divisions.rate(free.scores)
+    added = divisions.add_to(free.scores, threshold=settings.solver.division_threshold)
+    return free._replace(scores=added), divisions.rate(free.scores)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import gnntrack
-from gnntrack.events.point_divisions import BirthOdds, estimate_rate
+from gnntrack.events.point_divisions import BirthOdds, PointDivisions, estimate_rate
+from gnntrack.types import LinkScores
 
 FRAMES, BIRTH = 16, 7  # the parent is last seen in the frame before the birth
 APART = (3.0, 4.2, 5.2, 6.0)  # half the distance of the daughters, from the birth on
@@ -130,3 +131,10 @@ def test_starts_are_births_where_tracks_do_not_end():
     none, ends = starts._replace(log_ratio=np.zeros(0), late=np.zeros(0, int), lone=np.zeros(0, bool)), starts
     assert starts.explain_lone_starts(none).round(2).tolist() == [0.45] * 40  # two possible births of each cell
     assert starts.explain_lone_starts(ends).max() == 0
+
+
+def test_an_unlikely_division_is_no_choice_whatever_it_would_set_free():
+    found = PointDivisions(np.array([[0, 1], [2, 3]]), np.array([-0.5, 0.5]), np.array([9.0, 0.0]))
+    scores = LinkScores(np.full(4, 0.9), np.zeros((0, 2), np.int64), np.zeros(0))
+    assert found.add_to(scores, threshold=0.5).pairs.tolist() == [[2, 3]]
+    assert found.rate(scores).pairs.tolist() == [[0, 1], [2, 3]]

@@ -23,6 +23,7 @@ __all__ = ["Births", "FirstSolution", "reverse_time"]
 
 _DOUBTFUL = 3.0  # log odds of a link that may be wrong because its target is a daughter
 _FARTHEST = 2.0  # distance of two daughters, in typical distances of neighbours
+_LATEST = 4  # frames from the parent to the second daughter: who is missed for longer is rarer than clutter
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class Births:
         source, target, frame = graph.source, graph.target, graph.cells.frame
         onward = _find_onward_links(first)
         doubtful = first.value_of_past[target] < _DOUBTFUL
-        rows = np.flatnonzero((onward[source] >= 0) & (first.past[target] != source) & doubtful)
+        possible = doubtful & (graph.gap <= _LATEST)
+        rows = np.flatnonzero((onward[source] >= 0) & (first.past[target] != source) & possible)
         parent, late = source[rows], target[rows]
         sister = target[onward[parent]]
         twin = first.find_at(sister, frame[late])

@@ -90,15 +90,16 @@ class PointDivisions:
         worth = lost - np.maximum(first.value[links].max(axis=1, initial=-np.inf) - zero, 0)
         return cls(links, compute_log_odds(probability), np.where(scored, 0, worth))
 
-    def add_to(self, scores: LinkScores) -> LinkScores:
-        """Return scores with these divisions instead of others.
+    def add_to(self, scores: LinkScores, *, threshold: float) -> LinkScores:
+        """Return scores with those of these divisions that are more likely than a threshold, instead of others.
 
         A solver adds the log odds of a division to those of its better link, and compares the sum with other links of
         the same cells. The scores are such that a division then beats the first solution if it is more likely than its
-        threshold.
+        threshold. A less likely one is no choice at all: it could only win by what the cells that it sets free gain.
         """
-        division = invert_log_odds(self.log_odds + self.worth).astype(np.float32)
-        return replace(scores, pairs=self.links, division=division, candidates=None)
+        likely = self.log_odds > float(compute_log_odds(np.array(threshold)))
+        division = invert_log_odds((self.log_odds + self.worth)[likely]).astype(np.float32)
+        return replace(scores, pairs=self.links[likely], division=division, candidates=None)
 
     def rate(self, scores: LinkScores) -> LinkScores:
         """Return scores with the probabilities of these divisions instead of others."""
