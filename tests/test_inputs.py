@@ -507,6 +507,15 @@ class TestFoldersThatHoldBoth:
         with pytest.raises(FrameError, match=f"did you mean .*{inside}"):
             open_frames((tmp_path / inside).parent)
 
+    def test_a_folder_of_volumes_names_them(self, tmp_path):
+        for name in "ab":
+            (tmp_path / f"{name}.zarr").mkdir()
+            (tmp_path / f"{name}_points.csv").write_text("t,y,x\n")
+        with pytest.raises(
+            FrameError, match=r"it holds 2 movies, .* give .*a\.zarr or .*b\.zarr, or use 'gnntrack batch'"
+        ):
+            open_frames(tmp_path)
+
 
 class TestVideo:
     @pytest.mark.parametrize("form", ["avi FFV1", "avi MJPG", "mp4 mp4v", "mov mp4v", "mkv FFV1"])

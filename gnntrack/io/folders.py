@@ -148,6 +148,7 @@ def _describe_missing_frames(folder: Path) -> str:
         return describe_format(folder)
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     movies = [path for path in files if path.suffix.lower() in (*bio.SUFFIXES, *video.SUFFIXES)]
+    movies += sorted(folder.glob("*.zarr"))
     if movies:
         some = " or ".join(map(str, movies[:4]))
         return (
