@@ -15,6 +15,8 @@ from gnntrack.segmentation.detection import detect_movie, prepare_detector
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
     from gnntrack.segmentation.detection import Detector
     from gnntrack.settings import Settings
     from gnntrack.types import Cells, FrameStack, Progress
@@ -120,7 +122,7 @@ def open_points(
         if stack is None:
             msg = "a detector finds points in images, and none are given; give images, or points"
             raise InputError(msg)
-        points = detect_movie(stack, prepare_detector(points.detector, points.options, stack), progress=progress)
+        points = _find_points(stack, points, progress)
     found = read_points(points, settings=settings.frames, unit=points_unit, radius=radius, images=stack)
     cells, _ = make_point_cells(found, neighbours=settings.cells.neighbours)
     if stack is not None and not cells.has("intensity_mean"):
@@ -131,6 +133,18 @@ def open_points(
         cells = add_features(cells, measure_balls(stack, cells.frame, cells.position / sizes, reach, progress=progress))
     interval = settings.frames.interval or found.interval or (None if stack is None else get_interval(stack))
     return PointMovie(cells, stack, interval)
+
+
+def _find_points(stack: FrameStack, detection: Detection, progress: Progress | None) -> pd.DataFrame:
+    """Return the points of a detector; an error if there are none."""
+    points = detect_movie(stack, prepare_detector(detection.detector, detection.options, stack), progress=progress)
+    if not len(points):
+        msg = (
+            f"no points are {detection} in the images; check them, or give a lower threshold or the diameter of the "
+            "cells (--option threshold=VALUE, --diameter; in Python detector_options)"
+        )
+        raise InputError(msg)
+    return points
 
 
 def plan_detection(options: dict[str, Any]) -> Detection | None:

@@ -311,6 +311,17 @@ def test_a_movie_without_cells_is_an_empty_table():
     assert len(points) == 0
 
 
+@pytest.mark.skipif("dog" not in available_detectors(), reason="gnntrack was installed before it had detectors")
+def test_images_without_cells_are_told(tmp_path):
+    np.save(tmp_path / "dark.npy", np.zeros((2, 9, 9)))
+    table = tmp_path / "my points.csv"
+    found = CliRunner().invoke(cli, ["detect", str(tmp_path / "dark.npy"), "-o", str(table)])
+    assert (found.exit_code, len(pd.read_csv(table))) == (0, 0)
+    assert "nothing is found: check the images" in found.output
+    with pytest.raises(InputError, match="no points are found by detector dog in the images; check them"):
+        gnntrack.track(tmp_path / "dark.npy", detector="dog")
+
+
 def test_a_table_of_another_format_is_refused_before_the_work(movie, tmp_path):
     with pytest.raises(OutputError, match=r"give a name that ends in \.csv or \.parquet"):
         gnntrack.detect(movie, tmp_path / "points.xlsx", detector=DogDetector())
@@ -326,11 +337,12 @@ def test_a_broken_frame_is_named(movie):
 @pytest.mark.skipif("dog" not in available_detectors(), reason="gnntrack was installed before it had detectors")
 def test_the_command_says_how_many_points_there_are(movie, tmp_path):
     np.save(tmp_path / "movie.npy", movie)
-    args = ["detect", str(tmp_path / "movie.npy"), "-o", str(tmp_path / "p.csv"), "--spacing", "0.5"]
+    args = ["detect", str(tmp_path / "movie.npy"), "-o", str(tmp_path / "the points.csv"), "--spacing", "0.5"]
     done = CliRunner().invoke(cli, args)
     assert done.exit_code == 0, done.output
-    for words in ("12 in 4 frames", "0 to 4, median 4", "1 frame without a point, first frame 3", "track --points"):
+    for words in ("12 in 4 frames", "0 to 4, median 4", "1 frame without a point, first frame 3"):
         assert words in done.output
+    assert f"track --points '{args[3]}'" in done.output
     again = CliRunner().invoke(cli, args)
     assert again.exit_code == 2
     assert "it exists already" in again.output

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 import gnntrack
+from gnntrack.graph.point_links import measure_rounding
 from gnntrack.graph.stack import describe_stack, estimate_stack
+from gnntrack.measure.points import make_point_cells
 from gnntrack.point_recipes import read_point_cells
 from gnntrack.settings import Settings
 from gnntrack.sparse_assignment import match_sparse
-from gnntrack.types import StackMotion
+from gnntrack.types import PointSet, StackMotion
 
 
 def make_tissue(*, cells: int = 40, frames: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +55,28 @@ def test_a_jump_of_one_frame_and_back_is_told_and_does_not_break_tracks():
         lineage = gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False)
     check_tracks(lineage, table)
     assert lineage.provenance.stack["jumps"] == [6]
+
+
+@pytest.mark.parametrize(("frames", "noise"), [(4, 0.3), (8, 0.1)])
+def test_chance_steps_of_few_points_are_not_jumps(frames, noise):
+    """The stack stands still, and few points are rounded to long voxels."""
+    size = np.array([5.0, 0.4, 0.4])
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        place = rng.uniform(0, (30, 100, 100), (5, 3)) + np.cumsum(rng.normal(0, noise, (frames, 5, 3)), axis=0)
+        rounded = np.rint(place / size).reshape(-1, 3) * size
+        points = PointSet(np.repeat(np.arange(frames), 5), rounded, tuple(size), "um")
+        assert not estimate_stack(make_point_cells(points)[0]).jumps
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-6, 0.0), (1.0, 1e8)])
+def test_positions_in_metres_and_far_from_0_are_tracked_the_same(factor, offset):
+    rng = np.random.default_rng(0)
+    place = rng.uniform(0, 100, (40, 3)) + np.cumsum(rng.normal(0, 0.5, (8, 40, 3)), axis=0)
+    table = tabulate(list(place * factor + offset))
+    graph = gnntrack.build_graph(points=table[["t", "z", "y", "x"]])
+    assert not measure_rounding(graph.cells).any()
+    check_tracks(gnntrack.solve(graph, divisions=False), table)
 
 
 def test_frames_that_are_copies_are_told_and_their_motion_is_not_counted_twice():

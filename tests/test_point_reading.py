@@ -136,6 +136,8 @@ def test_spots_of_trackmate_are_points(tmp_path):
         ("t,z_um,y,x\n0,1,2,2\n", "in different units"),
         ("t,z,y,x_um\n0,1,2,2\n", "no column for x"),
         ("t,y,x\n0,1,2\n1,3,5,2\n", "line 3 has 4 fields for 3 columns"),
+        ("t;y;x\n0;1;2\n1;3;5;2\n", "line 3 has 4 fields for 3 columns; correct the row"),
+        ("t\ty\tx\n0\t1\t5\t2\n", "line 2 has 4 fields for 3 columns; correct the row"),
         ("t,y,x,intensity\n0,1,2,1e200\n", "line 2 has the intensity 1e+200"),
         ("t,y,x\n200000,1,2\n200001,1,2\n", "200000 of 200002 frames have no points"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,10 @@ def detect(
     spacing = ",".join(f"{side:g}" for side in stack.spacing) if unit == "um" else ""
     rows = [*_describe_points(points, len(stack), unit), *describe_cost(watch), ("written", out)]
     known = f" --spacing {spacing}" if spacing else ""
-    show_rows([*rows, ("next", f"gnntrack track --points {out}{known} -o OUT")])
+    following = f"gnntrack track --points {shlex.quote(str(out))}{known} -o OUT"
+    if not len(points):
+        following = "nothing is found: check the images, or give a lower --threshold or the --diameter of the cells"
+    show_rows([*rows, ("next", following)])
 
 
 def _describe_points(points: pd.DataFrame, n_frames: int, unit: str) -> list[tuple[str, str]]:

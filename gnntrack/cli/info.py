@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
         ("points", f"{found['points']}; {low} to {high} a frame, median {middle:g}"),
         ("distance", f"{found['neighbour_distance']:.3g} {unit} to the nearest point (median)"),
         ("radius", radius),
-        ("tracking", f"gnntrack track --points {path} -o OUT"),
+        ("tracking", f"gnntrack track --points {shlex.quote(str(path))} -o OUT"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def _write(datasets: Sequence[Path], out: Path | None, benchmark: Benchmark | No
             ("scripts", ", ".join(scripts)),
             ("written", f"{out}: scripts, settings, install.sh, the wheel of gnntrack, README.md"),
             ("next", f"write your names into {out / 'README.md'}"),
-            ("", f"gnntrack submit --check {out} --data FOLDER"),
+            ("", f"gnntrack submit --check {shlex.quote(str(out))} --data FOLDER"),
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +143,10 @@ def show_point_result(out: Path, lineage: Lineage, watch: Stopwatch, edge_table:
     rows += [("links", edge_table)] * (edge_table is not None)
     rows.append(("written", f"{extras}: {names} and more" if folder else out))
     if folder or out.suffix.lower() == ".geff":
-        rows.append(("view", f"gnntrack report {out} -o report.html"))
+        rows.append(("view", f"gnntrack report {shlex.quote(str(out))} -o report.html"))
     if folder:
-        rows.append(("masks", f"gnntrack export {out} --to ctc --radius RADIUS -o 01_RES draws a ball for each point"))
+        export = f"gnntrack export {shlex.quote(str(out))} --to ctc --radius RADIUS -o 01_RES"
+        rows.append(("masks", f"{export} draws a ball for each point"))
     show_rows([*rows, *(list_checks(extras) if folder else [])])
 
 
@@ -160,7 +162,7 @@ def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> 
     rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
-        ("view", f"gnntrack report {out} -o report.html"),
+        ("view", f"gnntrack report {shlex.quote(str(out))} -o report.html"),
         ("", f"or drop {out} on napari (plugin gnntrack; pip install 'gnntrack[napari]')"),
     ]
     if edge_table is not None:

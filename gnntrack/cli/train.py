@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -95,7 +96,9 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
         )
     names: list[str] = [name for name in ("movies", "cells", "links", "divisions", "steps") if name in summary]
     what = "--points POINTS" if NETWORKS[network].of_points else "IMAGES MASKS"
-    show_summary(summary, names, watch, out, f"gnntrack track {what} --method gnn --model {out} -o OUT")
+    show_summary(
+        summary, names, watch, out, f"gnntrack track {what} --method gnn --model {shlex.quote(str(out))} -o OUT"
+    )
 
 
 @contextmanager

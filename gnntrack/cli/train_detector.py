@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -53,5 +54,5 @@ def train_detector(
         choice: dict[str, Any] = {"detector": detector, "start": start, "complete": complete}
         summary = recipe.train_detector(data, run, training=training, **choice)
     rows = {**summary, "images": f"{summary['images']} to train on, {summary['checks']} to validate on"}
-    next_line = f"gnntrack detect IMAGES -o points.csv --detector {detector} --model {out}"
+    next_line = f"gnntrack detect IMAGES -o points.csv --detector {detector} --model {shlex.quote(str(out))}"
     show_summary(rows, ["images", "points"], watch, out, next_line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def train_segmenter(
 
         more: dict[str, Any] = {"start": start, "validation": list(validation) or None, "settings": settings}
         summary = segmenter.train_segmenter(name, data, run, **more)
-    next_line = f"gnntrack segment IMAGES -o MASKS --segmenter {name} --model {out}"
+    next_line = f"gnntrack segment IMAGES -o MASKS --segmenter {name} --model {shlex.quote(str(out))}"
     images = f"{summary['images']} to train on, {summary['checks']} to validate on"
     folders = f", of {summary['movies']} folders or movies" if summary["movies"] > 1 else ""
     rows, names = {**summary, "images": images + folders}, ["images"]

@@ -46,6 +46,7 @@ _GATE_SIGMAS = 5.0  # the gate is at least this many standard deviations
 _GATE_FAR = 3.0  # and this many 99 % quantiles, up to a distance of neighbours:
 _GATE_APART, _GATE_LEAST = 1.2, 0.3  # in typical distances of nearest points; the gate is at least the second
 _WHOLE = 0.95  # fraction of whole positions along an axis on which all are rounded
+_SPREAD = 0.5  # of a pixel: positions that differ by less are not rounded to whole ones
 _CHUNK = 1 << 16  # links whose features are computed at once
 _CLEAR = 0.5  # standard deviations up to which mutual nearest points are clear partners, so that gaps skip them
 
@@ -114,7 +115,10 @@ def measure_rounding(cells: Cells) -> FloatArray:
     [0.816, 0.0]
     """
     pixel = cells.position / cells.spacing
-    whole = (np.abs(pixel - np.rint(pixel)) < 1e-4).mean(axis=0) > _WHOLE if len(cells) else np.zeros(cells.ndim, bool)
+    if not len(cells):
+        return np.zeros(cells.ndim)
+    whole = (np.abs(pixel - np.rint(pixel)) < 1e-4).mean(axis=0) > _WHOLE
+    whole &= np.ptp(pixel, axis=0) > _SPREAD  # positions in metres are near 0, and not rounded
     return np.asarray(np.where(whole, np.asarray(cells.spacing) / np.sqrt(6), 0.0))
 
 

@@ -35,6 +35,8 @@ _RARE = 0.5  # largest fraction of them in an ordinary frame of a movie in which
 _ROUNDS = 3  # corrections of a shift by mutually nearest points
 _RETURNING = 2.5  # steps longer than this many median ones are a jump if the next step leads back
 _LASTING = 6.0  # the same without a step back
+_SURE = 6.0  # a jump is longer than this many standard errors of its step
+_NOTICED = 0.1  # and than this many typical distances of neighbours
 _SHOWN = 12  # frames that a message lists
 
 
@@ -66,18 +68,18 @@ def estimate_stack(cells: Cells, *, drift: bool = True) -> StackMotion:
     if not drift:
         return StackMotion(np.zeros((cells.n_frames, cells.ndim)), shown)
     apart = _measure_spacing(cells)
-    steps = np.zeros((cells.n_frames, cells.ndim))
+    steps, error = np.zeros((cells.n_frames, cells.ndim)), np.zeros(cells.n_frames)
     last = -1  # the last frame with enough points
     for frame in range(cells.n_frames):
         position = cells.position[cells.rows(frame)]
         if len(position) < _FEWEST:
             continue
         if last >= 0 and not copies[frame]:
-            steps[frame] = _estimate_shift(cells.position[cells.rows(last)], position, apart)
+            steps[frame], error[frame] = _estimate_shift(cells.position[cells.rows(last)], position, apart)
         last = frame
     scale = np.asarray(cells.spacing) / 1000  # stored with few digits
     place = np.round(np.cumsum(steps, axis=0) / scale) * scale
-    return StackMotion(place, shown, _find_jumps(steps, copies))
+    return StackMotion(place, shown, _find_jumps(steps, copies, np.maximum(_SURE * error, _NOTICED * apart)))
 
 
 def describe_stack(stack: StackMotion) -> str | None:
@@ -129,9 +131,9 @@ def _measure_spacing(cells: Cells) -> float:
     return float(np.median(known)) if len(known) else 0.0
 
 
-def _estimate_shift(before: FloatArray, now: FloatArray, apart: float) -> FloatArray:
-    """Return the shift of the points of one frame to those of another; zero if they have none in common."""
-    shift = _find_common_difference(before, now, apart)
+def _estimate_shift(before: FloatArray, now: FloatArray, apart: float) -> tuple[FloatArray, float]:
+    """Return the shift of the points of one frame to those of another, and its standard error; 0 if there is none."""
+    shift, error = _find_common_difference(before, now, apart), 0.0
     for _ in range(_ROUNDS):
         distance, nearest, mutual = find_mutual_nearest(before + shift, now)
         rest = (now[nearest] - before - shift)[mutual]
@@ -139,7 +141,8 @@ def _estimate_shift(before: FloatArray, now: FloatArray, apart: float) -> FloatA
         if close.sum() < _FEWEST:
             break
         shift = shift + rest[close].mean(axis=0)
-    return shift
+        error = float(np.linalg.norm(rest[close].std(axis=0)) / np.sqrt(close.sum()))
+    return shift, error
 
 
 def _find_common_difference(before: FloatArray, now: FloatArray, apart: float) -> FloatArray:
@@ -168,8 +171,11 @@ def _find_common_difference(before: FloatArray, now: FloatArray, apart: float) -
     return shift if clear else zero
 
 
-def _find_jumps(steps: FloatArray, copies: BoolArray) -> tuple[int, ...]:
-    """Return the frames in which the stack is displaced: by a step that the next one takes back, or a very long one."""
+def _find_jumps(steps: FloatArray, copies: BoolArray, least: FloatArray) -> tuple[int, ...]:
+    """Return the frames in which the stack is displaced: by a step that the next one takes back, or a very long one.
+
+    Steps that are not longer than `least`, (T,), may be chance, or are too short to matter.
+    """
     frames: IntArray = np.flatnonzero(~copies)[1:]
     length = measure_lengths(steps[frames])
     typical = float(np.median(length)) if len(length) else 0.0
@@ -179,7 +185,8 @@ def _find_jumps(steps: FloatArray, copies: BoolArray) -> tuple[int, ...]:
     for k, frame in enumerate(frames.tolist()):
         following = steps[frames[k + 1]] if k + 1 < len(frames) else np.zeros(steps.shape[1])
         returns = np.linalg.norm(steps[frame] + following) < length[k] / 2
-        if k != back and (length[k] > _LASTING * typical or (length[k] > _RETURNING * typical and returns)):
+        bound = max(least[frame], (_RETURNING if returns else _LASTING) * typical)
+        if k != back and length[k] > bound:
             found.append(frame)
             back = k + 1 if returns else -1  # the way back is not another jump
     return tuple(found)

@@ -171,12 +171,16 @@ def _parse(lines: list[str], start: int, delimiter: str) -> list[tuple[int, list
 
 
 def _check_row(file: Path, columns: list[str], fields: list[str], line: int, delimiter: str) -> None:
-    """Refuse a row whose numbers are cut by their decimal commas."""
+    """Refuse a row with more fields than columns: its numbers are cut by decimal commas, or are in wrong columns."""
     more = fields[len(columns) :]
-    if delimiter == "," and any(map(str.strip, more)) and any(map(is_number, fields)):
+    if any(map(str.strip, more)) and any(map(is_number, fields)):
+        remedy = "correct the row, or give each column a name in the first line"
+        if delimiter == ",":
+            remedy = (
+                "if its numbers have decimal commas, save it with semicolons between the fields, or with decimal points"
+            )
         msg = (
             f"{file}: line {line} has {count_noun(len(fields), 'field')} for "
-            f"{count_noun(len(columns), 'column')}; if its numbers have "
-            "decimal commas, save it with semicolons between the fields, or with decimal points"
+            f"{count_noun(len(columns), 'column')}; {remedy}"
         )
         raise FormatError(msg)

@@ -71,7 +71,10 @@ def make_point_cells(points: PointSet, *, neighbours: int = 6) -> tuple[Cells, I
     around = measure_neighbourhood(position, offsets, spacing, shape, neighbours)
     columns: dict[str, tuple[FloatArray, str]] = {}
     if points.radius is None:
-        columns["diameter"] = np.full(len(frame), 2 * _estimate_radius(around["neighbour_distance"], extent)), unit
+        columns["diameter"] = (
+            np.full(len(frame), 2 * _estimate_radius(around["neighbour_distance"], extent, position)),
+            unit,
+        )
     else:
         radius = points.radius[order]
         columns["diameter"] = 2 * radius, unit
@@ -111,8 +114,9 @@ def _find_shape(position: FloatArray, spacing: tuple[float, ...]) -> tuple[int, 
     return tuple(max(1, math.ceil(round(t / s, 6)) + 1) for t, s in zip(top, spacing, strict=True))
 
 
-def _estimate_radius(nearest: FloatArray, extent: FloatArray) -> float:
+def _estimate_radius(nearest: FloatArray, extent: FloatArray, position: FloatArray) -> float:
     """Return a radius for points without one: a part of their distance from each other."""
     known = nearest[nearest < math.dist([0] * len(extent), extent)] if len(nearest) else nearest
     apart = float(np.median(known)) if len(known) else float(extent[-2:].min()) / 10
-    return max(_APART * apart, 1e-6 * float(extent.max()))
+    spread = float(np.ptp(position, axis=0).max()) if len(position) else 0.0
+    return max(_APART * apart, 1e-6 * spread, 1e-12 * float(extent.max()))

@@ -161,7 +161,9 @@ class _PointModel:
         known = np.quantile(rest, _ONE_SIGMA, axis=0) if len(rest) else np.zeros(graph.cells.ndim)
         scale = np.sqrt((_WEIGHT * usual**2 + len(rest) * known**2) / (_WEIGHT + len(rest)))
         least = np.maximum(measure_rounding(graph.cells), _THINNEST * scale.max())
-        least = np.maximum(least, 1e-6 * float(np.linalg.norm(np.multiply(graph.cells.shape, graph.cells.spacing))))
+        extent = np.multiply(graph.cells.shape, graph.cells.spacing)  # from 0, which may be far from the points
+        spread = np.ptp(graph.cells.position, axis=0)
+        least = np.maximum(least, max(1e-6 * np.linalg.norm(spread), 1e-12 * np.linalg.norm(extent)))
         return least, np.maximum(scale, least)
 
     def _carry(self, steps: IntArray) -> FloatArray:
