@@ -130,6 +130,14 @@ def test_a_cell_that_blinks_is_one_track():
 
 
 @pytest.mark.filterwarnings("ignore:points")
+def test_frames_without_points_do_not_end_tracks():
+    place, _ = make_tissue()
+    place[4:9] = np.nan
+    table = tabulate(list(place))
+    check_tracks(gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False, interpolate=False), table)
+
+
+@pytest.mark.filterwarnings("ignore:points")
 def test_the_gate_grows_with_the_square_root_of_time():
     place = np.array([[0, 0.0], [0, 50], [50, 0], [50, 50], [25, 25]])
     frames = [place, np.full_like(place, np.nan), place + np.array([0, 4.0]), np.full_like(place, np.nan)]

@@ -247,6 +247,10 @@ def test_positions_in_the_other_unit_are_told():
     with pytest.warns(GnntrackWarning, match="give --points-unit pixel"):
         read(voxel, spacing, unit="um")
     np.testing.assert_allclose(read(physical, spacing, unit="um").position, read(voxel, spacing).position)
+    cube = np.column_stack([physical[:, 0], rng.uniform(0, 90, (40, 3))])  # between voxels
+    with pytest.warns(GnntrackWarning, match="spread over 14. um along z and 3. um along y and x; if they are in um"):
+        read(cube, spacing)
+    read(cube, spacing, unit="um")
 
 
 def test_points_must_lie_in_their_images():

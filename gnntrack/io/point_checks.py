@@ -24,6 +24,10 @@ _MOST_EMPTY = 100_000  # frames without points that are not a mistake
 _EDGE = 0.5  # of a voxel: the centre of the first one is 0
 _CORNER, _FILLED = 0.6, 0.8  # of the images: a part that points in the wrong unit do not exceed, and right ones do
 _FEWEST = 20  # points from which on their spread shows the unit
+_DEEP, _EVEN = (
+    2.0,
+    1.5,
+)  # spread along z in spreads along y and x: no movie is deeper than this, and a cube is below that
 
 
 def flatten_positions(raw: RawPoints, spacing: tuple[float, ...] | None, images: FrameStack | None) -> RawPoints:
@@ -76,7 +80,8 @@ def warn_of_units(raw: RawPoints, spacing: tuple[float, ...] | None) -> None:
     """Warn if the values of the positions look like those of the other unit.
 
     Positions in voxels along an axis are whole numbers, or any; those in um of the same detector are multiples of the
-    size of a voxel.
+    size of a voxel. Positions between voxels that would spread much farther along z than along y and x in voxels, but
+    not in um, are probably in um.
     """
     if spacing is None or len(raw.position) < _FEWEST or np.allclose(spacing, 1):
         return
@@ -96,6 +101,26 @@ def warn_of_units(raw: RawPoints, spacing: tuple[float, ...] | None) -> None:
             "--points-unit pixel (in Python points_unit='pixel')",
             raw.source,
             text,
+        )
+    elif not whole:
+        _warn_of_depth(raw, np.asarray(spacing))
+
+
+def _warn_of_depth(raw: RawPoints, spacing: FloatArray) -> None:
+    """Warn if a stack of points in voxels is much deeper than wide, and would not be with the same positions in um."""
+    if raw.unit != "pixel" or len(spacing) < 3:
+        return
+    depth, *plane = np.ptp(raw.position, axis=0)
+    deep, wide = depth * spacing[0], np.max(plane * spacing[1:])
+    if deep > _DEEP * wide and depth < _EVEN * max(plane):
+        _log.warning(
+            "%s: read as voxels, the points spread over %.0f um along z and %.0f um along y and x; if they are in um "
+            "(%.0f and %.0f), give --points-unit um (in Python points_unit='um')",
+            raw.source,
+            deep,
+            wide,
+            depth,
+            max(plane),
         )
 
 

@@ -8,10 +8,10 @@ of cells that keep their direction the own steps get a high weight, in one with 
 in a tissue that moves as a whole the neighbours do. The residuals of the regression are the scale of the next solution.
 
 A link over a gap costs the logarithm of the rate of missed cells, and for each further missing frame that of the rate
-at which missed cells are missed again: a dim cell is missed for several frames. It costs more if the cell is not
-missing at all, since a point lies in its place: two cells cannot take turns in one place. A cell that begins or ends is
-compared with others whose tracks are as long and as near to the border: false detections are short-lived, so that
-a long track has to come from somewhere.
+at which missed cells are missed again: a dim cell is missed for several frames. Frames without a single point are not
+counted: nothing was looked for there. It costs more if the cell is not missing at all, since a point lies in its
+place: two cells cannot take turns in one place. A cell that begins or ends is compared with others whose tracks are as
+long and as near to the border: false detections are short-lived, so that a long track has to come from somewhere.
 """
 
 from __future__ import annotations
@@ -120,6 +120,13 @@ class _Regression:
         return np.asarray(np.einsum("mfd,fd->md", inputs, self.weight))
 
 
+def _count_missing(graph: CellGraph) -> IntArray:
+    """Return the number of frames in which the cell of a link was missed, (E,), without frames that have no point."""
+    cells = graph.cells
+    filled = np.concatenate([[0], np.cumsum(np.bincount(cells.frame, minlength=cells.n_frames) > 0)])
+    return np.asarray(filled[cells.frame[graph.target]] - filled[cells.frame[graph.source] + 1])
+
+
 def _solve_axis(inputs: FloatArray, goal: FloatArray, keep: BoolArray) -> FloatArray:
     x = inputs[keep]
     product = x.T @ x
@@ -139,7 +146,7 @@ class _PointModel:
         cells = graph.cells
         self.step = self.field.position[graph.target] - self.field.position[graph.source]
         self.steps = self.field.time[graph.target] - self.field.time[graph.source]
-        self.far = graph.gap > 1
+        self.missing = _count_missing(graph)
         self.least, self.scale = self._estimate_scale()
         volume = float(np.prod(np.multiply(cells.shape, cells.spacing)))
         self.by_chance = np.log(np.maximum(cells.feature("density").astype(np.float64), 1 / volume))
@@ -189,8 +196,8 @@ class _PointModel:
         same = np.logaddexp(usual, np.log(_JUMP) + log_t(distance, _WIDE, 2.0, ndim))
         same -= np.log(predicted.scale).sum(axis=1)
         log_odds = same + self.looks - (self.by_chance + self.starts)[graph.target] - self.ends[graph.source]
-        lost = np.log(self.missed) + np.log1p(-self.again) + (graph.gap - 2) * np.log(self.again)
-        log_odds += np.where(self.far, lost - _SEEN * self.seen, np.log1p(-self.missed))
+        lost = np.log(self.missed) + np.log1p(-self.again) + (self.missing - 1) * np.log(self.again)
+        log_odds += np.where(self.missing > 0, lost - _SEEN * self.seen, np.log1p(-self.missed))
         return np.where(self.steps == 0, _COPY, log_odds)
 
     def estimate_rates(self, tracks: PointTracks) -> None:
@@ -198,7 +205,7 @@ class _PointModel:
         graph, cells = self.graph, self.graph.cells
         linked = np.zeros(len(graph), bool)
         linked[tracks.future[graph.source] == graph.target] = True
-        missing = graph.gap[linked] - 1
+        missing = self.missing[linked]
         gaps, frames = float((missing > 0).sum()), float(missing.sum())
         self.missed = (gaps + _MISSED * _PRIOR) / (len(missing) + _PRIOR)
         self.again = (frames - gaps + _AGAIN * _PRIOR) / (frames + _PRIOR)
