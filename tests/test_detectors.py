@@ -429,6 +429,16 @@ def test_a_detector_learns_from_a_few_annotated_cells(sparse_movie, tmp_path):
     assert (distance < 2).mean() > 0.9
 
 
+def test_points_of_other_images_are_refused(tmp_path):
+    write_omezarr(gnntrack.open_frames(np.zeros((1, 4, 9, 9), np.uint16), spacing=(2, 1, 1)), tmp_path / "a.zarr")
+    place = np.array([[2.0, 3, 4], [2, 30, 4]])
+    graph = PointGraph(np.array([1, 2]), np.array([0, 0]), place, [], [], (2.0, 1.0, 1.0), "um", n_frames=1)
+    write_point_graph(graph, tmp_path / "a.geff")
+    message = r"1 of 2 points is outside of the \(4, 9, 9\) voxels of .*a\.zarr, such as that at 1, 30, 4; give its own"
+    with pytest.raises(InputError, match=message):
+        find_point_frames(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -18,7 +18,7 @@ import numpy as np
 from gnntrack.errors import InputError, SegmenterError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.point_graph import read_point_graph
-from gnntrack.plurals import count_noun
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.segmentation.detection import DETECTORS
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.simulated_points import simulate_point_examples
@@ -312,8 +312,24 @@ def _read_movie(truth: Path, *, complete: bool) -> list[MovieFrame]:
         number = count_noun(len(images), "frame")
         msg = f"{truth}: a point is in frame {graph.frame.max()}, and {found[0]} has {number}; give its own images"
         raise InputError(msg)
+    _check_inside(graph, images, truth, found[0])
     whole = complete or (graph.total is not None and len(graph) >= _ALL * graph.total)
     return [MovieFrame(images, graph, truth.stem, int(frame), whole) for frame in np.unique(graph.frame)]
+
+
+def _check_inside(graph: PointGraph, images: FrameStack, truth: Path, source: Path) -> None:
+    """Raise if points are more than a voxel outside of the images, as those of other images or in another unit are."""
+    voxel = graph.position / np.asarray(graph.spacing)
+    outside = ((voxel < -1) | (voxel > images.shape)).any(axis=1)
+    if outside.any():
+        place = ", ".join(f"{value:.6g}" for value in voxel[int(np.argmax(outside))])
+        number, points = int(outside.sum()), count_noun(len(graph), "point")
+        verb = choose_form(number, "is", "are")
+        msg = (
+            f"{truth}: {number} of {points} {verb} outside of the {tuple(images.shape)} voxels "
+            f"of {source}, such as that at {place}; give its own images, or correct the scale of the GEFF"
+        )
+        raise InputError(msg)
 
 
 def _split_frames(frames: Sequence[MovieFrame], held_out: float) -> tuple[list[Any], list[Any]]:
