@@ -272,7 +272,8 @@ def find_point_result(path: str | Path) -> Path | None:
     path = Path(path)
     for folder in (path, *path.absolute().parents[:2]):
         extras = folder / EXTRAS
-        if (extras / "summary.json").is_file() and (extras / "lineage.geff").is_dir() and find_result(folder) is None:
+        own = (extras / "summary.json").is_file() and (extras / "lineage.geff").is_dir()
+        if own and find_result(folder) is None and not any(folder.glob("mask*.tif")):
             inside = folder == path or EXTRAS in path.absolute().relative_to(folder.absolute()).parts
             return folder if inside else None
     return None

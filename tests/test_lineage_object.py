@@ -310,7 +310,7 @@ def test_lineages_are_evaluated(tmp_path):
     assert gnntrack.evaluate(other, lineage)["LNK"] < 1
 
 
-@pytest.mark.parametrize("source", [np.zeros((2, 5, 5), int), None, 3, [1], {}])
+@pytest.mark.parametrize("source", [np.zeros((2, 5, 5), int), None, 3, [1], {1}])
 def test_what_cannot_be_evaluated_is_refused(source, tmp_path):
     with pytest.raises(gnntrack.InputError, match=r"expected a folder with res_track\.txt, or a Lineage"):
         gnntrack.evaluate(source, tmp_path)

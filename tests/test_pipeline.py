@@ -179,7 +179,7 @@ def test_export_needs_masks_and_a_known_format(masks, tmp_path):
     lineage = gnntrack.solve(gnntrack.build_graph(masks=masks))
     with pytest.raises(InputError, match=r"format 'ctc' draws the masks .* give masks"):
         gnntrack.export(lineage, tmp_path / "out")
-    with pytest.raises(InputError, match="unknown format 'mov'; there are: btrack, ctc, csv, edges, geff"):
+    with pytest.raises(InputError, match="unknown format 'mov'; there are: biohub, btrack, ctc, csv, edges, geff"):
         gnntrack.export(lineage, tmp_path / "out", to="mov")
     with pytest.raises(FormatError, match="not those that the lineage was made from"):
         gnntrack.export(lineage, tmp_path / "out", masks=masks[:, ::-1, :80])

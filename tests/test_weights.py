@@ -246,7 +246,7 @@ def test_an_unknown_kind(model: Path) -> None:
     change(model, kind="linknets")
     with pytest.raises(ModelError, match=r"model.json: unknown network 'linknets'; did you mean 'linknet'\?"):
         load_model(model)
-    with pytest.raises(ModelError, match="unknown network 'qqq'; there are: linknet, pdn, appearance"):
+    with pytest.raises(ModelError, match="unknown network 'qqq'; there are: linknet, points, pdn, appearance"):
         STORED["qqq"]
 
 

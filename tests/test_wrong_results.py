@@ -72,8 +72,6 @@ def test_export_of_a_geff_asks_for_its_masks(places, tmp_path):
         ("images", "gnntrack import"),
         ("masks.tif", "gnntrack import"),
         ("masks.npy", "gnntrack import"),
-        ("alone.geff", "gnntrack export"),
-        ("untabled", "gnntrack export"),
     ],
 )
 def test_scores_and_validation_name_the_command_that_makes_a_result(places, name, remedy):

@@ -250,10 +250,13 @@ def _write_mark(result: Path, replaced: str, paths: Mapping[str, str]) -> None:
 
 
 def _is_complete(result: Path) -> bool:
-    """Return whether a result can be loaded, with all its frames."""
+    """Return whether a result can be loaded, with all its frames; one of masks needs its table of tracks."""
     from gnntrack.loading import load
+    from gnntrack.results import find_result
 
     try:
-        return load(result).cells.n_frames == int(_read_summary(result)["movie"]["frames"])
+        cells = load(result).cells
+        whole = cells.n_frames == int(_read_summary(result)["movie"]["frames"])
+        return whole and (cells.points or find_result(result) is not None)
     except GnntrackError:
         return False

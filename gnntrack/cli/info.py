@@ -56,6 +56,8 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
     radius = "not given" if found["radius"] is None else f"{found['radius']:.3g} {unit} (median)"
     size = " x ".join(map(str, found["shape"]))
     axes = "y, x" if len(found["shape"]) == 2 else "z, y, x"
+    given = shlex.quote(str(path))
+    tracked = [("", f"gnntrack export {given} --to csv -o TABLES, if it has tracks already")] if path.is_dir() else []
     return [
         ("kind", "points"),
         ("frames", found["frames"]),
@@ -64,7 +66,8 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
         ("points", f"{found['points']}; {low} to {high} a frame, median {middle:g}"),
         ("distance", f"{found['neighbour_distance']:.3g} {unit} to the nearest point (median)"),
         ("radius", radius),
-        ("tracking", f"gnntrack track --points {shlex.quote(str(path))} -o OUT"),
+        ("tracking", f"gnntrack track --points {given} -o OUT"),
+        *tracked,
     ]
 
 

@@ -192,7 +192,8 @@ def detect_frame(
     if not isinstance(points, Points):
         problem = f"{type(points).__name__}; expected gnntrack.types.Points"
     elif points.position.shape[1] != image.ndim:
-        problem = f"positions of {points.position.shape[1]} numbers for an image of {image.ndim} axes"
+        given, expected = (count_noun(n, "axis", "axes") for n in (points.position.shape[1], image.ndim))
+        problem = f"positions with {given} for an image with {expected}"
     elif ((points.position < -0.5) | (points.position > np.array(image.shape) - 0.5)).any():
         problem = "a point outside the image; positions are in voxels"
     if problem:

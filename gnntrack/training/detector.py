@@ -306,7 +306,8 @@ def _read_movie(truth: Path, *, complete: bool) -> list[MovieFrame]:
     graph = read_point_graph(truth)
     images = open_frames(found[0])
     if graph.position.shape[1] != len(images.shape):
-        msg = f"{truth}: its points have {graph.position.shape[1]} axes, and the images {found[0]} {len(images.shape)}"
+        axes = count_noun(graph.position.shape[1], "axis", "axes")
+        msg = f"{truth}: its points have {axes}, and the images {found[0]} {len(images.shape)}"
         raise InputError(msg)
     if len(graph) and graph.frame.max() >= len(images):
         number = count_noun(len(images), "frame")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gnntrack.errors import FrameError, SegmenterError
+from gnntrack.plurals import count_noun
 from gnntrack.types.detections import Points
 from segmenters.common.inputs import check_image
 from segmenters.points.grid import Grid, choose_grid
@@ -125,7 +126,8 @@ class PointDetector:
         if highest > _HIGHEST:
             pixels = pixels / np.float32(highest / _HIGHEST)
         if pixels.ndim != len(spacing):
-            msg = f"the image has {pixels.ndim} axes, and the spacing {len(spacing)} values; give one value per axis"
+            given = count_noun(len(spacing), "value")
+            msg = f"the image has {pixels.ndim} axes, and the spacing {given}; give one value per axis"
             raise FrameError(msg)
         return pixels
 
