@@ -4,8 +4,9 @@
 Cell Tracking Challenge with ground truth to centroids, complete ones and ones with misses, clutter and noise, and
 measures the possible births of each movie (`gnntrack.events`) with and without radii and intensities. It trains a
 network per kind of evidence on one half of the movies, tests it on the other half, and writes
-``results/point_divisions.json`` and ``.md``. With ``--ship`` it trains on all movies, and writes the networks into the
-package.
+``results/point_divisions.json`` and ``.md``. Another network, for the shapes of blobs, is trained and tested on embryos
+with images (seeds from 2000 on), beside the networks of positions, radii and brightness. With ``--ship`` it trains on
+all movies, and writes the networks into the package.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,20 +27,24 @@ from crowd import simulate_crowd
 from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from scipy import ndimage
 
-from gnntrack.events.birth_evidence import BRIGHTNESS, PLACE, SIZE, add_end_rate, measure_births
+from gnntrack.events.birth_evidence import BRIGHTNESS, PLACE, SHAPE, SIZE, add_end_rate, measure_births
 from gnntrack.events.births import Births, FirstSolution, reverse_time
-from gnntrack.events.point_divisions import BirthOdds, estimate_rate
+from gnntrack.events.point_divisions import BirthOdds, compute_log_ratios, estimate_rate
 from gnntrack.io.ctc_table import parse_track_table
 from gnntrack.methods import resolve_method, score_graph
+from gnntrack.point_movie import open_points
 from gnntrack.point_recipes import build_point_graph, choose_point_settings
 from gnntrack.settings import Settings
 from gnntrack.simulate import draw_embryo_settings, simulate_embryo
 from gnntrack.solvers import solve
 from gnntrack.types import PointGraph
 
+Networks = Mapping[str, Mapping[str, Any]]
 NETWORKS = REPOSITORY / "gnntrack" / "events" / "point_divisions.json"
 FIRST_SEED = 1000  # benchmarks that report results use seeds below 100
 EMBRYOS, CLEAN, CROWDS = 20, 6, 16
+FIRST_PICTURED, PICTURED = 2000, 26  # seeds and number of embryos with images
+PICTURE = "embryos with images"
 FRAMES = 30  # of simulated movies
 LONGEST = 100  # frames of real movies
 KINDS = {"place": (), "place+size": ("radius",), "place+brightness": ("intensity",)}
@@ -88,14 +93,20 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="train on all movies, and write the networks")
     args = parser.parse_args()
     samples = _read_samples(args)
-    rows = [row for kind, found in samples.items() for row in test_networks(kind, found)]
+    plain = {kind: [each for each in found if each.family != PICTURE] for kind, found in samples.items()}
+    pictured = {kind: [each for each in found if each.family == PICTURE] for kind, found in samples.items()}
+    rows = [row for kind, found in plain.items() for row in test_networks(kind, found)]
+    networks = {kind: train_network(kind, found) for kind, found in plain.items()}
+    rows += test_shapes(networks, {kind: found for kind, found in pictured.items() if found})
     record = {**describe_run(), "rows": rows}
     head = ("evidence", "movies", "divisions", "precision", "recall", "F1")
     table = format_table(head, ([str(row[name]) for name in head] for row in rows))
     write_record(args.out, record, f"{format_circumstances(record)}\n\n{table}")
     print(table)
     if args.ship:
-        networks = {kind: train_network(kind, found) for kind, found in samples.items()}
+        networks["shape"] = train_network(
+            "shape", [each for found in pictured.values() for each in found], base=networks
+        )
         text = json.dumps({kind: _round_numbers(network) for kind, network in networks.items()})
         NETWORKS.write_text(text + "\n", encoding="utf-8")
 
@@ -111,6 +122,10 @@ def _read_samples(args: argparse.Namespace) -> dict[str, list[Sample]]:
         for kind, sample in measure_movie(movie).items():
             samples[kind].append(sample)
         print(movie.family, len(movie.points), samples["place"][-1].divisions, flush=True)
+    for seed in range(FIRST_PICTURED, FIRST_PICTURED + PICTURED):
+        for kind, sample in measure_pictured(seed).items():
+            samples[kind].append(sample)
+        print(PICTURE, seed, samples["place+brightness"][-1].divisions, flush=True)
     if args.samples is not None:
         with args.samples.open("wb") as file:
             pickle.dump(samples, file)
@@ -224,6 +239,24 @@ def _measure_distance(place: np.ndarray, frame: np.ndarray) -> float:
     return float(np.median(np.concatenate([cKDTree(p).query(p, 2)[0][:, 1] for p in parts if len(p) > 1])))
 
 
+def measure_pictured(seed: int) -> dict[str, Sample]:
+    """Return the possible births of an embryo with images, in which brightness and shapes are measured."""
+    rng = np.random.default_rng([seed, 1])
+    settings = draw_embryo_settings(
+        seed,
+        frames=16,
+        shape=(32, 128, 128),
+        cells=int(rng.integers(40, 160)),
+        division_rate=float(rng.uniform(0.004, 0.03)),
+    )
+    embryo = simulate_embryo(settings=settings, seed=seed)
+    movie = Movie(PICTURE, embryo.points, embryo.point_truth, embryo.truth)
+    return {
+        "+".join(["place", *size, "brightness"]): measure_births_of(movie, columns, images=embryo.images)
+        for size, columns in (((), []), (("size",), ["radius"]))
+    }
+
+
 def measure_movie(movie: Movie) -> dict[str, Sample]:
     """Return the possible births of a movie by kind of evidence: from positions, and from all columns that it has."""
     given = [name for name in ("radius", "intensity") if name in movie.points]
@@ -241,16 +274,18 @@ def measure_movie(movie: Movie) -> dict[str, Sample]:
     return samples
 
 
-def measure_births_of(movie: Movie, columns: Sequence[str]) -> Sample:
-    """Return the possible births of a movie, measured with some of the columns."""
+def measure_births_of(movie: Movie, columns: Sequence[str], *, images: Any = None) -> Sample:
+    """Return the possible births of a movie, measured with some of the columns, and in images."""
     points = movie.points[[name for name in movie.points if name in ("t", *"zyx", *columns)]]
     spacing = movie.truth.spacing if movie.truth.unit == "um" else None
     settings = choose_point_settings(Settings().replace(frames__spacing=spacing))
     scorer = resolve_method("hungarian").make_scorer(settings, images=False)
-    graph = build_point_graph(points, settings=settings)
+    opened = open_points(points, images=images, settings=settings)
+    graph = build_point_graph(opened, settings=settings)
     scores = score_graph(scorer, graph)
     chosen = solve("hungarian", graph, scores, settings=settings.replace(solver__divisions=False).solver)
-    first = FirstSolution.from_links(graph, scores, graph.source[chosen], graph.target[chosen])
+    ends = graph.source[chosen], graph.target[chosen]
+    first = FirstSolution.from_links(graph, scores, *ends, moments=opened.measure_shapes())
     births = Births.find(first)
     family, divisions = _number_families(movie.truth)
     branch = np.full(len(points), -1)
@@ -306,15 +341,18 @@ class Choices(NamedTuple):
     weight: np.ndarray  # (G,)
 
 
-def train_network(kind: str, samples: Sequence[Sample], *, seed: int = 0) -> dict[str, Any]:
-    """Return a network, trained with the true rates of the movies as offsets.
+def train_network(
+    kind: str, samples: Sequence[Sample], *, base: Networks | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Return a network, trained with the true rates of the movies as offsets, and with the log odds of other networks.
 
     The births of a daughter and "none of them" are the classes of a softmax.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     names = [*PLACE, *(SIZE if "size" in kind else ()), *(BRIGHTNESS if "brightness" in kind else ())]
-    births = _join_choices([_draw_choices(sample, names, rng) for sample in samples if len(sample.right)])
+    names = list(SHAPE) if kind == "shape" else names
+    births = _join_choices([_draw_choices(sample, names, rng, base) for sample in samples if len(sample.right)])
     mean, spread = np.nanmean(births.value, axis=0), np.maximum(np.nanstd(births.value, axis=0), 0.02)
     place = np.nan_to_num(np.clip((births.value - mean) / spread, -LIMIT, LIMIT))
     x, y, o, w = (
@@ -349,7 +387,7 @@ def train_network(kind: str, samples: Sequence[Sample], *, seed: int = 0) -> dic
     return {"evidence": names, "mean": mean, "spread": spread, **weights}
 
 
-def _draw_choices(sample: Sample, names: Sequence[str], rng: np.random.Generator) -> Choices:
+def _draw_choices(sample: Sample, names: Sequence[str], rng: np.random.Generator, base: Networks | None) -> Choices:
     """Return the births of all daughters, and of some of the other cells."""
     order = np.argsort(sample.cells[:, 2], kind="stable")
     late, start = np.unique(sample.cells[order, 2], return_index=True)
@@ -362,7 +400,13 @@ def _draw_choices(sample: Sample, names: Sequence[str], rng: np.random.Generator
     value = np.stack([sample.evidence[name] for name in names], axis=1)[order][rows]
     weight = np.where(born, 1.0, 1 / kept) * min(1.0, BORN / max(int(born.sum()), 1))
     offset = np.full(len(value), np.log(sample.rate))
+    if base is not None:
+        offset += compute_log_ratios(_drop_shapes(sample.evidence), networks=base)[order][rows]
     return Choices(value, right[rows], offset, np.append(0, np.cumsum(length[use])), weight[use])
+
+
+def _drop_shapes(evidence: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value for name, value in evidence.items() if name not in SHAPE}
 
 
 def _join_choices(parts: Sequence[Choices]) -> Choices:
@@ -386,24 +430,43 @@ def test_networks(kind: str, samples: Sequence[Sample]) -> Iterator[dict[str, An
         network = train_network(kind, [sample for k, sample in zip(fold, samples, strict=True) if k != side])
         for sample in (sample for k, sample in zip(fold, samples, strict=True) if k == side):
             family = sample.family.split()[0] if sample.family.split()[0] not in simulated else sample.family
-            counts[family] = counts.get(family, np.zeros(3, int)) + count_divisions(network, sample)
-    for family, (right, wrong, missed) in sorted(counts.items()):
-        yield {
-            "evidence": kind,
-            "movies": family,
-            "divisions": int(right + missed),
-            "precision": round(right / max(right + wrong, 1), 3),
-            "recall": round(right / max(right + missed, 1), 3),
-            "F1": round(2 * right / max(2 * right + wrong + missed, 1), 3),
-        }
+            counts[family] = counts.get(family, np.zeros(3, int)) + count_divisions({kind: network}, sample)
+    for family, count in sorted(counts.items()):
+        yield _describe_counts(kind, family, count)
 
 
-def count_divisions(network: dict[str, Any], sample: Sample) -> np.ndarray:
+def test_shapes(networks: Networks, samples: dict[str, list[Sample]]) -> Iterator[dict[str, Any]]:
+    """Yield rows without and with shapes, from networks of shapes that were trained on every other embryo."""
+    for kind, found in samples.items():
+        without, with_shapes = np.zeros(3, int), np.zeros(3, int)
+        for side in (0, 1):
+            learnt = [sample for each in samples.values() for k, sample in enumerate(each) if k % 2 != side]
+            both = {**networks, "shape": train_network("shape", learnt, base=networks)}
+            for sample in found[side::2]:
+                without = without + count_divisions(networks, sample)
+                with_shapes = with_shapes + count_divisions(both, sample)
+        yield _describe_counts(kind, PICTURE, without)
+        yield _describe_counts(f"{kind}+shape", PICTURE, with_shapes)
+
+
+def _describe_counts(kind: str, family: str, count: np.ndarray) -> dict[str, Any]:
+    right, wrong, missed = count.tolist()
+    return {
+        "evidence": kind,
+        "movies": family,
+        "divisions": right + missed,
+        "precision": round(right / max(right + wrong, 1), 3),
+        "recall": round(right / max(right + missed, 1), 3),
+        "F1": round(2 * right / max(2 * right + wrong + missed, 1), 3),
+    }
+
+
+def count_divisions(networks: Networks, sample: Sample) -> np.ndarray:
     """Return the numbers of right, wrong and missed divisions; no cell takes part in two as the same."""
     if not len(sample.right):
         return np.array([0, 0, sample.divisions])
-    births = BirthOdds.from_evidence(sample.evidence, sample.cells[:, 2], network=network)
-    decoys = BirthOdds.from_evidence(sample.decoys, sample.late_decoys, network=network)
+    births = BirthOdds.from_evidence(sample.evidence, sample.cells[:, 2], networks=networks)
+    decoys = BirthOdds.from_evidence(sample.decoys, sample.late_decoys, networks=networks)
     probability = births.compute_probabilities(estimate_rate(births, decoys, sample.n_cells))
     probability = np.maximum(probability, births.explain_lone_starts(decoys))
     used: set[tuple[str, int]] = set()

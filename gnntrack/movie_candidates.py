@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnntrack.scores.registry import Scorer
     from gnntrack.settings import Settings
     from gnntrack.solvers.constrained import FreeCandidates
-    from gnntrack.types import CellGraph, Cells, Lineage, LinkScores, Progress, Runs
+    from gnntrack.types import CellGraph, Cells, FloatArray, Lineage, LinkScores, Progress, Runs
 
 __all__ = ["MovieCandidates", "choose_lineage", "read_candidates", "solve_movie"]
 
@@ -160,6 +160,7 @@ def choose_lineage(
     settings: Settings,
     progress: Progress | None = None,
     fixed: Constraints | None = None,
+    moments: FloatArray | None = None,
 ) -> Lineage:
     """Choose among the candidate links of a graph.
 
@@ -173,6 +174,8 @@ def choose_lineage(
         As in `gnntrack.solve`.
     fixed : Constraints, optional
         Decisions that the lineage keeps.
+    moments : (N, D, D) float64, optional
+        Shapes of points in the images; see `gnntrack.measure.point_shapes.PointShapes`.
     """
     fixed = fixed or Constraints()
     if len(fixed.removed):
@@ -184,7 +187,7 @@ def choose_lineage(
     report = progress or (lambda *_: None)
     report("solving", 1, 2)
     free = select_free(graph, scores, fixed)
-    free, rated = _add_point_divisions(solver, free, fixed, settings)
+    free, rated = _add_point_divisions(solver, free, fixed, settings, moments)
     chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
     report("solving", 2, 2)
     # the scorer can score divisions; the events that revise them are those of masks
@@ -205,7 +208,7 @@ def choose_lineage(
 
 
 def _add_point_divisions(
-    solver: str, free: FreeCandidates, fixed: Constraints, settings: Settings
+    solver: str, free: FreeCandidates, fixed: Constraints, settings: Settings, moments: FloatArray | None
 ) -> tuple[FreeCandidates, LinkScores]:
     """Return candidates with the divisions of points that are found in a solution without any, and their probabilities.
 
@@ -215,7 +218,7 @@ def _add_point_divisions(
         return free, free.scores
     without = settings.replace(solver__divisions=False).solver
     _, first = solve_free(solver, free, fixed, settings=without)
-    threshold = settings.solver.link_threshold
-    divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, threshold=threshold)
+    known: dict[str, Any] = {"threshold": settings.solver.link_threshold, "moments": moments}
+    divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, **known)
     added = divisions.add_to(free.scores, threshold=settings.solver.division_threshold)
     return free._replace(scores=added), divisions.rate(free.scores)

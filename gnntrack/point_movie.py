@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gnntrack.segmentation.detection import Detector
     from gnntrack.settings import Settings
-    from gnntrack.types import Cells, FrameStack, Progress
+    from gnntrack.types import Cells, FloatArray, FrameStack, Progress
 
 __all__ = [
     "DETECTOR_OPTIONS",
@@ -69,11 +69,24 @@ class PointMovie:
         Images of the microscope.
     interval : float, optional
         Seconds from a frame to the next; None if neither settings, points nor images have it.
+    moments : (N, D, D) float64, optional
+        Shapes of the cells in the images; see `gnntrack.measure.point_shapes.PointShapes`.
     """
 
     cells: Cells
     images: FrameStack | None = None
     interval: float | None = None
+    moments: FloatArray | None = None
+
+    def measure_shapes(self, *, progress: Progress | None = None) -> FloatArray | None:
+        """Return the shapes of the cells in the images, (N, D, D) float64; None without images."""
+        if self.images is None or self.moments is not None:
+            return self.moments
+        from gnntrack.measure.point_shapes import measure_shapes
+
+        spacing = self.cells.spacing
+        where = _find_balls(self.cells)
+        return measure_shapes(self.images, self.cells.frame, *where, spacing=spacing, progress=progress)
 
 
 def open_points(
@@ -125,14 +138,27 @@ def open_points(
         points = _find_points(stack, points, progress)
     found = read_points(points, settings=settings.frames, unit=points_unit, radius=radius, images=stack)
     cells, _ = make_point_cells(found, neighbours=settings.cells.neighbours)
+    moments = None
     if stack is not None and not cells.has("intensity_mean"):
-        from gnntrack.measure.point_intensities import measure_balls
-
-        sizes = cells.spacing
-        reach = cells.feature("diameter")[:, None].astype(float) / 2 / sizes
-        cells = add_features(cells, measure_balls(stack, cells.frame, cells.position / sizes, reach, progress=progress))
+        cells, moments = _measure_images(stack, cells, progress)
     interval = settings.frames.interval or found.interval or (None if stack is None else get_interval(stack))
-    return PointMovie(cells, stack, interval)
+    return PointMovie(cells, stack, interval, moments)
+
+
+def _measure_images(images: FrameStack, cells: Cells, progress: Progress | None) -> tuple[Cells, FloatArray]:
+    """Return cells with the brightness of the images, and their shapes; images are read once for both."""
+    from gnntrack.measure.point_intensities import measure_balls
+    from gnntrack.measure.point_shapes import PointShapes
+
+    pixel, reach = _find_balls(cells)
+    shapes = PointShapes(pixel, reach, cells.spacing)
+    found = measure_balls(images, cells.frame, pixel, reach, measure_more=shapes.add_volume, progress=progress)
+    return add_features(cells, found), shapes.moments
+
+
+def _find_balls(cells: Cells) -> tuple[FloatArray, FloatArray]:
+    """Return centres (N, D) and radii (N, D) of cells in voxels."""
+    return cells.position / cells.spacing, cells.feature("diameter")[:, None].astype(float) / 2 / cells.spacing
 
 
 def _find_points(stack: FrameStack, detection: Detection, progress: Progress | None) -> pd.DataFrame:

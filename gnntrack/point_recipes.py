@@ -80,7 +80,9 @@ def track_points(
     """
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
-    graph = build_point_graph(points, settings=settings, progress=progress)
+    movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
+    graph = build_point_graph(movie, settings=settings, progress=progress)
     scores = score_graph(scorer, graph, progress=progress)
     choice: dict[str, Any] = {"method": method, "solver": plan.solver, "settings": choose_point_settings(settings)}
-    return choose_lineage(graph, scores, scorer, **choice, progress=progress)
+    moments = movie.measure_shapes(progress=progress) if settings.solver.divisions else None
+    return choose_lineage(graph, scores, scorer, **choice, progress=progress, moments=moments)

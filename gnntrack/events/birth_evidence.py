@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnntrack.events.births import Births, FirstSolution
     from gnntrack.types import Cells, FloatArray, IntArray
 
-__all__ = ["BRIGHTNESS", "PLACE", "SIZE", "add_end_rate", "measure_births"]
+__all__ = ["BRIGHTNESS", "PLACE", "SHAPE", "SIZE", "add_end_rate", "measure_births"]
 
 PLACE = (
     *("apart", "apart_in_noise", "middle", "asymmetry", "sister_moved", "late_moved", "noise"),
@@ -33,6 +33,11 @@ SIZE = ("together", "unequal", "sister_shrinks")
 """Evidence from radii."""
 BRIGHTNESS = ("unequal_light", "late_light", "brightens", "fades", "parent_light", "late_and_parent_light")
 """Evidence from intensities."""
+SHAPE = (
+    *("parent_along", "before_along", "sister_along", "late_along"),
+    *("parent_widens", "sister_widens", "late_widens", "parent_width", "parent_uneven"),
+)
+"""Evidence from the shapes of the blobs in the images."""
 
 _AFTER = (1, 2, 3)  # frames after the birth in which the distance of the daughters is measured
 _LIVES = (3, 8)  # frames that tracks are followed: clutter rarely lasts for the first number
@@ -40,6 +45,7 @@ _VALUE = 8.0  # bound of log odds of links
 _SIZED = 3  # cells of a track whose median is its size
 _BRIGHT = 2  # cells of a track whose median is its brightness, near the birth
 _RESTING = (5, 9)  # cells of the parent's track, counted from the birth, which are not yet bright
+_SMALL = 0.05  # least width of a blob, in typical ones
 _RESTED = (6, 9)  # cells of a daughter's track which are no longer bright
 
 
@@ -57,7 +63,7 @@ def measure_births(first: FirstSolution, births: Births) -> dict[str, FloatArray
     -------
     dict
         `PLACE` without ``ends``; `SIZE` if the cells have sizes that are not all equal; `BRIGHTNESS` if they have
-        intensities.
+        intensities; `SHAPE` if their shapes were measured.
     """
     evidence = _measure_places(first, births) | _measure_lives(first, births) | _measure_rivals(first, births)
     cells = first.graph.cells
@@ -65,6 +71,8 @@ def measure_births(first: FirstSolution, births: Births) -> dict[str, FloatArray
         evidence |= _measure_sizes(first, births)
     if _varies(cells, "intensity_mean"):
         evidence |= _measure_brightness(first, births)
+    if first.moments is not None and np.isfinite(first.moments).any():
+        evidence |= _measure_shapes(first, births, first.moments)
     return evidence
 
 
@@ -211,10 +219,46 @@ def _measure_brightness(first: FirstSolution, births: Births) -> dict[str, Float
     }
 
 
+def _measure_shapes(first: FirstSolution, births: Births, moments: FloatArray) -> dict[str, FloatArray]:
+    """Return widths of blobs, and how much longer they are along the axis through both daughters than on average.
+
+    A plate of chromosomes is flat along this axis, and what separates is long. Widths are relative to those of typical
+    cells of the movie along the same axis, so that the blur of the microscope does not matter.
+    """
+    place, ndim = first.graph.cells.position, moments.shape[1]
+    typical = np.nanmedian(moments, axis=0)
+    whiten = np.linalg.pinv(typical)
+    axis = place[births.late] - place[births.twin]
+    length = np.einsum("mi,ij,mj->m", axis, typical, axis)
+    width = np.log(np.maximum(np.einsum("ij,nji->n", whiten, moments) / ndim, _SMALL))
+    earlier = first.walk(births.parent, first.past, _RESTING[1])
+    resting = _take_median(width, earlier[:, _RESTING[0] :])
+
+    def measure_along(rows: IntArray) -> FloatArray:
+        along = np.einsum("mi,mij,mj->m", axis, moments[rows], axis) / np.maximum(length, 1e-12)
+        return np.where(rows >= 0, np.log(np.maximum(along, _SMALL)) - width[rows], np.nan)
+
+    of_parent = np.nan_to_num(moments[births.parent])
+    extent = np.maximum(np.linalg.eigvals(whiten @ of_parent).real, _SMALL)
+    uneven = np.log(extent.max(axis=1, initial=_SMALL) / extent.min(axis=1, initial=np.inf))
+    return {
+        "parent_along": measure_along(births.parent),
+        "before_along": measure_along(earlier[:, 1]),
+        "sister_along": measure_along(births.twin),
+        "late_along": measure_along(births.late),
+        "parent_widens": width[births.parent] - resting,
+        "sister_widens": width[births.twin] - resting,
+        "late_widens": width[births.late] - resting,
+        "parent_width": width[births.parent],
+        "parent_uneven": np.where(np.isfinite(width[births.parent]), uneven, np.nan),
+    }
+
+
 def _take_median(value: FloatArray, rows: IntArray) -> FloatArray:
-    """Return the median over some cells (M, k) each, -1 = none; NaN without any."""
-    known = np.sort(np.where(rows >= 0, value[rows], np.inf), axis=1)
-    count = (rows >= 0).sum(axis=1)
+    """Return the median over some cells (M, k) each, -1 = none; NaN without any whose value is known."""
+    given = (rows >= 0) & np.isfinite(value[rows])
+    known = np.sort(np.where(given, value[rows], np.inf), axis=1)
+    count = given.sum(axis=1)
     low, high = (np.maximum((count - 1 + k) // 2, 0) for k in (0, 1))
     each = np.arange(len(rows))
     middle = (known[each, low] + known[each, high]) / 2

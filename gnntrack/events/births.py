@@ -38,15 +38,26 @@ class FirstSolution:
         Row of the linked earlier and later cell, -1 = none.
     value : (E,) float64
         Log odds of the candidate links.
+    moments : (N, D, D) float64, optional
+        Shapes of the cells in the images; see `gnntrack.measure.point_shapes.PointShapes`.
     """
 
     graph: CellGraph
     past: IntArray
     future: IntArray
     value: FloatArray
+    moments: FloatArray | None = None
 
     @classmethod
-    def from_links(cls, graph: CellGraph, scores: LinkScores, source: IntArray, target: IntArray) -> FirstSolution:
+    def from_links(
+        cls,
+        graph: CellGraph,
+        scores: LinkScores,
+        source: IntArray,
+        target: IntArray,
+        *,
+        moments: FloatArray | None = None,
+    ) -> FirstSolution:
         """Return the tracks of chosen links, given the rows of their cells; no two have the same source.
 
         A track that ends near two cells that start goes on with one of them: daughters may be too far for a link.
@@ -59,7 +70,7 @@ class FirstSolution:
         links = links[np.unique(graph.target[links], return_index=True)[1]]
         past, future = past.copy(), future.copy()
         past[graph.target[links]], future[graph.source[links]] = graph.source[links], graph.target[links]
-        return cls(graph, past, future, first.value)
+        return cls(graph, past, future, first.value, moments)
 
     @cached_property
     def first_frame(self) -> IntArray:
@@ -220,7 +231,8 @@ def reverse_time(first: FirstSolution) -> FirstSolution:
         graph, cells=backwards, source=source[links], target=target[links], features=graph.features[links]
     )
     past, future = (np.where(each >= 0, row[each], -1)[order] for each in (first.future, first.past))
-    return FirstSolution(reversed_graph, past, future, first.value[links])
+    moments = None if first.moments is None else first.moments[order]
+    return FirstSolution(reversed_graph, past, future, first.value[links], moments)
 
 
 def _find_shifts_to(first: FirstSolution) -> FloatArray:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.events.birth_evidence import BRIGHTNESS, SIZE, add_end_rate, measure_births
+from gnntrack.events.birth_evidence import BRIGHTNESS, SHAPE, SIZE, add_end_rate, measure_births
 from gnntrack.events.births import Births, FirstSolution, reverse_time
 from gnntrack.plurals import count_noun
 from gnntrack.types import invert_log_odds
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, LinkScores
+
+    Networks = Mapping[str, Mapping[str, Any]]
 
 __all__ = ["BirthOdds", "PointDivisions", "compute_log_ratios", "estimate_rate"]
 
@@ -43,6 +45,7 @@ _LIKELY = 0.5  # probability by the scorer from which its pairs of links are div
 _INSIDE = -0.7  # evidence `border` of cells that did not just enter: 0.4 distances of neighbours from it
 _COMPLETE = 0.1  # most ends of tracks, per start, in a movie whose points are complete
 _HIGHEST = 15.0  # bound of the log odds of a birth
+_SHAPE_LIMIT = 4.0  # bound of the log odds by shapes: blobs of real microscopes are not those of the simulation
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,14 @@ class PointDivisions:
 
     @classmethod
     def find(
-        cls, graph: CellGraph, scores: LinkScores, source: IntArray, target: IntArray, *, threshold: float
+        cls,
+        graph: CellGraph,
+        scores: LinkScores,
+        source: IntArray,
+        target: IntArray,
+        *,
+        threshold: float,
+        moments: FloatArray | None = None,
     ) -> PointDivisions:
         """Find possible divisions in a solution.
 
@@ -77,8 +87,10 @@ class PointDivisions:
             Cells of the links of a solution without divisions.
         threshold : float
             Probability above which the solver chooses a link.
+        moments : (N, D, D) float64, optional
+            Shapes of the cells in the images.
         """
-        first = FirstSolution.from_links(graph, scores, source, target)
+        first = FirstSolution.from_links(graph, scores, source, target, moments=moments)
         births = Births.find(first)
         odds, decoys = _score_births(first, births)
         rate = estimate_rate(odds, decoys, len(graph.cells))
@@ -130,17 +142,25 @@ def _score_births(first: FirstSolution, births: Births) -> tuple[BirthOdds, Birt
     return BirthOdds.from_evidence(evidence, births.late), BirthOdds.from_evidence(decoys, wrong.late)
 
 
-def compute_log_ratios(evidence: dict[str, FloatArray], *, network: Mapping[str, Any] | None = None) -> FloatArray:
+def compute_log_ratios(evidence: dict[str, FloatArray], *, networks: Networks | None = None) -> FloatArray:
     """Return the log odds of divisions at a rate of 1 per cell and frame, shape (M,), from the evidence for them.
 
     Parameters
     ----------
     evidence : dict
         See `gnntrack.events.birth_evidence.measure_births`.
-    network : mapping, optional
-        Weights; default: those that come with gnntrack, for this kind of evidence.
+    networks : mapping, optional
+        Weights by kind of evidence; default: those that come with gnntrack. The network ``shape`` adds to another one.
     """
-    network = network or _read_networks()[_name_network(evidence)]
+    networks = _read_networks() if networks is None else networks
+    ratio = _apply_network(networks[_name_network(evidence)], evidence)
+    if SHAPE[0] in evidence and "shape" in networks:
+        by_shape = np.clip(_apply_network(networks["shape"], evidence), -_SHAPE_LIMIT, _SHAPE_LIMIT)
+        ratio = ratio + np.where(np.isfinite(evidence[SHAPE[0]]), by_shape, 0)
+    return ratio
+
+
+def _apply_network(network: Mapping[str, Any], evidence: dict[str, FloatArray]) -> FloatArray:
     known = np.stack([evidence[name] for name in network["evidence"]], axis=1)
     place = np.clip((known - network["mean"]) / network["spread"], -_LIMIT, _LIMIT)
     place = np.where(np.isfinite(place), place, 0)
@@ -154,7 +174,7 @@ def _name_network(evidence: dict[str, FloatArray]) -> str:
 
 
 @cache
-def _read_networks() -> dict[str, dict[str, Any]]:
+def _read_networks() -> Networks:
     """Return the networks by the kinds of evidence that they read."""
     text = (files("gnntrack.events") / "point_divisions.json").read_text(encoding="utf-8")
     return {
@@ -182,11 +202,11 @@ class BirthOdds(NamedTuple):
 
     @classmethod
     def from_evidence(
-        cls, evidence: dict[str, FloatArray], late: IntArray, *, network: Mapping[str, Any] | None = None
+        cls, evidence: dict[str, FloatArray], late: IntArray, *, networks: Networks | None = None
     ) -> BirthOdds:
-        """Return the odds of births; `network` as of `compute_log_ratios`."""
+        """Return the odds of births; `networks` as of `compute_log_ratios`."""
         lone = (evidence["has_past"] == 0) & (evidence["border"] > _INSIDE)
-        return cls(compute_log_ratios(evidence, network=network), late, lone)
+        return cls(compute_log_ratios(evidence, networks=networks), late, lone)
 
     def compute_probabilities(self, rate: float) -> FloatArray:
         """Return the probability of each birth at a rate of divisions per cell and frame, shape (M,)."""

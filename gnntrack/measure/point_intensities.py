@@ -24,11 +24,13 @@ from gnntrack.errors import FrameError
 from gnntrack.measure.cells import INTENSITY_FEATURES, INTENSITY_ZSCORES, compute_zscores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy.typing as npt
 
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
-__all__ = ["measure_balls"]
+__all__ = ["measure_balls", "read_volumes"]
 
 _SHELL = 1.6  # outer radius of the shell, in radii
 
@@ -39,6 +41,7 @@ def measure_balls(
     pixel: FloatArray,
     reach: FloatArray,
     *,
+    measure_more: Callable[[slice, npt.NDArray[np.float32]], None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, tuple[FloatArray, str]]:
     """Measure the images around points, frame by frame.
@@ -53,6 +56,8 @@ def measure_balls(
         Centre of each point in voxels along ``[z], y, x``.
     reach : (N, D) float64
         Radius of each point in voxels along each axis.
+    measure_more : callable, optional
+        Called with the rows of the points of each frame and its image (Z, Y, X), so that it is read only once.
     progress : Progress, optional
         Called after each frame.
 
@@ -78,23 +83,47 @@ def measure_balls(
     ndim = pixel.shape[1]
     deep = np.zeros((len(pixel), 3)), np.full((len(pixel), 3), 0.5)
     deep[0][:, 3 - ndim :], deep[1][:, 3 - ndim :] = pixel, np.maximum(reach, 0.5)
+    offsets = np.searchsorted(frame, np.arange(len(images) + 1))
+    sums = np.zeros((len(pixel), len(INTENSITY_FEATURES) + 1))
+    for rows, volume in read_volumes(images, frame, progress=progress):
+        _sum_balls(volume, deep[0][rows], deep[1][rows], _SHELL, sums[rows])
+        if measure_more is not None:
+            measure_more(rows, volume)
+    found = {name: (sums[:, k], "grey") for k, name in enumerate(INTENSITY_FEATURES)}
+    found["intensity_contrast"] = sums[:, 0] - sums[:, -1], "grey"
+    zscores = compute_zscores(sums[:, : len(INTENSITY_FEATURES)], offsets)
+    return found | {name: (zscores[:, k], "") for k, name in enumerate(INTENSITY_ZSCORES)}
+
+
+def read_volumes(
+    images: FrameStack, frame: IntArray, *, progress: Progress | None = None
+) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+    """Yield the rows of the points of each frame that has any, and its image as (Z, Y, X) float32.
+
+    Parameters
+    ----------
+    images, frame, progress
+        As of `measure_balls`.
+
+    Raises
+    ------
+    FrameError
+        As of `measure_balls`.
+    """
     n_frames = len(images)
     offsets = np.searchsorted(frame, np.arange(n_frames + 1))
-    sums = np.zeros((len(pixel), len(INTENSITY_FEATURES) + 1))
     for t, (low, high) in enumerate(itertools.pairwise(offsets.tolist())):
         if high > low:
             image = np.asarray(images[t])
             if image.shape != tuple(images.shape):
                 msg = f"an image of shape {image.shape}; the others have {tuple(images.shape)}"
                 raise FrameError(msg, file=images.names[t], frame=t)
-            volume = np.ascontiguousarray(image, np.float32).reshape((1,) * (3 - ndim) + image.shape)
-            _sum_balls(volume, deep[0][low:high], deep[1][low:high], _SHELL, sums[low:high])
+            yield (
+                slice(low, high),
+                np.ascontiguousarray(image, np.float32).reshape((1,) * (3 - image.ndim) + image.shape),
+            )
         if progress is not None:
             progress("images", t + 1, n_frames)
-    found = {name: (sums[:, k], "grey") for k, name in enumerate(INTENSITY_FEATURES)}
-    found["intensity_contrast"] = sums[:, 0] - sums[:, -1], "grey"
-    zscores = compute_zscores(sums[:, : len(INTENSITY_FEATURES)], offsets)
-    return found | {name: (zscores[:, k], "") for k, name in enumerate(INTENSITY_ZSCORES)}
 
 
 @compile_function
