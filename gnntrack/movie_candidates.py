@@ -132,8 +132,7 @@ def solve_movie(
         graph,
         candidates.score(progress=progress),
         candidates.scorer,
-        method=candidates.method,
-        solver=candidates.solver,
+        plan=(candidates.method, candidates.solver),
         settings=settings,
         progress=progress,
         fixed=fixed,
@@ -155,8 +154,7 @@ def choose_lineage(
     scores: LinkScores,
     scorer: Scorer,
     *,
-    method: str,
-    solver: str,
+    plan: tuple[str, str],
     settings: Settings,
     progress: Progress | None = None,
     fixed: Constraints | None = None,
@@ -170,14 +168,16 @@ def choose_lineage(
         The candidates.
     scorer : Scorer
         The one that made the scores; it calibrates the confidences.
-    method, solver, settings, progress
+    plan : tuple of str
+        Names of the method and of the solver.
+    settings, progress
         As in `gnntrack.solve`.
     fixed : Constraints, optional
         Decisions that the lineage keeps.
     moments : (N, D, D) float64, optional
         Shapes of points in the images; see `gnntrack.measure.point_shapes.PointShapes`.
     """
-    fixed = fixed or Constraints()
+    fixed, (method, solver) = fixed or Constraints(), plan
     if len(fixed.removed):
         rows = fixed.removed
         removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))

@@ -153,7 +153,7 @@ def solve(
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     scores = score_graph(scorer, graph, progress=progress)
-    choice: dict[str, Any] = {"method": method, "solver": plan.solver, "settings": settings}
+    choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": settings}
     return choose_lineage(graph, scores, scorer, **choice, progress=progress)
 
 

@@ -83,6 +83,6 @@ def track_points(
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
     graph = build_point_graph(movie, settings=settings, progress=progress)
     scores = score_graph(scorer, graph, progress=progress)
-    choice: dict[str, Any] = {"method": method, "solver": plan.solver, "settings": choose_point_settings(settings)}
+    choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": choose_point_settings(settings)}
     moments = movie.measure_shapes(progress=progress) if settings.solver.divisions else None
     return choose_lineage(graph, scores, scorer, **choice, progress=progress, moments=moments)
