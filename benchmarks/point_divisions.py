@@ -101,7 +101,7 @@ def main() -> None:
     record = {**describe_run(), "rows": rows}
     head = ("evidence", "movies", "divisions", "precision", "recall", "F1")
     table = format_table(head, ([str(row[name]) for name in head] for row in rows))
-    write_record(args.out, record, f"{format_circumstances(record)}\n\n{table}")
+    write_record(args.out, record, f"# Divisions among points\n\n{format_circumstances(record)}\n\n{table}")
     print(table)
     if args.ship:
         networks["shape"] = train_network(
