@@ -236,7 +236,7 @@ class Wrong:
     ("result", "message"),
     [
         (np.zeros((2, 2)), r"frame 7: it returned ndarray; expected gnntrack\.types\.Points"),
-        (Points.empty(3), "frame 7: it returned positions of 3 numbers for an image of 2 axes"),
+        (Points.empty(3), "frame 7: it returned positions with 3 axes for an image with 2 axes"),
         (Points([[1, 40]], [1], [1]), "frame 7: it returned a point outside the image"),
         (RuntimeError("no"), "frame 7: it failed with RuntimeError: no"),
     ],
