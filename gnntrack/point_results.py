@@ -171,15 +171,14 @@ def _count_points(lineage: Lineage) -> dict[str, int]:
 
 
 def _draw_pictures(folder: Path, lineage: Lineage, images: FrameStack | None) -> None:
-    """Draw ``lineage.png``, and ``overlay.png``: the last frame with nearly as many points as the fullest one."""
+    """Draw ``lineage.png``, and ``overlay.png`` of one of the fullest frames."""
     from gnntrack.masks.balls import draw_balls
-    from gnntrack.report.quick import paint_lineage_tree, paint_overlay, save_picture
+    from gnntrack.report.quick import find_full_frame, paint_lineage_tree, paint_overlay, save_picture
 
     cells = lineage.cells
     height, width = cells.shape[-2:]
     if len(cells) and height * width <= _MOST_PIXELS:
-        count = np.bincount(cells.frame, minlength=cells.n_frames)
-        frame = int(np.flatnonzero(count >= 0.9 * count.max())[-1])
+        frame = find_full_frame(cells)
         rows = cells.rows(frame)
         sizes = np.asarray(cells.spacing)[-2:]
         radius = cells.feature("diameter")[rows, None].astype(np.float64) / 2

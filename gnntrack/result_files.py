@@ -172,12 +172,11 @@ def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecor
 
 
 def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> None:
-    """Draw ``lineage.png``, and ``overlay.png``: the last frame with nearly as many cells as the fullest one."""
-    from gnntrack.report.quick import paint_lineage_tree, paint_overlay, save_picture
+    """Draw ``lineage.png``, and ``overlay.png`` of one of the fullest frames."""
+    from gnntrack.report.quick import find_full_frame, paint_lineage_tree, paint_overlay, save_picture
 
     lineage = result.lineage
-    count = np.bincount(lineage.cells.frame, minlength=lineage.cells.n_frames)
-    frame = int(np.flatnonzero(count >= 0.9 * count.max())[-1])
+    frame = find_full_frame(lineage.cells)
     labels = draw_labels(result.runs, frame, lineage.track, np.int64)
     image = None if images is None else np.asarray(images[frame])
     save_picture(paint_overlay(image, labels, lineage, frame), folder / "overlay.png")

@@ -29,6 +29,7 @@ __all__ = [
     "clip_log_odds",
     "get_candidates",
     "make_pair_columns",
+    "rank_by_odds",
     "retain_links",
     "stack_columns",
 ]
@@ -182,12 +183,22 @@ def retain_links(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArr
     """
     keep = prior > 0
     for node in (graph.source, graph.target):
-        order = np.lexsort((-prior, node))
-        begin = np.flatnonzero(np.diff(node[order], prepend=-1))
-        rank = np.arange(len(order)) - np.repeat(begin, np.diff(np.append(begin, len(order))))
-        keep[order[rank < _BEST]] = True
+        keep[rank_by_odds(node, prior) < _BEST] = True
     keep[pairs] = True
     return np.flatnonzero(keep)
+
+
+def rank_by_odds(group: IntArray, odds: FloatArray) -> IntArray:
+    """Return the rank of each link or division in its group, 0 for the highest log odds, shape (E,).
+
+    >>> rank_by_odds(np.array([7, 7, 3, 7]), np.array([0.5, 2.0, -1.0, 1.0])).tolist()
+    [2, 0, 0, 1]
+    """
+    order = np.lexsort((-odds, group))
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return rank
 
 
 def clip_log_odds(score: FeatureArray) -> FloatArray:

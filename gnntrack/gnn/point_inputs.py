@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.geometry import measure_lengths
-from gnntrack.gnn.inputs import Inputs, clip_log_odds, get_candidates, make_pair_columns, stack_columns
+from gnntrack.gnn.inputs import (
+    Inputs,
+    clip_log_odds,
+    get_candidates,
+    make_pair_columns,
+    rank_by_odds,
+    stack_columns,
+)
 from gnntrack.types import StackMotion
 
 if TYPE_CHECKING:
@@ -153,7 +160,7 @@ def _select_pairs(
     free = ((daughters == -1) | (daughters == parent[:, None])).all(axis=1)
     found = np.flatnonzero(free & (odds > _HOPELESS))
     keep = np.zeros(len(odds), bool)
-    keep[found[_rank(parent[found], odds[found]) < _BEST]] = True
+    keep[found[rank_by_odds(parent[found], odds[found]) < _BEST]] = True
     return pairs.select(keep), odds[keep]
 
 
@@ -168,21 +175,12 @@ def _select_links(graph: CellGraph, odds: FloatArray, clear: BoolArray, pairs: I
     open_ = np.flatnonzero(~taken[0, graph.source] & ~taken[1, graph.target])
     keep = np.zeros(len(odds), bool)
     for node in (graph.source, graph.target):
-        keep[open_[_rank(node[open_], odds[open_]) < _BEST]] = True
+        keep[open_[rank_by_odds(node[open_], odds[open_]) < _BEST]] = True
     keep[pairs] = True
     near = np.zeros(len(graph.cells), bool)
     near[graph.source[keep]] = near[graph.target[keep]] = True
     keep |= clear & (near[graph.source] | near[graph.target])
     return np.flatnonzero(keep)
-
-
-def _rank(group: IntArray, odds: FloatArray) -> IntArray:
-    """Return the rank of each link or division in its group, 0 for the highest log odds."""
-    order = np.lexsort((-odds, group))
-    first = np.flatnonzero(np.diff(group[order], prepend=-1))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-    return rank
 
 
 # --- motion ----------------------------------------------------------------------------------------------------------

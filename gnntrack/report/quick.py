@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gnntrack.report.tree_layout import Family
-    from gnntrack.types import Image, Lineage
+    from gnntrack.types import Cells, Image, Lineage
 
-__all__ = ["paint_lineage_tree", "paint_overlay", "save_picture"]
+__all__ = ["find_full_frame", "paint_lineage_tree", "paint_overlay", "save_picture"]
 
 _WIDTH = 1600  # pixels of a picture, about
 _COLUMN = 14  # pixels per track in a family
@@ -48,6 +48,17 @@ _SMALL, _TITLE = 12, 15  # sizes of the font
 _PANEL, _TOP, _LEFT, _HEADING = 420, 34, 60, 18
 _INK = (51, 51, 51)
 _UP = 2  # filter of PNG: the difference from the row above
+
+
+def find_full_frame(cells: Cells) -> int:
+    """Return the last frame with nearly as many cells as the fullest one: the frame of the overlay of a result.
+
+    >>> from gnntrack.types import Cells
+    >>> find_full_frame(Cells([0, 0, 1, 1, 2], [1, 2, 1, 2, 1], [[0, 0]] * 5, [[]] * 5, (), (), (1, 1), 3, (9, 9)))
+    1
+    """
+    count = np.bincount(cells.frame, minlength=cells.n_frames)
+    return int(np.flatnonzero(count >= 0.9 * count.max())[-1])
 
 
 def paint_overlay(

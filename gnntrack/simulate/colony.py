@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from gnntrack.geometry import UNIT_BALL
+from gnntrack.simulate.crowding import push_apart
 
 if TYPE_CHECKING:
     from gnntrack.settings import SimulateSettings
@@ -282,16 +282,7 @@ class Colony:
         if len(c) < 2:
             return
         radius = self._compute_radii() * np.where(self.frame - c.birth < 3, 0.8, 1.0)
-        pairs = cKDTree(c.position).query_pairs(2 * float(radius.max()), output_type="ndarray")
-        a, b = pairs[:, 0], pairs[:, 1]
-        apart = c.position[b] - c.position[a]
-        distance = np.maximum(np.linalg.norm(apart, axis=1), 1e-6)
-        overlap = 1.02 * (radius[a] + radius[b]) - distance
-        close = overlap > 0
-        a, b = a[close], b[close]
-        push = (0.35 * overlap / distance)[close, None] * apart[close]
-        for axis in range(d):
-            c.position[:, axis] += np.bincount(b, push[:, axis], len(c)) - np.bincount(a, push[:, axis], len(c))
+        c.position += push_apart(c.position, radius, reach=1.02, strength=0.35)
         if d == 3:
             inside = np.minimum(radius, self.extent[0] / 2)
             c.position[:, 0] = np.clip(c.position[:, 0], inside, self.extent[0] - inside)

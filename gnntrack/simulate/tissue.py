@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.special import ndtri
 
 from gnntrack.geometry import UNIT_BALL
+from gnntrack.simulate.crowding import push_apart
 
 if TYPE_CHECKING:
     from gnntrack.settings import EmbryoSettings
@@ -317,17 +317,7 @@ class Tissue:
             return
         position = c.position[solid]
         radius = self._compute_radii()[solid] * (1 - 0.45 * np.exp(-c.age[solid] / _SWELLING))
-        pairs = cKDTree(position).query_pairs(2 * float(radius.max()), output_type="ndarray")
-        a, b = pairs[:, 0], pairs[:, 1]
-        apart = position[b] - position[a]
-        distance = np.maximum(np.linalg.norm(apart, axis=1), 1e-6)
-        overlap = 1.05 * (radius[a] + radius[b]) - distance
-        close = overlap > 0
-        a, b = a[close], b[close]
-        push = (0.45 * overlap / distance)[close, None] * apart[close]
-        for axis in range(3):
-            change = np.bincount(b, push[:, axis], len(solid)) - np.bincount(a, push[:, axis], len(solid))
-            c.position[solid, axis] += change
+        c.position[solid] += push_apart(position, radius, reach=1.05, strength=0.45)
 
     def _wrap(self) -> None:
         """Let what leaves the region at one side enter at the other, under another identity."""
