@@ -23,13 +23,13 @@ import numpy as np
 from gnntrack.events.birth_evidence import BRIGHTNESS, SHAPE, SIZE, add_end_rate, measure_births
 from gnntrack.events.births import Births, FirstSolution, reverse_time
 from gnntrack.plurals import count_noun
-from gnntrack.types import invert_log_odds
+from gnntrack.types import LinkScores, invert_log_odds
 from gnntrack.types import log_odds as compute_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray, LinkScores
+    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
     Networks = Mapping[str, Mapping[str, Any]]
 
@@ -44,6 +44,8 @@ _PRIOR_CELLS = 500.0  # number of cells that the prior counts for
 _LIKELY = 0.5  # probability by the scorer from which its pairs of links are divisions, too
 _INSIDE = -0.7  # evidence `border` of cells that did not just enter: 0.4 distances of neighbours from it
 _COMPLETE = 0.1  # most ends of tracks, per start, in a movie whose points are complete
+_TEMPERATURE = 3.0  # by which scores of pairs are divided, see `gnntrack.scores.classical`
+_BY_SCORES = 10.0  # bound of the log odds by which they choose among the parents of a daughter
 _HIGHEST = 15.0  # bound of the log odds of a birth
 _SHAPE_LIMIT = 4.0  # bound of the log odds by shapes: blobs of real microscopes are not those of the simulation
 
@@ -95,6 +97,8 @@ class PointDivisions:
         odds, decoys = _score_births(first, births)
         rate = estimate_rate(odds, decoys, len(graph.cells))
         _log.info("%s, %.2g divisions per cell and frame", count_noun(len(births), "possible birth"), rate)
+        if graph.has("size_ratio"):
+            odds = odds._replace(log_ratio=odds.log_ratio + compare_parents(births.links, births.late, scores))
         probability = np.maximum(odds.compute_probabilities(rate), odds.explain_lone_starts(decoys))
         links, probability, scored = _join_pairs(births.links, probability, scores)
         zero = float(compute_log_odds(np.array(threshold)))  # log odds of links that a solver gives the value 0
@@ -117,6 +121,48 @@ class PointDivisions:
         """Return scores with the probabilities of these divisions instead of others."""
         division = invert_log_odds(self.log_odds).astype(np.float32)
         return replace(scores, pairs=self.links, division=division, candidates=None)
+
+
+def compare_parents(links: IntArray, late: IntArray, scores: LinkScores) -> FloatArray:
+    """Return the log odds of births against the best birth of the same daughter, by the scores of pairs of links.
+
+    These compare the sizes of parent and daughters. They tell which of several cells is the parent, and not whether the
+    daughter has one.
+
+    Parameters
+    ----------
+    links : (M, 2) int64
+        Links of the births.
+    late : (M,) int64
+        Their late daughters.
+    scores : LinkScores
+        Scores of the scorer; a birth that is no pair of it counts as unlikely.
+
+    Returns
+    -------
+    (M,) float64
+        From -10 to 0.
+
+    Examples
+    --------
+    >>> scores = LinkScores(np.full(4, 0.5), [[0, 1], [2, 3]], [0.9, 0.2])
+    >>> compare_parents(np.array([[0, 1], [3, 2]]), np.array([5, 5]), scores).round(1).tolist()
+    [0.0, -10.0]
+    >>> compare_parents(np.array([[0, 1], [3, 2]]), np.array([5, 6]), scores).tolist()
+    [0.0, 0.0]
+    """
+    n = max(int(links.max(initial=0)), int(scores.pairs.max(initial=0))) + 1
+    wanted, known = (np.sort(each, axis=1) @ (n, 1) for each in (links, scores.pairs))
+    order = np.argsort(known, kind="stable")
+    at = np.searchsorted(known[order], wanted)
+    found = np.flatnonzero(np.append(known[order], -1)[at] == wanted)
+    value = np.full(len(links), -np.inf)
+    value[found] = _TEMPERATURE * compute_log_odds(scores.division[order[at[found]]])
+    best = np.full(int(late.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(best, late, value)
+    known_best = np.isfinite(best[late])
+    against = np.where(known_best, value, 0) - np.where(known_best, best[late], 0)
+    return np.asarray(np.maximum(against, -_BY_SCORES))
 
 
 def _join_pairs(links: IntArray, probability: FloatArray, scores: LinkScores) -> tuple[IntArray, FloatArray, BoolArray]:
