@@ -96,7 +96,7 @@ def run_laptrack(table: Numbers, settings: Result) -> Links:
     )
     tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
     parents = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
-    return _list_links(tracks, dict(parents))
+    return list_links(tracks, dict(parents))
 
 
 def run_btrack(table: Numbers, settings: Result) -> Links:
@@ -129,7 +129,7 @@ def run_btrack(table: Numbers, settings: Result) -> Links:
         tracker.optimize()
         tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
         parents = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
-    return _list_links(tracks, parents)
+    return list_links(tracks, parents)
 
 
 def _make_cell_config(prob_not_assign: float) -> Result:
@@ -167,7 +167,7 @@ def _make_cell_config(prob_not_assign: float) -> Result:
     return {"motion_model": motion, "hypothesis_model": hypotheses}
 
 
-def _list_links(tracks: dict[int, list[int]], parents: dict[int, int]) -> Links:
+def list_links(tracks: dict[int, list[int]], parents: dict[int, int]) -> Links:
     """Return the links of tracks, given as rows in order of time, and the links from parents to daughters."""
     inside = [pair for rows in tracks.values() for pair in pairwise(rows)]
     born = [(tracks[parent][-1], tracks[child][0]) for child, parent in parents.items() if tracks.get(parent)]

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from peers import list_links, run_laptrack
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -120,27 +121,8 @@ def _find_drift(frame_bytes: bytes, position_bytes: bytes, reach: float) -> Numb
 
 
 def link_laptrack(frame: Rows, position: Numbers, settings: Settings) -> Rows:
-    """Run laptrack with gaps and divisions: ``link``, ``gap`` and ``split`` are largest distances.
-
-    (Its ``gap_closing_max_frame_count`` counts steps: 1 closes no gap, 2 gaps of one missing frame.)
-    """
-    import pandas as pd
-    from laptrack import LapTrack
-
-    names = list("zyx"[-position.shape[1] :])
-    cells = pd.DataFrame(position, columns=names).assign(frame=frame, row=np.arange(len(position)))
-    tracker = LapTrack(
-        cutoff=settings["link"] ** 2,
-        gap_closing_cutoff=settings["gap"] ** 2,
-        gap_closing_max_frame_count=settings["missing"] + 1,
-        splitting_cutoff=settings["split"] ** 2 or False,
-    )
-    found, splits, _ = tracker.predict_dataframe(
-        cells, coordinate_cols=names, frame_col="frame", only_coordinate_cols=False
-    )
-    tracks = {name: rows.tolist() for name, rows in found.sort_values("row").groupby("track_id")["row"]}
-    parents = splits[["child_track_id", "parent_track_id"]].to_numpy().tolist() if len(splits) else []
-    return _list_links(tracks, dict(parents))
+    """Run laptrack with gaps and divisions, as on cells with masks: see `peers.run_laptrack`."""
+    return run_laptrack({"frame": frame, "position": position}, settings)
 
 
 def link_trackpy(frame: Rows, position: Numbers, settings: Settings) -> Rows:
@@ -169,7 +151,7 @@ def link_trackpy(frame: Rows, position: Numbers, settings: Settings) -> Rows:
         found = trackpy.link(cells, **words)
     found = found.sort_values(["particle", "frame"])
     tracks = {name: rows.tolist() for name, rows in found.groupby("particle")["row"]}
-    return _list_links(tracks, {})
+    return list_links(tracks, {})
 
 
 def link_btrack(frame: Rows, position: Numbers, settings: Settings) -> Rows:
@@ -196,7 +178,7 @@ def link_btrack(frame: Rows, position: Numbers, settings: Settings) -> Rows:
         tracker.optimize(optimizer_options={"tm_lim": 120_000})
         tracks = {each.ID: [row for row in each.refs if row >= 0] for each in tracker.tracks}
         parents = {each.ID: each.parent for each in tracker.tracks if each.parent not in (each.ID, None, 0)}
-    return _list_links(tracks, parents)
+    return list_links(tracks, parents)
 
 
 def _make_btrack_config(settings: Settings) -> dict[str, Any]:
@@ -284,13 +266,6 @@ def link_tracksdata(frame: Rows, position: Numbers, settings: Settings) -> Rows:
     row_of = dict(zip(ids, range(len(ids)), strict=True))
     pairs = zip(found[keys.EDGE_SOURCE].to_list(), found[keys.EDGE_TARGET].to_list(), strict=True)
     return np.array([(row_of[a], row_of[b]) for a, b in pairs], np.int64).reshape(-1, 2)
-
-
-def _list_links(tracks: dict[Any, list[int]], parents: dict[Any, Any]) -> Rows:
-    """Return the links of tracks, given as rows in order of time, and the links from parents to daughters."""
-    inside = [pair for rows in tracks.values() for pair in pairwise(rows)]
-    born = [(tracks[parent][-1], tracks[child][0]) for child, parent in parents.items() if tracks.get(parent)]
-    return np.array([*inside, *born], np.int64).reshape(-1, 2)
 
 
 LINKERS: dict[str, Callable[[Rows, Numbers, Settings], Rows]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,46 +16,6 @@ Rows = npt.NDArray[np.int64]
 
 MISSED = 1.5  # weight of a missed link, 1 for a wrong one, as in the measure of linking of the challenge
 NONE = -1
-
-
-def fill_gaps(graph: PointGraph, drift: Numbers | None = None) -> PointGraph:
-    """Return a graph whose links over several frames go through new points on the straight line.
-
-    Parameters
-    ----------
-    graph : PointGraph
-        Points and links.
-    drift : Numbers, optional
-        Place (T, D) of the whole stack in each frame; the line is straight without it.
-
-    Examples
-    --------
-    >>> graph = PointGraph([0, 1], [0, 2], [[0.0, 0.0], [0.0, 4.0]], [0], [1], (1.0, 1.0))
-    >>> filled = fill_gaps(graph)
-    >>> filled.position.tolist(), filled.links.tolist()
-    ([[0.0, 0.0], [0.0, 4.0], [0.0, 2.0]], [[0, 2], [2, 1]])
-    """
-    drift = np.zeros((graph.n_frames, graph.ndim)) if drift is None else drift
-    source, target = graph.links.T
-    steps = graph.frame[target] - graph.frame[source]
-    link = np.repeat(np.arange(len(steps)), steps - 1)
-    after = np.arange(len(link)) - np.repeat(np.cumsum(steps - 1) - (steps - 1), steps - 1) + 1
-    frame = graph.frame[source[link]] + after
-    still = graph.position - drift[graph.frame]
-    share = (after / steps[link])[:, None] if len(link) else np.zeros((0, 1))
-    position = still[source[link]] * (1 - share) + still[target[link]] * share + drift[frame]
-    row = len(graph) + np.arange(len(link))
-    first, last = after == 1, after == steps[link] - 1
-    sources = [source[steps == 1], source[link[first]], row[~last], row[last]]
-    targets = [target[steps == 1], row[first], row[~last] + 1, target[link[last]]]
-    return replace(
-        graph,
-        id=np.arange(len(graph) + len(link)),
-        frame=np.concatenate([graph.frame, frame]),
-        position=np.concatenate([graph.position, position]),
-        source=np.concatenate(sources),
-        target=np.concatenate(targets),
-    )
 
 
 def score_result(result: PointGraph, truth: PointGraph, gate: float) -> dict[str, Any]:

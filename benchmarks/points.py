@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from point_linkers import BASELINES, LINKERS, find_drift, run
-from point_scores import fill_gaps, score_result
+from point_scores import score_result
 from point_settings import GRIDS, Settings, choose_settings, take_first_frames
 from points_data import Case, find_first, get_default_folder, list_cases, read_real, simulate_points
 from points_table import draw_errors, format_markdown
@@ -47,6 +47,8 @@ ROUNDS = 3
 SLOW = {"tracksdata": 20_000}  # points of a case from which only the first case of each group is run
 SHARED = (  # files that the results of the other methods depend on
     *(f"benchmarks/point_{name}.py" for name in ("linkers", "scores", "settings")),
+    "benchmarks/peers.py",
+    "gnntrack/types/point_graph.py",
     *(f"gnntrack/evaluate/{name}.py" for name in ("graph_counts", "point_matching", "division_counts")),
 )
 _MEASURE = """
@@ -103,7 +105,7 @@ class Bench:
         if method in OURS:
             out = self.work / "result.geff"
             told = self.run_ours(case, method, out)
-            return {**told, **score_result(fill_gaps(read_point_graph(out)), case.truth, case.gate)}
+            return {**told, **score_result(read_point_graph(out).fill_gaps(), case.truth, case.gate)}
         settings = self.find_settings(case, method, first)
         [(told, links)] = self.run_linker(case, method, [settings])
         if links is None:
@@ -197,7 +199,7 @@ def score_links(case: Case, links: Any, settings: Settings) -> Row:
     graph = PointGraph(np.arange(len(frame)), frame, position, *links.T, case.spacing, n_frames=case.truth.n_frames)
     if drift is not None:
         drift = np.concatenate([drift, np.repeat(drift[-1:], graph.n_frames - len(drift), axis=0)])
-    return score_result(fill_gaps(graph, drift), case.truth, case.gate)
+    return score_result(graph.fill_gaps(drift), case.truth, case.gate)
 
 
 @cache

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import gnntrack
 from gnntrack.cli import cli
 from gnntrack.errors import InputError
-from gnntrack.io.biohub import COLUMNS, fill_links
+from gnntrack.io.biohub import COLUMNS
 from gnntrack.io.geff import write_lineage
 from gnntrack.types import PointGraph
 
@@ -67,7 +67,7 @@ def test_a_movie_in_2d_has_z_0_and_other_formats_hold_one_movie(tmp_path):
 
 def test_a_longer_link_is_filled_on_a_straight_line():
     graph = PointGraph([3, 9, 4], [0, 4, 1], [[0.0, 0.0], [8.0, 4.0], [1.0, 1.0]], [0, 0], [1, 2], (1.0, 1.0))
-    filled = fill_links(graph)
+    filled = graph.fill_gaps()
     assert (filled.gap == 1).all()
     assert len(filled) == 6
     assert filled.position[3:].tolist() == [[2.0, 1.0], [4.0, 2.0], [6.0, 3.0]]

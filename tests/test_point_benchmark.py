@@ -34,7 +34,7 @@ def test_a_simulated_embryo_has_links_between_consecutive_frames_and_misses(load
 def test_gaps_are_filled_where_the_stack_was(load):
     graph = PointGraph([0, 1, 2], [0, 3, 4], [[0.0, 0.0], [9.0, 0.0], [9.0, 1.0]], [0, 1], [1, 2], (1.0, 1.0))
     drift = np.array([[0.0, 0.0], [0.0, 0.0], [6.0, 0.0], [6.0, 0.0], [6.0, 0.0]])
-    filled = load("point_scores").fill_gaps(graph, drift)
+    filled = graph.fill_gaps(drift)
     assert filled.position[3:].tolist() == [[1.0, 0.0], [8.0, 0.0]]
     assert sorted(filled.links.tolist()) == [[0, 3], [1, 2], [3, 4], [4, 1]]
 

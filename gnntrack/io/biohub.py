@@ -9,7 +9,6 @@ one node stands for a movie without cells.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from gnntrack.types import IntArray, Lineage
+    from gnntrack.types import Lineage
 
-__all__ = ["COLUMNS", "fill_links", "write_submission"]
+__all__ = ["COLUMNS", "write_submission"]
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ def _list_rows(name: str, lineage: Lineage | None) -> list[pd.DataFrame]:
             name,
         )
         return [_complete(pd.DataFrame({"row_type": ["node"], "node_id": 1, "t": 0, "z": 0, "y": 0, "x": 0}), name)]
-    graph = fill_links(PointGraph.from_lineage(lineage))
+    graph = PointGraph.from_lineage(lineage).fill_gaps()
     forks = int((graph.children > 2).sum())
     if forks:
         _log.warning(
@@ -115,43 +114,3 @@ def _complete(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a table with all columns but the number of the row."""
     table.insert(0, "dataset", name)
     return table.reindex(columns=list(COLUMNS[1:]), fill_value=_NONE)
-
-
-def fill_links(graph: PointGraph) -> PointGraph:
-    """Return a graph whose links all lead to the next frame: points on straight lines fill the longer ones.
-
-    Parameters
-    ----------
-    graph : PointGraph
-        Its points come first in the result, in their order.
-
-    Examples
-    --------
-    >>> filled = fill_links(PointGraph([5, 6], [0, 2], [[0.0, 0.0], [4.0, 2.0]], [0], [1], (1.0, 1.0)))
-    >>> filled.id.tolist(), filled.frame.tolist(), filled.position[2].tolist(), filled.links.tolist()
-    ([5, 6, 7], [0, 2, 1], [2.0, 1.0], [[0, 2], [2, 1]])
-    """
-    source, target = graph.links.T
-    missing = graph.frame[target] - graph.frame[source] - 1
-    link = np.repeat(np.arange(len(source)), missing)
-    step = 1 + np.arange(len(link)) - np.repeat(np.cumsum(missing) - missing, missing)
-    part = (step / (missing[link] + 1))[:, None]
-    place = graph.position[source[link]] * (1 - part) + graph.position[target[link]] * part
-    added = len(graph) + np.arange(len(link))
-    pairs = [_pair(source, target, missing == 0), _pair(added[:-1], added[1:], link[:-1] == link[1:])]
-    pairs += [_pair(source[link], added, step == 1), _pair(added, target[link], step == missing[link])]
-    links = np.concatenate(pairs)
-    top = int(graph.id.max(initial=0))
-    return replace(
-        graph,
-        id=np.append(graph.id, top + 1 + np.arange(len(link))),
-        frame=np.append(graph.frame, graph.frame[source[link]] + step),
-        position=np.concatenate([graph.position, place]),
-        source=links[:, 0],
-        target=links[:, 1],
-    )
-
-
-def _pair(source: IntArray, target: IntArray, which: np.ndarray) -> IntArray:
-    """Return some links, (L, 2)."""
-    return np.column_stack([source[which], target[which]])

@@ -171,6 +171,45 @@ class PointGraph:
             np.arange(n), cells.frame, cells.position, *links, cells.spacing, cells.unit, n_frames=cells.n_frames
         )
 
+    def fill_gaps(self, drift: FloatArray | None = None) -> PointGraph:
+        """Return a graph whose links all lead to the next frame: points on straight lines fill the longer ones.
+
+        Parameters
+        ----------
+        drift : (n_frames, D) float64, optional
+            Place of the whole stack in each frame, in ``unit``; the lines are straight without it.
+
+        Returns
+        -------
+        PointGraph
+            Its first points are those of this graph, in their order.
+
+        Examples
+        --------
+        >>> filled = PointGraph([5, 6], [0, 2], [[0.0, 0.0], [4.0, 2.0]], [0], [1], (1.0, 1.0)).fill_gaps()
+        >>> filled.id.tolist(), filled.frame.tolist(), filled.position[2].tolist(), filled.links.tolist()
+        ([5, 6, 7], [0, 2, 1], [2.0, 1.0], [[0, 2], [2, 1]])
+        """
+        drift = np.zeros((self.n_frames, self.ndim)) if drift is None else drift
+        source, target = self.links.T
+        steps = self.frame[target] - self.frame[source]
+        link = np.repeat(np.arange(len(steps)), steps - 1)
+        after = np.arange(len(link)) - np.repeat(np.cumsum(steps - 1) - (steps - 1), steps - 1) + 1
+        frame = self.frame[source[link]] + after
+        still = self.position - drift[self.frame]
+        part = (after / steps[link])[:, None]
+        place = still[source[link]] * (1 - part) + still[target[link]] * part + drift[frame]
+        row = len(self) + np.arange(len(link))
+        first, last = after == 1, after == steps[link] - 1
+        return replace(
+            self,
+            id=np.append(self.id, int(self.id.max(initial=0)) + 1 + np.arange(len(link))),
+            frame=np.append(self.frame, frame),
+            position=np.concatenate([self.position, place]),
+            source=np.concatenate([source[steps == 1], source[link[first]], row[~last], row[last]]),
+            target=np.concatenate([target[steps == 1], row[first], row[~last] + 1, target[link[last]]]),
+        )
+
     def select(self, keep: BoolArray) -> PointGraph:
         """Return the points for which `keep`, (N,) bool, is true, and the links between them."""
         keep = np.asarray(keep, bool)
