@@ -36,14 +36,26 @@ def more_data() -> Path:
     return folder
 
 
+_LOGGERS = {  # as they are before the first test
+    logger: (tuple(logger.handlers), logger.propagate, logger.level)
+    for logger in map(logging.getLogger, ("gnntrack", "segmenters"))
+}
+
+
 @pytest.fixture(autouse=True)
 def kept_loggers() -> Iterator[None]:
-    """Undo what the command line does to the loggers, which hides their messages from the tests that follow."""
-    loggers = [logging.getLogger(name) for name in ("gnntrack", "segmenters")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    """Undo what the command line does to the loggers, which hides their messages from the tests that follow.
+
+    Before a test too: a fixture of the module or of the session may have run a command.
+    """
+    _restore_loggers()
     yield
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
+    _restore_loggers()
+
+
+def _restore_loggers() -> None:
+    for logger, (handlers, propagate, level) in _LOGGERS.items():
+        logger.handlers, logger.propagate = list(handlers), propagate
         logger.setLevel(level)
 
 
