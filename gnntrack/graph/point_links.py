@@ -44,7 +44,9 @@ _ROUNDS = 2  # estimates of the local motion, each from pairs that the one befor
 _ONE_SIGMA = 0.6827  # quantile
 _GATE_SIGMAS = 5.0  # the gate is at least this many standard deviations
 _GATE_FAR = 3.0  # and this many 99 % quantiles, up to a distance of neighbours:
-_GATE_APART, _GATE_LEAST = 1.2, 0.3  # in typical distances of nearest points; the gate is at least the second
+_GATE_APART = 1.5  # in typical distances of nearest points: daughters move farther than other cells
+_GAP_APART = 1.2  # the same for links over several frames
+_GATE_LEAST = 0.3  # in typical distances of nearest points; the gate is at least this
 _WHOLE = 0.95  # fraction of whole positions along an axis on which all are rounded
 _SPREAD = 0.5  # of a pixel: positions that differ by less are not rounded to whole ones
 _CHUNK = 1 << 16  # links whose features are computed at once
@@ -89,8 +91,8 @@ def build_point_links(
     points = _SteadyPoints(cells, stack)
     flow = points.estimate_flow(motion.neighbours if motion.flow in ("auto", "cells") else 0)
     residual, has_future, has_past = points.compare_with_nearest(flow)
-    gate = settings.max_distance or _choose_gate(residual, cells)
-    search = _Search(points, flow, gate, ~has_future, ~has_past)
+    gate, of_gaps = (settings.max_distance or _choose_gate(residual, cells, most) for most in (_GATE_APART, _GAP_APART))
+    search = _Search(points, flow, (gate, of_gaps), ~has_future, ~has_past)
     longest = min(settings.max_gap, max(cells.n_frames - 1, 1))
     source, target, shifts = search.find_all(longest, settings.max_neighbours, progress)
     names, features = _compute_features(points, source, target, shifts)
@@ -222,15 +224,25 @@ def _measure_scale(residual: FloatArray, cells: Cells) -> float:
     return float(np.linalg.norm(np.maximum(np.quantile(np.abs(residual), _ONE_SIGMA, axis=0), measure_rounding(cells))))
 
 
-def _choose_gate(residual: FloatArray, cells: Cells) -> float:
-    """Return the farthest that a point may be from its predicted place after one time step."""
+def _choose_gate(residual: FloatArray, cells: Cells, most: float) -> float:
+    """Return the farthest that a point may be from its predicted place after one time step.
+
+    Parameters
+    ----------
+    residual : (K, D) float64
+        Differences of mutually nearest points from the predicted places.
+    cells : Cells
+        The points.
+    most : float
+        Bound in typical distances of nearest points, unless the residuals themselves are larger.
+    """
     between = cells.feature("neighbour_distance")
     apart = float(np.median(between)) if len(between) else 0.0
     if len(residual) < _FEW:
-        return _GATE_APART * apart
+        return most * apart
     far = _GATE_FAR * float(np.quantile(measure_lengths(residual), 0.99))
     least = max(_GATE_SIGMAS * _measure_scale(residual, cells), _GATE_LEAST * apart)
-    return max(least, min(far, _GATE_APART * apart))
+    return max(least, min(far, most * apart))
 
 
 class _Search:
@@ -242,16 +254,16 @@ class _Search:
         The points.
     flow : (N, D) float64
         Predicted displacements to the next frame.
-    gate : float
-        Farthest distance from the predicted place after one time step.
+    gates : (float, float)
+        Farthest distances from the predicted place after one time step, in the next frame and in later ones.
     ends, starts : (N,) bool
         Points without a clear future, and without a clear past: the ends of gaps.
     """
 
     def __init__(
-        self, points: _SteadyPoints, flow: FloatArray, gate: float, ends: BoolArray, starts: BoolArray
+        self, points: _SteadyPoints, flow: FloatArray, gates: tuple[float, float], ends: BoolArray, starts: BoolArray
     ) -> None:
-        self.points, self.flow, self.gate = points, flow, gate
+        self.points, self.flow, self.gates = points, flow, gates
         self.ends, self.starts = ends, starts
         self.is_copy = np.zeros(len(starts), bool)
         self.is_copy[points.copies[points.copies >= 0]] = True
@@ -285,7 +297,7 @@ class _Search:
         if not len(source) or not len(target):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         steps = max(int(self.points.stack.shown[frame + gap] - self.points.stack.shown[frame]), 1)
-        reach, goal = self.gate * float(np.sqrt(steps)), self.points.position[target]
+        reach, goal = self.gates[gap > 1] * float(np.sqrt(steps)), self.points.position[target]
         expected = self.points.position[source] + shift[source]
         whole = len(target) == there.stop - there.start
         tree = self.points.trees[frame + gap] if whole else cKDTree(goal)
