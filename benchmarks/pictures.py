@@ -1,7 +1,7 @@
 """The pictures of the README and of docs: results of simulated movies and stacks.
 
 ``python benchmarks/pictures.py [NAME ...]`` writes ``docs/pictures/NAME.png``: result, slices, diffusionnet, montage,
-tree, kymograph, embryo; and ``tracking.gif``: tracking.
+tree, kymograph, embryo, kinds; and ``tracking.gif``: tracking.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from gnntrack.settings import EmbryoSettings
 from gnntrack.simulate import simulate_embryo
 
 SEGMENTERS: dict[str, dict[str, Any]] = {"slices": {}, "diffusionnet": {"spacing": (1.0, 0.5, 0.5)}}
+KIND_SEEDS = {"colony": (3, 25), "channels": (2, 20), "sheet": (2, 15), "epithelium": (6, 10)}  # seed, first frame
 FIGURES = ("tracking", "montage", "tree", "kymograph")
 
 
 def main() -> int:
     """Draw the pictures that are named, or all."""
-    names = ("result", "embryo", *FIGURES, *SEGMENTERS)
+    names = ("result", "embryo", "kinds", *FIGURES, *SEGMENTERS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; default: all")
     wanted = parser.parse_args().names or names
@@ -45,6 +46,8 @@ def main() -> int:
         draw_result(folder / "result.png")
     if "embryo" in wanted:
         draw_embryos(folder / "embryo.png")
+    if "kinds" in wanted:
+        draw_kinds(folder / "kinds.png")
     if set(FIGURES) & set(wanted):
         draw_figures(folder, wanted)
     for name in (name for name in SEGMENTERS if name in wanted):
@@ -80,6 +83,24 @@ def draw_embryos(path: Path) -> None:
         columns.append(np.vstack([stretch(from_above), stretch(from_side)]))
     strip = np.kron(stretch(cut_division(seed=1008)), np.ones((2, 2), np.uint8))
     Image.fromarray(np.vstack([np.hstack(columns), strip])).save(path, optimize=True)
+
+
+def draw_kinds(path: Path) -> None:
+    """Draw an image of a movie of each kind, and its tracks in that frame, three frames later and ten frames later."""
+    rows = []
+    for kind, (seed, frame) in KIND_SEEDS.items():
+        movie = simulate(kind=kind, seed=seed, frames=frame + 11, shape=(240, 240))
+        labels = [movie.lineage.labels()[t] for t in (frame, frame + 3, frame + 10)]
+        middle = [each[len(each) // 2] if each.ndim == 3 else each for each in labels]
+        image = movie.images[frame]
+        grey = stretch(image[len(image) // 2] if image.ndim == 3 else image)
+        colours = [(255 * draw_labels(each)).astype(np.uint8) for each in middle]
+        panels = [np.repeat(grey[..., None], 3, axis=2), *colours]
+        rows.append(np.hstack([np.pad(each, ((3, 3), (3, 3), (0, 0)), constant_values=255) for each in panels]))
+    # two kinds side by side
+    pairs = [np.hstack(rows[at : at + 2]) for at in range(0, len(rows), 2)]
+    joined = Image.fromarray(np.vstack(pairs))
+    joined.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def cut_division(seed: int) -> Any:

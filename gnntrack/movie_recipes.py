@@ -161,6 +161,7 @@ def detect(
 def simulate(
     out: str | Path | None = None,
     *,
+    kind: str = "cells",
     settings: Settings | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -173,6 +174,9 @@ def simulate(
     ----------
     out : path, optional
         Folder for images, masks and ground truth in the CTC layout; if None, nothing is written.
+    kind : str
+        What is in the movie: ``"cells"``, or one of `gnntrack.simulate.kinds.KINDS`, such as ``"colony"``, of which all
+        settings that are not given are drawn at random.
     settings : Settings, optional
         Its section ``simulate`` is used.
     seed : int
@@ -190,6 +194,8 @@ def simulate(
 
     Raises
     ------
+    InputError
+        If the kind is unknown, or has no movies of this number of axes.
     OutputError
         If `out` exists or cannot be written.
 
@@ -199,11 +205,16 @@ def simulate(
     >>> movie.images.shape, movie.images.dtype.name, len(movie.lineage)
     ((6, 100, 100), 'uint16', 18)
     """
-    from gnntrack.simulate import simulate_movie, write_movie
+    from gnntrack.simulate import simulate_kind, simulate_movie, write_movie
 
     if out is not None:
         try_output(out, overwrite=overwrite)
-    movie = simulate_movie(settings=(settings or Settings()).simulate, seed=seed)
+    section = (settings or Settings()).simulate
+    movie = (
+        simulate_movie(settings=section, seed=seed)
+        if kind == "cells"
+        else simulate_kind(kind, settings=section, seed=seed)
+    )
     if out is not None:
         with fresh_output(out, overwrite=overwrite) as folder:
             write_movie(movie, folder, progress=progress)

@@ -20,7 +20,7 @@ from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_unknown
 from gnntrack.setting_kinds import is_one_number, is_pixel_size, read_sizes
 from gnntrack.setting_sections import Section, limit
-from gnntrack.simulation_settings import EmbryoSettings, SimulateSettings
+from gnntrack.simulation_settings import EmbryoSettings, SimulateSettings, read_movie_kinds
 
 __all__ = [
     "DEFAULTS_OF_A_START",
@@ -215,6 +215,8 @@ class TrainSettings(Section):
     """Factor of the rates of simulated segmentation errors; with 0, movies are only rotated and mirrored."""
     simulated: int = limit(0, ge=0)
     """Number of simulated movies to train on as well."""
+    simulated_kinds: tuple[str, ...] = limit(("cells",), read=read_movie_kinds)
+    """Kinds of these movies, in turn; all = every kind of ``gnntrack simulate`` that has masks."""
     penalty: float = limit(0.02, ge=0)
     """Weight in the loss of the squared difference from the classical scores; it helps on other kinds of movies."""
     appearance: bool = False

@@ -1,12 +1,37 @@
 """Defaults of simulated movies: cells on a dish or in a gel, and nuclei of an embryo in a light-sheet microscope."""
 # without `from __future__ import annotations`: the annotations are the kinds of the settings
 
+from typing import Any
+
 from gnntrack.errors import SettingsError
 from gnntrack.plurals import count_noun
 from gnntrack.setting_kinds import is_pixel_size
 from gnntrack.setting_sections import Section, limit
 
-__all__ = ["EmbryoSettings", "SimulateSettings"]
+__all__ = ["MOVIE_KINDS", "EmbryoSettings", "SimulateSettings", "read_movie_kinds"]
+
+MOVIE_KINDS = {
+    "cells": "cells on a dish or in a gel: they move, grow, divide, die, touch, enter and leave",
+    "colony": "bacteria in an expanding colony: rods that grow, divide and push each other",
+    "channels": "bacteria in the channels of a microfluidic chip: rods in lines, pushed out at the open ends",
+    "sheet": "a migrating sheet of cells or nuclei, with or without a wound: neighbours move together",
+    "epithelium": "a tissue without gaps between the cells, which rearrange, divide and leave it",
+}
+"""Kinds of simulated movies with masks, and what is in them; those after the first are in `gnntrack.simulate.kinds`."""
+
+
+def read_movie_kinds(value: Any) -> Any:
+    """Return the names of kinds of movies that are given as a list or as text with commas; `all` are all of them.
+
+    >>> read_movie_kinds("cells,sheet")
+    ['cells', 'sheet']
+    """
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    names = list(MOVIE_KINDS) if names in (["all"], ("all",)) else names
+    if not isinstance(names, list | tuple) or not names or not set(map(str, names)) <= MOVIE_KINDS.keys():
+        msg = f"expected all, or some of {', '.join(MOVIE_KINDS)}"
+        raise ValueError(msg)
+    return names
 
 
 class SimulateSettings(Section):
@@ -30,6 +55,8 @@ class SimulateSettings(Section):
     """Fraction of its velocity that a cell keeps from frame to frame; 0 = a random walk."""
     drift: float = limit(0.3, ge=0)
     """Distance in um that the whole field moves per frame."""
+    jumps: float = limit(0.0, ge=0, le=1)
+    """Fraction of the frames in which the whole field jumps, by half a diameter to two diameters."""
     divisions: bool = True
     """Cells grow and divide."""
     cycle: float = limit(32.0, ge=4)

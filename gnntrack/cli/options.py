@@ -51,8 +51,8 @@ Function = Callable[..., Any]
 
 _METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH", "interval": "TIME"}
 _METAVARS |= dict.fromkeys(("images_pattern", "masks_pattern"), "PATTERN") | {"position": "NAME"}
-_METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME"}
-_TEXT = {"interval", "channel", "masks_channel"}  # settings that take a number or text
+_METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME", "simulated_kinds": "KIND,KIND"}
+_TEXT = {"interval", "channel", "masks_channel", "simulated_kinds"}  # settings that take a number or text
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")

@@ -11,6 +11,7 @@ from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.settings import EmbryoSettings
+from gnntrack.simulation_settings import MOVIE_KINDS
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -36,10 +37,11 @@ def _choose_section(given: dict[str, Any], others: dict[str, Any]) -> dict[str, 
 @options.out_option("Folder of the movie, in the layout of the Cell Tracking Challenge; of embryos, of all movies.")
 @click.option(
     "--kind",
-    type=click.Choice(["cells", "embryo"]),
+    type=click.Choice([*MOVIE_KINDS, "embryo"]),
     default="cells",
     show_default=True,
-    help="cells: on a dish or in a gel, with masks. embryo: nuclei in a light-sheet microscope, as points.",
+    help=" ".join(f"{name}: {about}." for name, about in MOVIE_KINDS.items())
+    + " embryo: nuclei in a light-sheet microscope, as points.",
 )
 @click.option("--movies", type=click.IntRange(min=1), help="Number of movies, each with the next seed.  [default: 1]")
 @click.option(
@@ -56,6 +58,8 @@ def simulate(
 ) -> None:
     """Make a movie with a known lineage: images, masks and ground truth.
 
+    Kinds other than cells draw all settings that are not given at random, from the seed.
+
     With --kind embryo, a folder with NAME.zarr (volumes), NAME.geff (ground truth) and NAME_points.csv (detections) for
     each movie, in the layout of the embryo competition of 2026.
     """
@@ -63,7 +67,7 @@ def simulate(
     if kind == "embryo":
         _make_embryos(out, movies=movies or 1, sparse=sparse, **common)
     else:
-        _make_movie(out, **common)
+        _make_movie(out, kind=kind, **common)
 
 
 def _make_movie(out: Path, **common: Any) -> None:

@@ -66,7 +66,7 @@ def add_run_options(command: Any) -> Any:
     help="Movies to validate on, repeatable; by default the last frames of each movie of DATA.",
 )
 @add_run_options
-@settings_options("train.simulated", "train.steps", "train.truth", "gnn.device")
+@settings_options("train.simulated", "train.simulated_kinds", "train.steps", "train.truth", "gnn.device")
 @overwrite_option
 @verbose_option
 def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tuple[str, ...], **options: Any) -> None:

@@ -1,6 +1,7 @@
 """Movies with a known lineage: cells move, grow, divide, die, touch, enter and leave; images, masks and truth.
 
-`simulate_embryo` is another kind of movie: nuclei of an embryo, as points and volumes.
+`simulate_kind` makes movies of other kinds of cells, such as bacteria and epithelia, and `simulate_embryo` nuclei of an
+embryo, as points and volumes.
 
 The package is also the recipe of the same name: ``gnntrack.simulate(frames=6)``.
 """
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gnntrack.simulate.embryo import SimulatedEmbryo, draw_embryo_settings, simulate_embryo
+from gnntrack.simulate.kinds import draw_kind_settings, simulate_kind
 from gnntrack.simulate.movie import SimulatedCells, SimulatedMovie, simulate_cells, simulate_movie, write_movie
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "SimulatedEmbryo",
     "SimulatedMovie",
     "draw_embryo_settings",
+    "draw_kind_settings",
     "simulate_cells",
     "simulate_embryo",
+    "simulate_kind",
     "simulate_movie",
     "write_movie",
 ]

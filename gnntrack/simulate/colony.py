@@ -10,6 +10,7 @@ import numpy as np
 
 from gnntrack.geometry import UNIT_BALL
 from gnntrack.simulate.crowding import push_apart
+from gnntrack.simulate.stage import draw_jump
 
 if TYPE_CHECKING:
     from gnntrack.settings import SimulateSettings
@@ -48,6 +49,16 @@ class Snapshot:
         Degree of condensation of its chromatin: 1 in mitosis and death.
     rough : (n,) float64
         Height of the bumps of its outline on the ellipse, as a fraction of the radius.
+    core : (n,) float64, optional
+        Half length in um of the straight middle of a rod: the ellipse is cut in two across its second half axis, and
+        the halves are this far from the centre. If None, 0.
+    bend : (n,) float64, optional
+        Curvature of that axis in 1/um; if None, it is straight.
+    lobes : (n,) float64, optional
+        Height of a few broad lobes that change from frame to frame, as a fraction of the radius; if None, there are
+        none.
+    outlined : float
+        Light of the outlines, relative to that of the cells; 0 = only the cells shine.
     """
 
     id: IntArray
@@ -59,6 +70,10 @@ class Snapshot:
     light: FloatArray
     condensed: FloatArray
     rough: FloatArray
+    core: FloatArray | None = None
+    bend: FloatArray | None = None
+    lobes: FloatArray | None = None
+    outlined: float = 0.0
 
     def __len__(self) -> int:
         return len(self.id)
@@ -175,6 +190,7 @@ class Colony:
         self._divide()
         self._grow()
         self._move()
+        self.cells.position += draw_jump(self.settings, self.rng, len(self.extent))
         for _ in range(_PUSHES):
             self._push()
         self.cells.position, left = self._wrap(self.cells.position)

@@ -72,7 +72,21 @@ def _compute_light(
     pixel = np.array((1.0, *spacing)[-3:])
     grains, spots = _draw_chromatin(snapshot, d, seed)
     _fill_light(light, owner.reshape(layout), level.reshape(layout), cell, grains, spots, pixel, d)
-    return light.reshape(shape)
+    light = light.reshape(shape)
+    return light if not snapshot.outlined else _add_outlines(light, owner, snapshot.outlined)
+
+
+def _add_outlines(light: FeatureArray, owner: npt.NDArray[np.int32], strength: float) -> FeatureArray:
+    """Return light that is brightest at the membranes: at pixels beside those of another cell or the background."""
+    edge = np.zeros(owner.shape, bool)
+    for axis in range(owner.ndim):
+        first, last = (np.take(owner, range(i, owner.shape[axis] - 1 + i), axis) for i in (0, 1))
+        differs = first != last
+        before, after = [slice(None)] * owner.ndim, [slice(None)] * owner.ndim
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        edge[tuple(before)] |= differs
+        edge[tuple(after)] |= differs
+    return np.asarray((light + strength * (edge & (owner > 0))) / (1 + 0.5 * strength), np.float32)
 
 
 def _draw_chromatin(snapshot: Snapshot, ndim: int, seed: int) -> tuple[FloatArray, FloatArray]:

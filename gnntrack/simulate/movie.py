@@ -24,7 +24,15 @@ from gnntrack.types import Cells, Lineage, Provenance, Runs, Tracks
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Progress
 
-__all__ = ["SimulatedCells", "SimulatedMovie", "simulate_cells", "simulate_movie", "write_movie"]
+__all__ = [
+    "SimulatedCells",
+    "SimulatedMovie",
+    "film_snapshots",
+    "get_spacing",
+    "simulate_cells",
+    "simulate_movie",
+    "write_movie",
+]
 
 _DENSITY_CELLS = 6  # number of nearest cells that the density in a table is computed from
 
@@ -96,8 +104,23 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
     (3, (64, 80), 'uint16')
     """
     settings = settings or SimulateSettings()
-    shape, spacing = settings.shape, _get_spacing(settings)
-    snapshots = _grow_colony(settings, shape, spacing, seed)
+    shape, spacing = settings.shape, get_spacing(settings)
+    return film_snapshots(_grow_colony(settings, shape, spacing, seed), settings=settings, seed=seed)
+
+
+def film_snapshots(snapshots: list[Snapshot], *, settings: SimulateSettings, seed: int) -> SimulatedMovie:
+    """Return the masks, the images and the lineage of cells whose state is known.
+
+    Parameters
+    ----------
+    snapshots : list of Snapshot
+        The cells in each frame.
+    settings : SimulateSettings
+        Size of the frames, and properties of the images.
+    seed : int
+        Of the outlines, of the order of the labels, and of the noise of the images.
+    """
+    shape, spacing = settings.shape, get_spacing(settings)
     cells, table = _draw_frames(snapshots, settings, shape, spacing, seed)
     lineage = _build_lineage(cells, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
 
@@ -107,7 +130,7 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
     def make_image(t: int) -> Image:
         return take_image(snapshots[t], t, shape, spacing, settings=settings, seed=seed)
 
-    names = [f"frame {t}" for t in range(settings.frames)]
+    names = [f"frame {t}" for t in range(len(snapshots))]
     images = ComputedFrames(make_image, names, shape, spacing) if settings.images else None
     return SimulatedMovie(images, ComputedFrames(make_mask, names, shape, spacing), lineage, table)
 
@@ -133,7 +156,7 @@ def simulate_cells(
         The same seed gives the same table.
     """
     settings = settings or SimulateSettings()
-    spacing, d = _get_spacing(settings), len(settings.shape)
+    spacing, d = get_spacing(settings), len(settings.shape)
     per_frame = max(1, cells // frames)
     room = per_frame * 0.75 * UNIT_BALL[d] * (settings.diameter / 2) ** d / 0.3
     side = room ** (1 / d)
@@ -231,7 +254,8 @@ def _save(path: Path, frame: Image, like: FrameStack) -> None:
     )
 
 
-def _get_spacing(settings: SimulateSettings) -> tuple[float, ...]:
+def get_spacing(settings: SimulateSettings) -> tuple[float, ...]:
+    """Return the size of a pixel along [z], y, x in um, given or by default."""
     return settings.spacing or (1.0, 0.5, 0.5)[-len(settings.shape) :]
 
 

@@ -145,7 +145,8 @@ def open_training_movies(
         How masks and images are read, and ``train.held_out``.
     """
     opened = _open_folders(data, settings)
-    made = [simulate_training_movie(seed * 1000 + i) for i in range(simulated)]
+    kinds = settings.train.simulated_kinds
+    made = [simulate_training_movie(seed * 1000 + i, kinds[i % len(kinds)]) for i in range(simulated)]
     if validation:
         return opened + made, _open_folders(validation, settings)
     parts = [
@@ -219,9 +220,9 @@ def _select_frames(stack: FrameStack, frames: Sequence[int]) -> Stack:
     )
 
 
-def simulate_training_movie(seed: int) -> TrainingMovie:
+def simulate_training_movie(seed: int, kind: str = "cells") -> TrainingMovie:
     """Simulate a movie with random settings, see `gnntrack.training.simulated.simulate_link_movie`."""
-    movie = simulate_link_movie(seed)
+    movie = simulate_link_movie(seed, kind)
     lineage = movie.lineage
 
     def make_marker(frame: int) -> Image:
@@ -232,4 +233,5 @@ def simulate_training_movie(seed: int) -> TrainingMovie:
 
     masks = movie.masks
     markers = Stack(make_marker, masks.names, masks.shape, masks.spacing, masks.unit)
-    return TrainingMovie(f"simulated {seed}", movie.images, masks, markers, lineage.tracks)
+    name = f"simulated {seed}" if kind == "cells" else f"simulated {kind} {seed}"
+    return TrainingMovie(name, movie.images, masks, markers, lineage.tracks)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.errors import InputError
 from gnntrack.settings import SimulateSettings
 from gnntrack.simulate import SimulatedMovie, simulate_movie
+from gnntrack.simulate.kinds import draw_kind_settings, list_dimensions, simulate_kind
+from gnntrack.simulate.ranges import Range, draw_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,43 +28,22 @@ _LINK_STREAM, _EXAMPLE_STREAM = 41, 53
 _PLANAR = 0.7  # fraction of the movies for link networks that is 2D
 
 
-class _Range(NamedTuple):
-    """A distribution that a setting is drawn from."""
-
-    distribution: str
-    low: float
-    """The mean of an exponential distribution."""
-    high: float = math.nan
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """Draw a value."""
-        match self.distribution:
-            case "uniform":
-                return float(rng.uniform(self.low, self.high))
-            case "log-uniform":
-                return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
-            case "integer":
-                return int(rng.integers(int(self.low), int(self.high)))
-            case _:
-                return float(rng.exponential(self.low))
-
-
 def _list_link_ranges(dimensions: int) -> dict[str, Any]:
     """Return the settings of movies for link networks: cells of many speeds, crowds and cycles, in long movies."""
     return {
-        "frames": _Range("integer", 30, 70),
+        "frames": Range("integer", 30, 70),
         "shape": (384, 384) if dimensions == 2 else (24, 128, 128),
-        "cells": _Range("integer", 15, 70) if dimensions == 2 else _Range("integer", 15, 40),
-        "diameter": _Range("uniform", 9, 18),
-        "clustering": _Range("uniform", 0, 0.9),
-        "speed": _Range("log-uniform", 0.3, 3),
-        "persistence": _Range("uniform", 0.2, 0.9),
-        "drift": _Range("exponential", 0.3),
-        "cycle": _Range("log-uniform", 12, 50),
-        "death_rate": _Range("exponential", 0.002),
-        "photons": _Range("log-uniform", 40, 300),
-        "texture": _Range("uniform", 0, 0.6),
-        "bleaching": _Range("uniform", 0, 0.6),
+        "cells": Range("integer", 15, 70) if dimensions == 2 else Range("integer", 15, 40),
+        "diameter": Range("uniform", 9, 18),
+        "clustering": Range("uniform", 0, 0.9),
+        "speed": Range("log-uniform", 0.3, 3),
+        "persistence": Range("uniform", 0.2, 0.9),
+        "drift": Range("exponential", 0.3),
+        "cycle": Range("log-uniform", 12, 50),
+        "death_rate": Range("exponential", 0.002),
+        "photons": Range("log-uniform", 40, 300),
+        "texture": Range("uniform", 0, 0.6),
+        "bleaching": Range("uniform", 0, 0.6),
     }
 
 
@@ -72,35 +52,44 @@ def _list_example_ranges(dimensions: int) -> dict[str, Any]:
     return {
         "frames": _FRAMES,
         "shape": (320, 320) if dimensions == 2 else (20, 112, 112),
-        "cells": _Range("integer", 4, 90) if dimensions == 2 else _Range("integer", 6, 40),
-        "diameter": _Range("uniform", 8, 20),
-        "clustering": _Range("uniform", 0, 1),
+        "cells": Range("integer", 4, 90) if dimensions == 2 else Range("integer", 6, 40),
+        "diameter": Range("uniform", 8, 20),
+        "clustering": Range("uniform", 0, 1),
         "cycle": 12.0,
-        "photons": _Range("log-uniform", 20, 400),
-        "background": _Range("log-uniform", 3, 60),
-        "blur": _Range("uniform", 0.3, 1.4),
-        "texture": _Range("uniform", 0, 0.8),
-        "shading": _Range("uniform", 0, 0.6),
+        "photons": Range("log-uniform", 20, 400),
+        "background": Range("log-uniform", 3, 60),
+        "blur": Range("uniform", 0.3, 1.4),
+        "texture": Range("uniform", 0, 0.8),
+        "shading": Range("uniform", 0, 0.6),
     }
 
 
 def _simulate_random(ranges: Mapping[str, Any], rng: np.random.Generator, seed: int) -> SimulatedMovie:
     """Draw the settings of a movie, in the order of the table, and simulate it."""
-    drawn: dict[str, Any] = {
-        name: value.draw(rng) if isinstance(value, _Range) else value for name, value in ranges.items()
-    }
-    return simulate_movie(settings=SimulateSettings(**drawn), seed=seed)
+    return simulate_movie(settings=SimulateSettings(**draw_values(ranges, rng)), seed=seed)
 
 
-def simulate_link_movie(seed: int) -> SimulatedMovie:
+def simulate_link_movie(seed: int, kind: str = "cells") -> SimulatedMovie:
     """Simulate a movie of random size, crowd, speed, cycle and light, in two or three dimensions.
 
     Parameters
     ----------
     seed : int
         The same seed gives the same movie.
+    kind : str
+        One of `gnntrack.simulation_settings.MOVIE_KINDS`.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown.
     """
     rng = np.random.default_rng([seed, _LINK_STREAM])
+    if kind != "cells":
+        dimensions = 3 if rng.random() >= _PLANAR else 2
+        known = list_dimensions(kind)
+        settings = draw_kind_settings(kind, seed, dimensions=dimensions if dimensions in known else known[0])
+        return simulate_kind(kind, settings=settings, seed=seed)
     return _simulate_random(_list_link_ranges(2 if rng.random() < _PLANAR else 3), rng, seed)
 
 
