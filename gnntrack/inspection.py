@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
+from gnntrack.io.ctc_names import find_ctc
+from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import iterate, open_frames
 from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
 from gnntrack.io.pairs import warn_of_masks
 from gnntrack.io.slices import describe_slices
 from gnntrack.io.stack import find_channel, get_interval
 from gnntrack.io.time_stamps import describe_steps, find_timing
+from gnntrack.lineage.families import count_divisions
 from gnntrack.measure.cells import measure_cells
 from gnntrack.plurals import choose_form, count_noun
+from gnntrack.results import find_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gnntrack.types import Cells, FrameStack, Image, Progress
 
 __all__ = ["inspect_movie"]
@@ -55,7 +58,7 @@ def inspect_movie(
         time stamps in the file names, names of the channels and of the one that is described, how this one was chosen
         if it was not given, dtype, lowest and highest value, a list of problems, the estimated seconds and bytes of
         tracking (None for images), and for masks the number of cells, those per frame (minimum, median, maximum), their
-        median diameter, and empty frames.
+        median diameter, empty frames, and of a result or ground truth the number of tracks and divisions, else None.
 
     Raises
     ------
@@ -87,6 +90,7 @@ def inspect_movie(
         "channel_chosen": getattr(opened, "chosen", ""),
     }
     found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
+    found |= _count_tracks(path) if as_masks else {}
     return {**found, "problems": problems}
 
 
@@ -200,6 +204,16 @@ def _inspect_masks(stack: _TolerantStack, settings: Settings, progress: Progress
         "empty_frames": empty,
         **_estimate_cost(cells, len(runs), stack, seconds, settings),
     }
+
+
+def _count_tracks(path: str | Path) -> dict[str, int | None]:
+    """Return the numbers of tracks and divisions in the table beside the masks of a result or ground truth."""
+    folder = find_result(path) if isinstance(path, str | Path) else None
+    table = None if folder is None else find_ctc(folder).table
+    if table is None:
+        return {"tracks": None, "divisions": None}
+    tracks = read_track_table(table)
+    return {"tracks": len(tracks), "divisions": count_divisions(tracks)}
 
 
 def _get_values(stack: _TolerantStack) -> dict[str, Any]:

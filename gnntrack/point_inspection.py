@@ -1,4 +1,4 @@
-"""Report on points before tracking: how many, in which frames and units, and what may be wrong with them."""
+"""Report on points: how many, in which frames and units, what may be wrong with them, and their tracks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.errors import GnntrackWarning
-from gnntrack.io.geff_store import is_geff
+from gnntrack.errors import FormatError, GnntrackWarning
+from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_files import POINT_FILES
 from gnntrack.io.points import LINKED_AGAIN
+from gnntrack.io.result_folders import EXTRAS
+from gnntrack.lineage.families import count_divisions, find_gaps
+from gnntrack.loading import load
 from gnntrack.point_movie import open_points
 from gnntrack.results import find_point_result
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
+    from gnntrack.types import Lineage
 
 __all__ = ["holds_points", "inspect_points"]
 
@@ -53,7 +57,9 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
     dict
         Plain JSON values: kind, frames, shape, spacing, unit, interval, number of points, those per frame (minimum,
         median, maximum), the median distance from the nearest point of the frame, the median radius or None, names of
-        the features, and a list of problems.
+        the features, and a list of problems. Of a result and a GEFF also the number of candidate links, or those of
+        tracks, families, divisions, bridged gaps and interpolated points, the median frames of a track, the mean
+        confidence of the links, and the method; these are None if there are no links.
 
     Raises
     ------
@@ -73,6 +79,7 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
     with warnings.catch_warnings(), record_warnings() as problems:
         warnings.simplefilter("ignore", GnntrackWarning)
         movie = open_points(str(path), settings=settings, points_unit=points_unit)
+        linked = _inspect_links(Path(path).expanduser(), problems)
     cells = movie.cells
     count = np.bincount(cells.frame, minlength=cells.n_frames)
     return {
@@ -87,5 +94,41 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
         "neighbour_distance": float(np.median(cells.feature("neighbour_distance"))),
         "radius": float(np.median(cells.feature("diameter"))) / 2 if cells.has("size") else None,
         "features": list(cells.feature_names),
+        **linked,
         "problems": [problem for problem in problems if not problem.endswith(LINKED_AGAIN)],
+    }
+
+
+def _inspect_links(path: Path, problems: list[str]) -> dict[str, Any]:
+    """Return the values that describe the links of a result or GEFF; a fault in them is a problem."""
+    found = dict.fromkeys(
+        ("candidates", "tracks", "families", "divisions", "gaps_bridged", "interpolated", "track_frames", "confidence",
+         "method")
+    )  # fmt: skip
+    folder = None if path.is_file() or is_geff(path) else find_point_result(path)
+    stored = GeffStore(path if folder is None else folder / EXTRAS / "lineage.geff") if path.is_dir() else None
+    if stored is None or not len(stored.edges):
+        return found
+    if stored.own and not stored.holds_lineage:
+        return found | {"candidates": len(stored.edges)}
+    try:
+        lineage = load(stored.path, points=True, related=False)
+    except FormatError as error:
+        problems.append(str(error))
+        return found
+    return found | _describe_tracks(lineage)
+
+
+def _describe_tracks(lineage: Lineage) -> dict[str, Any]:
+    tracks, bridged = lineage.tracks, lineage.provenance.gaps_bridged
+    known = lineage.confidence[np.isfinite(lineage.confidence)]
+    return {
+        "tracks": len(tracks),
+        "families": int((tracks.parent == 0).sum()),
+        "divisions": count_divisions(tracks),
+        "gaps_bridged": len(find_gaps(lineage)[0]) if bridged is None else bridged,
+        "interpolated": int(lineage.cells.feature("interpolated").sum()) if lineage.cells.has("interpolated") else 0,
+        "track_frames": float(np.median(tracks.end - tracks.start + 1)),
+        "confidence": float(known.mean()) if len(known) else None,
+        "method": lineage.provenance.method,
     }

@@ -217,3 +217,25 @@ def test_drawn_points_are_a_valid_result_without_gaps(tmp_path):
     again = gnntrack.load(tmp_path / "01_RES")
     assert len(again.cells) == 12
     assert len(again.tracks) == 3
+
+
+def test_info_counts_the_tracks_of_a_result_of_points(result, tmp_path):
+    text = expect_success(f"gnntrack info {result}/01_POINTS").output
+    assert "tracks     3 in 3 families; median 4 frames" in text
+    assert "divisions  0" in text
+    assert "gaps       1 bridged, 1 point interpolated in them" in text
+    assert "method     hungarian, mean confidence of links " in text
+    found = json.loads(expect_success(f"gnntrack info {result}/01_POINTS/gnntrack/lineage.geff --json").stdout)
+    assert (found["points"], found["tracks"], found["interpolated"], found["gaps_bridged"]) == (12, 3, 1, 1)
+    expect_success(f"gnntrack build-graph --points {result}/points.csv -o {tmp_path}/candidates.geff")
+    text = expect_success(f"gnntrack info {tmp_path}/candidates.geff").output
+    assert f"candidates; gnntrack solve {tmp_path}/candidates.geff" in text
+    assert "tracks" not in text.partition("candidates;")[0]
+
+
+def test_info_counts_the_tracks_beside_the_masks_of_a_result(tmp_path):
+    masks = np.zeros((4, 20, 20), np.uint8)
+    masks[:2, 5:13, 5:13], masks[2:, 3:8, 5:13], masks[2:, 10:15, 5:13] = 1, 2, 3
+    gnntrack.track(masks=masks, out=tmp_path / "01_RES")
+    found = json.loads(expect_success(f"gnntrack info {tmp_path}/01_RES --json").stdout)
+    assert (found["tracks"], found["divisions"]) == (3, 1)

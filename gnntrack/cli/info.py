@@ -12,6 +12,8 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import describe_units, format_bytes, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.lineages import describe_point_gaps, list_checks
+from gnntrack.plurals import choose_form
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -29,7 +31,7 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
     """Describe PATH: frames, size, units, channels, cells, problems, and the time and memory to track it.
 
     Every frame is read. Masks are recognised by their values. PATH may also be a table of points, a .geff, or a
-    TrackMate .xml.
+    TrackMate .xml; of a result and a .geff, tracks and divisions are counted.
     """
     from gnntrack.inspection import inspect_movie
     from gnntrack.point_inspection import holds_points, inspect_points
@@ -51,23 +53,48 @@ def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool
 
 def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, object]]:
     """Return the rows of the report on points."""
+    from gnntrack.io.result_folders import EXTRAS
+
     unit = found["unit"] if found["unit"] == "um" else "pixels"
     low, middle, high = found["points_per_frame"]
     radius = "not given" if found["radius"] is None else f"{found['radius']:.3g} {unit} (median)"
     size = " x ".join(map(str, found["shape"]))
     axes = "y, x" if len(found["shape"]) == 2 else "z, y, x"
     given = shlex.quote(str(path))
-    tracked = [("", f"gnntrack export {given} --to csv -o TABLES, if it has tracks already")] if path.is_dir() else []
+    extras, has_tracks = path / EXTRAS, found["tracks"] is not None
+    again = "  (links the points again)" if has_tracks else ""
     return [
-        ("kind", "points"),
+        ("kind", "tracked points" if has_tracks else "points"),
         ("frames", found["frames"]),
         ("size", f"{size} pixels ({axes}), or more"),
         *describe_units(found["spacing"], found["unit"], found["interval"]),
         ("points", f"{found['points']}; {low} to {high} a frame, median {middle:g}"),
         ("distance", f"{found['neighbour_distance']:.3g} {unit} to the nearest point (median)"),
         ("radius", radius),
-        ("tracking", f"gnntrack track --points {given} -o OUT"),
-        *tracked,
+        *_describe_links(found, path),
+        ("tracking", f"gnntrack track --points {given} -o OUT{again}"),
+        *(list_checks(extras) if (extras / "review.csv").is_file() else []),
+    ]
+
+
+def _describe_links(found: dict[str, Any], path: Path) -> list[tuple[str, object]]:
+    """Return the rows for the tracks or candidate links of points, none if there are no links."""
+    given = shlex.quote(str(path))
+    if found["candidates"] is not None:
+        solve = f"gnntrack solve {given} -o TRACKS.geff"
+        return [("links", f"{found['candidates']} candidates; {solve} chooses among them")]
+    if found["tracks"] is None:
+        return []
+    families = choose_form(found["families"], "family", "families")
+    sure = "" if found["confidence"] is None else f", mean confidence of links {found['confidence']:.3f}"
+    by = [] if found["method"] is None else [("method", f"{found['method']}{sure}")]
+    return [
+        ("tracks", f"{found['tracks']} in {found['families']} {families}; median {found['track_frames']:g} frames"),
+        ("divisions", found["divisions"]),
+        ("gaps", describe_point_gaps(found["gaps_bridged"], found["interpolated"])),
+        *by,
+        ("tables", f"gnntrack export {given} --to csv -o TABLES"),
+        ("view", f"gnntrack report {given} -o report.html"),
     ]
 
 
@@ -95,6 +122,8 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
             ("cells", f"{found['cells']}; {range_}"),
             ("diameter", f"{found['diameter']:.3g} {found['unit']} (median)"),
         ]
+        if found["tracks"] is not None:
+            rows += [("tracks", found["tracks"]), ("divisions", found["divisions"])]
     if found["time"] is None:
         remedy = "segment the images, then run info on the masks"
         if found["kind"] == "images" and holds_masks(path):

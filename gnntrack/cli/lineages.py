@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "describe_estimates",
     "describe_lineage",
+    "describe_point_gaps",
     "describe_points",
     "describe_result",
     "list_checks",
@@ -155,16 +156,24 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
     added = int(cells.feature("interpolated").sum()) if cells.has("interpolated") else 0
     short = lineage.provenance.short_dropped
     dropped = [("dropped", f"{count_noun(short, 'short track')} (--min-length)")] if short else []
-    gaps = f"{summary.gaps_bridged} bridged" + (f", {count_noun(added, 'point')} interpolated in them" if added else "")
     return [
         ("frames", summary.frames),
         *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
         ("points", summary.cells - added),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
-        ("gaps", gaps),
+        ("gaps", describe_point_gaps(summary.gaps_bridged, added)),
         *dropped,
     ]
+
+
+def describe_point_gaps(bridged: int, added: int) -> str:
+    """Return in words how many gaps were bridged, and how many points were added in them.
+
+    >>> describe_point_gaps(3, 1), describe_point_gaps(0, 0)
+    ('3 bridged, 1 point interpolated in them', '0 bridged')
+    """
+    return f"{bridged} bridged" + (f", {count_noun(added, 'point')} interpolated in them" if added else "")
 
 
 def _describe_gaps(bridged: int, filled: int | None) -> str:
