@@ -128,8 +128,8 @@ def main() -> None:
         figure = draw_reliability({k: record["methods"][method]["reliability"][k] for k in ("links", *said)})
         figure.savefig(args.out.with_name(f"{args.out.stem}_{method}.png"), dpi=80)
     if args.ship:
-        _ship({METHODS[method]: fit_links(solved) for method, solved in movies.items()}, LINK_WEIGHTS)
-        _ship({kind: fit_group(kind, found) for kind, found in pooled.items()}, GROUP_WEIGHTS)
+        ship({METHODS[method]: fit_links(solved) for method, solved in movies.items()}, LINK_WEIGHTS)
+        ship({kind: fit_group(kind, found) for kind, found in pooled.items()}, GROUP_WEIGHTS)
     write_record(args.out, record, format_markdown(record))
     print(format_markdown(record))
 
@@ -141,7 +141,7 @@ def _list_unfinished(args: argparse.Namespace, datasets: Sequence[str]) -> list[
     return [each for each, fold in folds.items() if not (args.work / "models" / fold / "linknet" / DONE).exists()]
 
 
-def _ship(weights: dict[str, Any], file: Path) -> None:
+def ship(weights: dict[str, Any], file: Path) -> None:
     """Write the weights of the methods of this run; others stay."""
     old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     file.write_text(json.dumps(old | weights, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from gnntrack.scores.registry import Scorer
     from gnntrack.settings import Settings
     from gnntrack.solvers.constrained import FreeCandidates
-    from gnntrack.types import CellGraph, Cells, FloatArray, Lineage, LinkScores, Progress, Runs
+    from gnntrack.types import BoolArray, CellGraph, Cells, FloatArray, Lineage, LinkScores, Progress, Runs
 
-__all__ = ["MovieCandidates", "choose_lineage", "read_candidates", "solve_movie"]
+__all__ = ["MovieCandidates", "SolvedLinks", "choose_lineage", "choose_links", "read_candidates", "solve_movie"]
 
 _log = logging.getLogger(__name__)
 
@@ -184,6 +184,45 @@ def choose_lineage(
         keep, fixed = fixed.remove_cells(len(graph.cells))
         graph, scores = select_kept(graph, scores, keep)
         graph = replace(graph, provenance=graph.provenance.replace(removed_by_edits=removed))
+    solved = choose_links(graph, scores, solver, settings=settings, progress=progress, fixed=fixed, moments=moments)
+    lineage = rate_links(scorer, *solved)
+    if fixed:
+        lineage = set_certain(lineage, fixed)
+    bridged = len(find_gaps(lineage)[0])
+    if graph.cells.points:
+        lineage = finish_points(lineage, settings=settings.points)
+    _log.info(
+        "links: %d of %s chosen by %s, %d over gaps",
+        solved.chosen.sum(),
+        count_noun(len(graph), "candidate"),
+        solver,
+        bridged,
+    )
+    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
+
+
+class SolvedLinks(NamedTuple):
+    """A solution whose links are not rated yet: the arguments of `gnntrack.methods.rate_links`."""
+
+    lineage: Lineage
+    graph: CellGraph
+    """The candidates, without those that constraints exclude."""
+    chosen: BoolArray
+    scores: LinkScores
+
+
+def choose_links(
+    graph: CellGraph,
+    scores: LinkScores,
+    solver: str,
+    *,
+    settings: Settings,
+    progress: Progress | None = None,
+    fixed: Constraints | None = None,
+    moments: FloatArray | None = None,
+) -> SolvedLinks:
+    """Choose among the candidate links of a graph, and decide divisions again; arguments as of `choose_lineage`."""
+    fixed = fixed or Constraints()
     report = progress or (lambda *_: None)
     report("solving", 1, 2)
     free = select_free(graph, scores, fixed)
@@ -195,16 +234,7 @@ def choose_lineage(
         longer = "max_gap" not in settings.graph.given
         gap = settings.graph.max_gap
         lineage = revise_divisions(lineage, graph, longest_gap=gap, longer_gaps=longer, fixed=fixed)
-    lineage = rate_links(scorer, lineage, free.graph, chosen, rated)
-    if fixed:
-        lineage = set_certain(lineage, fixed)
-    bridged = len(find_gaps(lineage)[0])
-    if graph.cells.points:
-        lineage = finish_points(lineage, settings=settings.points)
-    _log.info(
-        "links: %d of %s chosen by %s, %d over gaps", chosen.sum(), count_noun(len(graph), "candidate"), solver, bridged
-    )
-    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
+    return SolvedLinks(lineage, free.graph, chosen, rated)
 
 
 def _add_point_divisions(

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate", "solve", "track"]
 
 _log = logging.getLogger(__name__)
-_TRACKING = ("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "points", "output")
+TRACKING = ("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "points", "output")
+"""Sections of the settings that `track` takes as keywords."""
 _SOURCES = (*POINT_OPTIONS, *DETECTOR_OPTIONS, "segmenter", "segmenter_options")
 
 
@@ -163,7 +164,7 @@ def _expect_kind(value: object, kind: type, source: str) -> None:
         raise InputError(msg)
 
 
-@accept_options(*_TRACKING, other=_SOURCES)
+@accept_options(*TRACKING, other=_SOURCES)
 def track(
     images: object = None,
     masks: object = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 import gnntrack
 from gnntrack.batch import Position, TimeBudget, find_positions, track_positions
+from gnntrack.batch.faults import find_fault
 from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.batch.ways import Way, list_ways
@@ -218,6 +220,50 @@ def test_a_wrong_budget_is_refused(tmp_path):
     run = CliRunner().invoke(cli, ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--time-budget", "0"])
     assert run.exit_code == 2
     assert "expected a time > 0" in run.output
+
+
+FAULTS = {
+    "unknown keyword": ({"max_gab": 3}, "did you mean 'max_gap'"),
+    "value of a keyword": ({"max_gap": 0}, "max_gap=0"),
+    "model": ({"method": "gnn", "model": "typo"}, "typo: no such model"),
+    "radius": ({"radius": -1}, "radius=-1"),
+    "unit": ({"points_unit": "mm"}, "points_unit='mm'"),
+    "model of a detector": ({"detector": "heatmap", "detector_options": {"model": "typo"}}, "typo: no such model"),
+    "diameter": ({"detector": "dog", "detector_options": {"diameter": "large"}}, "the diameter is 'large'"),
+}
+
+
+@pytest.mark.parametrize(("choices", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_of_the_choices_is_found_before_the_work(choices, message):
+    position = Position("a", images=Path("a.zarr"))
+    fault = find_fault(BatchWork(Path("out"), QUIET, choices=choices), [position])
+    assert message in str(pickle.loads(pickle.dumps(fault)))
+    assert find_fault(BatchWork(Path("out"), QUIET, choices={"detector": "dog", "min_length": 3}), [position]) is None
+
+
+def test_a_fault_of_the_user_gives_no_fall_back(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    words = [str(tmp_path), "-o", str(tmp_path / "out"), "--time-budget", "1h", "--detector", "dog"]
+    run = CliRunner().invoke(cli, ["batch", *words, "--option", "modle=3"])
+    assert run.exit_code == 2
+    assert "Error: detector 'dog' has no option 'modle'" in run.output
+    write_points(tmp_path / "b_points.csv")
+    with pytest.raises(InputError, match="'max_gab'"):
+        track_positions(find_positions(tmp_path), tmp_path / "out", time_budget="1h", max_gab=3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_time_for_results_without_cells_is_kept(tmp_path):
+    for k in range(3):
+        write_points(tmp_path / f"{k}_points.csv")
+    budget = TimeBudget(3600)
+    kept = []
+    budget.keep = kept.append
+    work = BatchWork(tmp_path / "out", QUIET, choices={"method": "hungarian"})
+    assert len(list(run_side_by_side(work, find_positions(tmp_path), jobs=1, budget=budget))) == 3
+    assert kept[0] == 0  # not measured yet
+    assert kept[1] == pytest.approx(2 * kept[2])
+    assert kept[2] > 0
 
 
 def make_folder(root: Path, *names: str) -> Path:

@@ -49,6 +49,7 @@ class TimeBudget:
     def __init__(self, seconds: float, *, jobs: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + seconds - min(_RESERVE[0] * seconds, _RESERVE[1])
+        self._kept = 0.0
         self._jobs = jobs
         self._seconds: dict[int, list[float]] = {}
         self._per_frame: dict[int, list[float]] = {}
@@ -56,7 +57,17 @@ class TimeBudget:
     @property
     def left(self) -> float:
         """Seconds that are left, without those that are kept for the last files; 0 at the end."""
-        return max(0.0, self._end - self._clock())
+        return max(0.0, self._end - self._kept - self._clock())
+
+    def keep(self, seconds: float) -> None:
+        """Keep this time for results without cells of all movies that are left, in place of an earlier estimate.
+
+        >>> budget = TimeBudget(100, clock=lambda: 0.0)
+        >>> budget.keep(20 * 0.5)
+        >>> budget.left
+        88.0
+        """
+        self._kept = seconds
 
     @property
     def has_time(self) -> bool:

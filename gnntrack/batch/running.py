@@ -80,7 +80,8 @@ def track_positions(
     OutputError
         If `out` has results, and neither `resume` nor `overwrite` is given.
     GnntrackError
-        If a method, segmenter or detector is unknown.
+        If a method, segmenter or detector is unknown; with a time budget, also if a keyword is unknown, a model cannot
+        be read, or an option of a segmenter or detector is refused.
     InputError
         If one of these is neither True nor False, the time is not a duration, a segmenter is given and all positions
         have masks, or a detector and none has images.
@@ -94,17 +95,18 @@ def track_positions(
     >>> [row.tracks for row in track_positions(find_positions(folder), folder / "out")]
     [1]
     """
+    seconds = None if time_budget is None else _read_budget(time_budget)
+    budget = None if seconds is None else TimeBudget(seconds, jobs=max(min(jobs, len(positions)), 1))
     check_bools(resume=resume, overwrite=overwrite)
     expect_extras(settings or Settings(), "batch")
     _check_plugins(choices)
     _refuse_unused(choices, positions)
-    seconds = None if time_budget is None else _read_budget(time_budget)
     out = Path(out)
     _check_out(out, positions, resume=resume, overwrite=overwrite)
     work = BatchWork(out, settings or Settings(), resume=resume, overwrite=overwrite, choices=choices)
     place = {position.name: k for k, position in enumerate(positions)}
     done: list[Outcome] = []
-    for outcome in _track_all(work, positions, jobs, seconds):
+    for outcome in _track_all(work, positions, jobs, budget):
         done = sorted([*done, outcome], key=lambda each: place[each.position])
         write_outcomes(done, out / "summary.csv")
         if report is not None:
@@ -112,13 +114,14 @@ def track_positions(
     return done
 
 
-def _track_all(work: BatchWork, positions: Sequence[Position], jobs: int, seconds: float | None) -> Iterator[Outcome]:
+def _track_all(
+    work: BatchWork, positions: Sequence[Position], jobs: int, budget: TimeBudget | None
+) -> Iterator[Outcome]:
     """Yield the outcomes as the positions finish: in this process, or in others."""
-    if seconds is None and (jobs <= 1 or len(positions) <= 1):
+    if budget is None and (jobs <= 1 or len(positions) <= 1):
         for position in positions:
             yield work.keep(position) or work.track(position, work.list_ways(position)[0]).outcome
         return
-    budget = None if seconds is None else TimeBudget(seconds, jobs=min(jobs, len(positions)))
     yield from run_side_by_side(work, positions, jobs=jobs, budget=budget)
 
 

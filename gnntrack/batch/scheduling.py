@@ -11,6 +11,7 @@ from glob import escape
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from gnntrack.batch.faults import find_fault, is_slow_to_check
 from gnntrack.batch.outcomes import Outcome
 from gnntrack.batch.tracking import Attempt, BatchWork
 from gnntrack.batch.workers import Worker
@@ -60,6 +61,8 @@ class _Schedule:
     waiting: deque[_Task]
     running: dict[Any, tuple[Worker, _Task]] = field(default_factory=dict)
     idle: list[Worker] = field(default_factory=list)
+    empty_seconds: float | None = None
+    """Time that a result without cells takes, None before it was measured."""
 
     def run(self, jobs: int) -> Iterator[Outcome]:
         """Track all positions, and yield each outcome."""
@@ -69,17 +72,50 @@ class _Schedule:
                 if outcome is not None:
                     yield outcome
             if self.running:
+                self._measure_empty()
                 yield from self.collect()
+
+    def check(self, positions: Sequence[Position]) -> None:
+        """Raise if the choices have a fault; what loads a network is tried in a process, which then tracks."""
+        if not is_slow_to_check(self.work.choices):
+            fault = find_fault(self.work, positions)
+        else:
+            worker = Worker()
+            self.idle.append(worker)
+            worker.send(find_fault, self.work, positions)
+            try:
+                fault = worker.receive()
+            except (EOFError, OSError):  # it ended, perhaps for lack of memory, as it may do with a movie
+                self.idle.remove(worker)
+                worker.end()
+                return
+        if fault is not None:
+            raise fault
 
     def close(self) -> None:
         """End all processes."""
-        for worker in [*self.idle, *(worker for worker, _ in self.running.values())]:
+        workers = [*self.idle, *(worker for worker, _ in self.running.values())]
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
             worker.end()
+
+    def _measure_empty(self) -> None:
+        """Measure how long a result without cells takes, once, while other processes work."""
+        if self.budget is not None and self.empty_seconds is None:
+            self.empty_seconds = self.work.practise_giving_up(next(iter(self.running.values()))[1].position)
+
+    def _give_up(self, task: _Task, reason: str) -> Outcome:
+        """Return the outcome of a task for which no way is left."""
+        started = time.monotonic()
+        outcome = self.work.give_up(task.position, reason)
+        self.empty_seconds = max(self.empty_seconds or 0, time.monotonic() - started)
+        return outcome
 
     def start(self, task: _Task) -> Outcome | None:
         """Start a task in the best way that fits; return its outcome if there is none."""
         if self.budget is not None and not self._choose_way(task, self.budget):
-            return self.work.give_up(task.position, task.reason or "no time was left for it")
+            return self._give_up(task, task.reason or "no time was left for it")
         worker = self.idle.pop() if self.idle else Worker()
         task.started, task.stamp = time.monotonic(), self.work.find_stamp(task.position)
         worker.send(self.work.track, task.position, task.ways[task.way], task.frames, task.reason)
@@ -89,6 +125,7 @@ class _Schedule:
     def _choose_way(self, task: _Task, budget: TimeBudget) -> bool:
         """Choose the way, the number of frames and the longest time of a task; False if no way fits."""
         movies = len(self.waiting) + 1
+        budget.keep((len(self.running) + movies) * (self.empty_seconds or 0))
         way = budget.choose_way(len(task.ways), movies=movies, first=task.way)
         way = task.find_few() if way is None else way
         if way is None or not budget.has_time:
@@ -159,7 +196,7 @@ class _Schedule:
         task.reason = "; ".join(dict.fromkeys(filter(None, [task.reason, attempt.outcome.error])))
         task.way += 1
         if task.way >= len(task.ways):
-            return self.work.give_up(task.position, task.reason)
+            return self._give_up(task, task.reason)
         return self.start(task)
 
 
@@ -177,13 +214,21 @@ def run_side_by_side(
     jobs : int
         Processes at the same time.
     budget : TimeBudget, optional
-        With it, a position that takes too long or fails is tracked in the next way; see `BatchWork.list_ways`.
+        With it, a position that takes too long or fails is tracked in the next way; see `BatchWork.list_ways`. Faults
+        of the choices, with which every position would fail, are then raised before.
+
+    Raises
+    ------
+    GnntrackError
+        As of `gnntrack.batch.faults.check_choices`.
     """
     kept = {position.name: work.keep(position) for position in positions} if work.resume else {}
     yield from filter(None, kept.values())
     tasks = (_Task(each, work.list_ways(each)) for each in positions if kept.get(each.name) is None)
     schedule = _Schedule(work, budget, deque(tasks))
     try:
+        if budget is not None and schedule.waiting:
+            schedule.check([task.position for task in schedule.waiting])
         yield from schedule.run(jobs)
     finally:
         schedule.close()

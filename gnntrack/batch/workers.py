@@ -57,9 +57,13 @@ class Worker:
         """
         return self.pipe.recv()
 
+    def terminate(self) -> None:
+        """Ask the process to end; it can remove its unfinished files."""
+        self._process.terminate()
+
     def end(self) -> None:
         """End the process, whatever it does."""
-        self._process.terminate()  # it can remove its unfinished files
+        self.terminate()
         self._process.join(_PATIENCE)
         if self._process.exitcode is None:
             self._process.kill()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import FrameSettings
     from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
 
-__all__ = ["LINKED_AGAIN", "read_points"]
+__all__ = ["LINKED_AGAIN", "check_reading", "read_points"]
 
 _log = logging.getLogger(__name__)
 
@@ -74,12 +74,7 @@ def read_points(
     >>> found.frame.tolist(), found.position.tolist(), found.unit
     ([0, 1], [[2.5, 3.0], [2.5, 3.5]], 'um')
     """
-    if unit not in (None, *_UNITS):
-        msg = f"points_unit={unit!r}: expected 'um' or 'pixel'"
-        raise InputError(msg)
-    if radius is not None and not (isinstance(radius, int | float | np.number) and 0 < radius < 1e9):
-        msg = f"radius={radius!r}: expected a radius above 0, in um if the size of a voxel is known, else in pixels"
-        raise InputError(msg)
+    check_reading(unit, radius)
     raw = _read_raw(points, unit, settings.interval)
     raw = flatten_positions(raw, settings.spacing, images)
     spacing = _find_spacing(raw, settings, images)
@@ -89,6 +84,22 @@ def read_points(
         placed = placed._replace(n_frames=len(images), shape=tuple(images.shape))
     check_points(placed, raw, fixed=images is not None)
     return placed
+
+
+def check_reading(unit: object, radius: object) -> None:
+    """Raise if the unit of positions or the radius of points, as of `read_points`, cannot be.
+
+    Raises
+    ------
+    InputError
+        If so.
+    """
+    if unit not in (None, *_UNITS):
+        msg = f"points_unit={unit!r}: expected 'um' or 'pixel'"
+        raise InputError(msg)
+    if radius is not None and not (isinstance(radius, int | float | np.number) and 0 < radius < 1e9):
+        msg = f"radius={radius!r}: expected a radius above 0, in um if the size of a voxel is known, else in pixels"
+        raise InputError(msg)
 
 
 def _read_raw(points: object, unit: str | None, interval: float | None) -> RawPoints:
