@@ -32,6 +32,7 @@ from gnntrack.training.movies import open_sequence, simulate_training_movie, spl
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.samples import Sample, make_samples, make_validation_samples
 from gnntrack.training.sequences import TrainingSequence, find_sequences
+from gnntrack.types import FrameStack
 
 TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "PhC-C2DL-PSC")
 NEVER = "ctc-official-evaluation"  # results with official scores: a test of the metrics, not of trackers
@@ -39,6 +40,8 @@ BETWEEN = 3  # unused frames between the tested first half of a sequence and the
 SEED = 0
 SIMULATED = 8  # simulated movies in every training
 DONE = "done.json"
+Adapt = Callable[[FrameStack, FrameStack | None, Settings], Settings]
+"""Masks, images, settings of all movies -> settings of this movie."""
 WORK = Path(gettempdir()) / "gnntrack-benchmarks"
 
 
@@ -71,23 +74,28 @@ def make_left_out_fold(sequences: Sequence[TrainingSequence], *datasets: str) ->
     return Fold(f"without {' '.join(datasets)}", tuple((each, 0) for each in sequences if each.dataset not in datasets))
 
 
-def load_samples(fold: Fold, *, network: str, settings: Settings, work: Path) -> tuple[list[Sample], list[Sample]]:
+def load_samples(
+    fold: Fold, *, network: str, settings: Settings, work: Path, adapt: Adapt | None = None
+) -> tuple[list[Sample], list[Sample]]:
     """Return samples for training and for validation, which are the last frames of each part.
 
-    They are made once, movie by movie, and later read from the work folder.
+    They are made once, movie by movie, and later read from the work folder. The settings of each movie are those that
+    ``adapt`` returns for it.
     """
     learnt, checks = [], []
+    work = work / adapt.__name__ if adapt else work
+    adapt = adapt or _keep_settings
     for sequence, first in fold.parts:
         name = f"{sequence.name} from {first}"
         some, others = _load_or_make(
-            name, work, network, settings, lambda s=sequence, f=first: _make_samples(s, f, network, settings)
+            name, work, network, settings, lambda s=sequence, f=first: _make_samples(s, f, network, settings, adapt)
         )
         learnt += some
         checks += others
     for number in range(settings.train.simulated):
         name = f"simulated {number}"
         learnt += _load_or_make(
-            name, work, network, settings, lambda n=number: _make_simulated_samples(n, network, settings)
+            name, work, network, settings, lambda n=number: _make_simulated_samples(n, network, settings, adapt)
         )
     return learnt, checks
 
@@ -104,11 +112,17 @@ class Workshop:
         Use models of an earlier run with the same settings, and continue interrupted trainings.
     device : str
         Device for the training.
+    adapt : callable, optional
+        Masks, images, settings -> settings of a movie; by default all movies have the same ones.
+    appearance : int, optional
+        Steps of the training of the appearance, if the settings switch it on; by default those of ``gnntrack train``.
     """
 
     work: Path
     reuse: bool = False
     device: str = "auto"
+    adapt: Adapt | None = None
+    appearance: int | None = None
     models: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
     def get_model(self, fold: Fold, network: str, settings: Settings, *, name: str = "") -> tuple[Path, dict[str, Any]]:
@@ -128,7 +142,7 @@ class Workshop:
             return  # trained when they are needed, so that the first results come early
         for fold, network, settings in trainings:
             load_samples(
-                fold, network=network, settings=settings, work=self.work
+                fold, network=network, settings=settings, work=self.work, adapt=self.adapt
             )  # so that no two processes make the same ones
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -143,11 +157,12 @@ class Workshop:
         resume = self.reuse and (folder / CHECKPOINT_FILE).is_file()
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-        learnt, checks = load_samples(fold, network=network, settings=settings, work=self.work)
+        learnt, checks = load_samples(fold, network=network, settings=settings, work=self.work, adapt=self.adapt)
         run = TrainingRun(
             folder, seed=SEED, resume=resume, device=self.device, report=_make_reporter(f"{fold.name}, {folder.name}")
         )
-        learnt, checks = with_appearance(learnt, checks, run, settings=settings)
+        steps = {} if self.appearance is None else {"steps": self.appearance}
+        learnt, checks = with_appearance(learnt, checks, run, settings=settings, **steps)
         run = run.with_provenance(data=sorted({each.name for each in learnt}))
         summary = learn(learnt, checks, run, network=network, settings=settings)
         told = {"code": hash_code(), "train": settings.train.to_dict(), "summary": summary}
@@ -192,13 +207,18 @@ def choose_settings(network: str, settings: Settings) -> Settings:
     return NETWORKS[network].settings_for(settings.replace(train__simulated=SIMULATED))
 
 
+def _keep_settings(masks: FrameStack, images: FrameStack | None, settings: Settings) -> Settings:  # noqa: ARG001
+    return settings
+
+
 def _make_samples(
-    sequence: TrainingSequence, first: int, network: str, settings: Settings
+    sequence: TrainingSequence, first: int, network: str, settings: Settings, adapt: Adapt
 ) -> tuple[list[Sample], list[Sample]]:
     movie = open_sequence(sequence, settings=settings)
     if first:
         movie = movie.select(first, len(movie.masks))
     learnt, check = split_movie(movie, settings.train.held_out)
+    settings = adapt(learnt.masks, learnt.images, settings)
     seed = zlib.crc32(sequence.name.encode())  # of the movie, so that it is the same in every fold
     return (
         make_samples([learnt], seed=seed, network=network, settings=settings),
@@ -206,8 +226,10 @@ def _make_samples(
     )
 
 
-def _make_simulated_samples(number: int, network: str, settings: Settings) -> list[Sample]:
-    return make_samples([simulate_training_movie(number)], seed=number, network=network, settings=settings)
+def _make_simulated_samples(number: int, network: str, settings: Settings, adapt: Adapt) -> list[Sample]:
+    movie = simulate_training_movie(number)
+    settings = adapt(movie.masks, movie.images, settings)
+    return make_samples([movie], seed=number, network=network, settings=settings)
 
 
 def _load_or_make(name: str, work: Path, network: str, settings: Settings, make: Callable[[], Any]) -> Any:

@@ -50,7 +50,7 @@ from record import (
 from gnntrack.settings import Settings
 from gnntrack.training.sequences import TrainingSequence
 
-NETWORKS = {"gnn": "linknet", "pdn": "pdn"}
+NETWORKS = {"gnn": "linknet"}
 METHODS = (*NETWORKS, "hungarian", "hungarian+triplets", "iou")
 PROTOCOLS = {
     "same": "One network, trained on all sequences less the first half of each tested one; tested on those halves.",
@@ -194,8 +194,9 @@ def format_markdown(record: dict[str, Any]) -> str:
     parts = [
         "# Learned methods",
         format_circumstances(record),
-        "On held-out frames, versions as in `accuracy.md`. `gnn`: ours; `pdn`: the published network of Ben-Haim and "
-        "Riklin-Raviv, with the same training data, solver and gap filling; `koft`, `laptrack`, `btrack`: run here. "
+        "On held-out frames, versions as in `accuracy.md`. `gnn`: ours; `pdn` and `pdn+triplets`: the published "
+        "network of Ben-Haim and Riklin-Raviv with its own rules and with our solver, from `published.py`; "
+        "`koft`, `laptrack`, `btrack`: run here. "
         "KOFT fills gaps with its own discs; our gap filling is applied to the links of the others.",
         *(f"Not installed: {peer}." for peer in record["absent"]),
     ]

@@ -11,9 +11,11 @@ from support import worlds
 
 from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Batch, Targets
-from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns
+from gnntrack.gnn.pdn import PDN_CELLS, PdnNet, scale_columns, scale_frames
+from gnntrack.gnn.predict import LogOdds, make_link_scores
 from gnntrack.pipeline import build_graph
-from gnntrack.settings import SimulateSettings
+from gnntrack.scores import score_links
+from gnntrack.settings import ScoreSettings, Settings, SimulateSettings
 from gnntrack.simulate import simulate_movie
 from gnntrack.training.truth import GroundTruth
 from gnntrack.types import Tracks
@@ -37,9 +39,10 @@ def make_batch(graph, track, tracks, embedding=None):
     return Batch.from_windows([inputs]), Targets.from_windows([inputs], [truth], [(0, graph.cells.n_frames)])
 
 
-def taught(batch, answers, *, steps, **sizes):
+def taught(batch, answers, *, steps, fit=(), **sizes):
     torch.manual_seed(0)
     net = PdnNet(**sizes)
+    net.fit(fit)
     adam = torch.optim.Adam(net.parameters(), 2e-3)
     for _ in range(steps):
         loss = net.loss(net(batch), batch, answers)
@@ -56,7 +59,7 @@ def movie():
 
 @pytest.fixture(scope="module")
 def net(movie):
-    return taught(*movie, steps=120)
+    return taught(*movie, steps=40, fit=[PdnNet.inputs_of(simulate_graph()[0])])
 
 
 def says(net, batch):
@@ -71,6 +74,58 @@ def test_learns_a_movie(movie, net):
     chosen = says(net, batch).link[counts] > 0
     assert 0.2 < truth.float().mean() < 0.7  # so that the same answer to all is no way to pass
     assert (chosen == truth).float().mean() > 0.95
+
+
+def measure_loss(net, batch, answers):
+    return float(net.loss(says(net, batch), batch, answers))
+
+
+def test_standardised_columns_are_learned_sooner(movie, net):
+    assert measure_loss(net, *movie) < 0.3 * measure_loss(taught(*movie, steps=40), *movie)
+
+
+def test_the_frame_is_scaled_alike_in_shorter_movies(net):
+    """Else links of movies with fewer frames than a window look unlike any of the training."""
+    frame, window = torch.tensor([[3.0], [4.0], [12.0], [5.0], [6.0]]), torch.tensor([0, 0, 0, 1, 1])
+    assert scale_frames(frame, window, 10)[:, 0].tolist() == pytest.approx([0, 1 / 9, 1, 0, 1 / 9])
+    assert scale_frames(frame[:0], window[:0], 10).shape == (0, 1)
+    inputs = PdnNet.inputs_of(simulate_graph()[0])
+    whole, part = (Batch.from_windows([each]) for each in (inputs, inputs.cut_window(0, 4)[0]))
+    longer, shorter = says(net, whole).link, says(net, part).link
+    rows = inputs.cut_window(0, 4)[2]
+    scored = part.gap == 1
+    same = (longer[rows] > 0) == (shorter > 0)
+    assert same[scored].float().mean() > 0.95
+
+
+def test_statistics_leave_constant_columns_alone():
+    graph = simulate_graph()[0]
+    net = PdnNet()
+    net.fit([PdnNet.inputs_of(graph)])
+    assert net.link_standard.deviation[0] == 1  # a link is to the next frame, whatever the cells
+    assert net.cell_standard.deviation[PDN_CELLS.index("z")] == 1
+    assert (net.link_standard.deviation[list(map(PDN_CELLS.index, "yx"))] < 0.3).all()
+    before = [each.clone() for each in net.buffers()]
+    net.fit([])
+    assert all(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
+
+
+def test_divisions_keep_their_classical_scores():
+    graph = worlds.find_candidates(worlds.parent_divides().masks)
+    prior = score_links(graph, settings=ScoreSettings())
+    assert len(prior.pairs)
+    inputs = PdnNet.inputs_of(graph, prior)
+    scores = make_link_scores(inputs, prior, LogOdds(np.full(len(graph), -3.0), np.zeros(0)))
+    assert np.array_equal(scores.pairs, prior.pairs)
+    assert np.array_equal(scores.division, prior.division)
+    assert scores.link == pytest.approx(1 / (1 + np.exp(3)))
+
+
+def test_settings_of_the_publication_give_way_to_chosen_ones():
+    plan = PdnNet.settings_for(Settings()).train
+    assert (plan.steps, plan.patience, plan.dropout, plan.variants, plan.learning_rate) == (2000, 2000, 0.2, 2, 0.001)
+    plan = PdnNet.settings_for(Settings().replace(train__steps=3000, train__dropout=0.3)).train
+    assert (plan.steps, plan.patience, plan.dropout) == (3000, 3000, 0.3)
 
 
 def test_order_of_cells_and_links_does_not_matter(movie, net):
@@ -154,7 +209,7 @@ def test_movies_with_little_in_them(world):
     nothing = torch.zeros(len(graph.cells), dtype=torch.bool)
     ones = torch.ones(len(nothing))
     answers = Targets(torch.zeros(len(graph), dtype=torch.bool), nothing[:0], nothing, nothing, nothing, ones, ones)
-    net = taught(batch, answers, steps=2)
+    net = taught(batch, answers, steps=2, fit=[inputs])
     assert len(says(net, batch).link) == len(graph)
     assert torch.isfinite(says(net, batch).link).all()
 

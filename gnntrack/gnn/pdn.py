@@ -3,7 +3,11 @@
 Ben-Haim and Riklin-Raviv, Graph Neural Network for Cell Tracking in Microscopy Videos, ECCV 2022, implemented from the
 description in the paper. It scores links to the next frame and no divisions: links to daughters are trained as wrong
 ones. It reads absolute positions and sizes, scaled to their range in the window, so that the score of a link depends on
-the other cells of the window and on the length of the window.
+the other cells of the window.
+
+Two details are not in the paper. The number of the frame is scaled by the length of the windows in training, so that a
+shorter movie has the same values. The columns are standardised by statistics of the training data: positions of cells
+that may be linked differ by a few hundredths of the range, to which a training on the scaled columns is slow to react.
 """
 
 from __future__ import annotations
@@ -20,23 +24,23 @@ from torch_geometric.nn import PDNConv
 from torch_geometric.utils import scatter
 
 from gnntrack.errors import FormatError
-from gnntrack.gnn.batch import Outputs
+from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.inputs import Inputs
 from gnntrack.gnn.network import Network
 from gnntrack.plurals import count_noun
 from gnntrack.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     from torch import Tensor
 
-    from gnntrack.gnn.batch import Batch, Targets
+    from gnntrack.gnn.batch import Targets
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
 
-__all__ = ["PDN_CELLS", "PdnNet", "scale_columns"]
+__all__ = ["PDN_CELLS", "PdnNet", "scale_columns", "scale_frames"]
 
 PDN_CELLS = (
     *("frame", "size", "low_z", "low_y", "low_x", "high_z", "high_y", "high_x", "z", "y", "x"),
@@ -46,6 +50,11 @@ PDN_CELLS = (
 there, and those of brightness without images. The box is assumed to be centred on the centroid, because a table of
 cells has only the size of a box."""
 
+_FRAMES = 10  # length of a window, as in the paper's training, so that columns have the same range as there
+_STEPS = 2000  # of the training, by default
+_CONSTANT = 1e-4  # smallest deviation of a column that is scaled, as a fraction of its range
+_BOUND = 8.0  # largest standardised value, in deviations
+_FITTED_ROWS = 500  # cells and links of a window whose columns are used for the statistics
 _NEVER = -12.0  # log-odds of a link over a gap, a division and a spurious cell, which this network does not score
 
 
@@ -68,11 +77,50 @@ def scale_columns(columns: Tensor, window: Tensor) -> Tensor:
     return torch.where(known & (high > low), scaled, 0.0)
 
 
+def scale_frames(frame: Tensor, window: Tensor, length: int) -> Tensor:
+    """Scale the numbers of the frames to 0 for the first of each window, and 1 for the last of a window of this length.
+
+    Shapes: frame (N, 1), window (N,) -> (N, 1).
+
+    >>> scale_frames(torch.tensor([[7.0], [8.0], [3.0]]), torch.tensor([0, 0, 1]), 11).tolist()
+    [[0.0], [0.10000000149011612], [0.0]]
+    """
+    if not len(frame):
+        return frame
+    first: Tensor = scatter(frame, window, reduce="min")[window]
+    return (frame - first) / (length - 1)
+
+
+class _Standard(nn.Module):
+    """Standardises columns to mean 0 and deviation 1 of the training data; constant columns are only shifted.
+
+    Shapes: (R, C) -> (R, C), bounded by -8 and 8.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("deviation", torch.ones(columns))
+
+    def fit(self, rows: Tensor) -> None:
+        """Set mean and deviation from rows of the training data, shape (R, C)."""
+        if len(rows) > 1:
+            deviation = rows.std(0)
+            self.mean.copy_(rows.mean(0))
+            self.deviation.copy_(torch.where(deviation > _CONSTANT, deviation, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.deviation).clamp(-_BOUND, _BOUND)
+
+
 class PdnNet(Network):
     r"""The network of Ben-Haim and Riklin-Raviv (ECCV 2022) on the links to the next frame.
 
     Cells are encoded from their scaled columns :math:`s_i`, :math:`x_i = [f(s_i), g(a_i)]`, with the appearance
-    :math:`a_i` if the network uses it, and links from both ends:
+    :math:`a_i` if the network uses it, and links from both ends (columns are standardised before they are encoded):
 
     .. math:: e_{ij} = h\bigl(|s_i - s_j|, \cos(s_i, s_j), x_i, x_j, |x_i - x_j|, \cos(x_i, x_j)\bigr)
 
@@ -108,7 +156,7 @@ class PdnNet(Network):
     kind = "pdn"
     corrects = False
     hops: int | None = None  # columns are scaled to their range, so that an output depends on the whole window
-    frames: int | None = 10  # as in the paper's training, so that columns have the same range as there
+    frames: int | None = _FRAMES
     columns: Mapping[str, tuple[str, ...]] = MappingProxyType({"cell": PDN_CELLS, "link": (), "pair": ()})
 
     def __init__(
@@ -142,6 +190,7 @@ class PdnNet(Network):
             names = tuple(f"appearance_{i}" for i in range(embedding))
             self.columns = {**self.columns, "cell": (*PDN_CELLS, *names)}
         raw = len(self.columns["cell"])
+        self.cell_standard, self.link_standard = _Standard(raw), _Standard(raw + 1)
         self.encode_hand = _make_mlp(len(PDN_CELLS), hidden, width, dropout=encoder_dropout)
         self.encode_look = _make_mlp(embedding, hidden, width, dropout=encoder_dropout) if embedding else None
         cell = 2 * width if embedding else width
@@ -156,9 +205,8 @@ class PdnNet(Network):
         next_frame = torch.nonzero(batch.gap == 1)[:, 0]
         links = torch.stack([batch.source[next_frame], batch.target[next_frame]])  # (2, L)
         raw = self._scale_inputs(batch)
-        cell = self._encode_cells(raw)
-        a, b = raw[links[0]], raw[links[1]]
-        link = self.encode_link(cell, links, torch.cat([(a - b).abs(), cosine_similarity(a, b)[:, None]], 1))
+        cell = self._encode_cells(self.cell_standard(raw))
+        link = self.encode_link(cell, links, self.link_standard(_compare_ends(raw, links)))
         for convolve, update in zip(self.convolutions, self.updates, strict=True):
             cell = convolve(cell, links, link).relu()
             link = update(cell, links, link)
@@ -177,7 +225,22 @@ class PdnNet(Network):
             )
             raise FormatError(msg)
         hand, look = batch.cell[:, : len(PDN_CELLS)], batch.cell[:, len(PDN_CELLS) :]
-        return torch.cat([scale_columns(hand, batch.window), torch.nan_to_num(look)], 1)
+        frame = scale_frames(hand[:, :1], batch.window, self.frames or _FRAMES)
+        return torch.cat([frame, scale_columns(hand[:, 1:], batch.window), torch.nan_to_num(look)], 1)
+
+    def fit(self, inputs: Sequence[Inputs]) -> None:
+        """Set the statistics of the columns of cells and links from windows of the movies to train on."""
+        cells, links = [], []
+        length = self.frames or _FRAMES
+        for movie in inputs:
+            for start in range(0, max(movie.n_frames - length, 0) + 1, length // 2):
+                batch = Batch.from_windows([movie.cut_window(start, start + length)[0]])
+                raw, ends = self._scale_inputs(batch), torch.stack([batch.source, batch.target])[:, batch.gap == 1]
+                cells.append(_thin(raw))
+                links.append(_compare_ends(raw, _thin(ends.T).T))
+        if cells:
+            self.cell_standard.fit(torch.cat(cells))
+            self.link_standard.fit(torch.cat(links))
 
     def _encode_cells(self, raw: Tensor) -> Tensor:
         hand: Tensor = self.encode_hand(raw[:, : len(PDN_CELLS)])
@@ -189,11 +252,19 @@ class PdnNet(Network):
     def settings_for(cls, settings: Settings) -> Settings:
         """Return the settings with the defaults of `TrainSettings` replaced by those of the publication.
 
-        Movies as they are and at half the frame rate, all columns, and a training to the last step, because the loss
-        stays constant for hundreds of steps. Values other than the defaults are kept.
+        Movies as they are and at half the frame rate, all columns, and a long training to the last step. Values other
+        than the defaults are kept.
         """
         usual, chosen = TrainSettings(), settings.train
-        published = {"variants": 2, "feature_dropout": 0.0, "learning_rate": 0.001, "patience": chosen.steps}
+        published = {
+            "variants": 2,
+            "steps": _STEPS,
+            "dropout": 0.2,
+            "feature_dropout": 0.0,
+            "learning_rate": 0.001,
+            "weight_decay": 1e-5,
+            "patience": max(chosen.steps, _STEPS),
+        }
         changes = {name: value for name, value in published.items() if getattr(chosen, name) == getattr(usual, name)}
         return settings.replace(**{f"train__{name}": value for name, value in changes.items()})
 
@@ -287,6 +358,17 @@ class _LinkUpdate(nn.Module):
         x = self.own(torch.cat([own, (a - b).abs(), similarity], 1))
         rest: Tensor = self.rest(x + self.source(cell)[links[0]] + self.target(cell)[links[1]])
         return rest
+
+
+def _compare_ends(raw: Tensor, links: Tensor) -> Tensor:
+    """Return the columns of links: |s_i - s_j| and cos(s_i, s_j), shapes raw (N, C), links (2, L) -> (L, C + 1)."""
+    a, b = raw[links[0]], raw[links[1]]
+    return torch.cat([(a - b).abs(), cosine_similarity(a, b)[:, None]], 1)
+
+
+def _thin(rows: Tensor) -> Tensor:
+    """Return at most about `_FITTED_ROWS` of the rows, evenly spaced."""
+    return rows[:: max(1, len(rows) // _FITTED_ROWS)]
 
 
 def _compute_columns(graph: CellGraph) -> FeatureArray:

@@ -111,7 +111,7 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
     inputs : Inputs
         Of the movie.
     prior : LinkScores
-        Links that the network does not score keep these scores.
+        Links that the network does not score keep these scores, and divisions if it scores none.
     log_odds : LogOdds
         See `predict_log_odds`.
     temperature : float
@@ -125,10 +125,11 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
         everything
     )  # stays so for links that the network does not score; they are hardly ever chosen
     marginal[inputs.rows] = _compute_shares(link, pair, inputs)
+    reads_pairs = bool(inputs.pair.shape[1])
     return LinkScores(
         invert_log_odds(everything).astype(np.float32),
-        inputs.rows[inputs.pairs],
-        invert_log_odds(pair - single).astype(np.float32),
+        inputs.rows[inputs.pairs] if reads_pairs else prior.pairs,
+        invert_log_odds(pair - single).astype(np.float32) if reads_pairs else prior.division,
         marginal=marginal.astype(np.float32),
     )
 

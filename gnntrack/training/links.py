@@ -222,6 +222,7 @@ def with_appearance(
     *,
     settings: Settings,
     start: str | Path | None = None,
+    steps: int = _APPEARANCE_STEPS,
 ) -> tuple[list[Sample], list[Sample]]:
     """Train an embedding of the cells' images and add it to the inputs; zeros for samples without images.
 
@@ -237,14 +238,16 @@ def with_appearance(
         ``train.appearance`` switches this on.
     start : path, optional
         As of `train`.
+    steps : int
+        Steps of the training of the embedding.
     """
     if not settings.train.appearance:
         return samples, checks
-    embedder = _find_embedder(samples, run, start)
+    embedder = _find_embedder(samples, run, start, steps)
     return [_add_embedding(each, embedder) for each in samples], [_add_embedding(each, embedder) for each in checks]
 
 
-def _find_embedder(samples: Sequence[Sample], run: TrainingRun, start: str | Path | None) -> Embedder:
+def _find_embedder(samples: Sequence[Sample], run: TrainingRun, start: str | Path | None, steps: int) -> Embedder:
     """Return the embedding network of the interrupted run, of the model to start from, or a newly trained one."""
     place = run.folder / APPEARANCE
     if run.resume and place.is_dir():
@@ -256,7 +259,7 @@ def _find_embedder(samples: Sequence[Sample], run: TrainingRun, start: str | Pat
     movies = [TrackedCrops(each.crops, each.track, each.inputs.frame) for each in samples if each.crops is not None]
     embedder = train_embedder(
         movies,
-        plan=EmbedderPlan(steps=_APPEARANCE_STEPS, rate=1e-3, head_rate=1e-3),
+        plan=EmbedderPlan(steps=steps, rate=1e-3, head_rate=1e-3),
         seed=run.seed,
         progress=run.progress,
     )
