@@ -28,7 +28,16 @@ from gnntrack.settings import EmbryoSettings
 from gnntrack.simulate import simulate_embryo
 
 SEGMENTERS: dict[str, dict[str, Any]] = {"slices": {}, "diffusionnet": {"spacing": (1.0, 0.5, 0.5)}}
-KIND_SEEDS = {"colony": (3, 25), "channels": (2, 20), "sheet": (2, 15), "epithelium": (6, 10)}  # seed, first frame
+KINDS = {  # seed, first frame
+    "cells": (5, 20),
+    "sparse": (3, 12),
+    "amoeboid": (3, 12),
+    "colony": (3, 25),
+    "channels": (2, 20),
+    "sheet": (2, 15),
+    "epithelium": (6, 10),
+    "cleavage": (5, 16),
+}
 FIGURES = ("tracking", "montage", "tree", "kymograph")
 
 
@@ -88,8 +97,9 @@ def draw_embryos(path: Path) -> None:
 def draw_kinds(path: Path) -> None:
     """Draw an image of a movie of each kind, and its tracks in that frame, three frames later and ten frames later."""
     rows = []
-    for kind, (seed, frame) in KIND_SEEDS.items():
-        movie = simulate(kind=kind, seed=seed, frames=frame + 11, shape=(240, 240))
+    for kind, (seed, frame) in KINDS.items():
+        shape = (240, 240) if kind != "cleavage" else (48, 240, 240)
+        movie = simulate(kind=kind, seed=seed, frames=frame + 11, shape=shape)
         labels = [movie.lineage.labels()[t] for t in (frame, frame + 3, frame + 10)]
         middle = [each[len(each) // 2] if each.ndim == 3 else each for each in labels]
         image = movie.images[frame]

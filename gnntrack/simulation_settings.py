@@ -16,6 +16,9 @@ MOVIE_KINDS = {
     "channels": "bacteria in the channels of a microfluidic chip: rods in lines, pushed out at the open ends",
     "sheet": "a migrating sheet of cells or nuclei, with or without a wound: neighbours move together",
     "epithelium": "a tissue without gaps between the cells, which rearrange, divide and leave it",
+    "sparse": "few cells that crawl far and rest, such as immune cells",
+    "amoeboid": "cells whose shape changes all the time: with lobes, round or long, alone or in crowds",
+    "cleavage": "an embryo in 3D: its cells, or their nuclei, divide in waves, without growth",
 }
 """Kinds of simulated movies with masks, and what is in them; those after the first are in `gnntrack.simulate.kinds`."""
 

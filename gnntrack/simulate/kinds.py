@@ -14,6 +14,7 @@ import numpy as np
 from gnntrack.errors import InputError
 from gnntrack.geometry import UNIT_BALL, compute_radius
 from gnntrack.settings import SimulateSettings
+from gnntrack.simulate.cleavage import watch_cleavage
 from gnntrack.simulate.crowd import Manner, watch_crowd
 from gnntrack.simulate.movie import SimulatedMovie, film_snapshots, get_spacing
 from gnntrack.simulate.population import TYPICAL_SIZE
@@ -29,6 +30,7 @@ __all__ = ["KINDS", "Kind", "draw_kind_settings", "list_dimensions", "simulate_k
 _SETTINGS_STREAM, _LIFE_STREAM = 71, 73  # first numbers of random streams
 
 _MOST_FOUNDERS = 120
+_SMALL = 0.1  # fraction of the cells that are small
 
 Grow = Callable[[SimulateSettings, np.random.Generator, "FloatArray"], "list[Snapshot]"]
 """Settings, source of random numbers and size of the field -> the cells in each frame."""
@@ -98,7 +100,9 @@ def simulate_kind(name: str, *, settings: SimulateSettings | None = None, seed: 
     settings = draw_kind_settings(name, seed, **given)
     extent = np.multiply(settings.shape, get_spacing(settings))
     snapshots = KINDS[name].grow(settings, np.random.default_rng([seed, _LIFE_STREAM]), extent)
-    return film_snapshots(snapshots, settings=settings, seed=seed)
+    widths = [2 * np.prod(each.axes, axis=1) ** (1 / len(extent)) for each in snapshots]
+    smallest = float(np.quantile(np.concatenate(widths), _SMALL)) if any(map(len, widths)) else None
+    return film_snapshots(snapshots, settings=settings, seed=seed, smallest=smallest)
 
 
 def draw_kind_settings(name: str, seed: int, *, dimensions: int | None = None, **changes: Any) -> SimulateSettings:
@@ -204,6 +208,35 @@ def _draw_epithelium(rng: np.random.Generator) -> Manner:
     )
 
 
+def _draw_fast(rng: np.random.Generator) -> Manner:
+    """Return the manner of single cells that crawl far, rest, and meet at times, such as immune cells."""
+    return Manner(
+        cover=float(rng.uniform(0.9, 1.05)),
+        varied=float(rng.uniform(0.3, 0.8)),
+        pauses=float(rng.choice([0.0, rng.uniform(0.02, 0.2)])),
+        stream=float(rng.choice([0.0, rng.uniform(0, 1)])),
+        aspect=float(rng.uniform(1.1, 2.2)),
+        follow=float(rng.uniform(0.2, 0.9)),
+        rough=float(rng.uniform(0.03, 0.1)),
+        lobes=float(rng.choice([0.0, rng.uniform(0, 0.2)])),
+    )
+
+
+def _draw_amoeboid(rng: np.random.Generator) -> Manner:
+    """Return the manner of cells whose shape changes all the time: with lobes, long or round, alone or in streams."""
+    return Manner(
+        cover=float(rng.uniform(1.0, 1.2)),
+        varied=float(rng.uniform(0.2, 0.6)),
+        align=float(rng.choice([0.0, rng.uniform(0, 0.6)])),
+        stream=float(rng.choice([0.0, rng.uniform(0, 0.8)])),
+        aspect=float(np.exp(rng.uniform(np.log(1.2), np.log(4)))),
+        follow=float(rng.uniform(0.1, 0.7)),
+        rough=float(rng.uniform(0.04, 0.12)),
+        lobes=float(rng.uniform(0.15, 0.45)),
+        mitosis=float(rng.uniform(0.03, 0.08)),
+    )
+
+
 _RELATIVE = ("speed", "drift", "blur")  # settings that are drawn in diameters
 _COMMON: Mapping[str, Any] = {
     "frames": Range("integer", 30, 61),
@@ -218,6 +251,18 @@ _COMMON: Mapping[str, Any] = {
     "bleaching": Range("uniform", 0, 0.6),
     "shading": Range("uniform", 0, 0.6),
 }
+_EGG: Mapping[str, Any] = {
+    "spacing": (2.0, 0.5, 0.5),
+    "planes": Range("integer", 20, 33),
+    "height": Range("integer", 100, 151),
+    "width": Range("integer", 100, 151),
+    "cycle": Range("log-uniform", 8, 40),
+    "final": Range("log-uniform", 40, 300),
+    "packing": 0.4,
+    "speed": Range("log-uniform", 0.02, 0.25),
+    "drift": Range("exponential", 0.05),
+    "death_rate": 0.0,
+}
 _SIZES: Mapping[int, Mapping[str, Any]] = {
     2: {"height": Range("integer", 256, 449), "width": Range("integer", 256, 449)},
     3: {"planes": Range("integer", 16, 29), "height": Range("integer", 100, 161), "width": Range("integer", 100, 161)},
@@ -230,6 +275,19 @@ _RODS: Mapping[str, Any] = {
     "death_rate": 0.0,
 }
 _TISSUE: Mapping[str, Any] = {"cells": Range("log-uniform integer", 30, 250), "cycle": Range("log-uniform", 20, 150)}
+_SPARSE: Mapping[str, Any] = {
+    "cells": Range("log-uniform integer", 8, 70),
+    "packing": Range("uniform", 0.03, 0.25),
+    "cycle": Range("log-uniform", 60, 400),
+    "speed": Range("log-uniform", 0.2, 1.6),
+    "persistence": Range("uniform", 0.2, 0.95),
+}
+_AMOEBOID: Mapping[str, Any] = {
+    "cells": Range("log-uniform integer", 8, 120),
+    "packing": Range("uniform", 0.1, 0.55),
+    "cycle": Range("log-uniform", 25, 200),
+    "speed": Range("log-uniform", 0.05, 0.6),
+}
 
 KINDS: Mapping[str, Kind] = {
     "colony": Kind(
@@ -249,5 +307,8 @@ KINDS: Mapping[str, Kind] = {
         {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.03, 0.4), "texture": Range("uniform", 0, 0.2)},
         {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.03, 0.4), "texture": Range("uniform", 0, 0.2)},
     ),
+    "sparse": Kind(_watch(_draw_fast), _SPARSE, _SPARSE),
+    "amoeboid": Kind(_watch(_draw_amoeboid), _AMOEBOID, _AMOEBOID),
+    "cleavage": Kind(watch_cleavage, None, _EGG),
 }
 """Kinds of simulated movies by name."""

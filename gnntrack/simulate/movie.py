@@ -108,7 +108,9 @@ def simulate_movie(*, settings: SimulateSettings | None = None, seed: int = 0) -
     return film_snapshots(_grow_colony(settings, shape, spacing, seed), settings=settings, seed=seed)
 
 
-def film_snapshots(snapshots: list[Snapshot], *, settings: SimulateSettings, seed: int) -> SimulatedMovie:
+def film_snapshots(
+    snapshots: list[Snapshot], *, settings: SimulateSettings, seed: int, smallest: float | None = None
+) -> SimulatedMovie:
     """Return the masks, the images and the lineage of cells whose state is known.
 
     Parameters
@@ -119,9 +121,12 @@ def film_snapshots(snapshots: list[Snapshot], *, settings: SimulateSettings, see
         Size of the frames, and properties of the images.
     seed : int
         Of the outlines, of the order of the labels, and of the noise of the images.
+    smallest : float, optional
+        Diameter in um of small cells, by default `settings.diameter`: slivers of less than 2 % of their size are not
+        drawn.
     """
     shape, spacing = settings.shape, get_spacing(settings)
-    cells, table = _draw_frames(snapshots, settings, shape, spacing, seed)
+    cells, table = _draw_frames(snapshots, smallest or settings.diameter, shape, spacing, seed)
     lineage = _build_lineage(cells, ("size", "diameter"), (f"um{len(shape)}", "um"), shape, spacing)
 
     def make_mask(t: int) -> Image:
@@ -272,12 +277,12 @@ def _grow_colony(
 
 
 def _draw_frames(
-    snapshots: list[Snapshot], settings: SimulateSettings, shape: tuple[int, ...], spacing: tuple[float, ...], seed: int
+    snapshots: list[Snapshot], diameter: float, shape: tuple[int, ...], spacing: tuple[float, ...], seed: int
 ) -> tuple[list[_FrameCells], Runs]:
     """Draw the masks of all frames; return the visible cells of each, and their pixels."""
     rng = np.random.default_rng([seed, 1])
     # slivers at the border of the field are removed: an annotator would not outline them
-    least = max(1, int(0.02 * UNIT_BALL[len(shape)] * (settings.diameter / 2) ** len(shape) / math.prod(spacing)))
+    least = max(1, int(0.02 * UNIT_BALL[len(shape)] * (diameter / 2) ** len(shape) / math.prod(spacing)))
     policy = CellSettings(fragments="largest", min_size=least)
     drawn = [_draw_frame(snapshot, shape, spacing, seed, policy, rng) for snapshot in snapshots]
     cells, runs = [cells for cells, _ in drawn], [runs for _, runs in drawn]

@@ -19,7 +19,6 @@ FOUNDED = -1000
 TYPICAL_SIZE = 0.72
 """Mean size of growing cells, as a fraction of that of a cell that divides."""
 
-_UNEVEN = 0.04  # standard deviation of the fraction of its parent's size that a daughter gets
 _FICKLE = 0.1  # of the size at which a cell divides, and of its rate of growth
 
 
@@ -88,9 +87,12 @@ class Population:
     ----------
     rng : numpy.random.Generator
         Source of all random numbers.
+    uneven : float
+        Standard deviation of the fraction of its parent's size that a daughter gets.
     """
 
     rng: np.random.Generator
+    uneven: float = 0.04
     frame: int = 0
     cells: Bodies = field(init=False)
     _next_id: int = field(init=False, default=1)
@@ -136,7 +138,7 @@ class Population:
         """
         parent, rng = self.cells.take(rows), self.rng
         k = len(parent)
-        part = np.clip(0.5 + rng.normal(0, _UNEVEN, k), 0.3, 0.7)
+        part = np.clip(0.5 + rng.normal(0, self.uneven, k), 0.3, 0.7)
         daughters = []
         for side, share in ((-1, part), (1, 1 - part)):
             one = parent.take(np.arange(k))
