@@ -57,6 +57,12 @@ def test_a_jump_of_one_frame_and_back_is_told_and_does_not_break_tracks():
     assert lineage.provenance.stack["jumps"] == [6]
 
 
+def test_daughters_may_be_farther_apart_than_neighbours():
+    before, after = [(0, 5, 5), (0, 5, 105), (0, 5, 205)], [(1, 5, 5), (1, 5, 105), (1, 5, 205), (1, 145, 5)]
+    graph = gnntrack.build_graph(points=np.array(before + after, float))
+    assert (0, 6) in list(zip(graph.source.tolist(), graph.target.tolist(), strict=True))  # 1.4 distances of neighbours
+
+
 @pytest.mark.parametrize(("frames", "noise"), [(4, 0.3), (8, 0.1)])
 def test_chance_steps_of_few_points_are_not_jumps(frames, noise):
     """The stack stands still, and few points are rounded to long voxels."""
