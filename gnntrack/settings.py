@@ -163,7 +163,7 @@ class GnnSettings(Section):
     model: str | None = None
     """Folder of the model; default: the model that comes with gnntrack."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Device of the network; auto = the first of cuda, mps and cpu that this machine has."""
+    """Device of the network; auto = cpu if it is computed without torch there, else the first of cuda, mps and cpu."""
     correction: float = limit(0.6, ge=0, le=1)
     """Weight of the network's correction: 0 = classical scores, 1 = network, best for movies like the training data."""
     brightness: bool | None = None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
-from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.inputs import clip_log_odds
 from gnntrack.types import LinkScores, invert_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gnntrack.gnn.array_network import ArrayNetwork
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.network import Network
     from gnntrack.types import FloatArray, Progress
@@ -38,12 +36,11 @@ class LogOdds(NamedTuple):
 
 
 def predict_log_odds(
-    network: Network,
+    network: Network | ArrayNetwork,
     inputs: Inputs,
     *,
     links_per_window: int,
     correction: float = 1.0,
-    device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> LogOdds:
     """Run a network over a movie.
@@ -53,17 +50,15 @@ def predict_log_odds(
 
     Parameters
     ----------
-    network : Network
-        `Batch` -> `Outputs`, with ``hops``, the number of links on either side that a result depends on, or None
-        if a movie has to be read as a whole.
+    network : Network or ArrayNetwork
+        With ``hops``, the number of links on either side that a result depends on, or None if a movie has to be read as
+        a whole.
     inputs : Inputs
         Of the whole movie.
     links_per_window : int
         A window ends with the frame that brings it to this many links; it has at least one frame.
     correction : float
         Weight of the network's correction, 0 (classical scores) to 1 (network), if the network corrects them.
-    device : device
-        Where to compute.
     progress : Progress, optional
         Called after each window.
 
@@ -71,21 +66,19 @@ def predict_log_odds(
     -------
     LogOdds
     """
-    network.eval()
     found = LogOdds(np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs)))
-    with torch.inference_mode(), _use_one_thread(device):
-        for start, stop, first_frame, last_frame in _split_into_windows(network, inputs, links_per_window):
-            window, _, links, pairs = inputs.cut_window(first_frame, last_frame)
-            outputs: Outputs = network(Batch.from_windows([window]).to(device)).to("cpu")
-            # a link belongs to the window of its source, so that each is scored once
-            first = window.frame[window.source]
-            inner = (first >= start) & (first < stop)
-            found.link[links[inner]] = outputs.link.numpy()[inner]
-            parent = first[window.pairs[:, 0]]
-            inner = (parent >= start) & (parent < stop)
-            found.pair[pairs[inner]] = outputs.pair.numpy()[inner]
-            if progress is not None:
-                progress("scoring", stop, inputs.n_frames)
+    for start, stop, first_frame, last_frame in _split_into_windows(network, inputs, links_per_window):
+        window, _, links, pairs = inputs.cut_window(first_frame, last_frame)
+        link, pair = network.compute(window)
+        # a link belongs to the window of its source, so that each is scored once
+        first = window.frame[window.source]
+        inner = (first >= start) & (first < stop)
+        found.link[links[inner]] = link[inner]
+        parent = first[window.pairs[:, 0]]
+        inner = (parent >= start) & (parent < stop)
+        found.pair[pairs[inner]] = pair[inner]
+        if progress is not None:
+            progress("scoring", stop, inputs.n_frames)
     return _weigh_correction(found, inputs, correction) if network.corrects else found
 
 
@@ -159,22 +152,9 @@ def _compute_shares(link: FloatArray, pair: FloatArray, inputs: Inputs) -> Float
     return np.asarray(np.clip(of_link, 0, 1))
 
 
-@contextmanager
-def _use_one_thread(device: torch.device | str) -> Iterator[None]:
-    """Use one CPU thread: fast enough (200 000 links a second), reproducible, and not slowed by other processes.
-
-    With more threads than free cores, the threads wait for each other, and torch took twenty times as long.
-    """
-    before = torch.get_num_threads()
-    if str(device) == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _split_into_windows(network: Network, inputs: Inputs, links_per_window: int) -> Iterator[tuple[int, int, int, int]]:
+def _split_into_windows(
+    network: Network | ArrayNetwork, inputs: Inputs, links_per_window: int
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield windows: the frames [start, stop) that are scored, and the frames [first, last) that are read for them."""
     n_frames = inputs.n_frames
     longest = int((inputs.frame[inputs.target] - inputs.frame[inputs.source]).max(initial=1))

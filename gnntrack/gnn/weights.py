@@ -1,4 +1,8 @@
-"""Models of links and of the cells' appearance on disk: a family of `gnntrack.models.files`."""
+"""Models of links and of the cells' appearance on disk: a family of `gnntrack.models.files`.
+
+`load_model` reads a model for torch, `load_for_scoring` without torch where that is possible: importing torch takes longer
+than scoring most movies.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,21 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from gnntrack.errors import ModelError
-from gnntrack.gnn.network import Network
+from gnntrack.gnn.array_files import make_array_network
+from gnntrack.gnn.array_network import ArrayNetwork
 from gnntrack.gnn.networks import NETWORKS, STORED
-from gnntrack.models.files import MODEL_FILE, Family, model_folder, read_model, write_model
+from gnntrack.models.files import MODEL_FILE, Family, model_folder, read_arrays, read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
+    from torch import nn
 
-__all__ = ["FAMILY", "SHIPPED", "Model", "load_model", "save_model"]
+    from gnntrack.gnn.network import Network
+
+__all__ = ["FAMILY", "SHIPPED", "Model", "load_for_scoring", "load_model", "save_model"]
 
 SHIPPED = ("shipped", "general")
 """Names of the models that come with gnntrack, one for masks and one for points, for ``--model``."""
@@ -34,8 +40,8 @@ class Model:
 
     Parameters
     ----------
-    network : nn.Module
-        In eval mode.
+    network : nn.Module or ArrayNetwork
+        In eval mode; without torch, an `ArrayNetwork`.
     kind : str
         Its key in `gnntrack.gnn.networks.STORED`.
     temperature : float
@@ -48,7 +54,7 @@ class Model:
         Its folder, which holds the folder ``appearance`` if the network uses one.
     """
 
-    network: nn.Module
+    network: nn.Module | ArrayNetwork
     kind: str
     temperature: float
     training: dict[str, Any]
@@ -56,7 +62,7 @@ class Model:
     folder: Path
 
     @property
-    def link_network(self) -> Network:
+    def scoring_network(self) -> Network | ArrayNetwork:
         """The network, if it is one that scores links.
 
         Raises
@@ -64,6 +70,19 @@ class Model:
         ModelError
             If it is of another kind.
         """
+        return self.network if isinstance(self.network, ArrayNetwork) else self.link_network
+
+    @property
+    def link_network(self) -> Network:
+        """The network as a module of torch, if it is one that scores links.
+
+        Raises
+        ------
+        ModelError
+            If it is of another kind.
+        """
+        from gnntrack.gnn.network import Network
+
         if not isinstance(self.network, Network):
             msg = (
                 f"the model '{self.name}' is of kind '{self.kind}', which does not score links; "
@@ -122,7 +141,37 @@ def load_model(folder: str | Path | None = None, *, points: bool = False, device
         network, other columns.
     """
     place, name = _place(folder, points=points)
-    network, about = read_model(place, FAMILY, device=device)
+    return _make_model(place, name, *read_model(place, FAMILY, device=device))
+
+
+def load_for_scoring(folder: str | Path | None = None, *, points: bool = False) -> Model:
+    """Read a model to score links on the CPU: without torch if its network is one that is computed without torch.
+
+    Parameters
+    ----------
+    folder, points
+        As of `load_model`.
+
+    Raises
+    ------
+    ModelError
+        As of `load_model`.
+
+    Examples
+    --------
+    >>> model = load_for_scoring()
+    >>> type(model.network).__name__, model.kind, model.scoring_network.hops
+    ('ArrayNetwork', 'linknet', 4)
+    """
+    place, name = _place(folder, points=points)
+    found = read_arrays(place, FAMILY)
+    network = None if found is None else make_array_network(found[1], found[0])
+    if found is None or network is None:
+        return load_model(folder, points=points)
+    return _make_model(place, name, network, found[1])
+
+
+def _make_model(place: Path, name: str, network: nn.Module | ArrayNetwork, about: Mapping[str, Any]) -> Model:
     temperature = float(about["temperature"])
     if not (math.isfinite(temperature) and temperature > 0):
         msg = f"{place / MODEL_FILE}: 'temperature' is {temperature}, expected a positive number; copy the model again"

@@ -3,6 +3,8 @@
 A model holds ``weights.safetensors``, and ``model.json`` with the network and its options, the columns that it reads,
 the checksum of the weights, and their training. Each family of models has its own name in ``model.json``, so that
 models of different families are not confused.
+
+torch takes long to import, so only the functions that make or write a network import it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-import torch
 
 from gnntrack import __version__
 from gnntrack.errors import ModelError
@@ -37,9 +37,21 @@ from gnntrack.plurals import count_noun
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import torch
     from torch import nn
 
-__all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "WEIGHTS_FILE", "Family", "model_folder", "read_model", "write_model"]
+    from gnntrack.types import FeatureArray
+
+__all__ = [
+    "CHECKPOINT_FILE",
+    "MODEL_FILE",
+    "WEIGHTS_FILE",
+    "Family",
+    "model_folder",
+    "read_arrays",
+    "read_model",
+    "write_model",
+]
 
 WEIGHTS_FILE, MODEL_FILE, CHECKPOINT_FILE = "weights.safetensors", "model.json", "checkpoint.safetensors"
 
@@ -101,6 +113,8 @@ def write_model(
     OutputError
         If the folder cannot be written.
     """
+    import safetensors.torch
+
     folder = Path(folder).expanduser()
     tensors = copy_tensors(network)
     refuse_broken(folder / WEIGHTS_FILE, tensors, "they are not saved")
@@ -143,15 +157,11 @@ def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu
         If the model is damaged or a pickle, or does not fit this gnntrack: another version, another network, other
         columns.
     """
+    import safetensors.torch
+
     about = _read_about(place / MODEL_FILE, family)
     network = _make_empty_network(place / MODEL_FILE, about, family)
-    content = _read_weights(place / WEIGHTS_FILE)
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        msg = (
-            f"{place / WEIGHTS_FILE}: its checksum (sha256) is not the one in {MODEL_FILE}: the file is damaged or "
-            "belongs to another model; copy both files again"
-        )
-        raise ModelError(msg)
+    content = _read_weights(place / WEIGHTS_FILE, about["sha256"])
     try:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, KeyError) as error:
@@ -161,6 +171,37 @@ def read_model(place: Path, family: Family, *, device: torch.device | str = "cpu
     refuse_broken(place / WEIGHTS_FILE, tensors, "train the model again")
     network.load_state_dict(tensors, assign=True)
     return network.to(device).eval(), about
+
+
+def read_arrays(place: Path, family: Family) -> tuple[dict[str, FeatureArray], dict[str, Any]] | None:
+    """Read the weights of a model as arrays, without torch.
+
+    Parameters
+    ----------
+    place, family
+        As of `read_model`.
+
+    Returns
+    -------
+    tensors : dict of arrays
+        By their names.
+    about : dict
+        Contents of ``model.json``. Instead of both None, if the weights are not arrays of NumPy; `read_model` has the
+        reason.
+
+    Raises
+    ------
+    ModelError
+        If a file is damaged or a pickle, or of another version.
+    """
+    import safetensors.numpy
+
+    about = _read_about(place / MODEL_FILE, family)
+    content = _read_weights(place / WEIGHTS_FILE, about["sha256"])
+    try:
+        return safetensors.numpy.load(content), about
+    except (safetensors.SafetensorError, KeyError):
+        return None
 
 
 def model_folder(folder: str | Path, family: Family) -> Path:
@@ -237,6 +278,8 @@ def _make_empty_network(path: Path, about: dict[str, Any], family: Family) -> nn
     except ModelError as error:
         msg = f"{path}: {error}"
         raise ModelError(msg) from None
+    import torch
+
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in about["options"].items()}
     for key, value in options.items():
         for part in value if isinstance(value, tuple) else (value,):
@@ -289,11 +332,23 @@ def _compare_columns(block: str, wanted: dict[str, Any], known: dict[str, list[s
     return reasons or [f"it reads the columns of each {block} in another order"]
 
 
-def _read_weights(path: Path) -> bytes:
-    """Read the whole file once, so that the bytes that are checked are those that are used."""
+def _read_weights(path: Path, sha256: str) -> bytes:
+    """Read the whole file once, so that the bytes that are checked are those that are used.
+
+    Raises
+    ------
+    ModelError
+        If it is a pickle, cut off, or has another checksum.
+    """
     content = path.read_bytes()
     refuse_pickle(path, content[:8])
     if len(content) < 8 or read_header_length(content) > len(content) - 8:
         msg = f"{path}: cut off after {count_noun(len(content), 'byte')}, before the weights; copy the model again"
+        raise ModelError(msg)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        msg = (
+            f"{path}: its checksum (sha256) is not the one in {MODEL_FILE}: the file is damaged or belongs to another "
+            "model; copy both files again"
+        )
         raise ModelError(msg)
     return content

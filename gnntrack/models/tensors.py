@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from gnntrack import __version__
 from gnntrack.errors import ModelError, OutputError
 
@@ -118,6 +116,8 @@ def refuse_other_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mappin
 
 def refuse_broken(path: Path, tensors: Mapping[str, Tensor], hint: str) -> None:
     """Refuse tensors with a number that is not finite."""
+    import torch  # slow to import; a model of links is read without it
+
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         msg = f"{path}: weights are NaN or infinite, in {quote_names(broken)}; {hint}"

@@ -1,6 +1,7 @@
 """Learned scores: a graph neural network that corrects the classical scores.
 
-torch is imported when a scorer is constructed, not with this module.
+The network is computed without torch if it can be (`gnntrack.gnn.array_network`). Otherwise torch is imported when a
+scorer is constructed, not with this module.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gnntrack.scores.classical import ClassicalScorer
 
 if TYPE_CHECKING:
     from gnntrack.gnn.appearance import Embedder
+    from gnntrack.gnn.array_network import ArrayNetwork
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.network import Network
     from gnntrack.gnn.predict import LogOdds
@@ -53,7 +55,7 @@ class NetworkScorer:
         self._of_points: Model | None = None
         self._compared: set[str] = set()  # folders of the models whose settings have been compared
         # the calibration is that of networks that correct classical scores
-        self.confidence = "network" if self.model.link_network.corrects else None
+        self.confidence = "network" if self.model.scoring_network.corrects else None
         self._classical = ClassicalScorer(settings)
 
     def score(
@@ -72,13 +74,12 @@ class NetworkScorer:
 
     def _choose_model(self, graph: CellGraph) -> Model:
         """Return the model for a graph: of the two that come with gnntrack, that of points if it has no masks."""
-        from gnntrack.gnn.weights import SHIPPED, load_model
+        from gnntrack.gnn.weights import SHIPPED
 
         model = self.model
         if graph.cells.points and model.name == SHIPPED[0]:
             if self._of_points is None:
-                device = next(model.network.parameters()).device
-                self._of_points = load_model(points=True, device=device)
+                self._of_points = _load_model(self.settings, points=True)
             model = self._of_points
         if str(model.folder) not in self._compared:
             self._compared.add(str(model.folder))
@@ -88,6 +89,8 @@ class NetworkScorer:
 
 def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
     """Load the network and, if it uses appearance, its embedding network, both on the device of the settings.
+
+    On the CPU, a network that can be computed without torch is loaded without it.
 
     Raises
     ------
@@ -102,12 +105,8 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
 
 
 def _load(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
-    from gnntrack.gnn.weights import load_model
-    from gnntrack.models.devices import find_device
-
-    device = find_device(settings.gnn.device)
-    model = load_model(settings.gnn.model, device=device)
-    if not model.link_network.uses_embedding:
+    model = _load_model(settings)
+    if not model.scoring_network.uses_embedding:
         return model, None
     if not images:
         msg = (
@@ -117,7 +116,22 @@ def _load(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
         raise ModelError(msg)
     from gnntrack.gnn.appearance import APPEARANCE, load_embedder
 
-    return model, load_embedder(model.folder / APPEARANCE, device=device)
+    return model, load_embedder(model.folder / APPEARANCE, device=next(model.link_network.parameters()).device)
+
+
+def _load_model(settings: Settings, *, points: bool = False) -> Model:
+    """Load the model on the device of the settings; ``auto`` is the CPU for a network that needs no torch."""
+    from gnntrack.gnn.array_network import ArrayNetwork
+    from gnntrack.gnn.weights import load_for_scoring, load_model
+
+    name, device = settings.gnn.model, settings.gnn.device
+    if device in {"auto", "cpu"}:
+        model = load_for_scoring(name, points=points)
+        if device == "cpu" or isinstance(model.network, ArrayNetwork):
+            return model
+    from gnntrack.models.devices import find_device  # imports torch, which takes long
+
+    return load_model(name, points=points, device=find_device(device))
 
 
 def score_by_network(
@@ -129,7 +143,7 @@ def score_by_network(
     embedding: FeatureArray | None = None,
     progress: Progress | None = None,
 ) -> LinkScores:
-    """Score a graph by a network, on the device of the network.
+    """Score a graph by a network, on its device.
 
     Parameters
     ----------
@@ -153,7 +167,7 @@ def score_by_network(
     """
     from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 
-    network = model.link_network
+    network = model.scoring_network
     if not graph.cells.points and not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.inputs_of(graph, prior, embedding=embedding)
@@ -165,14 +179,13 @@ def score_by_network(
         inputs,
         links_per_window=settings.gnn.window,
         correction=settings.gnn.correction,
-        device=next(network.parameters()).device,
         progress=progress,
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
     return make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
 
 
-def _hide_brightness(network: Network, inputs: Inputs) -> Inputs:
+def _hide_brightness(network: Network | ArrayNetwork, inputs: Inputs) -> Inputs:
     """Return the inputs without the brightness of single cells, as those of masks without images.
 
     The default for the network that comes with gnntrack (`gnn.brightness`): the brightness of cells of one microscope
@@ -191,7 +204,7 @@ def _keep_prior_of_longer_gaps(model: Model, inputs: Inputs, log_odds: LogOdds) 
     Only for networks that correct classical scores; others have no other scores for such links.
     """
     trained = model.training.get("stages", {}).get("graph", {}).get("max_gap")
-    if trained is None or not model.link_network.corrects:
+    if trained is None or not model.scoring_network.corrects:
         return log_odds
     longer = inputs.frame[inputs.target] - inputs.frame[inputs.source] > trained
     return log_odds._replace(link=np.where(longer, inputs.link[:, 0], log_odds.link))
@@ -204,7 +217,7 @@ def upstream_settings(settings: Settings) -> dict[str, Any]:
 
 def _warn_of_other_settings(model: Model, settings: Settings) -> None:
     """Warn of settings of the stages before the network that differ from those of its training."""
-    if model.link_network.of_points and "max_gap" not in settings.graph.given:
+    if model.scoring_network.of_points and "max_gap" not in settings.graph.given:
         longest = model.training.get("stages", {}).get("graph", {}).get("max_gap", settings.graph.max_gap)
         settings = settings.replace(graph__max_gap=longest)  # the default of points is another one
     now = upstream_settings(settings)

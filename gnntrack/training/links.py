@@ -202,11 +202,11 @@ def learn(
     return {**_count(samples), **result, "seconds": round(time.monotonic() - started, 1)}
 
 
-def validate(network: Network, *, samples: Sequence[Sample], settings: Settings, device: str = "cpu") -> Validation:
+def validate(network: Network, *, samples: Sequence[Sample], settings: Settings) -> Validation:
     """Solve movies with a network's scores and measure the errors: links per movie, divisions over all movies."""
     found = []
     for sample in samples:
-        log_odds = _predict(network, sample, settings, device=device)
+        log_odds = _predict(network, sample, settings)
         scores = make_link_scores(sample.inputs, sample.prior, log_odds)
         found.append(count_mistakes(sample, choose_links("triplets", sample.graph, scores, settings=settings.solver)))
     if not found:
@@ -332,10 +332,10 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 # --- details ---------------------------------------------------------------------------------------------------------
 
 
-def _predict(network: Network, sample: Sample, settings: Settings, *, device: str = "cpu") -> Any:
+def _predict(network: Network, sample: Sample, settings: Settings) -> Any:
     """Return the log-odds of a movie as in tracking, see `gnntrack.gnn.predict`."""
     window, correction = settings.gnn.window, settings.gnn.correction
-    return predict_log_odds(network, sample.inputs, links_per_window=window, correction=correction, device=device)
+    return predict_log_odds(network, sample.inputs, links_per_window=window, correction=correction)
 
 
 def _calibrate(

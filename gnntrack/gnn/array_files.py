@@ -1,0 +1,98 @@
+"""Which models are computed without torch: those whose network and tensors are exactly the ones known here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gnntrack.gnn.array_network import ArrayNetwork
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
+from gnntrack.gnn.point_inputs import POINT_CELL_INPUTS, POINT_LINK_INPUTS, POINT_PAIR_INPUTS, make_point_inputs
+
+if TYPE_CHECKING:
+    from gnntrack.types import CellGraph, FeatureArray, LinkScores
+
+__all__ = ["make_array_network"]
+
+_OPTIONS = frozenset({"width", "rounds", "heads", "dropout", "embedding"})
+
+
+class _Kind(NamedTuple):
+    """A kind of network: the columns that it reads, and the function that makes them."""
+
+    columns: dict[str, tuple[str, ...]]
+    inputs_of: Callable[[CellGraph, LinkScores], Inputs]
+    of_points: bool
+
+
+_KINDS = {
+    "linknet": _Kind(
+        {"cell": CELL_INPUTS, "link": LINK_INPUTS, "pair": PAIR_INPUTS}, Inputs.from_graph, of_points=False
+    ),
+    "points": _Kind(
+        {"cell": POINT_CELL_INPUTS, "link": POINT_LINK_INPUTS, "pair": POINT_PAIR_INPUTS},
+        make_point_inputs,
+        of_points=True,
+    ),
+}
+
+
+def make_array_network(about: Mapping[str, Any], tensors: Mapping[str, FeatureArray]) -> ArrayNetwork | None:
+    """Return the network of a model without torch, or None if only torch can compute it, or refuse it.
+
+    Parameters
+    ----------
+    about : dict
+        Contents of ``model.json``.
+    tensors : dict of arrays
+        The weights.
+    """
+    kind, options = _KINDS.get(about["kind"]), about["options"]
+    if kind is None or set(options) != _OPTIONS or options["embedding"] != 0:
+        return None
+    width, rounds, heads = (options[name] for name in ("width", "rounds", "heads"))
+    if not all(type(size) is int and size > 0 for size in (width, heads, rounds + 1)) or width % heads:
+        return None
+    if about["columns"] != {block: list(names) for block, names in kind.columns.items()}:
+        return None
+    wanted = _list_shapes({block: len(names) for block, names in kind.columns.items()}, width, rounds, heads)
+    if {name: array.shape for name, array in tensors.items()} != wanted:
+        return None
+    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in tensors.values()):
+        return None
+    return ArrayNetwork(
+        about["kind"], options, kind.columns, tensors, inputs_of=kind.inputs_of, of_points=kind.of_points
+    )
+
+
+def _list_shapes(columns: Mapping[str, int], width: int, rounds: int, heads: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of `gnntrack.gnn.linknet.LinkNet` by name."""
+    shapes: dict[str, tuple[int, ...]] = {"trust": (2,)}
+    for block, count in columns.items():
+        shapes |= {f"{block}_standard.{part}": (count,) for part in ("mean", "deviation")}
+    layers = {  # inputs and outputs of layers with a bias
+        **_join_layers("encode_cell", columns["cell"], width, width),
+        **_join_layers("encode_link", columns["link"], width, width),
+        **_join_layers("link_head", width, width, 1),
+        **_join_layers("cell_head", width, width, 3),
+        **_join_layers("pair_head", width, width, 1, first=2),
+        "encode_pair": (columns["pair"], width),
+    }
+    plain = {f"ends.{i}": (width, width) for i in range(2)} | {f"both.{i}": (width, width) for i in range(4)}
+    for name in (f"rounds.{i}" for i in range(rounds)):
+        parts = [f"{way}.{part}" for way in ("past", "future") for part in ("query", "key", "value")]
+        plain |= {f"{name}.{part}": (width, width) for part in parts}
+        plain |= {f"{name}.at_{end}": (2 * width, width) for end in ("source", "target")}
+        plain[f"{name}.at_share"] = 2 * heads, width
+        layers |= _join_layers(f"{name}.cell", 3 * width, width, width)
+        layers |= {f"{name}.at_link": (width, width), f"{name}.link.3": (width, width)}
+        shapes |= {f"{name}.link.0.{part}": (width,) for part in ("weight", "bias")}
+    shapes |= {f"{name}.weight": (outputs, inputs) for name, (inputs, outputs) in (plain | layers).items()}
+    return shapes | {f"{name}.bias": (outputs,) for name, (_, outputs) in layers.items()}
+
+
+def _join_layers(name: str, inputs: int, hidden: int, outputs: int, *, first: int = 0) -> dict[str, tuple[int, int]]:
+    """Return inputs and outputs of the two layers of a perceptron; between them are GELU and dropout."""
+    return {f"{name}.{first}": (inputs, hidden), f"{name}.{first + 3}": (hidden, outputs)}

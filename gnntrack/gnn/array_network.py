@@ -1,0 +1,365 @@
+"""`LinkNet`, and its variant for points, computed by NumPy.
+
+Importing torch takes longer than scoring most movies, and more memory. So on the CPU the networks are computed here,
+from the same files; the results are those of torch up to rounding. Training, other devices and other networks use torch.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from gnntrack.gnn.array_layers import (
+    Attention,
+    Perceptron,
+    apply_double_gelu,
+    arrange_fans,
+    multiply,
+    standardise,
+    take_rows,
+    transpose,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from gnntrack.gnn.array_layers import Fan, Tensors
+    from gnntrack.gnn.inputs import Inputs
+    from gnntrack.types import CellGraph, FeatureArray, LinkScores
+
+    Block = TypeVar("Block")
+    Runner = Callable[[Callable[[Block], None], Sequence[Block]], None]
+
+__all__ = ["ArrayNetwork"]
+
+_BLOCK = 4096  # rows that are computed at once: their vectors fit into the cache of a core
+_THREADS = 2  # largest number of threads
+_EPSILON = np.float32(1e-5)  # added to the variance, as in `torch.nn.LayerNorm`
+
+
+class ArrayNetwork:
+    """A trained `gnntrack.gnn.linknet.LinkNet` as arrays, with the attributes of `Network` that scoring reads.
+
+    Parameters
+    ----------
+    kind : str
+        As of the network.
+    options : dict
+        As of the network, without an embedding.
+    columns : dict of tuples
+        As of the network.
+    tensors : dict of arrays
+        Its weights, by the names in the file.
+    inputs_of : callable
+        From a graph and its classical scores to `Inputs`.
+    of_points : bool
+        As of the network.
+    """
+
+    corrects = True
+    uses_embedding = False
+    frames: int | None = None
+
+    def __init__(
+        self,
+        kind: str,
+        options: Mapping[str, Any],
+        columns: Mapping[str, tuple[str, ...]],
+        tensors: Tensors,
+        *,
+        inputs_of: Callable[[CellGraph, LinkScores], Inputs],
+        of_points: bool,
+    ) -> None:
+        self.kind, self.options, self.columns, self.of_points = kind, dict(options), columns, of_points
+        self.hops = options["rounds"] + 1
+        self._inputs_of = inputs_of
+        self._standard = {
+            block: (tensors[f"{block}_standard.mean"], tensors[f"{block}_standard.deviation"]) for block in columns
+        }
+        self._encode_cell, self._encode_link, self._link_head, self._cell_head = (
+            Perceptron.from_tensors(tensors, name) for name in ("encode_cell", "encode_link", "link_head", "cell_head")
+        )
+        self._ends = [transpose(tensors[f"ends.{i}.weight"]) for i in range(2)]
+        self._rounds = [_Round.from_tensors(tensors, f"rounds.{i}", options["heads"]) for i in range(options["rounds"])]
+        self._pair_head = _PairHead.from_tensors(tensors)
+        self._prior_weight = tensors["trust"]
+
+    def inputs_of(self, graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+        """Return the arrays of a graph that the network reads; an embedding is not used."""
+        return self._inputs_of(graph, prior)
+
+    def compute(self, inputs: Inputs, *, threads: int | None = None) -> tuple[FeatureArray, FeatureArray]:
+        """Return the log odds of links and of division candidates.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            Of a movie or of a window.
+        threads : int, optional
+            Default: 2, or 1 if there is one core. The result does not depend on it.
+
+        Returns
+        -------
+        link : (E,) float32
+        pair : (M,) float32
+        """
+        with _start_threads(min(_THREADS, os.cpu_count() or 1) if threads is None else threads) as run:
+            state = _State.from_inputs(inputs, width=self.options["width"], heads=self.options["heads"])
+            self._encode(state, run)
+            for each in self._rounds:
+                run(lambda block, each=each: each.update_cells(state, block), state.cell_blocks)  # type: ignore[misc]
+                run(lambda rows, each=each: each.update_links(state, rows), state.link_blocks)  # type: ignore[misc]
+            return self._score(state, run)
+
+    def _encode(self, state: _State, run: Runner[Any]) -> None:
+        """Set the vectors of cells and links."""
+
+        def encode_cells(block: _CellBlock) -> None:
+            columns = standardise(state.inputs.cell[block.rows], *self._standard["cell"])
+            state.cell[block.rows] = cell = self._encode_cell.compute(columns)
+            multiply(cell, self._ends[0], out=state.of_source[block.rows])
+            multiply(cell, self._ends[1], out=state.of_target[block.rows])
+
+        def encode_links(rows: slice) -> None:
+            link = self._encode_link.compute(standardise(state.inputs.link[rows], *self._standard["link"]))
+            state.link[rows] = state.add_ends(link, rows)
+
+        run(encode_cells, state.cell_blocks)
+        run(encode_links, state.link_blocks)
+
+    def _score(self, state: _State, run: Runner[Any]) -> tuple[FeatureArray, FeatureArray]:
+        """Return the log odds of links and division candidates."""
+        inputs, (of_link, of_pair) = state.inputs, self._prior_weight
+        prior = inputs.link[:, 0]
+        ends = np.empty((len(inputs.frame), 3), np.float32)  # birth, death, spurious
+        link, pair = np.empty(len(inputs.source), np.float32), np.empty(len(inputs.pairs), np.float32)
+
+        def score_cells(block: _CellBlock) -> None:
+            ends[block.rows] = self._cell_head.compute(state.cell[block.rows])
+
+        def score_links(rows: slice) -> None:
+            own = self._link_head.compute(state.link[rows])[:, 0]
+            link[rows] = own - ends[inputs.target[rows], 0] - ends[inputs.source[rows], 1] + of_link * prior[rows]
+
+        def score_pairs(rows: slice) -> None:
+            first, second = inputs.pairs[rows].T
+            cells = inputs.source[first], inputs.target[first], inputs.target[second]
+            columns = standardise(inputs.pair[rows], *self._standard["pair"])
+            own = self._pair_head.compute(state, first, second, columns)
+            own = own - ends[cells[1], 0] - ends[cells[2], 0] - ends[cells[0], 1]
+            better = np.maximum(np.maximum(prior[first], prior[second]), 0)
+            pair[rows] = own + of_link * better + of_pair * inputs.pair[rows, 0]
+
+        run(score_cells, state.cell_blocks)
+        run(score_links, state.link_blocks)
+        run(score_pairs, _cut_rows(len(pair)))
+        return link, pair
+
+
+# --- vectors of a movie ----------------------------------------------------------------------------------------------
+
+
+class _CellBlock(NamedTuple):
+    """Cells that are computed at once, with the links into them and out of them."""
+
+    rows: slice
+    past: Fan
+    future: Fan
+
+
+@dataclass(frozen=True)
+class _State:
+    """The vectors of all cells and links of a window, which the rounds change.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The window.
+    cell : (N, W) float32
+    link : (E, W) float32
+    share : (E, 2 heads) float32
+        Attention of each link at its target, and at its source.
+    of_source, of_target : (N, W) float32
+        What each cell adds to the links out of it, and to those into it.
+    cell_blocks : list of _CellBlock
+    link_blocks : list of slice
+    """
+
+    inputs: Inputs
+    cell: FeatureArray
+    link: FeatureArray
+    share: FeatureArray
+    of_source: FeatureArray
+    of_target: FeatureArray
+    cell_blocks: list[_CellBlock]
+    link_blocks: list[slice]
+
+    @classmethod
+    def from_inputs(cls, inputs: Inputs, *, width: int, heads: int) -> _State:
+        """Return empty vectors."""
+        n, e = len(inputs.frame), len(inputs.source)
+        cells = _cut_rows(n, max(1, round(_BLOCK * n / max(e, n, 1))))  # with about as many links as other blocks
+        bounds = [0, *(rows.stop for rows in cells)]
+        past, future = (arrange_fans(end, bounds) for end in (inputs.target, inputs.source))
+        return cls(
+            inputs,
+            *(np.empty((rows, columns), np.float32) for rows, columns in ((n, width), (e, width), (e, 2 * heads))),
+            *(np.empty((n, width), np.float32) for _ in range(2)),
+            [_CellBlock(*each) for each in zip(cells, past, future, strict=True)],
+            _cut_rows(e),
+        )
+
+    def add_ends(self, link: FeatureArray, rows: slice) -> FeatureArray:
+        """Add what their cells add to some links, shape (L, W)."""
+        link += take_rows(self.of_source, self.inputs.source[rows])
+        link += take_rows(self.of_target, self.inputs.target[rows])
+        return link
+
+
+def _cut_rows(n: int, size: int = _BLOCK) -> list[slice]:
+    """Return n rows as blocks of at most this size.
+
+    >>> _cut_rows(5, 3)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+@contextmanager
+def _start_threads(threads: int) -> Iterator[Runner[Any]]:
+    """Give a function that calls another one for each of several blocks, in threads."""
+
+    def run_here(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            work(block)
+
+    if threads == 1:
+        yield run_here
+        return
+    with ThreadPoolExecutor(threads) as pool:
+
+        def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
+            if len(blocks) < 2:
+                run_here(work, blocks)
+                return
+            for _ in pool.map(work, blocks):
+                pass
+
+        yield run
+
+
+# --- parts of the network --------------------------------------------------------------------------------------------
+
+
+class _Round(NamedTuple):
+    """One round: links to cells, separately for past and future, and back, as of `gnntrack.gnn.linknet`.
+
+    The mean over the columns, which the normalisation of links subtracts, is subtracted from the weights instead.
+    """
+
+    past: Attention
+    future: Attention
+    cell: Perceptron  # its columns are in the order past, cell, future
+    at_source: FeatureArray  # (2 W, W) for cell, future
+    at_target: FeatureArray  # (2 W, W) for past, cell
+    bias: FeatureArray  # (W,) added to the links
+    at_link: FeatureArray  # (W, W)
+    at_share: FeatureArray  # (2 heads, W)
+    gain: FeatureArray  # (W,) of the normalisation
+    offset: FeatureArray  # (W,)
+    out: FeatureArray  # (W, W) half of the weights, because of the doubled GELU
+    out_bias: FeatureArray  # (W,)
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, name: str, heads: int) -> _Round:
+        """Return the round of this name."""
+        cell = Perceptron.from_tensors(tensors, f"{name}.cell")
+        width = cell.second.shape[1]
+        order = np.r_[width : 2 * width, :width, 2 * width : 3 * width]
+
+        def centre(end: str) -> FeatureArray:
+            weight = transpose(tensors[f"{name}.{end}.weight"])
+            return weight - weight.mean(axis=1, keepdims=True)
+
+        bias = tensors[f"{name}.at_link.bias"]
+        return cls(
+            *(Attention.from_tensors(tensors, f"{name}.{way}", heads) for way in ("past", "future")),
+            cell._replace(first=cell.first[order]),
+            centre("at_source"),
+            centre("at_target")[np.r_[width : 2 * width, :width]],
+            bias - bias.mean(),
+            centre("at_link"),
+            centre("at_share"),
+            *(tensors[f"{name}.link.0.{part}"] for part in ("weight", "bias")),
+            transpose(tensors[f"{name}.link.3.weight"]) / 2,
+            tensors[f"{name}.link.3.bias"],
+        )
+
+    def update_cells(self, state: _State, block: _CellBlock) -> None:
+        """Add the messages of links to a block of cells, and set what these add to their links."""
+        cell = state.cell[block.rows]
+        n, width = cell.shape
+        joined = np.empty((n, 3 * width), np.float32)
+        heads = state.share.shape[1] // 2
+        joined[:, :width], state.share[block.past.rows, :heads] = self.past.compute(cell, state.link, block.past)
+        joined[:, 2 * width :], state.share[block.future.rows, heads:] = self.future.compute(
+            cell, state.link, block.future
+        )
+        joined[:, width : 2 * width] = cell
+        cell += self.cell.compute(joined)
+        joined[:, width : 2 * width] = cell
+        multiply(joined[:, width:], self.at_source, out=state.of_source[block.rows])
+        state.of_source[block.rows] += self.bias
+        multiply(joined[:, : 2 * width], self.at_target, out=state.of_target[block.rows])
+
+    def update_links(self, state: _State, rows: slice) -> None:
+        """Add to some links what they get from themselves, their attention and their cells."""
+        link = state.link[rows]
+        own = multiply(link, self.at_link)
+        own += multiply(state.share[rows], self.at_share)
+        state.add_ends(own, rows)
+        variance = np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1])
+        own *= (1 / np.sqrt(variance + _EPSILON))[:, None]
+        own *= self.gain
+        own += self.offset
+        link += multiply(apply_double_gelu(own), self.out)
+        link += self.out_bias
+
+
+class _PairHead(NamedTuple):
+    """Log odds of divisions from their links, cells and columns, without births and deaths."""
+
+    both: FeatureArray  # (3 W, W) for the sum of the links, the parent, and the sum of the daughters
+    unequal: FeatureArray  # (W, W) for the difference of the links
+    columns: FeatureArray  # (P, W)
+    bias: FeatureArray  # (W,)
+    out: Perceptron
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors) -> _PairHead:
+        """Return the head of a network."""
+        both = [transpose(tensors[f"both.{i}.weight"]) for i in range(4)]
+        out = Perceptron.from_tensors(tensors, "pair_head", first=2)
+        return cls(
+            np.concatenate([both[0], both[2], both[3]]),
+            both[1],
+            transpose(tensors["encode_pair.weight"]),
+            tensors["encode_pair.bias"],
+            out._replace(first=out.first / 2),
+        )
+
+    def compute(self, state: _State, first: Any, second: Any, columns: FeatureArray) -> FeatureArray:
+        """Return the log odds of pairs of links, shape (M,)."""
+        source, target = state.inputs.source, state.inputs.target
+        one, other = take_rows(state.link, first), take_rows(state.link, second)
+        daughters = take_rows(state.cell, target[first]) + take_rows(state.cell, target[second])
+        x = multiply(np.hstack([one + other, take_rows(state.cell, source[first]), daughters]), self.both)
+        x += np.abs(multiply(one - other, self.unequal))
+        x += multiply(columns, self.columns)
+        x += self.bias
+        return self.out.compute(apply_double_gelu(x))[:, 0]
