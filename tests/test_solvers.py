@@ -494,7 +494,8 @@ def test_rings_of_three_need_no_integer_program(monkeypatch):
     def refuse(place, value):
         pytest.fail(f"an integer program of {len(value)} choices")
 
-    monkeypatch.setattr("gnntrack.solvers.packing._solve_integer_program", refuse)
+    monkeypatch.setattr("gnntrack.solvers.packing._CASES", 0)
+    monkeypatch.setattr("gnntrack.solvers.programs._solve_integer_program", refuse)
     rings = np.arange(0, 60, 6)[:, None, None] + np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]])
     chosen = find_packing(rings.reshape(-1, 3), np.tile([2.0, 3.0, 2.5], len(rings)))
     assert chosen.tolist() == [False, True, False] * len(rings)
@@ -502,7 +503,8 @@ def test_rings_of_three_need_no_integer_program(monkeypatch):
 
 def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
     failed = OptimizeResult(success=False, message="Numerical difficulties", x=np.zeros(3))
-    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: failed)
+    monkeypatch.setattr("gnntrack.solvers.packing._CASES", 0)
+    monkeypatch.setattr("gnntrack.solvers.programs.linprog", lambda *_, **__: failed)
     with pytest.raises(GnntrackError, match="no solution was found for 3 links and divisions: Numerical difficulties"):
         find_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5]))
 
@@ -510,11 +512,13 @@ def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
 @pytest.mark.parametrize("batch", [1, 4000])
 @pytest.mark.parametrize("rounds", [0, 4])
 @pytest.mark.parametrize("smaller", [0.0, 0.999])
-def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller):
-    """Many problems of many sizes, with ties, in batches of any size, by rings and by integer programs."""
-    monkeypatch.setattr("gnntrack.solvers.packing._BATCH", batch)
-    monkeypatch.setattr("gnntrack.solvers.packing._ROUNDS", rounds)
-    monkeypatch.setattr("gnntrack.solvers.packing._SMALLER", smaller)
+@pytest.mark.parametrize("cases", [0, 3, 100])
+def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller, cases):
+    """Many problems of many sizes, with ties, by assignments, by rings, and by integer programs in batches."""
+    monkeypatch.setattr("gnntrack.solvers.packing._CASES", cases)
+    monkeypatch.setattr("gnntrack.solvers.programs._BATCH", batch)
+    monkeypatch.setattr("gnntrack.solvers.programs._ROUNDS", rounds)
+    monkeypatch.setattr("gnntrack.solvers.programs._SMALLER", smaller)
     for seed in range(4):
         random = np.random.default_rng(seed)
         n, fill = 60, random.choice([1.5, 3.0, 5.0])

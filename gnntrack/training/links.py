@@ -189,9 +189,7 @@ def learn(
     plan = make_plan(settings.train, fine_tuning=origin.source is not None)
     run = run.with_provenance(**_describe_training(samples, run.seed, plan, settings, origin.source))
     device = run.find_device()
-    task = LinkTask(
-        samples, partial(validate, samples=checks, settings=settings, device=device), settings.train, device
-    )
+    task = LinkTask(samples, partial(validate, samples=checks, settings=settings), settings.train, device)
     trained = run_training(origin.network, task, run, plan, family=FAMILY, fields={"temperature": 1.0})
     model = trained.network.to("cpu")
     temperature, calibration = _calibrate(model, checks, settings, known=origin.temperature)
