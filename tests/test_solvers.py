@@ -512,7 +512,7 @@ def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
 @pytest.mark.parametrize("batch", [1, 4000])
 @pytest.mark.parametrize("rounds", [0, 4])
 @pytest.mark.parametrize("smaller", [0.0, 0.999])
-@pytest.mark.parametrize("cases", [0, 3, 100])
+@pytest.mark.parametrize("cases", [0, 30, 1000])
 def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller, cases):
     """Many problems of many sizes, with ties, by assignments, by rings, and by integer programs in batches."""
     monkeypatch.setattr("gnntrack.solvers.packing._CASES", cases)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["find_packing"]
 
 _FEW = 5000  # choices that are solved in less time by assignments than SciPy is imported
-_CASES = 100  # assignments by which a problem is solved; one that needs more is solved by programs
+_CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
 
@@ -86,37 +86,57 @@ def _decide(place: IntArray, value: FloatArray) -> IntArray:
     """
     state = np.full(len(value), _OPEN)
     n_places = int(place.max(initial=-1)) + 2  # the last one, -1, stands for none
-    left = np.arange(len(value))
+    left, changed = np.arange(len(value)), np.ones(n_places, bool)
     while len(left):
-        sure = left[_find_sure(place[left], value[left], n_places)]
+        changed[-1] = False
+        sure = _find_sure(place, value, left, changed)
         if not len(sure):
             break
         first = np.full(n_places, len(value))
         for column in place[sure].T:
             np.minimum.at(first, column, sure)
-        first[-1] = len(value)
         sure = sure[((first[place[sure]] == sure[:, None]) | (place[sure] < 0)).all(axis=1)]
         state[sure] = _TAKEN
-        taken = np.zeros(n_places, bool)
-        taken[place[sure]] = True
-        taken[-1] = False
+        taken = _mark(place[sure], n_places)
         rivals = taken[place[left]].any(axis=1)
-        state[left[rivals & (state[left] == _OPEN)]] = _GONE
-        left = left[~rivals]
+        gone = left[rivals & (state[left] == _OPEN)]
+        state[gone] = _GONE
+        left, changed = left[~rivals], _mark(place[gone], n_places)
     return state
 
 
-def _find_sure(place: IntArray, value: FloatArray, n_places: int) -> IntArray:
+def _mark(place: IntArray, n_places: int) -> BoolArray:
+    """Return which places are among some, but for the last one, which stands for none, shape (n_places,)."""
+    marked = np.zeros(n_places, bool)
+    marked[place] = True
+    marked[-1] = False
+    return marked
+
+
+def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: BoolArray) -> IntArray:
     """Return the choices whose value is at least an upper bound of the total value of all others on their places.
 
     Of the choices that a choice excludes, those that take the same of its places exclude each other. So the best one of
     each set of its places is enough, and the best combination of disjoint sets is an upper bound.
+
+    Parameters
+    ----------
+    place, value
+        As in `find_packing`.
+    left : (L,) int64
+        The choices that are still open.
+    changed : (P,) bool
+        Places at which choices were removed since the last time; only choices that take one of them are looked at.
     """
+    near = changed[place[left]].any(axis=1)
+    around = _mark(place[left[near]], len(changed))[place[left]].any(axis=1)
+    left, near = left[around], near[around]
+    place, value, n_places = place[left], value[left], len(changed)
     highest = np.zeros(n_places)
     for column in place.T:
         np.maximum.at(highest, column, value)
     highest[-1] = 0
-    own = np.flatnonzero((value[:, None] >= highest[place]).all(axis=1))
+    own = np.flatnonzero(near & (value[:, None] >= highest[place]).all(axis=1))
     choice, rival = _list_rivals(place, own, n_places)
     shared = np.zeros(len(choice), np.int64)
     for bit in range(3):
@@ -129,7 +149,7 @@ def _find_sure(place: IntArray, value: FloatArray, n_places: int) -> IntArray:
         while subset:
             np.maximum(best[:, places], best[:, subset] + best[:, places ^ subset], out=best[:, places])
             subset = (subset - 1) & places
-    return own[value[own] >= best[:, 7]]
+    return left[own[value[own] >= best[:, 7]]]
 
 
 def _list_rivals(place: IntArray, own: IntArray, n_places: int) -> tuple[IntArray, IntArray]:
@@ -153,20 +173,20 @@ def _list_rivals(place: IntArray, own: IntArray, n_places: int) -> tuple[IntArra
 
 def _solve_problems(place: IntArray, value: FloatArray, problem: IntArray) -> BoolArray:
     """Solve independent problems: by assignments, and those that need too many of them by programs, shape (C,)."""
-    chosen = _assign(place, value)
-    hard = np.unique(problem[_find_clashes(place, chosen)])
+    chosen, left = np.zeros(len(problem), bool), np.ones(len(problem), bool)
     if len(problem) <= _FEW:
-        for each in hard:
+        chosen = _assign(place, value)
+        left = np.isin(problem, problem[_find_clashes(place, chosen)])
+        cases = _CASES
+        for each in np.unique(problem[left]):
             at = np.flatnonzero(problem == each)
-            found = _branch(place[at], value[at])
+            found, cases = _branch(place[at], value[at], cases)
             if found is not None:
-                chosen[at] = found
-                hard = hard[hard != each]
-    rest = np.isin(problem, hard)
-    if rest.any():
+                chosen[at], left[at] = found, False
+    if left.any():
         from gnntrack.solvers.programs import solve_programs  # slow to import, and few movies need it
 
-        chosen[rest] = solve_programs(place[rest], value[rest], problem[rest], find_packing)
+        chosen[left] = solve_programs(place[left], value[left], problem[left], find_packing)
     return chosen
 
 
@@ -186,21 +206,29 @@ def _find_clashes(place: IntArray, chosen: BoolArray) -> IntArray:
     return three[count[place[three, 2]] > 1]
 
 
-def _branch(place: IntArray, value: FloatArray) -> BoolArray | None:
+def _branch(place: IntArray, value: FloatArray, cases: int) -> tuple[BoolArray | None, int]:
     """Solve a problem by assignments: a choice whose third place is taken twice is once forced and once excluded.
+
+    Parameters
+    ----------
+    place, value
+        As in `find_packing`.
+    cases : int
+        Largest number of assignments.
 
     Returns
     -------
     (C,) bool or None
         None if there are too many cases.
+    int
+        The number of cases that are left.
     """
     place = np.unique(place, return_inverse=True)[1].reshape(place.shape) - (place.min() < 0)
     best, highest = None, -np.inf
-    cases = [(np.ones(len(value), bool), np.zeros(len(value), bool))]  # which are allowed, which are forced
-    for _ in range(_CASES):
-        if not cases:
-            return best
-        allowed, forced = cases.pop()
+    open_ = [(np.ones(len(value), bool), np.zeros(len(value), bool))]  # which are allowed, which are forced
+    while open_ and cases:
+        cases -= 1
+        allowed, forced = open_.pop()
         rows, chosen = np.flatnonzero(allowed), forced.copy()
         chosen[rows[_assign(place[rows], value[rows])]] = True
         total = float(value[chosen].sum())
@@ -211,8 +239,8 @@ def _branch(place: IntArray, value: FloatArray) -> BoolArray | None:
             best, highest = chosen, total
             continue
         one = clashes[np.argmax(value[clashes])]
-        without = allowed.copy()
-        without[one] = False
+        without, with_it = allowed.copy(), forced.copy()
+        without[one], with_it[one] = False, True
         rivals = np.isin(place, place[one][place[one] >= 0]).any(axis=1)
-        cases += [(without, forced), (allowed & ~rivals, forced | (np.arange(len(value)) == one))]
-    return None
+        open_ += [(without, forced), (allowed & ~rivals, with_it)]
+    return (None if open_ else best), cases
