@@ -64,6 +64,7 @@ class ArrayNetwork:
     corrects = True
     uses_embedding = False
     frames: int | None = None
+    links_factor = 8  # 270 bytes for a link with its cells, if a cell has three links
 
     def __init__(
         self,
@@ -157,7 +158,7 @@ class ArrayNetwork:
 
         run(score_cells, state.cell_blocks)
         run(score_links, state.link_blocks)
-        run(score_pairs, _cut_rows(len(pair)))
+        run(score_pairs, _cut_rows(len(pair), _BLOCK))
         return link, pair
 
 
@@ -211,7 +212,7 @@ class _State:
             *(np.empty((rows, columns), np.float32) for rows, columns in ((n, width), (e, width), (e, 2 * heads))),
             *(np.empty((n, width), np.float32) for _ in range(2)),
             [_CellBlock(*each) for each in zip(cells, past, future, strict=True)],
-            _cut_rows(e),
+            _cut_rows(e, _BLOCK),
         )
 
     def add_ends(self, link: FeatureArray, rows: slice) -> FeatureArray:
@@ -221,7 +222,7 @@ class _State:
         return link
 
 
-def _cut_rows(n: int, size: int = _BLOCK) -> list[slice]:
+def _cut_rows(n: int, size: int) -> list[slice]:
     """Return n rows as blocks of at most this size.
 
     >>> _cut_rows(5, 3)

@@ -45,6 +45,8 @@ class Network(nn.Module):
         Number of links in each direction of time that an output depends on; None if a movie has to be read whole.
     frames : int or None
         Length of the windows in tracking if it must be the same as in training, else None.
+    links_factor : int
+        How many links take the memory that one link takes with torch.
     corrects : bool
         The outputs are the classical scores, the first column of links and pairs, plus a correction.
     of_points : bool
@@ -59,6 +61,7 @@ class Network(nn.Module):
     columns: Mapping[str, tuple[str, ...]]
     hops: int | None
     frames: int | None = None
+    links_factor: int = 1
     corrects: bool
     of_points: bool = False
     groups: Mapping[str, Mapping[str, str]] = MappingProxyType({})

@@ -56,7 +56,8 @@ def predict_log_odds(
     inputs : Inputs
         Of the whole movie.
     links_per_window : int
-        A window ends with the frame that brings it to this many links; it has at least one frame.
+        A window ends with the frame that brings it to this many links, times ``network.links_factor``; it has at least
+        one frame.
     correction : float
         Weight of the network's correction, 0 (classical scores) to 1 (network), if the network corrects them.
     progress : Progress, optional
@@ -67,6 +68,7 @@ def predict_log_odds(
     LogOdds
     """
     found = LogOdds(np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs)))
+    links_per_window *= network.links_factor
     for start, stop, first_frame, last_frame in _split_into_windows(network, inputs, links_per_window):
         window, _, links, pairs = inputs.cut_window(first_frame, last_frame)
         link, pair = network.compute(window)
