@@ -204,7 +204,7 @@ def test_a_damaged_model_is_refused_as_with_torch(tmp_path):
     content[-1] ^= 1
     (tmp_path / "weights.safetensors").write_bytes(content)
     for load in (load_for_scoring, load_model):
-        with pytest.raises(ModelError, match="its checksum .* copy both files again"):
+        with pytest.raises(ModelError, match=r"its checksum .* copy both files again"):
             load(tmp_path)
 
 
@@ -214,7 +214,7 @@ def test_the_device_decides_about_torch(monkeypatch):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     with pytest.raises(InputError, match="this machine does not have the device 'mps'"):
         NetworkScorer(SETTINGS.replace(gnn__device="mps"))
-    monkeypatch.setattr("gnntrack.models.devices.find_device", lambda name: "cpu")
+    monkeypatch.setattr("gnntrack.models.devices.find_device", lambda _: "cpu")
     assert isinstance(NetworkScorer(SETTINGS.replace(gnn__device="cuda")).model.network, LinkNet)
 
 

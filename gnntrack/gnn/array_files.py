@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_array_network"]
 
-_OPTIONS = frozenset({"width", "rounds", "heads", "dropout", "embedding"})
+_ATTENTION = tuple(f"{way}.{part}" for way in ("past", "future") for part in ("query", "key", "value"))
+_SIZES = ("width", "rounds", "heads")
 
 
 class _Kind(NamedTuple):
@@ -49,22 +50,27 @@ def make_array_network(about: Mapping[str, Any], tensors: Mapping[str, FeatureAr
     tensors : dict of arrays
         The weights.
     """
-    kind, options = _KINDS.get(about["kind"]), about["options"]
-    if kind is None or set(options) != _OPTIONS or options["embedding"] != 0:
-        return None
-    width, rounds, heads = (options[name] for name in ("width", "rounds", "heads"))
-    if not all(type(size) is int and size > 0 for size in (width, heads, rounds + 1)) or width % heads:
+    kind = _KINDS.get(about["kind"])
+    if kind is None or not _has_known_options(about["options"]):
         return None
     if about["columns"] != {block: list(names) for block, names in kind.columns.items()}:
         return None
+    width, rounds, heads = (about["options"][name] for name in _SIZES)
     wanted = _list_shapes({block: len(names) for block, names in kind.columns.items()}, width, rounds, heads)
     if {name: array.shape for name, array in tensors.items()} != wanted:
         return None
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in tensors.values()):
         return None
     return ArrayNetwork(
-        about["kind"], options, kind.columns, tensors, inputs_of=kind.inputs_of, of_points=kind.of_points
+        about["kind"], about["options"], kind.columns, tensors, inputs_of=kind.inputs_of, of_points=kind.of_points
     )
+
+
+def _has_known_options(options: Mapping[str, Any]) -> bool:
+    if set(options) != {*_SIZES, "dropout", "embedding"} or options["embedding"] != 0:
+        return False
+    width, rounds, heads = (options[name] for name in _SIZES)
+    return all(type(size) is int and size > 0 for size in (width, heads, rounds + 1)) and width % heads == 0
 
 
 def _list_shapes(columns: Mapping[str, int], width: int, rounds: int, heads: int) -> dict[str, tuple[int, ...]]:
@@ -80,15 +86,14 @@ def _list_shapes(columns: Mapping[str, int], width: int, rounds: int, heads: int
         **_join_layers("pair_head", width, width, 1, first=2),
         "encode_pair": (columns["pair"], width),
     }
-    plain = {f"ends.{i}": (width, width) for i in range(2)} | {f"both.{i}": (width, width) for i in range(4)}
+    plain = {f"{name}.{i}": (width, width) for name, count in (("ends", 2), ("both", 4)) for i in range(count)}
     for name in (f"rounds.{i}" for i in range(rounds)):
-        parts = [f"{way}.{part}" for way in ("past", "future") for part in ("query", "key", "value")]
-        plain |= {f"{name}.{part}": (width, width) for part in parts}
-        plain |= {f"{name}.at_{end}": (2 * width, width) for end in ("source", "target")}
+        plain |= dict.fromkeys((f"{name}.{part}" for part in _ATTENTION), (width, width))
+        plain |= {f"{name}.at_source": (2 * width, width), f"{name}.at_target": (2 * width, width)}
         plain[f"{name}.at_share"] = 2 * heads, width
         layers |= _join_layers(f"{name}.cell", 3 * width, width, width)
         layers |= {f"{name}.at_link": (width, width), f"{name}.link.3": (width, width)}
-        shapes |= {f"{name}.link.0.{part}": (width,) for part in ("weight", "bias")}
+        shapes |= {f"{name}.link.0.weight": (width,), f"{name}.link.0.bias": (width,)}
     shapes |= {f"{name}.weight": (outputs, inputs) for name, (inputs, outputs) in (plain | layers).items()}
     return shapes | {f"{name}.bias": (outputs,) for name, (_, outputs) in layers.items()}
 

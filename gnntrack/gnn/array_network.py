@@ -1,7 +1,8 @@
 """`LinkNet`, and its variant for points, computed by NumPy.
 
 Importing torch takes longer than scoring most movies, and more memory. So on the CPU the networks are computed here,
-from the same files; the results are those of torch up to rounding. Training, other devices and other networks use torch.
+from the same files; the results are those of torch up to rounding. Training, other devices and other networks use
+torch.
 """
 
 from __future__ import annotations
@@ -90,7 +91,13 @@ class ArrayNetwork:
         self._pair_head = _PairHead.from_tensors(tensors)
         self._prior_weight = tensors["trust"]
 
-    def inputs_of(self, graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
+    def inputs_of(
+        self,
+        graph: CellGraph,
+        prior: LinkScores,
+        *,
+        embedding: FeatureArray | None = None,  # noqa: ARG002 - as of `Network`
+    ) -> Inputs:
         """Return the arrays of a graph that the network reads; an embedding is not used."""
         return self._inputs_of(graph, prior)
 
@@ -209,8 +216,11 @@ class _State:
         past, future = (arrange_fans(end, bounds) for end in (inputs.target, inputs.source))
         return cls(
             inputs,
-            *(np.empty((rows, columns), np.float32) for rows, columns in ((n, width), (e, width), (e, 2 * heads))),
-            *(np.empty((n, width), np.float32) for _ in range(2)),
+            np.empty((n, width), np.float32),
+            np.empty((e, width), np.float32),
+            np.empty((e, 2 * heads), np.float32),
+            np.empty((n, width), np.float32),
+            np.empty((n, width), np.float32),
             [_CellBlock(*each) for each in zip(cells, past, future, strict=True)],
             _cut_rows(e, _BLOCK),
         )
@@ -285,19 +295,22 @@ class _Round(NamedTuple):
 
         def centre(end: str) -> FeatureArray:
             weight = transpose(tensors[f"{name}.{end}.weight"])
-            return weight - weight.mean(axis=1, keepdims=True)
+            weight -= weight.mean(axis=1, keepdims=True)
+            return weight
 
         bias = tensors[f"{name}.at_link.bias"]
         return cls(
-            *(Attention.from_tensors(tensors, f"{name}.{way}", heads) for way in ("past", "future")),
+            Attention.from_tensors(tensors, f"{name}.past", heads),
+            Attention.from_tensors(tensors, f"{name}.future", heads),
             cell._replace(first=cell.first[order]),
             centre("at_source"),
             centre("at_target")[np.r_[width : 2 * width, :width]],
             bias - bias.mean(),
             centre("at_link"),
             centre("at_share"),
-            *(tensors[f"{name}.link.0.{part}"] for part in ("weight", "bias")),
-            transpose(tensors[f"{name}.link.3.weight"]) / 2,
+            tensors[f"{name}.link.0.weight"],
+            tensors[f"{name}.link.0.bias"],
+            transpose(tensors[f"{name}.link.3.weight"]) * np.float32(0.5),
             tensors[f"{name}.link.3.bias"],
         )
 
@@ -351,7 +364,7 @@ class _PairHead(NamedTuple):
             both[1],
             transpose(tensors["encode_pair.weight"]),
             tensors["encode_pair.bias"],
-            out._replace(first=out.first / 2),
+            out._replace(first=out.first * np.float32(0.5)),
         )
 
     def compute(self, state: _State, first: Any, second: Any, columns: FeatureArray) -> FeatureArray:

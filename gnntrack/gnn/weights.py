@@ -1,7 +1,7 @@
 """Models of links and of the cells' appearance on disk: a family of `gnntrack.models.files`.
 
-`load_model` reads a model for torch, `load_for_scoring` without torch where that is possible: importing torch takes longer
-than scoring most movies.
+`load_model` reads a model for torch, `load_for_scoring` without torch where that is possible: importing torch takes
+longer than scoring most movies.
 """
 
 from __future__ import annotations

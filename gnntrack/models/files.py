@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
-
 from gnntrack import __version__
 from gnntrack.errors import ModelError
 from gnntrack.models.tensors import (

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from gnntrack.components import label_components
 from gnntrack.solvers.assignment import find_matching
 
@@ -128,15 +129,16 @@ def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: Bool
     changed : (P,) bool
         Places at which choices were removed since the last time; only choices that take one of them are looked at.
     """
-    near = changed[place[left]].any(axis=1)
-    around = _mark(place[left[near]], len(changed))[place[left]].any(axis=1)
+    near = np.asarray(changed[place[left]].any(axis=1))
+    around = np.asarray(_mark(place[left[near]], len(changed))[place[left]].any(axis=1))
     left, near = left[around], near[around]
     place, value, n_places = place[left], value[left], len(changed)
     highest = np.zeros(n_places)
     for column in place.T:
         np.maximum.at(highest, column, value)
     highest[-1] = 0
-    own = np.flatnonzero(near & (value[:, None] >= highest[place]).all(axis=1))
+    best_there: BoolArray = value[:, None] >= highest[place]
+    own = np.flatnonzero(near & best_there.all(axis=1))
     choice, rival = _list_rivals(place, own, n_places)
     shared = np.zeros(len(choice), np.int64)
     for bit in range(3):
@@ -202,8 +204,7 @@ def _assign(place: IntArray, value: FloatArray) -> BoolArray:
 def _find_clashes(place: IntArray, chosen: BoolArray) -> IntArray:
     """Return the chosen choices whose third place another chosen one takes, too."""
     count = np.bincount(place[chosen][place[chosen] >= 0], minlength=int(place.max(initial=-1)) + 1)
-    three = np.flatnonzero(chosen & (place[:, 2] >= 0))
-    return three[count[place[three, 2]] > 1]
+    return np.flatnonzero(chosen & (place[:, 2] >= 0) & (count[place[:, 2]] > 1))
 
 
 def _branch(place: IntArray, value: FloatArray, cases: int) -> tuple[BoolArray | None, int]:

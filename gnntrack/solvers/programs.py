@@ -60,7 +60,9 @@ def solve_programs(place: IntArray, value: FloatArray, problem: IntArray, find_p
         chosen[batch] = fraction > 0.5
         for hard in np.unique(problem[batch[np.minimum(fraction, 1 - fraction) > _WHOLE]]):
             at = problem[batch] == hard
-            chosen[batch[at]] = _round_fractions(place[batch[at]], value[batch[at]], fraction[at], loss[at], find_packing)
+            chosen[batch[at]] = _round_fractions(
+                place[batch[at]], value[batch[at]], fraction[at], loss[at], find_packing
+            )
     return chosen
 
 
