@@ -20,12 +20,13 @@ from gnntrack.plurals import count_noun
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["PointTable", "is_point_table", "read_point_table"]
+__all__ = ["TRACK_COLUMNS", "PointTable", "is_point_table", "read_point_table"]
 
 _log = logging.getLogger(__name__)
 
 _FRAME = ("frame", "t", "timepoint")
-_TRACK = ("track", "track_id", "particle")
+TRACK_COLUMNS = ("track", "track_id", "particle")
+"""Names of the column of tracks, in small letters."""
 _PARENT = ("parent", "parent_track_id", "parent_id")
 _AXES = {axis: tuple(name.format(axis) for name in ("{}", "{}_um", "{}_pixel", "position_{}")) for axis in "zyx"}
 _NONE = {"", "nan", "na", "n/a", "none", "null", "-", "<na>"}
@@ -137,7 +138,7 @@ def _check_columns(path: Path, table: TextTable, parents: str | None) -> dict[st
 
 def _find(path: Path, table: TextTable) -> dict[str, str]:
     """Return the columns by their role; of several names, the first that is there counts."""
-    roles = {"frame": _FRAME, "track": _TRACK, "parent": _PARENT, **_AXES, "label": ("label",), "id": ("id",)}
+    roles = {"frame": _FRAME, "track": TRACK_COLUMNS, "parent": _PARENT, **_AXES, "label": ("label",), "id": ("id",)}
     found: dict[str, str] = {}
     for role, names in roles.items():
         known = find_columns(path, table, names)

@@ -113,7 +113,7 @@ def train(
 
 
 def choose_network(data: Sequence[str | Path], network: str | None = None) -> str:
-    """Return the given kind of network; by default ``points`` for data with points, else ``linknet``.
+    """Return the given kind of network; by default ``points`` for graphs of points, else ``linknet``.
 
     >>> choose_network(["no folder"])
     'linknet'

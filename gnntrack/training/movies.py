@@ -14,15 +14,16 @@ from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack
 from gnntrack.movie import open_movie
 from gnntrack.plurals import count_noun
+from gnntrack.settings import Settings
 from gnntrack.training.corruption.movie import thin_tracks
 from gnntrack.training.edited import EditedCells, find_corrected, read_corrected
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 from gnntrack.training.simulated import simulate_link_movie
+from gnntrack.training.track_tables import draw_ball_masks, open_track_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gnntrack.settings import Settings
     from gnntrack.types import FrameStack, Image, Tracks
 
 __all__ = [
@@ -115,7 +116,11 @@ def open_training_movie(
 
 
 def open_sequence(sequence: TrainingSequence, *, settings: Settings | None = None) -> TrainingMovie:
-    """Open a sequence in the layout of the Cell Tracking Challenge."""
+    """Open a sequence in the layout of the Cell Tracking Challenge; points without masks are drawn as balls."""
+    if sequence.draws_balls:
+        points = open_track_table(sequence, settings=settings or Settings())
+        balls = draw_ball_masks(points)
+        return TrainingMovie(sequence.name, None, balls.masks, balls.markers, points.tracks)
     return open_training_movie(sequence.name, sequence.images, sequence.masks, sequence.truth, settings=settings)
 
 

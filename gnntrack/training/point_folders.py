@@ -22,6 +22,7 @@ from gnntrack.io.point_graph import read_point_graph
 from gnntrack.point_movie import open_points
 from gnntrack.training.movies import open_sequence, split_movie
 from gnntrack.training.sequences import find_sequences
+from gnntrack.training.track_tables import open_track_table
 from gnntrack.training.tracked_points import (
     TrackedPoints,
     number_tracks,
@@ -93,7 +94,7 @@ def open_tracked_movies(
     ----------
     data : paths
         Folders with ground truth of points, see `find_point_sources`, or in the layout of the Cell Tracking Challenge,
-        of which the centroids of the masks are used.
+        of which the centroids of the masks are used, or points with their tracks (`gnntrack.training.track_tables`).
     validation, simulated, seed, settings
         As of `gnntrack.training.movies.open_training_movies`; embryos are simulated.
     """
@@ -110,7 +111,10 @@ def _open_folder(folder: str | Path, settings: Settings) -> list[TrackedPoints]:
     if sources:
         return [open_tracked_points(each, settings=settings) for each in sources]
     return [
-        reduce_to_points(open_sequence(each, settings=settings), settings=settings) for each in find_sequences(folder)
+        open_track_table(each, settings=settings)
+        if each.points is not None
+        else reduce_to_points(open_sequence(each, settings=settings), settings=settings)
+        for each in find_sequences(folder)
     ]
 
 

@@ -5,15 +5,18 @@
     DATASET/NN               images
     DATASET/NN_GT/TRA        ground truth: label images (markers) and man_track.txt
     DATASET/NN_ERR_SEG, ...  masks
+    DATASET/NN_points.csv    points with their tracks, in place of masks and markers
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gnntrack.errors import InputError
+from gnntrack.io.point_tables import TRACK_COLUMNS
 from gnntrack.plurals import count_noun
 
 __all__ = ["TrainingSequence", "find_sequences"]
@@ -35,6 +38,13 @@ class TrainingSequence:
     masks: Path
     truth: Path
     """The folder with man_track.txt and the markers."""
+    points: Path | None = None
+    """A table of points with their tracks; without markers, it is also `masks`, and each point is drawn as a ball."""
+
+    @property
+    def draws_balls(self) -> bool:
+        """Whether there are points only, and no masks."""
+        return self.masks == self.points
 
     @property
     def name(self) -> str:
@@ -72,9 +82,13 @@ def find_sequences(data: str | Path) -> list[TrainingSequence]:
 def _find_sequence(truth: Path) -> TrainingSequence:
     number = truth.parent.name.removesuffix("_GT")
     home = truth.parent.parent
-    frames = len(list(truth.glob("*.tif")))
+    frames, table = len(list(truth.glob("*.tif"))), home / f"{number}_points.csv"
+    points = table if _has_tracks(table) else None
+    if not frames and points is not None:
+        return TrainingSequence(home.name, number, None, points, truth, points)
     if not frames:
         msg = f"{truth}: a table of tracks but no markers; expected man_track000.tif and so on beside it"
+        msg += f", or the points of the tracks in {table}"
         raise InputError(msg)
     found = {f"{number}_{kind}": len(list((home / f"{number}_{kind}").glob("*.tif"))) for kind in MASKS}
     full = [home / name for name, count in found.items() if count == frames]
@@ -89,7 +103,16 @@ def _find_sequence(truth: Path) -> TrainingSequence:
             truth,
             frames,
         )
-    return TrainingSequence(home.name, number, _find_images(home / number, frames), full[0], truth)
+    return TrainingSequence(home.name, number, _find_images(home / number, frames), full[0], truth, points)
+
+
+def _has_tracks(table: Path) -> bool:
+    """Return whether a table exists and has a column of tracks; detections have none."""
+    if not table.is_file():
+        return False
+    with table.open(encoding="utf-8", errors="replace") as file:
+        names = re.split(r"[,;\t]", file.readline().lower())
+    return any(name.strip(' "#\ufeff\n') in TRACK_COLUMNS for name in names)
 
 
 def _find_images(folder: Path, frames: int) -> Path | None:
