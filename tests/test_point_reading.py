@@ -1,16 +1,25 @@
 """Points are read from the tables and files of many programs; what cannot be used is refused with row and column."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from support.required import is_required
 
 import gnntrack
-from gnntrack.errors import FormatError, GnntrackError, GnntrackWarning, InputError
+from gnntrack.errors import FormatError, GnntrackError, GnntrackWarning, InputError, MissingDependencyError
+from gnntrack.io.detected_points import write_detected_points
 from gnntrack.io.points import read_points
 from gnntrack.settings import FrameSettings
 
 SPACING = (2.0, 0.5, 0.5)
+
+needs_pyarrow = pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is None and not is_required(), reason="pyarrow is not installed"
+)
 
 
 def read(points, spacing=None, interval=None, **options):
@@ -287,15 +296,45 @@ def test_positions_below_0_are_tracked_without_images(tmp_path):
             gnntrack.export(lineage, tmp_path / to, to=to, **more)
 
 
-def test_parquet_is_read_by_pandas(tmp_path, monkeypatch):
+PARQUET_TABLE = pd.DataFrame({"frame": [0, 1], "y": [1.0, 2.0], "x": [3.0, 4.0], "id": [7, 9]})
+
+
+@needs_pyarrow
+@pytest.mark.parametrize(
+    "table",
+    [PARQUET_TABLE, PARQUET_TABLE.set_index("frame"), PARQUET_TABLE.set_index(["frame", "id"])],
+    ids=["columns", "frames as index", "two columns as index"],
+)
+def test_a_parquet_file_is_tracked(tmp_path, table):
+    table.to_parquet(tmp_path / "points.parquet")
+    found = read(tmp_path / "points.parquet")
+    assert found.position.tolist() == [[1, 3], [2, 4]]
+    assert (found.frame.tolist(), found.label.tolist()) == ([0, 1], [7, 9])
+
+
+@needs_pyarrow
+def test_detected_points_are_written_as_parquet_and_read_again(tmp_path):
+    table = pd.DataFrame({"t": [0, 1], "z": [1.234, 2], "y": [3.0, 4], "x": [5.0, 6], "radius": 2.0, "score": 0.5})
+    write_detected_points(table, tmp_path / "points.parquet")
+    found = read(tmp_path / "points.parquet")
+    assert found.position.tolist() == [[1.23, 3, 5], [2, 4, 6]]
+    assert found.radius.tolist() == [2, 2]
+
+
+@needs_pyarrow
+def test_a_parquet_file_with_a_fault_is_named(tmp_path):
+    file = tmp_path / "points.parquet"
+    PARQUET_TABLE.assign(y=[1.0, np.nan]).to_parquet(file)
+    with pytest.raises(InputError, match=r"points\.parquet: row 1 has no number in y"):
+        read(file)
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(FormatError, match=r"cannot be read as Parquet .*; save the table again, or as CSV"):
+        read(file)
+
+
+def test_without_pyarrow_a_parquet_file_names_it(tmp_path, monkeypatch):
     file = write(tmp_path, "", "points.parquet")
-    table = pd.DataFrame({"frame": [0, 1], "y": [1.0, 2.0], "x": [3.0, 4.0]})
-    monkeypatch.setattr(pd, "read_parquet", lambda _: table)
-    assert read(file).position.tolist() == [[1, 3], [2, 4]]
-
-    def fail(_):
-        raise ImportError
-
-    monkeypatch.setattr(pd, "read_parquet", fail)
-    with pytest.raises(InputError, match="pip install pyarrow"):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "fastparquet", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'gnntrack\[parquet\]'"):
         read(file)

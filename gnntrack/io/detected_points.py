@@ -39,7 +39,7 @@ def check_table_path(path: str | Path) -> None:
         msg = f"{path}: points are written as a table; give a name that ends in .csv or .parquet"
         raise OutputError(msg)
     if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        msg = f"{path}: Parquet needs 'pyarrow', which is not installed: pip install pyarrow, or write a .csv file"
+        msg = f"{path}: Parquet needs 'pyarrow', which is not installed: pip install 'gnntrack[parquet]', or write .csv"
         raise MissingDependencyError(msg)
 
 

@@ -1,4 +1,4 @@
-"""Files of points as tables: CSV in any dialect, parquet, and arrays of NumPy.
+"""Files of points as tables: CSV in any dialect, Parquet, and arrays of NumPy.
 
 A CSV file is read by pandas if it is plain (numbers with decimal points), which takes a second for a million rows;
 else by `gnntrack.io.delimited`, which reads the numbers of spreadsheets in all languages.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.errors import FormatError, InputError
+from gnntrack.errors import FormatError, InputError, MissingDependencyError
 from gnntrack.io.delimited import clean_names, find_delimiter, read_delimited
 from gnntrack.io.number_styles import is_number
 from gnntrack.io.point_columns import find_point_columns
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gnntrack.io.point_columns import PointColumns
 
-__all__ = ["POINT_FILES", "PointRows", "name_columns", "read_rows"]
+__all__ = ["POINT_FILES", "PointRows", "name_columns", "read_rows", "take_index"]
 
 _TABLES = (".csv", ".tsv", ".txt", ".dat")
 _PARQUET = (".parquet", ".pq")
@@ -132,16 +132,27 @@ def _load_array(path: Path) -> np.ndarray:
     return array
 
 
+def take_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose index, if it has a name, is a column.
+
+    >>> import pandas as pd
+    >>> list(take_index(pd.DataFrame({"frame": [0], "x": [1.0]}).set_index("frame")))
+    ['frame', 'x']
+    """
+    named = any(name is not None and name not in table.columns for name in table.index.names)
+    return table.reset_index(drop=not named)
+
+
 def _read_parquet(path: Path, unit: str | None) -> PointRows:
     import pandas as pd
 
     try:
-        table = pd.read_parquet(path)
+        table = take_index(pd.read_parquet(path))
     except ImportError as error:
-        msg = f"{path}: parquet needs the package pyarrow: pip install pyarrow, or save the table as CSV"
-        raise InputError(msg) from error
+        msg = f"{path}: Parquet needs 'pyarrow', which is not installed: pip install 'gnntrack[parquet]', or use CSV"
+        raise MissingDependencyError(msg) from error
     except (OSError, ValueError) as error:
-        msg = f"{path}: it cannot be read as parquet ({error}); save the table again, or as CSV"
+        msg = f"{path}: it cannot be read as Parquet ({error}); save the table again, or as CSV"
         raise FormatError(msg) from error
     return PointRows(str(path), table, find_point_columns(list(table), str(path), unit=unit), "row {}".format)
 

@@ -16,7 +16,7 @@ from gnntrack.errors import InputError
 from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_checks import check_points, flatten_positions, warn_of_units
 from gnntrack.io.point_columns import find_point_columns
-from gnntrack.io.point_files import PointRows, name_columns, read_rows
+from gnntrack.io.point_files import PointRows, name_columns, read_rows, take_index
 from gnntrack.io.point_values import RawPoints, read_values
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.trackmate_xml import read_trackmate_xml
@@ -128,8 +128,7 @@ def _take_table(points: object, unit: str | None) -> PointRows | None:
     if not isinstance(points, pd.DataFrame):
         msg = f"{type(points).__name__} in place of points; give a pandas.DataFrame, such as points.to_pandas()"
         raise InputError(msg)
-    named = any(name is not None and name not in points.columns for name in points.index.names)
-    table = points.reset_index(drop=not named)
+    table = take_index(points)
     columns = find_point_columns(list(table.columns), _TITLE, unit=unit)
     table.columns = [str(name) for name in table.columns]
     return PointRows(_TITLE, table, columns, "row {}".format)
