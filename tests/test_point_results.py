@@ -239,3 +239,18 @@ def test_info_counts_the_tracks_beside_the_masks_of_a_result(tmp_path):
     gnntrack.track(masks=masks, out=tmp_path / "01_RES")
     found = json.loads(expect_success(f"gnntrack info {tmp_path}/01_RES --json").stdout)
     assert (found["tracks"], found["divisions"]) == (3, 1)
+
+
+def test_balls_have_the_size_of_a_voxel_and_the_interval(result, tmp_path):
+    expect_success(f"gnntrack export {result}/01_POINTS --to ctc -o {tmp_path}/01_RES")
+    frames = gnntrack.open_frames(tmp_path / "01_RES")
+    assert (frames.spacing, frames.unit, frames.interval, frames.shape) == (SPACING, "um", 300, (10, 60, 30))
+    drawn, points = gnntrack.load(tmp_path / "01_RES"), gnntrack.load(result / "01_POINTS")
+    assert (drawn.cells.spacing, drawn.cells.unit, drawn.provenance.interval) == (SPACING, "um", 300)
+    places = [cells.position[np.lexsort((cells.position[:, 1], cells.frame))] for cells in (drawn.cells, points.cells)]
+    np.testing.assert_allclose(*places, atol=1)
+    for name in ("flat", "unknown"):  # in 2D, and without the size of a voxel
+        spacing = {"spacing": (0.5, 0.25)} if name == "flat" else {}
+        lineage = gnntrack.track(points=[[t, 5, 5 + t] for t in range(3)], **spacing)
+        gnntrack.export(lineage, tmp_path / name, radius=1)
+        assert gnntrack.load(tmp_path / name).cells.spacing == (spacing.get("spacing") or (1, 1))

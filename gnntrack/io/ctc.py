@@ -13,7 +13,7 @@ therefore written as two tracks, and the first is the parent of the second.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -25,7 +25,8 @@ from gnntrack.io.ctc_table import format_track_table, read_track_table
 from gnntrack.io.frames import map_frames
 from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
-from gnntrack.io.result_folders import read_units
+from gnntrack.io.result_folders import ResultUnits, read_units
+from gnntrack.io.tiff import describe_frame
 from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
@@ -60,8 +61,8 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     folder : path
         A table of tracks and a mask per frame.
     spacing : D floats, optional
-        Size of a pixel along ``[z], y, x`` in micrometres; if None, that of the run that wrote the result, or else
-        positions are in pixels.
+        Size of a pixel along ``[z], y, x`` in micrometres; if None, that of the run that wrote the result, else that
+        in the masks of a result, or else positions are in pixels.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     tracks = read_track_table(found.table)
     frames = map_frames(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
     _check_shapes(found, frames)
-    units = read_units(found.path)
+    units = _find_units(found)
     cells = _join_cells(frames, units.spacing if spacing is None else spacing)
     _check_labels(found, tracks, cells)
     counts = np.array([len(f.label) for f in frames], np.int64)
@@ -98,6 +99,15 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     source, target = link_tracks(cells, tracks)
     lineage = Lineage(cells, cells.label, tracks, source, target, np.ones(len(source), np.float32))
     return lineage.with_provenance(interval=units.interval), runs
+
+
+def _find_units(found: CtcFolder) -> ResultUnits:
+    """Return size of a voxel and frame interval: those of the run, else those in the masks of a result."""
+    units = read_units(found.path)
+    if units.spacing is not None or found.table_name != "res_track.txt":
+        return units
+    stored = describe_frame(next(iter(found.masks.values())), None, None)
+    return ResultUnits(stored.spacing or None, units.interval or stored.interval)
 
 
 def _read_cells(path: Path, frame: int) -> _FrameCells:
@@ -269,12 +279,12 @@ def prepare_ctc(
     """
     _check_arguments(lineage, runs, fills)
     n_frames = lineage.cells.n_frames
-    width = _choose_digits(n_frames, digits)
+    width, units = _choose_digits(n_frames, digits), _describe_units(lineage)
     plan = number_masks(lineage, runs, fills)
 
     def write(folder: Path, *, spare: int = 0) -> Tracks:
         def write_frame(frame: int) -> None:
-            _write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan))
+            _write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan), units)
 
         map_frames(write_frame, range(n_frames), spare=spare)
         (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
@@ -283,7 +293,24 @@ def prepare_ctc(
     return write
 
 
-def _write_mask(folder: Path, frame: int, digits: int, mask: Image) -> None:
+def _describe_units(lineage: Lineage) -> dict[str, Any]:
+    """Return the tags for the size of a voxel and the frame interval, as ImageJ writes them.
+
+    Of cells with masks the format has none: their size is in the summary of the result, and that of their input.
+    """
+    cells = lineage.cells
+    if not cells.points or cells.unit != "um":
+        return {}
+    slices = cells.shape[0] if cells.ndim == 3 else 1
+    lines = ["ImageJ=1.54f", f"images={slices}", *[f"slices={slices}"] * (slices > 1), "unit=um", "loop=false"]
+    lines += [f"spacing={float(cells.spacing[0])!r}"] if cells.ndim == 3 else []
+    if lineage.provenance.interval is not None:
+        lines.append(f"finterval={float(lineage.provenance.interval)!r}")
+    x, y = cells.spacing[-1], cells.spacing[-2]
+    return {"description": "\n".join([*lines, ""]), "metadata": None, "resolution": (1 / x, 1 / y), "resolutionunit": 1}
+
+
+def _write_mask(folder: Path, frame: int, digits: int, mask: Image, units: dict[str, Any]) -> None:
     tifffile.imwrite(
         folder / format_name("mask", frame, digits=digits),
         (compress(page) for page in mask.reshape(-1, *mask.shape[-2:])),  # tifffile itself needs three times as long
@@ -293,6 +320,7 @@ def _write_mask(folder: Path, frame: int, digits: int, mask: Image) -> None:
         compression="zlib",
         rowsperstrip=mask.shape[-2],
         maxworkers=1,
+        **units,
     )
 
 
