@@ -166,7 +166,8 @@ def test_a_truth_of_some_cells_is_sparse(tmp_path):
     write_embryo(tmp_path, sparse=0.2)
     (source,) = find_point_sources(tmp_path / "a.geff")
     assert open_tracked_points(source, settings=Settings()).sparse
-    assert not open_tracked_points(source, settings=Settings().replace(train__truth="dense")).sparse
+    with pytest.raises(InputError, match=r"a: .* annotates \d+ of \d+ points, .* omit it, or give --truth sparse"):
+        open_tracked_points(source, settings=Settings().replace(train__truth="dense"))
 
 
 def test_without_detections_the_points_of_the_truth_are_used(tmp_path):

@@ -389,12 +389,22 @@ def _find_sparse(samples: Sequence[Sample]) -> dict[str, float]:
         if unmatched.any() and not known[unmatched].any():
             sparse.setdefault(sample.name, found)
         elif found < _LEAST_MATCHED:
-            msg = (
-                f"{sample.name}: {found:.0%} of the cells match a marker, expected at least {_LEAST_MATCHED:.0%}; "
-                "masks and truth do not belong together; give the masks of this sequence"
-            )
-            raise InputError(msg)
+            raise InputError(_explain_few(sample, found))
     return sparse
+
+
+def _explain_few(sample: Sample, found: float) -> str:
+    """Return the error of a movie in which few cells are annotated, though all should be."""
+    remedy = "if only some cells are annotated, give --truth sparse (the setting train.truth)"
+    if sample.graph.cells.points:
+        return (
+            f"{sample.name}: {found:.0%} of the points are annotated, expected at least {_LEAST_MATCHED:.0%}: the "
+            f"others would count as false detections; {remedy}"
+        )
+    return (
+        f"{sample.name}: {found:.0%} of the cells match a marker, expected at least {_LEAST_MATCHED:.0%}; masks and "
+        f"truth do not belong together; give the masks of this sequence, or, {remedy}"
+    )
 
 
 def _describe_training(

@@ -19,6 +19,7 @@ import numpy as np
 from gnntrack.errors import InputError
 from gnntrack.geometry import find_mutual_nearest
 from gnntrack.io.point_graph import read_point_graph
+from gnntrack.plurals import count_noun
 from gnntrack.point_movie import open_points
 from gnntrack.training.movies import open_sequence, split_movie
 from gnntrack.training.sequences import find_sequences
@@ -134,7 +135,8 @@ def open_tracked_points(source: PointSource, *, settings: Settings) -> TrackedPo
     Raises
     ------
     InputError
-        If a file cannot be read, or most of the annotated points have no detection.
+        If a file cannot be read, most of the annotated points have no detection, or all cells should be annotated and
+        most points are not.
     """
     truth = read_point_graph(source.truth)
     if not len(truth.source):
@@ -152,6 +154,13 @@ def open_tracked_points(source: PointSource, *, settings: Settings) -> TrackedPo
     cells = open_points(source.points, images=source.images, settings=settings).cells
     track = _match(cells, truth, number, source)
     sparse = _is_sparse(len(cells), truth, settings)
+    if settings.train.truth == "dense" and (track > 0).mean() < _FEW:
+        msg = (
+            f"{source.name}: the ground truth annotates {int((track > 0).sum())} of {count_noun(len(cells), 'point')}, "
+            f"and --truth dense (the setting train.truth) is for ground truth of all cells: the others would count as "
+            "false detections; omit it, or give --truth sparse"
+        )
+        raise InputError(msg)
     return TrackedPoints(source.name, _list_points(cells), track, tracks, sparse=sparse)
 
 
