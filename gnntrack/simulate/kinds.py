@@ -29,7 +29,7 @@ __all__ = ["KINDS", "Kind", "draw_kind_settings", "list_dimensions", "simulate_k
 
 _SETTINGS_STREAM, _LIFE_STREAM = 71, 73  # first numbers of random streams
 
-_MOST_FOUNDERS = 120
+_FEWEST_FOUNDERS, _MOST_FOUNDERS = 2, 120
 _SMALL = 0.1  # fraction of the cells that are small
 
 Grow = Callable[[SimulateSettings, np.random.Generator, "FloatArray"], "list[Snapshot]"]
@@ -45,8 +45,9 @@ class Kind(NamedTuple):
         Makes the cells.
     flat, deep : mapping or None
         Distributions of the settings of 2D and of 3D movies, and fixed settings; None if there are no such movies.
-        `speed`, `drift` and `blur` are in diameters; `packing` is the fraction of the field that cells fill, from which
-        the diameter follows; `final` is the number of cells in the last frame, from which that in the first follows.
+        `drift` and `blur` are in diameters, `speed` in mean distances between cells, of rods in diameters; `packing` is
+        the fraction of the field that cells fill, from which the diameter follows; `final` is the number of cells in
+        the last frame, from which that in the first follows.
     """
 
     grow: Grow
@@ -149,7 +150,8 @@ def _fit_scale(drawn: dict[str, Any], changes: Mapping[str, Any], ndim: int) -> 
     relative = {name: drawn[name] for name in _RELATIVE}
     drawn |= changes
     if final is not None and "cells" not in changes:
-        drawn["cells"] = min(max(round(final / 2 ** (drawn["frames"] / drawn["cycle"])), 1), _MOST_FOUNDERS)
+        founders = final / 2 ** (drawn["frames"] / drawn["cycle"])
+        drawn["cells"] = min(max(round(founders), _FEWEST_FOUNDERS), _MOST_FOUNDERS)
     spacing = drawn.get("spacing") or (1.0, 0.5, 0.5)[-ndim:]
     room = float(np.prod(np.multiply(drawn["shape"], spacing)))
     if packing is not None:
@@ -159,7 +161,11 @@ def _fit_scale(drawn: dict[str, Any], changes: Mapping[str, Any], ndim: int) -> 
         elif "cells" not in changes:
             share = TYPICAL_SIZE * UNIT_BALL[ndim] * (drawn["diameter"] / 2) ** ndim
             drawn["cells"] = max(1, round(packing * room / share))
-    drawn |= {name: value * drawn["diameter"] for name, value in relative.items() if name not in changes}
+    apart = drawn["diameter"] if packing is None else (room / max(drawn["cells"], 1)) ** (1 / ndim)
+    unit = {"speed": apart}
+    drawn |= {
+        name: value * unit.get(name, drawn["diameter"]) for name, value in relative.items() if name not in changes
+    }
     return drawn
 
 
@@ -182,7 +188,7 @@ def _draw_sheet(rng: np.random.Generator) -> Manner:
         cover=float(rng.uniform(0.55, 0.8) if nuclei else rng.uniform(0.95, 1.3)),
         condensed=float(rng.uniform(0.1, 0.25)) if nuclei else 0.0,
         align=float(rng.uniform(0.2, 0.9)),
-        stream=float(rng.uniform(0, 0.8)),
+        stream=float(rng.exponential(1.0)),
         gap=float(rng.choice([0.0, rng.uniform(0.15, 0.5)])),
         seek=float(rng.uniform(0.3, 1.2)),
         varied=float(rng.uniform(0.1, 0.5)),
@@ -237,7 +243,7 @@ def _draw_amoeboid(rng: np.random.Generator) -> Manner:
     )
 
 
-_RELATIVE = ("speed", "drift", "blur")  # settings that are drawn in diameters
+_RELATIVE = ("speed", "drift", "blur")  # settings that are drawn in diameters or in distances between cells
 _COMMON: Mapping[str, Any] = {
     "frames": Range("integer", 30, 61),
     "persistence": Range("uniform", 0.3, 0.9),
@@ -259,7 +265,7 @@ _EGG: Mapping[str, Any] = {
     "cycle": Range("log-uniform", 8, 40),
     "final": Range("log-uniform", 40, 300),
     "packing": 0.4,
-    "speed": Range("log-uniform", 0.02, 0.25),
+    "speed": Range("log-uniform", 0.01, 0.15),
     "drift": Range("exponential", 0.05),
     "death_rate": 0.0,
 }
@@ -269,9 +275,9 @@ _SIZES: Mapping[int, Mapping[str, Any]] = {
 }
 _RODS: Mapping[str, Any] = {
     "spacing": (0.1, 0.1),
-    "diameter": Range("uniform", 0.8, 1.3),
-    "cycle": Range("log-uniform", 5, 25),
-    "speed": Range("log-uniform", 0.01, 0.1),
+    "diameter": Range("uniform", 0.6, 1.2),
+    "cycle": Range("log-uniform", 3, 20),
+    "speed": Range("log-uniform", 0.02, 0.3),
     "death_rate": 0.0,
 }
 _TISSUE: Mapping[str, Any] = {"cells": Range("log-uniform integer", 30, 250), "cycle": Range("log-uniform", 20, 150)}
@@ -279,20 +285,26 @@ _SPARSE: Mapping[str, Any] = {
     "cells": Range("log-uniform integer", 8, 70),
     "packing": Range("uniform", 0.03, 0.25),
     "cycle": Range("log-uniform", 60, 400),
-    "speed": Range("log-uniform", 0.2, 1.6),
+    "speed": Range("log-uniform", 0.06, 0.45),
     "persistence": Range("uniform", 0.2, 0.95),
 }
 _AMOEBOID: Mapping[str, Any] = {
     "cells": Range("log-uniform integer", 8, 120),
     "packing": Range("uniform", 0.1, 0.55),
     "cycle": Range("log-uniform", 25, 200),
-    "speed": Range("log-uniform", 0.05, 0.6),
+    "speed": Range("log-uniform", 0.03, 0.3),
 }
 
 KINDS: Mapping[str, Kind] = {
     "colony": Kind(
         grow_rod_colony,
-        {**_RODS, "final": Range("log-uniform", 40, 350), "clustering": Range("uniform", 0, 1)},
+        {
+            **_RODS,
+            "height": Range("integer", 300, 641),
+            "width": Range("integer", 300, 641),
+            "final": Range("log-uniform", 40, 350),
+            "clustering": Range("uniform", 0, 1),
+        },
     ),
     "channels": Kind(
         grow_channels,
@@ -300,12 +312,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "sheet": Kind(
         _watch(_draw_sheet),
-        {**_TISSUE, "packing": Range("uniform", 0.7, 0.95), "speed": Range("log-uniform", 0.08, 0.9)},
+        {**_TISSUE, "packing": Range("uniform", 0.7, 0.95), "speed": Range("log-uniform", 0.03, 0.3)},
     ),
     "epithelium": Kind(
         _watch(_draw_epithelium),
-        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.03, 0.4), "texture": Range("uniform", 0, 0.2)},
-        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.03, 0.4), "texture": Range("uniform", 0, 0.2)},
+        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.02, 0.2), "texture": Range("uniform", 0, 0.2)},
+        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.02, 0.2), "texture": Range("uniform", 0, 0.2)},
     ),
     "sparse": Kind(_watch(_draw_fast), _SPARSE, _SPARSE),
     "amoeboid": Kind(_watch(_draw_amoeboid), _AMOEBOID, _AMOEBOID),

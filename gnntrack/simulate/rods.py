@@ -51,9 +51,10 @@ class _Rods:
         rng = self.rng
         self.herd = Population(rng)
         self.width = self.settings.diameter
-        self.long = self.width * math.exp(rng.uniform(math.log(3), math.log(7)))  # of a rod that divides
-        self.crooked = rng.exponential(0.15) / self.long  # standard deviation of the curvature
+        self.long = self.width * math.exp(rng.uniform(math.log(3), math.log(10)))  # of a rod that divides
+        self.crooked = rng.exponential(0.35) / self.long  # standard deviation of the curvature
         self.kink = math.exp(rng.uniform(math.log(0.03), math.log(0.4)))  # angle of newborn daughters in rad
+        self.filaments = float(rng.choice([0.0, rng.uniform(0, 0.06)]))  # fraction of rods that miss divisions
         self.tension = math.exp(rng.uniform(math.log(0.003), math.log(0.1)))  # pull towards the colony's centre
 
     @property
@@ -74,6 +75,9 @@ class _Rods:
         newborn = self.herd.divide(cells.size >= cells.goal, quarter)
         n = int(newborn.sum())
         self.herd.cells.angle[newborn] += self.rng.normal(0, self.kink, n)
+        if self.filaments:
+            late = self.rng.random(n) < self.filaments
+            self.herd.cells.goal[newborn] *= np.where(late, self.rng.uniform(1.5, 3, n), 1.0)
         return newborn
 
     def take_snapshot(self, offset: FloatArray) -> Snapshot:
