@@ -155,18 +155,20 @@ def _fit_scale(drawn: dict[str, Any], changes: Mapping[str, Any], ndim: int) -> 
     spacing = drawn.get("spacing") or (1.0, 0.5, 0.5)[-ndim:]
     room = float(np.prod(np.multiply(drawn["shape"], spacing)))
     if packing is not None:
-        if "diameter" not in changes:
-            share = packing * room / max(drawn["cells"], 1)
-            drawn["diameter"] = 2 * float(compute_radius(share / TYPICAL_SIZE, ndim))
-        elif "cells" not in changes:
-            share = TYPICAL_SIZE * UNIT_BALL[ndim] * (drawn["diameter"] / 2) ** ndim
-            drawn["cells"] = max(1, round(packing * room / share))
+        _fill_field(drawn, changes, packing * room, ndim)
     apart = drawn["diameter"] if packing is None else (room / max(drawn["cells"], 1)) ** (1 / ndim)
-    unit = {"speed": apart}
-    drawn |= {
-        name: value * unit.get(name, drawn["diameter"]) for name, value in relative.items() if name not in changes
-    }
-    return drawn
+    units = dict.fromkeys(_RELATIVE, drawn["diameter"]) | {"speed": apart}
+    return drawn | {name: value * units[name] for name, value in relative.items() if name not in changes}
+
+
+def _fill_field(drawn: dict[str, Any], changes: Mapping[str, Any], filled: float, ndim: int) -> None:
+    """Choose the diameter with which cells fill a room in um^D, or their number if the diameter is given."""
+    if "diameter" not in changes:
+        share = filled / max(drawn["cells"], 1)
+        drawn["diameter"] = 2 * float(compute_radius(share / TYPICAL_SIZE, ndim))
+    elif "cells" not in changes:
+        share = TYPICAL_SIZE * UNIT_BALL[ndim] * (drawn["diameter"] / 2) ** ndim
+        drawn["cells"] = max(1, round(filled / share))
 
 
 # --- the kinds -------------------------------------------------------------------------------------------------------
