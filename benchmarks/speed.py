@@ -100,14 +100,15 @@ def run_alone(*words: Any, python: str = sys.executable, program: str = "work.py
     return result
 
 
-def time_process(*words: Any) -> float:
-    """Return the seconds of a process from its start to its exit; modules are read as bytecode, as when installed."""
+def measure_process(*words: Any) -> Result:
+    """Return the figures of a process, see `measured.py`; modules are read as bytecode, as when installed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    start = time.perf_counter()
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, env=environment)
+    command = [sys.executable, str(HERE / "measured.py"), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, words))} failed:\n{done.stderr}")
-    return time.perf_counter() - start
+        sys.exit(done.stderr)
+    result: Result = json.loads(done.stdout)
+    return result
 
 
 def run_cells(run: Run) -> Result:
@@ -140,32 +141,48 @@ def run_track(run: Run) -> Result:
     """Track a movie from the command line, compared with KOFT and with masks alone.
 
     Whole processes, from start to exit: imports, reading, and all files of the result with tables and pictures.
-    Bytecode is written and read, also if PYTHONDONTWRITEBYTECODE is set: an installed package has it.
+    Bytecode is written and read, also if PYTHONDONTWRITEBYTECODE is set: an installed package has it. The processor
+    time counts all threads, and other processes change it little; the memory is the highest of the process.
     """
     name, masks, images = run.movie()
     ours = sys.executable, "-m", "gnntrack", "track", "--method", "hungarian"
     model = ("--model", run.args.model) if run.args.model else ()
+    used: dict[str, list[Result]] = {}
+
+    def measure(name: str, *words: Any) -> float:
+        used.setdefault(name, []).append(measure_process(*words))
+        return float(used[name][-1]["seconds"])
+
     works: dict[str, Callable[[], float]] = {
-        "hungarian": lambda: time_process(*ours, images, masks, "-o", run.out()),
-        "hungarian, masks alone": lambda: time_process(*ours, "--masks", masks, "-o", run.out()),
-        "gnn": lambda: time_process(*ours[:4], "--method", "gnn", *model, images, masks, "-o", run.out()),
+        "hungarian": lambda: measure("hungarian", *ours, images, masks, "-o", run.out()),
+        "hungarian, masks alone": lambda: measure("masks", *ours, "--masks", masks, "-o", run.out()),
+        "gnn": lambda: measure("gnn", *ours[:4], "--method", "gnn", *model, images, masks, "-o", run.out()),
     }
     if _has_package(run.args.peer_python, "byotrack") and images.is_dir():
         peer = run.args.peer_python, HERE / "peers.py", "koft"
-        works["KOFT"] = lambda: time_process(*peer, images, masks, run.out())
+        works["KOFT"] = lambda: measure("KOFT", *peer, images, masks, run.out())
     seconds = run_alternately(works, run.args.rounds)
     middle = compute_medians(seconds)
+    resources = {
+        name: {what: float(np.median([each[what] for each in rounds[1:]])) for what in ("cpu_seconds", "peak_mb")}
+        for name, rounds in used.items()
+    }
+    both = f"gnntrack track --method gnn against --method hungarian, {name}"
+    run.check(f"{both}, time", middle["gnn"] / middle["hungarian"], 1.3, least=False, unit="x")
+    for what, words in (("cpu_seconds", "processor time"), ("peak_mb", "peak memory")):
+        ratio = resources["gnn"][what] / resources["hungarian"][what]
+        run.check(f"{both}, {words}", ratio, 1.3, least=False, unit="x")
     if "KOFT" in middle:
-        for method, limit in (("hungarian", 5), ("gnn", 1)):
+        for method, limit in (("hungarian", 5), ("gnn", 3)):
             what = f"gnntrack track --method {method} against KOFT, {name}, processes"
             run.check(what, middle["KOFT"] / middle[method], limit, least=True, unit="x")
     ratio = middle["hungarian"] / middle["hungarian, masks alone"]
     run.check(f"gnntrack track, images and masks against masks alone, {name}", ratio, 2.5, least=False, unit="x")
-    return {"movie": name, "seconds": seconds, "median": middle}
+    return {"movie": name, "seconds": seconds, "median": middle, "resources": resources}
 
 
 def run_gnn(run: Run) -> Result:
-    """Score a movie with the network; score 30 frames, compared with Trackastra.
+    """Score a movie with the network, also with one thread and with torch; score 30 frames, compared with Trackastra.
 
     Trackastra's figure (its published size; features and network, per cell) was measured once on the same machine and
     is not measured again.
@@ -178,7 +195,10 @@ def run_gnn(run: Run) -> Result:
     )
     for what in ("candidates", "through the network"):
         whole[f"{what}, per second"] = round(whole[what] / whole["stages"]["network"])
-    run.check("links through the network", whole["through the network, per second"], 150_000, least=True, unit="1/s")
+    rate = whole["through the network, per second"]
+    run.check("links through the network", rate, 1_000_000, least=True, unit="1/s")
+    faster = whole["alternatives"]["torch, one thread"] / whole["stages"]["network"]
+    run.check("links through the network, against torch", faster, 2, least=True, unit="x")
     theirs = TRACKASTRA["seconds"] / TRACKASTRA["cells"]
     run.check(
         "30 frames scored, against Trackastra, per cell",
@@ -300,7 +320,12 @@ def _format_section(result: Result) -> str:
     if "median" in result:
         first = next(iter(result["median"].values()))
         rows = [[name, f"{took:.3f}", f"{took / first:.1f}"] for name, took in result["median"].items()]
-        return _format_head(result) + format_table(["", "s", "x"], rows)
+        head = _format_head(result) + format_table(["", "s", "x"], rows)
+        used = [
+            f"{name} {each['cpu_seconds']:.2f} s, {each['peak_mb']:.0f} MB"
+            for name, each in result.get("resources", {}).items()
+        ]
+        return head + (f"\n\nProcessor time and peak memory: {'; '.join(used)}." if used else "")
     if "stages" in result:
         return _format_head(result) + format_table(
             ["", "s"], [[name, f"{took:.3f}"] for name, took in result["stages"].items()]
@@ -321,7 +346,9 @@ def _format_network(result: Result) -> str:
         for name, each in result.items()
     ]
     rates = [f"{rate} {what}" for what, rate in result["whole"].items() if what.endswith("per second")]
-    return f"{format_table(['', *counts, *(f'{stage}, s' for stage in stages)], rows)}\n\nLinks: {'; '.join(rates)}."
+    others = [f"{took:.3f} s with {how}" for how, took in result["whole"]["alternatives"].items()]
+    table = format_table(["", *counts, *(f"{stage}, s" for stage in stages)], rows)
+    return f"{table}\n\nLinks: {'; '.join(rates)}. The network takes {', '.join(others)}."
 
 
 def _format_head(result: Result) -> str:

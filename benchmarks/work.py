@@ -113,27 +113,39 @@ def run_track(args: argparse.Namespace) -> Result:
 
 def run_network(args: argparse.Namespace) -> Result:
     """Compute features and network outputs of the last frames of a movie."""
+    from gnntrack.gnn.array_network import ArrayNetwork
     from gnntrack.gnn.predict import predict_log_odds
-    from gnntrack.gnn.weights import load_model
+    from gnntrack.gnn.weights import load_for_scoring, load_model
 
     settings, clock = Settings(), Clock()
-    model = load_model(args.model).link_network
+    model = load_for_scoring(args.model).scoring_network
     masks, images = open_masks(args.masks), open_frames(args.images)
     build_graph(*(np.stack([stack[t] for t in range(2)]) for stack in (images, masks)))  # loads compiled code
     some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (images, masks)]
     graph = clock.time("features", lambda: build_graph(*some, settings=settings))
     prior = clock.time("classical scores", lambda: score_links(graph, settings=settings.scores))
     inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
-    predict_log_odds(
-        model, inputs.cut_window(0, 3)[0], links_per_window=settings.gnn.window
-    )  # torch initialises on its first call
-    works = []
-    for _ in range(5):  # torch's threads wait for each other: if a core is busy, a single run is many times slower
-        clock.time("network", lambda: predict_log_odds(model, inputs, links_per_window=settings.gnn.window))
-        works.append(clock.stages["network"])
-    clock.stages["network"] = sorted(works)[2]
+    first = inputs.cut_window(0, 3)[0]
+
+    def measure(work: Callable[[Any], object]) -> float:
+        """Return the median seconds of five runs, after one on a few frames."""
+        work(first)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            work(inputs)
+            times.append(time.perf_counter() - start)
+        return round(sorted(times)[2], 4)
+
+    links = settings.gnn.window
+    clock.stages["network"] = measure(lambda each: predict_log_odds(model, each, links_per_window=links))
+    summary, peak = clock.summarise(), measure_peak_mb()
+    with_torch = load_model(args.model).link_network
+    others = {"torch, one thread": measure(lambda each: predict_log_odds(with_torch, each, links_per_window=links))}
+    if isinstance(model, ArrayNetwork):
+        others = {"one thread": measure(lambda each: model.compute(each, threads=1)), **others}
     counts = {"cells": len(graph.cells), "candidates": len(graph), "through the network": len(inputs.source)}
-    return {**clock.summarise(), **counts, "frames": len(some[0])}
+    return {**summary, "peak_mb": peak, "alternatives": others, **counts, "frames": len(some[0])}
 
 
 def run_stages(args: argparse.Namespace) -> Result:

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayNetwork"]
 
-_BLOCK = 4096  # rows that are computed at once: their vectors fit into the cache of a core
+_BLOCK = 4096  # rows that are computed at once at most: their vectors fit into the cache of a core
+_BLOCKS = 16  # blocks of a movie at least, unless they have less than a thousand rows; so that threads end together
 _THREADS = 2  # largest number of threads
+_MANY = 100_000  # links from which on threads are worth their waiting for each other if other programs run, too
 _EPSILON = np.float32(1e-5)  # added to the variance, as in `torch.nn.LayerNorm`
 
 
@@ -109,14 +111,16 @@ class ArrayNetwork:
         inputs : Inputs
             Of a movie or of a window.
         threads : int, optional
-            Default: 2, or 1 if there is one core. The result does not depend on it.
+            Default: 2 for many links, if there are two cores. The result does not depend on it.
 
         Returns
         -------
         link : (E,) float32
         pair : (M,) float32
         """
-        with _start_threads(min(_THREADS, os.cpu_count() or 1) if threads is None else threads) as run:
+        if threads is None:
+            threads = min(_THREADS, os.cpu_count() or 1) if len(inputs.source) >= _MANY else 1
+        with _start_threads(threads) as run:
             state = _State.from_inputs(inputs, width=self.options["width"], heads=self.options["heads"])
             self._encode(state, run)
             for each in self._rounds:
@@ -165,7 +169,7 @@ class ArrayNetwork:
 
         run(score_cells, state.cell_blocks)
         run(score_links, state.link_blocks)
-        run(score_pairs, _cut_rows(len(pair), _BLOCK))
+        run(score_pairs, _cut_rows(len(pair), _choose_block(len(pair))))
         return link, pair
 
 
@@ -190,7 +194,7 @@ class _State:
         The window.
     cell : (N, W) float32
     link : (E, W) float32
-    share : (E, 2 heads) float32
+    of_past, of_future : (E, heads) float32
         Attention of each link at its target, and at its source.
     of_source, of_target : (N, W) float32
         What each cell adds to the links out of it, and to those into it.
@@ -201,7 +205,8 @@ class _State:
     inputs: Inputs
     cell: FeatureArray
     link: FeatureArray
-    share: FeatureArray
+    of_past: FeatureArray
+    of_future: FeatureArray
     of_source: FeatureArray
     of_target: FeatureArray
     cell_blocks: list[_CellBlock]
@@ -211,18 +216,20 @@ class _State:
     def from_inputs(cls, inputs: Inputs, *, width: int, heads: int) -> _State:
         """Return empty vectors."""
         n, e = len(inputs.frame), len(inputs.source)
-        cells = _cut_rows(n, max(1, round(_BLOCK * n / max(e, n, 1))))  # with about as many links as other blocks
+        size = _choose_block(e)
+        cells = _cut_rows(n, max(1, round(size * n / max(e, n, 1))))  # with about as many links as other blocks
         bounds = [0, *(rows.stop for rows in cells)]
         past, future = (arrange_fans(end, bounds) for end in (inputs.target, inputs.source))
         return cls(
             inputs,
             np.empty((n, width), np.float32),
             np.empty((e, width), np.float32),
-            np.empty((e, 2 * heads), np.float32),
+            np.empty((e, heads), np.float32),
+            np.empty((e, heads), np.float32),
             np.empty((n, width), np.float32),
             np.empty((n, width), np.float32),
             [_CellBlock(*each) for each in zip(cells, past, future, strict=True)],
-            _cut_rows(e, _BLOCK),
+            _cut_rows(e, size),
         )
 
     def add_ends(self, link: FeatureArray, rows: slice) -> FeatureArray:
@@ -230,6 +237,15 @@ class _State:
         link += take_rows(self.of_source, self.inputs.source[rows])
         link += take_rows(self.of_target, self.inputs.target[rows])
         return link
+
+
+def _choose_block(n: int) -> int:
+    """Return the number of rows of a block, of n rows in all.
+
+    >>> _choose_block(100), _choose_block(32_000), _choose_block(10**6)
+    (1000, 2000, 4096)
+    """
+    return min(_BLOCK, max(1000, n // _BLOCKS))
 
 
 def _cut_rows(n: int, size: int) -> list[slice]:
@@ -280,7 +296,8 @@ class _Round(NamedTuple):
     at_target: FeatureArray  # (2 W, W) for past, cell
     bias: FeatureArray  # (W,) added to the links
     at_link: FeatureArray  # (W, W)
-    at_share: FeatureArray  # (2 heads, W)
+    at_past: FeatureArray  # (heads, W)
+    at_future: FeatureArray  # (heads, W)
     gain: FeatureArray  # (W,) of the normalisation
     offset: FeatureArray  # (W,)
     out: FeatureArray  # (W, W) half of the weights, because of the doubled GELU
@@ -298,7 +315,7 @@ class _Round(NamedTuple):
             weight -= weight.mean(axis=1, keepdims=True)
             return weight
 
-        bias = tensors[f"{name}.at_link.bias"]
+        bias, share = tensors[f"{name}.at_link.bias"], centre("at_share")
         return cls(
             Attention.from_tensors(tensors, f"{name}.past", heads),
             Attention.from_tensors(tensors, f"{name}.future", heads),
@@ -307,7 +324,8 @@ class _Round(NamedTuple):
             centre("at_target")[np.r_[width : 2 * width, :width]],
             bias - bias.mean(),
             centre("at_link"),
-            centre("at_share"),
+            np.ascontiguousarray(share[:heads]),
+            np.ascontiguousarray(share[heads:]),
             tensors[f"{name}.link.0.weight"],
             tensors[f"{name}.link.0.bias"],
             transpose(tensors[f"{name}.link.3.weight"]) * np.float32(0.5),
@@ -319,11 +337,8 @@ class _Round(NamedTuple):
         cell = state.cell[block.rows]
         n, width = cell.shape
         joined = np.empty((n, 3 * width), np.float32)
-        heads = state.share.shape[1] // 2
-        joined[:, :width], state.share[block.past.rows, :heads] = self.past.compute(cell, state.link, block.past)
-        joined[:, 2 * width :], state.share[block.future.rows, heads:] = self.future.compute(
-            cell, state.link, block.future
-        )
+        joined[:, :width], state.of_past[block.past.rows] = self.past.compute(cell, state.link, block.past)
+        joined[:, 2 * width :], state.of_future[block.future.rows] = self.future.compute(cell, state.link, block.future)
         joined[:, width : 2 * width] = cell
         cell += self.cell.compute(joined)
         joined[:, width : 2 * width] = cell
@@ -335,7 +350,8 @@ class _Round(NamedTuple):
         """Add to some links what they get from themselves, their attention and their cells."""
         link = state.link[rows]
         own = multiply(link, self.at_link)
-        own += multiply(state.share[rows], self.at_share)
+        own += multiply(state.of_past[rows], self.at_past)
+        own += multiply(state.of_future[rows], self.at_future)
         state.add_ends(own, rows)
         variance = np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1])
         own *= (1 / np.sqrt(variance + _EPSILON))[:, None]
