@@ -346,9 +346,10 @@ def _format_network(result: Result) -> str:
         for name, each in result.items()
     ]
     rates = [f"{rate} {what}" for what, rate in result["whole"].items() if what.endswith("per second")]
-    others = [f"{took:.3f} s with {how}" for how, took in result["whole"]["alternatives"].items()]
     table = format_table(["", *counts, *(f"{stage}, s" for stage in stages)], rows)
-    return f"{table}\n\nLinks: {'; '.join(rates)}. The network takes {', '.join(others)}."
+    others = [f"{took:.3f} s with {how}" for how, took in result["whole"].get("alternatives", {}).items()]
+    also = f" The network takes {', '.join(others)}." if others else ""  # records before there were others
+    return f"{table}\n\nLinks: {'; '.join(rates)}.{also}"
 
 
 def _format_head(result: Result) -> str:
