@@ -114,7 +114,6 @@ def run_track(args: argparse.Namespace) -> Result:
 def run_network(args: argparse.Namespace) -> Result:
     """Compute features and network outputs of the last frames of a movie."""
     from gnntrack.gnn.array_network import ArrayNetwork
-    from gnntrack.gnn.predict import predict_log_odds
     from gnntrack.gnn.weights import load_for_scoring, load_model
 
     settings, clock = Settings(), Clock()
@@ -137,13 +136,14 @@ def run_network(args: argparse.Namespace) -> Result:
             times.append(time.perf_counter() - start)
         return round(sorted(times)[2], 4)
 
-    links = settings.gnn.window
-    clock.stages["network"] = measure(lambda each: predict_log_odds(model, each, links_per_window=links))
-    summary, peak = clock.summarise(), measure_peak_mb()
-    with_torch = load_model(args.model).link_network
-    others = {"torch, one thread": measure(lambda each: predict_log_odds(with_torch, each, links_per_window=links))}
+    others = {}
     if isinstance(model, ArrayNetwork):
-        others = {"one thread": measure(lambda each: model.compute(each, threads=1)), **others}
+        clock.stages["network"] = measure(lambda each: model.compute(each, threads=2))
+        others["one thread"] = measure(lambda each: model.compute(each, threads=1))
+    else:
+        clock.stages["network"] = measure(model.compute)
+    summary, peak = clock.summarise(), measure_peak_mb()
+    others["torch, one thread"] = measure(load_model(args.model).link_network.compute)
     counts = {"cells": len(graph.cells), "candidates": len(graph), "through the network": len(inputs.source)}
     return {**summary, "peak_mb": peak, "alternatives": others, **counts, "frames": len(some[0])}
 
