@@ -6,6 +6,7 @@ counts the memory of that one as its own peak. Not for Windows.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -14,13 +15,16 @@ import time
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="the command with its arguments")
+    command = parser.parse_args().command
     start = time.perf_counter()
-    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     told = process.stderr.read() if process.stderr else ""
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:
-        sys.exit(f"{' '.join(sys.argv[1:])} failed:\n{told}")
+        sys.exit(f"{' '.join(command)} failed:\n{told}")
     unit = 1 if sys.platform == "darwin" else 1024
     print(
         json.dumps(
