@@ -54,8 +54,8 @@ def test_cells_move_and_grow_continuously(name, dimensions):
     assert np.quantile(np.abs(np.log(growth)), 0.9) < np.log(1.8)
 
 
-@pytest.mark.parametrize("name", ["colony", "channels"])
-def test_daughters_of_rods_share_the_parents_area(name):
+@pytest.mark.parametrize("name", ["colony", "channels", "epithelium"])
+def test_daughters_share_the_parents_area(name):
     movie = simulate_short(name, 2, frames=10)
     lineage = movie.lineage
     parents = {}

@@ -31,7 +31,7 @@ _STEPS = 3  # steps per frame
 _TOUCH = 1.35  # distance of neighbours, in sums of their radii
 _CLOSEST = 0.9  # packing of cells, as a fraction of the region, above which all of them get smaller
 _DYING = 0.15  # duration of a death, in cycles
-_APART = 0.5  # distance of newborn daughters from the parent's centre, in its radii
+_APART = 0.58  # distance of newborn daughters from the parent's centre, in its radii
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Crowd:
         radius = 0.5 * s.diameter * cells.size ** (1 / d)
         young = np.exp(-(self.herd.frame - cells.birth) / max(1.0, 0.04 * s.cycle))
         dying = self._find_dying()
-        radius *= (1 - 0.08 * young) * (1 - 0.75 * dying)
+        radius *= (1 - 0.03 * young) * (1 - 0.75 * dying)
         filled = UNIT_BALL[d] * float((radius**d).sum()) / float(np.prod(self._size))
         return np.asarray(radius * min(1.0, (_CLOSEST / max(filled, 1e-9)) ** (1 / d)))
 
