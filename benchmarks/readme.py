@@ -19,6 +19,7 @@ from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from points_table import TABLES
 from record import REPOSITORY, RESULTS, format_table, sort_methods
+from training_tables import TRAINING_TABLES
 
 from gnntrack.plurals import count_noun
 from segmenters.common.kinds import MODELS
@@ -67,7 +68,7 @@ def fill_page(text: str) -> str:
         "peers": format_peers,
         "speed": format_short_speed,
         "speed all": format_speed,
-        "ablation": format_ablation,
+        **TRAINING_TABLES,
         "model": describe_model,
         "confidence": format_confidence,
         "detectors": lambda: format_detectors(_read("detectors")),
@@ -275,16 +276,6 @@ def format_short_speed() -> str:
     """Return the measured speed and memory that the README shows."""
     checks = {check["what"]: f"{check['measured']:.3g} {check['unit']}" for check in _read("speed")["checks"]}
     return format_table(["", "measured"], [[SHORT_SPEED[what], checks[what]] for what in SHORT_SPEED if what in checks])
-
-
-def format_ablation() -> str:
-    """Return the table of the ablation and its effects in words."""
-    if not (RESULTS / "ablation.json").exists():
-        return NOT_YET
-    from ablation import compute_means, format_means, format_sentences
-
-    means = compute_means(_read("ablation")["rows"])
-    return f"{format_means(means)}\n\n{format_sentences(means)}"
 
 
 def describe_model() -> str:

@@ -116,12 +116,19 @@ def score(sample: Sample, version: str, model: Path | None, settings: Settings) 
 
 def format_markdown(record: Mapping[str, Any]) -> str:
     """Return the table of a record, with its circumstances."""
-    movies = ", ".join(dict.fromkeys(row["movie"] for row in record["rows"]))
-    about = (
+    parts = ["# Sources of training data", format_circumstances(record), describe_trainings(record)]
+    return "\n\n".join([*parts, format_rows(record["rows"])])
+
+
+def describe_trainings(record: Mapping[str, Any]) -> str:
+    """Return how the networks were trained and tested, in words."""
+    movies = ", ".join(dict.fromkeys(row["movie"].partition(" [")[0] for row in record["rows"]))
+    return (
         f"{record['movies']} simulated movies per family, {record['variants']} versions of each movie, "
-        f"{record['steps']} steps, one training each. Tested on {movies}: means over these movies."
+        f"{record['steps']} steps, one training each: small differences are chance. Tested on {movies}. Link error and "
+        "division F1 are means over these movies; the worst loss is the largest difference of a link error from that "
+        "of the classical scores."
     )
-    return "\n\n".join(["# Sources of training data", format_circumstances(record), about, format_rows(record["rows"])])
 
 
 def format_rows(rows: Sequence[Row]) -> str:
