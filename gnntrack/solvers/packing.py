@@ -23,6 +23,7 @@ __all__ = ["find_packing"]
 
 _FEW = 5000  # choices that are solved in less time by assignments than SciPy is imported
 _CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
+_RARE = 2000  # rounds end if fewer than one in so many choices is taken
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
 
@@ -83,7 +84,8 @@ def _label_problems(place: IntArray) -> IntArray:
 def _decide(place: IntArray, value: FloatArray) -> IntArray:
     """Take choices whose value is at least the highest total value of the choices that they exclude; return states.
 
-    Each round takes all such choices, of choices of equal value that exclude each other those that come first.
+    Each round takes all such choices, of choices of equal value that exclude each other those that come first. Rounds end
+    when there are none or, where many choices compete, hardly any.
     """
     state = np.full(len(value), _OPEN)
     n_places = int(place.max(initial=-1)) + 2  # the last one, -1, stands for none
@@ -91,7 +93,7 @@ def _decide(place: IntArray, value: FloatArray) -> IntArray:
     while len(left):
         changed[-1] = False
         sure = _find_sure(place, value, left, changed)
-        if not len(sure):
+        if len(sure) * _RARE <= len(left):
             break
         first = np.full(n_places, len(value))
         for column in place[sure].T:
@@ -99,7 +101,7 @@ def _decide(place: IntArray, value: FloatArray) -> IntArray:
         sure = sure[((first[place[sure]] == sure[:, None]) | (place[sure] < 0)).all(axis=1)]
         state[sure] = _TAKEN
         taken = _mark(place[sure], n_places)
-        rivals = taken[place[left]].any(axis=1)
+        rivals = _take_any(place[left], taken)
         gone = left[rivals & (state[left] == _OPEN)]
         state[gone] = _GONE
         left, changed = left[~rivals], _mark(place[gone], n_places)
@@ -112,6 +114,11 @@ def _mark(place: IntArray, n_places: int) -> BoolArray:
     marked[place] = True
     marked[-1] = False
     return marked
+
+
+def _take_any(place: IntArray, marked: BoolArray) -> BoolArray:
+    """Return which choices take a marked place, shape (C,)."""
+    return np.asarray(marked[place[:, 0]] | marked[place[:, 1]] | marked[place[:, 2]])
 
 
 def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: BoolArray) -> IntArray:
@@ -129,16 +136,17 @@ def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: Bool
     changed : (P,) bool
         Places at which choices were removed since the last time; only choices that take one of them are looked at.
     """
-    near = np.asarray(changed[place[left]].any(axis=1))
-    around = np.asarray(_mark(place[left[near]], len(changed))[place[left]].any(axis=1))
-    left, near = left[around], near[around]
-    place, value, n_places = place[left], value[left], len(changed)
+    n_places, place, value = len(changed), place[left], value[left]
+    near = _take_any(place, changed)
+    around = _take_any(place, _mark(place[near], n_places))
+    left, near, place, value = left[around], near[around], place[around], value[around]
     highest = np.zeros(n_places)
     for column in place.T:
         np.maximum.at(highest, column, value)
     highest[-1] = 0
-    best_there: BoolArray = value[:, None] >= highest[place]
-    own = np.flatnonzero(near & best_there.all(axis=1))
+    for column in place.T:
+        near &= value >= highest[column]
+    own = np.flatnonzero(near)
     choice, rival = _list_rivals(place, own, n_places)
     shared = np.zeros(len(choice), np.int64)
     for bit in range(3):
