@@ -84,8 +84,8 @@ def _label_problems(place: IntArray) -> IntArray:
 def _decide(place: IntArray, value: FloatArray) -> IntArray:
     """Take choices whose value is at least the highest total value of the choices that they exclude; return states.
 
-    Each round takes all such choices, of choices of equal value that exclude each other those that come first. Rounds end
-    when there are none or, where many choices compete, hardly any.
+    Each round takes all such choices, of choices of equal value that exclude each other those that come first. Rounds
+    end when there are none or, where many choices compete, hardly any.
     """
     state = np.full(len(value), _OPEN)
     n_places = int(place.max(initial=-1)) + 2  # the last one, -1, stands for none
