@@ -151,13 +151,9 @@ def compare_parents(links: IntArray, late: IntArray, scores: LinkScores) -> Floa
     >>> compare_parents(np.array([[0, 1], [3, 2]]), np.array([5, 6]), scores).tolist()
     [0.0, 0.0]
     """
-    n = max(int(links.max(initial=0)), int(scores.pairs.max(initial=0))) + 1
-    wanted, known = (np.sort(each, axis=1) @ (n, 1) for each in (links, scores.pairs))
-    order = np.argsort(known, kind="stable")
-    at = np.searchsorted(known[order], wanted)
-    found = np.flatnonzero(np.append(known[order], -1)[at] == wanted)
+    row = scores.find_pairs(links)
     value = np.full(len(links), -np.inf)
-    value[found] = _TEMPERATURE * compute_log_odds(scores.division[order[at[found]]])
+    value[row >= 0] = _TEMPERATURE * compute_log_odds(scores.division[row[row >= 0]])
     best = np.full(int(late.max(initial=-1)) + 1, -np.inf)
     np.maximum.at(best, late, value)
     known_best = np.isfinite(best[late])

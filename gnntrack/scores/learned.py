@@ -182,7 +182,8 @@ def score_by_network(
         progress=progress,
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
-    return make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
+    scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
+    return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
 
 def _hide_brightness(network: Network | ArrayNetwork, inputs: Inputs) -> Inputs:
@@ -208,6 +209,16 @@ def _keep_prior_of_longer_gaps(model: Model, inputs: Inputs, log_odds: LogOdds) 
         return log_odds
     longer = inputs.frame[inputs.target] - inputs.frame[inputs.source] > trained
     return log_odds._replace(link=np.where(longer, inputs.link[:, 0], log_odds.link))
+
+
+def _keep_prior_of_other_pairs(scores: LinkScores, prior: LinkScores) -> LinkScores:
+    """Return the scores with the classical ones of the pairs that the network does not read.
+
+    They tell which of several points is the parent of a daughter: `gnntrack.events.point_divisions.compare_parents`.
+    """
+    division = prior.division.copy()
+    division[prior.find_pairs(scores.pairs)] = scores.division
+    return replace(scores, pairs=prior.pairs, division=division)
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:

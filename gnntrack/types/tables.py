@@ -355,6 +355,19 @@ class LinkScores:
             expect(low >= 0 and high < e, f"pairs name links {low}..{high} of {e}")
             expect(bool((self.pairs[:, 0] != self.pairs[:, 1]).all()), "a pair is one link twice")
 
+    def find_pairs(self, pairs: IntArray) -> IntArray:
+        """Return the rows of pairs of links (M, 2), in any order, among `pairs`; -1 = not there.
+
+        >>> LinkScores(np.full(4, 0.5), [[0, 1], [2, 3]], [0.9, 0.2]).find_pairs(np.array([[3, 2], [0, 3]])).tolist()
+        [1, -1]
+        """
+        n = len(self.link)
+        wanted, known = (np.sort(each, axis=1) @ (n, 1) for each in (pairs, self.pairs))
+        order = np.append(np.argsort(known, kind="stable"), -1)
+        known = np.append(known, -1)
+        at = np.searchsorted(known[order[:-1]], wanted)
+        return np.asarray(np.where(known[order[at]] == wanted, order[at], -1), np.int64)
+
 
 def log_odds(probability: FeatureArray | FloatArray) -> FloatArray:
     """Return log(p / (1 - p)) of probabilities; those next to 0 and 1 count as 1e-12 and 1 - 1e-7.
