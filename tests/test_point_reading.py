@@ -223,6 +223,24 @@ def test_times_are_divided_by_the_interval(tmp_path):
         read(file, interval=0.4)
 
 
+@pytest.mark.parametrize(
+    ("text", "interval"),
+    [
+        (TRACKMATE, 1.5),
+        (TRACKMATE.replace("(sec)", "(min)"), 90),
+        (TRACKMATE.replace("(sec)", "(frame)"), None),
+        (TRACKMATE.replace("6,1.5,1,2", "6,1.0,1,2"), None),  # as of images without an interval
+        (TRACKMATE.replace("6,1.5,1,2", "6,,1,2"), None),
+        ("frame,t_min,y,x\n0,0,1,2\n1,10,1,2\n3,30,1,2\n", 600),
+        ("frame,t_min,y,x\n0,0,1,2\n1,10,1,2\n3,45,1,2\n", None),  # not regular
+        ("frame,y,x\n0,1,2\n1,1,2\n", None),
+    ],
+)
+def test_times_beside_frames_are_the_interval(tmp_path, text, interval):
+    assert read(write(tmp_path, text)).interval == interval
+    assert read(write(tmp_path, text)).frame.max() in (1, 3)
+
+
 def test_whole_times_are_divided_by_the_interval_that_is_their_step(tmp_path):
     file = write(tmp_path, "t,y,x\n0,1,2\n30,2,3\n90,2,3\n")
     with pytest.warns(GnntrackWarning, match="times in steps of the interval, 30 s"):

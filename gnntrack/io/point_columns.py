@@ -74,11 +74,13 @@ class PointColumns(NamedTuple):
     intensity: PointColumn | None
     score: PointColumn | None
     id: PointColumn | None
+    time: PointColumn | None = None
+    """Times beside a column of frames."""
 
     @property
     def names(self) -> list[str]:
         """The names of all of them."""
-        found = [self.frame, *self.axes, self.radius, self.intensity, self.score, self.id]
+        found = [self.frame, *self.axes, self.radius, self.intensity, self.score, self.id, self.time]
         return list(dict.fromkeys(column.name for column in found if column is not None))
 
     @property
@@ -125,7 +127,9 @@ def find_point_columns(names: Sequence[object], source: str, *, unit: str | None
     if frame is None or len(axes) < 2:
         raise FormatError(_describe_absent(columns, frame, axes, source))
     others = {role: _find(columns, known, source) for role, known in _OTHERS.items()}
-    return PointColumns(frame, tuple(axes), **others)
+    counted = "frame" in frame.stem
+    times = [each for each in columns if each.stem == "position_t" or is_duration_unit(each.unit)] if counted else []
+    return PointColumns(frame, tuple(axes), **others, time=next(iter(times), None))
 
 
 _OTHERS = {"radius": (*_RADIUS, *_DIAMETER), "intensity": _INTENSITY, "score": _SCORE, "id": _ID}

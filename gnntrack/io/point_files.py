@@ -22,7 +22,7 @@ from gnntrack.io.point_columns import find_point_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gnntrack.io.point_columns import PointColumns
+    from gnntrack.io.point_columns import PointColumn, PointColumns
 
 __all__ = ["POINT_FILES", "PointRows", "name_columns", "read_rows", "take_index"]
 
@@ -48,6 +48,8 @@ class PointRows(NamedTuple):
     """From a row of the table to its place in messages, such as ``line 7``."""
     unit: str = ""
     """Unit of positions in a row below the names, such as ``micron``; nothing if there is none."""
+    time_unit: str = ""
+    """Unit of times in that row, such as ``sec``."""
 
 
 def read_rows(path: Path, *, unit: str | None = None) -> PointRows:
@@ -210,14 +212,18 @@ def _find_encoding(head: bytes) -> str | None:
     return "utf-8-sig"
 
 
-def _find_headings(table: pd.DataFrame, columns: PointColumns) -> tuple[int, str]:
-    """Return the number of further rows of headings, which TrackMate writes, and the unit of positions in them."""
+def _find_headings(table: pd.DataFrame, columns: PointColumns) -> tuple[int, str, str]:
+    """Return the number of further rows of headings, which TrackMate writes, and units of position and time in them."""
     first = table[columns.frame.name].head(_HEADINGS + 1).tolist()
     count = next((k for k, value in enumerate(first) if is_number(str(value))), len(first))
     if not 0 < count <= _HEADINGS or any(str(value) == "nan" for value in first[:count]):
-        return 0, ""
-    texts = [str(value).strip() for value in table[columns.axes[-1].name].head(count)]
-    return count, next((text.strip("() ") for text in texts if text.startswith("(")), "")
+        return 0, "", ""
+
+    def find_unit(column: PointColumn | None) -> str:
+        texts = [] if column is None else [str(value).strip() for value in table[column.name].head(count)]
+        return next((text.strip("() ") for text in texts if text.startswith("(")), "")
+
+    return count, find_unit(columns.axes[-1]), find_unit(columns.time)
 
 
 def _find_line(path: Path, row: int) -> int:
@@ -234,11 +240,11 @@ def _read_text(path: Path, unit: str | None) -> PointRows:
     text = read_delimited(path)
     columns = find_point_columns(text.columns, str(path), unit=unit)
     whole = pd.DataFrame({name: [row[name] for row in text.rows] for name in columns.names}, dtype=object)
-    headings, below = _find_headings(whole, columns) if len(whole) else (0, "")
+    headings, *units = _find_headings(whole, columns) if len(whole) else (0, "", "")
     table = whole.iloc[headings:].reset_index(drop=True)
     lines = text.lines[headings:]
     for name in columns.names:
         number = pd.to_numeric(table[name], errors="coerce")
         if not (number.isna() & (table[name].str.strip() != "")).any():
             table[name] = number
-    return PointRows(str(path), table, columns, lambda row: f"line {lines[row]}", below)
+    return PointRows(str(path), table, columns, lambda row: f"line {lines[row]}", *units)

@@ -29,6 +29,7 @@ _BRIGHTEST = 1e30  # features are float32, and their ratios are computed
 _LATEST = 1e15  # such as nanoseconds
 _TIMES = {"position_t", "time"}  # names of columns that hold times rather than frames
 _CLOSE = 1e-3  # of a frame
+_REGULAR = 0.05  # of a frame, by which times may differ from regular ones
 
 
 class RawPoints(NamedTuple):
@@ -113,7 +114,7 @@ def read_values(rows: PointRows, *, unit: str | None = None, interval: float | N
         reader.read_intensities(),
         None if columns.score is None else reader.read_numbers(columns.score, missing=True, farthest=_BRIGHTEST),
         reader.read_ids(frame),
-        interval=step,
+        interval=reader.find_interval(frame) if step is None else step,
     )
 
 
@@ -176,6 +177,22 @@ class _Reader:
             return self._check_frames(values, column), None
         values, step = self._divide_by_step(values, column)
         return self._check_frames(values, column), step
+
+    def find_interval(self, frame: IntArray) -> float | None:
+        """Return the seconds between frames by a column of times beside that of frames; None if it does not fit."""
+        import pandas as pd
+
+        column, frames = self.rows.columns.time, np.unique(frame)
+        if column is None or len(frames) < 2:
+            return None
+        times = pd.to_numeric(self.table[column.name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        step, start = np.polyfit(frame, times, 1) if np.isfinite(times).all() else (0.0, 0.0)
+        unit = column.unit or self.rows.time_unit
+        # images without an interval have one second in TrackMate
+        if not step > 0 or (self.rows.columns.of_trackmate and math.isclose(step, 1, rel_tol=1e-9)):
+            return None
+        regular = bool((np.abs(times - start - step * frame) < _REGULAR * step).all())
+        return convert_duration(float(f"{step:.9g}"), unit) if regular else None
 
     def _are_times(self, values: FloatArray, column: PointColumn, interval: float | None) -> bool:
         """Return whether whole numbers are times: their steps are the interval; with a warning."""
