@@ -12,25 +12,12 @@ from gnntrack.point_movie import PointMovie, open_points
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, Cells, Lineage, Progress
+    from gnntrack.types import CellGraph, Lineage, Progress
 
-__all__ = ["build_point_graph", "choose_point_settings", "read_point_cells", "track_points"]
+__all__ = ["build_point_graph", "choose_point_settings", "track_points"]
 
 _DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
 _MAX_GAP = 6  # frames that a link may span by default: detectors miss a dim cell in up to five frames
-
-
-def read_point_cells(points: object, *, settings: Settings) -> Cells:
-    """Return points as cells without masks.
-
-    Parameters
-    ----------
-    points : path, pandas.DataFrame or array (N, 1 + D)
-        See `gnntrack.io.points.read_points`.
-    settings : Settings
-        ``frames`` and ``cells`` are used.
-    """
-    return open_points(points, settings=settings).cells
 
 
 def choose_point_settings(settings: Settings) -> Settings:

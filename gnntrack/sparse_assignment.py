@@ -24,6 +24,10 @@ def match_sparse(
     that thereby stays unmatched. A path is as long as the conflict that it resolves, so that the time for links
     between cells is about linear in their number, also if all of them are one connected component.
 
+    `gnntrack.solvers.assignment.find_matching` solves the same problem, each connected component by itself. It stays
+    for cells with masks, whose components are small: of several best choices it may return another one than this
+    function, and results for the same masks shall not change.
+
     Parameters
     ----------
     row, column : (E,) int64

@@ -19,7 +19,8 @@ from segmenters.points.detector import PointDetector, expect_range
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gnntrack.training.detector import DetectorTraining, PointImage
+    from gnntrack.training.detector import PointImage
+    from gnntrack.training.detector_settings import DetectorTraining
     from gnntrack.training.run import TrainingRun
     from segmenters.common.arrays import Floats, Heights, Integers
     from segmenters.points.grid import Grid

@@ -10,7 +10,7 @@ import gnntrack
 from gnntrack.graph.point_links import measure_rounding
 from gnntrack.graph.stack import describe_stack, estimate_stack
 from gnntrack.measure.points import make_point_cells
-from gnntrack.point_recipes import read_point_cells
+from gnntrack.point_movie import open_points
 from gnntrack.settings import Settings
 from gnntrack.sparse_assignment import match_sparse
 from gnntrack.types import PointSet, StackMotion
@@ -41,7 +41,7 @@ def test_drift_longer_than_the_distance_of_cells_is_removed():
     place, _ = make_tissue()
     drift = np.cumsum(np.full((12, 3), [4.0, 9.0, -9.0]), axis=0)
     table = tabulate(list(place + drift[:, None]))
-    stack = estimate_stack(read_point_cells(table, settings=Settings()))
+    stack = estimate_stack(open_points(table, settings=Settings()).cells)
     assert np.abs(np.diff(stack.place, axis=0) - [4.0, 9.0, -9.0]).max() < 0.3
     check_tracks(gnntrack.track(points=table[["t", "z", "y", "x"]], divisions=False), table)
 
@@ -103,7 +103,7 @@ def test_frames_that_are_copies_are_told_and_their_motion_is_not_counted_twice()
 
 def test_a_movie_that_stands_still_has_no_copies():
     place, _ = make_tissue(frames=1)
-    cells = read_point_cells(tabulate([place[0]] * 5), settings=Settings())
+    cells = open_points(tabulate([place[0]] * 5), settings=Settings()).cells
     assert describe_stack(estimate_stack(cells)) is None
 
 
@@ -112,14 +112,14 @@ def test_thousands_of_points_at_one_place_take_no_time():
     points[3000:, 0] = 1
     points[::50, 1:] = np.random.default_rng(0).uniform(0, 90, (120, 2))
     with pytest.warns(gnntrack.errors.GnntrackWarning, match="same place"):
-        cells = read_point_cells(points, settings=Settings())
+        cells = open_points(points, settings=Settings()).cells
     start = time.process_time()
     assert np.abs(estimate_stack(cells).place).max() < 90
     assert time.process_time() - start < 10  # without a limit, minutes and gigabytes
 
 
 def test_few_points_have_no_drift():
-    cells = read_point_cells(np.array([[0, 5, 5], [0, 9, 9], [1, 9, 5], [1, 13, 9]]), settings=Settings())
+    cells = open_points(np.array([[0, 5, 5], [0, 9, 9], [1, 9, 5], [1, 13, 9]]), settings=Settings()).cells
     assert not estimate_stack(cells).place.any()
 
 

@@ -25,7 +25,7 @@ from gnntrack.training import TrainingRun, train
 from gnntrack.training.link_task import _drop_groups
 from gnntrack.training.point_folders import find_point_sources, open_tracked_movies, open_tracked_points
 from gnntrack.training.point_samples import make_point_sample
-from gnntrack.training.tracked_points import TrackedPoints, number_tracks, simulate_tracked_points, vary_points
+from gnntrack.training.tracked_points import TrackedPoints, number_true_tracks, simulate_tracked_points, vary_points
 from gnntrack.types import PointGraph, PointSet, Tracks
 
 SMALL = EmbryoSettings(frames=16, cells=40, shape=(24, 128, 128), division_rate=0.01)
@@ -135,14 +135,14 @@ def test_odd_graphs_have_tracks():
     frame = [0, 1, 1, 1, 3, 2]
     source, target = [0, 0, 0, 1, 2, 5], [1, 2, 3, 4, 5, 4]
     graph = PointGraph(np.arange(6) + 7, frame, np.arange(12).reshape(6, 2), source, target, (1, 1))
-    track, tracks = number_tracks(graph)
+    track, tracks = number_true_tracks(graph)
     assert track.tolist() == [1, 2, 3, 4, 3, 3]
     assert tracks.parent.tolist() == [0, 1, 1, 1]
     assert tracks.end.tolist() == [0, 1, 3, 1]
 
 
 def test_a_graph_without_points_has_no_tracks():
-    track, tracks = number_tracks(PointGraph([], [], np.zeros((0, 2)), [], [], (1, 1)))
+    track, tracks = number_true_tracks(PointGraph([], [], np.zeros((0, 2)), [], [], (1, 1)))
     assert not len(track)
     assert not len(tracks.id)
 

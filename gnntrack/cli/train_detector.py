@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ __all__ = ["train_detector"]
 @click.option("--learning-rate", type=float, help="Highest learning rate.  [default: 0.002]")
 @click.option("--diameter", type=float, metavar="PIXELS", help="Typical diameter of a cell; by default estimated.")
 @click.option("--simulated", type=int, metavar="N", help="Number of simulated images to train on as well.")
-@click.option("--simulated-axes", type=click.Choice(["2", "3"]), help="Axes of simulated images.  [default: 3]")
+@click.option("--simulated-axes", type=int, help="Axes of simulated images.  [default: 3]")
 @add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @overwrite_option
@@ -43,12 +42,10 @@ def train_detector(
     Ctrl-C stops and leaves a usable model, and --resume continues.
     """
     from gnntrack.training import detector as recipe
+    from gnntrack.training.detector_settings import DetectorTraining
 
-    names = [each.name for each in fields(recipe.DetectorTraining)]
-    given = {name: options.pop(name) for name in names if name in options}
-    if given["simulated_axes"] is not None:
-        given["simulated_axes"] = int(given["simulated_axes"])
-    training = recipe.DetectorTraining(**{name: value for name, value in given.items() if value is not None})
+    given = {name: options.pop(name) for name in DetectorTraining.fields if name in options}
+    training = DetectorTraining(**{name: value for name, value in given.items() if value is not None})
     watch = Stopwatch()
     with show_run(out, **options) as run:
         choice: dict[str, Any] = {"detector": detector, "start": start, "complete": complete}

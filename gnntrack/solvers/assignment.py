@@ -22,7 +22,9 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
 
     The edges of positive weight form connected components. Components of one edge are chosen directly. The others are
     solved exactly, as square assignment problems (Jonker and Volgenant 1987, `lap.lapmod`) with an additional partner
-    of weight 0 for each row and each column (Jaqaman et al. 2008). Time is linear in the number of components.
+    of weight 0 for each row and each column (Jaqaman et al. 2008). Time is linear in the number of components, and
+    grows faster with their size: `gnntrack.sparse_assignment.match_sparse` solves the same problem where links over
+    gaps join most points to one component. Of several best choices, the two may return different ones.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-from .detector import DetectorTraining as DetectorTraining
 from .detector import train_detector as train_detector
+from .detector_settings import DetectorTraining as DetectorTraining
 from .links import train as train
 from .loop import Plan as Plan
 from .loop import TrainingResult as TrainingResult

@@ -6,9 +6,8 @@ The network and its loss belong to the detector: a registered class with a class
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from gnntrack.io.frames import open_frames
 from gnntrack.io.point_graph import read_point_graph
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.segmentation.detection import DETECTORS
+from gnntrack.training.detector_settings import DetectorTraining
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.simulated_points import simulate_point_examples
 from gnntrack.types import Points
@@ -27,7 +27,7 @@ from gnntrack.types import Points
 if TYPE_CHECKING:
     from gnntrack.types import FrameStack, Image, PointGraph
 
-__all__ = ["DetectorTraining", "MovieFrame", "PointImage", "TrainableDetector", "find_point_frames", "train_detector"]
+__all__ = ["MovieFrame", "PointImage", "TrainableDetector", "find_point_frames", "train_detector"]
 
 _IMAGES = (".zarr", ".ome.zarr", ".tif", ".tiff", ".ome.tif", "")
 _ALL = 0.95  # fraction of the estimated number of cells from which a ground truth is complete
@@ -54,62 +54,6 @@ class PointImage(Protocol):
     def read(self) -> tuple[Image, Points, tuple[float, ...]]:
         """Return the image, its known cells (radius NaN if unknown), and the size of a voxel along ``[z], y, x``."""
         ...
-
-
-@dataclass(frozen=True)
-class DetectorTraining:
-    """Settings of the training of a detector.
-
-    Parameters
-    ----------
-    steps : int
-        Steps of the optimiser.
-    batch : int
-        Patches in a step.
-    learning_rate : float
-        Highest learning rate.
-    validate_every : int
-        Steps between validations.
-    patience : int
-        Validations without a better score after which training stops.
-    held_out : float
-        Fraction of the annotated frames of each movie, the last ones, that is kept for validation.
-    simulated : int
-        Number of simulated images to train on as well; a sixth as many, with other seeds, for validation.
-    simulated_axes : {2, 3}
-        Axes of the simulated images.
-    diameter : float or None
-        Typical diameter of a cell in pixels along x; None if it is estimated for each movie.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-    """
-
-    steps: int = 400
-    batch: int = 6
-    learning_rate: float = 0.002
-    validate_every: int = 50
-    patience: int = 8
-    held_out: float = 0.15
-    simulated: int = 0
-    simulated_axes: int = 3
-    diameter: float | None = None
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch": 1, "validate_every": 1, "patience": 1, "simulated": 0}
-        for name, value in least.items():
-            self._expect(name, f"{value} or above", holds=getattr(self, name) >= value)
-        self._expect("learning_rate", "above 0", holds=self.learning_rate > 0)
-        self._expect("held_out", "from 0 to below 1", holds=0 <= self.held_out < 1)
-        self._expect("simulated_axes", "2 or 3", holds=self.simulated_axes in (2, 3))
-        self._expect("diameter", "above 0", holds=self.diameter is None or self.diameter > 0)
-
-    def _expect(self, name: str, want: str, *, holds: bool) -> None:
-        if not holds:
-            msg = f"{name} is {getattr(self, name)!r}, but must be {want}"
-            raise InputError(msg)
 
 
 @runtime_checkable
@@ -259,7 +203,7 @@ def train_detector(
     movies = sorted({each.movie for each in frames})
     about = {"detector": detector, "data": movies, "images": len(examples), "start": str(start), "seed": run.seed}
     with run.replace_folder():
-        described = run.with_provenance(**about, settings=json.loads(json.dumps(asdict(training))))
+        described = run.with_provenance(**about, settings=training.to_dict(plain=True))
         best = factory.train(examples, checks, described, training=training, start=start)
     points = sum(int((each.truth.frame == each.frame).sum()) for each in frames)
     counts = {"movies": len(movies), "images": len(examples), "checks": len(checks), "points": points}

@@ -26,7 +26,7 @@ from gnntrack.training.sequences import find_sequences
 from gnntrack.training.track_tables import open_track_table
 from gnntrack.training.tracked_points import (
     TrackedPoints,
-    number_tracks,
+    number_true_tracks,
     reduce_to_points,
     simulate_tracked_points,
 )
@@ -142,7 +142,7 @@ def open_tracked_points(source: PointSource, *, settings: Settings) -> TrackedPo
     if not len(truth.source):
         msg = f"{source.truth}: it has no links to learn from; give ground truth, not candidates or detections"
         raise InputError(msg)
-    number, tracks = number_tracks(truth)
+    number, tracks = number_true_tracks(truth)
     if source.points is None:
         points = PointSet(
             truth.frame, truth.position, truth.spacing, truth.unit, n_frames=truth.n_frames, shape=_find_shape(truth)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.lineage.build import number_tracks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.simulate.embryo import draw_embryo_settings, simulate_embryo
 from gnntrack.training.corruption.movie import thin_tracks
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from gnntrack.training.movies import TrainingMovie
     from gnntrack.types import FloatArray, IntArray, PointGraph
 
-__all__ = ["TrackedPoints", "number_tracks", "reduce_to_points", "simulate_tracked_points", "vary_points"]
+__all__ = ["TrackedPoints", "number_true_tracks", "reduce_to_points", "simulate_tracked_points", "vary_points"]
 
 _FRAMES = 40  # frames of a simulated embryo
 _EMBRYOS = 1000  # first seed of the embryos of a training
@@ -105,39 +106,29 @@ def _join_points(points: PointSet, more: PointSet) -> PointSet:
     )
 
 
-def number_tracks(truth: PointGraph) -> tuple[IntArray, Tracks]:
-    """Return the track of each point of a lineage, (N,), and the table of the tracks.
+def number_true_tracks(truth: PointGraph) -> tuple[IntArray, Tracks]:
+    """Return the track of each point of a ground truth, (N,), and the table of the tracks.
 
-    A track ends where a cell divides. Of several parents, which only a wrong ground truth has, the latest counts.
+    Of several parents, which only a wrong ground truth has, the latest counts.
 
     Examples
     --------
     >>> from gnntrack.types import PointGraph
     >>> place = [[0, 0], [0, 1], [0, 0], [0, 2]]
     >>> truth = PointGraph([5, 6, 7, 8], [0, 1, 2, 2], place, [0, 1, 1], [1, 2, 3], (1, 1))
-    >>> track, tracks = number_tracks(truth)
+    >>> track, tracks = number_true_tracks(truth)
     >>> track.tolist(), tracks.parent.tolist()
     ([1, 1, 2, 3], [0, 1, 1])
     """
-    children = truth.children
-    parent = np.full(len(truth), -1)
+    order = np.argsort(truth.frame, kind="stable")  # points may be in any order, cells are sorted by frame
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
     links = truth.links[np.argsort(truth.frame[truth.links[:, 0]], kind="stable")]
+    parent = np.full(len(truth), -1)
     parent[links[:, 1]] = links[:, 0]
-    track = np.zeros(len(truth), np.int64)
-    starts = []
-    for row in np.argsort(truth.frame, kind="stable").tolist():
-        before = parent[row]
-        if before >= 0 and children[before] == 1:
-            track[row] = track[before]
-        else:
-            starts.append(row)
-            track[row] = len(starts)
-    first = np.array(starts, np.int64)
-    last = np.zeros(len(starts), np.int64)
-    np.maximum.at(last, track - 1, truth.frame)
-    before = parent[first]
-    origin = np.where(before >= 0, track[before], 0) if len(first) else first
-    return track, Tracks(np.arange(1, len(starts) + 1), truth.frame[first], last, origin)
+    target = np.flatnonzero(parent >= 0)
+    track, tracks = number_tracks(truth.frame[order], row[parent[target]], row[target])
+    return track[row], tracks
 
 
 def simulate_tracked_points(seed: int) -> TrackedPoints:
@@ -168,7 +159,7 @@ def simulate_tracked_points(seed: int) -> TrackedPoints:
         n_frames=settings.frames,
         shape=settings.shape[keep],
     )
-    track, tracks = number_tracks(embryo.truth)
+    track, tracks = number_true_tracks(embryo.truth)
     row = np.searchsorted(embryo.truth.id, embryo.point_truth)
     found = np.where(embryo.point_truth > 0, track[np.minimum(row, len(track) - 1)], 0)
     return TrackedPoints(f"embryo {_EMBRYOS + seed}", points, found, tracks)

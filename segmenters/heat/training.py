@@ -20,7 +20,8 @@ from segmenters.points.scale import estimate_diameter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gnntrack.training.detector import DetectorTraining, PointImage
+    from gnntrack.training.detector import PointImage
+    from gnntrack.training.detector_settings import DetectorTraining
     from gnntrack.training.run import TrainingRun
     from gnntrack.types import Image, Points
 
