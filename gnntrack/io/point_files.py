@@ -174,9 +174,9 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
     if len(lines[skipped + 1].split(delimiter)) != len(names) or len(set(names)) < len(names):
         return None
     columns = find_point_columns(names, str(path), unit=unit)
+    # all columns are read: with usecols, pandas 3 refuses a name without a field
     used: dict[str, Any] = {
         "names": [*names, _SURPLUS],
-        "usecols": [*columns.names, _SURPLUS],
         "header": None,
         "skiprows": skipped + 1,
         "index_col": False,
@@ -189,8 +189,8 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
         return None
     if table.pop(_SURPLUS).notna().any():
         return None
-    headings, below = _find_headings(table, columns)
-    table = table.iloc[headings:].reset_index(drop=True)
+    headings, *units = _find_headings(table, columns)
+    table = table[columns.names].iloc[headings:].reset_index(drop=True)
     for name in columns.names:
         if table[name].dtype.kind not in "iufb":
             number = pd.to_numeric(table[name], errors="coerce")
@@ -198,7 +198,7 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
                 return None
             table[name] = number
     start = skipped + 1 + headings
-    return PointRows(str(path), table, columns, lambda row: f"line {_find_line(path, start + row)}", below)
+    return PointRows(str(path), table, columns, lambda row: f"line {_find_line(path, start + row)}", *units)
 
 
 def _find_encoding(head: bytes) -> str | None:
