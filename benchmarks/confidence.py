@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def main() -> None:
     }
     pooled = {kind: [each for found in groups.values() for each in found[kind]] for kind in ("divisions", "tracks")}
     for method, solved in movies.items():
-        said = {kind: _rate_others(kind, groups[method][kind], pooled[kind]) for kind in pooled}
+        said = {kind: rate_others(kind, groups[method][kind], pooled[kind]) for kind in pooled}
         record["methods"][method] = describe_method(solved, tested[method], groups[method], said)
         if method == "gnn":
             record["methods"][method]["unfinished_networks"] = _list_unfinished(args, record["methods"][method]["data"])
@@ -147,15 +147,18 @@ def ship(weights: dict[str, Any], file: Path) -> None:
     file.write_text(json.dumps(old | weights, indent=1) + "\n", encoding="utf-8")
 
 
-def fit_links(movies: Sequence[SolvedMovie]) -> dict[str, Any]:
-    """Return the weights of a logistic regression in which each data set, and each version in it, counts the same."""
+def fit_links(movies: Sequence[SolvedMovie], signs: Mapping[str, int] = EVIDENCE) -> dict[str, Any]:
+    """Return the weights of a logistic regression in which each data set, and each version in it, counts the same.
+
+    `signs` has the names of the evidence with the signs that their weights may have.
+    """
     datasets = [movie.dataset for movie in movies]
     share = [1 / len(set(datasets)) / datasets.count(movie.dataset) / movie.judged.sum() for movie in movies]
     weight = np.concatenate([np.full(movie.judged.sum(), each) for movie, each in zip(movies, share, strict=True)])
     x, y = (np.concatenate([getattr(m, name)[m.judged] for m in movies]) for name in ("evidence", "right"))
-    slopes, intercept = _fit_logistic(x, y, weight, [SIGNS[sign] for sign in EVIDENCE.values()])
+    slopes, intercept = _fit_logistic(x, y, weight, [SIGNS[sign] for sign in signs.values()])
     return {
-        "weights": dict(zip(EVIDENCE, (slopes.round(5) + 0.0).tolist(), strict=True)),
+        "weights": dict(zip(signs, (slopes.round(5) + 0.0).tolist(), strict=True)),
         "intercept": round(intercept, 5),
     }
 
@@ -202,16 +205,16 @@ def rate_group(kind: str, evidence: Numbers, weights: dict[str, float]) -> Numbe
     return np.asarray(np.exp(-evidence @ [weights["sum"], weights["largest"]]))
 
 
-def predict_others(movies: Sequence[SolvedMovie]) -> list[Numbers]:
-    """Return the confidence of all links, by weights fitted on the other data sets."""
+def predict_others(movies: Sequence[SolvedMovie], signs: Mapping[str, int] = EVIDENCE) -> list[Numbers]:
+    """Return the confidence of all links, by weights fitted on the other data sets; `signs` as of `fit_links`."""
     fitted = {
-        dataset: fit_links([each for each in movies if each.dataset != dataset])
+        dataset: fit_links([each for each in movies if each.dataset != dataset], signs)
         for dataset in {movie.dataset for movie in movies}
     }
     return [expit(compute_log_odds(movie.evidence, fitted[movie.dataset])) for movie in movies]
 
 
-def _rate_others(kind: str, groups: Sequence[Group], pooled: Sequence[Group]) -> list[Numbers]:
+def rate_others(kind: str, groups: Sequence[Group], pooled: Sequence[Group]) -> list[Numbers]:
     """Return the confidence of all divisions or tracks, by weights fitted on the other data sets."""
     fitted = {
         dataset: fit_group(kind, [each for each in pooled if each.dataset != dataset])

@@ -19,11 +19,14 @@ from gnntrack.io.frames import open_masks
 from gnntrack.io.geff import read_lineage
 from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.confidence import list_divisions, rate_divisions, rate_tracks
+from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.measure.cells import measure_cells
 from gnntrack.results import build_result
 from gnntrack.scores.classical import ClassicalScorer
-from gnntrack.scores.confidence import EVIDENCE, compute_confidence, measure_evidence
+from gnntrack.scores.confidence import EVIDENCE, POINT_EVIDENCE, compute_confidence, measure_evidence
+from gnntrack.settings import EmbryoSettings
+from gnntrack.simulate.embryo import simulate_embryo
 from gnntrack.types import LinkScores
 
 
@@ -77,11 +80,56 @@ def test_evidence_has_a_row_per_link(links):
     assert np.isfinite(evidence).all()
 
 
-@pytest.mark.parametrize("scorer", ["links", "network"])
+@pytest.mark.parametrize("scorer", ["links", "network", "point_links", "point_network"])
 def test_weights_have_the_signs_that_make_the_confidence_monotone(scorer):
     weights = json.loads(files("gnntrack.scores").joinpath("confidence.json").read_text())[scorer]["weights"]
-    assert list(weights) == list(EVIDENCE)
-    assert all(weights[name] * sign >= 0 for name, sign in EVIDENCE.items())
+    signs = POINT_EVIDENCE if scorer.startswith("point_") else EVIDENCE
+    assert list(weights) == list(signs)
+    assert all(weights[name] * sign >= 0 for name, sign in signs.items())
+
+
+def find_past(embryo):
+    """Return the detection before each detection of a nucleus, that of its parent at its start; -1 = none."""
+    truth = embryo.truth
+    before = dict(zip(truth.id[truth.target].tolist(), truth.id[truth.source].tolist(), strict=True))
+    row = {point: k for k, point in enumerate(embryo.point_truth.tolist()) if point}
+    past = []
+    for point in embryo.point_truth.tolist():
+        earlier = before.get(point)
+        while earlier is not None and earlier not in row:
+            earlier = before.get(earlier)
+        past.append(row.get(earlier, -1))
+    return np.array(past)
+
+
+@pytest.mark.filterwarnings("ignore:found:gnntrack.errors.GnntrackWarning")
+def test_wrong_links_between_points_are_the_least_certain_and_at_the_top_of_the_review():
+    embryo = simulate_embryo(settings=EmbryoSettings(frames=20, cells=120, shape=(32, 128, 128)), seed=900)
+    lineage = gnntrack.track(points=embryo.points, spacing=embryo.spacing, interpolate=False)
+    right = find_past(embryo)[lineage.target] == lineage.source
+    known = (embryo.point_truth[lineage.source] > 0) | (embryo.point_truth[lineage.target] > 0)
+    assert 20 < (known & ~right).sum() < 0.05 * known.sum()
+    confidence = lineage.confidence[known]
+    assert confidence.mean() == pytest.approx(right[known].mean(), abs=0.01)
+    assert confidence[~right[known]].mean() < 0.6 < 0.98 < confidence[right[known]].mean()
+    wrong = set(lineage.target[~right].tolist()) | set(lineage.source[~right].tolist())
+    assert sum(doubt.row in wrong for doubt in list_doubts(lineage)[:50]) >= 30
+
+
+def test_links_of_points_have_the_evidence_of_their_kind():
+    points = [[t, 5, 5] for t in (0, 1, 3, 4)] + [[t, 5, 40] for t in range(5)]
+    graph = build_graph(points=points)
+    chosen = (graph.features[:, graph.feature_names.index("distance")] < 5) & (graph.gap <= 2)
+    chosen &= ~((graph.gap == 2) & (graph.cells.position[graph.source, 1] > 20))
+    chosen &= ~((graph.gap == 2) & (graph.cells.frame[graph.source] != 1))
+    scores = ClassicalScorer(Settings()).score(graph)
+    evidence = measure_evidence(build_lineage(graph, chosen, scores), graph, chosen, scores)
+    over_gap = evidence[:, -1] > 0
+    assert (evidence.shape, over_gap.sum()) == ((7, len(POINT_EVIDENCE)), 1)
+    of_gaps = np.array([name.startswith("gap_") and name != "gap_rate" for name in POINT_EVIDENCE])
+    assert not evidence[~over_gap][:, of_gaps].any()
+    assert not evidence[over_gap][:, ~of_gaps][:, :-1].any()
+    assert evidence[over_gap][:, of_gaps].any()
 
 
 @pytest.mark.parametrize("scorer", ["links", "network"])

@@ -6,7 +6,8 @@ the largest of these terms, but with at most the probability of its least certai
 probability from a logistic regression on the log odds of its least certain link, and on the number of frames in which
 its daughters are seen. The weights, in ``confidence.json``, are fitted by ``benchmarks/confidence.py`` on movies with
 ground truth, for calibrated confidences of links (`gnntrack.scores.confidence`). Links with confidence 1 are given, not
-estimated: their tracks and divisions have confidence 1.
+estimated: their tracks and divisions have confidence 1. Points have weights of their own, fitted by
+``benchmarks/point_confidence.py``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def rate_tracks(lineage: Lineage) -> FloatArray:
     >>> bool((rate_tracks(lineage) > 0.9).all())
     True
     """
-    weights = read_weights("gnntrack.lineage")["tracks"]
+    weights = _get_weights(lineage, "tracks")
     evidence = measure_track_evidence(lineage)
     loss = evidence @ [weights["sum"], weights["largest"]]
     return np.asarray(np.exp(-np.maximum(loss, evidence[:, 1])))
@@ -101,7 +102,7 @@ def rate_divisions(lineage: Lineage) -> FloatArray:
     >>> np.isnan(rate_divisions(gnntrack.track(masks=masks))).tolist()
     [False, True, True]
     """
-    weights = read_weights("gnntrack.lineage")["divisions"]
+    weights = _get_weights(lineage, "divisions")
     found = np.full(len(lineage.tracks), np.nan)
     parent, evidence = measure_division_evidence(lineage)
     value = evidence @ [weights["log_odds"], weights["seen"]] + weights["intercept"]
@@ -152,6 +153,10 @@ def _compute_loss(lineage: Lineage, row: IntArray) -> FloatArray:
     repeated = (np.diff(row[order]) == 0) & (np.diff(loss[order]) == 0) & (loss[order[1:]] > _CERTAIN)
     loss[order[1:][repeated]] = 0
     return np.asarray(loss)
+
+
+def _get_weights(lineage: Lineage, kind: str) -> Mapping[str, Any]:
+    return read_weights("gnntrack.lineage")[f"point_{kind}" if lineage.cells.points else kind]
 
 
 @cache

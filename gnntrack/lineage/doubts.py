@@ -2,7 +2,8 @@
 
 Each place has a *doubt* in [0, 1], by which the list is ranked: the probability that something is wrong there. For
 links and divisions it is 1 - confidence. For the other kinds it is the fraction of such places that were wrong in
-movies with ground truth (``benchmarks/corrections.py --places``).
+movies with ground truth (``benchmarks/corrections.py --places``, for points ``benchmarks/point_confidence.py
+--places``). A false detection in a track of its own is not wrong for points: detectors find many.
 
 One event is one place. Where a track ends and another one begins nearby, soon after, the end is listed. Where a track
 ends beside a daughter of a division, or begins beside its parent, this is listed in place of the division.
@@ -50,6 +51,17 @@ Those of open tracks: ``alone``: of at most two frames, open at both ends; ``par
 ``family``: it ends beside a daughter of another one, or begins beside its parent; ``short``: of at most two frames;
 ``edge``: near the border of the frame; ``start`` and ``end``: others.
 """
+_POINT_DOUBTS = {
+    "alone": 0.04,
+    "partner": 0.14,
+    "family": 0.4,
+    "short": 0.1,
+    "start": 0.11,
+    "end": 0.05,
+    "edge": 0.07,
+    "size": 0.08,
+}
+"""Those of points, where they differ."""
 _EDGE = 3  # distance from the border in steps of a cell
 
 
@@ -106,6 +118,10 @@ def list_doubts(lineage: Lineage, *, below: float = _CONFIDENT) -> list[Doubt]:
     return sorted(found, key=lambda doubt: (-doubt.doubt, doubt.frame, doubt.row))
 
 
+def _get_doubt(lineage: Lineage, kind: str) -> float:
+    return _POINT_DOUBTS.get(kind, _DOUBTS[kind]) if lineage.cells.points else _DOUBTS[kind]
+
+
 def _list_links(lineage: Lineage, below: float) -> Iterator[Doubt]:
     cells, tracks = lineage.cells, lineage.tracks
     within = lineage.track[lineage.source] == lineage.track[lineage.target]
@@ -156,7 +172,7 @@ def _list_open(lineage: Lineage, opened: OpenTracks) -> Iterator[Doubt]:
             elif other < 0 and opened.distance[row] < _EDGE * opened.reach:
                 kind = "edge"
             why = _describe_open(lineage, opened, row, other, side=side)
-            yield Doubt(side, row, int(lineage.cells.frame[row]), _DOUBTS[kind], why, other=other)
+            yield Doubt(side, row, int(lineage.cells.frame[row]), _get_doubt(lineage, kind), why, other=other)
 
 
 def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int) -> Doubt:
@@ -164,7 +180,7 @@ def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int) -> Doubt:
     where = _describe_distance(lineage, opened, row)
     why = f"the track has {count_noun(n, 'frame')}, {where}, without parent or daughters"
     other = opened.partner_of_start.get(row, -1)
-    return Doubt("short track", row, int(lineage.cells.frame[row]), _DOUBTS["alone"], why, other=other)
+    return Doubt("short track", row, int(lineage.cells.frame[row]), _get_doubt(lineage, "alone"), why, other=other)
 
 
 def _describe_open(lineage: Lineage, opened: OpenTracks, row: int, other: int, *, side: str) -> str:
@@ -193,7 +209,7 @@ def _list_jumps(lineage: Lineage) -> Iterator[Doubt]:
     jumps: BoolArray = (np.minimum(np.abs(up), np.abs(down)) > _JUMP) & (up * down > 0)
     for row, ratio in zip(rows[jumps].tolist(), np.exp((up + down) / 2)[jumps].tolist(), strict=True):
         why = f"its size is {ratio:.2g} times that in the frames before and after"
-        yield Doubt("size", row, int(cells.frame[row]), _DOUBTS["size"], why)
+        yield Doubt("size", row, int(cells.frame[row]), _get_doubt(lineage, "size"), why)
 
 
 def _list_changed(lineage: Lineage) -> Iterator[Doubt]:
@@ -205,7 +221,7 @@ def _list_changed(lineage: Lineage) -> Iterator[Doubt]:
     }
     for name, (kind, why) in texts.items():
         for row in _find_changed(lineage, name).tolist():
-            yield Doubt(kind, row, int(frame[row]), _DOUBTS[kind], why)
+            yield Doubt(kind, row, int(frame[row]), _get_doubt(lineage, kind), why)
 
 
 def _find_changed(lineage: Lineage, name: str) -> IntArray:
@@ -224,7 +240,7 @@ def _list_fragments(lineage: Lineage) -> Iterator[Doubt]:
     for frame, label, pieces in listed:
         if (frame, label) in row_of:
             why = f"its mask is in {pieces} pieces (label {label} of the input); see --fragments"
-            yield Doubt("pieces", row_of[frame, label], frame, _DOUBTS["pieces"], why)
+            yield Doubt("pieces", row_of[frame, label], frame, _get_doubt(lineage, "pieces"), why)
 
 
 def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
@@ -235,4 +251,4 @@ def _list_empty_frames(lineage: Lineage) -> Iterator[Doubt]:
         why = "the frame has no points"
         if not lineage.cells.points:
             why = "the frame has no cells; the official evaluator refuses such frames"
-        yield Doubt("empty frame", -1, empty, _DOUBTS["empty frame"], why)
+        yield Doubt("empty frame", -1, empty, _get_doubt(lineage, "empty frame"), why)

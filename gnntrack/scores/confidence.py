@@ -7,6 +7,9 @@ right. Its weights, in ``confidence.json``, are fitted by ``benchmarks/confidenc
 set for each scorer. Their signs are limited, so that a higher score of a link never lowers its confidence, and a higher
 score of a link that competes with it never raises it.
 
+Points have weights of their own, fitted by ``benchmarks/point_confidence.py``. Detectors miss cells and find false
+ones, so that tracks of points have more gaps and ends; how many there are in the movie is further evidence.
+
 The confidence of divisions and tracks follows from that of their links: `gnntrack.lineage.confidence`.
 """
 
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
 
     from gnntrack.types import BoolArray, CellGraph, FeatureArray, FloatArray, IntArray, Lineage, LinkScores
 
-__all__ = ["EVIDENCE", "compute_confidence", "compute_log_odds", "measure_evidence"]
+__all__ = ["EVIDENCE", "POINT_EVIDENCE", "compute_confidence", "compute_log_odds", "measure_evidence"]
 
+_REVISED = ("revised", "revised_division")  # which divisions of points are not
 EVIDENCE = {
     "link_below_1": 1,
     "link_above_1": 1,
@@ -45,9 +49,18 @@ EVIDENCE = {
     "no_candidate": 0,
 }
 """Evidence for a link, in the order of `measure_evidence`, and the sign that its weight may have; 0 = both."""
+_OF_LINKS = {
+    **{name: sign for name, sign in EVIDENCE.items() if name not in ("over_gap", "no_candidate", *_REVISED)},
+    "gap_rate": 0,
+    "end_rate": -1,
+}
+POINT_EVIDENCE = {**_OF_LINKS, **{f"gap_{name}": sign for name, sign in _OF_LINKS.items()}, "over_gap": 0}
+"""The same for links of points. Those whose names begin with ``gap_`` are of links over gaps, all others of links to
+the next frame; the rates are logarithms of those of gaps and of open ends per link of the movie."""
 
 _LOWEST = -15.0  # log odds of links that do not exist
 _LIMIT = 8.0  # log odds beyond it count as this: they are all but certain
+_RARE = 50  # links that are added to those of a movie, so that the rates of short ones are not extreme
 _HIGHEST = 9.0  # log odds of the most certain link: no set of movies shows that fewer links are wrong
 
 
@@ -67,7 +80,8 @@ def compute_confidence(
     scores : LinkScores
         Scores of all candidates.
     scorer : str
-        The set of weights: ``"links"`` for the classical scores, ``"network"`` for those of a network.
+        The set of weights: ``"links"`` for the classical scores, ``"network"`` for those of a network. Of points, those
+        whose names begin with ``"point_"`` are used.
 
     Returns
     -------
@@ -98,24 +112,32 @@ def compute_confidence(
     >>> bool((compute_confidence(lineage, graph, chosen, scores, scorer="links") > 0.9).all())
     True
     """
-    weights = read_weights("gnntrack.scores")[scorer]
+    weights = read_weights("gnntrack.scores")[f"point_{scorer}" if lineage.cells.points else scorer]
     value = compute_log_odds(measure_evidence(lineage, graph, chosen, scores), weights)
     return np.asarray(invert_log_odds(value), np.float32)
 
 
 def compute_log_odds(evidence: FloatArray, weights: Mapping[str, Any]) -> FloatArray:
-    """Return the log odds that links are right, shape (L,), from their evidence and a set of weights."""
-    value = evidence @ np.array([weights["weights"][name] for name in EVIDENCE]) + weights["intercept"]
+    """Return the log odds that links are right, shape (L,), from their evidence and a set of weights.
+
+    The weights are in the order of the columns of the evidence.
+    """
+    value = evidence @ np.array(list(weights["weights"].values())) + weights["intercept"]
     return np.asarray(np.minimum(value, _HIGHEST))
 
 
 def measure_evidence(lineage: Lineage, graph: CellGraph, chosen: BoolArray, scores: LinkScores) -> FloatArray:
-    """Return the evidence for each link of a lineage, shape (L, len(EVIDENCE)), float64.
+    """Return the evidence for each link of a lineage, float64.
 
     Parameters
     ----------
     lineage, graph, chosen, scores
         As in `compute_confidence`.
+
+    Returns
+    -------
+    (L, E) float64
+        Its columns are those of `EVIDENCE`, of points those of `POINT_EVIDENCE`.
     """
     candidate = _find_candidates(graph, lineage)
     known = candidate >= 0
@@ -127,6 +149,8 @@ def measure_evidence(lineage: Lineage, graph: CellGraph, chosen: BoolArray, scor
     children = np.bincount(lineage.source, minlength=len(graph.cells))[lineage.source]
     divides = children > 1
     revised = _find_revised(lineage, graph, chosen)
+    over_gap = graph.cells.frame[lineage.target] - graph.cells.frame[lineage.source] > 1
+    open_ends = _count_open_ends(lineage)
     columns = {
         **_split("link", np.where(divides, 0, _bound(own))),
         **_split("division", np.where(divides, _bound(own), 0)),
@@ -135,13 +159,25 @@ def measure_evidence(lineage: Lineage, graph: CellGraph, chosen: BoolArray, scor
         "best_into_target": _bound(best[:, 0]),
         "best_out_of_source": _bound(best[:, 1]),
         "of_division": divides,
-        "over_gap": graph.cells.frame[lineage.target] - graph.cells.frame[lineage.source] > 1,
-        "open_ends": _count_open_ends(lineage),
+        "over_gap": over_gap,
+        "open_ends": open_ends,
         "revised": revised,
         "revised_division": revised & divides,
         "no_candidate": ~known,
     }
-    return np.stack([np.asarray(columns[name], float) for name in EVIDENCE], axis=1)
+    if lineage.cells.points:
+        columns |= _measure_rates(over_gap, open_ends)
+        of_gaps = {f"gap_{name}": np.where(over_gap, columns[name], 0) for name in _OF_LINKS}
+        columns |= {**of_gaps, **{name: np.where(over_gap, 0, columns[name]) for name in _OF_LINKS}}
+    names = POINT_EVIDENCE if lineage.cells.points else EVIDENCE
+    return np.stack([np.asarray(columns[name], float) for name in names], axis=1)
+
+
+def _measure_rates(over_gap: BoolArray, open_ends: FloatArray) -> dict[str, FloatArray]:
+    """Return how usual gaps and open ends are in the movie, the same for all links, (L,) each."""
+    n = len(over_gap)
+    gaps, ends = (over_gap.sum() + 0.5) / (n + _RARE), (open_ends.sum() + 1) / (n + _RARE)
+    return {"gap_rate": np.full(n, np.log(gaps)), "end_rate": np.full(n, np.log(ends))}
 
 
 def _find_candidates(graph: CellGraph, lineage: Lineage) -> IntArray:
