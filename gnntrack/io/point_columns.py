@@ -127,12 +127,16 @@ def find_point_columns(names: Sequence[object], source: str, *, unit: str | None
     if frame is None or len(axes) < 2:
         raise FormatError(_describe_absent(columns, frame, axes, source))
     others = {role: _find(columns, known, source) for role, known in _OTHERS.items()}
-    counted = "frame" in frame.stem
-    times = [each for each in columns if each.stem == "position_t" or is_duration_unit(each.unit)] if counted else []
-    return PointColumns(frame, tuple(axes), **others, time=next(iter(times), None))
+    return PointColumns(frame, tuple(axes), **others, time=_find_times(columns, frame))
 
 
 _OTHERS = {"radius": (*_RADIUS, *_DIAMETER), "intensity": _INTENSITY, "score": _SCORE, "id": _ID}
+
+
+def _find_times(columns: Sequence[PointColumn], frame: PointColumn) -> PointColumn | None:
+    """Return the column of times beside one of frames."""
+    times = (column for column in columns if column.stem == "position_t" or is_duration_unit(column.unit))
+    return next(times, None) if "frame" in frame.stem else None
 
 
 def _parse_name(name: str) -> PointColumn:

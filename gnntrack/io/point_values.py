@@ -182,17 +182,18 @@ class _Reader:
         """Return the seconds between frames by a column of times beside that of frames; None if it does not fit."""
         import pandas as pd
 
-        column, frames = self.rows.columns.time, np.unique(frame)
-        if column is None or len(frames) < 2:
+        column = self.rows.columns.time
+        if column is None or frame.min() == frame.max():
             return None
         times = pd.to_numeric(self.table[column.name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        step, start = np.polyfit(frame, times, 1) if np.isfinite(times).all() else (0.0, 0.0)
-        unit = column.unit or self.rows.time_unit
-        # images without an interval have one second in TrackMate
-        if not step > 0 or (self.rows.columns.of_trackmate and math.isclose(step, 1, rel_tol=1e-9)):
+        if not np.isfinite(times).all():
             return None
+        step, start = np.polyfit(frame, times, 1)
         regular = bool((np.abs(times - start - step * frame) < _REGULAR * step).all())
-        return convert_duration(float(f"{step:.9g}"), unit) if regular else None
+        # images without an interval have one second in TrackMate
+        unknown = self.rows.columns.of_trackmate and math.isclose(step, 1, rel_tol=1e-9)
+        step = float(f"{step:.9g}")
+        return convert_duration(step, column.unit or self.rows.time_unit) if regular and not unknown else None
 
     def _are_times(self, values: FloatArray, column: PointColumn, interval: float | None) -> bool:
         """Return whether whole numbers are times: their steps are the interval; with a warning."""
