@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -78,9 +79,10 @@ def format_divisions(rows: Iterable[Row]) -> str:
     groups, methods = _group(rows)
     lines = []
     for group, by_method in groups.items():
-        some = [_sum_counts(by_method.get(method, []), "divisions") for method in methods]
-        if any(each and each[0] + each[2] for each in some):
-            lines.append([group, *("/".join(map(str, each)) if each else "" for each in some)])
+        some = {method: _sum_counts(by_method.get(method, []), "divisions") for method in methods}
+        if any(each and each[0] + each[2] for each in some.values()):
+            cells = ("/".join(map(str, each)) + _mark(by_method, method) for method, each in some.items())
+            lines.append([group, *cells])
     return format_table(["cases", *(TITLES[method] for method in methods)], lines)
 
 
@@ -167,10 +169,20 @@ def _tabulate(rows: Iterable[Row], measure: Any, *, best: Any) -> str:
     lines = []
     for group, by_method in groups.items():
         values = {method: round(measure(some), 4) for method, some in by_method.items()}
-        top = best(values.values())
-        cells = [_format(values.get(method), top) for method in methods]
+        whole = [method for method in values if not _mark(by_method, method)]
+        top = best(values[method] for method in whole)
+        cells = [
+            _format(values.get(method), top if method in whole else math.nan) + _mark(by_method, method)
+            for method in methods
+        ]
         lines.append([group, *cells])
     return format_table(["cases", *(TITLES[method] for method in methods)], lines)
+
+
+def _mark(by_method: Mapping[str, Sequence[Row]], method: str) -> str:
+    """Return a star for a method that was run on some of the cases of a group."""
+    count = len(by_method.get(method, []))
+    return "*" if 0 < count < max(map(len, by_method.values())) else ""
 
 
 def _format(value: float | None, top: float) -> str:

@@ -85,3 +85,9 @@ def test_the_baseline_with_gaps_finds_a_blinking_cell_in_a_moving_stack(load):
     cell = np.tile(np.arange(30), 6)[seen]
     assert (cell[links[:, 0]] == cell[links[:, 1]]).all()
     assert len(links) == seen.sum() - 30
+
+
+def test_a_mean_over_some_of_the_cases_is_marked_and_not_the_best(load):
+    cases = [("a", "hungarian", 0.9), ("b", "hungarian", 0.8), ("a", "laptrack", 0.99)]
+    rows = [{"case": case, "group": "sim", "method": method, "J": index} for case, method, index in cases]
+    assert load("points_table").format_groups(rows).splitlines()[-1] == "| sim | .9900* | **.8500** |"
