@@ -39,6 +39,7 @@ from learned import KEY, SCORING, format_markdown
 from perturbed import PerturbedMovie, write_first_frames, write_perturbed
 from record import RESULTS, has_row, hash_code, replace_row, write_record
 
+from gnntrack.gnn.weights import load_model
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.lineage.build import build_lineage
@@ -47,6 +48,7 @@ from gnntrack.pipeline import export
 from gnntrack.scores.learned import NetworkScorer
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
+from gnntrack.training.sequences import TrainingSequence
 from gnntrack.types import CellGraph, FrameStack, Lineage
 
 METHODS = ("pdn", "pdn+triplets")
@@ -145,28 +147,48 @@ def main() -> None:
     settings = choose_settings("pdn", read_settings(args).replace(train__appearance=True))
     record = {"absent": [], **start_record(settings, args)}
     sequences = list_sequences(args.data)
-    fold = make_same_fold(sequences)
-    workshop = Workshop(
-        args.work, reuse=args.reuse_models, device=args.device, adapt=choose_neighbourhood, appearance=APPEARANCE
-    )
-    folder, told = workshop.get_model(fold, "pdn", settings, name="published")
+    workshop = Workshop(args.work, args.reuse_models, args.device, adapt=choose_neighbourhood, appearance=APPEARANCE)
+    if args.model:
+        folder, told = args.model, describe_model(args.model)
+    else:
+        folder, told = workshop.get_model(make_same_fold(sequences), "pdn", settings, name="published")
     settings = settings.replace(gnn__model=str(folder), **SCORING["same"])
     for sequence in sequences:
         if sequence.dataset in TESTED and args.only.lower() in sequence.name.lower():
-            with tempfile.TemporaryDirectory(dir=args.work) as home:
-                half = write_first_frames(sequence, Path(home) / "start", count_frames(sequence) // 2)
-                for kind in args.twins.split(","):
-                    twin = write_perturbed(half, Path(home) / kind, kind)
-                    for method in args.methods.split(","):
-                        key = ("same", sequence.name, kind, method)
-                        if has_row(record["rows"], KEY, key):
-                            continue
-                        out = Path(home) / f"{kind} {method}" / f"{sequence.number}_RES"
-                        row = {**dict(zip(KEY, key, strict=True)), "code": hash_code(), "model": told}
-                        row |= _run_method(method, twin, out, settings, workshop)
-                        record["rows"] = replace_row(record["rows"], KEY, row)
-                        print(format_line(row), flush=True)
-                        write_record(args.out, record, format_markdown(record))
+            run_sequence(sequence, settings, told, args, workshop, record)
+
+
+def describe_model(folder: Path) -> dict[str, Any]:
+    """Return the record of the training of a model, also of one whose training is not finished."""
+    model = load_model(folder)
+    kept = {name: model.training[name] for name in ("versions", "cells", "links", "divisions", "best")}
+    best = kept["best"]
+    return {**kept, "steps": best["step"], "temperature": model.temperature, "seconds": best["seconds"]}
+
+
+def run_sequence(
+    sequence: TrainingSequence,
+    settings: Settings,
+    told: dict[str, Any],
+    args: argparse.Namespace,
+    workshop: Workshop,
+    record: dict[str, Any],
+) -> None:
+    """Test the first half of a sequence in all versions; each row is written as soon as it is complete."""
+    with tempfile.TemporaryDirectory(dir=args.work) as temporary:
+        home = Path(temporary)
+        half = write_first_frames(sequence, home / "start", count_frames(sequence) // 2)
+        for kind in args.twins.split(","):
+            keys = {method: ("same", sequence.name, kind, method) for method in args.methods.split(",")}
+            methods = [method for method, key in keys.items() if not has_row(record["rows"], KEY, key)]
+            twin = write_perturbed(half, home / kind, kind) if methods else None
+            for method in methods if twin else ():
+                out = home / f"{kind} {method}" / f"{sequence.number}_RES"
+                name = dict(zip(KEY, keys[method], strict=True))
+                row = {**name, "code": hash_code(), "model": told, **_run_method(method, twin, out, settings, workshop)}
+                record["rows"] = replace_row(record["rows"], KEY, row)
+                print(format_line(row), flush=True)
+                write_record(args.out, record, format_markdown(record))
 
 
 def _run_method(method: str, twin: PerturbedMovie, out: Path, settings: Settings, workshop: Workshop) -> dict[str, Any]:
@@ -183,6 +205,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_training_arguments(parser)
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--model", type=Path, help="test this model, also of an unfinished training; none is trained")
     parser.add_argument("--out", type=Path, default=RESULTS / "published.json")
     return parser.parse_args()
 
