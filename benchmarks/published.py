@@ -120,8 +120,8 @@ def track_as_published(twin: PerturbedMovie, out: Path, settings: Settings) -> d
     pixels = None if movie.images is None else CellPixels(runs, movie.images)
     scores = NetworkScorer(settings, images=pixels is not None).score(graph, pixels=pixels)
     lineage = build_lineage(graph, choose_active_links(graph, scores.link), scores)
-    export(lineage, out, masks=twin.masks, settings=settings.replace(repair__fill_gaps=False))
-    _write_parents(out, lineage)
+    written = export(lineage, out, masks=twin.masks, settings=settings.replace(repair__fill_gaps=False))
+    _write_parents(out, written)
     seconds = time.perf_counter() - start
     return {"seconds": round(seconds, 2), "frames": twin.frames, "cells": len(lineage.cells), "notes": {}}
 
