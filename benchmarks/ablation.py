@@ -83,14 +83,14 @@ class Variation:
     network : str
         Name of a class of this module that replaces `LinkNet`.
     solver : str
-        Another solver.
+        The solver; those of the rows that name none had `triplets`.
     retrained : bool
         Whether it is trained; else the model of the full network is used.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     network: str = ""
-    solver: str = ""
+    solver: str = "triplets"
     retrained: bool = True
 
 
@@ -150,7 +150,7 @@ def run_variation(
         settings = settings.replace(gnn__model=str(folder), gnn__brightness=False)
         for (sequence, kind), twin in twins.items():
             out = Path(temporary) / f"{sequence} {kind}" / "01_RES"
-            method = f"gnn+{variation.solver}" if variation.solver else "gnn"
+            method = f"gnn+{variation.solver}"
             row = {"variation": name, "sequence": sequence, "twin": kind, "code": hash_code(), "model": told}
             try:
                 row |= {**run_ours(twin, out, method, settings), **score_result(out, twin)}

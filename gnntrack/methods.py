@@ -57,7 +57,7 @@ class Methods(Mapping[str, Method]):
     Examples
     --------
     >>> METHODS["gnn"]
-    Method(scorer='network', solver='triplets')
+    Method(scorer='network', solver='hungarian')
     >>> METHODS["cnn"]
     Traceback (most recent call last):
     gnntrack.errors.InputError: unknown method 'cnn'; did you mean 'gnn'? There are: iou, greedy, hungarian, gnn
@@ -101,7 +101,7 @@ METHODS = Methods(
         "iou": Method("overlap", "iou"),
         "greedy": Method("links", "greedy"),
         "hungarian": Method("links", "hungarian"),
-        "gnn": Method("network", "triplets"),
+        "gnn": Method("network", "hungarian"),
     }
 )
 """All methods."""

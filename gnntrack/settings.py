@@ -164,8 +164,8 @@ class GnnSettings(Section):
     """Folder of the model; default: the model that comes with gnntrack."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device of the network; auto = cpu if it is computed without torch there, else the first of cuda, mps and cpu."""
-    correction: float = limit(0.6, ge=0, le=1)
-    """Weight of the network's correction: 0 = classical scores, 1 = network, best for movies like the training data."""
+    correction: float | None = limit(None, ge=0, le=1)
+    """Fraction of the network's correction that is added: 0 = classical scores, 1 = all; default: by the movie."""
     brightness: bool | None = None
     """Whether the network reads the brightness of single cells; default: not if it comes with gnntrack, else yes."""
     window: int = limit(60_000, ge=1)

@@ -130,7 +130,8 @@ def compare_shipped(graph):
     models = load_for_scoring(points=graph.cells.points), load_model(points=graph.cells.points)
     assert isinstance(models[0].network, ArrayNetwork)
     assert isinstance(models[1].network, LinkNet)
-    one, other = (score_by_network(model, graph, prior, SETTINGS) for model in models)
+    settings = SETTINGS.replace(gnn__correction=1)
+    one, other = (score_by_network(model, graph, prior, settings) for model in models)
     pairs = ((getattr(one, name), getattr(other, name)) for name in ("link", "division", "marginal"))
     return max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
 

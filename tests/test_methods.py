@@ -41,7 +41,7 @@ def test_a_movie_and_its_graph_give_the_same(settings, tmp_path):
     graph = gnntrack.build_graph(movie.images, movie.masks)
     solved = gnntrack.solve(graph, method="gnn", settings=unfilled)
     tracked = gnntrack.track(movie.images, movie.masks, out=tmp_path / "out", method="gnn", settings=settings)
-    assert (solved.provenance.method, solved.provenance.solver) == ("gnn", "triplets")
+    assert (solved.provenance.method, solved.provenance.solver) == ("gnn", "hungarian")
     links = set(zip(solved.source.tolist(), solved.target.tolist(), strict=True))
     known = set(zip(tracked.source.tolist(), tracked.target.tolist(), strict=True))
     assert len(links & known) > 0.97 * len(links)
@@ -70,7 +70,8 @@ def test_windows_change_nothing(settings):
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("chosen", [None, False, True])
 def test_only_networks_of_own_training_read_the_brightness_of_single_cells(own, chosen, settings):
-    settings = (settings if own else Settings().replace(gnn__device="cpu")).replace(gnn__brightness=chosen)
+    settings = settings if own else Settings().replace(gnn__device="cpu")
+    settings = settings.replace(gnn__brightness=chosen, gnn__correction=1)
     movie = simulate_small()
     graph = gnntrack.build_graph(movie.images, movie.masks)
     features, column = graph.cells.features.copy(), graph.cells.feature_names.index("intensity_max")
@@ -179,7 +180,7 @@ def test_every_method_has_a_scorer_and_a_solver(method):
 
 
 def test_methods_are_a_scorer_and_a_solver():
-    assert resolve_method("gnn") == Method("network", "triplets")
+    assert resolve_method("gnn") == Method("network", "hungarian")
     assert resolve_method("gnn", "greedy") == Method("network", "greedy")
     assert resolve_method("hungarian", "exact") == Method("links", "exact")
     with pytest.raises(InputError, match=r"unknown method 'cnn'; did you mean 'gnn'\? There are: .*gnn"):

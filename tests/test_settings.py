@@ -64,7 +64,7 @@ VALUES = {
             np.array([0.5, 1]), bytearray(b"3"), memoryview(b"3"), timedelta(seconds=3), Path("3"),
         ],
     ),
-    "gnn.correction": ([(0, 0.0), (1, 1.0), ("1", 1.0)], [-1e-300, 1.0000001, "nan", "1.5", None]),
+    "gnn.correction": ([(0, 0.0), (1, 1.0), ("1", 1.0), (None, None)], [-1e-300, 1.0000001, "nan", "1.5"]),
     "solver.link_threshold": ([(0.001, 0.001), (0.999, 0.999)], [0, 1, -0.0, "0"]),
     "frames.background": (
         [(None, None), (0, 0), (-(2**31) + 1, -(2**31) + 1), (2**63 - 1, 2**63 - 1)],

@@ -18,6 +18,7 @@ import numpy as np
 
 from gnntrack.graph.divisions import DivisionCandidates
 from gnntrack.scores.model import MovieModel
+from gnntrack.scores.movie_statistics import measure_movie
 from gnntrack.types import LinkScores, invert_log_odds
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     LinkScores
         ``link``: probability that the two cells are one, against both being unrelated. ``division``:
         probability that a pair are the daughters of their source, against the best explanation without.
+        ``movie``: the statistics of the movie, if the cells have masks.
     """
     if not len(graph):
         return LinkScores(np.zeros(0, np.float32))
@@ -88,7 +90,8 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     if link is None:
         link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
     scores = [invert_log_odds(each / _TEMPERATURE).astype(np.float32) for each in (link, division)]
-    return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs)
+    movie = None if graph.cells.points else measure_movie(graph, model, scores[0])
+    return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs, movie=movie)
 
 
 def _score_points(graph: CellGraph, settings: ScoreSettings) -> FloatArray:

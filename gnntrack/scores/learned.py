@@ -64,6 +64,12 @@ class NetworkScorer:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
         prior = self._classical.score(graph)
         model = self._choose_model(graph)
+        self.confidence = "network" if model.scoring_network.corrects else None
+        if model.scoring_network.corrects and not _find_strength(model, prior, self.settings, warn=True):
+            self.confidence = self._classical.confidence
+            if self.settings.gnn.correction is None and not graph.cells.has("intensity_mean"):
+                _log.warning("no images: the links get the classical scores; set gnn.correction to use the network")
+            return prior
         embedding = None
         if self.embedder is not None and pixels is not None:
             from gnntrack.gnn.appearance import crop_cells, embed
@@ -178,7 +184,7 @@ def score_by_network(
         network,
         inputs,
         links_per_window=settings.gnn.window,
-        correction=settings.gnn.correction,
+        correction=_find_strength(model, prior, settings),
         progress=progress,
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
@@ -219,6 +225,26 @@ def _keep_prior_of_other_pairs(scores: LinkScores, prior: LinkScores) -> LinkSco
     division = prior.division.copy()
     division[prior.find_pairs(scores.pairs)] = scores.division
     return replace(scores, pairs=prior.pairs, division=division)
+
+
+def _find_strength(model: Model, prior: LinkScores, settings: Settings, *, warn: bool = False) -> float:
+    """Return the fraction of the network's correction that is added to the classical scores of a movie.
+
+    It is 0 for a movie that is unlike the training data, unless the user has set it.
+    """
+    from gnntrack.gnn.strength import choose_strength
+    from gnntrack.gnn.training_range import describe_unlike, find_unlike
+
+    given = settings.gnn.correction
+    unlike = find_unlike(prior.movie, model.training.get("movies", {})) if given is None else []
+    if unlike and warn:
+        _log.warning(
+            "this movie is unlike the training data of the model '%s': %s; its links get the classical scores; set "
+            "gnn.correction to use the network all the same",
+            model.name,
+            describe_unlike(unlike),
+        )
+    return 0.0 if unlike else choose_strength(given, model.training.get("correction"), prior.movie)
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:

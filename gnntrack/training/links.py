@@ -20,6 +20,8 @@ from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.predict import make_link_scores, predict_log_odds
+from gnntrack.gnn.strength import USUAL
+from gnntrack.gnn.training_range import measure_ranges
 from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
 from gnntrack.scores.learned import upstream_settings
 from gnntrack.settings import Settings
@@ -332,7 +334,8 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 
 def _predict(network: Network, sample: Sample, settings: Settings) -> Any:
     """Return the log-odds of a movie as in tracking, see `gnntrack.gnn.predict`."""
-    window, correction = settings.gnn.window, settings.gnn.correction
+    given = settings.gnn.correction
+    window, correction = settings.gnn.window, USUAL if given is None else given
     return predict_log_odds(network, sample.inputs, links_per_window=window, correction=correction)
 
 
@@ -415,6 +418,7 @@ def _describe_training(
         "settings": {**settings.train.to_dict(), "learning_rate": plan.learning_rate},
         "stages": upstream_settings(settings),
         "seed": seed,
+        "movies": measure_ranges(sample.prior.movie for sample in samples),
         **_count(samples),
         **({"from": source} if source else {}),
     }

@@ -13,6 +13,8 @@ from gnntrack.provenance import Provenance
 from gnntrack.types.columns import expect, find_column, freeze_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from torch_geometric.data import Data
 
@@ -327,6 +329,8 @@ class LinkScores:
         Probability of each link among all that compete with it: its confidence once chosen.
     candidates : division candidates, optional
         The measurements of the pairs, in their order, if the scorer made them; `gnntrack.gnn` reads them again.
+    movie : dict of float, optional
+        Statistics of the movie by name, if the scorer measured them; `gnntrack.gnn` reads them.
     """
 
     link: FeatureArray
@@ -334,6 +338,7 @@ class LinkScores:
     division: FeatureArray = field(default_factory=lambda: np.zeros(0, np.float32))
     marginal: FeatureArray | None = None
     candidates: DivisionCandidates | None = None
+    movie: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         freeze_columns(self, link=np.float32, pairs=np.int64, division=np.float32)
