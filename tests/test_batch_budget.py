@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from click.testing import CliRunner
 
 import gnntrack
@@ -18,7 +20,7 @@ from gnntrack.batch import Position, TimeBudget, find_positions, track_positions
 from gnntrack.batch.faults import find_fault
 from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
-from gnntrack.batch.ways import Way, list_ways
+from gnntrack.batch.ways import Way, list_ways, select_choices
 from gnntrack.batch.workers import Worker
 from gnntrack.cli import cli
 from gnntrack.embryos import simulate_embryos
@@ -42,8 +44,17 @@ class Clock:
 def write_points(path: Path, *, frames: int = 4) -> Path:
     """Two cells that move slowly."""
     rows = [f"{t},{3 + k},{10 + 20 * k},{10 + t}" for t in range(frames) for k in range(2)]
+    path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(["t,z,y,x", *rows]) + "\n")
     return path
+
+
+def write_mask(path: Path) -> None:
+    """A frame with one cell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((40, 40), np.uint16)
+    mask[8:16, 8:16] = 1
+    tifffile.imwrite(path, mask)
 
 
 def read_movies(path: Path) -> dict[str, int]:
@@ -251,6 +262,19 @@ def test_a_fault_of_the_user_gives_no_fall_back(tmp_path):
     with pytest.raises(InputError, match="'max_gab'"):
         track_positions(find_positions(tmp_path), tmp_path / "out", time_budget="1h", max_gab=3)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_unit_of_points_is_an_option(tmp_path):
+    write_points(tmp_path / "in" / "a_points.csv")
+    write_mask(tmp_path / "masks" / "b" / "masks" / "t0.tif")
+    words = ["--spacing", "0.5", "--points-unit", "um", "--no-pictures"]
+    run = CliRunner().invoke(cli, ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *words])
+    assert run.exit_code == 0, run.output
+    assert gnntrack.load(tmp_path / "out" / "a_RES").cells.position[0].tolist() == [3, 10, 10]
+    run = CliRunner().invoke(cli, ["batch", str(tmp_path / "masks"), "-o", str(tmp_path / "other"), *words])
+    assert (run.exit_code, "belongs to tables of points" in run.output) == (2, True)
+    for position in (Position("b", masks=Path("b_masks.tif")), Position("c", images=Path("c.zarr"))):  # among tables
+        assert select_choices({"points_unit": "um", "detector": "dog"}, position).get("points_unit") is None
 
 
 def test_time_for_results_without_cells_is_kept(tmp_path):

@@ -134,7 +134,6 @@ def test_a_lineage_converts_to_points():
     [
         ("many", LARGE, "estimated_number_of_nodes is 'many'"),
         (0, LARGE, "is 0; expected"),
-        (5, [2**64 - 1, *LARGE[1:]], "whole numbers up to"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, total, ids, problem):
@@ -148,4 +147,24 @@ def test_broken_files_are_refused(tmp_path, total, ids, problem):
     (tmp_path / "a.geff" / "nodes" / "ids").rename(tmp_path / "old")
     write_array(tmp_path / "a.geff" / "nodes" / "ids", np.array(ids, np.uint64))
     with pytest.raises(FormatError, match=problem):
+        read_point_graph(tmp_path / "a.geff")
+
+
+def test_ids_from_2_to_the_63rd_are_numbered(tmp_path):
+    from gnntrack.io.zarr3_arrays import write_array
+
+    def replace_array(part, values):
+        (tmp_path / "a.geff" / part / "ids").rename(tmp_path / f"old {part} {len(list(tmp_path.iterdir()))}")
+        write_array(tmp_path / "a.geff" / part / "ids", np.array(values, np.uint64))
+
+    points = make_points(source=[0, 0], target=[1, 2])
+    write_point_graph(points, tmp_path / "a.geff")
+    ids = [2**64 - 1, 2**63, 3, 12, 2**63 + 1]
+    replace_array("nodes", ids)
+    replace_array("edges", [[ids[0], ids[1]], [ids[0], ids[2]]])
+    found = read_point_graph(tmp_path / "a.geff")
+    assert found.id.tolist() == [1, 2, 3, 4, 5]
+    assert np.array_equal(found.links, points.links)
+    replace_array("nodes", [*ids[:4], ids[1]])
+    with pytest.raises(FormatError, match="twice"):
         read_point_graph(tmp_path / "a.geff")

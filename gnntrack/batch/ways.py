@@ -61,10 +61,12 @@ def select_choices(choices: Mapping[str, Any], position: Position) -> dict[str, 
     """Return the keywords of `gnntrack.track` for a position.
 
     One with masks needs no segmenter or detector, one with points no segmenter, and a detector only if that is asked
-    for and there are images.
+    for and there are images. Only a table of points has a unit of positions.
     """
     unused = ["segmenter"] if position.mask_place or position.points else []
     unused += ["detector"] if position.mask_place or not position.images else []
+    has_detector = "detector" not in unused and choices.get("detector")
+    unused += ["points_unit"] if position.points is None or has_detector else []
     return {name: value for name, value in choices.items() if not name.startswith(tuple(unused))}
 
 

@@ -17,6 +17,8 @@ from gnntrack.errors import InputError
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnntrack.batch import Outcome, Position
     from gnntrack.settings import Settings
 
@@ -38,6 +40,7 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--images", metavar="PATTERN", help="Images below FOLDER, {} = name of the position: '{}/phase'.")
 @click.option("--masks", metavar="PATTERN", help="Masks below FOLDER, {} = name of the position: '{}_labels.tif'.")
 @click.option("--points", metavar="PATTERN", help="Points below FOLDER, {} = name of the position: '{}_points.csv'.")
+@options.points_unit_option
 @click.option("--resume", is_flag=True, help="Keep the positions that an earlier run has finished.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Positions tracked at the same time."
@@ -84,6 +87,7 @@ def batch(
         segmenter_options = _give_to_detector(choices, segmenter, segmenter_options)
     for position in positions:
         click.echo(_describe_position(position, choices.get("detector")), err=True)
+    _check_unit(choices, positions)
     choices |= options.select_segmenter(segmenter, segmenter_options)
     watch = Stopwatch()
     outcomes = track_positions(positions, out, settings=settings, report=_show_outcome, **choices)
@@ -99,6 +103,17 @@ def batch(
     )
     if failed:
         click.get_current_context().exit(1)
+
+
+def _check_unit(choices: dict[str, Any], positions: Sequence[Position]) -> None:
+    """Refuse a unit of points if no position has a table of points; remove it if it is not given."""
+    from gnntrack.batch.ways import uses_points
+
+    if choices["points_unit"] is None:
+        del choices["points_unit"]
+    elif not any(uses_points(choices, position) for position in positions):
+        message = "--points-unit belongs to tables of points, and no position is tracked from one; omit it"
+        raise click.UsageError(message)
 
 
 def _give_to_detector(choices: dict[str, Any], segmenter: str | None, given: dict[str, Any]) -> dict[str, Any]:

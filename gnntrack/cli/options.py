@@ -38,6 +38,7 @@ __all__ = [
     "parse_named_values",
     "path_argument",
     "point_options",
+    "points_unit_option",
     "resolve_sources",
     "segmenter_options",
     "select_segmenter",
@@ -182,6 +183,16 @@ def resolve_sources(
     return images or only_images, masks or only_masks
 
 
+def points_unit_option(command: Function) -> Function:
+    """Add ``--points-unit``."""
+    unit = click.option(
+        "--points-unit",
+        type=click.Choice(["um", "pixel"]),
+        help="Unit of the positions of points, if the names of their columns do not have it; default: voxels.",
+    )
+    return unit(command)
+
+
 def point_options(command: Function) -> Function:
     """Add ``--points``, ``--points-unit`` and ``--radius``; see `take_points`."""
     points = click.option(
@@ -190,18 +201,13 @@ def point_options(command: Function) -> Function:
         help="Points in place of masks: a table (CSV, parquet) with the columns frame (or t), z, y, x, or a .geff, a "
         "TrackMate .xml or .npy; docs/points.md has more.",
     )
-    unit = click.option(
-        "--points-unit",
-        type=click.Choice(["um", "pixel"]),
-        help="Unit of the positions of points, if the names of their columns do not have it; default: voxels.",
-    )
     radius = click.option(
         "--radius",
         type=float,
         metavar="LENGTH",
         help="Radius of all points, in um with a voxel size, else in pixels; default: the column radius, if any.",
     )
-    return points(unit(radius(command)))
+    return points(points_unit_option(radius(command)))
 
 
 def take_points(choices: dict[str, Any]) -> dict[str, Any]:

@@ -72,10 +72,12 @@ def read_point_graph(path: str | Path) -> PointGraph:
 
 
 def _convert_ids(ids: np.ndarray) -> IntArray:
-    largest = np.iinfo(np.int64).max
-    if ids.dtype.kind not in "iu" or (ids.dtype.kind == "u" and ids.max(initial=0) > largest):
-        msg = f"ids of the nodes are {ids.dtype} up to {ids.max(initial=0)}; expected whole numbers up to {largest}"
+    """Return ids as int64; if some are 2**63 or more, as hashes are, numbers from 1 in the order of the file."""
+    if ids.dtype.kind not in "iu":
+        msg = f"ids of the nodes are {ids.dtype}; expected whole numbers"
         raise FormatError(msg)
+    if ids.max(initial=0) > np.iinfo(np.int64).max:
+        return np.arange(1, len(ids) + 1)
     return ids.astype(np.int64)
 
 
