@@ -71,7 +71,7 @@ def open_track_table(sequence: TrainingSequence, *, settings: Settings) -> Track
     known = read_point_table(path, read_delimited(path))
     points = read_points(path, settings=settings.frames)
     if known.track is None or len(known.track) != len(points.frame):
-        msg = f"{path}: expected a column 'track' with a number above 0 in each of the {len(points.frame)} rows"
+        msg = f"{path}: expected a column 'track' with a number above 0 in each row"
         raise InputError(msg)
     lost = np.setdiff1d(known.track, tracks.id)
     if len(lost):
