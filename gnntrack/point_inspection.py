@@ -78,7 +78,7 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
     """
     with warnings.catch_warnings(), record_warnings() as problems:
         warnings.simplefilter("ignore", GnntrackWarning)
-        movie = open_points(str(path), settings=settings, points_unit=points_unit)
+        movie = open_points(str(path), settings=settings, points_unit=points_unit, keep_interpolated=True)
         linked = _inspect_links(Path(path).expanduser(), problems)
     cells = movie.cells
     count = np.bincount(cells.frame, minlength=cells.n_frames)

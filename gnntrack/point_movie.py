@@ -96,6 +96,7 @@ def open_points(
     settings: Settings,
     points_unit: Any = None,
     radius: float | None = None,
+    keep_interpolated: bool = False,
     progress: Progress | None = None,
 ) -> PointMovie:
     """Read points, and measure the images around them.
@@ -112,6 +113,8 @@ def open_points(
         Unit of the positions, if the names of their columns do not have it and they are not in voxels.
     radius : float, optional
         Radius of all points.
+    keep_interpolated : bool
+        Whether points that are marked as interpolated are kept; they are not detections.
     progress : Progress, optional
         Called after each image.
 
@@ -136,7 +139,14 @@ def open_points(
             msg = "a detector finds points in images, and none are given; give images, or points"
             raise InputError(msg)
         points = _find_points(stack, points, progress)
-    found = read_points(points, settings=settings.frames, unit=points_unit, radius=radius, images=stack)
+    found = read_points(
+        points,
+        settings=settings.frames,
+        unit=points_unit,
+        radius=radius,
+        images=stack,
+        keep_interpolated=keep_interpolated,
+    )
     cells, _ = make_point_cells(found, neighbours=settings.cells.neighbours)
     moments = None
     if stack is not None and not cells.has("intensity_mean"):

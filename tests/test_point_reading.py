@@ -363,3 +363,38 @@ def test_without_pyarrow_a_parquet_file_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastparquet", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'gnntrack\[parquet\]'"):
         read(file)
+
+
+GAPPED = np.array([[t, 20, 20] for t in range(6) if t != 2] + [[t, 60, 60] for t in range(6) if t != 3], float)
+
+
+@pytest.mark.parametrize("source", ["", "gnntrack/points.csv", "gnntrack/cells.csv", "a.xml", "a.btrack.csv", "frame"])
+def test_interpolated_points_are_not_detections(tmp_path, source):
+    table = pd.DataFrame(GAPPED, columns=["t", "y", "x"]).assign(id=[*range(2**31, 2**31 + 5), *range(5)])
+    lineage = gnntrack.track(points=table, out=tmp_path / "out")
+    assert lineage.cells.feature("interpolated").sum() == 2
+    if source.startswith("a."):
+        gnntrack.export(lineage, tmp_path / "out" / source, to="trackmate" if source == "a.xml" else "btrack")
+    with pytest.warns(GnntrackWarning, match="2 interpolated points left out"):
+        again = gnntrack.track(points=lineage.to_pandas() if source == "frame" else tmp_path / "out" / source)
+    assert again.cells.frame[again.cells.feature("interpolated") == 1].tolist() == [2, 3]
+    assert len(again.cells) == len(lineage.cells)
+
+
+@pytest.mark.parametrize(
+    ("marks", "message"),
+    [("11", "all points are marked as interpolated"), (["0", "linear"], "line 3 has a value that is neither 0 nor 1")],
+)
+def test_marks_that_leave_no_point_or_are_none_are_refused(tmp_path, marks, message):
+    text = "t,y,x,interpolated\n" + "".join(f"{t},5,5,{mark}\n" for t, mark in enumerate(marks))
+    with pytest.raises(GnntrackError, match=message):
+        read(write(tmp_path, text))
+
+
+def test_marks_may_be_words_and_places_stay_those_of_the_file(tmp_path):
+    file = write(tmp_path, "t,y,x,interpolated\n0,5,5,False\n1,5,5,TRUE\n\n2,5,5,\n3,,5,False\n")
+    with (
+        pytest.warns(GnntrackWarning, match="1 interpolated point left out"),
+        pytest.raises(FormatError, match="line 6"),
+    ):
+        read(file)

@@ -36,6 +36,7 @@ _INTENSITY = (
 )
 _SCORE = ("score", "quality", "probability", "prob")
 _ID = ("id", "point_id", "spot_id", "node_id", "cell_id", "label", "index")
+_INTERPOLATED = ("interpolated", "dummy")
 _PIXELS = {"px", "pixel", "pixels", "vx", "voxel", "voxels"}
 _LENGTHS = {"um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres", "nm", "mm"}
 _ARRAY_AXES = re.compile(r"axis_(\d)")
@@ -76,11 +77,14 @@ class PointColumns(NamedTuple):
     id: PointColumn | None
     time: PointColumn | None = None
     """Times beside a column of frames."""
+    interpolated: PointColumn | None = None
+    """Marks of points that were added in gaps."""
 
     @property
     def names(self) -> list[str]:
         """The names of all of them."""
         found = [self.frame, *self.axes, self.radius, self.intensity, self.score, self.id, self.time]
+        found.append(self.interpolated)
         return list(dict.fromkeys(column.name for column in found if column is not None))
 
     @property
@@ -130,7 +134,13 @@ def find_point_columns(names: Sequence[object], source: str, *, unit: str | None
     return PointColumns(frame, tuple(axes), **others, time=_find_times(columns, frame))
 
 
-_OTHERS = {"radius": (*_RADIUS, *_DIAMETER), "intensity": _INTENSITY, "score": _SCORE, "id": _ID}
+_OTHERS = {
+    "radius": (*_RADIUS, *_DIAMETER),
+    "intensity": _INTENSITY,
+    "score": _SCORE,
+    "id": _ID,
+    "interpolated": _INTERPOLATED,
+}
 
 
 def _find_times(columns: Sequence[PointColumn], frame: PointColumn) -> PointColumn | None:

@@ -17,7 +17,7 @@ from gnntrack.io.number_styles import describe_number
 if TYPE_CHECKING:
     from gnntrack.io.point_columns import PointColumn
     from gnntrack.io.point_files import PointRows
-    from gnntrack.types import FloatArray, IntArray
+    from gnntrack.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["RawPoints", "find_repeated", "read_values"]
 
@@ -63,6 +63,8 @@ class RawPoints(NamedTuple):
     shape: tuple[int, ...] | None = None
     interval: float | None = None
     """Seconds from a frame to the next."""
+    interpolated: BoolArray | None = None
+    """(N,) points that were added in gaps; None if there are none, or they are left out."""
 
 
 def read_values(rows: PointRows, *, unit: str | None = None, interval: float | None = None) -> RawPoints:

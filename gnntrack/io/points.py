@@ -17,6 +17,7 @@ from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_checks import check_points, flatten_positions, warn_of_units
 from gnntrack.io.point_columns import find_point_columns
 from gnntrack.io.point_files import PointRows, name_columns, read_rows, take_index
+from gnntrack.io.point_marks import drop_interpolated_points, drop_interpolated_rows
 from gnntrack.io.point_values import RawPoints, read_values
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.trackmate_xml import read_trackmate_xml
@@ -26,7 +27,7 @@ from gnntrack.types import PointSet
 
 if TYPE_CHECKING:
     from gnntrack.settings import FrameSettings
-    from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
+    from gnntrack.types import BoolArray, Cells, FloatArray, FrameStack, IntArray
 
 __all__ = ["LINKED_AGAIN", "check_reading", "read_points"]
 
@@ -45,6 +46,7 @@ def read_points(
     unit: Literal["um", "pixel"] | None = None,
     radius: float | None = None,
     images: FrameStack | None = None,
+    keep_interpolated: bool = False,
 ) -> PointSet:
     """Return the points of an array, a table or a file.
 
@@ -61,6 +63,8 @@ def read_points(
         Radius of all points, in um if the size of a voxel is known, else in pixels, in place of that in the table.
     images : FrameStack, optional
         Images in which all points must lie; they give the size of a voxel, if `settings` does not.
+    keep_interpolated : bool
+        Whether points that are marked as interpolated, which no detector has found, are kept.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def read_points(
     ([0, 1], [[2.5, 3.0], [2.5, 3.5]], 'um')
     """
     check_reading(unit, radius)
-    raw = _read_raw(points, unit, settings.interval)
+    raw = _read_raw(points, unit, settings.interval, keep_interpolated=keep_interpolated)
     raw = flatten_positions(raw, settings.spacing, images)
     spacing = _find_spacing(raw, settings, images)
     warn_of_units(raw, spacing)
@@ -102,21 +106,35 @@ def check_reading(unit: object, radius: object) -> None:
         raise InputError(msg)
 
 
-def _read_raw(points: object, unit: str | None, interval: float | None) -> RawPoints:
+def _read_raw(points: object, unit: str | None, interval: float | None, *, keep_interpolated: bool) -> RawPoints:
     """Return the points of any source."""
+    stored = _read_stored(points, unit)
+    if stored is not None:
+        return stored if keep_interpolated else drop_interpolated_points(stored)
+    rows = _read_table(points, unit)
+    return read_values(rows if keep_interpolated else drop_interpolated_rows(rows), unit=unit, interval=interval)
+
+
+def _read_stored(points: object, unit: str | None) -> RawPoints | None:
+    """Return the points of a GEFF or a TrackMate file, None for anything else."""
+    if not isinstance(points, str | Path):
+        return None
+    path = Path(points).expanduser()
+    if path.is_dir():
+        return _read_geff(_find_geff(path), unit)
+    return _read_trackmate(path, unit) if path.suffix.lower() == ".xml" else None
+
+
+def _read_table(points: object, unit: str | None) -> PointRows:
+    """Return the table in a file, a data frame, an array or a layer of napari."""
     if isinstance(points, str | Path):
-        path = Path(points).expanduser()
-        if path.is_dir():
-            return _read_geff(_find_geff(path), unit)
-        if path.suffix.lower() == ".xml":
-            return _read_trackmate(path, unit)
-        return read_values(read_rows(path, unit=unit), unit=unit, interval=interval)
+        return read_rows(Path(points).expanduser(), unit=unit)
     rows = _take_table(points, unit)
-    if rows is None:
-        layer = getattr(points, "data", None)  # napari's layer of points
-        is_layer = type(points).__module__.partition(".")[0] == "napari" and layer is not None
-        rows = name_columns(layer if is_layer else points, _TITLE)
-    return read_values(rows, unit=unit, interval=interval)
+    if rows is not None:
+        return rows
+    layer = getattr(points, "data", None)  # napari's layer of points
+    is_layer = type(points).__module__.partition(".")[0] == "napari" and layer is not None
+    return name_columns(layer if is_layer else points, _TITLE)
 
 
 def _take_table(points: object, unit: str | None) -> PointRows | None:
@@ -184,7 +202,13 @@ def _read_geff(path: Path, unit: str | None) -> RawPoints:
         n_frames=cells.n_frames if own else None,
         shape=tuple(cells.shape) if own else None,
         interval=store.provenance.interval,
+        interpolated=_find_marks(cells),
     )
+
+
+def _find_marks(cells: Cells) -> BoolArray | None:
+    """Return which points are marked as interpolated, None if they are not known."""
+    return cells.feature("interpolated") > 0 if cells.has("interpolated") else None
 
 
 def _find_feature(cells: Cells, names: tuple[str, ...], *, lowest: float = 1e-12) -> FloatArray | None:
@@ -217,6 +241,7 @@ def _read_trackmate(path: Path, unit: str | None) -> RawPoints:
         n_frames=spots.n_frames,
         shape=None if spots.shape is None else tuple(spots.shape[-ndim:]),
         interval=spots.interval,
+        interpolated=spots.interpolated,
     )
 
 

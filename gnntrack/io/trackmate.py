@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gnntrack.io.delimited import TextTable
-    from gnntrack.types import FloatArray, IntArray
+    from gnntrack.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["FARTHEST", "MOST_FRAMES", "Spots", "convert_to_micrometres", "is_trackmate_table", "read_trackmate_csv"]
 
@@ -68,6 +68,8 @@ class Spots:
         Confidence of each link, in a file of gnntrack; 1 for links that were added since.
     ids : (N,) int64, optional
         ID of each spot, if all are whole numbers.
+    interpolated : (N,) bool, optional
+        Spots that gnntrack has added in gaps, in a file of gnntrack.
     """
 
     frame: IntArray
@@ -84,6 +86,7 @@ class Spots:
     label: IntArray | None = None
     confidence: npt.NDArray[np.float32] | None = None
     ids: IntArray | None = None
+    interpolated: BoolArray | None = None
 
 
 def is_trackmate_table(path: Path, table: TextTable) -> bool:

@@ -71,6 +71,7 @@ class _Content:
         self.numbers = array("d")  # five of each spot, in the order of _DEFAULTS
         self.visible = bytearray()
         self.labels = array("q")  # 0 = none
+        self.added = bytearray()  # 1 for spots that gnntrack has interpolated
         self.confidences = array("f")  # of the edges
         self.outlines: dict[int, FloatArray] = {}
         self.edges: list[tuple[str, str, str, int]] = []  # track, source, target, line
@@ -123,6 +124,8 @@ class _Content:
         frame = numbers[:, 0].astype(np.int64)
         size["ids"] = _read_ids([name for name, row in self.rows.items() if chosen[row]])
         size["label"] = _select_labels(frame, np.array(self.labels, np.int64)[chosen])
+        if any(self.added):
+            size["interpolated"] = np.frombuffer(bytes(self.added), np.uint8).astype(bool)[chosen]
         spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, confidence=confidence, **size)
         return convert_to_micrometres(spots, model.get("spatialunits", ""))
 
@@ -188,6 +191,7 @@ class _Content:
             self._refuse(f"has {fault}; each spot needs its own: save the file again with TrackMate")
         self.rows[name] = len(self.rows)
         self.visible.append(attributes.get("VISIBILITY", "1") != "0")
+        self.added.append(_read_within(attributes.get("INTERPOLATED"), 0, 1, 0) != 0)
         self.labels.append(int(_read_within(attributes.get("GNNTRACK_LABEL"), 0, _HIGHEST_LABEL, 0)))
         for key, default in (_DEFAULTS | {"FRAME": self.frame}).items():
             self.numbers.append(self._read_number(key, attributes.get(key) or default, name))

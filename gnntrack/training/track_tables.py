@@ -69,7 +69,7 @@ def open_track_table(sequence: TrainingSequence, *, settings: Settings) -> Track
         msg = f"{sequence.truth}: no table {sequence.number}_points.csv beside the truth; give points with a track"
         raise InputError(msg)
     known = read_point_table(path, read_delimited(path))
-    points = read_points(path, settings=settings.frames)
+    points = read_points(path, settings=settings.frames, keep_interpolated=True)
     if known.track is None or len(known.track) != len(points.frame):
         msg = f"{path}: expected a column 'track' with a number above 0 in each row"
         raise InputError(msg)
