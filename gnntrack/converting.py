@@ -8,6 +8,7 @@ points, as long as the other format needs no masks.
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -127,6 +128,9 @@ def convert(
     given = None if drawn else masks
     if needed and given is None and not lineage.has_masks:
         msg = f"{source}: it has no masks, and the format {to} is made of masks; give them with masks (--masks)"
+        if lineage.cells.points:
+            drawing = f"gnntrack export {shlex.quote(str(source))} --to {to} --radius R -o {shlex.quote(str(out))}"
+            msg = f"{source}: points without masks, and format {to} is made of masks; {drawing} draws balls of radius R"
         raise InputError(msg)
     lost = list_losses(lineage, to)
     written = export(lineage, out, masks=given, to=to, settings=settings, overwrite=overwrite, progress=progress)

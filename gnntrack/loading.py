@@ -60,7 +60,8 @@ def load(
     interval : float, str or timedelta, optional
         Time between two frames: seconds, or text such as ``"10min"``; by default that in the result.
     points : bool
-        Read also a GEFF that holds points, without the labels of masks; they are numbered in each frame.
+        Read also a GEFF whose labels are not those of masks; its cells are numbered in each frame. Points, which have
+        no labels, are always read.
     related : bool
         Attach the masks that a GEFF names, if they are where it says.
 

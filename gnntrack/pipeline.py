@@ -324,6 +324,9 @@ def export(
     """
     _expect_kind(lineage, Lineage, "track(), solve() or load()")
     writer, chosen = WRITERS[to](), settings or Settings()
+    if masks is not None and lineage.cells.points:
+        msg = "masks are given, and the lineage is of points, which have no labels in masks; omit masks (--masks)"
+        raise InputError(msg)
     if not writer.needs_masks:
         if chosen.repair.margin:
             margin = count_noun(chosen.repair.margin, "pixel")

@@ -56,10 +56,10 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
     -------
     dict
         Plain JSON values: kind, frames, shape, spacing, unit, interval, number of points, those per frame (minimum,
-        median, maximum), the median distance from the nearest point of the frame, the median radius or None, names of
-        the features, and a list of problems. Of a result and a GEFF also the number of candidate links, or those of
-        tracks, families, divisions, bridged gaps and interpolated points, the median frames of a track, the mean
-        confidence of the links, and the method; these are None if there are no links.
+        median, maximum), the median distance from the nearest point of the frame (None if no frame has two points),
+        the median radius or None, names of the features, and a list of problems. Of a result and a GEFF also the number
+        of candidate links, or those of tracks, families, divisions, bridged gaps and interpolated points, the median
+        frames of a track, the mean confidence of the links, and the method; these are None if there are no links.
 
     Raises
     ------
@@ -82,6 +82,7 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
         linked = _inspect_links(Path(path).expanduser(), problems)
     cells = movie.cells
     count = np.bincount(cells.frame, minlength=cells.n_frames)
+    between = cells.feature("neighbour_distance")[count[cells.frame] > 1]  # a point alone has the diagonal
     return {
         "kind": "points",
         "frames": cells.n_frames,
@@ -91,7 +92,7 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
         "interval": movie.interval,
         "points": len(cells),
         "points_per_frame": [int(count.min()), float(np.median(count)), int(count.max())],
-        "neighbour_distance": float(np.median(cells.feature("neighbour_distance"))),
+        "neighbour_distance": float(np.median(between)) if len(between) else None,
         "radius": float(np.median(cells.feature("diameter"))) / 2 if cells.has("size") else None,
         "features": list(cells.feature_names),
         **linked,

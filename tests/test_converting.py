@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from geff.core_io import read_to_memory, write_arrays
 from geff.validate.data import ValidationConfig, validate_data
-from geff_spec import Axis, GeffMetadata
+from geff_spec import Axis, GeffMetadata, RelatedObject
 from scipy.spatial import cKDTree
 from support.exchange import write_result
 from support.movies import dividing_masks, images_of, write_folder
@@ -241,8 +241,27 @@ def test_a_geff_of_points_without_labels(labels, tmp_path):
     assert not found.has_masks
     check_same_links(convert(tmp_path / "a.csv", tmp_path / "b.geff").lineage, found)
     assert len(gnntrack.analyse(tmp_path / "a.geff").cells) == 3
-    with pytest.raises(InputError, match="labels in the masks are missing"):
+    points = gnntrack.load(tmp_path / "a.geff")
+    assert points.cells.points
+    assert [points.source.tolist(), points.target.tolist()] == [[0], [2]]
+    with pytest.raises(InputError, match=r"points without masks.*gnntrack export .* --to ctc --radius R -o .*02_RES"):
+        convert(tmp_path / "a.geff", tmp_path / "02_RES")
+    with pytest.raises(InputError, match="points, which have no labels in masks; omit masks"):
         convert(tmp_path / "a.geff", tmp_path / "02_RES", masks=np.zeros((2, 9, 9), int))
+    command = ["export", str(tmp_path / "a.geff"), "--to", "ctc", "--radius", "1", "-o", str(tmp_path / "03_RES")]
+    done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert gnntrack.load(tmp_path / "03_RES").labels()[1][3, 5:10].tolist() == [0, 2, 0, 0, 1]
+
+
+def test_a_geff_that_names_masks_without_labels_is_not_read_as_points(tmp_path):
+    columns = {name: {"values": np.array([0, 1]), "missing": None} for name in "tyx"}
+    axes = [Axis(name="t", type="time"), *(Axis(name=name, type="space") for name in "yx")]
+    related = [RelatedObject(type="labels", path="../masks", node_prop="number")]
+    metadata = GeffMetadata(
+        directed=True, axes=axes, related_objects=related, node_props_metadata={}, edge_props_metadata={}
+    )
+    write_arrays(tmp_path / "a.geff", np.array([1, 2], np.uint64), columns, np.array([[1, 2]], np.uint64), {}, metadata)
     with pytest.raises(InputError, match="labels in the masks are missing"):
         gnntrack.load(tmp_path / "a.geff")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import gnntrack
 from gnntrack.errors import FormatError, OutputError
 from gnntrack.types import CellGraph, Cells, Lineage, Provenance, Tracks
 
@@ -346,6 +347,13 @@ def test_what_another_tool_left_out_is_named(tmp_path, change, problem):
     with pytest.raises(FormatError, match=problem) as caught:
         read_graph(path)
     assert str(path) in str(caught.value)
+
+
+def test_ids_that_occur_twice_are_named_wherever_points_are_read(tmp_path):
+    path = write_foreign(tmp_path / "g.geff", **{**FOREIGN, "node_ids": [50, 10, 10, 20]})
+    for read in (gnntrack.load, lambda path: gnntrack.track(points=path)):
+        with pytest.raises(FormatError, match=r"g\.geff: node ids occur twice; expected a different id for each node"):
+            read(path)
 
 
 def test_candidates_are_no_lineage(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from support.doc_world import expect_success, run_line
 
 import gnntrack
-from gnntrack.errors import InputError, OutputError
+from gnntrack.errors import InputError, ModelError, OutputError
 from gnntrack.io import WRITERS, read_lineage
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.io.delimited import read_delimited
@@ -231,6 +231,39 @@ def test_info_counts_the_tracks_of_a_result_of_points(result, tmp_path):
     text = expect_success(f"gnntrack info {tmp_path}/candidates.geff").output
     assert f"candidates; gnntrack solve {tmp_path}/candidates.geff" in text
     assert "tracks" not in text.partition("candidates;")[0]
+    with pytest.raises(
+        InputError, match=r"candidates\.geff: it holds candidate links; solve the graph first: gnntrack solve"
+    ):
+        gnntrack.evaluate(tmp_path / "candidates.geff", result / "01_POINTS")
+
+
+def test_info_gives_no_distance_where_every_point_is_alone_in_its_frame(tmp_path):
+    (tmp_path / "points.csv").write_text("frame,y,x\n0,1,5\n1,1,9\n2,1,2\n")
+    text = expect_success(f"gnntrack info {tmp_path}/points.csv").output
+    assert "3; 1 to 1 a frame" in text
+    assert "nearest point" not in text
+    (tmp_path / "points.csv").write_text("frame,y,x\n0,1,5\n1,1,9\n2,1,2\n2,1,5\n")
+    found = json.loads(expect_success(f"gnntrack info {tmp_path}/points.csv --json").stdout)
+    assert found["neighbour_distance"] == 3
+
+
+def test_what_points_are_mistaken_for_is_named(result, tmp_path):
+    nodes = gnntrack.load(result / "01_POINTS")
+    gnntrack.export(nodes, tmp_path / "submission.csv", to="biohub")
+    gnntrack.export(nodes, tmp_path / "tracks.xml", to="trackmate")
+    with pytest.raises(InputError, match=r"a submission of the embryo competition, .*'gnntrack evaluate' reads it"):
+        gnntrack.track(points=tmp_path / "submission.csv")
+    with pytest.raises(InputError, match=r"convert it first: gnntrack convert .*tracks\.xml tracks\.geff"):
+        gnntrack.evaluate(tmp_path / "tracks.xml", result / "01_POINTS")
+    with pytest.raises(ModelError, match=r"omit it \(--model\) for the model of points that comes with gnntrack"):
+        gnntrack.track(points=make_table(), method="gnn", model="points")
+    for name in "ab":
+        (tmp_path / "MOVIES").mkdir(exist_ok=True)
+        (tmp_path / "MOVIES" / f"{name}_points.csv").write_text("frame,y,x\n0,1,5\n")
+    with pytest.raises(
+        InputError, match=r"holds 2 tables of points, such as .*a_points\.csv; .* 'gnntrack batch' for all"
+    ):
+        gnntrack.open_frames(tmp_path / "MOVIES")
 
 
 def test_info_counts_the_tracks_beside_the_masks_of_a_result(tmp_path):

@@ -58,6 +58,8 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
     unit = found["unit"] if found["unit"] == "um" else "pixels"
     low, middle, high = found["points_per_frame"]
     radius = "not given" if found["radius"] is None else f"{found['radius']:.3g} {unit} (median)"
+    nearest = found["neighbour_distance"]
+    distance = [] if nearest is None else [("distance", f"{nearest:.3g} {unit} to the nearest point (median)")]
     size = " x ".join(map(str, found["shape"]))
     axes = "y, x" if len(found["shape"]) == 2 else "z, y, x"
     given = shlex.quote(str(path))
@@ -69,7 +71,7 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
         ("size", f"{size} pixels ({axes}), or more"),
         *describe_units(found["spacing"], found["unit"], found["interval"]),
         ("points", f"{found['points']}; {low} to {high} a frame, median {middle:g}"),
-        ("distance", f"{found['neighbour_distance']:.3g} {unit} to the nearest point (median)"),
+        *distance,
         ("radius", radius),
         *_describe_links(found, path),
         ("tracking", f"gnntrack track --points {given} -o OUT{again}"),

@@ -188,5 +188,8 @@ def _place(folder: str | Path | None, *, points: bool) -> tuple[Path, str]:
             msg = f"{place}: the model that comes with gnntrack is missing; install gnntrack again, or give a model"
             raise ModelError(msg)
         return place, SHIPPED[0]
+    if str(folder) == _OF_POINTS and not Path(_OF_POINTS).exists():
+        msg = f"{folder}: no such model; omit it (--model) for the model of points that comes with gnntrack"
+        raise ModelError(msg)
     place = model_folder(folder, FAMILY)
     return place, place.resolve().name

@@ -177,6 +177,10 @@ def _describe_files(files: list[Path]) -> str:
     """Return the message for a folder with files of other formats."""
     if not files:
         return "the folder is empty; expected a file per frame, such as t000.tif, t001.tif"
+    points = [path for path in files if path.name.lower().endswith("_points.csv")]
+    if points:
+        movies = count_noun(len(points), "table of points", "tables of points")
+        return f"the folder holds {movies}, such as {points[0]}; give one of them, or use 'gnntrack batch' for all"
     counts = Counter(path.suffix.lower() for path in files)
     listed = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in counts.most_common(3))
     usual = next(path for path in files if path.suffix.lower() == counts.most_common(1)[0][0])

@@ -151,7 +151,8 @@ def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
     path : path
         As for `read_graph`.
     points : bool
-        Read a file without labels as well: it holds points, which are numbered in each frame.
+        Read a file whose labels are not those of masks as well: its cells are numbered in each frame. One of another
+        program in which nothing stands for masks holds points, and is always read like this.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
     FormatError
         As for `read_graph`, or if a cell has two links into it: then the file holds candidate links, or a merge.
     """
-    stored = _read(path, points=points)
+    stored = _read(path, points=points, lineage=True)
     confidence = np.ones(len(stored.source), np.float32)
     if "confidence" in stored.feature_names:
         confidence = np.clip(stored.features[:, stored.feature_names.index("confidence")], 0, 1)
@@ -200,9 +201,9 @@ class _FileContent(NamedTuple):
     feature_names: tuple[str, ...]
 
 
-def _read(path: str | Path, *, points: bool = False) -> _FileContent:
+def _read(path: str | Path, *, points: bool = False, lineage: bool = False) -> _FileContent:
     store = GeffStore(path)
-    cells, row = store.read_cells(points=points)
+    cells, row = store.read_cells(points=points or (lineage and store.lacks_labels))
     return _FileContent(store, cells, row, *store.read_links(cells, row), *store.read_link_features())
 
 

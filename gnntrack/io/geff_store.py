@@ -70,6 +70,8 @@ class GeffStore:
             self.reader = _open_reader(path)
             self.ids: np.ndarray = np.asarray(self.reader.nodes[:])
             self.edges: np.ndarray = np.asarray(self.reader.edges[:]).reshape(-1, 2)
+        if len(np.unique(self.ids)) < len(self.ids):
+            self._fail("node ids occur twice; expected a different id for each node")
         self.metadata: GeffMetadata = self.reader.metadata
         extra = (self.metadata.extra or {}).get(EXTRA)
         self.own = isinstance(extra, dict) and {"n_frames", "shape", "cell_features", "link_features"} <= extra.keys()
@@ -99,6 +101,12 @@ class GeffStore:
         return bool(self.extra.get("points"))
 
     @property
+    def lacks_labels(self) -> bool:
+        """Whether another program wrote the file from points: nothing in it stands for masks."""
+        related = self.metadata.related_objects or []
+        return not self.own and self._find_label_name() is None and all(each.type != "labels" for each in related)
+
+    @property
     def holds_lineage(self) -> bool:
         """Whether gnntrack wrote the file from a lineage."""
         return self.own and self.extra.get("kind") == "lineage"
@@ -112,12 +120,7 @@ class GeffStore:
     def read_cells(self, *, points: bool = False) -> tuple[Cells, IntArray]:
         """Return the cells, and the row of each stored node among them; `points`: as of `gnntrack.io.read_lineage`."""
         frame = self._read_frames()
-        if self.holds_points:
-            label = self._read_integers(POINT_ID)
-        else:
-            label = count_within_frames(frame) if points and not self.has_labels else self._read_labels()
-        if points and self._find_label_name() is not None and self._label_fault:
-            _log.warning("%s: %s; cells are numbered in each frame instead", self.path, self._label_fault)
+        label = self._number_cells(frame, points=points)
         order = np.lexsort((label, frame))
         ids = self._read_integers(INPUT_ID)[order] if self.own and INPUT_ID in self._get_metadata("node") else None
         position, origin, spacing, unit = self._read_positions()
@@ -129,9 +132,18 @@ class GeffStore:
         with add_file_name(self.path):
             cells = Cells(
                 frame[order], label[order], position[order], features[order], names, units,
-                spacing, int(n_frames), tuple(int(size) for size in shape), unit, self.holds_points, ids,
+                spacing, int(n_frames), tuple(int(size) for size in shape), unit,
+                self.holds_points or (points and self.lacks_labels), ids,
             )  # fmt: skip
         return cells, row
+
+    def _number_cells(self, frame: IntArray, *, points: bool) -> IntArray:
+        """Return the label of each cell, which differs from the others of its frame."""
+        if points and self._find_label_name() is not None and self._label_fault:
+            _log.warning("%s: %s; cells are numbered in each frame instead", self.path, self._label_fault)
+        if self.holds_points:
+            return self._read_integers(POINT_ID)
+        return count_within_frames(frame) if points and not self.has_labels else self._read_labels()
 
     def read_points(self) -> tuple[IntArray, FloatArray, tuple[float, ...], str]:
         """Return frame and position of each stored node, (N,) and (N, D), the voxel size, and the unit of both."""
@@ -154,8 +166,6 @@ class GeffStore:
         """
         order = np.argsort(self.ids, kind="stable")
         sorted_ids = self.ids[order]
-        if len(sorted_ids) and (sorted_ids[1:] == sorted_ids[:-1]).any():
-            self._fail("node ids occur twice; expected a different id for each node")
         place = np.searchsorted(sorted_ids, self.edges)
         known = place < len(sorted_ids)
         known[known] = sorted_ids[place[known]] == self.edges[known]
@@ -240,7 +250,8 @@ class GeffStore:
                 f"the cells' labels in the masks are missing: no property {' or '.join(map(repr, _LABEL_NAMES))}; the "
                 f"properties are {listed or 'none'}. If one of them is the label, name it in the metadata of the file, "
                 '"related_objects": [{"type": "labels", "path": MASKS, "node_prop": NAME}]; if none is, write the file '
-                "again with the segmentation (labels) included, or track the masks: gnntrack track IMAGES MASKS"
+                "again with the segmentation (labels) included, or track the masks (gnntrack track IMAGES MASKS) or "
+                f"the points (gnntrack track --points {self.path})"
             )
         if self._label_fault:
             self._fail(f"{self._label_fault}; expected a label > 0, different from the others of its frame")

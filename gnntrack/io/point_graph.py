@@ -9,6 +9,7 @@ row per node and per edge of all movies.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ _FRAMES = "n_frames"
 _UNIT = {"um": "micrometer", "pixel": "pixel"}
 
 
-def read_point_graph(path: str | Path) -> PointGraph:
+def read_point_graph(path: str | Path, *, candidates: bool = True) -> PointGraph:
     """Read the points and links of a GEFF.
 
     Parameters
@@ -41,6 +42,8 @@ def read_point_graph(path: str | Path) -> PointGraph:
     path : path
         The folder that holds ``nodes`` and ``edges``: a ground truth of the competition, a lineage or candidate links
         of gnntrack, or a file of another program with ``t``, ``y`` and ``x``. Labels of masks are not needed.
+    candidates : bool
+        Read candidate links of gnntrack, too.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def read_point_graph(path: str | Path) -> PointGraph:
     Raises
     ------
     FormatError
-        If `path` is not a GEFF, a frame or a position is missing, an id occurs twice, or an edge names a node that is
-        missing or of its own frame.
+        If `path` is not a GEFF, or one of candidate links where these are not read, a frame or a position is missing,
+        an id occurs twice, or an edge names a node that is missing or of its own frame.
 
     Examples
     --------
@@ -64,6 +67,10 @@ def read_point_graph(path: str | Path) -> PointGraph:
     ([100000000000, 7], [[2.0, 3.0], [2.0, 4.0]], (1.625, 0.5), 'um', 40.0)
     """
     store = GeffStore(path)
+    if not candidates and store.own and not store.holds_lineage:
+        name = shlex.quote(str(path))
+        msg = f"{path}: it holds candidate links; solve the graph first: gnntrack solve {name} -o TRACKS.geff"
+        raise FormatError(msg)
     frame, position, spacing, unit = store.read_points()
     source, target = store.find_ends(frame, np.arange(len(frame)))
     with add_file_name(path):

@@ -60,7 +60,7 @@ def read_point_graphs(path: str | Path, *, spacing: Sequence[float] | None = Non
     Raises
     ------
     InputError
-        If there is nothing to read, or a file is not valid (`FormatError`).
+        If there is nothing to read, or a file is not valid or holds candidate links (`FormatError`).
     """
     source = Path(path).expanduser()
     if source.suffix.lower() in _TABLES and not source.is_dir():
@@ -70,6 +70,9 @@ def read_point_graphs(path: str | Path, *, spacing: Sequence[float] | None = Non
         raise InputError(msg)
     if not source.is_dir():
         msg = f"{path}: a '{source.suffix}' file is not read here; {_EXPECTED}"
+        if source.suffix.lower() == ".xml":
+            name = f"{source.stem}.geff"
+            msg = f"{path}: a TrackMate file is not read here; convert it first: gnntrack convert {path} {name}"
         raise InputError(msg)
     stored = _find_geff(source)
     if stored is None and _has_masks(source):
@@ -82,9 +85,9 @@ def read_point_graphs(path: str | Path, *, spacing: Sequence[float] | None = Non
 
 
 def _read_folder(folder: Path, spacing: Sequence[float] | None) -> PointGraph:
-    return (
-        read_point_graph(folder) if is_geff(folder) else PointGraph.from_lineage(read_ctc(folder, spacing=spacing)[0])
-    )
+    if is_geff(folder):
+        return read_point_graph(folder, candidates=False)
+    return PointGraph.from_lineage(read_ctc(folder, spacing=spacing)[0])
 
 
 def _find_geff(folder: Path) -> Path | None:

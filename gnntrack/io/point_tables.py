@@ -15,6 +15,7 @@ import numpy as np
 from gnntrack.errors import FormatError
 from gnntrack.io.delimited import TextTable, find_columns, list_columns
 from gnntrack.io.number_styles import describe_number, is_number
+from gnntrack.io.submission_table import OTHER_READER
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def read_point_table(path: Path, table: TextTable, *, parents: Literal["tracks",
 def _check_columns(path: Path, table: TextTable, parents: str | None) -> dict[str, str]:
     """Return the columns by their role, if all that are needed are there."""
     if find_columns(path, table, ["row_type"]):
-        msg = f"{path}: a submission of the embryo competition, with rows for links; 'gnntrack evaluate' reads it"
+        msg = f"{path}: {OTHER_READER}"
         raise FormatError(msg)
     known = _find(path, table)
     named = {"tracks": {"track", "id"}, "cells": {"id"}, None: {"track", "id"}}[parents] & known.keys()

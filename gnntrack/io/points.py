@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gnntrack.errors import InputError
+from gnntrack.errors import FormatError, InputError
 from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_checks import check_points, flatten_positions, warn_of_units
 from gnntrack.io.point_columns import find_point_columns
@@ -20,6 +20,7 @@ from gnntrack.io.point_files import PointRows, name_columns, read_rows, take_ind
 from gnntrack.io.point_marks import drop_interpolated_points, drop_interpolated_rows
 from gnntrack.io.point_values import RawPoints, read_values
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.submission_table import OTHER_READER, is_submission
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
@@ -112,7 +113,13 @@ def _read_raw(points: object, unit: str | None, interval: float | None, *, keep_
     if stored is not None:
         return stored if keep_interpolated else drop_interpolated_points(stored)
     rows = _read_table(points, unit)
-    return read_values(rows if keep_interpolated else drop_interpolated_rows(rows), unit=unit, interval=interval)
+    try:
+        return read_values(rows if keep_interpolated else drop_interpolated_rows(rows), unit=unit, interval=interval)
+    except FormatError as error:
+        if isinstance(points, str | Path) and is_submission(Path(points).expanduser()):
+            msg = f"{points}: {OTHER_READER}"
+            raise FormatError(msg) from error
+        raise
 
 
 def _read_stored(points: object, unit: str | None) -> RawPoints | None:

@@ -21,13 +21,29 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["read_submission"]
+__all__ = ["OTHER_READER", "is_submission", "read_submission"]
+
+OTHER_READER = "a submission of the embryo competition, with rows for links; 'gnntrack evaluate' reads it"
+"""Message of readers of other tables."""
 
 _OPTIONAL = ("id", "dataset", "z")
 _IDS = ("node_id", "source_id", "target_id")
 _ONLY = "movie"
 _TYPES: dict[str, type] = dict.fromkeys(("dataset", "row_type"), str) | dict.fromkeys(("t", *_IDS), np.int64)
 _TYPES |= dict.fromkeys(("z", "y", "x"), np.float64)
+
+
+def is_submission(path: Path) -> bool:
+    """Return whether a file is a CSV file with the columns of a submission.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "points.csv")
+    >>> _ = file.write_text("frame,y,x")
+    >>> is_submission(file)
+    False
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return {"dataset", "row_type", "node_id"} <= {name.strip() for name in file.readline(1 << 16).split(",")}
 
 
 def read_submission(path: str | Path) -> dict[str, PointGraph]:
