@@ -252,6 +252,44 @@ def test_a_fault_of_the_choices_is_found_before_the_work(choices, message):
     assert find_fault(BatchWork(Path("out"), QUIET, choices={"detector": "dog", "min_length": 3}), [position]) is None
 
 
+CHOICES_FOR_POINTS = {
+    "spacing": (Settings().replace(frames__spacing=(1.0, 1.0)), {}, "a_points.csv has 3 axes"),
+    "method": (QUIET, {"method": "iou"}, "'iou' compares masks, and all positions are points"),
+}
+
+
+@pytest.mark.parametrize(("settings", "choices", "message"), CHOICES_FOR_POINTS.values(), ids=CHOICES_FOR_POINTS)
+def test_a_fault_that_only_points_show_is_found_before_the_work(tmp_path, settings, choices, message):
+    write_points(tmp_path / "a_points.csv")
+    (tmp_path / "b_points.csv").write_text("t,y\n0,1\n")
+    positions = find_positions(tmp_path)
+    with pytest.raises(InputError, match=message):
+        track_positions(positions, tmp_path / "out", settings=settings, time_budget="1h", **choices)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "c_points.csv").write_text("t,y,x\n0,1,2\n1,1,2\n")
+    assert find_fault(BatchWork(tmp_path / "out", settings), find_positions(tmp_path)) is None
+
+
+def test_a_mistyped_option_of_a_detector_is_refused_without_a_budget(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    words = [str(tmp_path), "-o", str(tmp_path / "out"), "--detector", "heatmap", "--option", "modell=x"]
+    run = CliRunner().invoke(cli, ["batch", *words])
+    assert run.exit_code == 2
+    assert "Error: detector 'heatmap' has no option 'modell'; did you mean 'model'" in run.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_size_of_a_voxel_is_told_once(tmp_path):
+    for name in "ab":
+        write_points(tmp_path / "in" / f"{name}_points.csv")
+    words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--no-pictures"]
+    run = CliRunner().invoke(cli, words)
+    told = "pixel      size unknown; voxels are taken as cubes; give --spacing Z,Y,X for results in um"
+    assert (run.exit_code, run.output.count(told)) == (0, 1)
+    run = CliRunner().invoke(cli, [*words, "--overwrite", "--spacing", "2,1,1"])
+    assert (run.exit_code, "size unknown" in run.output) == (0, False)
+
+
 def test_a_fault_of_the_user_gives_no_fall_back(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     words = [str(tmp_path), "-o", str(tmp_path / "out"), "--time-budget", "1h", "--detector", "dog"]

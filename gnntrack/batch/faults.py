@@ -6,16 +6,19 @@ With a time budget, a position that fails gets a fall-back; a mistyped model mus
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.batch.ways import select_choices, uses_points
-from gnntrack.errors import GnntrackError
-from gnntrack.io.points import check_reading
+from gnntrack.errors import GnntrackError, InputError
+from gnntrack.io.points import check_reading, read_points
 from gnntrack.methods import resolve_method
 from gnntrack.options import list_options, resolve_options
+from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.segmentation.detection import load_detector
 from gnntrack.segmentation.diameter import parse_diameter
 from gnntrack.segmentation.registry import expect_diameter, load_segmenter
+from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
 
 __all__ = ["check_choices", "find_fault", "is_slow_to_check"]
+
+_OF_MASKS = "overlap"  # scorer
 
 
 def is_slow_to_check(choices: Mapping[str, Any]) -> bool:
@@ -61,7 +66,8 @@ def check_choices(choices: Mapping[str, Any], positions: Sequence[Position], *, 
     Raises
     ------
     GnntrackError
-        If a keyword is unknown or its value refused, a model cannot be used, or an option of a plug-in is refused.
+        If a keyword is unknown or its value refused, a model cannot be used, an option of a plug-in is refused, the
+        method compares masks and there are only points, or the spacing has not the axes of any table of points.
 
     Examples
     --------
@@ -73,11 +79,43 @@ def check_choices(choices: Mapping[str, Any], positions: Sequence[Position], *, 
     settings = _read_keywords(choices, settings)
     masks = [each for each in positions if not (uses_points(choices, each) or _needs("detector", choices, each))]
     images = any(each.images is not None for each in masks)
-    resolve_method(choices.get("method", "hungarian"), choices.get("solver")).make_scorer(settings, images=images)
+    plan = resolve_method(choices.get("method", "hungarian"), choices.get("solver"))
+    if plan.scorer == _OF_MASKS and positions and not masks:
+        msg = "the method 'iou' compares masks, and all positions are points; choose another one: --method hungarian"
+        raise InputError(msg)
+    plan.make_scorer(settings, images=images)
+    _check_spacing(choices, positions, settings)
     for kind, load in (("segmenter", load_segmenter), ("detector", load_detector)):
         name = choices.get(kind)
         if isinstance(name, str) and any(_needs(kind, choices, each) for each in positions):
             load(name, **_read_options(kind, name, choices.get(f"{kind}_options") or {}))
+
+
+def _check_spacing(choices: Mapping[str, Any], positions: Sequence[Position], settings: Settings) -> None:
+    """Raise if the sizes of a voxel along y and x are given and all tables of points are 3D; no other sizes misfit."""
+    given = settings.frames.spacing
+    if given is None or len(given) != 2:
+        return
+    misfit = ""
+    for position in positions:
+        if not uses_points(choices, position):
+            return
+        ndim = _count_axes(position, settings, choices.get("points_unit"))
+        if ndim == 2:
+            return
+        misfit = misfit or (str(position.points) if ndim == 3 else "")
+    if misfit:
+        expand_spacing(given, 3, misfit)
+
+
+def _count_axes(position: Position, settings: Settings, unit: Any) -> int | None:
+    """Return the number of axes of a table of points, None if it cannot be read, which is no fault of the others."""
+    with warnings.catch_warnings(action="ignore"), record_warnings():
+        try:
+            points = read_points(str(position.points), settings=settings.frames.replace(spacing=None), unit=unit)
+        except (GnntrackError, OSError):
+            return None
+    return int(points.position.shape[1])
 
 
 def _read_options(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

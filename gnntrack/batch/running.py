@@ -16,7 +16,7 @@ from gnntrack.methods import resolve_method
 from gnntrack.plurals import count_noun
 from gnntrack.results import expect_extras
 from gnntrack.segmentation.detection import DETECTORS
-from gnntrack.segmentation.registry import SEGMENTERS
+from gnntrack.segmentation.registry import SEGMENTERS, check_options
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
 
@@ -80,8 +80,9 @@ def track_positions(
     OutputError
         If `out` has results, and neither `resume` nor `overwrite` is given.
     GnntrackError
-        If a method, segmenter or detector is unknown; with a time budget, also if a keyword is unknown, a model cannot
-        be read, or an option of a segmenter or detector is refused.
+        If a method, segmenter or detector is unknown, or an option of a detector; with a time budget, also if a keyword
+        is unknown, a model cannot be read, an option of a segmenter is refused, the spacing has not the axes of the
+        points, or the method compares masks and all positions are tracked as points.
     InputError
         If one of these is neither True nor False, the time is not a duration, a segmenter is given and all positions
         have masks, or a detector and none has images.
@@ -136,11 +137,13 @@ def _refuse_unused(choices: dict[str, Any], positions: Sequence[Position]) -> No
 
 
 def _check_plugins(choices: dict[str, Any]) -> None:
-    """Raise if a method, segmenter or detector is not installed, before all positions fail for this reason."""
+    """Raise if a plug-in is not installed, or a detector lacks an option, before all positions fail for this reason."""
     resolve_method(choices.get("method", "hungarian"), choices.get("solver"))
     for kind, registry in (("segmenter", SEGMENTERS), ("detector", DETECTORS)):
         if isinstance(choices.get(kind), str):
-            registry[choices[kind]]
+            factory = registry[choices[kind]]
+            if kind == "detector":
+                check_options(kind, choices[kind], factory, dict(choices.get("detector_options") or {}))
 
 
 def _read_budget(time_budget: float | str | timedelta) -> float:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
-from gnntrack.cli.display import Stopwatch, show_rows
+from gnntrack.cli.display import Stopwatch, describe_units, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import refuse_unused
+from gnntrack.cli.lineages import read_summary, refuse_unused
 from gnntrack.cli.track import TRACK_SETTINGS
 from gnntrack.durations import parse_duration
 from gnntrack.errors import InputError
@@ -96,6 +96,7 @@ def batch(
     show_rows(
         [
             ("positions", f"{len(outcomes)}, {len(failed)} failed" + (f", {empty} empty" if empty else "")),
+            *_describe_size(outcomes),
             *[("fall-back", line) for line in [describe_fallbacks(outcomes)] if line],
             ("time", f"{watch.seconds:.1f} s"),
             ("written", f"{out / 'summary.csv'} (a row per position), and a result folder per position"),
@@ -103,6 +104,20 @@ def batch(
     )
     if failed:
         click.get_current_context().exit(1)
+
+
+def _describe_size(outcomes: Sequence[Outcome]) -> list[tuple[str, object]]:
+    """Return a row about tables of points for which no size of a voxel is known, none if there is no such table."""
+    from gnntrack.io.result_folders import EXTRAS
+
+    tables = [each for each in outcomes if each.points and each.result and each.status in ("done", "kept")]
+    movies = [read_summary(Path(each.result) / EXTRAS)["movie"] for each in tables]
+    unknown = [movie for movie in movies if movie["unit"] == "pixel"]
+    if not unknown:
+        return []
+    deepest = max((movie["spacing"] for movie in unknown), key=len)
+    size = str(describe_units(deepest, "pixel", None)[0][1])
+    return [("pixel", size if len(unknown) == len(tables) else f"{len(unknown)} of {len(tables)} tables: {size}")]
 
 
 def _check_unit(choices: dict[str, Any], positions: Sequence[Position]) -> None:
