@@ -188,9 +188,10 @@ def choose_lineage(
     lineage = rate_links(scorer, *solved)
     if fixed:
         lineage = set_certain(lineage, fixed)
-    bridged = len(find_gaps(lineage)[0])
+    bridged = kept = len(find_gaps(lineage)[0])
     if graph.cells.points:
         lineage = finish_points(lineage, settings=settings.points)
+        kept = lineage.provenance.gaps_bridged or 0
     _log.info(
         "links: %d of %s chosen by %s, %d over gaps",
         solved.chosen.sum(),
@@ -198,7 +199,7 @@ def choose_lineage(
         solver,
         bridged,
     )
-    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=bridged)
+    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=kept)
 
 
 class SolvedLinks(NamedTuple):

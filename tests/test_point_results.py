@@ -287,3 +287,14 @@ def test_balls_have_the_size_of_a_voxel_and_the_interval(result, tmp_path):
         lineage = gnntrack.track(points=[[t, 5, 5 + t] for t in range(3)], **spacing)
         gnntrack.export(lineage, tmp_path / name, radius=1)
         assert gnntrack.load(tmp_path / name).cells.spacing == (spacing.get("spacing") or (1, 1))
+
+
+def test_gaps_are_those_of_the_result(result, tmp_path):
+    dropped = expect_success(f"gnntrack track --points {result}/points.csv -o {tmp_path}/none --min-length 9").output
+    assert "tracks     0" in dropped
+    assert "gaps       0 bridged\n" in dropped
+    assert json.loads((tmp_path / "none/gnntrack/summary.json").read_text())["counts"]["gaps_bridged"] == 0
+    drawn = expect_success(f"gnntrack export {result}/01_POINTS --to ctc --radius 3 -o {tmp_path}/01_RES").output
+    assert "gaps       1 bridged, 1 mask drawn in them\n" in drawn
+    listed = expect_success(f"gnntrack export {result}/01_POINTS --to points -o {tmp_path}/points.csv").output
+    assert "gaps       1 bridged, 1 point interpolated in them\n" in listed

@@ -77,18 +77,22 @@ def check_choices(choices: Mapping[str, Any], positions: Sequence[Position], *, 
     gnntrack.errors.OptionError: track_positions() has no option 'max_gab'; did you mean 'max_gap'?
     """
     settings = _read_keywords(choices, settings)
-    masks = [each for each in positions if not (uses_points(choices, each) or _needs("detector", choices, each))]
-    images = any(each.images is not None for each in masks)
-    plan = resolve_method(choices.get("method", "hungarian"), choices.get("solver"))
-    if plan.scorer == _OF_MASKS and positions and not masks:
-        msg = "the method 'iou' compares masks, and all positions are points; choose another one: --method hungarian"
-        raise InputError(msg)
-    plan.make_scorer(settings, images=images)
+    _check_method(choices, positions, settings)
     _check_spacing(choices, positions, settings)
     for kind, load in (("segmenter", load_segmenter), ("detector", load_detector)):
         name = choices.get(kind)
         if isinstance(name, str) and any(_needs(kind, choices, each) for each in positions):
             load(name, **_read_options(kind, name, choices.get(f"{kind}_options") or {}))
+
+
+def _check_method(choices: Mapping[str, Any], positions: Sequence[Position], settings: Settings) -> None:
+    """Make the scorer of the method; raise if it compares masks, and all positions are points."""
+    masks = [each for each in positions if not (uses_points(choices, each) or _needs("detector", choices, each))]
+    plan = resolve_method(choices.get("method", "hungarian"), choices.get("solver"))
+    if plan.scorer == _OF_MASKS and positions and not masks:
+        msg = "the method 'iou' compares masks, and all positions are points; choose another one: --method hungarian"
+        raise InputError(msg)
+    plan.make_scorer(settings, images=any(each.images is not None for each in masks))
 
 
 def _check_spacing(choices: Mapping[str, Any], positions: Sequence[Position], settings: Settings) -> None:

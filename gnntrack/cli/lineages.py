@@ -16,7 +16,7 @@ from gnntrack.plurals import choose_form, count_noun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gnntrack.types import Lineage
+    from gnntrack.types import Cells, Lineage
 
 __all__ = [
     "describe_estimates",
@@ -142,7 +142,7 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
-        ("gaps", _describe_gaps(summary.gaps_bridged, summary.gaps_filled)),
+        ("gaps", _describe_lineage_gaps(summary.gaps_bridged, summary.gaps_filled, _count_interpolated(cells))),
     ]
     dropped = summary.dropped_cells
     return [*rows, ("dropped", f"{count_noun(dropped, 'cell')} smaller than cells.min_size")] if dropped else rows
@@ -153,7 +153,7 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
     from gnntrack.lineage.summary import summarise
 
     summary, cells = summarise(lineage), lineage.cells
-    added = int(cells.feature("interpolated").sum()) if cells.has("interpolated") else 0
+    added = _count_interpolated(cells)
     short = lineage.provenance.short_dropped
     dropped = [("dropped", f"{count_noun(short, 'short track')} (--min-length)")] if short else []
     return [
@@ -167,6 +167,10 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
     ]
 
 
+def _count_interpolated(cells: Cells) -> int:
+    return int(cells.feature("interpolated").sum()) if cells.has("interpolated") else 0
+
+
 def describe_point_gaps(bridged: int, added: int) -> str:
     """Return in words how many gaps were bridged, and how many points were added in them.
 
@@ -174,6 +178,15 @@ def describe_point_gaps(bridged: int, added: int) -> str:
     ('3 bridged, 1 point interpolated in them', '0 bridged')
     """
     return f"{bridged} bridged" + (f", {count_noun(added, 'point')} interpolated in them" if added else "")
+
+
+def _describe_lineage_gaps(bridged: int, filled: int | None, added: int) -> str:
+    """Return in words how many gaps were bridged and filled; interpolated points are drawn as masks, too.
+
+    >>> _describe_lineage_gaps(3, None, 4), _describe_lineage_gaps(3, 1, 4)
+    ('3 bridged, 4 points interpolated in them', '3 bridged, 5 masks drawn in them')
+    """
+    return describe_point_gaps(bridged, added) if filled is None else _describe_gaps(bridged, filled + added)
 
 
 def _describe_gaps(bridged: int, filled: int | None) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gnntrack.components import count_within_frames, label_components
 from gnntrack.errors import SettingsError
-from gnntrack.lineage.families import find_neighbours
+from gnntrack.lineage.families import find_gaps, find_neighbours
 from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
 
@@ -48,8 +48,14 @@ def finish_points(lineage: Lineage, *, settings: PointSettings) -> Lineage:
         Tracks of points.
     settings : PointSettings
         The steps to do.
+
+    Returns
+    -------
+    Lineage
+        Its provenance holds the number of gaps in the tracks that are left.
     """
     lineage = drop_short_families(lineage, settings.min_length)
+    lineage = lineage.with_provenance(gaps_bridged=len(find_gaps(lineage)[0]))
     if settings.smooth > 1:
         lineage = smooth_positions(lineage, settings.smooth)
     return interpolate_gaps(lineage) if settings.interpolate else lineage
