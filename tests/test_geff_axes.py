@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     from geff_spec import Axis, GeffMetadata, RelatedObject
     from geff_spec._valid_values import VALID_SPACE_UNITS, VALID_TIME_UNITS
 
-    from gnntrack.io.geff import read_lineage
+    from gnntrack.io.geff import read_graph, read_lineage
     from gnntrack.io.geff_axes import convert_times, sort_space_axes
 
 from gnntrack.durations import is_duration_unit
@@ -238,8 +238,11 @@ def test_label_prop_names_the_labels(tmp_path, name):
         {"track_id": [1, 1, 1]},
     ],
 )
-def test_a_file_without_labels_is_refused_with_the_remedy(tmp_path, others):
+def test_a_file_without_labels_holds_points_and_no_candidates(tmp_path, others):
     columns = {name: values for name, values in CELLS.items() if name != "seg_id"} | others
-    with pytest.raises(FormatError, match=r"no property 'seg_id'.*related_objects.*gnntrack track") as caught:
-        read(tmp_path, columns, [TIME, *space("y", "x")])
+    cells = read(tmp_path, columns, [TIME, *space("y", "x")]).cells
+    assert cells.points
+    assert (cells.frame.tolist(), cells.label.tolist()) == ([0, 1, 2], [1, 1, 1])
+    with pytest.raises(FormatError, match=r"no property 'seg_id'.*related_objects.*gnntrack track --points") as caught:
+        read_graph(tmp_path / "a.geff")
     assert all(f"'{name}'" in str(caught.value) for name in columns)
