@@ -398,3 +398,36 @@ def test_marks_may_be_words_and_places_stay_those_of_the_file(tmp_path):
         pytest.raises(FormatError, match="line 6"),
     ):
         read(file)
+
+
+@pytest.mark.parametrize("name", ["z", "radius", "intensity", "score", "id"])
+@pytest.mark.parametrize("empty", ["csv", "null", "text"])
+def test_a_column_that_is_empty_throughout_is_absent(tmp_path, name, empty, recwarn):
+    file = write(tmp_path, f"t,{name},y,x\n0,,1,2\n1,,1,3\n")
+    table = pd.read_csv(file)
+    table[name] = pd.Series([None, None] if empty == "null" else ["", " "], dtype=object)
+    found = read(file if empty == "csv" else table)
+    assert (found.position.shape, found.radius, found.intensity, found.score) == ((2, 2), None, None, None)
+    assert found.ids is None
+    assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("radius", "line 3 has no number in radius"),
+        ("id", "line 3 has no number in id"),
+        ("z", "line 3 has no number in z"),
+    ],
+)
+def test_a_row_without_one_of_its_values_is_refused(tmp_path, name, message):
+    with pytest.raises(FormatError, match=message):
+        read(write(tmp_path, f"t,{name},y,x\n0,1,1,2\n1,,1,3\n"))
+
+
+def test_a_row_without_an_intensity_or_a_score_is_read(tmp_path):
+    file = write(tmp_path, "t,y,x,intensity,score\n0,1,2,5,1\n1,1,3,,\n")
+    with pytest.warns(GnntrackWarning, match="intensity is not used: line 3 has nothing there"):
+        found = read(file)
+    assert found.intensity is None
+    assert np.isnan(found.score).tolist() == [False, True]

@@ -15,7 +15,9 @@ from gnntrack.io.geff_axes import count_steps
 from gnntrack.io.number_styles import describe_number
 
 if TYPE_CHECKING:
-    from gnntrack.io.point_columns import PointColumn
+    import pandas as pd
+
+    from gnntrack.io.point_columns import PointColumn, PointColumns
     from gnntrack.io.point_files import PointRows
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
@@ -28,6 +30,7 @@ _FARTHEST = 1e9
 _BRIGHTEST = 1e30  # features are float32, and their ratios are computed
 _LATEST = 1e15  # such as nanoseconds
 _TIMES = {"position_t", "time"}  # names of columns that hold times rather than frames
+_OPTIONAL = ("radius", "intensity", "score", "id", "time")
 _CLOSE = 1e-3  # of a frame
 _REGULAR = 0.05  # of a frame, by which times may differ from regular ones
 
@@ -94,11 +97,11 @@ def read_values(rows: PointRows, *, unit: str | None = None, interval: float | N
     Traceback (most recent call last):
     gnntrack.errors.FormatError: points: row 1 has no number in y (nan); delete the row, or correct it
     """
-    columns = rows.columns
     if not len(rows.table):
         msg = f"{rows.source}: a table without rows; points need a row each: detect cells first, or check the export"
         raise FormatError(msg)
-    reader = _Reader(rows)
+    rows = rows._replace(columns=_leave_out_empty(rows))
+    columns, reader = rows.columns, _Reader(rows)
     frame, step = reader.read_frames(interval)
     position = np.column_stack([reader.read_numbers(axis) * _find_factor(axis, unit) for axis in columns.axes])
     found = _find_unit(rows)
@@ -118,6 +121,29 @@ def read_values(rows: PointRows, *, unit: str | None = None, interval: float | N
         reader.read_ids(frame),
         interval=reader.find_interval(frame) if step is None else step,
     )
+
+
+def _leave_out_empty(rows: PointRows) -> PointColumns:
+    """Return the columns of a table without those that are not needed and have no value in any row."""
+    columns = rows.columns
+
+    def is_empty(column: PointColumn | None) -> bool:
+        return column is not None and _is_empty(rows.table[column.name])
+
+    empty: dict[str, Any] = {role: None for role in _OPTIONAL if is_empty(getattr(columns, role))}
+    axes = columns.axes[1:] if len(columns.axes) == 3 and is_empty(columns.axes[0]) else columns.axes
+    return columns._replace(axes=axes, **empty)
+
+
+def _is_empty(values: pd.Series[Any]) -> bool:
+    """Return whether a column has no value: nothing, or text without letters.
+
+    >>> import pandas as pd
+    >>> [_is_empty(pd.Series(values)) for values in ([None, None], ["", " "], [np.nan, 1])]
+    [True, True, False]
+    """
+    present = values[values.notna()]
+    return not len(present) or (present.dtype.kind not in "iufb" and not any(str(value).strip() for value in present))
 
 
 def _find_factor(axis: PointColumn, unit: str | None) -> float:
@@ -285,16 +311,9 @@ class _Reader:
             return None
         values: Any = self.table[column.name]
         if values.dtype.kind not in "iu" or values.isna().any():
-            numeric = values.dtype.kind in "iuf"
-            if not numeric and column.stem == "label":  # names of any kind, as those of Mastodon
+            if values.dtype.kind not in "iuf" and column.stem == "label":  # names of any kind, as those of Mastodon
                 return None
-            numbers = values.to_numpy(np.float64, na_value=np.nan) if numeric else np.full(len(values), np.nan)
-            good = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
-            if not good.all():
-                row = int(np.argmin(good))
-                given = f"{numbers[row]:g}" if numeric else repr(values.iloc[row])
-                self._refuse(row, f"the {column.name} {given}; ids are whole numbers: correct it, or rename the column")
-            values = numbers
+            values = self._read_whole(column)
         ids = np.asarray(values)
         if ids.dtype.kind == "u" and (ids > np.iinfo(np.int64).max).any():
             row = int(np.argmax(ids))
@@ -309,6 +328,22 @@ class _Reader:
                 f"{self.rows.locate(first)}; each point of a frame has its own: correct it, or delete the column",
             )
         return ids
+
+    def _read_whole(self, column: PointColumn) -> FloatArray:
+        """Return ids that are not stored as integers, each a whole number."""
+        values: Any = self.table[column.name]
+        numeric = values.dtype.kind in "iuf"
+        numbers = values.to_numpy(np.float64, na_value=np.nan) if numeric else np.full(len(values), np.nan)
+        good = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**53)
+        if not good.all():
+            row = int(np.argmin(good))
+            if values.isna().iloc[row]:
+                self._refuse(
+                    row, f"no number in {column.name}; ids are whole numbers: correct it, or delete the column"
+                )
+            given = f"{numbers[row]:g}" if numeric else repr(values.iloc[row])
+            self._refuse(row, f"the {column.name} {given}; ids are whole numbers: correct it, or rename the column")
+        return np.asarray(numbers)
 
     def _refuse(self, row: int, fault: str) -> NoReturn:
         msg = f"{self.rows.source}: {self.rows.locate(row)} has {fault}"
