@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from record import RESULTS
+from accuracy import format_number
+from record import RESULTS, format_table
 
 NOT_YET = "(not measured yet)"
+OTHERS = {"gnn": "`gnn`", "hungarian": "`hungarian`", "koft": "KOFT"}
+SHOWN = ("LNK", "BIO(1)", "division_f1(1)", "CHOTA", "TRA")
 
 
 def format_ablation() -> str:
@@ -32,9 +35,35 @@ def format_sources() -> str:
     return f"{describe_trainings(record)}\n\n{format_rows(record['rows'])}"
 
 
+def format_published() -> str:
+    """Return the table of the published network beside other methods, on clean masks of the sequences of *own*."""
+    record, other = _read("published"), _read("learned")
+    if record is None or other is None:
+        return NOT_YET
+    rows = {(row["sequence"], row["method"], row["protocol"]): row for row in record["rows"] if row["twin"] == "plain"}
+    others = (row for row in other["rows"] if row["twin"] == "plain" and row["protocol"] == "same")
+    beside = {(row["sequence"], row["method"]): row for row in others}
+    lines = []
+    for sequence in dict.fromkeys(name for name, _, protocol in rows if protocol == "own"):
+        some = {f"`{method}`, *{kind}*": row for (name, method, kind), row in rows.items() if name == sequence}
+        some = dict(sorted(some.items()))
+        some |= {title: beside[sequence, name] for name, title in OTHERS.items() if (sequence, name) in beside}
+        lines += [[f"{sequence}, {title}", *_format_figures(row["figures"])] for title, row in some.items()]
+    return format_table(["", "LNK", "BIO", "division F1", "CHOTA", "TRA"], lines)
+
+
+def _format_figures(figures: dict[str, float | None]) -> list[str]:
+    values = (figures[name] for name in SHOWN)
+    return [format_number(value) for value in values]
+
+
 def _read(name: str) -> Any:
     file = RESULTS / f"{name}.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
-TRAINING_TABLES: dict[str, Callable[[], str]] = {"ablation": format_ablation, "sources": format_sources}
+TRAINING_TABLES: dict[str, Callable[[], str]] = {
+    "ablation": format_ablation,
+    "sources": format_sources,
+    "published": format_published,
+}
