@@ -283,6 +283,12 @@ _RODS: Mapping[str, Any] = {
     "death_rate": 0.0,
 }
 _TISSUE: Mapping[str, Any] = {"cells": Range("log-uniform integer", 30, 250), "cycle": Range("log-uniform", 20, 150)}
+_EPITHELIUM: Mapping[str, Any] = {
+    **_TISSUE,
+    "packing": 0.95,
+    "speed": Range("log-uniform", 0.02, 0.2),
+    "texture": Range("uniform", 0, 0.2),
+}
 _SPARSE: Mapping[str, Any] = {
     "cells": Range("log-uniform integer", 8, 70),
     "packing": Range("uniform", 0.03, 0.25),
@@ -316,11 +322,7 @@ KINDS: Mapping[str, Kind] = {
         _watch(_draw_sheet),
         {**_TISSUE, "packing": Range("uniform", 0.7, 0.95), "speed": Range("log-uniform", 0.03, 0.3)},
     ),
-    "epithelium": Kind(
-        _watch(_draw_epithelium),
-        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.02, 0.2), "texture": Range("uniform", 0, 0.2)},
-        {**_TISSUE, "packing": 0.95, "speed": Range("log-uniform", 0.02, 0.2), "texture": Range("uniform", 0, 0.2)},
-    ),
+    "epithelium": Kind(_watch(_draw_epithelium), _EPITHELIUM, _EPITHELIUM),
     "sparse": Kind(_watch(_draw_fast), _SPARSE, _SPARSE),
     "amoeboid": Kind(_watch(_draw_amoeboid), _AMOEBOID, _AMOEBOID),
     "cleavage": Kind(watch_cleavage, None, _EGG),
