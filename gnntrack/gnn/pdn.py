@@ -26,6 +26,7 @@ from torch_geometric.utils import scatter
 from gnntrack.errors import FormatError
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.inputs import Inputs
+from gnntrack.gnn.linknet import Standardization
 from gnntrack.gnn.network import Network
 from gnntrack.plurals import count_noun
 from gnntrack.settings import TrainSettings
@@ -91,19 +92,11 @@ def scale_frames(frame: Tensor, window: Tensor, length: int) -> Tensor:
     return (frame - first) / (length - 1)
 
 
-class _Standard(nn.Module):
+class _Standard(Standardization):
     """Standardises columns to mean 0 and deviation 1 of the training data; constant columns are only shifted.
 
-    Shapes: (R, C) -> (R, C), bounded by -8 and 8.
+    Shapes: (R, C) -> (R, C), bounded by -8 and 8. NaN stays NaN, since no column may be missing.
     """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, columns: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(columns))
-        self.register_buffer("deviation", torch.ones(columns))
 
     def fit(self, rows: Tensor) -> None:
         """Set mean and deviation from rows of the training data, shape (R, C)."""
