@@ -123,7 +123,7 @@ def run_network(args: argparse.Namespace) -> Result:
     some = [np.stack([stack[t] for t in range(len(stack))[-args.frames :]]) for stack in (images, masks)]
     graph = clock.time("features", lambda: build_graph(*some, settings=settings))
     prior = clock.time("classical scores", lambda: score_links(graph, settings=settings.scores))
-    inputs = clock.time("inputs", lambda: model.inputs_of(graph, prior))
+    inputs = clock.time("inputs", lambda: model.select_columns(model.inputs_of(graph, prior)))
     first = inputs.cut_window(0, 3)[0]
 
     def measure(work: Callable[[Any], object]) -> float:

@@ -20,6 +20,7 @@ from gnntrack.gnn import array_network
 from gnntrack.gnn.array_files import make_array_network
 from gnntrack.gnn.array_layers import apply_double_gelu
 from gnntrack.gnn.array_network import ArrayNetwork
+from gnntrack.gnn.inputs import LINK_INPUTS
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.pdn import PdnNet
 from gnntrack.gnn.point_inputs import POINT_CELL_INPUTS, POINT_LINK_INPUTS, POINT_PAIR_INPUTS
@@ -89,6 +90,26 @@ def test_random_networks_score_as_with_torch(options):
 
 def test_networks_of_points_score_as_with_torch():
     assert_same(make_random_point_network(), draw_point_inputs(frames=10))
+
+
+def test_networks_of_fewer_columns_select_theirs():
+    """Models of earlier versions read fewer columns than there are now, and their scores stay the same."""
+    named = {"cell": ["size", "border"], "link": ["prior", "gap", "iou"], "pair": ["prior", "spread"]}
+    network = make_random_network(columns=named)
+    inputs = draw_inputs(frames=10)
+    arrays, some = without_torch(network), network.select_columns(inputs)
+    assert [getattr(some, block).shape[1] for block in named] == [2, 3, 2]
+    np.testing.assert_array_equal(some.link[:, 2], inputs.link[:, LINK_INPUTS.index("iou")])
+    assert_same(network, some)
+    other = replace(inputs, cell=inputs.cell.copy())
+    other.cell[:, 1] += 1  # a column that it does not read
+    for one, two in zip(arrays.compute(some), arrays.compute(arrays.select_columns(other)), strict=True):
+        np.testing.assert_array_equal(one, two)
+    whole = make_random_network()
+    assert whole.select_columns(inputs) is inputs
+    seen = replace(inputs, cell=np.hstack([inputs.cell, np.ones((len(inputs.cell), 3), np.float32)]))
+    looks = make_random_network(columns=named, embedding=3).select_columns(seen).cell
+    np.testing.assert_array_equal(looks[:, 2:], 1)
 
 
 @pytest.mark.parametrize("links", [0, 1, 7])

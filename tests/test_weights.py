@@ -282,13 +282,28 @@ def catch_message(model: Path) -> str:
 def test_other_columns(model: Path) -> None:
     columns = {block: list(names) for block, names in small().columns.items()}
     columns["cell"] = [*columns["cell"][1:], "roundness"]
+    columns["link"] = columns["link"][1:]
     columns["pair"] = columns["pair"][::-1]
     change(model, columns=columns)
     text = catch_message(model)
     assert "it reads 'roundness' of each cell, which this gnntrack does not compute" in text
-    assert "it does not read 'size' of each cell" in text
+    assert "it does not read 'prior' of each link" in text  # every network does
     assert "the columns of each pair in another order" in text
-    assert "each link" not in text
+    assert "size" not in text
+
+
+def test_a_model_of_fewer_columns_reads_those_that_it_names(model: Path) -> None:
+    columns = {"cell": ["size", "border"], "link": ["prior", "iou", "gap"], "pair": ["prior"]}
+    network = LinkNet(width=8, rounds=1, heads=2, columns=columns)
+    assert network.columns == {"cell": ("size", "border"), "link": ("prior", "gap", "iou"), "pair": ("prior",)}
+    save_model(model, network, training={})
+    again = load_model(model).network
+    assert same(again, network)
+    assert again.columns == network.columns
+    assert len(small().columns["pair"]) > 1
+    columns["pair"].append("age")  # named, but there are no weights for it
+    change(model, columns={**columns, "link": ["prior", "gap", "iou"]})
+    assert "'pair_standard.mean' has shape (1,), expected (2,)" in catch_message(model)
 
 
 def test_columns_of_unknown_blocks_or_types(model: Path) -> None:

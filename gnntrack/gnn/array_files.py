@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.gnn.array_network import ArrayNetwork
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs, pick_columns
 from gnntrack.gnn.point_inputs import POINT_CELL_INPUTS, POINT_LINK_INPUTS, POINT_PAIR_INPUTS, make_point_inputs
 
 if TYPE_CHECKING:
@@ -53,16 +53,23 @@ def make_array_network(about: Mapping[str, Any], tensors: Mapping[str, FeatureAr
     kind = _KINDS.get(about["kind"])
     if kind is None or not _has_known_options(about["options"]):
         return None
-    if about["columns"] != {block: list(names) for block, names in kind.columns.items()}:
+    columns = pick_columns(kind.columns, about["columns"])
+    if about["columns"] != {block: list(names) for block, names in columns.items()}:
         return None
     width, rounds, heads = (about["options"][name] for name in _SIZES)
-    wanted = _list_shapes({block: len(names) for block, names in kind.columns.items()}, width, rounds, heads)
+    wanted = _list_shapes({block: len(names) for block, names in columns.items()}, width, rounds, heads)
     if {name: array.shape for name, array in tensors.items()} != wanted:
         return None
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in tensors.values()):
         return None
     return ArrayNetwork(
-        about["kind"], about["options"], kind.columns, tensors, inputs_of=kind.inputs_of, of_points=kind.of_points
+        about["kind"],
+        about["options"],
+        columns,
+        tensors,
+        known=kind.columns,
+        inputs_of=kind.inputs_of,
+        of_points=kind.of_points,
     )
 
 

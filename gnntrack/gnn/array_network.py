@@ -56,6 +56,8 @@ class ArrayNetwork:
         As of the network, without an embedding.
     columns : dict of tuples
         As of the network.
+    known : dict of tuples
+        Names of the columns that `inputs_of` returns.
     tensors : dict of arrays
         Its weights, by the names in the file.
     inputs_of : callable
@@ -76,12 +78,13 @@ class ArrayNetwork:
         columns: Mapping[str, tuple[str, ...]],
         tensors: Tensors,
         *,
+        known: Mapping[str, tuple[str, ...]],
         inputs_of: Callable[[CellGraph, LinkScores], Inputs],
         of_points: bool,
     ) -> None:
         self.kind, self.options, self.columns, self.of_points = kind, dict(options), columns, of_points
         self.hops = options["rounds"] + 1
-        self._inputs_of = inputs_of
+        self._inputs_of, self._known = inputs_of, known
         self._standard = {
             block: (tensors[f"{block}_standard.mean"], tensors[f"{block}_standard.deviation"]) for block in columns
         }
@@ -102,6 +105,10 @@ class ArrayNetwork:
     ) -> Inputs:
         """Return the arrays of a graph that the network reads; an embedding is not used."""
         return self._inputs_of(graph, prior)
+
+    def select_columns(self, inputs: Inputs) -> Inputs:
+        """Return the columns that the network reads, of those that `inputs_of` returns."""
+        return inputs.select_columns(self._known, self.columns)
 
     def compute(self, inputs: Inputs, *, threads: int | None = None) -> tuple[FeatureArray, FeatureArray]:
         """Return the log odds of links and of division candidates.

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.gnn.histories import (
+    LINK_RIVALS,
+    PAIR_HISTORIES,
+    compare_with_rivals,
+    find_likely_links,
+    measure_histories,
+)
 from gnntrack.graph.candidates import replace_zeros
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray, LinkScores
 
@@ -29,6 +36,7 @@ __all__ = [
     "clip_log_odds",
     "get_candidates",
     "make_pair_columns",
+    "pick_columns",
     "rank_by_odds",
     "retain_links",
     "stack_columns",
@@ -48,6 +56,7 @@ LINK_INPUTS = (
     *("iou", "containment_source", "containment_target"),
     *("iou_moved", "containment_source_moved", "containment_target_moved"),
     *("rank_source", "rank_target", "margin_source", "margin_target", "mutual_nearest"),
+    *LINK_RIVALS,
 )
 """Columns per candidate link; ``prior`` is the log odds of the classical score.
 
@@ -57,9 +66,10 @@ with the typical values of the movie. With them, networks were worse on kinds of
 PAIR_INPUTS = (
     *("prior", "spread", "together", "unequal", "opening"),
     *("intensity_unequal", "intensity_ratio", "overlap", "overlap_unequal"),
+    *PAIR_HISTORIES,
 )
-"""Columns per division candidate: the daughters' sizes and brightness against each other and against the parent's, and
-how they share its place."""
+"""Columns per division candidate: the daughters' sizes and brightness against each other and against the parent's, how
+they share its place, and the frames before and after."""
 
 _OF_MASKS_OR_IMAGES = ("size_ratio", "intensity", "iou", "containment", "eccentricity", "ellipsoid")
 _MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(_OF_MASKS_OR_IMAGES))
@@ -133,17 +143,38 @@ class Inputs:
         keep = pair > _HOPELESS
         pairs, pair = pairs.select(keep), pair[keep]
         links = retain_links(graph, link, pairs.links)
+        likely = find_likely_links(graph, link)
+        of_links = _make_link_columns(graph, links, link) | compare_with_rivals(likely, links, link[links])
+        of_pairs = make_pair_columns(graph, pairs, pair) | measure_histories(likely, pairs)
         return cls(
             graph.cells.frame,
             graph.source[links],
             graph.target[links],
             np.searchsorted(links, pairs.links),
             _make_cell_columns(graph) if embedding is None else np.hstack([_make_cell_columns(graph), embedding]),
-            _make_link_columns(graph, link)[links],
-            stack_columns(make_pair_columns(graph, pairs, pair), PAIR_INPUTS, len(pairs.links)),
+            stack_columns(of_links, LINK_INPUTS, len(links)),
+            stack_columns(of_pairs, PAIR_INPUTS, len(pairs)),
             graph.cells.n_frames,
             links,
         )
+
+    def select_columns(self, known: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequence[str]]) -> Inputs:
+        """Return some of the columns.
+
+        Parameters
+        ----------
+        known : dict of sequences
+            Names of the columns here, for ``cell``, ``link`` and ``pair``; there may be more columns after them.
+        wanted : dict of sequences
+            Names of the columns to return, of those of `known` and in the same order; further ones are kept.
+        """
+        changed: dict[str, Any] = {}
+        for block, names in known.items():
+            rows = [i for i, name in enumerate(names) if name in wanted[block]]
+            if len(rows) < len(names):
+                values = getattr(self, block)
+                changed[block] = np.ascontiguousarray(values[:, [*rows, *range(len(names), values.shape[1])]])
+        return replace(self, **changed) if changed else self
 
     def cut_window(self, start: int, stop: int) -> tuple[Inputs, IntArray, IntArray, IntArray]:
         """Return the inputs of frames ``start`` to ``stop - 1``, and the rows of their cells, links and pairs."""
@@ -164,6 +195,28 @@ class Inputs:
             rows=self.rows[links],
         )
         return inside, np.arange(first, last), links, near
+
+
+def pick_columns(known: Mapping[str, tuple[str, ...]], wanted: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each block that a model reads, of those that are known, in their order.
+
+    Every network reads the prior.
+
+    Parameters
+    ----------
+    known : dict of tuples
+        Names of the columns of ``cell``, ``link`` and ``pair``.
+    wanted : dict of lists
+        Names as a model stores them; if they are something else, all columns are returned.
+
+    Examples
+    --------
+    >>> pick_columns({"link": ("prior", "gap", "iou")}, {"link": ["iou", "prior", "charm"]})
+    {'link': ('prior', 'iou')}
+    """
+    lists = {block: wanted.get(block) for block in known}
+    named = {block: {"prior", *names} if isinstance(names, list) else known[block] for block, names in lists.items()}
+    return {block: tuple(name for name in names if name in named[block]) for block, names in known.items()}
 
 
 def retain_links(graph: CellGraph, prior: FloatArray, pairs: IntArray) -> IntArray:
@@ -245,15 +298,16 @@ def _make_cell_columns(graph: CellGraph) -> FeatureArray:
     return stack_columns(columns, CELL_INPUTS, len(cells))
 
 
-def _make_link_columns(graph: CellGraph, prior: FloatArray) -> FeatureArray:
-    own = [name for name in LINK_INPUTS if name not in {"prior", "distance"}]
+def _make_link_columns(graph: CellGraph, links: IntArray, prior: FloatArray) -> dict[str, FloatArray]:
+    """Return the columns of some links by name; `prior` (E,) are the log odds of all."""
+    own = [name for name in LINK_INPUTS if name not in {"prior", *LINK_RIVALS}]
     found = {name: _FEATURE_OF.get(name, name) for name in own}
     found = {name: feature for name, feature in found.items() if name not in _MAY_LACK or graph.has(feature)}
-    columns = {name: graph.feature(feature).astype(np.float64) for name, feature in found.items()}
+    columns = {name: graph.feature(feature)[links].astype(np.float64) for name, feature in found.items()}
     for end in ("source", "target"):
         columns[f"rank_{end}"] = np.log1p(columns[f"rank_{end}"])
         columns[f"margin_{end}"] = np.clip(columns[f"margin_{end}"], -4, 4)
-    return stack_columns({**columns, "prior": prior}, LINK_INPUTS, len(graph))
+    return columns | {"prior": prior[links]}
 
 
 def make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatArray) -> dict[str, FloatArray]:

@@ -9,19 +9,19 @@ O(links).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gnntrack.gnn.batch import Outputs
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs
+from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs, pick_columns
 from gnntrack.gnn.loss import lineage_loss
 from gnntrack.gnn.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.gnn.batch import Batch, Targets
     from gnntrack.settings import TrainSettings
@@ -136,6 +136,9 @@ class LinkNet(Network):
         Dropout in training.
     embedding : int
         Length of the learned appearance of a cell (`gnntrack.gnn.appearance`); 0 = without.
+    columns : dict of lists, optional
+        Names of the columns of ``cell``, ``link`` and ``pair`` that it reads, by default all; names that are not known
+        are left out. Models of earlier versions read fewer.
     """
 
     kind = "linknet"
@@ -145,17 +148,25 @@ class LinkNet(Network):
     pair_inputs: ClassVar[tuple[str, ...]] = PAIR_INPUTS
 
     def __init__(
-        self, *, width: int = 32, rounds: int = 3, heads: int = 4, dropout: float = 0.1, embedding: int = 0
+        self,
+        *,
+        width: int = 32,
+        rounds: int = 3,
+        heads: int = 4,
+        dropout: float = 0.1,
+        embedding: int = 0,
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        own = self._known_columns() if columns is None else pick_columns(self._known_columns(), columns)
         appearance = tuple(f"appearance_{i}" for i in range(embedding))
-        self.columns = {"cell": self.cell_inputs + appearance, "link": self.link_inputs, "pair": self.pair_inputs}
+        self.columns = own | {"cell": own["cell"] + appearance}
         self.options = {"width": width, "rounds": rounds, "heads": heads, "dropout": dropout, "embedding": embedding}
         self.cell_standard, self.link_standard, self.pair_standard = (
-            Standardization(len(names)) for names in (self.cell_inputs, self.link_inputs, self.pair_inputs)
+            Standardization(len(own[block])) for block in ("cell", "link", "pair")
         )
-        self.encode_cell = _make_mlp(len(self.cell_inputs), width, width, dropout)
-        self.encode_link = _make_mlp(len(self.link_inputs), width, width, dropout)
+        self.encode_cell = _make_mlp(len(own["cell"]), width, width, dropout)
+        self.encode_link = _make_mlp(len(own["link"]), width, width, dropout)
         self.encode_look = nn.Linear(embedding, width, bias=False) if embedding else None
         self.encode_likeness = nn.Linear(1, width, bias=False) if embedding else None
         self.ends = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(2))
@@ -163,7 +174,7 @@ class LinkNet(Network):
         self.link_head = _make_mlp(width, width, 1, dropout)
         self.cell_head = _make_mlp(width, width, 3, dropout)  # birth, death, spurious
         self.both = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(4))
-        self.encode_pair = nn.Linear(len(self.pair_inputs), width)
+        self.encode_pair = nn.Linear(len(own["pair"]), width)
         self.pair_head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), *_make_mlp(width, width, 1, dropout))
         for head in (self.link_head, self.cell_head, self.pair_head):
             _zero_last_layer(head)
@@ -176,10 +187,11 @@ class LinkNet(Network):
         return self.get_parameter("trust")
 
     def forward(self, batch: Batch) -> Outputs:  # noqa: D102
-        cell = self.encode_cell(self.cell_standard(batch.cell[:, : len(self.cell_inputs)]))
+        known = len(self.cell_standard.mean)
+        cell = self.encode_cell(self.cell_standard(batch.cell[:, :known]))
         link = self.encode_link(self.link_standard(batch.link))
         if self.encode_look is not None and self.encode_likeness is not None:
-            look = torch.nan_to_num(batch.cell[:, len(self.cell_inputs) :])
+            look = torch.nan_to_num(batch.cell[:, known:])
             cell = cell + self.encode_look(look)
             likeness = (look[batch.source] * look[batch.target]).sum(1, keepdim=True)
             link = link + self.encode_likeness(likeness)
@@ -195,6 +207,19 @@ class LinkNet(Network):
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:
         """Return the arrays of a graph that the network reads, see `Inputs.from_graph`."""
         return Inputs.from_graph(graph, prior, embedding=embedding)
+
+    @classmethod
+    def _known_columns(cls) -> dict[str, tuple[str, ...]]:
+        return {"cell": cls.cell_inputs, "link": cls.link_inputs, "pair": cls.pair_inputs}
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+        """Return a network for stored weights, which may read fewer columns than there are now."""
+        return cls(**options, columns=columns)
+
+    def select_columns(self, inputs: Inputs) -> Inputs:
+        """Return the columns that the network reads."""
+        return inputs.select_columns(self._known_columns(), self.columns)
 
     @classmethod
     def options_for(cls, settings: TrainSettings) -> dict[str, Any]:

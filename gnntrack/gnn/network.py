@@ -88,6 +88,27 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, Any],  # noqa: ARG003 - read by networks that can do with fewer columns
+        options: Mapping[str, Any],
+    ) -> Self:
+        """Return a network for stored weights; one that always reads the same columns needs the options only.
+
+        Parameters
+        ----------
+        columns : dict
+            Names of the columns of cells, links and pairs that the weights are for, as they are stored.
+        options : dict
+            The constructor's keywords.
+        """
+        return cls(**options)
+
+    def select_columns(self, inputs: Inputs) -> Inputs:
+        """Return the columns that the network reads, of those that `inputs_of` returns; by default all."""
+        return inputs
+
     def compute(self, inputs: Inputs) -> tuple[FeatureArray, FeatureArray]:
         """Return the log odds of links (E,) and of division candidates (M,), computed in eval mode on its own device.
 

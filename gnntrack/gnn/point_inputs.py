@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.geometry import measure_lengths
+from gnntrack.gnn.best_links import BestLinks, find_best_links
 from gnntrack.gnn.inputs import (
     Inputs,
     clip_log_odds,
@@ -67,21 +68,13 @@ _LONGEST = 5  # frames over which clear links are followed
 _WORST = -10.0  # log odds of a link that does not exist
 
 
-class _Best(NamedTuple):
-    """The best links of each point, before it or after it."""
-
-    link: IntArray  # (N,) row of the best link, -1 = none
-    odds: FloatArray  # (N,) its log odds
-    second: FloatArray  # (N,) those of the second one
-
-
 class _Movie(NamedTuple):
     """A movie as the columns are computed from it."""
 
     graph: CellGraph
     odds: FloatArray  # (E,) log odds of the prior
-    before: _Best
-    after: _Best
+    before: BestLinks
+    after: BestLinks
     clear: BoolArray  # (E,) see `_find_clear`
     vector: FloatArray  # (E, D) residuals, see `_measure_residuals`
     steps: FloatArray  # (E,) time steps
@@ -104,7 +97,7 @@ def make_point_inputs(graph: CellGraph, prior: LinkScores) -> Inputs:
         If the prior scores division candidates without their measurements.
     """
     cells, odds = graph.cells, clip_log_odds(prior.link)
-    before, after = (_find_best(node, odds, len(cells)) for node in (graph.target, graph.source))
+    before, after = (find_best_links(node, odds, len(cells), none=_WORST) for node in (graph.target, graph.source))
     clear = _find_clear(graph, odds, before, after)
     movie = _Movie(graph, odds, before, after, clear, *_measure_residuals(graph), _estimate_scatter(graph, clear))
     pairs, pair = _select_pairs(graph, get_candidates(prior), clip_log_odds(prior.division), clear)
@@ -126,20 +119,7 @@ def make_point_inputs(graph: CellGraph, prior: LinkScores) -> Inputs:
 # --- which links and divisions are scored ----------------------------------------------------------------------------
 
 
-def _find_best(node: IntArray, odds: FloatArray, n: int) -> _Best:
-    """Return the best links of each point; `node` (E,) is the point of each link."""
-    order = np.lexsort((-odds, node))
-    first = np.flatnonzero(np.diff(node[order], prepend=-1))
-    count = np.diff(np.append(first, len(order)))
-    best = _Best(np.full(n, -1), np.full(n, _WORST), np.full(n, _WORST))
-    point = node[order[first]]
-    best.link[point], best.odds[point] = order[first], odds[order[first]]
-    several = count > 1
-    best.second[point[several]] = odds[order[first[several] + 1]]
-    return best
-
-
-def _find_clear(graph: CellGraph, odds: FloatArray, before: _Best, after: _Best) -> BoolArray:
+def _find_clear(graph: CellGraph, odds: FloatArray, before: BestLinks, after: BestLinks) -> BoolArray:
     """Return whether each link is clear: to the next frame, and far better than all links that compete with it."""
     row = np.arange(len(odds))
     mutual = (after.link[graph.source] == row) & (before.link[graph.target] == row)

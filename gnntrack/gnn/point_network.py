@@ -12,6 +12,8 @@ from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.point_inputs import GROUPS, POINT_CELL_INPUTS, POINT_LINK_INPUTS, POINT_PAIR_INPUTS, make_point_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores
@@ -35,7 +37,7 @@ class PointNetwork(LinkNet):
 
     Parameters
     ----------
-    width, rounds, heads, dropout, embedding
+    width, rounds, heads, dropout, embedding, columns
         As of `LinkNet`.
     """
 
@@ -47,9 +49,16 @@ class PointNetwork(LinkNet):
     pair_inputs = POINT_PAIR_INPUTS
 
     def __init__(
-        self, *, width: int = 24, rounds: int = 2, heads: int = 4, dropout: float = 0.1, embedding: int = 0
+        self,
+        *,
+        width: int = 24,
+        rounds: int = 2,
+        heads: int = 4,
+        dropout: float = 0.1,
+        embedding: int = 0,
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(width=width, rounds=rounds, heads=heads, dropout=dropout, embedding=embedding)
+        super().__init__(width=width, rounds=rounds, heads=heads, dropout=dropout, embedding=embedding, columns=columns)
 
     @staticmethod
     def inputs_of(graph: CellGraph, prior: LinkScores, *, embedding: FeatureArray | None = None) -> Inputs:

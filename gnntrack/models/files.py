@@ -285,7 +285,8 @@ def _make_empty_network(path: Path, about: dict[str, Any], family: Family) -> nn
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd options; the tensors will not fit
-            network = kind(**options)
+            make = getattr(kind, "from_columns", None)  # of networks that can read fewer columns than there are now
+            network = kind(**options) if make is None else make(about["columns"], options)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         msg = f"{path}: its options do not fit '{about['kind']}' in this gnntrack: {error}"
         raise ModelError(msg) from error

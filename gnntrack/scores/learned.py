@@ -176,7 +176,7 @@ def score_by_network(
     network = model.scoring_network
     if not graph.cells.points and not graph.cells.has("intensity_mean"):
         _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
-    inputs = network.inputs_of(graph, prior, embedding=embedding)
+    inputs = network.select_columns(network.inputs_of(graph, prior, embedding=embedding))
     brightness = settings.gnn.brightness
     if not (settings.gnn.model is not None if brightness is None else brightness):
         inputs = _hide_brightness(network, inputs)

@@ -188,6 +188,10 @@ def learn(
     """
     started = time.monotonic()
     origin = _find_origin(run, network, start, samples, settings)
+    samples, checks = (
+        [replace(each, inputs=origin.network.select_columns(each.inputs)) for each in some]
+        for some in (samples, checks)
+    )
     plan = make_plan(settings.train, fine_tuning=origin.source is not None)
     run = run.with_provenance(**_describe_training(samples, run.seed, plan, settings, origin.source))
     device = run.find_device()
@@ -299,7 +303,7 @@ def _find_origin(
     if checkpoint is not None:  # its weights are read by the training loop
         options = {key: tuple(v) if isinstance(v, list) else v for key, v in checkpoint["options"].items()}
         source = checkpoint["state"].get("notes", {}).get("from")
-        return _Origin(NETWORKS[checkpoint["kind"]](**options), source)
+        return _Origin(NETWORKS[checkpoint["kind"]].from_columns(checkpoint["columns"], options), source)
     if start is not None:
         model = _load_start(start, kind, settings)
         return _Origin(model.link_network, {"model": model.name, "temperature": model.temperature})

@@ -1,0 +1,60 @@
+"""The best links of each cell in one direction of time, by the log odds of all links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gnntrack.types import FloatArray, IntArray
+
+__all__ = ["BestLinks", "find_best_links"]
+
+
+class BestLinks(NamedTuple):
+    """The two best links of each cell, before it or after it.
+
+    Parameters
+    ----------
+    link, runner_up : (N,) int64
+        Rows of the best link and of the second-best one, -1 = none.
+    odds, second : (N,) float64
+        Their log odds.
+    """
+
+    link: IntArray
+    runner_up: IntArray
+    odds: FloatArray
+    second: FloatArray
+
+
+def find_best_links(node: IntArray, odds: FloatArray, n: int, *, none: float) -> BestLinks:
+    """Return the two best links of each cell.
+
+    Parameters
+    ----------
+    node : (E,) int64
+        Cell of each link: its source for the links after a cell, its target for those before it.
+    odds : (E,) float64
+        Log odds of the links.
+    n : int
+        Number of cells.
+    none : float
+        Log odds of a link that does not exist.
+
+    Examples
+    --------
+    >>> best = find_best_links(np.array([0, 0, 2]), np.array([1.0, 3.0, 2.0]), 3, none=0.0)
+    >>> best.link.tolist(), best.runner_up.tolist(), best.odds.tolist()
+    ([1, -1, 2], [0, -1, -1], [3.0, 0.0, 2.0])
+    """
+    order = np.lexsort((-odds, node))
+    first = np.flatnonzero(np.diff(node[order], prepend=-1))
+    several = np.diff(np.append(first, len(order))) > 1
+    best = BestLinks(np.full(n, -1), np.full(n, -1), np.full(n, none), np.full(n, none))
+    cell, row = node[order[first]], order[first]
+    best.link[cell], best.odds[cell] = row, odds[row]
+    cell, row = cell[several], order[first[several] + 1]
+    best.runner_up[cell], best.second[cell] = row, odds[row]
+    return best
