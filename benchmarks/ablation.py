@@ -20,7 +20,6 @@ from folds import (
     Workshop,
     add_training_arguments,
     choose_settings,
-    describe_failure,
     list_sequences,
     make_left_out_fold,
     read_settings,
@@ -37,6 +36,7 @@ from record import (
     write_record,
 )
 from torch import Tensor
+from version_runs import describe_failure
 
 from gnntrack.gnn.batch import Batch, Outputs
 from gnntrack.gnn.linknet import LinkNet
@@ -155,7 +155,7 @@ def run_variation(
             try:
                 row |= {**run_ours(twin, out, method, settings), **score_result(out, twin)}
             except Exception as error:  # noqa: BLE001
-                row |= describe_failure(error, workshop)
+                row |= describe_failure(error, workshop.work)
             record["rows"] = replace_row(record["rows"], KEY, row)
             print(f"{name:30s} {format_line({**row, 'method': ''})}", flush=True)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from perturbed import PerturbedMovie
 from record import RESULTS
 
@@ -39,15 +40,22 @@ Row = dict[str, Any]
 def run_baseline(twin: PerturbedMovie, out: Path, name: str, python: str, *, dataset: str = "") -> Row:
     """Run a peer on a version of a movie, and write its result.
 
-    A linker has the settings that were chosen on the other data sets than ``dataset``, see `peer_settings.py`.
+    A linker has the settings that were chosen on the other data sets than ``dataset``, see `peer_settings.py`. KOFT
+    needs images for its optical flow; if there are none, it gets the masks, bright cells on black.
     """
     if name in LINKERS:
         return _run_linker(twin, out, name, python, dataset)
-    if twin.images is None:
-        msg = f"{name} needs images"
-        raise ValueError(msg)
-    told = _run_peer(python, name, twin.images, twin.masks, out)[0]
+    images = twin.images or _write_silhouettes(twin.masks, out.with_suffix(".images"))
+    told = _run_peer(python, name, images, twin.masks, out)[0]
     return {"seconds": told["seconds"], "frames": twin.frames, "cells": told["cells"], "notes": told["versions"]}
+
+
+def _write_silhouettes(masks: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for file in masks.glob("*.tif"):
+        silhouette = np.where(tifffile.imread(file) > 0, 255, 0).astype(np.uint8)
+        tifffile.imwrite(folder / file.name, silhouette, compression="zlib")
+    return folder
 
 
 @cache

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from folds import DONE, NEVER, WORK, make_left_out_fold
-from perturbed import PerturbedMovie, write_first_frames, write_perturbed
+from perturbed import PerturbedMovie, write_frames, write_perturbed
 from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -325,7 +325,7 @@ def _solve_all(methods: Sequence[str], args: argparse.Namespace, work: Path) -> 
         elif "gnn" in methods:
             print(f"no network that was trained without {sequence.dataset}; gnn is not tested on it", flush=True)
         used = {method: settings[method] for method in methods if method in settings}
-        short = write_first_frames(sequence, work / sequence.name / "start", FRAMES)
+        short = write_frames(sequence, work / sequence.name / "start", range(FRAMES))
         for kind in args.twins.split(",") if used else ():
             twin = write_perturbed(short, work / sequence.name / kind, kind)
             for images in (True, False) if twin.images else (False,):

@@ -22,12 +22,14 @@ from tempfile import gettempdir
 from typing import Any
 
 import torch
+from kind_groups import list_simulated_kinds, list_training_data, name_model
 from record import describe_run, get_default_data, hash_code, read_rows
 
 from gnntrack.gnn.networks import NETWORKS
-from gnntrack.models.files import CHECKPOINT_FILE
+from gnntrack.gnn.weights import load_model
+from gnntrack.models.files import CHECKPOINT_FILE, MODEL_FILE
 from gnntrack.settings import Settings
-from gnntrack.training.links import learn, with_appearance
+from gnntrack.training.links import learn, train, with_appearance
 from gnntrack.training.movies import open_sequence, simulate_training_movie, split_movie
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.samples import Sample, make_samples, make_validation_samples
@@ -39,6 +41,7 @@ NEVER = "ctc-official-evaluation"  # results with official scores: a test of the
 BETWEEN = 3  # unused frames between the tested first half of a sequence and the training data
 SEED = 0
 SIMULATED = 8  # simulated movies in every training
+EACH = 4  # simulated movies of each family, in the trainings without a group of kinds
 DONE = "done.json"
 Adapt = Callable[[FrameStack, FrameStack | None, Settings], Settings]
 """Masks, images, settings of all movies -> settings of this movie."""
@@ -136,6 +139,20 @@ class Workshop:
             self.models[folder] = told or self._train(folder, fold, network, settings)
         return folder, self.models[folder]
 
+    def train_without(self, group: int, data: Path, more: Path, settings: Settings) -> Path:
+        """Return the folder of the network that is trained by `gnntrack train` on all kinds but those of a group."""
+        folder = self.work / "models" / name_model(group)
+        if folder not in self.models and not (self.reuse and (folder / MODEL_FILE).is_file()):
+            kinds = list_simulated_kinds(group)
+            number = settings.train.simulated or EACH * len(kinds)
+            settings = settings.replace(train__simulated_kinds=kinds, train__simulated=number)
+            report = _make_reporter(folder.name)
+            run = TrainingRun(folder, seed=SEED, overwrite=True, device=self.device, report=report)
+            self.models[folder] = train(
+                list_training_data(group, data, more), run, network="linknet", settings=settings
+            )
+        return folder
+
     def train_all(self, trainings: Sequence[tuple[Fold, str, Settings]], *, jobs: int) -> None:
         """Train several networks, ``jobs`` at a time."""
         if jobs == 1 or not trainings:
@@ -197,9 +214,12 @@ def start_record(settings: Settings, args: argparse.Namespace) -> dict[str, Any]
     return {**describe_run(), "code": hash_code(), "settings": settings.to_dict(plain=True), "rows": rows}
 
 
-def describe_failure(error: Exception, workshop: Workshop) -> dict[str, str]:
-    """Return the columns of a method that failed."""
-    return {"failed": f"{type(error).__name__}: {error}".replace(str(workshop.work), "WORK")}
+def describe_model(folder: Path) -> dict[str, Any]:
+    """Return the record of the training of a model, also of one whose training is not finished."""
+    model = load_model(folder)
+    kept = {name: model.training[name] for name in ("versions", "cells", "links", "divisions", "best")}
+    best = kept["best"]
+    return {**kept, "steps": best["step"], "temperature": model.temperature, "seconds": best["seconds"]}
 
 
 def choose_settings(network: str, settings: Settings) -> Settings:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from baselines import LINKERS, CellTable, run_linker_settings
 from folds import NEVER, TESTED
-from perturbed import write_first_frames, write_perturbed
+from perturbed import write_frames, write_perturbed
 from recall import find_true_links
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 
@@ -151,7 +151,7 @@ def _read_movies(data: Path, work: Path, kinds: list[str]) -> Iterator[Movie]:
     for sequence in find_sequences(data):
         if sequence.dataset == NEVER:
             continue
-        short = write_first_frames(sequence, work / sequence.name / "start", FRAMES)
+        short = write_frames(sequence, work / sequence.name / "start", range(FRAMES))
         for kind in kinds:
             twin = write_perturbed(short, work / sequence.name / kind, kind)
             table = CellTable.write(twin.masks, work / sequence.name / f"{kind}.npz")

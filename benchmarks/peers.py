@@ -33,23 +33,21 @@ def prepare_koft(images: Path, masks: Path, out: Path) -> Callable[[], Result]:
 
     Published rules: gate max(3 r, distance to the nearest neighbour), standard deviations r / 2 of a detection and 3 r
     of process and flow, order 0, gaps of one frame, divisions if the number of cells grows by 30 %, discs of 3 r in
-    bridged gaps.
+    bridged gaps. The flow in 3D is that of scikit-image, since OpenCV's is for 2D.
     """
     import byotrack
-    import cv2
     import torch
     from byotrack.dataset import ctc
     from byotrack.implementation.linker.frame_by_frame import koft as linker
-    from byotrack.implementation.optical_flow import opencv
 
     def run() -> Result:
         video = byotrack.Video(images).normalize(compute_stats_on=50)
         cells = byotrack.GroundTruthDetector().run(byotrack.Video(masks))
         size = np.concatenate([np.asarray(each.mass) for each in cells if len(each)]).mean()
-        radius = float(np.sqrt(size / np.pi))
+        dimensions = cells[0].dim
+        radius = float(np.sqrt(size / np.pi) if dimensions == 2 else np.cbrt(size * 3 / (4 * np.pi)))
         apart = [torch.cdist(c.position, c.position).sort(dim=1).values[:, 1].median() for c in cells if len(c) > 1]
         growth = (len(cells[-1]) - len(cells[0])) / max(len(cells[0]), 1)
-        farneback = cv2.FarnebackOpticalFlow.create(winSize=max(10, int(radius / 2)))
         settings = linker.KOFTLinkerParameters(
             association_threshold=max(3 * radius, float(np.mean([each.item() for each in apart] or [0.0]))),
             detection_std=radius / 2,
@@ -63,13 +61,24 @@ def prepare_koft(images: Path, masks: Path, out: Path) -> Callable[[], Result]:
             split_factor=1.0 if growth > 0.3 and growth * len(cells[0]) > 1 else 0.0,
             track_building="smoothed",
         )
-        flow = opencv.OpenCVOpticalFlow(farneback, downscale=4)
-        tracks = list(linker.KOFTLinker(settings, flow).run(video, cells))
+        tracks = list(linker.KOFTLinker(settings, _make_flow(radius, dimensions)).run(video, cells))
         out.mkdir(parents=True)
         ctc.save_tracks(tracks, out, detections_sequence=cells, default_radius=3 * radius, n_digit=3)
         return {"cells": sum(map(len, cells)), "tracks": len(tracks)}
 
     return run
+
+
+def _make_flow(radius: float, dimensions: int) -> Any:
+    from byotrack.implementation.optical_flow import opencv, skimage
+
+    if dimensions == 2:
+        import cv2
+
+        return opencv.OpenCVOpticalFlow(cv2.FarnebackOpticalFlow.create(winSize=max(10, int(radius / 2))), downscale=4)
+    from skimage.registration import optical_flow_ilk
+
+    return skimage.SkimageOpticalFlow(optical_flow_ilk)
 
 
 def run_laptrack(table: Numbers, settings: Result) -> Links:

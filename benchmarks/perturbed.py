@@ -74,15 +74,16 @@ def write_perturbed(sequence: TrainingSequence, folder: Path, kind: str) -> Pert
     return PerturbedMovie(masks, images if sequence.images else None, truth, len(files))
 
 
-def write_first_frames(sequence: TrainingSequence, folder: Path, frames: int) -> TrainingSequence:
-    """Write the first frames of a sequence into a new folder, as a sequence: links to the files, a cut table."""
+def write_frames(sequence: TrainingSequence, folder: Path, frames: range) -> TrainingSequence:
+    """Write some frames of a sequence into a new folder, as a sequence: links to the files, a cut table."""
     masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
     truth = folder / f"{sequence.number}_GT" / "TRA"
-    for source, target in ((sequence.masks, masks), (sequence.images, images), (sequence.truth, truth)):
+    places = ((sequence.masks, masks, "mask"), (sequence.images, images, "t"), (sequence.truth, truth, "man_track"))
+    for source, target, name in places:
         target.mkdir(parents=True)
-        for file in sorted(source.glob("*.tif"))[:frames] if source else []:
-            (target / file.name).symlink_to(file.resolve())
-    tracks = thin_tracks(read_track_table(sequence.truth / "man_track.txt"), range(frames))
+        for t, file in enumerate(sorted(source.glob("*.tif"))[frames.start : frames.stop] if source else []):
+            (target / f"{name}{t:03d}.tif").symlink_to(file.resolve())
+    tracks = thin_tracks(read_track_table(sequence.truth / "man_track.txt"), frames)
     columns = tracks.id, tracks.start, tracks.end, tracks.parent
     lines = [" ".join(map(str, row)) + "\n" for row in zip(*(each.tolist() for each in columns), strict=True)]
     (truth / "man_track.txt").write_text("".join(lines), encoding="ascii")

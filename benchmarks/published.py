@@ -15,7 +15,6 @@ An interrupted training continues with ``--reuse-models``. A training with more 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from accuracy import format_cell, format_line, run_ours, score_result
+from accuracy import format_cell, run_ours, score_result
 from folds import (
     TESTED,
     Fold,
@@ -31,17 +30,16 @@ from folds import (
     add_training_arguments,
     choose_settings,
     count_frames,
-    describe_failure,
+    describe_model,
     list_sequences,
     make_same_fold,
     read_settings,
     start_record,
 )
-from learned import KEY, SCORING
-from perturbed import PerturbedMovie, write_first_frames, write_perturbed
-from record import RESULTS, format_circumstances, format_table, has_row, hash_code, replace_row, write_record
+from perturbed import PerturbedMovie
+from record import RESULTS, format_circumstances, format_table
+from version_runs import KEY, VersionRuns
 
-from gnntrack.gnn.weights import load_model
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.lineage.build import build_lineage
@@ -61,6 +59,7 @@ PROTOCOLS = {
 APPEARANCE = 1500  # steps of the training of the appearance
 ALL = 1000  # neighbours: as many as lie within the distance
 ACTIVE = 0.5  # least probability of an active link
+SCORING = {"gnn__correction": 1.0, "gnn__brightness": True}  # as for movies like the training data
 
 Rows = npt.NDArray[Any]
 
@@ -151,7 +150,7 @@ def main() -> None:
     args = _parse_arguments()
     args.work.mkdir(parents=True, exist_ok=True)
     settings = choose_settings("pdn", read_settings(args).replace(train__appearance=True))
-    record = start_record(settings, args)
+    runs = VersionRuns(start_record(settings, args), args.out, args.work, tuple(args.twins.split(",")), format_markdown)
     sequences = list_sequences(args.data)
     workshop = Workshop(
         args.work, args.reuse_models, args.device, adapt=choose_neighbourhood, appearance=args.appearance
@@ -160,7 +159,7 @@ def main() -> None:
         for sequence in sequences:
             if sequence.dataset in TESTED and args.only.lower() in sequence.name.lower():
                 model = find_model(protocol, sequence, sequences, settings, args, workshop)
-                run_sequence(protocol, sequence, model, settings, args, workshop, record)
+                run_sequence(protocol, sequence, model, settings, args.methods.split(","), runs)
 
 
 def find_model(
@@ -181,40 +180,25 @@ def find_model(
     return workshop.get_model(fold, "pdn", settings, name="published")
 
 
-def describe_model(folder: Path) -> dict[str, Any]:
-    """Return the record of the training of a model, also of one whose training is not finished."""
-    model = load_model(folder)
-    kept = {name: model.training[name] for name in ("versions", "cells", "links", "best")}
-    best = kept["best"]
-    return {**kept, "steps": best["step"], "temperature": model.temperature, "seconds": best["seconds"]}
-
-
 def run_sequence(
     protocol: str,
     sequence: TrainingSequence,
     model: tuple[Path, dict[str, Any]],
     settings: Settings,
-    args: argparse.Namespace,
-    workshop: Workshop,
-    record: dict[str, Any],
+    methods: list[str],
+    runs: VersionRuns,
 ) -> None:
-    """Test the first half of a sequence in all versions; each row is written as soon as it is complete."""
-    settings = settings.replace(gnn__model=str(model[0]), **SCORING["same"])
-    with tempfile.TemporaryDirectory(dir=args.work) as temporary:
-        home = Path(temporary)
-        half = write_first_frames(sequence, home / "start", count_frames(sequence) // 2)
-        for kind in args.twins.split(","):
-            keys = {method: (protocol, sequence.name, kind, method) for method in args.methods.split(",")}
-            methods = [method for method, key in keys.items() if not has_row(record["rows"], KEY, key)]
-            twin = write_perturbed(half, home / kind, kind) if methods else None
-            for method in methods if twin else ():
-                out = home / f"{kind} {method}" / f"{sequence.number}_RES"
-                name = dict(zip(KEY, keys[method], strict=True))
-                facts = _run_method(method, twin, out, settings, workshop)
-                row = {**name, "code": hash_code(), "model": model[1], **facts}
-                record["rows"] = replace_row(record["rows"], KEY, row)
-                print(f"{protocol:5s} {format_line(row)}", flush=True)
-                write_record(args.out, record, format_markdown(record))
+    """Test the first half of a sequence in all versions."""
+    settings = settings.replace(gnn__model=str(model[0]), **SCORING)
+
+    def run(method: str, twin: PerturbedMovie, out: Path) -> dict[str, Any]:
+        movie = open_movie(twin.images, twin.masks, settings=settings)
+        adapted = choose_neighbourhood(movie.masks, movie.images, settings)
+        facts = track_as_published(twin, out, adapted) if method == "pdn" else run_ours(twin, out, "gnn", adapted)
+        return {"model": model[1], **facts, **score_result(out, twin)}
+
+    half = range(count_frames(sequence) // 2)
+    runs.run_movie(protocol, sequence.name, sequence, methods, run, frames=half)
 
 
 def format_markdown(record: dict[str, Any]) -> str:
@@ -248,16 +232,6 @@ def format_markdown(record: dict[str, Any]) -> str:
 
 def _name_training(row: dict[str, Any]) -> str:
     return str(row["sequence"]) if row["protocol"] == "own" else "all"
-
-
-def _run_method(method: str, twin: PerturbedMovie, out: Path, settings: Settings, workshop: Workshop) -> dict[str, Any]:
-    try:
-        movie = open_movie(twin.images, twin.masks, settings=settings)
-        settings = choose_neighbourhood(movie.masks, movie.images, settings)
-        facts = track_as_published(twin, out, settings) if method == "pdn" else run_ours(twin, out, "gnn", settings)
-        return {**facts, **score_result(out, twin)}
-    except Exception as error:  # noqa: BLE001 - a method that fails has a row too
-        return describe_failure(error, workshop)
 
 
 def _parse_arguments() -> argparse.Namespace:
