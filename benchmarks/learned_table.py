@@ -14,8 +14,8 @@ from version_runs import KEY
 PROTOCOLS = {
     "same": "One network, trained on all sequences less the first half of each tested one; tested on those halves.",
     "left-out": "A network for each data set, trained on all others; tested on the whole sequence.",
-    "kinds": "A network for each group of kinds, trained on all other kinds. Versions: the given masks, every 2nd frame, "
-    "every 4th frame, masks with faults. `koft`, `laptrack`: run here.",
+    "kinds": "A network for each group of kinds, trained on all other kinds. Versions: the given masks, every 2nd "
+    "frame, every 4th frame, masks with faults. `koft`, `laptrack`: run here.",
 }
 METHODS = (
     "On held-out frames, versions as in `accuracy.md`. `gnn`: ours; `pdn` and `pdn+triplets`: the published network of "
