@@ -18,7 +18,7 @@ import gnntrack
 from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn import array_network
 from gnntrack.gnn.array_files import make_array_network
-from gnntrack.gnn.array_layers import apply_double_gelu
+from gnntrack.gnn.array_layers import apply_double_gelu, combine_rows
 from gnntrack.gnn.array_network import ArrayNetwork
 from gnntrack.gnn.inputs import LINK_INPUTS
 from gnntrack.gnn.linknet import LinkNet
@@ -129,6 +129,16 @@ def test_neither_threads_nor_blocks_show(monkeypatch):
         np.testing.assert_allclose(each, one, atol=1e-5)
 
 
+def test_an_error_in_either_thread_is_raised(monkeypatch):
+    def fail(*_args):
+        raise MemoryError
+
+    network = without_torch(make_random_network())
+    monkeypatch.setattr(array_network._Round, "update_links", fail)
+    with pytest.raises(MemoryError):
+        network.compute(draw_inputs(frames=30, cells=10), threads=2)
+
+
 def test_windows_do_not_show():
     inputs, network = draw_inputs(frames=60, cells=10), without_torch(make_random_network(rounds=1))
     whole, parts = (predict_log_odds(network, inputs, links_per_window=size) for size in (10**9, 10))
@@ -140,6 +150,15 @@ def test_gelu_is_that_of_torch():
     x = np.linspace(-12, 12, 100_001, dtype=np.float32)
     expected = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
     np.testing.assert_allclose(apply_double_gelu(x.copy()) / 2, expected, atol=1e-6)
+    far = np.array([-1e30, -1e4, -20, 20, 1e4, 1e30], np.float32)  # where the polynomial overflows, and nothing warns
+    np.testing.assert_array_equal(apply_double_gelu(far.copy()), np.maximum(2 * far, 0))
+
+
+def test_vectors_are_added_to_all_rows():
+    for n in (0, 1, 170, 171, 500):
+        x = np.zeros((n, 3), np.float32)
+        combine_rows(np.add, x, np.arange(3, dtype=np.float32))
+        assert (x == np.arange(3)).all()
 
 
 # --- real models and movies ------------------------------------------------------------------------------------------

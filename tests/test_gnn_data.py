@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.learning import TINY, draw_inputs, make_tiny_sample, simulate_small
 
+from gnntrack.gnn.best_links import sort_by_odds
 from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds, retain_links
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
@@ -58,6 +59,13 @@ def test_links_that_could_win(sample):
     assert len(kept) < 0.9 * len(graph)
     np.testing.assert_array_equal(sample.inputs.source, graph.source[sample.inputs.rows])
     assert sample.truth.parent_known.mean() > 0.99
+
+
+def test_links_of_equal_odds_stay_in_their_order():
+    random = np.random.default_rng(0)
+    group, odds = random.integers(0, 30, 3000), random.integers(-2, 3, 3000).astype(np.float64)
+    np.testing.assert_array_equal(sort_by_odds(group, odds), np.lexsort((-odds, group)))
+    assert len(sort_by_odds(group[:0], odds[:0])) == 0
 
 
 def test_log_odds_are_within_what_a_score_can_tell():

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.gnn.best_links import sort_rows
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,6 +27,8 @@ __all__ = [
     "Perceptron",
     "apply_double_gelu",
     "arrange_fans",
+    "combine_rows",
+    "find_places",
     "multiply",
     "standardise",
     "take_rows",
@@ -33,7 +37,8 @@ __all__ = [
 
 _BOUND = 10.0  # of the logarithm of attention, as in `gnntrack.gnn.linknet`
 _PIECE = 1 << 18  # products up to this number of multiplications: OpenBLAS computes them without threads of its own
-_REACH = 5.5  # absolute value above which GELU is the identity or zero in float32
+_TINY = np.float32(1e-6)
+_TILE = 512  # length of the loops of NumPy that vectors are repeated for
 _GELU = (  # coefficients c of atanh(erf(x / sqrt(2))) = x (c0 + c1 x^2 + ...), least absolute error of GELU
     *(0.7978842, 0.03633428, -3.312937e-5, -5.524033e-5),
     *(3.969131e-6, -1.334477e-7, 1.805645e-9),
@@ -72,22 +77,23 @@ def apply_double_gelu(x: FeatureArray) -> FeatureArray:
     r"""Return :math:`2 x \Phi(x)`, twice the Gaussian error linear unit; `x` is overwritten with it.
 
     :math:`2 \Phi(x) = 1 + \tanh(x p(x^2))` with a polynomial :math:`p` fitted to :math:`\Phi`, the normal distribution
-    (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, give one of two terms). The error of GELU is below 1e-6.
-    The factor 2 is part of the next layer's weights, which saves a pass over the array.
+    (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, give one of two terms). The error of GELU is below 1e-6;
+    the polynomial grows on where that is the identity or zero. The factor 2 is part of the next layer's weights, which
+    saves a pass over the array.
 
     Examples
     --------
     >>> apply_double_gelu(np.array([-1.0, 0.0, 1.0, 9.0], np.float32)).round(4)
     array([-0.3173,  0.    ,  1.6827, 18.    ], dtype=float32)
     """
-    square = x * x
-    np.minimum(square, np.float32(_REACH**2), out=square)
-    inner = square * np.float32(_GELU[-1])
-    for coefficient in _GELU[-2:0:-1]:
-        inner += np.float32(coefficient)
-        inner *= square
-    inner += np.float32(_GELU[0])
-    inner *= x
+    with np.errstate(over="ignore"):
+        square = x * x
+        inner = square * np.float32(_GELU[-1])
+        for coefficient in _GELU[-2:0:-1]:
+            inner += np.float32(coefficient)
+            inner *= square
+        inner += np.float32(_GELU[0])
+        inner *= x
     np.tanh(inner, out=inner)
     inner += np.float32(1)
     x *= inner
@@ -99,6 +105,23 @@ def standardise(x: FeatureArray, mean: FeatureArray, deviation: FeatureArray) ->
     scaled = (x - mean) / deviation
     np.copyto(scaled, 0, where=np.isnan(scaled))
     return np.clip(scaled, -8, 8, out=scaled)
+
+
+def combine_rows(combine: np.ufunc, x: FeatureArray, vector: FeatureArray) -> None:
+    """Add a vector (W,) to all rows (R, W), or multiply them by it, in place.
+
+    NumPy loops over each row by itself, so several rows are taken as one, which is faster.
+
+    >>> x = np.ones((3, 2), np.float32)
+    >>> combine_rows(np.add, x, np.array([1, 2], np.float32))
+    >>> x.tolist()
+    [[2.0, 3.0], [2.0, 3.0], [2.0, 3.0]]
+    """
+    rows = max(1, _TILE // len(vector))
+    whole = len(x) - len(x) % rows
+    tiles = x[:whole].reshape(-1, rows * len(vector))
+    combine(tiles, np.concatenate([vector] * rows), out=tiles)
+    combine(x[whole:], vector, out=x[whole:])
 
 
 def take_rows(x: FeatureArray, rows: IntArray) -> FeatureArray:
@@ -140,9 +163,9 @@ class Perceptron(NamedTuple):
     def compute(self, x: FeatureArray) -> FeatureArray:
         """Return the outputs of rows."""
         hidden = multiply(x, self.first)
-        hidden += self.first_bias
+        combine_rows(np.add, hidden, self.first_bias)
         out = multiply(apply_double_gelu(hidden), self.second)
-        out += self.second_bias
+        combine_rows(np.add, out, self.second_bias)
         return out
 
 
@@ -154,17 +177,34 @@ class Fan(NamedTuple):
 
     Parameters
     ----------
-    cells : (C,) int64
-        The cells of the block, counted from its first one; those with more links come first.
     rows : (L,) int64
         Rows of the links.
     counts : list of int
         Numbers of cells with a first link, a second link, ...; their sum is L.
+    order : (C,) int64
+        The cells of the block, counted from its first one; those with more links come first.
+    place : (C,) int64
+        Where each cell is in this order.
+    cells : (L,) int64
+        Where the cell of each link is in this order.
+    among_all : slice
+        Where the links are among those of all blocks.
     """
 
-    cells: IntArray
     rows: IntArray
     counts: list[int]
+    order: IntArray
+    place: IntArray
+    cells: IntArray
+    among_all: slice
+
+    def sum_links(self, x: FeatureArray) -> FeatureArray:
+        """Return the sums of the links (L, W) of each cell, in the order of `order`, shape (C, W)."""
+        sums, first = np.zeros((len(self.order), x.shape[1]), np.float32), 0
+        for count in self.counts:
+            sums[:count] += x[first : first + count]
+            first += count
+        return sums
 
 
 def arrange_fans(end: IntArray, bounds: list[int]) -> list[Fan]:
@@ -180,21 +220,37 @@ def arrange_fans(end: IntArray, bounds: list[int]) -> list[Fan]:
     Examples
     --------
     >>> fan = arrange_fans(np.array([1, 0, 1]), [0, 2])[0]
-    >>> fan.cells.tolist(), fan.rows.tolist(), fan.counts
-    ([1, 0], [0, 1, 2], [2, 1])
+    >>> fan.rows.tolist(), fan.counts, fan.order.tolist(), fan.cells.tolist()
+    ([0, 1, 2], [2, 1], [1, 0], [0, 1, 0])
     """
-    order = np.argsort(end, kind="stable")
-    start = np.searchsorted(end[order], np.arange(bounds[-1] + 1))
+    order = sort_rows(end)
+    start = np.concatenate([[0], np.cumsum(np.bincount(end, minlength=bounds[-1]))])
     return [_arrange_fan(order, start[first : last + 1]) for first, last in pairwise(bounds)]
 
 
 def _arrange_fan(order: IntArray, start: IntArray) -> Fan:
     degree = np.diff(start)
     cells = np.argsort(-degree, kind="stable")
-    degree, first = degree[cells], start[:-1][cells]
+    degree, firsts = degree[cells], start[:-1][cells]
     counts = np.searchsorted(-degree, -np.arange(degree.max(initial=0)), side="left").tolist()
-    rows = [order[first[:count] + rank] for rank, count in enumerate(counts)]
-    return Fan(cells, np.concatenate([order[:0], *rows]), counts)
+    rows = [order[firsts[:count] + rank] for rank, count in enumerate(counts)]
+    places = [np.arange(count) for count in counts]
+    return Fan(
+        np.concatenate([order[:0], *rows]),
+        counts,
+        cells,
+        np.argsort(cells),
+        np.concatenate([order[:0], *places]),
+        slice(start[0], start[-1]),
+    )
+
+
+def find_places(fans: list[Fan], n: int) -> IntArray:
+    """Return where each of n links is among the links of all blocks, shape (n,)."""
+    place = np.empty(n, np.int64)
+    for fan in fans:
+        place[fan.rows] = np.arange(fan.among_all.start, fan.among_all.stop)
+    return place
 
 
 class Attention(NamedTuple):
@@ -243,10 +299,8 @@ class Attention(NamedTuple):
             The attention, in the order of ``fan.rows``.
         """
         links = take_rows(link, fan.rows)
-        ranks = list(zip(np.cumsum([0, *fan.counts]).tolist(), fan.counts, strict=False))
-        query, agreement = multiply(take_rows(cell, fan.cells), self.query), multiply(links, self.key)
-        for first, count in ranks:
-            agreement[first : first + count] *= query[:count]
+        agreement = multiply(links, self.key)
+        agreement *= take_rows(multiply(take_rows(cell, fan.order), self.query), fan.cells)
         share = multiply(agreement, self.heads)
         np.tanh(share, out=share)
         share *= np.float32(_BOUND)
@@ -254,13 +308,8 @@ class Attention(NamedTuple):
         spread = transpose(self.heads)
         weighted = multiply(share, spread, out=agreement)
         weighted *= multiply(links, self.value)
-        sums, total = np.zeros_like(cell), np.zeros((len(cell), share.shape[1]), np.float32)
-        for first, count in ranks:
-            sums[:count] += weighted[first : first + count]
-            total[:count] += share[first : first + count]
-        for first, count in ranks:
-            share[first : first + count] /= total[:count]
-        sums /= multiply(np.maximum(total, np.float32(1e-6)), spread)
-        message = np.empty_like(sums)
-        message[fan.cells] = sums
-        return message, share
+        total = np.maximum(fan.sum_links(share), _TINY)
+        message = fan.sum_links(weighted)
+        message /= multiply(total, spread)
+        share /= take_rows(total, fan.cells)
+        return take_rows(message, fan.place), share

@@ -20,6 +20,8 @@ from gnntrack.gnn.array_layers import (
     Perceptron,
     apply_double_gelu,
     arrange_fans,
+    combine_rows,
+    find_places,
     multiply,
     standardise,
     take_rows,
@@ -27,19 +29,19 @@ from gnntrack.gnn.array_layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gnntrack.gnn.array_layers import Fan, Tensors
     from gnntrack.gnn.inputs import Inputs
-    from gnntrack.types import CellGraph, FeatureArray, LinkScores
+    from gnntrack.types import CellGraph, FeatureArray, IntArray, LinkScores
 
     Block = TypeVar("Block")
     Runner = Callable[[Callable[[Block], None], Sequence[Block]], None]
 
 __all__ = ["ArrayNetwork"]
 
-_BLOCK = 4096  # rows that are computed at once at most: their vectors fit into the cache of a core
-_BLOCKS = 16  # blocks of a movie at least, unless they have less than a thousand rows; so that threads end together
+_BLOCK = 6000  # rows that are computed at once at most: their vectors fit into the cache of a core
+_BLOCKS = 8  # blocks of a movie at least, unless they have less than a thousand rows; so that threads end together
 _THREADS = 2  # largest number of threads
 _MANY = 100_000  # links from which on threads are worth their waiting for each other if other programs run, too
 _EPSILON = np.float32(1e-5)  # added to the variance, as in `torch.nn.LayerNorm`
@@ -69,7 +71,7 @@ class ArrayNetwork:
     corrects = True
     uses_embedding = False
     frames: int | None = None
-    links_factor = 8  # 270 bytes for a link with its cells, if a cell has three links
+    links_factor = 8  # 330 bytes for a link with its cells, if a cell has three links
 
     def __init__(
         self,
@@ -155,22 +157,25 @@ class ArrayNetwork:
         """Return the log odds of links and division candidates."""
         inputs, (of_link, of_pair) = state.inputs, self._prior_weight
         prior = inputs.link[:, 0]
-        ends = np.empty((len(inputs.frame), 3), np.float32)  # birth, death, spurious
+        birth, death = np.empty((2, len(inputs.frame)), np.float32)
         link, pair = np.empty(len(inputs.source), np.float32), np.empty(len(inputs.pairs), np.float32)
 
         def score_cells(block: _CellBlock) -> None:
-            ends[block.rows] = self._cell_head.compute(state.cell[block.rows])
+            birth[block.rows], death[block.rows], _ = self._cell_head.compute(state.cell[block.rows]).T  # _: spurious
 
         def score_links(rows: slice) -> None:
             own = self._link_head.compute(state.link[rows])[:, 0]
-            link[rows] = own - ends[inputs.target[rows], 0] - ends[inputs.source[rows], 1] + of_link * prior[rows]
+            own -= take_rows(birth, inputs.target[rows])
+            own -= take_rows(death, inputs.source[rows])
+            link[rows] = own + of_link * prior[rows]
 
         def score_pairs(rows: slice) -> None:
             first, second = inputs.pairs[rows].T
-            cells = inputs.source[first], inputs.target[first], inputs.target[second]
+            ends = ((death, inputs.source[first]), *((birth, inputs.target[each]) for each in (first, second)))
             columns = standardise(inputs.pair[rows], *self._standard["pair"])
             own = self._pair_head.compute(state, first, second, columns)
-            own = own - ends[cells[1], 0] - ends[cells[2], 0] - ends[cells[0], 1]
+            for of_cells, cells in ends:
+                own -= take_rows(of_cells, cells)
             better = np.maximum(np.maximum(prior[first], prior[second]), 0)
             pair[rows] = own + of_link * better + of_pair * inputs.pair[rows, 0]
 
@@ -202,7 +207,9 @@ class _State:
     cell : (N, W) float32
     link : (E, W) float32
     of_past, of_future : (E, heads) float32
-        Attention of each link at its target, and at its source.
+        Attention of each link at its target, and at its source, in the order of the fans.
+    past_place, future_place : (E,) int64
+        The row of each link among these.
     of_source, of_target : (N, W) float32
         What each cell adds to the links out of it, and to those into it.
     cell_blocks : list of _CellBlock
@@ -214,6 +221,8 @@ class _State:
     link: FeatureArray
     of_past: FeatureArray
     of_future: FeatureArray
+    past_place: IntArray
+    future_place: IntArray
     of_source: FeatureArray
     of_target: FeatureArray
     cell_blocks: list[_CellBlock]
@@ -233,6 +242,8 @@ class _State:
             np.empty((e, width), np.float32),
             np.empty((e, heads), np.float32),
             np.empty((e, heads), np.float32),
+            find_places(past, e),
+            find_places(future, e),
             np.empty((n, width), np.float32),
             np.empty((n, width), np.float32),
             [_CellBlock(*each) for each in zip(cells, past, future, strict=True)],
@@ -250,9 +261,9 @@ def _choose_block(n: int) -> int:
     """Return the number of rows of a block, of n rows in all.
 
     >>> _choose_block(100), _choose_block(32_000), _choose_block(10**6)
-    (1000, 2000, 4096)
+    (1000, 4000, 6000)
     """
-    return min(_BLOCK, max(1000, n // _BLOCKS))
+    return min(_BLOCK, max(1000, -(-n // _BLOCKS)))
 
 
 def _cut_rows(n: int, size: int) -> list[slice]:
@@ -268,21 +279,21 @@ def _cut_rows(n: int, size: int) -> list[slice]:
 def _start_threads(threads: int) -> Iterator[Runner[Any]]:
     """Give a function that calls another one for each of several blocks, in threads."""
 
-    def run_here(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
+    def run_here(work: Callable[[Block], None], blocks: Iterable[Block]) -> None:
         for block in blocks:
             work(block)
 
     if threads == 1:
         yield run_here
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads - 1) as pool:
 
         def run(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
-            if len(blocks) < 2:
-                run_here(work, blocks)
-                return
-            for _ in pool.map(work, blocks):
-                pass
+            left = iter(blocks)  # each thread takes the next block; this one works, too, as waiting takes longer
+            others = [pool.submit(run_here, work, left) for _ in range(min(threads, len(blocks)) - 1)]
+            run_here(work, left)
+            for other in others:
+                other.result()
 
         yield run
 
@@ -344,28 +355,29 @@ class _Round(NamedTuple):
         cell = state.cell[block.rows]
         n, width = cell.shape
         joined = np.empty((n, 3 * width), np.float32)
-        joined[:, :width], state.of_past[block.past.rows] = self.past.compute(cell, state.link, block.past)
-        joined[:, 2 * width :], state.of_future[block.future.rows] = self.future.compute(cell, state.link, block.future)
+        past, future = block.past, block.future
+        joined[:, :width], state.of_past[past.among_all] = self.past.compute(cell, state.link, past)
+        joined[:, 2 * width :], state.of_future[future.among_all] = self.future.compute(cell, state.link, future)
         joined[:, width : 2 * width] = cell
         cell += self.cell.compute(joined)
         joined[:, width : 2 * width] = cell
         multiply(joined[:, width:], self.at_source, out=state.of_source[block.rows])
-        state.of_source[block.rows] += self.bias
+        combine_rows(np.add, state.of_source[block.rows], self.bias)
         multiply(joined[:, : 2 * width], self.at_target, out=state.of_target[block.rows])
 
     def update_links(self, state: _State, rows: slice) -> None:
         """Add to some links what they get from themselves, their attention and their cells."""
         link = state.link[rows]
         own = multiply(link, self.at_link)
-        own += multiply(state.of_past[rows], self.at_past)
-        own += multiply(state.of_future[rows], self.at_future)
+        own += multiply(take_rows(state.of_past, state.past_place[rows]), self.at_past)
+        own += multiply(take_rows(state.of_future, state.future_place[rows]), self.at_future)
         state.add_ends(own, rows)
         variance = np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1])
         own *= (1 / np.sqrt(variance + _EPSILON))[:, None]
-        own *= self.gain
-        own += self.offset
+        combine_rows(np.multiply, own, self.gain)
+        combine_rows(np.add, own, self.offset)
         link += multiply(apply_double_gelu(own), self.out)
-        link += self.out_bias
+        combine_rows(np.add, link, self.out_bias)
 
 
 class _PairHead(NamedTuple):
@@ -398,5 +410,5 @@ class _PairHead(NamedTuple):
         x = multiply(np.hstack([one + other, take_rows(state.cell, source[first]), daughters]), self.both)
         x += np.abs(multiply(one - other, self.unequal))
         x += multiply(columns, self.columns)
-        x += self.bias
+        combine_rows(np.add, x, self.bias)
         return self.out.compute(apply_double_gelu(x))[:, 0]

@@ -1,4 +1,4 @@
-"""The best links of each cell in one direction of time, by the log odds of all links."""
+"""Sorting links by cell and log odds, and the best links of each cell in one direction of time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,26 @@ import numpy as np
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["BestLinks", "find_best_links"]
+__all__ = ["BestLinks", "find_best_links", "sort_by_odds", "sort_rows"]
+
+
+def sort_rows(key: IntArray) -> IntArray:
+    """Return ``np.argsort(key, kind="stable")`` in a fraction of its time, for fewer than 2**31 rows and keys.
+
+    >>> sort_rows(np.array([2, 0, 2, 1])).tolist()
+    [1, 3, 0, 2]
+    """
+    return np.asarray(np.sort(key << 32 | np.arange(len(key))) & (2**32 - 1))
+
+
+def sort_by_odds(group: IntArray, odds: FloatArray) -> IntArray:
+    """Return ``np.lexsort((-odds, group))`` in a fraction of its time: by group, in each the highest log odds first.
+
+    >>> sort_by_odds(np.array([7, 7, 3, 7]), np.array([0.5, 2.0, -1.0, 2.0])).tolist()
+    [2, 1, 3, 0]
+    """
+    best_first = sort_rows(np.unique(-odds, return_inverse=True)[1])
+    return best_first[sort_rows(group[best_first])]
 
 
 class BestLinks(NamedTuple):
@@ -49,7 +68,7 @@ def find_best_links(node: IntArray, odds: FloatArray, n: int, *, none: float) ->
     >>> best.link.tolist(), best.runner_up.tolist(), best.odds.tolist()
     ([1, -1, 2], [0, -1, -1], [3.0, 0.0, 2.0])
     """
-    order = np.lexsort((-odds, node))
+    order = sort_by_odds(node, odds)
     first = np.flatnonzero(np.diff(node[order], prepend=-1))
     several = np.diff(np.append(first, len(order))) > 1
     best = BestLinks(np.full(n, -1), np.full(n, -1), np.full(n, none), np.full(n, none))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.gnn.best_links import sort_by_odds
 from gnntrack.gnn.histories import (
     LINK_RIVALS,
     PAIR_HISTORIES,
@@ -247,7 +248,7 @@ def rank_by_odds(group: IntArray, odds: FloatArray) -> IntArray:
     >>> rank_by_odds(np.array([7, 7, 3, 7]), np.array([0.5, 2.0, -1.0, 1.0])).tolist()
     [2, 0, 0, 1]
     """
-    order = np.lexsort((-odds, group))
+    order = sort_by_odds(group, odds)
     first = np.flatnonzero(np.diff(group[order], prepend=-1))
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
