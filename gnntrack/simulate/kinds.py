@@ -29,6 +29,7 @@ __all__ = ["KINDS", "Kind", "draw_kind_settings", "list_dimensions", "simulate_k
 
 _SETTINGS_STREAM, _LIFE_STREAM = 71, 73  # first numbers of random streams
 
+_SHORTEST_CYCLE = 4.0  # that `SimulateSettings` accepts
 _FEWEST_FOUNDERS, _MOST_FOUNDERS = 2, 120
 _SMALL = 0.1  # fraction of the cells that are small
 
@@ -148,6 +149,7 @@ def _fit_scale(drawn: dict[str, Any], changes: Mapping[str, Any], ndim: int) -> 
     side = [drawn.pop(name) for name in ("height", "width")]
     drawn["shape"] = (*((drawn.pop("planes"),) if ndim == 3 else ()), *side)
     relative = {name: drawn[name] for name in _RELATIVE}
+    drawn["cycle"] = max(drawn["cycle"], _SHORTEST_CYCLE)
     drawn |= changes
     if final is not None and "cells" not in changes:
         founders = final / 2 ** (drawn["frames"] / drawn["cycle"])
