@@ -20,6 +20,7 @@ from gnntrack.gnn.histories import (
     find_likely_links,
     measure_histories,
 )
+from gnntrack.gnn.movie_inputs import MOVIE_INPUTS, make_movie_columns
 from gnntrack.graph.candidates import replace_zeros
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
 from gnntrack.types import log_odds
@@ -48,8 +49,9 @@ CELL_INPUTS = (
     *("border", "touching", "first_frame", "last_frame"),
     *("intensity", "intensity_std", "intensity_max", "intensity_min"),
     *("intensity_mean_z", "intensity_std_z", "intensity_max_z", "intensity_min_z"),
+    *MOVIE_INPUTS,
 )
-"""Columns per cell: sizes and brightness as logarithms against the movie's median."""
+"""Columns per cell: sizes and brightness as logarithms against the movie's median, and the columns of the movie."""
 
 LINK_INPUTS = (
     *("prior", "gap", "size_ratio", "intensity_ratio"),
@@ -145,6 +147,7 @@ class Inputs:
         pairs, pair = pairs.select(keep), pair[keep]
         links = retain_links(graph, link, pairs.links)
         likely = find_likely_links(graph, link)
+        of_cells = _make_cell_columns(graph, prior)
         of_links = _make_link_columns(graph, links, link) | compare_with_rivals(likely, links, link[links])
         of_pairs = make_pair_columns(graph, pairs, pair) | measure_histories(likely, pairs)
         return cls(
@@ -152,7 +155,7 @@ class Inputs:
             graph.source[links],
             graph.target[links],
             np.searchsorted(links, pairs.links),
-            _make_cell_columns(graph) if embedding is None else np.hstack([_make_cell_columns(graph), embedding]),
+            of_cells if embedding is None else np.hstack([of_cells, embedding]),
             stack_columns(of_links, LINK_INPUTS, len(links)),
             stack_columns(of_pairs, PAIR_INPUTS, len(pairs)),
             graph.cells.n_frames,
@@ -270,11 +273,12 @@ def get_candidates(prior: LinkScores) -> DivisionCandidates:
     return DivisionCandidates.empty()
 
 
-def _make_cell_columns(graph: CellGraph) -> FeatureArray:
+def _make_cell_columns(graph: CellGraph, prior: LinkScores) -> FeatureArray:
     cells = graph.cells
     radius = graph.cell_radii
     median = float(np.median(_compute_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
-    columns = {
+    columns: dict[str, Any] = {
+        **make_movie_columns(prior),
         "border": np.exp(-cells.feature("border_distance") / radius),
         "first_frame": cells.frame == 0,
         "last_frame": cells.frame == cells.n_frames - 1,
