@@ -210,7 +210,7 @@ class TrainSettings(Section):
     patience: int = limit(3, ge=1)
     """Validations without a better score after which training stops."""
     variants: int = limit(5, ge=1)
-    """Versions of each movie to train on: as it is, with every second frame, and the others corrupted at random."""
+    """Versions of each movie to train on: as it is, every 2nd and every 4th frame, the others corrupted at random."""
     corruption: float = limit(1.0, ge=0)
     """Factor of the rates of simulated segmentation errors; with 0, movies are only rotated and mirrored."""
     simulated: int = limit(0, ge=0)
@@ -221,6 +221,8 @@ class TrainSettings(Section):
     """Weight in the loss of the squared difference from the classical scores; it helps on other kinds of movies."""
     appearance: bool = False
     """Train an embedding of the cells' images first (metric learning), as another input of the network."""
+    unclear: float = limit(1.0, gt=0, le=1)
+    """The network corrects movies with at most this fraction of cells without a clear link; the shipped one has 0.1."""
     held_out: float = limit(0.15, ge=0, lt=0.9)
     """Fraction of each movie's frames, the last ones, that is kept for validation if no validation movies are given."""
     truth: Literal["auto", "dense", "sparse"] = "auto"

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import gnntrack
-from gnntrack.gnn.strength import choose_strength
+from gnntrack.gnn.strength import choose_strength, make_rule
 from gnntrack.gnn.training_range import describe_unlike, find_unlike, measure_ranges
 from gnntrack.scores import score_links
 from gnntrack.scores.learned import NetworkScorer
 from gnntrack.settings import Settings
+from gnntrack.solvers import solve
+from gnntrack.types import log_odds
 from tests.support.learning import simulate_small
 
 pytestmark = pytest.mark.filterwarnings("ignore:no images")
@@ -48,6 +50,31 @@ def test_the_strength_rises_with_the_rates_of_faults():
 
 def test_both_rates_have_to_be_high():
     assert choose_strength(None, RULE, {"miss_rate": 0.2, "end_rate": 0.001}) == 0
+
+
+def test_movies_with_many_unclear_cells_get_the_classical_scores(graph, tmp_path, caplog):
+    unclear = score_links(graph, settings=Settings().scores).movie["unclear"]
+    prior = score_links(graph, settings=Settings().scores)
+    for limit, same in ((0.5 * unclear, True), (min(2 * unclear, 0.99), False)):
+        scorer = make_scorer(tmp_path / str(limit), correction=make_rule(unclear=limit), movies=None)
+        with caplog.at_level(logging.WARNING):
+            assert np.array_equal(scorer.score(graph).link, prior.link) is same
+    assert "would hardly be improved by the model 'model': fraction of the cells without a clear link" in caplog.text
+    assert choose_strength(None, make_rule(unclear=0.1), {"unclear": float("nan")}) == 0
+
+
+def test_the_margin_favours_the_classical_solution(graph, tmp_path):
+    prior = score_links(graph, settings=Settings().scores)
+    chosen = solve("hungarian", graph, prior, settings=Settings().solver)
+    odds = []
+    for margin in (0.0, 0.5):
+        rule = {"highest": 1.0, "width": 0.1, "margin": margin}
+        scores = make_scorer(tmp_path / str(margin), correction=rule, movies=None).score(graph)
+        odds.append(log_odds(scores.link))
+    temperature = json.loads((tmp_path / "0.5" / "model" / "model.json").read_text(encoding="utf-8"))["temperature"]
+    added = (odds[1] - odds[0]) * temperature
+    np.testing.assert_allclose(added[chosen & (np.abs(odds[1]) < 8)], 0.5, atol=0.01)
+    np.testing.assert_allclose(added[~chosen], 0, atol=0.01)
 
 
 def test_movies_have_statistics(graph):

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from gnntrack.gnn.array_network import ArrayNetwork
     from gnntrack.gnn.inputs import Inputs
     from gnntrack.gnn.network import Network
-    from gnntrack.types import FloatArray, Progress
+    from gnntrack.types import BoolArray, FloatArray, Progress
 
-__all__ = ["LogOdds", "make_link_scores", "predict_log_odds"]
+__all__ = ["LogOdds", "favour_links", "make_link_scores", "predict_log_odds"]
 
 _MARGIN = 2  # frames at both ends of a window of fixed length that give context only
 
@@ -92,6 +92,27 @@ def _weigh_correction(found: LogOdds, inputs: Inputs, correction: float) -> LogO
         link_prior + correction * (found.link - link_prior),
         pair_prior + correction * (found.pair - pair_prior),
     )
+
+
+def favour_links(found: LogOdds, inputs: Inputs, chosen: BoolArray, margin: float) -> LogOdds:
+    """Return the log odds in favour of a solution, so that only a clear gain changes it.
+
+    The errors of a network are alike in a movie. Where many links depend on each other, as in a row of cells that are
+    all shifted by one, their sum would outweigh the classical scores.
+
+    Parameters
+    ----------
+    found : LogOdds
+        See `predict_log_odds`.
+    inputs : Inputs
+        Of the movie.
+    chosen : (E,) bool
+        The links of the solution, by the classical scores.
+    margin : float
+        Log odds that are added to each of these links.
+    """
+    added = margin * chosen
+    return LogOdds(found.link + added, found.pair + added[inputs.pairs].sum(axis=1))
 
 
 def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, temperature: float = 1.0) -> LinkScores:

@@ -1,24 +1,44 @@
 """The strength of a network's correction of the classical scores: the fraction of it that is added.
 
-On movies of kinds that a network has not seen, its correction helps where masks are faulty and there are images. It
-does harm where masks are good: the classical model lacks a description of faults of masks, and little else. The rates
-of missing masks and of vanishing cells, which it fits to the movie, tell these movies apart.
+On movies of kinds that a network has not seen, its correction helps where most cells have a clear link. It does harm
+where many have several likely links, such as cells that move farther than their distance: there all links depend on
+each other, and the network shifts whole rows of cells by one.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnntrack.gnn.training_range import DESCRIPTIONS
+from gnntrack.types import invert_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["USUAL", "choose_strength"]
+__all__ = ["USUAL", "choose_strength", "describe_weakness", "make_rule"]
 
 USUAL = 0.6
 """Strength if neither the user nor the model sets it."""
 
 _NONE = 0.02  # a smaller strength counts as 0
+_LEAST = 1e-9  # smaller statistics count as this one
+_WIDTH = 0.1  # of new rules
+_MARGIN = 0.5  # of new rules, as log odds
+
+
+def make_rule(*, unclear: float) -> dict[str, Any] | None:
+    """Return the rule of a network for movies of any kind; None for `unclear` 1, a network for its kind of movies.
+
+    Parameters
+    ----------
+    unclear : float
+        Fraction of the cells of a movie without a clear link at which half of the correction is added.
+    """
+    return (
+        None if unclear >= 1 else {"highest": 1.0, "width": _WIDTH, "limits": {"unclear": unclear}, "margin": _MARGIN}
+    )
 
 
 def choose_strength(
@@ -27,17 +47,19 @@ def choose_strength(
     r"""Return the strength of the correction of a movie.
 
     .. math:: c = c_\mathrm{highest} \prod_i \frac{1}{1 + (t_i / x_i)^{1 / w}}
+                  \prod_j \frac{1}{1 + (x_j / l_j)^{1 / w}}
 
-    with the statistics :math:`x_i` of the movie, their thresholds :math:`t_i` and a width :math:`w`, the change of the
-    logarithm over which the strength rises.
+    with the statistics :math:`x` of the movie, their thresholds :math:`t_i` and limits :math:`l_j`, and a width
+    :math:`w`, the change of the logarithm over which the strength rises or falls.
 
     Parameters
     ----------
     given : float or None
         Strength that the user chose, 0 to 1.
     rule : dict or None
-        Of the model: ``highest``, ``width``, and ``thresholds``, from the name of a statistic to its threshold. None =
-        the model has no rule.
+        Of the model: ``highest``, ``width``, and ``thresholds`` and ``limits``, from the name of a statistic to its
+        threshold, or limit; either may be missing. None = the model has no rule. Its ``margin`` is that of
+        `gnntrack.gnn.predict.favour_links`.
     statistics : dict or None
         Of the movie, see `gnntrack.scores.movie_statistics`; None = not measured.
 
@@ -48,11 +70,9 @@ def choose_strength(
 
     Examples
     --------
-    >>> rule = {"highest": 0.6, "width": 0.1, "thresholds": {"miss_rate": 0.016, "end_rate": 0.02}}
-    >>> choose_strength(None, rule, {"miss_rate": 0.001, "end_rate": 0.01})
-    0.0
-    >>> round(choose_strength(None, rule, {"miss_rate": 0.03, "end_rate": 0.05}), 2)
-    0.6
+    >>> rule = make_rule(unclear=0.1)
+    >>> round(choose_strength(None, rule, {"unclear": 0.02}), 2), choose_strength(None, rule, {"unclear": 0.3})
+    (1.0, 0.0)
     >>> choose_strength(0.9, rule, None), choose_strength(None, None, None)
     (0.9, 0.6)
     """
@@ -61,7 +81,25 @@ def choose_strength(
     if rule is None or statistics is None:
         return USUAL
     strength = float(rule["highest"])
-    for name, threshold in rule["thresholds"].items():
-        ratio = statistics[name] / threshold
-        strength *= 1 / (1 + math.exp(min(-math.log(ratio) / rule["width"], 100))) if ratio > 0 else 0
-    return strength if strength > _NONE else 0.0
+    for names, sign in (("thresholds", 1), ("limits", -1)):
+        for name, threshold in rule.get(names, {}).items():
+            above = np.log(max(statistics[name], _LEAST) / threshold)
+            strength *= float(invert_log_odds(sign * above / rule["width"]))
+    return strength if strength > _NONE else 0.0  # also without a statistic, NaN
+
+
+def describe_weakness(rule: Mapping[str, Any], statistics: Mapping[str, float]) -> str:
+    """Return which statistics of a movie make the strength small, in words.
+
+    Examples
+    --------
+    >>> describe_weakness(make_rule(unclear=0.1), {"unclear": 0.31})
+    'fraction of the cells without a clear link 0.31, at most 0.1'
+    """
+    words, small = {**DESCRIPTIONS, "images": "images, 1 = yes"}, []
+    for names, sign, word in (("thresholds", 1, "at least"), ("limits", -1, "at most")):
+        for name, threshold in rule.get(names, {}).items():
+            value = statistics.get(name, np.nan)
+            if not sign * value > sign * threshold:
+                small.append(f"{words[name]} {value:.2g}, {word} {threshold:.2g}")
+    return "; ".join(small)

@@ -14,9 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Unlike", "describe_unlike", "find_unlike", "measure_ranges"]
+__all__ = ["DESCRIPTIONS", "Unlike", "describe_unlike", "find_unlike", "measure_ranges"]
 
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "residual": "distance of cells from their predicted positions, in cell radii",
     "neighbour_residual": "distance of cells from the positions predicted by their neighbours' motion, in cell radii",
     "size_change": "change of the size of a cell from frame to frame, as log ratio",
@@ -28,6 +28,7 @@ _DESCRIPTIONS = {
     "unclear": "fraction of the cells without a clear link",
     "unlinked": "fraction of the cells without a likely link",
 }
+"""What the statistics of a movie are, in words."""
 
 _LEAST = 0.01  # smaller statistics count as this one: rare is not unlike rarer
 _BEYOND = 0.5  # fraction of the width of the range of the training data by which a movie may be outside of it
@@ -57,7 +58,7 @@ def measure_ranges(movies: Iterable[Mapping[str, float] | None]) -> dict[str, li
     {'residual': [0.05, 0.2]}
     """
     known = [each for each in movies if each is not None]
-    values = {name: [each[name] for each in known if np.isfinite(each.get(name, np.nan))] for name in _DESCRIPTIONS}
+    values = {name: [each[name] for each in known if np.isfinite(each.get(name, np.nan))] for name in DESCRIPTIONS}
     return {
         name: [float(f"{limit:.4g}") for limit in (min(found), max(found))] for name, found in values.items() if found
     }
@@ -102,6 +103,6 @@ def describe_unlike(found: Sequence[Unlike]) -> str:
     'fraction of the cells that vanish 0.5, in the training data 0.001 to 0.1'
     """
     return "; ".join(
-        f"{_DESCRIPTIONS[name]} {value:.2g}, in the training data {low:.2g} to {high:.2g}"
+        f"{DESCRIPTIONS[name]} {value:.2g}, in the training data {low:.2g} to {high:.2g}"
         for name, value, low, high in found
     )

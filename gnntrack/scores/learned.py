@@ -67,8 +67,6 @@ class NetworkScorer:
         self.confidence = "network" if model.scoring_network.corrects else None
         if model.scoring_network.corrects and not _find_strength(model, prior, self.settings, warn=True):
             self.confidence = self._classical.confidence
-            if self.settings.gnn.correction is None and not graph.cells.has("intensity_mean"):
-                _log.warning("no images: the links get the classical scores; set gnn.correction to use the network")
             return prior
         embedding = None
         if self.embedder is not None and pixels is not None:
@@ -171,7 +169,8 @@ def score_by_network(
     FormatError
         If the graph lacks a feature.
     """
-    from gnntrack.gnn.predict import make_link_scores, predict_log_odds
+    from gnntrack.gnn.predict import favour_links, make_link_scores, predict_log_odds
+    from gnntrack.solvers import solve
 
     network = model.scoring_network
     if not graph.cells.points and not graph.cells.has("intensity_mean"):
@@ -188,6 +187,10 @@ def score_by_network(
         progress=progress,
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
+    margin = (model.training.get("correction") or {}).get("margin", 0.0)
+    if margin and settings.gnn.correction is None:
+        chosen = solve("hungarian", graph, prior, settings=settings.solver)
+        log_odds = favour_links(log_odds, inputs, chosen[inputs.rows], margin)
     scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
     return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
@@ -232,19 +235,23 @@ def _find_strength(model: Model, prior: LinkScores, settings: Settings, *, warn:
 
     It is 0 for a movie that is unlike the training data, unless the user has set it.
     """
-    from gnntrack.gnn.strength import choose_strength
+    from gnntrack.gnn.strength import choose_strength, describe_weakness
     from gnntrack.gnn.training_range import describe_unlike, find_unlike
 
-    given = settings.gnn.correction
+    given, rule = settings.gnn.correction, model.training.get("correction")
     unlike = find_unlike(prior.movie, model.training.get("movies", {})) if given is None else []
-    if unlike and warn:
+    strength = 0.0 if unlike else choose_strength(given, rule, prior.movie)
+    if warn and given is None and not strength:
+        why = describe_unlike(unlike) if unlike else describe_weakness(rule or {}, prior.movie or {})
+        what = "is unlike the training data of the model" if unlike else "would hardly be improved by the model"
         _log.warning(
-            "this movie is unlike the training data of the model '%s': %s; its links get the classical scores; set "
-            "gnn.correction to use the network all the same",
+            "this movie %s '%s': %s; its links get the classical scores; set gnn.correction to use the network all the "
+            "same",
+            what,
             model.name,
-            describe_unlike(unlike),
+            why,
         )
-    return 0.0 if unlike else choose_strength(given, model.training.get("correction"), prior.movie)
+    return strength
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.predict import make_link_scores, predict_log_odds
-from gnntrack.gnn.strength import USUAL
+from gnntrack.gnn.strength import USUAL, make_rule
 from gnntrack.gnn.training_range import measure_ranges
 from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
 from gnntrack.scores.learned import upstream_settings
@@ -418,6 +418,7 @@ def _describe_training(
     samples: Sequence[Sample], seed: int, plan: Plan, settings: Settings, source: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return the provenance of a training except its data; a training is resumed only if it is the same."""
+    rule = make_rule(unclear=settings.train.unclear)
     return {
         "settings": {**settings.train.to_dict(), "learning_rate": plan.learning_rate},
         "stages": upstream_settings(settings),
@@ -425,6 +426,7 @@ def _describe_training(
         "movies": measure_ranges(sample.prior.movie for sample in samples),
         **_count(samples),
         **({"from": source} if source else {}),
+        **({"correction": rule} if rule else {}),
     }
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sample", "make_sample", "make_samples", "make_validation_samples"]
 
-_LONG_ENOUGH = 12  # frames; shorter movies get no variant with every second frame only
+_STEPS = {1: 2, 2: 4}  # numbers of the variants with every second and every fourth frame only
+_LEAST_FRAMES = 6  # of such a variant; shorter ones are made as the others
 _WITHOUT_IMAGES = 3  # number of the variant, of every four, that is made without images
 
 
@@ -116,7 +117,7 @@ def make_samples(
     settings: Settings,
     progress: Progress | None = None,
 ) -> list[Sample]:
-    """Return variants of movies for training: unchanged, with every second frame, and randomly corrupted.
+    """Return variants of movies for training: unchanged, with every 2nd and every 4th frame, and randomly corrupted.
 
     Every fourth variant is without images, so that the network works without them too. Variants without any candidate
     link are not returned.
@@ -156,11 +157,12 @@ def make_samples(
 
 
 def _choose_corruption(movie: TrainingMovie, variant: int, rng: np.random.Generator, strength: float) -> Corruption:
-    """Return the corruption of a variant: none for variant 0, half the frame rate for 1, else a random one."""
+    """Return the corruption of a variant: none for variant 0, fewer frames for 1 and 2, else a random one."""
     if variant == 0:
         return Corruption()
-    if variant == 1 and len(movie.masks) >= _LONG_ENOUGH:
-        return Corruption(step=2, quarter_turns=1)
+    step = _STEPS.get(variant, 0)
+    if step and len(movie.masks) >= step * _LEAST_FRAMES:
+        return Corruption(step=step, quarter_turns=variant)
     return Corruption.random(rng, strength)
 
 
