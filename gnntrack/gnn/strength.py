@@ -17,7 +17,7 @@ from gnntrack.types import invert_log_odds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["USUAL", "choose_strength", "describe_weakness", "make_rule"]
+__all__ = ["USUAL", "choose_strength", "describe_weakness", "find_margin", "make_rule"]
 
 USUAL = 0.6
 """Strength if neither the user nor the model sets it."""
@@ -86,6 +86,15 @@ def choose_strength(
             above = np.log(max(statistics[name], _LEAST) / threshold)
             strength *= float(invert_log_odds(sign * above / rule["width"]))
     return strength if strength > _NONE else 0.0  # also without a statistic, NaN
+
+
+def find_margin(given: float | None, rule: Mapping[str, Any] | None) -> float:
+    """Return the margin of a rule, see `gnntrack.gnn.predict.favour_links`; 0 if the user chose the strength.
+
+    >>> find_margin(None, make_rule(unclear=0.1)), find_margin(0.6, make_rule(unclear=0.1)), find_margin(None, None)
+    (0.5, 0.0, 0.0)
+    """
+    return float((rule or {}).get("margin", 0.0)) if given is None else 0.0
 
 
 def describe_weakness(rule: Mapping[str, Any], statistics: Mapping[str, float]) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores, Progress
 
-__all__ = ["NetworkScorer", "load_network", "score_by_network", "upstream_settings"]
+__all__ = ["NetworkScorer", "correct_scores", "load_network", "score_by_network", "upstream_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -169,8 +169,8 @@ def score_by_network(
     FormatError
         If the graph lacks a feature.
     """
-    from gnntrack.gnn.predict import favour_links, make_link_scores, predict_log_odds
-    from gnntrack.solvers import solve
+    from gnntrack.gnn.predict import make_link_scores
+    from gnntrack.gnn.strength import find_margin
 
     network = model.scoring_network
     if not graph.cells.points and not graph.cells.has("intensity_mean"):
@@ -179,20 +179,63 @@ def score_by_network(
     brightness = settings.gnn.brightness
     if not (settings.gnn.model is not None if brightness is None else brightness):
         inputs = _hide_brightness(network, inputs)
-    log_odds = predict_log_odds(
+    given, rule = settings.gnn.correction, model.training.get("correction")
+    log_odds = correct_scores(
         network,
         inputs,
-        links_per_window=settings.gnn.window,
-        correction=_find_strength(model, prior, settings),
+        graph,
+        prior,
+        strength=_find_strength(model, prior, settings),
+        margin=find_margin(given, rule),
+        settings=settings,
         progress=progress,
     )
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
-    margin = (model.training.get("correction") or {}).get("margin", 0.0)
-    if margin and settings.gnn.correction is None:
-        chosen = solve("hungarian", graph, prior, settings=settings.solver)
-        log_odds = favour_links(log_odds, inputs, chosen[inputs.rows], margin)
     scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
     return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
+
+
+def correct_scores(
+    network: Network | ArrayNetwork,
+    inputs: Inputs,
+    graph: CellGraph,
+    prior: LinkScores,
+    *,
+    strength: float,
+    margin: float,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> LogOdds:
+    """Return the classical log odds with the correction of a network, in favour of the classical solution.
+
+    Parameters
+    ----------
+    network : Network or ArrayNetwork
+        A network that corrects classical scores, or one that scores links without them.
+    inputs : Inputs
+        What the network reads of the movie.
+    graph : CellGraph
+        Candidate links.
+    prior : LinkScores
+        Their classical scores.
+    strength : float
+        Fraction of the correction that is added.
+    margin : float
+        As of `gnntrack.gnn.predict.favour_links`.
+    settings : Settings
+        ``gnn.window``, and ``solver`` for the classical solution.
+    progress : Progress, optional
+        Called after each window.
+    """
+    from gnntrack.gnn.predict import favour_links, predict_log_odds
+    from gnntrack.solvers import solve
+
+    window = settings.gnn.window
+    found = predict_log_odds(network, inputs, links_per_window=window, correction=strength, progress=progress)
+    if not margin:
+        return found
+    chosen = solve("hungarian", graph, prior, settings=settings.solver)
+    return favour_links(found, inputs, chosen[inputs.rows], margin)
 
 
 def _hide_brightness(network: Network | ArrayNetwork, inputs: Inputs) -> Inputs:
