@@ -27,9 +27,10 @@ from record import describe_run, get_default_data, hash_code, read_rows
 
 from gnntrack.gnn.networks import NETWORKS
 from gnntrack.gnn.weights import load_model
-from gnntrack.models.files import CHECKPOINT_FILE, MODEL_FILE
+from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.settings import Settings
-from gnntrack.training.links import learn, train, with_appearance
+from gnntrack.simulation_settings import MOVIE_KINDS
+from gnntrack.training.links import learn, with_appearance
 from gnntrack.training.movies import open_sequence, simulate_training_movie, split_movie
 from gnntrack.training.run import TrainingRun
 from gnntrack.training.samples import Sample, make_samples, make_validation_samples
@@ -40,8 +41,7 @@ TESTED = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa"
 NEVER = "ctc-official-evaluation"  # results with official scores: a test of the metrics, not of trackers
 BETWEEN = 3  # unused frames between the tested first half of a sequence and the training data
 SEED = 0
-SIMULATED = 8  # simulated movies in every training
-EACH = 4  # simulated movies of each family, in the trainings without a group of kinds
+SIMULATED = 8  # simulated movies in every training, if the settings do not tell
 DONE = "done.json"
 Adapt = Callable[[FrameStack, FrameStack | None, Settings], Settings]
 """Masks, images, settings of all movies -> settings of this movie."""
@@ -50,10 +50,11 @@ WORK = Path(gettempdir()) / "gnntrack-benchmarks"
 
 @dataclass(frozen=True)
 class Fold:
-    """The training data of a network: sequences, each from a given frame on."""
+    """The training data of a network: sequences, each from a given frame on; simulated kinds may be left out."""
 
     name: str
     parts: tuple[tuple[TrainingSequence, int], ...]
+    without: tuple[str, ...] = ()
 
 
 def list_sequences(data: Path) -> list[TrainingSequence]:
@@ -77,6 +78,14 @@ def make_left_out_fold(sequences: Sequence[TrainingSequence], *datasets: str) ->
     return Fold(f"without {' '.join(datasets)}", tuple((each, 0) for each in sequences if each.dataset not in datasets))
 
 
+def make_kind_fold(group: int, data: Path, more: Path) -> Fold:
+    """Return everything but the kinds of a group, see `kind_groups`."""
+    folders = list_training_data(group, data, more)
+    sequences = [each for folder in folders for each in find_sequences(folder)]
+    left_out = MOVIE_KINDS.keys() - list_simulated_kinds(group)
+    return Fold(name_model(group), tuple((each, 0) for each in sequences), tuple(sorted(left_out)))
+
+
 def load_samples(
     fold: Fold, *, network: str, settings: Settings, work: Path, adapt: Adapt | None = None
 ) -> tuple[list[Sample], list[Sample]]:
@@ -95,11 +104,18 @@ def load_samples(
         )
         learnt += some
         checks += others
+    kinds = settings.train.simulated_kinds
     for number in range(settings.train.simulated):
-        name = f"simulated {number}"
-        learnt += _load_or_make(
-            name, work, network, settings, lambda n=number: _make_simulated_samples(n, network, settings, adapt)
-        )
+        kind = kinds[number % len(kinds)]
+        if kind not in fold.without:
+            name = f"simulated {kind} {number}"
+            learnt += _load_or_make(
+                name,
+                work,
+                network,
+                settings,
+                lambda n=number, k=kind: _make_simulated_samples(n, k, network, settings, adapt),
+            )
     return learnt, checks
 
 
@@ -138,20 +154,6 @@ class Workshop:
             told = _read_finished(folder, settings) if self.reuse else None
             self.models[folder] = told or self._train(folder, fold, network, settings)
         return folder, self.models[folder]
-
-    def train_without(self, group: int, data: Path, more: Path, settings: Settings) -> Path:
-        """Return the folder of the network that is trained by `gnntrack train` on all kinds but those of a group."""
-        folder = self.work / "models" / name_model(group)
-        if folder not in self.models and not (self.reuse and (folder / MODEL_FILE).is_file()):
-            kinds = list_simulated_kinds(group)
-            number = settings.train.simulated or EACH * len(kinds)
-            settings = settings.replace(train__simulated_kinds=kinds, train__simulated=number)
-            report = _make_reporter(folder.name)
-            run = TrainingRun(folder, seed=SEED, overwrite=True, device=self.device, report=report)
-            self.models[folder] = train(
-                list_training_data(group, data, more), run, network="linknet", settings=settings
-            )
-        return folder
 
     def train_all(self, trainings: Sequence[tuple[Fold, str, Settings]], *, jobs: int) -> None:
         """Train several networks, ``jobs`` at a time."""
@@ -224,7 +226,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
 
 def choose_settings(network: str, settings: Settings) -> Settings:
     """Return the settings for the training of a network."""
-    return NETWORKS[network].settings_for(settings.replace(train__simulated=SIMULATED))
+    return NETWORKS[network].settings_for(settings.replace(train__simulated=settings.train.simulated or SIMULATED))
 
 
 def _keep_settings(masks: FrameStack, images: FrameStack | None, settings: Settings) -> Settings:  # noqa: ARG001
@@ -246,8 +248,8 @@ def _make_samples(
     )
 
 
-def _make_simulated_samples(number: int, network: str, settings: Settings, adapt: Adapt) -> list[Sample]:
-    movie = simulate_training_movie(number)
+def _make_simulated_samples(number: int, kind: str, network: str, settings: Settings, adapt: Adapt) -> list[Sample]:
+    movie = simulate_training_movie(number, kind)
     settings = adapt(movie.masks, movie.images, settings)
     return make_samples([movie], seed=number, network=network, settings=settings)
 

@@ -29,6 +29,7 @@ from folds import (
     count_frames,
     describe_model,
     list_sequences,
+    make_kind_fold,
     make_left_out_fold,
     make_same_fold,
     read_settings,
@@ -141,9 +142,10 @@ def list_kinds(args: argparse.Namespace, workshop: Workshop, settings: Settings)
             sequence = find_movie(kind, args.data, args.more, args.work)
 
             def find_network(kind: Kind = kind) -> Trained:
-                folder = args.models / name_model(kind.group) if args.models else None
-                folder = folder or workshop.train_without(kind.group, args.data, args.more, settings)
-                return folder, describe_model(folder)
+                if args.models:
+                    folder = args.models / name_model(kind.group)
+                    return folder, describe_model(folder)
+                return workshop.get_model(make_kind_fold(kind.group, args.data, args.more), "linknet", settings)
 
             left_out = ", ".join(each.name for each in KINDS if each.group == kind.group)
             yield Movie(
