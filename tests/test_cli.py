@@ -287,7 +287,7 @@ def test_init_config_prints_the_defaults(tmp_path):
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
 def test_settings_files_can_be_read(file):
     settings = Settings.from_toml(file)
-    if file.stem not in {"default", "internship-report"}:
+    if file.stem not in {"default", "internship-report", "shipped-network"}:
         assert len(settings.frames.spacing) == (3 if "3D" in file.stem else 2)
         assert settings.repair.margin in {0, 25, 50}
         assert settings.train_segmenter.margin == settings.repair.margin

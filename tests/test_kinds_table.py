@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +71,18 @@ def test_a_network_learns_from_no_kind_of_its_group(load, monkeypatch, tmp_path)
     for kind in groups.KINDS:
         if kind.truth:
             (tmp_path / kind.truth).mkdir(parents=True)
-    given = []
-    monkeypatch.setattr(folds, "train", lambda data, *_, **options: given.append((data, options["settings"])))
-    workshop = folds.Workshop(tmp_path / "work")
-    for _ in range(2):  # it is trained once
-        workshop.train_without(1, tmp_path, tmp_path / "more", Settings())
-    [(data, settings)] = given
+    monkeypatch.setattr(folds, "find_sequences", lambda folder: [folder.name])
     left_out = {kind.dataset or kind.name for kind in groups.KINDS if kind.group == 1}
-    learnt = {*(folder.name for folder in data), *settings.train.simulated_kinds}
+    fold = folds.make_kind_fold(1, tmp_path, tmp_path / "more")
+    made = []
+    monkeypatch.setattr(folds, "_load_or_make", lambda name, *_: made.append(name) or [])
+    settings = Settings().replace(train__simulated=16, train__simulated_kinds=["all"])
+    folds.load_samples(replace(fold, parts=()), network="linknet", settings=settings, work=tmp_path)
+    learnt = {name for name, _ in fold.parts} | {name.split()[1] for name in made}
     assert len(left_out) == 4
     assert not learnt & left_out
     assert len(learnt | left_out) == len(groups.KINDS)
+    assert len(made) == 12  # two movies of each of the other kinds
 
 
 def test_frames_from_the_middle_of_a_movie_are_a_movie(load, tmp_path):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores, Progress
 
-__all__ = ["NetworkScorer", "correct_scores", "load_network", "score_by_network", "upstream_settings"]
+__all__ = ["NetworkScorer", "favour_classical", "load_network", "score_by_network", "upstream_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def score_by_network(
     FormatError
         If the graph lacks a feature.
     """
-    from gnntrack.gnn.predict import make_link_scores
+    from gnntrack.gnn.predict import make_link_scores, predict_log_odds
     from gnntrack.gnn.strength import find_margin
 
     network = model.scoring_network
@@ -179,59 +179,43 @@ def score_by_network(
     brightness = settings.gnn.brightness
     if not (settings.gnn.model is not None if brightness is None else brightness):
         inputs = _hide_brightness(network, inputs)
-    given, rule = settings.gnn.correction, model.training.get("correction")
-    log_odds = correct_scores(
+    log_odds = predict_log_odds(
         network,
         inputs,
-        graph,
-        prior,
-        strength=_find_strength(model, prior, settings),
-        margin=find_margin(given, rule),
-        settings=settings,
+        links_per_window=settings.gnn.window,
+        correction=_find_strength(model, prior, settings),
         progress=progress,
     )
+    margin = find_margin(settings.gnn.correction, model.training.get("correction"))
+    log_odds = favour_classical(log_odds, inputs, graph, prior, margin, settings)
     log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
     scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
     return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
 
-def correct_scores(
-    network: Network | ArrayNetwork,
-    inputs: Inputs,
-    graph: CellGraph,
-    prior: LinkScores,
-    *,
-    strength: float,
-    margin: float,
-    settings: Settings,
-    progress: Progress | None = None,
+def favour_classical(
+    found: LogOdds, inputs: Inputs, graph: CellGraph, prior: LinkScores, margin: float, settings: Settings
 ) -> LogOdds:
-    """Return the classical log odds with the correction of a network, in favour of the classical solution.
+    """Return the log odds of a network in favour of the solution of the classical scores.
 
     Parameters
     ----------
-    network : Network or ArrayNetwork
-        A network that corrects classical scores, or one that scores links without them.
+    found : LogOdds
+        Of the network.
     inputs : Inputs
-        What the network reads of the movie.
+        Of the movie.
     graph : CellGraph
         Candidate links.
     prior : LinkScores
         Their classical scores.
-    strength : float
-        Fraction of the correction that is added.
     margin : float
-        As of `gnntrack.gnn.predict.favour_links`.
+        As of `gnntrack.gnn.predict.favour_links`; 0 = the log odds stay as they are.
     settings : Settings
-        ``gnn.window``, and ``solver`` for the classical solution.
-    progress : Progress, optional
-        Called after each window.
+        ``solver`` for the classical solution.
     """
-    from gnntrack.gnn.predict import favour_links, predict_log_odds
+    from gnntrack.gnn.predict import favour_links
     from gnntrack.solvers import solve
 
-    window = settings.gnn.window
-    found = predict_log_odds(network, inputs, links_per_window=window, correction=strength, progress=progress)
     if not margin:
         return found
     chosen = solve("hungarian", graph, prior, settings=settings.solver)

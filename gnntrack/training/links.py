@@ -19,11 +19,11 @@ from gnntrack.errors import InputError, ModelError
 from gnntrack.gnn.appearance import APPEARANCE, Embedder, embed, load_embedder
 from gnntrack.gnn.network import Network
 from gnntrack.gnn.networks import NETWORKS
-from gnntrack.gnn.predict import make_link_scores
+from gnntrack.gnn.predict import make_link_scores, predict_log_odds
 from gnntrack.gnn.strength import choose_strength, find_margin, make_rule
 from gnntrack.gnn.training_range import measure_ranges
 from gnntrack.gnn.weights import FAMILY, Model, load_model, save_model
-from gnntrack.scores.learned import correct_scores, upstream_settings
+from gnntrack.scores.learned import favour_classical, upstream_settings
 from gnntrack.settings import Settings
 from gnntrack.solvers import solve as choose_links
 from gnntrack.training.appearance import EmbedderPlan, TrackedCrops, train_embedder
@@ -337,11 +337,12 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 
 
 def _predict(network: Network, sample: Sample, settings: Settings) -> Any:
-    """Return the log-odds of a movie as in tracking, see `gnntrack.scores.learned.correct_scores`."""
+    """Return the log-odds of a movie as in tracking, see `gnntrack.scores.learned.score_by_network`."""
     given, rule = settings.gnn.correction, make_rule(unclear=settings.train.unclear)
     strength, margin = choose_strength(given, rule, sample.prior.movie), find_margin(given, rule)
-    known = sample.inputs, sample.graph, sample.prior
-    return correct_scores(network, *known, strength=strength, margin=margin, settings=settings)
+    window, inputs = settings.gnn.window, sample.inputs
+    found = predict_log_odds(network, inputs, links_per_window=window, correction=strength)
+    return favour_classical(found, inputs, sample.graph, sample.prior, margin, settings)
 
 
 def _calibrate(
