@@ -217,6 +217,8 @@ class TrainSettings(Section):
     """Number of simulated movies to train on as well."""
     simulated_kinds: tuple[str, ...] = limit(("cells",), read=read_movie_kinds)
     """Kinds of these movies, in turn; all = every kind of ``gnntrack simulate`` that has masks."""
+    without: tuple[Literal["movie", "histories", "rivals"], ...] = ()
+    """Groups of columns that the network does not read: of the movie, of frames around divisions, of rival links."""
     penalty: float = limit(0.02, ge=0)
     """Weight in the loss of the squared difference from the classical scores; it helps on other kinds of movies."""
     appearance: bool = False

@@ -9,7 +9,15 @@ import pytest
 from support.learning import TINY, draw_inputs, make_tiny_sample, simulate_small
 
 from gnntrack.gnn.best_links import sort_by_odds
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, Inputs, clip_log_odds, retain_links
+from gnntrack.gnn.inputs import (
+    CELL_INPUTS,
+    COLUMN_GROUPS,
+    LINK_INPUTS,
+    PAIR_INPUTS,
+    Inputs,
+    clip_log_odds,
+    retain_links,
+)
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.pipeline import build_graph
 from gnntrack.scores import score_links
@@ -225,3 +233,16 @@ def test_versions_of_a_movie():
 
 def test_versions_without_a_link_are_left_out():
     assert not make_samples([simulate_small(frames=1)], settings=TINY.replace(train__variants=3))
+
+
+@pytest.mark.parametrize("group", ["movie", "histories", "rivals"])
+def test_a_network_can_be_trained_without_a_group_of_columns(group):
+    settings = TINY.replace(train__variants=1, train__without=[group])
+    [sample] = make_samples([simulate_small()], settings=settings)
+    network = LinkNet.new([sample.inputs], settings.train)
+    read = {name for names in network.columns.values() for name in names}
+    assert not read & set(COLUMN_GROUPS[group])
+    assert read | set(COLUMN_GROUPS[group]) == {*CELL_INPUTS, *LINK_INPUTS, *PAIR_INPUTS}
+    link, pair = network.compute(network.select_columns(sample.inputs))
+    np.testing.assert_allclose(link, sample.inputs.link[:, 0], atol=1e-5)  # untrained: the classical scores
+    assert len(pair) == len(sample.inputs.pairs)

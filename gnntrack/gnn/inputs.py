@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELL_INPUTS",
+    "COLUMN_GROUPS",
     "LINK_INPUTS",
     "PAIR_INPUTS",
     "Inputs",
@@ -73,6 +74,9 @@ PAIR_INPUTS = (
 )
 """Columns per division candidate: the daughters' sizes and brightness against each other and against the parent's, how
 they share its place, and the frames before and after."""
+
+COLUMN_GROUPS = {"movie": MOVIE_INPUTS, "histories": PAIR_HISTORIES, "rivals": LINK_RIVALS}
+"""Columns that a network may be trained without, by the name of their group."""
 
 _OF_MASKS_OR_IMAGES = ("size_ratio", "intensity", "iou", "containment", "eccentricity", "ellipsoid")
 _MAY_LACK = frozenset(name for name in LINK_INPUTS if name.startswith(_OF_MASKS_OR_IMAGES))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gnntrack.gnn.batch import Outputs
-from gnntrack.gnn.inputs import CELL_INPUTS, LINK_INPUTS, PAIR_INPUTS, Inputs, pick_columns
+from gnntrack.gnn.inputs import CELL_INPUTS, COLUMN_GROUPS, LINK_INPUTS, PAIR_INPUTS, Inputs, pick_columns
 from gnntrack.gnn.loss import lineage_loss
 from gnntrack.gnn.network import Network
 
@@ -225,7 +225,11 @@ class LinkNet(Network):
     def options_for(cls, settings: TrainSettings) -> dict[str, Any]:
         """Return the constructor's keywords from the settings."""
         shape = {"width": settings.width, "rounds": settings.rounds, "heads": settings.heads}
-        return {**super().options_for(settings), **shape}
+        omitted = {name for group in settings.without for name in COLUMN_GROUPS[group]}
+        columns = {
+            block: [name for name in names if name not in omitted] for block, names in cls._known_columns().items()
+        }
+        return {**super().options_for(settings), **shape, "columns": columns}
 
     def fit(self, inputs: Sequence[Inputs]) -> None:
         """Set the means and standard deviations of the columns from the movies to train on; NaN are skipped."""

@@ -158,7 +158,7 @@ class Network(nn.Module):
         plain = cls()  # its columns are those without an appearance
         embedding = inputs[0].cell.shape[1] - len(plain.columns["cell"])
         network = cls(embedding=embedding, **cls.options_for(settings))
-        network.fit(inputs)
+        network.fit([network.select_columns(each) for each in inputs])
         return network
 
     def fit(self, inputs: Sequence[Inputs]) -> None:
