@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ DEFAULTS = {  # of the options
         "out": RESULTS / "learned.json",
     },
 }
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "without histories": {"train__without": ("histories",)},
+    "without rivals": {"train__without": ("rivals",)},
+    "without the movie": {"train__without": ("movie",)},
+    "without rule and margin": {"gnn__correction": 1.0},
+}
+"""Ablations: settings; those of the training need networks of their own."""
 BRIGHTNESS = {"same": True}  # whether networks read that of single cells; else not, as the one that comes with gnntrack
 
 Row = dict[str, Any]
@@ -95,7 +102,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     absent = [peer for peer in _join_words(args.peers) if find_interpreter(peer, args.peer_python) is None]
     methods = (*_join_words(args.methods), *(peer for peer in _join_words(args.peers) if peer not in absent))
-    settings = read_settings(args)
+    settings = read_settings(args).replace(**VARIANTS.get(args.variant, {}))
     record = {"absent": absent, **start_record(settings, args)}
     runs = VersionRuns(record, args.out, args.work, _join_words(args.twins), format_markdown)
     workshop = Workshop(args.work, reuse=args.reuse_models, device=args.device)
@@ -145,7 +152,8 @@ def list_kinds(args: argparse.Namespace, workshop: Workshop, settings: Settings)
                 if args.models:
                     folder = args.models / name_model(kind.group)
                     return folder, describe_model(folder)
-                return workshop.get_model(make_kind_fold(kind.group, args.data, args.more), "linknet", settings)
+                fold = make_kind_fold(kind.group, args.data, args.more)
+                return workshop.get_model(fold, "linknet", settings, name=_name_network(args.variant))
 
             left_out = ", ".join(each.name for each in KINDS if each.group == kind.group)
             yield Movie(
@@ -157,6 +165,12 @@ def list_kinds(args: argparse.Namespace, workshop: Workshop, settings: Settings)
                 find_network,
                 {"left_out": left_out},
             )
+
+
+def _name_network(variant: str | None) -> str:
+    """Return the folder of a variant that has networks of its own."""
+    changes = VARIANTS.get(variant or "", {})
+    return (variant or "") if any(name.startswith("train__") for name in changes) else ""
 
 
 def test(movie: Movie, methods: Sequence[str], args: argparse.Namespace, settings: Settings, runs: VersionRuns) -> None:
@@ -188,7 +202,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--protocol", choices=[*PROTOCOLS], default="left-out")
     parser.add_argument("--more", type=Path, default=get_default_more(), help="folder of the other movies of kinds")
     parser.add_argument("--models", type=Path, help="of kinds: folder of trained networks; none is trained")
-    parser.add_argument("--variant", default="", help="what is different in these networks or settings, for the tables")
+    parser.add_argument("--variant", choices=[*VARIANTS], help="an ablation: what gnn is without, in the tables")
     parser.add_argument("--methods")
     parser.add_argument(
         "--peers", default=",".join(PACKAGES), help="of koft, laptrack, btrack; a message names those that are missing"
