@@ -25,7 +25,7 @@ USUAL = 0.6
 _NONE = 0.02  # a smaller strength counts as 0
 _LEAST = 1e-9  # smaller statistics count as this one
 _WIDTH = 0.1  # of new rules
-_MARGIN = 1.0  # of new rules, as log odds
+_MARGIN = 0.5  # of new rules, as log odds
 
 
 def make_rule(*, unclear: float) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ def find_margin(given: float | None, rule: Mapping[str, Any] | None) -> float:
     """Return the margin of a rule, see `gnntrack.gnn.predict.favour_links`; 0 if the user chose the strength.
 
     >>> find_margin(None, make_rule(unclear=0.1)), find_margin(0.6, make_rule(unclear=0.1)), find_margin(None, None)
-    (1.0, 0.0, 0.0)
+    (0.5, 0.0, 0.0)
     """
     return float((rule or {}).get("margin", 0.0)) if given is None else 0.0
 
