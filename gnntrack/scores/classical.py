@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.graph.divisions import DivisionCandidates
-from gnntrack.scores.model import MovieModel
+from gnntrack.scores.model import MovieModel, find_certain_links, get_median_of_norm
 from gnntrack.scores.movie_statistics import measure_movie
+from gnntrack.scores.own_motion import measure_own_motion
 from gnntrack.types import LinkScores, invert_log_odds
 
 if TYPE_CHECKING:
@@ -88,10 +89,23 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph, same), in_field)
     link = points
     if link is None:
-        link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
+        link = _score_masks(graph, model)
     scores = [invert_log_odds(each / _TEMPERATURE).astype(np.float32) for each in (link, division)]
     movie = None if graph.cells.points else measure_movie(graph, model, scores[0])
     return LinkScores(scores[0], pairs.links, scores[1], candidates=pairs, movie=movie)
+
+
+def _score_masks(graph: CellGraph, model: MovieModel) -> FloatArray:
+    """Return the log odds of links between cells with masks, (E,).
+
+    The first ones tell which links lead to and from each cell, and so whether cells keep their own motion.
+    """
+    link = model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True))
+    median_of_norm = get_median_of_norm(graph.cells.ndim)
+    own = measure_own_motion(graph, link, find_certain_links(graph), median_of_norm=median_of_norm)
+    if own is None:
+        return link
+    return model.compute_link_log_odds(graph, model.compute_same_cell_density(graph, fragments=True, own=own))
 
 
 def _score_points(graph: CellGraph, settings: ScoreSettings) -> FloatArray:

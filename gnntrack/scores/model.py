@@ -25,9 +25,10 @@ from gnntrack.scores.division_appearance import LIMIT, compare_appearance, measu
 from gnntrack.scores.quick_solution import LinkContext, guess_solution
 
 if TYPE_CHECKING:
+    from gnntrack.scores.own_motion import OwnMotion
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
-__all__ = ["PRIOR", "MovieModel", "PriorRates"]
+__all__ = ["PRIOR", "MovieModel", "PriorRates", "find_certain_links", "get_median_of_norm"]
 
 _TAIL = 2.0  # degrees of freedom of the t-densities of links; the certain links of a sample underestimate the tail
 _JUMP = 0.5  # scale of jumps in radii
@@ -35,6 +36,10 @@ _CUT = 0.1  # prior log ratio of the brightness of a cell that the field's edge 
 _ODD_SIZE = 0.2  # log ratio of sizes from which it is measured
 _GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
 _STAY = 0.1  # lowest prior rate of missed cells that are missed again
+_WIDER = (
+    2.0  # scale of the steps of cells that keep their own motion, per that of certain links, most of which are slow
+)
+_STEADY = 2.0  # log of how much more often cells keep their own motion than they jump
 _SEEN = 8.0  # log odds subtracted from a link over a gap in which the cell is seen
 
 
@@ -93,10 +98,8 @@ class MovieModel:
     @classmethod
     def from_graph(cls, graph: CellGraph) -> MovieModel:
         """Estimate the scales from pairs of cells that are each other's nearest by a margin."""
-        certain = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0)
-        certain &= np.minimum(graph.feature("margin_source"), graph.feature("margin_target")) > 0.5
-        cells = graph.cells
-        median_of_norm = _get_median_of_norm(cells.ndim)
+        certain, cells = find_certain_links(graph), graph.cells
+        median_of_norm = get_median_of_norm(cells.ndim)
         sized, bright = graph.has("size_ratio"), graph.has("intensity_ratio")
         size_population = _estimate_population(graph, "size") if sized else 1.0
         radius = graph.cell_radii
@@ -158,7 +161,7 @@ class MovieModel:
         return np.asarray(log_odds - np.logaddexp.reduce(log_odds))
 
     def compute_same_cell_density(
-        self, graph: CellGraph, *, by: str = "residual", fragments: bool = False
+        self, graph: CellGraph, *, by: str = "residual", fragments: bool = False, own: OwnMotion | None = None
     ) -> FloatArray:
         """Return the log density of each target's place and size, given that it is the source, shape (E,).
 
@@ -174,14 +177,18 @@ class MovieModel:
         fragments : bool
             If one mask lies within the other, ignore the distance of their centres, since masks flicker. Not used
             for divisions, where a daughter lies within its parent, too.
+        own : OwnMotion, optional
+            Places that the cells' own motion predicts, from the frames before and after.
         """
         return compute_in_chunks(
-            len(graph), lambda rows: self._compute_same_cell(graph, rows, by=by, fragments=fragments)
+            len(graph), lambda rows: self._compute_same_cell(graph, rows, by=by, fragments=fragments, own=own)
         )
 
-    def _compute_same_cell(self, graph: CellGraph, rows: slice, *, by: str, fragments: bool) -> FloatArray:
+    def _compute_same_cell(
+        self, graph: CellGraph, rows: slice, *, by: str, fragments: bool, own: OwnMotion | None
+    ) -> FloatArray:
         widen = np.sqrt(graph.feature("gap")[rows].astype(np.float64))
-        place = self._place_same_cell(graph, rows, widen, by=by, fragments=fragments)
+        place = self._place_same_cell(graph, rows, widen, by=by, fragments=fragments, own=own)
         cut = None
         if graph.has("size_ratio"):
             ratio = graph.feature("size_ratio")[rows].astype(np.float64)
@@ -195,25 +202,27 @@ class MovieModel:
         return place + self._compare_intensity(light, widen, cut)
 
     def _place_same_cell(
-        self, graph: CellGraph, rows: slice, widen: FloatArray, *, by: str, fragments: bool
+        self, graph: CellGraph, rows: slice, widen: FloatArray, *, by: str, fragments: bool, own: OwnMotion | None
     ) -> FloatArray:
         """Return the log density of each target's place.
 
-        A cell that has left the optical flow moves as its neighbours do, or jumps: then the flow tells nothing, so that
-        images do not make a link less likely than masks alone do.
+        A cell that has left the optical flow moves as its neighbours do, or keeps its own motion, or jumps: then the
+        flow tells nothing, so that images do not make a link less likely than masks alone do.
         """
-        distance, in_field = (graph.feature(name)[rows].astype(np.float64) for name in (by, "neighbour_residual"))
+        distances = [graph.feature(name)[rows].astype(np.float64) for name in (by, "neighbour_residual")]
+        distances += [] if own is None else [own.distance[rows]]
         if fragments and graph.has("iou_moved"):
             covered = (graph.feature(f"containment_{name}_moved")[rows] for name in ("source", "target"))
             inside = np.maximum(*covered)
-            distance, in_field = (
-                np.where(inside > 0.5, np.minimum(each, 1 - inside), each) for each in (distance, in_field)
-            )
+            distances = [np.where(inside > 0.5, np.minimum(each, 1 - inside), each) for each in distances]
+        distance, in_field, *steady = distances
         ndim, by_flow = graph.cells.ndim, by == "residual" and graph.has("intensity_ratio")
         scale = self.residual if by == "residual" else self.neighbour_residual
         odd = log_t(np.minimum(distance, in_field), max(_JUMP, 4 * self.neighbour_residual), _TAIL, ndim)
         if by_flow:
             odd = np.maximum(odd, log_t(in_field, self.neighbour_residual * widen, _TAIL, ndim))
+        if own is not None:
+            odd = np.fmax(odd, _STEADY + log_t(steady[0], _WIDER * own.scale * widen, _TAIL, ndim))
         return mix_densities(log_t(distance, scale * widen, _TAIL, ndim), odd)
 
     def _compare_intensity(
@@ -362,7 +371,7 @@ class MovieModel:
         appearance = measure_appearance(graph, link)
         return replace(
             self._refit_rates(graph, pairs, best, divides),
-            middle=estimate_scale(pairs.middle[divides], self.middle, _get_median_of_norm(graph.cells.ndim)),
+            middle=estimate_scale(pairs.middle[divides], self.middle, get_median_of_norm(graph.cells.ndim)),
             spread=estimate_location(np.log(pairs.spread[divides]), *self.spread),
             together=estimate_location(pairs.together[divides], *self.together),
             unequal=estimate_scale(pairs.unequal[divides], self.unequal),
@@ -393,6 +402,12 @@ class MovieModel:
         )
 
 
+def find_certain_links(graph: CellGraph) -> BoolArray:
+    """Return whether the cells of each link are each other's nearest by a margin, in consecutive frames, shape (E,)."""
+    margin = np.minimum(graph.feature("margin_source"), graph.feature("margin_target"))
+    return np.asarray((graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (margin > 0.5))
+
+
 def _count_most_missing(graph: CellGraph) -> int:
     """Return the largest number of missing masks that a candidate link spans, at least 1."""
     return max(int(graph.gap.max(initial=1)) - 1, 1)
@@ -417,7 +432,7 @@ def _find_misses(graph: CellGraph, best: BoolArray) -> tuple[BoolArray, BoolArra
     return missing > 0, again
 
 
-def _get_median_of_norm(ndim: int) -> float:
+def get_median_of_norm(ndim: int) -> float:
     """Return the median length of a vector of 2 or 3 standard normal variables."""
     return 1.18 if ndim == 2 else 1.54
 
