@@ -18,7 +18,7 @@ __all__ = ["OwnMotion", "measure_own_motion"]
 
 _FEWEST = 50  # certain links from which the persistence of motion is estimated
 _LONGEST = 3.0  # median lengths to which steps are shortened for that, so that wrong links count little
-_HELPS = 0.97  # ratio of the scales with and without the cells' own motion from which it is used
+_HELPS = 0.85  # ratio of the scales with and without the cells' own motion from which it is used
 
 
 class OwnMotion(NamedTuple):
