@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from kind_groups import KINDS
 from record import format_table, sort_methods
 
 USUAL, OURS = "hungarian", "gnn"
@@ -49,9 +50,10 @@ class Difference(NamedTuple):
 
 
 def group_rows(rows: Sequence[Row]) -> Results:
-    """Return the figures of the rows by movie and method, with LNK errors in place of LNK."""
+    """Return the figures of the rows by movie and method, in the order of the kinds; LNK is the error."""
+    place = {kind.name: number for number, kind in enumerate(KINDS)}
     found: Results = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: place.get(row["sequence"], 0)):
         if "figures" in row:
             figures = dict(row["figures"])
             figures["LNK"] = 1 - figures["LNK"]
@@ -81,10 +83,11 @@ def format_summary(results: Results) -> Iterator[str]:
     versions = list(dict.fromkeys(version for _, version in results))
     kinds = dict.fromkeys(kind for kind, _ in results)
     yield (
-        f"{len(kinds)} kinds: {', '.join(kinds)}. Against `{USUAL}`, on the versions that both have: LNK error "
-        f"(1 - LNK) as a fraction of that of `{USUAL}`: the mean of the fractions, with {SMALL:g} added to both "
-        f"errors, as some are 0; and the fraction of the means. Division F1 is of versions with at least {FEWEST} "
-        f"divisions. *Worse*: LNK lower by more than {LINKS}, or division F1 lower by more than {DIVISIONS}."
+        f"{len(kinds)} kinds: {', '.join(kinds)}. Each method against `{USUAL}`: its LNK error (1 - LNK) as a fraction "
+        f"of that of `{USUAL}`, in the mean over versions, and as a fraction of the mean; {SMALL:g} is added to both "
+        "errors of a version, as some are 0. Division F1: its mean difference from that of "
+        f"`{USUAL}`, over versions with at least {FEWEST} divisions. *Worse*: versions whose LNK is lower by more than "
+        f"{LINKS}, or whose division F1 is lower by more than {DIVISIONS}."
     )
     yield format_table(
         [
@@ -94,10 +97,10 @@ def format_summary(results: Results) -> Iterator[str]:
             "all",
             "of the means",
             "worse LNK",
-            "largest increase of the LNK error",
-            "division F1, mean difference",
+            "largest increase",
+            "division F1",
             "worse F1",
-            "lowest difference",
+            "largest decrease",
         ],
         [_summarise(compare(results, method), method, versions) for method in methods],
     )

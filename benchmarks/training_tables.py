@@ -1,4 +1,4 @@
-"""Tables of the pages about trainings: the parts of the method, and the sources of training data."""
+"""Tables of the pages about trainings: parts of the method, sources of data, kinds that were left out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accuracy import format_number
+from kinds_table import format_summary, group_rows
 from record import RESULTS, format_table
 
 NOT_YET = "(not measured yet)"
@@ -33,6 +34,12 @@ def format_sources() -> str:
     from sources import describe_trainings, format_rows  # it loads torch
 
     return f"{describe_trainings(record)}\n\n{format_rows(record['rows'])}"
+
+
+def format_unseen() -> str:
+    """Return the tables of methods on kinds of movies that the networks have not seen."""
+    record = _read("unseen")
+    return NOT_YET if record is None else "\n\n".join(format_summary(group_rows(record["rows"])))
 
 
 def format_published() -> str:
@@ -65,5 +72,6 @@ def _read(name: str) -> Any:
 TRAINING_TABLES: dict[str, Callable[[], str]] = {
     "ablation": format_ablation,
     "sources": format_sources,
+    "unseen": format_unseen,
     "published": format_published,
 }

@@ -71,7 +71,7 @@ class VersionRuns:
                     try:
                         row |= run(method, twin, out)
                     except Exception as error:  # noqa: BLE001
-                        row |= describe_failure(error, self.work)
+                        row |= describe_failure(error, home)
                     self._add_row(row)
 
     def _add_row(self, row: Row) -> None:
@@ -81,5 +81,6 @@ class VersionRuns:
 
 
 def describe_failure(error: Exception, work: Path) -> dict[str, str]:
-    """Return the columns of a method that failed."""
-    return {"failed": f"{type(error).__name__}: {error}".replace(str(work), "WORK")}
+    """Return the columns of a method that failed: the first line of the error."""
+    first = str(error).partition("\n")[0].rstrip(":")
+    return {"failed": f"{type(error).__name__}: {first}".replace(str(work), "WORK")}
