@@ -60,7 +60,7 @@ class Methods(Mapping[str, Method]):
     Method(scorer='network', solver='hungarian')
     >>> METHODS["cnn"]
     Traceback (most recent call last):
-    gnntrack.errors.InputError: unknown method 'cnn'; did you mean 'gnn'? There are: iou, greedy, hungarian, gnn
+    gnntrack.errors.InputError: unknown method 'cnn'; did you mean 'gnn'? There are: iou, greedy, hungarian, gnn, auto
     """
 
     def __init__(self, built_in: Mapping[str, Method]) -> None:
@@ -102,6 +102,7 @@ METHODS = Methods(
         "greedy": Method("links", "greedy"),
         "hungarian": Method("links", "hungarian"),
         "gnn": Method("network", "hungarian"),
+        "auto": Method("auto", "hungarian"),
     }
 )
 """All methods."""

@@ -199,7 +199,8 @@ def choose_lineage(
         solver,
         bridged,
     )
-    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=kept)
+    decision = getattr(scorer, "decision", {})
+    return lineage.with_provenance(method=method, solver=solver, gaps_bridged=kept, **decision)
 
 
 class SolvedLinks(NamedTuple):

@@ -123,7 +123,8 @@ def solve(
     graph : CellGraph
         Candidate links.
     method : str
-        Scorer with its solver: ``"iou"``, ``"greedy"``, ``"hungarian"``, ``"gnn"``, or a scorer of another package.
+        Scorer with its solver: ``"iou"``, ``"greedy"``, ``"hungarian"``, ``"gnn"``, ``"auto"`` (the scores of ``gnn``
+        on movies of masks that the network suits, else those of ``hungarian``), or a scorer of another package.
     solver : str, optional
         Name of a solver; by default that of the method.
     settings, progress, **options
@@ -138,7 +139,7 @@ def solve(
     ------
     InputError
         If the method, solver or device is unknown, the graph lacks a feature that is scored (`FormatError`), or the
-        network of ``gnn`` is missing or needs images (`ModelError`).
+        network of ``gnn`` is missing or needs images (`ModelError`; ``auto`` does without images).
 
     Examples
     --------

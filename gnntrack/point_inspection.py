@@ -104,7 +104,7 @@ def _inspect_links(path: Path, problems: list[str]) -> dict[str, Any]:
     """Return the values that describe the links of a result or GEFF; a fault in them is a problem."""
     found = dict.fromkeys(
         ("candidates", "tracks", "families", "divisions", "gaps_bridged", "interpolated", "track_frames", "confidence",
-         "method")
+         "method", "scored_by")
     )  # fmt: skip
     folder = None if path.is_file() or is_geff(path) else find_point_result(path)
     stored = GeffStore(path if folder is None else folder / EXTRAS / "lineage.geff") if path.is_dir() else None
@@ -132,4 +132,5 @@ def _describe_tracks(lineage: Lineage) -> dict[str, Any]:
         "track_frames": float(np.median(tracks.end - tracks.start + 1)),
         "confidence": float(known.mean()) if len(known) else None,
         "method": lineage.provenance.method,
+        "scored_by": lineage.provenance.scored_by,
     }

@@ -35,6 +35,8 @@ class Provenance:
         Seconds from a frame to the next; None if it is not known.
     method, solver : str, optional
         Names of the method and of the solver.
+    scored_by, scoring_reason : str, optional
+        Of the methods ``gnn`` and ``auto``: ``"network"`` or ``"classical"``, the scores that were used, and why.
     gaps_bridged : int, optional
         Chosen links that skip frames.
     pieces_joined : tuple of (frame, label of the fragment, label of the cell), optional
@@ -75,6 +77,8 @@ class Provenance:
     interval: float | None = None
     method: str | None = None
     solver: str | None = None
+    scored_by: str | None = None
+    scoring_reason: str | None = None
     gaps_bridged: int | None = None
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None

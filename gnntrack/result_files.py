@@ -269,6 +269,8 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         "segmenter_options": convert_to_plain(run.segmenter_options),
         "method": provenance.method,
         "solver": provenance.solver,
+        "scored_by": provenance.scored_by,
+        "scoring_reason": provenance.scoring_reason,
         "estimates": {
             "diameter": run.diameter,
             "model": run.model,

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from support import worlds
 from support.learning import draw_inputs, make_random_network, simulate_small, with_links
+from test_strength import write_model
 
 import gnntrack
 from gnntrack.errors import InputError, ModelError
@@ -278,14 +279,17 @@ def test_neither_torch_nor_scipy_nor_numba_is_imported(tmp_path):
     np.save(tmp_path / "images.npy", np.stack([movie.images[t] for t in range(len(movie.images))]))
     rows = np.column_stack([graph.cells.frame, graph.cells.position])
     np.savetxt(tmp_path / "points.csv", rows, "%.3f", ",", header="t,y,x", comments="")
+    bold = write_model(tmp_path / "bold", correction=None, movies=None)  # corrects every movie
+    movie = [f"{tmp_path}/images.npy", f"{tmp_path}/masks.npy"]
     for name, words in (
-        ("masks", [f"{tmp_path}/images.npy", f"{tmp_path}/masks.npy"]),
-        ("points", ["--points", f"{tmp_path}/points.csv"]),
+        ("masks", [*movie, "--method", "gnn"]),
+        ("auto", [*movie, "--method", "auto", "--model", bold]),
+        ("points", ["--points", f"{tmp_path}/points.csv", "--method", "gnn"]),
     ):
-        words = ["track", *words, "-o", f"{tmp_path}/{name}", "--method", "gnn"]
+        words = ["track", *words, "-o", f"{tmp_path}/{name}"]
         code = f"import sys\nfrom gnntrack.cli import cli\ncli({words}, standalone_mode=False)\nprint(*sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         loaded = {module.partition(".")[0] for module in done.stdout.splitlines()[-1].split()}
-        heavy = {"torch", "torch_geometric", "numba", "scipy"} if name == "masks" else {"torch", "torch_geometric"}
+        heavy = {"torch", "torch_geometric", "numba", "scipy"} if name != "points" else {"torch", "torch_geometric"}
         assert not loaded & heavy
         assert (tmp_path / name).is_dir()

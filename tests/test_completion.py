@@ -49,7 +49,7 @@ def test_the_options_of_every_command_are_completed(command):
 
 def test_files_and_names_of_methods_are_completed():
     assert complete("track", "IM") == ["file"]
-    assert complete("track", "--method", "") == ["iou", "greedy", "hungarian", "gnn"]
+    assert complete("track", "--method", "") == ["iou", "greedy", "hungarian", "gnn", "auto"]
     assert "triplets" in complete("solve", "--solver", "tri")
     assert "unet" in complete("segment", "--segmenter", "u")
     assert complete("completion", "") == list(SHELLS)

@@ -235,7 +235,7 @@ def other_package(monkeypatch):
 
 @pytest.mark.usefixtures("other_package")
 def test_a_scorer_of_another_package_is_a_method_of_its_own_name():
-    assert list(METHODS) == ["iou", "greedy", "hungarian", "gnn", "nearest", "nearest-greedy"]
+    assert list(METHODS) == ["iou", "greedy", "hungarian", "gnn", "auto", "nearest", "nearest-greedy"]
     assert METHODS["nearest"] == Method("nearest", "hungarian")
     assert METHODS["nearest-greedy"] == Method("nearest-greedy", "greedy")
     assert METHODS["nearest"].reads("gnn")

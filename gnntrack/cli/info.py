@@ -89,7 +89,8 @@ def _describe_links(found: dict[str, Any], path: Path) -> list[tuple[str, object
         return []
     families = choose_form(found["families"], "family", "families")
     sure = "" if found["confidence"] is None else f", mean confidence of links {found['confidence']:.3f}"
-    by = [] if found["method"] is None else [("method", f"{found['method']}{sure}")]
+    scored = "" if found["scored_by"] is None else f", scores of links: {found['scored_by']}"
+    by = [] if found["method"] is None else [("method", f"{found['method']}{scored}{sure}")]
     return [
         ("tracks", f"{found['tracks']} in {found['families']} {families}; median {found['track_frames']:g} frames"),
         ("divisions", found["divisions"]),

@@ -66,6 +66,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         *describe_units(movie["spacing"], movie["unit"], movie["interval_s"]),
         *masks,
         *describe_estimates(summary["estimates"]),
+        *_describe_scores(summary["scored_by"], summary["scoring_reason"]),
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
@@ -85,6 +86,15 @@ def describe_estimates(estimates: Mapping[str, Any]) -> list[tuple[str, object]]
         *rows,
         *([] if pixels is None else [("size", f"cells of {pixels:.1f} pixels, estimated; --diameter sets it")]),
     ]
+
+
+def _describe_scores(scored_by: str | None, reason: str | None) -> list[tuple[str, object]]:
+    """Return a row for the scores that a method chose; none if it has no choice.
+
+    >>> _describe_scores("classical", "the cells are points")
+    [('scores', 'classical: the cells are points')]
+    """
+    return [] if scored_by is None else [("scores", f"{scored_by}: {reason}")]
 
 
 def list_checks(extras: Path) -> list[tuple[str, object]]:
@@ -139,6 +149,7 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("frames", summary.frames),
         *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
+        *_describe_scores(lineage.provenance.scored_by, lineage.provenance.scoring_reason),
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
@@ -159,6 +170,7 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
     return [
         ("frames", summary.frames),
         *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
+        *_describe_scores(lineage.provenance.scored_by, lineage.provenance.scoring_reason),
         ("points", summary.cells - added),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),

@@ -304,7 +304,8 @@ def method_options(command: Function) -> Function:
         metavar="NAME",
         default="hungarian",
         show_default=True,
-        help="How cells are linked: {names}. gnn, a neural network, is for imperfect masks with images.",
+        help="How cells are linked: {names}. gnn, a neural network, is for imperfect masks with images; "
+        "auto uses it for movies of masks that it suits.",
     )
     return method(solver(command))
 

@@ -50,7 +50,7 @@ _LISTED = 10  # problems of one rule and one script
 )
 @click.option("--time-limit", metavar="TIME", help="With --check: time that a script may take, such as 2h.")
 @options.method_options
-@click.option("--model", type=click.Path(path_type=Path), metavar="PATH", help="Model of --method gnn.")
+@click.option("--model", type=click.Path(path_type=Path), metavar="PATH", help="Model of --method gnn or auto.")
 @options.segmenter_options
 @click.option(
     "--config",

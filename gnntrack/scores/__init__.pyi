@@ -1,5 +1,6 @@
 from .classical import ClassicalScorer as ClassicalScorer
 from .classical import score_links as score_links
+from .learned import AutoScorer as AutoScorer
 from .learned import NetworkScorer as NetworkScorer
 from .overlap import OverlapScorer as OverlapScorer
 from .overlap import score_by_overlap as score_by_overlap

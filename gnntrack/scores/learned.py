@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, FeatureArray, LinkScores, Progress
 
-__all__ = ["NetworkScorer", "favour_classical", "load_network", "score_by_network", "upstream_settings"]
+__all__ = [
+    "AutoScorer",
+    "NetworkScorer",
+    "favour_classical",
+    "load_network",
+    "score_by_network",
+    "upstream_settings",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +55,11 @@ class NetworkScorer:
     """
 
     sections: tuple[str, ...] = ("scores", "gnn")
+    level = logging.WARNING  # of messages about movies that a network does not suit
 
     def __init__(self, settings: Settings, *, images: bool = False) -> None:
         self.settings = settings
+        self.decision: dict[str, str] = {}
         self.model, self.embedder = _load(settings, images=images)
         self._of_points: Model | None = None
         self._compared: set[str] = set()  # folders of the models whose settings have been compared
@@ -64,10 +73,21 @@ class NetworkScorer:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
         prior = self._classical.score(graph)
         model = self._choose_model(graph)
-        self.confidence = "network" if model.scoring_network.corrects else None
-        if model.scoring_network.corrects and not _find_strength(model, prior, self.settings, warn=True):
-            self.confidence = self._classical.confidence
-            return prior
+        corrects = model.scoring_network.corrects
+        strength, reason = _find_strength(model, prior, self.settings)
+        if corrects and not strength:
+            if self.settings.gnn.correction is None:
+                advice = "its links get the classical scores; set gnn.correction to use the network all the same"
+                _log.log(self.level, "%s; %s", reason, advice)
+            return self._keep_classical(prior, reason)
+        self.confidence = "network" if corrects else None
+        self.decision = _describe_decision("network", reason)
+        if str(model.folder) not in self._compared:
+            self._compared.add(str(model.folder))
+            _tell_other_settings(model, self.settings, level=self.level)
+        if not graph.cells.points and not graph.cells.has("intensity_mean"):
+            lacking = "no images: the network scores by the masks alone; divisions and swaps are harder to recognise"
+            _log.log(self.level, lacking)
         embedding = None
         if self.embedder is not None and pixels is not None:
             from gnntrack.gnn.appearance import crop_cells, embed
@@ -75,6 +95,12 @@ class NetworkScorer:
             images = crop_cells(graph.cells, pixels.runs, pixels.images, progress=progress)
             embedding = embed(self.embedder, images)
         return score_by_network(model, graph, prior, self.settings, embedding=embedding, progress=progress)
+
+    def _keep_classical(self, prior: LinkScores, reason: str) -> LinkScores:
+        """Return the classical scores, and record that they are used."""
+        self.confidence = self._classical.confidence
+        self.decision = _describe_decision("classical", reason)
+        return prior
 
     def _choose_model(self, graph: CellGraph) -> Model:
         """Return the model for a graph: of the two that come with gnntrack, that of points if it has no masks."""
@@ -85,10 +111,50 @@ class NetworkScorer:
             if self._of_points is None:
                 self._of_points = _load_model(self.settings, points=True)
             model = self._of_points
-        if str(model.folder) not in self._compared:
-            self._compared.add(str(model.folder))
-            _warn_of_other_settings(model, self.settings)
         return model
+
+
+class AutoScorer(NetworkScorer):
+    """Scores links by the network of ``settings.gnn`` on movies that it suits, on others by the classical scores.
+
+    The network scores the movies of masks that `NetworkScorer` would let it correct. It does not score points, unless a
+    model of points is given, nor movies without the images that its model uses. `NetworkScorer` warns of such movies,
+    and this class does not. After `score`, the attribute ``decision`` has what was chosen, with the reason.
+
+    Parameters
+    ----------
+    settings, images
+        As of `NetworkScorer`.
+
+    Raises
+    ------
+    ModelError, InputError
+        If the model does not exist or cannot be read, or this machine does not have the device.
+    """
+
+    level = logging.INFO
+
+    def __init__(self, settings: Settings, *, images: bool = False) -> None:
+        super().__init__(settings, images=True)  # a movie without images is no error here
+
+    def score(
+        self, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
+    ) -> LinkScores:
+        """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
+        reason = ""
+        if graph.cells.points and not self.model.scoring_network.of_points:
+            reason = "the cells are points, and no model of points is given"
+        elif self.embedder is not None and pixels is None:
+            reason = f"the model '{self.model.name}' uses the cells' images, and there are none"
+        if not reason:
+            return super().score(graph, pixels=pixels, progress=progress)
+        _log.log(self.level, "%s; its links get the classical scores", reason)
+        return self._keep_classical(self._classical.score(graph), reason)
+
+
+def _describe_decision(scored_by: str, reason: str) -> dict[str, str]:
+    """Return the fields of `gnntrack.provenance.Provenance` for a decision."""
+    return {"scored_by": scored_by, "scoring_reason": reason}
 
 
 def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder | None]:
@@ -104,7 +170,7 @@ def load_network(settings: Settings, *, images: bool) -> tuple[Model, Embedder |
         If this machine does not have the device.
     """
     model, embedder = _load(settings, images=images)
-    _warn_of_other_settings(model, settings)
+    _tell_other_settings(model, settings)
     return model, embedder
 
 
@@ -173,8 +239,6 @@ def score_by_network(
     from gnntrack.gnn.strength import find_margin
 
     network = model.scoring_network
-    if not graph.cells.points and not graph.cells.has("intensity_mean"):
-        _log.warning("no images: the network scores by the masks alone; divisions and swaps are harder to recognise")
     inputs = network.select_columns(network.inputs_of(graph, prior, embedding=embedding))
     brightness = settings.gnn.brightness
     if not (settings.gnn.model is not None if brightness is None else brightness):
@@ -183,7 +247,7 @@ def score_by_network(
         network,
         inputs,
         links_per_window=settings.gnn.window,
-        correction=_find_strength(model, prior, settings),
+        correction=_find_strength(model, prior, settings)[0],
         progress=progress,
     )
     margin = find_margin(settings.gnn.correction, model.training.get("correction"))
@@ -257,8 +321,8 @@ def _keep_prior_of_other_pairs(scores: LinkScores, prior: LinkScores) -> LinkSco
     return replace(scores, pairs=prior.pairs, division=division)
 
 
-def _find_strength(model: Model, prior: LinkScores, settings: Settings, *, warn: bool = False) -> float:
-    """Return the fraction of the network's correction that is added to the classical scores of a movie.
+def _find_strength(model: Model, prior: LinkScores, settings: Settings) -> tuple[float, str]:
+    """Return the fraction of the network's correction that is added to the classical scores of a movie, and why.
 
     It is 0 for a movie that is unlike the training data, unless the user has set it.
     """
@@ -266,19 +330,17 @@ def _find_strength(model: Model, prior: LinkScores, settings: Settings, *, warn:
     from gnntrack.gnn.training_range import describe_unlike, find_unlike
 
     given, rule = settings.gnn.correction, model.training.get("correction")
-    unlike = find_unlike(prior.movie, model.training.get("movies", {})) if given is None else []
-    strength = 0.0 if unlike else choose_strength(given, rule, prior.movie)
-    if warn and given is None and not strength:
-        why = describe_unlike(unlike) if unlike else describe_weakness(rule or {}, prior.movie or {})
-        what = "is unlike the training data of the model" if unlike else "would hardly be improved by the model"
-        _log.warning(
-            "this movie %s '%s': %s; its links get the classical scores; set gnn.correction to use the network all the "
-            "same",
-            what,
-            model.name,
-            why,
-        )
-    return strength
+    if given is not None:
+        return given, f"gnn.correction is {given:g}"
+    unlike = find_unlike(prior.movie, model.training.get("movies", {}))
+    if unlike:
+        told = describe_unlike(unlike)
+        return 0.0, f"this movie is unlike the training data of the model '{model.name}': {told}"
+    strength = choose_strength(None, rule, prior.movie)
+    if strength:
+        return strength, f"the movie suits the model '{model.name}'; strength of its correction {strength:.2g}"
+    told = describe_weakness(rule or {}, prior.movie or {})
+    return 0.0, f"this movie would hardly be improved by the model '{model.name}': {told}"
 
 
 def upstream_settings(settings: Settings) -> dict[str, Any]:
@@ -286,8 +348,8 @@ def upstream_settings(settings: Settings) -> dict[str, Any]:
     return settings.to_dict(include={"cells", "motion", "graph", "scores"}, plain=True)
 
 
-def _warn_of_other_settings(model: Model, settings: Settings) -> None:
-    """Warn of settings of the stages before the network that differ from those of its training."""
+def _tell_other_settings(model: Model, settings: Settings, *, level: int = logging.WARNING) -> None:
+    """Log which settings of the stages before the network differ from those of its training."""
     if model.scoring_network.of_points and "max_gap" not in settings.graph.given:
         longest = model.training.get("stages", {}).get("graph", {}).get("max_gap", settings.graph.max_gap)
         settings = settings.replace(graph__max_gap=longest)  # the default of points is another one
@@ -301,7 +363,8 @@ def _warn_of_other_settings(model: Model, settings: Settings) -> None:
     ]
     if differing:
         given = ", ".join(differing)
-        _log.warning(
+        _log.log(
+            level,
             "the model '%s' was trained with other settings: %s; its links may be worse than with the defaults",
             model.name,
             given,

@@ -43,7 +43,7 @@ class CellPixels:
 class Scorer(Protocol):
     """Scores the candidate links of a graph.
 
-    Three class attributes are optional:
+    Four attributes are optional, the first two of the class:
 
     ``solver`` : str
         Name of the solver that the method of this scorer uses by default; ``"hungarian"`` if absent.
@@ -53,6 +53,8 @@ class Scorer(Protocol):
     ``confidence`` : str
         Name of the weights in `gnntrack.scores.confidence` by which the confidence of chosen links is computed; if
         absent or None, it is the score.
+    ``decision`` : dict
+        After `score`: ``scored_by`` and ``scoring_reason`` of the lineage's `gnntrack.provenance.Provenance`.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ class Scorer(Protocol):
     --------
     >>> from gnntrack.scores import SCORERS
     >>> sorted(SCORERS.built_in)
-    ['links', 'network', 'overlap']
+    ['auto', 'links', 'network', 'overlap']
     """
 
     def __init__(self, settings: Settings, *, images: bool) -> None: ...
@@ -109,6 +111,7 @@ SCORERS: Registry[type[Scorer]] = Registry(
         "overlap": "gnntrack.scores.overlap:OverlapScorer",
         "links": "gnntrack.scores.classical:ClassicalScorer",
         "network": "gnntrack.scores.learned:NetworkScorer",
+        "auto": "gnntrack.scores.learned:AutoScorer",
     },
     required=("score",),
 )

@@ -23,7 +23,9 @@ _METHODS = {
     "hungarian": "Links are scored from motion, size and brightness of the cells, with scales that are estimated from "
     "the movie itself, and chosen together by sparse optimal assignment. Divisions are chosen as pairs of daughters.",
     "gnn": "Links are scored from motion, size and brightness of the cells, and corrected by a graph neural network, "
-    "in which links attend to the links that they compete with; an integer program chooses links and divisions.",
+    "in which links attend to the links that they compete with. Links are chosen by sparse optimal assignment.",
+    "auto": "Links are scored from motion, size and brightness of the cells, and corrected by a graph neural network "
+    "in movies that it suits. Links are chosen by sparse optimal assignment.",
 }
 
 

@@ -36,7 +36,7 @@ class Tracker:
     method, solver : str
         As of `gnntrack.track`.
     model : path, optional
-        Model of the method ``gnn``; if None, that of the settings, or the one that comes with gnntrack.
+        Model of the methods ``gnn`` and ``auto``; if None, that of the settings, or the one that comes with gnntrack.
     segmenter : str, optional
         Of the tracking benchmark; default ``threshold``.
     segmenter_options : mapping
@@ -59,7 +59,10 @@ class Tracker:
         """
         resolve_method(self.method, self.solver)
         if self.model is not None and not self._has_network:
-            msg = f"a model (--model) belongs to the method gnn, and the method is {self.method}; omit one of the two"
+            msg = (
+                f"a model (--model) belongs to the method gnn or auto, and the method is {self.method}; omit one of "
+                "the two"
+            )
             raise InputError(msg)
         if benchmark == "linking":
             if self.segmenter is not None or self.segmenter_options:
@@ -82,7 +85,7 @@ class Tracker:
 
     @property
     def _has_network(self) -> bool:
-        return METHODS[self.method].scorer == METHODS["gnn"].scorer
+        return METHODS[self.method].scorer in {METHODS[name].scorer for name in ("gnn", "auto")}
 
     def list_roots(self, benchmark: Benchmark) -> list[str]:
         """Return the packages of the plug-ins as requirements, with the extras that they need.
@@ -140,7 +143,7 @@ class Tracker:
         models = {}
         if self._has_network:
             changes |= self._copy_network(folder / _LINKS, settings)
-            models[_LINKS] = "the network of the method `gnn`"
+            models[_LINKS] = f"the network of the method `{self.method}`"
         arguments = ["--method", self.method, *(() if self.solver is None else ("--solver", self.solver))]
         if benchmark == "linking":
             return Method(self.method, arguments, models=models), changes

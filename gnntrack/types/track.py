@@ -48,7 +48,7 @@ class Track:
         Centroid of each cell along ``[z], y, x``, in the unit of ``lineage.cells``.
     confidence : float
         Probability that all links of the track are right, also the one from its parent, if the confidences of links are
-        calibrated (methods ``hungarian`` and ``gnn``); NaN without links.
+        calibrated (methods ``hungarian``, ``gnn`` and ``auto``); NaN without links.
     division_confidence : float
         Probability that the division at its end is right; NaN without one.
     confidences : (n,) float32
