@@ -38,7 +38,9 @@ def read_old_settings(folder):
 
 KINDS = {
     "the size of a voxel is not known": lambda _: gnntrack.track(masks=make_volumes()),
-    "no images: the links get the classical scores": lambda _: gnntrack.track(masks=MASKS, method="gnn", device="cpu"),
+    "this movie would hardly be improved by the model": lambda _: gnntrack.track(
+        masks=MASKS, method="gnn", device="cpu"
+    ),
     "the margin of 5 pixels is not applied": export_with_margin,
     "the setting 'solver.costs' has been removed": read_old_settings,
     "the background is": lambda _: gnntrack.track(masks=MASKS.astype(np.int32) + 1),
@@ -105,7 +107,7 @@ def import_with_a_merge(out):
 
 RUNS = {
     "the size of a voxel is not known": lambda out: gnntrack.track(masks=make_volumes(), out=out),
-    "no images: the links": lambda out: gnntrack.track(masks=MASKS, method="gnn", device="cpu", out=out),
+    "this movie would hardly be improved": lambda out: gnntrack.track(masks=MASKS, method="gnn", device="cpu", out=out),
     "the background is": lambda out: gnntrack.track(masks=MASKS.astype(np.int32) + 1, out=out),
     "the masks look poor": lambda out: gnntrack.track(masks=make_flicker(), out=out),
     "a cell is named that is in no mask": import_with_a_merge,
