@@ -1,20 +1,16 @@
 """Calibration of the confidence of links, divisions and tracks: fits the weights, and tests them on other data.
 
-``python benchmarks/confidence.py --work FOLDER`` tracks every version of each sequence, with its images and without
-them, as `gnntrack.track` does: candidates, solver, events and repair. It compares the links of the result with the
-ground truth, and fits the weights of `gnntrack.scores.confidence`, for the classical scores and for those of a network,
-and of `gnntrack.lineage.confidence`. Each data set is tested with weights fitted on all others. The networks are those
-that `learned.py` trained in ``FOLDER`` without the tested data set; a data set that no network was trained without is
-not used for `gnn`. It writes ``results/confidence.json``, ``.md`` and a figure per method, and with ``--ship`` the
-weights into the package.
+``python benchmarks/confidence.py --work FOLDER`` reads the results of `solved_movies`, or makes them. It compares the
+links with the ground truth, and fits the weights of `gnntrack.scores.confidence`, for the classical scores and for
+those of a network, and of `gnntrack.lineage.confidence`. Each data set is tested with weights fitted on all others. It
+writes ``results/confidence.json``, ``.md`` and a figure per method, and with ``--ship`` the weights into the package;
+then run ``review.py --ship``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,75 +18,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
-from folds import DONE, NEVER, WORK, make_left_out_fold
-from perturbed import PerturbedMovie, write_frames, write_perturbed
-from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
+from record import REPOSITORY, RESULTS, describe_run, format_circumstances, format_table, write_record
 from scipy.optimize import minimize
 from scipy.special import expit
+from solved_movies import FRAMES, ReviewedMovie, SolvedMovie, add_movie_arguments, solve_all
 
-from gnntrack.events import revise_divisions
-from gnntrack.io.ctc_names import find_ctc
-from gnntrack.io.ctc_table import parse_track_table
-from gnntrack.lineage.build import build_lineage
 from gnntrack.lineage.confidence import list_divisions, measure_division_evidence, measure_track_evidence
-from gnntrack.lineage.repair import RepairedMovie, repair_movie
-from gnntrack.masks.overlaps import is_covered
-from gnntrack.masks.runs import draw_labels
-from gnntrack.methods import resolve_method, score_graph
-from gnntrack.movie import build_with_runs, open_movie
 from gnntrack.report.reliability import draw_reliability
-from gnntrack.scores.confidence import EVIDENCE, compute_log_odds, measure_evidence
-from gnntrack.settings import Settings
-from gnntrack.solvers import solve
-from gnntrack.training.sequences import TrainingSequence, find_sequences
-from gnntrack.types import CellGraph, Cells, Lineage, Runs
+from gnntrack.scores.confidence import EVIDENCE, compute_log_odds
 
 Numbers = npt.NDArray[Any]
 
-METHODS = {"hungarian": "links", "gnn": "network"}
 LINK_WEIGHTS = REPOSITORY / "gnntrack" / "scores" / "confidence.json"
 GROUP_WEIGHTS = REPOSITORY / "gnntrack" / "lineage" / "confidence.json"
-FRAMES = 100  # the first of each movie
 DOUBTFUL = 0.1, 0.9
+FEWEST = 10  # data sets from which the weights of a scorer are written into the package
 BINS = 10
 PENALTY = 2e-5  # of the squares of the standardised weights
 RARE = 0.02  # standard deviation of evidence below which its weight is penalised more: few links have it
 LIMITS = {"links": 0.01, "doubtful links": 0.08, "divisions": 0.05, "tracks": 0.05}  # of the calibration error
 SIGNS = {1: (0, None), -1: (None, 0), 0: (None, None)}  # bounds of a weight
-
-
-@dataclass(frozen=True)
-class SolvedMovie:
-    """The result for a version of a movie whose truth is known.
-
-    Parameters
-    ----------
-    dataset, name : str
-        Data set, and version of the movie.
-    images : bool
-        Whether it was tracked with its images.
-    lineage : Lineage
-        The result after events and repair.
-    evidence : (L, E) float64
-        Of its links; see `measure_evidence`.
-    right : (L,) bool
-        Whether the link is true.
-    annotated : (L,) bool
-        Whether one of its cells is in the ground truth.
-    judged : (L,) bool
-        Whether the ground truth says more: a future of its source, or a past of its target. Of the others it only says
-        that a cell ends and that another one begins, often because an annotation is missing in between.
-    """
-
-    dataset: str
-    name: str
-    images: bool
-    lineage: Lineage
-    evidence: Numbers
-    right: Numbers
-    annotated: Numbers
-    judged: Numbers
 
 
 @dataclass(frozen=True)
@@ -107,14 +54,12 @@ class Group:
 
 def main() -> None:
     args = _parse_arguments()
-    methods = args.methods.split(",")
     record: dict[str, Any] = {**describe_run(), "frames": FRAMES, "methods": {}}
-    movies: dict[str, list[SolvedMovie]] = {method: [] for method in methods}
-    with tempfile.TemporaryDirectory() as temporary:
-        for method, movie in _solve_all(methods, args, Path(temporary)):
-            movies[method].append(movie)
+    movies: dict[str, list[ReviewedMovie]] = {method: [] for method in args.methods.split(",")}
+    for method, movie in solve_all(args):
+        movies[method].append(movie)
     movies = {method: solved for method, solved in movies.items() if solved}
-    tested = {method: predict_others(solved) for method, solved in movies.items()}
+    tested = dict(predict_by_scorer(movies))
     groups = {
         method: {kind: collect_groups(movies[method], tested[method], kind) for kind in ("divisions", "tracks")}
         for method in movies
@@ -123,22 +68,45 @@ def main() -> None:
     for method, solved in movies.items():
         said = {kind: rate_others(kind, groups[method][kind], pooled[kind]) for kind in pooled}
         record["methods"][method] = describe_method(solved, tested[method], groups[method], said)
-        if method == "gnn":
-            record["methods"][method]["unfinished_networks"] = _list_unfinished(args, record["methods"][method]["data"])
         figure = draw_reliability({k: record["methods"][method]["reliability"][k] for k in ("links", *said)})
         figure.savefig(args.out.with_name(f"{args.out.stem}_{method}.png"), dpi=80)
     if args.ship:
-        ship({METHODS[method]: fit_links(solved) for method, solved in movies.items()}, LINK_WEIGHTS)
+        enough = {
+            scorer: solved for scorer, solved in sort_by_scorer(movies).items() if _count_data_sets(solved) >= FEWEST
+        }
+        ship({scorer: fit_links(solved) for scorer, solved in enough.items()}, LINK_WEIGHTS)
         ship({kind: fit_group(kind, found) for kind, found in pooled.items()}, GROUP_WEIGHTS)
     write_record(args.out, record, format_markdown(record))
     print(format_markdown(record))
 
 
-def _list_unfinished(args: argparse.Namespace, datasets: Sequence[str]) -> list[str]:
-    """Return the data sets whose network was taken before the end of its training."""
-    sequences = [each for each in find_sequences(args.data) if each.dataset != NEVER]
-    folds = {dataset: make_left_out_fold(sequences, dataset).name for dataset in datasets}
-    return [each for each, fold in folds.items() if not (args.work / "models" / fold / "linknet" / DONE).exists()]
+def _count_data_sets(movies: Sequence[SolvedMovie]) -> int:
+    return len({movie.dataset for movie in movies})
+
+
+def sort_by_scorer(movies: Mapping[str, Sequence[ReviewedMovie]]) -> dict[str, list[ReviewedMovie]]:
+    """Return the movies from which each set of weights is fitted.
+
+    They are those with the scores that the weights are for: `gnn` has the classical scores of some movies, which are
+    those of `hungarian`.
+    """
+    every = [movie for solved in movies.values() for movie in solved]
+    found = {
+        "links": list(movies.get("hungarian", ())),
+        "network": [each for each in every if each.scorer == "network"],
+    }
+    return {scorer: solved for scorer, solved in found.items() if solved}
+
+
+def predict_by_scorer(movies: Mapping[str, Sequence[ReviewedMovie]]) -> Iterator[tuple[str, list[Numbers]]]:
+    """Yield the confidence of the links of each method, by weights fitted on the other data sets."""
+    fitting = sort_by_scorer(movies)
+    for method, solved in movies.items():
+        fitted = {
+            (scorer, dataset): fit_links([each for each in fitting[scorer] if each.dataset != dataset])
+            for scorer, dataset in {(movie.scorer, movie.dataset) for movie in solved}
+        }
+        yield method, [expit(compute_log_odds(m.evidence, fitted[m.scorer, m.dataset])) for m in solved]
 
 
 def ship(weights: dict[str, Any], file: Path) -> None:
@@ -188,13 +156,15 @@ def fit_group(kind: str, groups: Sequence[Group]) -> dict[str, float]:
         slopes, intercept = _fit_logistic(x, y, np.full(len(y), 1 / len(y)), [SIGNS[1]] * 2)
         weights = dict(zip(("log_odds", "seen", "intercept"), (*slopes, intercept), strict=True))
     else:
+        # at most 1 together: a track is not less certain than the product of its links
+        def split(b: Numbers) -> dict[str, float]:
+            return {"sum": b[0], "largest": b[1] * (1 - b[0])}
 
         def compute_loss(b: Numbers) -> float:
-            p = np.clip(rate_group(kind, x, {"sum": b[0], "largest": b[1]}), 1e-6, 1 - 1e-6)
+            p = np.clip(rate_group(kind, x, split(b)), 1e-6, 1 - 1e-6)
             return float(-np.where(y, np.log(p), np.log(1 - p)).mean())
 
-        found = minimize(compute_loss, [0.5, 0.4], method="L-BFGS-B", bounds=[SIGNS[1]] * 2).x
-        weights = dict(zip(("sum", "largest"), found, strict=True))
+        weights = split(minimize(compute_loss, [0.5, 0.8], method="L-BFGS-B", bounds=[(0, 1)] * 2).x)
     return {name: round(float(value), 5) for name, value in weights.items()}
 
 
@@ -315,97 +285,6 @@ def _measure_data_set(movies: Sequence[SolvedMovie], tested: Sequence[Numbers], 
     return measure_reliability(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
-def _solve_all(methods: Sequence[str], args: argparse.Namespace, work: Path) -> Iterator[tuple[str, SolvedMovie]]:
-    sequences = [each for each in find_sequences(args.data) if each.dataset != NEVER]
-    for sequence in (each for each in sequences if args.only in each.name):
-        settings = {"hungarian": Settings()}
-        model = args.work / "models" / make_left_out_fold(sequences, sequence.dataset).name / "linknet"
-        if (model / "model.json").exists():
-            settings["gnn"] = Settings().replace(gnn__model=str(model), gnn__brightness=False)
-        elif "gnn" in methods:
-            print(f"no network that was trained without {sequence.dataset}; gnn is not tested on it", flush=True)
-        used = {method: settings[method] for method in methods if method in settings}
-        short = write_frames(sequence, work / sequence.name / "start", range(FRAMES))
-        for kind in args.twins.split(",") if used else ():
-            twin = write_perturbed(short, work / sequence.name / kind, kind)
-            for images in (True, False) if twin.images else (False,):
-                yield from _solve(sequence, twin, kind, used, images=images)
-        shutil.rmtree(work / sequence.name)
-
-
-def _solve(
-    sequence: TrainingSequence, twin: PerturbedMovie, kind: str, used: dict[str, Settings], *, images: bool
-) -> Iterator[tuple[str, SolvedMovie]]:
-    """Yield the result of each method for a version of a movie."""
-    movie = open_movie(twin.images if images else None, twin.masks, settings=Settings())
-    graph, runs = build_with_runs(movie, Settings())
-    for method, settings in used.items():
-        repaired, evidence = _track(graph, runs, method, settings)
-        lineage = repaired.lineage
-        right, annotated, judged = judge_links(lineage, repaired.runs, twin.truth)
-        with_images = "with images" if images else "without images"
-        share = f"{judged.sum()} links, {right[judged].mean():.4f} right"
-        print(f"{method}, {sequence.name}, {kind}, {with_images}: {share}", flush=True)
-        name = f"{sequence.name}, {kind}, {with_images}"
-        yield method, SolvedMovie(sequence.dataset, name, images, lineage, evidence, right, annotated, judged)
-
-
-def _track(graph: CellGraph, runs: Runs, method: str, settings: Settings) -> tuple[RepairedMovie, Numbers]:
-    """Return the result as `gnntrack.track` makes it, and the evidence for its links."""
-    plan = resolve_method(method)
-    scores = score_graph(plan.make_scorer(settings, images=False), graph)
-    chosen = solve(plan.solver, graph, scores, settings=settings.solver)
-    lineage = build_lineage(graph, chosen, scores)
-    lineage = revise_divisions(lineage, graph, longest_gap=settings.graph.max_gap)
-    # the repair keeps the links and their order
-    return repair_movie(lineage, runs, settings=settings.repair), measure_evidence(lineage, graph, chosen, scores)
-
-
-def judge_links(lineage: Lineage, runs: Runs, truth: Path) -> tuple[Numbers, Numbers, Numbers]:
-    """Return whether each link is right, annotated, and judged, (L,) each; see `SolvedMovie`."""
-    true, seen = _list_true_links(lineage.cells, runs, truth)
-    n, source, target = len(lineage.cells), lineage.source, lineage.target
-    right = np.isin(source * n + target, true[:, 0] * n + true[:, 1])
-    annotated = np.isin(source, seen) | np.isin(target, seen)
-    return right, annotated, annotated & (np.isin(source, true[:, 0]) | np.isin(target, true[:, 1]))
-
-
-def _list_true_links(cells: Cells, runs: Runs, truth: Path) -> tuple[Numbers, Numbers]:
-    """Return the true links as rows of cells, (L, 2), and the cells that are in the ground truth.
-
-    A link may pass over masks that cover several cells of the ground truth: such a mask need not belong to the track.
-    """
-    seen = _match_cells(len(cells), runs, truth)
-    shared = np.bincount(np.concatenate(list(seen.values())), minlength=len(cells)) > 1
-
-    def reach(rows: list[int]) -> list[int]:
-        alone = [k for k, row in enumerate(rows) if not shared[row]]
-        return rows[: alone[0] + 1] if alone else rows
-
-    links: set[tuple[int, int]] = set()
-    for label, _, _, parent in parse_track_table(find_ctc(truth).table or truth).rows.tolist():
-        mine = seen.get(label, [])
-        for k, row in enumerate(mine):
-            links |= {(row, other) for other in reach(mine[k + 1 :])}
-        links |= {(row, other) for row in reach(seen.get(parent, [])[::-1]) for other in reach(mine)}
-    return np.array(sorted(links), np.int64).reshape(-1, 2), np.unique(np.concatenate(list(seen.values())))
-
-
-def _match_cells(n: int, runs: Runs, truth: Path) -> dict[int, list[int]]:
-    """Return the cells that cover each track of the ground truth by more than half, as rows in order of time."""
-    seen: dict[int, list[int]] = {}
-    for frame, file in find_ctc(truth).masks.items():
-        marker = tifffile.imread(file)
-        inside = marker > 0
-        drawn = draw_labels(runs, frame, np.arange(1, n + 1), np.int64)[inside]
-        key, shared = np.unique(marker[inside].astype(np.int64) * (n + 1) + drawn, return_counts=True)
-        label, row = np.divmod(key, n + 1)
-        covering = (row > 0) & is_covered(shared, np.bincount(marker[inside])[label])
-        for each, cell in zip(label[covering].tolist(), (row[covering] - 1).tolist(), strict=True):
-            seen.setdefault(each, []).append(cell)
-    return seen
-
-
 def format_markdown(record: dict[str, Any]) -> str:
     """Return the tables of a record."""
     parts = [
@@ -418,10 +297,8 @@ def format_markdown(record: dict[str, Any]) -> str:
         "counts such links as wrong.",
     ]
     for method, about in record["methods"].items():
-        unfinished = about.get("unfinished_networks", [])
         parts += [
             f"## {method}: {about['versions']} versions of movies of {', '.join(about['data'])}",
-            *([f"Networks before the end of their training: without {', '.join(unfinished)}."] if unfinished else []),
             format_summary(about),
             format_table(["confidence", *_BIN_TITLES], list(_format_bins(about["reliability"]))),
             _format_data_sets(about),
@@ -467,11 +344,7 @@ def _format_data_sets(about: dict[str, Any]) -> str:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of DATASET/NN, NN_GT and masks")
-    parser.add_argument("--work", type=Path, default=WORK, help="the work folder of learned.py, with its networks")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--twins", default="plain,hard,skip2")
-    parser.add_argument("--only", default="", help="sequences whose name contains this")
+    add_movie_arguments(parser)
     parser.add_argument("--ship", action="store_true", help="write the weights into the package")
     parser.add_argument("--out", type=Path, default=RESULTS / "confidence.json")
     return parser.parse_args()

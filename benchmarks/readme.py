@@ -19,6 +19,7 @@ from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from points_table import TABLES
 from record import REPOSITORY, RESULTS, format_table, sort_methods
+from review_table import describe_review
 from training_tables import TRAINING_TABLES
 
 from gnntrack.plurals import count_noun
@@ -75,6 +76,7 @@ def fill_page(text: str) -> str:
         "page": lambda: format_page(NOT_YET),
         "corrections": describe_corrections,
         "retrained": describe_retraining,
+        "review": describe_review,
     }
     tables |= TABLES
     tables |= {

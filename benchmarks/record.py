@@ -55,11 +55,14 @@ def format_circumstances(record: Mapping[str, Any]) -> str:
 
 
 @cache
-def hash_code() -> str:
-    """Return a digest of the code that results depend on: gnntrack without its command line and its reports."""
+def hash_code(without: tuple[str, ...] = ()) -> str:
+    """Return a digest of the code that results depend on: gnntrack without command line, reports and these files."""
     package = REPOSITORY / "gnntrack"
     files = sorted(
-        each for each in package.rglob("*.py") if each.relative_to(package).parts[0] not in {"cli", "report"}
+        each
+        for each in package.rglob("*.py")
+        if each.relative_to(package).parts[0] not in {"cli", "report"}
+        and each.relative_to(package).as_posix() not in without
     )
     return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:10]
 

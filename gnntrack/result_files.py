@@ -205,6 +205,7 @@ def collect_review(lineage: Lineage, doubts: Sequence[Doubt]) -> dict[str, np.nd
     columns |= {f"{axis}_pixel": pick(place[:, k].round(1)) for k, axis in enumerate("zyx"[-cells.ndim :])}
     columns["confidence"] = np.array([doubt.confidence for doubt in doubts], np.float64)
     columns["doubt"] = np.array([doubt.doubt for doubt in doubts], np.float64)
+    columns["gain"] = np.array([doubt.gain for doubt in doubts], np.float64)
     columns["why"] = [doubt.why for doubt in doubts]
     return {name: np.asarray(values) for name, values in columns.items()}
 

@@ -8,7 +8,7 @@ and cells of other pixels (merged fragments, split masks). `build_result` makes 
     OUT/mask000.tif ..., OUT/res_track.txt   the result in the format of the Cell Tracking Challenge
     OUT/gnntrack/lineage.geff                cells, links, tracks and confidences; refers to the masks
     OUT/gnntrack/cells.csv, tracks.csv       measurements; docs/columns.md describes each column
-    OUT/gnntrack/review.csv                  places to check, the most doubtful first
+    OUT/gnntrack/review.csv                  places to check, those with most errors to be expected first
     OUT/gnntrack/summary.json                counts, rates, settings, versions, times and warnings
     OUT/gnntrack/edits.json                  the edits that it was solved around, if there are any
     OUT/gnntrack/overlay.png, lineage.png    a frame with its tracks; the lineage tree

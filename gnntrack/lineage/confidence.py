@@ -78,13 +78,15 @@ def measure_track_evidence(lineage: Lineage) -> FloatArray:
     return np.where(known[:, None], np.stack([np.bincount(row, loss, n), largest], axis=1), np.nan)
 
 
-def rate_divisions(lineage: Lineage) -> FloatArray:
+def rate_divisions(lineage: Lineage, weights: Mapping[str, Any] | None = None) -> FloatArray:
     """Return the probability that each division is right: that all its daughters are daughters of its parent.
 
     Parameters
     ----------
     lineage : Lineage
         A solved movie.
+    weights : mapping, optional
+        Sets of weights by kind; None = those that come with gnntrack.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def rate_divisions(lineage: Lineage) -> FloatArray:
     >>> np.isnan(rate_divisions(gnntrack.track(masks=masks))).tolist()
     [False, True, True]
     """
-    weights = _get_weights(lineage, "divisions")
+    weights = _get_weights(lineage, "divisions", weights)
     found = np.full(len(lineage.tracks), np.nan)
     parent, evidence = measure_division_evidence(lineage)
     value = evidence @ [weights["log_odds"], weights["seen"]] + weights["intercept"]
@@ -155,8 +157,9 @@ def _compute_loss(lineage: Lineage, row: IntArray) -> FloatArray:
     return np.asarray(loss)
 
 
-def _get_weights(lineage: Lineage, kind: str) -> Mapping[str, Any]:
-    return read_weights("gnntrack.lineage")[f"point_{kind}" if lineage.cells.points else kind]
+def _get_weights(lineage: Lineage, kind: str, weights: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    known = read_weights("gnntrack.lineage") if weights is None else weights
+    return known[f"point_{kind}" if lineage.cells.points else kind]
 
 
 @cache

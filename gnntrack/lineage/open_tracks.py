@@ -20,7 +20,7 @@ _AHEAD = 5  # frames in which a track that ended may be found again
 
 @dataclass(frozen=True)
 class OpenTracks:
-    """The open ends of tracks: rows of cells inside the frame where a track begins or ends.
+    """The open ends of tracks: rows of cells where a track begins or ends, inside the frame unless named otherwise.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class OpenTracks:
         First cells of tracks without a parent.
     ends : (E,) int64
         Last cells of tracks without daughters.
+    border_starts, border_ends : (S,) and (E,) int64
+        The same so near to the border of the frame that the cell may have come in, or left.
     short : (N,) bool
         Cells of tracks of at most two frames.
     alone : (N,) bool
@@ -46,6 +48,8 @@ class OpenTracks:
 
     starts: IntArray
     ends: IntArray
+    border_starts: IntArray
+    border_ends: IntArray
     short: BoolArray
     alone: BoolArray
     distance: FloatArray
@@ -73,26 +77,33 @@ def find_open_tracks(lineage: Lineage) -> OpenTracks:
     cells, tracks = lineage.cells, lineage.tracks
     if not len(cells):
         none = np.zeros(0, np.int64)
-        return OpenTracks(none, none, none > 0, none > 0, np.zeros(0), 0.0, {}, {}, {}, {})
+        return OpenTracks(none, none, none, none, none > 0, none > 0, np.zeros(0), 0.0, {}, {}, {}, {})
     order = np.lexsort((cells.frame, lineage.track))
     edge = np.searchsorted(lineage.track[order], tracks.id, side="left")
     first, last = order[edge], order[np.append(edge[1:], len(order)) - 1]
     distance, reach = _measure_border_distance(lineage), _measure_reach(lineage)
-    begins: BoolArray = (tracks.start > 0) & (tracks.parent == 0) & (distance[first] > reach)
-    stops = (tracks.end < cells.n_frames - 1) & ~np.isin(tracks.id, tracks.parent) & (distance[last] > reach)
+    begins: BoolArray = (tracks.start > 0) & (tracks.parent == 0)
+    stops: BoolArray = (tracks.end < cells.n_frames - 1) & ~np.isin(tracks.id, tracks.parent)
+    border_starts, border_ends = first[begins & (distance[first] <= reach)], last[stops & (distance[last] <= reach)]
+    begins, stops = begins & (distance[first] > reach), stops & (distance[last] > reach)
     short = tracks.end - tracks.start < _SHORT
     track = np.searchsorted(tracks.id, lineage.track)
     starts, ends = first[begins], last[stops]
+    # of points, the border is not that of an image
+    all_starts = starts if cells.points else np.append(starts, border_starts)
+    all_ends = ends if cells.points else np.append(ends, border_ends)
     parents, daughters = _find_divisions(lineage)
     return OpenTracks(
         starts,
         ends,
+        border_starts,
+        border_ends,
         short[track],
         (short & begins & stops)[track],
         distance,
         reach,
-        _find_nearest(lineage, ends, starts, 2 * reach, later=True),
-        _find_nearest(lineage, starts, ends, 2 * reach, later=False),
+        _find_nearest(lineage, all_ends, all_starts, 2 * reach, later=True),
+        _find_nearest(lineage, all_starts, all_ends, 2 * reach, later=False),
         _find_nearest(lineage, ends, daughters, reach, later=True),
         _find_nearest(lineage, starts, parents, reach, later=False),
     )

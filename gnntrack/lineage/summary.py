@@ -109,7 +109,7 @@ def review(lineage: Lineage, *, links: int = 3, below: float = 0.5) -> list[Revi
     """
     warnings.warn("review is deprecated; use gnntrack.lineage.list_doubts", DeprecationWarning, stacklevel=2)
     doubts = list_doubts(lineage, below=below)
-    unsure = [doubt for doubt in doubts if doubt.kind in ("link", "division")][:links]
+    unsure = [doubt for doubt in doubts if doubt.confidence < below][:links]
     pieces = [doubt for doubt in doubts if doubt.kind == "pieces"][:1]
     empty = [doubt for doubt in doubts if doubt.kind == "empty frame"][:1]
     listed = {"link": unsure, "fragments": pieces, "empty frames": empty}

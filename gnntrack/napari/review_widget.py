@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReviewWidget"]
 
-_COLUMNS = ("#", "kind", "frame", "track", "doubt", "why")
+_COLUMNS = ("#", "kind", "frame", "track", "doubt", "gain", "why")
 _EDITS = {
     "confirm": ("Confirm link", "C", "The link from the frame before to the selected cell is right."),
     "cut": ("Cut link", "X", "The link from the frame before to the selected cell is wrong."),
@@ -101,7 +101,7 @@ class ReviewWidget(ViewerWidget):
             ("previous", "Previous", "P", "The place before in the list.", lambda: self.step(-1)),
             ("next", "Next", "N", "The next place in the list.", lambda: self.step(1)),
         )
-        for part in (self.choice, QLabel("Places to check, the most doubtful first:"), self.table, steps, self.about):
+        for part in (self.choice, QLabel("Places to check, the most errors first:"), self.table, steps, self.about):
             self._add(layout, part)
         layout.addLayout(self._make_edit_buttons())
         changes = self._make_row(
@@ -182,7 +182,7 @@ class ReviewWidget(ViewerWidget):
             self.table.setRowCount(len(self.doubts))
             for k, doubt in enumerate(self.doubts):
                 track = "" if doubt.row < 0 or lineage is None else lineage.track[doubt.row]
-                texts = (k + 1, doubt.kind, doubt.frame, track, f"{doubt.doubt:.2f}", doubt.why)
+                texts = (k + 1, doubt.kind, doubt.frame, track, f"{doubt.doubt:.2f}", f"{doubt.gain:.2f}", doubt.why)
                 for column, text in enumerate(texts):
                     self.table.setItem(k, column, QTableWidgetItem(str(text)))
                     self.table.item(k, column).setToolTip(html.escape(doubt.why))

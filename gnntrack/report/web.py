@@ -45,7 +45,7 @@ class PageContent:
     lineage : Lineage
         The lineage.
     doubts : sequence of Doubt
-        Places to check, the most doubtful first.
+        Places to check, those with most errors to be expected first.
     runs : Runs, optional
         Pixels of the cells; None: cells are dots.
     pictures : MoviePictures, optional
