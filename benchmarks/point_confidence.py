@@ -24,8 +24,6 @@ from confidence import (
     DOUBTFUL,
     GROUP_WEIGHTS,
     LINK_WEIGHTS,
-    METHODS,
-    SolvedMovie,
     collect_groups,
     fit_group,
     fit_links,
@@ -37,6 +35,7 @@ from confidence import (
 from point_divisions import Movie, list_movies
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from scipy.special import expit
+from solved_movies import METHODS, SolvedMovie
 
 from gnntrack.lineage.confidence import read_weights
 from gnntrack.lineage.doubts import list_doubts
