@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gnntrack
+from gnntrack.errors import ModelError
 from gnntrack.gnn.strength import choose_strength, make_rule
 from gnntrack.gnn.training_range import describe_unlike, find_unlike, measure_ranges
 from gnntrack.scores import score_links
@@ -117,3 +118,21 @@ def test_a_movie_unlike_the_training_data_is_told(graph, tmp_path, caplog):
     scorer = NetworkScorer(scorer.settings.replace(gnn__correction=1))
     assert (scorer.score(graph).link != scores.link).any()
     assert scorer.confidence == "network"
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        *({"correction": rule} for rule in ("strong", 3, {}, {"highest": 1}, {"highest": 1, "width": 0})),
+        *({"correction": RULE | part} for part in ({"highest": 5}, {"width": "x"}, {"margin": -1}, {"mood": 1})),
+        *({"correction": RULE | {"limits": each}} for each in ({"mood": 0.1}, {"unclear": 0}, {"unclear": "x"}, [1])),
+        *({"movies": each} for each in ([1], {"residual": [1]}, {"residual": ["a", "b"]}, {"residual": [2, 1]})),
+        *({"stages": each} for each in ([], {"graph": 3}, {"graph": {"max_gap": "x"}})),
+    ],
+    ids=repr,
+)
+def test_odd_values_of_the_training_are_refused(tmp_path, training):
+    """They gave tracebacks when the first movie was scored, or strengths above 1."""
+    (key,) = training
+    with pytest.raises(ModelError, match=rf"model\.json: 'training\.{key}' is .*, expected .*; copy the model again"):
+        make_scorer(tmp_path, **training)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.gnn.training_range import DESCRIPTIONS
+from gnntrack.gnn.training_range import DESCRIPTIONS, is_number
 from gnntrack.types import invert_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["USUAL", "choose_strength", "describe_weakness", "find_margin", "make_rule"]
+__all__ = ["USUAL", "choose_strength", "describe_weakness", "find_margin", "is_rule", "make_rule"]
 
 USUAL = 0.6
 """Strength if neither the user nor the model sets it."""
 
+_WORDS = {**DESCRIPTIONS, "images": "images, 1 = yes"}  # what the statistics of a rule are
 _NONE = 0.02  # a smaller strength counts as 0
 _LEAST = 1e-9  # smaller statistics count as this one
 _WIDTH = 0.1  # of new rules
@@ -38,6 +39,24 @@ def make_rule(*, unclear: float) -> dict[str, Any] | None:
     """
     return (
         None if unclear >= 1 else {"highest": 1.0, "width": _WIDTH, "limits": {"unclear": unclear}, "margin": _MARGIN}
+    )
+
+
+def is_rule(given: Any) -> bool:
+    """Return whether a value from a file is a rule that `choose_strength` can apply.
+
+    >>> is_rule(make_rule(unclear=0.1)), is_rule({"highest": 1.0}), is_rule({"highest": 1.0, "width": 0.1})
+    (True, False, True)
+    """
+    if not isinstance(given, dict) or set(given) - {"highest", "width", "thresholds", "limits", "margin"}:
+        return False
+    statistics = [given.get(names, {}) for names in ("thresholds", "limits")]
+    return (
+        is_number(given.get("highest"), least=0, most=1)
+        and is_number(given.get("width"), least=_LEAST)
+        and is_number(given.get("margin", 0), least=0)
+        and all(isinstance(each, dict) and set(each) <= set(_WORDS) for each in statistics)
+        and all(is_number(limit, least=_LEAST) for each in statistics for limit in each.values())
     )
 
 
@@ -105,10 +124,10 @@ def describe_weakness(rule: Mapping[str, Any], statistics: Mapping[str, float]) 
     >>> describe_weakness(make_rule(unclear=0.1), {"unclear": 0.31})
     'fraction of the cells without a clear link 0.31, at most 0.1'
     """
-    words, small = {**DESCRIPTIONS, "images": "images, 1 = yes"}, []
+    small = []
     for names, sign, word in (("thresholds", 1, "at least"), ("limits", -1, "at most")):
         for name, threshold in rule.get(names, {}).items():
             value = statistics.get(name, np.nan)
             if not sign * value > sign * threshold:
-                small.append(f"{words[name]} {value:.2g}, {word} {threshold:.2g}")
+                small.append(f"{_WORDS[name]} {value:.2g}, {word} {threshold:.2g}")
     return "; ".join(small)

@@ -7,14 +7,14 @@ scales and rates fitted to it, and how clear its links are.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["DESCRIPTIONS", "Unlike", "describe_unlike", "find_unlike", "measure_ranges"]
+__all__ = ["DESCRIPTIONS", "Unlike", "are_ranges", "describe_unlike", "find_unlike", "is_number", "measure_ranges"]
 
 DESCRIPTIONS = {
     "residual": "distance of cells from their predicted positions, in cell radii",
@@ -42,6 +42,31 @@ class Unlike(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def is_number(value: Any, *, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Return whether a value from a file is a finite number within limits.
+
+    >>> is_number(0.5, most=1), is_number(2, most=1), is_number("2"), is_number(True), is_number(float("nan"))
+    (True, False, False, False, False)
+    """
+    return type(value) in (int, float) and math.isfinite(value) and least <= value <= most
+
+
+def are_ranges(given: Any) -> bool:
+    """Return whether a value from a file is ranges of statistics, as `measure_ranges` returns them.
+
+    >>> are_ranges({"residual": [0.05, 0.2]}), are_ranges({"residual": [0.2]}), are_ranges({"mood": [0, 1]})
+    (True, False, False)
+    """
+    return isinstance(given, dict) and all(
+        name in DESCRIPTIONS
+        and isinstance(limits, list)
+        and len(limits) == 2
+        and all(is_number(limit) for limit in limits)
+        and limits[0] <= limits[1]
+        for name, limits in given.items()
+    )
 
 
 def measure_ranges(movies: Iterable[Mapping[str, float] | None]) -> dict[str, list[float]]:

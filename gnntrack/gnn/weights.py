@@ -16,10 +16,12 @@ from gnntrack.errors import ModelError
 from gnntrack.gnn.array_files import make_array_network
 from gnntrack.gnn.array_network import ArrayNetwork
 from gnntrack.gnn.networks import NETWORKS, STORED
+from gnntrack.gnn.strength import is_rule
+from gnntrack.gnn.training_range import are_ranges, is_number
 from gnntrack.models.files import MODEL_FILE, Family, model_folder, read_arrays, read_model, write_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import torch
     from torch import nn
@@ -176,7 +178,29 @@ def _make_model(place: Path, name: str, network: nn.Module | ArrayNetwork, about
     if not (math.isfinite(temperature) and temperature > 0):
         msg = f"{place / MODEL_FILE}: 'temperature' is {temperature}, expected a positive number; copy the model again"
         raise ModelError(msg)
+    _refuse_odd_training(place / MODEL_FILE, about["training"])
     return Model(network, about["kind"], temperature, about["training"], name, place)
+
+
+def _refuse_odd_training(path: Path, training: Mapping[str, Any]) -> None:
+    """Refuse a model if what scoring reads of its training is not what `gnntrack.training.links` writes."""
+    known: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "correction": (is_rule, "a rule for the strength of its correction"),
+        "movies": (are_ranges, "the ranges of the statistics of its movies"),
+        "stages": (_are_stages, "the settings of the stages before the network"),
+    }
+    for key, (fits, expected) in known.items():
+        if key in training and not fits(training[key]):
+            msg = f"{path}: 'training.{key}' is {training[key]!r:.120}, expected {expected}; copy the model again"
+            raise ModelError(msg)
+
+
+def _are_stages(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and all(isinstance(values, dict) for values in given.values())
+        and is_number(given.get("graph", {}).get("max_gap", 1), least=1)
+    )
 
 
 def _place(folder: str | Path | None, *, points: bool) -> tuple[Path, str]:
