@@ -151,3 +151,13 @@ def test_a_submission_holds_its_model(tmp_path, models):
     assert changes["gnn__model"] == "models/links"
     assert (tmp_path / "models" / "links" / "model.json").is_file()
     assert method.models == {"models/links": "the network of the method `auto`"}
+
+
+@pytest.mark.parametrize("method", ["gnn", "auto"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_movie_without_links_does_not_suit_a_network(method, frames):
+    """It was said to suit the network, with a strength of 0.6."""
+    masks = np.zeros((frames, 20, 20), np.uint16)
+    masks[0, 5:9, 5:9] = 1
+    found = gnntrack.track(masks=masks, method=method).provenance
+    assert (found.scored_by, found.scoring_reason) == ("classical", "there are no candidate links")

@@ -72,6 +72,8 @@ class NetworkScorer:
     ) -> LinkScores:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
         prior = self._classical.score(graph)
+        if not len(graph):
+            return self._keep_classical(prior, "there are no candidate links")
         model = self._choose_model(graph)
         corrects = model.scoring_network.corrects
         strength, reason = _find_strength(model, prior, self.settings)
