@@ -207,7 +207,10 @@ def describe_field(field: Field) -> str:
         lengths = field.lengths or ()
         span = f"{lengths[0]} {'or' if len(lengths) == 2 else 'to'} {lengths[-1]}" if lengths else "several"
         number = str(lengths[0]) if len(lengths) == 1 else span
-        return f"expected {number} {_PLURALS[get_args(kinds[0])[0]]}"
+        item = get_args(kinds[0])[0]
+        if get_origin(item) is Literal:
+            return f"expected a list of some of {', '.join(map(repr, get_args(item)))}"
+        return f"expected {number} {_PLURALS[item]}"
     if field.letters is not None:
         return f"expected text of the letters {', '.join(field.letters)}"
     return f"expected {' or '.join(_WORDS[kind] for kind in kinds)} {' and '.join(_list_bounds(field))}".rstrip()

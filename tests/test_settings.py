@@ -159,6 +159,8 @@ def test_a_file_of_defaults_leaves_the_rule_for_long_gaps_on(gap, tmp_path):
         ({"solver": {"link_threshold": 1}}, r"'solver\.link_threshold' = 1: expected a number > 0 and < 1$"),
         ({"solver": {"divisions": "maybe"}}, r"'solver\.divisions' = 'maybe': expected true or false$"),
         ({"motion": {"flow": "fast"}}, r"'motion\.flow' = 'fast': expected one of 'auto', 'cells', 'images', 'none'$"),
+        ({"train": {"without": ["mood"]}}, r"expected a list of some of 'movie', 'histories', 'rivals'$"),
+        ({"train": {"without": "movie"}}, r"expected a list of some of 'movie', 'histories', 'rivals'$"),
         ({"frames": {"axes": "abc"}}, r"'frames\.axes' = 'abc': expected text of the letters t, z, y, x, c$"),
         ({"frames": {"spacing": [1, -1]}}, r"'frames\.spacing' = \[1, -1\]: expected 1 to 3 sizes > 0"),
         ({"frames": {"spacing": [1, 1e-300]}}, r"expected 1 to 3 sizes > 0 in um along z, y, x \(1e-9 to 1e9\)"),

@@ -163,7 +163,7 @@ def load_for_scoring(folder: str | Path | None = None, *, points: bool = False) 
     --------
     >>> model = load_for_scoring()
     >>> type(model.network).__name__, model.kind, model.scoring_network.hops
-    ('ArrayNetwork', 'linknet', 4)
+    ('ArrayNetwork', 'linknet', 3)
     """
     place, name = _place(folder, points=points)
     found = read_arrays(place, FAMILY)
