@@ -327,7 +327,10 @@ def test_an_unknown_command_names_the_nearest():
         (["track", "{images}", "{masks}", "--images", "{images}", "-o", "out"], "twice"),
         (["build-graph", "-o", "out"], "IMAGES MASKS"),
         (["track", "{images}", "{masks}", "--segmenter", "threshold", "-o", "{out}"], "omit them, or the masks"),
-        (["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"], "--model belongs to --method gnn"),
+        (
+            ["track", "{images}", "{masks}", "--model", "shipped", "-o", "{out}"],
+            "--model belongs to --method gnn or auto",
+        ),
         (["track", "{images}", "{masks}", "--device", "cpu", "--method", "iou", "-o", "{out}"], "--device belongs to"),
         (["solve", "{masks}", "--model", "shipped", "-o", "{out}"], "--method hungarian does not use it"),
         (["track", "{images}", "{masks}", "-o", "{out}", "--method", "magic"], "iou, greedy, hungarian"),

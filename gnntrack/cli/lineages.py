@@ -40,7 +40,7 @@ def refuse_unused(method: str) -> None:
     given = click.get_current_context().params  # None if an option is not given
     for section, name in (key.split(".") for key in GNN_SETTINGS):
         if given[f"{section}_{name}"] is not None:
-            msg = f"--{name} belongs to --method gnn; --method {method} does not use it"
+            msg = f"--{name} belongs to --method gnn or auto; --method {method} does not use it"
             if given.get("segmenter") is not None:
                 msg += f"; for the segmenter give --option {name}={given[f'{section}_{name}']}"
             raise click.UsageError(msg)
