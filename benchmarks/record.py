@@ -87,8 +87,12 @@ def replace_row(rows: Iterable[dict[str, Any]], names: Sequence[str], row: dict[
 
 
 def sort_methods(methods: Iterable[str]) -> list[str]:
-    """Return methods in the order of the tables: ours, the leader of the challenge, the others."""
-    return sorted(methods, key=lambda method: ORDER.index(method) if method in ORDER else len(ORDER))
+    """Return methods in the order of the tables: ours, the leader of the challenge, the others by name.
+
+    >>> sort_methods({"zzz", "koft", "aaa"})
+    ['koft', 'aaa', 'zzz']
+    """
+    return sorted(methods, key=lambda method: (ORDER.index(method) if method in ORDER else len(ORDER), method))
 
 
 def write_record(out: Path, record: Mapping[str, Any], markdown: str) -> None:

@@ -97,3 +97,8 @@ def test_frames_from_the_middle_of_a_movie_are_a_movie(load, tmp_path):
     assert sorted(file.name for file in part.masks.iterdir()) == [f"mask{t:03d}.tif" for t in range(3)]
     assert (part.truth / "man_track.txt").read_text() == "1 0 0 0\n2 1 2 1\n"
     assert tifffile.imread(part.truth / "man_track001.tif").max() == 2
+
+
+def test_methods_have_one_order_in_all_tables(load):
+    names = {f"gnn without {i}" for i in range(9)}
+    assert load("record").sort_methods(names) == sorted(names)
