@@ -68,12 +68,15 @@ def find_best_links(node: IntArray, odds: FloatArray, n: int, *, none: float) ->
     >>> best.link.tolist(), best.runner_up.tolist(), best.odds.tolist()
     ([1, -1, 2], [0, -1, -1], [3.0, 0.0, 2.0])
     """
-    order = sort_by_odds(node, odds)
-    first = np.flatnonzero(np.diff(node[order], prepend=-1))
-    several = np.diff(np.append(first, len(order))) > 1
-    best = BestLinks(np.full(n, -1), np.full(n, -1), np.full(n, none), np.full(n, none))
-    cell, row = node[order[first]], order[first]
-    best.link[cell], best.odds[cell] = row, odds[row]
-    cell, row = cell[several], order[first[several] + 1]
-    best.runner_up[cell], best.second[cell] = row, odds[row]
-    return best
+    rows = np.arange(len(node))
+    found: list[tuple[IntArray, FloatArray]] = []
+    for _ in range(2):
+        ends, value = node[rows], odds[rows]
+        highest, link = np.full(n, -np.inf), np.full(n, -1)
+        np.maximum.at(highest, ends, value)
+        top = np.flatnonzero(value >= highest[ends])[::-1]
+        link[ends[top]] = rows[top]  # in reverse order, so that the first of equals is kept
+        found.append((link, np.where(link >= 0, highest, none)))
+        rows = rows[link[ends] != rows]
+    (best, highest), (runner_up, second) = found
+    return BestLinks(best, runner_up, highest, second)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.gnn.best_links import find_best_links
+
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
 
@@ -50,14 +52,8 @@ class BestLinks:
         """
         other = graph.target if node is graph.source else graph.source
         use = np.flatnonzero((graph.feature("gap") == gap) & (log_odds > 0))
-        ends, value, n = node[use], log_odds[use], len(graph.cells)
-        best, second, first = np.zeros(n), np.zeros(n), np.full(n, -1)
-        np.maximum.at(best, ends, value)
-        top = np.flatnonzero(value >= best[ends])[::-1]
-        first[ends[top]] = use[top]  # in reverse order, so that the first of equals is kept
-        rest = use != first[ends]
-        np.maximum.at(second, ends[rest], value[rest])
-        return cls(best, np.where(first >= 0, other[first], -1), second)
+        best = find_best_links(node[use], log_odds[use], len(graph.cells), none=0.0)
+        return cls(best.odds, np.append(other[use], -1)[best.link], best.second)
 
     def allow_both(self, two: IntArray) -> BoolArray:
         """Return whether two cells, shape (M, 2), can both have a link with positive log odds, shape (M,)."""
