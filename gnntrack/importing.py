@@ -38,6 +38,7 @@ from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.build import number_tracks
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.loading import load
+from gnntrack.mask_repairs import collect_repairs
 from gnntrack.measure.cells import measure_cells
 from gnntrack.movie import open_movie
 from gnntrack.options import accept_options
@@ -150,7 +151,8 @@ def import_tracks(
         if out is not None:
             run.names, run.channel = movie.names, movie.channel
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-        return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
+        own = repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, movie.names))
+        return own.with_repairs(collect_repairs(repaired))
 
 
 @dataclass(frozen=True)

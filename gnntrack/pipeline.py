@@ -18,6 +18,7 @@ from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.point_tracks import refuse_for_masks
 from gnntrack.lineage.repair import repair_movie
+from gnntrack.mask_repairs import collect_repairs
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
 from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_movie
@@ -226,11 +227,11 @@ def track(
         if out is not None:
             try_output(out, overwrite=overwrite)  # before the long work
         candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)
-        repaired = solve_movie(candidates, progress=progress)
+        movie, repaired = candidates.movie, solve_movie(candidates, progress=progress)
         if out is not None:
-            movie = candidates.movie
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)
-    return repaired.lineage.with_masks(CellMasks(repaired.runs, repaired.fills, candidates.movie.names))
+    own = CellMasks(repaired.runs, repaired.fills, movie.names)
+    return repaired.lineage.with_masks(own).with_repairs(collect_repairs(repaired))
 
 
 def _take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[str, Any]]:

@@ -26,6 +26,7 @@ from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
+from gnntrack.mask_repairs import collect_repairs
 from gnntrack.masks.runs import draw_labels
 from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
@@ -144,13 +145,15 @@ def write_result(
             if with_extras:
                 geff = folder / EXTRAS / "lineage.geff"
                 waiting.append(other.submit(write_lineage, result.lineage, geff, masks_path=folder))
+                changes = collect_repairs(repaired, result)
+                write_csv(changes, folder / EXTRAS / "repairs.csv")
                 _write_extras(folder / EXTRAS, result, run, images)
             for problem in describe_poor_masks(measure_steadiness(repaired.lineage)):
                 _log.warning(problem)
             for each in waiting:
                 each.result()
         if with_extras:
-            _write_summary(folder, result, repaired.lineage, run)
+            _write_summary(folder, result, repaired.lineage, run, repairs=len(changes["frame"]))
     return result
 
 
@@ -165,9 +168,10 @@ def _write_extras(folder: Path, result: Result, run: RunRecord, images: FrameSta
         _draw_pictures(folder, result, images)
 
 
-def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecord) -> None:
+def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecord, *, repairs: int) -> None:
     """Write ``summary.json``, the last file: it has the fingerprint of the others."""
     summary = summarise_result(result, tracked, run) | {"fingerprint": compute_fingerprint(folder)}
+    summary["counts"]["repairs"] = repairs
     (folder / EXTRAS / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
 
 

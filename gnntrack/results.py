@@ -9,6 +9,7 @@ and cells of other pixels (merged fragments, split masks). `build_result` makes 
     OUT/gnntrack/lineage.geff                cells, links, tracks and confidences; refers to the masks
     OUT/gnntrack/cells.csv, tracks.csv       measurements; docs/columns.md describes each column
     OUT/gnntrack/review.csv                  places to check, those with most errors to be expected first
+    OUT/gnntrack/repairs.csv                 masks that are not as in the input, each with the reason
     OUT/gnntrack/summary.json                counts, rates, settings, versions, times and warnings
     OUT/gnntrack/edits.json                  the edits that it was solved around, if there are any
     OUT/gnntrack/overlay.png, lineage.png    a frame with its tracks; the lineage tree
@@ -74,12 +75,15 @@ class Result:
         Label of each cell in the masks that were tracked; 0 for a mask drawn in a gap.
     mask_kind : (N,) int64
         Index into `MASK_KINDS`.
+    written_label : (M,) int64
+        Label in the written masks of each cell of the lineage that was repaired.
     """
 
     lineage: Lineage
     runs: Runs
     input_label: IntArray
     mask_kind: IntArray
+    written_label: IntArray
 
 
 def build_result(
@@ -145,7 +149,7 @@ def build_result(
     provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None, removed_by_edits=None)
     input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
     written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
-    return Result(written, all_runs, input_label, kind)
+    return Result(written, all_runs, input_label, kind, numbering.cell_value)
 
 
 def _join_fills(runs: Runs, fills: Runs, row: IntArray, fill_row: IntArray) -> Runs:
@@ -367,9 +371,16 @@ def load_result(
     if images is None:
         stored = _read_unchanged(found, spacing)
         if stored is not None:
-            return stored.with_masks(found.path)
+            return stored.with_masks(found.path).with_repairs(_find_repairs(found))
     lineage, runs = read_result(folder, images=images, spacing=spacing)
-    return lineage.with_masks(CellMasks(runs, names=[str(path) for path in found.masks.values()]))
+    lineage = lineage.with_masks(CellMasks(runs, names=[str(path) for path in found.masks.values()]))
+    return lineage if lineage.origins is None else lineage.with_repairs(_find_repairs(found))
+
+
+def _find_repairs(found: CtcFolder) -> Path | None:
+    """Return the list of repairs of a result; those of earlier versions have none."""
+    file = found.path / EXTRAS / "repairs.csv"
+    return file if file.is_file() else None
 
 
 def _read_unchanged(found: CtcFolder, spacing: Sequence[float] | None) -> Lineage | None:

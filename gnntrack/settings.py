@@ -318,12 +318,22 @@ class RepairSettings(Section):
 
     fill_gaps: bool = True
     """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
+    keep_masks: bool = False
+    """Keep every mask: no gap is filled, no mask is split, no fragment is joined; only a margin removes some."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
     fill_empty_frames: bool = False
     """Draw the cells of the nearest frame in frames without a cell, which the challenge's evaluation refuses."""
+
+    def _check_together(self) -> None:
+        if self.keep_masks and self.fill_empty_frames:
+            msg = (
+                "repair.keep_masks keeps all masks as they are, and repair.fill_empty_frames draws masks; "
+                "omit one of the two"
+            )
+            raise SettingsError(msg)
 
 
 class PointSettings(Section):

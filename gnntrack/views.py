@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _SHOWN = 150  # tracks in the tree of a notebook
-_TABLES = ("cells", "tracks", "links")
+_TABLES = ("cells", "tracks", "links", "repairs")
 
 
 class NapariTracks(NamedTuple):
@@ -191,8 +191,24 @@ def tabulate(lineage: Lineage, table: str) -> pd.DataFrame:
     if table not in _TABLES:
         msg = f"no table {table!r}; expected one of {', '.join(map(repr, _TABLES))}"
         raise InputError(msg)
+    if table == "repairs":
+        return _tabulate_repairs(lineage)
     made: pd.DataFrame = getattr(tables, f"tabulate_{table}")(lineage)
     return made
+
+
+def _tabulate_repairs(lineage: Lineage) -> pd.DataFrame:
+    """Return the table of repairs that a lineage came with."""
+    import pandas as pd
+
+    own = getattr(lineage, "_repairs", None)
+    if own is None:
+        msg = (
+            "the repairs of this lineage are not known: they come with the result of track() from masks, and with "
+            "load() of a folder that it has written"
+        )
+        raise InputError(msg)
+    return pd.read_csv(own) if isinstance(own, Path) else pd.DataFrame(own)
 
 
 def convert_to_napari(lineage: Lineage) -> NapariTracks:

@@ -168,6 +168,7 @@ class FormatOption(click.Option):
     "frames.masks_channel",
     "frames.background",
     "repair.fill_gaps",
+    "repair.keep_masks",
     "repair.margin",
 )
 @options.overwrite_option

@@ -36,6 +36,7 @@ __all__ = ["import_tracks"]
     "frames.masks_pattern",
     "frames.background",
     "repair.fill_gaps",
+    "repair.keep_masks",
     "repair.margin",
 )
 @options.overwrite_option

@@ -23,6 +23,7 @@ __all__ = [
     "describe_lineage",
     "describe_point_gaps",
     "describe_points",
+    "describe_repairs",
     "describe_result",
     "list_checks",
     "list_lineage_checks",
@@ -72,6 +73,17 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("divisions", counts["divisions"]),
         ("gaps", _describe_gaps(counts["gaps_bridged"], counts["masks_filled"])),
     ]
+
+
+def describe_repairs(summary: dict[str, Any], extras: Path) -> list[tuple[str, object]]:
+    """Return a row for the masks that are not as in the input, from the ``summary.json`` of a result.
+
+    >>> describe_repairs({"counts": {"repairs": 1}}, Path("01_RES/gnntrack"))
+    [('repairs', '1 mask is not as in the input: 01_RES/gnntrack/repairs.csv')]
+    """
+    n = summary["counts"]["repairs"]
+    verb = choose_form(n, "is", "are")
+    return [("repairs", f"{count_noun(n, 'mask')} {verb} not as in the input: {extras / 'repairs.csv'}")] if n else []
 
 
 def describe_estimates(estimates: Mapping[str, Any]) -> list[tuple[str, object]]:

@@ -14,6 +14,7 @@ from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import (
     describe_lineage,
     describe_points,
+    describe_repairs,
     describe_result,
     list_checks,
     read_summary,
@@ -32,6 +33,7 @@ TRACK_SETTINGS = (
     *options.GRAPH_SETTINGS,
     "solver.divisions",
     "repair.fill_gaps",
+    "repair.keep_masks",
     "repair.margin",
     "repair.fill_empty_frames",
     *options.POINT_SETTINGS,
@@ -159,7 +161,8 @@ def show_result(out: Path, watch: Stopwatch, edge_table: Path | None = None) -> 
         written = [("written", f"{out}: masks and res_track.txt, and no tables (--no-extras)")]
         show_rows([*describe_cost(watch), *written, *[("links", edge_table)] * (edge_table is not None)])
         return
-    rows = [*describe_result(read_summary(extras)), *describe_cost(watch)]
+    summary = read_summary(extras)
+    rows = [*describe_result(summary), *describe_repairs(summary, extras), *describe_cost(watch)]
     rows += [
         ("written", f"{out}: masks and res_track.txt; {extras}: cells.csv, tracks.csv, review.csv and more"),
         ("view", f"gnntrack report {shlex.quote(str(out))} -o report.html"),

@@ -63,7 +63,7 @@ RESULT_FOLDERS = {
     "ctc": ResultFolder(
         lambda folder, names: "res_track.txt" in names or (folder / EXTRAS / "summary.json").is_file(),
         re.compile(
-            rf"res_track\.txt|mask\d+\.tif|{EXTRAS}/((cells|points|tracks|review)\.csv|(summary|edits)\.json|(overlay|lineage)\.png"
+            rf"res_track\.txt|mask\d+\.tif|{EXTRAS}/((cells|points|tracks|review|repairs)\.csv|(summary|edits)\.json|(overlay|lineage)\.png"
             r"|lineage\.geff/(\.z\w+|(nodes|edges)/.*))"
         ),
         recursive=True,

@@ -70,6 +70,7 @@ _POINT_DOUBTS = {
     "size": 0.08,
 }
 """Those of points, where they differ."""
+_MOST_PIECES = 50  # masks in several pieces that are listed
 _EDGE = 3  # distance from the border in steps of a cell
 
 
@@ -362,7 +363,7 @@ def _find_changed(lineage: Lineage, name: str) -> IntArray:
 
 def _list_fragments(lineage: Lineage) -> Iterator[Doubt]:
     """Yield the labels in several pieces, as found in the masks that were tracked."""
-    listed = [item[:3] for item in lineage.provenance.masks.get("disconnected", {}).get("listed", [])]
+    listed = [item[:3] for item in lineage.provenance.masks.get("disconnected", {}).get("listed", [])[:_MOST_PIECES]]
     if not listed:
         return
     row_of = {cell: row for row, cell in enumerate(list_input_cells(lineage))}

@@ -40,18 +40,22 @@ class MissingMask:
     ----------
     frame : int
         Its frame.
-    before : int
-        Row of the cell before the gap.
+    before, after : int
+        Rows of the cells before and after the gap.
     pixels : D arrays (n,) int64
         Coordinates of its pixels along ``[z], y, x``.
     split_cell : int
         Row of the cell whose mask was split to make this one; -1 = none.
+    in_image : bool
+        Whether it was found in the image, and is not a vote of shapes.
     """
 
     frame: int
     before: int
+    after: int
     pixels: tuple[IntArray, ...]
     split_cell: int
+    in_image: bool = False
 
 
 class _Gap(NamedTuple):
@@ -162,10 +166,10 @@ def _locate(around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Ga
     if cell >= 0 and (below == cell + 1).mean() > 0.5 and _is_merged(around, cell, len(shape)):
         share = _split_mask(around, np.argwhere(rows == cell + 1), cell, centre)
         if share is not None:
-            return MissingMask(frame, gap.before, tuple(np.concatenate([share, visible]).T), cell)
+            return MissingMask(frame, *gap, tuple(np.concatenate([share, visible]).T), cell)
     if not len(visible) or len(visible) < _MIN_VISIBLE * len(shape):
         return None
-    return MissingMask(frame, gap.before, tuple(visible.T), -1)
+    return MissingMask(frame, *gap, tuple(visible.T), -1)
 
 
 def _vote_shape(around: _CellsAround, gap: _Gap, weights: tuple[float, float], centre: FloatArray) -> IntArray:

@@ -18,6 +18,7 @@ from gnntrack.errors import FormatError
 from gnntrack.lineage.empty_frames import fill_empty_frames
 from gnntrack.lineage.families import find_missing_frames
 from gnntrack.lineage.field_of_interest import crop_to_field
+from gnntrack.lineage.mask_changes import keep_fills, list_copies, list_fills, list_joined, list_removed
 from gnntrack.lineage.merged_fragments import merge_fragments
 from gnntrack.lineage.missing_masks import MissingMask, draw_rows, locate_missing_masks
 from gnntrack.masks.runs import encode_frame, join_frames
@@ -26,6 +27,7 @@ from gnntrack.types import Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
     from gnntrack.lineage.constraints import Constraints
+    from gnntrack.lineage.mask_changes import MaskChange
     from gnntrack.settings import RepairSettings
     from gnntrack.types import Cells, IntArray
 
@@ -50,6 +52,8 @@ class RepairedMovie:
         Track and frame of each mask drawn in a gap.
     split_masks : (P, 2) int64
         Frame and label of each mask that was split between two cells.
+    changes : tuple of MaskChange
+        Every mask that is not as it was.
     """
 
     lineage: Lineage
@@ -57,6 +61,7 @@ class RepairedMovie:
     fills: Runs
     filled_masks: IntArray
     split_masks: IntArray
+    changes: tuple[MaskChange, ...] = ()
 
 
 def repair_movie(
@@ -71,7 +76,8 @@ def repair_movie(
     runs : Runs
         The pixels of its cells.
     settings : RepairSettings
-        Kinds of repair, and the margin around the field of interest.
+        Kinds of repair, and the margin around the field of interest. With ``keep_masks`` all masks stay as they are,
+        but for the cells in the margin.
     fixed : Constraints, optional
         Decisions that the repair keeps.
 
@@ -96,25 +102,30 @@ def repair_movie(
     >>> repaired.filled_masks.tolist(), int(repaired.fills.length.sum())
     ([[1, 1]], 36)
     """
+    if settings.keep_masks:
+        settings = settings.replace(fill_gaps=False, join_pieces=False)
+    given, before = lineage, lineage.provenance
     lineage, runs, merged = merge_fragments(lineage, runs, settings=settings, fixed=fixed)
     repaired = fill_gaps(lineage, runs, settings=settings)
-    before = lineage.provenance
+    changes = [*list_joined(given, merged), *repaired.changes]
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
     if margin := settings.margin:
         kept, runs, fills, removed = crop_to_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
         _log.info("field of interest: %s in the margin removed", count_noun(len(removed), "mask"))
         found["outside_field"] = (*(before.outside_field or ()), *map(tuple, removed.tolist()))
         filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
+        changes = [*keep_fills(changes, kept, filled), *list_removed(lineage, removed, margin=margin)]
         repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled_masks=filled)
     if settings.fill_empty_frames:
         fills, added = fill_empty_frames(repaired.lineage.track, repaired.runs, repaired.fills)
         _log.info("frames without a cell: %s of the nearest frame drawn", count_noun(len(added), "mask"))
+        changes += list_copies(repaired.lineage, fills, added)
         repaired = replace(repaired, fills=fills, filled_masks=np.concatenate([repaired.filled_masks, added]))
     n_filled, n_split = len(repaired.filled_masks), len(repaired.split_masks)
     found |= {"gaps_filled": n_filled, "masks_split": n_split}
     _log.info("gaps: %s drawn, %s split between two cells", count_noun(n_filled, "mask"), count_noun(n_split, "mask"))
     _log.info("%s merged with their cells", count_noun(len(merged), "fragment"))
-    return replace(repaired, lineage=repaired.lineage.with_provenance(**found))
+    return replace(repaired, lineage=repaired.lineage.with_provenance(**found), changes=tuple(changes))
 
 
 def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> RepairedMovie:
@@ -143,6 +154,7 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
         _draw_fills(masks, without_gaps.track, len(runs.offsets) - 1, runs.shape),
         filled,
         np.array(split, np.int64).reshape(-1, 2),
+        tuple(list_fills(masks, lineage)),
     )
 
 

@@ -91,6 +91,7 @@ INTENSITY_ZSCORES = tuple(f"{name}_zscore" for name in INTENSITY_FEATURES)
 """Robust z-scores of the columns from the images; they come last."""
 
 _LISTED = 50  # findings of a kind that are listed one by one; the others are only counted
+_REMOVED = 10_000  # the same of findings that remove pixels
 _AHEAD = 1 << 26  # bytes of the frames that are read before they are needed, if a pixel has 8
 _MOST_AHEAD = 8  # frames
 _ZSCORE_LIMIT = 100.0
@@ -230,8 +231,10 @@ class _Findings:
     def add(self, kind: str, frame: int, found: IntArray) -> None:
         """Count the findings (2, k) of one kind in a frame, and list the first of them."""
         listed = getattr(self, kind)
+        removes = kind == "dropped" or (kind == "disconnected" and self.fragments == "largest")
+        most = _REMOVED if removes else _LISTED
         setattr(self, f"n_{kind}", getattr(self, f"n_{kind}") + found.shape[1])
-        listed += [[frame, *pair] for pair in found[:, : _LISTED - len(listed)].T.tolist()]
+        listed += [[frame, *pair] for pair in found[:, : most - len(listed)].T.tolist()]
 
     def as_dict(self, cells: int) -> dict[str, Any]:
         """Return plain values; list items are [frame, label, pieces | label before | pixels]."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lineage", "Tracks"]
 
+_ATTACHED = ("_masks", "_origins", "_repairs")
+
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
@@ -311,13 +313,14 @@ class Lineage:
 
         Parameters
         ----------
-        table : {"cells", "tracks", "links"}
-            A row per cell, per track or per link; see `gnntrack.io.tables`. Units are in the names of the columns.
+        table : {"cells", "tracks", "links", "repairs"}
+            A row per cell, per track or per link; see `gnntrack.io.tables`. Units are in the names of the columns. Or a
+            row per mask that is not as in the input (``repairs.csv``), of a lineage from `track` or `load`.
 
         Raises
         ------
         InputError
-            If the name is unknown.
+            If the name is unknown, or the repairs are not known.
         """
         from gnntrack import views
 
@@ -373,10 +376,14 @@ class Lineage:
         """Return the same lineage with the origins of its cells; ``dataclasses.replace`` does not keep them."""
         return self._attach(_origins=origins)
 
+    def with_repairs(self, repairs: object) -> Lineage:
+        """Return the same lineage with the table of its repairs, a file or columns, for `to_pandas`."""
+        return self._attach(_repairs=repairs)
+
     def _attach(self, **values: object) -> Lineage:
-        """Return the same lineage with masks or origins, and those that it has already."""
+        """Return the same lineage with masks, origins or repairs, and those that it has already."""
         lineage = replace(self)
-        for name, value in ({name: getattr(self, name, None) for name in ("_masks", "_origins")} | values).items():
+        for name, value in ({name: getattr(self, name, None) for name in _ATTACHED} | values).items():
             object.__setattr__(lineage, name, value)
         return lineage
 
@@ -389,7 +396,7 @@ class Lineage:
     def with_provenance(self, **changes: Any) -> Lineage:
         """Return the same lineage with some fields of its provenance changed."""
         lineage = replace(self, provenance=self.provenance.replace(**changes))
-        return lineage._attach(_masks=getattr(self, "_masks", None), _origins=self.origins)
+        return lineage._attach(**{name: getattr(self, name, None) for name in _ATTACHED})
 
 
 class _Index(NamedTuple):
