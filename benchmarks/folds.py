@@ -283,8 +283,12 @@ def _read_finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
 
 def _make_reporter(name: str) -> Callable[[dict[str, Any]], None]:
     def report(row: dict[str, Any]) -> None:
-        f1 = row["validation_division_f1"]
-        found = f"link error {row['validation_link_error']:.5f}, division F1 {'-' if f1 is None else f'{f1:.3f}'}"
+        error, f1 = row["validation_link_error"], row["validation_division_f1"]
+        found = f"link error {_format(error, 5)}, division F1 {_format(f1, 3)}"
         print(f"{name}: step {row['step']}, {row['seconds']:.0f} s, loss {row['loss']:.4f}, {found}", flush=True)
 
     return report
+
+
+def _format(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,8 +1,9 @@
 """Perturbed versions of real movies: the input of the trackers, with the labels shuffled in every frame.
 
-Shuffled labels carry no information about the identity of a cell. Three kinds of version, from one seed:
+Shuffled labels carry no information about the identity of a cell. Four kinds of version, from one seed:
 
 * ``plain``: the given masks;
+* ``complete``: the given masks, and the marker of each cell of the ground truth that has no mask of its own;
 * ``hard``: 3 % of the cells dropped, 2 % merged with a near neighbour, 2 % split in two;
 * ``skipN``: every N-th frame only, so that cells move and divide in larger steps.
 
@@ -28,6 +29,7 @@ import tifffile
 from scipy import ndimage
 
 from gnntrack.io.ctc_table import read_track_table
+from gnntrack.masks.overlaps import find_overlaps
 from gnntrack.training.corruption.movie import thin_tracks
 from gnntrack.training.sequences import TrainingSequence, find_sequences
 
@@ -53,14 +55,17 @@ def write_perturbed(sequence: TrainingSequence, folder: Path, kind: str) -> Pert
     """Write one version of a sequence into a new folder."""
     rng = np.random.default_rng(SEED)
     step = int(kind.removeprefix("skip")) if kind.startswith("skip") else 1
-    if step == 1 and kind not in ("plain", "hard"):
-        sys.exit(f"unknown version '{kind}'; choose from: plain, hard, skip2, skip3, ...")
+    if step == 1 and kind not in ("plain", "complete", "hard"):
+        sys.exit(f"unknown version '{kind}'; choose from: plain, complete, hard, skip2, skip3, ...")
     masks, images = folder / f"{sequence.number}_ERR_SEG", folder / sequence.number
     for each in (masks, images):
         each.mkdir(parents=True)
     files = sorted(sequence.masks.glob("*.tif"))[::step]
+    markers = sorted(sequence.truth.glob("*.tif"))
     for t, file in enumerate(files):
         mask = tifffile.imread(file)
+        if kind == "complete":
+            mask = add_missing_cells(mask, tifffile.imread(markers[t]))
         if kind == "hard":
             mask = corrupt_mask(mask, rng)
         tifffile.imwrite(masks / f"mask{t:03d}.tif", shuffle_labels(mask, rng), compression="zlib")
@@ -97,6 +102,19 @@ def shuffle_labels(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.uint1
     new = np.zeros(int(mask.max()) + 1, np.uint16)
     new[labels] = rng.permutation(len(labels)) + 1
     return new[mask]
+
+
+def add_missing_cells(mask: Mask, marker: Mask) -> Mask:
+    """Return the mask with the marker of each cell of the ground truth that no mask covers, or that shares its mask."""
+    pairs = find_overlaps(mask, marker)
+    rows = np.argsort(pairs.area, kind="stable")
+    rows = rows[pairs.covers[rows]]
+    cell_of = dict(zip(pairs.result[rows].tolist(), pairs.truth[rows].tolist(), strict=True))  # the largest stays
+    missing = np.setdiff1d(marker[marker > 0], list(cell_of.values()))
+    out = mask.copy()
+    for new, label in enumerate(missing.tolist(), start=int(mask.max()) + 1):
+        out[marker == label] = new
+    return out
 
 
 def corrupt_mask(mask: Mask, rng: np.random.Generator) -> Mask:

@@ -6,8 +6,12 @@ each tested one. ``own``: a network for each data set, as published, on the seco
 all cells of the next frame around a cell, within the side of the movie's largest box, so that the region has twice its
 size; cells have the learned appearance. Two methods use its scores. ``pdn``: the published rules, see
 `choose_active_links` and `find_nearest_parents`. ``pdn+triplets``: our solver, with classical scores of divisions,
-which the network does not score, and our repair of masks. Both tables and rows are written beside
+which the network does not score, and our repair of masks. A third, ``true links``, is the published rules with perfect
+scores, which is the best that they can reach. Both tables and rows are written beside
 ``results/published.json``; ``learned.py --merge`` joins the rows with those of other methods.
+
+A third protocol, ``seen``, compares this implementation with the published weights, which were trained with the movies
+that others tested them on: a network for each of two sequences, trained and tested on the whole of it.
 
 An interrupted training continues with ``--reuse-models``. A training with more steps is started by ``--steps``.
 """
@@ -42,6 +46,7 @@ from version_runs import KEY, VersionRuns
 
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
+from gnntrack.io.frames import open_masks
 from gnntrack.lineage.build import build_lineage
 from gnntrack.movie import Movie, build_with_runs, open_movie
 from gnntrack.pipeline import export
@@ -49,13 +54,20 @@ from gnntrack.scores.learned import NetworkScorer
 from gnntrack.scores.registry import CellPixels
 from gnntrack.settings import Settings
 from gnntrack.training.sequences import TrainingSequence
-from gnntrack.types import CellGraph, FrameStack, Lineage
+from gnntrack.training.truth import match_cells
+from gnntrack.types import CellGraph, FrameStack, Lineage, LinkScores, Runs
 
-METHODS = ("pdn", "pdn+triplets")
+PERFECT = "true links"  # the published rules with perfect scores
+METHODS = ("pdn", "pdn+triplets", PERFECT)
+SEEN = "seen"  # the protocol
 PROTOCOLS = {
     "same": "One network, trained on all sequences less the first half of each tested one.",
     "own": "A network for each data set, as published, trained on the second half of its sequence.",
+    SEEN: "A network for each of two data sets that **has seen the movie**: trained on the whole sequence that it is "
+    "tested on, as the published weights were.",
 }
+SEEN_DATASETS = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
+SEEN_VERSIONS = ("plain", "complete")  # with the masks of others, every cell of the ground truth had one
 APPEARANCE = 1500  # steps of the training of the appearance
 ALL = 1000  # neighbours: as many as lie within the distance
 ACTIVE = 0.5  # least probability of an active link
@@ -111,13 +123,29 @@ def find_nearest_parents(lineage: Lineage) -> dict[int, int]:
     return parents
 
 
-def track_as_published(twin: PerturbedMovie, out: Path, settings: Settings) -> dict[str, Any]:
-    """Track a version of a movie with the network of the settings and the published rules; return facts of the run."""
+def score_perfectly(graph: CellGraph, runs: Runs, truth: Path) -> LinkScores:
+    """Return probability 1 for the links of one cell in consecutive frames, which the network learns, and 0 for others.
+
+    Links to daughters are among the others.
+    """
+    track = match_cells(graph.cells, runs, open_masks(truth))
+    right = (track[graph.source] > 0) & (track[graph.source] == track[graph.target])
+    return LinkScores(right.astype(np.float32))
+
+
+def track_as_published(twin: PerturbedMovie, out: Path, settings: Settings, *, perfect: bool = False) -> dict[str, Any]:
+    """Track a version of a movie with the published rules; return facts of the run.
+
+    The scores are those of the network of the settings, or perfect ones.
+    """
     start = time.perf_counter()
     movie = open_movie(twin.images, twin.masks, settings=settings)
     graph, runs = build_with_runs(movie, settings)
     pixels = None if movie.images is None else CellPixels(runs, movie.images)
-    scores = NetworkScorer(settings, images=pixels is not None).score(graph, pixels=pixels)
+    if perfect:
+        scores = score_perfectly(graph, runs, twin.truth / "TRA")
+    else:
+        scores = NetworkScorer(settings, images=pixels is not None).score(graph, pixels=pixels)
     lineage = build_lineage(graph, choose_active_links(graph, scores.link), scores)
     written = export(lineage, out, masks=twin.masks, settings=settings.replace(repair__fill_gaps=False))
     _write_parents(out, written)
@@ -149,17 +177,24 @@ def _write_parents(out: Path, lineage: Lineage) -> None:
 def main() -> None:
     args = _parse_arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    settings = choose_settings("pdn", read_settings(args).replace(train__appearance=True))
-    runs = VersionRuns(start_record(settings, args), args.out, args.work, tuple(args.twins.split(",")), format_markdown)
+    given = read_settings(args).replace(train__appearance=True, train__held_out=0.0)  # the last step is kept
+    settings = choose_settings("pdn", given)
+    record = start_record(settings, args)
     sequences = list_sequences(args.data)
     workshop = Workshop(
         args.work, args.reuse_models, args.device, adapt=choose_neighbourhood, appearance=args.appearance
     )
     for protocol in args.protocol.split(","):
+        seen = protocol == SEEN
+        versions = SEEN_VERSIONS if seen else tuple(args.twins.split(","))
+        runs = VersionRuns(record, args.out, args.work, versions, format_markdown)
         for sequence in sequences:
-            if sequence.dataset in TESTED and args.only.lower() in sequence.name.lower():
-                model = find_model(protocol, sequence, sequences, settings, args, workshop)
-                run_sequence(protocol, sequence, model, settings, args.methods.split(","), runs)
+            tested = sequence.dataset in (SEEN_DATASETS if seen else TESTED)
+            if tested and args.only.lower() in sequence.name.lower():
+                methods = args.methods.split(",")
+                untrained = methods == [PERFECT]
+                model = None if untrained else find_model(protocol, sequence, sequences, settings, args, workshop)
+                run_sequence(protocol, sequence, model, settings, methods, runs)
 
 
 def find_model(
@@ -174,6 +209,9 @@ def find_model(
     if args.model:
         return args.model, describe_model(args.model)
     fold = make_same_fold(sequences)
+    if protocol == SEEN:
+        fold = Fold(f"{SEEN} {tested.dataset}", ((tested, 0),))
+        settings = settings.replace(train__simulated=0, train__variants=1)
     if protocol == "own":
         own = tuple(part for part in fold.parts if part[0].dataset == tested.dataset)
         fold, settings = Fold(f"own {tested.dataset}", own), settings.replace(train__simulated=0)
@@ -183,22 +221,25 @@ def find_model(
 def run_sequence(
     protocol: str,
     sequence: TrainingSequence,
-    model: tuple[Path, dict[str, Any]],
+    model: tuple[Path, dict[str, Any]] | None,
     settings: Settings,
     methods: list[str],
     runs: VersionRuns,
 ) -> None:
-    """Test the first half of a sequence in all versions."""
-    settings = settings.replace(gnn__model=str(model[0]), **SCORING)
+    """Test the first half of a sequence in all versions, in protocol *seen* all of it."""
+    if model is not None:
+        settings = settings.replace(gnn__model=str(model[0]), **SCORING)
 
     def run(method: str, twin: PerturbedMovie, out: Path) -> dict[str, Any]:
         movie = open_movie(twin.images, twin.masks, settings=settings)
         adapted = choose_neighbourhood(movie.masks, movie.images, settings)
+        if model is None or method == PERFECT:
+            return {**track_as_published(twin, out, adapted, perfect=True), **score_result(out, twin)}
         facts = track_as_published(twin, out, adapted) if method == "pdn" else run_ours(twin, out, "gnn", adapted)
         return {"model": model[1], **facts, **score_result(out, twin)}
 
-    half = range(count_frames(sequence) // 2)
-    runs.run_movie(protocol, sequence.name, sequence, methods, run, frames=half)
+    frames = None if protocol == SEEN else range(count_frames(sequence) // 2)
+    runs.run_movie(protocol, sequence.name, sequence, methods, run, frames=frames)
 
 
 def format_markdown(record: dict[str, Any]) -> str:
@@ -208,30 +249,37 @@ def format_markdown(record: dict[str, Any]) -> str:
         "# The published network",
         format_circumstances(record),
         "First halves of the sequences, versions as in `accuracy.md`. `pdn`: with the published rules; `pdn+triplets`: "
-        "with our solver, classical scores of divisions and our repair of masks.",
+        "with our solver, classical scores of divisions and our repair of masks. `true links`: the published rules "
+        "with perfect scores. *complete*: the markers of cells without a mask are added to the masks.",
         "Each cell: LNK / BIO(1) / division F1 within 1 frame / CHOTA / TRA.",
     ]
     for protocol, about_it in PROTOCOLS.items():
         found = {(row["sequence"], row["twin"], row["method"]): row for row in rows if row["protocol"] == protocol}
         movies = dict.fromkeys(key[:2] for key in found)
+        methods = [method for method in METHODS if any(key[2] == method for key in found)]
         lines = [
-            [", ".join(movie), *(format_cell(found.get((*movie, method)), None) for method in METHODS)]
+            [", ".join(movie), *(format_cell(found.get((*movie, method)), None) for method in methods)]
             for movie in movies
         ]
         if lines:
-            parts += [f"## {protocol}", about_it, format_table(["sequence, version", *METHODS], lines)]
-    trainings = {row["protocol"] + ", " + _name_training(row): row["model"] for row in rows}
+            parts += [f"## {protocol}", about_it, format_table(["sequence, version", *methods], lines)]
+    trainings = {row["protocol"] + ", " + _name_training(row): row["model"] for row in rows if "model" in row}
     lines = [
-        [name, *(str(told[key]) for key in ("versions", "links", "steps")), f"{told['seconds']:.0f}"]
+        [
+            name,
+            *(str(told[key]) for key in ("versions", "links", "steps")),
+            f"{told['best']['loss']:.4f}",
+            f"{told['seconds']:.0f}",
+        ]
         for name, told in trainings.items()
     ]
-    parts += ["## Trainings", format_table(["training", "versions", "links", "best step", "s"], lines)]
+    parts += ["## Trainings", format_table(["training", "versions", "links", "step", "loss", "s"], lines)]
     failed = [" ".join(row[name] for name in (*KEY, "failed")) for row in rows if "failed" in row]
     return "\n\n".join([*parts, *(f"Failed: {each}." for each in failed)])
 
 
 def _name_training(row: dict[str, Any]) -> str:
-    return str(row["sequence"]) if row["protocol"] == "own" else "all"
+    return "all" if row["protocol"] == "same" else str(row["sequence"])
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -47,16 +47,38 @@ def format_published() -> str:
     record, other = _read("published"), _read("learned")
     if record is None or other is None:
         return NOT_YET
-    rows = {(row["sequence"], row["method"], row["protocol"]): row for row in record["rows"] if row["twin"] == "plain"}
+    some = (row for row in record["rows"] if row["twin"] == "plain" and row["protocol"] != "seen")
+    rows = {(row["sequence"], row["method"], row["protocol"]): row for row in some}
     others = (row for row in other["rows"] if row["twin"] == "plain" and row["protocol"] == "same")
     beside = {(row["sequence"], row["method"]): row for row in others}
     lines = []
     for sequence in dict.fromkeys(name for name, _, protocol in rows if protocol == "own"):
-        some = {f"`{method}`, *{kind}*": row for (name, method, kind), row in rows.items() if name == sequence}
+        some = {_name_row(method, kind): row for (name, method, kind), row in rows.items() if name == sequence}
         some = dict(sorted(some.items()))
         some |= {title: beside[sequence, name] for name, title in OTHERS.items() if (sequence, name) in beside}
         lines += [[f"{sequence}, {title}", *_format_figures(row["figures"])] for title, row in some.items()]
     return format_table(["", "LNK", "BIO", "division F1", "CHOTA", "TRA"], lines)
+
+
+def format_seen() -> str:
+    """Return the table of the published network on whole movies that it was trained with."""
+    record = _read("published")
+    rows = [row for row in record["rows"] if row["protocol"] == "seen"] if record else []
+    if not rows:
+        return NOT_YET
+    titles = {"plain": "masks as given", "complete": "masks of all cells"}
+    rows.sort(key=lambda row: (row["sequence"], list(titles).index(row["twin"]), row["method"]))
+    lines = [
+        [f"{row['sequence']}, {titles[row['twin']]}, {_name_row(row['method'])}", *_format_figures(row["figures"])]
+        for row in rows
+    ]
+    return format_table(["", "LNK", "BIO", "division F1", "CHOTA", "TRA"], lines)
+
+
+def _name_row(method: str, protocol: str = "") -> str:
+    if method == "true links":
+        return "published rules on true links"
+    return f"`{method}`, *{protocol}*" if protocol else f"`{method}`"
 
 
 def _format_figures(figures: dict[str, float | None]) -> list[str]:
@@ -74,4 +96,5 @@ TRAINING_TABLES: dict[str, Callable[[], str]] = {
     "sources": format_sources,
     "unseen": format_unseen,
     "published": format_published,
+    "published seen": format_seen,
 }

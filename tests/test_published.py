@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from support import worlds
 
 from gnntrack.io.frames import open_masks
 from gnntrack.lineage.build import build_lineage
+from gnntrack.movie import Movie, build_with_runs
 from gnntrack.settings import Settings
 from gnntrack.types import LinkScores
 
@@ -71,3 +73,29 @@ def test_candidates_lie_within_the_side_of_the_largest_box(published, world):
     sides = [np.ptp(np.argwhere(mask == label), axis=0).max() + 1 for mask in masks for label in np.unique(mask)[1:]]
     assert settings.graph.max_distance == max(sides)
     assert (settings.graph.max_gap, settings.graph.max_neighbours) == (1, 1000)
+
+
+def test_perfect_scores_leave_out_the_links_to_daughters(published, world, tmp_path):
+    masks = open_masks(world.masks)
+    settings = published.choose_neighbourhood(masks, None, Settings())
+    graph, runs = build_with_runs(Movie(masks=masks), settings)
+    letters = sorted({cell[0] for cell in world.label})
+    for frame, mask in enumerate(world.masks):
+        marker = np.zeros(mask.shape, np.uint16)
+        for cell, label in world.label.items():
+            if int(cell[1:]) == frame:
+                marker[mask == label] = 1 + letters.index(cell[0])
+        tifffile.imwrite(tmp_path / f"man_track{frame:03d}.tif", marker)
+    right = published.score_perfectly(graph, runs, tmp_path).link == 1
+    names = world.names(graph.cells)
+    ends = zip(graph.source[right].tolist(), graph.target[right].tolist(), strict=True)
+    daughters = {f"{a}-{b}" for a in ("a2",) for b in ("b3", "c3")}
+    assert {f"{names[a]}-{names[b]}" for a, b in ends} == worlds.list_links(world.tracks) - daughters
+
+
+def test_cells_without_a_mask_of_their_own_get_their_marker(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    add_missing_cells = importlib.import_module("perturbed").add_missing_cells
+    marker = np.array([[1, 1, 0, 2, 2, 2, 0, 3, 0, 4, 4]])
+    mask = np.array([[7, 7, 7, 7, 7, 7, 0, 0, 0, 9, 0]], np.uint16)  # 7 covers cells 1 and 2, 9 not enough of cell 4
+    assert add_missing_cells(mask, marker).tolist() == [[10, 10, 7, 7, 7, 7, 0, 11, 0, 12, 12]]
