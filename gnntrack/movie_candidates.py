@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gnntrack.durations import format_duration
 from gnntrack.events import revise_divisions
 from gnntrack.events.point_divisions import PointDivisions
 from gnntrack.lineage.constraints import Constraints
@@ -231,6 +232,9 @@ def choose_links(
     free, rated = _add_point_divisions(solver, free, fixed, settings, moments)
     chosen, lineage = solve_free(solver, free, fixed, settings=settings.solver)
     report("solving", 2, 2)
+    if lineage.provenance.time_limit_reached:
+        limit = format_duration(settings.solver.time_limit or 0)
+        _log.warning("the time limit of %s ended the search of '%s'; the best links so far are kept", limit, solver)
     # the scorer can score divisions; the events that revise them are those of masks
     if settings.solver.divisions and len(scores.pairs) and not graph.cells.points:
         longer = "max_gap" not in settings.graph.given
@@ -249,7 +253,7 @@ def _add_point_divisions(
     if not (free.graph.cells.points and settings.solver.divisions):
         return free, free.scores
     without = settings.replace(solver__divisions=False).solver
-    _, first = solve_free(solver, free, fixed, settings=without)
+    _, first = solve_free(solver, free, fixed, settings=without, rate=False)
     known: dict[str, Any] = {"threshold": settings.solver.link_threshold, "moments": moments}
     divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, **known)
     added = divisions.add_to(free.scores, threshold=settings.solver.division_threshold)

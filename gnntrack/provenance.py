@@ -37,6 +37,11 @@ class Provenance:
         Names of the method and of the solver.
     scored_by, scoring_reason : str, optional
         Of the methods ``gnn`` and ``auto``: ``"network"`` or ``"classical"``, the scores that were used, and why.
+    optimality_gap : float, optional
+        Proven bound: the total value of the links that the solver chose is below the best one by at most this fraction.
+        None if it is not known: for a solver with an objective of its own, and after edits.
+    time_limit_reached : bool, optional
+        Whether the time limit ended the search.
     gaps_bridged : int, optional
         Chosen links that skip frames.
     pieces_joined : tuple of (frame, label of the fragment, label of the cell), optional
@@ -79,6 +84,8 @@ class Provenance:
     solver: str | None = None
     scored_by: str | None = None
     scoring_reason: str | None = None
+    optimality_gap: float | None = None
+    time_limit_reached: bool | None = None
     gaps_bridged: int | None = None
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None

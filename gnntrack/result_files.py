@@ -274,6 +274,8 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         "segmenter_options": convert_to_plain(run.segmenter_options),
         "method": provenance.method,
         "solver": provenance.solver,
+        "optimality_gap": provenance.optimality_gap,
+        "time_limit_reached": bool(provenance.time_limit_reached),
         "scored_by": provenance.scored_by,
         "scoring_reason": provenance.scoring_reason,
         "estimates": {

@@ -311,6 +311,8 @@ class SolverSettings(Section):
     """Probability above which a link pays; higher = fewer wrong links, more broken tracks; 0.4 is the CTC optimum."""
     division_threshold: float = limit(0.444, gt=0, lt=1)
     """Probability above which a division pays; higher = fewer wrong divisions; 0.444 is the CTC optimum."""
+    time_limit: float | None = limit(None, read=_read_interval)
+    """Time to choose links, such as 30s or 2m; at its end the best valid lineage so far is kept. Default: no limit."""
 
 
 class RepairSettings(Section):

@@ -68,6 +68,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         *masks,
         *describe_estimates(summary["estimates"]),
         *_describe_scores(summary["scored_by"], summary["scoring_reason"]),
+        *_describe_optimality(summary.get("optimality_gap"), stopped=summary.get("time_limit_reached", False)),
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
@@ -107,6 +108,20 @@ def _describe_scores(scored_by: str | None, reason: str | None) -> list[tuple[st
     [('scores', 'classical: the cells are points')]
     """
     return [] if scored_by is None else [("scores", f"{scored_by}: {reason}")]
+
+
+def _describe_optimality(gap: float | None, *, stopped: bool) -> list[tuple[str, object]]:
+    """Return a row for how good the links are by their scores; none if it is not known.
+
+    >>> _describe_optimality(0.0, stopped=False)
+    [('solution', 'the best links by their scores, proven')]
+    >>> _describe_optimality(0.0085, stopped=True)
+    [('solution', 'time limit reached; within 0.85 % of the best total value, proven')]
+    """
+    if gap is None:
+        return [("solution", "time limit reached; the best links so far")] if stopped else []
+    quality = f"within {100 * gap:.2g} % of the best total value" if gap else "the best links by their scores"
+    return [("solution", f"{'time limit reached; ' * stopped}{quality}, proven")]
 
 
 def list_checks(extras: Path) -> list[tuple[str, object]]:
@@ -162,6 +177,7 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("frames", summary.frames),
         *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
         *_describe_scores(lineage.provenance.scored_by, lineage.provenance.scoring_reason),
+        *_describe_optimality(lineage.provenance.optimality_gap, stopped=bool(lineage.provenance.time_limit_reached)),
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
@@ -183,6 +199,7 @@ def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
         ("frames", summary.frames),
         *describe_units(cells.spacing, cells.unit, lineage.provenance.interval),
         *_describe_scores(lineage.provenance.scored_by, lineage.provenance.scoring_reason),
+        *_describe_optimality(lineage.provenance.optimality_gap, stopped=bool(lineage.provenance.time_limit_reached)),
         ("points", summary.cells - added),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),

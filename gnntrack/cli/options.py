@@ -51,9 +51,10 @@ __all__ = [
 Function = Callable[..., Any]
 
 _METAVARS = {"spacing": "Z,Y,X", "shape": "Z,Y,X", "axes": "LETTERS", "model": "PATH", "interval": "TIME"}
+_METAVARS |= {"time_limit": "TIME"}
 _METAVARS |= dict.fromkeys(("images_pattern", "masks_pattern"), "PATTERN") | {"position": "NAME"}
 _METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME", "simulated_kinds": "KIND,KIND"}
-_TEXT = {"interval", "channel", "masks_channel", "simulated_kinds"}  # settings that take a number or text
+_TEXT = {"interval", "time_limit", "channel", "masks_channel", "simulated_kinds"}  # settings that take a number or text
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
 GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")

@@ -32,6 +32,7 @@ TRACK_SETTINGS = (
     *options.MOVIE_SETTINGS,
     *options.GRAPH_SETTINGS,
     "solver.divisions",
+    "solver.time_limit",
     "repair.fill_gaps",
     "repair.keep_masks",
     "repair.margin",

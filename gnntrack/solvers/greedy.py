@@ -7,38 +7,54 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.compiled import compile_function
-from gnntrack.solvers.objective import compute_division_values, compute_link_values
+from gnntrack.solvers.objective import list_choices
+from gnntrack.solvers.solution import Solution
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
-    from gnntrack.types import BoolArray, CellGraph, LinkScores
+    from gnntrack.types import BoolArray, CellGraph, IntArray, LinkScores
 
-__all__ = ["solve_greedy"]
+__all__ = ["solve_greedy", "take_in_order"]
 
 
-def solve_greedy(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
+def solve_greedy(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> Solution:
     """Choose links and divisions by descending value; of equals the first in the order of the graph.
 
     See `gnntrack.solvers.registry.Solver` for the parameters and the result.
     """
-    value = compute_link_values(scores, settings)
-    pairs, pair_value = compute_division_values(scores, value, settings)
-    link = np.flatnonzero(value > 0)
-    choice = np.concatenate([np.stack([link, link], axis=1), pairs])
-    order = np.argsort(-np.concatenate([value[link], pair_value]), kind="stable")
-    return np.asarray(_take_in_order(choice[order], graph.source, graph.target, len(graph.cells)), dtype=bool)
+    choices = list_choices(graph, scores, settings)
+    order = np.argsort(-choices.value, kind="stable")
+    return Solution(choices.mark_links(order[take_in_order(choices.place[order])]))
+
+
+def take_in_order(place: IntArray) -> BoolArray:
+    """Take each choice of which no place is taken, one after the other.
+
+    Parameters
+    ----------
+    place : (C, 3) int64
+        Places of each choice, >= 0; the third is -1 for a choice of two places.
+
+    Returns
+    -------
+    (C,) bool
+
+    Examples
+    --------
+    >>> take_in_order(np.array([[0, 3, 4], [1, 4, 5], [1, 5, -1]])).tolist()
+    [True, False, True]
+    """
+    return np.asarray(_take_in_order(place, int(place.max(initial=-1)) + 1), dtype=bool)
 
 
 @compile_function
-def _take_in_order(choice, source, target, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Take each choice (two links, the same one twice for a single link) whose cells are all free."""
-    has_next, has_past = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    chosen = np.zeros(source.size, np.bool_)
-    for i in range(choice.shape[0]):
-        a, b = choice[i]
-        if has_next[source[a]] or has_past[target[a]] or has_past[target[b]]:
+def _take_in_order(place, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    taken, chosen = np.zeros(n, np.bool_), np.zeros(place.shape[0], np.bool_)
+    for i in range(place.shape[0]):
+        first, second, third = place[i]
+        if taken[first] or taken[second] or (third >= 0 and taken[third]):
             continue
-        has_next[source[a]] = True
-        has_past[target[a]] = has_past[target[b]] = True
-        chosen[a] = chosen[b] = True
+        chosen[i] = taken[first] = taken[second] = True
+        if third >= 0:
+            taken[third] = True
     return chosen

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.solvers.assignment import find_matching, label_edges
-from gnntrack.solvers.objective import compute_division_values, compute_link_values
+from gnntrack.solvers.objective import compute_division_values, compute_link_values, list_choices
+from gnntrack.solvers.solution import Solution, find_deadline, is_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,19 +40,21 @@ _EPSILON = 1e-9
 _BLOCK = 1 << 17  # links that are solved at once
 
 
-def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
+def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> Solution:
     """Choose the links and divisions of highest total value, frame pair by frame pair, and then links over gaps.
 
-    See `gnntrack.solvers.registry.Solver` for the parameters and the result.
+    See `gnntrack.solvers.registry.Solver` for the parameters and the result. When time runs out, the best links and
+    divisions that are still possible are taken one after the other.
 
     References
     ----------
     Jaqaman et al., Robust single-particle tracking in live-cell time-lapse sequences, Nature Methods 2008.
     """
+    deadline = find_deadline(settings)
     link_value = compute_link_values(scores, settings)
     pairs, value = compute_division_values(scores, link_value, settings)
     if graph.cells.points:
-        return _solve_points(graph, link_value, pairs, value)
+        return Solution(_solve_points(graph, link_value, pairs, value))
     leave, arrive = _compute_gap_values(graph, link_value)
     near = graph.gap == 1
     chosen = np.zeros(len(link_value), bool)
@@ -66,6 +69,8 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     order = np.argsort(pairs[:, 0], kind="stable")
     pairs, value = pairs[order], value[order]
     for block in _split_by_frame(graph):
+        if is_late(deadline):
+            return Solution(_take_best(graph, scores, chosen, settings), stopped=True)
         links = block.start + np.flatnonzero(useful[block])
         own = slice(*np.searchsorted(pairs[:, 0], (block.start, block.stop)).tolist())
         chosen[links[_solve_block(graph, links, inner[links], np.searchsorted(links, pairs[own]), value[own])]] = True
@@ -74,7 +79,19 @@ def solve_hungarian(graph: CellGraph, scores: LinkScores, *, settings: SolverSet
     open_target[graph.target[chosen]] = False
     rest = np.flatnonzero(open_source[graph.source] & open_target[graph.target])
     chosen[rest] = find_matching(graph.source[rest], graph.target[rest], link_value[rest])
-    return chosen
+    return Solution(chosen)
+
+
+def _take_best(graph: CellGraph, scores: LinkScores, chosen: BoolArray, settings: SolverSettings) -> BoolArray:
+    """Return the chosen links and, of those that are still possible, the ones of highest value first."""
+    from gnntrack.solvers.greedy import take_in_order  # slow to import
+
+    choices = list_choices(graph, scores, settings)
+    taken = np.append(np.zeros(2 * len(graph.cells), bool), False)  # the last one, -1, stands for no place
+    taken[graph.source[chosen]] = taken[len(graph.cells) + graph.target[chosen]] = True
+    free = np.flatnonzero(~taken[choices.place].any(axis=1))
+    order = free[np.argsort(-choices.value[free], kind="stable")]
+    return chosen | choices.mark_links(order[take_in_order(choices.place[order])])
 
 
 def _solve_points(graph: CellGraph, link_value: FloatArray, pairs: IntArray, value: FloatArray) -> BoolArray:

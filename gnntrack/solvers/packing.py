@@ -9,17 +9,19 @@ independent problems. Most of those are one or a few assignments.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.components import label_components
 from gnntrack.solvers.assignment import find_matching
+from gnntrack.solvers.solution import is_late
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["find_packing"]
+__all__ = ["Packing", "find_packing", "pack_choices"]
 
 _FEW = 5000  # choices that are solved in less time by assignments than SciPy is imported
 _CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
@@ -27,13 +29,19 @@ _RARE = 2000  # rounds end if fewer than one in so many choices is taken
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
 
+class Packing(NamedTuple):
+    """Choices that exclude each other nowhere."""
+
+    chosen: BoolArray
+    """Shape (C,)."""
+    bound: float
+    """A total value that no packing exceeds; that of the choices if they are the best."""
+    stopped: bool
+    """Whether the deadline ended the search."""
+
+
 def find_packing(place: IntArray, value: FloatArray) -> BoolArray:
     """Choose such that the total value is highest and no place is taken twice.
-
-    Reductions (see `_decide`) come first. Of the remaining problems, those whose choices have two places are
-    assignments. The others are assignments, too, if third places are left out, which gives an upper bound; a problem in
-    which a place is then taken twice is solved by branch and bound. The few that need many cases are solved by programs
-    (`gnntrack.solvers.programs`).
 
     Parameters
     ----------
@@ -55,18 +63,97 @@ def find_packing(place: IntArray, value: FloatArray) -> BoolArray:
     >>> find_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5])).tolist()
     [False, True, False]
     """
-    state = _decide(place, value)
+    return pack_choices(place, value).chosen
+
+
+def pack_choices(place: IntArray, value: FloatArray, *, deadline: float = math.inf, programs: bool = True) -> Packing:
+    """Choose such that the total value is highest and no place is taken twice, as far as time allows.
+
+    Reductions (see `_decide`) come first. Of the remaining problems, those whose choices have two places are
+    assignments. The others are assignments, too, if third places are left out, which gives an upper bound; a problem in
+    which a place is then taken twice is solved by branch and bound. The few that need many cases are solved by programs
+    (`gnntrack.solvers.programs`). A problem that is not solved gets its choices by descending value.
+
+    Parameters
+    ----------
+    place, value
+        As of `find_packing`.
+    deadline : float
+        Instant of `time.monotonic` at which the search ends.
+    programs : bool
+        Whether programs are used. Without them, the result is the best one, too, if no problem needs many cases.
+
+    Examples
+    --------
+    After the deadline, choices are taken by descending value, and the bound is an easy one:
+
+    >>> import numpy as np
+    >>> place, value = np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5])
+    >>> late = pack_choices(place, value, deadline=0.0)
+    >>> late.chosen.tolist(), late.bound, late.stopped
+    ([False, True, False], 4.25, True)
+    """
+    state = _decide(place, value, deadline)
     chosen = np.asarray(state == _TAKEN)
     rest = np.flatnonzero(state == _OPEN)
     if not len(rest):
-        return chosen
+        return Packing(chosen, float(value[chosen].sum()), stopped=False)
+    if is_late(deadline):
+        return _take_rest(place, value, chosen, rest, math.inf, stopped=True)
     problem = _label_problems(place[rest])
     three = np.bincount(problem, place[rest, 2] >= 0)[problem] > 0
     flat, deep = rest[~three], rest[three]
     chosen[flat[find_matching(place[flat, 0], place[flat, 1], value[flat])]] = True
-    if len(deep):
-        chosen[deep[_solve_problems(place[deep], value[deep], problem[three])]] = True
-    return chosen
+    if not len(deep):
+        return Packing(chosen, float(value[chosen].sum()), stopped=False)
+    found, left, bound = _solve_problems(place[deep], value[deep], problem[three], deadline, programs=programs)
+    chosen[deep[found]] = True
+    return _take_rest(place, value, chosen, deep[left], bound, stopped=programs and bool(left.any()))
+
+
+def _take_rest(
+    place: IntArray, value: FloatArray, chosen: BoolArray, rest: IntArray, bound: float, *, stopped: bool
+) -> Packing:
+    """Return the packing with choices of problems that are not solved, by descending value.
+
+    Parameters
+    ----------
+    place, value
+        As of `find_packing`.
+    chosen : (C,) bool
+        Choices in the best packing.
+    rest : (R,) int64
+        The choices of the problems that are not solved.
+    bound : float
+        An upper bound of their total value, infinite if none is known.
+    stopped : bool
+        As of `Packing`.
+    """
+    known = float(value[chosen].sum())
+    if not len(rest):
+        return Packing(chosen, known, stopped)
+    from gnntrack.solvers.greedy import take_in_order  # slow to import
+
+    order = rest[np.argsort(-value[rest], kind="stable")]
+    chosen = chosen.copy()
+    chosen[order[take_in_order(place[order])]] = True
+    return Packing(chosen, known + min(bound, _bound_value(place[rest], value[rest])), stopped)
+
+
+def _bound_value(place: IntArray, value: FloatArray) -> float:
+    """Return an upper bound of the total value: the highest value at each first place, or the highest shares elsewhere.
+
+    A choice of three places has half of its value at the second and half at the third place.
+    """
+    highest = np.zeros(int(place.max(initial=-1)) + 2)  # the last one stands for no place
+    share = np.where(place[:, 2] >= 0, value / 2, value)
+    np.maximum.at(highest, place[:, 0], value)
+    for column in (1, 2):
+        np.maximum.at(highest, place[:, column], share)
+    first = np.zeros(len(highest), bool)
+    first[place[:, 0]] = True
+    highest[-1] = 0
+    return float(min(highest[first].sum(), highest[~first].sum()))
 
 
 def _label_problems(place: IntArray) -> IntArray:
@@ -81,7 +168,7 @@ def _label_problems(place: IntArray) -> IntArray:
 # --- choices that are easy -------------------------------------------------------------------------------------------
 
 
-def _decide(place: IntArray, value: FloatArray) -> IntArray:
+def _decide(place: IntArray, value: FloatArray, deadline: float) -> IntArray:
     """Take choices whose value is at least the highest total value of the choices that they exclude; return states.
 
     Each round takes all such choices, of choices of equal value that exclude each other those that come first. Rounds
@@ -90,7 +177,7 @@ def _decide(place: IntArray, value: FloatArray) -> IntArray:
     state = np.full(len(value), _OPEN)
     n_places = int(place.max(initial=-1)) + 2  # the last one, -1, stands for none
     left, changed = np.arange(len(value)), np.ones(n_places, bool)
-    while len(left):
+    while len(left) and not is_late(deadline):
         changed[-1] = False
         sure = _find_sure(place, value, left, changed)
         if len(sure) * _RARE <= len(left):
@@ -181,23 +268,52 @@ def _list_rivals(place: IntArray, own: IntArray, n_places: int) -> tuple[IntArra
 # --- the others ------------------------------------------------------------------------------------------------------
 
 
-def _solve_problems(place: IntArray, value: FloatArray, problem: IntArray) -> BoolArray:
-    """Solve independent problems: by assignments, and those that need too many of them by programs, shape (C,)."""
-    chosen, left = np.zeros(len(problem), bool), np.ones(len(problem), bool)
-    if len(problem) <= _FEW:
-        chosen = _assign(place, value)
+def _solve_problems(
+    place: IntArray, value: FloatArray, problem: IntArray, deadline: float, *, programs: bool
+) -> tuple[BoolArray, BoolArray, float]:
+    """Solve independent problems: by assignments, and those that need too many of them by programs.
+
+    Parameters
+    ----------
+    place, value
+        As of `find_packing`.
+    problem : (C,) int64
+        Number of the problem of each choice.
+    deadline, programs
+        As of `pack_choices`.
+
+    Returns
+    -------
+    (C,) bool, (C,) bool, float
+        The choices in the best packing of problems that are solved; choices of the others, and an upper bound of the
+        total value of these.
+    """
+    chosen, left, bound = np.zeros(len(problem), bool), np.ones(len(problem), bool), math.inf
+    if len(problem) <= _FEW or not programs:
+        assigned = _assign(place, value)
+        chosen = assigned.copy()
         left = np.isin(problem, problem[_find_clashes(place, chosen)])
         cases = _CASES
-        for each in np.unique(problem[left]):
-            at = np.flatnonzero(problem == each)
-            found, cases = _branch(place[at], value[at], cases)
+        for at in _split_problems(problem, left):
+            found, cases = _branch(place[at], value[at], cases, deadline)
             if found is not None:
                 chosen[at], left[at] = found, False
-    if left.any():
+        chosen[left], bound = False, float(value[assigned & left].sum())
+    if programs and left.any() and not is_late(deadline):
         from gnntrack.solvers.programs import solve_programs  # slow to import, and few movies need it
 
-        chosen[left] = solve_programs(place[left], value[left], problem[left], find_packing)
-    return chosen
+        rest = np.flatnonzero(left)
+        found, solved = solve_programs(place[rest], value[rest], problem[rest], pack_choices, deadline)
+        chosen[rest[found]], left[rest[solved]] = True, False
+        bound = math.inf if left.any() else 0.0  # the bound above is that of all of them
+    return chosen, left, bound
+
+
+def _split_problems(problem: IntArray, use: BoolArray) -> list[IntArray]:
+    """Return the choices of each problem among those in use."""
+    rows = np.flatnonzero(use)
+    order = rows[np.argsort(problem[rows], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(problem[order])) + 1) if len(order) else []
 
 
 def _assign(place: IntArray, value: FloatArray) -> BoolArray:
@@ -215,7 +331,7 @@ def _find_clashes(place: IntArray, chosen: BoolArray) -> IntArray:
     return np.flatnonzero(chosen & (place[:, 2] >= 0) & (count[place[:, 2]] > 1))
 
 
-def _branch(place: IntArray, value: FloatArray, cases: int) -> tuple[BoolArray | None, int]:
+def _branch(place: IntArray, value: FloatArray, cases: int, deadline: float) -> tuple[BoolArray | None, int]:
     """Solve a problem by assignments: a choice whose third place is taken twice is once forced and once excluded.
 
     Parameters
@@ -224,18 +340,20 @@ def _branch(place: IntArray, value: FloatArray, cases: int) -> tuple[BoolArray |
         As in `find_packing`.
     cases : int
         Largest number of assignments.
+    deadline : float
+        As of `pack_choices`.
 
     Returns
     -------
     (C,) bool or None
-        None if there are too many cases.
+        None if there are too many cases, or the deadline passes.
     int
         The number of cases that are left.
     """
     place = np.unique(place, return_inverse=True)[1].reshape(place.shape) - (place.min() < 0)
     best, highest = None, -np.inf
     open_ = [(np.ones(len(value), bool), np.zeros(len(value), bool))]  # which are allowed, which are forced
-    while open_ and cases:
+    while open_ and cases and not is_late(deadline):
         cases -= 1
         allowed, forced = open_.pop()
         rows, chosen = np.flatnonzero(allowed), forced.copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,10 @@ from gnntrack.plurals import count_noun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gnntrack.solvers.packing import Packing
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-    Solver = Callable[[IntArray, FloatArray], BoolArray]
+    Solver = Callable[..., Packing]
 
 __all__ = ["solve_programs"]
 
@@ -25,49 +28,64 @@ _BATCH = 4000  # choices of one linear program; independent problems are joined 
 _WHOLE = 1e-6  # a fraction this near to 0 or 1 counts as 0 or 1
 _ROUNDS = 4  # rounds of cuts by violated rings, before the integer program
 _SMALLER = 0.8  # a problem is divided again if its reduction leaves at most this fraction of it
+_TIME_IS_UP = 1  # status of a program, of SciPy
 
 
-def solve_programs(place: IntArray, value: FloatArray, problem: IntArray, find_packing: Solver) -> BoolArray:
+class _TimeUpError(Exception):
+    """The deadline passed before a problem was solved."""
+
+
+def solve_programs(
+    place: IntArray, value: FloatArray, problem: IntArray, pack: Solver, deadline: float = math.inf
+) -> tuple[BoolArray, BoolArray]:
     """Solve independent problems as linear programs, and those with fractions in their optimum exactly.
 
     Parameters
     ----------
     place, value
-        As in `gnntrack.solvers.packing.find_packing`.
+        As of `gnntrack.solvers.packing.find_packing`.
     problem : (C,) int64
         Number of the problem of each choice.
-    find_packing : callable
-        That function, for problems that become smaller.
+    pack : callable
+        `gnntrack.solvers.packing.pack_choices`, for problems that become smaller.
+    deadline : float
+        Instant of `time.monotonic` at which the search ends.
 
     Returns
     -------
-    (C,) bool
+    (C,) bool, (C,) bool
+        Choices in the best packing of problems that were solved; choices of these problems: all, without a deadline.
 
     Raises
     ------
     GnntrackError
         If a program is not solved.
     """
-    chosen = np.zeros(len(value), bool)
+    chosen, solved = np.zeros(len(value), bool), np.zeros(len(value), bool)
     order = np.argsort(problem, kind="stable")
     bounds = [0]
     for first in np.flatnonzero(np.diff(problem[order], prepend=-1))[1:]:
         if first - bounds[-1] > _BATCH:
             bounds.append(int(first))
-    for first, last in zip(bounds, [*bounds[1:], len(order)], strict=True):
-        batch = order[first:last]
-        fraction, loss = _solve_linear_program(place[batch], value[batch])
-        chosen[batch] = fraction > 0.5
-        for hard in np.unique(problem[batch[np.minimum(fraction, 1 - fraction) > _WHOLE]]):
-            at = problem[batch] == hard
-            chosen[batch[at]] = _round_fractions(
-                place[batch[at]], value[batch[at]], fraction[at], loss[at], find_packing
-            )
-    return chosen
+    try:
+        for first, last in zip(bounds, [*bounds[1:], len(order)], strict=True):
+            batch = order[first:last]
+            fraction, loss = _solve_linear_program(place[batch], value[batch], deadline)
+            chosen[batch] = fraction > 0.5
+            hard = np.unique(problem[batch[np.minimum(fraction, 1 - fraction) > _WHOLE]])
+            solved[batch] = ~np.isin(problem[batch], hard)
+            for each in hard:
+                own = problem[batch] == each
+                at = batch[own]
+                chosen[at] = _round_fractions(place[at], value[at], (fraction[own], loss[own]), pack, deadline)
+                solved[at] = True
+    except _TimeUpError:
+        pass
+    return chosen & solved, solved
 
 
 def _round_fractions(
-    place: IntArray, value: FloatArray, fraction: FloatArray, loss: FloatArray, find_packing: Solver
+    place: IntArray, value: FloatArray, relaxed: tuple[FloatArray, FloatArray], pack: Solver, deadline: float
 ) -> BoolArray:
     """Solve one problem exactly whose linear program has a fractional optimum.
 
@@ -80,33 +98,44 @@ def _round_fractions(
     ----------
     place, value
         As in `solve_programs`.
-    fraction, loss : (C,) float64
+    relaxed : (C,) float64, (C,) float64
         Solution of the linear program, see `_solve_linear_program`.
-    find_packing : callable
+    pack, deadline
         As in `solve_programs`.
 
     Returns
     -------
     (C,) bool
+
+    Raises
+    ------
+    _TimeUpError
+        If the deadline passes.
     """
+    fraction, loss = relaxed
     rings = csr_array((0, len(value)))
     for _ in range(_ROUNDS):
         more = _find_violated_rings(place, fraction)
         if not more.shape[0]:
             break
         rings = csr_array(vstack([rings, more]))
-        fraction, loss = _solve_linear_program(place, value, rings)
+        fraction, loss = _solve_linear_program(place, value, deadline, rings)
     chosen = fraction > 1 - _WHOLE
     if (chosen | (fraction < _WHOLE)).all():
         return chosen
     free = np.flatnonzero(~np.isin(place, place[chosen][place[chosen] >= 0]).any(axis=1))
     if len(free):  # none if the remaining fractions are rounding errors
-        chosen[free] = _solve_integer_program(place[free], value[free])
+        chosen[free] = _solve_integer_program(place[free], value[free], deadline)
     gap = float(value @ fraction - value[chosen].sum())
     keep = np.flatnonzero(loss <= gap + _WHOLE * max(1.0, float(value.max())))
-    solve = find_packing if len(keep) < _SMALLER * len(value) else _solve_integer_program
     chosen[:] = False
-    chosen[keep] = solve(place[keep], value[keep])
+    if len(keep) >= _SMALLER * len(value):
+        chosen[keep] = _solve_integer_program(place[keep], value[keep], deadline)
+        return chosen
+    packing = pack(place[keep], value[keep], deadline=deadline)
+    if packing.stopped:
+        raise _TimeUpError
+    chosen[keep] = packing.chosen
     return chosen
 
 
@@ -139,13 +168,13 @@ def _find_violated_rings(place: IntArray, fraction: FloatArray) -> csr_array:
 
 
 def _solve_linear_program(
-    place: IntArray, value: FloatArray, rings: csr_array | None = None
+    place: IntArray, value: FloatArray, deadline: float, rings: csr_array | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Return the best fractional packing.
 
     Parameters
     ----------
-    place, value
+    place, value, deadline
         As in `solve_programs`.
     rings : (K, C) sparse, optional
         Further inequalities: the fractions of each row sum up to at most 1.
@@ -157,22 +186,40 @@ def _solve_linear_program(
     """
     takes = _make_incidence(place)
     rows = takes if rings is None else csr_array(vstack([takes, rings]))
-    solution: Any = linprog(-value, A_ub=rows, b_ub=np.ones(rows.shape[0]), method="highs-ds")
+    solution: Any = linprog(
+        -value, A_ub=rows, b_ub=np.ones(rows.shape[0]), method="highs-ds", options=_limit_time(deadline)
+    )
     _check_success(solution, value)
     return np.asarray(solution.x), np.maximum(-(solution.ineqlin.marginals @ rows) - value, 0)
 
 
-def _solve_integer_program(place: IntArray, value: FloatArray) -> BoolArray:
+def _solve_integer_program(place: IntArray, value: FloatArray, deadline: float) -> BoolArray:
     """Return the best packing of a few choices, shape (C,)."""
     solution: Any = milp(
         -value,
         constraints=LinearConstraint(_make_incidence(place), -np.inf, 1),
         integrality=np.ones(len(value)),
         bounds=Bounds(0, 1),
-        options={"mip_rel_gap": 0.0},
+        options={"mip_rel_gap": 0.0, **_limit_time(deadline)},
     )
     _check_success(solution, value)
     return np.asarray(solution.x > 0.5)
+
+
+def _limit_time(deadline: float) -> dict[str, float]:
+    """Return the options of a program that ends at a deadline.
+
+    Raises
+    ------
+    _TimeUpError
+        If it has passed.
+    """
+    if deadline == math.inf:
+        return {}
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _TimeUpError
+    return {"time_limit": left}
 
 
 def _make_incidence(place: IntArray) -> csr_array:
@@ -183,6 +230,8 @@ def _make_incidence(place: IntArray) -> csr_array:
 
 
 def _check_success(solution: Any, value: FloatArray) -> None:
+    if solution.get("status") == _TIME_IS_UP:
+        raise _TimeUpError
     if not solution.success:
         msg = (
             f"no solution was found for {count_noun(len(value), 'link or division', 'links and divisions')}: "

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gnntrack.solvers.objective import compute_division_values, compute_link_values
-from gnntrack.solvers.packing import find_packing
+from gnntrack.solvers.objective import list_choices
+from gnntrack.solvers.packing import pack_choices
+from gnntrack.solvers.solution import Solution, find_deadline
 
 if TYPE_CHECKING:
     from gnntrack.settings import SolverSettings
-    from gnntrack.types import BoolArray, CellGraph, LinkScores
+    from gnntrack.types import CellGraph, LinkScores
 
 __all__ = ["solve_triplets"]
 
 
-def solve_triplets(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> BoolArray:
-    """Choose the links and divisions with the highest total value; the result is exact.
+def solve_triplets(graph: CellGraph, scores: LinkScores, *, settings: SolverSettings) -> Solution:
+    """Choose the links and divisions with the highest total value; the result is exact unless time runs out.
 
     See `gnntrack.solvers.registry.Solver` for the parameters and the result.
 
@@ -32,13 +31,7 @@ def solve_triplets(graph: CellGraph, scores: LinkScores, *, settings: SolverSett
     Padfield et al., Coupled minimum-cost flow cell tracking for high-throughput quantitative analysis, Medical Image
     Analysis 2011.
     """
-    value = compute_link_values(scores, settings)
-    pairs, pair_value = compute_division_values(scores, value, settings)
-    single = np.flatnonzero(value > 0)
-    links = np.concatenate([np.stack([single, single], axis=1), pairs])  # (C, 2) of each choice
-    future, past = graph.source[links[:, 0]], len(graph.cells) + graph.target[links]
-    third = np.where(links[:, 0] < links[:, 1], past[:, 1], -1)
-    place = np.stack([future, past[:, 0], third], axis=1)
-    chosen = np.zeros(len(graph), bool)
-    chosen[links[find_packing(place, np.concatenate([value[single], pair_value]))]] = True
-    return chosen
+    deadline = find_deadline(settings)
+    choices = list_choices(graph, scores, settings)
+    found = pack_choices(choices.place, choices.value, deadline=deadline)
+    return Solution(choices.mark_links(found.chosen), found.bound, found.stopped)
