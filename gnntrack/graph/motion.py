@@ -3,7 +3,8 @@
 There are two predictors:
 
 * cells: the global drift of the frame (phase correlation of maps of the cells, Kuglin and Hines 1975) plus the
-  median displacement of mutual nearest pairs among the neighbouring cells;
+  median displacement of mutual nearest pairs among the neighbouring cells; where cells push each other apart, an
+  expansion in place of the drift (`gnntrack.graph.growth`);
 * images: dense optical flow of the images (`gnntrack.graph.flow`), read at each cell.
 
 ``flow = "auto"`` predicts a cell from the images if the masks confirm it: predictions from images are nearer to cells
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.geometry import find_mutual_nearest, find_nearest, measure_lengths
+from gnntrack.geometry import find_nearest, measure_lengths
+from gnntrack.graph.growth import add_local_motion, find_growth
 from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
 
 if TYPE_CHECKING:
@@ -50,9 +52,9 @@ class Motion:
     drift : (n_frames, D) float64
         Global displacement of each frame to the next; zero in the last frame.
     neighbours : (N, D) float64
-        Drift plus the median displacement of the neighbouring cells, for both predictors.
+        Drift, or expansion, plus the median displacement of the neighbouring cells, for both predictors.
     flow : str
-        The predictor of most cells: ``"images"``, ``"cells"`` or ``"none"``.
+        The predictor of most cells: ``"images"``, ``"cells"``, ``"growth"`` (cells that push each other) or ``"none"``.
     by_images : float, optional
         Fraction of the cells, without those of the last frame, that are predicted from images; None without images.
     by_cells : (N, D) float64, optional
@@ -127,6 +129,13 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
         choices["cells"] = neighbours
     targets = {name: _Targets.find(cells, shift) for name, shift in choices.items()}
     best = min(targets, key=lambda name: (targets[name].error, name))
+    grown = None
+    if settings.flow in ("auto", "cells"):
+        grown = find_growth(cells, drift, choices[best], neighbours=settings.neighbours)
+    if grown is not None:
+        # without images: in rows of cells that look alike, their flow is often that to the next cell
+        unused = (None, None) if recorder is None else (0.0, grown)
+        return Motion(grown, drift, grown, "growth", *unused)
     if settings.flow not in ("auto", "images") or recorder is None:
         return Motion(choices[best], drift, neighbours, best)
     images = recorder.get_shifts(cells)
@@ -258,15 +267,7 @@ def _estimate_local_motion(cells: Cells, drift: FloatArray, neighbours: int) -> 
     """Return drift plus the median residual displacement of the nearest mutual pairs, shape (N, D)."""
     shift = drift[cells.frame].copy()
     for frame in range(cells.n_frames - 1):
-        here, there = cells.rows(frame), cells.rows(frame + 1)
-        source, target = cells.position[here] + shift[here], cells.position[there]
-        if len(source) < 3 or len(target) < 3:
-            continue
-        _, nearest, mutual = find_mutual_nearest(source, target)
-        if mutual.sum() < 3:
-            continue
-        residual = (target[nearest] - source)[mutual]
-        k = min(neighbours, len(residual))
-        around = find_nearest(source, source[mutual], k)[1].reshape(len(source), k)
-        shift[here] += np.median(residual[around], axis=1)
+        here = cells.rows(frame)
+        source, target = cells.position[here], cells.position[cells.rows(frame + 1)]
+        shift[here] = add_local_motion(source, target, shift[here], neighbours)
     return shift

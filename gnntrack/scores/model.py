@@ -26,7 +26,7 @@ from gnntrack.scores.quick_solution import LinkContext, guess_solution
 
 if TYPE_CHECKING:
     from gnntrack.scores.own_motion import OwnMotion
-    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
+    from gnntrack.types import BoolArray, CellGraph, Cells, FloatArray, IntArray
 
 __all__ = ["PRIOR", "MovieModel", "PriorRates", "find_certain_links", "get_median_of_norm"]
 
@@ -34,6 +34,7 @@ _TAIL = 2.0  # degrees of freedom of the t-densities of links; the certain links
 _JUMP = 0.5  # scale of jumps in radii
 _CUT = 0.1  # prior log ratio of the brightness of a cell that the field's edge cuts, per log ratio of its sizes
 _ODD_SIZE = 0.2  # log ratio of sizes from which it is measured
+_MANY = 0.5  # highest rate of divisions by which the first solution is made
 _GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
 _STAY = 0.1  # lowest prior rate of missed cells that are missed again
 _WIDER = (
@@ -75,7 +76,8 @@ class MovieModel:
 
     residual: float  # distance of a cell from its predicted position
     neighbour_residual: float  # the same, predicted by the neighbours' motion only
-    size: float  # log ratio of the sizes of a cell in two frames
+    size: float  # log ratio of the sizes of a cell in two frames, less its growth
+    growth: float  # log ratio by which cells grow from frame to frame
     size_population: float  # log ratio of the sizes of two cells
     intensity: float
     intensity_population: float
@@ -104,21 +106,24 @@ class MovieModel:
         size_population = _estimate_population(graph, "size") if sized else 1.0
         radius = graph.cell_radii
         field = estimate_scale(graph.feature("neighbour_residual")[certain], 0.15, median_of_norm)
+        ratio = graph.feature("size_ratio")[certain].astype(np.float64) if sized else np.zeros(0)
+        growth = estimate_location(ratio, 0.0, 1.0)[0]
         return cls(
             residual=estimate_scale(graph.feature("residual")[certain], 0.15, median_of_norm),
             neighbour_residual=field,
-            size=estimate_scale(np.abs(graph.feature("size_ratio")[certain]), 0.1) if sized else 1.0,
+            size=estimate_scale(np.abs(ratio - growth), 0.1) if sized else 1.0,
+            growth=growth,
             size_population=size_population,
             intensity=estimate_scale(np.abs(graph.feature("intensity_ratio")[certain]), 0.1) if bright else 1.0,
             intensity_population=_estimate_population(graph, "intensity_mean") if bright else 1.0,
             intensity_of_cut=_estimate_intensity_of_cut(graph, certain) if bright and sized else 0.0,
             middle=2.2 * field,
             spread=(np.log(2.0), 0.3),
-            together=(0.1, 0.3),
+            together=(0.1 + max(growth, 0.0), 0.3),
             unequal=0.25,
             start_rate=PRIOR.start_rate,
             end_rate=PRIOR.end_rate,
-            division_rate=PRIOR.division_rate,
+            division_rate=min(max(PRIOR.division_rate, _estimate_increase(cells)), _MANY),
             miss_rate=PRIOR.miss_rate,
             stay_rate=_get_usual_stay(graph),
             radius=radius,
@@ -192,9 +197,8 @@ class MovieModel:
         cut = None
         if graph.has("size_ratio"):
             ratio = graph.feature("size_ratio")[rows].astype(np.float64)
-            place += mix_densities(
-                log_t(ratio, self.size * widen, 3), log_normal(ratio, 0, self.size_population * np.sqrt(2))
-            )
+            usual = log_t(ratio - self.growth * graph.gap[rows], self.size * widen, 3)
+            place += mix_densities(usual, log_normal(ratio, 0, self.size_population * np.sqrt(2)))
             cut = np.where(_find_cut(graph, rows), np.abs(ratio), 0)
         if not graph.has("intensity_ratio"):
             return place
@@ -400,6 +404,14 @@ class MovieModel:
             miss_rate=estimate_rate(missed, PRIOR.miss_rate),
             stay_rate=estimate_rate(again, _get_usual_stay(graph), weight=_GAPS),
         )
+
+
+def _estimate_increase(cells: Cells) -> float:
+    """Return the fraction by which the number of cells increases from frame to frame; 0 if it does not."""
+    count = np.bincount(cells.frame, minlength=cells.n_frames).astype(np.float64)
+    known = np.flatnonzero(np.minimum(count[:-1], count[1:]))
+    before = float(count[known].sum())
+    return max(float(count[known + 1].sum()) / before - 1, 0.0) if before else 0.0
 
 
 def find_certain_links(graph: CellGraph) -> BoolArray:
