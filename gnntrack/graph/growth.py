@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gnntrack.geometry import find_mutual_nearest, find_nearest
+from gnntrack.graph.closeness import CLEARLY, CLOSE, count_cells, measure_closeness, measure_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +29,6 @@ __all__ = ["add_local_motion", "find_growth"]
 # Chosen on 21 simulated movies, each with every frame, every 2nd and every 4th one. In those that gain at least _GAIN,
 # more cells are nearest to themselves (up to all in place of two in five), or as many.
 _GAIN = 0.04  # of the mean closeness, from which a motion is clearly better
-_CLEARLY = 3.0  # standard errors that the gain has to be, too
-_CLOSE = 0.15  # of the distance between neighbouring cells: the distance of which the closeness is one half
 _CLEAR = 0.8  # mean closeness from which the known motion is not questioned
 _FACTORS = (1.12, 1.25, 1.4, 1.6)  # of expansion from frame to frame
 _LEAST = 12  # cells, or pairs, to which a map is fitted
@@ -76,18 +75,18 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
     >>> bool(np.allclose(cells.position[:16] + grown[:16], cells.position[16:]))
     True
     """
-    pairs = [t for t in range(cells.n_frames - 1) if min(_count(cells, t), _count(cells, t + 1)) >= _LEAST]
-    near = _CLOSE * _measure_spacing(cells)
+    pairs = [t for t in range(cells.n_frames - 1) if min(count_cells(cells, t), count_cells(cells, t + 1)) >= _LEAST]
+    near = CLOSE * measure_spacing(cells)
     if not pairs or not near:
         return None
     tried = [pairs[i] for i in sorted(set(np.linspace(0, len(pairs) - 1, _TRIED).round().astype(int).tolist()))]
-    before = float(_measure_closeness(cells, known, tried, near).mean())
+    before = float(measure_closeness(cells, known, tried, near).mean())
     if before > _CLEAR:
         return None
 
     def try_start(start: _Start, steps: int) -> float:
         moved = _move(cells, start, tried, steps, neighbours)
-        return float(_measure_closeness(cells, moved, tried, near).mean())
+        return float(measure_closeness(cells, moved, tried, near).mean())
 
     likely = sorted(_list_starts(cells, drift), key=lambda start: -try_start(start, 0))[:_FITTED]
     best = max(likely, key=lambda start: try_start(start, _STEPS))
@@ -95,13 +94,13 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
     grown = _move(cells, best, frames, _STEPS, neighbours)
     gains = []
     for frame in frames:
-        gain = _measure_closeness(cells, grown, [frame], near) - _measure_closeness(cells, known, [frame], near)
+        gain = measure_closeness(cells, grown, [frame], near) - measure_closeness(cells, known, [frame], near)
         if gain.sum() < 0:
             here = cells.rows(frame)
             grown[here], gain = known[here], np.zeros_like(gain)
         gains.append(gain)
     total = np.concatenate(gains)
-    clear = total.sum() > _CLEARLY * np.sqrt((total**2).sum())
+    clear = total.sum() > CLEARLY * np.sqrt((total**2).sum())
     return grown if clear and total.mean() > _GAIN else None
 
 
@@ -135,7 +134,7 @@ def add_local_motion(source: FloatArray, target: FloatArray, shift: FloatArray, 
 def _list_starts(cells: Cells, drift: FloatArray) -> list[_Start]:
     """Return the starts: the spread of the cells, the drift, and expansions."""
     starts: list[_Start] = [_start_by_spread]
-    starts.append(lambda cells, frame: np.repeat(drift[frame][None], _count(cells, frame), axis=0))
+    starts.append(lambda cells, frame: np.repeat(drift[frame][None], count_cells(cells, frame), axis=0))
     sides = [(None, 0), *((axis, side) for axis in range(cells.ndim) for side in (0, -1))]
     return starts + [
         partial(_start_by_factor, factor=factor, axis=axis, side=side) for factor in _FACTORS for axis, side in sides
@@ -156,7 +155,7 @@ def _start_by_factor(cells: Cells, frame: int, *, factor: float, axis: int | Non
 def _start_by_spread(cells: Cells, frame: int) -> FloatArray:
     """Map mean and covariance of the cells to those of the next frame: optimal transport of normal densities."""
     here, there = cells.rows(frame), cells.rows(frame + 1)
-    if min(_count(cells, frame), _count(cells, frame + 1)) < _LEAST:
+    if min(count_cells(cells, frame), count_cells(cells, frame + 1)) < _LEAST:
         return np.zeros_like(cells.position[here])
     (centre, spread), (later, wider) = (_describe_spread(cells, rows) for rows in (here, there))
     root = _take_root(spread)
@@ -211,34 +210,3 @@ def _fit_map(source: FloatArray, target: FloatArray, shift: FloatArray, steps: i
         matrix = np.linalg.lstsq(columns[pairs][kept], wanted[kept], rcond=1e-6)[0]
         shift = columns @ matrix
     return shift
-
-
-def _measure_closeness(cells: Cells, shift: FloatArray, frames: Iterable[int], near: float) -> FloatArray:
-    """Return 1 / (1 + (distance / near)^2) of each cell of some frames, of its distance to the next frame's cells.
-
-    It is 0 if there are none.
-    """
-    found = [np.zeros(0)]
-    for frame in frames:
-        here, there = cells.rows(frame), cells.rows(frame + 1)
-        close = np.zeros(_count(cells, frame))
-        if len(close) and _count(cells, frame + 1):
-            distance = find_nearest(cells.position[here] + shift[here], cells.position[there])[0]
-            close = 1 / (1 + (distance / near) ** 2)
-        found.append(close)
-    return np.concatenate(found)
-
-
-def _measure_spacing(cells: Cells) -> float:
-    """Return the median distance of cells to the nearest cell of their frame; 0 if no frame has two cells."""
-    found = []
-    for frame in range(cells.n_frames):
-        position = cells.position[cells.rows(frame)]
-        if len(position) > 1:
-            found.append(find_nearest(position, position, 2)[0][:, 1])
-    return float(np.median(np.concatenate(found))) if found else 0.0
-
-
-def _count(cells: Cells, frame: int) -> int:
-    rows = cells.rows(frame)
-    return int(rows.stop - rows.start)

@@ -23,6 +23,7 @@ import numpy as np
 
 from gnntrack.geometry import find_nearest, measure_lengths
 from gnntrack.graph.growth import add_local_motion, find_growth
+from gnntrack.graph.jumps import find_jumps
 from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     >>> estimate_motion(cells, settings=MotionSettings()).shift[:4].round(6).tolist()
     [[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [0.0, 4.0]]
     """
-    drift = _estimate_drift(cells) if settings.drift else np.zeros((cells.n_frames, cells.ndim))
-    neighbours = _estimate_local_motion(cells, drift, settings.neighbours)
+    drift, neighbours = _estimate_field_motion(cells, settings)
     choices = {"none": drift[cells.frame]}
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
@@ -145,6 +145,16 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
     shift = np.where(confirmed[:, None], images, choices[best])
     return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction, choices[best])
+
+
+def _estimate_field_motion(cells: Cells, settings: MotionSettings) -> tuple[FloatArray, FloatArray]:
+    """Return the drift of each frame, (n_frames, D), with its jumps, and the motion of neighbours, (N, D)."""
+    drift = _estimate_drift(cells) if settings.drift else np.zeros((cells.n_frames, cells.ndim))
+    neighbours = _estimate_local_motion(cells, drift, settings.neighbours)
+    jumps = find_jumps(cells, neighbours, neighbours=settings.neighbours) if settings.drift else {}
+    for frame, jump in jumps.items():
+        drift[frame] = jump
+    return drift, _estimate_local_motion(cells, drift, settings.neighbours) if jumps else neighbours
 
 
 class _Targets(NamedTuple):

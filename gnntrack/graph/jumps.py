@@ -1,0 +1,93 @@
+"""Jumps of the whole field between two frames: a stage that was moved, or a plate that was put back.
+
+In such a frame few cells come close to cells of the next one. Each pair of cells of similar size then votes for a
+displacement, as in a generalised Hough transform (Ballard, Pattern Recognition 1981): those of the same cells agree,
+those of others do not. Phase correlation, by which the drift is found, fails where cells are everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnntrack.graph.closeness import CLEARLY, CLOSE, count_cells, measure_closeness, measure_spacing
+from gnntrack.graph.growth import add_local_motion
+
+if TYPE_CHECKING:
+    from gnntrack.types import Cells, FloatArray
+
+__all__ = ["find_jumps"]
+
+_LOW = 0.6  # closeness of a frame, as a fraction of the movie's median, below which a jump is looked for
+_GAIN = 0.1  # of the mean closeness, by which a jump has to be better
+_LEAST = 12  # cells of either frame
+_MOST = 1000  # cells whose pairs vote, to bound the time
+_SIMILAR = 0.15  # largest log ratio of the diameters of a pair, times the number of axes
+_FARTHEST = 0.4  # of the side of the field
+_BIN = 0.3  # side of a bin of votes, in distances of neighbours
+_TRIED = 5  # displacements with the most votes
+
+
+def find_jumps(cells: Cells, known: FloatArray, *, neighbours: int) -> dict[int, FloatArray]:
+    """Return the displacement (D,) of the field in each frame in which it jumps.
+
+    Parameters
+    ----------
+    cells : Cells
+        All cells of the movie.
+    known : (N, D) float64
+        Displacement of the cells by the drift and their neighbours.
+    neighbours : int
+        As of `gnntrack.graph.growth.add_local_motion`.
+
+    Examples
+    --------
+    >>> from gnntrack.types import Cells
+    >>> place = np.random.default_rng(1).uniform(60, 200, (20, 2))
+    >>> frames = [place, place + 1, place + 2, place + (45, -30)]
+    >>> cells = Cells(np.repeat(range(4), 20), [*range(1, 21)] * 4, np.concatenate(frames), [[8.0]] * 80,
+    ...               ("diameter",), ("",), (1, 1), 4, (260, 260))
+    >>> known = np.ones((80, 2))
+    >>> {frame: jump.round(6).tolist() for frame, jump in find_jumps(cells, known, neighbours=8).items()}
+    {2: [43.0, -32.0]}
+    """
+    frames = range(cells.n_frames - 1)
+    spacing = measure_spacing(cells)
+    if len(frames) < 3 or not spacing:
+        return {}
+    near = CLOSE * spacing
+    close = [measure_closeness(cells, known, [frame], near) for frame in frames]
+    usual = float(np.median([each.mean() for each in close if len(each)]))
+    found = {}
+    for frame, before in zip(frames, close, strict=True):
+        if min(count_cells(cells, frame), count_cells(cells, frame + 1)) < _LEAST or before.mean() >= _LOW * usual:
+            continue
+        here, there = cells.rows(frame), cells.rows(frame + 1)
+        source, target = cells.position[here], cells.position[there]
+        best = before
+        for jump in _vote(cells, frame, _BIN * spacing):
+            shift = known.copy()
+            shift[here] = add_local_motion(source, target, np.repeat(jump[None], len(source), axis=0), neighbours)
+            after = measure_closeness(cells, shift, [frame], near)
+            gain = after - before
+            clear = gain.sum() > CLEARLY * np.sqrt((gain**2).sum()) and gain.mean() > _GAIN
+            if clear and after.mean() > best.mean():
+                best, found[frame] = after, jump
+    return found
+
+
+def _vote(cells: Cells, frame: int, side: float) -> list[FloatArray]:
+    """Return the displacements (D,) to the next frame with the most votes; `side` is that of a bin."""
+    here, there = (slice(rows.start, rows.stop) for rows in (cells.rows(frame), cells.rows(frame + 1)))
+    size = cells.ndim * np.log(np.maximum(cells.feature("diameter").astype(np.float64), 1e-12))
+    chosen = np.arange(here.start, here.stop)[:: max(1, count_cells(cells, frame) // _MOST)]
+    one, other = np.nonzero(np.abs(size[chosen][:, None] - size[there][None]) < _SIMILAR)
+    step = cells.position[there][other] - cells.position[chosen][one]
+    field = np.asarray(cells.shape) * np.asarray(cells.spacing)
+    step = step[(np.abs(step) < _FARTHEST * field).all(axis=1)]
+    if not len(step):
+        return []
+    place, of, votes = np.unique(np.floor(step / side), axis=0, return_inverse=True, return_counts=True)
+    most = np.argsort(-votes, kind="stable")[: min(_TRIED, len(place))]
+    return [np.median(step[of.ravel() == number], axis=0) for number in most]
