@@ -18,23 +18,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from crops import Crops, cut_crops
 from folds import list_sequences
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
-from skimage.transform import resize
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gnntrack.settings import Settings
 from gnntrack.training.movies import open_sequence
-from gnntrack.training.samples import Sample, make_sample
+from gnntrack.training.samples import make_sample
 from gnntrack.training.sequences import TrainingSequence
-from gnntrack.types import FrameStack
 
 TESTED = {"Fluo-N2DL-HeLa": 92, "PhC-C2DL-PSC": 120, "Fluo-N2DH-SIM+": 65}  # frames
-SIDE, RADII = 24, 4.0  # pixels of a crop; half its side in radii of a cell
 STEPS, BATCH, RATE = 400, 128, 0.002
 WAYS = {"columns": False, "columns and images": True}
-Crops = npt.NDArray[np.float32]
 
 
 class Candidates(NamedTuple):
@@ -59,7 +56,7 @@ class Judge(nn.Module):
 
     def forward(self, columns: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
         """Return the log odds."""
-        known = torch.cat([columns, self.encode(crops)], 1) if self.images else columns
+        known = torch.cat([columns, self.encode(crops.float() / 128 - 1)], 1) if self.images else columns
         found: torch.Tensor = self.head(known)[:, 0]
         return found
 
@@ -88,26 +85,8 @@ def find_candidates(sequence: TrainingSequence) -> Candidates:
     movie = open_sequence(sequence, settings=settings).select(0, TESTED[sequence.dataset])
     sample = make_sample(movie, settings=settings)
     assert movie.images is not None
-    return Candidates(sample.inputs.pair, cut_crops(sample, movie.images), sample.truth.pair)
-
-
-def cut_crops(sample: Sample, images: FrameStack) -> Crops:
-    """Return the images around each candidate's parent in the frame before, its frame, and the next one."""
-    cells, inputs = sample.graph.cells, sample.inputs
-    parent = inputs.source[inputs.pairs[:, 0]]
-    place = (cells.position[parent] / np.asarray(cells.spacing)).round().astype(int)
-    half = max(round(RADII * float(np.median(sample.graph.cell_radii)) / float(np.mean(cells.spacing))), 4)
-    frame = cells.frame[parent]
-    out = np.zeros((len(parent), 3, SIDE, SIDE), np.float32)
-    for t in range(cells.n_frames):
-        image = np.asarray(images[t], np.float32)
-        low, high = np.percentile(image, [5, 99])
-        padded = np.pad((image - low) / max(high - low, 1e-6), half, mode="reflect")
-        for channel, shift in enumerate((-1, 0, 1)):
-            for i in np.flatnonzero(frame + shift == t):
-                y, x = place[i]
-                out[i, channel] = resize(padded[y : y + 2 * half + 1, x : x + 2 * half + 1], (SIDE, SIDE))
-    return np.clip(out, -1, 3)
+    parents, row = np.unique(sample.inputs.source[sample.inputs.pairs[:, 0]], return_inverse=True)
+    return Candidates(sample.inputs.pair, cut_crops(sample.graph, parents, movie.images)[row], sample.truth.pair)
 
 
 def train(movies: Sequence[Candidates], *, images: bool, seed: int) -> Judge:
