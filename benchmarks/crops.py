@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from gnntrack.types import CellGraph, FrameStack
 
-SIDE = 18  # pixels of a crop
-RADII = 3.15  # half of its side, in median radii of the cells
+SIDE = 24  # pixels of a crop
+RADII = 4.0  # half of its side, in median radii of the cells
 AROUND = (-1, 0, 1)  # frames of a crop, from that of the cell
-RANGE = (2, 99.5)  # percentiles of the grey values of a frame that become 1 and 255
+RANGE = (5, 99)  # percentiles of the grey values of a frame that become DARK and BRIGHT
+DARK, BRIGHT = 41, 112  # some cells in mitosis are brighter than all others, so much room is left above
 SAMPLED = 20_000  # pixels of a frame from which these are computed
 Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -26,11 +27,11 @@ Floats = npt.NDArray[np.floating[Any]]
 def cut_crops(graph: CellGraph, rows: npt.NDArray[np.int64], images: FrameStack) -> Crops:
     """Cut the surroundings of some cells (C,) out of three frames, (C, 3, SIDE, SIDE); each frame is read once.
 
-    Frames before the first one and after the last one are 0. In 3D, crops are maximum projections of the planes within
+    Frames before the first one and after the last one are DARK. In 3D, crops are maximum projections of the planes within
     a radius of the cell. Beyond its border, the image is mirrored.
     """
     cells = graph.cells
-    out = np.zeros((len(rows), len(AROUND), SIDE, SIDE), np.uint8)
+    out = np.full((len(rows), len(AROUND), SIDE, SIDE), DARK, np.uint8)
     radius = float(np.median(graph.cell_radii)) if len(cells) else 1.0
     frame = cells.frame[rows][:, None] + np.array(AROUND)
     for t in range(cells.n_frames):
@@ -39,14 +40,16 @@ def cut_crops(graph: CellGraph, rows: npt.NDArray[np.int64], images: FrameStack)
             planes, zoom, limits = _reduce(np.asarray(images[t]), cells.spacing, radius)
             grey = _cut(planes, zoom, cells.position[rows[crop]] / np.asarray(cells.spacing), cells.spacing, radius)
             low, high = limits
-            out[crop, channel] = np.clip(np.rint(1 + (grey - low) * (254 / max(high - low, 1e-6))), 1, 255)
+            out[crop, channel] = np.clip(
+                np.rint(DARK + (grey - low) * ((BRIGHT - DARK) / max(high - low, 1e-6))), 1, 255
+            )
     return out
 
 
 def _reduce(image: npt.NDArray[Any], spacing: Sequence[float], radius: float) -> tuple[Floats, Floats, Floats]:
     """Return the planes (Z, Y, X) of a frame in the resolution of the crops, the zoom along y and x, and the limits."""
     planes = np.nan_to_num(image.astype(np.float32)).reshape(-1, *image.shape[-2:])
-    shape, pixel = planes.shape[1:], 2 * RADII * radius / SIDE
+    shape, pixel = planes.shape[1:], RADII * radius / SIDE
     size = [max(1, round(n * min(each / pixel, 1))) for n, each in zip(shape, spacing[-2:], strict=True)]
     if tuple(size) != shape:
         area = cv2.INTER_AREA

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from crops import Crops, cut_crops
+from crops import BRIGHT, DARK, Crops, cut_crops
 from folds import list_sequences
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 from torch import nn
@@ -56,7 +56,9 @@ class Judge(nn.Module):
 
     def forward(self, columns: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
         """Return the log odds."""
-        known = torch.cat([columns, self.encode(crops.float() / 128 - 1)], 1) if self.images else columns
+        known = (
+            torch.cat([columns, self.encode((crops.float() - DARK) / (BRIGHT - DARK))], 1) if self.images else columns
+        )
         found: torch.Tensor = self.head(known)[:, 0]
         return found
 

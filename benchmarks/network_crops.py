@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from crops import SIDE, Crops, cut_crops
+from crops import BRIGHT, DARK, SIDE, Crops, cut_crops
 from folds import WORK, list_sequences, read_settings
 from kind_groups import GROUPS, KINDS, list_training_data
 from kind_images import get_default_more
@@ -71,19 +71,19 @@ class PairEncoder(nn.Module):
         self.of_columns = nn.Linear(columns, width)
         self.of_crops = nn.Sequential(
             *(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.GELU()),
-            *(nn.Conv2d(8, 16, 3), nn.GELU(), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(64, width)),
+            *(nn.Conv2d(8, 16, 3), nn.GELU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, width)),
         )
         self.judge = nn.Sequential(nn.GELU(), nn.Linear(width, 1))
         self.rows, self.crops, self.judged = torch.zeros(0), torch.zeros(0), torch.zeros(0)
 
     def forward(self, columns: Tensor) -> Tensor:
-        """Return the vectors; half of the crops are turned in training."""
+        """Return the vectors; crops are turned and mirrored at random in training."""
         out: Tensor = self.of_columns(columns)
         known = torch.isfinite(self.rows)
         self.judged, self.crops = out.new_zeros(0), torch.zeros(0, dtype=torch.int64)
         if known.any():
             unique, which = torch.unique(self.rows[known].long(), return_inverse=True)
-            crops = CropNetwork.table[unique].float() / 128 - 1
+            crops = (CropNetwork.table[unique].float() - DARK) / (BRIGHT - DARK)
             seen = self.of_crops(_turn(crops) if self.training else crops)
             self.judged, self.crops = self.judge(seen)[:, 0], which
             out = out.index_add(0, torch.nonzero(known)[:, 0], seen[which])
