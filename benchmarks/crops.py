@@ -27,8 +27,8 @@ Floats = npt.NDArray[np.floating[Any]]
 def cut_crops(graph: CellGraph, rows: npt.NDArray[np.int64], images: FrameStack) -> Crops:
     """Cut the surroundings of some cells (C,) out of three frames, (C, 3, SIDE, SIDE); each frame is read once.
 
-    Frames before the first one and after the last one are DARK. In 3D, crops are maximum projections of the planes within
-    a radius of the cell. Beyond its border, the image is mirrored.
+    Frames before the first one and after the last one are DARK. In 3D, crops are maximum projections of the planes
+    within a radius of the cell. Beyond its border, the image is mirrored.
     """
     cells = graph.cells
     out = np.full((len(rows), len(AROUND), SIDE, SIDE), DARK, np.uint8)
