@@ -25,7 +25,7 @@ _LEAST = 12  # cells of either frame
 _MOST = 1000  # cells whose pairs vote, to bound the time
 _SIMILAR = 0.15  # largest log ratio of the diameters of a pair, times the number of axes
 _FARTHEST = 0.4  # of the side of the field
-_BIN = 0.3  # side of a bin of votes, in distances of neighbours
+_BIN = 2.0  # side of a bin of votes, in distances that are near
 _TRIED = 5  # displacements with the most votes
 
 
@@ -59,26 +59,38 @@ def find_jumps(cells: Cells, known: FloatArray, *, neighbours: int) -> dict[int,
     near = CLOSE * spacing
     close = [measure_closeness(cells, known, [frame], near) for frame in frames]
     usual = float(np.median([each.mean() for each in close if len(each)]))
-    found = {}
-    for frame, before in zip(frames, close, strict=True):
-        if min(count_cells(cells, frame), count_cells(cells, frame + 1)) < _LEAST or before.mean() >= _LOW * usual:
-            continue
-        here, there = cells.rows(frame), cells.rows(frame + 1)
-        source, target = cells.position[here], cells.position[there]
-        best = before
-        for jump in _vote(cells, frame, _BIN * spacing):
-            shift = known.copy()
-            shift[here] = add_local_motion(source, target, np.repeat(jump[None], len(source), axis=0), neighbours)
-            after = measure_closeness(cells, shift, [frame], near)
-            gain = after - before
-            clear = gain.sum() > CLEARLY * np.sqrt((gain**2).sum()) and gain.mean() > _GAIN
-            if clear and after.mean() > best.mean():
-                best, found[frame] = after, jump
-    return found
+    low = [t for t, each in zip(frames, close, strict=True) if len(each) >= _LEAST and each.mean() < _LOW * usual]
+    jumps = {t: _find_jump(cells, known, t, neighbours, near) for t in low if count_cells(cells, t + 1) >= _LEAST}
+    return {frame: jump for frame, jump in jumps.items() if jump is not None}
 
 
-def _vote(cells: Cells, frame: int, side: float) -> list[FloatArray]:
-    """Return the displacements (D,) to the next frame with the most votes; `side` is that of a bin."""
+def _find_jump(cells: Cells, known: FloatArray, frame: int, neighbours: int, near: float) -> FloatArray | None:
+    """Return the jump (D,) of a frame that is clearly better than the known displacement, or None."""
+    best, before = None, measure_closeness(cells, known, [frame], near)
+    highest = before.mean()
+    for jump in _vote(cells, frame, near):
+        after = _try_jump(cells, known, frame, jump, neighbours, near)
+        gain = after - before
+        clear = gain.sum() > CLEARLY * np.sqrt((gain**2).sum()) and gain.mean() > _GAIN
+        if clear and after.mean() > highest:
+            best, highest = jump, after.mean()
+    return best
+
+
+def _try_jump(
+    cells: Cells, known: FloatArray, frame: int, jump: FloatArray, neighbours: int, near: float
+) -> FloatArray:
+    """Return the closeness of the cells of a frame after a jump (D,) and the motion of neighbours, shape (n,)."""
+    here = cells.rows(frame)
+    source, target = cells.position[here], cells.position[cells.rows(frame + 1)]
+    shift = known.copy()
+    shift[here] = add_local_motion(source, target, np.repeat(jump[None], len(source), axis=0), neighbours)
+    return measure_closeness(cells, shift, [frame], near)
+
+
+def _vote(cells: Cells, frame: int, near: float) -> list[FloatArray]:
+    """Return the displacements (D,) to the next frame with the most votes."""
+    side = _BIN * near
     here, there = (slice(rows.start, rows.stop) for rows in (cells.rows(frame), cells.rows(frame + 1)))
     size = cells.ndim * np.log(np.maximum(cells.feature("diameter").astype(np.float64), 1e-12))
     chosen = np.arange(here.start, here.stop)[:: max(1, count_cells(cells, frame) // _MOST)]
