@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from accuracy import run_ours
 from baselines import WRITERS, run_baseline
 from perturbed import write_perturbed
@@ -29,10 +28,10 @@ from record import (
     sort_methods,
     write_record,
 )
-from scipy import ndimage
 
+from gnntrack.evaluate.differences import compare_graphs
 from gnntrack.evaluate.matching import TrackGraph, match_graphs
-from gnntrack.evaluate.metrics import match_links
+from gnntrack.evaluate.places import locate_cells
 from gnntrack.evaluate.tracking import MatchedSequence, match_sequence
 from gnntrack.settings import Settings
 from gnntrack.training.sequences import find_sequences
@@ -61,22 +60,15 @@ def count_kinds(matched: MatchedSequence) -> Row:
     Division links lead to one of several daughters, plain links do not. A missed plain link has a reason: one of its
     cells is the parent of a false division, or a daughter of one; or has another link; or none.
     """
-    graphs = match_graphs(matched.rows, matched.truth_rows, matched.matches)
-    truth, result, links = graphs.truth, graphs.result, match_links(graphs)
-    forks, true_forks = find_forks(result), find_forks(truth)
-    alone = np.full(len(truth.label), -1)
-    rows = np.flatnonzero(links.row_in_truth >= 0)
-    alone[links.row_in_truth[rows]] = rows
-    there = (alone[truth.source] >= 0) & (alone[truth.target] >= 0)
-    found = np.zeros(len(truth.source), bool)
-    found[links.truth_edge] = True
-    right = np.zeros(len(result.source), bool)
-    right[links.edge] = True
+    known = compare_graphs(match_graphs(matched.rows, matched.truth_rows, matched.matches))
+    truth, result, forks, true_forks = known.graphs.truth, known.graphs.result, known.fork, known.true_fork
+    there, found, right = known.comparable, ~known.missing, np.zeros(len(known.wrong), bool)
+    right[known.edge] = True
     missed = np.flatnonzero(there & ~found & ~true_forks)
     near = is_near_division(truth, true_forks, matched)
-    wrong = links.comparable & ~right
+    wrong = known.wrong
     reasons = Counter(
-        explain(result, forks & ~right, int(alone[truth.source[edge]]), int(alone[truth.target[edge]]))
+        explain(result, forks & ~right, int(known.alone[truth.source[edge]]), int(known.alone[truth.target[edge]]))
         for edge in missed.tolist()
     )
     return {
@@ -92,12 +84,6 @@ def count_kinds(matched: MatchedSequence) -> Row:
     }
 
 
-def find_forks(graph: TrackGraph) -> np.ndarray:
-    """Return which links lead to one of several daughters, shape (E,)."""
-    children = np.bincount(graph.source, minlength=len(graph.label))
-    return children[graph.source] > 1
-
-
 def explain(result: TrackGraph, false_forks: np.ndarray, source: int, target: int) -> str:
     """Return the reason why the link between two cells of the result is missed."""
     after, before = np.flatnonzero(result.source == source), np.flatnonzero(result.target == target)
@@ -108,7 +94,7 @@ def explain(result: TrackGraph, false_forks: np.ndarray, source: int, target: in
 
 def is_near_division(truth: TrackGraph, forks: np.ndarray, matched: MatchedSequence) -> np.ndarray:
     """Return whether each cell of the ground truth is near a daughter of a division, in place and time, shape (V,)."""
-    place = locate_cells(truth, matched)
+    place = locate_cells(matched.reference, truth.frame, truth.label)
     parts = []
     for frame in np.unique(truth.frame):
         here = place[truth.frame == frame]
@@ -122,17 +108,6 @@ def is_near_division(truth: TrackGraph, forks: np.ndarray, matched: MatchedSeque
         some = np.flatnonzero(np.abs(truth.frame - truth.frame[cell]) <= FRAMES)
         near[some] |= np.linalg.norm(place[some] - place[cell], axis=1) < reach
     return near
-
-
-def locate_cells(truth: TrackGraph, matched: MatchedSequence) -> np.ndarray:
-    """Return the centres of the cells of the ground truth in pixels, shape (V, D)."""
-    centres = np.zeros((len(truth.label), tifffile.imread(matched.reference.masks[0]).ndim))
-    for frame, file in matched.reference.masks.items():
-        mask = tifffile.imread(file)
-        rows = np.flatnonzero(truth.frame == frame)
-        if len(rows):
-            centres[rows] = ndimage.center_of_mass(mask > 0, mask, truth.label[rows])
-    return centres
 
 
 def format_markdown(record: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from .corrections import apply_edits as apply_edits
 from .errors import GnntrackError as GnntrackError
 from .errors import GnntrackWarning as GnntrackWarning
 from .errors import InputError as InputError
+from .evaluate.error_report import find_errors as find_errors
 from .exporting import export_movies as export_movies
 from .figures import write_kymograph as write_kymograph
 from .figures import write_montage as write_montage

@@ -12,20 +12,7 @@ import gnntrack
 from gnntrack.evaluate.mistakes import MISTAKE_KINDS, list_mistakes
 from gnntrack.evaluate.tracking import match_sequence, score_matches
 from gnntrack.report_measures import compare_with_truth, measure_lineage
-
-
-def write_sequence(folder, frames, rows):
-    """Write a CTC folder: per frame the labels at the columns 2, 8, 14, ..., each a square of 4 pixels."""
-    folder.mkdir(parents=True)
-    name = "man_track" if folder.name == "TRA" else "mask"
-    for t, labels in enumerate(frames):
-        mask = np.zeros((8, 6 * len(labels) + 4), np.uint16)
-        for k, label in enumerate(labels):
-            mask[2:6, 6 * k + 2 : 6 * k + 6] = label
-        tifffile.imwrite(folder / f"{name}{t:03d}.tif", mask)
-    table = folder / ("man_track.txt" if folder.name == "TRA" else "res_track.txt")
-    table.write_text("".join(f"{' '.join(map(str, row))}\n" for row in rows))
-    return folder
+from tests.support.ctc_worlds import write_columns
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +32,8 @@ def swapped(tmp_path_factory):
     truth = [[1, 2, 3, 0, 0], [1, 2, 3, 0, 0], [1, 2, 4, 5, 0], [1, 2, 4, 5, 0]]
     result = [[1, 2, 3, 0, 9], [1, 2, 3, 0, 0], [2, 1, 3, 0, 0], [2, 1, 3, 7, 0]]
     rows = [(1, 0, 3, 0), (2, 0, 3, 0), (3, 0, 1, 0), (4, 2, 3, 3), (5, 2, 3, 3)]
-    write_sequence(folder / "01_GT" / "TRA", truth, rows)
-    write_sequence(folder / "01_RES", result, [(1, 0, 3, 0), (2, 0, 3, 0), (3, 0, 3, 0), (7, 3, 3, 0), (9, 0, 0, 0)])
+    write_columns(folder / "01_GT" / "TRA", truth, rows)
+    write_columns(folder / "01_RES", result, [(1, 0, 3, 0), (2, 0, 3, 0), (3, 0, 3, 0), (7, 3, 3, 0), (9, 0, 0, 0)])
     return folder
 
 
@@ -78,8 +65,8 @@ def test_the_numbers_are_those_of_the_metrics(swapped):
 
 def test_merged_cells_and_a_false_division(tmp_path):
     truth = [[1, 2], [1, 2]]
-    write_sequence(tmp_path / "01_GT" / "TRA", truth, [(1, 0, 1, 0), (2, 0, 1, 0)])
-    write_sequence(tmp_path / "01_RES", [[1, 0], [2, 3]], [(1, 0, 0, 0), (2, 1, 1, 1), (3, 1, 1, 1)])
+    write_columns(tmp_path / "01_GT" / "TRA", truth, [(1, 0, 1, 0), (2, 0, 1, 0)])
+    write_columns(tmp_path / "01_RES", [[1, 0], [2, 3]], [(1, 0, 0, 0), (2, 1, 1, 1), (3, 1, 1, 1)])
     mask = np.zeros((8, 16), np.uint16)
     mask[2:6, 2:12] = 1
     tifffile.imwrite(tmp_path / "01_RES" / "mask000.tif", mask)

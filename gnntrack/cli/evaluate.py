@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from gnntrack.cli.display import show_progress, show_rows, show_table
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.options import json_option, path_argument, verbose_option
-from gnntrack.cli.scores import check_limits, end_below_limits, format_score, score_points
+from gnntrack.cli.options import json_option, overwrite_option, path_argument, verbose_option
+from gnntrack.cli.scores import check_limits, end_below_limits, format_score, score_points, show_errors
 from gnntrack.evaluate.defaults import GATE
 from gnntrack.plurals import count_noun
+
+if TYPE_CHECKING:
+    from gnntrack.evaluate.error_report import ErrorReport
 
 __all__ = ["evaluate", "evaluate_segmentation", "validate"]
 
@@ -48,6 +51,15 @@ _LISTED = 20  # problems of one rule that are listed one by one
     multiple=True,
     help="Exit with code 1 if a metric is lower than this; repeatable.",
 )
+@click.option(
+    "--errors",
+    "out",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="For masks: list every error with kind, frame, place and tracks in OUT/errors.csv, or in a file OUT.csv, and "
+    "show what each kind costs.",
+)
+@overwrite_option
 @json_option
 @verbose_option
 def evaluate(
@@ -55,6 +67,8 @@ def evaluate(
     truth: Path | None,
     require: tuple[str, ...],
     *,
+    out: Path | None,
+    overwrite: bool,
     gate: float | None,
     total: float | None,
     spacing: str | None,
@@ -69,20 +83,34 @@ def evaluate(
     pairs = _pair_folders(folders, truth)
     limits = dict(map(_parse_limit, require))
     if _are_points(pairs, points=(gate, total) != (None, None)):
+        if out is not None:
+            raise click.UsageError("--errors is for masks with tracks; points are scored without it")  # noqa: EM101
         score_points(*pairs[0], gate=gate, total=total, spacing=spacing, limits=limits, as_json=as_json)
         return
     if spacing is not None:
         raise click.UsageError("--spacing is for points; masks are compared in pixels")  # noqa: EM101
-    from gnntrack.evaluate.tracking import SUMMARY, average_scores, evaluate_sequences, explain_undefined
+    from gnntrack.evaluate.tracking import (
+        SUMMARY,
+        average_scores,
+        evaluate_sequences,
+        explain_undefined,
+        name_sequences,
+    )
 
-    scores = evaluate_sequences(pairs)
+    report = None if out is None else _find_errors(pairs, out, overwrite=overwrite)
+    scores = evaluate_sequences(pairs) if report is None else {name_sequences([folders[0]])[0]: report.scores}
     check_limits(limits, next(iter(scores.values())))
+    if report is not None and out is not None:
+        report.write(out, overwrite=overwrite)
     if as_json:
-        click.echo(json.dumps(scores, indent=2))
+        kinds = {} if report is None else {"errors": report.summarise()}
+        click.echo(json.dumps({name: {**each, **kinds} for name, each in scores.items()}, indent=2))
     else:
         _show_scores({**scores, "mean": average_scores(scores)} if len(scores) > 1 else scores, SUMMARY)
         for note in explain_undefined(scores):
             click.echo(note)
+        if report is not None and out is not None:
+            show_errors(report, out)
     end_below_limits(limits, scores)
 
 
@@ -99,6 +127,18 @@ def _pair_folders(folders: tuple[Path, ...], truth: Path | None) -> list[tuple[P
         message = f"results and truths come in pairs; received {n}{example}"
         raise click.UsageError(message)
     return list(zip(folders[::2], folders[1::2], strict=True))
+
+
+def _find_errors(pairs: list[tuple[Path, Path]], out: Path, *, overwrite: bool) -> ErrorReport:
+    """Return the errors of the only result, after a check that they can be written."""
+    from gnntrack.evaluate.error_report import find_errors
+    from gnntrack.io.output import try_output
+
+    if len(pairs) > 1:
+        message = f"--errors lists the errors of one RES; received {count_noun(len(pairs), 'pair')} of folders"
+        raise click.UsageError(message)
+    try_output(out, overwrite=overwrite)
+    return find_errors(*pairs[0])
 
 
 def _are_points(pairs: list[tuple[Path, Path]], *, points: bool) -> bool:

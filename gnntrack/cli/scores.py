@@ -12,10 +12,11 @@ import click
 from gnntrack.cli.display import show_table
 
 if TYPE_CHECKING:
+    from gnntrack.evaluate.error_report import ErrorReport
     from gnntrack.evaluate.graph_counts import GraphCounts
     from gnntrack.evaluate.graphs import GraphReport
 
-__all__ = ["check_limits", "end_below_limits", "format_score", "score_points"]
+__all__ = ["check_limits", "end_below_limits", "format_score", "score_points", "show_errors"]
 
 Scores = Mapping[str, float | None]
 
@@ -86,6 +87,27 @@ def score_points(
     else:
         _show_report(report)
     end_below_limits(limits, {"all": scores} if len(report.movies) > 1 else {next(iter(report.movies)): scores})
+
+
+def show_errors(report: ErrorReport, out: Path) -> None:
+    """Print a row per kind of error: number, and what it takes from each metric, also as a percentage of all."""
+    from gnntrack.evaluate.error_shares import SHARED
+
+    known = [metric for metric in SHARED if report.scores[metric] is not None]
+    rows = [[name, share.number, *_format_losses(share.lost, report, known)] for name, share in report.kinds.items()]
+    lost = {metric: 1 - float(report.scores[metric] or 0) for metric in known}
+    rows.append(["all errors", len(report), *_format_losses(lost, report, known)])
+    show_table(["", "number", *(cell for metric in known for cell in (metric, "%"))], rows)
+    click.echo("- the columns of a metric: by how much it is below 1, and the percentage of this that a kind explains")
+    click.echo(f"- {out} has frame, place and tracks of each error")
+
+
+def _format_losses(lost: Mapping[str, float], report: ErrorReport, metrics: Sequence[str]) -> list[str]:
+    cells = []
+    for metric in metrics:
+        total = 1 - float(report.scores[metric] or 0)
+        cells += [f"-{lost[metric]:.4f}", f"{100 * lost[metric] / total:.0f}" if total else "-"]
+    return cells
 
 
 def _parse_spacing(text: str | None) -> tuple[float, ...] | None:

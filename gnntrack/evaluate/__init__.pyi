@@ -1,5 +1,7 @@
 from .counts import Counts as Counts
 from .counts import compare_labels as compare_labels
+from .error_report import ErrorReport as ErrorReport
+from .error_report import find_errors as find_errors
 from .graph_counts import GraphCounts as GraphCounts
 from .graph_counts import count_graph as count_graph
 from .graphs import GraphReport as GraphReport

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gnntrack.evaluate.graphs import Source
 
-__all__ = ["evaluate_result"]
+__all__ = ["evaluate_result", "find_folder"]
 
 
 def evaluate_result(
@@ -46,12 +46,18 @@ def evaluate_result(
         several = {name: counts.scores() for name, counts in report.movies.items()}
         return {**report.total.scores(), **({"movies": several} if len(several) > 1 else {})}
     with TemporaryDirectory() as folder:
-        paths = [_find_path(each, Path(folder, name)) for name, each in (("RES", result), ("GT", truth))]
+        paths = [find_folder(each, Path(folder, name)) for name, each in (("RES", result), ("GT", truth))]
         return evaluate_sequence(*paths)
 
 
-def _find_path(source: object, out: Path) -> Path:
-    """Return the folder of a result; a lineage is written to `out`."""
+def find_folder(source: object, out: Path) -> Path:
+    """Return the folder of a result; a lineage is written to `out`.
+
+    Raises
+    ------
+    InputError
+        If it is neither a path nor a lineage.
+    """
     if isinstance(source, str | Path):
         return Path(source)
     if isinstance(source, Lineage):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.masks.overlaps import find_overlaps
+from gnntrack.masks.overlaps import find_overlaps, is_covered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,10 @@ class FrameMatch(NamedTuple):
     """(k,) label of the result that covers more than half of each."""
     iou: FloatArray
     """(k,) intersection over union of each match."""
+    piece: IntArray
+    """(p,) labels of the result that match no label of the ground truth, but have most of their pixels in one."""
+    cut: IntArray
+    """(p,) this label of the ground truth."""
 
 
 class TrackGraph(NamedTuple):
@@ -62,6 +66,8 @@ class MatchedGraphs(NamedTuple):
     """(V of the ground truth,) row of the matching cell of the result, -1 = none."""
     covers: IntArray
     """(V of the result,) number of cells of the ground truth that each cell matches."""
+    piece_of: IntArray
+    """(V of the result,) row of the cell of the ground truth that a cell without a match is a piece of, -1 = none."""
 
     def list_followers(self) -> IntArray:
         """Return the label of the result that follows each cell of the ground truth, shape (V,).
@@ -101,7 +107,9 @@ def match_frame(result: Image, truth: Image, file: Path, frame: int) -> FrameMat
     pairs = find_overlaps(result, truth)
     truth_label, result_label = (np.unique(side[side > 0]) for side in (pairs.truth, pairs.result))
     covers = pairs.covers
-    return FrameMatch(truth_label, result_label, pairs.truth[covers], pairs.result[covers], pairs.iou[covers])
+    inside = pairs.of_cells & is_covered(pairs.area, pairs.result_area) & ~np.isin(pairs.result, pairs.result[covers])
+    matched = pairs.truth[covers], pairs.result[covers], pairs.iou[covers]
+    return FrameMatch(truth_label, result_label, *matched, pairs.result[inside], pairs.truth[inside])
 
 
 def match_graphs(rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch]) -> MatchedGraphs:
@@ -121,7 +129,11 @@ def match_graphs(rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch]
     covering = _find_rows(result, np.concatenate([match.matched_result for match in matches]), frame)
     covered_by = np.full(len(truth.label), -1)
     covered_by[covered] = covering
-    return MatchedGraphs(truth, result, covered_by, np.bincount(covering, minlength=len(result.label)))
+    piece_of = np.full(len(result.label), -1)
+    frame = np.repeat(np.arange(len(matches)), [len(match.piece) for match in matches])
+    pieces = _find_rows(result, np.concatenate([match.piece for match in matches]), frame)
+    piece_of[pieces] = _find_rows(truth, np.concatenate([match.cut for match in matches]), frame)
+    return MatchedGraphs(truth, result, covered_by, np.bincount(covering, minlength=len(result.label)), piece_of)
 
 
 def _build_graph(labels: list[IntArray], rows: IntArray) -> TrackGraph:

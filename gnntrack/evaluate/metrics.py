@@ -35,7 +35,7 @@ def count_corrections(graphs: MatchedGraphs) -> dict[str, int]:
         edges to delete (``ED``), to add (``EA``), and to change from a link within a track to one between parent and
         child or back (``EC``). ``num_vertices`` and ``num_edges`` are those of the ground truth.
     """
-    truth, result, covered_by, covers = graphs
+    truth, result, covered_by, covers = graphs[:4]
     matched = int(np.count_nonzero(covered_by >= 0))
     links = match_links(graphs)
     return {
@@ -65,7 +65,7 @@ class MatchedLinks(NamedTuple):
 
 def match_links(graphs: MatchedGraphs) -> MatchedLinks:
     """Return which links of the result are links of the ground truth."""
-    truth, result, covered_by, covers = graphs
+    truth, result, covered_by, covers = graphs[:4]
     row_in_truth = np.full(len(result.label), -1)
     once = np.flatnonzero((covered_by >= 0) & (covers[covered_by] == 1)) if len(covers) else covered_by[:0]
     row_in_truth[covered_by[once]] = once

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.evaluate.differences import compare_graphs
 from gnntrack.evaluate.matching import match_graphs
-from gnntrack.evaluate.metrics import list_divisions, match_divisions, match_links
-from gnntrack.io.images import drop_plane, read_mask
+from gnntrack.evaluate.metrics import list_divisions, match_divisions
+from gnntrack.evaluate.places import locate_cells
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -111,34 +112,19 @@ def _list_missed_cells(graphs: MatchedGraphs, matched: MatchedSequence) -> Itera
 
 def _locate_cells(matched: MatchedSequence, frame: IntArray, label: IntArray) -> list[tuple[float, ...]]:
     """Return the centres of cells of the ground truth in pixels."""
-    from scipy.ndimage import center_of_mass
-
-    found: dict[tuple[int, int], tuple[float, ...]] = {}
-    for t in np.unique(frame).tolist():
-        mask = drop_plane(read_mask(matched.reference.masks[t], frame=t))
-        own = label[frame == t].tolist()
-        for each, centre in zip(own, center_of_mass(mask > 0, mask, own), strict=True):
-            found[t, each] = tuple(round(float(value), 1) for value in centre)
-    return [found[cell] for cell in zip(frame.tolist(), label.tolist(), strict=True)]
+    return [tuple(each) for each in np.round(locate_cells(matched.reference, frame, label), 1).tolist()]
 
 
 def _list_links(graphs: MatchedGraphs) -> Iterator[Mistake]:
     truth, result = graphs.truth, graphs.result
-    links = match_links(graphs)
-    wrong = links.comparable.copy()
-    wrong[links.edge] = False
-    for edge in np.flatnonzero(wrong).tolist():
+    known = compare_graphs(graphs)
+    for edge in np.flatnonzero(known.wrong).tolist():
         source, target = int(result.source[edge]), int(result.target[edge])
-        was, now = (int(truth.label[links.row_in_truth[row]]) for row in (source, target))
+        was, now = (int(truth.label[known.row_in_truth[row]]) for row in (source, target))
         why = f"it joins cells {was} and {now} of the ground truth"
         yield _make_link("wrong link", graphs, source, target, why)
-    alone = np.full(len(truth.label), -1)
-    rows = np.flatnonzero(links.row_in_truth >= 0)
-    alone[links.row_in_truth[rows]] = rows
-    missed = (alone[truth.source] >= 0) & (alone[truth.target] >= 0)
-    missed[links.truth_edge] = False
-    for edge in np.flatnonzero(missed).tolist():
-        source, target = int(alone[truth.source[edge]]), int(alone[truth.target[edge]])
+    for edge in np.flatnonzero(known.missing & known.comparable).tolist():
+        source, target = int(known.alone[truth.source[edge]]), int(known.alone[truth.target[edge]])
         why = f"cell {truth.label[truth.target[edge]]} of the ground truth is not linked to the cell that it was before"
         yield _make_link("missed link", graphs, source, target, why)
 

@@ -44,8 +44,9 @@ from gnntrack.io.images import drop_plane, read_mask
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from gnntrack.evaluate.matching import MatchedGraphs
     from gnntrack.types import IntArray
 
     Scores = dict[str, float | None]
@@ -59,6 +60,8 @@ __all__ = [
     "evaluate_sequences",
     "explain_undefined",
     "match_sequence",
+    "name_sequences",
+    "score_identities",
     "score_matches",
 ]
 
@@ -126,6 +129,8 @@ class MatchedSequence(NamedTuple):
     """One per frame."""
     segmented: list[tuple[int, float]]
     """For each gold mask: number of cells in it, sum of their IoU."""
+    found: CtcFolder
+    """Files of the result."""
     reference: CtcFolder
     """Files of the ground truth."""
 
@@ -161,7 +166,7 @@ def match_sequence(result: str | Path, truth: str | Path, *, seg: bool | None = 
         msg = f"{reference.path}: the truth has no cell, so nothing can be scored"
         raise FormatError(msg)
     segmented = [pair for _, pairs in frames for pair in pairs]
-    return MatchedSequence(table.rows, truth_table.rows, matches, segmented, reference)
+    return MatchedSequence(table.rows, truth_table.rows, matches, segmented, found, reference)
 
 
 def score_matches(matched: MatchedSequence) -> Scores:
@@ -187,10 +192,14 @@ def evaluate_sequences(pairs: Iterable[tuple[str | Path, str | Path]], *, seg: b
         ``pandas.DataFrame(scores)`` is a table with a row per metric.
     """
     sequences = [(Path(result), Path(truth)) for result, truth in pairs]
-    names = ["/".join(result.resolve().parts[-2:]) for result, _ in sequences]
-    if len(set(names)) < len(names):
-        names = [str(result) for result, _ in sequences]
+    names = name_sequences([result for result, _ in sequences])
     return {name: evaluate_sequence(*each, seg=seg) for name, each in zip(names, sequences, strict=True)}
+
+
+def name_sequences(results: Sequence[Path]) -> list[str]:
+    """Return the names of sequences, as of `evaluate_sequences`."""
+    names = ["/".join(result.resolve().parts[-2:]) for result in results]
+    return names if len(set(names)) == len(names) else [str(result) for result in results]
 
 
 def average_scores(scores: Mapping[str, Scores]) -> Scores:
@@ -328,6 +337,18 @@ def _score_tracks(rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch
     scores |= {"AOGM": aogm, "AOGM_0": aogm_0}
     scores |= {f"AOGM_{event}": counts[event] for event in ("NS", "FN", "FP", "ED", "EA", "EC")}
     return {metric: _convert_number(value) for metric, value in scores.items()}
+
+
+def score_identities(
+    graphs: MatchedGraphs, rows: IntArray, truth_rows: IntArray, matches: list[FrameMatch]
+) -> dict[str, float]:
+    """Return CHOTA and BIO(1); the parameters are as of `gnntrack.evaluate.metrics.match_divisions`."""
+    from ctc_metrics.metrics import bc, bio, cca
+
+    complete, fraction = compute_complete_tracks(graphs, rows, truth_rows), compute_track_fractions(graphs)
+    branches = bc(*count_divisions(graphs, rows, truth_rows, 1))
+    chota = compute_chota(rows, truth_rows, matches)
+    return {"CHOTA": chota, "BIO(1)": float(bio(complete, fraction, branches, cca(rows, truth_rows)))}
 
 
 def _add_seg(scores: Scores, pairs: list[tuple[int, float]]) -> Scores:

@@ -137,3 +137,21 @@ def draw_gaps(draw, table):
     """Draw cells that are missing inside their tracks: {(id, frame)}."""
     inside = sorted((k, t) for k, (start, end, _) in table.items() for t in range(start + 1, end))
     return draw(st.sets(st.sampled_from(inside))) if inside else set()
+
+
+def write_columns(folder, frames, rows):
+    """Write a result, or a ground truth if the folder is TRA; per frame the labels at the columns 2, 8, 14, ....
+
+    Each cell is a square of 4 pixels; of two labels (a, b), the second has the last of its columns.
+    """
+    folder.mkdir(parents=True)
+    name = "man_track" if folder.name == "TRA" else "mask"
+    for t, labels in enumerate(frames):
+        mask = np.zeros((8, 6 * len(labels) + 4), np.uint16)
+        for k, label in enumerate(labels):
+            whole, piece = label if isinstance(label, tuple) else (label, label)
+            mask[2:6, 6 * k + 2 : 6 * k + 5], mask[2:6, 6 * k + 5] = whole, piece
+        tifffile.imwrite(folder / f"{name}{t:03d}.tif", mask)
+    table = folder / ("man_track.txt" if folder.name == "TRA" else "res_track.txt")
+    table.write_text("".join(f"{' '.join(map(str, row))}\n" for row in rows))
+    return folder
