@@ -52,16 +52,17 @@ def find_jumps(cells: Cells, known: FloatArray, *, neighbours: int) -> dict[int,
     >>> {frame: jump.round(6).tolist() for frame, jump in find_jumps(cells, known, neighbours=8).items()}
     {2: [43.0, -32.0]}
     """
-    frames = range(cells.n_frames - 1)
-    spacing = measure_spacing(cells)
-    if len(frames) < 3 or not spacing:
-        return {}
-    near = CLOSE * spacing
-    close = [measure_closeness(cells, known, [frame], near) for frame in frames]
-    usual = float(np.median([each.mean() for each in close if len(each)]))
-    low = [t for t, each in zip(frames, close, strict=True) if len(each) >= _LEAST and each.mean() < _LOW * usual]
-    jumps = {t: _find_jump(cells, known, t, neighbours, near) for t in low if count_cells(cells, t + 1) >= _LEAST}
+    near = CLOSE * measure_spacing(cells)
+    frames = _find_odd_frames(cells, known, near) if near else []
+    jumps = {frame: _find_jump(cells, known, frame, neighbours, near) for frame in frames}
     return {frame: jump for frame, jump in jumps.items() if jump is not None}
+
+
+def _find_odd_frames(cells: Cells, known: FloatArray, near: float) -> list[int]:
+    """Return the frames in which the known displacement brings fewer cells close to others than usually."""
+    frames = [t for t in range(cells.n_frames - 1) if min(count_cells(cells, t), count_cells(cells, t + 1)) >= _LEAST]
+    close = [float(measure_closeness(cells, known, [frame], near).mean()) for frame in frames]
+    return [t for t, each in zip(frames, close, strict=True) if len(frames) > 2 and each < _LOW * np.median(close)]
 
 
 def _find_jump(cells: Cells, known: FloatArray, frame: int, neighbours: int, near: float) -> FloatArray | None:
