@@ -25,6 +25,7 @@ __all__ = ["Packing", "find_packing", "pack_choices"]
 
 _FEW = 5000  # choices that are solved in less time by assignments than SciPy is imported
 _CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
+_PROOF = 500_000  # choices in all assignments by which a bound is found that only tells how good a solution is
 _RARE = 2000  # rounds end if fewer than one in so many choices is taken
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
@@ -293,9 +294,11 @@ def _solve_problems(
         assigned = _assign(place, value)
         chosen = assigned.copy()
         left = np.isin(problem, problem[_find_clashes(place, chosen)])
-        cases = _CASES
+        cases, work = _CASES, math.inf if programs else _PROOF
         for at in _split_problems(problem, left):
-            found, cases = _branch(place[at], value[at], cases, deadline)
+            most = int(min(cases, work // len(at)))
+            found, spare = _branch(place[at], value[at], most, deadline)
+            cases, work = cases - most + spare, work - (most - spare) * len(at)
             if found is not None:
                 chosen[at], left[at] = found, False
         chosen[left], bound = False, float(value[assigned & left].sum())
