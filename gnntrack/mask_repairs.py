@@ -108,10 +108,24 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
             )
             for frame, label, pieces in masks.get("disconnected", {}).get("listed", ())
         ]
+    found += _list_cuts(lineage)
     found += [
         _make_removed("marked", frame, label, "an edit states that it is not a cell", None)
         for frame, label in provenance.removed_by_edits or ()
     ]
+    return found
+
+
+def _list_cuts(lineage: Lineage) -> list[MaskChange]:
+    """Return the masks that held several cells, and the cells that were cut off them."""
+    cells, cut = lineage.cells, np.array(lineage.provenance.masks_cut or (), np.int64).reshape(-1, 3)
+    found = []
+    for frame, label, new in np.unique(np.concatenate([cut, cut[:, [0, 1, 1]]]), axis=0).tolist():
+        row = int(cells.row_of(frame, new))
+        place = () if row < 0 else tuple((cells.position[row] / np.asarray(cells.spacing)).tolist())
+        pixels = None if row < 0 else round(float(cells.feature("size")[row] / np.prod(cells.spacing)))
+        reason = f"one of the cells of the mask with label {label}, which are apart in the frames around"
+        found.append(MaskChange("split", frame, label, (frame, new), place, pixels, reason))
     return found
 
 

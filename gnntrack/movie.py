@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from gnntrack.cut_cells import cut_cells
 from gnntrack.errors import InputError
 from gnntrack.graph.candidates import build_candidates
 from gnntrack.graph.motion import estimate_motion
@@ -22,12 +23,15 @@ from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
 from gnntrack.plurals import count_noun
-from gnntrack.settings import CellSettings, FrameSettings, Settings
+from gnntrack.settings import CellSettings, FrameSettings, MotionSettings, Settings
 
 if TYPE_CHECKING:
+    from gnntrack.cut_cells import CutMovie
+    from gnntrack.graph.flow import FlowRecorder
+    from gnntrack.graph.motion import Motion
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.segmentation.statistics import MovieStatistics
-    from gnntrack.types import CellGraph, FrameStack, Lineage, Progress, Runs
+    from gnntrack.types import CellGraph, Cells, FrameStack, Lineage, Progress, Runs
 
 __all__ = [
     "Movie",
@@ -279,6 +283,7 @@ def resolve_reading(
 
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
+    reading = settings.cells.replace(max_merge=0) if settings.repair.keep_masks else settings.cells
     recorder = None
     if movie.images is not None and settings.motion.flow in ("auto", "images"):
         from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
@@ -288,12 +293,16 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         cells, runs, notes = measure_cells(
             movie.masks,
             images=movie.images,
-            settings=settings.cells,
+            settings=reading,
             progress=progress,
             each_image=recorder.add_frame if recorder else None,
             channels=movie.channels,
         )
-        motion = estimate_motion(cells, recorder, settings=settings.motion)
+        still = estimate_motion(cells, settings=MotionSettings())
+        cut = cut_cells(cells, runs, still, settings=reading, images=movie.images, channels=movie.channels)
+        motion = _estimate_motion(cells, cut, still, recorder, settings.motion)
+        if cut is not None:
+            cells, runs = cut.cells, cut.runs
     finally:
         if recorder is not None:
             recorder.close()
@@ -306,8 +315,21 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
             "%s in several pieces, of %d: are these masks, and not images?", count_noun(pieces, "label"), len(cells)
         )
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replace(masks=notes, cell_settings=settings.cells.to_dict(), interval=movie.interval)
+    provenance = graph.provenance.replace(masks=notes, cell_settings=reading.to_dict(), interval=movie.interval)
+    provenance = provenance.replace(masks_cut=None if cut is None else tuple(cut.cut))
     return replace(graph, provenance=provenance), runs
+
+
+def _estimate_motion(
+    cells: Cells, cut: CutMovie | None, still: Motion, recorder: FlowRecorder | None, settings: MotionSettings
+) -> Motion:
+    """Return the motion of the cells after masks were cut; `still` is that of the masks, without images."""
+    if cut is None:
+        known = still if settings == MotionSettings() else None
+        return estimate_motion(cells, recorder, settings=settings, known=known)
+    if recorder is not None:
+        recorder.cut_cells(cells, cut.row)
+    return estimate_motion(cut.cells, recorder, settings=settings)
 
 
 def _report_statistics(statistics: MovieStatistics) -> None:
@@ -321,6 +343,13 @@ def _report_statistics(statistics: MovieStatistics) -> None:
 
 def match_runs(lineage: Lineage, masks: FrameStack, progress: Progress | None = None) -> Runs:
     """Return the pixels of a lineage's cells, from the masks that it was made from."""
-    settings = CellSettings(**lineage.provenance.cell_settings)
+    provenance = lineage.provenance
+    settings = CellSettings(**provenance.cell_settings)
+    if not provenance.masks_cut:
+        cells, runs, _ = measure_cells(masks, settings=settings, progress=progress)
+        return match_masks(lineage, cells, runs)
+    # the same units as before, so that the same masks are cut
+    masks = set_spacing(masks, lineage.cells.spacing, lineage.cells.unit)
     cells, runs, _ = measure_cells(masks, settings=settings, progress=progress)
-    return match_masks(lineage, cells, runs)
+    cut = cut_cells(cells, runs, estimate_motion(cells, settings=MotionSettings()), settings=settings)
+    return match_masks(lineage, cells, runs) if cut is None else match_masks(lineage, cut.cells, cut.runs)

@@ -44,6 +44,8 @@ class Provenance:
         Whether the time limit ended the search.
     gaps_bridged : int, optional
         Chosen links that skip frames.
+    masks_cut : tuple of (frame, label of the mask, label of the new cell), optional
+        Cells that were cut off masks that hold several (`gnntrack.measure.merged_masks`).
     pieces_joined : tuple of (frame, label of the fragment, label of the cell), optional
         Over-segmented fragments that were joined to their cells.
     outside_field : tuple of (frame, label), optional
@@ -87,6 +89,7 @@ class Provenance:
     optimality_gap: float | None = None
     time_limit_reached: bool | None = None
     gaps_bridged: int | None = None
+    masks_cut: tuple[tuple[int, int, int], ...] | None = None
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None
     removed_by_edits: tuple[tuple[int, int], ...] | None = None
@@ -135,7 +138,7 @@ class Provenance:
         return cls(**values, other=other)
 
 
-_ROWS = ("pieces_joined", "outside_field", "removed_by_edits")  # fields that are lists of cells
+_ROWS = ("masks_cut", "pieces_joined", "outside_field", "removed_by_edits")  # fields that are lists of cells
 # field -> key in files
 _STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
 _STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}

@@ -308,19 +308,23 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
     provenance = tracked.provenance
     kinds = np.bincount(result.mask_kind, minlength=len(MASK_KINDS)).tolist()
     drawn = 0 if tracked.origins is None else int((tracked.origins.input_label == 0).sum())
+    lists = provenance.pieces_joined, provenance.outside_field, provenance.removed_by_edits, provenance.masks_cut
+    joined, outside, removed, cut = (rows or () for rows in lists)
     return {
         "cells_in_input": len(tracked.cells)
         - drawn
-        + len(provenance.pieces_joined or ())
-        + len(provenance.outside_field or ())
-        + len(provenance.removed_by_edits or ())
+        - len(cut)
+        + len(joined)
+        + len(outside)
+        + len(removed)
         + provenance.dropped_cells,
         "cells_too_small": provenance.dropped_cells,
-        "cells_in_margin": len(provenance.outside_field or ()),
-        "cells_removed": len(provenance.removed_by_edits or ()),
-        "fragments_merged": len(provenance.pieces_joined or ()),
+        "cells_in_margin": len(outside),
+        "cells_removed": len(removed),
+        "cells_cut_off": len(cut),
+        "fragments_merged": len(joined),
         "masks_filled": kinds[MASK_KINDS.index("filled")],
-        "masks_split": provenance.masks_split or 0,
+        "masks_split": (provenance.masks_split or 0) + len({row[:2] for row in cut}),
     }
 
 

@@ -142,11 +142,13 @@ def build_result(
     kind = np.append(np.where(kind > 0, kind, before.kind), np.full(len(filled), MASK_KINDS.index("filled")))[order]
     cells = _extend_cells(old.cells, frame, label, order)
     cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images, channels or {})
+    kind[row[_find_cut_cells(old)]] = MASK_KINDS.index("split")  # they were measured after they were cut
     source, target = link_tracks(cells, numbering.tracks)
     confidence = _find_confidence(old, cells, row[:n])[target]
     lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
     # the written masks are read as they are
-    provenance = old.provenance.replace(cell_settings={}, pieces_joined=None, outside_field=None, removed_by_edits=None)
+    gone = dict.fromkeys(("masks_cut", "pieces_joined", "outside_field", "removed_by_edits"))
+    provenance = old.provenance.replace(cell_settings={}, **gone)
     input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
     written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
     return Result(written, all_runs, input_label, kind, numbering.cell_value)
@@ -183,6 +185,13 @@ def _find_kinds(repaired: RepairedMovie) -> IntArray:
         rows = cells.row_of(frame, label)
         kind[rows[rows >= 0]] = MASK_KINDS.index(name)
     return kind
+
+
+def _find_cut_cells(lineage: Lineage) -> IntArray:
+    """Return the rows of the cells of masks that were cut."""
+    cut = np.array(lineage.provenance.masks_cut or (), np.int64).reshape(-1, 3)
+    rows = lineage.cells.row_of(np.repeat(cut[:, :1], 2, axis=1), cut[:, 1:])
+    return np.unique(rows[rows >= 0])
 
 
 def _extend_cells(cells: Cells, frame: IntArray, label: IntArray, order: IntArray) -> Cells:

@@ -126,6 +126,8 @@ class CellSettings(Section):
     """Smallest size of a cell in pixels, after `fragments`; smaller ones are dropped and listed."""
     neighbours: int = limit(6, ge=1)
     """Number of nearest cells from which the local density is computed."""
+    max_merge: int = limit(6, ge=0)
+    """Frames for which one mask may hold several cells: it is cut into these; 0 = no mask is cut."""
 
 
 class MotionSettings(Section):
@@ -321,7 +323,7 @@ class RepairSettings(Section):
     fill_gaps: bool = True
     """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
     keep_masks: bool = False
-    """Keep every mask: no gap is filled, no mask is split, no fragment is joined; only a margin removes some."""
+    """Keep every mask: no gap is filled, no mask is cut, no fragment is joined; only a margin removes some."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)

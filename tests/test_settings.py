@@ -311,7 +311,7 @@ def test_settings_do_not_change():
 
 def test_a_section_shows_its_names():
     assert repr(GraphSettings(max_gap=3)) == "GraphSettings(max_gap=3, max_neighbours=6, max_distance=None)"
-    assert str(inspect.signature(CellSettings)).endswith("min_size: int = 0, neighbours: int = 6)")
+    assert str(inspect.signature(CellSettings)).endswith("neighbours: int = 6, max_merge: int = 6)")
     assert GraphSettings() != CellSettings()
     assert GraphSettings(max_distance=float("inf")).to_json() == '{"max_gap":2,"max_neighbours":6,"max_distance":null}'
     assert FrameSettings(spacing=2).to_dict(include={"spacing", "axes"}, plain=True) == {"spacing": [2.0], "axes": None}

@@ -53,6 +53,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
     merged = counts["fragments_merged"]
     changes = [
         (counts["masks_filled"], "drawn in gaps"),
+        (counts.get("cells_cut_off", 0), "cut off merged masks"),
         (-merged, choose_form(merged, "fragment merged with its cell", "fragments merged with their cells")),
         (-counts["cells_too_small"], "smaller than cells.min_size"),
         (-counts["cells_in_margin"], "in the margin"),

@@ -57,7 +57,7 @@ _METAVARS |= {"channel": "N|NAME", "masks_channel": "N|NAME", "simulated_kinds":
 _TEXT = {"interval", "time_limit", "channel", "masks_channel", "simulated_kinds"}  # settings that take a number or text
 
 GNN_SETTINGS = ("gnn.model", "gnn.device")
-GRAPH_SETTINGS = ("graph.max_gap", "graph.max_distance", "graph.max_neighbours")
+GRAPH_SETTINGS = ("graph.max_gap", "cells.max_merge", "graph.max_distance", "graph.max_neighbours")
 POINT_SETTINGS = ("points.interpolate", "points.smooth", "points.min_length")
 FRAME_SETTINGS = (
     "frames.spacing",

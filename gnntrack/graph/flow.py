@@ -20,7 +20,7 @@ from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_f
 
 if TYPE_CHECKING:
     from gnntrack.graph.translation import Spectrum
-    from gnntrack.types import Cells, FeatureArray, FloatArray, Image
+    from gnntrack.types import Cells, FeatureArray, FloatArray, Image, IntArray
 
 __all__ = ["FlowRecorder"]
 
@@ -107,6 +107,8 @@ class FlowRecorder:
     factor: float = 0.0
     _small: _ReducedImage | None = None
     _position: FloatArray | None = None
+    _whole: Cells | None = None
+    _row: IntArray | None = None
     _jobs: list[Future[FloatArray]] = field(default_factory=list)
     _frames: list[int] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -144,12 +146,17 @@ class FlowRecorder:
         """End the other thread; frames that still wait, after an error or Ctrl-C, are left."""
         self._pool.shutdown(cancel_futures=True)
 
+    def cut_cells(self, whole: Cells, row: IntArray) -> None:
+        """Note that cells were cut after their frames were added: each has the displacement of a row of `whole`."""
+        self._whole, self._row = whole, row
+
     def get_shifts(self, cells: Cells) -> FloatArray:
         """Return the displacements of all cells in their unit, shape (N, D)."""
-        total = np.zeros_like(cells.position)
+        whole = cells if self._whole is None else self._whole
+        total = np.zeros_like(whole.position)
         for frame, job in zip(self._frames, self._jobs, strict=True):
-            total[cells.rows(frame), -2:] = job.result() * np.asarray(cells.spacing)[-2:]
-        return total
+            total[whole.rows(frame), -2:] = job.result() * np.asarray(whole.spacing)[-2:]
+        return total if self._row is None else total[self._row]
 
 
 def _reduce_image(plane: Image, factor: float) -> tuple[Image, FloatArray]:

@@ -16,7 +16,7 @@ that is spoilt in one frame or in one place is thus not used there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -94,7 +94,9 @@ class Motion:
         return total
 
 
-def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, settings: MotionSettings) -> Motion:
+def estimate_motion(
+    cells: Cells, recorder: FlowRecorder | None = None, *, settings: MotionSettings, known: Motion | None = None
+) -> Motion:
     """Predict where each cell will be in the next frame.
 
     Parameters
@@ -105,6 +107,8 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
         The recorder of the images, if there are images.
     settings : MotionSettings
         Which predictors to use.
+    known : Motion, optional
+        The result for the same cells and settings without images, which is computed if None.
 
     Returns
     -------
@@ -123,28 +127,36 @@ def estimate_motion(cells: Cells, recorder: FlowRecorder | None = None, *, setti
     >>> estimate_motion(cells, settings=MotionSettings()).shift[:4].round(6).tolist()
     [[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [0.0, 4.0]]
     """
+    still = known or _estimate_from_cells(cells, settings)
+    if recorder is not None and still.flow == "growth":
+        # without images: in rows of cells that look alike, their flow is often that to the next cell
+        return replace(still, by_images=0.0, by_cells=still.shift)
+    if settings.flow not in ("auto", "images") or recorder is None:
+        return still
+    images = recorder.get_shifts(cells)
+    images[:, :-2] = still.shift[:, :-2]  # the flow is that of a plane
+    differ = measure_lengths(images - still.shift)
+    confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), _Targets.find(cells, still.shift))
+    fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
+    shift = np.where(confirmed[:, None], images, still.shift)
+    flow = "images" if fraction > 0.5 else still.flow
+    return Motion(shift, still.drift, still.neighbours, flow, fraction, still.shift)
+
+
+def _estimate_from_cells(cells: Cells, settings: MotionSettings) -> Motion:
+    """Return the motion as it is without images."""
     drift, neighbours = _estimate_field_motion(cells, settings)
     choices = {"none": drift[cells.frame]}
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
-    targets = {name: _Targets.find(cells, shift) for name, shift in choices.items()}
-    best = min(targets, key=lambda name: (targets[name].error, name))
+    error = {name: _Targets.find(cells, shift).error for name, shift in choices.items()}
+    best = min(error, key=lambda name: (error[name], name))
     grown = None
     if settings.flow in ("auto", "cells"):
         grown = find_growth(cells, drift, choices[best], neighbours=settings.neighbours)
     if grown is not None:
-        # without images: in rows of cells that look alike, their flow is often that to the next cell
-        unused = (None, None) if recorder is None else (0.0, grown)
-        return Motion(grown, drift, grown, "growth", *unused)
-    if settings.flow not in ("auto", "images") or recorder is None:
-        return Motion(choices[best], drift, neighbours, best)
-    images = recorder.get_shifts(cells)
-    images[:, :-2] = choices[best][:, :-2]  # the flow is that of a plane
-    differ = measure_lengths(images - choices[best])
-    confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), targets[best])
-    fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
-    shift = np.where(confirmed[:, None], images, choices[best])
-    return Motion(shift, drift, neighbours, "images" if fraction > 0.5 else best, fraction, choices[best])
+        return Motion(grown, drift, grown, "growth")
+    return Motion(choices[best], drift, neighbours, best)
 
 
 def _estimate_field_motion(cells: Cells, settings: MotionSettings) -> tuple[FloatArray, FloatArray]:

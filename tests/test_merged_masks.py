@@ -1,0 +1,117 @@
+"""Masks that hold several cells for some frames are cut, and the identities of the cells go through."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gnntrack
+
+SIZE, FRAMES, FIRST = 120, 14, 4
+
+
+def draw_disk(frame, centre, radius, label):
+    y, x = np.indices(frame.shape)
+    frame[((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2) & (frame == 0)] = label
+
+
+def make_truth(n, seed=0):
+    """Return masks of n neighbours in a row, labels 1 to n, and of four cells around them."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((FRAMES, SIZE, SIZE), np.uint16)
+    for frame in truth:
+        for label in range(1, n + 1):
+            centre = 60, 60 + 16 * (label - (n + 1) / 2)
+            draw_disk(frame, centre + rng.normal(0, 0.4, 2), 8 + label / 2, label)
+        for label, corner in enumerate(((20, 20), (20, 100), (100, 20), (100, 100)), start=n + 1):
+            draw_disk(frame, corner + rng.normal(0, 1, 2), 8, label)
+    return truth
+
+
+def merge(truth, labels, frames):
+    """Return masks in which cells have the label of the first one in some frames."""
+    masks = truth.copy()
+    for frame in frames:
+        masks[frame][np.isin(masks[frame], labels)] = labels[0]
+    return masks
+
+
+def make_images(masks):
+    rng = np.random.default_rng(1)
+    return np.clip(100 + 800 * (masks > 0) + rng.normal(0, 20, masks.shape), 0, None).astype(np.uint16)
+
+
+def find_tracks(lineage, truth, label):
+    """Return the tracks that cover most of a true cell, one per frame."""
+    drawn = lineage.labels()
+    found = []
+    for frame, true in zip(drawn, truth, strict=True):
+        below = frame[true == label]
+        most = np.bincount(below).argmax()
+        assert (below == most).mean() > 0.8
+        found.append(int(most))
+    return found
+
+
+@pytest.mark.parametrize("method", ["hungarian", "gnn"])
+@pytest.mark.parametrize("frames", [1, 2, 4, 6])
+@pytest.mark.parametrize("n", [2, 3])
+def test_identities_go_through_a_merged_mask(n, frames, method):
+    truth = make_truth(n)
+    masks = merge(truth, range(1, n + 1), range(FIRST, FIRST + frames))
+    lineage = gnntrack.track(masks=masks, method=method)
+    assert not lineage.divisions
+    for label in range(1, n + 1):
+        assert len(set(find_tracks(lineage, truth, label))) == 1
+    assert len(lineage.tracks) == n + 4
+    assert len(lineage.provenance.masks_cut) == (n - 1) * frames
+
+
+def test_images_do_not_change_what_is_cut(tmp_path):
+    truth = make_truth(2)
+    masks = merge(truth, (1, 2), range(FIRST, FIRST + 3))
+    lineage = gnntrack.track(make_images(masks), masks, out=tmp_path / "with", spacing=0.5)
+    assert lineage.provenance.masks_cut == gnntrack.track(masks=masks).provenance.masks_cut
+    assert not np.isnan(lineage.cells.features).any()
+    intensity = lineage.cells.feature("intensity_mean")
+    assert intensity.min() > 800  # that of the cells that were cut, too
+    solved = gnntrack.solve(gnntrack.build_graph(make_images(masks), masks, spacing=0.5))
+    gnntrack.export(solved, tmp_path / "again", masks=masks)
+    again = gnntrack.load(tmp_path / "again")
+    assert len(again.tracks) == len(lineage.tracks) == 6
+    repairs = pd.read_csv(tmp_path / "with" / "gnntrack" / "repairs.csv")
+    assert Counter(repairs["kind"]) == {"split": 6}
+    assert repairs["input_label"].tolist() == [1] * 6
+
+
+@pytest.mark.parametrize("options", [{"max_merge": 0}, {"keep_masks": True}, {"max_merge": 2}])
+def test_masks_are_kept_on_demand(options):
+    masks = merge(make_truth(2), (1, 2), range(FIRST, FIRST + 3))
+    lineage = gnntrack.track(masks=masks, fill_gaps=False, **options)
+    assert not lineage.provenance.masks_cut
+    assert len(lineage.cells) == sum(len(np.unique(frame)) - 1 for frame in masks)
+
+
+def test_the_pieces_of_a_cell_are_no_cells():
+    """A cell falls into two pieces for a frame, and divides three frames later."""
+    masks = np.zeros((FRAMES, SIZE, SIZE), np.uint16)
+    for t, frame in enumerate(masks):
+        if t < 8:
+            draw_disk(frame, (60, 60), 12, 1)
+            if t == FIRST:
+                frame[:, 60:][frame[:, 60:] == 1] = 2
+        else:
+            draw_disk(frame, (60, 52 - (t - 8)), 8.5, 5)
+            draw_disk(frame, (60, 68 + (t - 8)), 8.5, 6)
+        for label, corner in enumerate(((20, 20), (20, 100), (100, 20)), start=7):
+            draw_disk(frame, corner, 12, label)
+    lineage = gnntrack.track(masks=masks)
+    assert not lineage.provenance.masks_cut
+    assert len(lineage.divisions) == 1
+
+
+def test_two_cells_in_the_last_frame():
+    truth = make_truth(2)
+    lineage = gnntrack.track(masks=merge(truth, (1, 2), [FRAMES - 1]))
+    assert len(set(find_tracks(lineage, truth, 2))) == 1
