@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CutMask", "find_merged_masks"]
 
-# In 12 simulated movies with 2 % merged, 2 % split and 3 % dropped cells, 413 of 674 merged masks are cut, and 4 others;
-# in the same movies without faults, 4 masks of 55,000 are.
+# In 12 simulated movies with 2 % merged, 2 % split and 3 % dropped cells, 413 of 674 merged masks are cut, and 4
+# others; in the same movies without faults, 4 of 55,000 masks are.
 _FITS = 0.35  # largest log ratio of the size of a mask and of its cells together
 _STEADY = 0.35  # the same of a merged mask in two frames
 _SAME = 0.4  # the same of a cell before and after
