@@ -407,11 +407,14 @@ class MovieModel:
 
 
 def _estimate_increase(cells: Cells) -> float:
-    """Return the fraction by which the number of cells increases from frame to frame; 0 if it does not."""
+    """Return the fraction by which the number of cells increases from frame to frame; 0 if it does not.
+
+    It is also 0 for points, whose number is that of a detector.
+    """
     count = np.bincount(cells.frame, minlength=cells.n_frames).astype(np.float64)
     known = np.flatnonzero(np.minimum(count[:-1], count[1:]))
     before = float(count[known].sum())
-    return max(float(count[known + 1].sum()) / before - 1, 0.0) if before else 0.0
+    return max(float(count[known + 1].sum()) / before - 1, 0.0) if before and not cells.points else 0.0
 
 
 def find_certain_links(graph: CellGraph) -> BoolArray:
