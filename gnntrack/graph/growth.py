@@ -3,7 +3,7 @@
 A cell there moves the farther, the farther it is from the place that stands still. From some distance on, the nearest
 cell of the next frame is another one, and a whole row of cells fits almost as well after a shift by one cell. So the
 motion is searched for from several starts: expansions by several factors, in all directions or along one axis from one
-side of the cells, and the affine map that the spread of the cells tells. From each start, an affine map is fitted to
+side of the cells, and the affine map that the spread of the cells tells. From each start, a map is fitted to
 mutual nearest pairs (iterative closest points, Besl and McKay 1992; the nearest pairs only, Chetverikov et al. 2005).
 The start that brings most cells close to cells of the next frame is that of the whole movie, if it is clearly better
 than the motion that is known already.
@@ -12,7 +12,8 @@ than the motion that is known already.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from gnntrack.geometry import find_mutual_nearest, find_nearest
 from gnntrack.graph.closeness import CLEARLY, CLOSE, count_cells, measure_closeness, measure_spacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gnntrack.types import Cells, FloatArray
 
@@ -33,9 +34,19 @@ _CLEAR = 0.8  # mean closeness from which the known motion is not questioned
 _FACTORS = (1.12, 1.25, 1.4, 1.6)  # of expansion from frame to frame
 _LEAST = 12  # cells, or pairs, to which a map is fitted
 _TRIED = 6  # pairs of frames by which a start is chosen
-_FITTED = 4  # starts that get an affine map; the others are worse without it
-_STEPS = 4  # of the fit
+_FITTED = 4  # starts that are fitted; the others are worse without it
 _KEPT = 0.7  # fraction of the pairs, the nearest ones, that each step fits
+
+
+class _Fit(NamedTuple):
+    """How a map is fitted: the degree of its polynomial, steps, and the least number of pairs."""
+
+    degree: int
+    steps: int
+    least: int
+
+
+_FITS = (_Fit(1, 8, _LEAST), _Fit(2, 2, 100), _Fit(3, 6, 250))  # the middle of a colony grows slower than its edge
 
 
 class _Start(Protocol):
@@ -84,14 +95,14 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
     if before > _CLEAR:
         return None
 
-    def try_start(start: _Start, steps: int) -> float:
-        moved = _move(cells, start, tried, steps, neighbours)
+    def try_start(start: _Start, fits: Sequence[_Fit]) -> float:
+        moved = _move(cells, start, tried, fits, neighbours)
         return float(measure_closeness(cells, moved, tried, near).mean())
 
-    likely = sorted(_list_starts(cells, drift), key=lambda start: -try_start(start, 0))[:_FITTED]
-    best = max(likely, key=lambda start: try_start(start, _STEPS))
+    likely = sorted(_list_starts(cells, drift), key=lambda start: -try_start(start, ()))[:_FITTED]
+    best = max(likely, key=lambda start: try_start(start, _FITS))
     frames = range(cells.n_frames - 1)
-    grown = _move(cells, best, frames, _STEPS, neighbours)
+    grown = _move(cells, best, frames, _FITS, neighbours)
     gains = []
     for frame in frames:
         gain = measure_closeness(cells, grown, [frame], near) - measure_closeness(cells, known, [frame], near)
@@ -183,26 +194,28 @@ def _take_root(matrix: FloatArray) -> FloatArray:
 # --- fit and closeness -----------------------------------------------------------------------------------------------
 
 
-def _move(cells: Cells, start: _Start, frames: Iterable[int], steps: int, neighbours: int) -> FloatArray:
-    """Return the displacement (N, D) from a start: an affine map is fitted in some steps, then local motion added."""
+def _move(cells: Cells, start: _Start, frames: Iterable[int], fits: Sequence[_Fit], neighbours: int) -> FloatArray:
+    """Return the displacement (N, D) from a start: maps are fitted one after the other, then local motion is added."""
     shift = np.zeros_like(cells.position)
     for frame in frames:
         here = cells.rows(frame)
         source, target = cells.position[here], cells.position[cells.rows(frame + 1)]
         if not len(source) or not len(target):
             continue
-        moved = _fit_map(source, target, start(cells, frame), steps)
+        moved = start(cells, frame)
+        for fit in fits:
+            moved = _fit_map(source, target, moved, fit)
         shift[here] = add_local_motion(source, target, moved, neighbours)
     return shift
 
 
-def _fit_map(source: FloatArray, target: FloatArray, shift: FloatArray, steps: int) -> FloatArray:
-    """Return the displacement (n, D) by an affine map, which is fitted to the nearest mutual pairs again and again."""
-    columns = np.column_stack([source - source.mean(axis=0), np.ones(len(source))])
-    for _ in range(steps):
+def _fit_map(source: FloatArray, target: FloatArray, shift: FloatArray, fit: _Fit) -> FloatArray:
+    """Return the displacement (n, D) by a polynomial, which is fitted to the nearest mutual pairs again and again."""
+    columns = _compute_powers(source, fit.degree)
+    for _ in range(fit.steps):
         _, nearest, mutual = find_mutual_nearest(source + shift, target)
         pairs = np.flatnonzero(mutual)
-        if len(pairs) < _LEAST:
+        if len(pairs) < fit.least:
             break
         wanted = (target[nearest] - source)[pairs]
         error = np.linalg.norm(wanted - shift[pairs], axis=1)
@@ -210,3 +223,12 @@ def _fit_map(source: FloatArray, target: FloatArray, shift: FloatArray, steps: i
         matrix = np.linalg.lstsq(columns[pairs][kept], wanted[kept], rcond=1e-6)[0]
         shift = columns @ matrix
     return shift
+
+
+def _compute_powers(position: FloatArray, degree: int) -> FloatArray:
+    """Return all products of up to `degree` centred and scaled coordinates, shape (n, K)."""
+    centred = position - position.mean(axis=0)
+    centred /= max(float(np.abs(centred).max()), 1e-12)
+    axes = range(position.shape[1])
+    products = [axes_ for power in range(1, degree + 1) for axes_ in combinations_with_replacement(axes, power)]
+    return np.column_stack([np.ones(len(position)), *(centred[:, list(each)].prod(axis=1) for each in products)])
