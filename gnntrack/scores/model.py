@@ -284,7 +284,8 @@ class MovieModel:
         cells, links = graph.cells, pairs.links
         parent, daughters = graph.source[links[:, 0]], graph.target[links]
         log_odds = log_t(pairs.middle.astype(np.float64), self.middle, 4, cells.ndim)
-        log_odds += log_normal(np.log(pairs.spread), *self.spread) - np.log(pairs.spread)
+        spread = np.log(pairs.spread.astype(np.float64))
+        log_odds += log_t(spread - self.spread[0], self.spread[1], 4) - spread
         # density per volume, not per distance
         log_odds -= np.log(2 * np.pi * pairs.spread if cells.ndim == 2 else 4 * np.pi * pairs.spread**2)
         if cells.has("size"):
