@@ -26,7 +26,7 @@ def link(movie, changes):
     changes : {(name, frame): (name, frame) or None}
         Cells with another past.
     """
-    graph = gnntrack.build_graph(masks=movie.masks)
+    graph = gnntrack.build_graph(masks=movie.masks, max_merge=0)  # the masks that cells share are not cut before
     row = {cell: int(graph.cells.row_of(cell[1], label)[()]) for cell, label in movie.label.items()}
     past = {(name, t): (name, t - 1) for name, t in row if (name, t - 1) in row} | changes
     pairs = sorted({row[cell]: row[before] for cell, before in past.items() if before is not None}.items())
