@@ -147,7 +147,7 @@ def import_tracks(
         lineage = Lineage(cells, track, tracks, source_row, target_row, confidence, provenance)
         # a cell of one frame is a cell, if the user does not choose otherwise
         joined = settings if "join_pieces" in settings.repair.given else settings.replace(repair__join_pieces=False)
-        repaired = repair_movie(lineage, runs, settings=joined.repair)
+        repaired = repair_movie(lineage, runs, settings=joined.repair, images=movie.images)
         if out is not None:
             run.names, run.channel = movie.names, movie.channel
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)

@@ -139,7 +139,8 @@ def solve_movie(
         fixed=fixed,
     )
     runs, fixed = _remove_runs(graph.cells, candidates.runs, fixed)
-    return repair_movie(lineage, runs, settings=settings.repair, fixed=fixed)
+    images = candidates.movie.images
+    return repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
 
 
 def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:

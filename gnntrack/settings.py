@@ -322,6 +322,8 @@ class RepairSettings(Section):
 
     fill_gaps: bool = True
     """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
+    use_images: bool = True
+    """Look for the missing mask in the image, if there is one; where it does not show the cell, other frames vote."""
     keep_masks: bool = False
     """Keep every mask: no gap is filled, no mask is cut, no fragment is joined; only a margin removes some."""
     join_pieces: bool = True

@@ -107,7 +107,7 @@ class StructuralSession:
         # the labels of the result are cells: fragments were merged when it was made, and the margin was removed
         settings = self.run.settings.repair.replace(join_pieces=False, margin=0)
         with record_warnings() as messages:
-            repaired = repair_movie(changed.lineage, runs, settings=settings)
+            repaired = repair_movie(changed.lineage, runs, settings=settings, images=self.movie.images)
         known = self.lineage.provenance
         lineage = repaired.lineage.with_origins(changed.lineage.origins).with_provenance(
             method=known.method or "imported",

@@ -2,7 +2,8 @@
 
 The shape of a missing mask is a vote of the masks before and after the gap. Both are moved to the expected centre,
 which is interpolated between the two; a pixel belongs to the mask if at least half of the vote, weighted by nearness
-in time, is for it. The mask takes background pixels only. There is one exception: if more than half of it lies on one
+in time, is for it. With images, the cell is looked for there first (`gnntrack.lineage.image_masks`). The mask takes
+background pixels only. There is one exception: if more than half of it lies on one
 neighbour, and that neighbour is much larger than in the frames around, then the segmenter merged the two cells, and the
 neighbour's mask is split between them.
 """
@@ -21,7 +22,8 @@ from gnntrack.masks.runs import decode_frame, expand_runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gnntrack.types import FloatArray, Image, IntArray, Lineage, Runs
+    from gnntrack.lineage.image_masks import ImageSearch
+    from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Lineage, Runs
 
 __all__ = ["MissingMask", "draw_rows", "locate_missing_masks"]
 
@@ -65,7 +67,7 @@ class _Gap(NamedTuple):
     after: int
 
 
-def locate_missing_masks(lineage: Lineage, runs: Runs) -> list[MissingMask]:
+def locate_missing_masks(lineage: Lineage, runs: Runs, images: FrameStack | None = None) -> list[MissingMask]:
     """Find a mask for each frame of each gap.
 
     Parameters
@@ -74,6 +76,8 @@ def locate_missing_masks(lineage: Lineage, runs: Runs) -> list[MissingMask]:
         Tracks; some may skip frames.
     runs : Runs
         The pixels of the lineage's cells.
+    images : FrameStack, optional
+        The images, in which the cells are looked for.
 
     Returns
     -------
@@ -84,11 +88,19 @@ def locate_missing_masks(lineage: Lineage, runs: Runs) -> list[MissingMask]:
     by_frame: dict[int, list[_Gap]] = {}
     for frame, *rows in zip(*(column.tolist() for column in find_missing_frames(lineage)), strict=True):
         by_frame.setdefault(frame, []).append(_Gap(*rows))
-    around = _CellsAround(lineage, runs, by_frame)
+    if not by_frame:
+        return []
+    around = _CellsAround(lineage, runs, by_frame, images)
     placed = [mask for frame in sorted(by_frame) for mask in _locate_in_frame(around, runs, frame, by_frame[frame])]
     wanted = Counter(gap.before for gaps in by_frame.values() for gap in gaps)
     found = Counter(mask.before for mask in placed)
     return [mask for mask in placed if found[mask.before] == wanted[mask.before]]
+
+
+def _open_search(images: FrameStack, runs: Runs, spacing: FloatArray) -> ImageSearch:
+    from gnntrack.lineage.image_masks import ImageSearch  # loads SciPy, and many movies have no gaps
+
+    return ImageSearch(images, runs, spacing)
 
 
 def draw_rows(runs: Runs, frame: int) -> Image:
@@ -100,10 +112,13 @@ def draw_rows(runs: Runs, frame: int) -> Image:
 class _CellsAround:
     """Pixels of the cells next to gaps; size and place of cells as their tracks predict them."""
 
-    def __init__(self, lineage: Lineage, runs: Runs, by_frame: dict[int, list[_Gap]]) -> None:
+    def __init__(
+        self, lineage: Lineage, runs: Runs, by_frame: dict[int, list[_Gap]], images: FrameStack | None = None
+    ) -> None:
         self.cells = lineage.cells
         self.shape = runs.shape
         self.spacing = np.asarray(lineage.cells.spacing)
+        self.search = None if images is None else _open_search(images, runs, self.spacing)
         self._neighbours = np.stack(find_neighbours(lineage), axis=1)  # (N, 2)
         wanted = np.zeros(len(lineage.cells), bool)
         for gaps in by_frame.values():
@@ -169,6 +184,11 @@ def _locate(around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Ga
             return MissingMask(frame, *gap, tuple(np.concatenate([share, visible]).T), cell)
     if not len(visible) or len(visible) < _MIN_VISIBLE * len(shape):
         return None
+    if around.search is not None:
+        known = [(int(cells.frame[row]), around.list_pixels(row)) for row in gap]
+        found = around.search.find(known, frame, visible, free)
+        if found is not None:
+            return MissingMask(frame, *gap, tuple(found.T), -1, in_image=True)
     return MissingMask(frame, *gap, tuple(visible.T), -1)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.constraints import Constraints
     from gnntrack.lineage.mask_changes import MaskChange
     from gnntrack.settings import RepairSettings
-    from gnntrack.types import Cells, IntArray
+    from gnntrack.types import Cells, FrameStack, IntArray
 
 __all__ = ["RepairedMovie", "fill_gaps", "match_masks", "repair_movie"]
 
@@ -65,7 +65,12 @@ class RepairedMovie:
 
 
 def repair_movie(
-    lineage: Lineage, runs: Runs, *, settings: RepairSettings, fixed: Constraints | None = None
+    lineage: Lineage,
+    runs: Runs,
+    *,
+    settings: RepairSettings,
+    fixed: Constraints | None = None,
+    images: FrameStack | None = None,
 ) -> RepairedMovie:
     """Merge fragments, fill gaps, and remove cells outside the field of interest.
 
@@ -80,6 +85,8 @@ def repair_movie(
         but for the cells in the margin.
     fixed : Constraints, optional
         Decisions that the repair keeps.
+    images : FrameStack, optional
+        The images, in which cells that have no mask are looked for.
 
     Returns
     -------
@@ -106,7 +113,7 @@ def repair_movie(
         settings = settings.replace(fill_gaps=False, join_pieces=False)
     given, before = lineage, lineage.provenance
     lineage, runs, merged = merge_fragments(lineage, runs, settings=settings, fixed=fixed)
-    repaired = fill_gaps(lineage, runs, settings=settings)
+    repaired = fill_gaps(lineage, runs, settings=settings, images=images)
     changes = [*list_joined(given, merged), *repaired.changes]
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
     if margin := settings.margin:
@@ -128,15 +135,17 @@ def repair_movie(
     return replace(repaired, lineage=repaired.lineage.with_provenance(**found), changes=tuple(changes))
 
 
-def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> RepairedMovie:
+def fill_gaps(
+    lineage: Lineage, runs: Runs, *, settings: RepairSettings, images: FrameStack | None = None
+) -> RepairedMovie:
     """Draw the missing masks of all gaps; see `gnntrack.lineage.missing_masks` for the method.
 
     Parameters
     ----------
-    lineage, runs
+    lineage, runs, images
         As of `gnntrack.lineage.missing_masks.locate_missing_masks`.
     settings : RepairSettings
-        ``fill_gaps``: whether to draw masks at all.
+        ``fill_gaps``: whether to draw masks at all; ``use_images``: whether to look for cells in the images.
 
     Returns
     -------
@@ -144,7 +153,8 @@ def fill_gaps(lineage: Lineage, runs: Runs, *, settings: RepairSettings) -> Repa
         A track is split at each gap that is not filled: if a mask would lie on other cells, or without
         ``settings.fill_gaps``.
     """
-    masks = locate_missing_masks(lineage, runs) if settings.fill_gaps else []
+    seen = images if settings.use_images else None
+    masks = locate_missing_masks(lineage, runs, seen) if settings.fill_gaps else []
     filled = np.array([(lineage.track[mask.before], mask.frame) for mask in masks], np.int64).reshape(-1, 2)
     split = [(mask.frame, lineage.cells.label[mask.split_cell]) for mask in masks if mask.split_cell >= 0]
     without_gaps = _split_tracks(lineage, filled)
