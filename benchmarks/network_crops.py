@@ -34,6 +34,7 @@ from gnntrack.gnn.batch import Batch, Outputs, Targets
 from gnntrack.gnn.inputs import PAIR_INPUTS
 from gnntrack.gnn.linknet import LinkNet
 from gnntrack.gnn.weights import FAMILY
+from gnntrack.plurals import count_noun
 from gnntrack.settings import Settings, TrainSettings
 from gnntrack.training.corruption.movie import corrupt_movie
 from gnntrack.training.corruption.settings import Corruption
@@ -295,9 +296,9 @@ def format_markdown(record: Mapping[str, Any]) -> str:
     parts = [
         "# Images around division candidates as inputs of the network for masks",
         format_circumstances(record),
-        "Networks that have learnt from no kind of the group, with the encoder of images and without; means of "
-        f"{record['seeds']} trainings over the versions of the movies of a kind. *classical*: scores without a "
-        "network. "
+        "Networks that have learnt from no kind of the group, with the encoder of images and without; means over the "
+        f"versions of the movies of a kind, of {count_noun(record['seeds'], 'training')}. *classical*: scores without "
+        "a network. "
         f"Division F1 of versions with at least {LEAST} divisions.",
         format_table(head, lines),
         "Means over the kinds:",
