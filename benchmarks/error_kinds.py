@@ -82,13 +82,13 @@ def write_movie(kind: str, folder: Path) -> PerturbedMovie:
 def format_markdown(record: dict[str, Any]) -> str:
     """Return the tables of a record: a table for each metric, the movies in columns."""
     rows = {(row["movie"], row["method"]): row for row in record["rows"]}
-    movies = list(dict.fromkeys(movie for movie, _ in rows))
     parts = ["# Kinds of errors on degraded masks", format_circumstances(record)]
     parts.append(
         f"Simulated movies with seed {SEED} and {FRAMES} frames, 3 % of the cells dropped, 2 % merged, 2 % split. Each "
         "cell: how much a kind of error lowers the metric, and the number of errors."
     )
     for method in sort_methods(dict.fromkeys(method for _, method in rows)):
+        movies = [movie for movie, other in rows if other == method]
         for metric in SHARED:
             lines = [
                 [name, *(_format_share(rows[movie, method], name, metric) for movie in movies)]

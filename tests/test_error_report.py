@@ -158,7 +158,9 @@ def test_the_command_writes_a_list_and_shows_the_shares(tmp_path):
     assert run.exit_code == 0, run.output
     assert "swap             1  -0.4167  100" in run.output
     assert (out / "errors.csv").read_text().splitlines()[1].startswith("swap,2,2,1 2,1 2,3.5,3.5,")
-    assert json.loads((out / "errors.json").read_text())["kinds"]["swap"]["corrections"]["wrong_links"] == 2
+    swap = json.loads((out / "errors.json").read_text())["kinds"]["swap"]
+    assert swap["corrections"]["wrong_links"] == 2
+    assert "successors of each other" in swap["definition"]
     again = CliRunner().invoke(cli, ["evaluate", result, truth, "--errors", str(out)])
     assert again.exit_code
     assert "exists already" in again.output

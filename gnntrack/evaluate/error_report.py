@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
 from gnntrack.evaluate.differences import compare_graphs
-from gnntrack.evaluate.error_kinds import find_owners
+from gnntrack.evaluate.error_kinds import ERROR_KINDS, find_owners
 from gnntrack.evaluate.error_list import list_columns
 from gnntrack.evaluate.error_shares import SHARED, compute_shares
 from gnntrack.evaluate.graphs import compares_graphs
@@ -70,7 +70,7 @@ class ErrorReport:
         return {
             "errors": len(self),
             "metrics": {metric: self.scores[metric] for metric in SHARED},
-            "kinds": {name: share._asdict() for name, share in self.kinds.items()},
+            "kinds": {name: {"definition": ERROR_KINDS[name], **share._asdict()} for name, share in self.kinds.items()},
         }
 
     def write(self, out: str | Path, *, overwrite: bool = False) -> None:
