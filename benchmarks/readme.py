@@ -20,6 +20,7 @@ from page_table import format_page
 from points_table import TABLES
 from record import REPOSITORY, RESULTS, format_table, sort_methods
 from review_table import describe_review
+from scale import format_scale
 from training_tables import TRAINING_TABLES
 
 from gnntrack.plurals import count_noun
@@ -77,6 +78,7 @@ def fill_page(text: str) -> str:
         "corrections": describe_corrections,
         "retrained": describe_retraining,
         "review": describe_review,
+        "scale": lambda: format_scale(_read("scale")),
     }
     tables |= TABLES
     tables |= {

@@ -164,6 +164,28 @@ def run_stages(args: argparse.Namespace) -> Result:
     return {**clock.summarise(), "cells": len(graph.cells), "candidates": len(graph)}
 
 
+def run_solve(args: argparse.Namespace) -> Result:
+    """Find the candidate links of masks, and choose among them with a solver of the method hungarian."""
+    few, clock = np.zeros((3, 20, 20), np.uint8), Clock()
+    few[:, 5:11, 5:11] = 1
+    solve(build_graph(masks=few), solver=args.solver)  # loads compiled code
+    graph = clock.time("graph", lambda: build_graph(masks=args.masks))
+    scores = score_links(graph, settings=Settings().scores)
+    clock.time("links", lambda: choose_links(args.solver, graph, scores, settings=Settings().solver))
+    before = clock.cpu
+    lineage = clock.time("solve", lambda: solve(graph, solver=args.solver))
+    counts = {"cells": len(graph.cells), "candidates": len(graph), "pairs": len(scores.pairs)}
+    counts["solve_cpu_seconds"] = round(clock.cpu - before, 4)
+    over_gaps = {"gaps": int((graph.gap > 1).sum()), "divisions": len(lineage.divisions)}
+    return {
+        **clock.summarise(),
+        "peak_mb": measure_peak_mb(),
+        **counts,
+        **over_gaps,
+        "gap": lineage.provenance.optimality_gap,
+    }
+
+
 def run_movie(args: argparse.Namespace) -> Result:
     """Write a simulated movie of a constant number of cells as two arrays."""
     life = SimulateSettings(frames=args.frames, shape=(512, 512), cells=100, divisions=False, death_rate=0)
@@ -192,6 +214,7 @@ def main() -> None:
     command("link", run_link, masks=Path)
     command("track", run_track, masks=Path, images=Path, out=Path, method=str).add_argument("--model")
     command("network", run_network, masks=Path, images=Path, frames=int).add_argument("--model")
+    command("solve", run_solve, masks=Path, solver=str)
     command("stages", run_stages, masks=Path, images=Path, out=Path)
     command("movie", run_movie, frames=int, out=Path)
     args = parser.parse_args()
