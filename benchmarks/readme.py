@@ -15,6 +15,7 @@ from typing import Any
 
 from correction_table import describe_corrections, describe_retraining
 from detectors import format_detectors
+from goals import format_means
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from points_table import TABLES
@@ -78,6 +79,7 @@ def fill_page(text: str) -> str:
         "corrections": describe_corrections,
         "retrained": describe_retraining,
         "review": describe_review,
+        "goals": lambda: format_means(_read("goals")["rows"]),
         "scale": lambda: format_scale(_read("scale")),
     }
     tables |= TABLES

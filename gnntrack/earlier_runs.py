@@ -49,7 +49,7 @@ def list_changes(
         before[name], now[name] = summary["input"].get(name), None if path is None else str(path)
     before |= {"method": summary["method"], "solver": summary["solver"]}
     method = choices.get("method") or _DEFAULTS["method"]
-    now |= {"method": method, "solver": resolve_method(method, choices.get("solver")).solver}
+    now |= {"method": method, "solver": resolve_method(method, choices.get("solver"), goal=settings.solver.goal).solver}
     if segmented:
         before |= {"segmenter": summary.get("segmenter")} | _name_options(summary.get("segmenter_options"))
         chosen = choices.get("segmenter") or _DEFAULTS["segmenter"]

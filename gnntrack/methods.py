@@ -108,8 +108,13 @@ METHODS = Methods(
 """All methods."""
 
 
-def resolve_method(method: str, solver: str | None = None) -> Method:
+def resolve_method(method: str, solver: str | None = None, *, goal: str = "ctc") -> Method:
     """Return the scorer of a method, and its solver or the one given instead.
+
+    For the goal ``identity``, links over gaps are chosen together with all others: ``exact`` in place of ``hungarian``.
+
+    >>> [resolve_method("gnn", goal=goal).solver for goal in ("ctc", "identity")]
+    ['hungarian', 'exact']
 
     Raises
     ------
@@ -117,7 +122,8 @@ def resolve_method(method: str, solver: str | None = None) -> Method:
         If the method or the solver is unknown; the message proposes the nearest name.
     """
     found = METHODS[method]
-    return Method(found.scorer, SOLVERS.check(found.solver if solver is None else solver))
+    own = "exact" if (goal, found.solver) == ("identity", "hungarian") else found.solver
+    return Method(found.scorer, SOLVERS.check(own if solver is None else solver))
 
 
 def score_graph(

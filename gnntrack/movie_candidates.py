@@ -14,7 +14,7 @@ from gnntrack.events.point_divisions import PointDivisions
 from gnntrack.lineage.constraints import Constraints
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
-from gnntrack.lineage.point_tracks import finish_points
+from gnntrack.lineage.point_tracks import finish_points, refuse_for_points
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.methods import rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, open_movie
@@ -101,7 +101,9 @@ def read_candidates(
     (3, 1)
     """
     settings = run.settings
-    plan = resolve_method(method, solver)  # errors in method, model or device are raised before the long work
+    plan = resolve_method(
+        method, solver, goal=settings.solver.goal
+    )  # errors in method, model or device are raised before the long work
     scorer = plan.make_scorer(settings, images=run.images is not None)
     movie = open_movie(run.images, run.masks, settings=settings, **options)
     check_margin(settings.repair.margin, movie.masks.shape)
@@ -180,6 +182,8 @@ def choose_lineage(
         Shapes of points in the images; see `gnntrack.measure.point_shapes.PointShapes`.
     """
     fixed, (method, solver) = fixed or Constraints(), plan
+    if graph.cells.points:
+        refuse_for_points(settings.solver)
     if len(fixed.removed):
         rows = fixed.removed
         removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))
@@ -255,7 +259,7 @@ def _add_point_divisions(
         return free, free.scores
     without = settings.replace(solver__divisions=False).solver
     _, first = solve_free(solver, free, fixed, settings=without, rate=False)
-    known: dict[str, Any] = {"threshold": settings.solver.link_threshold, "moments": moments}
+    known: dict[str, Any] = {"threshold": settings.solver.choose_link_threshold(), "moments": moments}
     divisions = PointDivisions.find(free.graph, free.scores, first.source, first.target, **known)
     added = divisions.add_to(free.scores, threshold=settings.solver.division_threshold)
     return free._replace(scores=added), divisions.rate(free.scores)

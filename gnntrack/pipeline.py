@@ -153,7 +153,7 @@ def solve(
     settings = settings or Settings()
     if not graph.cells.points:
         refuse_for_masks(settings.points)
-    plan = resolve_method(method, solver)
+    plan = resolve_method(method, solver, goal=settings.solver.goal)
     scorer = plan.make_scorer(settings, images=False)
     scores = score_graph(scorer, graph, progress=progress)
     choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": settings}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.graph.point_links import build_point_links
+from gnntrack.lineage.point_tracks import refuse_for_points
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
 from gnntrack.point_movie import PointMovie, open_points
@@ -65,6 +66,7 @@ def track_points(
     >>> track_points(points, method="hungarian", solver=None, settings=Settings()).track.tolist()
     [1, 2, 1, 2]
     """
+    refuse_for_points(settings.solver)
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)

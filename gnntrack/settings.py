@@ -47,7 +47,13 @@ __all__ = [
 # other defaults of train_segmenter, if training starts from a trained network
 DEFAULTS_OF_A_START: dict[str, Any] = {"steps": 600, "learning_rate": 0.005, "patch": 192, "validate_every": 50}
 # settings whose default is more than its value: it stands for a rule
-_RULES = {("graph", "max_gap"), *product(["train_segmenter"], [*DEFAULTS_OF_A_START, "held_out"])}
+_RULES = {
+    ("graph", "max_gap"),
+    ("solver", "link_threshold"),
+    *product(["train_segmenter"], [*DEFAULTS_OF_A_START, "held_out"]),
+}
+
+_IDENTITY_THRESHOLD = 0.2  # of links, for whole tracks: chosen on the movies of benchmarks/goals.py --development
 
 
 def _lower_axes(value: Any) -> Any:
@@ -307,6 +313,8 @@ class TrainSegmenterSettings(Section):
 class SolverSettings(Section):
     """From scores to links (``solvers/``)."""
 
+    goal: Literal["ctc", "identity"] = "ctc"
+    """What to link for: the challenge's metrics (ctc), or whole tracks (identity: links from 0.2, solver exact)."""
     divisions: bool = True
     """Allow divisions: a cell has up to two successors."""
     link_threshold: float = limit(0.4, gt=0, lt=1)
@@ -315,6 +323,17 @@ class SolverSettings(Section):
     """Probability above which a division pays; higher = fewer wrong divisions; 0.444 is the CTC optimum."""
     time_limit: float | None = limit(None, read=_read_interval)
     """Time to choose links, such as 30s or 2m; at its end the best valid lineage so far is kept. Default: no limit."""
+
+    def choose_link_threshold(self) -> float:
+        """Return the probability above which a link pays: the one that was given, or that of the goal.
+
+        >>> SolverSettings(goal="identity").choose_link_threshold()
+        0.2
+        >>> SolverSettings(goal="identity", link_threshold=0.6).choose_link_threshold()
+        0.6
+        """
+        by_goal = self.goal == "identity" and "link_threshold" not in self.given
+        return _IDENTITY_THRESHOLD if by_goal else self.link_threshold
 
 
 class RepairSettings(Section):

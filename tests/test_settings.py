@@ -133,7 +133,7 @@ def test_every_setting_is_written_with_its_meaning():
         for name in type(section).fields:
             assert section.describe(name)
             assert f"# {section.describe(name)}\n" in text
-            rule = name in {"max_gap", "patch"} and f"\n# {name} = {getattr(section, name)}\n" in text
+            rule = name in {"max_gap", "patch", "link_threshold"} and f"\n# {name} = {getattr(section, name)}\n" in text
             assert f"\n{name} = " in text or f"\n# {name} =\n" in text or rule
 
 

@@ -91,7 +91,9 @@ def _holds_labels(path: Path) -> bool:
 @options.path_argument("graph")
 @options.out_option("The lineage, a .geff.")
 @options.method_options
-@options.settings_options("solver.divisions", "solver.time_limit", *options.GNN_SETTINGS, *options.POINT_SETTINGS)
+@options.settings_options(
+    "solver.goal", "solver.divisions", "solver.time_limit", *options.GNN_SETTINGS, *options.POINT_SETTINGS
+)
 @options.overwrite_option
 @options.verbose_option
 def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Settings, *, overwrite: bool) -> None:

@@ -31,6 +31,7 @@ __all__ = ["TRACK_SETTINGS", "track"]
 TRACK_SETTINGS = (
     *options.MOVIE_SETTINGS,
     *options.GRAPH_SETTINGS,
+    "solver.goal",
     "solver.divisions",
     "solver.time_limit",
     "repair.fill_gaps",

@@ -19,10 +19,17 @@ from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.settings import PointSettings
+    from gnntrack.settings import PointSettings, SolverSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
 
-__all__ = ["drop_short_families", "finish_points", "interpolate_gaps", "refuse_for_masks", "smooth_positions"]
+__all__ = [
+    "drop_short_families",
+    "finish_points",
+    "interpolate_gaps",
+    "refuse_for_masks",
+    "refuse_for_points",
+    "smooth_positions",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +80,19 @@ def refuse_for_masks(settings: PointSettings) -> None:
         if (value := getattr(settings, name)) != settings.fields[name].default:
             msg = f"{name}={value} works on points, and these cells have masks; leave it out"
             raise SettingsError(msg)
+
+
+def refuse_for_points(settings: SolverSettings) -> None:
+    """Refuse settings of cells with masks for points.
+
+    Raises
+    ------
+    SettingsError
+        If one differs from its default.
+    """
+    if (goal := settings.goal) != settings.fields["goal"].default:
+        msg = f"goal={goal} works on masks, and these cells are points; set solver.link_threshold in a settings file"
+        raise SettingsError(msg)
 
 
 def drop_short_families(lineage: Lineage, frames: int) -> Lineage:

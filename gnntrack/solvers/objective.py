@@ -23,7 +23,7 @@ __all__ = ["Choices", "compute_division_values", "compute_link_values", "compute
 
 def compute_link_values(scores: LinkScores, settings: SolverSettings) -> FloatArray:
     """Return the value of each link, shape (E,): its log odds minus those of the threshold."""
-    return log_odds(scores.link) - float(log_odds(np.array(settings.link_threshold)))
+    return log_odds(scores.link) - float(log_odds(np.array(settings.choose_link_threshold())))
 
 
 def compute_division_values(
