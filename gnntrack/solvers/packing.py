@@ -294,9 +294,9 @@ def _solve_problems(
         assigned = _assign(place, value)
         chosen = assigned.copy()
         left = np.isin(problem, problem[_find_clashes(place, chosen)])
-        cases, work = _CASES, math.inf if programs else _PROOF
+        cases, work = _CASES, _PROOF
         for at in _split_problems(problem, left):
-            most = int(min(cases, work // len(at)))
+            most = cases if programs else min(cases, max(work, 0) // len(at))
             found, spare = _branch(place[at], value[at], most, deadline)
             cases, work = cases - most + spare, work - (most - spare) * len(at)
             if found is not None:
