@@ -50,6 +50,8 @@ class Provenance:
         Over-segmented fragments that were joined to their cells.
     outside_field : tuple of (frame, label), optional
         Cells that were removed because they lie outside the field of interest.
+    short_removed : tuple of (frame, label), optional
+        Cells that were removed because their family is shorter than ``repair.min_track_length``.
     removed_by_edits : tuple of (frame, label), optional
         Masks that are not cells, as an edit states (`gnntrack.apply_edits`).
     gaps_filled : int, optional
@@ -92,6 +94,7 @@ class Provenance:
     masks_cut: tuple[tuple[int, int, int], ...] | None = None
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None
+    short_removed: tuple[tuple[int, int], ...] | None = None
     removed_by_edits: tuple[tuple[int, int], ...] | None = None
     gaps_filled: int | None = None
     masks_split: int | None = None
@@ -138,7 +141,13 @@ class Provenance:
         return cls(**values, other=other)
 
 
-_ROWS = ("masks_cut", "pieces_joined", "outside_field", "removed_by_edits")  # fields that are lists of cells
+_ROWS = (
+    "masks_cut",
+    "pieces_joined",
+    "outside_field",
+    "short_removed",
+    "removed_by_edits",
+)  # fields that are lists of cells
 # field -> key in files
 _STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
 _STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}

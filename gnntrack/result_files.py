@@ -310,8 +310,10 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
     drawn = 0 if tracked.origins is None else int((tracked.origins.input_label == 0).sum())
     lists = provenance.pieces_joined, provenance.outside_field, provenance.removed_by_edits, provenance.masks_cut
     joined, outside, removed, cut = (rows or () for rows in lists)
+    short = provenance.short_removed or ()
     return {
         "cells_in_input": len(tracked.cells)
+        + len(short)
         - drawn
         - len(cut)
         + len(joined)
@@ -320,6 +322,7 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
         + provenance.dropped_cells,
         "cells_too_small": provenance.dropped_cells,
         "cells_in_margin": len(outside),
+        "cells_in_short_tracks": len(short),
         "cells_removed": len(removed),
         "cells_cut_off": len(cut),
         "fragments_merged": len(joined),

@@ -349,6 +349,8 @@ class RepairSettings(Section):
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
+    min_track_length: int = limit(1, ge=1)
+    """Fewest frames of a track with its descendants; shorter ones inside of the movie, such as debris, are removed."""
     fill_empty_frames: bool = False
     """Draw the cells of the nearest frame in frames without a cell, which the challenge's evaluation refuses."""
 

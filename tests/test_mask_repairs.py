@@ -136,3 +136,21 @@ def test_the_screen_names_the_number_of_repairs_and_their_list(movie, tmp_path):
     assert f"{count} masks are not as in the input: {tmp_path / '01_RES' / 'gnntrack' / 'repairs.csv'}" in result.output
     result = run("track", "--masks", tmp_path / "masks.npy", "-o", tmp_path / "02_RES", "--keep-masks")
     assert "as in the input" not in result.output
+
+
+def test_short_tracks_are_removed_and_listed_but_for_those_that_the_movie_cuts(tmp_path):
+    masks = np.zeros((6, 60, 60), np.uint8)
+    masks[:, 5:12, 5:12] = 1
+    masks[3, 30:35, 30:35] = 2  # debris
+    masks[5, 50:55, 40:45], masks[1, 40:45, 0:5] = 3, 4  # in the last frame, and at the border
+    np.save(tmp_path / "masks.npy", masks)
+    lineage = gnntrack.track(masks=masks, out=tmp_path / "01_RES", min_track_length=2, max_gap=1)
+    listed = lineage.to_pandas("repairs")
+    assert listed[["frame", "kind", "track", "input_label", "pixels"]].to_numpy().tolist() == [
+        [3, "short track", 0, 2, 25]
+    ]
+    assert len(lineage) == 3
+    counts = json.loads((tmp_path / "01_RES" / "gnntrack" / "summary.json").read_text())["counts"]
+    assert (counts["cells_in_input"], counts["cells"], counts["cells_in_short_tracks"]) == (9, 8, 1)
+    gnntrack.export(lineage, tmp_path / "02_RES", masks=masks)  # the masks still hold it
+    assert [len(list_pixels(mask)) for mask in read_masks(tmp_path / "02_RES")] == [1, 2, 1, 1, 1, 2]

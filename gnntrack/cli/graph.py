@@ -172,6 +172,7 @@ class FormatOption(click.Option):
     "repair.fill_gaps",
     "repair.keep_masks",
     "repair.margin",
+    "repair.min_track_length",
 )
 @options.overwrite_option
 @options.verbose_option

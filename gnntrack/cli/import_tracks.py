@@ -38,6 +38,7 @@ __all__ = ["import_tracks"]
     "repair.fill_gaps",
     "repair.keep_masks",
     "repair.margin",
+    "repair.min_track_length",
 )
 @options.overwrite_option
 @options.verbose_option

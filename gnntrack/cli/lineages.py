@@ -57,6 +57,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         (-merged, choose_form(merged, "fragment merged with its cell", "fragments merged with their cells")),
         (-counts["cells_too_small"], "smaller than cells.min_size"),
         (-counts["cells_in_margin"], "in the margin"),
+        (-counts.get("cells_in_short_tracks", 0), "in short tracks"),
         (-counts.get("cells_removed", 0), "marked as spurious"),
     ]
     parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]

@@ -37,6 +37,7 @@ TRACK_SETTINGS = (
     "repair.fill_gaps",
     "repair.keep_masks",
     "repair.margin",
+    "repair.min_track_length",
     "repair.fill_empty_frames",
     *options.POINT_SETTINGS,
     "output.pictures",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.missing_masks import MissingMask
     from gnntrack.types import IntArray, Lineage, Runs
 
-__all__ = ["MaskChange", "keep_fills", "list_copies", "list_fills", "list_joined", "list_removed"]
+__all__ = ["MaskChange", "keep_fills", "list_copies", "list_fills", "list_joined", "list_outside", "list_short"]
 
 
 class MaskChange(NamedTuple):
@@ -23,7 +23,8 @@ class MaskChange(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``too small``, ``one piece`` or ``marked``.
+        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``short track``, ``too small``, ``one piece`` or
+        ``marked``.
     frame : int
         Its frame.
     input_label : int
@@ -97,11 +98,20 @@ def list_joined(lineage: Lineage, merged: IntArray) -> list[MaskChange]:
     return found
 
 
-def list_removed(lineage: Lineage, removed: IntArray, *, margin: int) -> list[MaskChange]:
+def list_outside(lineage: Lineage, removed: IntArray, *, margin: int) -> list[MaskChange]:
     """Return the cells that lie in the margin: frame and label, shape (M, 2)."""
-    reason = f"lies entirely in the margin of {count_noun(margin, 'pixel')}"
+    return _list_removed("in margin", lineage, removed, f"lies entirely in the margin of {count_noun(margin, 'pixel')}")
+
+
+def list_short(lineage: Lineage, removed: IntArray, *, frames: int) -> list[MaskChange]:
+    """Return the cells whose track with its descendants is too short: frame and label, shape (M, 2)."""
+    reason = f"its track, with its descendants, lasts for fewer than {count_noun(frames, 'frame')}"
+    return _list_removed("short track", lineage, removed, reason)
+
+
+def _list_removed(kind: str, lineage: Lineage, removed: IntArray, reason: str) -> list[MaskChange]:
     rows = lineage.cells.row_of(*removed.T)
-    return [_describe_cell("in margin", lineage, int(row), reason) for row in rows.tolist()]
+    return [_describe_cell(kind, lineage, int(row), reason) for row in rows.tolist()]
 
 
 def list_copies(lineage: Lineage, fills: Runs, added: IntArray) -> list[MaskChange]:

@@ -18,9 +18,10 @@ from gnntrack.errors import FormatError
 from gnntrack.lineage.empty_frames import fill_empty_frames
 from gnntrack.lineage.families import find_missing_frames
 from gnntrack.lineage.field_of_interest import crop_to_field
-from gnntrack.lineage.mask_changes import keep_fills, list_copies, list_fills, list_joined, list_removed
+from gnntrack.lineage.mask_changes import keep_fills, list_copies, list_fills, list_joined, list_outside, list_short
 from gnntrack.lineage.merged_fragments import merge_fragments
 from gnntrack.lineage.missing_masks import MissingMask, draw_rows, locate_missing_masks
+from gnntrack.lineage.short_tracks import remove_short_tracks
 from gnntrack.masks.runs import encode_frame, join_frames
 from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, Runs, Tracks
@@ -116,12 +117,17 @@ def repair_movie(
     repaired = fill_gaps(lineage, runs, settings=settings, images=images)
     changes = [*list_joined(given, merged), *repaired.changes]
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
+    if settings.min_track_length > 1:
+        repaired, removed = _remove_short(repaired, settings.min_track_length)
+        changes = [*keep_fills(changes, repaired.lineage, repaired.filled_masks), *removed]
+        short = [(change.frame, change.input_label) for change in removed]
+        found["short_removed"] = (*(before.short_removed or ()), *short)
     if margin := settings.margin:
-        kept, runs, fills, removed = crop_to_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
-        _log.info("field of interest: %s in the margin removed", count_noun(len(removed), "mask"))
-        found["outside_field"] = (*(before.outside_field or ()), *map(tuple, removed.tolist()))
+        kept, runs, fills, outside = crop_to_field(repaired.lineage, repaired.runs, repaired.fills, margin=margin)
+        _log.info("field of interest: %s in the margin removed", count_noun(len(outside), "mask"))
+        found["outside_field"] = (*(before.outside_field or ()), *map(tuple, outside.tolist()))
         filled = np.unique(np.column_stack([fills.cell, fills.frames()]), axis=0)
-        changes = [*keep_fills(changes, kept, filled), *list_removed(lineage, removed, margin=margin)]
+        changes = [*keep_fills(changes, kept, filled), *list_outside(lineage, outside, margin=margin)]
         repaired = replace(repaired, lineage=kept, runs=runs, fills=fills, filled_masks=filled)
     if settings.fill_empty_frames:
         fills, added = fill_empty_frames(repaired.lineage.track, repaired.runs, repaired.fills)
@@ -133,6 +139,15 @@ def repair_movie(
     _log.info("gaps: %s drawn, %s split between two cells", count_noun(n_filled, "mask"), count_noun(n_split, "mask"))
     _log.info("%s merged with their cells", count_noun(len(merged), "fragment"))
     return replace(repaired, lineage=repaired.lineage.with_provenance(**found), changes=tuple(changes))
+
+
+def _remove_short(repaired: RepairedMovie, frames: int) -> tuple[RepairedMovie, list[MaskChange]]:
+    """Return a movie without short tracks, and the masks that were removed."""
+    kept, runs, fills, removed = remove_short_tracks(repaired.lineage, repaired.runs, repaired.fills, frames=frames)
+    _log.info("short tracks: %s removed", count_noun(len(removed), "mask"))
+    filled = repaired.filled_masks[np.isin(repaired.filled_masks[:, 0], kept.tracks.id)]
+    smaller = replace(repaired, lineage=kept, runs=runs, fills=fills, filled_masks=filled)
+    return smaller, list_short(repaired.lineage, removed, frames=frames)
 
 
 def fill_gaps(
@@ -194,7 +209,8 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
     old, provenance = lineage.cells, lineage.provenance
     frame, *labels = np.array(provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
     fragment, owner = (cells.row_of(frame, label) for label in labels)
-    gone = (*(provenance.outside_field or ()), *(provenance.removed_by_edits or ()))
+    lists = (provenance.outside_field, provenance.short_removed, provenance.removed_by_edits)
+    gone = sum((each or () for each in lists), ())
     outside = cells.row_of(*np.array(gone, np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (fragment, owner, outside))
     keep = np.ones(len(cells), bool)
