@@ -20,7 +20,6 @@ from gnntrack.errors import FormatError
 from gnntrack.plugins import Registry
 from gnntrack.plurals import count_noun
 from gnntrack.solvers.objective import list_choices
-from gnntrack.solvers.packing import pack_choices
 from gnntrack.solvers.solution import Solution
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def find_solution(
     found, comparable = _run_solver(name, graph, scores, settings)
     if not (comparable and rate) or found.bound is not None:
         return found
+    from gnntrack.solvers.packing import pack_choices  # needs lap, which the build of the manual pages lacks
+
     choices = list_choices(graph, scores, settings)
     best = pack_choices(choices.place, choices.value, deadline=0.0 if found.stopped else math.inf, programs=False)
     return found._replace(bound=best.bound)
