@@ -66,7 +66,7 @@ def track_points(
     >>> track_points(points, method="hungarian", solver=None, settings=Settings()).track.tolist()
     [1, 2, 1, 2]
     """
-    refuse_for_points(settings.solver)
+    refuse_for_points(settings.solver, settings.repair)
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)

@@ -340,17 +340,17 @@ class RepairSettings(Section):
     """Masks of bridged gaps, fragments and margins (``lineage/repair.py``)."""
 
     fill_gaps: bool = True
-    """Draw the missing mask of a bridged gap, on background only; else a gap splits the track in a CTC result."""
+    """Draw the missing mask of a bridged gap, or cut it out of a merged one; else a gap splits the track."""
     use_images: bool = True
     """Look for the missing mask in the image, if there is one; where it does not show the cell, other frames vote."""
     keep_masks: bool = False
-    """Keep every mask: no gap is filled, no mask is cut, no fragment is joined; only a margin removes some."""
+    """Keep every mask: none is drawn, cut or joined; only the margin and the fewest frames of a track remove some."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
     min_track_length: int = limit(1, ge=1)
-    """Fewest frames of a track with its descendants; shorter ones inside of the movie, such as debris, are removed."""
+    """Fewest frames of a track of masks with its descendants; shorter ones inside of the movie (debris) are removed."""
     fill_empty_frames: bool = False
     """Draw the cells of the nearest frame in frames without a cell, which the challenge's evaluation refuses."""
 
@@ -371,7 +371,7 @@ class PointSettings(Section):
     smooth: int = limit(0, ge=0)
     """Frames of a track through which a line is fitted to smooth its positions; 0 = positions stay as they are."""
     min_length: int = limit(1, ge=1)
-    """Fewest frames that a track lasts with its descendants; shorter ones are dropped, such as false detections."""
+    """Fewest frames that a track of points lasts with its descendants; shorter ones (false detections) are dropped."""
 
 
 class OutputSettings(Section):

@@ -68,6 +68,13 @@ def test_points_have_no_goal():
         gnntrack.solve(gnntrack.build_graph(points=points), goal="identity")
 
 
+def test_the_shortest_track_of_points_has_another_name():
+    points = np.array([[0, 5, 5], [0, 5, 25], [1, 6, 5]], float)
+    message = "min_track_length=2 works on masks, and these cells are points; use min_length"
+    with pytest.raises(SettingsError, match=message):
+        gnntrack.track(points=points, min_track_length=2)
+
+
 def test_another_goal_is_named_with_those_that_there_are():
     with pytest.raises(SettingsError, match="goal='tracks': expected one of 'ctc', 'identity'"):
         gnntrack.track(masks=dividing_masks(), goal="tracks")

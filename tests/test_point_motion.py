@@ -235,7 +235,7 @@ def test_positions_are_smoothed_without_the_motion_of_the_stack():
 def test_steps_of_points_are_refused_for_masks():
     masks = np.zeros((2, 20, 20), np.uint8)
     masks[:, 5:11, 5:11] = 1
-    with pytest.raises(gnntrack.errors.SettingsError, match="min_length=3 works on points"):
+    with pytest.raises(gnntrack.errors.SettingsError, match=r"min_length=3 works on points.*use min_track_length"):
         gnntrack.track(masks=masks, min_length=3)
     with pytest.raises(gnntrack.errors.SettingsError, match="smooth=5 works on points"):
         gnntrack.solve(gnntrack.build_graph(masks=masks), smooth=5)

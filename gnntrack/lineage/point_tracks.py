@@ -19,7 +19,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.settings import PointSettings, SolverSettings
+    from gnntrack.settings import PointSettings, RepairSettings, SolverSettings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
 
 __all__ = [
@@ -76,13 +76,13 @@ def refuse_for_masks(settings: PointSettings) -> None:
     SettingsError
         If one differs from its default.
     """
-    for name in ("smooth", "min_length"):
+    for name, remedy in (("smooth", "omit it"), ("min_length", "use min_track_length")):
         if (value := getattr(settings, name)) != settings.fields[name].default:
-            msg = f"{name}={value} works on points, and these cells have masks; leave it out"
+            msg = f"{name}={value} works on points, and these cells have masks; {remedy}"
             raise SettingsError(msg)
 
 
-def refuse_for_points(settings: SolverSettings) -> None:
+def refuse_for_points(solver: SolverSettings, repair: RepairSettings) -> None:
     """Refuse settings of cells with masks for points.
 
     Raises
@@ -90,9 +90,13 @@ def refuse_for_points(settings: SolverSettings) -> None:
     SettingsError
         If one differs from its default.
     """
-    if (goal := settings.goal) != settings.fields["goal"].default:
-        msg = f"goal={goal} works on masks, and these cells are points; set solver.link_threshold in a settings file"
-        raise SettingsError(msg)
+    for settings, name, remedy in (
+        (solver, "goal", "set solver.link_threshold in a settings file"),
+        (repair, "min_track_length", "use min_length"),
+    ):
+        if (value := getattr(settings, name)) != settings.fields[name].default:
+            msg = f"{name}={value} works on masks, and these cells are points; {remedy}"
+            raise SettingsError(msg)
 
 
 def drop_short_families(lineage: Lineage, frames: int) -> Lineage:
