@@ -25,7 +25,7 @@ __all__ = ["Packing", "find_packing", "pack_choices"]
 
 _FEW = 5000  # choices that are solved in less time by assignments than SciPy is imported
 _CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
-_PROOF = 500_000  # choices in all assignments by which a bound is found that only tells how good a solution is
+_PROOF = 100_000  # choices in all assignments by which a bound is found that only tells how good a solution is
 _RARE = 2000  # rounds end if fewer than one in so many choices is taken
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
