@@ -7,14 +7,16 @@ here and nowhere else.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnntrack.components import label_components
+from gnntrack.types import Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.types import BoolArray, IntArray, Lineage, Tracks
+    from gnntrack.types import BoolArray, IntArray, Lineage
 
 __all__ = [
     "count_divisions",
@@ -24,6 +26,8 @@ __all__ = [
     "find_missing_frames",
     "find_neighbours",
     "find_roots",
+    "measure_families",
+    "select_families",
 ]
 
 
@@ -153,6 +157,40 @@ def find_neighbours(lineage: Lineage) -> tuple[IntArray, IntArray]:
     previous[lineage.target[within]] = lineage.source[within]
     following[lineage.source[within]] = lineage.target[within]
     return previous, following
+
+
+def measure_families(lineage: Lineage) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the family of each cell, shape (N,), and the first and the last frame of each family, shapes (F,)."""
+    cells = lineage.cells
+    family, count = label_components(len(cells), lineage.source, lineage.target)
+    first, last = np.full(count, cells.n_frames), np.full(count, -1)
+    np.minimum.at(first, family, cells.frame)
+    np.maximum.at(last, family, cells.frame)
+    return family, first, last
+
+
+def select_families(lineage: Lineage, keep: BoolArray) -> Lineage:
+    """Return a lineage with some families only; tracks keep their numbers.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The lineage.
+    keep : (N,) bool
+        Its cells that are kept: all cells of a family, or none.
+    """
+    tracks = lineage.tracks
+    row, links = np.cumsum(keep) - 1, keep[lineage.source]
+    known = np.isin(tracks.id, lineage.track[keep])
+    return replace(
+        lineage,
+        cells=lineage.cells.select(keep),
+        track=lineage.track[keep],
+        tracks=Tracks(tracks.id[known], tracks.start[known], tracks.end[known], tracks.parent[known]),
+        source=row[lineage.source[links]],
+        target=row[lineage.target[links]],
+        confidence=lineage.confidence[links],
+    )
 
 
 def _count_daughters(tracks: Tracks) -> tuple[IntArray, IntArray]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.components import count_within_frames, label_components
+from gnntrack.components import count_within_frames
 from gnntrack.errors import SettingsError
-from gnntrack.lineage.families import find_gaps, find_neighbours
+from gnntrack.lineage.families import find_gaps, find_neighbours, measure_families, select_families
 from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
 
@@ -124,31 +124,14 @@ def drop_short_families(lineage: Lineage, frames: int) -> Lineage:
     """
     if frames <= 1:
         return lineage
-    cells = lineage.cells
-    family, count = label_components(len(cells), lineage.source, lineage.target)
-    first, last = np.full(count, cells.n_frames), np.full(count, -1)
-    np.minimum.at(first, family, cells.frame)
-    np.maximum.at(last, family, cells.frame)
+    family, first, last = measure_families(lineage)
     long = last - first + 1 >= frames
     dropped = int((~long).sum())
     keep = long[family]
     number = count_noun(int((~keep).sum()), "point")
     families = count_noun(dropped, "family", "families")
     _log.info("%s shorter than %s dropped, %s", families, count_noun(frames, "frame"), number)
-    row = np.cumsum(keep) - 1
-    links = keep[lineage.source]
-    tracks = lineage.tracks
-    known = np.isin(tracks.id, lineage.track[keep])
-    return replace(
-        lineage,
-        cells=cells.select(keep),
-        track=lineage.track[keep],
-        tracks=Tracks(tracks.id[known], tracks.start[known], tracks.end[known], tracks.parent[known]),
-        source=row[lineage.source[links]],
-        target=row[lineage.target[links]],
-        confidence=lineage.confidence[links],
-        provenance=lineage.provenance.replace(short_dropped=dropped),
-    )
+    return select_families(lineage, keep).with_provenance(short_dropped=dropped)
 
 
 def smooth_positions(lineage: Lineage, frames: int) -> Lineage:

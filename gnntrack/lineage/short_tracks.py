@@ -6,13 +6,11 @@ there are kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.components import label_components
-from gnntrack.types import Tracks
+from gnntrack.lineage.families import measure_families, select_families
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, IntArray, Lineage, Runs
@@ -42,31 +40,17 @@ def remove_short_tracks(
         Frame and label of each removed cell.
     """
     keep = _find_kept(lineage, frames)
-    cells, tracks = lineage.cells, lineage.tracks
+    cells, smaller = lineage.cells, select_families(lineage, keep)
     row = np.cumsum(keep) - 1
-    links = keep[lineage.source]
-    known = np.isin(tracks.id, lineage.track[keep])
-    smaller = replace(
-        lineage,
-        cells=cells.select(keep),
-        track=lineage.track[keep],
-        tracks=Tracks(tracks.id[known], tracks.start[known], tracks.end[known], tracks.parent[known]),
-        source=row[lineage.source[links]],
-        target=row[lineage.target[links]],
-        confidence=lineage.confidence[links],
-    )
     removed = np.column_stack([cells.frame[~keep], cells.label[~keep]])
-    drawn = fills.select(np.isin(fills.cell, tracks.id[known]), fills.cell)
+    drawn = fills.select(np.isin(fills.cell, smaller.tracks.id), fills.cell)
     return smaller, runs.select(keep[runs.cell], row[runs.cell]), drawn, removed
 
 
 def _find_kept(lineage: Lineage, frames: int) -> BoolArray:
     """Return which cells are of families that are long enough, or cut by the movie, shape (N,)."""
     cells = lineage.cells
-    family, count = label_components(len(cells), lineage.source, lineage.target)
-    first, last = np.full(count, cells.n_frames), np.full(count, -1)
-    np.minimum.at(first, family, cells.frame)
-    np.maximum.at(last, family, cells.frame)
+    family, first, last = measure_families(lineage)
     kept = (last - first + 1 >= frames) | (first == 0) | (last == cells.n_frames - 1)
     if cells.has("border_distance"):
         kept[family[cells.feature("border_distance") <= 0]] = True
