@@ -115,3 +115,18 @@ def test_two_cells_in_the_last_frame():
     truth = make_truth(2)
     lineage = gnntrack.track(masks=merge(truth, (1, 2), [FRAMES - 1]))
     assert len(set(find_tracks(lineage, truth, 2))) == 1
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_cells_that_barely_touch_are_followed_while_they_share_a_mask(frames):
+    """The centre of their mask lies on background."""
+    truth = np.zeros((FRAMES, SIZE, SIZE), np.uint16)
+    for frame in truth:
+        for label, centre in enumerate(((60, 53), (60, 67), (20, 20), (20, 100), (100, 20)), start=1):
+            draw_disk(frame, centre, 6, label)
+    assert not truth[:, 60, 60].any()
+    lineage = gnntrack.track(masks=merge(truth, (1, 2), range(FIRST, FIRST + frames)))
+    assert len(lineage.provenance.masks_cut) == frames
+    assert len(lineage.tracks) == 5
+    for label in (1, 2):
+        assert len(set(find_tracks(lineage, truth, label))) == 1

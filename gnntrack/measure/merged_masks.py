@@ -193,13 +193,37 @@ class _Search:
         """Return a merged mask and those of the next frames, up to one that falls into cells."""
         masks = [mask]
         while masks[-1] not in ends and len(masks) < longest:
-            following = int(way.mask[masks[-1]])
-            if following < 0 or back.mask[following] != masks[-1]:
-                break
-            if abs(self.size[following] - self.size[mask]) > _STEADY:
+            following = self._find_next(masks[-1], way, back)
+            if following < 0 or abs(self.size[following] - self.size[mask]) > _STEADY:
                 break
             masks.append(following)
         return masks
+
+    def _find_next(self, row: int, way: _Direction, back: _Direction) -> int:
+        """Return the mask that a mask goes on as, -1 = none: each lies where the other one is expected.
+
+        The centres count or, as those of curved masks and of cells that barely touch may lie outside, most of the
+        pixels.
+        """
+        by_centre = int(way.mask[row])
+        if by_centre >= 0 and back.mask[by_centre] == row:
+            return by_centre
+        by_pixels = self._find_below(row, way)
+        return by_pixels if by_pixels >= 0 and self._find_below(by_pixels, back) == row else -1
+
+    def _find_below(self, row: int, way: _Direction) -> int:
+        """Return the mask that more than half of the moved pixels of a mask lie in, -1 = none."""
+        cells, frame = self.cells, int(self.cells.frame[row]) + way.step
+        if not 0 <= frame < cells.n_frames:
+            return -1
+        moved = np.rint(way.shift[row] / np.asarray(cells.spacing)).astype(np.int64)
+        place = np.stack(np.unravel_index(self._list_pixels(row), cells.shape), axis=1) + moved
+        inside = ((place >= 0) & (place < np.array(cells.shape))).all(axis=1)
+        part = self.runs.frame(frame)
+        runs = self.runs.start[part], self.runs.length[part], self.runs.cell[part]
+        found = _find_runs(runs, np.ravel_multi_index(tuple(place[inside].T), cells.shape))
+        values, counts = np.unique(found[found >= 0], return_counts=True)
+        return int(values[counts.argmax()]) if len(values) and 2 * counts.max() > len(place) else -1
 
     def _find_other_side(self, masks: list[int], side: list[int], way: _Direction, back: _Direction) -> list[int]:
         """Return the cells beyond masks that are those on one side of them; none if one of them is not found."""
@@ -305,10 +329,17 @@ def _locate(cells: Cells, runs: Runs, shift: FloatArray, rows: IntArray, step: i
     volume = int(np.prod(cells.shape))
     key = frame * volume + np.ravel_multi_index(tuple(place.T), cells.shape)
     start = runs.frames() * volume + runs.start
-    at = np.maximum(np.searchsorted(start, key, side="right") - 1, 0)
-    hit = (start[at] <= key) & (key < start[at] + runs.length[at])
-    found[rows[hit]] = runs.cell[at[hit]]
+    found[rows] = _find_runs((start, runs.length, runs.cell), key)
     return found
+
+
+def _find_runs(runs: tuple[IntArray, IntArray, IntArray], key: IntArray) -> IntArray:
+    """Return the cells of the runs (first pixel, ascending, length, cell) that some pixels lie in, -1 = none."""
+    start, length, cell = runs
+    if not len(start):
+        return np.full(len(key), -1)
+    at = np.maximum(np.searchsorted(start, key, side="right") - 1, 0)
+    return np.where((start[at] <= key) & (key < start[at] + length[at]), cell[at], -1)
 
 
 def _is_one_cell(mask: IntArray) -> bool:
