@@ -20,6 +20,7 @@ _CHUNK = 1 << 19  # links that are paired at once, to bound the memory
 _FARTHEST = 5.0  # radii from a parent to each of its daughters, exclusive
 _MAX_MIDDLE = 2.5  # radii from the predicted position of the parent to the middle of its daughters, exclusive
 _MAX_SPREAD = 5.0  # radii between two daughters, exclusive
+_MOST_LINKS = 32  # of a parent that are paired; more only where very many cells lie at one place
 
 
 def predict_positions(cells: Cells, rows: IntArray) -> FloatArray:
@@ -150,7 +151,9 @@ def _pair_links(graph: CellGraph) -> Iterator[list[IntArray]]:
 
     Each list has the pairs of some sources, not sorted; the sources ascend from list to list.
     """
-    near = np.flatnonzero((graph.feature("gap") == 1) & (graph.feature("distance_radii") < _FARTHEST))
+    near = _bound_links(
+        graph, np.flatnonzero((graph.feature("gap") == 1) & (graph.feature("distance_radii") < _FARTHEST))
+    )
     for start in range(0, len(near), _CHUNK):
         stop = start + _CHUNK
         while stop < len(near) and graph.source[near[stop]] == graph.source[near[stop - 1]]:
@@ -166,3 +169,15 @@ def _pair_links(graph: CellGraph) -> Iterator[list[IntArray]]:
             steps.append(np.stack([part[same], part[same + step]], axis=1))
         if steps:
             yield steps
+
+
+def _bound_links(graph: CellGraph, links: IntArray) -> IntArray:
+    """Return links that ascend by source, of each source at most `_MOST_LINKS`: those with the smallest residuals."""
+    source = graph.source[links]
+    begin = np.flatnonzero(np.diff(source, prepend=-1))
+    count = np.diff(np.append(begin, len(links)))
+    if not len(links) or count.max() <= _MOST_LINKS:
+        return links
+    order = np.lexsort((graph.feature("residual")[links], source))
+    kept = np.arange(len(links)) - np.repeat(begin, count) < _MOST_LINKS
+    return np.sort(links[order[kept]])

@@ -42,6 +42,7 @@ _WIDER = (
 )
 _STEADY = 2.0  # log of how much more often cells keep their own motion than they jump
 _SEEN = 8.0  # log odds subtracted from a link over a gap in which the cell is seen
+_SPECK = 1.0  # scale of the log sizes of masks of another kind than the cells: debris, fragments, merged masks
 
 
 @dataclass(frozen=True)
@@ -495,4 +496,5 @@ def _compute_unrelated_density(graph: CellGraph, radius: FloatArray, size_popula
     if not cells.has("size"):
         return np.asarray(place)
     size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
-    return np.asarray(place + log_normal(size, float(np.median(size)), size_population))
+    away = size - float(np.median(size))
+    return np.asarray(place + mix_densities(log_normal(away, 0.0, size_population), log_t(away, _SPECK, 3)))
