@@ -13,11 +13,12 @@ from support import worlds
 
 import gnntrack
 from gnntrack.graph.candidates import OVERLAP_FEATURES, build_candidates
+from gnntrack.graph.divisions import DivisionCandidates
 from gnntrack.graph.motion import Motion, estimate_motion
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.masks.overlaps import count_shared_pixels
 from gnntrack.settings import GraphSettings, MotionSettings
-from gnntrack.types import CellGraph
+from gnntrack.types import CellGraph, Cells
 
 SEEDS = st.integers(0, 999)
 
@@ -245,6 +246,21 @@ def test_the_links_of_the_drawing_are_candidates(world):
     links = {f"{names[s]}-{names[t]}" for s, t in zip(graph.source, graph.target, strict=True)}
     assert worlds.list_links(world.tracks) <= links
     assert np.isfinite(graph.features).all()
+
+
+def test_pairs_are_bounded_where_all_cells_lie_at_one_place():
+    """The nearest cells before are the same for all, so that their links are as many as the cells."""
+    n = 300
+    frame = np.repeat([0, 1], n)
+    names = ("size", "diameter", "eccentricity", "ellipsoid_fill")
+    features = np.tile([12.0, 4.0, 0.0, 1.0], (2 * n, 1))
+    label = np.tile(np.arange(1, n + 1), 2)
+    cells = Cells(frame, label, np.full((2 * n, 2), 9.0), features, names, ("",) * 4, (1, 1), 2, (20, 20))
+    motion = estimate_motion(cells, settings=MotionSettings())
+    graph = build_candidates(cells, None, motion, settings=GraphSettings())
+    assert np.bincount(graph.source).max() >= n
+    pairs = DivisionCandidates.find(graph)
+    assert np.bincount(graph.source[pairs.links[:, 0]]).max() == 32 * 31 // 2
 
 
 @pytest.mark.parametrize("runs", [True, False])

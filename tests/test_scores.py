@@ -107,6 +107,22 @@ def test_true_links_are_likelier_than_all_others():
         assert all(near[rival] < near[name] for rival in rivals)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("spread", [0.1, 0.2])
+def test_a_speck_does_not_take_the_link_of_a_cell(seed, spread):
+    """A speck of 9 pixels, seen in one frame 13 pixels away from a resting cell of about 110 pixels."""
+    rng = np.random.default_rng(seed)
+    places = [(y, x) for y in range(25, 200, 30) for x in range(25, 200, 30)]
+    cells = [(*place, 6 * np.exp(rng.normal(0, spread / 2))) for place in places]
+    letters = [chr(code) for code in (*range(ord("A"), ord("Z")), *range(ord("a"), ord("k")))]
+    disks = {}
+    for letter, (y, x, r) in zip(letters, cells, strict=False):
+        disks |= {f"{letter}{t}": (*(rng.normal(0, 0.6, 2) + (y, x)), r) for t in range(6)}
+    tracks = [" ".join(f"{letter}{t}" for t in range(6)) for letter in letters[: len(cells)]]
+    world = worlds.draw_world(disks | {"z3": (cells[7][0] + 12, cells[7][1] + 6, 1.7)}, [*tracks, "z3"], shape=(200, 200))
+    assert track_world(world) == world.tracks
+
+
 def test_of_two_places_the_one_with_the_same_brightness_is_likelier():
     """Cell a is bright. In the next frame, cells at equal distances are bright and dark::
 
