@@ -117,9 +117,10 @@ def test_a_speck_does_not_take_the_link_of_a_cell(seed, spread):
     letters = [chr(code) for code in (*range(ord("A"), ord("Z")), *range(ord("a"), ord("k")))]
     disks = {}
     for letter, (y, x, r) in zip(letters, cells, strict=False):
-        disks |= {f"{letter}{t}": (*(rng.normal(0, 0.6, 2) + (y, x)), r) for t in range(6)}
+        disks |= {f"{letter}{t}": (y + rng.normal(0, 0.6), x + rng.normal(0, 0.6), r) for t in range(6)}
+    disks["z3"] = (cells[7][0] + 12, cells[7][1] + 6, 1.7)
     tracks = [" ".join(f"{letter}{t}" for t in range(6)) for letter in letters[: len(cells)]]
-    world = worlds.draw_world(disks | {"z3": (cells[7][0] + 12, cells[7][1] + 6, 1.7)}, [*tracks, "z3"], shape=(200, 200))
+    world = worlds.draw_world(disks, [*tracks, "z3"], shape=(200, 200))
     assert track_world(world) == world.tracks
 
 
