@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import iterate, open_frames
+from gnntrack.io.limits import MAX_INSPECTED_PIXELS
 from gnntrack.io.mask_checks import MovieKind, describe_movie, find_fault, open_with_background
 from gnntrack.io.pairs import warn_of_masks
 from gnntrack.io.slices import describe_slices
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect_movie"]
 
+_UNREAD = {"dtype": "unknown", "lowest": 0.0, "highest": 0.0, "time": None, "memory": None}
 _LISTED = 20  # problems of one kind that are listed
 
 
@@ -54,7 +57,8 @@ def inspect_movie(
     Returns
     -------
     dict
-        Plain JSON values: kind, frames, shape, spacing, unit, interval in seconds or None and whether it is that of the
+        Plain JSON values: kind (``"masks"``, ``"images"``, or ``"unknown"`` if frames are so large that their values
+        are not read), frames, shape, spacing, unit, interval in seconds or None and whether it is that of the
         time stamps in the file names, names of the channels and of the one that is described, how this one was chosen
         if it was not given, dtype, lowest and highest value, a list of problems, the estimated seconds and bytes of
         tracking (None for images), and for masks the number of cells, those per frame (minimum, median, maximum), their
@@ -68,6 +72,8 @@ def inspect_movie(
     settings = settings or Settings()
     problems: list[str] = []
     frames = opened = _open_tolerantly(path, settings, problems, as_masks=bool(as_masks))
+    if not as_masks and math.prod(opened.shape) > MAX_INSPECTED_PIXELS:
+        return {"kind": "unknown", **_describe_stack(opened), **_UNREAD, "problems": [*problems, _name_large(opened)]}
     if not as_masks and settings.frames.images_pattern is None and settings.frames.masks_pattern is None:
         warn_of_masks(path)
     kind, _ = describe_movie(_TolerantStack(frames, problems))
@@ -79,19 +85,35 @@ def inspect_movie(
     stack = _TolerantStack(frames, problems)
     found: dict[str, Any] = {
         "kind": "masks" if as_masks else "images",
-        "frames": len(stack),
-        "shape": list(stack.shape),
-        "spacing": list(stack.spacing),
-        "unit": stack.unit,
+        **_describe_stack(opened),
+    }
+    found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
+    found |= _count_tracks(path) if as_masks else {}
+    return {**found, "problems": problems}
+
+
+def _describe_stack(opened: FrameStack) -> dict[str, Any]:
+    """Return the properties of a movie that are known without its values."""
+    return {
+        "frames": len(opened),
+        "shape": list(opened.shape),
+        "spacing": list(opened.spacing),
+        "unit": opened.unit,
         "interval": get_interval(opened),
         "interval_from_names": getattr(opened, "from_names", False),
         "channels": list(getattr(opened, "channels", ())),
         "channel": find_channel(opened),
         "channel_chosen": getattr(opened, "chosen", ""),
     }
-    found |= _inspect_masks(stack, settings, progress) if as_masks else _inspect_images(stack, progress)
-    found |= _count_tracks(path) if as_masks else {}
-    return {**found, "problems": problems}
+
+
+def _name_large(opened: FrameStack) -> str:
+    """Return the problem of frames that are too large to read their values."""
+    pixels = math.prod(opened.shape)
+    return (
+        f"{opened.names[0]}: a frame has {pixels} pixels; the values of frames of more than {MAX_INSPECTED_PIXELS} are "
+        "not read, and whether they are masks is not known; --masks (as_masks=True) reads them as masks"
+    )
 
 
 class _TolerantStack:

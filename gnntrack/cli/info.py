@@ -112,8 +112,10 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         ("frames", found["frames"]),
         ("size", f"{size} pixels ({'y, x' if len(found['shape']) == 2 else 'z, y, x'})"),
         *describe_units(found["spacing"], found["unit"], found["interval"], from_names=found["interval_from_names"]),
-        ("type", f"{found['dtype']}, values {found['lowest']:g} to {found['highest']:g}"),
     ]
+    if found["kind"] == "unknown":
+        return rows
+    rows.append(("type", f"{found['dtype']}, values {found['lowest']:g} to {found['highest']:g}"))
     if len(found["channels"]) > 1:
         named = list_channels(found["channels"])
         chosen = f" ({found['channel_chosen']})" if found["channel_chosen"] else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import re
-import struct
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ from gnntrack.io.stack import (
     open_array,
 )
 from gnntrack.io.tiff_metadata import count_planes, names_depth, read_acquisition, read_voxel
-from gnntrack.plurals import count_noun
+from gnntrack.io.tiff_pages import CUT_SHORT, check_pages
+from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -46,7 +48,6 @@ __all__ = [
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".stk")
 _LOSSY = {"OJPEG", "JPEG", "ALT_JPEG", "JPEG_LOSSY"}
-_CUT_SHORT = "was its copy or download cut short? Get the file again"
 
 # tifffile logs damage as well as raising it; without any handler Python would print that on the terminal
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -209,7 +210,7 @@ def names_other_files(path: Path) -> bool:
         If it is not a TIFF.
     """
     with _open(path, single=True) as tif:
-        return bool(tif.is_ome) and len(set(re.findall(r'FileName="([^"]+)"', tif.ome_metadata))) > 1
+        return len(_list_other_files(tif)) > 1
 
 
 def holds_movie(path: Path, axes: str | None = None) -> bool:
@@ -278,7 +279,8 @@ class _TiffArray:
         wanted = np.arange(len(self._pages[number])).reshape(block.shape[:outer])[index[:outer]]
         with self._lock:
             pages = [self._read_page(number, int(page))[index[outer:]] for page in wanted.ravel()]
-        return np.stack(pages).reshape(*wanted.shape, *pages[0].shape)
+        joined = np.stack(pages) if len(pages) > 1 else pages[0]  # of a large page there is no copy
+        return joined.reshape(*wanted.shape, *pages[0].shape)
 
     def _read_page(self, block: int, number: int) -> Image:
         page = self._pages[block][number]
@@ -323,8 +325,11 @@ class _Series(NamedTuple):
 def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iterator[Any]:
     """Open a TIFF; any error while it is open becomes a FrameError that names the file."""
     try:
+        check_pages(path)
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
+            if not single:
+                _check_other_files(tif, path)
             yield tif
     except ChannelError as error:
         raise ChannelError(str(error), file=path, frame=frame, channels=error.channels, colours=error.colours) from None
@@ -340,17 +345,33 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         raise FrameError(_describe_damage(path, error), file=path, frame=frame) from error
 
 
+def _list_other_files(tif: Any) -> set[str]:
+    """Return the names of the files of an OME-TIFF in several files, its own included."""
+    return set(re.findall(r'FileName="([^"]+)"', tif.ome_metadata)) if tif.is_ome else set()
+
+
+def _check_other_files(tif: Any, path: Path) -> None:
+    """Check the files that a file names, which tifffile opens by itself."""
+    for name in sorted(_list_other_files(tif) - {path.name}):
+        other = path.parent / name
+        if other.is_file() and (Path(name).is_absolute() or ".." in Path(name).parts):
+            msg = f"its metadata name a file in another folder, {name}; expected files beside it"
+            raise FrameError(msg)
+        if other.is_file():
+            check_pages(other)
+
+
 def _describe_damage(path: Path, error: BaseException) -> str:
     size = path.stat().st_size if path.is_file() else -1
     if size == 0:
-        return f"the file is empty (0 bytes); {_CUT_SHORT}"
+        return f"the file is empty (0 bytes); {CUT_SHORT}"
     if size > 0 and "not a TIFF" in str(error):
         with path.open("rb") as file:
             start = file.read(8)
         return (
             f"it is not a TIFF: it begins with {start!r}; expected a TIFF image: convert it or remove it from the movie"
         )
-    return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {_CUT_SHORT}"
+    return f"the TIFF is damaged ({str(error).strip() or type(error).__name__}); {CUT_SHORT}"
 
 
 def _join_series(tif: Any) -> _Series:
@@ -360,7 +381,7 @@ def _join_series(tif: Any) -> _Series:
     if not series:
         msg = "the TIFF holds no image; expected one frame or one movie"
         raise FrameError(msg)
-    _check_chain(tif)
+    _check_number(tif)
     if len(series) == 1:
         return _Series(series, series[0].axes, tuple(series[0].shape), series[0].dtype, tif.filehandle.size)
     series = _check_alike(_list_pages(tif) if all(each.kind == "generic" for each in series) else series)
@@ -407,18 +428,16 @@ def _describe_odd_page(series: list[Any]) -> str | None:
     )
 
 
-def _check_chain(tif: Any) -> None:
-    """Raise if the last page refers to another one: tifffile reads the pages before it and only logs that."""
-    offset = tif.pages[-1].offset
-    if not offset:
-        return
-    handle, layout = tif.filehandle, tif.tiff
-    handle.seek(offset)
-    tags = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))[0]
-    handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
-    pointer = handle.read(layout.offsetsize)
-    if len(pointer) < layout.offsetsize or struct.unpack(layout.offsetformat, pointer)[0] >= handle.size:
-        msg = f"the TIFF is damaged: only {len(tif.pages)} of its pages are present; {_CUT_SHORT}"
+def _check_number(tif: Any) -> None:
+    """Raise if fewer pages are present than tifffile's own metadata state: it logs that, and returns the first page."""
+    page = tif.pages.first
+    text = getattr(page, "shaped_description", None) or page.is_shaped  # is_shaped was the text in earlier versions
+    notes = json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+    stated = () if notes.get("truncated") else tuple(notes.get("shape", ()))  # truncated: one page states all pixels
+    expected = math.prod(stated) // max(page.size, 1)
+    if stated[-page.ndim :] == page.shape and expected > len(tif.pages):
+        present = f"{count_noun(len(tif.pages), 'page')} {choose_form(len(tif.pages), 'is', 'are')} present"
+        msg = f"the TIFF is damaged: its metadata state {count_noun(expected, 'page')}, {present}; {CUT_SHORT}"
         raise FrameError(msg)
 
 

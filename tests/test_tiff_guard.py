@@ -1,0 +1,143 @@
+"""Hand-made headers of TIFFs that are refused before another library reads them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from gnntrack.errors import FrameError
+from gnntrack.inspection import inspect_movie
+from gnntrack.io.frames import open_frames
+from gnntrack.io.limits import MAX_INSPECTED_PIXELS
+from gnntrack.io.stack import Stack
+from gnntrack.io.tiff_pages import check_pages
+
+MOVIE = np.arange(4 * 20 * 30, dtype=np.uint16).reshape(4, 20, 30)
+LAYOUTS = [("<", False), (">", False), ("<", True), (">", True)]
+
+
+def write_header(path: Path, following: list[int], *, order: str, big: bool, **tags: int) -> list[int]:
+    """Write pages of one pixel without pixels, and return their offsets; `following` has the page after each, or -1."""
+    codes = {"width": 256, "length": 257, "bits": 258, "compression": 259, "samples": 277}
+    entries = {256: 1, 257: 1, **{codes[name]: value for name, value in tags.items()}}
+    count, tag, offset, first = ("Q", "HHQQ", "Q", 16) if big else ("H", "HHII", "I", 8)
+    long_ = 16 if big else 4
+    size = (
+        struct.calcsize(order + count) + len(entries) * struct.calcsize(order + tag) + struct.calcsize(order + offset)
+    )
+    places = [first + number * size for number in range(len(following))]
+    data = {"<": b"II", ">": b"MM"}[order] + (
+        struct.pack(order + "HHHQ", 43, 8, 0, first) if big else struct.pack(order + "HI", 42, first)
+    )
+    for number in following:
+        data += struct.pack(order + count, len(entries))
+        for code, value in sorted(entries.items()):
+            data += struct.pack(order + tag, code, long_, 1, value)
+        data += struct.pack(order + offset, number if number > len(places) else 0 if number < 0 else places[number])
+    path.write_bytes(data)
+    return places
+
+
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+def test_real_files_pass(tmp_path: Path, order: str, big: bool) -> None:
+    for number, options in enumerate(
+        [{}, {"ome": True}, {"metadata": None}, {"compression": "zlib", "tile": (16, 16)}]
+    ):
+        file = tmp_path / f"{number}.tif"
+        tifffile.imwrite(file, MOVIE, bigtiff=big, byteorder=order, photometric="minisblack", **options)
+        check_pages(file)
+
+
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+@pytest.mark.parametrize("following", [[0], [1, 0], [1, 2, 1]], ids=str)
+def test_a_page_that_is_referred_to_twice_is_refused(
+    tmp_path: Path, following: list[int], order: str, big: bool
+) -> None:
+    file = tmp_path / "loop.tif"
+    write_header(file, following, order=order, big=big)
+    with pytest.raises(FrameError, match=rf"page {len(following)} \(from 0\) is one of the pages before it") as error:
+        open_frames(file)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+def test_a_page_outside_of_the_file_is_refused(tmp_path: Path, order: str, big: bool) -> None:
+    file = tmp_path / "far.tif"
+    write_header(file, [1, 100_000], order=order, big=big)
+    with pytest.raises(FrameError, match="should be at byte 100000, the file has"):
+        open_frames(file)
+
+
+def test_a_chain_into_pixels_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pixels.tif"
+    tifffile.imwrite(file, np.full((4, 20, 30), 0xFFFF, np.uint16), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(file) as tif:
+        last, place = tif.pages[2].offset, tif.pages[1].dataoffsets[0]
+    data = bytearray(file.read_bytes())
+    tags = struct.unpack_from("<H", data, last)[0]
+    struct.pack_into("<I", data, last + 2 + 12 * tags, place)
+    file.write_bytes(data)
+    with pytest.raises(FrameError, match=r"page 3 \(from 0\) has 65535 tags; expected 1 to 4096"):
+        open_frames(file)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"width": 2**31, "length": 2**31},
+        {"width": 2**16, "length": 2**16, "compression": 8},
+        {"width": 2**29, "bits": 64},
+    ],
+    ids=str,
+)
+def test_sizes_that_the_file_cannot_hold_are_refused(tmp_path: Path, tags: dict[str, int]) -> None:
+    file = tmp_path / "vast.tif"
+    write_header(file, [-1], order="<", big=False, **tags)
+    with pytest.raises(FrameError, match=r"page 0 \(from 0\) states .* pixels, which need \d+ bytes, and the file has"):
+        open_frames(file)
+
+
+def test_missing_pages_are_noticed_by_the_metadata(tmp_path: Path) -> None:
+    file = tmp_path / "fewer.tif"
+    tifffile.imwrite(file, MOVIE, photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(file) as tif:
+        last = tif.pages[1].offset
+    data = bytearray(file.read_bytes())
+    struct.pack_into("<I", data, last + 2 + 12 * struct.unpack_from("<H", data, last)[0], 0)
+    file.write_bytes(data)
+    with pytest.raises(FrameError, match="its metadata state 4 pages, 2 pages are present"):
+        open_frames(file)
+
+
+def test_info_reads_no_values_of_vast_frames(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    side = int(MAX_INSPECTED_PIXELS**0.5) + 1
+
+    def fail(frame: int) -> np.ndarray:
+        raise AssertionError(frame)
+
+    movie = Stack(fail, ["vast.tif"], (side, side), (1.0, 1.0))
+    monkeypatch.setattr("gnntrack.inspection.open_frames", lambda *_, **__: movie)
+    found = inspect_movie(tmp_path)
+    assert found["kind"] == "unknown"
+    assert found["shape"] == [side, side]
+    assert "values of frames of more than" in found["problems"][0]
+
+
+def test_files_that_an_ome_tiff_names_are_checked_and_lie_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "movie"
+    folder.mkdir()
+    loop, file = folder / "loop.tif", folder / "first.ome.tif"
+    write_header(loop, [0], order="<", big=False)
+    write_header(tmp_path / "loop.tif", [0], order="<", big=False)
+    for name, message in (("loop.tif", "is one of the pages before it"), ("../loop.tif", "a file in another folder")):
+        tiff_data = f'<TiffData IFD="0" FirstT="1"><UUID FileName="{name}">urn:uuid:1</UUID></TiffData>'
+        sizes = 'SizeX="30" SizeY="20" SizeZ="1" SizeC="1" SizeT="2" Type="uint16" DimensionOrder="XYZCT"'
+        text = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels {sizes}>'
+        text += f'<TiffData IFD="0"/>{tiff_data}</Pixels></Image></OME>'
+        tifffile.imwrite(file, MOVIE[0], description=text, metadata=None, photometric="minisblack")
+        with pytest.raises(FrameError, match=message):
+            open_frames(file)
