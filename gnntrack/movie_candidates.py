@@ -183,7 +183,7 @@ def choose_lineage(
     """
     fixed, (method, solver) = fixed or Constraints(), plan
     if graph.cells.points:
-        refuse_for_points(settings.solver, settings.repair)
+        refuse_for_points(settings)
     if len(fixed.removed):
         rows = fixed.removed
         removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))

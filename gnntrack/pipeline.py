@@ -16,7 +16,7 @@ from gnntrack.errors import InputError
 from gnntrack.io.output import try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.field_of_interest import check_margin
-from gnntrack.lineage.point_tracks import refuse_for_masks
+from gnntrack.lineage.point_tracks import refuse_for_masks, refuse_for_points
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.mask_repairs import collect_repairs
 from gnntrack.methods import METHODS, resolve_method, score_graph
@@ -28,13 +28,12 @@ from gnntrack.plurals import count_noun
 from gnntrack.point_movie import (
     DETECTOR_OPTIONS,
     POINT_OPTIONS,
-    Detection,
     open_points,
     plan_detection,
     refuse_masks,
 )
-from gnntrack.point_recipes import build_point_graph, track_points
-from gnntrack.point_results import draw_points, find_file_format, write_point_result
+from gnntrack.point_recipes import build_point_graph, track_and_write
+from gnntrack.point_results import draw_points
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
 from gnntrack.types import CellGraph, Lineage
@@ -102,6 +101,7 @@ def build_graph(
     settings = settings or Settings()
     points, reading = _take_points(masks, options)
     if points is not None:
+        refuse_for_points(settings)
         movie = open_points(points, images=images, settings=settings, progress=progress, **reading)
         return build_point_graph(movie, settings=settings, progress=progress)
     return build_with_runs(open_movie(images, masks, settings=settings, **options), settings, progress)[0]
@@ -222,7 +222,7 @@ def track(
     with record_warnings() as run.warnings:
         if points is not None:
             plan: dict[str, Any] = {"method": method, "solver": solver}
-            return _track_points(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)
+            return track_and_write(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)
         refuse_for_masks(run.settings.points)
         if out is not None:
             try_output(out, overwrite=overwrite)  # before the long work
@@ -246,29 +246,6 @@ def _take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[s
         msg = f"{next(iter(reading))} belongs to points, and none are given; give points=PATH, a table or an array"
         raise InputError(msg)
     return points, reading
-
-
-def _track_points(
-    run: RunRecord,
-    out: str | Path | None,
-    reading: dict[str, Any],
-    *,
-    plan: dict[str, Any],
-    overwrite: bool,
-    progress: Any,
-) -> Lineage:
-    """Track points, and write the result."""
-    if out is not None:
-        find_file_format(out)
-        try_output(out, overwrite=overwrite)  # before the long work
-    resolve_method(plan["method"], plan["solver"])
-    movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
-    lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
-    if isinstance(run.points, Detection):
-        run.points = str(run.points)  # as it is recorded
-    if out is not None:
-        write_point_result(out, lineage, images=movie.images, run=run, overwrite=overwrite)
-    return lineage
 
 
 @accept_options("frames", "repair", other=("radius",))

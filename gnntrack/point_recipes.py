@@ -6,16 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.graph.point_links import build_point_links
+from gnntrack.io.output import try_output
 from gnntrack.lineage.point_tracks import refuse_for_points
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
-from gnntrack.point_movie import PointMovie, open_points
+from gnntrack.point_movie import Detection, PointMovie, open_points
+from gnntrack.point_results import find_file_format, write_point_result
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gnntrack.result_files import RunRecord
     from gnntrack.settings import Settings
     from gnntrack.types import CellGraph, Lineage, Progress
 
-__all__ = ["build_point_graph", "choose_point_settings", "track_points"]
+__all__ = ["build_point_graph", "choose_point_settings", "track_and_write", "track_points"]
 
 _DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
 _MAX_GAP = 6  # frames that a link may span by default: detectors miss a dim cell in up to five frames
@@ -66,7 +71,6 @@ def track_points(
     >>> track_points(points, method="hungarian", solver=None, settings=Settings()).track.tolist()
     [1, 2, 1, 2]
     """
-    refuse_for_points(settings.solver, settings.repair)
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
@@ -75,3 +79,41 @@ def track_points(
     choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": choose_point_settings(settings)}
     moments = movie.measure_shapes(progress=progress) if settings.solver.divisions else None
     return choose_lineage(graph, scores, scorer, **choice, progress=progress, moments=moments)
+
+
+def track_and_write(
+    run: RunRecord,
+    out: str | Path | None,
+    reading: dict[str, Any],
+    *,
+    plan: dict[str, Any],
+    overwrite: bool,
+    progress: Progress | None,
+) -> Lineage:
+    """Track the points of a run, and write the result; what cannot work is refused before points are looked for.
+
+    Parameters
+    ----------
+    run : RunRecord
+        Its points may be a `gnntrack.point_movie.Detection`.
+    out : path, optional
+        Folder or file of the result.
+    reading : dict
+        ``points_unit`` and ``radius``, as of `gnntrack.point_movie.open_points`.
+    plan : dict
+        ``method`` and ``solver``.
+    overwrite, progress
+        As in `gnntrack.track`.
+    """
+    refuse_for_points(run.settings)
+    if out is not None:
+        find_file_format(out)
+        try_output(out, overwrite=overwrite)  # before the long work
+    resolve_method(plan["method"], plan["solver"])
+    movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
+    lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
+    if isinstance(run.points, Detection):
+        run.points = str(run.points)  # as it is recorded
+    if out is not None:
+        write_point_result(out, lineage, images=movie.images, run=run, overwrite=overwrite)
+    return lineage

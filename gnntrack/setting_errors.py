@@ -8,8 +8,9 @@ from typing import Any
 from gnntrack.errors import InputError, SettingsError
 from gnntrack.setting_kinds import Field, describe_field, list_kinds
 
-__all__ = ["check_bools", "explain_error", "refuse_bools", "refuse_unknown"]
+__all__ = ["check_bools", "explain_error", "refuse_bools", "refuse_changed_masks", "refuse_unknown"]
 
+_CHANGES_OF_MASKS = {"cells__max_merge": "cuts merged ones", "repair__fill_gaps": "draws missing ones"}
 _NUMPY_BOOLS = {"numpy.bool", "numpy.bool_"}  # by name: NumPy takes longer to import than the settings
 
 
@@ -69,6 +70,23 @@ def refuse_bools(fields: Mapping[str, Field], values: Mapping[str, Any]) -> None
     )
     if problems:
         raise SettingsError("; ".join(problems), problems=problems)
+
+
+def refuse_changed_masks(settings: Any, changes: Mapping[str, Any]) -> None:
+    """Raise if masks are to be kept, and a change in the same call or after it asks to cut or to draw some.
+
+    A settings file holds both, since it may list every default: masks are then kept.
+
+    Raises
+    ------
+    SettingsError
+        If one is given that has no effect.
+    """
+    for key, what in _CHANGES_OF_MASKS.items():
+        if settings.repair.keep_masks and changes.get(key):
+            section, _, name = key.partition("__")
+            msg = f"repair.keep_masks keeps all masks as they are, and {section}.{name} {what}; omit one of the two"
+            raise SettingsError(msg)
 
 
 def _describe_remedy(fields: Mapping[str, Field], key: str, value: Any, prefix: str) -> str:

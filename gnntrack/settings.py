@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from gnntrack.durations import parse_duration
 from gnntrack.errors import SettingsError
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
-from gnntrack.setting_errors import refuse_unknown
+from gnntrack.setting_errors import refuse_changed_masks, refuse_unknown
 from gnntrack.setting_kinds import is_one_number, is_pixel_size, read_sizes
 from gnntrack.setting_sections import Section, limit
 from gnntrack.simulation_settings import EmbryoSettings, SimulateSettings, read_movie_kinds
@@ -451,8 +451,7 @@ class Settings(Section):
         >>> changed.graph.max_gap, changed.graph.given
         (3, frozenset({'max_gap'}))
         """
-        values = self.to_dict()
-        given = {name: set(section.given) for name, section in self}
+        values, given = self.to_dict(), {name: set(section.given) for name, section in self}
         for key, value in changes.items():
             section, _, name = key.partition("__")
             if section not in values or not name:
@@ -461,6 +460,7 @@ class Settings(Section):
             values[section][name] = value
             given[section].add(name)
         changed = type(self).from_dict(values)
+        refuse_changed_masks(changed, changes)
         for name, section in changed:
             section._set({}, given[name])
         changed._set({}, self.given | {name for name, names in given.items() if names})

@@ -31,7 +31,7 @@ from gnntrack.gnn.weights import load_for_scoring, load_model, save_model
 from gnntrack.graph.divisions import DivisionCandidates
 from gnntrack.io.frames import open_masks
 from gnntrack.scores import score_links
-from gnntrack.scores.learned import NetworkScorer, score_by_network
+from gnntrack.scores.learned import NetworkScorer
 from gnntrack.settings import Settings
 
 SETTINGS = Settings()
@@ -172,7 +172,8 @@ def compare_shipped(graph):
     assert isinstance(models[0].network, ArrayNetwork)
     assert isinstance(models[1].network, LinkNet)
     settings = SETTINGS.replace(gnn__correction=1)
-    one, other = (score_by_network(model, graph, prior, settings) for model in models)
+    score = NetworkScorer(settings, images=True)._correct
+    one, other = (score(model, graph, prior, strength=1.0, embedding=None, progress=None) for model in models)
     pairs = ((getattr(one, name), getattr(other, name)) for name in ("link", "division", "marginal"))
     return max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
 

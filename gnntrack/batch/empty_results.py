@@ -13,13 +13,13 @@ from gnntrack.point_movie import PointMovie
 from gnntrack.point_recipes import track_points
 from gnntrack.point_results import write_point_result
 from gnntrack.result_files import RunRecord
+from gnntrack.settings import Settings
 from gnntrack.types import PointSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gnntrack.batch.positions import Position
-    from gnntrack.settings import Settings
 
 __all__ = ["write_empty_result"]
 
@@ -54,6 +54,6 @@ def write_empty_result(out: Path, position: Position, *, settings: Settings, ove
         pass  # the reason is in the table of the batch
     nothing = PointSet(np.zeros(0, np.int64), np.zeros((0, len(spacing))), spacing, unit, n_frames=frames, shape=shape)
     cells, _ = make_point_cells(nothing)
-    lineage = track_points(PointMovie(cells), method="hungarian", solver=None, settings=settings)
+    lineage = track_points(PointMovie(cells), method="hungarian", solver=None, settings=Settings())
     quiet = settings.replace(output__pictures=False)
     write_point_result(out, lineage, run=RunRecord(settings=quiet), overwrite=overwrite)

@@ -15,6 +15,7 @@ from gnntrack.cli.display import show_progress, show_rows, show_table
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, overwrite_option, path_argument, verbose_option
+from gnntrack.cli.output_paths import OutputPath
 from gnntrack.cli.scores import check_limits, end_below_limits, format_score, score_points, show_errors
 from gnntrack.evaluate.defaults import GATE
 from gnntrack.plurals import count_noun
@@ -55,7 +56,7 @@ _LISTED = 20  # problems of one rule that are listed one by one
     "--errors",
     "out",
     metavar="OUT",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     help="For masks: list every error with kind, frame, place and tracks in OUT/errors.csv, or in a file OUT.csv, and "
     "show what each kind costs.",
 )
@@ -131,12 +132,13 @@ def _pair_folders(folders: tuple[Path, ...], truth: Path | None) -> list[tuple[P
 
 def _find_errors(pairs: list[tuple[Path, Path]], out: Path, *, overwrite: bool) -> ErrorReport:
     """Return the errors of the only result, after a check that they can be written."""
-    from gnntrack.evaluate.error_report import find_errors
+    from gnntrack.evaluate.error_report import check_error_place, find_errors
     from gnntrack.io.output import try_output
 
     if len(pairs) > 1:
         message = f"--errors lists the errors of one RES; received {count_noun(len(pairs), 'pair')} of folders"
         raise click.UsageError(message)
+    check_error_place(out)
     try_output(out, overwrite=overwrite)
     return find_errors(*pairs[0])
 

@@ -12,7 +12,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
-from gnntrack.cli.lineages import describe_lineage, list_lineage_checks, refuse_unused
+from gnntrack.cli.lineages import describe_lineage, list_lineage_checks, refuse_mask_options, refuse_unused
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -37,6 +37,8 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: An
     from gnntrack.io.output import check_output
 
     points = options.take_points(sources)
+    if points:
+        refuse_mask_options()
     composite = settings.frames.masks_channel is not None or settings.frames.masks_pattern is not None
     images, masks = options.find_images(**sources) if points else _find_masks(sources, composite=composite)
     check_output(out, overwrite=overwrite)

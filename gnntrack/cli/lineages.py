@@ -28,6 +28,7 @@ __all__ = [
     "list_checks",
     "list_lineage_checks",
     "read_summary",
+    "refuse_mask_options",
     "refuse_unused",
 ]
 
@@ -44,6 +45,25 @@ def refuse_unused(method: str) -> None:
             msg = f"--{name} belongs to --method gnn or auto; --method {method} does not use it"
             if given.get("segmenter") is not None:
                 msg += f"; for the segmenter give --option {name}={given[f'{section}_{name}']}"
+            raise click.UsageError(msg)
+
+
+def refuse_mask_options() -> None:
+    """Refuse options of masks on the command line of points, whatever their value; a settings file may hold defaults.
+
+    Raises
+    ------
+    UsageError
+        With what to do instead.
+    """
+    from gnntrack.lineage.point_tracks import MASK_SETTINGS
+
+    given = click.get_current_context().params
+    for key, remedy in MASK_SETTINGS.items():
+        name = key.split(".")[1]
+        if given.get(key.replace(".", "_")) is not None:
+            use = remedy.replace("use ", "use --").replace("_", "-") if remedy.startswith("use ") else remedy
+            msg = f"--{name.replace('_', '-')} works on masks, and points are tracked without them; {use}"
             raise click.UsageError(msg)
 
 

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gnntrack.cli.examples import describe_example
+from gnntrack.cli.output_paths import OutputPath
 from gnntrack.settings import EmbryoSettings, Settings, SimulateSettings
 from gnntrack.settings_files import find_settings_file
 from gnntrack.user_warnings import WarningHandler
@@ -256,8 +257,9 @@ def out_option(about: str, *names: str, other: str | None = None) -> Callable[[F
             raise click.MissingParameter(ctx=context, param=option)
         return value
 
-    path = click.Path(path_type=Path)
-    return click.option("-o", "--out", *names, "out", type=path, required=other is None, callback=check, help=about)
+    return click.option(
+        "-o", "--out", *names, "out", type=OutputPath(), required=other is None, callback=check, help=about
+    )
 
 
 class PluginOption(click.Option):

@@ -18,6 +18,7 @@ from gnntrack.cli.lineages import (
     describe_result,
     list_checks,
     read_summary,
+    refuse_mask_options,
     refuse_unused,
 )
 
@@ -96,6 +97,7 @@ def track(
         points = _take_detector(choices, points, segmenter, segmenter_options)
         segmenter_options = {}
     if points:
+        refuse_mask_options()
         images, masks = options.find_images(images=images, masks=masks, only_images=only_images, only_masks=only_masks)
     else:
         images, masks = options.resolve_sources(

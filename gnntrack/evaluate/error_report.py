@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.errors import InputError
+from gnntrack.errors import InputError, OutputError
 from gnntrack.evaluate.differences import compare_graphs
 from gnntrack.evaluate.error_kinds import ERROR_KINDS, find_owners
 from gnntrack.evaluate.error_list import list_columns
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from gnntrack.evaluate.error_shares import KindShare
     from gnntrack.evaluate.graphs import Source
 
-__all__ = ["ErrorReport", "find_errors"]
+__all__ = ["ErrorReport", "check_error_place", "find_errors"]
+
+_OTHER_FILES = (".json", ".txt", ".tsv", ".parquet", ".xlsx", ".html", ".md", ".xml", ".geff", ".zarr")
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class ErrorReport:
         Raises
         ------
         OutputError
-            If `out` exists or cannot be written.
+            If `out` exists, cannot be written, or has the suffix of another kind of file.
         """
+        check_error_place(out)
         with fresh_output(out, overwrite=overwrite) as place:
             if Path(out).suffix.lower() == ".csv":
                 write_csv(self.columns, place)
@@ -88,6 +91,29 @@ class ErrorReport:
             place.mkdir()
             write_csv(self.columns, place / "errors.csv")
             (place / "errors.json").write_text(json.dumps(self.summarise(), indent=2) + "\n", encoding="utf-8")
+
+
+def check_error_place(out: str | Path) -> None:
+    """Raise if a list of errors cannot be written under a name.
+
+    Raises
+    ------
+    OutputError
+        If the suffix is that of another kind of file.
+
+    Examples
+    --------
+    >>> check_error_place("errors.csv")
+    >>> check_error_place("errors.json")
+    Traceback (most recent call last):
+    gnntrack.errors.OutputError: errors.json: errors are written to a folder, as errors.csv and errors.json, or to ...
+    """
+    if Path(out).suffix.lower() in _OTHER_FILES:
+        msg = (
+            f"{out}: errors are written to a folder, as errors.csv and errors.json, or to a file NAME.csv; "
+            "choose another name"
+        )
+        raise OutputError(msg)
 
 
 def find_errors(result: Source, truth: Source) -> ErrorReport:

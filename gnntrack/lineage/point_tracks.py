@@ -19,10 +19,11 @@ from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, StackMotion, Tracks
 
 if TYPE_CHECKING:
-    from gnntrack.settings import PointSettings, RepairSettings, SolverSettings
+    from gnntrack.settings import PointSettings, Settings
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
 
 __all__ = [
+    "MASK_SETTINGS",
     "drop_short_families",
     "finish_points",
     "interpolate_gaps",
@@ -32,6 +33,18 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+MASK_SETTINGS = {
+    "solver.goal": "set solver.link_threshold in a settings file",
+    "cells.max_merge": "omit it",
+    "cells.fragments": "omit it",
+    "repair.fill_gaps": "use interpolate",
+    "repair.keep_masks": "omit it",
+    "repair.margin": "omit it",
+    "repair.min_track_length": "use min_length",
+    "repair.fill_empty_frames": "omit it",
+}
+"""Settings that work on masks only, and what to do instead for points."""
 
 MARK = "interpolated"
 _MOST = 2**31 - 1  # largest label of a cell
@@ -82,19 +95,18 @@ def refuse_for_masks(settings: PointSettings) -> None:
             raise SettingsError(msg)
 
 
-def refuse_for_points(solver: SolverSettings, repair: RepairSettings) -> None:
-    """Refuse settings of cells with masks for points.
+def refuse_for_points(settings: Settings) -> None:
+    """Refuse the settings of masks, `MASK_SETTINGS`, for points.
 
     Raises
     ------
     SettingsError
         If one differs from its default.
     """
-    for settings, name, remedy in (
-        (solver, "goal", "set solver.link_threshold in a settings file"),
-        (repair, "min_track_length", "use min_length"),
-    ):
-        if (value := getattr(settings, name)) != settings.fields[name].default:
+    for key, remedy in MASK_SETTINGS.items():
+        section, name = key.split(".")
+        table = getattr(settings, section)
+        if (value := getattr(table, name)) != table.fields[name].default:
             msg = f"{name}={value} works on masks, and these cells are points; {remedy}"
             raise SettingsError(msg)
 

@@ -222,12 +222,21 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
             f"these masks are not those that the lineage was made from: they have {count_noun(len(cells), 'cell')} in "
             f"{count_noun(cells.n_frames, 'frame')} of {cells.shape}, the lineage has {len(old)} in "
             f"{old.n_frames} of {old.shape}, "
-            "or their labels differ"
+            f"or their labels differ; {_describe_own_masks(lineage)}"
         )
         raise FormatError(msg)
     row = np.cumsum(keep) - 1
     row[fragment], keep[fragment] = row[owner], keep[owner]
     return runs.select(keep[runs.cell], row[runs.cell])
+
+
+def _describe_own_masks(lineage: Lineage) -> str:
+    """Return which masks fit a lineage."""
+    if lineage.origins is None:
+        return "give the masks that it was solved from"
+    return (
+        "it is of a result, in which masks may have been cut, joined or drawn: give those in the folder of this result"
+    )
 
 
 def _split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:

@@ -31,7 +31,6 @@ __all__ = [
     "NetworkScorer",
     "favour_classical",
     "load_network",
-    "score_by_network",
     "upstream_settings",
 ]
 
@@ -96,7 +95,35 @@ class NetworkScorer:
 
             images = crop_cells(graph.cells, pixels.runs, pixels.images, progress=progress)
             embedding = embed(self.embedder, images)
-        return score_by_network(model, graph, prior, self.settings, embedding=embedding, progress=progress)
+        return self._correct(model, graph, prior, strength=strength, embedding=embedding, progress=progress)
+
+    def _correct(
+        self,
+        model: Model,
+        graph: CellGraph,
+        prior: LinkScores,
+        *,
+        strength: float,
+        embedding: FeatureArray | None,
+        progress: Progress | None,
+    ) -> LinkScores:
+        """Return the scores of a network, on its device; `strength` is the fraction of its correction that is added."""
+        from gnntrack.gnn.predict import make_link_scores, predict_log_odds
+        from gnntrack.gnn.strength import find_margin
+
+        network, settings = model.scoring_network, self.settings
+        inputs = network.select_columns(network.inputs_of(graph, prior, embedding=embedding))
+        brightness = settings.gnn.brightness
+        if not (settings.gnn.model is not None if brightness is None else brightness):
+            inputs = _hide_brightness(network, inputs)
+        log_odds = predict_log_odds(
+            network, inputs, links_per_window=settings.gnn.window, correction=strength, progress=progress
+        )
+        margin = find_margin(settings.gnn.correction, model.training.get("correction"))
+        log_odds = favour_classical(log_odds, inputs, graph, prior, margin, settings)
+        log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
+        scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
+        return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
     def _keep_classical(self, prior: LinkScores, reason: str) -> LinkScores:
         """Return the classical scores, and record that they are used."""
@@ -204,59 +231,6 @@ def _load_model(settings: Settings, *, points: bool = False) -> Model:
     from gnntrack.models.devices import find_device  # imports torch, which takes long
 
     return load_model(name, points=points, device=find_device(device))
-
-
-def score_by_network(
-    model: Model,
-    graph: CellGraph,
-    prior: LinkScores,
-    settings: Settings,
-    *,
-    embedding: FeatureArray | None = None,
-    progress: Progress | None = None,
-) -> LinkScores:
-    """Score a graph by a network, on its device.
-
-    Parameters
-    ----------
-    model : Model
-        A network that scores links.
-    graph : CellGraph
-        Candidate links.
-    prior : LinkScores
-        Their classical scores.
-    settings : Settings
-        Of ``gnn``: `window` and `correction`.
-    embedding : (N, D) float32, optional
-        Learned appearance of the cells.
-    progress : Progress, optional
-        Called after each window.
-
-    Raises
-    ------
-    FormatError
-        If the graph lacks a feature.
-    """
-    from gnntrack.gnn.predict import make_link_scores, predict_log_odds
-    from gnntrack.gnn.strength import find_margin
-
-    network = model.scoring_network
-    inputs = network.select_columns(network.inputs_of(graph, prior, embedding=embedding))
-    brightness = settings.gnn.brightness
-    if not (settings.gnn.model is not None if brightness is None else brightness):
-        inputs = _hide_brightness(network, inputs)
-    log_odds = predict_log_odds(
-        network,
-        inputs,
-        links_per_window=settings.gnn.window,
-        correction=_find_strength(model, prior, settings)[0],
-        progress=progress,
-    )
-    margin = find_margin(settings.gnn.correction, model.training.get("correction"))
-    log_odds = favour_classical(log_odds, inputs, graph, prior, margin, settings)
-    log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
-    scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
-    return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
 
 def favour_classical(

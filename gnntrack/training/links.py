@@ -337,7 +337,7 @@ def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:
 
 
 def _predict(network: Network, sample: Sample, settings: Settings) -> Any:
-    """Return the log-odds of a movie as in tracking, see `gnntrack.scores.learned.score_by_network`."""
+    """Return the log-odds of a movie as in tracking, see `gnntrack.scores.learned.NetworkScorer`."""
     given, rule = settings.gnn.correction, make_rule(unclear=settings.train.unclear)
     strength, margin = choose_strength(given, rule, sample.prior.movie), find_margin(given, rule)
     window, inputs = settings.gnn.window, sample.inputs
