@@ -258,9 +258,9 @@ def _read_table(found: CtcFolder) -> TrackRows:
         hint = suggest_conversion(found.path)
         msg = f"{found.path}: no {found.table_name}; expected a table of tracks and a mask per frame{hint}"
         raise FormatError(msg)
-    if found.missing:
+    if found.gaps:
         msg = f"no mask for it, though there is one for frame {found.n_frames - 1}"
-        raise FrameError(msg, file=found.path, frame=found.missing[0])
+        raise FrameError(msg, file=found.path, frame=found.gaps[0].start)
     if not found.masks:
         msg = f"{found.path}: no mask in it; expected {found.prefix}000.tif, {found.prefix}001.tif, ..."
         raise FormatError(msg)

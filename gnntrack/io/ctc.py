@@ -83,9 +83,9 @@ def read_ctc(folder: str | Path, *, spacing: Sequence[float] | None = None) -> t
     if found.table is None or not found.masks:
         msg = f"{found.path}: no {found.table_name}" if found.table is None else f"{found.path}: no mask in it"
         raise FormatError(msg + "; expected a table of tracks and a mask per frame")
-    if found.missing:
+    if found.gaps:
         msg = f"its mask is missing; the last mask is that of frame {found.n_frames - 1}"
-        raise FrameError(msg, file=found.path, frame=found.missing[0])
+        raise FrameError(msg, file=found.path, frame=found.gaps[0].start)
     tracks = read_track_table(found.table)
     frames = map_frames(lambda t: _read_cells(found.masks[t], t), range(found.n_frames))
     _check_shapes(found, frames)

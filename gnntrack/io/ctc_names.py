@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -169,9 +170,9 @@ class CtcFolder:
         return max(self.masks, default=-1) + 1
 
     @property
-    def missing(self) -> list[int]:
-        """Frames without a mask before the last one."""
-        return [frame for frame in range(self.n_frames) if frame not in self.masks]
+    def gaps(self) -> list[range]:
+        """Frames without a mask before the last one, as ranges: a name may hold any number."""
+        return [range(low + 1, high) for low, high in pairwise([-1, *self.masks]) if high > low + 1]
 
     @property
     def table_name(self) -> str:

@@ -219,10 +219,10 @@ def _check_files(found: CtcFolder) -> Iterator[Problem]:
         return
     for stray in found.strays:
         yield _make_problem("stray-file", f"not a mask of a frame of its own; expected only {example}", stray)
-    for frame in found.missing:
-        yield _make_problem(
-            "missing-frame", f"its mask is missing; the last one is frame {found.n_frames - 1}", found.path, frame
-        )
+    for gap in found.gaps:
+        those = "its mask is" if len(gap) == 1 else f"the masks of frames {gap[0]} to {gap[-1]} are"
+        message = f"{those} missing; the last one is frame {found.n_frames - 1}"
+        yield _make_problem("missing-frame", message, found.path, gap[0])
     widths = sorted({_count_digits(file.name) for file in found.masks.values()})
     if len(widths) > 1 or widths[0] < 3:
         message = (
@@ -315,17 +315,16 @@ def check_labels(table: TrackRows, labels: dict[int, IntArray], found: CtcFolder
         For the names of files.
     """
     rows = table.rows
-    n_frames = found.n_frames
     frame = np.repeat(list(labels), [len(part) for part in labels.values()]).astype(np.int64)
     label = np.concatenate([*labels.values(), np.zeros(0, np.int64)])
     names = np.unique(np.concatenate([rows[:, 0], label]))
-    begin, end = np.clip(rows[:, 1], 0, n_frames), np.clip(rows[:, 2], -1, n_frames - 1)
-    length = np.maximum(end - begin + 1, 0)
-    # keys are made of the ranks of labels, so that they stay small for any labels
-    stride = n_frames + 1
-    wanted_frame = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length - begin, length)
-    wanted = np.unique(np.repeat(np.searchsorted(names, rows[:, 0]), length) * stride + wanted_frame)
-    wanted = wanted[np.isin(wanted % stride, list(labels))]
+    # keys are made of the ranks of labels, so that they stay small for any labels; lines of any length are compared in
+    # the frames that have a mask
+    present, stride = np.array(sorted(labels), np.int64), found.n_frames + 1
+    begin, end = np.searchsorted(present, rows[:, 1]), np.searchsorted(present, rows[:, 2], side="right")
+    length = np.maximum(end - begin, 0)
+    place = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length - begin, length)
+    wanted = np.unique(np.repeat(np.searchsorted(names, rows[:, 0]), length) * stride + present[place])
     seen = np.searchsorted(names, label) * stride + frame
     in_table = np.isin(label, rows[:, 0])
     outside = in_table & ~np.isin(seen, wanted)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 __all__ = [
     "FREE_BYTES",
+    "MAX_EMPTY_FRAMES",
     "MAX_EXPANSION",
+    "MAX_FRAMES",
     "MAX_INSPECTED_PIXELS",
+    "MAX_MISSING_FILES",
     "MAX_PAGES",
     "MAX_TAGS",
 ]
@@ -28,3 +31,12 @@ MAX_EXPANSION = 1100
 
 MAX_INSPECTED_PIXELS = 1 << 29
 """Pixels of a frame whose values ``gnntrack info`` reads without ``--masks``: 1 GiB with 16 bits."""
+
+MAX_FRAMES = 1_000_000
+"""Frames of a movie of points, of a graph file, and of a track."""
+
+MAX_EMPTY_FRAMES = 100_000
+"""Frames without points; more are a mistake in the numbers of the frames."""
+
+MAX_MISSING_FILES = 100_000
+"""Files of frames that are missing in a series; with more, the numbers in the names are dates or times."""

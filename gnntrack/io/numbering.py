@@ -11,14 +11,13 @@ from pathlib import Path
 
 from gnntrack.errors import FrameError, PatternError
 from gnntrack.io.file_names import LETTERS, FileName, align_times, describe_kind, find_role, parse_file_name
+from gnntrack.io.limits import MAX_MISSING_FILES
 from gnntrack.io.time_stamps import continue_after_midnight, fill_stamps, is_clock
 from gnntrack.plurals import choose_form, count_noun
 
 __all__ = ["fill_numbers", "find_roles", "order_frames", "suggest_pattern"]
 
 _log = logging.getLogger(__name__)
-
-_MOST_MISSING = 100_000  # beyond this the numbers in the names are dates or times, not frames
 
 
 def order_frames(
@@ -128,7 +127,7 @@ def fill_numbers(
             "number the files without gaps, or read missing frames as empty ones with allow_missing (--allow-missing)"
         )
         raise FrameError(msg, file=folder)
-    if missing > _MOST_MISSING:
+    if missing > MAX_MISSING_FILES:
         msg = f"its files are numbered from {first} to {last}, {missing} numbers are missing; number them by frame"
         raise FrameError(msg, file=folder)
     return list(range(first, last + 1, step))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from gnntrack.errors import FormatError, InputError
+from gnntrack.io.limits import MAX_EMPTY_FRAMES
 from gnntrack.io.point_values import find_repeated
 from gnntrack.plurals import choose_form, count_noun
 
@@ -20,7 +21,6 @@ __all__ = ["check_points", "flatten_positions", "warn_of_units"]
 _log = logging.getLogger(__name__)
 
 _LISTED = 5
-_MOST_EMPTY = 100_000  # frames without points that are not a mistake
 _EDGE = 0.5  # of a voxel: the centre of the first one is 0
 _CORNER, _FILLED = 0.6, 0.8  # of the images: a part that points in the wrong unit do not exceed, and right ones do
 _FEWEST = 20  # points from which on their spread shows the unit
@@ -225,7 +225,7 @@ def _warn_of_frames(points: PointSet, raw: RawPoints) -> None:
     empty = np.flatnonzero(np.bincount(points.frame, minlength=n_frames) == 0)
     if not len(empty):
         return
-    if len(empty) > _MOST_EMPTY:
+    if len(empty) > MAX_EMPTY_FRAMES:
         msg = (
             f"{raw.source}: {len(empty)} of {count_noun(n_frames, 'frame')} have no points, and the points begin in "
             f"frame {points.frame.min()}; number the frames 0, 1, 2"

@@ -12,6 +12,7 @@ import numpy as np
 from gnntrack.durations import convert_duration, format_duration, is_duration_unit
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_axes import count_steps
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.number_styles import describe_number
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = ["RawPoints", "find_repeated", "read_values"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
 _BRIGHTEST = 1e30  # features are float32, and their ratios are computed
 _LATEST = 1e15  # such as nanoseconds
@@ -259,12 +259,10 @@ class _Reader:
             if not divided:
                 remedy = "frames are whole numbers: give a column frame, or for times the time between two (--interval)"
             self._refuse(row, f"the {column.name} {given:g}, which is not a frame; {remedy}")
-        good = (frame >= 0) & (frame < _MOST_FRAMES)
+        good = (frame >= 0) & (frame < MAX_FRAMES)
         if not good.all():
             row = int(np.argmin(good))
-            self._refuse(
-                row, f"the {column.name} {values[row]:g}; frames are whole numbers from 0 to {_MOST_FRAMES - 1}"
-            )
+            self._refuse(row, f"the {column.name} {values[row]:g}; frames are whole numbers from 0 to {MAX_FRAMES - 1}")
         return frame.astype(np.int64)
 
     def read_radii(self) -> tuple[FloatArray | None, bool]:

@@ -11,7 +11,9 @@ from statistics import median
 from typing import NamedTuple
 
 from gnntrack.durations import format_duration
+from gnntrack.errors import FrameError
 from gnntrack.io.file_names import FileName, align_times, find_role, find_time_unit, parse_file_name
+from gnntrack.io.limits import MAX_MISSING_FILES
 
 __all__ = ["MISSING", "Timing", "continue_after_midnight", "describe_steps", "fill_stamps", "find_timing", "is_clock"]
 
@@ -59,6 +61,11 @@ def fill_stamps(seconds: Sequence[int], folder: Path, *, allow_missing: bool) ->
     allow_missing : bool
         Add the times that are missing; otherwise a pause is a warning.
 
+    Raises
+    ------
+    FrameError
+        If far too many times are missing.
+
     Examples
     --------
     >>> fill_stamps([0, 1800, 3600, 7200], Path("."), allow_missing=True)
@@ -80,6 +87,10 @@ def fill_stamps(seconds: Sequence[int], folder: Path, *, allow_missing: bool) ->
             format_duration(usual).replace(" ", ""),
         )
         return list(seconds)
+    if sum(counts) - len(steps) > MAX_MISSING_FILES:
+        missing = sum(counts) - len(steps)
+        msg = f"{missing} times are missing between its files; expected at most {MAX_MISSING_FILES}: correct the names"
+        raise FrameError(msg, file=folder)
     found = [seconds[0]]
     for low, count, high in zip(seconds[:-1], counts, seconds[1:], strict=True):
         found += [low + (high - low) * n // count for n in range(1, count + 1)]
