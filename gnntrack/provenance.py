@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gnntrack.errors import FormatError
+
 __all__ = ["Provenance"]
 
 
@@ -130,7 +132,15 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Provenance:
-        """Return the provenance that a file stores; unknown keys go to `other`."""
+        """Return the provenance that a file stores; unknown keys go to `other`.
+
+        Raises
+        ------
+        FormatError
+            If a value is not of the kind that gnntrack stores.
+        """
+        for name, key in _STORED.items():
+            _check_value(key, stored.get(key), str(cls.__dataclass_fields__[name].type))
         values: dict[str, Any] = {name: stored.get(key) for name, key in _STORED.items()}
         values["masks"], values["stack"] = stored.get("masks") or {}, stored.get("stack") or {}
         values["cell_settings"] = (stored.get("settings") or {}).get("cells") or {}
@@ -140,6 +150,15 @@ class Provenance:
         other = {key: value for key, value in stored.items() if key not in _STORED.values()}
         return cls(**values, other=other)
 
+
+_KINDS: dict[str, tuple[str, Any]] = {
+    "float": ("a number", int | float),
+    "int": ("a whole number", int),
+    "str": ("text", str),
+    "bool": ("true or false", bool),
+    "Mapping": ("an object", Mapping),
+    "tuple": ("a list", list | tuple),
+}  # by the type of a field
 
 _ROWS = (
     "masks_cut",
@@ -151,6 +170,21 @@ _ROWS = (
 # field -> key in files
 _STORED = {name: name for name in Provenance.__dataclass_fields__ if name != "other"}
 _STORED |= {"cell_settings": "settings", "masks_split": "masks_parted"}
+
+
+def _check_value(key: str, value: Any, annotation: str) -> None:
+    """Raise if a stored value is not of the kind of its field."""
+    if value is None:
+        return
+    kind = annotation.split("[")[0].split(" ")[0]
+    expected, types = _KINDS[kind]
+    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))
+    if fits and kind == "tuple":
+        expected = "lists of whole numbers"
+        fits = all(isinstance(row, list | tuple) and all(type(number) is int for number in row) for row in value)
+    if not fits:
+        msg = f"the note '{key}' is {str(value)[:60]}; expected {expected}"
+        raise FormatError(msg)
 
 
 def _list_rows(rows: tuple[tuple[int, ...], ...] | None) -> list[list[int]] | None:

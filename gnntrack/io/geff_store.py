@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -28,6 +27,10 @@ from gnntrack.io.geff_axes import (
     sort_space_axes,
 )
 from gnntrack.io.geff_columns import EXACT, EXTRA, INPUT_ID, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
+from gnntrack.io.geff_extras import check_axes, check_extras
+from gnntrack.io.limits import MAX_FRAMES
+from gnntrack.io.stack import UNREADABLE
+from gnntrack.io.zarr_checks import check_store
 from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Provenance
 
@@ -66,6 +69,7 @@ class GeffStore:
         if not Path(path).is_dir():
             msg = f"{path}: no such folder; expected a GEFF, which is a folder with 'nodes' and 'edges'"
             raise FormatError(msg)
+        check_store(Path(path))
         with _convert_errors(path):
             self.reader = _open_reader(path)
             self.ids: np.ndarray = np.asarray(self.reader.nodes[:])
@@ -76,6 +80,9 @@ class GeffStore:
         extra = (self.metadata.extra or {}).get(EXTRA)
         self.own = isinstance(extra, dict) and {"n_frames", "shape", "cell_features", "link_features"} <= extra.keys()
         self.extra: dict[str, Any] = extra if self.own and isinstance(extra, dict) else {}
+        with add_file_name(path):
+            check_extras(self.extra)
+            check_axes(self.metadata.axes or [])
 
     @property
     def has_labels(self) -> bool:
@@ -114,7 +121,8 @@ class GeffStore:
     @property
     def provenance(self) -> Provenance:
         """The provenance that gnntrack stored; for a file of another tool only the frame interval, if it is known."""
-        stored = Provenance.from_dict(self.extra.get("notes") or {})
+        with add_file_name(self.path):
+            stored = Provenance.from_dict(self.extra.get("notes") or {})
         return stored if self.own else stored.replace(interval=self._read_interval())
 
     def read_cells(self, *, points: bool = False) -> tuple[Cells, IntArray]:
@@ -222,6 +230,8 @@ class GeffStore:
         frame = np.rint(time)
         if not np.allclose(time, frame, rtol=0, atol=1e-3) or (frame < 0).any():
             self._fail(f"the time axis '{name}' does not count frames from 0, but begins with {stored[:5].tolist()}")
+        if frame.max(initial=0) >= MAX_FRAMES:
+            self._fail(f"the time axis '{name}' has the frame {frame.max():g}; expected 0 to {MAX_FRAMES - 1}")
         return frame.astype(np.int64)
 
     def _find_time_axis(self) -> Axis | None:
@@ -438,7 +448,7 @@ def _convert_errors(path: str | Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zlib.error) as error:
+    except UNREADABLE as error:
         if not any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
             msg = f"{path}: not a GEFF: the folder holds no zarr group; give an output of 'build-graph' or 'solve'"
             raise FormatError(msg) from error

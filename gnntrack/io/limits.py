@@ -8,6 +8,8 @@ from __future__ import annotations
 
 __all__ = [
     "FREE_BYTES",
+    "MAX_CHUNKS",
+    "MAX_DESCRIPTION",
     "MAX_EMPTY_FRAMES",
     "MAX_EXPANSION",
     "MAX_FRAMES",
@@ -40,3 +42,9 @@ MAX_EMPTY_FRAMES = 100_000
 
 MAX_MISSING_FILES = 100_000
 """Files of frames that are missing in a series; with more, the numbers in the names are dates or times."""
+
+MAX_CHUNKS = 100_000
+"""Chunks of an array of a graph file."""
+
+MAX_DESCRIPTION = 1 << 26
+"""Bytes of the description of a group or an array of Zarr: 64 MiB."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FormatError
+from gnntrack.io.geff_extras import check_n_frames
 from gnntrack.io.geff_store import GeffStore, add_file_name
 from gnntrack.io.output import fresh_output
 from gnntrack.io.zarr3_arrays import write_array, write_group
@@ -93,6 +94,7 @@ def _read_numbers(store: GeffStore, frame: IntArray) -> tuple[float | None, int]
     extra: dict[str, Any] = store.metadata.extra or {}
     own = extra.get(_EXTRA)
     stored = own.get(_FRAMES, 0) if isinstance(own, dict) else 0
+    check_n_frames(stored)
     total = extra.get(TOTAL)
     if total is not None and (not isinstance(total, int | float) or isinstance(total, bool) or not 0 < total < 1e18):
         msg = f"{TOTAL} is {total!r}; expected a number of cells above 0"
