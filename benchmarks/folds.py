@@ -12,6 +12,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -221,7 +222,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
     model = load_model(folder)
     kept = {name: model.training[name] for name in ("versions", "cells", "links", "divisions", "best")}
     best = kept["best"]
-    return {**kept, "steps": best["step"], "temperature": model.temperature, "seconds": best["seconds"]}
+    return {**kept, "steps": best["step"], "temperature": model.temperature}
 
 
 def choose_settings(network: str, settings: Settings) -> Settings:
@@ -282,10 +283,13 @@ def _read_finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
 
 
 def _make_reporter(name: str) -> Callable[[dict[str, Any]], None]:
+    started = time.monotonic()
+
     def report(row: dict[str, Any]) -> None:
         error, f1 = row["validation_link_error"], row["validation_division_f1"]
         found = f"link error {_format(error, 5)}, division F1 {_format(f1, 3)}"
-        print(f"{name}: step {row['step']}, {row['seconds']:.0f} s, loss {row['loss']:.4f}, {found}", flush=True)
+        seconds = time.monotonic() - started
+        print(f"{name}: step {row['step']}, {seconds:.0f} s, loss {row['loss']:.4f}, {found}", flush=True)
 
     return report
 

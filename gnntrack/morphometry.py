@@ -10,7 +10,7 @@ import numpy as np
 from gnntrack.errors import FormatError, FrameError, InputError
 from gnntrack.io.frames import open_frames
 from gnntrack.io.mask_checks import CheckOptions, check_masks
-from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io.output import fresh_output, try_output
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
 from gnntrack.measure.shapes import measure_shapes
@@ -142,7 +142,7 @@ def write_shapes(
     >>> table["area_pixel2"].tolist()
     [16.0]
     """
-    check_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     settings = settings or Settings()
     stack = open_frames(masks, **settings.frames.select_for_masks())
     kind = _choose_mesh_format(meshes, ndim=len(stack.shape))

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from gnntrack.errors import InputError, OptionError, SettingsError
+from gnntrack.io.output_locks import hold_outputs
 from gnntrack.progress_bars import open_progress
 from gnntrack.setting_errors import check_bools
 from gnntrack.settings import Settings
@@ -64,7 +65,7 @@ def accept_options(*sections: str, other: Iterable[str] = ()) -> Callable[[Calla
             if given or keywords.get("settings") is not None:
                 name = recipe.__name__
                 keywords["settings"] = resolve_options(keywords.get("settings"), given, options, recipe=name, own=own)
-            with open_progress(keywords.pop("progress", None)) as report:
+            with hold_outputs(), open_progress(keywords.pop("progress", None)) as report:
                 return recipe(*args, **({"progress": report} if report is not None else {}), **keywords)  # type: ignore[arg-type]
 
         defaults = dict.fromkeys(other) | {

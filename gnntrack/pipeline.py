@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
-from gnntrack.io.output import try_output
+from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.point_tracks import refuse_for_masks, refuse_for_points
@@ -225,6 +225,8 @@ def track(
             return track_and_write(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)
         refuse_for_masks(run.settings.points)
         if out is not None:
+            for source in (images, masks):
+                refuse_source(out, source)
             try_output(out, overwrite=overwrite)  # before the long work
         candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)
         movie, repaired = candidates.movie, solve_movie(candidates, progress=progress)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.graph.point_links import build_point_links
-from gnntrack.io.output import try_output
+from gnntrack.io.output import refuse_source, try_output
 from gnntrack.lineage.point_tracks import refuse_for_points
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
@@ -108,6 +108,8 @@ def track_and_write(
     refuse_for_points(run.settings)
     if out is not None:
         find_file_format(out)
+        for source in (run.images, run.points):
+            refuse_source(out, source)
         try_output(out, overwrite=overwrite)  # before the long work
     resolve_method(plan["method"], plan["solver"])
     movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)

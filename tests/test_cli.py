@@ -721,6 +721,23 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     assert not out.parent.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", -signal.SIGINT)])
+def test_a_signal_is_not_lost_in_a_package_that_catches_everything(tmp_path, name, code):
+    send = f"os.kill(os.getpid(), signal.{name}); time.sleep(0.2)"
+    swallow = f"import os, signal, time\ntry:\n    {send}\nexcept BaseException:\n    pass\n"
+    (tmp_path / "swallows.py").write_text(swallow)
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gnntrack.cli.interrupts import "
+        "handle_signals; handle_signals(); import swallows, time; time.sleep(5)"
+    )
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", start], env={**os.environ, "PYTHONPATH": places}, stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == code, done.stderr
+
+
 def test_a_lineage_is_not_a_graph_to_solve(movie):
     run("build-graph", "--masks", movie / "masks", "-o", movie / "g.geff")
     run("solve", movie / "g.geff", "-o", movie / "l.geff")

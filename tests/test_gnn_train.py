@@ -49,11 +49,11 @@ def rows_of(folder):
 
 
 def sums_of(folder):
-    """Return checksums of the best weights and of the last ones, with their averages and moments, and the log."""
-    log = [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
+    """Return checksums of the best weights and of the last ones, with their averages and moments, and all texts."""
+    texts = [(folder / name).read_text() for name in ("log.csv", "model.json")]
     weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     last = {k: v for k, v in load_file(folder / "checkpoint.safetensors").items() if not k.startswith("random")}
-    return weights, hashlib.sha256(save(last)).hexdigest(), log
+    return weights, hashlib.sha256(save(last)).hexdigest(), texts
 
 
 RUN = ("seed", "resume", "progress", "report")

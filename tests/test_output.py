@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 import zarr
+from click.testing import CliRunner
 
+import gnntrack
+from gnntrack.cli import cli
 from gnntrack.errors import OutputError
-from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io import output_places
+from gnntrack.io.output import check_output, fresh_output, hold_outputs, refuse_source, try_output
 from gnntrack.io.result_folders import MANIFEST
 
 
@@ -126,6 +132,7 @@ class TestEveryKind:
 
         monkeypatch.setattr(Path, "rename", interrupt)
         monkeypatch.setattr(Path, "replace", interrupt)
+        monkeypatch.setattr(output_places, "exchange_paths", lambda *_: False)
         with pytest.raises(KeyboardInterrupt), fresh_output(out, overwrite=True) as place:
             write(place)
         assert read_content(out) == before
@@ -284,3 +291,172 @@ def test_files_of_images_are_refused_before_the_work(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(OutputError, match="choose another output"):
         check_output(tmp_path / name, overwrite=True)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_killed(body):
+    """Run a function in a process of its own, which ends by SIGKILL."""
+    child = os.fork()
+    if not child:
+        body()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot exchange two folders")
+class TestKilled:
+    @pytest.mark.parametrize("moment", ["writing", "before", "after", "between"])
+    def test_one_version_is_there_and_the_next_run_cleans_up(self, tmp_path, monkeypatch, moment):
+        out = make(tmp_path / "out")
+        make(tmp_path / "other")
+        (tmp_path / ".partial-cafe-out").mkdir()  # not a name of ours
+        (tmp_path / ".partial-00c0ffee-other").mkdir()  # of another output
+
+        def write_and_die():
+            with fresh_output(out, overwrite=True) as place:
+                write_ctc(place)
+                if moment == "writing":
+                    die()
+                if moment == "between":
+                    monkeypatch.setattr(output_places, "exchange_paths", lambda *_: False)
+                    rename = Path.rename
+                    monkeypatch.setattr(Path, "rename", lambda self, to: (rename(self, to), die()))
+                else:
+                    exchange = output_places.exchange_paths
+                    after = moment == "after"
+                    monkeypatch.setattr(
+                        output_places, "exchange_paths", lambda *paths: (after and exchange(*paths), die())
+                    )
+
+        run_killed(write_and_die)
+        left = [path.name for path in tmp_path.iterdir()]
+        assert len(left) > 4
+        if moment == "between":
+            with pytest.raises(OutputError, match="exists already"), fresh_output(out, overwrite=False):
+                pytest.fail("the older version was not put back")
+        assert read_content(out) == read_content(
+            make(tmp_path / "expected", text="new" if moment == "after" else "old")
+        )
+        with fresh_output(out, overwrite=True) as place:
+            write_ctc(place)
+        names = [".partial-00c0ffee-other", ".partial-cafe-out", "expected", "other", "out"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == names
+        assert read_content(out)["res_track.txt"] == "new"
+
+    def test_the_lock_of_a_killed_run_is_no_obstacle(self, tmp_path):
+        def hold_and_die():
+            with hold_outputs():
+                try_output(tmp_path / "above" / "out", overwrite=False)
+                die()
+
+        run_killed(hold_and_die)
+        assert list_names(tmp_path) == ["above", "above/.lock-out"]
+        make(tmp_path / "above" / "out", write_text)
+        assert list_names(tmp_path) == ["above", "above/out"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+class TestTwoRuns:
+    @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+    def test_the_second_of_two_processes_is_refused(self, tmp_path):
+        with hold_outputs():
+            try_output(tmp_path / "out", overwrite=True)
+            child = os.fork()
+            if not child:
+                try:
+                    try_output(tmp_path / "out", overwrite=True)
+                except OutputError as error:
+                    os._exit(7 if "another run of gnntrack writes it now" in str(error) else 1)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            make(tmp_path / "out")
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+    def test_an_output_is_free_after_the_run_that_failed(self, tmp_path):
+        def fail():
+            try_output(tmp_path / "a" / "out", overwrite=True)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt), hold_outputs():
+            fail()
+        assert not list_names(tmp_path)
+
+
+class TestMessages:
+    def test_a_long_name(self, tmp_path):
+        name = "a" * 240 + ".csv"
+        make(tmp_path / name, write_text)
+        assert list_names(tmp_path) == [name]
+        with pytest.raises(OutputError, match=r"it cannot be written \(File name too long\)"):
+            check_output(tmp_path / ("a" * 256), overwrite=False)
+
+    def test_an_error_while_the_output_is_removed_hides_nothing(self, tmp_path, monkeypatch):
+        def refuse(self, missing_ok=False):
+            raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with pytest.raises(ValueError, match="of the work"):
+            produce(tmp_path / "out", write_text, then=ValueError("of the work"))
+
+    def test_a_part_of_the_output_is_named_by_the_path_that_was_given(self, tmp_path):
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def write(place):
+            place.mkdir()
+            produce(place / "lineage.geff", write_geff, then=full)
+
+        with pytest.raises(OutputError) as told:
+            produce(tmp_path / "out", write)
+        assert str(told.value).startswith(f"{tmp_path / 'out' / 'lineage.geff'}: it cannot be written (No space")
+
+    def test_a_file_that_was_written_in_part(self, tmp_path):
+        with pytest.raises(OutputError, match=r"out: it cannot be written \(900 requested and 100 written\)"):
+            produce(tmp_path / "out", write_text, then=OSError("900 requested and 100 written"))
+
+
+@pytest.mark.parametrize("name", ["nodes/notes.txt", "edges/props/paper.pdf"])
+@pytest.mark.parametrize("write", [write_geff, write_geff3])
+def test_a_file_inside_a_geff_is_kept(tmp_path, write, name):
+    out = make(tmp_path / "out.geff", write)
+    for chunk in ("nodes/ids/0", "nodes/ids/.zarray", "edges/props/score/values/c/0/1", "edges/ids/c", "nodes/a/0.1"):
+        (out / chunk).parent.mkdir(parents=True, exist_ok=True)
+        (out / chunk).write_text("")
+    assert check_output(out, overwrite=True) == out
+    (out / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"it holds {name}, which gnntrack did not write"):
+        check_output(out, overwrite=True)
+
+
+class TestSources:
+    @pytest.mark.parametrize("source", ["01_RES", "01_RES/mask*.tif", "01_RES/mask000.tif", "./01_RES/../01_RES"])
+    def test_a_result_that_is_its_own_source_is_refused(self, tmp_path, monkeypatch, source):
+        monkeypatch.chdir(tmp_path)
+        make(tmp_path / "01_RES")
+        with pytest.raises(OutputError, match="it is the source or holds it"):
+            refuse_source("01_RES", source)
+        with pytest.raises(OutputError, match="it is the source or holds it"):
+            gnntrack.track(masks=source, out="01_RES", overwrite=True)
+        for words in (["--masks", source], ["images", source]):
+            done = CliRunner().invoke(cli, ["track", *words, "-o", "01_RES", "--overwrite"])
+            assert (done.exit_code, "it is the source" in done.stderr) == (2, True), done.output
+
+    def test_other_sources_are_none(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for source in ("01_RES2/mask*.tif", "*/mask.tif", None, [1]):
+            refuse_source("01_RES", source)
+
+
+@pytest.mark.parametrize("command", ["build-graph", "solve"])
+def test_a_command_finds_out_at_its_start_that_it_may_not_write(tmp_path, monkeypatch, command):
+    def deny(self, *args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    sources = {"build-graph": ["--masks", "missing"], "solve": ["missing.geff"]}[command]
+    done = CliRunner().invoke(cli, [command, *sources, "-o", str(tmp_path / "out.geff")])
+    assert (done.exit_code, "(Permission denied); choose an output where you may write" in done.stderr) == (2, True)

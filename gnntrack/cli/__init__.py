@@ -12,7 +12,6 @@ import errno
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -25,7 +24,9 @@ import click
 
 from gnntrack import __version__
 from gnntrack.cli.examples import EXAMPLES, complete_line
+from gnntrack.cli.interrupts import handle_signals
 from gnntrack.errors import GnntrackError, GnntrackWarning
+from gnntrack.io.output_locks import hold_outputs
 from gnntrack.user_warnings import record_warnings
 
 __all__ = ["cli", "main"]
@@ -114,7 +115,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of the input or of the system becomes a message and an exit code."""
         try:
-            with _show_warnings(), record_warnings():
+            with _show_warnings(), record_warnings(), hold_outputs():
                 return super().invoke(ctx)
         except (click.MissingParameter, click.BadOptionUsage) as error:
             line = complete_line(error, ctx.meta[_TYPED])
@@ -185,8 +186,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # the TERM signal of a scheduler ends a run as Ctrl-C does: incomplete output is removed
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    handle_signals()
     # pydantic, which geff imports, would search the metadata of every installed package for plug-ins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # to search for cycles after every 700 new objects is a waste while modules are imported
@@ -212,7 +212,3 @@ def _leave(end: SystemExit) -> NoReturn:
     except OSError:  # a closed pipe
         raise end from None
     os._exit(end.code or 0)
-
-
-def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)

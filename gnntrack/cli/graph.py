@@ -34,14 +34,14 @@ def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: An
     """Find the candidate links between the cells of a movie: IMAGES and MASKS, --masks MASKS or --points POINTS."""
     from gnntrack import pipeline
     from gnntrack.io.geff import write_graph
-    from gnntrack.io.output import check_output
+    from gnntrack.io.output import try_output
 
     points = options.take_points(sources)
     if points:
         refuse_mask_options()
     composite = settings.frames.masks_channel is not None or settings.frames.masks_pattern is not None
     images, masks = options.find_images(**sources) if points else _find_masks(sources, composite=composite)
-    check_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
         graph = pipeline.build_graph(images, masks, settings=settings, progress=progress, **points)
@@ -103,10 +103,10 @@ def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Set
     from gnntrack import pipeline
     from gnntrack.errors import FormatError
     from gnntrack.io.geff import read_graph, write_lineage
-    from gnntrack.io.output import check_output
+    from gnntrack.io.output import try_output
 
     refuse_unused(method)
-    check_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
         candidates = read_graph(graph)
@@ -196,7 +196,7 @@ def export(
     output of 'gnntrack batch'.
     """
     from gnntrack import pipeline
-    from gnntrack.io.output import check_output
+    from gnntrack.io.output import try_output
     from gnntrack.io.writers import WRITERS
     from gnntrack.results import find_result
 
@@ -212,7 +212,7 @@ def export(
     if result is None and images is not None:
         message = "--images measures the cells of a result folder; a .geff has its measurements already"
         raise click.UsageError(message)
-    check_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     watch = Stopwatch()
     with show_progress() as progress:
         read = _read_exported(lineage, result, images, settings, points=not WRITERS[to].needs_masks)
@@ -242,11 +242,11 @@ def _export_movies(paths: tuple[Path, ...], out: Path, to: str, settings: Settin
     """Write the lineages of several movies as one file."""
     from gnntrack.batch import list_results
     from gnntrack.exporting import export_movies
-    from gnntrack.io.output import check_output
+    from gnntrack.io.output import try_output
     from gnntrack.results import find_result
 
     results = list_results(paths)
-    check_output(out, overwrite=overwrite)
+    try_output(out, overwrite=overwrite)
     watch = Stopwatch()
     read = {
         name: None if path is None else _read_exported(path, find_result(path), None, settings, points=True)

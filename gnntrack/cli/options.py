@@ -93,14 +93,14 @@ def overwrite_option(command: Function) -> Function:
     @functools.wraps(command)
     def run(*args: Any, **values: Any) -> Any:
         if values["overwrite"] and isinstance(values.get("out"), Path):
-            from gnntrack.io.output import refuse_source
+            from gnntrack.io.output import is_pattern, refuse_source
 
             for name in values.keys() - _NO_SOURCES:
                 several = values[name] if isinstance(values[name], tuple) else (values[name],)
                 for source in several:
                     # text in a tuple is an argument such as those of train, a path or a pattern
                     is_path = isinstance(source, Path) or (isinstance(source, str) and several is values[name])
-                    if is_path and Path(source).expanduser().exists():
+                    if is_path and (Path(source).expanduser().exists() or is_pattern(source)):
                         refuse_source(values["out"], source)
         return command(*args, **values)
 

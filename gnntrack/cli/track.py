@@ -88,7 +88,7 @@ def track(
     pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
     """
     from gnntrack import pipeline
-    from gnntrack.io.output import check_output
+    from gnntrack.io.output import try_output
 
     points = options.take_points(choices)
     if choices["detector"] is None:
@@ -112,7 +112,7 @@ def track(
         raise click.UsageError(message)
     refuse_unused(choices["method"])
     if edge_table is not None:
-        check_output(edge_table, overwrite=choices["overwrite"])
+        try_output(edge_table, overwrite=choices["overwrite"])
     watch = Stopwatch()
     with show_progress() as progress:
         choices |= options.select_segmenter(segmenter, segmenter_options)

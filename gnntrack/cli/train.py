@@ -15,6 +15,7 @@ import click
 from gnntrack.cli.display import Stopwatch, describe_cost, format_figures, show_rows, show_training
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.interrupts import defer_in_imports
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.gnn.networks import NETWORKS
 
@@ -160,7 +161,8 @@ class Stop:
     @contextmanager
     def listen(self) -> Iterator[None]:
         """Handle Ctrl-C and TERM as requests to stop while the context lasts."""
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        ask = defer_in_imports(self._ask)
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from gnntrack.errors import OutputError
+from gnntrack.io.output_locks import Claim, claim_output, hold_outputs, keep_claim
+from gnntrack.io.output_places import choose_temporary_path, move_output, recover_output, remove_path
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
 from gnntrack.setting_errors import check_bools
 
-__all__ = ["OWN_VIDEO", "check_output", "fresh_output", "refuse_source", "try_output"]
+__all__ = [
+    "OWN_VIDEO",
+    "check_output",
+    "claim_free_output",
+    "fresh_output",
+    "hold_outputs",
+    "is_pattern",
+    "refuse_source",
+    "try_output",
+]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_WRITTEN_IN_PART = re.compile(r"requested and \d+ written|writing image file")  # by NumPy and Pillow on a full disk
 OWN_VIDEO = "made by gnntrack"
 """Comment of the videos that gnntrack writes."""
 _HEADER = 1 << 22  # bytes at the start of a video, in which its header is
@@ -29,7 +41,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and move the file or folder that the body writes there to `path`.
 
     If the body fails or is interrupted, its output is removed, and an older output at `path` stays as it is. Folders
-    above `path` are made.
+    above `path` are made. What killed runs have left beside `path` is removed.
 
     Parameters
     ----------
@@ -50,8 +62,8 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        Before the body runs, if `path` exists and may not be replaced, or cannot be written; afterwards, if
-        nothing was written, or the disk is full.
+        Before the body runs, if `path` exists and may not be replaced, cannot be written, or is written by another
+        process; afterwards, if nothing was written, or the disk is full.
 
     Examples
     --------
@@ -62,9 +74,9 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     >>> [file.name for file in folder.iterdir()]
     ['tracks.csv']
     """
-    target = check_output(path, overwrite=overwrite)
-    made = _make_parents(target)
-    place = _choose_temporary_path(target)
+    claim = claim_free_output(path, overwrite=overwrite)
+    target = claim.target
+    place = choose_temporary_path(target)
     try:
         _check_writable(place, path)
         yield place
@@ -76,14 +88,34 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         # checked again, since another process may have written there while the body ran
         if check_output(path, overwrite=overwrite).is_file() and place.is_dir():
             raise OutputError(_describe_foreign_file(path))
-        _move(place, target)
+        move_output(place, target)
     except BaseException as error:
-        _remove(place)
-        _remove_empty(made)
-        if isinstance(error, OSError) and _is_about(error, place):
-            msg = f"{path}: it cannot be written ({error.strerror or error}); nothing was left there"
-            raise OutputError(msg) from error
+        remove_path(place)
+        told = _explain_error(error, place, path)
+        if told is not None:
+            raise OutputError(told) from error
         raise
+    finally:
+        claim.release()
+
+
+def claim_free_output(path: str | Path, *, overwrite: bool) -> Claim:
+    """Return the claim to an output, after all checks of `check_output`, and what killed runs have left is removed.
+
+    Raises
+    ------
+    OutputError
+        If it may not be written, or another process writes it.
+    """
+    target = check_output(path, overwrite=overwrite)
+    claim = claim_output(target, path)
+    try:
+        if claim.descriptor is not None and claim.users == 1 and recover_output(target):
+            check_output(path, overwrite=overwrite)
+    except BaseException:
+        claim.release()
+        raise
+    return claim
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> Path:
@@ -112,7 +144,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
     if not above.is_dir():
         msg = f"{path}: {above} is a file, expected a folder; choose another output"
         raise OutputError(msg)
-    if not os.path.lexists(target):
+    if not _exists(target, path):
         return target
     if not overwrite:
         msg = f"{path}: it exists already; choose another output, or replace it with overwrite (--overwrite)"
@@ -127,6 +159,24 @@ def check_output(path: str | Path, *, overwrite: bool) -> Path:
         )
         raise OutputError(msg)
     return target
+
+
+def _exists(target: Path, path: str | Path) -> bool:
+    """Return whether there is anything at a path.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be there, such as under a name that is too long.
+    """
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        msg = f"{path}: it cannot be written ({error.strerror}); choose another output"
+        raise OutputError(msg) from error
+    return True
 
 
 def _is_own_video(path: Path) -> bool:
@@ -147,23 +197,27 @@ def _describe_foreign_file(path: str | Path) -> str:
 def try_output(path: str | Path, *, overwrite: bool) -> None:
     """Raise before the long work, and not after it, if a result cannot be written to `path`.
 
-    As `fresh_output` with a body that writes nothing: a folder is made beside `path` and removed again.
+    As `fresh_output` with a body that writes nothing: a folder is made beside `path` and removed again. Inside of
+    `hold_outputs`, as in every command and recipe, no other process can write `path` until that ends.
 
     Raises
     ------
     OutputError
         If `path` exists and may not be replaced, or cannot be written.
     """
-    target = check_output(path, overwrite=overwrite)
-    made = _make_parents(target)
+    claim = claim_free_output(path, overwrite=overwrite)
     try:
-        _check_writable(_choose_temporary_path(target), path)
-    finally:
-        _remove_empty(made)
+        _check_writable(choose_temporary_path(claim.target), path)
+    except BaseException:
+        claim.release()
+        raise
+    keep_claim(claim)
 
 
 def refuse_source(path: str | Path, source: object) -> None:
     """Raise if an output is its own source, or a folder that holds it: overwriting would remove the source.
+
+    The source of a pattern is the folder above its first wildcard. What is not a path is no source.
 
     Raises
     ------
@@ -180,31 +234,10 @@ def refuse_source(path: str | Path, source: object) -> None:
     if not isinstance(source, str | os.PathLike):
         return
     target = Path(os.path.realpath(Path(path).expanduser()))
-    origin = Path(os.path.realpath(Path(source).expanduser()))
+    origin = Path(os.path.realpath(_find_fixed_part(Path(source).expanduser())))
     if target in (origin, *origin.parents):
         msg = f"{path}: it is the source or holds it ({source}); choose another output"
         raise OutputError(msg)
-
-
-def _make_parents(target: Path) -> list[Path]:
-    """Make the folders above the target; return those that did not exist, deepest first."""
-    missing = [folder for folder in target.parents if not folder.exists()]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{target}: its folder cannot be made ({error.strerror}); choose an output where you may write"
-        raise OutputError(msg) from error
-    return missing
-
-
-def _choose_temporary_path(target: Path) -> Path:
-    return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):  # another process has written there meanwhile
-            folder.rmdir()
 
 
 def _check_writable(place: Path, path: str | Path) -> None:
@@ -217,33 +250,34 @@ def _check_writable(place: Path, path: str | Path) -> None:
         raise OutputError(msg) from error
 
 
-def _move(place: Path, target: Path) -> None:
-    """Replace the old output by the new one; if that fails, the old one is restored."""
-    if not target.is_dir() and not place.is_dir():
-        place.replace(target)
-        return
-    if not os.path.lexists(target):
-        place.rename(target)
-        return
-    aside = target.with_name(f".replaced-{secrets.token_hex(4)}-{target.name}")
-    try:
-        target.rename(aside)
-        place.rename(target)
-    except BaseException:
-        if os.path.lexists(aside) and not os.path.lexists(target):
-            aside.rename(target)
-        raise
-    _remove(aside)
+def is_pattern(source: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a pattern of files.
+
+    >>> is_pattern("01_RES/mask*.tif"), is_pattern("01_RES")
+    (True, False)
+    """
+    return any(mark in os.fspath(source) for mark in "*?[")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _find_fixed_part(source: Path) -> Path:
+    """Return the path of a source up to its first wildcard."""
+    if source.exists():
+        return source
+    return Path(*takewhile(lambda part: not is_pattern(part), source.parts))
+
+
+def _explain_error(error: BaseException, place: Path, path: str | Path) -> str | None:
+    """Return the message for an error of writing, with the path that the user gave; None for any other error."""
+    if isinstance(error, OutputError):  # of a part of the output
+        return str(error).replace(str(place), str(path)) if str(place) in str(error) else None
+    if isinstance(error, OSError) and _is_about(error, place):
+        return f"{path}: it cannot be written ({error.strerror or error}); nothing was left there"
+    return None
 
 
 def _is_about(error: OSError, place: Path) -> bool:
     """Return whether an error is about the output, and not about another file that the body used."""
     named = [str(name) for name in (error.filename, error.filename2) if name]
-    return any(name.startswith(str(place)) for name in named) if named else error.errno in _DISK
+    if named:
+        return any(name.startswith(str(place)) for name in named)
+    return error.errno in _DISK or (error.errno is None and _WRITTEN_IN_PART.search(str(error)) is not None)

@@ -50,21 +50,37 @@ def _has_geff(folder: Path, names: set[str]) -> bool:
         return False
 
 
+_MODEL = r"(weights\.safetensors|model\.json|checkpoint\.safetensors)"
+# metadata and chunks of zarr 2 ("0.1") and zarr 3 ("c/0/1"), in groups of any depth; a folder may be empty
+_GEFF = (
+    r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata"
+    r"|(nodes|edges)/((?:[^/]+/)*(zarr\.json|\.zgroup|\.zattrs|\.zmetadata|\.zarray|c|\d+(\.\d+)*)?)"
+)
+
+
+def _has_model(folder: Path, names: set[str]) -> bool:
+    """Return whether a folder is a model, an interrupted training, or one that was killed before its checkpoint."""
+    if {"weights.safetensors", "model.json"} <= names or "checkpoint.safetensors" in names:
+        return True
+    partial = rf"\.partial-[0-9a-f]{{8}}-{_MODEL}"
+    if not names or not all(re.fullmatch(rf"appearance|{partial}", name) for name in names):  # before a look below
+        return False
+    begun = re.compile(rf"(appearance/)?{partial}|appearance/({_MODEL})?")
+    return all(map(begun.fullmatch, _list_files(folder)))
+
+
 RESULT_FOLDERS = {
     "model": ResultFolder(
-        lambda _, names: {"weights.safetensors", "model.json"} <= names or "checkpoint.safetensors" in names,
-        re.compile(
-            r"(appearance/)?(\.partial-[0-9a-f]{8}-)?(weights\.safetensors|model\.json|checkpoint\.safetensors)|log\.csv"
-            r"|(learning_curve|reliability)\.png"
-        ),
+        _has_model,
+        re.compile(rf"(appearance/)?(\.partial-[0-9a-f]{{8}}-)?{_MODEL}|log\.csv|(learning_curve|reliability)\.png"),
         recursive=True,
     ),
-    "geff": ResultFolder(_has_geff, re.compile(r"zarr\.json|\.zgroup|\.zattrs|\.zmetadata|(nodes|edges)/?")),
+    "geff": ResultFolder(_has_geff, re.compile(_GEFF), recursive=True),
     "ctc": ResultFolder(
         lambda folder, names: "res_track.txt" in names or (folder / EXTRAS / "summary.json").is_file(),
         re.compile(
             rf"res_track\.txt|mask\d+\.tif|{EXTRAS}/((cells|points|tracks|review|repairs)\.csv|(summary|edits)\.json|(overlay|lineage)\.png"
-            r"|lineage\.geff/(\.z\w+|(nodes|edges)/.*))"
+            rf"|lineage\.geff/({_GEFF}))"
         ),
         recursive=True,
     ),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_learning_curve"]
 
-_COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_score", "best")
+_COLUMNS = ("step", "loss", "learning_rate", "validation_score", "best")
 _FIGURE = "validation_"  # prefix of the columns of validation figures
 _WORDS = {"division_f1": "division F1", "dice": "Dice", "seg": "SEG", "f1": "F1"}
 _COLOURS = ("#333333", "#b3441c", "#1f6f8b", "#6b8e23", "#7a4f9a")
@@ -40,11 +40,11 @@ def draw_learning_curve(log: str | Path, *, title: str | None = None) -> Figure:
     Parameters
     ----------
     log : path
-        The ``log.csv`` of a model: a table with the columns ``step, seconds, loss, learning_rate, validation_score,
-        best``, and further validation figures in columns whose names begin with ``validation_``. A cell is empty if
+        The ``log.csv`` of a model: a table with the columns ``step, loss, learning_rate, validation_score, best``,
+        and further validation figures in columns whose names begin with ``validation_``. A cell is empty if
         the figure was not computed at that step.
     title : str, optional
-        Default: number of steps, duration, and the figures of the best step.
+        Default: number of steps, and the figures of the best step.
 
     Returns
     -------
@@ -60,9 +60,9 @@ def draw_learning_curve(log: str | Path, *, title: str | None = None) -> Figure:
     --------
     >>> import tempfile
     >>> log = Path(tempfile.mkdtemp()) / "log.csv"
-    >>> _ = log.write_text("step,seconds,loss,learning_rate,validation_score,best\n10,3.5,0.5,0.001,,0\n")
+    >>> _ = log.write_text("step,loss,learning_rate,validation_score,best\n10,0.5,0.001,,0\n")
     >>> draw_learning_curve(log).get_suptitle()
-    '10 steps in 4 s'
+    '10 steps'
     """
     columns = _read(Path(log))
     best = _find_best(columns)
@@ -163,7 +163,7 @@ def _draw_rate(ax: Axes, columns: dict[str, FloatArray]) -> None:
 
 
 def _describe(columns: dict[str, FloatArray], best: int | None) -> str:
-    length = f"{count_noun(columns['step'][-1], 'step')} in {_format_time(columns['seconds'][-1])}"
+    length = count_noun(columns["step"][-1], "step")
     if best is None:
         return length
     figures = [
@@ -172,16 +172,3 @@ def _describe(columns: dict[str, FloatArray], best: int | None) -> str:
         if math.isfinite(columns[name][best])
     ]
     return f"{length}; best at step {columns['step'][best]:.0f}: {', '.join(figures)}"
-
-
-def _format_time(seconds: float) -> str:
-    """Return a duration in words.
-
-    >>> _format_time(42), _format_time(754), _format_time(10_000)
-    ('42 s', '13 min', '2.8 h')
-    """
-    if not math.isfinite(seconds):
-        return "an unknown time"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -146,7 +146,6 @@ class _State:
     """Progress of a training; stored in its checkpoints."""
 
     step: int = 0
-    seconds: float = 0.0
     best: float = -math.inf
     best_step: int = 0
     waited: int = 0  # validations since the best
@@ -221,11 +220,10 @@ def run_training(
     if run.resume:
         saved = load_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer)
         _refuse_other_run(saved.get("notes"), run)
-        state, files.best = _State(**saved["state"]), saved["best"]
+        state, files.best = _State(**_drop_seconds(saved["state"])), _drop_seconds(saved["best"])
         average.n_averaged.fill_(state.step + 1)
     else:
         files.write_checkpoint(state)  # a killed process leaves something to resume
-    started = time.monotonic() - state.seconds
     with _Log(run.folder / LOG, task.metrics, after=state.step) as log:
         try:
             while state.needs_more(plan):
@@ -241,7 +239,6 @@ def run_training(
                 average.update_parameters(network)
                 state.losses.append(loss)
                 state.step += 1
-                state.seconds = time.monotonic() - started
                 run.show("training", state.step, plan.steps)
                 files.write_checkpoint_sometimes(state)
         except KeyboardInterrupt:
@@ -365,6 +362,11 @@ def _update_settings(saved: dict[str, Any]) -> dict[str, Any]:
     return saved
 
 
+def _drop_seconds(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a log or a state without the time that earlier versions stored; equal runs are equal files."""
+    return {name: value for name, value in row.items() if name != "seconds"}
+
+
 def _refuse_other_run(saved: dict[str, Any] | None, run: TrainingRun) -> None:
     """Raise if the checkpoint was made with other data, settings or seed."""
     now: dict[str, Any] = json.loads(json.dumps(dict(run.provenance)))
@@ -386,7 +388,7 @@ def _make_row(state: _State, found: Mapping[str, float | None], plan: Plan, metr
     """Return a row of the log."""
     rate = plan.get_learning_rate(max(state.step - 1, 0))
     loss = float(np.mean(state.losses)) if state.losses else None
-    row = {"step": state.step, "seconds": round(state.seconds, 1), "loss": loss, "learning_rate": rate}
+    row = {"step": state.step, "loss": loss, "learning_rate": rate}
     score = found["validation_score"]
     better = score is None or score > state.best  # without validation data the last weights are kept
     return {**row, **{name: found[name] for name in metrics}, "best": int(better)}
@@ -408,10 +410,10 @@ class _Log:
         rows: list[dict[str, str]] = []
         if after and path.exists():
             with path.open(newline="", encoding="utf-8") as old:
-                rows = [row for row in csv.DictReader(old) if int(row["step"]) <= after]
+                rows = [_drop_seconds(row) for row in csv.DictReader(old) if int(row["step"]) <= after]
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("w", newline="", encoding="utf-8")
-        columns = ("step", "seconds", "loss", "learning_rate", *metrics, "best")
+        columns = ("step", "loss", "learning_rate", *metrics, "best")
         self.writer = csv.DictWriter(self.file, columns, lineterminator="\n")
         self.writer.writeheader()
         self.writer.writerows(rows)

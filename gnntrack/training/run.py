@@ -6,7 +6,6 @@ One `TrainingRun` travels from the command line to the training loop, for link n
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gnntrack.errors import ModelError
-from gnntrack.io.output import check_output
+from gnntrack.io.output import claim_free_output
+from gnntrack.io.output_locks import Claim, claim_output, keep_claim
+from gnntrack.io.output_places import recover_output, remove_path, set_aside
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.models.tensors import PARTIAL
@@ -110,18 +111,27 @@ class TrainingRun:
         InputError
             If this machine does not have the device.
         OutputError
-            If the folder exists, and is neither to be resumed nor overwritten.
+            If the folder exists, and is neither to be resumed nor overwritten, or cannot be written, or another process
+            writes it.
         ModelError
             If the run is to be resumed and the folder has no checkpoint.
         """
         self.find_device()
         check_bools(resume=self.resume, overwrite=self.overwrite)
-        if not self.resume:
-            check_output(self.folder, overwrite=self.overwrite)
-        elif not (self.folder / CHECKPOINT_FILE).is_file():
+        if self.resume and not (self.folder / CHECKPOINT_FILE).is_file():
             instead = "with --overwrite instead of --resume" if self.folder.exists() else "without --resume"
             msg = f"{self.folder}: no checkpoint to resume from; start {instead}"
             raise ModelError(msg)
+        keep_claim(self._claim_folder())
+
+    def _claim_folder(self) -> Claim:
+        """Return the claim of this process to the folder, after all checks whether it may be written."""
+        if not self.resume:
+            return claim_free_output(self.folder, overwrite=self.overwrite)
+        claim = claim_output(Path(os.path.realpath(self.folder)), self.folder)
+        if claim.users == 1 and claim.descriptor is not None:
+            recover_output(claim.target)
+        return claim
 
     @contextmanager
     def replace_folder(self) -> Iterator[None]:
@@ -131,28 +141,39 @@ class TrainingRun:
 
         If the body raises before it writes anything, for example because an option is unknown, the earlier result is
         put back.
+
+        Raises
+        ------
+        OutputError
+            If something has appeared at the folder since `check` that may not be overwritten.
         """
+        claim = self._claim_folder()
+        try:
+            with self._replace_target(claim.target):
+                yield
+        finally:
+            claim.release()
+
+    @contextmanager
+    def _replace_target(self, target: Path) -> Iterator[None]:
         if self.resume:
             for unfinished in self.folder.rglob(f"{PARTIAL}*"):
                 unfinished.unlink(missing_ok=True)
             yield
             return
-        earlier = self.folder.with_name(f".{self.folder.name}.earlier-{os.getpid()}")
-        if exists := self.folder.exists():
-            self.folder.rename(earlier)
-        self.folder.mkdir(parents=True)
+        earlier = set_aside(target) if target.exists() else None
+        target.mkdir()
         try:
             yield
         except BaseException:
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
-                if exists:
-                    earlier.rename(self.folder)
+            if not any(target.iterdir()):
+                target.rmdir()
+                if earlier is not None:
+                    earlier.rename(target)
             raise
         finally:
-            if earlier.is_dir():
-                shutil.rmtree(earlier)
-            earlier.unlink(missing_ok=True)
+            if earlier is not None:
+                remove_path(earlier)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Return ``kind`` and ``options`` of the network and ``state`` from the checkpoint; None for a new run.
