@@ -110,6 +110,10 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
         ]
     found += _list_cuts(lineage)
     found += [
+        _make_removed("debris", frame, label, "all masks of its track are much smaller than the median", None)
+        for frame, label in provenance.debris_dropped or ()
+    ]
+    found += [
         _make_removed("marked", frame, label, "an edit states that it is not a cell", None)
         for frame, label in provenance.removed_by_edits or ()
     ]

@@ -16,6 +16,7 @@ from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
 from gnntrack.lineage.point_tracks import finish_points, refuse_for_points
 from gnntrack.lineage.repair import repair_movie
+from gnntrack.lineage.short_tracks import drop_debris
 from gnntrack.methods import rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, open_movie
 from gnntrack.plurals import count_noun
@@ -140,6 +141,8 @@ def solve_movie(
         progress=progress,
         fixed=fixed,
     )
+    dropped = graph.cells.row_of(*np.array(lineage.provenance.debris_dropped or (), np.int64).reshape(-1, 2).T)
+    fixed = replace(fixed, removed=np.append(fixed.removed, dropped))
     runs, fixed = _remove_runs(graph.cells, candidates.runs, fixed)
     images = candidates.movie.images
     return repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
@@ -198,6 +201,9 @@ def choose_lineage(
     if graph.cells.points:
         lineage = finish_points(lineage, settings=settings.points)
         kept = lineage.provenance.gaps_bridged or 0
+    elif settings.repair.debris_size and not settings.repair.keep_masks:
+        lineage = drop_debris(lineage, settings.repair.debris_size, named=fixed.find_named(len(lineage.cells)))
+        kept = len(find_gaps(lineage)[0])
     _log.info(
         "links: %d of %s chosen by %s, %d over gaps",
         solved.chosen.sum(),

@@ -54,6 +54,8 @@ class Provenance:
         Cells that were removed because they lie outside the field of interest.
     short_removed : tuple of (frame, label), optional
         Cells that were removed because their family is shorter than ``repair.min_track_length``.
+    debris_dropped : tuple of (frame, label), optional
+        Cells that were dropped because all masks of their family are smaller than ``repair.debris_size``.
     removed_by_edits : tuple of (frame, label), optional
         Masks that are not cells, as an edit states (`gnntrack.apply_edits`).
     gaps_filled : int, optional
@@ -97,6 +99,7 @@ class Provenance:
     pieces_joined: tuple[tuple[int, int, int], ...] | None = None
     outside_field: tuple[tuple[int, int], ...] | None = None
     short_removed: tuple[tuple[int, int], ...] | None = None
+    debris_dropped: tuple[tuple[int, int], ...] | None = None
     removed_by_edits: tuple[tuple[int, int], ...] | None = None
     gaps_filled: int | None = None
     masks_split: int | None = None
@@ -165,6 +168,7 @@ _ROWS = (
     "pieces_joined",
     "outside_field",
     "short_removed",
+    "debris_dropped",
     "removed_by_edits",
 )  # fields that are lists of cells
 # field -> key in files

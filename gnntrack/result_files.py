@@ -310,10 +310,11 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
     drawn = 0 if tracked.origins is None else int((tracked.origins.input_label == 0).sum())
     lists = provenance.pieces_joined, provenance.outside_field, provenance.removed_by_edits, provenance.masks_cut
     joined, outside, removed, cut = (rows or () for rows in lists)
-    short = provenance.short_removed or ()
+    short, debris = provenance.short_removed or (), provenance.debris_dropped or ()
     return {
         "cells_in_input": len(tracked.cells)
         + len(short)
+        + len(debris)
         - drawn
         - len(cut)
         + len(joined)
@@ -323,6 +324,7 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
         "cells_too_small": provenance.dropped_cells,
         "cells_in_margin": len(outside),
         "cells_in_short_tracks": len(short),
+        "cells_in_debris": len(debris),
         "cells_removed": len(removed),
         "cells_cut_off": len(cut),
         "fragments_merged": len(joined),

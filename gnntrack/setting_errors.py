@@ -10,7 +10,11 @@ from gnntrack.setting_kinds import Field, describe_field, list_kinds
 
 __all__ = ["check_bools", "explain_error", "refuse_bools", "refuse_changed_masks", "refuse_unknown"]
 
-_CHANGES_OF_MASKS = {"cells__max_merge": "cuts merged ones", "repair__fill_gaps": "draws missing ones"}
+_CHANGES_OF_MASKS = {
+    "cells__max_merge": "cuts merged ones",
+    "repair__fill_gaps": "draws missing ones",
+    "repair__debris_size": "drops some",
+}
 _NUMPY_BOOLS = {"numpy.bool", "numpy.bool_"}  # by name: NumPy takes longer to import than the settings
 
 

@@ -344,11 +344,13 @@ class RepairSettings(Section):
     use_images: bool = True
     """Look for the missing mask in the image, if there is one; where it does not show the cell, other frames vote."""
     keep_masks: bool = False
-    """Keep every mask: none is drawn, cut or joined; only the margin and the fewest frames of a track remove some."""
+    """Keep every mask: none is drawn, cut, joined or dropped; only the margin and the fewest frames remove some."""
     join_pieces: bool = True
     """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
+    debris_size: float = limit(0.3, ge=0, le=1)
+    """Drop debris: a track, with its descendants, whose masks are all smaller than this times the median; 0 = none."""
     min_track_length: int = limit(1, ge=1)
     """Fewest frames of a track of masks with its descendants; shorter ones inside of the movie (debris) are removed."""
     fill_empty_frames: bool = False
@@ -356,10 +358,8 @@ class RepairSettings(Section):
 
     def _check_together(self) -> None:
         if self.keep_masks and self.fill_empty_frames:
-            msg = (
-                "repair.keep_masks keeps all masks as they are, and repair.fill_empty_frames draws masks; "
-                "omit one of the two"
-            )
+            kept = "repair.keep_masks keeps all masks as they are"
+            msg = f"{kept}, and repair.fill_empty_frames draws masks; omit one of the two"
             raise SettingsError(msg)
 
 

@@ -95,7 +95,8 @@ def test_kept_masks_are_those_of_the_input(movie, tmp_path):
 
 
 def test_masks_of_a_solved_lineage_are_exported_as_they_are(movie, tmp_path):
-    lineage = gnntrack.solve(gnntrack.build_graph(masks=movie, max_merge=0))
+    all_masks = gnntrack.Settings().replace(repair__debris_size=0.0)
+    lineage = gnntrack.solve(gnntrack.build_graph(masks=movie, max_merge=0), settings=all_masks)
     gnntrack.export(lineage, tmp_path / "01_RES", masks=movie, keep_masks=True)
     for before, after in zip(map(list_pixels, movie), map(list_pixels, read_masks(tmp_path / "01_RES")), strict=True):
         assert set(before.values()) == set(after.values())
@@ -154,3 +155,26 @@ def test_short_tracks_are_removed_and_listed_but_for_those_that_the_movie_cuts(t
     assert (counts["cells_in_input"], counts["cells"], counts["cells_in_short_tracks"]) == (9, 8, 1)
     gnntrack.export(lineage, tmp_path / "02_RES", masks=masks)  # the masks still hold it
     assert [len(list_pixels(mask)) for mask in read_masks(tmp_path / "02_RES")] == [1, 2, 1, 1, 1, 2]
+
+
+def test_debris_is_dropped_and_listed_but_for_what_the_movie_cuts_and_where_masks_are_kept(tmp_path):
+    masks = np.zeros((8, 90, 90), np.uint8)
+    for k in range(8):
+        masks[:, 8 + 10 * k : 16 + 10 * k, 8:16] = 1 + k
+    for label, frames, y, x in ((11, [2, 4], 50, 50), (12, [0, 1], 80, 80), (13, [3], 70, 0), (14, [5], 20, 50)):
+        masks[frames, y : y + 3, x : x + 3] = label  # one that flickers, one in the first frame, one at the border
+    masks[5, 20:26, 50:56] = 14  # not so small
+    lineage = gnntrack.track(masks=masks, out=tmp_path / "01_RES")
+    listed = lineage.to_pandas("repairs")
+    assert listed[["frame", "kind", "track", "input_label"]].to_numpy().tolist() == [
+        [2, "debris", 0, 11],
+        [4, "debris", 0, 11],
+    ]
+    counts = json.loads((tmp_path / "01_RES" / "gnntrack" / "summary.json").read_text())["counts"]
+    assert (counts["cells_in_input"], counts["cells"], counts["cells_in_debris"]) == (70, 68, 2)
+    exported = gnntrack.export(gnntrack.solve(gnntrack.build_graph(masks=masks)), tmp_path / "02_RES", masks=masks)
+    assert len(exported) == len(lineage) == 11
+    for kept in ({"keep_masks": True}, {"debris_size": 0}):
+        assert not len(gnntrack.track(masks=masks, max_gap=1, **kept).to_pandas("repairs")), kept
+    changed = apply_edits(tmp_path / "01_RES", EditList([Edit("cut", ((0, 1), (1, 1)))]), masks=masks)
+    assert len(changed.lineage.cells) == 68

@@ -94,7 +94,12 @@ def _holds_labels(path: Path) -> bool:
 @options.out_option("The lineage, a .geff.")
 @options.method_options
 @options.settings_options(
-    "solver.goal", "solver.divisions", "solver.time_limit", *options.GNN_SETTINGS, *options.POINT_SETTINGS
+    "solver.goal",
+    "solver.divisions",
+    "solver.time_limit",
+    "repair.debris_size",
+    *options.GNN_SETTINGS,
+    *options.POINT_SETTINGS,
 )
 @options.overwrite_option
 @options.verbose_option

@@ -39,6 +39,7 @@ TRACK_SETTINGS = (
     "repair.keep_masks",
     "repair.margin",
     "repair.min_track_length",
+    "repair.debris_size",
     "repair.fill_empty_frames",
     *options.POINT_SETTINGS,
     "output.pictures",

@@ -23,8 +23,8 @@ class MaskChange(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``short track``, ``too small``, ``one piece`` or
-        ``marked``.
+        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``short track``, ``debris``, ``too small``,
+        ``one piece`` or ``marked``.
     frame : int
         Its frame.
     input_label : int

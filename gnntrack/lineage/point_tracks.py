@@ -42,6 +42,7 @@ MASK_SETTINGS = {
     "repair.keep_masks": "omit it",
     "repair.margin": "omit it",
     "repair.min_track_length": "use min_length",
+    "repair.debris_size": "omit it",
     "repair.fill_empty_frames": "omit it",
 }
 """Settings that work on masks only, and what to do instead for points."""

@@ -209,7 +209,10 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
     old, provenance = lineage.cells, lineage.provenance
     frame, *labels = np.array(provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
     fragment, owner = (cells.row_of(frame, label) for label in labels)
-    lists = (provenance.outside_field, provenance.short_removed, provenance.removed_by_edits)
+    lists = (
+        *(provenance.outside_field, provenance.short_removed),
+        *(provenance.debris_dropped, provenance.removed_by_edits),
+    )
     gone = sum((each or () for each in lists), ())
     outside = cells.row_of(*np.array(gone, np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (fragment, owner, outside))
