@@ -130,3 +130,53 @@ def test_cells_that_barely_touch_are_followed_while_they_share_a_mask(frames):
     assert len(lineage.tracks) == 5
     for label in (1, 2):
         assert len(set(find_tracks(lineage, truth, label))) == 1
+
+
+def make_disks(*cells):
+    """Return true masks of four cells at the corners and of others: centre (two per cell, while it moves), radius,
+    first frame, last frame."""
+    truth = np.zeros((FRAMES, SIZE, SIZE), np.uint16)
+    corners = [((y, x), (y, x), 8, 0, FRAMES - 1) for y in (15, 105) for x in (15, 105)]
+    for label, (start, end, radius, first, last) in enumerate([*cells, *corners], start=1):
+        for t in range(first, last + 1):
+            moved = np.array(start) + (np.array(end) - start) * (t - first) / max(last - first, 1)
+            draw_disk(truth[t], moved, radius, label)
+    return truth
+
+
+def test_a_daughter_is_cut_off_the_neighbour_that_it_is_merged_with_when_it_is_born():
+    mother = (60, 50), (60, 50), 10, 0, FIRST - 1
+    one = (60, 42), (60, 38), 7.5, FIRST, FRAMES - 1
+    other = (60, 58), (60, 58), 7.5, FIRST, FRAMES - 1
+    truth = make_disks(mother, one, other, ((60, 74), (60, 74), 8, 0, FRAMES - 1))
+    lineage = gnntrack.track(masks=merge(truth, (3, 4), [FIRST]))
+    assert len(lineage.provenance.masks_cut) == 1
+    assert len(lineage.divisions) == 1
+    assert len(set(find_tracks(lineage, truth, 4))) == 1
+
+
+def test_a_cell_that_is_merged_with_one_neighbour_and_then_with_another():
+    truth = make_truth(3)
+    masks = merge(merge(truth, (1, 2), [FIRST]), (2, 3), [FIRST + 1])
+    lineage = gnntrack.track(masks=masks)
+    assert len(lineage.provenance.masks_cut) == 2
+    assert len(lineage.tracks) == 7
+    for label in (1, 2, 3):
+        assert len(set(find_tracks(lineage, truth, label))) == 1
+
+
+def test_small_cells_share_a_mask_as_large_as_that_of_a_usual_cell():
+    cells = [((60, x), (60, x), 5.7, 0, FRAMES - 1) for x in (54, 66)]
+    truth = make_disks(*cells, *(((y, 60), (y, 60), 8, 0, FRAMES - 1) for y in (15, 105)))
+    lineage = gnntrack.track(masks=merge(truth, (1, 2), [FIRST]))
+    assert len(lineage.provenance.masks_cut) == 1
+    assert len(lineage.tracks) == 8
+
+
+def test_a_cell_that_is_small_for_a_frame_before_it_divides_is_not_cut():
+    mother, small = ((60, 60), (60, 60), 12, 0, FIRST - 2), ((60, 60), (60, 60), 8.5, FIRST - 1, FIRST - 1)
+    last = (60, 60), (60, 60), 12, FIRST, FIRST
+    daughters = [((60, x), (60, x), 8.5, FIRST + 1, FRAMES - 1) for x in (51.5, 68.5)]
+    lineage = gnntrack.track(masks=make_disks(mother, small, last, *daughters))
+    assert not lineage.provenance.masks_cut
+    assert len(lineage.divisions) == 1
