@@ -46,6 +46,7 @@ def merge(world):
         (DISC, {"frame": 1}),
         (DISC, {"frame": 4}),
         (MOVING, {}),
+        ({f"a{t}": (64.0, 64.0, 6.0 + (t > 3) * 3.0 + (t == 3) * 1.6) for t in range(6)}, {}),  # it grows
         (BALL, {"axis": 2, "shape": (24, 40, 40)}),
     ],
 )

@@ -445,6 +445,13 @@ def test_a_fragment_is_merged_where_one_other_frame_is_known(disks, tracks, cuts
     )
 
 
+def test_a_fragment_that_touches_its_cell_may_be_elsewhere():
+    disks = stay("a", range(6)) | {"a3": (64.0, 70.0, 8.0)}
+    world = split_cells(disks, ["a0 a1 a2 a3 a4 a5"], {"a3": ("q3", None, 70)})
+    lineage, runs = worlds.build_known_lineage(world)
+    assert merge_fragments(lineage, runs, settings=DEFAULTS)[2].tolist() == [[3, world.label["q3"], world.label["a3"]]]
+
+
 @pytest.mark.parametrize(
     ("cell", "other"),
     [

@@ -8,7 +8,9 @@ A cell whose mask falls into two pieces in one frame leaves one of two traces in
 
 In both cases the two pieces together have the size and the place that the frames before and after predict. The pieces
 of a broken track also touch each other, and so do a fragment and its cell if only one of these frames is known: in the
-first and the last frame, beside a division, and where the cell is of another size in the other frame.
+first and the last frame, beside a division, and where the cell is of another size in the other frame. A fragment that
+touches its cell may be elsewhere if both frames predict its size, as the cell moves; and the sizes before and after a
+broken track may differ if its pieces together are just in the middle between these frames.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _NEAREST = 3  # cells that a fragment may be a part of
 _STEADY = 0.4  # log ratio of the sizes before and after, above which the size in between cannot be predicted
 _FITS = 0.3  # log ratio of the size of both pieces and the predicted size
 _APART = 1.13  # radii of both pieces together between their centres: 1 in a cut disk or ball, 1.26 of two that touch
+_CENTRED = 0.2  # error of the place, as a part of the distance of two pieces, below which the sizes around may differ
 _CUT = 0.2  # width of a cut through a cell, in radii of the cell; neighbouring pixels touch in any case
 
 
@@ -102,9 +105,10 @@ def _find_fragments(lineage: Lineage, runs: Runs, fixed: Constraints | None) -> 
     free = np.ones(len(starts), bool) if fixed is None else ~fixed.find_named(len(starts))
     cell, fragment = _pair_nearest(lineage, ~starts | ~ends, starts & ends & free)
     before, after = _find_sides(lineage, links, cell, fragment)
-    fits = np.flatnonzero(_is_completed_by(lineage, (cell, fragment), before, after))
-    one_side = fits[before[fits] == after[fits]]
-    apart = one_side[~_are_touching(lineage, runs, cell[one_side], fragment[one_side])]
+    completed, in_place = _is_completed_by(lineage, (cell, fragment), before, after)
+    fits = np.flatnonzero(completed)
+    unsure = fits[(before[fits] == after[fits]) | ~in_place[fits]]
+    apart = unsure[~_are_touching(lineage, runs, cell[unsure], fragment[unsure])]
     fits = np.setdiff1d(fits, apart)
     first, second = _pair_nearest(lineage, ends & ~starts & free, starts & ~ends & free)
     broken = np.flatnonzero(_are_pieces(lineage, links, first, second))
@@ -165,11 +169,11 @@ def _find_sides(lineage: Lineage, links: _Links, cell: IntArray, fragment: IntAr
 
 def _is_completed_by(
     lineage: Lineage, pieces: tuple[IntArray, IntArray], before: IntArray, after: IntArray
-) -> BoolArray:
-    """Return, for n cells and fragments, whether size and place are as expected with the fragment and not without it.
+) -> tuple[BoolArray, BoolArray]:
+    """Return, for n cells and fragments, whether the size is as expected with the fragment only, and so the place.
 
-    If one other frame is known, `before` is `after`. It tells less about the place, so that the pieces have to be as
-    near to each other as those of a cut disk or ball are.
+    If one other frame is known, `before` is `after`. It tells less about the size and the place, so that both have to
+    be as expected, and the pieces as near to each other as those of a cut disk or ball are.
     """
     cell, fragment = pieces
     size, diameter = (lineage.cells.feature(name).astype(np.float64) for name in ("size", "diameter"))
@@ -178,9 +182,11 @@ def _is_completed_by(
     apart = np.linalg.norm(lineage.cells.position[cell] - lineage.cells.position[fragment], axis=1)
     ndim = lineage.cells.ndim
     radius = (diameter[cell] ** ndim + diameter[fragment] ** ndim) ** (1 / ndim) / 2
-    in_place = np.where(before == after, (apart < _APART * radius) & (middle_error < apart), middle_error < own_error)
+    one_side = before == after
+    in_place = np.where(one_side, (apart < _APART * radius) & (middle_error < apart), middle_error < own_error)
     alone = np.abs(np.log(2 * size[cell] / (size[before] + size[after])))
-    return np.asarray((before >= 0) & in_place & steady & (together < 0.5 * alone) & (together < _FITS))
+    fits = (before >= 0) & (in_place | ~one_side) & steady & (together < 0.5 * alone) & (together < _FITS)
+    return np.asarray(fits), np.asarray(in_place)
 
 
 def _are_pieces(lineage: Lineage, links: _Links, first: IntArray, second: IntArray) -> BoolArray:
@@ -194,6 +200,7 @@ def _are_pieces(lineage: Lineage, links: _Links, first: IntArray, second: IntArr
     cells = lineage.cells
     apart = np.linalg.norm(cells.position[first] - cells.position[second], axis=1)
     near = apart < 2 * np.maximum(cells.feature("diameter")[before], cells.feature("diameter")[after])
+    steady |= error < _CENTRED * apart
     return np.asarray(~(born & divides) & steady & (together < _FITS) & (error < apart) & near)
 
 
