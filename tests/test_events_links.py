@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support import events
@@ -57,7 +59,7 @@ def drop(movie, name, frame):
     """Return the movie without one mask."""
     masks, label = movie.masks.copy(), dict(movie.label)
     masks[frame][masks[frame] == label.pop((name, frame))] = 0
-    return events.EventMovie(masks, label)
+    return replace(movie, masks=masks, label=label)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -114,7 +116,7 @@ def split(movie, rng, name, piece, frame):
     half = pixels[(pixels - pixels.mean(axis=0)) @ rng.normal(size=pixels.shape[1]) > 0]
     label[piece, frame] = int(masks[frame].max()) + 1
     masks[frame][tuple(half.T)] = label[piece, frame]
-    return events.EventMovie(masks, label)
+    return replace(movie, masks=masks, label=label)
 
 
 def find_nearest(movie, name, frame):

@@ -1,7 +1,7 @@
 """Nuclei that fall to pieces, and masks that fall into pieces for some frames: neither is a division.
 
-The pieces of a dead nucleus vanish within a few frames, while daughters stay. The pieces of an over-segmented mask are
-one mask again after a few frames.
+The pieces of a dead nucleus vanish within a few frames, or are far smaller than daughters. The pieces of an
+over-segmented mask are one mask again after a few frames.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.scores.densities import log_normal, place_pieces
+from gnntrack.scores.densities import log_normal, place_apart, place_pieces
 from gnntrack.scores.model import PRIOR
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["find_deaths", "find_rejoined_pieces"]
 
-_LONGEST = 3  # frames in which the pieces of a dead nucleus are seen
+_LONGEST = 3  # frames in which the pieces of a dead nucleus are seen, unless they are debris
+_STAYS = 0.3  # fraction of the pieces that are seen longer
+_APART = (0.0, 0.5)  # distance between two pieces in radii: mean and std of its logarithm; their middle is in the cell
+_TOGETHER = (-0.8, 0.9)  # log ratio of the size of both and of the cell before
+_DEBRIS = 0.25  # a piece of at most this fraction of a cell's size may stay
 _IN_PIECES = 0.1  # fraction of the deaths in which a nucleus falls to pieces
 _AGAIN = 3  # frames in which a cell that was lost would be seen again
 _NEAR = 2.0  # radii within which it would be seen again
@@ -29,7 +33,7 @@ _LAST = 0.5  # fraction of over-segmented masks that are still in pieces in the 
 
 
 def find_deaths(history: History, model: EventModel) -> dict[int, int]:
-    """Find divisions that are deaths: all daughters and their descendants vanish within a few frames.
+    """Find divisions that are deaths: the daughters and their descendants vanish within a few frames, or are debris.
 
     Parameters
     ----------
@@ -45,8 +49,7 @@ def find_deaths(history: History, model: EventModel) -> dict[int, int]:
     search = history.make_search(history.starts)
     for parent in np.flatnonzero(history.n_children >= 2).tolist():
         pieces = history.list_children(parent)
-        last = max(int(history.last_frame[row]) for row in pieces)
-        if last > history.frame[parent] + _LONGEST or last == history.n_frames - 1:
+        if not all(_vanishes(history, row, _LONGEST) or _is_debris(history, parent, row) for row in pieces):
             continue
         if not any(_is_seen_again(history, search, row) for row in pieces) and _is_death(history, model, parent):
             changes |= dict.fromkeys(pieces, -1)
@@ -54,6 +57,18 @@ def find_deaths(history: History, model: EventModel) -> dict[int, int]:
             if large:
                 del changes[min(large, key=lambda row: history.measure_distance(parent, row))]
     return changes
+
+
+def _vanishes(history: History, row: int, longest: int) -> bool:
+    """Return whether a cell and its descendants vanish within some frames, before the movie ends."""
+    last = int(history.last_frame[row])
+    return last < min(int(history.frame[row]) + longest, history.n_frames - 1)
+
+
+def _is_debris(history: History, parent: int, row: int) -> bool:
+    """Return whether a cell without descendants is far too small for a daughter."""
+    small = history.measure_after(row) - history.measure_before(parent) < np.log(_DEBRIS)
+    return bool(small and history.n_children[history.walk_on(row, history.n_frames)[-1]] == 0)
 
 
 def _is_seen_again(history: History, search: NearbySearch, row: int) -> bool:
@@ -72,12 +87,16 @@ def _is_death(history: History, model: EventModel, parent: int) -> bool:
     pieces = history.list_children(parent)
     a, b = sorted(pieces, key=lambda row: -float(history.log_size[row]))[:2]
     division = model.explain_division(parent, (a, b))
-    division += sum(model.explain_end(row, int(history.last_frame[row] - history.frame[row]) + 1) for row in (a, b))
-    apart = max(float(np.linalg.norm(history.position[a] - history.position[b]) / history.radius[parent]), 1e-3)
-    death = model.explain_end(parent) + np.log(_IN_PIECES)
-    death += model.place_daughters(0.5, apart)
+    vanishing = [row for row in (a, b) if _vanishes(history, row, history.n_frames)]
+    stay = sum(not _vanishes(history, row, _LONGEST) for row in (a, b))
+    division += sum(model.explain_end(row, int(history.last_frame[row] - history.frame[row]) + 1) for row in vanishing)
+    shrunk = history.measure_before(parent) - float(history.log_size[parent])
+    radius = history.radius[parent] * np.exp(shrunk / model.ndim)
+    apart = max(float(np.linalg.norm(history.position[a] - history.position[b]) / radius), 1e-3)
+    death = model.explain_end(parent) + np.log(_IN_PIECES) + stay * np.log(_STAYS)
+    death += float(place_apart(apart, *_APART, model.ndim)) - np.log(np.pi if model.ndim == 2 else 4 / 3 * np.pi)
     together = np.logaddexp(history.log_size[a], history.log_size[b]) - history.measure_before(parent)
-    death += log_normal(together, -0.5, 0.6)
+    death += log_normal(together, *_TOGETHER)
     death += log_normal(history.log_size[a] - history.log_size[b], 0, 0.7) + np.log(2)
     return bool(death > division)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["EventModel"]
 
 _JUMP = 0.5  # scale of odd displacements, in radii
+_WIDER = 2.0  # largest scale of the divisions of a movie, in prior scales: a false one must not explain itself
 _RANGE = 8.0  # range of odd logarithmic sizes
 
 
@@ -67,10 +68,12 @@ class EventModel:
                 start_rate=estimate_rate(history.starts[inside & later], PRIOR.start_rate),
                 end_rate=estimate_rate(history.ends[inside & earlier], PRIOR.end_rate),
                 division_rate=estimate_rate(history.n_children[earlier] > 1, PRIOR.division_rate),
-                middle=estimate_scale(middle, movie.middle, 1.18 if history.graph.cells.ndim == 2 else 1.54),
-                spread=estimate_location(np.log(spread), *movie.spread),
-                together=estimate_location(together, *movie.together),
-                unequal=estimate_scale(unequal, movie.unequal),
+                middle=estimate_scale(
+                    middle, movie.middle, 1.18 if history.graph.cells.ndim == 2 else 1.54, most=_WIDER
+                ),
+                spread=estimate_location(np.log(spread), *movie.spread, most=_WIDER),
+                together=estimate_location(together, *movie.together, most=_WIDER),
+                unequal=estimate_scale(unequal, movie.unequal, most=_WIDER),
             ),
             history,
         )

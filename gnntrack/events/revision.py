@@ -63,7 +63,7 @@ def revise_divisions(
     -------
     Lineage
         Without divisions that are the separation of a shared mask, a death, or an over-segmented mask; with
-        divisions whose second daughter appears up to three frames late, and with third daughters.
+        divisions whose daughters appear up to three frames late, and with third daughters.
     """
     solved = history = History.from_lineage(graph, lineage)
     steps: tuple[tuple[str, Callable[[History, EventModel], dict[int, int]]], ...] = (

@@ -123,7 +123,9 @@ def place_pieces(apart: FloatArray, ndim: int) -> FloatArray:
     return place_apart(apart, *_PIECES, ndim)
 
 
-def estimate_scale(values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745) -> float:
+def estimate_scale(
+    values: FeatureArray | FloatArray, prior: float, median_of_unit: float = 0.6745, *, most: float = math.inf
+) -> float:
     """Return the scale of values >= 0 from their median, and from a prior if they are few.
 
     Parameters
@@ -134,19 +136,26 @@ def estimate_scale(values: FeatureArray | FloatArray, prior: float, median_of_un
         Scale of a movie without values.
     median_of_unit : float
         Median of such values at a scale of 1; the default is that of the absolute value of a normal variable.
+    most : float
+        Largest scale that the values count for, in prior scales: a single value that is far off says little.
     """
     n = len(values)
-    estimate = float(np.median(values)) / median_of_unit if n else prior
+    estimate = min(float(np.median(values)) / median_of_unit, most * prior) if n else prior
     return float(np.sqrt((_PRIOR_WEIGHT * prior**2 + n * max(estimate, 0.02) ** 2) / (_PRIOR_WEIGHT + n)))
 
 
-def estimate_location(values: FeatureArray | FloatArray, mean: float, std: float) -> tuple[float, float]:
-    """Return the median and the scale of values, shape (K,), and from their priors if the values are few."""
+def estimate_location(
+    values: FeatureArray | FloatArray, mean: float, std: float, *, most: float = math.inf
+) -> tuple[float, float]:
+    """Return the median and the scale of values, shape (K,), and from their priors if the values are few.
+
+    `most` is that of `estimate_scale`.
+    """
     n = len(values)
     if not n:
         return mean, std
     middle = (_PRIOR_WEIGHT * mean + n * float(np.median(values))) / (_PRIOR_WEIGHT + n)
-    return middle, estimate_scale(np.abs(values - middle), std)
+    return middle, estimate_scale(np.abs(values - middle), std, most=most)
 
 
 def estimate_rate(happened: BoolArray, prior: float, *, weight: float = _RATE_WEIGHT) -> float:

@@ -56,12 +56,31 @@ class EventMovie:
 
     masks: np.ndarray
     label: dict[tuple[str, int], int]
+    truth: np.ndarray
+    """Masks in which each cell has one number in all frames, and no mask is shared."""
+    number: dict[str, int]
 
     def find_track(self, lineage, name, frame):
         """Return the track of a cell."""
         row = int(lineage.cells.row_of(frame, self.label[name, frame])[()])
         assert row >= 0, f"{name}{frame} was merged with another cell"
         return int(lineage.track[row])
+
+    def draw_images(self, rng):
+        """Return images of the cells: each has a brightness of its own."""
+        brightness = np.append(0, rng.uniform(600, 1000, len(self.number)))
+        noise = rng.normal(0, 20, self.truth.shape)
+        return np.clip(100 + brightness[self.truth] + noise, 0, None).astype(np.uint16)
+
+    def find_covering_tracks(self, drawn, name):
+        """Return by frame the track whose drawn mask overlaps a cell most, and the IoU of both."""
+        found = {}
+        for t, (frame, true) in enumerate(zip(drawn, self.truth == self.number[name], strict=True)):
+            if true.any():
+                track = int(np.bincount(frame[true]).argmax())
+                mask = frame == track
+                found[t] = track, float((mask & true).sum() / (mask | true).sum()) if track else 0.0
+        return found
 
     def find_parent(self, lineage, name, frame):
         """Return the track of the parent of a cell's track, 0 = none."""
@@ -103,8 +122,9 @@ def draw_movie(rng, look, cells, *, shared=()):
         for t, (offset, radius) in path.items()
     }
     rows |= _place_neighbours(rng, look, [place for place, _, _ in rows.values()])
-    masks = np.zeros((look.frames, *look.shape), np.int32)
-    label = {}
+    truth = np.zeros((look.frames, *look.shape), np.int32)
+    masks, label = np.zeros_like(truth), {}
+    number = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in rows), start=1)}
     for t in range(look.frames):
         names = [name for name, frame in rows if frame == t]
         new = dict(zip(names, (rng.permutation(len(names)) + 1).tolist(), strict=True))
@@ -113,9 +133,12 @@ def draw_movie(rng, look, cells, *, shared=()):
         angle = {name: _draw_direction(rng, look.ndim) for name in names}
         for name in names:
             place, radius, stretch = rows[name, t]
-            _draw_cell(masks[t], place, radius, stretch, angle[name], new[name])
+            _draw_cell(truth[t], place, radius, stretch, angle[name], number[name])
             label[name, t] = new[name]
-    return EventMovie(masks.astype(np.uint16), label)
+        labels = np.zeros(len(number) + 1, np.int32)
+        labels[[number[name] for name in names]] = [new[name] for name in names]
+        masks[t] = labels[truth[t]]
+    return EventMovie(masks.astype(np.uint16), label, truth, number)
 
 
 def _draw_direction(rng, ndim):
