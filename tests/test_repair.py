@@ -445,6 +445,21 @@ def test_a_fragment_is_merged_where_one_other_frame_is_known(disks, tracks, cuts
     )
 
 
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_fragment_of_some_frames_is_merged_with_its_cell(last):
+    cuts = {f"a{t}": (f"q{t}", None, 65) for t in range(2, last + 1)}
+    world = split_cells(stay("a", range(6)), ["a0 a1 a2 a3 a4 a5"], cuts)
+    parts = [part for part, _, _ in cuts.values()]
+    lineage, runs = worlds.build_known_lineage(replace(world, tracks=world.tracks - set(parts) | {" ".join(parts)}))
+    whole, _, merged = merge_fragments(lineage, runs, settings=DEFAULTS)
+    assert merged.tolist() == [
+        [int(name[1:]), world.label[part], world.label[name]] for name, (part, _, _) in cuts.items()
+    ]
+    assert worlds.list_tracks(whole, [name for name in world.names(lineage.cells) if name not in parts]) == (
+        world.tracks - set(parts)
+    )
+
+
 def test_a_fragment_that_touches_its_cell_may_be_elsewhere():
     disks = stay("a", range(6)) | {"a3": (64.0, 70.0, 8.0)}
     world = split_cells(disks, ["a0 a1 a2 a3 a4 a5"], {"a3": ("q3", None, 70)})

@@ -1,16 +1,17 @@
 """Over-segmented fragments, merged with the cells that they are a part of.
 
-A cell whose mask falls into two pieces in one frame leaves one of two traces in a lineage:
+A cell whose mask falls into two pieces leaves one of these traces in a lineage:
 
-* a fragment, a cell in this frame only, without any link, next to a cell that is smaller in this frame than in the
+* a fragment, a cell in one frame only, without any link, next to a cell that is smaller in this frame than in the
   frames before and after;
+* the same for two or three frames: a track without a parent and daughters;
 * a broken track: the link from the frame before goes to one piece, and the link to the next frame leaves the other one.
 
-In both cases the two pieces together have the size and the place that the frames before and after predict. The pieces
-of a broken track also touch each other, and so do a fragment and its cell if only one of these frames is known: in the
-first and the last frame, beside a division, and where the cell is of another size in the other frame. A fragment that
-touches its cell may be elsewhere if both frames predict its size, as the cell moves; and the sizes before and after a
-broken track may differ if its pieces together are just in the middle between these frames.
+In these cases the two pieces together have the size and the place that the frames before and after predict. The pieces
+of a broken track or of some frames also touch each other, and so do a fragment and its cell if only one of these frames
+is known: in the first and the last frame, beside a division, and where the cell is of another size in the other frame.
+A fragment that touches its cell may be elsewhere if both frames predict its size, as the cell moves; and the sizes
+before and after a broken track may differ if its pieces together are just in the middle between these frames.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _NEAREST = 3  # cells that a fragment may be a part of
 _STEADY = 0.4  # log ratio of the sizes before and after, above which the size in between cannot be predicted
 _FITS = 0.3  # log ratio of the size of both pieces and the predicted size
 _APART = 1.13  # radii of both pieces together between their centres: 1 in a cut disk or ball, 1.26 of two that touch
+_LASTS = 3  # frames of a fragment
 _CENTRED = 0.2  # error of the place, as a part of the distance of two pieces, below which the sizes around may differ
 _CUT = 0.2  # width of a cut through a cell, in radii of the cell; neighbouring pixels touch in any case
 
@@ -76,9 +78,13 @@ def merge_fragments(
     keep[fragment] = False
     row = np.cumsum(keep) - 1
     row[fragment] = row[owner]
-    kept, source, target = cells.select(keep), row[lineage.source], row[lineage.target]
+    links = np.column_stack([row[lineage.source], row[lineage.target]])
+    only = np.sort(np.unique(links, axis=0, return_index=True)[1])  # a lasting fragment has the links of its cell
+    kept, (source, target), confidence = cells.select(keep), links[only].T, lineage.confidence[only]
     track, tracks = number_tracks(kept.frame, source, target)
-    smaller = replace(lineage, cells=kept, track=track, tracks=tracks, source=source, target=target)
+    smaller = replace(
+        lineage, cells=kept, track=track, tracks=tracks, source=source, target=target, confidence=confidence
+    )
     return smaller, replace(runs, cell=row[runs.cell]), merged
 
 
@@ -97,6 +103,13 @@ class _Links(NamedTuple):
         after[lineage.source] = lineage.target
         return cls(before, after, np.bincount(lineage.source, minlength=n))
 
+    def follow(self, cell: int) -> list[int]:
+        """Return a cell and those after it, up to a division and for one frame more than a fragment may last."""
+        cells = [cell]
+        while len(cells) <= _LASTS and self.children[cells[-1]] == 1:
+            cells.append(int(self.after[cells[-1]]))
+        return cells
+
 
 def _find_fragments(lineage: Lineage, runs: Runs, fixed: Constraints | None) -> tuple[IntArray, IntArray]:
     """Return the fragments and their cells, as rows, shapes (J,); of several possible cells the nearest."""
@@ -110,15 +123,45 @@ def _find_fragments(lineage: Lineage, runs: Runs, fixed: Constraints | None) -> 
     unsure = fits[(before[fits] == after[fits]) | ~in_place[fits]]
     apart = unsure[~_are_touching(lineage, runs, cell[unsure], fragment[unsure])]
     fits = np.setdiff1d(fits, apart)
+    lasting = _find_lasting(lineage, runs, links, free)
     first, second = _pair_nearest(lineage, ends & ~starts & free, starts & ~ends & free)
     broken = np.flatnonzero(_are_pieces(lineage, links, first, second))
     broken = broken[_are_touching(lineage, runs, first[broken], second[broken])]
     first, second = first[broken], second[broken]
     size = lineage.cells.feature("size")
     swap = size[second] > size[first]  # the larger piece keeps its label
-    cell = np.concatenate([cell[fits], np.where(swap, second, first)])
-    fragment = np.concatenate([fragment[fits], np.where(swap, first, second)])
+    cell = np.concatenate([lasting[1], cell[fits], np.where(swap, second, first)])
+    fragment = np.concatenate([lasting[0], fragment[fits], np.where(swap, first, second)])
     return _choose_once(fragment, cell)
+
+
+def _find_lasting(lineage: Lineage, runs: Runs, links: _Links, free: BoolArray) -> tuple[IntArray, IntArray]:
+    """Return the fragments that last for some frames, and their cells, as rows.
+
+    They are tracks without a parent and daughters, that touch the same cell in all of their frames. This cell is as
+    large before and after as both together.
+    """
+    starts = (links.before < 0) & (links.after >= 0) & free
+    size = np.log(np.maximum(lineage.cells.feature("size").astype(np.float64), 1e-12))
+    frame = lineage.cells.frame
+    pieces: list[tuple[int, int]] = []
+    used: set[int] = set()
+    for cell, fragment in np.column_stack(_pair_nearest(lineage, (links.before >= 0) & free, starts)).tolist():
+        parts, wholes = links.follow(fragment), links.follow(cell)
+        n = len(parts)
+        unused = used.isdisjoint(parts) and used.isdisjoint(wholes[:n])
+        if n > _LASTS or len(wholes) <= n or not unused or (frame[parts] != frame[wholes[:n]]).any():
+            continue
+        before, after = size[links.before[cell]], size[wholes[n]]
+        together = np.abs(np.logaddexp(size[parts], size[wholes[:n]]) - (before + after) / 2)
+        alone = np.abs(size[wholes[:n]] - (before + after) / 2)
+        fits = abs(before - after) < _STEADY and bool(((together < _FITS) & (together < 0.5 * alone)).all())
+        divides = links.children[links.before[cell]] > 1 or links.children[parts[-1]] > 0
+        if fits and not divides and _are_touching(lineage, runs, np.array(wholes[:n]), np.array(parts)).all():
+            used.update(parts, wholes[:n])
+            pieces += zip(parts, wholes, strict=False)
+    fragments, cells = np.array(pieces, np.int64).reshape(-1, 2).T
+    return fragments, cells
 
 
 def _choose_once(fragment: IntArray, cell: IntArray) -> tuple[IntArray, IntArray]:
