@@ -151,7 +151,7 @@ class GraphSettings(Section):
     """Candidate links (``graph/candidates.py``)."""
 
     max_gap: int = limit(2, ge=1)
-    """Frames that a link may span: 1 = to the next only; unset: more if many masks are missing, and 6 for points."""
+    """Frames that a link may span: 1 = to the next only; unset: 3 if many masks are missing, and 6 for points."""
     max_neighbours: int = limit(6, ge=1)
     """Cells of the next frame that are considered for each cell; half as many across gaps."""
     max_distance: float | None = limit(None, gt=0)

@@ -151,6 +151,17 @@ def test_the_rates_of_misses_are_those_of_the_movie():
     assert short < 0.5 < 0.7 < long
 
 
+@pytest.mark.parametrize(
+    ("missed", "given", "longest"), [(0.0, {}, 2), (0.01, {}, 2), (0.08, {}, 3), (0.08, {"max_gap": 2}, 2)]
+)
+def test_links_span_as_many_frames_as_masks_are_missing_in_a_row(missed, given, longest):
+    rng = np.random.default_rng(0)
+    masks = draw_walkers(**dense(rng) | {"hidden": 0}, unseen=0)
+    for frame in masks[1:-1]:
+        frame[np.isin(frame, np.flatnonzero(rng.random(frame.max() + 1) < missed))] = 0
+    assert gnntrack.build_graph(masks=masks, **given).gap.max() == longest
+
+
 def test_ends_of_long_gaps_have_no_clear_partner():
     masks = draw_walkers(scatter(np.random.default_rng(1), 6, 34), hidden=2, unseen=4)
     cells, _ = worlds.measure_masks(masks)

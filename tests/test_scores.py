@@ -346,6 +346,16 @@ def test_a_movie_full_of_divisions_teaches_their_rate(monkeypatch):
     assert found[1] > found[0]
 
 
+def test_the_rate_at_which_cells_enter_is_that_of_the_movie():
+    """Cells stay at the edges, of which none enters."""
+    lattice, tracks = worlds.draw_lattice()
+    graph = worlds.find_candidates(worlds.draw_world(lattice, tracks).masks[:, 20:, 20:])
+    first = model.MovieModel.from_graph(graph)
+    same = first.compute_same_cell_density(graph)
+    fitted = first.refit(graph, model.DivisionCandidates.empty(), same=same, same_in_field=same)
+    assert fitted.enter_rate < first.enter_rate == model.PRIOR.border_rate
+
+
 def list_daughters(tracks):
     """Return {last cell of a parent: first cells of its daughters}."""
     daughters = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.scores.model import PRIOR
+from gnntrack.graph.gaps import expect_longest_gap
 from gnntrack.solvers.assignment import find_matching
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SURE = 5.0  # log odds from which two tracks are one
 
 
 def choose_longest_gap(history: History, *, least: int) -> int:
-    """Return the longest gap that is expected at least once in the movie, from the rate of missed masks.
+    """Return the longest gap that is expected at least once in the movie, from its missing masks.
 
     Parameters
     ----------
@@ -36,9 +36,7 @@ def choose_longest_gap(history: History, *, least: int) -> int:
     """
     linked = np.flatnonzero(history.past >= 0)
     missed = history.frame[linked] - history.frame[history.past[linked]] - 1
-    rate = (missed.sum() + 1) / (len(history.frame) + 1 / PRIOR.miss_rate)
-    longest = 1 + int(np.log(max(len(history.frame), 1)) / -np.log(min(rate, 0.5)))
-    return max(least, min(longest, _MOST))
+    return max(least, min(expect_longest_gap(int(missed.sum()), len(history.frame)), _MOST))
 
 
 def find_lost_cells(history: History, model: EventModel, *, longest_gap: int) -> dict[int, int]:

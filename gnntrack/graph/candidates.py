@@ -109,11 +109,7 @@ def build_candidates(
         motion.flow,
         "" if motion.by_images is None else f" ({100 * motion.by_images:.0f} % of the cells from images)",
     )
-    longest = min(settings.max_gap, max(cells.n_frames - 1, 1))  # the movie has no two frames further apart
-    gaps = LongGaps.find(cells, motion, radius) if longest > SHORT else None
-    shifts = [motion.extrapolate(cells, gap) for gap in range(1, min(longest, SHORT) + 1)]
-    for gap in range(SHORT + 1, longest + 1):
-        shifts.append(gaps.extrapolate(cells, shifts[-1], gap) if gaps else shifts[-1])
+    shifts, gaps = _extrapolate(cells, motion, radius, settings)
     blocks = _list_blocks(cells, runs, shifts, gaps, gate, settings, progress)
     source, target, overlap = _join_blocks(blocks)
     names, features = _compute_features(cells, motion, source, target, overlap, np.stack(shifts), gaps)
@@ -121,6 +117,22 @@ def build_candidates(
         gate=gate, gate_radii=gate / typical if typical else None, flow=motion.flow, flow_by_images=motion.by_images
     )
     return CellGraph(add_motion(cells, motion.neighbours), source, target, features, names, provenance)
+
+
+def _extrapolate(
+    cells: Cells, motion: Motion, radius: FloatArray, settings: GraphSettings
+) -> tuple[list[FloatArray], LongGaps | None]:
+    """Return the displacements (N, D) of cells over each number of frames that links may span, and the long gaps."""
+    longest = min(settings.max_gap, max(cells.n_frames - 1, 1))  # the movie has no two frames further apart
+    shifts = [motion.extrapolate(cells, gap) for gap in range(1, min(longest, SHORT) + 1)]
+    if longest < SHORT:
+        return shifts, None
+    gaps = LongGaps.find(cells, motion, radius)
+    if "max_gap" not in settings.given:
+        longest = min(gaps.choose_longest(cells, shifts[-1], radius), cells.n_frames - 1)
+    for gap in range(SHORT + 1, longest + 1):
+        shifts.append(gaps.extrapolate(cells, shifts[-1], gap))
+    return shifts, gaps
 
 
 def _list_blocks(

@@ -3,10 +3,13 @@
 They lead from cells without a clear future to cells without a clear past. A cell that has a clear partner in the next
 frame is not missing there, so that links over long gaps have few cells to choose from. The place of a cell after the
 gap is predicted twice: from the motion of its neighbours, and from its own motion before and after the gap.
+
+The same cells tell how often masks are missing in a movie, and so how long its gaps are.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +21,16 @@ if TYPE_CHECKING:
     from gnntrack.graph.motion import Motion
     from gnntrack.types import BoolArray, Cells, FloatArray, IntArray
 
-__all__ = ["SHORT", "LongGaps"]
+__all__ = ["SHORT", "LongGaps", "expect_longest_gap"]
+
+logger = logging.getLogger(__name__)
 
 SHORT = 2  # frames from source to target up to which all cells are candidates
 _CLEAR = 1.0  # distance from the predicted place in radii, up to which mutual nearest cells are clear partners
 _HISTORY = 4  # steps over which a cell's own velocity is averaged
+_MOST = 3  # longest gap that is chosen from the movie; `gnntrack.events.lost` joins tracks over longer ones
+_PRIOR = 50  # cells, of which one is missed, that the movie's are added to
+_LIKELY = 0.5  # highest rate of missed masks: above it, most of them are something else
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +83,36 @@ class LongGaps:
         has_past[following[clear]] = True
         velocity = [_average_steps(cells.position, rows) for rows in (previous, following)]
         return cls(~clear, ~has_past, -velocity[0], velocity[1], motion)
+
+    def choose_longest(self, cells: Cells, shift: FloatArray, radius: FloatArray) -> int:
+        """Return the number of frames that links of a movie may span, from the rate of masks that are missing.
+
+        A mask is missing where a cell without a clear partner in the next frame has one in the frame after it, and
+        this one has none in the frame before.
+
+        Parameters
+        ----------
+        cells : Cells
+            All cells.
+        shift : (N, D) float64
+            Their displacements over two frames.
+        radius : (N,) float64
+            Radius of each cell.
+        """
+        missed = 0
+        for frame in range(cells.n_frames - 2):
+            here, there = cells.rows(frame), cells.rows(frame + 2)
+            source = np.flatnonzero(self.ends[here]) + here.start
+            target = np.flatnonzero(self.starts[there]) + there.start
+            if len(source) and len(target):
+                expected = cells.position[source] + shift[source]
+                distance, _, mutual = find_mutual_nearest(expected, cells.position[target])
+                missed += int((mutual & (distance <= _CLEAR * radius[source])).sum())
+        longest = min(max(expect_longest_gap(missed, len(cells)), SHORT), _MOST)
+        logger.info(
+            "about %d masks are missing next to %d cells; links span up to %d frames", missed, len(cells), longest
+        )
+        return longest
 
     def extrapolate(self, cells: Cells, shift: FloatArray, gap: int) -> FloatArray:
         """Return the displacement with the field over `gap` frames, given that over one less, shapes (N, D)."""
@@ -136,6 +174,25 @@ class LongGaps:
         known = np.isfinite(both)
         mean = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         return np.where(known.any(axis=(0, 2)), np.linalg.norm(step - mean * gap[:, None], axis=1), np.inf)
+
+
+def expect_longest_gap(missed: int, cells: int) -> int:
+    """Return the most frames between the masks of a cell that are expected at least once in a movie.
+
+    Parameters
+    ----------
+    missed, cells : int
+        Number of missing masks that were found, and of masks.
+
+    Examples
+    --------
+    Of 10,000 masks 2 % are missing, so that in about four places two in a row are:
+
+    >>> expect_longest_gap(200, 10_000), expect_longest_gap(20, 10_000)
+    (3, 2)
+    """
+    rate = min((missed + 1) / (cells + _PRIOR), _LIKELY)
+    return 1 + int(np.log(max(cells, 1)) / -np.log(rate))
 
 
 def _find_nearest(points: FloatArray, others: FloatArray, k: int, gate: float) -> tuple[IntArray, IntArray]:

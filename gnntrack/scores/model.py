@@ -22,6 +22,7 @@ from gnntrack.scores.densities import (
     place_pieces,
 )
 from gnntrack.scores.division_appearance import LIMIT, compare_appearance, measure_appearance
+from gnntrack.scores.missing_masks import GAPS, compute_gap_lengths, find_misses, find_seen_next, get_usual_stay
 from gnntrack.scores.quick_solution import LinkContext, guess_solution
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ _JUMP = 0.5  # scale of jumps in radii
 _CUT = 0.1  # prior log ratio of the brightness of a cell that the field's edge cuts, per log ratio of its sizes
 _ODD_SIZE = 0.2  # log ratio of sizes from which it is measured
 _MANY = 0.5  # highest rate of divisions by which the first solution is made
-_GAPS = 4.0  # number of missing masks that the prior of the lengths of gaps counts for
-_STAY = 0.1  # lowest prior rate of missed cells that are missed again
 _WIDER = (
     2.0  # scale of the steps of cells that keep their own motion, per that of certain links, most of which are slow
 )
@@ -61,7 +60,7 @@ class PriorRates:
     division_rate: float = 0.005
     """Cells that divide, one cycle of 200 frames; estimated again."""
     border_rate: float = 0.1
-    """Cells at the border that enter, or that leave."""
+    """Cells at the border that enter, or that leave; the former estimated again."""
     miss_rate: float = 0.02
     """Cells without a mask though they are there; estimated again."""
     artefact_rate: float = 0.002
@@ -92,6 +91,7 @@ class MovieModel:
     division_rate: float
     miss_rate: float
     stay_rate: float
+    enter_rate: float
     radius: FloatArray  # (N,) of each cell, see `CellGraph.cell_radii`
     unrelated: FloatArray  # (N,) log density of each cell's place and size if it is unrelated to the other cell
     border: FloatArray  # (N,) 1 at the border, 0 well inside
@@ -126,7 +126,8 @@ class MovieModel:
             end_rate=PRIOR.end_rate,
             division_rate=min(max(PRIOR.division_rate, _estimate_increase(cells)), _MANY),
             miss_rate=PRIOR.miss_rate,
-            stay_rate=_get_usual_stay(graph),
+            stay_rate=get_usual_stay(graph),
+            enter_rate=PRIOR.border_rate,
             radius=radius,
             unrelated=_compute_unrelated_density(graph, radius, size_population),
             border=np.exp(-cells.feature("border_distance") / radius),
@@ -137,7 +138,7 @@ class MovieModel:
     @cached_property
     def starts(self) -> FloatArray:
         """Log probability that each cell appears without a parent, shape (N,)."""
-        return np.asarray(np.log(self.start_rate + PRIOR.border_rate * self.border))
+        return np.asarray(np.log(self.start_rate + self.enter_rate * self.border))
 
     @cached_property
     def ends(self) -> FloatArray:
@@ -157,14 +158,9 @@ class MovieModel:
         log_odds = same - (self.unrelated + self.starts)[graph.target]
         log_odds -= self.ends[graph.source]
         far = np.flatnonzero(graph.feature("gap") > 1)
-        log_odds[far] += np.log(self.miss_rate) + self._compute_gap_lengths(graph)[graph.gap[far] - 2]
-        log_odds[far] -= _SEEN * _find_seen_next(graph)[graph.source[far]]
+        log_odds[far] += np.log(self.miss_rate) + compute_gap_lengths(graph, self.stay_rate)[graph.gap[far] - 2]
+        log_odds[far] -= _SEEN * find_seen_next(graph)[graph.source[far]]
         return log_odds
-
-    def _compute_gap_lengths(self, graph: CellGraph) -> FloatArray:
-        """Return the log probabilities of gaps of 1, 2, ... missing masks: a truncated geometric distribution."""
-        log_odds = np.log(self.stay_rate) * np.arange(_count_most_missing(graph))
-        return np.asarray(log_odds - np.logaddexp.reduce(log_odds))
 
     def compute_same_cell_density(
         self, graph: CellGraph, *, by: str = "residual", fragments: bool = False, own: OwnMotion | None = None
@@ -397,14 +393,16 @@ class MovieModel:
         started[graph.target[pairs.links[pairs.middle < 3 * self.middle]]] = False  # these may have a parent
         first, last = graph.cells.frame == 0, graph.cells.frame == graph.cells.n_frames - 1
         inside = self.border < 0.05
-        missed, again = _find_misses(graph, best)
+        entered = estimate_rate(started[(self.border > 0.5) & ~first], PRIOR.border_rate)
+        missed, again = find_misses(graph, best)
         return replace(
             self,
             start_rate=estimate_rate(started[inside & ~first], PRIOR.start_rate),
+            enter_rate=min(entered, PRIOR.border_rate),
             end_rate=estimate_rate(ended[inside & ~last], PRIOR.end_rate),
             division_rate=estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
             miss_rate=estimate_rate(missed, PRIOR.miss_rate),
-            stay_rate=estimate_rate(again, _get_usual_stay(graph), weight=_GAPS),
+            stay_rate=estimate_rate(again, get_usual_stay(graph), weight=GAPS),
         )
 
 
@@ -425,46 +423,9 @@ def find_certain_links(graph: CellGraph) -> BoolArray:
     return np.asarray((graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (margin > 0.5))
 
 
-def _count_most_missing(graph: CellGraph) -> int:
-    """Return the largest number of missing masks that a candidate link spans, at least 1."""
-    return max(int(graph.gap.max(initial=1)) - 1, 1)
-
-
-def _get_usual_stay(graph: CellGraph) -> float:
-    """Return the prior rate of missed cells that are missed again.
-
-    It depends on the longest gap that the user asks for, which thereby is not unusual. Up to two missing masks, misses
-    are nearly independent.
-    """
-    return max(1 - 2 / _count_most_missing(graph), _STAY)
-
-
-def _find_misses(graph: CellGraph, best: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Return whether each chosen link has a gap, and whether each missing mask is followed by another missing one.
-
-    The rate of the latter describes the lengths of gaps, by a geometric distribution.
-    """
-    missing = graph.gap[best] - 1
-    again = np.arange(int(missing.sum())) < int(np.maximum(missing - 1, 0).sum())
-    return missing > 0, again
-
-
 def get_median_of_norm(ndim: int) -> float:
     """Return the median length of a vector of 2 or 3 standard normal variables."""
     return 1.18 if ndim == 2 else 1.54
-
-
-def _find_seen_next(graph: CellGraph) -> BoolArray:
-    """Return whether a cell of the next frame lies within the mask of each cell, shape (N,).
-
-    Such a cell is the same cell, or a fragment of it, so that a link over a gap would skip it. A larger cell that
-    covers the mask does not count: it may be a merged mask.
-    """
-    seen = np.zeros(len(graph.cells), bool)
-    if graph.has("containment_target_moved"):
-        inside = (graph.gap == 1) & (graph.feature("containment_target_moved") > 0.6)
-        seen[graph.source[inside]] = True
-    return seen
 
 
 def _find_cut(graph: CellGraph, rows: slice) -> BoolArray:

@@ -99,7 +99,8 @@ def make_sample(
     inputs = NETWORKS[network].inputs_of(graph, prior)
     track = match_cells(graph.cells, runs, markers)
     tracks = thin_tracks(movie.tracks, frames)
-    truth = GroundTruth.from_tracks(inputs, track, tracks, longest=settings.graph.max_gap)
+    longest = max(settings.graph.max_gap, int(graph.gap.max(initial=1)))  # longer ones are links of some movies
+    truth = GroundTruth.from_tracks(inputs, track, tracks, longest=longest)
     if settings.train.truth == "sparse" or (settings.train.truth == "auto" and is_sparse(track, tracks)):
         truth = truth.leave_unannotated(inputs, track, tracks)
     if movie.edited is not None:
