@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gnntrack.errors import FormatError, InputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.json_files import read_json
 from gnntrack.lineage.constraints import Constraints, EditChecker
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, read_edits, translate_edit
 from gnntrack.lineage.link_changes import LinkChange, compare_links, list_labels
@@ -79,7 +79,7 @@ class RecordedRun:
         try:
             if folder is None:
                 raise FileNotFoundError
-            summary = json.loads((folder / EXTRAS / "summary.json").read_text(encoding="utf-8"))
+            summary = read_json(folder / EXTRAS / "summary.json")
             _ = summary["method"], summary["solver"], summary["settings"], summary["input"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             msg = f"{path}: there is no record of the run in it; give a folder that 'gnntrack track' has written"

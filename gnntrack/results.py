@@ -19,7 +19,6 @@ Programs for the format read the masks and ``res_track.txt`` by their names, and
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
 from gnntrack.io.writers import CellMasks
+from gnntrack.json_files import read_json
 from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, Settings
@@ -397,7 +397,7 @@ def _read_unchanged(found: CtcFolder, spacing: Sequence[float] | None) -> Lineag
     from gnntrack.io.geff import read_lineage
 
     try:
-        summary = json.loads((found.path / EXTRAS / "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(found.path / EXTRAS / "summary.json")
         known = found.table is not None and summary["fingerprint"] == compute_fingerprint(found.path)
         stored = read_lineage(found.path / EXTRAS / "lineage.geff") if known else None
     except (OSError, ValueError, LookupError, TypeError, FormatError):

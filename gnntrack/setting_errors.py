@@ -101,9 +101,10 @@ def _describe_remedy(fields: Mapping[str, Field], key: str, value: Any, prefix: 
     homes = [name for name, table in tables.items() if key in table.fields]
     if homes:
         usual = next((name for name in homes if not name.startswith(("train", "simulate"))), homes[0])
+        shown = _shorten(value)
         return (
-            f"it belongs to the table {' or '.join(homes)}: write Settings({usual}={{'{key}': {value!r}}}), in a file "
-            f"{key} below [{usual}], or give it to the function: track(images, masks, {key}={value!r})"
+            f"it belongs to the table {' or '.join(homes)}: write Settings({usual}={{'{key}': {shown}}}), in a file "
+            f"{key} below [{usual}], or give it to the function: track(images, masks, {key}={shown})"
         )
     near = difflib.get_close_matches(key, fields, 1, 0)
     return f"did you mean '{prefix}{near[0]}'?" if near else f"table '{prefix.rstrip('.')}' has no settings"
@@ -123,5 +124,8 @@ def explain_error(name: str, value: Any, field: Field, error: ValueError) -> lis
 
 
 def _shorten(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # of Python, for numbers of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 120 else f"{text[:100]}..."

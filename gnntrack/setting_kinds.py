@@ -6,6 +6,7 @@ NumPy. All of these are the integer 3; ``3.5`` and ``"three"`` are not.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -145,6 +146,7 @@ def _read_int(value: Any) -> int:
     if isinstance(value, Enum) and isinstance(value.value, int):
         value = value.value
     if isinstance(value, int):
+        float(value)  # of 10^308 and more, which are not used, this is an OverflowError
         return int(value)
     _read_float(value)  # not every object that can be rounded is a number: a difference of times is not
     with suppress(TypeError):
@@ -160,10 +162,13 @@ def _read_float(value: Any) -> float:
         text = _decode(value)
         if not text.strip().isascii():
             raise ValueError
-        return float(text)
-    if not is_number(value):
+        value = text
+    elif not is_number(value):
         raise TypeError
-    return float(value)
+    number = float(value)
+    if math.isinf(number):
+        raise ValueError
+    return number
 
 
 def _read_str(value: Any) -> str:

@@ -435,7 +435,7 @@ class Settings(Section):
         except FileNotFoundError as error:
             msg = f"{path}: this settings file does not exist; check the path, or write one with 'gnntrack init-config'"
             raise SettingsError(msg) from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # of long numbers, and of deep nesting
             msg = f"{path}: cannot be read as a TOML file: {error}"
             raise SettingsError(msg) from error
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from gnntrack.errors import InputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.json_files import read_json
 from gnntrack.lineage.repair import RepairedMovie
 from gnntrack.movie import open_images
 from gnntrack.plurals import count_noun
@@ -31,7 +31,7 @@ def read_summary(result: str | Path) -> dict[str, Any] | None:
     """Return the record of the run of a result, None if there is none."""
     folder = _find_folder(result)
     try:
-        summary = json.loads(Path(folder or "", EXTRAS, "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(Path(folder or "", EXTRAS, "summary.json"))
     except (OSError, ValueError):
         return None
     return summary if isinstance(summary, dict) and isinstance(summary.get("input"), dict) else None

@@ -17,6 +17,7 @@ from gnntrack.batch.ways import Way, list_ways, select_choices, uses_points
 from gnntrack.earlier_runs import list_changes
 from gnntrack.errors import FrameError, GnntrackError, OutputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.json_files import read_json
 from gnntrack.point_movie import Detection
 from gnntrack.settings import Settings
 from gnntrack.user_warnings import prefix_warnings
@@ -241,7 +242,7 @@ def _explain(error: Exception) -> str:
 
 
 def _read_summary(result: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((result / EXTRAS / "summary.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(result / EXTRAS / "summary.json")
     return content
 
 

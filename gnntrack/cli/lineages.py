@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 
 from gnntrack.cli.display import describe_units
 from gnntrack.cli.options import GNN_SETTINGS
+from gnntrack.json_files import read_json
 from gnntrack.plurals import choose_form, count_noun
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _select_checks(rows: list[dict[str, Any]], place: str, most: int = 3) -> lis
 
 def read_summary(extras: Path) -> dict[str, Any]:
     """Return the content of ``summary.json``."""
-    content: dict[str, Any] = json.loads((extras / "summary.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(extras / "summary.json")
     return content
 
 

@@ -325,7 +325,7 @@ def parse_named_values(_ctx: click.Context, param: click.Parameter, values: tupl
             raise click.BadParameter(message, param=param)
         try:
             named[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # of long numbers, and of deep nesting
             named[name] = value
     return named
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.interrupts import defer_in_imports
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
 from gnntrack.gnn.networks import NETWORKS
+from gnntrack.json_files import read_json
 
 if TYPE_CHECKING:
     from gnntrack.cli.display import TrainingDisplay
@@ -131,7 +131,7 @@ def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Ite
 def _describe_kept(folder: Path) -> str:
     """Return which weights an interrupted training has left, as the begin of a sentence; empty without a model."""
     try:
-        best = json.loads((folder / "model.json").read_text(encoding="utf-8"))["training"]["best"]
+        best = read_json(folder / "model.json")["training"]["best"]
         step, score = int(best["step"]), best.get("validation_score")
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import warnings
@@ -31,6 +30,7 @@ from gnntrack.io.geff_extras import check_axes, check_extras
 from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.stack import UNREADABLE
 from gnntrack.io.zarr_checks import check_store
+from gnntrack.json_files import read_json
 from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Provenance
 
@@ -426,7 +426,7 @@ def is_geff(folder: Path) -> bool:
     """Return whether a folder is a zarr group with the metadata of GEFF (zarr 2 or 3)."""
     for name in (".zattrs", "zarr.json"):
         try:
-            attributes = json.loads((folder / name).read_text(encoding="utf-8"))
+            attributes = read_json(folder / name)
         except (OSError, ValueError):
             continue
         if isinstance(attributes, dict) and "geff" in (attributes.get("attributes") or attributes):

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from gnntrack.json_files import read_json
+
 __all__ = [
     "EXTRAS",
     "MANIFEST",
@@ -44,7 +46,7 @@ class ResultFolder(NamedTuple):
 def _has_geff(folder: Path, names: set[str]) -> bool:
     file = "zarr.json" if "zarr.json" in names else ".zattrs"
     try:
-        attributes = json.loads((folder / file).read_text(encoding="utf-8"))
+        attributes = read_json(folder / file)
         return "geff" in (attributes.get("attributes", {}) if file == "zarr.json" else attributes)
     except (OSError, ValueError, AttributeError, TypeError):
         return False
@@ -103,7 +105,7 @@ def find_foreign_file(folder: Path) -> str | None:
 
 def _find_unlisted_file(folder: Path) -> str | None:
     try:
-        listed = {MANIFEST, *json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]}
+        listed = {MANIFEST, *read_json(folder / MANIFEST)["files"]}
     except (OSError, ValueError, LookupError, TypeError):
         return f"an unreadable {MANIFEST}"
     return next((name for name in _list_files(folder) if name not in listed), None)
@@ -151,7 +153,7 @@ def read_units(path: str | Path) -> ResultUnits:
     path = Path(path).expanduser()
     folder = path if path.is_dir() else path.parent
     try:
-        movie = json.loads((folder / EXTRAS / "summary.json").read_text(encoding="utf-8"))["movie"]
+        movie = read_json(folder / EXTRAS / "summary.json")["movie"]
         spacing = tuple(map(float, movie["spacing"])) if movie["unit"] == "um" else None
         interval = movie.get("interval_s")
         return ResultUnits(spacing, None if interval is None else float(interval))

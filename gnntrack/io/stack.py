@@ -103,6 +103,9 @@ class Stack:
                 "all frames of a movie have one shape"
             )
             raise FrameError(msg, file=self.names[number], frame=number)
+        if image.dtype.kind not in "biuf":
+            msg = f"its values are of type {image.dtype}; expected numbers"
+            raise FrameError(msg, file=self.names[number], frame=number)
         # numba and torch take neither foreign byte orders nor broken strides
         return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
 

@@ -6,7 +6,6 @@ chunk whose head is wrong. Here both are compared with each other and with the s
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.limits import FREE_BYTES, MAX_CHUNKS, MAX_DESCRIPTION, MAX_EXPANSION
+from gnntrack.json_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,8 +94,8 @@ def _read_json(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     _expect(size <= MAX_DESCRIPTION, f"it has {size} bytes; expected at most {MAX_DESCRIPTION}")
     try:
-        stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        stored: dict[str, Any] = read_json(file)
+    except ValueError as error:
         msg = f"it is not valid JSON ({type(error).__name__}: {error})"
         raise FormatError(msg) from error
     _expect(isinstance(stored, dict), f"it holds {type(stored).__name__}; expected a JSON object")

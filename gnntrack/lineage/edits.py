@@ -10,7 +10,6 @@ A cell is written as its frame, from 0, and its label in the masks of this frame
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FormatError, InputError
+from gnntrack.json_files import read_json
 from gnntrack.plurals import count_noun
 from gnntrack.types.origins import MASK_KINDS
 
@@ -170,8 +170,8 @@ def read_edits(path: str | Path) -> EditList:
         If the file cannot be read, or is not a file of edits.
     """
     try:
-        content = json.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(Path(path).expanduser())
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path}: cannot be read as edits: {reason}; give the edits.json of 'gnntrack report'"
         raise FormatError(msg) from error

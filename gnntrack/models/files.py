@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack import __version__
 from gnntrack.errors import ModelError
+from gnntrack.json_files import read_json
 from gnntrack.models.tensors import (
     PICKLES,
     copy_tensors,
@@ -248,8 +249,8 @@ def _refuse_incomplete(place: Path, missing: list[str], family: Family) -> None:
 def _read_about(path: Path, family: Family) -> dict[str, Any]:
     """Read and check the JSON of a model."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        about = read_json(path)
+    except (OSError, ValueError) as error:
         msg = f"{path}: it cannot be read as JSON ({error}); copy the model again"
         raise ModelError(msg) from error
     if not isinstance(about, dict) or about.get("format") != family.format:

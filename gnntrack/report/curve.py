@@ -102,7 +102,16 @@ def _read(log: Path) -> dict[str, FloatArray]:
         msg = f"{log}: it has no row yet; train for some more steps"
         raise FormatError(msg)
     names = [*_COLUMNS, *(name for name in reader.fieldnames or () if name.startswith(_FIGURE))]
-    return {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in names}
+    columns = {name: np.array([_number(log, i, name, row[name]) for i, row in enumerate(rows)]) for name in names}
+    _check_steps(log, columns["step"])
+    return columns
+
+
+def _check_steps(log: Path, step: FloatArray) -> None:
+    wrong = np.flatnonzero(~np.isfinite(step) | (step < 0))
+    if len(wrong):
+        msg = f"{log}: line {wrong[0] + 2}: 'step' is '{step[wrong[0]]:g}', expected a number from 0"
+        raise FormatError(msg)
 
 
 def _list_figures(columns: Iterable[str]) -> list[str]:

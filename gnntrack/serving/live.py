@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError, OutputError
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.json_files import read_json
 from gnntrack.lineage.edits import Edit, EditList, RefusedEditError, read_edits, translate_edit
 from gnntrack.lineage.link_changes import compare_links
 from gnntrack.plurals import count_noun
@@ -368,5 +369,5 @@ def read_kept_edits(path: Path, *, out: Path, fingerprint: str | None) -> tuple[
     if edits.fingerprint and fingerprint and edits.fingerprint != fingerprint:
         msg = f"{path}: it holds edits of another result; move it, or choose another file (--edits FILE)"
         raise InputError(msg)
-    saved = json.loads(path.read_text(encoding="utf-8-sig")).get("saved")
+    saved = read_json(path).get("saved")
     return edits, saved == str(out)

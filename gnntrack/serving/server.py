@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from gnntrack.errors import GnntrackError, InputError, OutputError
+from gnntrack.json_files import parse_json
 from gnntrack.serving.live import OutdatedPageError
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         if len(length) > len(str(_LARGEST)) or int(length) > _LARGEST:
             raise _RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large.")
         try:
-            content = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError) as error:
+            content = parse_json(self.rfile.read(int(length)))
+        except ValueError as error:
             raise _RefusedRequestError(HTTPStatus.BAD_REQUEST, "The request is not JSON.") from error
         if not isinstance(content, dict):
             raise _RefusedRequestError(HTTPStatus.BAD_REQUEST, "The request is not a JSON object.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 import shutil
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_validate import Problem
 from gnntrack.io.output import try_output
+from gnntrack.json_files import read_json
 from gnntrack.submission.datasets import BENCHMARKS, SEQUENCES, Benchmark, list_inputs, parse_script_name
 from gnntrack.submission.packaging import find_site
 from gnntrack.submission.results import check_result, compute_scores
@@ -184,7 +184,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         msg = f"{folder}: no such folder; expected a submission, which 'gnntrack submit DATASET -o SW' writes"
         raise InputError(msg)
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

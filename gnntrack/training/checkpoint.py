@@ -15,6 +15,7 @@ import torch
 
 from gnntrack import __version__
 from gnntrack.errors import ModelError
+from gnntrack.json_files import parse_json
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.models.tensors import (
     copy_tensors,
@@ -134,7 +135,8 @@ def load_checkpoint(
     for part, module in (("network", network), ("average", average)):
         refuse_other_tensors(path, parts[part], module.state_dict())
     moments = _read_moments(path, about, parts["optimizer"])
-    if "cpu" not in parts["random"]:
+    numbers = parts["random"].get("cpu")
+    if numbers is None or numbers.dtype != torch.uint8 or numbers.shape != torch.get_rng_state().shape:
         msg = f"{path}: it lacks the state of the random numbers; start again without resuming"
         raise ModelError(msg)
     try:
@@ -175,17 +177,22 @@ def _parse_checkpoint(path: Path, content: bytes) -> tuple[dict[str, Any], dict[
     refuse_pickle(path, content[:8])
     try:
         tensors = safetensors.torch.load(content)
-        header = json.loads(content[8 : 8 + read_header_length(content)])
-        about = json.loads(header["__metadata__"]["checkpoint"])
-    except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
+        header = parse_json(content[8 : 8 + read_header_length(content)])
+        about = parse_json(header["__metadata__"]["checkpoint"])
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError) as error:
         msg = f"{path}: no checkpoint could be read ({error}); start without resuming"
         raise ModelError(msg) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         msg = f"{path}: not a checkpoint of gnntrack; start without resuming"
         raise ModelError(msg)
     refuse_version(path, about.get("version"), VERSION, "checkpoint", "start without resuming")
-    if not isinstance(about.get("state"), dict) or not isinstance(about.get("optimizer"), dict):
+    kinds = {"kind": str, "options": dict, "columns": dict, "state": dict, "optimizer": dict}
+    if not all(isinstance(about.get(key), kind) for key, kind in kinds.items()):
         msg = f"{path}: it lacks the state of the training; start without resuming"
+        raise ModelError(msg)
+    notes = about["state"].get("notes")
+    if notes is not None and not (isinstance(notes, dict) and isinstance(notes.get("start", {}), dict)):
+        msg = f"{path}: its notes are {notes!r:.60}; start without resuming"
         raise ModelError(msg)
     return about, tensors
 

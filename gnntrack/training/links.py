@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -301,14 +302,26 @@ def _find_origin(
     """Return the network of the interrupted run, of another model, or a new one."""
     checkpoint = run.read_checkpoint()
     if checkpoint is not None:  # its weights are read by the training loop
-        options = {key: tuple(v) if isinstance(v, list) else v for key, v in checkpoint["options"].items()}
-        source = checkpoint["state"].get("notes", {}).get("from")
-        return _Origin(NETWORKS[checkpoint["kind"]].from_columns(checkpoint["columns"], options), source)
+        return _read_origin(checkpoint, run.folder)
     if start is not None:
         model = _load_start(start, kind, settings)
         return _Origin(model.link_network, {"model": model.name, "temperature": model.temperature})
     torch.manual_seed(run.seed)
     return _Origin(NETWORKS[kind].new([each.inputs for each in samples], settings.train))
+
+
+def _read_origin(checkpoint: Mapping[str, Any], folder: Path) -> _Origin:
+    """Return the network that a checkpoint describes, with random weights."""
+    options = {key: tuple(v) if isinstance(v, list) else v for key, v in checkpoint["options"].items()}
+    source = checkpoint["state"].get("notes", {}).get("from")
+    try:
+        network = NETWORKS[checkpoint["kind"]].from_columns(checkpoint["columns"], options)
+        origin = _Origin(network, source)
+        _ = origin.temperature
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        msg = f"{folder}: the network in its checkpoint is not valid ({error}); start without resuming"
+        raise ModelError(msg) from error
+    return origin
 
 
 def _load_start(start: str | Path, kind: str, settings: Settings) -> Model:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from gnntrack.errors import ModelError, TrainingError
+from gnntrack.errors import FormatError, ModelError, TrainingError
 from gnntrack.models.files import read_model, write_model
 from gnntrack.settings import TrainSegmenterSettings, TrainSettings, drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
@@ -141,6 +141,9 @@ class TrainingResult:
     best: dict[str, Any]
 
 
+_STORED: dict[str, Any] = {"step": int, "best": (int, float), "best_step": int, "waited": int, "losses": list}
+
+
 @dataclass
 class _State:
     """Progress of a training; stored in its checkpoints."""
@@ -150,6 +153,16 @@ class _State:
     best_step: int = 0
     waited: int = 0  # validations since the best
     losses: list[float] = field(default_factory=list)  # since the last validation
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any], folder: Path) -> _State:
+        """Return the state in a checkpoint, which may be damaged."""
+        values = _drop_seconds(saved["state"]) if isinstance(saved.get("state"), dict) else {}
+        fits = values.keys() == _STORED.keys() and all(isinstance(values[key], kind) for key, kind in _STORED.items())
+        if not fits or not isinstance(saved.get("best"), dict) or set(map(type, values["losses"])) - {int, float}:
+            msg = f"{folder}: the state of the training in its checkpoint is not valid; start without resuming"
+            raise ModelError(msg)
+        return cls(**values)
 
     def needs_validation(self, plan: Plan) -> bool:
         """Return whether a validation is due; also after an interruption just before one."""
@@ -220,7 +233,7 @@ def run_training(
     if run.resume:
         saved = load_checkpoint(run.folder, network=network, average=average.module, optimizer=optimizer)
         _refuse_other_run(saved.get("notes"), run)
-        state, files.best = _State(**_drop_seconds(saved["state"])), _drop_seconds(saved["best"])
+        state, files.best = _State.from_dict(saved, run.folder), _drop_seconds(saved["best"])
         average.n_averaged.fill_(state.step + 1)
     else:
         files.write_checkpoint(state)  # a killed process leaves something to resume
@@ -407,13 +420,10 @@ class _Log:
     """Table of a training with a row per validation; rows after the checkpoint of a resumed run are dropped."""
 
     def __init__(self, path: Path, metrics: Sequence[str], *, after: int) -> None:
-        rows: list[dict[str, str]] = []
-        if after and path.exists():
-            with path.open(newline="", encoding="utf-8") as old:
-                rows = [_drop_seconds(row) for row in csv.DictReader(old) if int(row["step"]) <= after]
+        columns = ("step", "loss", "learning_rate", *metrics, "best")
+        rows = _read_log(path, columns, after=after) if after and path.exists() else []
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("w", newline="", encoding="utf-8")
-        columns = ("step", "loss", "learning_rate", *metrics, "best")
         self.writer = csv.DictWriter(self.file, columns, lineterminator="\n")
         self.writer.writeheader()
         self.writer.writerows(rows)
@@ -428,3 +438,20 @@ class _Log:
         rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()}
         self.writer.writerow(rounded)
         self.file.flush()
+
+
+def _read_log(path: Path, columns: Sequence[str], *, after: int) -> list[dict[str, str]]:
+    """Return the rows of a log up to a step."""
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if not row.keys() <= {*columns, "seconds"}:
+                    msg = f"columns are {', '.join(map(str, row))}; expected {', '.join(columns)}"
+                    raise ValueError(msg)
+                if int(row.get("step") or "") <= after:
+                    rows.append(_drop_seconds(row))
+    except (csv.Error, ValueError) as error:
+        msg = f"{path}: the log of the training is damaged ({error}); move it, and resume with a new one"
+        raise FormatError(msg) from error
+    return rows

@@ -8,7 +8,6 @@ metrics, the learning curve.
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from gnntrack.errors import FrameError, GnntrackError, InputError, SegmenterErro
 from gnntrack.evaluate.counts import Counts, compare_labels
 from gnntrack.io.images import TIFF_SUFFIXES
 from gnntrack.io.tiff import holds_movie
+from gnntrack.json_files import read_json
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation import available_segmenters, segmenter_class
 from gnntrack.settings import DEFAULTS_OF_A_START, Settings, TrainSegmenterSettings
@@ -254,7 +254,7 @@ def _find_start(run: TrainingRun) -> str | None:
 def _read_start_name(folder: Path) -> str | None:
     """Return the name of the model that the training of a model started from, such as ``shipped nuclei``."""
     try:
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        about = read_json(folder / "model.json")
         return str(about["training"]["start"]["model"])
     except (OSError, ValueError, LookupError, TypeError):  # of a segmenter with other files
         return None
