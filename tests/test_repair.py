@@ -460,6 +460,16 @@ def test_a_fragment_of_some_frames_is_merged_with_its_cell(last):
     )
 
 
+def test_a_daughter_of_one_frame_is_merged_with_her_sister_if_the_cell_is_as_large_before_and_after():
+    world = split_cells(stay("a", range(6)), ["a0 a1 a2", "a3 a4 a5 <a2"], {"a3": ("q3", None, 65)})
+    world = replace(world, tracks=world.tracks - {"q3"} | {"q3 <a2"})
+    lineage, runs = worlds.build_known_lineage(world)
+    whole, _, merged = merge_fragments(lineage, runs, settings=DEFAULTS)
+    assert merged.tolist() == [[3, world.label["q3"], world.label["a3"]]]
+    assert not whole.divisions
+    assert len(whole.source) == len(lineage.source) - 1
+
+
 def test_a_fragment_that_touches_its_cell_may_be_elsewhere():
     disks = stay("a", range(6)) | {"a3": (64.0, 70.0, 8.0)}
     world = split_cells(disks, ["a0 a1 a2 a3 a4 a5"], {"a3": ("q3", None, 70)})

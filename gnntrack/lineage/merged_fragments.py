@@ -5,6 +5,7 @@ A cell whose mask falls into two pieces leaves one of these traces in a lineage:
 * a fragment, a cell in one frame only, without any link, next to a cell that is smaller in this frame than in the
   frames before and after;
 * the same for two or three frames: a track without a parent and daughters;
+* a division of which one daughter lasts for this frame only;
 * a broken track: the link from the frame before goes to one piece, and the link to the next frame leaves the other one.
 
 In these cases the two pieces together have the size and the place that the frames before and after predict. The pieces
@@ -130,8 +131,9 @@ def _find_fragments(lineage: Lineage, runs: Runs, fixed: Constraints | None) -> 
     first, second = first[broken], second[broken]
     size = lineage.cells.feature("size")
     swap = size[second] > size[first]  # the larger piece keeps its label
-    cell = np.concatenate([lasting[1], cell[fits], np.where(swap, second, first)])
-    fragment = np.concatenate([lasting[0], fragment[fits], np.where(swap, first, second)])
+    brief = _find_brief_daughters(lineage, runs, links, free)
+    cell = np.concatenate([lasting[1], brief[1], cell[fits], np.where(swap, second, first)])
+    fragment = np.concatenate([lasting[0], brief[0], fragment[fits], np.where(swap, first, second)])
     return _choose_once(fragment, cell)
 
 
@@ -162,6 +164,21 @@ def _find_lasting(lineage: Lineage, runs: Runs, links: _Links, free: BoolArray) 
             pieces += zip(parts, wholes, strict=False)
     fragments, cells = np.array(pieces, np.int64).reshape(-1, 2).T
     return fragments, cells
+
+
+def _find_brief_daughters(lineage: Lineage, runs: Runs, links: _Links, free: BoolArray) -> tuple[IntArray, IntArray]:
+    """Return daughters of one frame, and their sisters, which are as large as the parent thereafter."""
+    born = np.flatnonzero((links.before >= 0) & (links.children[links.before] == 2))
+    pairs = born[np.argsort(links.before[born], kind="stable")].reshape(-1, 2)
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    fragment, cell = pairs[(links.children[pairs[:, 0]] == 0) & (links.children[pairs[:, 1]] == 1)].T
+    before, after = links.before[cell], links.after[cell]
+    size = lineage.cells.feature("size").astype(np.float64)
+    together, steady, _ = _predict(lineage, cell, fragment, before, after)
+    alone = np.abs(np.log(2 * size[cell] / (size[before] + size[after])))
+    fits = np.flatnonzero(free[fragment] & free[cell] & steady & (together < _FITS) & (together < 0.5 * alone))
+    fits = fits[_are_touching(lineage, runs, cell[fits], fragment[fits])]
+    return fragment[fits], cell[fits]
 
 
 def _choose_once(fragment: IntArray, cell: IntArray) -> tuple[IntArray, IntArray]:
