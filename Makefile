@@ -19,7 +19,7 @@ DOCS_STAMP := .venv/installed-docs
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all checks lint doctest bench install clean
+.PHONY: demo docs test test-all checks lint doctest bench kills install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -53,6 +53,10 @@ docs: $(DOCS_STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/speed.py
+
+# each command is killed at 20 random moments and run again; a quarter of an hour
+kills: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py
 
 install: $(STAMP)
 

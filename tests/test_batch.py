@@ -325,3 +325,12 @@ def test_a_folder_that_is_one_position_is_told(tmp_path, images, masks):
     for name in (images, masks):
         (tmp_path / name).rename(tmp_path / "pos" / name)
     assert [each.name for each in find_positions(tmp_path)] == ["pos"]
+
+
+def test_what_a_killed_batch_left_beside_a_finished_result_is_removed(tmp_path):
+    (tmp_path / "a_points.csv").write_text("t,y,x\n0,5,5\n1,5,6")
+    track_positions(find_positions(tmp_path), tmp_path / "out")
+    (tmp_path / "out" / ".lock-a_RES").touch()
+    (tmp_path / "out" / ".partial-0123abcd-a_RES").mkdir()
+    assert [row.status for row in track_positions(find_positions(tmp_path), tmp_path / "out", resume=True)] == ["kept"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_RES", "summary.csv"]

@@ -16,6 +16,7 @@ from gnntrack.batch.positions import Position
 from gnntrack.batch.ways import Way, list_ways, select_choices, uses_points
 from gnntrack.earlier_runs import list_changes
 from gnntrack.errors import FrameError, GnntrackError, OutputError
+from gnntrack.io.output import clean_up
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.json_files import read_json
 from gnntrack.point_movie import Detection
@@ -80,7 +81,10 @@ class BatchWork:
         """Return the outcome of a position that an earlier run has finished, None if it is to be tracked."""
         try:
             kept = self.resume and self._is_finished(position) and _is_complete(self.find_result(position))
-            return self._describe(position, "kept") if kept else None
+            if not kept:
+                return None
+            clean_up(self.find_result(position))
+            return self._describe(position, "kept")
         except Exception as error:  # noqa: BLE001  # no fault of one position may stop the others
             return self.describe_failure(position, _explain(error))
 

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,6 +20,7 @@ __all__ = [
     "OWN_VIDEO",
     "check_output",
     "claim_free_output",
+    "clean_up",
     "fresh_output",
     "hold_outputs",
     "is_pattern",
@@ -212,6 +213,16 @@ def try_output(path: str | Path, *, overwrite: bool) -> None:
         claim.release()
         raise
     keep_claim(claim)
+
+
+def clean_up(path: str | Path) -> None:
+    """Remove what killed runs have left beside an output that stays as it is, unless another process writes it."""
+    target = Path(os.path.realpath(path))
+    with suppress(OutputError):
+        claim = claim_output(target, path)
+        if claim.descriptor is not None and claim.users == 1:
+            recover_output(target)
+        claim.release()
 
 
 def refuse_source(path: str | Path, source: object) -> None:

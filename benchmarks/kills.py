@@ -1,0 +1,310 @@
+"""Kills: each command is killed at random moments, and run again; the result must be that of a run without a kill.
+
+``python benchmarks/kills.py`` (``make kills``) runs each command once, then kills it 20 times by SIGKILL at moments
+that are drawn evenly from its running time. Every second run replaces an older version of the output by
+``--overwrite``. After each kill there must be, at the path of the output, nothing, the older version or the new one
+as a whole. The command is then run again. Its output must equal that of the run without a kill byte for byte, except
+for times in JSON files, and no other file may be left.
+
+A process that has loaded all libraries is forked for each run, so that the kills hit the work and not the imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS, describe_run, format_circumstances
+from same_cases import SEGMENTER, TRAIN
+
+KILLS = 20
+_TIMES = {"seconds", "finished"}  # names of values that differ from run to run
+_TEMPORARY = (".partial-", ".replaced-", ".lock-")
+_MOVIE = ("--frames", "10", "--shape", "96,96", "--cells", "6", "--cycle", "8", "--seed", "1000")
+_BOTH = ("../../in/movie/01", "../../in/movie/01_ERR_SEG")
+_SEGMENTER = ("unet", "--config", "../../in/segmenter.toml", "--simulated", "1")
+_WITHOUT = ("evaluate", "convert")  # their last word is the output
+_EDITED = ("../../in/01_RES", "../../in/edits.json")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes an output.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Its words, without the output; inputs are in ``../../in``.
+    out : str
+        Name of the output.
+    resumes : bool
+        The output is made step by step, and ``--resume`` continues it; it may be incomplete after a kill.
+    """
+
+    words: tuple[str, ...]
+    out: str
+    resumes: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its first word."""
+        return self.words[0]
+
+
+COMMANDS = (
+    Command(("simulate", *_MOVIE), "movie"),
+    Command(("segment", "../../in/movie/01", "--segmenter", "threshold"), "masks"),
+    Command(("detect", "../../in/movie/01", "--diameter", "12"), "points.csv"),
+    Command(("track", *_BOTH), "01_RES"),
+    Command(("build-graph", *_BOTH), "graph.geff"),
+    Command(("solve", "../../in/graph.geff"), "lineage.geff"),
+    Command(("export", "../../in/01_RES", "--to", "csv"), "tables"),
+    Command(("import", "../../in/01_RES"), "02_RES"),
+    Command(("convert", "../../in/01_RES"), "tracks.xml"),
+    Command(("analyse", "../../in/01_RES"), "analysis"),
+    Command(("shape", "../../in/movie/01_ERR_SEG"), "shapes"),
+    Command(("report", "../../in/01_RES", "--images", _BOTH[0]), "report.html"),
+    Command(("apply-edits", *_EDITED, "--images", _BOTH[0], "--masks", _BOTH[1]), "03_RES"),
+    Command(("evaluate", "../../in/01_RES", "../../in/movie/01_GT", "--errors"), "errors"),
+    Command(("init-config",), "settings.toml"),
+    Command(("batch", "../../in/experiment"), "results", resumes=True),
+    Command(("train", "../../in/movie", "--config", "../../in/train.toml"), "model", resumes=True),
+    Command(
+        ("train-segmenter", "unet", "--config", "../../in/segmenter.toml", "--simulated", "1"), "unet", resumes=True
+    ),
+)
+
+
+def main() -> None:
+    """Kill the commands, and write the record."""
+    args = _parse_arguments()
+    chosen = [each for each in COMMANDS if not args.only or each.name in args.only]
+    with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
+        work = Path(args.work or temporary).resolve()
+        _load_libraries()
+        _make_inputs(work / "in")
+        rows = [kill_command(each, args.kills, work) for each in chosen]
+    record = {**describe_run(), "kills": args.kills, "rows": rows}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    args.out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
+    failed = [row["command"] for row in rows if row["problems"]]
+    sys.exit(f"not equal after a kill: {', '.join(failed)}" if failed else 0)
+
+
+def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
+    """Return the numbers of kills, of equal results after them, and what was wrong."""
+    expected = work / command.name / "expected"
+    expected.mkdir(parents=True)
+    _, code = run_command(command, expected)
+    if code:
+        sys.exit(f"{command.name}: exit code {code}; see {expected}/stderr")
+    seconds, _ = run_command(command, expected, overwrite=True)  # nothing is compiled or cached any more
+    moments = random.Random(command.name)
+    row: dict[str, Any] = {
+        "command": command.name,
+        "seconds": round(seconds, 2),
+        "runs": kills,
+        "killed": 0,
+        "equal": 0,
+    }
+    problems: list[str] = []
+    for number in range(kills):
+        place = work / command.name / f"{number:02d}"
+        place.mkdir()
+        if number % 2:
+            _copy(expected / command.out, place / command.out)
+        _, code = run_command(command, place, kill_after=moments.uniform(0, seconds), overwrite=bool(number % 2))
+        row["killed"] += code == -signal.SIGKILL
+        found = _find_half(command, expected, place)
+        _, code = run_command(command, place, again=True)
+        found += [f"exit code {code}, see {place}/stderr"] * (code != 0) or _compare(command, expected, place)
+        row["equal"] += not found
+        problems += [f"run {number}: {each}" for each in found]
+        if not found:
+            shutil.rmtree(place)
+    print(f"{command.name:16s} {seconds:5.1f} s, {row['killed']} of {kills} killed, {row['equal']} equal", flush=True)
+    return {**row, "problems": problems}
+
+
+def run_command(
+    command: Command, place: Path, *, kill_after: float | None = None, overwrite: bool = False, again: bool = False
+) -> tuple[float, int]:
+    """Run a command in a folder, in a process of its own; return its seconds and its exit code.
+
+    Parameters
+    ----------
+    kill_after : float, optional
+        Seconds after which it is killed.
+    overwrite : bool
+        An older version of the output is there.
+    again : bool
+        Another run has been killed: the words that continue it, or replace what there is, are added.
+    """
+    words = [*command.words, *(() if command.name in _WITHOUT else ("-o",)), command.out]
+    if again and command.resumes and _can_resume(command, place):
+        words.append("--resume")
+    elif overwrite or again:
+        words.append("--overwrite")
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        _run_here(words, place)
+    if kill_after is not None:
+        time.sleep(max(0.0, kill_after - (time.monotonic() - started)))
+        os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return time.monotonic() - started, code
+
+
+def _run_here(words: Sequence[str], place: Path) -> None:
+    """Run a command in this process, and end it."""
+    from gnntrack.cli import main as run
+
+    os.chdir(place)
+    for name, stream in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    sys.argv = ["gnntrack", *words]
+    code = 1
+    try:
+        run()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        os._exit(code)
+
+
+def _can_resume(command: Command, place: Path) -> bool:
+    """Return whether a killed training has a checkpoint; a batch needs none."""
+    return command.name == "batch" or (place / command.out / "checkpoint.safetensors").is_file()
+
+
+def _find_half(command: Command, expected: Path, place: Path) -> list[str]:
+    """Return what is wrong with the output after a kill: it is there, and not as a whole."""
+    if command.resumes or not (place / command.out).exists():
+        return []
+    return [f"after the kill: {each}" for each in _compare_outputs(command, expected, place)]
+
+
+def _compare(command: Command, expected: Path, place: Path) -> list[str]:
+    """Return the differences of the outputs, and the files that were left."""
+    left = [path.name for path in place.iterdir() if path.name not in (command.out, "stdout", "stderr")]
+    left += [
+        str(path.relative_to(place)) for path in place.rglob(".*") if path.name.startswith((".partial", ".lock", ".re"))
+    ]
+    return _compare_outputs(command, expected, place) + [f"left: {name}" for name in sorted({*left})]
+
+
+def _compare_outputs(command: Command, expected: Path, place: Path) -> list[str]:
+    one, other = _read_files(expected / command.out), _read_files(place / command.out)
+    return sorted(name or command.out for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _read_files(path: Path) -> dict[str, object]:
+    """Return the content of all files by name, without times; the name of a single file is empty."""
+    if path.is_file():
+        return {"": _read_file(path)}
+    return {str(each.relative_to(path)): _read_file(each) for each in path.rglob("*") if each.is_file()}
+
+
+def _read_file(path: Path) -> object:
+    if path.suffix == ".json":
+        return _drop_times(json.loads(path.read_text(encoding="utf-8")))
+    if path.name == "summary.csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{**_drop_times(row), "status": ""} for row in csv.DictReader(file)]  # done, or kept by --resume
+    return path.read_bytes()
+
+
+def _drop_times(value: Any) -> Any:
+    """Return plain values without those that differ from run to run."""
+    if isinstance(value, dict):
+        return {name: _drop_times(each) for name, each in value.items() if name not in _TIMES}
+    return [_drop_times(each) for each in value] if isinstance(value, list) else value
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+def _load_libraries() -> None:
+    """Import what the commands use, so that the processes that are forked have it."""
+    import torch  # noqa: F401
+
+    import gnntrack.cli.train
+    import gnntrack.pipeline
+    import gnntrack.reporting
+    import gnntrack.training.links
+    import gnntrack.training.segmenter  # noqa: F401
+
+
+def _make_inputs(folder: Path) -> None:
+    """Make the inputs of all commands by the commands themselves."""
+    if (folder / "edits.json").exists():
+        return
+    folder.mkdir(parents=True)
+    (folder / "train.toml").write_text(TRAIN, encoding="utf-8")
+    (folder / "segmenter.toml").write_text(SEGMENTER, encoding="utf-8")
+    both = tuple(word.removeprefix("../../in/") for word in _BOTH)
+    for command in (
+        Command(("simulate", *_MOVIE), "movie"),
+        Command(("track", *both), "01_RES"),
+        Command(("build-graph", *both), "graph.geff"),
+    ):
+        _, code = run_command(command, folder)
+        if code:
+            sys.exit(f"{command.name}: exit code {code}; see {folder}/stderr")
+    for position in ("a", "b"):
+        shutil.copytree(folder / "movie" / "01", folder / "experiment" / position)
+    summary = json.loads((folder / "01_RES" / "gnntrack" / "summary.json").read_text(encoding="utf-8"))
+    edits = {"format": "gnntrack edits", "version": 1, "fingerprint": summary["fingerprint"], "edits": []}
+    (folder / "edits.json").write_text(json.dumps(edits), encoding="utf-8")
+
+
+def format_table(record: dict[str, Any]) -> str:
+    """Return the record as a page."""
+    lines = [
+        "# Kills",
+        "",
+        "Each command is killed by SIGKILL at random moments, and run again. *Equal*: after the kill the output is "
+        "missing, the older version or the new one as a whole; after the second run it is that of a run without a "
+        "kill, and nothing is left beside it.",
+        "",
+        format_circumstances(record),
+        "",
+        "| command | seconds | runs | killed | equal |",
+        "|---|---|---|---|---|",
+    ]
+    rows = record["rows"]
+    cells = [[row[name] for name in ("command", "seconds", "runs", "killed", "equal")] for row in rows]
+    cells.append(["all", "", *(sum(row[name] for row in rows) for name in ("runs", "killed", "equal"))])
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in cells)]) + "\n"
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=KILLS, help="of each command")
+    parser.add_argument("--only", nargs="+", help="names of commands")
+    parser.add_argument("--work", type=Path, help="folder for inputs and outputs; by default a temporary one")
+    parser.add_argument("--out", type=Path, default=RESULTS / "kills.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
