@@ -93,7 +93,7 @@ def main() -> None:
     chosen = [each for each in COMMANDS if not args.only or each.name in args.only]
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         work = Path(args.work or temporary).resolve()
-        _load_libraries()
+        _load_libraries(trainings=any(each.name.startswith("train") for each in chosen))
         _make_inputs(work / "in")
         rows = [kill_command(each, args.kills, work) for each in chosen]
     record = {**describe_run(), "kills": args.kills, "rows": rows}
@@ -243,15 +243,14 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _load_libraries() -> None:
+def _load_libraries(*, trainings: bool) -> None:
     """Import what the commands use, so that the processes that are forked have it."""
-    import torch  # noqa: F401
-
-    import gnntrack.cli.train
     import gnntrack.pipeline
     import gnntrack.reporting
-    import gnntrack.training.links
-    import gnntrack.training.segmenter  # noqa: F401
+
+    if trainings:
+        import gnntrack.training.links
+        import gnntrack.training.segmenter  # noqa: F401
 
 
 def _make_inputs(folder: Path) -> None:
