@@ -124,6 +124,11 @@ def fit_links(movies: Sequence[SolvedMovie], signs: Mapping[str, int] = EVIDENCE
     share = [1 / len(set(datasets)) / datasets.count(movie.dataset) / movie.judged.sum() for movie in movies]
     weight = np.concatenate([np.full(movie.judged.sum(), each) for movie, each in zip(movies, share, strict=True)])
     x, y = (np.concatenate([getattr(m, name)[m.judged] for m in movies]) for name in ("evidence", "right"))
+    return fit_logistic(x, y, weight, signs)
+
+
+def fit_logistic(x: Numbers, y: Numbers, weight: Numbers, signs: Mapping[str, int]) -> dict[str, Any]:
+    """Return the weights of a logistic regression from evidence; `signs` as of `fit_links`."""
     slopes, intercept = _fit_logistic(x, y, weight, [SIGNS[sign] for sign in signs.values()])
     return {
         "weights": dict(zip(signs, (slopes.round(5) + 0.0).tolist(), strict=True)),

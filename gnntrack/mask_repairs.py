@@ -114,6 +114,10 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
         for frame, label in provenance.debris_dropped or ()
     ]
     found += [
+        _make_removed("spurious", frame, label, f"is no cell with a probability of {percent} %", None)
+        for frame, label, percent in provenance.spurious_dropped or ()
+    ]
+    found += [
         _make_removed("marked", frame, label, "an edit states that it is not a cell", None)
         for frame, label in provenance.removed_by_edits or ()
     ]

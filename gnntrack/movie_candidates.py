@@ -21,6 +21,7 @@ from gnntrack.methods import rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, open_movie
 from gnntrack.plurals import count_noun
 from gnntrack.scores.registry import CellPixels
+from gnntrack.scores.spurious import HIGHEST_SPURIOUS, rate_cells
 from gnntrack.solvers.constrained import select_free, select_kept, set_certain, solve_free
 
 if TYPE_CHECKING:
@@ -32,9 +33,19 @@ if TYPE_CHECKING:
     from gnntrack.solvers.constrained import FreeCandidates
     from gnntrack.types import BoolArray, CellGraph, Cells, FloatArray, Lineage, LinkScores, Progress, Runs
 
-__all__ = ["MovieCandidates", "SolvedLinks", "choose_lineage", "choose_links", "read_candidates", "solve_movie"]
+__all__ = [
+    "MovieCandidates",
+    "SolvedLinks",
+    "choose_lineage",
+    "choose_links",
+    "find_spurious",
+    "read_candidates",
+    "solve_movie",
+]
 
 _log = logging.getLogger(__name__)
+
+_MOST_SPURIOUS = 0.1  # fraction of the cells that is dropped at most: in other movies the probabilities do not hold
 
 
 @dataclass
@@ -130,11 +141,12 @@ def solve_movie(
     progress : Progress, optional
         As in `gnntrack.track`.
     """
-    fixed = fixed or Constraints()
     graph, settings = candidates.graph, candidates.settings
+    scores = candidates.score(progress=progress)
+    fixed = find_spurious(graph, scores, candidates.scorer, settings=settings, fixed=fixed)
     lineage = choose_lineage(
         graph,
-        candidates.score(progress=progress),
+        scores,
         candidates.scorer,
         plan=(candidates.method, candidates.solver),
         settings=settings,
@@ -150,7 +162,7 @@ def solve_movie(
 
 def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:
     """Return the pixels of the cells that are kept, and the decisions about these."""
-    if not len(fixed.removed):
+    if not len(fixed.list_removed()):
         return runs, fixed
     keep, fixed = fixed.remove_cells(len(cells))
     return runs.select(keep[runs.cell], (np.cumsum(keep) - 1)[runs.cell]), fixed
@@ -187,12 +199,14 @@ def choose_lineage(
     fixed, (method, solver) = fixed or Constraints(), plan
     if graph.cells.points:
         refuse_for_points(settings)
-    if len(fixed.removed):
-        rows = fixed.removed
-        removed = tuple(zip(graph.cells.frame[rows].tolist(), graph.cells.label[rows].tolist(), strict=True))
+    if len(fixed.list_removed()):
+        named = np.column_stack([graph.cells.frame, graph.cells.label])
+        by_score = np.column_stack([named[fixed.spurious[:, 0]], fixed.spurious[:, 1]])
+        removed, dropped = (tuple(map(tuple, each.tolist())) or None for each in (named[fixed.removed], by_score))
         keep, fixed = fixed.remove_cells(len(graph.cells))
         graph, scores = select_kept(graph, scores, keep)
-        graph = replace(graph, provenance=graph.provenance.replace(removed_by_edits=removed))
+        provenance = graph.provenance.replace(removed_by_edits=removed, spurious_dropped=dropped)
+        graph = replace(graph, provenance=provenance)
     solved = choose_links(graph, scores, solver, settings=settings, progress=progress, fixed=fixed, moments=moments)
     lineage = rate_links(scorer, *solved)
     if fixed:
@@ -213,6 +227,44 @@ def choose_lineage(
     )
     decision = getattr(scorer, "decision", {})
     return lineage.with_provenance(method=method, solver=solver, gaps_bridged=kept, **decision)
+
+
+def find_spurious(
+    graph: CellGraph,
+    scores: LinkScores,
+    scorer: Scorer,
+    *,
+    settings: Settings,
+    fixed: Constraints | None = None,
+) -> Constraints:
+    """Return the decisions about a movie with the cells that are dropped because they are probably debris.
+
+    Cells that an edit names stay, and cells that were cut off a mask, so that no part of a mask is lost.
+
+    Parameters
+    ----------
+    graph, scores, scorer, settings, fixed
+        As of `choose_lineage`.
+    """
+    fixed = fixed or Constraints()
+    weights, highest = getattr(scorer, "cell_weights", None), settings.repair.drop_spurious
+    if weights is None or settings.repair.keep_masks or graph.cells.points:
+        return fixed
+    highest = HIGHEST_SPURIOUS[weights] if highest is None else highest
+    if highest == 1:
+        return fixed
+    probability = rate_cells(graph, scores, scorer=weights)
+    wrong = probability > highest
+    wrong[fixed.find_named(len(graph.cells))] = wrong[fixed.removed] = False
+    cut = np.array(graph.provenance.masks_cut or (), np.int64).reshape(-1, 3)
+    for label in (cut[:, 1], cut[:, 2]):
+        rows = graph.cells.row_of(cut[:, 0], label)
+        wrong[rows[rows >= 0]] = False
+    rows = np.flatnonzero(wrong)
+    if len(rows) > 1 + _MOST_SPURIOUS * len(wrong):
+        _log.info("%d of %s look like debris; none is dropped", len(rows), count_noun(len(wrong), "cell"))
+        return fixed
+    return replace(fixed, spurious=np.column_stack([rows, np.floor(100 * probability[rows]).astype(np.int64)]))
 
 
 class SolvedLinks(NamedTuple):

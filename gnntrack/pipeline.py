@@ -21,7 +21,7 @@ from gnntrack.lineage.repair import repair_movie
 from gnntrack.mask_repairs import collect_repairs
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
-from gnntrack.movie_candidates import choose_lineage, read_candidates, solve_movie
+from gnntrack.movie_candidates import choose_lineage, find_spurious, read_candidates, solve_movie
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
@@ -158,7 +158,8 @@ def solve(
     scorer = plan.make_scorer(settings, images=False)
     scores = score_graph(scorer, graph, progress=progress)
     choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": settings}
-    return choose_lineage(graph, scores, scorer, **choice, progress=progress)
+    fixed = find_spurious(graph, scores, scorer, settings=settings)
+    return choose_lineage(graph, scores, scorer, **choice, progress=progress, fixed=fixed)
 
 
 def _expect_kind(value: object, kind: type, source: str) -> None:

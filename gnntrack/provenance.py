@@ -56,6 +56,8 @@ class Provenance:
         Cells that were removed because their family is shorter than ``repair.min_track_length``.
     debris_dropped : tuple of (frame, label), optional
         Cells that were dropped because all masks of their family are smaller than ``repair.debris_size``.
+    spurious_dropped : tuple of (frame, label, percent), optional
+        Cells that were dropped because they are spurious with this probability (``repair.drop_spurious``).
     removed_by_edits : tuple of (frame, label), optional
         Masks that are not cells, as an edit states (`gnntrack.apply_edits`).
     gaps_filled : int, optional
@@ -100,6 +102,7 @@ class Provenance:
     outside_field: tuple[tuple[int, int], ...] | None = None
     short_removed: tuple[tuple[int, int], ...] | None = None
     debris_dropped: tuple[tuple[int, int], ...] | None = None
+    spurious_dropped: tuple[tuple[int, int, int], ...] | None = None
     removed_by_edits: tuple[tuple[int, int], ...] | None = None
     gaps_filled: int | None = None
     masks_split: int | None = None
@@ -169,6 +172,7 @@ _ROWS = (
     "outside_field",
     "short_removed",
     "debris_dropped",
+    "spurious_dropped",
     "removed_by_edits",
 )  # fields that are lists of cells
 # field -> key in files

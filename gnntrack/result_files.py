@@ -311,10 +311,12 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
     lists = provenance.pieces_joined, provenance.outside_field, provenance.removed_by_edits, provenance.masks_cut
     joined, outside, removed, cut = (rows or () for rows in lists)
     short, debris = provenance.short_removed or (), provenance.debris_dropped or ()
+    spurious = provenance.spurious_dropped or ()
     return {
         "cells_in_input": len(tracked.cells)
         + len(short)
         + len(debris)
+        + len(spurious)
         - drawn
         - len(cut)
         + len(joined)
@@ -325,6 +327,7 @@ def _count_masks(result: Result, tracked: Lineage) -> dict[str, int]:
         "cells_in_margin": len(outside),
         "cells_in_short_tracks": len(short),
         "cells_in_debris": len(debris),
+        "cells_spurious": len(spurious),
         "cells_removed": len(removed),
         "cells_cut_off": len(cut),
         "fragments_merged": len(joined),

@@ -147,7 +147,12 @@ def build_result(
     confidence = _find_confidence(old, cells, row[:n])[target]
     lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
     # the written masks are read as they are
-    gone = dict.fromkeys(("masks_cut", "pieces_joined", "outside_field", "debris_dropped", "removed_by_edits"))
+    gone = dict.fromkeys(
+        (
+            *("masks_cut", "pieces_joined", "outside_field", "short_removed"),
+            *("debris_dropped", "spurious_dropped", "removed_by_edits"),
+        )
+    )
     provenance = old.provenance.replace(cell_settings={}, **gone)
     input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
     written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))

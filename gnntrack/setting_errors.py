@@ -14,6 +14,7 @@ _CHANGES_OF_MASKS = {
     "cells__max_merge": "cuts merged ones",
     "repair__fill_gaps": "draws missing ones",
     "repair__debris_size": "drops some",
+    "repair__drop_spurious": "drops spurious ones",
 }
 _NUMPY_BOOLS = {"numpy.bool", "numpy.bool_"}  # by name: NumPy takes longer to import than the settings
 

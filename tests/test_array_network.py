@@ -117,7 +117,7 @@ def test_networks_of_fewer_columns_select_theirs():
 def test_movies_with_few_links_or_none(links):
     assert_same(make_random_network(), with_links(draw_inputs(), np.arange(links)))
     nothing = draw_inputs(cells=0)
-    assert [len(each) for each in without_torch(make_random_network()).compute(nothing)] == [0, 0]
+    assert [len(each) for each in without_torch(make_random_network()).compute(nothing)] == [0, 0, 0]
 
 
 def test_neither_threads_nor_blocks_show(monkeypatch):

@@ -243,6 +243,6 @@ def test_a_network_can_be_trained_without_a_group_of_columns(group):
     read = {name for names in network.columns.values() for name in names}
     assert not read & set(COLUMN_GROUPS[group])
     assert read | set(COLUMN_GROUPS[group]) == {*CELL_INPUTS, *LINK_INPUTS, *PAIR_INPUTS}
-    link, pair = network.compute(network.select_columns(sample.inputs))
+    link, pair, spurious = network.compute(network.select_columns(sample.inputs))
     np.testing.assert_allclose(link, sample.inputs.link[:, 0], atol=1e-5)  # untrained: the classical scores
-    assert len(pair) == len(sample.inputs.pairs)
+    assert (len(pair), len(spurious)) == (len(sample.inputs.pairs), len(sample.inputs.frame))

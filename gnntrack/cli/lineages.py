@@ -79,6 +79,7 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         (-counts["cells_in_margin"], "in the margin"),
         (-counts.get("cells_in_short_tracks", 0), "in short tracks"),
         (-counts.get("cells_in_debris", 0), "much smaller than a cell"),
+        (-counts.get("cells_spurious", 0), "spurious"),
         (-counts.get("cells_removed", 0), "marked as spurious"),
     ]
     parts = [f"{'+' if n > 0 else '-'} {abs(n)} {why}" for n, why in changes if n]

@@ -40,6 +40,7 @@ TRACK_SETTINGS = (
     "repair.margin",
     "repair.min_track_length",
     "repair.debris_size",
+    "repair.drop_spurious",
     "repair.fill_empty_frames",
     *options.POINT_SETTINGS,
     "output.pictures",

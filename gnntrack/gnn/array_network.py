@@ -112,8 +112,8 @@ class ArrayNetwork:
         """Return the columns that the network reads, of those that `inputs_of` returns."""
         return inputs.select_columns(self._known, self.columns)
 
-    def compute(self, inputs: Inputs, *, threads: int | None = None) -> tuple[FeatureArray, FeatureArray]:
-        """Return the log odds of links and of division candidates.
+    def compute(self, inputs: Inputs, *, threads: int | None = None) -> tuple[FeatureArray, FeatureArray, FeatureArray]:
+        """Return the log odds of links, of division candidates, and that cells are spurious.
 
         Parameters
         ----------
@@ -126,6 +126,7 @@ class ArrayNetwork:
         -------
         link : (E,) float32
         pair : (M,) float32
+        spurious : (N,) float32
         """
         if threads is None:
             threads = min(_THREADS, os.cpu_count() or 1) if len(inputs.source) >= _MANY else 1
@@ -153,15 +154,15 @@ class ArrayNetwork:
         run(encode_cells, state.cell_blocks)
         run(encode_links, state.link_blocks)
 
-    def _score(self, state: _State, run: Runner[Any]) -> tuple[FeatureArray, FeatureArray]:
-        """Return the log odds of links and division candidates."""
+    def _score(self, state: _State, run: Runner[Any]) -> tuple[FeatureArray, FeatureArray, FeatureArray]:
+        """Return the log odds of links, division candidates and spurious cells."""
         inputs, (of_link, of_pair) = state.inputs, self._prior_weight
         prior = inputs.link[:, 0]
-        birth, death = np.empty((2, len(inputs.frame)), np.float32)
+        birth, death, spurious = ends = np.empty((3, len(inputs.frame)), np.float32)
         link, pair = np.empty(len(inputs.source), np.float32), np.empty(len(inputs.pairs), np.float32)
 
         def score_cells(block: _CellBlock) -> None:
-            birth[block.rows], death[block.rows], _ = self._cell_head.compute(state.cell[block.rows]).T  # _: spurious
+            ends[:, block.rows] = self._cell_head.compute(state.cell[block.rows]).T
 
         def score_links(rows: slice) -> None:
             own = self._link_head.compute(state.link[rows])[:, 0]
@@ -171,10 +172,10 @@ class ArrayNetwork:
 
         def score_pairs(rows: slice) -> None:
             first, second = inputs.pairs[rows].T
-            ends = ((death, inputs.source[first]), *((birth, inputs.target[each]) for each in (first, second)))
+            of_ends = ((death, inputs.source[first]), *((birth, inputs.target[each]) for each in (first, second)))
             columns = standardise(inputs.pair[rows], *self._standard["pair"])
             own = self._pair_head.compute(state, first, second, columns)
-            for of_cells, cells in ends:
+            for of_cells, cells in of_ends:
                 own -= take_rows(of_cells, cells)
             better = np.maximum(np.maximum(prior[first], prior[second]), 0)
             pair[rows] = own + of_link * better + of_pair * inputs.pair[rows, 0]
@@ -182,7 +183,7 @@ class ArrayNetwork:
         run(score_cells, state.cell_blocks)
         run(score_links, state.link_blocks)
         run(score_pairs, _cut_rows(len(pair), _choose_block(len(pair))))
-        return link, pair
+        return link, pair, spurious
 
 
 # --- vectors of a movie ----------------------------------------------------------------------------------------------

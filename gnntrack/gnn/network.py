@@ -109,8 +109,8 @@ class Network(nn.Module):
         """Return the columns that the network reads, of those that `inputs_of` returns; by default all."""
         return inputs
 
-    def compute(self, inputs: Inputs) -> tuple[FeatureArray, FeatureArray]:
-        """Return the log odds of links (E,) and of division candidates (M,), computed in eval mode on its own device.
+    def compute(self, inputs: Inputs) -> tuple[FeatureArray, FeatureArray, FeatureArray]:
+        """Return the log odds of links (E,), division candidates (M,) and spurious cells (N,), computed in eval mode.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class Network(nn.Module):
         device = next(self.parameters()).device
         with torch.inference_mode(), _use_one_thread(device):
             outputs = self.eval()(Batch.from_windows([inputs]).to(device)).to("cpu")
-        return outputs.link.numpy(), outputs.pair.numpy()
+        return outputs.link.numpy(), outputs.pair.numpy(), outputs.spurious.numpy()
 
     @property
     def uses_embedding(self) -> bool:

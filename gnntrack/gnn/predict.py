@@ -23,16 +23,18 @@ _MARGIN = 2  # frames at both ends of a window of fixed length that give context
 
 
 class LogOdds(NamedTuple):
-    """Log odds of the links and of the division candidates of a movie, as defined in `Outputs`.
+    """Log odds of the links, the division candidates and the spurious cells of a movie, as defined in `Outputs`.
 
     Parameters
     ----------
     link : (E,) float64
     pair : (M,) float64
+    spurious : (N,) float64, optional
     """
 
     link: FloatArray
     pair: FloatArray
+    spurious: FloatArray | None = None
 
 
 def predict_log_odds(
@@ -67,11 +69,12 @@ def predict_log_odds(
     -------
     LogOdds
     """
-    found = LogOdds(np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs)))
+    spurious = np.zeros(len(inputs.frame))
+    found = LogOdds(np.zeros(len(inputs.source)), np.zeros(len(inputs.pairs)), spurious)
     links_per_window *= network.links_factor
     for start, stop, first_frame, last_frame in _split_into_windows(network, inputs, links_per_window):
-        window, _, links, pairs = inputs.cut_window(first_frame, last_frame)
-        link, pair = network.compute(window)
+        window, cells, links, pairs = inputs.cut_window(first_frame, last_frame)
+        link, pair, of_cells = network.compute(window)
         # a link belongs to the window of its source, so that each is scored once
         first = window.frame[window.source]
         inner = (first >= start) & (first < stop)
@@ -79,6 +82,8 @@ def predict_log_odds(
         parent = first[window.pairs[:, 0]]
         inner = (parent >= start) & (parent < stop)
         found.pair[pairs[inner]] = pair[inner]
+        inner = (window.frame >= start) & (window.frame < stop)
+        spurious[cells[inner]] = of_cells[inner]
         if progress is not None:
             progress("scoring", stop, inputs.n_frames)
     return _weigh_correction(found, inputs, correction) if network.corrects else found
@@ -88,9 +93,9 @@ def _weigh_correction(found: LogOdds, inputs: Inputs, correction: float) -> LogO
     """Return the log odds between those of the classical scores (0) and those of the network (1)."""
     link_prior = inputs.link[:, 0].astype(np.float64)
     pair_prior = _find_best_single(link_prior, inputs) + inputs.pair[:, 0] if len(found.pair) else found.pair
-    return LogOdds(
-        link_prior + correction * (found.link - link_prior),
-        pair_prior + correction * (found.pair - pair_prior),
+    return found._replace(
+        link=link_prior + correction * (found.link - link_prior),
+        pair=pair_prior + correction * (found.pair - pair_prior),
     )
 
 
@@ -112,7 +117,7 @@ def favour_links(found: LogOdds, inputs: Inputs, chosen: BoolArray, margin: floa
         Log odds that are added to each of these links.
     """
     added = margin * chosen
-    return LogOdds(found.link + added, found.pair + added[inputs.pairs].sum(axis=1))
+    return found._replace(link=found.link + added, pair=found.pair + added[inputs.pairs].sum(axis=1))
 
 
 def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, temperature: float = 1.0) -> LinkScores:
@@ -120,7 +125,7 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
 
     ``link``: probability of the link, against both cells staying unlinked. ``division``: probability of the pair,
     against its better link alone. ``marginal``: probability of the link among all links and divisions that compete
-    for its target.
+    for its target. ``spurious``: probability that the cell is spurious, not calibrated.
 
     Parameters
     ----------
@@ -133,7 +138,7 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
     temperature : float
         The log odds are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
     """
-    link, pair = (each / temperature for each in log_odds)
+    link, pair = log_odds.link / temperature, log_odds.pair / temperature
     everything = clip_log_odds(prior.link)
     everything[inputs.rows] = link
     single = _find_best_single(link, inputs) if len(pair) else pair
@@ -147,6 +152,7 @@ def make_link_scores(inputs: Inputs, prior: LinkScores, log_odds: LogOdds, *, te
         inputs.rows[inputs.pairs] if reads_pairs else prior.pairs,
         invert_log_odds(pair - single).astype(np.float32) if reads_pairs else prior.division,
         marginal=marginal.astype(np.float32),
+        spurious=None if log_odds.spurious is None else invert_log_odds(log_odds.spurious).astype(np.float32),
     )
 
 

@@ -38,7 +38,9 @@ class Constraints:
     single : (S,) int64
         Rows of cells that do not divide.
     removed : (R,) int64
-        Rows of masks that are not cells.
+        Rows of masks that are not cells, as edits state.
+    spurious : (P, 2) int64
+        Rows of masks that are not cells by their scores, with the probability in percent; none of them is named above.
 
     Examples
     --------
@@ -51,9 +53,10 @@ class Constraints:
     cut: IntArray = field(default_factory=lambda: _NO_PAIRS)
     single: IntArray = field(default_factory=lambda: _NO_ROWS)
     removed: IntArray = field(default_factory=lambda: _NO_ROWS)
+    spurious: IntArray = field(default_factory=lambda: _NO_PAIRS)
 
     def __bool__(self) -> bool:
-        return any(map(len, (self.linked, self.cut, self.single, self.removed)))
+        return any(map(len, (self.linked, self.cut, self.single, self.removed, self.spurious)))
 
     def find_free(self, source: IntArray, target: IntArray) -> BoolArray:
         """Return which links from source to target, (E,) each, the constraints leave to the solver."""
@@ -68,10 +71,14 @@ class Constraints:
             named[rows] = True
         return named
 
+    def list_removed(self) -> IntArray:
+        """Return the rows of all masks that are not cells."""
+        return np.concatenate([self.removed, self.spurious[:, 0]])
+
     def remove_cells(self, n: int) -> tuple[BoolArray, Constraints]:
         """Return which of n cells are kept, (n,) bool, and the constraints in the rows of these."""
         keep = np.ones(n, bool)
-        keep[self.removed] = False
+        keep[self.list_removed()] = False
         row = np.cumsum(keep) - 1
         pairs = [row[each[keep[each].all(axis=1)]] for each in (self.linked, self.cut)]
         return keep, Constraints(pairs[0], pairs[1], row[self.single[keep[self.single]]])

@@ -23,7 +23,8 @@ class MaskChange(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``short track``, ``debris``, ``too small``,
+        ``filled``, ``split``, ``joined``, ``copied``, ``in margin``, ``short track``, ``debris``, ``spurious``,
+        ``too small``,
         ``one piece`` or ``marked``.
     frame : int
         Its frame.

@@ -43,6 +43,7 @@ MASK_SETTINGS = {
     "repair.margin": "omit it",
     "repair.min_track_length": "use min_length",
     "repair.debris_size": "omit it",
+    "repair.drop_spurious": "omit it",
     "repair.fill_empty_frames": "omit it",
 }
 """Settings that work on masks only, and what to do instead for points."""

@@ -213,7 +213,7 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
         *(provenance.outside_field, provenance.short_removed),
         *(provenance.debris_dropped, provenance.removed_by_edits),
     )
-    gone = sum((each or () for each in lists), ())
+    gone = [*sum((each or () for each in lists), ()), *(row[:2] for row in provenance.spurious_dropped or ())]
     outside = cells.row_of(*np.array(gone, np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (fragment, owner, outside))
     keep = np.ones(len(cells), bool)

@@ -46,6 +46,7 @@ class ClassicalScorer:
 
     sections: tuple[str, ...] = ("scores",)
     confidence = "links"
+    cell_weights = "links"
 
     def __init__(self, settings: Settings, *, images: bool = False) -> None:
         self.settings = settings

@@ -64,12 +64,15 @@ class NetworkScorer:
         self._compared: set[str] = set()  # folders of the models whose settings have been compared
         # the calibration is that of networks that correct classical scores
         self.confidence = "network" if self.model.scoring_network.corrects else None
+        self.cell_weights: str | None = None  # of `rate_cells`
         self._classical = ClassicalScorer(settings)
 
     def score(
         self, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
     ) -> LinkScores:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
+        from gnntrack.gnn.weights import SHIPPED
+
         prior = self._classical.score(graph)
         if not len(graph):
             return self._keep_classical(prior, "there are no candidate links")
@@ -82,6 +85,8 @@ class NetworkScorer:
                 _log.log(self.level, "%s; %s", reason, advice)
             return self._keep_classical(prior, reason)
         self.confidence = "network" if corrects else None
+        # the probabilities of spurious cells are calibrated for the network that comes with gnntrack
+        self.cell_weights = "network" if model.name == SHIPPED[0] and not self._reads_brightness() else None
         self.decision = _describe_decision("network", reason)
         if str(model.folder) not in self._compared:
             self._compared.add(str(model.folder))
@@ -113,8 +118,7 @@ class NetworkScorer:
 
         network, settings = model.scoring_network, self.settings
         inputs = network.select_columns(network.inputs_of(graph, prior, embedding=embedding))
-        brightness = settings.gnn.brightness
-        if not (settings.gnn.model is not None if brightness is None else brightness):
+        if not self._reads_brightness():
             inputs = _hide_brightness(network, inputs)
         log_odds = predict_log_odds(
             network, inputs, links_per_window=settings.gnn.window, correction=strength, progress=progress
@@ -125,9 +129,13 @@ class NetworkScorer:
         scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
         return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
 
+    def _reads_brightness(self) -> bool:
+        brightness = self.settings.gnn.brightness
+        return self.settings.gnn.model is not None if brightness is None else brightness
+
     def _keep_classical(self, prior: LinkScores, reason: str) -> LinkScores:
         """Return the classical scores, and record that they are used."""
-        self.confidence = self._classical.confidence
+        self.confidence, self.cell_weights = self._classical.confidence, self._classical.cell_weights
         self.decision = _describe_decision("classical", reason)
         return prior
 

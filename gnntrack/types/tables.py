@@ -327,6 +327,8 @@ class LinkScores:
         Score per pair.
     marginal : (E,) float32 in [0, 1], optional
         Probability of each link among all that compete with it: its confidence once chosen.
+    spurious : (N,) float32 in [0, 1], optional
+        How likely it is that each cell of the graph is none; `gnntrack.scores.spurious` calibrates it.
     candidates : division candidates, optional
         The measurements of the pairs, in their order, if the scorer made them; `gnntrack.gnn` reads them again.
     movie : dict of float, optional
@@ -337,15 +339,17 @@ class LinkScores:
     pairs: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     division: FeatureArray = field(default_factory=lambda: np.zeros(0, np.float32))
     marginal: FeatureArray | None = None
+    spurious: FeatureArray | None = None
     candidates: DivisionCandidates | None = None
     movie: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         freeze_columns(self, link=np.float32, pairs=np.int64, division=np.float32)
         expect(self.pairs.shape == (len(self.division), 2), f"pairs have shape {self.pairs.shape}")
-        if self.marginal is not None:
-            freeze_columns(self, marginal=np.float32)
-        for name in ("link", "division", "marginal"):
+        for name in ("marginal", "spurious"):
+            if getattr(self, name) is not None:
+                freeze_columns(self, **{name: np.float32})
+        for name in ("link", "division", "marginal", "spurious"):
             value = getattr(self, name)
             if value is not None and len(value):
                 expect(
