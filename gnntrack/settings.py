@@ -327,10 +327,8 @@ class SolverSettings(Section):
     def choose_link_threshold(self) -> float:
         """Return the probability above which a link pays: the one that was given, or that of the goal.
 
-        >>> SolverSettings(goal="identity").choose_link_threshold()
-        0.2
-        >>> SolverSettings(goal="identity", link_threshold=0.6).choose_link_threshold()
-        0.6
+        >>> [SolverSettings(goal="identity", **each).choose_link_threshold() for each in ({}, {"link_threshold": 0.6})]
+        [0.2, 0.6]
         """
         by_goal = self.goal == "identity" and "link_threshold" not in self.given
         return _IDENTITY_THRESHOLD if by_goal else self.link_threshold
