@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gnntrack.lineage.repair import RepairedMovie
+    from gnntrack.provenance import Provenance
     from gnntrack.results import Result
     from gnntrack.types import IntArray, Lineage
 
@@ -109,19 +110,16 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
             for frame, label, pieces in masks.get("disconnected", {}).get("listed", ())
         ]
     found += _list_cuts(lineage)
-    found += [
-        _make_removed("debris", frame, label, "all masks of its track are much smaller than the median", None)
-        for frame, label in provenance.debris_dropped or ()
-    ]
-    found += [
-        _make_removed("spurious", frame, label, f"is no cell with a probability of {percent} %", None)
-        for frame, label, percent in provenance.spurious_dropped or ()
-    ]
-    found += [
-        _make_removed("marked", frame, label, "an edit states that it is not a cell", None)
-        for frame, label in provenance.removed_by_edits or ()
-    ]
-    return found
+    return found + _list_dropped(provenance)
+
+
+def _list_dropped(provenance: Provenance) -> list[MaskChange]:
+    """Return the masks that were removed because they are no cells."""
+    small, marked = "all masks of its track are much smaller than the median", "an edit states that it is not a cell"
+    found = [_make_removed("debris", *row, small, None) for row in provenance.debris_dropped or ()]
+    for frame, label, percent in provenance.spurious_dropped or ():
+        found.append(_make_removed("spurious", frame, label, f"is no cell with a probability of {percent} %", None))
+    return found + [_make_removed("marked", *row, marked, None) for row in provenance.removed_by_edits or ()]
 
 
 def _list_cuts(lineage: Lineage) -> list[MaskChange]:
