@@ -29,6 +29,7 @@ from gnntrack.types import Lineage, Runs, Tracks
 if TYPE_CHECKING:
     from gnntrack.lineage.constraints import Constraints
     from gnntrack.lineage.mask_changes import MaskChange
+    from gnntrack.provenance import Provenance
     from gnntrack.settings import RepairSettings
     from gnntrack.types import Cells, FrameStack, IntArray
 
@@ -209,11 +210,7 @@ def match_masks(lineage: Lineage, cells: Cells, runs: Runs) -> Runs:
     old, provenance = lineage.cells, lineage.provenance
     frame, *labels = np.array(provenance.pieces_joined or (), np.int64).reshape(-1, 3).T
     fragment, owner = (cells.row_of(frame, label) for label in labels)
-    lists = (
-        *(provenance.outside_field, provenance.short_removed),
-        *(provenance.debris_dropped, provenance.removed_by_edits),
-    )
-    gone = [*sum((each or () for each in lists), ()), *(row[:2] for row in provenance.spurious_dropped or ())]
+    gone = _list_gone(provenance)
     outside = cells.row_of(*np.array(gone, np.int64).reshape(-1, 2).T)
     known = all((rows >= 0).all() for rows in (fragment, owner, outside))
     keep = np.ones(len(cells), bool)
@@ -240,6 +237,13 @@ def _describe_own_masks(lineage: Lineage) -> str:
     return (
         "it is of a result, in which masks may have been cut, joined or drawn: give those in the folder of this result"
     )
+
+
+def _list_gone(provenance: Provenance) -> list[tuple[int, ...]]:
+    """Return frame and label of the masks that the lineage does not hold any more."""
+    lists = (provenance.outside_field, provenance.short_removed, provenance.debris_dropped, provenance.removed_by_edits)
+    spurious = [row[:2] for row in provenance.spurious_dropped or ()]
+    return [*(row for rows in lists for row in rows or ()), *spurious]
 
 
 def _split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:

@@ -71,8 +71,6 @@ class NetworkScorer:
         self, graph: CellGraph, *, pixels: CellPixels | None = None, progress: Progress | None = None
     ) -> LinkScores:
         """Return the scores of all candidate links; see `gnntrack.scores.registry.Scorer.score`."""
-        from gnntrack.gnn.weights import SHIPPED
-
         prior = self._classical.score(graph)
         if not len(graph):
             return self._keep_classical(prior, "there are no candidate links")
@@ -85,8 +83,7 @@ class NetworkScorer:
                 _log.log(self.level, "%s; %s", reason, advice)
             return self._keep_classical(prior, reason)
         self.confidence = "network" if corrects else None
-        # the probabilities of spurious cells are calibrated for the network that comes with gnntrack
-        self.cell_weights = "network" if model.name == SHIPPED[0] and not self._reads_brightness() else None
+        self.cell_weights = self._choose_cell_weights(model)
         self.decision = _describe_decision("network", reason)
         if str(model.folder) not in self._compared:
             self._compared.add(str(model.folder))
@@ -128,6 +125,12 @@ class NetworkScorer:
         log_odds = _keep_prior_of_longer_gaps(model, inputs, log_odds)
         scores = make_link_scores(inputs, prior, log_odds, temperature=model.temperature)
         return _keep_prior_of_other_pairs(scores, prior) if graph.cells.points else scores
+
+    def _choose_cell_weights(self, model: Model) -> str | None:
+        """Return the weights for spurious cells: the network that comes with gnntrack has some, others have none."""
+        from gnntrack.gnn.weights import SHIPPED
+
+        return "network" if model.name == SHIPPED[0] and not self._reads_brightness() else None
 
     def _reads_brightness(self) -> bool:
         brightness = self.settings.gnn.brightness
