@@ -17,7 +17,7 @@ import numpy as np
 
 from gnntrack.components import count_within_frames
 from gnntrack.errors import InputError
-from gnntrack.importing import TrackSource, convert_points, drop_merges, import_tracks, place_spots
+from gnntrack.importing import TrackSource, convert_points, import_tracks, place_spots
 from gnntrack.io.delimited import read_delimited
 from gnntrack.io.losses import list_losses
 from gnntrack.io.output import refuse_source, try_output
@@ -28,6 +28,7 @@ from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.io.writers import WRITERS
 from gnntrack.lineage.build import number_tracks
+from gnntrack.lineage.merges import split_merges
 from gnntrack.loading import load
 from gnntrack.options import accept_options
 from gnntrack.pipeline import export
@@ -334,14 +335,14 @@ def _place_spots(spots: Spots, path: Path, settings: Settings) -> Lineage:
         shape=bare.shape if spots.shape is None else spots.shape[-ndim:],
     )
     row = np.argsort(order)
-    links = np.sort(np.column_stack([row[spots.source], row[spots.target]]), axis=1)  # forward: rows are by frame
-    later = cells.frame[links[:, 0]] < cells.frame[links[:, 1]]
-    source, target = drop_merges(cells, np.unique(links[later], axis=0), len(links))
+    links = np.column_stack([row[spots.source], row[spots.target]])
+    source, target, fusions = split_merges(cells, links, spots.fused)
     track, tracks = number_tracks(cells.frame, source, target)
     provenance = Provenance(method="imported", interval=settings.frames.interval or spots.interval)
     ends = [np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)]
     known = TrackSource(None, np.hstack(ends), spots.confidence)
-    return Lineage(cells, track, tracks, source, target, known.find_confidence(cells, source, target), provenance)
+    confidence = known.find_confidence(cells, source, target)
+    return Lineage(cells, track, tracks, source, target, confidence, provenance, fusions)
 
 
 def _make_cells(

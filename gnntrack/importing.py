@@ -36,6 +36,7 @@ from gnntrack.io.trackmate import Spots, is_trackmate_table, read_trackmate_csv
 from gnntrack.io.trackmate_xml import read_trackmate_xml
 from gnntrack.io.writers import CellMasks
 from gnntrack.lineage.build import number_tracks
+from gnntrack.lineage.merges import split_merges
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.loading import load
 from gnntrack.mask_repairs import collect_repairs
@@ -48,16 +49,16 @@ from gnntrack.provenance import Provenance
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.results import find_point_result
 from gnntrack.settings import Settings
-from gnntrack.types import Lineage
+from gnntrack.types import Fusions, Lineage
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gnntrack.io.point_tables import PointTable
-    from gnntrack.types import Cells, FloatArray, FrameStack, IntArray
+    from gnntrack.types import BoolArray, Cells, FloatArray, FrameStack, IntArray
 
-__all__ = ["TrackSource", "convert_points", "drop_merges", "import_tracks", "place_spots"]
+__all__ = ["TrackSource", "convert_points", "import_tracks", "place_spots"]
 
 _log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
@@ -139,12 +140,12 @@ def import_tracks(
         if movie.images is not None:
             check_images(movie.images, trusted=trusted)
         cells, runs, _ = measure_cells(movie.masks, images=movie.images, settings=checked.cells, progress=progress)
-        source_row, target_row = tracked.find_links(cells)
+        source_row, target_row, fusions = tracked.find_links(cells)
         track, tracks = number_tracks(cells.frame, source_row, target_row)
         confidence = tracked.find_confidence(cells, source_row, target_row)
         interval = settings.frames.interval or tracked.interval or movie.interval
         provenance = Provenance(method="imported", interval=interval)
-        lineage = Lineage(cells, track, tracks, source_row, target_row, confidence, provenance)
+        lineage = Lineage(cells, track, tracks, source_row, target_row, confidence, provenance, fusions)
         # a cell of one frame is a cell, if the user does not choose otherwise
         joined = settings if "join_pieces" in settings.repair.given else settings.replace(repair__join_pieces=False)
         repaired = repair_movie(lineage, runs, settings=joined.repair, images=movie.images)
@@ -167,6 +168,8 @@ class TrackSource:
         Frame and label of both ends of each link; None: cells with the same label are linked.
     confidence : (L,) float32, optional
         Confidence of each link; by default 1.
+    fused : (L,) bool, optional
+        Links that are fusions; by default merges are recognised, see `gnntrack.lineage.merges.split_merges`.
     parents : mapping
         Label -> label of the parent, for labels that are tracks.
     interval : float, optional
@@ -180,16 +183,17 @@ class TrackSource:
     masks: object
     links: IntArray | None = None
     confidence: npt.NDArray[np.float32] | None = None
+    fused: BoolArray | None = None
     parents: Mapping[int, int] = field(default_factory=dict)
     interval: float | None = None
     complete: bool = False
     drawn: bool = False
 
-    def find_links(self, cells: Cells) -> tuple[IntArray, IntArray]:
-        """Return the links as rows of cells, from earlier to later ones, at most one into a cell."""
+    def find_links(self, cells: Cells) -> tuple[IntArray, IntArray, Fusions]:
+        """Return the links as rows of cells, from earlier to later ones, at most one into a cell, and the fusions."""
         if self.links is None:
             _check_identities(cells, *_link_labels(cells, {}))  # before parents, which numbers by frame cannot fit
-            return _link_labels(cells, self.parents)
+            return (*_link_labels(cells, self.parents), Fusions())
         highest = int(self.links[:, ::2].max(initial=0))
         if highest >= cells.n_frames:
             msg = (
@@ -207,11 +211,8 @@ class TrackSource:
             raise FormatError(msg)
         if lost and self.complete:
             _log.warning("%d of %s not used: a cell is named that is in no mask", lost, count_noun(len(rows), "link"))
-        rows = rows[(rows >= 0).all(axis=1)]
-        backward = cells.frame[rows[:, 0]] > cells.frame[rows[:, 1]]
-        rows[backward] = rows[backward][:, ::-1]
-        usable = rows[cells.frame[rows[:, 0]] < cells.frame[rows[:, 1]]]
-        return drop_merges(cells, np.unique(usable, axis=0), len(rows))
+        known = (rows >= 0).all(axis=1)
+        return split_merges(cells, rows[known], None if self.fused is None else self.fused[known])
 
     def find_confidence(self, cells: Cells, source: IntArray, target: IntArray) -> npt.NDArray[np.float32]:
         """Return the confidence of links between rows of cells, which `find_links` returned; 1 if it is not known."""
@@ -295,9 +296,10 @@ def _open_result(lineage: Lineage, masks: object, path: Path) -> TrackSource:
     if masks is None and getattr(lineage, "_masks", None) is None:
         msg = f"{path}: a lineage without masks beside it; give the masks that it was made from (--masks)"
         raise InputError(msg)
-    cells = lineage.cells
-    ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in (lineage.source, lineage.target)]
-    return TrackSource(lineage.labels(masks), np.hstack(ends), interval=lineage.provenance.interval)
+    cells, (*rows, _) = lineage.cells, lineage.list_edges()
+    ends = [np.column_stack([cells.frame[row], lineage.track[row]]) for row in rows]
+    fused = np.arange(len(rows[0])) >= len(lineage.source)
+    return TrackSource(lineage.labels(masks), np.hstack(ends), fused=fused, interval=lineage.provenance.interval)
 
 
 def _has_track_table(path: Path) -> bool:
@@ -358,22 +360,6 @@ def _check_identities(cells: Cells, source: IntArray, target: IntArray) -> None:
         raise FormatError(msg)
 
 
-def drop_merges(cells: Cells, rows: IntArray, given: int) -> tuple[IntArray, IntArray]:
-    """Return the links without merges: of several links into a cell, the shortest stays."""
-    length = np.linalg.norm(cells.position[rows[:, 1]] - cells.position[rows[:, 0]], axis=1)
-    order = np.lexsort((length, rows[:, 1]))
-    first = np.ones(len(rows), bool)
-    first[1:] = rows[order[1:], 1] != rows[order[:-1], 1]
-    kept = rows[np.sort(order[first])]
-    if len(kept) < given:
-        message = (
-            f"{given - len(kept)} of {count_noun(given, 'link')} not used: links within a frame, repeated ones, and "
-            "merges, which a lineage does not have"
-        )
-        _log.warning(message)
-    return kept[:, 0], kept[:, 1]
-
-
 def place_spots(spots: Spots, masks: object, images: object, path: Path, settings: Settings) -> TrackSource:
     """Return the masks of spots: those at their centres, or drawn ones, and the links between them.
 
@@ -403,8 +389,10 @@ def place_spots(spots: Spots, masks: object, images: object, path: Path, setting
     ends = np.hstack([np.column_stack([spots.frame[rows], label[rows]]) for rows in (spots.source, spots.target)])
     different = (ends[:, :2] != ends[:, 2:]).any(axis=1)
     links, first = np.unique(ends[different], axis=0, return_index=True)  # spots that share a mask share its links
-    confidence = None if spots.confidence is None else spots.confidence[different][first]
-    return TrackSource(placed, links, confidence, interval=spots.interval, drawn=masks is None)
+    confidence, fused = (
+        None if values is None else values[different][first] for values in (spots.confidence, spots.fused)
+    )
+    return TrackSource(placed, links, confidence, fused, interval=spots.interval, drawn=masks is None)
 
 
 def _report_shared_places(spots: Spots, label: IntArray, pixel: FloatArray, path: Path, *, drawn: bool) -> None:

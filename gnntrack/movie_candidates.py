@@ -14,6 +14,7 @@ from gnntrack.events.point_divisions import PointDivisions
 from gnntrack.lineage.constraints import Constraints
 from gnntrack.lineage.families import find_gaps
 from gnntrack.lineage.field_of_interest import check_margin
+from gnntrack.lineage.fusions import find_fusions
 from gnntrack.lineage.point_tracks import finish_points, refuse_for_points
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.lineage.short_tracks import drop_debris
@@ -157,7 +158,9 @@ def solve_movie(
     fixed = replace(fixed, removed=np.append(fixed.removed, dropped))
     runs, fixed = _remove_runs(graph.cells, candidates.runs, fixed)
     images = candidates.movie.images
-    return repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
+    repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
+    fusions = find_fusions(repaired.lineage, repaired.runs)
+    return replace(repaired, lineage=repaired.lineage.with_fusions(fusions))
 
 
 def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:

@@ -182,7 +182,9 @@ def _describe_pictures(lineage: Lineage, planes: list[int], pictures: MoviePictu
 def _describe(lineage: Lineage) -> list[str]:
     cells, tracks = lineage.cells, lineage.tracks
     numbers = [(cells.n_frames, "frame"), (len(cells), "cell"), (len(tracks), "track")]
-    return [count_noun(n, noun) for n, noun in [*numbers, (count_divisions(tracks), "division")]]
+    numbers += [(count_divisions(tracks), "division")]
+    numbers += [(len(lineage.fusions), "fusion")] if len(lineage.fusions) else []
+    return [count_noun(n, noun) for n, noun in numbers]
 
 
 def choose_title(result: str | Path) -> str:

@@ -266,6 +266,7 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
             "tracks": len(tracks),
             "families": int((tracks.parent == 0).sum()),
             "divisions": count_divisions(tracks),
+            "fusions": len(lineage.fusions),
             "gaps_bridged": provenance.gaps_bridged or 0,
             **counts,
         },

@@ -155,7 +155,8 @@ def build_result(
     )
     provenance = old.provenance.replace(cell_settings={}, **gone)
     input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
-    written = replace(lineage, provenance=provenance).with_origins(MaskOrigins(input_label, kind))
+    fusions = old.fusions.move(row[:n], lineage)
+    written = replace(lineage, provenance=provenance, fusions=fusions).with_origins(MaskOrigins(input_label, kind))
     return Result(written, all_runs, input_label, kind, numbering.cell_value)
 
 

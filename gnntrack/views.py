@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from gnntrack.types import FloatArray, FrameStack, Image, Lineage, Runs
+    from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Lineage, Runs
 
 __all__ = [
     "NapariTracks",
@@ -54,12 +54,17 @@ class NapariTracks(NamedTuple):
     """Arguments of ``viewer.add_tracks`` of napari."""
 
     data: FloatArray
-    """(N, D + 2) columns track, frame, ``[z], y, x`` in pixels; sorted by track and frame."""
+    """(N, D + 2) columns track, frame, ``[z], y, x`` in pixels; sorted by track and frame.
+
+    A track into which others fuse has a new id, above all others, from each fusion on, since napari joins the end of a
+    track with the beginning of another.
+    """
     properties: dict[str, npt.NDArray[Any]]
     """A column per cell, in the order of `data`: ``parent`` and ``root`` (tracks), ``generation`` (divisions since the
     root), ``label`` (in the masks that were tracked) and ``confidence`` of the link to the cell (1 without a link)."""
     graph: dict[int, list[int]]
-    """Track -> its parent in a list, for tracks with a parent."""
+    """Track -> its parent in a list, for tracks with a parent; after a fusion: the track before it, and those that end.
+    """
 
 
 def find_masks(lineage: Lineage, masks: object = None) -> tuple[Lineage, CellMasks]:
@@ -224,11 +229,12 @@ def convert_to_napari(lineage: Lineage) -> NapariTracks:
     ([[1.0, 0.0, 7.5, 7.5], [1.0, 1.0, 7.5, 7.5]], [7, 7], {})
     """
     cells, tracks = lineage.cells, lineage.tracks
-    order = np.lexsort((cells.frame, lineage.track))
+    shown, graph = _cut_at_fusions(lineage)
+    order = np.lexsort((cells.frame, shown))
     row = np.searchsorted(tracks.id, lineage.track[order])
     confidence = np.ones(len(cells), np.float32)
     confidence[lineage.target] = lineage.confidence
-    data = np.column_stack([lineage.track, cells.frame, cells.position / np.array(cells.spacing)])[order]
+    data = np.column_stack([shown, cells.frame, cells.position / np.array(cells.spacing)])[order]
     properties: dict[str, npt.NDArray[Any]] = {
         "parent": tracks.parent[row],
         "root": find_roots(tracks)[row],
@@ -236,8 +242,25 @@ def convert_to_napari(lineage: Lineage) -> NapariTracks:
         "label": cells.label[order],
         "confidence": confidence[order],
     }
+    return NapariTracks(data, properties, graph)
+
+
+def _cut_at_fusions(lineage: Lineage) -> tuple[IntArray, dict[int, list[int]]]:
+    """Return the track of each cell as napari needs it, (N,), and the parents of each of these tracks."""
+    tracks, fusions, frame = lineage.tracks, lineage.fusions, lineage.cells.frame
+    shown = lineage.track.copy()
+    pieces: dict[int, list[int]] = {}  # of a new id: the id before it, and those of the tracks that end
+    for into in np.unique(fusions.target).tolist():
+        track = lineage.track[into]
+        before = int(shown[into])
+        if frame[into] > tracks.start[np.searchsorted(tracks.id, track)]:
+            shown[(lineage.track == track) & (frame >= frame[into])] = int(tracks.id[-1]) + 1 + len(pieces)
+            pieces[int(shown[into])] = [before]
+        pieces.setdefault(int(shown[into]), []).extend(shown[fusions.source[fusions.target == into]].tolist())
+    last = dict(zip(lineage.track.tolist(), shown.tolist(), strict=True)) if pieces else {}
     pairs = zip(tracks.id.tolist(), tracks.parent.tolist(), strict=True)
-    return NapariTracks(data, properties, {track: [parent] for track, parent in pairs if parent})
+    graph = {track: [last.get(parent, parent)] for track, parent in pairs if parent}
+    return shown, graph | {track: graph.get(track, []) + parents for track, parents in pieces.items()}
 
 
 def describe_as_html(lineage: Lineage) -> str:

@@ -327,14 +327,14 @@ def test_positions_in_um_need_the_size_of_a_pixel(tmp_path):
         convert(tmp_path / "a.csv", tmp_path / "d.geff", spacing=(1, 2, 3))
 
 
-def test_merges_of_trackmate_are_told(tmp_path):
+def test_merges_of_trackmate_are_fusions(tmp_path):
     spot = '<Spot ID="{}" FRAME="{}" POSITION_X="{}" POSITION_Y="5"/>'
     spots = "".join(spot.format(*each) for each in ((1, 0, 5), (2, 0, 9), (3, 1, 6)))
     edge = '<Edge SPOT_SOURCE_ID="{}" SPOT_TARGET_ID="3"/>'
     tracks = f'<AllTracks><Track TRACK_ID="0">{edge.format(1)}{edge.format(2)}</Track></AllTracks>'
     (tmp_path / "a.xml").write_text(f"<TrackMate><Model><AllSpots>{spots}</AllSpots>{tracks}</Model></TrackMate>")
-    with pytest.warns(GnntrackWarning, match="1 of 2 links not used"):
-        found = convert(tmp_path / "a.xml", tmp_path / "a.geff").lineage
+    found = convert(tmp_path / "a.xml", tmp_path / "a.geff").lineage
+    assert found.cells.position[[row for row, _ in found.fusions]].tolist() == [[5, 9]]
     assert found.cells.position[found.source].tolist() == [[5, 5]]
     assert found.cells.position[:, 1].tolist() == [5, 9, 6]  # as in the file, not those of drawn discs
 

@@ -132,12 +132,21 @@ def test_trackmate_tracks_and_spots_that_are_filtered_out_are_not_read(tmp_path)
     assert len(import_tracks(both)) == 4
 
 
-def test_a_merge_keeps_the_shorter_link_with_a_warning(tmp_path):
+def test_a_merge_keeps_the_shorter_link_and_the_other_one_as_a_fusion(tmp_path):
     spots = [("1", 0, 10, 5, 0, ""), ("2", 0, 20, 5, 0, ""), ("3", 1, 11, 5, 0, "")]
     file = write_xml(tmp_path / "m.xml", spots, [("0", "1", "3"), ("0", "2", "3")])
+    lineage = import_tracks(file)
+    assert lineage.source.tolist() == [0]
+    assert list(lineage.fusions) == [(1, 2)]
+
+
+def test_a_merge_of_a_cell_that_goes_on_keeps_the_shorter_link_with_a_warning(tmp_path):
+    spots = [("1", 0, 10, 5, 0, ""), ("2", 0, 20, 5, 0, ""), ("3", 1, 11, 5, 0, ""), ("4", 1, 20, 5, 0, "")]
+    file = write_xml(tmp_path / "m.xml", spots, [("0", "1", "3"), ("0", "2", "3"), ("0", "2", "4")])
     with pytest.warns(GnntrackWarning, match="merges"):
         lineage = import_tracks(file)
-    assert lineage.source.tolist() == [0]
+    assert lineage.source.tolist() == [0, 1]
+    assert not len(lineage.fusions)
 
 
 def test_outlines_of_trackmate_are_drawn(tmp_path):

@@ -96,8 +96,20 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
+        *_describe_fusions(counts.get("fusions", 0)),
         ("gaps", _describe_gaps(counts["gaps_bridged"], counts["masks_filled"])),
     ]
+
+
+def _describe_fusions(n: int) -> list[tuple[str, object]]:
+    """Return a row for the tracks that end by fusion, if there are any.
+
+    >>> _describe_fusions(2)
+    [('fusions', '2 tracks end by fusion into another cell: column fused_into of tracks.csv')]
+    """
+    verb = choose_form(n, "ends", "end")
+    text = f"{count_noun(n, 'track')} {verb} by fusion into another cell: column fused_into of tracks.csv"
+    return [("fusions", text)] if n else []
 
 
 def describe_repairs(summary: dict[str, Any], extras: Path) -> list[tuple[str, object]]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gnntrack.components import label_components, name_groups
 from gnntrack.errors import FormatError
-from gnntrack.io.geff_columns import LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
+from gnntrack.io.geff_columns import FUSION, LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
 from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
 from gnntrack.types import MASK_KINDS, CellGraph, Cells, Lineage, MaskOrigins, Tracks
 
@@ -74,12 +74,15 @@ def write_lineage(
     Each node has its track's id, first and last frame and parent (``track_*``), and the two ids that the
     specification defines: ``tracklet_id`` (unbranched path) and ``lineage_id`` (connected component, named after its
     first track). A tracklet has the id of its first track; tracklets and tracks differ only where a track continues
-    under a new id without a division.
+    under a new id without a division, or another track ends in it by fusion.
+
+    A fusion is an edge too, into a cell that has an edge from its own track as well. A file with fusions has the
+    property ``fusion`` of edges, true for these; their ``confidence`` is NaN.
 
     Parameters
     ----------
     lineage : Lineage
-        Cells become nodes, chosen links edges with ``confidence``.
+        Cells become nodes, chosen links edges with ``confidence``, fusions edges with ``fusion``.
     path, masks_path, overwrite
         As for `write_graph`.
     columns : mapping of Column, optional
@@ -92,8 +95,9 @@ def write_lineage(
     """
     n, tracks = len(lineage.cells), lineage.tracks
     row = np.searchsorted(tracks.id, lineage.track)
-    path_of = _label_paths(n, lineage.source, lineage.target)
-    family_of = label_components(n, lineage.source, lineage.target)[0]
+    source, target, confidence = lineage.list_edges()
+    path_of = _label_paths(n, source, target)
+    family_of = label_components(n, source, target)[0]
     nodes = {
         TRACK[0]: Column(lineage.track, about="track of the cell"),
         TRACK[1]: Column(tracks.start[row], "frame", "first frame of the track"),
@@ -106,9 +110,12 @@ def write_lineage(
     }
     notes = to_json(lineage.provenance.as_dict(), "notes")
     extra = {"kind": "lineage", "link_features": ["confidence"], "notes": notes}
-    edges = np.column_stack([lineage.source, lineage.target])
-    confidence = {"confidence": Column(lineage.confidence, about="confidence of the link, in [0, 1]")}
-    write_columns(path, lineage.cells, nodes, edges, confidence, extra, masks_path=masks_path, overwrite=overwrite)
+    about = {"confidence": Column(confidence, about="confidence of the link, in [0, 1]")}
+    if len(lineage.fusions):
+        fused = np.arange(len(source)) >= len(lineage.source)
+        about[FUSION] = Column(fused, about="whether a track ends here by fusion into another cell")
+    edges = np.column_stack([source, target])
+    write_columns(path, lineage.cells, nodes, edges, about, extra, masks_path=masks_path, overwrite=overwrite)
 
 
 def read_graph(path: str | Path) -> CellGraph:
@@ -163,7 +170,8 @@ def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
     Raises
     ------
     FormatError
-        As for `read_graph`, or if a cell has two links into it: then the file holds candidate links, or a merge.
+        As for `read_graph`, or if a cell has two links into it: then the file holds candidate links, or a merge. Edges
+        with the property ``fusion`` are not links.
     """
     stored = _read(path, points=points, lineage=True)
     confidence = np.ones(len(stored.source), np.float32)
@@ -176,6 +184,7 @@ def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
         lineage = Lineage(
             stored.cells, track, tracks, stored.source, stored.target, confidence, stored.store.provenance
         )
+        lineage = lineage.with_fusions(stored.store.read_fusions(stored.cells, stored.row))
         origins = stored.store.read_origins()
     return lineage if origins is None else lineage.with_origins(MaskOrigins(*(reorder(x, stored.row) for x in origins)))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXACT",
     "EXTRA",
+    "FUSION",
     "INPUT_ID",
     "LINEAGE",
     "ORIGINS",
@@ -48,6 +49,8 @@ TRACK = ("track_id", "track_start", "track_end", "track_parent")
 """Properties of a cell's track: id, first and last frame, parent."""
 ORIGINS = ("input_label", "mask_kind")
 """Properties of the mask of a cell: its label in the input, and the kind of mask."""
+FUSION = "fusion"
+"""Property of an edge, in files of lineages with fusions: whether it is one, rather than a link."""
 TRACKLET, LINEAGE = "tracklet_id", "lineage_id"
 SPACE = ("z", "y", "x")
 EXACT = "_exact"

@@ -25,20 +25,20 @@ from gnntrack.io.geff_axes import (
     read_scales,
     sort_space_axes,
 )
-from gnntrack.io.geff_columns import EXACT, EXTRA, INPUT_ID, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
+from gnntrack.io.geff_columns import EXACT, EXTRA, FUSION, INPUT_ID, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
 from gnntrack.io.geff_extras import check_axes, check_extras
 from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.stack import UNREADABLE
 from gnntrack.io.zarr_checks import check_store
 from gnntrack.json_files import read_json
 from gnntrack.plurals import count_noun
-from gnntrack.types import Cells, Provenance
+from gnntrack.types import Cells, Fusions, Provenance
 
 if TYPE_CHECKING:
     from geff import GeffReader
     from geff_spec import Axis, GeffMetadata, PropMetadata
 
-    from gnntrack.types import FeatureArray, FloatArray, IntArray
+    from gnntrack.types import BoolArray, FeatureArray, FloatArray, IntArray
 
 __all__ = ["GeffStore", "add_file_name", "is_geff", "reorder"]
 
@@ -83,6 +83,8 @@ class GeffStore:
         with add_file_name(path):
             check_extras(self.extra)
             check_axes(self.metadata.axes or [])
+        self._fused = self._find_fusions()
+        self.edges, self._fusion_edges = self.edges[~self._fused], self.edges[self._fused]
 
     @property
     def has_labels(self) -> bool:
@@ -159,11 +161,15 @@ class GeffStore:
         return self._read_frames(), position, spacing, unit
 
     def read_links(self, cells: Cells, row: IntArray) -> tuple[IntArray, IntArray]:
-        """Return source and target rows of each edge, in the stored order, forward in time."""
+        """Return source and target rows of each link, in the stored order, forward in time."""
         return self.find_ends(cells.frame, row)
 
+    def read_fusions(self, cells: Cells, row: IntArray) -> Fusions:
+        """Return the edges that are fusions; they are not among the links."""
+        return Fusions(*self._find_rows(self._fusion_edges, cells.frame, row))
+
     def find_ends(self, frames: IntArray, row: IntArray) -> tuple[IntArray, IntArray]:
-        """Return source and target rows of each edge, in the stored order, forward in time.
+        """Return source and target rows of each link, in the stored order, forward in time.
 
         Parameters
         ----------
@@ -172,12 +178,15 @@ class GeffStore:
         row : (N,) int64
             Row of each stored node.
         """
+        return self._find_rows(self.edges, frames, row)
+
+    def _find_rows(self, edges: np.ndarray, frames: IntArray, row: IntArray) -> tuple[IntArray, IntArray]:
         order = np.argsort(self.ids, kind="stable")
         sorted_ids = self.ids[order]
-        place = np.searchsorted(sorted_ids, self.edges)
+        place = np.searchsorted(sorted_ids, edges)
         known = place < len(sorted_ids)
-        known[known] = sorted_ids[place[known]] == self.edges[known]
-        lost = self.edges[~known.all(axis=1)]
+        known[known] = sorted_ids[place[known]] == edges[known]
+        lost = edges[~known.all(axis=1)]
         if len(lost):
             self._fail(f"edges name nodes that are not there: {lost[:3].tolist()}; add the nodes or remove the edges")
         ends = row[order[place]].reshape(-1, 2)
@@ -185,7 +194,7 @@ class GeffStore:
         level = times[:, 0] == times[:, 1]
         if level.any():
             self._fail(
-                f"edge {self.edges[level][0].tolist()} links two cells of frame {times[level][0, 0]}; "
+                f"edge {edges[level][0].tolist()} links two cells of frame {times[level][0, 0]}; "
                 "expected cells of different frames"
             )
         back = times[:, 0] > times[:, 1]
@@ -193,7 +202,7 @@ class GeffStore:
         return ends[:, 0], ends[:, 1]
 
     def read_link_features(self) -> tuple[FeatureArray, tuple[str, ...]]:
-        """Return the features of the edges, (E, F) float32, and their names."""
+        """Return the features of the links, (E, F) float32, and their names."""
         features, names, _ = self._read_features("edge", self.extra.get("link_features"))
         return features, names
 
@@ -214,6 +223,11 @@ class GeffStore:
         """Return the tracklet id of each node, or None if the metadata do not name such a property."""
         name = (self.metadata.track_node_props or {}).get("tracklet")
         return self._read_integers(name) if name in self._get_metadata("node") else None
+
+    def _find_fusions(self) -> BoolArray:
+        """Return which edges are fusions, shape (E,); none of candidate links."""
+        known = FUSION in self._get_metadata("edge") and (self.holds_lineage or not self.own)
+        return self._read_column("edge", FUSION) == 1 if known else np.zeros(len(self.edges), bool)
 
     def _read_frames(self) -> IntArray:
         axis = self._find_time_axis()
@@ -339,12 +353,13 @@ class GeffStore:
         n = len(self.ids) if kind == "node" else len(self.edges)
         features = np.empty((n, len(names)), np.float32)
         for k, name in enumerate(names):
-            features[:, k] = self._read_column(kind, name)
+            values = self._read_column(kind, name)
+            features[:, k] = values if kind == "node" else values[~self._fused]
         units = tuple(about[name].unit or "" for name in names)
         return features, tuple(_RENAMED.get(name, name) if self.own else name for name in names), units
 
     def _find_feature_names(self, kind: str) -> list[str]:
-        excluded = self._list_other_names() if kind == "node" else frozenset()
+        excluded = self._list_other_names() if kind == "node" else frozenset([FUSION])
         return [name for name in self._get_metadata(kind) if name not in excluded and self._is_number(kind, name)]
 
     def _list_other_names(self) -> frozenset[str | None]:

@@ -98,7 +98,8 @@ def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
     -------
     DataFrame
         ``track``, ``start`` and ``end`` (frames, inclusive), ``frames`` spanned, ``cells`` in them, ``parent``,
-        ``root``, ``generation``, ``daughters`` (their number), ``confidence`` of the track and of the division at its
+        ``root``, ``generation``, ``daughters`` (their number), ``fused_into`` (the track whose cell it becomes part of
+        after its end, 0 = none), ``confidence`` of the track and of the division at its
         end (`gnntrack.lineage.confidence`), mean and lowest ``confidence`` of the links within the track and to its
         parent (NaN without one), ``path`` length, ``net_displacement``, and
         ``mean_speed`` per frame, within the track. If the frame interval is known, also the times of
@@ -133,6 +134,7 @@ def collect_tracks(lineage: Lineage) -> Columns:
         "root": root,
         "generation": generation,
         "daughters": np.bincount(parents, minlength=len(tracks)),
+        "fused_into": _list_fusions(lineage),
         "confidence": rate_tracks(lineage),
         "division_confidence": rate_divisions(lineage),
         "confidence_mean": mean,
@@ -142,6 +144,14 @@ def collect_tracks(lineage: Lineage) -> Columns:
         f"mean_speed_{cells.unit}_per_frame": _divide(path, moved),
         **convert_speeds("mean_speed", cells.unit, _divide(path, moved), lineage.provenance.interval),
     }
+
+
+def _list_fusions(lineage: Lineage) -> IntArray:
+    """Return the track into which each track fuses at its end, (K,), 0 = none."""
+    into = np.zeros(len(lineage.tracks), np.int64)
+    source, target = (lineage.track[rows] for rows in (lineage.fusions.source, lineage.fusions.target))
+    into[np.searchsorted(lineage.tracks.id, source)] = target
+    return into
 
 
 def _list_origins(lineage: Lineage) -> Columns:

@@ -66,6 +66,8 @@ class Spots:
         Label of each spot, different from those of its frame, in a file of gnntrack.
     confidence : (L,) float32, optional
         Confidence of each link, in a file of gnntrack; 1 for links that were added since.
+    fused : (L,) bool, optional
+        Links that are fusions, in a file of gnntrack.
     ids : (N,) int64, optional
         ID of each spot, if all are whole numbers.
     interpolated : (N,) bool, optional
@@ -85,6 +87,7 @@ class Spots:
     interval: float | None = None
     label: IntArray | None = None
     confidence: npt.NDArray[np.float32] | None = None
+    fused: BoolArray | None = None
     ids: IntArray | None = None
     interpolated: BoolArray | None = None
 

@@ -46,6 +46,7 @@ EDGE_FEATURES = (
     Feature("SPOT_TARGET_ID", "Target spot ID", whole=True),
     Feature("LINK_COST", "Edge cost", "COST"),
     Feature("GNNTRACK_CONFIDENCE", "Confidence of the link"),
+    Feature("GNNTRACK_FUSION", "Fusion into another cell", whole=True),
     Feature("SPEED", "Speed", "VELOCITY"),
     Feature("DISPLACEMENT", "Displacement", "LENGTH"),
     Feature("EDGE_TIME", "Edge time", "TIME"),

@@ -32,7 +32,8 @@ class TrackMateTracks(NamedTuple):
 def measure_tracks(lineage: Lineage) -> TrackMateTracks:
     """Return edges and tracks with their features.
 
-    A track has the id of the first track of its family. A cell without links is not in a track of TrackMate.
+    A track has the id of the first track of its family. A cell without links is not in a track of TrackMate. A fusion
+    is an edge too, so that two families that fuse are one track.
 
     Examples
     --------
@@ -44,12 +45,15 @@ def measure_tracks(lineage: Lineage) -> TrackMateTracks:
     ([0.5, 1.5], [3], [0, 2])
     """
     cells, n = lineage.cells, len(lineage.cells)
-    family = label_components(n, lineage.source, lineage.target)[0]
+    source, target, confidence = lineage.list_edges()
+    family = label_components(n, source, target)[0]
     name = name_groups(family, lineage.track)
-    order = np.lexsort((lineage.target, name[lineage.source]))
-    source, target = lineage.source[order], lineage.target[order]
+    order = np.lexsort((target, name[source]))
+    source, target = source[order], target[order]
     ids, first = np.unique(name[source], return_index=True)
-    edges = _measure_edges(cells, source, target, lineage.confidence[order], lineage.provenance.interval or 1)
+    edges = _measure_edges(cells, source, target, confidence[order], lineage.provenance.interval or 1)
+    if len(lineage.fusions):
+        edges["GNNTRACK_FUSION"] = np.where(order >= len(lineage.source), 1, np.nan)
     tracks = _describe_branches(cells, source, target, name, ids)
     tracks |= _summarise_cells(cells, name, ids, lineage.provenance.interval or 1)
     speed = edges["SPEED"].astype(np.float64)
@@ -77,7 +81,7 @@ def _measure_edges(
     return {
         "SPOT_SOURCE_ID": source,
         "SPOT_TARGET_ID": target,
-        "LINK_COST": 1 - confidence,
+        "LINK_COST": np.nan_to_num(1 - confidence),  # 0 of a fusion
         "GNNTRACK_CONFIDENCE": confidence,
         "SPEED": length / (frames * interval),
         "DISPLACEMENT": length,
@@ -87,7 +91,7 @@ def _measure_edges(
 
 
 def _describe_branches(cells: Cells, source: IntArray, target: IntArray, name: IntArray, ids: IntArray) -> Columns:
-    """Return ids, and numbers of spots, gaps and divisions."""
+    """Return ids, and numbers of spots, gaps, divisions and fusions."""
     n, k = len(cells), len(ids)
     track = np.searchsorted(ids, name[source])
     gap = cells.frame[target] - cells.frame[source] - 1
@@ -96,15 +100,15 @@ def _describe_branches(cells: Cells, source: IntArray, target: IntArray, name: I
     splits = np.bincount(source, minlength=n) > 1
     linked = np.isin(name, ids)
     of_cell = np.searchsorted(ids, name[linked])
-    none = np.zeros(k, np.int64)  # a lineage has no merges
+    merges = np.bincount(target, minlength=n) > 1
     return {
         "TRACK_INDEX": np.arange(k),
         "TRACK_ID": ids,
         "NUMBER_SPOTS": np.bincount(of_cell, minlength=k),
         "NUMBER_GAPS": np.bincount(track[gap > 0], minlength=k),
         "NUMBER_SPLITS": np.bincount(of_cell[splits[linked]], minlength=k),
-        "NUMBER_MERGES": none,
-        "NUMBER_COMPLEX": none,
+        "NUMBER_MERGES": np.bincount(of_cell[merges[linked]], minlength=k),
+        "NUMBER_COMPLEX": np.bincount(of_cell[(merges & splits)[linked]], minlength=k),
         "LONGEST_GAP": longest,
     }
 

@@ -27,7 +27,7 @@ from gnntrack.setting_kinds import is_pixel_size
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gnntrack.types import FloatArray, IntArray
+    from gnntrack.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["read_trackmate_xml"]
 
@@ -73,6 +73,7 @@ class _Content:
         self.labels = array("q")  # 0 = none
         self.added = bytearray()  # 1 for spots that gnntrack has interpolated
         self.confidences = array("f")  # of the edges
+        self.fused = bytearray()  # 1 for edges that are fusions
         self.outlines: dict[int, FloatArray] = {}
         self.edges: list[tuple[str, str, str, int]] = []  # track, source, target, line
         self.track = ""
@@ -108,7 +109,7 @@ class _Content:
         if "Model" not in self.about:
             msg = f"{self.file}: an XML file without <Model>; expected a TrackMate file, with <TrackMate> and <Model>"
             raise FormatError(msg)
-        links, confidence = self._find_links()
+        links, confidence, fused = self._find_links()
         chosen = np.frombuffer(bytes(self.visible), np.uint8).astype(bool)
         chosen[links] = True
         if not chosen.any():
@@ -126,6 +127,7 @@ class _Content:
         size["label"] = _select_labels(frame, np.array(self.labels, np.int64)[chosen])
         if any(self.added):
             size["interpolated"] = np.frombuffer(bytes(self.added), np.uint8).astype(bool)[chosen]
+        size["fused"] = fused if fused.any() else None
         spots = Spots(frame, numbers[:, 1:4], numbers[:, 4], source, target, outlines, confidence=confidence, **size)
         return convert_to_micrometres(spots, model.get("spatialunits", ""))
 
@@ -140,10 +142,13 @@ class _Content:
             )
             raise FormatError(msg)
 
-    def _find_links(self) -> tuple[IntArray, npt.NDArray[np.float32]]:
-        """Return the rows of both ends of each edge of the tracks that pass the filters, (L, 2), and confidences."""
-        links, confidences = [], []
-        for (track, *ends, line), confidence in zip(self.edges, self.confidences, strict=True):
+    def _find_links(self) -> tuple[IntArray, npt.NDArray[np.float32], BoolArray]:
+        """Return the rows of both ends of each edge of the tracks that pass the filters, (L, 2), and its values.
+
+        These are the confidence, and whether it is a fusion.
+        """
+        links, confidences, fused = [], [], []
+        for (track, *ends, line), confidence, fusion in zip(self.edges, self.confidences, self.fused, strict=True):
             if self.kept is not None and track not in self.kept:
                 continue
             unknown = [name for name in ends if name not in self.rows]
@@ -152,7 +157,8 @@ class _Content:
                 self._refuse(f"{fault}; save the file again with TrackMate", line)
             links.append([self.rows[name] for name in ends])
             confidences.append(confidence)
-        return np.array(links, np.int64).reshape(-1, 2), np.array(confidences, np.float32)
+            fused.append(fusion)
+        return np.array(links, np.int64).reshape(-1, 2), np.array(confidences, np.float32), np.array(fused, bool)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self.depth == 0 and name != "TrackMate":
@@ -179,6 +185,7 @@ class _Content:
             ends = [attributes.get(f"SPOT_{end}_ID", "") for end in ("SOURCE", "TARGET")]
             self.edges.append((self.track, ends[0], ends[1], self.parser.CurrentLineNumber))
             self.confidences.append(_read_within(attributes.get("GNNTRACK_CONFIDENCE"), 0, 1, 1))
+            self.fused.append(_read_within(attributes.get("GNNTRACK_FUSION"), 0, 1, 0) == 1)
         elif name == "FilteredTracks":
             self.kept = set()
         elif name == "TrackID" and self.kept is not None:

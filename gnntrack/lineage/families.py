@@ -7,7 +7,6 @@ here and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -182,8 +181,8 @@ def select_families(lineage: Lineage, keep: BoolArray) -> Lineage:
     tracks = lineage.tracks
     row, links = np.cumsum(keep) - 1, keep[lineage.source]
     known = np.isin(tracks.id, lineage.track[keep])
-    return replace(
-        lineage,
+    return lineage.change_cells(
+        np.where(keep, row, -1),
         cells=lineage.cells.select(keep),
         track=lineage.track[keep],
         tracks=Tracks(tracks.id[known], tracks.start[known], tracks.end[known], tracks.parent[known]),

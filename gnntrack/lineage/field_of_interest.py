@@ -7,7 +7,6 @@ those outside the field are removed from the result at the end.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,8 +92,8 @@ def crop_to_field(lineage: Lineage, runs: Runs, fills: Runs, *, margin: int) -> 
     linked = inside[source] & inside[target]
     linked &= (track[source] == track[target]) | (lineage.track[source] != lineage.track[target])
     row = np.cumsum(inside) - 1
-    smaller = replace(
-        lineage,
+    smaller = lineage.change_cells(
+        np.where(inside, row, -1),
         cells=cells.select(inside),
         track=track[inside],
         tracks=_build_tracks(lineage, order, track),

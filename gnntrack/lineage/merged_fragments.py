@@ -83,9 +83,8 @@ def merge_fragments(
     only = np.sort(np.unique(links, axis=0, return_index=True)[1])  # a lasting fragment has the links of its cell
     kept, (source, target), confidence = cells.select(keep), links[only].T, lineage.confidence[only]
     track, tracks = number_tracks(kept.frame, source, target)
-    smaller = replace(
-        lineage, cells=kept, track=track, tracks=tracks, source=source, target=target, confidence=confidence
-    )
+    changes = {"cells": kept, "track": track, "tracks": tracks, "source": source, "target": target}
+    smaller = lineage.change_cells(row, **changes, confidence=confidence)
     return smaller, replace(runs, cell=row[runs.cell]), merged
 
 

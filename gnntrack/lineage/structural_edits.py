@@ -130,14 +130,15 @@ def change_links(lineage: Lineage, fixed: Constraints) -> EditedLineage:
     )
     gone = zip(frame[~kept].tolist(), lineage.cells.label[~kept].tolist(), strict=True)
     removed = (*(lineage.provenance.removed_by_edits or ()), *gone)
-    changed = Lineage(
-        lineage.cells.select(kept),
-        track[kept],
-        tracks,
-        row[links.source],
-        row[links.target],
-        links.confidence,
-        lineage.provenance.replace(removed_by_edits=removed or None),
+    changed = lineage.change_cells(
+        np.where(kept, row, -1),
+        cells=lineage.cells.select(kept),
+        track=track[kept],
+        tracks=tracks,
+        source=row[links.source],
+        target=row[links.target],
+        confidence=links.confidence,
+        provenance=lineage.provenance.replace(removed_by_edits=removed or None),
     )
     origins = lineage.origins
     chosen = None if origins is None else MaskOrigins(origins.input_label[kept], origins.kind[kept])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gnntrack.lineage.doubts import Doubt
-    from gnntrack.types import FrameStack, Lineage
+    from gnntrack.types import FrameStack, IntArray, Lineage
 
 __all__ = ["KEY", "LayerData", "make_cells", "make_image", "make_labels", "make_layers", "make_review", "make_tracks"]
 
@@ -107,7 +107,7 @@ def make_tracks(lineage: Lineage, origin: Origin) -> LayerData:
     """Return the layer of the tracks: `gnntrack.Lineage.to_napari` and the measurements of the cells."""
     data, features, graph = lineage.to_napari()
     keywords = _describe(lineage, origin, "tracks") | {
-        "features": dict(features) | _list_measurements(lineage),
+        "features": dict(features) | _list_measurements(lineage, lineage.cells.row_of(data[:, 1], features["label"])),
         "graph": graph,
         "color_by": "root",
         "colormap": "hsv",
@@ -116,9 +116,8 @@ def make_tracks(lineage: Lineage, origin: Origin) -> LayerData:
     return data, keywords, "tracks"
 
 
-def _list_measurements(lineage: Lineage) -> dict[str, Any]:
-    """Return the numeric columns of ``cells.csv`` without missing values, in the order of the layer of tracks."""
-    order = np.lexsort((lineage.cells.frame, lineage.track))
+def _list_measurements(lineage: Lineage, order: IntArray) -> dict[str, Any]:
+    """Return the numeric columns of ``cells.csv`` without missing values, in an order of the cells."""
     known = {"frame", "label", "track", "parent", "root", "generation", "confidence", *_AXES}
     table = lineage.to_pandas("cells").select_dtypes("number")
     columns = {name: table[name].to_numpy()[order] for name in table.columns if name not in known}

@@ -146,12 +146,12 @@ def select_lineage(lineage: Lineage, shown: BoolArray) -> Lineage:
     links = cells[lineage.source] & cells[lineage.target]
     row = np.cumsum(cells) - 1
     parent = np.where(np.isin(table.parent, table.id[shown]), table.parent, 0)
-    return Lineage(
-        lineage.cells.select(cells),
-        lineage.track[cells],
-        Tracks(table.id[shown], table.start[shown], table.end[shown], parent[shown]),
-        row[lineage.source[links]],
-        row[lineage.target[links]],
-        lineage.confidence[links],
-        lineage.provenance,
+    return lineage.change_cells(
+        np.where(cells, row, -1),
+        cells=lineage.cells.select(cells),
+        track=lineage.track[cells],
+        tracks=Tracks(table.id[shown], table.start[shown], table.end[shown], parent[shown]),
+        source=row[lineage.source[links]],
+        target=row[lineage.target[links]],
+        confidence=lineage.confidence[links],
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.lineage.families import find_roots
+from gnntrack.plurals import choose_form, count_noun
 from gnntrack.report.page_views import collect_views
 from gnntrack.report.palette import choose_family_colours
 from gnntrack.report.tree_layout import build_families
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gnntrack.types import FloatArray, Lineage, Progress
 
 __all__ = ["Curve", "Measures", "Place", "collect_data", "pack_column", "write_colours"]
+
+_LISTED = 20  # fusions
 
 
 class Curve(NamedTuple):
@@ -87,7 +90,7 @@ def collect_data(content: PageContent, progress: Progress | None = None) -> dict
         "interval": lineage.provenance.interval,
         "facts": list(content.facts),
         "scores": {name: value for name, value in content.scores.items() if value is not None},
-        "notes": list(content.notes),
+        "notes": [*content.notes, *_describe_fusions(lineage)],
         "fingerprint": content.fingerprint,
         "cells": _collect_cells(lineage, content.measures),
         "tracks": _collect_tracks(lineage, content.measures),
@@ -97,6 +100,16 @@ def collect_data(content: PageContent, progress: Progress | None = None) -> dict
         "mistakes": None if content.mistakes is None else [list(place) for place in content.mistakes],
         **collect_views(lineage, content.runs, content.pictures, content.planes, progress),
     }
+
+
+def _describe_fusions(lineage: Lineage) -> list[str]:
+    """Return a sentence that lists the tracks that end by fusion, none without them."""
+    track, fusions, frame = lineage.track, lineage.fusions, lineage.cells.frame
+    listed = [f"track {track[row]} into {track[into]} in frame {frame[into]}" for row, into in fusions][:_LISTED]
+    listed += [f"and {len(fusions) - _LISTED} more (column fused_into of tracks.csv)"] * (len(fusions) > _LISTED)
+    verb = choose_form(len(fusions), "ends", "end")
+    found = count_noun(len(fusions), "track")
+    return [f"{found} {verb} by fusion into another cell: {', '.join(listed)}."] if listed else []
 
 
 def _collect_units(measures: Measures | None) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gnntrack.protocols import FrameStack, Progress
 from gnntrack.provenance import Provenance
 from gnntrack.types.detections import Points
+from gnntrack.types.fusions import Fusions
 from gnntrack.types.lineage import Lineage, Tracks
 from gnntrack.types.origins import MASK_KINDS, MaskOrigins
 from gnntrack.types.point_graph import PointGraph
@@ -39,6 +40,7 @@ __all__ = [
     "Cells",
     "Division",
     "FrameStack",
+    "Fusions",
     "Lineage",
     "LinkScores",
     "MaskOrigins",

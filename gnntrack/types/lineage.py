@@ -13,6 +13,7 @@ import numpy as np
 from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.types.columns import expect, freeze_columns
+from gnntrack.types.fusions import Fusions
 from gnntrack.types.track import Division, Track
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Lineage:
         Confidence of each chosen link.
     provenance : Provenance
         How the lineage was made: method, solver, estimates, and repairs.
+    fusions : Fusions
+        Tracks that end because their cell becomes one with another cell; none by default. They are not links.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class Lineage:
     target: IntArray
     confidence: FeatureArray
     provenance: Provenance = field(default_factory=Provenance)
+    fusions: Fusions = field(default_factory=Fusions)
 
     def __post_init__(self) -> None:
         freeze_columns(self, track=np.int64, source=np.int64, target=np.int64, confidence=np.float32)
@@ -146,6 +150,7 @@ class Lineage:
         row = np.searchsorted(self.tracks.id, self.track)
         inside = (self.cells.frame >= self.tracks.start[row]) & (self.cells.frame <= self.tracks.end[row])
         expect(bool(inside.all()), "a cell lies outside its track's frames")
+        expect(bool(self.fusions.find_valid(self).all()), "a fusion is not from the end of a track into a later cell")
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -340,7 +345,8 @@ class Lineage:
         """Return the lineage as a directed graph: a node per cell, an edge per chosen link.
 
         Nodes are rows of ``cells`` with ``frame``, ``label``, ``track`` and the axes ``z, y, x``;
-        edges have ``confidence``. A division is a node with two successors.
+        edges have ``confidence``. A division is a node with two successors. A fusion is an edge with ``fusion=True``
+        and the confidence NaN, into a node that has an edge from its own track as well.
         """
         import networkx as nx
 
@@ -353,7 +359,21 @@ class Lineage:
             graph.add_node(row, frame=frame, label=label, track=track, **place)
         links = zip(self.source.tolist(), self.target.tolist(), self.confidence.tolist(), strict=True)
         graph.add_edges_from((s, t, {"confidence": c}) for s, t, c in links)
+        graph.add_edges_from((s, t, {"confidence": float("nan"), "fusion": True}) for s, t in self.fusions)
         return graph
+
+    def list_edges(self) -> tuple[IntArray, IntArray, FeatureArray]:
+        """Return source, target and confidence of the links and, after them, of the fusions, whose confidence is NaN.
+
+        The three arrays have the shape (L + F,); without fusions they are those of the links.
+        """
+        fusions = self.fusions
+        unknown = np.full(len(fusions), np.nan, np.float32)
+        return (
+            np.concatenate([self.source, fusions.source]),
+            np.concatenate([self.target, fusions.target]),
+            np.concatenate([self.confidence, unknown]),
+        )
 
     def with_masks(self, masks: object) -> Lineage:
         """Return the same lineage with the masks that `labels` and `to_ctc` use if none are given to them.
@@ -375,6 +395,24 @@ class Lineage:
     def with_origins(self, origins: MaskOrigins | None) -> Lineage:
         """Return the same lineage with the origins of its cells; ``dataclasses.replace`` does not keep them."""
         return self._attach(_origins=origins)
+
+    def change_cells(self, row: IntArray, **changes: Any) -> Lineage:
+        """Return the lineage with other cells and what belongs to them; of the fusions those that it still has.
+
+        Parameters
+        ----------
+        row : (N,) int64
+            New row of each cell, -1 = removed.
+        **changes
+            Other fields, as of ``dataclasses.replace``.
+        """
+        changed = replace(self, **changes, fusions=Fusions())
+        return replace(changed, fusions=self.fusions.move(row, changed))
+
+    def with_fusions(self, fusions: Fusions) -> Lineage:
+        """Return the same lineage with these fusions."""
+        lineage = replace(self, fusions=fusions)
+        return lineage._attach(**{name: getattr(self, name, None) for name in _ATTACHED})
 
     def with_repairs(self, repairs: object) -> Lineage:
         """Return the same lineage with the table of its repairs, a file or columns, for `to_pandas`."""

@@ -87,7 +87,7 @@ function restorePlace({ cell, track, scroll, ...list }) {
   const row = findIdentity(cell);
   const first = findIdentity(track);
   select(row, row >= 0 ? C.track[row] : first >= 0 ? C.track[first] : -1);
-  $("facts").textContent = D.facts.join(", ");
+  showFacts();
   restoreList(list);
   makePlots();
   resizeTree();

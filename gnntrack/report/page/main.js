@@ -94,17 +94,21 @@ function listenToPrint() {
   $("print").onclick = () => window.print();
 }
 
+function showFacts() {
+  $("facts").textContent = D.facts.join(", ");
+  $("notes").textContent = D.notes.join(" ");
+  $("notes").hidden = D.notes.length === 0;
+}
+
 function start() {
   $("title").textContent = D.title;
-  $("facts").textContent = D.facts.join(", ");
+  showFacts();
   $("scores").replaceChildren(...Object.entries(D.scores).map(([name, value]) => {
     const [item, number] = [document.createElement("span"), document.createElement("b")];
     number.textContent = value.toFixed(3);
     item.append(`${name} `, number);
     return item;
   }));
-  $("notes").textContent = D.notes.join(" ");
-  $("notes").hidden = D.notes.length === 0;
   $("time").max = N_FRAMES - 1;
   $("time").oninput = () => goTo(Number($("time").value));
   $("play").onclick = togglePlay;
