@@ -226,7 +226,7 @@ def test_movies_with_little_in_them(world):
     for part in (masks, masks[:1]):
         inputs = inputs_of(build_graph(masks=part))
         answers = predict_log_odds(make_random_network(), inputs, links_per_window=50)
-        assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs)]
+        assert [len(each) for each in answers] == [len(inputs.source), len(inputs.pairs), len(inputs.frame)]
         assert all(np.isfinite(each).all() for each in answers)
 
 
