@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -154,3 +156,16 @@ def test_the_second_of_two_trainings_is_refused(run):
                 os._exit(7)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_cannot_be_written_is_named_before_movies_are_read(tmp_path, monkeypatch, resume):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "checkpoint.safetensors").touch()
+
+    def deny(self, *args, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    with pytest.raises(OutputError, match=r"model: its folder cannot be (made|written) \(Read-only file system\)"):
+        TrainingRun(tmp_path / "model", overwrite=not resume, resume=resume).check()

@@ -19,6 +19,7 @@ from gnntrack.setting_errors import check_bools
 __all__ = [
     "OWN_VIDEO",
     "check_output",
+    "check_writable",
     "claim_free_output",
     "clean_up",
     "fresh_output",
@@ -79,7 +80,6 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     target = claim.target
     place = choose_temporary_path(target)
     try:
-        _check_writable(place, path)
         yield place
         if not os.path.lexists(place):
             msg = f"{path}: nothing was written; a writer must make a file or a folder at the path that it is given"
@@ -101,7 +101,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def claim_free_output(path: str | Path, *, overwrite: bool) -> Claim:
-    """Return the claim to an output, after all checks of `check_output`, and what killed runs have left is removed.
+    """Return the claim to an output, after all checks; what killed runs have left is removed.
 
     Raises
     ------
@@ -113,6 +113,7 @@ def claim_free_output(path: str | Path, *, overwrite: bool) -> Claim:
     try:
         if claim.descriptor is not None and claim.users == 1 and recover_output(target):
             check_output(path, overwrite=overwrite)
+        check_writable(target, path)
     except BaseException:
         claim.release()
         raise
@@ -206,13 +207,7 @@ def try_output(path: str | Path, *, overwrite: bool) -> None:
     OutputError
         If `path` exists and may not be replaced, or cannot be written.
     """
-    claim = claim_free_output(path, overwrite=overwrite)
-    try:
-        _check_writable(choose_temporary_path(claim.target), path)
-    except BaseException:
-        claim.release()
-        raise
-    keep_claim(claim)
+    keep_claim(claim_free_output(path, overwrite=overwrite))
 
 
 def clean_up(path: str | Path) -> None:
@@ -251,8 +246,15 @@ def refuse_source(path: str | Path, source: object) -> None:
         raise OutputError(msg)
 
 
-def _check_writable(place: Path, path: str | Path) -> None:
-    """Raise before hours of work, and not after it, if the folder cannot be written."""
+def check_writable(target: Path, path: str | Path) -> None:
+    """Raise before hours of work, and not after it, if the folder of an output cannot be written.
+
+    Raises
+    ------
+    OutputError
+        If a folder cannot be made beside it.
+    """
+    place = choose_temporary_path(target)
     try:
         place.mkdir()
         place.rmdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gnntrack.errors import ModelError
-from gnntrack.io.output import claim_free_output
+from gnntrack.io.output import check_writable, claim_free_output
 from gnntrack.io.output_locks import Claim, claim_output, keep_claim
 from gnntrack.io.output_places import recover_output, remove_path, set_aside
 from gnntrack.models.devices import find_device
@@ -131,6 +131,11 @@ class TrainingRun:
         claim = claim_output(Path(os.path.realpath(self.folder)), self.folder)
         if claim.users == 1 and claim.descriptor is not None:
             recover_output(claim.target)
+        try:
+            check_writable(claim.target, self.folder)
+        except BaseException:
+            claim.release()
+            raise
         return claim
 
     @contextmanager
