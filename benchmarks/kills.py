@@ -95,13 +95,29 @@ def main() -> None:
         work = Path(args.work or temporary).resolve()
         _load_libraries(trainings=any(each.name.startswith("train") for each in chosen))
         _make_inputs(work / "in")
-        rows = [kill_command(each, args.kills, work) for each in chosen]
-    record = {**describe_run(), "kills": args.kills, "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    args.out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
+        rows = _read_other_rows(args.out, chosen) if args.only else []
+        for command in chosen:
+            rows.append(kill_command(command, args.kills, work))
+            write_record(args.out, rows)
     failed = [row["command"] for row in rows if row["problems"]]
     sys.exit(f"not equal after a kill: {', '.join(failed)}" if failed else 0)
+
+
+def write_record(out: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the rows, in the order of `COMMANDS`, and the table."""
+    order = [each.name for each in COMMANDS]
+    record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
+
+
+def _read_other_rows(out: Path, chosen: Sequence[Command]) -> list[dict[str, Any]]:
+    """Return the rows of commands that are not measured again."""
+    if not out.is_file():
+        return []
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    return [row for row in rows if row["command"] not in {each.name for each in chosen}]
 
 
 def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
@@ -299,7 +315,7 @@ def format_table(record: dict[str, Any]) -> str:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=KILLS, help="of each command")
-    parser.add_argument("--only", nargs="+", help="names of commands")
+    parser.add_argument("--only", nargs="+", help="names of commands; the rows of the others are kept")
     parser.add_argument("--work", type=Path, help="folder for inputs and outputs; by default a temporary one")
     parser.add_argument("--out", type=Path, default=RESULTS / "kills.json")
     return parser.parse_args()
