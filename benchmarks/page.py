@@ -26,7 +26,7 @@ from record import (
     get_default_data,
     run_alternately,
 )
-from speed import time_process
+from speed import measure_process
 
 MOVIES = {  # name: masks; goals: MB, seconds to open, milliseconds for a click
     "Fluo-N2DL-HeLa 01": ("01_ERR_SEG", (25, 2, 100)),
@@ -73,11 +73,16 @@ def main() -> int:
     return 0 if all(goal["met"] for row in record["rows"] for goal in row["goals"]) else 1
 
 
+def _time_command(*words: Any) -> float:
+    seconds: float = measure_process(sys.executable, "-m", "gnntrack", *words)["seconds"]
+    return seconds
+
+
 def measure_movie(name: str, args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Return the figures of a movie."""
     if name == SIMULATED:
         words = ("--frames", 200, "--cells", 700, "--shape", "1000,1000", "--diameter", 12, "--no-images", "--seed", 3)
-        time_process(sys.executable, "-m", "gnntrack", "simulate", "-o", work / "movie", *words)
+        measure_process(sys.executable, "-m", "gnntrack", "simulate", "-o", work / "movie", *words)
         inputs: tuple[Any, ...] = ("--masks", work / "movie" / "01_GT" / "TRA")
         goals: tuple[float, ...] = (60, 5, 150)
     else:
@@ -86,10 +91,8 @@ def measure_movie(name: str, args: argparse.Namespace, work: Path) -> dict[str, 
         inputs = (home / movie, home / masks)
     result, page = work / "01_RES", work / "report.html"
     works = {
-        "tracking": lambda: time_process(
-            sys.executable, "-m", "gnntrack", "track", *inputs, "-o", result, "--overwrite"
-        ),
-        "making": lambda: time_process(sys.executable, "-m", "gnntrack", "report", result, "-o", page, "--overwrite"),
+        "tracking": lambda: _time_command("track", *inputs, "-o", result, "--overwrite"),
+        "making": lambda: _time_command("report", result, "-o", page, "--overwrite"),
     }
     seconds = compute_medians(run_alternately(works, args.rounds))
     data = read_data(page)

@@ -13,7 +13,7 @@ from gnntrack.analysis.growth import list_track_growth
 from gnntrack.analysis.motion import list_cell_motion
 from gnntrack.analysis.msd_fits import measure_motion
 from gnntrack.analysis.timelines import arrange_timelines
-from gnntrack.evaluate.mistakes import list_mistakes
+from gnntrack.evaluate.error_places import list_error_places
 from gnntrack.evaluate.tracking import match_sequence, score_matches
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.writers import CellMasks
@@ -149,11 +149,12 @@ def compare_with_truth(
 
 def _list_places(matched: MatchedSequence, lineage: Lineage) -> list[Place]:
     found = []
-    for mistake in list_mistakes(matched):
-        rows = tuple(int(row) for row in _find_rows(lineage, mistake.cells) if row >= 0)
-        shown = [row for row in rows if lineage.cells.frame[row] == mistake.frame]
-        row = shown[0] if shown else -1
-        found.append(Place(mistake.kind, row, mistake.frame, mistake.why, rows, mistake.places))
+    for error in list_error_places(matched):
+        every = _find_rows(lineage, error.cells).tolist()
+        rows = tuple(row for row in every if row >= 0)
+        links = error.links if len(rows) == len(every) else ()
+        row = next((row for row in rows if lineage.cells.frame[row] == error.frame), -1)
+        found.append(Place(error.kind, row, error.frame, error.why, rows, error.places, links))
     return found
 
 

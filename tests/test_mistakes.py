@@ -9,10 +9,14 @@ import pytest
 import tifffile
 
 import gnntrack
+from gnntrack.evaluate.error_places import list_error_places
+from gnntrack.evaluate.error_report import find_errors
 from gnntrack.evaluate.mistakes import MISTAKE_KINDS, list_mistakes
 from gnntrack.evaluate.tracking import match_sequence, score_matches
 from gnntrack.report_measures import compare_with_truth, measure_lineage
 from tests.support.ctc_worlds import write_columns
+
+pytestmark = pytest.mark.filterwarnings("ignore:list_mistakes is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +81,45 @@ def test_merged_cells_and_a_false_division(tmp_path):
     ]
 
 
+def test_the_places_of_errors_are_those_of_the_list(swapped):
+    found = list_error_places(match_sequence(swapped / "01_RES", swapped / "01_GT"))
+    table = find_errors(swapped / "01_RES", swapped / "01_GT").to_pandas()
+    assert [(each.kind, each.frame) for each in found] == list(zip(table["kind"], table["frame"], strict=True))
+    kinds = {each.kind: each for each in found}
+    swap = kinds["swap"]
+    assert sorted(swap.cells) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    ends = {(swap.cells[one], swap.cells[other], lacks) for one, other, lacks in swap.links}
+    assert ends == {
+        ((1, 1), (2, 1), False),
+        ((1, 2), (2, 2), False),
+        ((1, 1), (2, 2), True),
+        ((1, 2), (2, 1), True),
+    }
+    assert kinds["spurious cell"].cells == ((0, 9),)
+    assert "ground truth: tracks 3, 4, 5" in next(each for each in found if each.places).why
+
+
+def test_the_links_of_every_error_are_between_its_cells(swapped):
+    for each in list_error_places(match_sequence(swapped / "01_RES", swapped / "01_GT")):
+        assert all(max(one, other) < len(each.cells) + len(each.places) for one, other, _ in each.links)
+        frames = [frame for frame, _ in (*each.cells, *each.places)]
+        assert all(frames[one] < frames[other] for one, other, _ in each.links)
+
+
 def test_mistakes_on_a_page_are_rows_of_the_lineage(swapped):
     lineage = gnntrack.load(swapped / "01_RES")
     _, places, notes = compare_with_truth(swapped / "01_RES", lineage, None, swapped / "01_GT")
     assert notes == []
-    wrong = next(place for place in places if place.kind == "wrong link")
-    assert lineage.cells.label[list(wrong.rows)].tolist() == [1, 1]
-    assert lineage.cells.frame[list(wrong.rows)].tolist() == [1, 2]
-    assert lineage.cells.frame[wrong.row] == 2
-    lacking = next(place for place in places if place.kind == "false negative")
-    assert (lacking.row, lacking.rows, lacking.places) == (-1, (), ((2, (3.5, 21.5)),))
+    swap = next(place for place in places if place.kind == "swap")
+    assert sorted(lineage.cells.label[list(swap.rows)].tolist()) == [1, 1, 2, 2]
+    assert (swap.frame, lineage.cells.frame[swap.row], len(swap.links)) == (2, 2, 4)
+    lacking = next(place for place in places if place.places)
+    assert lacking.places == ((2, (3.5, 21.5)),)
+
+
+def test_the_former_list_is_deprecated(swapped):
+    with pytest.deprecated_call(match="use gnntrack.evaluate.error_places"):
+        list_mistakes(match_sequence(swapped / "01_RES", swapped / "01_GT"))
 
 
 def test_measures_have_the_units_of_the_lineage():

@@ -218,12 +218,12 @@ def test_mistakes_are_listed_filtered_and_stepped_through(faulty):
     assert read_data(Path(browser.current_url.removeprefix("file://")))["fingerprint"]  # it can be corrected
     faulty.press("l")
     kinds = [each.text for each in browser.find_elements("css selector", "#kind option")]
-    assert kinds == ["all (5)", "false negative (1)", "wrong link (2)", "missed link (2)"]
+    assert kinds == ["all (2)", "broken at a missed cell (1)", "swap (1)"]
     faulty.press("n")
     assert faulty.text("clock").startswith("frame 5 of 11")
-    assert "false negative" in faulty.text("live")
+    assert "broken at a missed cell" in faulty.text("live")
     browser.find_element("css selector", "#kind option:nth-child(3)").click()
-    assert len(browser.find_elements("css selector", "#review li")) == 2
+    assert len(browser.find_elements("css selector", "#review li")) == 1
     browser.execute_script("document.activeElement.blur()")
     faulty.press("n")
     assert faulty.text("clock").startswith("frame 8 of 11")

@@ -1,4 +1,6 @@
-"""The mistakes of a tracking result one by one, by comparison with the ground truth.
+"""The mistakes of a tracking result one by one, by comparison with the ground truth; deprecated.
+
+`gnntrack.evaluate.error_places` lists the errors of a result by the kinds of ``gnntrack evaluate --errors``.
 
 They are those that the metrics of the Cell Tracking Challenge count (Matula et al., 2015), with two differences that
 keep the list short: a link of the ground truth to a cell that the result lacks is not listed beside the missed cell,
@@ -7,6 +9,7 @@ and a link that is right except that one side calls it a division is listed as t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,7 +53,9 @@ class Mistake(NamedTuple):
 
 
 def list_mistakes(matched: MatchedSequence) -> list[Mistake]:
-    """Return the mistakes of a result by kind, in the order of `MISTAKE_KINDS`, and by frame.
+    """Return the mistakes of a result by kind, in the order of `MISTAKE_KINDS`, and by frame; deprecated.
+
+    Use `gnntrack.evaluate.error_places.list_error_places`.
 
     Parameters
     ----------
@@ -63,23 +68,9 @@ def list_mistakes(matched: MatchedSequence) -> list[Mistake]:
         False positives and false negatives, cells of the result that cover several cells of the ground truth, links of
         the result between matched cells that the ground truth lacks and vice versa, and divisions that are false or
         missed, if one frame early or late is right.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import gnntrack
-    >>> from gnntrack.evaluate.tracking import match_sequence
-    >>> masks = np.zeros((2, 20, 30), np.uint8)
-    >>> masks[:, 5:11, 5:11] = 1
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = gnntrack.track(masks=masks).to_ctc(folder / "01_RES")
-    >>> masks[1, 15:18, 20:26] = 2
-    >>> _ = gnntrack.track(masks=masks).to_ctc(folder / "01_GT")
-    >>> mistake, = list_mistakes(match_sequence(folder / "01_RES", folder / "01_GT"))
-    >>> mistake.kind, mistake.places
-    ('false negative', ((1, (16.0, 22.5)),))
     """
+    msg = "list_mistakes is deprecated; use gnntrack.evaluate.error_places.list_error_places"
+    warnings.warn(msg, DeprecationWarning, stacklevel=2)
     graphs = match_graphs(matched.rows, matched.truth_rows, matched.matches)
     found = [
         *_list_false_cells(graphs),

@@ -75,6 +75,8 @@ class Place(NamedTuple):
     """Rows of all cells that it is about: both ends of a link, a parent and its daughters."""
     places: tuple[tuple[int, tuple[float, ...]], ...]
     """Frame and centre, in pixels along ``[z], y, x``, of cells that the result lacks."""
+    links: tuple[tuple[int, int, bool], ...] = ()
+    """Links between two of `rows` and, behind these, `places`, by their numbers; True if the result lacks the link."""
 
 
 def collect_data(content: PageContent, progress: Progress | None = None) -> dict[str, Any]:

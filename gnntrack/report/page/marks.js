@@ -67,10 +67,14 @@ function describeClock(frame) {
 
 // ---- mistakes, if there is a ground truth: orange is in the result only, blue in the ground truth only
 const MISTAKES = {
-  "false positive": { short: "FP", colour: WRONG }, "false negative": { short: "FN", colour: MISSED },
-  "merged cells": { short: "M", colour: WRONG }, "wrong link": { short: "WL", colour: WRONG },
-  "missed link": { short: "ML", colour: MISSED }, "false division": { short: "FD", colour: WRONG },
-  "missed division": { short: "MD", colour: MISSED },
+  "missed cell": { short: "MC", colour: MISSED }, "broken at a missed cell": { short: "BM", colour: MISSED },
+  "split cell": { short: "SC", colour: WRONG }, "broken at a split cell": { short: "BS", colour: WRONG },
+  "merged cells": { short: "M", colour: WRONG }, "broken at merged cells": { short: "BG", colour: WRONG },
+  "spurious cell": { short: "SP", colour: WRONG }, "missed division": { short: "MD", colour: MISSED },
+  "false division": { short: "FD", colour: WRONG }, "swap": { short: "SW", colour: WRONG },
+  "false end": { short: "FE", colour: WRONG }, "false start": { short: "FS", colour: WRONG },
+  "missed link": { short: "ML", colour: MISSED }, "wrong link": { short: "WL", colour: WRONG },
+  "changed label": { short: "CL", colour: WRONG },
 };
 let mistakesByFrame = null;
 derive(() => {
@@ -90,19 +94,26 @@ function locateLacking([, centre]) {
 function drawMistakes(context) {
   const chosen = S.list === "mistakes" && S.place >= 0 ? D.mistakes[S.place] : null;
   for (const mistake of mistakesByFrame[S.frame]) {
-    const [kind, , , , rows, places] = mistake;
+    const [kind, , , , rows, places, links] = mistake;
     const { short, colour } = MISTAKES[kind];
     const points = [...rows.map(place), ...places.map((each) => placePoint(locateLacking(each)))];
     const isHere = [...rows.map((each) => frameOf[each]), ...places.map(([t]) => t)].map((t) => t === S.frame);
-    for (const [rim, width] of [["rgb(0 0 0 / 75%)", 4.5], [colour, mistake === chosen ? 3.4 : 2]]) {
-      context.strokeStyle = rim;
-      context.lineWidth = width;
-      context.setLineDash(colour === MISSED ? [5, 4] : []);
-      context.beginPath();
-      traceMistake(context, kind, points);
-      context.stroke();
+    const width = mistake === chosen ? 3.4 : 2;
+    const size = Math.max(5, dotRadius * zoom.scale * 0.6);
+    const linked = new Set(links.flatMap(([one, other]) => [one, other]));
+    const alone = points.filter((_, k) => k < rows.length && !linked.has(k));
+    const trace = kind === "spurious cell" ? traceCross : traceCircle;
+    strokeMistake(context, WRONG, width, () => alone.forEach((point) => trace(context, point, size)));
+    strokeMistake(context, MISSED, width, () => points.slice(rows.length).forEach((point) => traceCircle(context, point, size)));
+    for (const lacks of [false, true]) {
+      const shown = links.filter((each) => each[2] === lacks);
+      strokeMistake(context, lacks ? MISSED : WRONG, width, () => {
+        for (const [one, other] of shown) {
+          context.moveTo(...points[one]);
+          context.lineTo(...points[other]);
+        }
+      });
     }
-    context.setLineDash([]);
     context.font = "600 11px system-ui, sans-serif";
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -111,20 +122,26 @@ function drawMistakes(context) {
   }
 }
 
-function traceMistake(context, kind, points) {
-  const size = Math.max(5, dotRadius * zoom.scale * 0.6);
-  const [[x, y], ...others] = points;
-  for (const [toX, toY] of others) {
-    context.moveTo(x, y);
-    context.lineTo(toX, toY);
+function strokeMistake(context, colour, width, trace) {
+  context.setLineDash(colour === MISSED ? [5, 4] : []);
+  for (const [rim, wide] of [["rgb(0 0 0 / 75%)", 4.5], [colour, width]]) {
+    context.strokeStyle = rim;
+    context.lineWidth = wide;
+    context.beginPath();
+    trace();
+    context.stroke();
   }
-  if (kind === "false positive") {
-    for (const side of [-1, 1]) {
-      context.moveTo(x - size, y - side * size);
-      context.lineTo(x + size, y + side * size);
-    }
-  } else if (!others.length) {
-    context.moveTo(x + size * 1.5, y);
-    context.arc(x, y, size * 1.5, 0, 7);
+  context.setLineDash([]);
+}
+
+function traceCross(context, [x, y], size) {
+  for (const side of [-1, 1]) {
+    context.moveTo(x - size, y - side * size);
+    context.lineTo(x + size, y + side * size);
   }
+}
+
+function traceCircle(context, [x, y], size) {
+  context.moveTo(x + size * 1.5, y);
+  context.arc(x, y, size * 1.5, 0, 7);
 }
