@@ -19,7 +19,7 @@ DOCS_STAMP := .venv/installed-docs
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all checks lint doctest bench kills install clean
+.PHONY: demo docs test test-all checks lint doctest bench fuzz kills install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -57,6 +57,12 @@ bench: $(STAMP)
 # each command is killed at 20 random moments and run again; a quarter of an hour
 kills: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py
+
+# COUNT=100000 before "make fuzz" reads as many damaged inputs
+COUNT ?= 20000
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py --count $(COUNT)
 
 install: $(STAMP)
 

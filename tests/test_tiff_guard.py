@@ -141,3 +141,10 @@ def test_files_that_an_ome_tiff_names_are_checked_and_lie_beside_it(tmp_path: Pa
         tifffile.imwrite(file, MOVIE[0], description=text, metadata=None, photometric="minisblack")
         with pytest.raises(FrameError, match=message):
             open_frames(file)
+
+
+def test_ome_metadata_without_entities(tmp_path: Path) -> None:
+    text = '<!DOCTYPE OME [<!ENTITY a "b">]><OME><Image><Pixels SizeX="30"/></Image></OME>'
+    tifffile.imwrite(tmp_path / "a.ome.tif", MOVIE[0], description=text, metadata=None, photometric="minisblack")
+    with pytest.raises(FrameError, match="its OME metadata have a document type"):
+        open_frames(tmp_path / "a.ome.tif")

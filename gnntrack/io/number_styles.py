@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["describe_number", "is_number", "normalise_columns"]
+    import pandas as pd
+
+__all__ = ["convert_numbers", "describe_number", "is_number", "normalise_columns"]
 
 _SPACED = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019\u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?")
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*")
@@ -102,3 +104,18 @@ def describe_number(text: str) -> str:
         remedy = "export the table with decimal points and without thousands separators"
         return f"{text!r}, which could be {decimal} or {whole}: {remedy}"
     return repr(text) if text else "empty"
+
+
+def convert_numbers(column: pd.Series) -> pd.Series:
+    """Return a column as numbers, NaN for all other text.
+
+    >>> import pandas as pd
+    >>> convert_numbers(pd.Series(["1.5", "a", ""])).tolist()
+    [1.5, nan, nan]
+    """
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # of whole numbers of more than 308 digits
+        return pd.to_numeric(column.where(column.astype(str).str.len() <= 300), errors="coerce")

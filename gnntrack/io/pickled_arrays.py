@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from gnntrack.errors import FrameError
+from gnntrack.io.stack import UNREADABLE
 
 if TYPE_CHECKING:
     from gnntrack.types import Image
@@ -36,7 +37,7 @@ def is_pickled(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return _read_header(file)[1].hasobject
-    except (OSError, ValueError, TypeError, SyntaxError):
+    except UNREADABLE:  # of a damaged head, numpy passes on the errors of Python's tokenizer
         return False
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError, InputError, MissingDependencyError
 from gnntrack.io.delimited import clean_names, find_delimiter, read_delimited
-from gnntrack.io.number_styles import is_number
+from gnntrack.io.number_styles import convert_numbers, is_number
 from gnntrack.io.point_columns import find_point_columns
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
     table = table[columns.names].iloc[headings:].reset_index(drop=True)
     for name in columns.names:
         if table[name].dtype.kind not in "iufb":
-            number = pd.to_numeric(table[name], errors="coerce")
+            number = convert_numbers(table[name])
             if (number.isna() & table[name].notna()).any():
                 return None
             table[name] = number
@@ -244,7 +244,7 @@ def _read_text(path: Path, unit: str | None) -> PointRows:
     table = whole.iloc[headings:].reset_index(drop=True)
     lines = text.lines[headings:]
     for name in columns.names:
-        number = pd.to_numeric(table[name], errors="coerce")
+        number = convert_numbers(table[name])
         if not (number.isna() & (table[name].str.strip() != "")).any():
             table[name] = number
     return PointRows(str(path), table, columns, lambda row: f"line {lines[row]}", *units)

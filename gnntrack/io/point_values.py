@@ -13,7 +13,7 @@ from gnntrack.durations import convert_duration, format_duration, is_duration_un
 from gnntrack.errors import FormatError
 from gnntrack.io.geff_axes import count_steps
 from gnntrack.io.limits import MAX_FRAMES
-from gnntrack.io.number_styles import describe_number
+from gnntrack.io.number_styles import convert_numbers, describe_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,9 +171,7 @@ class _Reader:
         """Return a column as float64; `missing`: empty fields are NaN; `farthest`: the largest number."""
         values = self.table[column.name]
         if values.dtype.kind not in "iufb":
-            import pandas as pd
-
-            number = pd.to_numeric(values, errors="coerce")
+            number = convert_numbers(values)
             wrong = number.isna() & ~values.isin(["", None]) if missing else number.isna()
             if wrong.any():
                 row = int(np.argmax(wrong.to_numpy()))
@@ -208,12 +206,10 @@ class _Reader:
 
     def find_interval(self, frame: IntArray) -> float | None:
         """Return the seconds between frames by a column of times beside that of frames; None if it does not fit."""
-        import pandas as pd
-
         column = self.rows.columns.time
         if column is None or frame.min() == frame.max():
             return None
-        times = pd.to_numeric(self.table[column.name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        times = convert_numbers(self.table[column.name]).to_numpy(np.float64, na_value=np.nan)
         if not np.isfinite(times).all():
             return None
         step, start = np.polyfit(frame, times, 1)

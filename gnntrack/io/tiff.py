@@ -328,6 +328,7 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         check_pages(path)
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
+            _refuse_entities(tif)
             if not single:
                 _check_other_files(tif, path)
             yield tif
@@ -343,6 +344,13 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         raise FrameError(msg, file=path, frame=frame) from error
     except UNREADABLE as error:
         raise FrameError(_describe_damage(path, error), file=path, frame=frame) from error
+
+
+def _refuse_entities(tif: Any) -> None:
+    """Raise if OME metadata have a document type, in which entities may stand for any amount of text."""
+    if tif.is_ome and "<!DOCTYPE" in tif.ome_metadata:
+        msg = "its OME metadata have a document type (<!DOCTYPE ...>), which OME does not use; save the file again"
+        raise FrameError(msg)
 
 
 def _list_other_files(tif: Any) -> set[str]:
