@@ -16,6 +16,7 @@ from typing import Any
 from correction_table import describe_corrections, describe_retraining
 from detectors import format_detectors
 from goals import format_means
+from imperfect import describe_imperfect
 from kind_images import SHIPPED_FOLD
 from page_table import format_page
 from points_table import TABLES
@@ -79,6 +80,7 @@ def fill_page(text: str) -> str:
         "corrections": describe_corrections,
         "retrained": describe_retraining,
         "review": describe_review,
+        "imperfect": describe_imperfect,
         "goals": lambda: format_means(_read("goals")["rows"]),
         "scale": lambda: format_scale(_read("scale")),
     }
