@@ -11,9 +11,10 @@ from gnntrack.cli.options import parse_named_values
 from gnntrack.errors import FormatError, FrameError, ModelError, SettingsError
 from gnntrack.inspection import inspect_movie
 from gnntrack.io.frames import open_frames
+from gnntrack.io.points import read_points
 from gnntrack.json_files import read_json
 from gnntrack.report import draw_learning_curve
-from gnntrack.settings import Settings
+from gnntrack.settings import FrameSettings, Settings
 from gnntrack.training.loop import _Log, _State
 
 DEEP = "[" * 100_000
@@ -91,3 +92,17 @@ def test_a_damaged_log_is_refused_on_resume(tmp_path: Path, line: str) -> None:
 def test_a_damaged_state_of_a_training_is_refused(state: object) -> None:
     with pytest.raises(ModelError, match="the state of the training in its checkpoint is not valid"):
         _State.from_dict({"state": state, "best": {}}, Path("model"))
+
+
+def test_a_damaged_head_of_an_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "movie.npy", np.zeros((3, 20, 30), np.uint16))
+    data = (tmp_path / "movie.npy").read_bytes()
+    (tmp_path / "movie.npy").write_bytes(data.replace(b"), }", b" ( {"))
+    with pytest.raises(FrameError, match=r"movie\.npy"):
+        open_frames(tmp_path / "movie.npy")
+
+
+def test_numbers_in_tables_that_no_float_holds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(f"frame,y,x\n0,1,2\n1,{'9' * 400},a\n", encoding="utf-8")
+    with pytest.raises(FormatError, match=r"points\.csv"):
+        read_points(tmp_path / "points.csv", settings=FrameSettings())
