@@ -341,8 +341,12 @@ def _make_texts(_: Path) -> dict[str, Target]:
 
 
 def _make_weights(_: Path) -> dict[str, Target]:
-    from gnntrack.gnn.weights import load_model
-
     shipped = Path(__file__).resolve().parents[1] / "gnntrack" / "weights"
     files = {name: (shipped / name).read_bytes() for name in ("model.json", "weights.safetensors")}
-    return {"weights": Target(files, load_model, text=False)}
+
+    def read(place: Path) -> None:
+        from gnntrack.gnn.weights import load_model  # torch takes seconds to import, in the process of each reader
+
+        load_model(place)
+
+    return {"weights": Target(files, read, text=False)}
