@@ -240,7 +240,7 @@ def find_spurious(
     settings: Settings,
     fixed: Constraints | None = None,
 ) -> Constraints:
-    """Return the decisions about a movie with the cells that are dropped because they are probably debris.
+    """Return the decisions about a movie with the cells that are dropped because they are probably spurious.
 
     Cells that an edit names stay, and cells that were cut off a mask, so that no part of a mask is lost.
 
@@ -265,8 +265,10 @@ def find_spurious(
         wrong[rows[rows >= 0]] = False
     rows = np.flatnonzero(wrong)
     if len(rows) > 1 + _MOST_SPURIOUS * len(wrong):
-        _log.info("%d of %s look like debris; none is dropped", len(rows), count_noun(len(wrong), "cell"))
+        _log.info("%d of %s look spurious; none is dropped", len(rows), count_noun(len(wrong), "cell"))
         return fixed
+    if len(rows):
+        _log.info("%s dropped as spurious, with a probability above %g", count_noun(len(rows), "cell"), highest)
     return replace(fixed, spurious=np.column_stack([rows, np.floor(100 * probability[rows]).astype(np.int64)]))
 
 

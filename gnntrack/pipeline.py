@@ -134,8 +134,8 @@ def solve(
     Returns
     -------
     Lineage
-        Every cell is in a track, but for debris (``repair.debris_size``). Masks missing in gaps are not drawn yet:
-        ``export`` does that.
+        Every cell is in a track, but for debris (``repair.debris_size``) and spurious cells (``repair.drop_spurious``).
+        Masks missing in gaps are not drawn yet: ``export`` does that.
 
     Raises
     ------

@@ -72,6 +72,19 @@ def test_no_cell_is_dropped_if_the_user_wants_none_to_be(movie, options):
     assert "spurious" not in set(lineage.to_pandas("repairs").kind)
 
 
+def test_no_cell_is_dropped_if_a_movie_has_too_many(movie, monkeypatch):
+    monkeypatch.setattr(movie_candidates, "rate_cells", lambda graph, *_, **__: np.full(len(graph.cells), 0.96))
+    assert len(gnntrack.track(masks=movie).cells) == 6
+
+
+def test_solve_tells_how_many_cells_are_dropped(movie, tmp_path):
+    run("build-graph", "--masks", movie, "-o", tmp_path / "graph.geff")
+    told = run("solve", tmp_path / "graph.geff", "-o", tmp_path / "lineage.geff").output
+    assert "1 cell probably spurious" in told
+    told = run("solve", tmp_path / "graph.geff", "-o", tmp_path / "all.geff", "--drop-spurious", "1").output
+    assert "spurious" not in told
+
+
 def test_a_lineage_without_spurious_cells_can_be_exported_with_the_masks_that_hold_them(movie, tmp_path):
     lineage = gnntrack.solve(gnntrack.build_graph(masks=movie))
     gnntrack.export(lineage, tmp_path / "lineage.geff", to="geff")

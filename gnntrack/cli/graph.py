@@ -98,6 +98,7 @@ def _holds_labels(path: Path) -> bool:
     "solver.divisions",
     "solver.time_limit",
     "repair.debris_size",
+    "repair.drop_spurious",
     *options.GNN_SETTINGS,
     *options.POINT_SETTINGS,
 )

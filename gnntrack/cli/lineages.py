@@ -219,8 +219,12 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("divisions", summary.divisions),
         ("gaps", _describe_lineage_gaps(summary.gaps_bridged, summary.gaps_filled, _count_interpolated(cells))),
     ]
-    dropped = summary.dropped_cells
-    return [*rows, ("dropped", f"{count_noun(dropped, 'cell')} smaller than cells.min_size")] if dropped else rows
+    dropped = {
+        "smaller than cells.min_size": summary.dropped_cells,
+        "much smaller than others": len(lineage.provenance.debris_dropped or ()),
+        "probably spurious": len(lineage.provenance.spurious_dropped or ()),
+    }
+    return rows + [("dropped", f"{count_noun(n, 'cell')} {why}") for why, n in dropped.items() if n]
 
 
 def describe_points(lineage: Lineage) -> list[tuple[str, object]]:
