@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,18 @@ def main() -> None:
                 np.concatenate([p for _, p in mine]), np.concatenate([movie.spurious for movie, _ in mine])
             ),
         }
+    write_record(args.out, record, format_markdown(record))
     if args.effects:
-        for each in read_versions(args):
-            for method, effect in measure_effects(*each, fitted):
-                record["methods"][method].setdefault("effects", []).append(effect)
+        mine = [(m, p) for m, p in zip(movies, said, strict=True) if m.scorer == "network"]
+        changed = {(m.name, m.version) for m, p in mine if (p > HIGHEST).any()}
+        found = [measure_effect(*each, fitted["network", each[0].dataset]) for each in read_versions(args, changed)]
+        record["effects"] = {
+            version: {
+                "versions": sum(m.version == version for m, _ in mine),
+                "changed": [e for e in found if e["version"] == version],
+            }
+            for version in VERSIONS
+        }
     if args.ship and len({movie.dataset for movie in movies}) >= FEWEST:
         ship(
             {f"cell_{scorer}": record["methods"][method]["weights"] for method, scorer in METHODS.items()}, LINK_WEIGHTS
@@ -97,14 +105,18 @@ def main() -> None:
     print(format_markdown(record))
 
 
-def read_versions(args: argparse.Namespace) -> Iterator[tuple[TrainingSequence, str, PerturbedMovie, MovieCandidates]]:
-    """Yield each version of each movie that the network of `gnn` scores."""
+def read_versions(
+    args: argparse.Namespace, only: Collection[tuple[str, str]] | None = None
+) -> Iterator[tuple[TrainingSequence, str, PerturbedMovie, MovieCandidates]]:
+    """Yield each version of each movie with its candidate links; `only` has names and versions."""
     for sequence in list_movies(args):
-        if args.only not in f"{sequence.dataset} {sequence.name}":
+        name = name_movie(sequence)
+        versions = [version for version in VERSIONS if only is None or (name, version) in only]
+        if args.only not in f"{sequence.dataset} {sequence.name}" or not versions:
             continue
         with tempfile.TemporaryDirectory(dir=args.work) as folder:
             short = write_frames(sequence, Path(folder) / "start", range(FRAMES))
-            for version in VERSIONS:
+            for version in versions:
                 written = write_debris(short, Path(folder) / version) if version == "debris" else None
                 twin = written or write_perturbed(short, Path(folder) / version, version)
                 run = RunRecord(twin.images, twin.masks, Settings())
@@ -197,32 +209,28 @@ def describe(movie: RatedMovie, said: Numbers) -> dict[str, Any]:
     }
 
 
-def measure_effects(
+def measure_effect(
     sequence: TrainingSequence,
     version: str,
     twin: PerturbedMovie,
     candidates: MovieCandidates,
-    fitted: dict[tuple[str, str], dict[str, Any]],
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the metrics of a version by each method, all cells kept, and with those dropped that the weights tell."""
-    settings = candidates.settings.replace(repair__drop_spurious=1.0)
-    for method, scorer in METHODS.items():
-        scores = list_scores(candidates).get(scorer)
-        if scores is None:
-            continue
-        said = rate(measure_cell_evidence(candidates.graph, scores, scorer=scorer), fitted[scorer, sequence.dataset])
-        rows = np.flatnonzero(said > HIGHEST)
-        fixed = Constraints(spurious=np.column_stack([rows, np.floor(100 * said[rows]).astype(np.int64)]))
-        own = replace(candidates, settings=settings, _scores=scores)
-        found: dict[str, Any] = {"dataset": sequence.dataset, "name": name_movie(sequence), "version": version}
-        for name, decisions in (("kept", Constraints()), ("dropped", fixed)):
-            repaired = solve_movie(own, fixed=decisions)
-            with tempfile.TemporaryDirectory() as folder:
-                prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills)(Path(folder))
-                values = evaluate(folder, twin.truth)
-            found[name] = {short: round(float(values[long] or 0), 5) for short, long in METRICS.items()}
-        print(method, found, flush=True)
-        yield method, found
+    weights: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the metrics of `gnn` on a version, all cells kept, and with those dropped that the weights tell."""
+    evidence = measure_cell_evidence(candidates.graph, candidates.score(), scorer="network")
+    said = rate(evidence, weights)
+    rows = np.flatnonzero(said > HIGHEST)
+    fixed = Constraints(spurious=np.column_stack([rows, np.floor(100 * said[rows]).astype(np.int64)]))
+    candidates = replace(candidates, settings=candidates.settings.replace(repair__drop_spurious=1.0))
+    found: dict[str, Any] = {"dataset": sequence.dataset, "name": name_movie(sequence), "version": version}
+    for name, decisions in (("kept", Constraints()), ("dropped", fixed)):
+        repaired = solve_movie(candidates, fixed=decisions)
+        with tempfile.TemporaryDirectory() as folder:
+            prepare_ctc(repaired.lineage, repaired.runs, fills=repaired.fills)(Path(folder))
+            values = evaluate(folder, twin.truth)
+        found[name] = {short: round(float(values[long] or 0), 5) for short, long in METRICS.items()}
+    print(found, flush=True)
+    return found
 
 
 def format_markdown(record: dict[str, Any]) -> str:
@@ -236,8 +244,8 @@ def format_markdown(record: dict[str, Any]) -> str:
     for method, about in record["methods"].items():
         parts += [f"## {method}", _format_movies(about["movies"])]
         parts += [f"Expected calibration error: {about['reliability']['ece']:.5f}."]
-        if "effects" in about:
-            parts += ["Change of the metrics by dropping these cells:", _format_effects(about["effects"])]
+    if "effects" in record:
+        parts += ["## Change of the metrics of gnn by dropping these cells", _format_effects(record["effects"])]
     return "\n\n".join(parts)
 
 
@@ -252,14 +260,15 @@ def _format_movies(movies: list[dict[str, Any]]) -> str:
     return format_table(["data set", "version", "cells", "spurious", "dropped", "of these right", "AUC"], lines)
 
 
-def _format_effects(effects: list[dict[str, Any]]) -> str:
+def _format_effects(effects: dict[str, Any]) -> str:
     lines = []
-    for version in VERSIONS:
-        some = [each for each in effects if each["version"] == version]
-        for what, choose in (("mean", np.mean), ("lowest", np.min)):
-            changes = [choose([each["dropped"][k] - each["kept"][k] for each in some]) for k in METRICS]
-            lines.append([version, what, *(f"{change:+.4f}" for change in changes)])
-    return format_table(["version", "", *METRICS], lines)
+    for version, about in effects.items():
+        changes = [[each["dropped"][k] - each["kept"][k] for k in METRICS] for each in about["changed"]]
+        every = np.array(changes + [[0.0] * len(METRICS)] * (about["versions"] - len(changes)))
+        for what, values in (("mean", every.mean(axis=0)), ("lowest", every.min(axis=0))):
+            counts = [str(about["versions"]), str(len(changes))]
+            lines.append([version, *counts, what, *(f"{value:+.4f}" for value in values)])
+    return format_table(["version", "movies", "with dropped cells", "", *METRICS], lines)
 
 
 def _parse_arguments() -> argparse.Namespace:
