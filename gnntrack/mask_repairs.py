@@ -115,7 +115,7 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
 
 def _list_dropped(provenance: Provenance) -> list[MaskChange]:
     """Return the masks that were removed because they are no cells."""
-    small, marked = "all masks of its track are much smaller than the median", "an edit states that it is not a cell"
+    small, marked = "the masks of its track are much smaller than the median", "an edit states that it is not a cell"
     found = [_make_removed("debris", *row, small, None) for row in provenance.debris_dropped or ()]
     for frame, label, percent in provenance.spurious_dropped or ():
         found.append(_make_removed("spurious", frame, label, f"is no cell with a probability of {percent} %", None))

@@ -55,7 +55,7 @@ class Provenance:
     short_removed : tuple of (frame, label), optional
         Cells that were removed because their family is shorter than ``repair.min_track_length``.
     debris_dropped : tuple of (frame, label), optional
-        Cells that were dropped because all masks of their family are smaller than ``repair.debris_size``.
+        Cells that were dropped because the masks of their family are, in the mean, below ``repair.debris_size``.
     spurious_dropped : tuple of (frame, label, percent), optional
         Cells that were dropped because they are spurious with this probability (``repair.drop_spurious``).
     removed_by_edits : tuple of (frame, label), optional

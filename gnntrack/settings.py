@@ -348,7 +348,7 @@ class RepairSettings(Section):
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
     debris_size: float = limit(0.3, ge=0, le=1)
-    """Drop debris: a track, with its descendants, whose masks are all smaller than this times the median; 0 = none."""
+    """Drop debris: a track, with its descendants, whose masks are in the mean below this times the median; 0 = none."""
     drop_spurious: float | None = limit(None, ge=0.5, le=1)
     """Drop cells that are spurious with a higher probability than this; 1 = none. Default: 0.95 with gnn, else none."""
     min_track_length: int = limit(1, ge=1)

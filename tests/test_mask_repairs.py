@@ -163,6 +163,7 @@ def test_debris_is_dropped_and_listed_but_for_what_the_movie_cuts_and_where_mask
         masks[:, 8 + 10 * k : 16 + 10 * k, 8:16] = 1 + k
     for label, frames, y, x in ((11, [2, 4], 50, 50), (12, [0, 1], 80, 80), (13, [3], 70, 0), (14, [5], 20, 50)):
         masks[frames, y : y + 3, x : x + 3] = label  # one that flickers, one in the first frame, one at the border
+    masks[4, 50:54, 50:55] = 11  # 0.31 of a cell, and 0.14 in the other frame
     masks[5, 20:26, 50:56] = 14  # not so small
     lineage = gnntrack.track(masks=masks, out=tmp_path / "01_RES")
     listed = lineage.to_pandas("repairs")

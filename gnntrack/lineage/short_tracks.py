@@ -52,7 +52,7 @@ def remove_short_tracks(
 
 
 def drop_debris(lineage: Lineage, share: float, *, named: BoolArray | None = None) -> Lineage:
-    """Return a lineage without the families all of whose masks are much smaller than the median mask.
+    """Return a lineage without the families whose masks are, in the mean, much smaller than the median mask.
 
     If there are few of them, they may be cells, and stay.
 
@@ -85,9 +85,9 @@ def drop_debris(lineage: Lineage, share: float, *, named: BoolArray | None = Non
     if len(cells) < _ENOUGH:
         return lineage
     family, first, last = measure_families(lineage)
-    size, largest = cells.feature("size"), np.zeros(len(first))
-    np.maximum.at(largest, family, size)
-    kept = (largest >= share * np.median(size)) | _find_cut(lineage, family, first, last)
+    size = cells.feature("size")
+    mean = np.bincount(family, size) / np.bincount(family)
+    kept = (mean >= share * np.median(size)) | _find_cut(lineage, family, first, last)
     if named is not None:
         kept[family[named]] = True
     keep = kept[family]
