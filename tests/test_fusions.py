@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gnntrack
@@ -147,6 +148,20 @@ def test_napari_shows_a_track_with_two_parents(fused):
     assert all(one < other for one, other in pairwise(data[:, :2].tolist()))
 
 
+def test_cells_that_fuse_one_after_the_other_are_all_found():
+    masks = np.zeros((N_FRAMES + 4, 60, 60), np.uint8)
+    y, x = np.indices(masks.shape[1:])
+    for frame in range(len(masks)):
+        for label, centre, meet in ((1, (30, 24), 0), (2, (30, 36), 5), (3, (40.5, 30), 10)):
+            near = np.hypot(y - centre[0], x - centre[1]) <= 6.2
+            masks[frame][near] = 1 if frame >= meet else label
+    lineage = gnntrack.track(masks=masks)
+    assert [found[1::2] for found in name_fusions(lineage)] == [(4, 5), (9, 10)]
+    assert list(lineage.to_napari().graph) == [4, 5]
+    assert [len(parents) for parents in lineage.to_napari().graph.values()] == [2, 2]
+    assert lineage.to_napari().graph[5][0] == 4
+
+
 def test_a_networkx_graph_has_an_edge_for_a_fusion(fused):
     graph = fused.to_networkx()
     found = [(graph.nodes[one]["track"], graph.nodes[other]["track"]) for one, other in fused.fusions]
@@ -159,6 +174,11 @@ def test_the_table_of_tracks_and_the_page_list_fusions(folder, tmp_path):
     page = write_report(folder, tmp_path / "a.html").read_text()
     assert "1 track ends by fusion into another cell: track 2 into 1 in frame 5." in page
     assert '"1 fusion"' in page
+
+
+def test_the_review_list_names_the_track_that_a_cell_fuses_into(folder):
+    table = pd.read_csv(folder / "gnntrack" / "review.csv")
+    assert "ends by fusion into track 1" in table.why[table.track == 2].tolist()[0]
 
 
 def test_edits_keep_other_fusions_and_drop_those_that_they_contradict(folder):

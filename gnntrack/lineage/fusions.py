@@ -130,23 +130,24 @@ def _group_ends(courses: _Courses, runs: Runs) -> dict[int, list[int]]:
     groups: dict[int, list[int]] = {}
     if not len(ends) or not len(grown):
         return groups
-    near = np.isin(lineage.cells.frame, lineage.cells.frame[grown] - 1)  # all cells that the masks may cover
-    near[grown] = True
-    pairs = _find_covered(runs, near)
-    for row, into in pairs:
+    for row, into in _find_covered(runs, grown, lineage.cells.frame):
         groups.setdefault(into, []).append(row)
+    others = {into: [row for row in rows if row != previous[into]] for into, rows in groups.items()}
     return {
-        into: [row for row in rows if row != previous[into]]
-        for into, rows in groups.items()
-        if previous[into] in rows and len(rows) > 1 and last[[row for row in rows if row != previous[into]]].all()
+        into: rows
+        for into, rows in others.items()
+        if rows and len(rows) < len(groups[into]) and last[rows].all()  # the cell before is covered too
     }
 
 
-def _find_covered(runs: Runs, chosen: BoolArray) -> list[tuple[int, int]]:
-    """Return the chosen cells that are mostly covered by one of the next frame: the rows of both, ascending."""
+def _find_covered(runs: Runs, grown: IntArray, frame: IntArray) -> list[tuple[int, int]]:
+    """Return cells of which some masks of the next frame cover the most, with the rows of these, ascending."""
+    chosen = np.isin(frame, frame[grown] - 1)
+    chosen[grown] = True
     runs = runs.select(chosen[runs.cell], runs.cell)
     source, target, pixels = count_shared_pixels(runs, 1)
-    covered = pixels >= _COVERED * np.bincount(runs.cell, weights=runs.length, minlength=len(chosen))[source]
+    area = np.bincount(runs.cell, weights=runs.length, minlength=len(frame))
+    covered = (pixels >= _COVERED * area[source]) & np.isin(target, grown)
     return list(zip(source[covered].tolist(), target[covered].tolist(), strict=True))
 
 

@@ -220,7 +220,10 @@ def _find_parents(track: np.ndarray, graph: dict[int, Any]) -> np.ndarray:
     for child, given in graph.items():
         known = np.atleast_1d(given).tolist()
         if len(known) > 1:
-            msg = f"track {child} has the parents {known}: a merge, which a lineage does not have; leave one parent"
+            msg = (
+                f"track {child} has the parents {known}: a merge, which only layers that were not changed keep; "
+                "leave one parent"
+            )
             raise InputError(msg)
         parents[int(child)] = int(known[0])
     return np.array([parents.get(int(each), -1) for each in track.tolist()], np.int64)
