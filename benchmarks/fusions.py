@@ -17,7 +17,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from perturbed import shuffle_labels
-from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
+from record import (
+    RESULTS,
+    describe_run,
+    format_circumstances,
+    format_table,
+    get_default_data,
+    read_rows,
+    replace_row,
+    write_record,
+)
 
 import gnntrack
 from gnntrack.errors import GnntrackWarning
@@ -118,9 +127,10 @@ def simulate_fusions(kind: str, seed: int) -> SimulatedFusions:
         nearest = np.full(SHAPES[kind], 1.0)
         for cell in range(CELLS):
             reach = radius[cell] * swollen[cell] * rng.uniform(0.98, 1.02)
-            depth = np.linalg.norm(grid - centres[cell], axis=-1) / reach
-            masks[frame][depth < nearest] = label[cell]
-            nearest = np.minimum(nearest, depth)
+            box = tuple(slice(max(int(x - reach), 0), int(x + reach) + 2) for x in centres[cell])
+            depth = np.linalg.norm(grid[box] - centres[cell], axis=-1) / reach
+            masks[frame][box][depth < nearest[box]] = label[cell]
+            nearest[box] = np.minimum(nearest[box], depth)
         previous = label
     return SimulatedFusions(masks, fusions)
 
@@ -175,13 +185,13 @@ def format_markdown(record: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of the real movies")
-    parser.add_argument("--only", default="", help="movies whose name contains this")
+    parser.add_argument("--only", default="", help="movies whose name contains this; others are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "fusions.json")
     args = parser.parse_args()
     warnings.simplefilter("ignore", GnntrackWarning)
-    record: dict[str, Any] = {**describe_run(), "rows": []}
+    record: dict[str, Any] = {**describe_run(), "rows": read_rows(args.out) if args.only else []}
     for row in measure(args.data, args.only):
-        record["rows"].append(row)
+        record["rows"] = replace_row(record["rows"], ["movie"], row)
         print(row, flush=True)
         write_record(args.out, record, format_markdown(record))
 
