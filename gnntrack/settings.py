@@ -350,7 +350,7 @@ class RepairSettings(Section):
     debris_size: float = limit(0.3, ge=0, le=1)
     """Drop debris: a track, with its descendants, whose masks are in the mean below this times the median; 0 = none."""
     drop_spurious: float | None = limit(None, ge=0.5, le=1)
-    """Drop cells that are spurious with a higher probability than this; 1 = none. Default: 0.95 with gnn, else none."""
+    """Drop cells that are spurious with a higher probability than this; 1 = none. Default: 0.97 with gnn, else none."""
     min_track_length: int = limit(1, ge=1)
     """Fewest frames of a track of masks with its descendants; shorter ones inside of the movie (debris) are removed."""
     fill_empty_frames: bool = False
