@@ -215,26 +215,35 @@ def solve_version(
     candidates = read_candidates(run, method=method, solver=None)
     scores = candidates.score()
     solved = choose_links(candidates.graph, scores, candidates.solver, settings=settings)
-    # the repair keeps the links and their order, and the result has the confidences of the links: here their numbers
+    # the result has the confidences of the links: here their numbers, since the repair drops some
     numbered = replace(solved.lineage, confidence=np.arange(len(solved.lineage.source), dtype=np.float32) + 2)
     repaired = repair_movie(numbered, candidates.runs, settings=settings.repair)
     written = build_result(repaired, candidates.movie.images).lineage
     right, annotated, judged = judge_links(repaired.lineage, repaired.runs, twin.truth)
+    number = _read_numbers(repaired.lineage)
+    position = np.full(len(solved.lineage.source) + 1, -1)  # the last one is of links without a number, which is -1
+    position[number] = np.arange(len(number))
+    position[-1] = -1
     return ReviewedMovie(
         dataset=sequence.dataset,
         name=", ".join([name_movie(sequence), version, *([] if sequence.images else ["masks only"])]),
         images=twin.images is not None,
         lineage=repaired.lineage,
-        evidence=measure_evidence(*solved),
+        evidence=measure_evidence(*solved)[number],
         right=right,
         annotated=annotated,
-        judged=judged,
+        judged=judged & (number >= 0),
         version=version,
         scorer=getattr(candidates.scorer, "confidence", None) or METHODS[method],
         written=written,
-        link=np.rint(written.confidence).astype(np.int64) - 2,
+        link=position[_read_numbers(written)],
         mistakes=find_mistakes(repaired, written, twin, work / "written"),
     )
+
+
+def _read_numbers(lineage: Lineage) -> Numbers:
+    """Return the number of each link that is stored as its confidence; -1 = none."""
+    return np.asarray(np.rint(lineage.confidence).astype(np.int64) - 2)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

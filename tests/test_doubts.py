@@ -318,7 +318,7 @@ def test_missing_masks_are_noticed_by_their_number(missing, poor):
 
 @pytest.mark.data
 def test_a_decent_result_is_not_warned_of(ctc_data):
-    lineage = gnntrack.track(masks=ctc_data / "iPSC-02" / "02_RES")  # DET .937
+    lineage = gnntrack.track(masks=ctc_data / "iPSC-02" / "02_RES", debris_size=0)  # DET .937
     steadiness = measure_steadiness(lineage)
     assert steadiness.short_tracks > 0.25
     assert describe_poor_masks(steadiness) == []
