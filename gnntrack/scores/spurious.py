@@ -43,8 +43,8 @@ have; 0 = both."""
 
 HIGHEST_SPURIOUS = {"links": 1.0, "network": 0.97}
 """Probability above which a cell is dropped by default. For the challenge, a missed cell costs as much as ten spurious
-ones, and its two links as three more: dropping pays from 13/14 on; 0.97 leaves a margin for other kinds of movies. By the classical scores it is wrong too
-often."""
+ones, and its two links as three more: dropping pays from 13/14 on; 0.97 leaves a margin for other kinds of movies. By
+the classical scores it is wrong too often."""
 
 _LIMIT = 8.0  # log odds beyond it count as this
 _LIKELY = -0.75  # log odds of the network above which most cells are spurious
