@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.lineage.mask_changes import MaskChange
+from gnntrack.lineage.mask_changes import MaskChange, measure_mask
 from gnntrack.plurals import count_noun
 from gnntrack.types import MASK_KINDS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
     from gnntrack.provenance import Provenance
     from gnntrack.results import Result
-    from gnntrack.types import IntArray, Lineage
+    from gnntrack.types import Cells, IntArray, Lineage
 
 __all__ = ["collect_repairs"]
 
@@ -52,7 +52,8 @@ def collect_repairs(repaired: RepairedMovie, result: Result | None = None) -> di
     [[1, 1, 0, 'filled', 36]]
     """
     lineage = repaired.lineage
-    changes = [*_list_readings(lineage), *repaired.changes]
+    dropped = _list_dropped(lineage.provenance, repaired.candidates)
+    changes = [*_list_readings(lineage), *dropped, *repaired.changes]
     label = lineage.track if result is None else result.written_label
     rows = _find_owners(lineage, changes)
     listed = [_make_row(lineage, change, row, label) for change, row in zip(changes, rows, strict=True)]
@@ -93,9 +94,8 @@ def _find_input(lineage: Lineage, change: MaskChange, row: int) -> int:
 
 
 def _list_readings(lineage: Lineage) -> list[MaskChange]:
-    """Return the masks that were removed by the rules of reading and by edits, before anything was repaired."""
-    provenance = lineage.provenance
-    masks = provenance.masks
+    """Return the masks that were changed by the rules of reading."""
+    masks = lineage.provenance.masks
     found = [
         _make_removed(
             "too small", frame, label, f"has {count_noun(pixels, 'pixel')}, fewer than cells.min_size", pixels
@@ -109,17 +109,26 @@ def _list_readings(lineage: Lineage) -> list[MaskChange]:
             )
             for frame, label, pieces in masks.get("disconnected", {}).get("listed", ())
         ]
-    found += _list_cuts(lineage)
-    return found + _list_dropped(provenance)
+    return found + _list_cuts(lineage)
 
 
-def _list_dropped(provenance: Provenance) -> list[MaskChange]:
-    """Return the masks that were removed because they are no cells."""
+def _list_dropped(provenance: Provenance, cells: Cells | None) -> list[MaskChange]:
+    """Return the masks that were removed because they are no cells, with their places if all cells are known."""
     small, marked = "the masks of its track are much smaller than the median", "an edit states that it is not a cell"
     found = [_make_removed("debris", *row, small, None) for row in provenance.debris_dropped or ()]
     for frame, label, percent in provenance.spurious_dropped or ():
         found.append(_make_removed("spurious", frame, label, f"is no cell with a probability of {percent} %", None))
-    return found + [_make_removed("marked", *row, marked, None) for row in provenance.removed_by_edits or ()]
+    found += [_make_removed("marked", *row, marked, None) for row in provenance.removed_by_edits or ()]
+    return found if cells is None else [_add_place(change, cells) for change in found]
+
+
+def _add_place(change: MaskChange, cells: Cells) -> MaskChange:
+    """Return a change of a mask with the place and the size of its cell."""
+    row = int(cells.row_of(change.frame, change.input_label))
+    if row < 0:
+        return change
+    place, pixels = measure_mask(cells, row)
+    return change._replace(position=place, pixels=pixels)
 
 
 def _list_cuts(lineage: Lineage) -> list[MaskChange]:
@@ -128,8 +137,7 @@ def _list_cuts(lineage: Lineage) -> list[MaskChange]:
     found = []
     for frame, label, new in np.unique(np.concatenate([cut, cut[:, [0, 1, 1]]]), axis=0).tolist():
         row = int(cells.row_of(frame, new))
-        place = () if row < 0 else tuple((cells.position[row] / np.asarray(cells.spacing)).tolist())
-        pixels = None if row < 0 else round(float(cells.feature("size")[row] / np.prod(cells.spacing)))
+        place, pixels = measure_mask(cells, row) if row >= 0 else ((), None)
         reason = f"one of the cells of the mask with label {label}, which are apart in the frames around"
         found.append(MaskChange("split", frame, label, (frame, new), place, pixels, reason))
     return found

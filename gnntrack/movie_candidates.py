@@ -160,7 +160,7 @@ def solve_movie(
     images = candidates.movie.images
     repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
     fusions = find_fusions(repaired.lineage, repaired.runs)
-    return replace(repaired, lineage=repaired.lineage.with_fusions(fusions))
+    return replace(repaired, lineage=repaired.lineage.with_fusions(fusions), candidates=graph.cells)
 
 
 def _remove_runs(cells: Cells, runs: Runs, fixed: Constraints) -> tuple[Runs, Constraints]:
@@ -250,10 +250,10 @@ def find_spurious(
         As of `choose_lineage`.
     """
     fixed = fixed or Constraints()
-    weights, highest = getattr(scorer, "cell_weights", None), settings.repair.drop_spurious
+    weights, given = getattr(scorer, "cell_weights", None), settings.repair.drop_spurious
     if weights is None or settings.repair.keep_masks or graph.cells.points:
         return fixed
-    highest = HIGHEST_SPURIOUS[weights] if highest is None else highest
+    highest = HIGHEST_SPURIOUS[weights] if given is None else given
     if highest == 1:
         return fixed
     probability = rate_cells(graph, scores, scorer=weights)
@@ -265,7 +265,11 @@ def find_spurious(
         wrong[rows[rows >= 0]] = False
     rows = np.flatnonzero(wrong)
     if len(rows) > 1 + _MOST_SPURIOUS * len(wrong):
-        _log.info("%d of %s look spurious; none is dropped", len(rows), count_noun(len(wrong), "cell"))
+        level = logging.INFO if given is None else logging.WARNING
+        text = (
+            "none is dropped as spurious: %d of %s would be, more than a tenth, and the probabilities do not hold then"
+        )
+        _log.log(level, text, len(rows), count_noun(len(wrong), "cell"))
         return fixed
     if len(rows):
         _log.info("%s dropped as spurious, with a probability above %g", count_noun(len(rows), "cell"), highest)

@@ -88,7 +88,7 @@ def refuse_changed_masks(settings: Any, changes: Mapping[str, Any]) -> None:
         If one is given that has no effect.
     """
     for key, what in _CHANGES_OF_MASKS.items():
-        if settings.repair.keep_masks and changes.get(key):
+        if settings.repair.keep_masks and changes.get(key) and (key, changes[key]) != ("repair__drop_spurious", 1):
             section, _, name = key.partition("__")
             msg = f"repair.keep_masks keeps all masks as they are, and {section}.{name} {what}; omit one of the two"
             raise SettingsError(msg)

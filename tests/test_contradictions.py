@@ -42,7 +42,7 @@ def test_kept_masks_are_neither_cut_nor_drawn(folder, tmp_path, words, name):
 
 def test_kept_masks_agree_with_less_and_with_a_file_of_all_defaults(folder, tmp_path):
     file = ("--config", folder / "all.toml")
-    for n, words in enumerate([("--max-merge", "0", "--no-fill-gaps"), file]):
+    for n, words in enumerate([("--max-merge", "0", "--no-fill-gaps", "--drop-spurious", "1"), file]):
         done = run("track", "--masks", folder / "masks", "-o", tmp_path / str(n), "--keep-masks", *words)
         assert done.exit_code == 0, done.output
     with pytest.raises(SettingsError, match=r"cells\.max_merge cuts merged ones"):

@@ -6,12 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import gnntrack
+from gnntrack.cli import cli
 from gnntrack.converting import convert
 from gnntrack.errors import FormatError
 from gnntrack.io.ctc_validate import validate_ctc
-from gnntrack.lineage import Edit
+from gnntrack.lineage import Edit, list_doubts
 from gnntrack.lineage.structural_edits import edit_lineage
 from gnntrack.reporting import write_report
 from gnntrack.types import Fusions
@@ -95,6 +97,13 @@ def test_other_ends_are_not_fusions(why, masks):
 def test_the_result_of_the_challenge_has_the_better_parent_only(folder):
     assert (folder / "res_track.txt").read_text().split("\n")[:3] == ["1 0 13 0", "2 0 4 0", "3 0 13 0"]
     assert not validate_ctc(folder)
+
+
+def test_the_review_list_and_the_screen_name_the_fusion(folder, tmp_path):
+    found = [doubt.why for doubt in list_doubts(gnntrack.load(folder)) if doubt.kind == "end"]
+    assert [why.split(",")[0] for why in found] == ["the track ends by fusion into track 1"]
+    shown = CliRunner().invoke(cli, ["convert", str(folder), str(tmp_path / "a.geff")]).output
+    assert "1 track ends by fusion into another cell" in " ".join(shown.split())
 
 
 def test_a_result_and_its_geff_have_the_fusions(folder, fused):

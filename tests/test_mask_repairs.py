@@ -167,10 +167,8 @@ def test_debris_is_dropped_and_listed_but_for_what_the_movie_cuts_and_where_mask
     masks[5, 20:26, 50:56] = 14  # not so small
     lineage = gnntrack.track(masks=masks, out=tmp_path / "01_RES")
     listed = lineage.to_pandas("repairs")
-    assert listed[["frame", "kind", "track", "input_label"]].to_numpy().tolist() == [
-        [2, "debris", 0, 11],
-        [4, "debris", 0, 11],
-    ]
+    names = ["frame", "kind", "track", "input_label", "y_pixel", "x_pixel", "pixels"]
+    assert listed[names].to_numpy().tolist() == [[2, "debris", 0, 11, 51, 51, 9], [4, "debris", 0, 11, 51.5, 52, 20]]
     counts = json.loads((tmp_path / "01_RES" / "gnntrack" / "summary.json").read_text())["counts"]
     assert (counts["cells_in_input"], counts["cells"], counts["cells_in_debris"]) == (70, 68, 2)
     exported = gnntrack.export(gnntrack.solve(gnntrack.build_graph(masks=masks)), tmp_path / "02_RES", masks=masks)

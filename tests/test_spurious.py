@@ -65,6 +65,14 @@ def test_the_screen_names_the_number_of_spurious_cells(movie, tmp_path):
     assert "5 = 6 in the masks - 1 spurious" in " ".join(result.output.split())
 
 
+def test_a_limit_that_would_drop_more_than_a_tenth_drops_none_with_a_warning(movie, monkeypatch, caplog):
+    monkeypatch.setattr(movie_candidates, "rate_cells", lambda graph, *_, **__: np.full(len(graph.cells), 0.7))
+    assert len(gnntrack.track(masks=movie).cells) == 6
+    assert not caplog.messages
+    assert len(gnntrack.track(masks=movie, drop_spurious=0.6).cells) == 6
+    assert caplog.messages[0].startswith("none is dropped as spurious: 6 of 6 cells would be")
+
+
 @pytest.mark.parametrize("options", [{"keep_masks": True}, {"drop_spurious": 1}, {"drop_spurious": 0.97}])
 def test_no_cell_is_dropped_if_the_user_wants_none_to_be(movie, options):
     lineage = gnntrack.track(masks=movie, **options)

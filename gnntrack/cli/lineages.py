@@ -96,20 +96,19 @@ def describe_result(summary: dict[str, Any]) -> list[tuple[str, object]]:
         ("cells", f"{counts['cells']}{source}"),
         ("tracks", counts["tracks"]),
         ("divisions", counts["divisions"]),
-        *_describe_fusions(counts.get("fusions", 0)),
+        *_describe_fusions(counts.get("fusions", 0), ": column fused_into of tracks.csv"),
         ("gaps", _describe_gaps(counts["gaps_bridged"], counts["masks_filled"])),
     ]
 
 
-def _describe_fusions(n: int) -> list[tuple[str, object]]:
-    """Return a row for the tracks that end by fusion, if there are any.
+def _describe_fusions(n: int, place: str = "") -> list[tuple[str, object]]:
+    """Return a row for the tracks that end by fusion, if there are any, and the place that lists them.
 
     >>> _describe_fusions(2)
-    [('fusions', '2 tracks end by fusion into another cell: column fused_into of tracks.csv')]
+    [('fusions', '2 tracks end by fusion into another cell')]
     """
     verb = choose_form(n, "ends", "end")
-    text = f"{count_noun(n, 'track')} {verb} by fusion into another cell: column fused_into of tracks.csv"
-    return [("fusions", text)] if n else []
+    return [("fusions", f"{count_noun(n, 'track')} {verb} by fusion into another cell{place}")] if n else []
 
 
 def describe_repairs(summary: dict[str, Any], extras: Path) -> list[tuple[str, object]]:
@@ -217,6 +216,7 @@ def describe_lineage(lineage: Lineage) -> list[tuple[str, object]]:
         ("cells", summary.cells),
         ("tracks", summary.tracks),
         ("divisions", summary.divisions),
+        *_describe_fusions(len(lineage.fusions)),
         ("gaps", _describe_lineage_gaps(summary.gaps_bridged, summary.gaps_filled, _count_interpolated(cells))),
     ]
     dropped = {

@@ -316,7 +316,7 @@ def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int) -> Doubt:
 def _describe_open(lineage: Lineage, opened: OpenTracks, row: int, other: int, *, side: str) -> str:
     what = "starts without a parent" if side == "start" else "ends without daughters"
     fused = dict(lineage.fusions).get(row, -1)
-    if fused >= 0:
+    if fused >= 0 and side == "end":
         what = f"ends by fusion into track {lineage.track[fused]}"
     why = f"the track {what}, {_describe_distance(lineage, opened, row)}"
     if other < 0:

@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gnntrack.lineage.missing_masks import MissingMask
-    from gnntrack.types import IntArray, Lineage, Runs
+    from gnntrack.types import Cells, IntArray, Lineage, Runs
 
-__all__ = ["MaskChange", "keep_fills", "list_copies", "list_fills", "list_joined", "list_outside", "list_short"]
+__all__ = [
+    "MaskChange",
+    "keep_fills",
+    "list_copies",
+    "list_fills",
+    "list_joined",
+    "list_outside",
+    "list_short",
+    "measure_mask",
+]
 
 
 class MaskChange(NamedTuple):
@@ -157,6 +166,10 @@ def _describe_cell(kind: str, lineage: Lineage, row: int, reason: str) -> MaskCh
     """Return the change of a mask of the input."""
     cells = lineage.cells
     cell = int(cells.frame[row]), int(cells.label[row])
+    return MaskChange(kind, *cell, cell, *measure_mask(cells, row), reason)
+
+
+def measure_mask(cells: Cells, row: int) -> tuple[tuple[float, ...], int]:
+    """Return the centroid of the mask of a cell in pixels, and the number of its pixels."""
     place = tuple((cells.position[row] / np.asarray(cells.spacing)).tolist())
-    pixels = round(float(cells.feature("size")[row] / np.prod(cells.spacing)))
-    return MaskChange(kind, *cell, cell, place, pixels, reason)
+    return place, round(float(cells.feature("size")[row] / np.prod(cells.spacing)))

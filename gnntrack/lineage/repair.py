@@ -56,6 +56,8 @@ class RepairedMovie:
         Frame and label of each mask that was split between two cells.
     changes : tuple of MaskChange
         Every mask that is not as it was.
+    candidates : Cells, optional
+        The cells before some were dropped because they are no cells.
     """
 
     lineage: Lineage
@@ -64,6 +66,7 @@ class RepairedMovie:
     filled_masks: IntArray
     split_masks: IntArray
     changes: tuple[MaskChange, ...] = ()
+    candidates: Cells | None = None
 
 
 def repair_movie(
