@@ -15,6 +15,8 @@ from gnntrack.errors import FormatError
 from gnntrack.io.ctc_validate import validate_ctc
 from gnntrack.lineage import Edit, list_doubts
 from gnntrack.lineage.structural_edits import edit_lineage
+from gnntrack.napari.readers import read_layers
+from gnntrack.napari.writers import write_result as write_layers
 from gnntrack.reporting import write_report
 from gnntrack.types import Fusions
 
@@ -155,6 +157,19 @@ def test_napari_shows_a_track_with_two_parents(fused):
     assert data[data[:, 0] == 4, 1].tolist() == list(range(5, N_FRAMES))
     assert properties["root"][data[:, 0] == 4].tolist() == [1] * (N_FRAMES - 5)
     assert all(one < other for one, other in pairwise(data[:, :2].tolist()))
+
+
+def test_a_fusion_whose_labels_were_painted_is_written_with_its_first_parent(folder, tmp_path):
+    layers = {layer[2]: layer for layer in read_layers(str(folder))}
+    labels, keywords, _ = layers["labels"]
+    painted = np.stack([np.asarray(labels[frame]) for frame in range(N_FRAMES)])
+    with pytest.warns(gnntrack.GnntrackWarning, match=r"track 4 has the parents \[1, 2\]: a merge"):
+        write_layers(str(tmp_path / "02_RES"), [(painted, keywords, "labels"), layers["tracks"]])
+    written = gnntrack.load(tmp_path / "02_RES")
+    assert name_fusions(written) == []
+    of_first = written.track == written.track[written.cells.row_of([0], [1])[0]]
+    assert written.cells.frame[of_first].tolist() == list(range(N_FRAMES))  # the first parent goes on
+    assert len(written) == 3
 
 
 def test_cells_that_fuse_one_after_the_other_are_all_found():

@@ -94,7 +94,7 @@ def test_copies_of_descriptions_agree_with_the_arrays(geff: Path) -> None:
 def test_descriptions_that_are_nested_deeply_are_refused(geff: Path) -> None:
     (geff / "nodes" / ".zattrs").write_text("[" * 100_000, encoding="utf-8")
     (geff / "edges" / "ids" / ".zarray").write_text("[" * 100_000, encoding="utf-8")
-    with pytest.raises(FormatError, match=r"\.zarray: it is not valid JSON .RecursionError"):
+    with pytest.raises(FormatError, match=r"\.zarray: it is not valid JSON .*nested too deeply"):
         read_lineage(geff)
 
 

@@ -177,3 +177,17 @@ def test_debris_is_dropped_and_listed_but_for_what_the_movie_cuts_and_where_mask
         assert not len(gnntrack.track(masks=masks, max_gap=1, **kept).to_pandas("repairs")), kept
     changed = apply_edits(tmp_path / "01_RES", EditList([Edit("cut", ((0, 1), (1, 1)))]), masks=masks)
     assert len(changed.lineage.cells) == 68
+
+
+def test_small_cells_that_are_more_than_a_tenth_are_no_debris():
+    masks = np.zeros((8, 90, 90), np.uint8)
+    for k in range(8):
+        masks[:, 8 + 10 * k : 16 + 10 * k, 8:16] = 1 + k
+    for k in range(4):
+        masks[2:6, 20 + 10 * k : 23 + 10 * k, 60:63] = 9 + k
+    with pytest.warns(
+        gnntrack.GnntrackWarning, match="20 % of the masks are in tracks of masks below 0.3 of the median size"
+    ):
+        lineage = gnntrack.track(masks=masks)
+    assert len(lineage) == 12
+    assert not len(lineage.to_pandas("repairs"))

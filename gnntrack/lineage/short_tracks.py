@@ -6,6 +6,7 @@ Families there are kept.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["drop_debris", "remove_short_tracks"]
 
+_log = logging.getLogger(__name__)
+
 # in movies with correct masks, up to 0.2 % of the masks are in families of small masks; in real masks with debris, 3 %
 _ENOUGH = 50  # cells from which the usual size is known
 _LEAST = 0.005  # fraction of the cells that are debris, below which they may be cells
+_MOST = 0.1  # fraction above which they may be a second kind of cells
 
 
 def remove_short_tracks(
@@ -54,7 +58,7 @@ def remove_short_tracks(
 def drop_debris(lineage: Lineage, share: float, *, named: BoolArray | None = None) -> Lineage:
     """Return a lineage without the families whose masks are, in the mean, much smaller than the median mask.
 
-    If there are few of them, they may be cells, and stay.
+    If there are few of them, they may be cells, and stay; many may be cells of another kind, and stay, with a warning.
 
     Parameters
     ----------
@@ -91,7 +95,16 @@ def drop_debris(lineage: Lineage, share: float, *, named: BoolArray | None = Non
     if named is not None:
         kept[family[named]] = True
     keep = kept[family]
-    if np.count_nonzero(~keep) <= _LEAST * len(cells):
+    small = np.count_nonzero(~keep)
+    if small <= _LEAST * len(cells):
+        return lineage
+    if small > _MOST * len(cells):
+        _log.warning(
+            "%.0f %% of the masks are in tracks of masks below %g of the median size; they may be cells of another "
+            "kind, and are kept; the setting cells.min_size leaves them out",
+            100 * small / len(cells),
+            share,
+        )
         return lineage
     dropped = np.column_stack([cells.frame[~keep], cells.label[~keep]])
     return select_families(lineage, keep).with_provenance(debris_dropped=tuple(map(tuple, dropped.tolist())))

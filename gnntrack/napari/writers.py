@@ -29,6 +29,7 @@ from gnntrack.pipeline import export
 from gnntrack.result_files import RunRecord
 from gnntrack.result_files import write_result as write_folder
 from gnntrack.shown_results import read_summary
+from gnntrack.user_warnings import warn_user
 from gnntrack.views import find_masks
 
 if TYPE_CHECKING:
@@ -220,10 +221,9 @@ def _find_parents(track: np.ndarray, graph: dict[int, Any]) -> np.ndarray:
     for child, given in graph.items():
         known = np.atleast_1d(given).tolist()
         if len(known) > 1:
-            msg = (
+            warn_user(
                 f"track {child} has the parents {known}: a merge, which only layers that were not changed keep; "
-                "leave one parent"
+                "the first parent is written"
             )
-            raise InputError(msg)
         parents[int(child)] = int(known[0])
     return np.array([parents.get(int(each), -1) for each in track.tolist()], np.int64)
