@@ -342,9 +342,9 @@ class RepairSettings(Section):
     use_images: bool = True
     """Look for the missing mask in the image, if there is one; where it does not show the cell, other frames vote."""
     keep_masks: bool = False
-    """Keep every mask: none is drawn, cut, joined or dropped; only the margin and the fewest frames remove some."""
+    """Keep every mask: none is drawn, cut, joined or dropped; only --margin and --min-track-length remove some."""
     join_pieces: bool = True
-    """Join a fragment that was split off a cell for one frame to the cell; else it is a track of one frame."""
+    """Join a fragment that was split off a cell for up to three frames to the cell; else it is a track of its own."""
     margin: int = limit(0, ge=0)
     """Width in pixels of the border of a frame; cells that lie entirely in this border are removed at the end."""
     debris_size: float = limit(0.3, ge=0, le=1)
