@@ -305,11 +305,17 @@ def test_layers_of_other_programs_are_written(tmp_path):
         assert lineage.divisions == [(1, 1, (2, 3))]
 
 
+def test_of_a_merge_the_first_parent_is_written(tmp_path):
+    merged = Tracks([[1, 0, 3, 3], [2, 0, 9, 9], [3, 1, 6, 6]], graph={3: [1, 2]})
+    with pytest.warns(gnntrack.GnntrackWarning, match=r"track 3 has the parents \[1, 2\]: a merge"):
+        save([merged], tmp_path / "a.geff")
+    lineage = gnntrack.load(tmp_path / "a.geff")
+    assert lineage.cells.position[lineage.source].tolist() == [[3, 3]]
+    assert lineage.cells.position[lineage.target].tolist() == [[6, 6]]
+
+
 def test_layers_that_cannot_be_a_lineage_are_refused(tmp_path):
     data = [[1, 0, 3, 3], [2, 0, 9, 9], [3, 1, 6, 6]]
-    merged = Tracks(data, graph={3: [1, 2]})
-    with pytest.raises(GnntrackError, match="a merge"):
-        save([merged], tmp_path / "a.geff")
     masks = np.zeros((2, 20, 20), np.uint8)
     masks[:, 2:5, 2:5] = 1
     with pytest.raises(GnntrackError, match="one scale"):
