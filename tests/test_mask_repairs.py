@@ -179,7 +179,7 @@ def test_debris_is_dropped_and_listed_but_for_what_the_movie_cuts_and_where_mask
     assert len(changed.lineage.cells) == 68
 
 
-def test_small_cells_that_are_more_than_a_tenth_are_no_debris():
+def test_small_cells_that_are_a_fifth_are_no_debris():
     masks = np.zeros((8, 90, 90), np.uint8)
     for k in range(8):
         masks[:, 8 + 10 * k : 16 + 10 * k, 8:16] = 1 + k

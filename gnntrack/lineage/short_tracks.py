@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 # in movies with correct masks, up to 0.2 % of the masks are in families of small masks; in real masks with debris, 3 %
 _ENOUGH = 50  # cells from which the usual size is known
 _LEAST = 0.005  # fraction of the cells that are debris, below which they may be cells
-_MOST = 0.1  # fraction above which they may be a second kind of cells
+_MOST = 0.15  # fraction above which they may be a second kind of cells
 
 
 def remove_short_tracks(
