@@ -20,7 +20,7 @@ __all__ = ["drop_debris", "remove_short_tracks"]
 
 _log = logging.getLogger(__name__)
 
-# in movies with correct masks, up to 0.2 % of the masks are in families of small masks; in real masks with debris, 3 %
+# in movies with correct masks, up to 0.2 % of the masks are in families of small masks; in real masks, 4 % to 10 %
 _ENOUGH = 50  # cells from which the usual size is known
 _LEAST = 0.005  # fraction of the cells that are debris, below which they may be cells
 _MOST = 0.15  # fraction above which they may be a second kind of cells
