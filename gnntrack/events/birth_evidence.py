@@ -14,6 +14,7 @@ import numpy as np
 
 from gnntrack.geometry import measure_lengths
 from gnntrack.graph.divisions import predict_positions
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from gnntrack.events.births import Births, FirstSolution
@@ -92,9 +93,9 @@ def add_end_rate(
     n_cells : int
         Number of cells.
     """
-    ends = len(np.unique(late[decoys["has_past"] == 0]))
+    ends = estimate_of_movie("births.ends", lambda: len(np.unique(late[decoys["has_past"] == 0])) / max(n_cells, 1))
     for each in (evidence, decoys):
-        each["ends"] = np.full(len(each["border"]), math.log(ends / max(n_cells, 1) + 1e-4))
+        each["ends"] = np.full(len(each["border"]), math.log(ends + 1e-4))
 
 
 def _varies(cells: Cells, name: str) -> bool:
@@ -102,7 +103,7 @@ def _varies(cells: Cells, name: str) -> bool:
     if not len(cells) or not cells.has(name):
         return False
     value = cells.feature(name)
-    return bool(np.ptp(value) > 1e-3 * np.abs(value).mean())
+    return estimate_of_movie(f"births.varies.{name}", lambda: bool(np.ptp(value) > 1e-3 * np.abs(value).mean()))
 
 
 def _measure_places(first: FirstSolution, births: Births) -> dict[str, FloatArray]:
@@ -202,8 +203,8 @@ def _measure_sizes(first: FirstSolution, births: Births) -> dict[str, FloatArray
 def _measure_brightness(first: FirstSolution, births: Births) -> dict[str, FloatArray]:
     """Return brightness in spreads of the logarithm over the movie: dividing nuclei are bright, and equally so."""
     light = np.log(np.maximum(first.graph.cells.feature("intensity_mean").astype(np.float64), 1e-12))
-    light -= np.median(light)
-    light /= max(1.4826 * float(np.median(np.abs(light))), 0.05)
+    light -= estimate_of_movie("births.light", lambda: float(np.median(light)))
+    light /= estimate_of_movie("births.spread_of_light", lambda: max(1.4826 * float(np.median(np.abs(light))), 0.05))
     earlier = first.walk(births.parent, first.past, _RESTING[1])
     later = first.walk(births.twin, first.future, _RESTED[1])
     before, resting = _take_median(light, earlier[:, :_BRIGHT]), _take_median(light, earlier[:, _RESTING[0] :])
@@ -226,7 +227,7 @@ def _measure_shapes(first: FirstSolution, births: Births, moments: FloatArray) -
     cells of the movie along the same axis, so that the blur of the microscope does not matter.
     """
     place, ndim = first.graph.cells.position, moments.shape[1]
-    typical = np.nanmedian(moments, axis=0)
+    typical = np.array(estimate_of_movie("births.shape", lambda: np.nanmedian(moments, axis=0).tolist()))
     whiten = np.linalg.pinv(typical)
     axis = place[births.late] - place[births.twin]
     length = np.einsum("mi,ij,mj->m", axis, typical, axis)

@@ -14,6 +14,7 @@ import numpy as np
 
 from gnntrack.geometry import measure_lengths
 from gnntrack.graph.divisions import predict_positions
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ class FirstSolution:
     @cached_property
     def noise(self) -> float:
         """Typical distance of a cell from its predicted place in the next frame, in the unit of the cells."""
+        return estimate_of_movie("births.noise", self._measure_noise)
+
+    def _measure_noise(self) -> float:
         graph = self.graph
         near = (graph.gap == 1) & (self.past[graph.target] == graph.source)
         residual = graph.feature("residual")[near] * graph.cell_radii[graph.source[near]]

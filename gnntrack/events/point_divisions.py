@@ -22,6 +22,7 @@ import numpy as np
 
 from gnntrack.events.birth_evidence import BRIGHTNESS, SHAPE, SIZE, add_end_rate, measure_births
 from gnntrack.events.births import Births, FirstSolution, reverse_time
+from gnntrack.movie_scales import estimate_of_movie, name_scales
 from gnntrack.plurals import count_noun
 from gnntrack.types import LinkScores, invert_log_odds
 from gnntrack.types import log_odds as compute_log_odds
@@ -95,7 +96,7 @@ class PointDivisions:
         first = FirstSolution.from_links(graph, scores, source, target, moments=moments)
         births = Births.find(first)
         odds, decoys = _score_births(first, births)
-        rate = estimate_rate(odds, decoys, len(graph.cells))
+        rate = estimate_of_movie("births.rate", lambda: estimate_rate(odds, decoys, len(graph.cells)))
         _log.info("%s, %.2g divisions per cell and frame", count_noun(len(births), "possible birth"), rate)
         if graph.has("size_ratio"):
             odds = odds._replace(log_ratio=odds.log_ratio + compare_parents(births.links, births.late, scores))
@@ -179,7 +180,9 @@ def _score_births(first: FirstSolution, births: Births) -> tuple[BirthOdds, Birt
     """Return the odds of births, and of those in the reversed movie."""
     backwards = reverse_time(first)
     wrong = Births.find(backwards)
-    evidence, decoys = measure_births(first, births), measure_births(backwards, wrong)
+    evidence = measure_births(first, births)
+    with name_scales("backwards"):
+        decoys = measure_births(backwards, wrong)
     add_end_rate(evidence, decoys, late=wrong.late, n_cells=len(first.past))
     return BirthOdds.from_evidence(evidence, births.late), BirthOdds.from_evidence(decoys, wrong.late)
 
@@ -260,12 +263,18 @@ class BirthOdds(NamedTuple):
 
         In a complete movie each start inside the frame is a birth, whatever it looks like.
         """
-        starts, ends = (len(np.unique(each.late[each.lone])) for each in (self, decoys))
-        if ends > _COMPLETE * starts:
+        born = estimate_of_movie("births.lone", lambda: self._count_born(decoys))
+        if not born:
             return np.zeros(len(self.late))
         odds = np.exp(np.clip(self.log_ratio, -_HIGHEST, _HIGHEST))
-        born = max(starts - ends - 2 * np.sqrt(ends + 1), 0) / max(starts, 1)
         return np.where(self.lone, born * odds / self._add_up(odds), 0)
+
+    def _count_born(self, decoys: BirthOdds) -> float:
+        """Return the fraction of the starts inside the frame that are births; 0 if the movie is not complete."""
+        starts, ends = (len(np.unique(each.late[each.lone])) for each in (self, decoys))
+        if ends > _COMPLETE * starts:
+            return 0.0
+        return float(max(starts - ends - 2 * np.sqrt(ends + 1), 0) / max(starts, 1))
 
     def _add_up(self, odds: FloatArray) -> FloatArray:
         """Return the sum over the births of the same daughter, shape (M,)."""

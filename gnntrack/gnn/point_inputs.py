@@ -22,6 +22,7 @@ from gnntrack.gnn.inputs import (
     rank_by_odds,
     stack_columns,
 )
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import StackMotion
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def make_point_inputs(graph: CellGraph, prior: LinkScores) -> Inputs:
     cells, odds = graph.cells, clip_log_odds(prior.link)
     before, after = (find_best_links(node, odds, len(cells), none=_WORST) for node in (graph.target, graph.source))
     clear = _find_clear(graph, odds, before, after)
-    movie = _Movie(graph, odds, before, after, clear, *_measure_residuals(graph), _estimate_scatter(graph, clear))
+    scatter = estimate_of_movie("points.scatter", lambda: _estimate_scatter(graph, clear))
+    movie = _Movie(graph, odds, before, after, clear, *_measure_residuals(graph), scatter)
     pairs, pair = _select_pairs(graph, get_candidates(prior), clip_log_odds(prior.division), clear)
     links = _select_links(graph, odds, clear, pairs.links)
     of_pairs = make_pair_columns(graph, pairs, pair) | {"middle": np.log(pairs.middle + 0.05)}
@@ -241,7 +243,9 @@ def _make_cell_columns(movie: _Movie) -> FeatureArray:
 def _compare_with_median(cells: Cells, name: str) -> FloatArray:
     """Return the logarithm of a positive feature divided by its median over the movie, -4 to 4."""
     value = cells.feature(name).astype(np.float64)
-    typical = max(float(np.median(value)), 1e-12) if len(value) else 1.0
+    typical = estimate_of_movie(
+        f"points.median.{name}", lambda: max(float(np.median(value)), 1e-12) if len(value) else 1.0
+    )
     return np.clip(np.log(np.maximum(value / typical, 1e-3)), -4, 4)
 
 

@@ -24,6 +24,7 @@ from gnntrack.graph.candidates import (
     replace_zeros,
 )
 from gnntrack.graph.stack import describe_stack, estimate_stack
+from gnntrack.movie_scales import are_scales_known, estimate_of_movie
 from gnntrack.types import CellGraph, Provenance, StackMotion
 
 if TYPE_CHECKING:
@@ -85,19 +86,25 @@ def build_point_links(
     >>> list(zip(graph.source.tolist(), graph.target.tolist()))
     [(0, 2), (1, 3)]
     """
-    stack = estimate_stack(cells, drift=motion.drift)
-    if (line := describe_stack(stack)) is not None:
+    known = estimate_of_movie("points.stack", lambda: estimate_stack(cells, drift=motion.drift).as_dict())
+    stack = StackMotion.from_dict(known, cells)
+    if not are_scales_known() and (line := describe_stack(stack)) is not None:
         _log.warning(line)
     points = _SteadyPoints(cells, stack)
     flow = points.estimate_flow(motion.neighbours if motion.flow in ("auto", "cells") else 0)
     residual, has_future, has_past = points.compare_with_nearest(flow)
-    gate, of_gaps = (settings.max_distance or _choose_gate(residual, cells, most) for most in (_GATE_APART, _GAP_APART))
+    gate, of_gaps = settings.max_distance or 0.0, settings.max_distance or 0.0
+    if settings.max_distance is None:
+        bounds = (_GATE_APART, _GAP_APART)
+        gate, of_gaps = estimate_of_movie("points.gates", lambda: [_choose_gate(residual, cells, k) for k in bounds])
     search = _Search(points, flow, (gate, of_gaps), ~has_future, ~has_past)
     longest = min(settings.max_gap, max(cells.n_frames - 1, 1))
     source, target, shifts = search.find_all(longest, settings.max_neighbours, progress)
     names, features = _compute_features(points, source, target, shifts)
-    typical = float(np.median(cells.feature("diameter"))) / 2 if len(cells) else 0.0
-    by = "cells" if flow.any() else "none"
+    typical = estimate_of_movie(
+        "points.radius", lambda: float(np.median(cells.feature("diameter"))) / 2 if len(cells) else 0.0
+    )
+    by = "cells" if estimate_of_movie("points.flow", lambda: bool(flow.any())) else "none"
     _log.info("gate %.1f %s, motion from %s", gate, cells.unit, by)
     provenance = Provenance(gate=gate, gate_radii=gate / typical if typical else None, flow=by, stack=stack.as_dict())
     moving = np.zeros((cells.n_frames, cells.ndim))
@@ -116,6 +123,10 @@ def measure_rounding(cells: Cells) -> FloatArray:
     >>> measure_rounding(make_point_cells(points)[0]).round(3).tolist()
     [0.816, 0.0]
     """
+    return np.array(estimate_of_movie("points.rounding", lambda: _measure_rounding(cells).tolist()))
+
+
+def _measure_rounding(cells: Cells) -> FloatArray:
     pixel = cells.position / cells.spacing
     if not len(cells):
         return np.zeros(cells.ndim)
@@ -209,7 +220,8 @@ class _SteadyPoints:
             residual.append((self.position[row] - expected)[mutual] / root)
             distance[here], nearest[here] = np.where(mutual, near / root, np.inf), row
         found = np.concatenate(residual)
-        clear = distance <= _CLEAR * _measure_scale(found, self.cells)
+        scale = estimate_of_movie("points.scale", lambda: _measure_scale(found, self.cells))
+        clear = distance <= _CLEAR * scale
         has_past = np.zeros(len(self.cells), bool)
         has_past[nearest[clear]] = True
         copied = self.copies >= 0

@@ -24,6 +24,7 @@ import numpy as np
 from gnntrack.components import count_within_frames
 from gnntrack.geometry import UNIT_BALL
 from gnntrack.measure.neighbourhood import measure_neighbourhood
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import Cells, PointSet
 
 if TYPE_CHECKING:
@@ -71,10 +72,9 @@ def make_point_cells(points: PointSet, *, neighbours: int = 6) -> tuple[Cells, I
     around = measure_neighbourhood(position, offsets, spacing, shape, neighbours)
     columns: dict[str, tuple[FloatArray, str]] = {}
     if points.radius is None:
-        columns["diameter"] = (
-            np.full(len(frame), 2 * _estimate_radius(around["neighbour_distance"], extent, position)),
-            unit,
-        )
+        nearest = around["neighbour_distance"]
+        common = estimate_of_movie("points.common_radius", lambda: _estimate_radius(nearest, extent, position))
+        columns["diameter"] = np.full(len(frame), 2 * common), unit
     else:
         radius = points.radius[order]
         columns["diameter"] = 2 * radius, unit

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.lineage.confidence import read_weights
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import invert_log_odds, log_odds
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ def measure_evidence(lineage: Lineage, graph: CellGraph, chosen: BoolArray, scor
 def _measure_rates(over_gap: BoolArray, open_ends: FloatArray) -> dict[str, FloatArray]:
     """Return how usual gaps and open ends are in the movie, the same for all links, (L,) each."""
     n = len(over_gap)
-    gaps, ends = (over_gap.sum() + 0.5) / (n + _RARE), (open_ends.sum() + 1) / (n + _RARE)
+    counts = over_gap.sum() + 0.5, open_ends.sum() + 1
+    gaps, ends = estimate_of_movie("confidence.rates", lambda: [float(count / (n + _RARE)) for count in counts])
     return {"gap_rate": np.full(n, np.log(gaps)), "end_rate": np.full(n, np.log(ends))}
 
 

@@ -17,18 +17,20 @@ long and as near to the border: false detections are short-lived, so that a long
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gnntrack.graph.point_links import measure_rounding
+from gnntrack.movie_scales import estimate_of_movie, name_scales
 from gnntrack.scores.densities import log_normal, log_t
 from gnntrack.scores.point_tracks import STEPS, PointField, PointTracks
 from gnntrack.sparse_assignment import match_sparse
 
 if TYPE_CHECKING:
     from gnntrack.scores.point_tracks import Velocities
-    from gnntrack.types import BoolArray, CellGraph, FloatArray, IntArray
+    from gnntrack.types import BoolArray, CellGraph, Cells, FloatArray, IntArray
 
 __all__ = ["score_point_links"]
 
@@ -74,10 +76,11 @@ def score_point_links(graph: CellGraph, *, rounds: int) -> FloatArray:
         return np.zeros(0)
     model = _PointModel(graph)
     log_odds = model.score(model.predict_first())
-    for _ in range(rounds):
+    for number in range(rounds):
         tracks = PointTracks.from_links(model.field, match_sparse(graph.source, graph.target, log_odds))
-        model.estimate_rates(tracks)
-        log_odds = model.score(model.predict(tracks))
+        with name_scales(f"points.round{number}"):
+            model.estimate_rates(tracks)
+            log_odds = model.score(model.predict(tracks))
     return log_odds
 
 
@@ -147,19 +150,22 @@ class _PointModel:
         self.step = self.field.position[graph.target] - self.field.position[graph.source]
         self.steps = self.field.time[graph.target] - self.field.time[graph.source]
         self.missing = _count_missing(graph)
-        self.least, self.scale = self._estimate_scale()
+        self.least, self.scale = map(np.array, estimate_of_movie("points.motion", self._estimate_scale))
         volume = float(np.prod(np.multiply(cells.shape, cells.spacing)))
         self.by_chance = np.log(np.maximum(cells.feature("density").astype(np.float64), 1 / volume))
-        low, high = cells.position.min(axis=0), cells.position.max(axis=0)
+        low, high = map(np.array, estimate_of_movie("points.extent", lambda: _find_extent(cells)))
         inside = np.minimum(cells.position - low, high - cells.position).min(axis=1)
         self.at_border = inside < _NEAR_BORDER * np.linalg.norm(self.scale)
         self.starts = self.ends = np.full(len(cells), np.log(_START))
         self.missed, self.again = _MISSED, _AGAIN
         self.looks = np.zeros(len(graph))
-        self.seen = self.field.find_seen(_SAME_PLACE * float(np.median(cells.feature("neighbour_distance"))))
+        between = cells.feature("neighbour_distance")
+        self.seen = self.field.find_seen(
+            _SAME_PLACE * estimate_of_movie("points.neighbour_distance", lambda: float(np.median(between)))
+        )
 
-    def _estimate_scale(self) -> tuple[FloatArray, FloatArray]:
-        """Return the least scale and the scale of displacements along each axis after one time step, (D,) each."""
+    def _estimate_scale(self) -> list[list[float]]:
+        """Return the least scale and the scale of displacements along each axis after one time step, D numbers each."""
         graph = self.graph
         clear = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (self.steps > 0)
         rest = np.abs(self.step - self._carry(self.steps))[clear] / np.sqrt(self.steps[clear])[:, None]
@@ -171,7 +177,7 @@ class _PointModel:
         extent = np.multiply(graph.cells.shape, graph.cells.spacing)  # from 0, which may be far from the points
         spread = np.ptp(graph.cells.position, axis=0)
         least = np.maximum(least, max(1e-6 * np.linalg.norm(spread), 1e-12 * np.linalg.norm(extent)))
-        return least, np.maximum(scale, least)
+        return [least.tolist(), np.maximum(scale, least).tolist()]
 
     def _carry(self, steps: IntArray) -> FloatArray:
         """Return the displacement of each link by the motion around its source, (E, D)."""
@@ -205,26 +211,22 @@ class _PointModel:
         graph, cells = self.graph, self.graph.cells
         linked = np.zeros(len(graph), bool)
         linked[tracks.future[graph.source] == graph.target] = True
-        missing = self.missing[linked]
-        gaps, frames = float((missing > 0).sum()), float(missing.sum())
-        self.missed = (gaps + _MISSED * _PRIOR) / (len(missing) + _PRIOR)
-        self.again = (frames - gaps + _AGAIN * _PRIOR) / (frames + _PRIOR)
+        self.missed, self.again = estimate_of_movie("misses", lambda: _estimate_misses(self.missing[linked]))
         before, after = tracks.measure_lengths()
         first, last = cells.frame == 0, cells.frame == cells.n_frames - 1
-        self.starts = self._estimate_rate(tracks.past < 0, after, first)
-        self.ends = self._estimate_rate(tracks.future < 0, before, last)
+        self.starts = self._estimate_rate("starts", tracks.past < 0, after, first)
+        self.ends = self._estimate_rate("ends", tracks.future < 0, before, last)
         near = linked & (graph.gap == 1) & (self.steps > 0)
         self.looks = np.zeros(len(graph))
         for name in ("size_ratio", "intensity_ratio"):
             if graph.has(name):
-                self.looks += _compare_looks(graph.feature(name).astype(np.float64), near, graph.gap == 1)
+                self.looks += _compare_looks(name, graph.feature(name).astype(np.float64), near, graph.gap == 1)
 
-    def _estimate_rate(self, happens: BoolArray, length: IntArray, unknown: BoolArray) -> FloatArray:
+    def _estimate_rate(self, name: str, happens: BoolArray, length: IntArray, unknown: BoolArray) -> FloatArray:
         """Return the log rate of points of tracks of the same length at the same distance from the border, (N,)."""
         group = 2 * np.digitize(length, _LENGTHS) + self.at_border
-        counts = np.bincount(group[~unknown], minlength=2 * len(_LENGTHS) + 2)
-        events = np.bincount(group[~unknown & happens], minlength=len(counts))
-        return np.asarray(np.log((events + _PRIOR * _START) / (counts + _PRIOR))[group])
+        rates = estimate_of_movie(name, lambda: _count_rates(group[~unknown], group[~unknown & happens]))
+        return np.asarray(np.log(rates)[group])
 
     def predict(self, tracks: PointTracks) -> _Prediction:
         """Return predictions by regressions on the tracks of a solution."""
@@ -242,41 +244,20 @@ class _PointModel:
     ) -> _Prediction:
         """Return predictions of links over a number of frames."""
         later, moved = tracks.find_later(gap)
-        known = self._select_training(later)
-        goal = moved[known]
-        rows = np.concatenate([known, self.graph.source[links]])
-        flow = self.field.average_around(moved, rows)
-        train = _Inputs(flow[: len(known)], *own, known, later[known], self._count_steps(known, later[known]))
-        use = _Inputs(flow[len(known) :], *own, self.graph.source[links], self.graph.target[links], self.steps[links])
-        mean, scale = np.zeros((len(links), goal.shape[1])), np.zeros((len(links), goal.shape[1]))
+        source, target = self.graph.source[links], self.graph.target[links]
+        use = _Inputs(self.field.average_around(moved, source), *own, source, target, self.steps[links])
+        training = _Training(self, own, later, moved)
+        mean, scale = np.zeros((2, len(links), moved.shape[1]))
         for back in range(STEPS + 1):
             for ahead in range(STEPS + 1):
                 wanted = np.flatnonzero(use.select(back, ahead, exact=True))
                 if not len(wanted):
                     continue
-                given = np.flatnonzero(train.select(back, ahead, exact=False))
-                model = self._fit(train, given, goal, back, ahead)
+                fitted = estimate_of_movie(f"motion{gap}.{back}.{ahead}", partial(training.fit, back, ahead))
+                model = _Regression(*map(np.array, fitted))
                 mean[wanted] = model.predict(use.stack(wanted, back, ahead))
                 scale[wanted] = model.scale * np.sqrt(use.steps[wanted])[:, None]
         return _Prediction(mean, scale)
-
-    def _fit(self, train: _Inputs, given: IntArray, goal: FloatArray, back: int, ahead: int) -> _Regression:
-        if len(given) < _FEWEST:  # the motion of the neighbours alone
-            weight = np.zeros((1 + back + ahead, goal.shape[1]))
-            weight[0] = 1
-            return _Regression(weight, self.scale)
-        root = np.sqrt(train.steps[given])
-        return _Regression.fit(train.stack(given, back, ahead), goal[given], root, self.least)
-
-    def _select_training(self, later: IntArray) -> IntArray:
-        """Return the points with a later point of their track, those of every k-th frame if they are very many."""
-        frame = self.graph.cells.frame
-        known = (later >= 0) & (self.field.time[later] > self.field.time)
-        every = max(int(known.sum()) // _TRAINING, 1)
-        return np.flatnonzero(known & (frame % every == 0))
-
-    def _count_steps(self, source: IntArray, target: IntArray) -> IntArray:
-        return np.asarray(self.field.time[target] - self.field.time[source])
 
 
 @dataclass(frozen=True)
@@ -305,14 +286,89 @@ class _Inputs:
         return np.stack(columns, axis=1)
 
 
-def _compare_looks(ratio: FloatArray, linked: BoolArray, near: BoolArray) -> FloatArray:
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """The displacements of the tracks of a movie over a number of frames, to which regressions are fitted.
+
+    Parameters
+    ----------
+    model : _PointModel
+        Of the movie.
+    own : (Velocities, Velocities)
+        Of all points before them, and after them.
+    later : (N,) int64
+        Row of the later point of the same track.
+    moved : (N, D) float64
+        Displacement until then.
+    """
+
+    model: _PointModel
+    own: tuple[Velocities, Velocities]
+    later: IntArray
+    moved: FloatArray
+
+    @cached_property
+    def known(self) -> IntArray:
+        """Points with a later point of their track, (K,); those of every k-th frame if they are very many."""
+        field = self.model.field
+        known = (self.later >= 0) & (field.time[self.later] > field.time)
+        every = max(int(known.sum()) // _TRAINING, 1)
+        return np.flatnonzero(known & (field.graph.cells.frame % every == 0))
+
+    @cached_property
+    def inputs(self) -> _Inputs:
+        """Of these points."""
+        field, target = self.model.field, self.later[self.known]
+        steps = np.asarray(field.time[target] - field.time[self.known])
+        return _Inputs(field.average_around(self.moved, self.known), *self.own, self.known, target, steps)
+
+    def fit(self, back: int, ahead: int) -> list[Any]:
+        """Return the weights and the scale of a regression on a number of own steps, as lists."""
+        goal, train = self.moved[self.known], self.inputs
+        given = np.flatnonzero(train.select(back, ahead, exact=False))
+        if len(given) < _FEWEST:  # the motion of the neighbours alone
+            weight = np.zeros((1 + back + ahead, goal.shape[1]))
+            weight[0] = 1
+            return [weight.tolist(), self.model.scale.tolist()]
+        root = np.sqrt(train.steps[given])
+        found = _Regression.fit(train.stack(given, back, ahead), goal[given], root, self.model.least)
+        return [found.weight.tolist(), found.scale.tolist()]
+
+
+def _find_extent(cells: Cells) -> list[list[float]]:
+    """Return the lowest and the highest position along each axis."""
+    return [cells.position.min(axis=0).tolist(), cells.position.max(axis=0).tolist()]
+
+
+def _estimate_misses(missing: IntArray) -> list[float]:
+    """Return the rate of cells that are missed, and of missed ones that are missed again, from the missing frames."""
+    gaps, frames = float((missing > 0).sum()), float(missing.sum())
+    missed = (gaps + _MISSED * _PRIOR) / (len(missing) + _PRIOR)
+    return [missed, (frames - gaps + _AGAIN * _PRIOR) / (frames + _PRIOR)]
+
+
+def _count_rates(group: IntArray, of_events: IntArray) -> list[float]:
+    """Return the rate of events in each group of points, given the groups of all points and of those with events."""
+    counts = np.bincount(group, minlength=2 * len(_LENGTHS) + 2)
+    events = np.bincount(of_events, minlength=len(counts))
+    return list(((events + _PRIOR * _START) / (counts + _PRIOR)).tolist())
+
+
+def _compare_looks(name: str, ratio: FloatArray, linked: BoolArray, near: BoolArray) -> FloatArray:
     """Return the log odds of log ratios (E,) of radii or of brightness, bounded; 0 if all cells look the same."""
-    if linked.sum() < _FEWEST:
+    scales = estimate_of_movie(name, lambda: _measure_looks(ratio, linked, near))
+    if not scales:
         return np.zeros(len(ratio))
+    usual, among = scales
+    log_odds = log_t(ratio, usual, 3.0) - log_normal(ratio, 0.0, among)
+    return np.clip(log_odds, np.log(_ODD), _MOST)
+
+
+def _measure_looks(ratio: FloatArray, linked: BoolArray, near: BoolArray) -> list[float]:
+    """Return the scales of log ratios of linked cells, and of others; none if they hardly differ."""
+    if linked.sum() < _FEWEST:
+        return []
     usual = max(float(np.quantile(np.abs(ratio[linked]), _ONE_SIGMA)), 0.01)
     rivals = np.abs(ratio[near & ~linked])
     among = float(np.quantile(rivals, _ONE_SIGMA)) if len(rivals) >= _FEWEST else 0.0
-    if among < 1.2 * usual:
-        return np.zeros(len(ratio))
-    log_odds = log_t(ratio, usual, 3.0) - log_normal(ratio, 0.0, among)
-    return np.clip(log_odds, np.log(_ODD), _MOST)
+    return [usual, among] if among >= 1.2 * usual else []
