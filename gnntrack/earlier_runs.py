@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import SegmenterError
+from gnntrack.io.manifests import compare_values, flatten
 from gnntrack.methods import resolve_method
 from gnntrack.result_files import convert_to_plain
 from gnntrack.segmentation.diameter import parse_diameter
@@ -44,7 +45,7 @@ def list_changes(
     segmented : bool
         Whether the images have no masks, so that the segmenter counts.
     """
-    before, now = _flatten(summary["settings"]), _flatten(json.loads(settings.to_json()))
+    before, now = flatten(summary["settings"]), flatten(json.loads(settings.to_json()))
     for name, path in source.items():
         before[name], now[name] = summary["input"].get(name), None if path is None else str(path)
     before |= {"method": summary["method"], "solver": summary["solver"]}
@@ -55,14 +56,12 @@ def list_changes(
         chosen = choices.get("segmenter") or _DEFAULTS["segmenter"]
         now |= {"segmenter": chosen if isinstance(chosen, str) else get_name(chosen)}
         now |= _name_options(choices.get("segmenter_options"))
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            yield f"{name} was {before.get(name)}, and is now {now.get(name)}"
+    yield from compare_values(before, now)
 
 
 def _name_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the options of a segmenter; a diameter is the same in any spelling, such as ``18``, ``"18px"``."""
-    named = _flatten(convert_to_plain(options or {}), "segmenter_options.")
+    named = flatten(convert_to_plain(options or {}), "segmenter_options.")
     return {name: _unify_diameter(value) if name.endswith(".diameter") else value for name, value in named.items()}
 
 
@@ -72,11 +71,3 @@ def _unify_diameter(value: object) -> object:
     except SegmenterError:
         return value
     return size if micrometres is None else f"{size * micrometres:g}um"
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested sections by names with points, such as ``graph.max_gap``."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

@@ -27,6 +27,7 @@ __all__ = [
     "remove_path",
     "set_aside",
     "shorten_name",
+    "write_text",
 ]
 
 _LONGEST = 200  # bytes of a name that is kept in temporary names; file systems take 255
@@ -159,3 +160,21 @@ def remove_path(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text in the place of an older one, as a whole or not at all; its folder is made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = choose_temporary_path(path)
+    try:
+        place.write_text(text, encoding="utf-8")
+        place.replace(path)
+    except BaseException:
+        remove_path(place)
+        raise

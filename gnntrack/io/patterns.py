@@ -14,7 +14,7 @@ part        stands for
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from gnntrack.io.numbering import fill_numbers, order_frames
 from gnntrack.io.time_stamps import MISSING, fill_stamps
 from gnntrack.plurals import count_noun
 
-__all__ = ["FileSeries", "has_pattern", "match_pattern", "split_pattern"]
+__all__ = ["FileSeries", "has_pattern", "list_candidates", "match_pattern", "split_pattern"]
 
 _BRACKET = re.compile(r"\{([^{}:]*)(?::0?(\d*)d?)?\}")
 _GLOB = re.compile(r"[*?\[]")
@@ -199,14 +199,20 @@ def _translate_glob(text: str) -> str:
     return "".join(found)
 
 
+def list_candidates(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files in a folder that a pattern may mean, with brackets as ``*``, and their names in it; sorted."""
+    for path in sorted(folder.glob(re.sub(r"\*{2,}(?!/)", "*", _BRACKET.sub("*", pattern)))):
+        if not path.name.startswith(".") and path.is_file():
+            yield path.relative_to(folder).as_posix(), path
+
+
 def _find_files(folder: Path, pattern: str, expression: re.Pattern[str]) -> list[_Match]:
     if not folder.is_dir():
         return []
     found = []
-    for path in sorted(folder.glob(re.sub(r"\*{2,}(?!/)", "*", _BRACKET.sub("*", pattern)))):
-        name = path.relative_to(folder).as_posix()
+    for name, path in list_candidates(folder, pattern):
         match = expression.fullmatch(name)
-        if match is not None and not path.name.startswith(".") and path.is_file():
+        if match is not None:
             unit = _find_unit(name[match.end("t") :]) if "t" in match.groupdict() else ""
             found.append(_Match(path, name, match.groupdict(), _remove_spans(name, match), unit))
     return found
