@@ -19,7 +19,7 @@ from gnntrack import __version__
 from gnntrack.io.folders import FRAME_SUFFIXES
 from gnntrack.io.output_places import is_temporary, write_text
 from gnntrack.io.patterns import has_pattern, list_candidates, split_pattern
-from gnntrack.io.result_folders import RESULT_FOLDERS
+from gnntrack.io.result_folders import find_kind
 from gnntrack.json_files import read_json
 from gnntrack.plurals import count_noun
 
@@ -188,15 +188,20 @@ def _list_files(place: Path, without: Sequence[Path]) -> Iterator[tuple[str, Pat
 def _list_folder(folder: Path, without: set[str]) -> Iterator[tuple[str, Path]]:
     entries = sorted(folder.iterdir())
     names = {entry.name for entry in entries}
-    kind = next((kind for kind in RESULT_FOLDERS.values() if kind.recognise(folder, names)), None)
-    images = [entry for entry in entries if entry.suffix.lower() in FRAME_SUFFIXES and entry.is_file()]
-    if kind is None and images and not names & {*_STORES}:
-        found = [*images, *(entry for entry in entries if entry.name in _TABLES)]
-        yield from ((entry.name, entry) for entry in found if not _is_hidden(entry.name))
-        return
+    kind = find_kind(folder, names)
+    if kind is None and names.isdisjoint(_STORES):
+        images = [entry for entry in entries if _is_frame(entry)]
+        if images:
+            yield from ((entry.name, entry) for entry in images)
+            yield from ((name, folder / name) for name in sorted(names.intersection(_TABLES)))
+            return
     for name, path in _list_tree(os.path.realpath(folder), without):
         if kind is None or kind.names.fullmatch(name):
             yield name, path
+
+
+def _is_frame(path: Path) -> bool:
+    return path.suffix.lower() in FRAME_SUFFIXES and not _is_hidden(path.name) and path.is_file()
 
 
 def _list_tree(root: str, without: set[str]) -> Iterator[tuple[str, Path]]:

@@ -22,6 +22,7 @@ __all__ = [
     "ResultFolder",
     "ResultUnits",
     "find_foreign_file",
+    "find_kind",
     "read_units",
     "write_manifest",
 ]
@@ -90,13 +91,18 @@ RESULT_FOLDERS = {
 """Kinds of folders that are recognised without a list of their files."""
 
 
+def find_kind(folder: Path, names: set[str]) -> ResultFolder | None:
+    """Return the kind of a folder with these entries, None if it is of none of `RESULT_FOLDERS`."""
+    return next((kind for kind in RESULT_FOLDERS.values() if kind.recognise(folder, names)), None)
+
+
 def find_foreign_file(folder: Path) -> str | None:
     """Return the first file or folder in a folder that gnntrack has not written, or None if it wrote all of them."""
     entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
     if MANIFEST in entries:
         return _find_unlisted_file(folder)
     names = {entry.rstrip("/") for entry in entries}
-    kind = next((kind for kind in RESULT_FOLDERS.values() if kind.recognise(folder, names)), None)
+    kind = find_kind(folder, names)
     if kind is None:
         return next((entry.rstrip("/") for entry in entries), None)
     found = _list_files(folder) if kind.recursive else entries
