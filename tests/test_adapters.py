@@ -1,6 +1,6 @@
 """The adapters of Cellpose and StarDist, on stand-ins for these packages and, where installed, on themselves."""
 
-# ruff: noqa: ARG002, ARG003, N803 - the stand-ins have the signatures of the packages
+# ruff: noqa: ARG003, N803 - the stand-ins have the signatures of the packages
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from gnntrack.batch.faults import find_fault
 from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.batch.ways import Way, list_ways, select_choices
-from gnntrack.batch.workers import Worker
 from gnntrack.cli import cli
+from gnntrack.cluster.workers import Worker
 from gnntrack.embryos import simulate_embryos
 from gnntrack.errors import InputError
 from gnntrack.io import read_point_graph

@@ -199,10 +199,10 @@ def test_only_the_network_reads_the_settings_of_the_network(method, reads):
 class NearestScorer:
     """A scorer of another package: the nearer, the likelier."""
 
-    def __init__(self, settings, *, images):  # noqa: ARG002
+    def __init__(self, settings, *, images):
         self.images = images
 
-    def score(self, graph, *, pixels=None, progress=None):  # noqa: ARG002
+    def score(self, graph, *, pixels=None, progress=None):
         assert (pixels is not None) == self.images
         return LinkScores(np.exp(-graph.feature("distance_radii") / 4) * (graph.gap == 1))
 

@@ -418,7 +418,7 @@ class Returns:
     def __init__(self, result):
         self.result = result
 
-    def segment(self, image):  # noqa: ARG002
+    def segment(self, image):
         if isinstance(self.result, Exception):
             raise self.result
         return self.result

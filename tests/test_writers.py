@@ -25,7 +25,7 @@ class CountWriter:
     about = "a text file with the number of tracks"
     needs_masks = False
 
-    def write(self, lineage, out, *, masks=None, overwrite=False):  # noqa: ARG002
+    def write(self, lineage, out, *, masks=None, overwrite=False):
         with fresh_output(out, overwrite=overwrite) as file:
             file.write_text(str(len(lineage.tracks)))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gnntrack.batch.faults import find_fault, is_slow_to_check
 from gnntrack.batch.outcomes import Outcome
 from gnntrack.batch.tracking import Attempt, BatchWork
-from gnntrack.batch.workers import Worker
+from gnntrack.cluster.workers import Worker
 
 if TYPE_CHECKING:
     from gnntrack.batch.budget import TimeBudget

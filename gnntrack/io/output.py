@@ -22,6 +22,7 @@ __all__ = [
     "check_writable",
     "claim_free_output",
     "clean_up",
+    "explain_error",
     "fresh_output",
     "hold_outputs",
     "is_pattern",
@@ -92,7 +93,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         move_output(place, target)
     except BaseException as error:
         remove_path(place)
-        told = _explain_error(error, place, path)
+        told = explain_error(error, place, path)
         if told is not None:
             raise OutputError(told) from error
         raise
@@ -279,7 +280,7 @@ def _find_fixed_part(source: Path) -> Path:
     return Path(*takewhile(lambda part: not is_pattern(part), source.parts))
 
 
-def _explain_error(error: BaseException, place: Path, path: str | Path) -> str | None:
+def explain_error(error: BaseException, place: Path, path: str | Path) -> str | None:
     """Return the message for an error of writing, with the path that the user gave; None for any other error."""
     if isinstance(error, OutputError):  # of a part of the output
         return str(error).replace(str(place), str(path)) if str(place) in str(error) else None

@@ -24,7 +24,7 @@ except ImportError:  # Windows has no such locks
 else:
     _HAS_LOCKS = True
 
-__all__ = ["Claim", "claim_output", "hold_outputs", "keep_claim"]
+__all__ = ["Claim", "claim_output", "hold_outputs", "keep_claim", "lock_file", "unlock_file"]
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 _held: ContextVar[list[Claim] | None] = ContextVar("held", default=None)
@@ -61,10 +61,7 @@ class Claim:
         if self.users or self.process != os.getpid():  # a forked process shares the lock of its parent
             return
         _claims.pop(self.target, None)
-        if self.descriptor is not None:
-            with suppress(OSError):
-                self.file.unlink()
-            os.close(self.descriptor)
+        unlock_file(self.file, self.descriptor)
         for folder in self.made:
             with suppress(OSError):  # it is not empty any more
                 folder.rmdir()
@@ -96,7 +93,7 @@ def claim_output(target: Path, path: str | Path) -> Claim:
     claim.process = os.getpid()
     try:
         if not is_temporary(target):
-            claim.descriptor = _lock(claim.file)
+            claim.descriptor = lock_file(claim.file)
     except BlockingIOError:
         claim.release()
         msg = f"{path}: another run of gnntrack writes it now; wait until it has ended, or choose another output"
@@ -116,8 +113,15 @@ def _make_parents(target: Path) -> list[Path]:
     return missing
 
 
-def _lock(file: Path) -> int | None:
+def lock_file(file: Path, *, shared: bool = False) -> int | None:
     """Return the descriptor of a new lock, None where there are no locks or the folder cannot be written.
+
+    Parameters
+    ----------
+    file : Path
+        The lock; it is made.
+    shared : bool
+        Whether other processes may have it at the same time, if theirs is shared too.
 
     Raises
     ------
@@ -132,7 +136,7 @@ def _lock(file: Path) -> int | None:
         except OSError:  # told in its own words by the check whether the folder can be written
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), file.stat()):
                 return descriptor
         except FileNotFoundError:  # the process that had it has removed it meanwhile
@@ -145,6 +149,16 @@ def _lock(file: Path) -> int | None:
                 file.unlink()
             return None
         os.close(descriptor)
+
+
+def unlock_file(file: Path, descriptor: int | None) -> None:
+    """Give a lock free, and remove its file if no other process shares it."""
+    if descriptor is None:
+        return
+    with suppress(OSError):  # others share it
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink()
+    os.close(descriptor)
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -25,6 +26,11 @@ class Worker:
     sent, so that these must be known by their names in an installed module or be plain. The script that runs is not
     imported again in the child, so that it needs no ``if __name__ == "__main__":``.
 
+    Parameters
+    ----------
+    environment : mapping, optional
+        Variables of the environment that the process has beside those of this process.
+
     Examples
     --------
     >>> worker = Worker()
@@ -34,12 +40,12 @@ class Worker:
     >>> worker.end()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         """Becomes readable when a result is there, or when the process has ended."""
         self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        with _hide_script():
+        with _hide_script(), _set_variables(environment or {}):
             self._process.start()
         other.close()
 
@@ -87,6 +93,21 @@ def _hide_script() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+@contextmanager
+def _set_variables(environment: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment, which a process has from its start on."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _serve(pipe: Connection) -> None:

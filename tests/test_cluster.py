@@ -1,0 +1,115 @@
+"""Jobs: tasks that write into a work folder, run serially, in processes, by shards, and after interruptions."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from support.jobs import CountJob, write_masks
+
+from gnntrack.cluster import run_job, task_path
+from gnntrack.cluster.runners import open_processes
+from gnntrack.errors import GnntrackWarning, InputError, OutputError
+
+WARNINGS = ["block 0 has 3 cells", "block 1 has 7 cells", "block 2 has 11 cells"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    return CountJob(write_masks(tmp_path / "masks"))
+
+
+def read_files(work):
+    """Return the content of all files below a folder."""
+    return {path.relative_to(work).as_posix(): path.read_bytes() for path in work.rglob("*") if path.is_file()}
+
+
+def run(job, work, **choices):
+    """Run a job, and return its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        finished = run_job(job, work, **choices)
+    assert finished is True
+    return [str(each.message) for each in caught if issubclass(each.category, GnntrackWarning)]
+
+
+@pytest.fixture
+def whole(job, tmp_path):
+    """What a serial run writes."""
+    run(job, tmp_path / "whole")
+    return read_files(tmp_path / "whole")
+
+
+def test_a_job_writes_the_results_of_its_tasks(job, tmp_path):
+    steps = []
+    warned = run(job, tmp_path / "work", progress=lambda *step: steps.append(step))
+    assert warned == WARNINGS
+    assert task_path(tmp_path / "work", "join", 0).read_text() == "[[1, 2], [3, 4], [5, 6]]"
+    assert steps == [("scales", 1, 1), ("windows", 1, 3), ("windows", 2, 3), ("windows", 3, 3), ("join", 1, 1)]
+    assert not [name for name in read_files(tmp_path / "work") if "/." in name or name.startswith(".")]
+
+
+def test_a_work_folder_is_not_used_again_without_resume(job, whole, tmp_path):
+    with pytest.raises(OutputError, match="--resume"):
+        run_job(job, tmp_path / "whole")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(OutputError, match=r"holds thesis\.txt"):
+        run_job(job, tmp_path / "other", resume=True)
+
+
+def test_resume_runs_only_what_is_missing_or_damaged(job, whole, tmp_path):
+    work = tmp_path / "whole"
+    kept = task_path(work, "windows", 0) / "counts.json"
+    stamp = kept.stat().st_mtime_ns
+    damaged = task_path(work, "windows", 1) / "counts.json"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (task_path(work, "windows", 2) / "strange.txt").touch()
+    (work / "windows" / ".partial-0123abcd-2").mkdir()
+    warned = run(job, work, resume=True)
+    assert read_files(work) == whole
+    assert kept.stat().st_mtime_ns == stamp
+    assert warned == WARNINGS
+    assert not (work / "windows" / ".partial-0123abcd-2").exists()
+
+
+def test_resume_names_what_has_changed(job, whole, tmp_path):
+    with pytest.raises(InputError, match=r"gap was 1, and is now 2"):
+        run_job(CountJob(job.masks, gap=2), tmp_path / "whole", resume=True)
+    (job.masks / "mask005.tif").unlink()
+    with pytest.raises(InputError, match=r"masks had 6 files, and has now 5"):
+        run_job(job, tmp_path / "whole", resume=True)
+    (tmp_path / "whole" / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match=r"manifest\.json: it cannot be read"):
+        run_job(job, tmp_path / "whole", resume=True)
+
+
+def test_a_second_run_is_refused(job, tmp_path):
+    class Twice(CountJob):
+        def run_join(self, index, work, out):
+            run_job(job, work, resume=True)
+
+    with pytest.raises(OutputError, match="another run of gnntrack uses"):
+        run(Twice(job.masks), tmp_path / "work")
+
+
+def test_a_failed_task_keeps_the_finished_ones(job, whole, tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        run_job(CountJob(job.masks, failing=2), tmp_path / "work")
+    files = read_files(tmp_path / "work")
+    assert "windows/1/checks.json" in files
+    assert not any("partial" in name for name in files)
+    run(job, tmp_path / "work", resume=True)
+    assert read_files(tmp_path / "work") == whole
+
+
+def test_processes_give_the_same_bytes_although_one_dies_twice(job, whole, tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    for k in range(2):
+        (deaths / str(k)).touch()
+    with open_processes(2) as runner:
+        warned = run(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
+    assert read_files(tmp_path / "work") == whole
+    assert warned == WARNINGS
+    assert list(deaths.iterdir()) == []
