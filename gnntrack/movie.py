@@ -22,6 +22,7 @@ from gnntrack.io.stack import Stack, find_channel, set_spacing
 from gnntrack.lineage.repair import match_masks
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
+from gnntrack.movie_scales import estimate_of_movie, name_scales
 from gnntrack.plurals import count_noun
 from gnntrack.settings import CellSettings, FrameSettings, MotionSettings, Settings
 
@@ -298,7 +299,8 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
             each_image=recorder.add_frame if recorder else None,
             channels=movie.channels,
         )
-        still = estimate_motion(cells, settings=MotionSettings())
+        with name_scales("still"):
+            still = estimate_motion(cells, settings=MotionSettings())
         cut = cut_cells(cells, runs, still, settings=reading, images=movie.images, channels=movie.channels)
         motion = _estimate_motion(cells, cut, still, recorder, settings.motion)
         if cut is not None:
@@ -324,12 +326,18 @@ def _estimate_motion(
     cells: Cells, cut: CutMovie | None, still: Motion, recorder: FlowRecorder | None, settings: MotionSettings
 ) -> Motion:
     """Return the motion of the cells after masks were cut; `still` is that of the masks, without images."""
-    if cut is None:
+    some_cut = estimate_of_movie("masks.cut", lambda: cut is not None)
+    if cut is None and not some_cut:
         known = still if settings == MotionSettings() else None
         return estimate_motion(cells, recorder, settings=settings, known=known)
-    if recorder is not None:
+    if cut is not None and recorder is not None:
         recorder.cut_cells(cells, cut.row)
-    return estimate_motion(cut.cells, recorder, settings=settings)
+    cells = cells if cut is None else cut.cells
+    if some_cut:
+        return estimate_motion(cells, recorder, settings=settings)
+    with name_scales("still"):  # a mask is cut in this part of a movie, and none in its sample
+        known = estimate_motion(cells, settings=settings)
+    return estimate_motion(cells, recorder, settings=settings, known=known)
 
 
 def _report_statistics(statistics: MovieStatistics) -> None:

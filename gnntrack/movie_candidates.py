@@ -20,6 +20,7 @@ from gnntrack.lineage.repair import repair_movie
 from gnntrack.lineage.short_tracks import drop_debris
 from gnntrack.methods import rate_links, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, open_movie
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.plurals import count_noun
 from gnntrack.scores.registry import CellPixels
 from gnntrack.scores.spurious import HIGHEST_SPURIOUS, rate_cells
@@ -264,7 +265,7 @@ def find_spurious(
         rows = graph.cells.row_of(cut[:, 0], label)
         wrong[rows[rows >= 0]] = False
     rows = np.flatnonzero(wrong)
-    if len(rows) > 1 + _MOST_SPURIOUS * len(wrong):
+    if estimate_of_movie("spurious.too_many", lambda: bool(len(rows) > 1 + _MOST_SPURIOUS * len(wrong))):
         level = logging.INFO if given is None else logging.WARNING
         text = (
             "none is dropped as spurious: %d of %s would be, more than a tenth, and the probabilities do not hold then"

@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.events.history import History
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.scores.densities import (
     ODD,
     estimate_location,
@@ -54,29 +55,10 @@ class EventModel:
     history: History
 
     @classmethod
-    def from_solution(cls, history: History, movie: MovieModel) -> EventModel:
-        """Estimate rates and scales from a solution; `movie` is the model of its graph."""
-        inside, frame = movie.border < 0.05, history.frame
-        later, earlier = frame > 0, frame < history.n_frames - 1
-        parents = np.flatnonzero(history.n_children == 2)
-        middle, spread, together, unequal = (
-            np.array([_measure_division(history, row) for row in parents.tolist()]).reshape(-1, 4).T
-        )
-        return cls(
-            replace(
-                movie,
-                start_rate=estimate_rate(history.starts[inside & later], PRIOR.start_rate),
-                end_rate=estimate_rate(history.ends[inside & earlier], PRIOR.end_rate),
-                division_rate=estimate_rate(history.n_children[earlier] > 1, PRIOR.division_rate),
-                middle=estimate_scale(
-                    middle, movie.middle, 1.18 if history.graph.cells.ndim == 2 else 1.54, most=_WIDER
-                ),
-                spread=estimate_location(np.log(spread), *movie.spread, most=_WIDER),
-                together=estimate_location(together, *movie.together, most=_WIDER),
-                unequal=estimate_scale(unequal, movie.unequal, most=_WIDER),
-            ),
-            history,
-        )
+    def from_solution(cls, history: History, movie: MovieModel, *, step: str) -> EventModel:
+        """Estimate rates and scales from a solution after a step of the revision; `movie` is the model of its graph."""
+        fitted = estimate_of_movie(f"events.rates.{step}", lambda: _fit_solution(history, movie))
+        return cls(replace(movie, **fitted), history)
 
     @property
     def ndim(self) -> int:
@@ -158,13 +140,33 @@ class EventModel:
     def _unrelated(self) -> FloatArray:
         """Log density of each cell's place and size by chance; sizes outside the usual range are not excluded."""
         size, spread = self.history.log_size, self.movie.size_population
-        usual = log_normal(size, float(np.median(size)), spread)
+        usual = log_normal(size, estimate_of_movie("events.size", lambda: float(np.median(size))), spread)
         bounded = np.logaddexp(np.log1p(-ODD) + usual, np.log(ODD) - np.log(_RANGE))
         return np.asarray(self.movie.unrelated - usual + bounded)
 
     def explain_end(self, row: int, frames: int = 1) -> float:
         """Return the log probability that a cell vanishes within some frames."""
         return float(min(self.movie.ends[row] + np.log(frames), 0))
+
+
+def _fit_solution(history: History, movie: MovieModel) -> dict[str, Any]:
+    """Return rates and scales of divisions in a solution."""
+    inside, frame = movie.border < 0.05, history.frame
+    later, earlier = frame > 0, frame < history.n_frames - 1
+    parents = np.flatnonzero(history.n_children == 2)
+    middle, spread, together, unequal = (
+        np.array([_measure_division(history, row) for row in parents.tolist()]).reshape(-1, 4).T
+    )
+    norm = 1.18 if history.graph.cells.ndim == 2 else 1.54
+    return {
+        "start_rate": estimate_rate(history.starts[inside & later], PRIOR.start_rate),
+        "end_rate": estimate_rate(history.ends[inside & earlier], PRIOR.end_rate),
+        "division_rate": estimate_rate(history.n_children[earlier] > 1, PRIOR.division_rate),
+        "middle": estimate_scale(middle, movie.middle, norm, most=_WIDER),
+        "spread": estimate_location(np.log(spread), *movie.spread, most=_WIDER),
+        "together": estimate_location(together, *movie.together, most=_WIDER),
+        "unequal": estimate_scale(unequal, movie.unequal, most=_WIDER),
+    }
 
 
 def _measure_division(history: History, parent: int) -> tuple[float, float, float, float]:

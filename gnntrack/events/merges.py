@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.scores.densities import log_normal, place_apart
 from gnntrack.scores.model import PRIOR
 
@@ -186,6 +187,6 @@ def _explain_from_first(history: History, model: EventModel, parent: int, shared
 
 def _describe_population(history: History) -> tuple[float, float]:
     """Return the median of the logarithmic sizes of all cells, and their standard deviation."""
-    centre = float(np.median(history.log_size))
-    spread = 1.4826 * float(np.median(np.abs(history.log_size - centre)))
-    return centre, max(spread, 0.12)
+    centre = estimate_of_movie("events.size", lambda: float(np.median(history.log_size)))
+    away = estimate_of_movie("events.size_spread", lambda: float(np.median(np.abs(history.log_size - centre))))
+    return centre, max(1.4826 * away, 0.12)

@@ -21,6 +21,7 @@ from gnntrack.events.lost import choose_longest_gap, find_lost_cells
 from gnntrack.events.merges import find_merged_masks
 from gnntrack.events.pieces import find_split_masks
 from gnntrack.lineage.build import number_tracks
+from gnntrack.movie_scales import are_scales_used, estimate_of_movie
 from gnntrack.scores.model import MovieModel
 from gnntrack.types import Lineage
 
@@ -81,7 +82,7 @@ def revise_divisions(
         ),
     )
     movie = MovieModel.from_graph(graph)
-    model = EventModel.from_solution(history, movie)
+    model = EventModel.from_solution(history, movie, step="start")
     for name, find in steps:
         changes = find(history, model)
         if fixed:
@@ -89,7 +90,8 @@ def revise_divisions(
         if changes:
             _log.info("%s: the past of %d cells is decided again", name, len(changes))
             history = history.replace(changes)
-            model = EventModel.from_solution(history, movie)
+        if changes or are_scales_used():
+            model = EventModel.from_solution(history, movie, step=name)
     target = np.flatnonzero(history.past >= 0)
     source = history.past[target]
     confidence = np.full(len(graph.cells), _CONFIDENCE, np.float32)
@@ -101,5 +103,7 @@ def revise_divisions(
 
 def _limit_gaps(history: History, longest_gap: int, *, longer: bool) -> int:
     """Return the largest number of frames between tracks that are joined."""
-    bridged = history.graph.gap.max(initial=1) > 1
-    return choose_longest_gap(history, least=longest_gap) if longer and bridged else longest_gap
+    bridged = estimate_of_movie("events.bridged", lambda: bool(history.graph.gap.max(initial=1) > 1))
+    if not (longer and bridged):
+        return longest_gap
+    return estimate_of_movie("events.longest_gap", lambda: choose_longest_gap(history, least=longest_gap))

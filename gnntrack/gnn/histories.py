@@ -13,11 +13,11 @@ import numpy as np
 
 from gnntrack.geometry import measure_lengths
 from gnntrack.gnn.best_links import BestLinks, find_best_links
-from gnntrack.graph.candidates import replace_zeros
+from gnntrack.graph.candidates import compute_log_feature
 
 if TYPE_CHECKING:
     from gnntrack.graph.divisions import DivisionCandidates
-    from gnntrack.types import CellGraph, Cells, FeatureArray, FloatArray, IntArray
+    from gnntrack.types import CellGraph, Cells, FloatArray, IntArray
 
     Array = TypeVar("Array", FloatArray, IntArray)
 
@@ -198,7 +198,7 @@ def _compare_features(
     """Return the columns of a cell's size, brightness and shape against those in other frames."""
     columns: dict[str, FloatArray] = {}
     if cells.has("size"):
-        size = _compute_log(cells.feature("size"))
+        size = compute_log_feature(cells, "size")
         before, after = size - _take_medians(size, past), _take_medians(size, future) - size
         together = np.logaddexp(*size[daughters].T) - size[parent]
         growth = np.where(np.isnan(after), 0, after)[daughters]
@@ -210,11 +210,11 @@ def _compare_features(
             "together_after": np.logaddexp(*(size[daughters] + growth).T) - size[parent],
         }
     if cells.has("intensity_mean"):
-        light = _compute_log(cells.feature("intensity_mean"))
+        light = compute_log_feature(cells, "intensity_mean")
         columns["intensity_before"] = (light - _take_medians(light, past))[parent]
         columns["intensity_after"] = (_take_medians(light, future) - light)[daughters].mean(axis=1)
         if cells.has("intensity_std"):
-            contrast = _compute_log(cells.feature("intensity_std")) - light
+            contrast = compute_log_feature(cells, "intensity_std") - light
             columns["intensity_std_before"] = (contrast - _take_medians(contrast, past))[parent]
     for name in ("eccentricity", "ellipsoid_fill"):
         if cells.has(name):
@@ -238,7 +238,7 @@ def _compare_second_frame(likely: LikelyLinks, after: IntArray, daughters: IntAr
     differences = {"parting": np.log((later + radius) / (now + radius))}
     for name, feature in (("unequal_after", "size"), ("intensity_unequal_after", "intensity_mean")):
         if cells.has(feature):
-            value = _compute_log(cells.feature(feature))[second]
+            value = compute_log_feature(cells, feature)[second]
             differences[name] = np.abs(value[:, 0] - value[:, 1])
     return columns | {
         name: np.where(both, np.clip(value, -_RATIO, _RATIO), np.nan) for name, value in differences.items()
@@ -270,10 +270,6 @@ def _append(value: Array, none: float) -> Array:
     """Return an array with one more row at its end, which row -1 is: that of no cell, or no link."""
     longer: Array = np.append(value, np.asarray(none, value.dtype))
     return longer
-
-
-def _compute_log(value: FeatureArray) -> FloatArray:
-    return np.asarray(np.log(replace_zeros(value, least=1e-9, dtype=np.float64)))
 
 
 def _clip(odds: FloatArray) -> FloatArray:

@@ -21,8 +21,9 @@ from gnntrack.gnn.histories import (
     measure_histories,
 )
 from gnntrack.gnn.movie_inputs import MOVIE_INPUTS, make_movie_columns
-from gnntrack.graph.candidates import replace_zeros
+from gnntrack.graph.candidates import compute_log_feature
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import log_odds
 
 if TYPE_CHECKING:
@@ -280,7 +281,6 @@ def get_candidates(prior: LinkScores) -> DivisionCandidates:
 def _make_cell_columns(graph: CellGraph, prior: LinkScores) -> FeatureArray:
     cells = graph.cells
     radius = graph.cell_radii
-    median = float(np.median(_compute_log_intensity(cells))) if cells.has("intensity_mean") and len(cells) else 1.0
     columns: dict[str, Any] = {
         **make_movie_columns(prior),
         "border": np.exp(-cells.feature("border_distance") / radius),
@@ -288,17 +288,17 @@ def _make_cell_columns(graph: CellGraph, prior: LinkScores) -> FeatureArray:
         "last_frame": cells.frame == cells.n_frames - 1,
     }
     if cells.has("size"):
-        columns["size"] = _divide_by_median(cells.feature("size"))
+        columns["size"] = _divide_by_median(cells, "size")
     if cells.has("touching"):  # cells with masks
-        columns |= {"elongation": _compute_log(cells.feature("elongation")), "touching": cells.feature("touching")}
+        columns |= {"elongation": compute_log_feature(cells, "elongation"), "touching": cells.feature("touching")}
     if cells.has("intensity_mean"):
-        light = _compute_log_intensity(cells)
-        columns["intensity"] = light - median
+        light = compute_log_feature(cells, "intensity_mean")
+        columns["intensity"] = light - estimate_of_movie("inputs.light", lambda: float(np.median(light)))
     if cells.has("intensity_std"):
         columns |= {
-            "intensity_std": _compute_log(cells.feature("intensity_std")) - light,
-            "intensity_max": _compute_log(cells.feature("intensity_max")) - light,
-            "intensity_min": np.maximum(_compute_log(cells.feature("intensity_min")) - light, -3),
+            "intensity_std": compute_log_feature(cells, "intensity_std") - light,
+            "intensity_max": compute_log_feature(cells, "intensity_max") - light,
+            "intensity_min": np.maximum(compute_log_feature(cells, "intensity_min") - light, -3),
         }
     for name in _UNSCALED:
         feature = _FEATURE_OF.get(name, name)
@@ -334,7 +334,7 @@ def make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatA
         "opening": (a * b).sum(axis=1) / length,
     }
     if cells.has("intensity_mean"):
-        light = _compute_log_intensity(cells)
+        light = compute_log_feature(cells, "intensity_mean")
         columns["intensity_unequal"] = np.abs(light[daughters[:, 0]] - light[daughters[:, 1]])
         columns["intensity_ratio"] = light[daughters].mean(axis=1) - light[parent]
     if graph.has("containment_target_moved"):
@@ -344,17 +344,10 @@ def make_pair_columns(graph: CellGraph, pairs: DivisionCandidates, prior: FloatA
     return columns
 
 
-def _compute_log_intensity(cells: Cells) -> FloatArray:
-    return _compute_log(cells.feature("intensity_mean"))
-
-
-def _divide_by_median(value: FeatureArray) -> FloatArray:
-    return _compute_log(value) - np.log(max(float(np.median(value)), 1e-9)) if len(value) else np.zeros(0)
-
-
-def _compute_log(value: FeatureArray | FloatArray) -> FloatArray:
-    """Return the logarithm; a value of zero counts as a thousandth of the median."""
-    return np.asarray(np.log(replace_zeros(value, least=1e-9, dtype=np.float64)))
+def _divide_by_median(cells: Cells, name: str) -> FloatArray:
+    value = cells.feature(name)
+    median = estimate_of_movie(f"graph.median.{name}", lambda: float(np.median(value)) if len(value) else 1.0)
+    return np.asarray(compute_log_feature(cells, name) - np.log(max(median, 1e-9)))
 
 
 def stack_columns(columns: Mapping[str, Any], names: tuple[str, ...], n: int) -> FeatureArray:

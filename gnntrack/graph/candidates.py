@@ -16,6 +16,7 @@ import numpy as np
 from gnntrack.geometry import find_mutual_nearest, find_nearest, find_nearest_both_ways, measure_lengths
 from gnntrack.graph.gaps import SHORT, LongGaps
 from gnntrack.masks.overlaps import count_shared_pixels
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.types import CellGraph, Provenance
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "add_motion",
     "bound_radii",
     "build_candidates",
+    "compute_log_feature",
     "compute_log_ratio",
     "fill_competition",
     "replace_zeros",
@@ -99,8 +101,8 @@ def build_candidates(
     ([(0, 2), (1, 3)], [0.5, 0.5])
     """
     radius = cells.feature("diameter").astype(np.float64) / 2
-    gate = settings.max_distance or _estimate_gate(cells, radius, motion)
-    typical = float(np.median(radius)) if len(cells) else 0.0
+    gate = settings.max_distance or estimate_of_movie("graph.gate", lambda: _estimate_gate(cells, radius, motion))
+    typical = estimate_of_movie("graph.radius", lambda: float(np.median(radius)) if len(cells) else 0.0)
     logger.info(
         "gate %.1f %s (%.1f cell radii), motion from %s%s",
         gate,
@@ -129,7 +131,8 @@ def _extrapolate(
         return shifts, None
     gaps = LongGaps.find(cells, motion, radius)
     if "max_gap" not in settings.given:
-        longest = min(gaps.choose_longest(cells, shifts[-1], radius), cells.n_frames - 1)
+        chosen = estimate_of_movie("graph.longest_gap", lambda: gaps.choose_longest(cells, shifts[-1], radius))
+        longest = min(chosen, cells.n_frames - 1)
     for gap in range(SHORT + 1, longest + 1):
         shifts.append(gaps.extrapolate(cells, shifts[-1], gap))
     return shifts, gaps
@@ -274,7 +277,7 @@ def _compute_features(
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns (E, K) of the link features, computed in chunks of links."""
     radius = bound_radii(cells)
-    positive = {name: replace_zeros(cells.feature(name)) for name in RATIOS if cells.has(name)}
+    positive = {name: replace_zeros(cells.feature(name), name=name) for name in RATIOS if cells.has(name)}
     table: dict[str, FeatureArray] = {}  # columns of `features`
     for start in range(0, max(len(source), 1), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -345,17 +348,21 @@ def _correct_long_gaps(
 def bound_radii(cells: Cells) -> FloatArray:
     """Return the radii of cells, within a factor of 2 of their median, shape (N,)."""
     radius = cells.feature("diameter").astype(np.float64) / 2
-    typical = float(np.median(radius)) if len(cells) else 0.0
+    typical = estimate_of_movie("graph.radius", lambda: float(np.median(radius)) if len(cells) else 0.0)
     return np.asarray(np.clip(radius, typical / 2, typical * 2))
 
 
-def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dtype: npt.DTypeLike = np.float32) -> Any:
+def replace_zeros(
+    value: FeatureArray | FloatArray, *, name: str, least: float = 1e-12, dtype: npt.DTypeLike = np.float32
+) -> Any:
     """Raise values below a thousandth of the median to it, so that their logarithm exists.
 
     Parameters
     ----------
     value : (N,) float32
         Sizes or intensities, not negative.
+    name : str
+        Of the feature.
     least : float, optional
         Lower bound of the result, default 1e-12.
     dtype : dtype, optional
@@ -363,11 +370,17 @@ def replace_zeros(value: FeatureArray | FloatArray, *, least: float = 1e-12, dty
 
     Examples
     --------
-    >>> replace_zeros(np.array([0, 1000, 3000], np.float32)).tolist()
+    >>> replace_zeros(np.array([0, 1000, 3000], np.float32), name="size").tolist()
     [1.0, 1000.0, 3000.0]
     """
-    floor = max(float(np.median(value)) * 1e-3, least) if len(value) else 1.0
+    median = estimate_of_movie(f"graph.median.{name}", lambda: float(np.median(value)) if len(value) else 1.0)
+    floor = max(median * 1e-3, least)
     return np.maximum(value.astype(dtype), floor)
+
+
+def compute_log_feature(cells: Cells, name: str) -> FloatArray:
+    """Return the logarithm of a positive feature, (N,); a value of zero counts as a thousandth of the median."""
+    return np.asarray(np.log(replace_zeros(cells.feature(name), name=name, least=1e-9, dtype=np.float64)))
 
 
 def compute_log_ratio(value: FeatureArray, source: IntArray, target: IntArray) -> FloatArray:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from gnntrack.graph.translation import Spectrum
@@ -129,7 +130,8 @@ class FlowRecorder:
         """
         plane = image.max(axis=0) if image.ndim == 3 else image
         if not self.factor and len(radius):
-            self.factor = max(1.0, float(np.median(radius)) / _RADIUS, max(plane.shape) / _LONGEST)
+            first = estimate_of_movie("flow.radius", lambda: float(np.median(radius)))
+            self.factor = max(1.0, first / _RADIUS, max(plane.shape) / _LONGEST)
         if not self.factor:
             return
         with _ONE_THREAD:

@@ -19,6 +19,7 @@ import numpy as np
 
 from gnntrack.geometry import find_mutual_nearest, find_nearest
 from gnntrack.graph.closeness import CLEARLY, CLOSE, count_cells, measure_closeness, measure_spacing
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,23 +87,13 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
     >>> bool(np.allclose(cells.position[:16] + grown[:16], cells.position[16:]))
     True
     """
-    pairs = [t for t in range(cells.n_frames - 1) if min(count_cells(cells, t), count_cells(cells, t + 1)) >= _LEAST]
-    near = CLOSE * measure_spacing(cells)
-    if not pairs or not near:
+    near = CLOSE * estimate_of_movie("motion.spacing", lambda: measure_spacing(cells))
+    starts = _list_starts(cells, drift)
+    best = estimate_of_movie("growth.start", lambda: _choose_start(cells, starts, known, near, neighbours))
+    if best is None:
         return None
-    tried = [pairs[i] for i in sorted(set(np.linspace(0, len(pairs) - 1, _TRIED).round().astype(int).tolist()))]
-    before = float(measure_closeness(cells, known, tried, near).mean())
-    if before > _CLEAR:
-        return None
-
-    def try_start(start: _Start, fits: Sequence[_Fit]) -> float:
-        moved = _move(cells, start, tried, fits, neighbours)
-        return float(measure_closeness(cells, moved, tried, near).mean())
-
-    likely = sorted(_list_starts(cells, drift), key=lambda start: -try_start(start, ()))[:_FITTED]
-    best = max(likely, key=lambda start: try_start(start, _FITS))
     frames = range(cells.n_frames - 1)
-    grown = _move(cells, best, frames, _FITS, neighbours)
+    grown = _move(cells, starts[best], frames, _FITS, neighbours)
     gains = []
     for frame in frames:
         gain = measure_closeness(cells, grown, [frame], near) - measure_closeness(cells, known, [frame], near)
@@ -111,8 +102,31 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
             grown[here], gain = known[here], np.zeros_like(gain)
         gains.append(gain)
     total = np.concatenate(gains)
-    clear = total.sum() > CLEARLY * np.sqrt((total**2).sum())
-    return grown if clear and total.mean() > _GAIN else None
+    clear = estimate_of_movie("growth.clear", lambda: _is_clear_gain(total))
+    return grown if clear else None
+
+
+def _is_clear_gain(gain: FloatArray) -> bool:
+    return bool(gain.sum() > CLEARLY * np.sqrt((gain**2).sum()) and gain.mean() > _GAIN)
+
+
+def _choose_start(
+    cells: Cells, starts: Sequence[_Start], known: FloatArray, near: float, neighbours: int
+) -> int | None:
+    """Return the number of the start that brings cells nearest to others, None if the known motion is as good."""
+    pairs = [t for t in range(cells.n_frames - 1) if min(count_cells(cells, t), count_cells(cells, t + 1)) >= _LEAST]
+    if not pairs or not near:
+        return None
+    tried = [pairs[i] for i in sorted(set(np.linspace(0, len(pairs) - 1, _TRIED).round().astype(int).tolist()))]
+    if float(measure_closeness(cells, known, tried, near).mean()) > _CLEAR:
+        return None
+
+    def try_start(start: int, fits: Sequence[_Fit]) -> float:
+        moved = _move(cells, starts[start], tried, fits, neighbours)
+        return float(measure_closeness(cells, moved, tried, near).mean())
+
+    likely = sorted(range(len(starts)), key=lambda start: -try_start(start, ()))[:_FITTED]
+    return max(likely, key=lambda start: try_start(start, _FITS))
 
 
 def add_local_motion(source: FloatArray, target: FloatArray, shift: FloatArray, neighbours: int) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gnntrack.graph.closeness import CLEARLY, CLOSE, count_cells, measure_closeness, measure_spacing
 from gnntrack.graph.growth import add_local_motion
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from gnntrack.types import Cells, FloatArray
@@ -52,7 +53,7 @@ def find_jumps(cells: Cells, known: FloatArray, *, neighbours: int) -> dict[int,
     >>> {frame: jump.round(6).tolist() for frame, jump in find_jumps(cells, known, neighbours=8).items()}
     {2: [43.0, -32.0]}
     """
-    near = CLOSE * measure_spacing(cells)
+    near = CLOSE * estimate_of_movie("motion.spacing", lambda: measure_spacing(cells))
     frames = _find_odd_frames(cells, known, near) if near else []
     jumps = {frame: _find_jump(cells, known, frame, neighbours, near) for frame in frames}
     return {frame: jump for frame, jump in jumps.items() if jump is not None}
@@ -62,7 +63,8 @@ def _find_odd_frames(cells: Cells, known: FloatArray, near: float) -> list[int]:
     """Return the frames in which the known displacement brings fewer cells close to others than usually."""
     frames = [t for t in range(cells.n_frames - 1) if min(count_cells(cells, t), count_cells(cells, t + 1)) >= _LEAST]
     close = [float(measure_closeness(cells, known, [frame], near).mean()) for frame in frames]
-    return [t for t, each in zip(frames, close, strict=True) if len(frames) > 2 and each < _LOW * np.median(close)]
+    usual = estimate_of_movie("motion.closeness", lambda: float(np.median(close)) if len(frames) > 2 else -1.0)
+    return [t for t, each in zip(frames, close, strict=True) if each < _LOW * usual]
 
 
 def _find_jump(cells: Cells, known: FloatArray, frame: int, neighbours: int, near: float) -> FloatArray | None:

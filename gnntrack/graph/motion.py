@@ -25,6 +25,7 @@ from gnntrack.geometry import find_nearest, measure_lengths
 from gnntrack.graph.growth import add_local_motion, find_growth
 from gnntrack.graph.jumps import find_jumps
 from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from gnntrack.graph.flow import FlowRecorder
@@ -150,7 +151,7 @@ def _estimate_from_cells(cells: Cells, settings: MotionSettings) -> Motion:
     if settings.flow in ("auto", "cells"):
         choices["cells"] = neighbours
     error = {name: _Targets.find(cells, shift).error for name, shift in choices.items()}
-    best = min(error, key=lambda name: (error[name], name))
+    best = estimate_of_movie("motion.predictor", lambda: min(error, key=lambda name: (error[name], name)))
     grown = None
     if settings.flow in ("auto", "cells"):
         grown = find_growth(cells, drift, choices[best], neighbours=settings.neighbours)
@@ -212,13 +213,16 @@ def _confirm_images(cells: Cells, differ: FloatArray, images: _Targets, others: 
     There the images are used only if the predictors differ by no more than they do at a cell of the movie where they
     agree and the images are nearer.
     """
-    radius = max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
+    radius = estimate_of_movie(
+        "motion.radius", lambda: max(float(np.median(cells.feature("diameter"))) / 2, 1e-12) if len(cells) else 1.0
+    )
     close, other_close = (targets.measure_closeness(radius) for targets in (images, others))
     agree = images.row == others.row
     gain = np.where(agree, close - other_close, 0)
     confirmed = np.zeros(len(cells), bool)
-    in_movie = bool(_compare_with_error(gain) > _CLEARLY)
-    near = agree | (differ <= differ[agree & (gain > 0)].max(initial=0))
+    in_movie = estimate_of_movie("motion.images_are_nearer", lambda: bool(_compare_with_error(gain) > _CLEARLY))
+    alike = estimate_of_movie("motion.alike", lambda: float(differ[agree & (gain > 0)].max(initial=0)))
+    near = agree | (differ <= alike)
     for frame in range(cells.n_frames - 1):
         here = cells.rows(frame)
         if here.stop == here.start:
@@ -247,7 +251,8 @@ def _estimate_drift(cells: Cells) -> FloatArray:
     if not len(cells):
         return drift
     size = np.asarray(cells.shape) * np.asarray(cells.spacing)
-    bin_size = np.maximum(np.median(cells.feature("diameter")) / 2, size / 96)
+    diameter = estimate_of_movie("motion.diameter", lambda: float(np.median(cells.feature("diameter"))))
+    bin_size = np.maximum(diameter / 2, size / 96)
     bins = np.maximum(np.ceil(size / bin_size).astype(int), 1)
     position = cells.position[cells.rows(0)]
     density = _count_cells(position, size, bins)

@@ -341,7 +341,7 @@ def _compute_features(
 ) -> tuple[tuple[str, ...], FeatureArray]:
     """Return names and columns (E, K) of the features of links."""
     cells = points.cells
-    positive = {name: replace_zeros(cells.feature(name)) for name in RATIOS if cells.has(name)}
+    positive = {name: replace_zeros(cells.feature(name), name=name) for name in RATIOS if cells.has(name)}
     ratios = [RATIOS[name] for name in positive]
     names = ("gap", "distance", "distance_radii", "residual", "neighbour_residual", *ratios, *COMPETITION)
     features = np.empty((len(source), len(names)), np.float32, order="F")

@@ -19,6 +19,7 @@ import numpy as np
 
 from gnntrack.geometry import find_nearest
 from gnntrack.masks.runs import expand_runs
+from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,8 +138,9 @@ class _Search:
     @cached_property
     def usual(self) -> tuple[float, float]:
         """Median of the sizes of all cells, and their robust standard deviation."""
-        middle = float(np.median(self.size))
-        return middle, max(1.4826 * float(np.median(np.abs(self.size - middle))), 0.12)
+        middle = estimate_of_movie("merged.size", lambda: float(np.median(self.size)))
+        away = estimate_of_movie("merged.size_spread", lambda: float(np.median(np.abs(self.size - middle))))
+        return middle, max(1.4826 * away, 0.12)
 
     def list_episodes(self, longest: int) -> Iterator[_Episode]:
         """Yield merged masks with the cells around them; first those that hold the centres of cells of both sides."""

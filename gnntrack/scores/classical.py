@@ -85,8 +85,8 @@ def score_links(graph: CellGraph, *, settings: ScoreSettings, divisions: bool = 
     pairs = DivisionCandidates.find(graph) if divisions else DivisionCandidates.empty()
     model = MovieModel.from_graph(graph)
     same, in_field = (model.compute_same_cell_density(graph, by=by) for by in ("residual", "neighbour_residual"))
-    for _ in range(settings.rounds):
-        model = model.refit(graph, pairs, same=same, same_in_field=in_field)
+    for step in range(settings.rounds):
+        model = model.refit(graph, pairs, same=same, same_in_field=in_field, step=step)
     division = model.compute_division_log_odds(graph, pairs, model.compute_link_log_odds(graph, same), in_field)
     link = points
     if link is None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.movie_scales import estimate_of_movie
+
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, CellGraph, FloatArray
 
@@ -55,4 +57,5 @@ def find_seen_next(graph: CellGraph) -> BoolArray:
 
 def _count_most_missing(graph: CellGraph) -> int:
     """Return the largest number of missing masks that a candidate link spans, at least 1."""
-    return max(int(graph.gap.max(initial=1)) - 1, 1)
+    here = int(graph.gap.max(initial=1))
+    return max(estimate_of_movie("model.longest_gap", lambda: here) - 1, here - 1, 1)

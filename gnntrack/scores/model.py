@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnntrack.geometry import measure_lengths
 from gnntrack.graph.divisions import DivisionCandidates, predict_positions
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.scores.densities import (
     ODD,
     compute_in_chunks,
@@ -21,7 +22,7 @@ from gnntrack.scores.densities import (
     mix_densities,
     place_pieces,
 )
-from gnntrack.scores.division_appearance import LIMIT, compare_appearance, measure_appearance
+from gnntrack.scores.division_appearance import LIMIT, compare_appearance, fit_appearance, measure_appearance
 from gnntrack.scores.missing_masks import GAPS, compute_gap_lengths, find_misses, find_seen_next, get_usual_stay
 from gnntrack.scores.quick_solution import LinkContext, guess_solution
 
@@ -101,35 +102,22 @@ class MovieModel:
     @classmethod
     def from_graph(cls, graph: CellGraph) -> MovieModel:
         """Estimate the scales from pairs of cells that are each other's nearest by a margin."""
-        certain, cells = find_certain_links(graph), graph.cells
-        median_of_norm = get_median_of_norm(cells.ndim)
-        sized, bright = graph.has("size_ratio"), graph.has("intensity_ratio")
-        size_population = _estimate_population(graph, "size") if sized else 1.0
-        radius = graph.cell_radii
-        field = estimate_scale(graph.feature("neighbour_residual")[certain], 0.15, median_of_norm)
-        ratio = graph.feature("size_ratio")[certain].astype(np.float64) if sized else np.zeros(0)
-        growth = estimate_location(ratio, 0.0, 1.0)[0]
+        cells, radius = graph.cells, graph.cell_radii
+        scales = estimate_of_movie("model.scales", lambda: _estimate_scales(graph))
+        growth, field = scales["growth"], scales["neighbour_residual"]
         return cls(
-            residual=estimate_scale(graph.feature("residual")[certain], 0.15, median_of_norm),
-            neighbour_residual=field,
-            size=estimate_scale(np.abs(ratio - growth), 0.1) if sized else 1.0,
-            growth=growth,
-            size_population=size_population,
-            intensity=estimate_scale(np.abs(graph.feature("intensity_ratio")[certain]), 0.1) if bright else 1.0,
-            intensity_population=_estimate_population(graph, "intensity_mean") if bright else 1.0,
-            intensity_of_cut=_estimate_intensity_of_cut(graph, certain) if bright and sized else 0.0,
+            **scales,
             middle=2.2 * field,
             spread=(np.log(2.0), 0.3),
             together=(0.1 + max(growth, 0.0), 0.3),
             unequal=0.25,
             start_rate=PRIOR.start_rate,
             end_rate=PRIOR.end_rate,
-            division_rate=min(max(PRIOR.division_rate, _estimate_increase(cells)), _MANY),
             miss_rate=PRIOR.miss_rate,
             stay_rate=get_usual_stay(graph),
             enter_rate=PRIOR.border_rate,
             radius=radius,
-            unrelated=_compute_unrelated_density(graph, radius, size_population),
+            unrelated=_compute_unrelated_density(graph, radius, scales["size_population"]),
             border=np.exp(-cells.feature("border_distance") / radius),
             parent_appearance=np.zeros(len(cells)),
             daughter_appearance=np.zeros(len(cells)),
@@ -355,7 +343,7 @@ class MovieModel:
         return np.where(cell >= 0, log_odds - new, 0.0)
 
     def refit(
-        self, graph: CellGraph, pairs: DivisionCandidates, *, same: FloatArray, same_in_field: FloatArray
+        self, graph: CellGraph, pairs: DivisionCandidates, *, same: FloatArray, same_in_field: FloatArray, step: int = 0
     ) -> MovieModel:
         """Return the model with its rates, and its scales of divisions, estimated from the quick solution under it.
 
@@ -365,26 +353,38 @@ class MovieModel:
             Candidate links and division candidates.
         same, same_in_field : (E,) float64
             `compute_same_cell_density` of the links by ``"residual"`` and by ``"neighbour_residual"``.
+        step : int
+            How often the model was fitted before.
         """
         link = self.compute_link_log_odds(graph, same)
-        division = self.compute_division_log_odds(graph, pairs, link, same_in_field)
-        best, divides = guess_solution(graph, link, pairs.links, division)
-        parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
-        appearance = measure_appearance(graph, link)
+        appearance = measure_appearance(graph, link, step=step)
+
+        def fit() -> dict[str, Any]:
+            division = self.compute_division_log_odds(graph, pairs, link, same_in_field)
+            best, divides = guess_solution(graph, link, pairs.links, division)
+            parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
+            return {
+                **self._refit_rates(graph, pairs, best, divides),
+                "middle": estimate_scale(pairs.middle[divides], self.middle, get_median_of_norm(graph.cells.ndim)),
+                "spread": estimate_location(np.log(pairs.spread[divides]), *self.spread),
+                "together": estimate_location(pairs.together[divides], *self.together),
+                "unequal": estimate_scale(pairs.unequal[divides], self.unequal),
+                "parents": fit_appearance(appearance, parents),
+                "daughters": fit_appearance(appearance, daughters.ravel()),
+            }
+
+        fitted = dict(estimate_of_movie(f"model.rates.{step}", fit))
         return replace(
-            self._refit_rates(graph, pairs, best, divides),
-            middle=estimate_scale(pairs.middle[divides], self.middle, get_median_of_norm(graph.cells.ndim)),
-            spread=estimate_location(np.log(pairs.spread[divides]), *self.spread),
-            together=estimate_location(pairs.together[divides], *self.together),
-            unequal=estimate_scale(pairs.unequal[divides], self.unequal),
-            parent_appearance=compare_appearance(appearance, parents),
-            daughter_appearance=compare_appearance(appearance, daughters.ravel()),
+            self,
+            parent_appearance=compare_appearance(appearance, fitted.pop("parents")),
+            daughter_appearance=compare_appearance(appearance, fitted.pop("daughters")),
+            **fitted,
         )
 
     def _refit_rates(
         self, graph: CellGraph, pairs: DivisionCandidates, best: BoolArray, divides: BoolArray
-    ) -> MovieModel:
-        """Return the model with the rates of starts, ends and divisions in the quick solution."""
+    ) -> dict[str, float]:
+        """Return the rates of starts, ends and divisions in the quick solution."""
         n = len(graph.cells)
         parents, daughters = graph.source[pairs.links[divides, 0]], graph.target[pairs.links[divides]]
         started, ended = np.ones(n, bool), np.ones(n, bool)
@@ -395,15 +395,34 @@ class MovieModel:
         inside = self.border < 0.05
         entered = estimate_rate(started[(self.border > 0.5) & ~first], PRIOR.border_rate)
         missed, again = find_misses(graph, best)
-        return replace(
-            self,
-            start_rate=estimate_rate(started[inside & ~first], PRIOR.start_rate),
-            enter_rate=min(entered, PRIOR.border_rate),
-            end_rate=estimate_rate(ended[inside & ~last], PRIOR.end_rate),
-            division_rate=estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
-            miss_rate=estimate_rate(missed, PRIOR.miss_rate),
-            stay_rate=estimate_rate(again, get_usual_stay(graph), weight=GAPS),
-        )
+        return {
+            "start_rate": estimate_rate(started[inside & ~first], PRIOR.start_rate),
+            "enter_rate": min(entered, PRIOR.border_rate),
+            "end_rate": estimate_rate(ended[inside & ~last], PRIOR.end_rate),
+            "division_rate": estimate_rate(np.isin(np.arange(n), parents)[~last], PRIOR.division_rate),
+            "miss_rate": estimate_rate(missed, PRIOR.miss_rate),
+            "stay_rate": estimate_rate(again, get_usual_stay(graph), weight=GAPS),
+        }
+
+
+def _estimate_scales(graph: CellGraph) -> dict[str, float]:
+    """Return the scales of `MovieModel` that do not depend on a solution, and a first rate of divisions."""
+    certain = find_certain_links(graph)
+    median_of_norm = get_median_of_norm(graph.cells.ndim)
+    sized, bright = graph.has("size_ratio"), graph.has("intensity_ratio")
+    ratio = graph.feature("size_ratio")[certain].astype(np.float64) if sized else np.zeros(0)
+    growth = estimate_location(ratio, 0.0, 1.0)[0]
+    return {
+        "residual": estimate_scale(graph.feature("residual")[certain], 0.15, median_of_norm),
+        "neighbour_residual": estimate_scale(graph.feature("neighbour_residual")[certain], 0.15, median_of_norm),
+        "size": estimate_scale(np.abs(ratio - growth), 0.1) if sized else 1.0,
+        "growth": growth,
+        "size_population": _estimate_population(graph, "size") if sized else 1.0,
+        "intensity": estimate_scale(np.abs(graph.feature("intensity_ratio")[certain]), 0.1) if bright else 1.0,
+        "intensity_population": _estimate_population(graph, "intensity_mean") if bright else 1.0,
+        "intensity_of_cut": _estimate_intensity_of_cut(graph, certain) if bright and sized else 0.0,
+        "division_rate": min(max(PRIOR.division_rate, _estimate_increase(graph.cells)), _MANY),
+    }
 
 
 def _estimate_increase(cells: Cells) -> float:
@@ -452,10 +471,13 @@ def _compute_unrelated_density(graph: CellGraph, radius: FloatArray, size_popula
     cells = graph.cells
     around = cells.feature("density").astype(np.float64) * radius**cells.ndim
     field = np.asarray(cells.shape) * np.asarray(cells.spacing)
-    everywhere = len(cells) / max(cells.n_frames, 1) / float(np.prod(field)) * np.median(radius) ** cells.ndim
+    everywhere = estimate_of_movie(
+        "model.cells_everywhere",
+        lambda: float(len(cells) / max(cells.n_frames, 1) / float(np.prod(field)) * np.median(radius) ** cells.ndim),
+    )
     place = np.log(np.maximum(around, everywhere))
     if not cells.has("size"):
         return np.asarray(place)
     size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-12))
-    away = size - float(np.median(size))
+    away = size - estimate_of_movie("model.log_size", lambda: float(np.median(size)))
     return np.asarray(place + mix_densities(log_normal(away, 0.0, size_population), log_t(away, _SPECK, 3)))

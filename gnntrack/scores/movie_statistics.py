@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.movie_scales import estimate_of_movie
+
 if TYPE_CHECKING:
     from gnntrack.scores.model import MovieModel
     from gnntrack.types import CellGraph, FeatureArray
@@ -37,6 +39,10 @@ def measure_movie(graph: CellGraph, model: MovieModel, link: FeatureArray) -> di
         Distances in cell radii, sizes as log ratios, rates as fractions of the cells; ``images`` is 1 with images, else
         0. NaN if the movie has no cells for it.
     """
+    return estimate_of_movie("movie.statistics", lambda: _measure(graph, model, link))
+
+
+def _measure(graph: CellGraph, model: MovieModel, link: FeatureArray) -> dict[str, float]:
     cells = graph.cells
     best = np.zeros(len(cells))
     np.maximum.at(best, graph.target, link)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.geometry import measure_lengths
 from gnntrack.graph.divisions import predict_positions
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.scores.densities import estimate_scale
 from gnntrack.scores.quick_solution import BestLinks
 
@@ -61,22 +63,28 @@ def measure_own_motion(
     known = ~np.isnan(before[graph.source, 0]), ~np.isnan(after[graph.target, 0])
     step = cells.position[graph.target] - predict_positions(cells, graph.source)
     expected = np.full(step.shape, np.nan)
-    for past, future in ((True, False), (False, True), (True, True)):
+    for name, past, future in (("before", True, False), ("after", False, True), ("both", True, True)):
         links = np.flatnonzero(near & (known[0] == past) & (known[1] == future))
         other = np.zeros(step[links].shape)
         if past:
             other += before[graph.source[links]]
         if future:
             other += after[graph.target[links]]
-        expected[links] = _fit_fraction(step[links], other, certain[links]) * other
+        fraction = estimate_of_movie(f"own_motion.{name}", partial(_fit_fraction, step[links], other, certain[links]))
+        expected[links] = fraction * other
     radius = (graph.cell_radii[graph.source] + graph.cell_radii[graph.target]) / 2
     distance = measure_lengths(step - expected) / radius
-    used = certain & ~np.isnan(distance)
-    if used.sum() < _FEWEST:
-        return None
     still = measure_lengths(step) / radius  # the distance without any motion of its own
-    scale, without = (estimate_scale(each[used], 0.15, median_of_norm) for each in (distance, still))
-    return OwnMotion(distance, scale) if scale < _HELPS * without else None
+
+    def estimate() -> float | None:
+        used = certain & ~np.isnan(distance)
+        if used.sum() < _FEWEST:
+            return None
+        scale, without = (estimate_scale(each[used], 0.15, median_of_norm) for each in (distance, still))
+        return scale if scale < _HELPS * without else None
+
+    scale = estimate_of_movie("own_motion.scale", estimate)
+    return None if scale is None else OwnMotion(distance, scale)
 
 
 def _find_steps(graph: CellGraph, log_odds: FloatArray) -> tuple[FloatArray, FloatArray]:

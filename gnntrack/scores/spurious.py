@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.lineage.confidence import read_weights
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.scores.confidence import compute_log_odds
 from gnntrack.types import invert_log_odds, log_odds
 
@@ -87,7 +88,7 @@ def measure_cell_evidence(graph: CellGraph, scores: LinkScores, *, scorer: str) 
     columns = {**_measure_links(graph, scores), **_measure_cells(cells)}
     if scorer == "network" and scores.spurious is not None:
         said = np.clip(log_odds(scores.spurious), -_LIMIT, _LIMIT)
-        columns |= {"network": said, "likely": _describe_share(said > _LIKELY)}
+        columns |= {"network": said, "likely": _describe_share("likely", said > _LIKELY)}
         columns |= {f"network_above_{hinge}": np.maximum(said - hinge, 0) for hinge in _HINGES}
     return np.stack([columns[name] for name in CELL_EVIDENCE[scorer]], axis=1)
 
@@ -106,13 +107,16 @@ def _measure_links(graph: CellGraph, scores: LinkScores) -> dict[str, FloatArray
         "best_past": past,
         "best_future": future,
         "best_link": best,
-        "without_links": _describe_share(best < _UNLINKED),
+        "without_links": _describe_share("without_links", best < _UNLINKED),
     }
 
 
-def _describe_share(chosen: BoolArray) -> FloatArray:
+def _describe_share(name: str, chosen: BoolArray) -> FloatArray:
     """Return the logarithm of the fraction of the cells that are so, the same for all, shape (N,)."""
-    return np.full(len(chosen), np.log((chosen.sum() + _USUAL * _RARE) / (len(chosen) + _RARE)))
+    share = estimate_of_movie(
+        f"spurious.{name}", lambda: float(np.log((chosen.sum() + _USUAL * _RARE) / (len(chosen) + _RARE)))
+    )
+    return np.full(len(chosen), share)
 
 
 def _measure_cells(cells: Cells) -> dict[str, FloatArray]:
@@ -120,9 +124,10 @@ def _measure_cells(cells: Cells) -> dict[str, FloatArray]:
     dim = flat = np.zeros(len(cells))
     if cells.has("intensity_mean") and len(cells):
         spread = cells.feature("intensity_std").astype(float)
-        dim = _measure_lack(cells.feature("intensity_mean").astype(float))
-        flat = _measure_lack(np.log(spread + 1e-3 * np.median(spread) + 1e-9))
-    small = _measure_lack(np.log(cells.feature("size").astype(float)))
+        median = estimate_of_movie("spurious.contrast", lambda: float(np.median(spread)))
+        dim = _measure_lack("dim", cells.feature("intensity_mean").astype(float))
+        flat = _measure_lack("flat", np.log(spread + 1e-3 * median + 1e-9))
+    small = _measure_lack("small", np.log(cells.feature("size").astype(float)))
     return {
         "dim": dim,
         "flat": flat,
@@ -131,10 +136,12 @@ def _measure_cells(cells: Cells) -> dict[str, FloatArray]:
     }
 
 
-def _measure_lack(value: FloatArray) -> FloatArray:
+def _measure_lack(name: str, value: FloatArray) -> FloatArray:
     """Return by how much values are below their median, in units of their usual difference from it."""
     if not len(value):
         return value
-    away = value - np.median(value)
-    usual = _GAUSSIAN * np.median(np.abs(away)) + 1e-3 * abs(np.median(value)) + 1e-6
+    median = estimate_of_movie(f"spurious.median.{name}", lambda: float(np.median(value)))
+    away = value - median
+    typical = estimate_of_movie(f"spurious.spread.{name}", lambda: float(np.median(np.abs(away))))
+    usual = _GAUSSIAN * typical + 1e-3 * abs(median) + 1e-6
     return np.asarray(np.clip(-np.nan_to_num(away / usual), 0, _FARTHEST))

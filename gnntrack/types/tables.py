@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
 from gnntrack.types.columns import expect, find_column, freeze_columns
@@ -270,7 +271,9 @@ class CellGraph:
     def cell_radii(self) -> FloatArray:
         """Radii of the cells, limited to half and twice the median radius, shape (N,), in the unit of positions."""
         diameter = self.cells.feature("diameter")
-        typical = float(np.median(diameter)) / 2 if len(diameter) else 0.0
+        typical = estimate_of_movie(
+            "graph.cell_radius", lambda: float(np.median(diameter)) / 2 if len(diameter) else 0.0
+        )
         radii = np.clip(diameter.astype(np.float64) / 2, typical / 2, typical * 2)
         radii.setflags(write=False)
         return radii
