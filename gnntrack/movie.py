@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from gnntrack.cut_cells import cut_cells
 from gnntrack.errors import InputError
@@ -29,21 +30,26 @@ from gnntrack.settings import CellSettings, FrameSettings, MotionSettings, Setti
 if TYPE_CHECKING:
     from gnntrack.cut_cells import CutMovie
     from gnntrack.graph.flow import FlowRecorder
-    from gnntrack.graph.motion import Motion
+    from gnntrack.graph.motion import FlowSource, Motion
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.segmentation.statistics import MovieStatistics
     from gnntrack.types import CellGraph, Cells, FrameStack, Lineage, Progress, Runs
 
 __all__ = [
+    "MeasuredMovie",
     "Movie",
     "Opening",
     "Reading",
     "build_with_runs",
+    "choose_cell_settings",
+    "link_cells",
     "match_runs",
     "open_images",
     "open_masks_of",
     "open_movie",
+    "record_flow",
     "resolve_reading",
+    "warn_of_cells",
 ]
 
 _log = logging.getLogger(__name__)
@@ -282,32 +288,72 @@ def resolve_reading(
     )
 
 
+class MeasuredMovie(NamedTuple):
+    """The cells of a movie as its masks are, before merged masks are cut."""
+
+    cells: Cells
+    runs: Runs
+    notes: dict[str, Any]
+    """Report of `gnntrack.measure.measure_cells`."""
+    flow: FlowSource | None
+    """Optical flow of the images, if it is used."""
+
+
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
-    reading = settings.cells.replace(max_merge=0) if settings.repair.keep_masks else settings.cells
-    recorder = None
-    if movie.images is not None and settings.motion.flow in ("auto", "images"):
-        from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
-
-        recorder = FlowRecorder(len(movie.images.shape))
-    try:
+    with record_flow(movie, settings.motion) as recorder:
         cells, runs, notes = measure_cells(
             movie.masks,
             images=movie.images,
-            settings=reading,
+            settings=choose_cell_settings(settings),
             progress=progress,
             each_image=recorder.add_frame if recorder else None,
             channels=movie.channels,
         )
-        with name_scales("still"):
-            still = estimate_motion(cells, settings=MotionSettings())
-        cut = cut_cells(cells, runs, still, settings=reading, images=movie.images, channels=movie.channels)
-        motion = _estimate_motion(cells, cut, still, recorder, settings.motion)
-        if cut is not None:
-            cells, runs = cut.cells, cut.runs
+        return link_cells(MeasuredMovie(cells, runs, notes, recorder), movie, settings, progress)
+
+
+def choose_cell_settings(settings: Settings) -> CellSettings:
+    """Return the settings by which masks are read: those that are kept are not cut."""
+    return settings.cells.replace(max_merge=0) if settings.repair.keep_masks else settings.cells
+
+
+@contextmanager
+def record_flow(movie: Movie, settings: MotionSettings) -> Iterator[FlowRecorder | None]:
+    """Yield a recorder of the images of a movie, None if their optical flow is not used."""
+    recorder = None
+    if movie.images is not None and settings.flow in ("auto", "images"):
+        from gnntrack.graph.flow import FlowRecorder  # loads OpenCV
+
+        recorder = FlowRecorder(len(movie.images.shape))
+    try:
+        yield recorder
     finally:
         if recorder is not None:
             recorder.close()
+
+
+def link_cells(
+    measured: MeasuredMovie, movie: Movie, settings: Settings, progress: Progress | None = None
+) -> tuple[CellGraph, Runs]:
+    """Return the graph of the cells of an open movie, whose merged masks are cut, and their pixels."""
+    cells, runs, notes, recorder = measured
+    reading = choose_cell_settings(settings)
+    with name_scales("still"):
+        still = estimate_motion(cells, settings=MotionSettings())
+    cut = cut_cells(cells, runs, still, settings=reading, images=movie.images, channels=movie.channels)
+    motion = _estimate_motion(cells, cut, still, recorder, settings.motion)
+    if cut is not None:
+        cells, runs = cut.cells, cut.runs
+    warn_of_cells(movie, cells, notes)
+    graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
+    provenance = graph.provenance.replace(masks=notes, cell_settings=reading.to_dict(), interval=movie.interval)
+    provenance = provenance.replace(masks_cut=None if cut is None else tuple(cut.cut))
+    return replace(graph, provenance=provenance), runs
+
+
+def warn_of_cells(movie: Movie, cells: Cells, notes: Mapping[str, Any]) -> None:
+    """Tell signs that the sizes of pixels are wrong, or the masks poor; `notes` are those of `MeasuredMovie`."""
     warn_of_cubes(movie.masks, measure_flatness(cells))
     if movie.statistics is not None:
         _report_statistics(movie.statistics)
@@ -316,14 +362,10 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
         _log.warning(
             "%s in several pieces, of %d: are these masks, and not images?", count_noun(pieces, "label"), len(cells)
         )
-    graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
-    provenance = graph.provenance.replace(masks=notes, cell_settings=reading.to_dict(), interval=movie.interval)
-    provenance = provenance.replace(masks_cut=None if cut is None else tuple(cut.cut))
-    return replace(graph, provenance=provenance), runs
 
 
 def _estimate_motion(
-    cells: Cells, cut: CutMovie | None, still: Motion, recorder: FlowRecorder | None, settings: MotionSettings
+    cells: Cells, cut: CutMovie | None, still: Motion, recorder: FlowSource | None, settings: MotionSettings
 ) -> Motion:
     """Return the motion of the cells after masks were cut; `still` is that of the masks, without images."""
     some_cut = estimate_of_movie("masks.cut", lambda: cut is not None)

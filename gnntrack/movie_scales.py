@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MovieScales", "are_scales_used", "estimate_of_movie", "name_scales", "use_scales"]
+__all__ = ["MovieScales", "are_scales_known", "are_scales_used", "estimate_of_movie", "name_scales", "use_scales"]
 
 _Value = TypeVar("_Value")
 
@@ -85,6 +85,12 @@ def estimate_of_movie(name: str, compute: Callable[[], _Value]) -> _Value:
         return compute()
     value: _Value = scales.values[key]
     return value
+
+
+def are_scales_known() -> bool:
+    """Return whether the scales of the movie were recorded before."""
+    scales = _CURRENT.get()
+    return scales is not None and scales.known
 
 
 def are_scales_used() -> bool:

@@ -55,6 +55,7 @@ __all__ = [
     "find_point_result",
     "find_result",
     "load_result",
+    "make_written_lineage",
     "read_result",
 ]
 
@@ -143,9 +144,30 @@ def build_result(
     cells = _extend_cells(old.cells, frame, label, order)
     cells = _measure_changed(cells, all_runs, np.unique(cells.frame[kind > 0]), images, channels or {})
     kind[row[_find_cut_cells(old)]] = MASK_KINDS.index("split")  # they were measured after they were cut
-    source, target = link_tracks(cells, numbering.tracks)
-    confidence = _find_confidence(old, cells, row[:n])[target]
-    lineage = Lineage(cells, cells.label, numbering.tracks, source, target, confidence, old.provenance)
+    input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
+    written = make_written_lineage(old, cells, numbering.tracks, row[:n], MaskOrigins(input_label, kind))
+    return Result(written, all_runs, input_label, kind, numbering.cell_value)
+
+
+def make_written_lineage(old: Lineage, cells: Cells, tracks: Tracks, row: IntArray, origins: MaskOrigins) -> Lineage:
+    """Return the lineage of masks that are written.
+
+    Parameters
+    ----------
+    old : Lineage
+        As it was repaired.
+    cells : Cells
+        The written cells; their labels are the ids of `tracks`, which have no gaps.
+    tracks : Tracks
+        The table of tracks.
+    row : (N,) int64
+        Row in `cells` of each cell of `old`; the others were drawn in gaps.
+    origins : MaskOrigins
+        Of `cells`.
+    """
+    source, target = link_tracks(cells, tracks)
+    confidence = _find_confidence(old, cells, row)[target]
+    lineage = Lineage(cells, cells.label, tracks, source, target, confidence, old.provenance)
     # the written masks are read as they are
     gone = dict.fromkeys(
         (
@@ -154,10 +176,8 @@ def build_result(
         )
     )
     provenance = old.provenance.replace(cell_settings={}, **gone)
-    input_label = np.append(before.input_label, np.zeros(len(filled), np.int64))[order]
-    fusions = old.fusions.move(row[:n], lineage)
-    written = replace(lineage, provenance=provenance, fusions=fusions).with_origins(MaskOrigins(input_label, kind))
-    return Result(written, all_runs, input_label, kind, numbering.cell_value)
+    fusions = old.fusions.move(row, lineage)
+    return replace(lineage, provenance=provenance, fusions=fusions).with_origins(origins)
 
 
 def _join_fills(runs: Runs, fills: Runs, row: IntArray, fill_row: IntArray) -> Runs:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,11 +28,10 @@ from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_f
 from gnntrack.movie_scales import estimate_of_movie
 
 if TYPE_CHECKING:
-    from gnntrack.graph.flow import FlowRecorder
     from gnntrack.settings import MotionSettings
     from gnntrack.types import BoolArray, Cells, FloatArray, IntArray
 
-__all__ = ["Motion", "estimate_motion"]
+__all__ = ["FlowSource", "Motion", "estimate_motion"]
 
 _AROUND = 9  # a cell and its 8 nearest, whose predictions are compared
 _NOISE = 0.8  # a drift brings cells nearer to cells than this fraction of their distance without it
@@ -95,8 +94,18 @@ class Motion:
         return total
 
 
+class FlowSource(Protocol):
+    """The optical flow of the images of a movie, such as `gnntrack.graph.flow.FlowRecorder`."""
+
+    def get_shifts(self, cells: Cells) -> FloatArray:
+        """Return the displacements of all cells to the next frame, in their unit, shape (N, D)."""
+
+    def cut_cells(self, whole: Cells, row: IntArray) -> None:
+        """Note that cells were cut: each has the displacement of a row of `whole`."""
+
+
 def estimate_motion(
-    cells: Cells, recorder: FlowRecorder | None = None, *, settings: MotionSettings, known: Motion | None = None
+    cells: Cells, recorder: FlowSource | None = None, *, settings: MotionSettings, known: Motion | None = None
 ) -> Motion:
     """Predict where each cell will be in the next frame.
 
@@ -104,7 +113,7 @@ def estimate_motion(
     ----------
     cells : Cells
         All cells of the movie.
-    recorder : FlowRecorder or None
+    recorder : FlowSource or None
         The recorder of the images, if there are images.
     settings : MotionSettings
         Which predictors to use.

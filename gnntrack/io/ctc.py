@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["Numbering", "link_tracks", "number_masks", "prepare_ctc", "read_ctc", "write_ctc"]
+__all__ = ["Numbering", "link_tracks", "number_masks", "number_segments", "prepare_ctc", "read_ctc", "write_ctc"]
 
 
 # ---------------------------------------------------------------- reading
@@ -373,14 +373,33 @@ def number_masks(lineage: Lineage, runs: Runs, fills: Runs | None = None) -> Num
     OutputError
         If there are more segments than a 16-bit mask can have labels.
     """
+    if fills is None:
+        none = np.zeros(0, np.int64)
+        return number_segments(lineage, (none, none), none)
+    return number_segments(lineage, (fills.cell, fills.frames()), _find_visible(runs, fills))
+
+
+def number_segments(lineage: Lineage, drawn: tuple[IntArray, IntArray], visible: IntArray) -> Numbering:
+    """Return the labels of masks.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The solved movie.
+    drawn : (R,) int64, (R,) int64
+        Track and frame of masks that are drawn for cells that were not detected; one may be named several times.
+    visible : (V,) int64
+        Rows of `drawn`: at least one of each mask of which a pixel is visible.
+
+    Raises
+    ------
+    OutputError
+        As of `number_masks`.
+    """
     n_frames, tracks = lineage.cells.n_frames, lineage.tracks
     cell_key = np.searchsorted(tracks.id, lineage.track) * n_frames + lineage.cells.frame
-    fill_key = np.zeros(0, np.int64)
-    visible = cell_key
-    if fills is not None:
-        fill_key = np.searchsorted(tracks.id, fills.cell) * n_frames + fills.frames()
-        visible = np.concatenate([cell_key, _find_visible(runs, fills, fill_key)])
-    key = np.unique(visible)  # a key is a track in a frame
+    fill_key = np.searchsorted(tracks.id, drawn[0]) * n_frames + drawn[1]
+    key = np.unique(np.concatenate([cell_key, fill_key[visible]]))  # a key is a track in a frame
     row, frame = np.divmod(key, n_frames)
     opens = np.ones(len(key), bool)
     opens[1:] = (np.diff(key) > 1) | (np.diff(row) > 0)
@@ -397,9 +416,9 @@ def number_masks(lineage: Lineage, runs: Runs, fills: Runs | None = None) -> Num
     return Numbering(table, find_label(cell_key), find_label(fill_key))
 
 
-def _find_visible(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
-    """Return the keys of the fills of which a pixel is visible, not covered by cells or by later fills."""
-    keys = [np.zeros(0, np.int64)]
+def _find_visible(runs: Runs, fills: Runs) -> IntArray:
+    """Return the runs of the fills of which a pixel is visible, not covered by cells or by later fills."""
+    rows = [np.zeros(0, np.int64)]
     for t in np.flatnonzero(np.diff(fills.offsets)):
         below, above = fills.frame(int(t)), runs.frame(int(t))
         start = np.concatenate([fills.start[below], runs.start[above]])
@@ -407,8 +426,8 @@ def _find_visible(runs: Runs, fills: Runs, fill_key: IntArray) -> IntArray:
         n = below.stop - below.start
         owner = np.concatenate([np.arange(1, n + 1), np.zeros(above.stop - above.start, np.int64)])
         drawn = decode_frame(fills.shape, start, length, owner, np.int32)
-        keys.append(fill_key[below][np.unique(drawn[drawn > 0]) - 1])
-    return np.concatenate(keys)
+        rows.append(below.start + np.unique(drawn[drawn > 0]) - 1)
+    return np.concatenate(rows)
 
 
 def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import RepairSettings
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["merge_fragments"]
+__all__ = ["join_fragments", "merge_fragments"]
 
 _NEAREST = 3  # cells that a fragment may be a part of
 _STEADY = 0.4  # log ratio of the sizes before and after, above which the size in between cannot be predicted
@@ -75,6 +75,16 @@ def merge_fragments(
         return lineage, runs, np.zeros((0, 3), np.int64)
     cells = lineage.cells
     merged = np.column_stack([cells.frame[fragment], cells.label[fragment], cells.label[owner]])
+    smaller, row = join_fragments(lineage, fragment, owner)
+    return smaller, replace(runs, cell=row[runs.cell]), merged
+
+
+def join_fragments(lineage: Lineage, fragment: IntArray, owner: IntArray) -> tuple[Lineage, IntArray]:
+    """Return a lineage without some fragments, and the new row of each cell, (N,); that of a fragment is its cell's.
+
+    `fragment` and `owner`, (J,) int64, are rows of the fragments and of the cells that they are a part of.
+    """
+    cells = lineage.cells
     keep = np.ones(len(cells), bool)
     keep[fragment] = False
     row = np.cumsum(keep) - 1
@@ -84,8 +94,7 @@ def merge_fragments(
     kept, (source, target), confidence = cells.select(keep), links[only].T, lineage.confidence[only]
     track, tracks = number_tracks(kept.frame, source, target)
     changes = {"cells": kept, "track": track, "tracks": tracks, "source": source, "target": target}
-    smaller = lineage.change_cells(row, **changes, confidence=confidence)
-    return smaller, replace(runs, cell=row[runs.cell]), merged
+    return lineage.change_cells(row, **changes, confidence=confidence), row
 
 
 class _Links(NamedTuple):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import RepairSettings
     from gnntrack.types import Cells, FrameStack, IntArray
 
-__all__ = ["RepairedMovie", "fill_gaps", "match_masks", "repair_movie"]
+__all__ = ["RepairedMovie", "fill_gaps", "match_masks", "repair_movie", "split_tracks"]
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ def fill_gaps(
     masks = locate_missing_masks(lineage, runs, seen) if settings.fill_gaps else []
     filled = np.array([(lineage.track[mask.before], mask.frame) for mask in masks], np.int64).reshape(-1, 2)
     split = [(mask.frame, lineage.cells.label[mask.split_cell]) for mask in masks if mask.split_cell >= 0]
-    without_gaps = _split_tracks(lineage, filled)
+    without_gaps = split_tracks(lineage, filled)
     return RepairedMovie(
         without_gaps,
         _remove_pixels(runs, masks),
@@ -249,7 +249,7 @@ def _list_gone(provenance: Provenance) -> list[tuple[int, ...]]:
     return [*(row for rows in lists for row in rows or ()), *spurious]
 
 
-def _split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:
+def split_tracks(lineage: Lineage, filled: IntArray) -> Lineage:
     """Return the lineage with each track split at its gaps that are not filled.
 
     Parameters
