@@ -293,7 +293,9 @@ def _make_cell_columns(graph: CellGraph, prior: LinkScores) -> FeatureArray:
         columns |= {"elongation": compute_log_feature(cells, "elongation"), "touching": cells.feature("touching")}
     if cells.has("intensity_mean"):
         light = compute_log_feature(cells, "intensity_mean")
-        columns["intensity"] = light - estimate_of_movie("inputs.light", lambda: float(np.median(light)))
+        columns["intensity"] = light - estimate_of_movie(
+            "inputs.light", lambda: float(np.median(light)) if len(light) else 1.0
+        )
     if cells.has("intensity_std"):
         columns |= {
             "intensity_std": compute_log_feature(cells, "intensity_std") - light,
