@@ -273,9 +273,10 @@ def _describe_surroundings(around: Surroundings, source: int, target: int) -> st
 def _list_open(lineage: Lineage, opened: OpenTracks) -> Iterator[Doubt]:
     """Yield tracks that begin or end inside the frame, but for those that another place names."""
     listed: set[int] = set()
+    lengths = np.bincount(lineage.track)
     for row in opened.starts[opened.alone[opened.starts]].tolist():
         listed |= {row, opened.partner_of_start.get(row, row)}
-        yield _describe_alone(lineage, opened, row)
+        yield _describe_alone(lineage, opened, row, int(lengths[lineage.track[row]]))
     listed |= set(opened.ends[opened.alone[opened.ends]].tolist())
     ends, starts = opened.ends, opened.starts
     if not lineage.cells.points:
@@ -305,8 +306,7 @@ def _name_open(opened: OpenTracks, row: int, partner: int, family: int, *, side:
     return "edge" if opened.distance[row] < _EDGE * opened.reach else side
 
 
-def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int) -> Doubt:
-    n = int((lineage.track == lineage.track[row]).sum())
+def _describe_alone(lineage: Lineage, opened: OpenTracks, row: int, n: int) -> Doubt:
     where = _describe_distance(lineage, opened, row)
     why = f"the track has {count_noun(n, 'frame')}, {where}, without parent or daughters"
     other = opened.partner_of_start.get(row, -1)

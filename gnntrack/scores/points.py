@@ -17,20 +17,24 @@ long and as near to the border: false detections are short-lived, so that a long
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gnntrack.graph.point_links import measure_rounding
 from gnntrack.movie_scales import estimate_of_movie, name_scales
-from gnntrack.scores.densities import log_normal, log_t
+from gnntrack.scores.densities import CHUNK, log_normal, log_t
 from gnntrack.scores.point_tracks import STEPS, PointField, PointTracks
 from gnntrack.sparse_assignment import match_sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from gnntrack.scores.point_tracks import Velocities
     from gnntrack.types import BoolArray, CellGraph, Cells, FloatArray, IntArray
+
+    _Predictor = Callable[[IntArray], "_Prediction"]
 
 __all__ = ["score_point_links"]
 
@@ -75,20 +79,20 @@ def score_point_links(graph: CellGraph, *, rounds: int) -> FloatArray:
     if not len(graph):
         return np.zeros(0)
     model = _PointModel(graph)
-    log_odds = model.score(model.predict_first())
+    log_odds = model.score_first()
     for number in range(rounds):
         tracks = PointTracks.from_links(model.field, match_sparse(graph.source, graph.target, log_odds))
         with name_scales(f"points.round{number}"):
             model.estimate_rates(tracks)
-            log_odds = model.score(model.predict(tracks))
+            log_odds = model.score(tracks)
     return log_odds
 
 
 class _Prediction(NamedTuple):
-    """Predicted displacements of the links, and their scales."""
+    """Predicted displacements of some links, and their scales."""
 
-    mean: FloatArray  # (E, D)
-    scale: FloatArray  # (E, D)
+    mean: FloatArray  # (M, D)
+    scale: FloatArray  # (M, D)
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,8 @@ class _PointModel:
     def __init__(self, graph: CellGraph) -> None:
         self.graph, self.field = graph, PointField(graph)
         cells = graph.cells
-        self.step = self.field.position[graph.target] - self.field.position[graph.source]
-        self.steps = self.field.time[graph.target] - self.field.time[graph.source]
-        self.missing = _count_missing(graph)
+        self.steps = (self.field.time[graph.target] - self.field.time[graph.source]).astype(np.int32)
+        self.missing = _count_missing(graph).astype(np.int32)
         self.least, self.scale = map(np.array, estimate_of_movie("points.motion", self._estimate_scale))
         volume = float(np.prod(np.multiply(cells.shape, cells.spacing)))
         self.by_chance = np.log(np.maximum(cells.feature("density").astype(np.float64), 1 / volume))
@@ -167,8 +170,8 @@ class _PointModel:
     def _estimate_scale(self) -> list[list[float]]:
         """Return the least scale and the scale of displacements along each axis after one time step, D numbers each."""
         graph = self.graph
-        clear = (graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (self.steps > 0)
-        rest = np.abs(self.step - self._carry(self.steps))[clear] / np.sqrt(self.steps[clear])[:, None]
+        clear = np.flatnonzero((graph.gap == 1) & (graph.feature("mutual_nearest") > 0) & (self.steps > 0))
+        rest = np.abs(self._measure_steps(clear) - self._carry(clear)) / np.sqrt(self.steps[clear])[:, None]
         between = graph.cells.feature("neighbour_distance")
         usual = _USUAL * float(np.median(between))
         known = np.quantile(rest, _ONE_SIGMA, axis=0) if len(rest) else np.zeros(graph.cells.ndim)
@@ -179,39 +182,77 @@ class _PointModel:
         least = np.maximum(least, max(1e-6 * np.linalg.norm(spread), 1e-12 * np.linalg.norm(extent)))
         return [least.tolist(), np.maximum(scale, least).tolist()]
 
-    def _carry(self, steps: IntArray) -> FloatArray:
-        """Return the displacement of each link by the motion around its source, (E, D)."""
-        cells, source = self.graph.cells, self.graph.source
+    def _measure_steps(self, links: IntArray) -> FloatArray:
+        """Return the displacements of some links, (M, D)."""
+        position = self.field.position
+        return np.asarray(position[self.graph.target[links]] - position[self.graph.source[links]])
+
+    @cached_property
+    def _flow(self) -> FloatArray:
+        """Displacement of the points around each point to the next frame, (N, D)."""
+        cells = self.graph.cells
         names = [f"shift_{axis}" for axis in "zyx"[-cells.ndim :]]
         moving = np.zeros((cells.n_frames, cells.ndim))
         moving[:-1] = np.diff(self.field.stack.place, axis=0)
-        flow = np.stack([cells.feature(name) for name in names], axis=1) - moving[cells.frame]
-        return np.asarray(flow[source] * np.maximum(steps, 1)[:, None])
+        return np.stack([cells.feature(name) for name in names], axis=1) - moving[cells.frame]
 
-    def predict_first(self) -> _Prediction:
-        """Return predictions by the motion of the neighbours."""
-        root = np.sqrt(np.maximum(self.steps, 1))[:, None]
-        return _Prediction(self._carry(self.steps), self.scale * root)
+    def _carry(self, links: IntArray) -> FloatArray:
+        """Return the displacements of some links by the motion around their sources, (M, D)."""
+        return np.asarray(self._flow[self.graph.source[links]] * np.maximum(self.steps[links], 1)[:, None])
 
-    def score(self, predicted: _Prediction) -> FloatArray:
-        """Return the log odds of all links, (E,)."""
+    def score_first(self) -> FloatArray:
+        """Return the log odds of all links by the motion of the neighbours, (E,)."""
+
+        def predict(links: IntArray) -> _Prediction:
+            return _Prediction(self._carry(links), self.scale * np.sqrt(self.steps[links])[:, None])
+
+        return self._score([(np.flatnonzero(self.steps > 0), predict)])
+
+    def score(self, tracks: PointTracks) -> FloatArray:
+        """Return the log odds of all links by regressions on the tracks of a solution, (E,)."""
+        return self._score(self._list_motions(tracks))
+
+    def _list_motions(self, tracks: PointTracks) -> Iterator[tuple[IntArray, _Predictor]]:
+        """Yield the links over each number of frames, and what predicts them."""
+        own = tracks.measure_velocities(ahead=False), tracks.measure_velocities(ahead=True)
+        for gap in range(1, int(self.graph.gap.max(initial=1)) + 1):
+            links = np.flatnonzero((self.graph.gap == gap) & (self.steps > 0))
+            if len(links):
+                yield links, _GapMotion(self, gap, own, *tracks.find_later(gap), links).predict
+
+    def _score(self, predictions: Iterable[tuple[IntArray, _Predictor]]) -> FloatArray:
+        """Return the log odds of all links, (E,), from links and their predictions; a link to a copy needs none.
+
+        A few links are predicted at once: the predictions of all of them are larger than the graph.
+        """
+        log_odds = np.full(len(self.graph), _COPY)
+        for links, predict in predictions:
+            for start in range(0, len(links), CHUNK):
+                part = links[start : start + CHUNK]
+                log_odds[part] = self._compare(part, predict(part))
+        return log_odds
+
+    def _compare(self, links: IntArray, predicted: _Prediction) -> FloatArray:
+        """Return the log odds of some links that are not to a copy, (M,)."""
         graph = self.graph
-        ndim = graph.cells.ndim
-        distance = np.sqrt((((self.step - predicted.mean) / predicted.scale) ** 2).sum(axis=1))
+        ndim, source, target = graph.cells.ndim, graph.source[links], graph.target[links]
+        distance = np.sqrt((((self._measure_steps(links) - predicted.mean) / predicted.scale) ** 2).sum(axis=1))
         usual = np.log1p(-_JUMP) + log_t(distance, 1.0, _TAIL, ndim)
         same = np.logaddexp(usual, np.log(_JUMP) + log_t(distance, _WIDE, 2.0, ndim))
         same -= np.log(predicted.scale).sum(axis=1)
-        log_odds = same + self.looks - (self.by_chance + self.starts)[graph.target] - self.ends[graph.source]
-        lost = np.log(self.missed) + np.log1p(-self.again) + (self.missing - 1) * np.log(self.again)
-        log_odds += np.where(self.missing > 0, lost - _SEEN * self.seen, np.log1p(-self.missed))
-        return np.where(self.steps == 0, _COPY, log_odds)
+        log_odds = same + self.looks[links] - (self.by_chance[target] + self.starts[target]) - self.ends[source]
+        lost = np.log(self.missed) + np.log1p(-self.again) + (self.missing[links] - 1) * np.log(self.again)
+        log_odds += np.where(self.missing[links] > 0, lost - _SEEN * self.seen[links], np.log1p(-self.missed))
+        return np.asarray(log_odds)
 
     def estimate_rates(self, tracks: PointTracks) -> None:
         """Estimate the rates of beginnings, ends and misses, and the evidence of radius and brightness."""
         graph, cells = self.graph, self.graph.cells
         linked = np.zeros(len(graph), bool)
         linked[tracks.future[graph.source] == graph.target] = True
-        self.missed, self.again = estimate_of_movie("misses", lambda: _estimate_misses(self.missing[linked]))
+        self.missed, self.again = estimate_of_movie(
+            "misses", lambda: _estimate_misses(self.missing[linked].astype(np.int64))
+        )
         before, after = tracks.measure_lengths()
         first, last = cells.frame == 0, cells.frame == cells.n_frames - 1
         self.starts = self._estimate_rate("starts", tracks.past < 0, after, first)
@@ -227,37 +268,6 @@ class _PointModel:
         group = 2 * np.digitize(length, _LENGTHS) + self.at_border
         rates = estimate_of_movie(name, lambda: _count_rates(group[~unknown], group[~unknown & happens]))
         return np.asarray(np.log(rates)[group])
-
-    def predict(self, tracks: PointTracks) -> _Prediction:
-        """Return predictions by regressions on the tracks of a solution."""
-        own = tracks.measure_velocities(ahead=False), tracks.measure_velocities(ahead=True)
-        first = self.predict_first()
-        mean, scale = first.mean.copy(), first.scale.copy()
-        for gap in range(1, int(self.graph.gap.max(initial=1)) + 1):
-            links = np.flatnonzero((self.graph.gap == gap) & (self.steps > 0))
-            if len(links):
-                mean[links], scale[links] = self._predict_gap(tracks, own, gap, links)
-        return _Prediction(mean, scale)
-
-    def _predict_gap(
-        self, tracks: PointTracks, own: tuple[Velocities, Velocities], gap: int, links: IntArray
-    ) -> _Prediction:
-        """Return predictions of links over a number of frames."""
-        later, moved = tracks.find_later(gap)
-        source, target = self.graph.source[links], self.graph.target[links]
-        use = _Inputs(self.field.average_around(moved, source), *own, source, target, self.steps[links])
-        training = _Training(self, own, later, moved)
-        mean, scale = np.zeros((2, len(links), moved.shape[1]))
-        for back in range(STEPS + 1):
-            for ahead in range(STEPS + 1):
-                wanted = np.flatnonzero(use.select(back, ahead, exact=True))
-                if not len(wanted):
-                    continue
-                fitted = estimate_of_movie(f"motion{gap}.{back}.{ahead}", partial(training.fit, back, ahead))
-                model = _Regression(*map(np.array, fitted))
-                mean[wanted] = model.predict(use.stack(wanted, back, ahead))
-                scale[wanted] = model.scale * np.sqrt(use.steps[wanted])[:, None]
-        return _Prediction(mean, scale)
 
 
 @dataclass(frozen=True)
@@ -287,25 +297,66 @@ class _Inputs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Training:
-    """The displacements of the tracks of a movie over a number of frames, to which regressions are fitted.
+class _GapMotion:
+    """The motion of cells over a number of frames: regressions that are fitted to the tracks of a solution.
 
     Parameters
     ----------
     model : _PointModel
         Of the movie.
+    gap : int
+        The number of frames.
     own : (Velocities, Velocities)
         Of all points before them, and after them.
     later : (N,) int64
         Row of the later point of the same track.
     moved : (N, D) float64
         Displacement until then.
+    links : (M,) int64
+        The links that may be predicted.
     """
 
     model: _PointModel
+    gap: int
     own: tuple[Velocities, Velocities]
     later: IntArray
     moved: FloatArray
+    links: IntArray
+
+    def predict(self, links: IntArray) -> _Prediction:
+        """Return predictions of some links."""
+        source, target = self.model.graph.source[links], self.model.graph.target[links]
+        use = _Inputs(self.flow[source], *self.own, source, target, self.model.steps[links].astype(np.int64))
+        mean, scale = np.zeros((2, len(links), self.moved.shape[1]))
+        for back in range(STEPS + 1):
+            for ahead in range(STEPS + 1):
+                wanted = np.flatnonzero(use.select(back, ahead, exact=True))
+                if not len(wanted):
+                    continue
+                regression = self.regressions(back, ahead)
+                mean[wanted] = regression.predict(use.stack(wanted, back, ahead))
+                scale[wanted] = regression.scale * np.sqrt(use.steps[wanted])[:, None]
+        return _Prediction(mean, scale)
+
+    @cached_property
+    def flow(self) -> FloatArray:
+        """Displacement of the points around each source of the links, (N, D); a source has several links."""
+        found, needed = np.zeros_like(self.moved), np.zeros(len(self.later), bool)
+        needed[self.model.graph.source[self.links]] = True
+        rows = np.flatnonzero(needed)
+        found[rows] = self.model.field.average_around(self.moved, rows)
+        return found
+
+    @cached_property
+    def regressions(self) -> Callable[[int, int], _Regression]:
+        """Return the regression on a number of own steps before and after a link."""
+
+        @cache
+        def get(back: int, ahead: int) -> _Regression:
+            fitted = estimate_of_movie(f"motion{self.gap}.{back}.{ahead}", partial(self.fit, back, ahead))
+            return _Regression(*map(np.array, fitted))
+
+        return get
 
     @cached_property
     def known(self) -> IntArray:
