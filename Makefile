@@ -19,7 +19,7 @@ DOCS_STAMP := .venv/installed-docs
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all checks lint doctest bench fuzz kills install clean
+.PHONY: demo docs test test-all checks lint doctest bench fuzz fuzz-guided kills install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -63,6 +63,12 @@ COUNT ?= 20000
 
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py --count $(COUNT)
+
+# needs atheris (pip install atheris), else it says so; SECONDS_EACH=600 runs each reader for ten minutes
+SECONDS_EACH ?= 60
+
+fuzz-guided: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_guided.py --seconds $(SECONDS_EACH)
 
 install: $(STAMP)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import warnings
@@ -243,14 +244,15 @@ def _make_tiffs(work: Path) -> dict[str, Target]:
         file = work / f"{name}.tif"
         tifffile.imwrite(file, masks, photometric="minisblack", **options)
         targets[name] = Target({"m.tif": file.read_bytes()}, lambda place: _read_movie(place / "m.tif"), text=False)
-    with tifffile.TiffFile(work / "tiff ome.tif") as tif:
-        ome = tif.ome_metadata.encode()
 
     def wrap(content: bytes, place: Path) -> None:
         text = content.decode("utf-8", "replace").replace("\0", "?").encode("ascii", "replace")
         tifffile.imwrite(place.with_suffix(".tif"), masks, photometric="minisblack", metadata=None, description=text)
 
-    targets["ome xml"] = Target({"m.xml": ome}, lambda place: _read_movie(place / "m.tif"), text=True, wrap=wrap)
+    for name, kind in (("ome xml", "tiff ome"), ("imagej text", "tiff imagej"), ("shaped text", "tiff")):
+        with tifffile.TiffFile(work / f"{kind}.tif") as tif:
+            text = tif.pages.first.description.encode("ascii", "replace")
+        targets[name] = Target({"m.txt": text}, lambda place: _read_movie(place / "m.tif"), text=True, wrap=wrap)
     np.save(work / "m.npy", masks)
     npy = (work / "m.npy").read_bytes()
     targets["npy"] = Target({"m.npy": npy}, lambda place: _read_movie(place / "m.npy"), text=False)
@@ -343,10 +345,22 @@ def _make_texts(_: Path) -> dict[str, Target]:
 def _make_weights(_: Path) -> dict[str, Target]:
     shipped = Path(__file__).resolve().parents[1] / "gnntrack" / "weights"
     files = {name: (shipped / name).read_bytes() for name in ("model.json", "weights.safetensors")}
+    content = files["weights.safetensors"]
+    end = 8 + int.from_bytes(content[:8], "little")
 
     def read(place: Path) -> None:
         from gnntrack.gnn.weights import load_model  # torch takes seconds to import, in the process of each reader
 
         load_model(place)
 
-    return {"weights": Target(files, read, text=False)}
+    def wrap(header: bytes, place: Path) -> None:
+        """Write a model with a changed header and the checksum of that."""
+        changed = len(header).to_bytes(8, "little") + header + content[end:]
+        place.with_name("weights.safetensors").write_bytes(changed)
+        about = {**json.loads(files["model.json"]), "sha256": hashlib.sha256(changed).hexdigest()}
+        place.with_name("model.json").write_text(json.dumps(about), encoding="utf-8")
+
+    return {
+        "weights": Target(files, read, text=False),
+        "model header": Target({"header.txt": content[8:end]}, read, text=True, wrap=wrap),
+    }

@@ -17,7 +17,10 @@ MUTATIONS = st.lists(
     max_size=6,
 )
 EXAMPLES = {
-    **dict.fromkeys(("tiff", "tiff pages", "tiff imagej", "tiff big", "tiff ome", "ome xml", "npy"), 140),
+    **dict.fromkeys(
+        ("tiff", "tiff pages", "tiff imagej", "tiff big", "tiff ome", "ome xml", "imagej text", "shaped text", "npy"),
+        110,
+    ),
     **dict.fromkeys(("toml", "edits json", "trackmate xml"), 200),
     "ctc table": 80,
     "ctc mask": 60,
@@ -27,7 +30,8 @@ EXAMPLES = {
     "geff": 20,
     "geff metadata": 15,
     "geff of format 3": 20,
-    "weights": 15,
+    "weights": 10,
+    "model header": 10,
 }  # 2,010 in all; readers that take longer have fewer
 
 

@@ -12,7 +12,7 @@ import tifffile
 from gnntrack.errors import FrameError
 from gnntrack.inspection import inspect_movie
 from gnntrack.io.frames import open_frames
-from gnntrack.io.limits import MAX_INSPECTED_PIXELS
+from gnntrack.io.limits import MAX_FRAMES, MAX_INSPECTED_PIXELS
 from gnntrack.io.stack import Stack
 from gnntrack.io.tiff_pages import check_pages
 
@@ -148,3 +148,33 @@ def test_ome_metadata_without_entities(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", MOVIE[0], description=text, metadata=None, photometric="minisblack")
     with pytest.raises(FrameError, match="its OME metadata have a document type"):
         open_frames(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize(
+    ("size", "inside"),
+    [
+        ("2147483648", '<TiffData IFD="0" PlaneCount="4"/>'),
+        ("20", '<TiffData IFD="0" PlaneCount="2147483648"/>'),
+        ("20", '<TiffData IFD="0" PlaneCount="600000"/><TiffData IFD="0" PlaneCount="600000"/>'),
+        ("20", '<TiffData/></Pixels></Image><Image><ModuloAlongT Start="0" End="1e10" Step="1"/><Pixels>'),
+        ("20", '<TiffData/></Pixels></Image><Image><ModuloAlongT Start="0" End="5" Step="1e-9"/><Pixels>'),
+    ],
+)
+def test_ome_metadata_state_no_more_pages_than_a_tiff_may_have(tmp_path: Path, size: str, inside: str) -> None:
+    sizes = f'SizeX="30" SizeY="{size}" SizeZ="1" SizeC="1" SizeT="4" Type="uint16" DimensionOrder="XYZCT"'
+    text = f"<OME><Image><Pixels {sizes}>{inside}</Pixels></Image></OME>"
+    tifffile.imwrite(tmp_path / "a.ome.tif", MOVIE, description=text, metadata=None, photometric="minisblack")
+    with pytest.raises(FrameError, match=r"its OME metadata state \d+ pages .* expected at most 1000000"):
+        open_frames(tmp_path / "a.ome.tif")
+
+
+def test_a_unit_of_imagej_may_be_a_number(tmp_path: Path) -> None:
+    notes = "ImageJ=1.11a\nimages=4\nframes=4\nhyperstack=true\nunit=5\n"
+    tifffile.imwrite(tmp_path / "a.tif", MOVIE, description=notes, metadata=None, photometric="minisblack")
+    assert open_frames(tmp_path / "a.tif").unit == "pixel"
+
+
+def test_movies_have_a_largest_number_of_frames(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((MAX_FRAMES + 1, 1, 1), np.uint8))
+    with pytest.raises(FrameError, match="has 1000001 frames; expected at most 1000000"):
+        open_frames(tmp_path / "a.npy")

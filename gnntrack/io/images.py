@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.io.special_files import describe_special_file
 from gnntrack.io.stack import UNREADABLE
 from gnntrack.io.tiff import read_frame
 
@@ -68,6 +69,9 @@ def read_image(
     if suffix in TIFF_SUFFIXES:
         return _read_tiff(path, frame, planar=planar)
     try:
+        special = describe_special_file(path)
+        if special is not None:
+            raise FrameError(special, file=path, frame=frame)
         pixels: Image = np.load(path, allow_pickle=False) if suffix == ".npy" else _read_pillow(path, palette_indices)
     except FrameError:
         raise

@@ -35,7 +35,7 @@ MAX_INSPECTED_PIXELS = 1 << 29
 """Pixels of a frame whose values ``gnntrack info`` reads without ``--masks``: 1 GiB with 16 bits."""
 
 MAX_FRAMES = 1_000_000
-"""Frames of a movie of points, of a graph file, and of a track."""
+"""Frames of a movie, of a graph file, and of a track."""
 
 MAX_EMPTY_FRAMES = 100_000
 """Frames without points; more are a mistake in the numbers of the frames."""
@@ -44,7 +44,7 @@ MAX_MISSING_FILES = 100_000
 """Files of frames that are missing in a series; with more, the numbers in the names are dates or times."""
 
 MAX_CHUNKS = 100_000
-"""Chunks of an array of a graph file."""
+"""Chunks of an array of a graph file, and arrays in an archive of numpy."""
 
 MAX_DESCRIPTION = 1 << 26
 """Bytes of the description of a group or an array of Zarr: 64 MiB."""

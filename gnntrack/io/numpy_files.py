@@ -6,16 +6,20 @@ images. A ``.npy`` of pickled objects is read by `gnntrack.io.pickled_arrays`, w
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from gnntrack.errors import FrameError
+from gnntrack.io.limits import FREE_BYTES, MAX_CHUNKS, MAX_EXPANSION
 from gnntrack.io.pickled_arrays import is_pickled, read_pickled
+from gnntrack.io.special_files import describe_special_file
 from gnntrack.io.stack import UNREADABLE
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "NumpyFile", "is_seg_file", "names_masks"]
 
 SUFFIXES = (".npy", ".npz")
+
+_START = 12  # bytes of an array in which its version and the length of its head are
+_LONGEST_HEADER = 1 << 16
 
 _MASK_KEYS = ("masks", "mask", "labels", "label", "segm", "segmentation", "seg", "y", "arr_0")
 _IMAGE_KEYS = ("images", "image", "imgs", "img", "movie", "raw", "x", "data", "arr_0")
@@ -91,6 +98,9 @@ class NumpyFile:
 
     def _describe(self) -> tuple[tuple[int, ...], Any]:
         """Return shape and type; of an archive, without reading its pixels."""
+        special = describe_special_file(self._path)
+        if special is not None:
+            raise FrameError(special, file=self._path)
         if self._path.suffix.lower() == ".npz":
             headers = _read_headers(self._path)
             if _are_frames(headers):
@@ -129,18 +139,48 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
     found = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    version = npy_format.read_magic(file)
-                    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-                    shape, _, dtype = read(file)
-                found[name.removesuffix(".npy")] = (tuple(shape), dtype)
+            if len(archive.infolist()) > MAX_CHUNKS:
+                msg = f"{len(archive.infolist())} arrays; expected at most {MAX_CHUNKS}"
+                raise FrameError(msg)
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    shape, dtype = _read_header(file, member)
+                found[member.filename.removesuffix(".npy")] = (shape, dtype)
     except PermissionError:
         raise
     except UNREADABLE as error:
         msg = f"it cannot be read as .npz ({error}); expected arrays saved by numpy.savez, complete"
         raise FrameError(msg, file=path) from error
     return found
+
+
+def _read_header(file: IO[bytes], member: zipfile.ZipInfo) -> tuple[tuple[int, ...], Any]:
+    """Return shape and type of an array in an archive.
+
+    Raises
+    ------
+    FrameError
+        If the array does not fill its place in the archive, or is larger than `gnntrack.io.limits` allows.
+    """
+    room = FREE_BYTES + MAX_EXPANSION * member.compress_size
+    if member.file_size > room:
+        msg = f"{member.filename}: {member.compress_size} bytes hold {member.file_size}, see docs/limits.md"
+        raise FrameError(msg)
+    start = file.read(_START)
+    version = npy_format.read_magic(BytesIO(start))
+    length = int.from_bytes(start[8:12], "little") if version[0] > 1 else 0
+    if length > _LONGEST_HEADER:
+        msg = f"{member.filename}: a head of {length} bytes; expected at most {_LONGEST_HEADER}"
+        raise FrameError(msg)
+    head = BytesIO(start + file.read(_LONGEST_HEADER))
+    head.seek(8)
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, _, dtype = read(head)
+    size = head.tell() + math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and size != member.file_size:
+        msg = f"{member.filename}: an array of shape {shape} needs {size} bytes, and there are {member.file_size}"
+        raise FrameError(msg)
+    return tuple(shape), dtype
 
 
 def _are_frames(headers: Mapping[str, tuple[tuple[int, ...], Any]]) -> bool:

@@ -15,6 +15,7 @@ from gnntrack.durations import parse_duration
 from gnntrack.errors import FrameError, InputError
 from gnntrack.io.axes import Layout, guess_axes, lay_out
 from gnntrack.io.channels import COLOURS, GREY, choose_channel, name_channels
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.lengths import find_micrometres
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import count_noun
@@ -287,6 +288,10 @@ def open_array(
     if axes is None:
         _warn_of_last_axis(tuple(array.shape), name)
     layout = lay_out(named, array.shape, file=name, channel=channel, names=acquisition.channels)
+    if layout.n_frames > MAX_FRAMES:
+        frames = count_noun(layout.n_frames, "frame")
+        msg = f"its shape {tuple(array.shape)} has {frames}; expected at most {MAX_FRAMES}"
+        raise FrameError(msg, file=name)
     names, ndim = (name,) * layout.n_frames, len(layout.shape)
     known = len(spacing) == ndim
 

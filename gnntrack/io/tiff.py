@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import ChannelError, FrameError
+from gnntrack.io.ome_checks import check_ome, check_other_files, list_other_files
 from gnntrack.io.stack import (
     UNREADABLE,
     UNRECORDED,
@@ -210,7 +210,7 @@ def names_other_files(path: Path) -> bool:
         If it is not a TIFF.
     """
     with _open(path, single=True) as tif:
-        return len(_list_other_files(tif)) > 1
+        return len(list_other_files(tif)) > 1
 
 
 def holds_movie(path: Path, axes: str | None = None) -> bool:
@@ -328,9 +328,9 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         check_pages(path)
         # several OME files may name each other as one movie; in a folder each is still read by itself
         with tifffile.TiffFile(path, _multifile=False if single else None) as tif:
-            _refuse_entities(tif)
+            check_ome(tif)
             if not single:
-                _check_other_files(tif, path)
+                check_other_files(tif, path)
             yield tif
     except ChannelError as error:
         raise ChannelError(str(error), file=path, frame=frame, channels=error.channels, colours=error.colours) from None
@@ -344,29 +344,6 @@ def _open(path: Path, *, frame: int | None = None, single: bool = False) -> Iter
         raise FrameError(msg, file=path, frame=frame) from error
     except UNREADABLE as error:
         raise FrameError(_describe_damage(path, error), file=path, frame=frame) from error
-
-
-def _refuse_entities(tif: Any) -> None:
-    """Raise if OME metadata have a document type, in which entities may stand for any amount of text."""
-    if tif.is_ome and "<!DOCTYPE" in tif.ome_metadata:
-        msg = "its OME metadata have a document type (<!DOCTYPE ...>), which OME does not use; save the file again"
-        raise FrameError(msg)
-
-
-def _list_other_files(tif: Any) -> set[str]:
-    """Return the names of the files of an OME-TIFF in several files, its own included."""
-    return set(re.findall(r'FileName="([^"]+)"', tif.ome_metadata)) if tif.is_ome else set()
-
-
-def _check_other_files(tif: Any, path: Path) -> None:
-    """Check the files that a file names, which tifffile opens by itself."""
-    for name in sorted(_list_other_files(tif) - {path.name}):
-        other = path.parent / name
-        if other.is_file() and (Path(name).is_absolute() or ".." in Path(name).parts):
-            msg = f"its metadata name a file in another folder, {name}; expected files beside it"
-            raise FrameError(msg)
-        if other.is_file():
-            check_pages(other)
 
 
 def _describe_damage(path: Path, error: BaseException) -> str:

@@ -31,7 +31,9 @@ def read_voxel(tif: Any) -> tuple[dict[str, float | None], dict[str, str | None]
     if tif.is_imagej:
         notes, tags = tif.imagej_metadata or {}, tif.pages[0].tags
         sizes = {axis: _read_pixel_size(tags.get(f"{axis.upper()}Resolution")) for axis in "yx"}
-        return {**sizes, "z": _parse_number(notes.get("spacing", 1.0))}, dict.fromkeys("zyx", notes.get("unit"))
+        return {**sizes, "z": _parse_number(notes.get("spacing", 1.0))}, dict.fromkeys(
+            "zyx", str(notes.get("unit") or "")
+        )
     return {}, {}
 
 

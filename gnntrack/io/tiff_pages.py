@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnntrack.errors import FrameError
 from gnntrack.io.limits import FREE_BYTES, MAX_EXPANSION, MAX_PAGES, MAX_TAGS
+from gnntrack.io.special_files import describe_special_file
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def check_pages(path: Path) -> None:
         If a page lies outside of the file or is referred to twice, if there are too many pages or tags, or if a page
         is larger than `gnntrack.io.limits` allows for the size of the file.
     """
+    special = describe_special_file(path)
+    if special is not None:
+        raise FrameError(special)
     state = path.stat()
     _check_file(path, state.st_size, state.st_mtime_ns)
 
