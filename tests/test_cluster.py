@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.jobs import CountJob, write_masks
 
 from gnntrack.cluster import run_job, task_path
+from gnntrack.cluster.dask_runner import open_dask
 from gnntrack.cluster.runners import open_processes
+from gnntrack.cluster.shards import Shard
 from gnntrack.errors import GnntrackWarning, InputError, OutputError
 
 WARNINGS = ["block 0 has 3 cells", "block 1 has 7 cells", "block 2 has 11 cells"]
@@ -20,8 +24,9 @@ def job(tmp_path):
 
 
 def read_files(work):
-    """Return the content of all files below a folder."""
-    return {path.relative_to(work).as_posix(): path.read_bytes() for path in work.rglob("*") if path.is_file()}
+    """Return the content of all files of a work folder but of the manifest, which has the time of the inputs."""
+    files = [path for path in work.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(work).as_posix(): path.read_bytes() for path in files}
 
 
 def run(job, work, **choices):
@@ -113,3 +118,72 @@ def test_processes_give_the_same_bytes_although_one_dies_twice(job, whole, tmp_p
     assert read_files(tmp_path / "work") == whole
     assert warned == WARNINGS
     assert list(deaths.iterdir()) == []
+
+
+def test_dask_gives_the_same_bytes_although_a_worker_is_killed(job, whole, tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    (deaths / "0").touch()
+    with open_dask("local", 2) as runner:
+        warned = run(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
+        assert read_files(tmp_path / "work") == whole
+        assert warned == WARNINGS
+        assert list(deaths.iterdir()) == []
+        with pytest.raises(ZeroDivisionError, match="block 2 fails") as failure:
+            run_job(CountJob(job.masks, failing=2), tmp_path / "failed", runner=runner)
+    assert "in task 2 of stage 'windows'" in failure.value.__notes__[0]
+
+
+def test_a_scheduler_that_does_not_answer_is_named():
+    dask = pytest.importorskip("dask")
+    quick = dask.config.set({"distributed.comm.timeouts.connect": "200ms"})
+    with quick, pytest.raises(InputError, match=r"127\.0\.0\.1:1: no Dask scheduler answers"), open_dask("127.0.0.1:1"):
+        pass
+
+
+def test_shards_and_what_they_leave_give_the_same_bytes(job, whole, tmp_path):
+    work = tmp_path / "work"
+    assert run_job(job, work, shard=Shard(0, 3)) is False
+    assert sorted(path.name for path in (work / "windows").iterdir()) == ["0"]
+    assert run_job(job, work, shard=Shard(2, 3)) is False
+    assert run(job, work, resume=True) == WARNINGS
+    assert read_files(work) == whole
+
+
+def test_the_last_shard_runs_the_stages_of_one_task(job, whole, tmp_path):
+    assert run_job(job, tmp_path / "work", shard=Shard(1, 2)) is False
+    assert run(job, tmp_path / "work", shard=Shard(0, 2)) == WARNINGS
+    assert read_files(tmp_path / "work") == whole
+
+
+def test_a_shard_waits_for_a_stage_of_one_task(job, tmp_path):
+    class Slow(CountJob):
+        def run_scales(self, index, work, out):
+            started.append(index)
+            time.sleep(0.3)
+            super().run_scales(index, work, out)
+
+    started, slow = [], Slow(job.masks)
+    with ThreadPoolExecutor(2) as pool:
+        shards = [pool.submit(run_job, slow, tmp_path / "work", shard=Shard(k, 2)) for k in range(2)]
+        assert True in [shard.result() for shard in shards]
+    assert started == [0]
+
+
+def test_a_whole_run_does_not_begin_while_a_shard_runs(job, tmp_path):
+    class Twice(CountJob):
+        def run_join(self, index, work, out):
+            run_job(job, work, resume=True)
+
+    with pytest.raises(OutputError, match="another run of gnntrack uses"):
+        run(Twice(job.masks), tmp_path / "work", shard=Shard(0, 1))
+
+
+def test_a_process_that_dies_each_time_is_named_with_its_task(job, tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    for k in range(9):
+        (deaths / str(k)).touch()
+    with open_processes(1) as runner, pytest.raises(OutputError, match="task 1 of stage 'windows' ended its process 3"):
+        run_job(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
+    assert len(list(deaths.iterdir())) == 6

@@ -11,6 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from gnntrack import __version__
 from gnntrack.cluster.tasks import Job, execute_task, name_task
 from gnntrack.cluster.workers import Worker
 from gnntrack.errors import GnntrackError, InputError, OutputError
@@ -103,10 +104,10 @@ def _check_deaths(stage: str, index: int, deaths: int, code: int | None) -> None
         raise OutputError(msg)
 
 
-def try_task(job: Job, work: Path, stage: str, index: int) -> Exception | None:
+def try_task(job: Job, work: Path, stage: str, index: int, version: str = __version__) -> Exception | None:
     """Run a task in another process, and return its error, None if it has none."""
     try:
-        execute_task(job, work, stage, index)
+        execute_task(job, work, stage, index, version)
     except Exception as error:  # noqa: BLE001  (it is raised where the job was started)
         return _make_portable(error, name_task(stage, index))
     return None

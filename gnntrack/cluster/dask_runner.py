@@ -1,0 +1,180 @@
+"""The tasks of a job on Dask: each is one task of the scheduler, and data go through the work folder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from gnntrack import __version__
+from gnntrack.cluster.runners import ONE_THREAD, Runner, try_task
+from gnntrack.cluster.tasks import Job, is_finished, name_task
+from gnntrack.errors import InputError, MissingDependencyError, OutputError
+
+__all__ = ["LOCAL", "SLURM", "open_dask"]
+
+LOCAL, SLURM = "local", "slurm"
+"""Names of schedulers that are started for a job and end with it."""
+_AHEAD = 2000  # tasks that the scheduler holds at a time
+_PATIENCE = 60.0  # seconds until a shared file system shows the file of another machine
+_one_at_a_time = Lock()  # warnings are collected for each process, not for each thread
+
+
+@contextmanager
+def open_dask(scheduler: str, workers: int | None = None) -> Iterator[Runner]:
+    """Yield a runner that runs tasks on the workers of a Dask scheduler.
+
+    A task whose worker dies is run again by the scheduler, three times by default (its setting
+    ``distributed.scheduler.allowed-failures``).
+
+    Parameters
+    ----------
+    scheduler : str
+        Address, such as ``tcp://node7:8786``; path of the file of ``dask scheduler --scheduler-file``; ``local`` for
+        processes of this machine; or ``slurm`` for jobs of SLURM, which dask-jobqueue submits as it is configured.
+    workers : int, optional
+        Number of workers that are started for ``local``, default the number of processors, and ``slurm``, default 1.
+
+    Raises
+    ------
+    MissingDependencyError
+        If Dask is not installed.
+    InputError
+        If the scheduler does not answer.
+    """
+    with _start_cluster(scheduler, workers) as address, _connect(address) as client:
+
+        def run(job: Job, work: Path, stage: str, indices: list[int], report: Callable[[], None], /) -> None:
+            _run_tasks(client, job, work, stage, indices, report)
+
+        yield run
+
+
+@contextmanager
+def _start_cluster(scheduler: str, workers: int | None) -> Iterator[Any]:
+    """Yield the address of a scheduler, or a cluster that is started for this run."""
+    distributed = _import_package("distributed")
+    if scheduler == LOCAL:
+        with distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            security=True,  # other people on this machine cannot send tasks
+            silence_logs=logging.ERROR,
+            env=ONE_THREAD,
+        ) as cluster:
+            yield cluster
+    elif scheduler == SLURM:
+        lines = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+        with _import_package("dask_jobqueue").SLURMCluster(processes=1, job_script_prologue=lines) as cluster:
+            cluster.scale(workers or 1)
+            yield cluster
+    else:
+        yield scheduler
+
+
+def _import_package(name: str) -> Any:
+    """Return a package that is imported only here.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        command = "pip install dask-jobqueue" if name == "dask_jobqueue" else "pip install 'gnntrack[dask]'"
+        msg = f"--scheduler needs the package {name.replace('_', '-')}; install it with: {command}"
+        raise MissingDependencyError(msg) from error
+
+
+@contextmanager
+def _connect(address: Any) -> Iterator[Any]:
+    """Yield a client of a scheduler."""
+    distributed = _import_package("distributed")
+    is_file = isinstance(address, str) and address.endswith(".json")
+    try:
+        client = distributed.Client(**{"scheduler_file" if is_file else "address": address}, set_as_default=False)
+    except (OSError, ValueError) as error:
+        msg = (
+            f"{address}: no Dask scheduler answers there ({error}); expected 'local', 'slurm', an address such as "
+            "tcp://node7:8786, or the file of 'dask scheduler --scheduler-file FILE'"
+        )
+        raise InputError(msg) from error
+    with client:
+        yield client
+
+
+def _run_tasks(client: Any, job: Job, work: Path, stage: str, indices: list[int], report: Callable[[], None]) -> None:
+    """Run tasks on the workers of a scheduler, and wait for them."""
+    distributed = _import_package("distributed")
+    run, waiting = uuid4().hex, iter(indices)
+    futures: dict[Any, int] = {}
+
+    def submit(most: int) -> list[Any]:
+        chosen = [index for index, _ in zip(waiting, range(most), strict=False)]
+        keys = [f"gnntrack-{stage}-{run}-{index}" for index in chosen]
+        new = client.map(_run_in_turn, chosen, job=job, work=work, stage=stage, version=__version__, key=keys)
+        futures.update(zip(new, chosen, strict=True))
+        return list(new)
+
+    finished = distributed.as_completed(submit(_AHEAD), loop=client.loop)
+    try:
+        for future in finished:
+            index = futures.pop(future)
+            _raise_failure(future, stage, index)
+            _wait_for_result(work, stage, index)
+            report()
+            finished.update(submit(1))
+    finally:
+        if futures:
+            client.cancel(list(futures))
+
+
+def _run_in_turn(index: int, *, job: Job, work: Path, stage: str, version: str) -> Exception | None:
+    """Run a task on a worker, one at a time in each process; return its error."""
+    with _one_at_a_time:
+        return try_task(job, work, stage, index, version)
+
+
+def _raise_failure(future: Any, stage: str, index: int) -> None:
+    """Raise the error of a task, if it has one."""
+    distributed = _import_package("distributed")
+    try:
+        error = future.result()
+    except distributed.KilledWorker as killed:
+        msg = (
+            f"{name_task(stage, index)} ended its worker {killed.allowed_failures + 1} times, perhaps for lack of "
+            "memory; use workers with more memory, and continue with --resume"
+        )
+        raise OutputError(msg) from killed
+    except (CancelledError, OSError) as lost:
+        msg = f"the Dask scheduler has ended ({lost}); continue with --resume"
+        raise OutputError(msg) from lost
+    if error is not None:
+        raise error
+
+
+def _wait_for_result(work: Path, stage: str, index: int) -> None:
+    """Wait until this machine sees the result of a task of another one.
+
+    Raises
+    ------
+    OutputError
+        If it does not.
+    """
+    end = time.monotonic() + _PATIENCE
+    while not is_finished(work, stage, index):
+        if time.monotonic() > end:
+            msg = f"{work}: the result of {name_task(stage, index)} does not appear; workers must share this folder"
+            raise OutputError(msg)
+        time.sleep(0.5)

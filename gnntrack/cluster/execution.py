@@ -1,0 +1,102 @@
+"""How and where the tasks of a job are run: the choices of a user, and the work folder that follows from them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnntrack.cluster.jobs import run_job
+from gnntrack.cluster.runners import Runner, open_processes, run_serially
+from gnntrack.cluster.shards import Shard
+from gnntrack.cluster.tasks import Job
+from gnntrack.io.output_places import shorten_name
+
+__all__ = ["Execution", "execute_job", "open_work_folder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How and where the tasks of a job are run; the defaults run them one after the other in this process.
+
+    Parameters
+    ----------
+    work : path, optional
+        Work folder, which is kept. If None, a hidden folder beside the output, which is removed at the end.
+    resume : bool
+        Keep the tasks that an earlier run of the same job has finished.
+    workers : int, optional
+        Number of processes, or of workers that a scheduler of Dask starts.
+    scheduler : str, optional
+        Dask scheduler, as of `gnntrack.cluster.dask_runner.open_dask`.
+    shard : Shard, optional
+        Run only the tasks of one shard.
+    """
+
+    work: Path | None = None
+    resume: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+    shard: Shard | None = None
+
+
+@contextmanager
+def open_runner(execution: Execution) -> Iterator[Runner]:
+    """Yield the runner of the choices."""
+    if execution.scheduler is not None:
+        from gnntrack.cluster.dask_runner import open_dask
+
+        with open_dask(execution.scheduler, execution.workers) as runner:
+            yield runner
+    elif (execution.workers or 1) > 1:
+        with open_processes(execution.workers or 1) as runner:
+            yield runner
+    else:
+        yield run_serially
+
+
+def execute_job(job: Job, work: Path, execution: Execution, *, progress: Any = None) -> bool:
+    """Run a job in a work folder; return whether all of its tasks are finished, as `run_job`."""
+    with open_runner(execution) as runner:
+        return run_job(job, work, runner=runner, resume=execution.resume, shard=execution.shard, progress=progress)
+
+
+@contextmanager
+def open_work_folder(out: str | Path | None, execution: Execution) -> Iterator[Path]:
+    """Yield the work folder of an output.
+
+    A folder that the user has not chosen is removed after the body, but not if it fails, so that ``--resume`` can
+    continue, and not after a shard. What an earlier run has left in it is removed if it is not continued.
+
+    Parameters
+    ----------
+    out : path, optional
+        The output; if None, the work folder is temporary.
+    execution : Execution
+        The choices.
+
+    Examples
+    --------
+    >>> with open_work_folder("results/01_RES", Execution()) as work:
+    ...     work.relative_to(Path.cwd()).as_posix()
+    'results/.work-01_RES'
+    """
+    if execution.work is not None:
+        yield Path(execution.work).expanduser().absolute()
+        return
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="gnntrack-") as folder:
+            yield Path(folder) / "work"
+        return
+    target = Path(os.path.realpath(Path(out).expanduser()))
+    work = target.with_name(f".work-{shorten_name(target.name)}")
+    if not execution.resume and execution.shard is None and work.is_dir():
+        shutil.rmtree(work)
+    yield work
+    if execution.shard is None:
+        shutil.rmtree(work, ignore_errors=True)
