@@ -30,7 +30,7 @@ from record import RESULTS, describe_run, format_circumstances
 from same_cases import SEGMENTER, TRAIN
 
 KILLS = 20
-_TIMES = {"seconds", "finished"}  # names of values that differ from run to run
+_TIMES = {"seconds", "stages", "finished"}  # names of values that differ from run to run
 _TEMPORARY = (".partial-", ".replaced-", ".lock-")
 _MOVIE = ("--frames", "10", "--shape", "96,96", "--cells", "6", "--cycle", "8", "--seed", "1000")
 _BOTH = ("../../in/movie/01", "../../in/movie/01_ERR_SEG")

@@ -54,7 +54,7 @@ ON_PURPOSE: tuple[Change, ...] = (
 )
 
 # Keys of JSON files and columns of tables that differ from run to run, or that hold the version.
-VARIABLE = {"seconds", "time", "memory", "date", "revision", "gnntrack", "geff_version"}
+VARIABLE = {"seconds", "stages", "time", "memory", "date", "revision", "gnntrack", "geff_version"}
 # Text for people: it may be rewritten without a change of the result.
 PROSE = {"message", "description"}
 # Files that are not compared: pictures, whose titles are prose.

@@ -26,6 +26,7 @@ from gnntrack.measure.flatness import measure_flatness, warn_of_cubes
 from gnntrack.movie_scales import estimate_of_movie, name_scales
 from gnntrack.plurals import count_noun
 from gnntrack.settings import CellSettings, FrameSettings, MotionSettings, Settings
+from gnntrack.stage_times import time_stage
 
 if TYPE_CHECKING:
     from gnntrack.cut_cells import CutMovie
@@ -302,15 +303,17 @@ class MeasuredMovie(NamedTuple):
 def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None = None) -> tuple[CellGraph, Runs]:
     """Return the graph of an open movie, and the pixels of its cells."""
     with record_flow(movie, settings.motion) as recorder:
-        cells, runs, notes = measure_cells(
-            movie.masks,
-            images=movie.images,
-            settings=choose_cell_settings(settings),
-            progress=progress,
-            each_image=recorder.add_frame if recorder else None,
-            channels=movie.channels,
-        )
-        return link_cells(MeasuredMovie(cells, runs, notes, recorder), movie, settings, progress)
+        with time_stage("reading"):
+            cells, runs, notes = measure_cells(
+                movie.masks,
+                images=movie.images,
+                settings=choose_cell_settings(settings),
+                progress=progress,
+                each_image=recorder.add_frame if recorder else None,
+                channels=movie.channels,
+            )
+        with time_stage("graph"):
+            return link_cells(MeasuredMovie(cells, runs, notes, recorder), movie, settings, progress)
 
 
 def choose_cell_settings(settings: Settings) -> CellSettings:

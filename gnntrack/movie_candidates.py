@@ -25,6 +25,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.scores.registry import CellPixels
 from gnntrack.scores.spurious import HIGHEST_SPURIOUS, rate_cells
 from gnntrack.solvers.constrained import select_free, select_kept, set_certain, solve_free
+from gnntrack.stage_times import time_stage
 
 if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
@@ -84,7 +85,8 @@ class MovieCandidates:
         if self._scores is None:
             images = self.movie.images
             pixels = None if images is None else CellPixels(self.runs, images)
-            self._scores = score_graph(self.scorer, self.graph, pixels=pixels, progress=progress)
+            with time_stage("scores"):
+                self._scores = score_graph(self.scorer, self.graph, pixels=pixels, progress=progress)
         return self._scores
 
 
@@ -146,21 +148,23 @@ def solve_movie(
     graph, settings = candidates.graph, candidates.settings
     scores = candidates.score(progress=progress)
     fixed = find_spurious(graph, scores, candidates.scorer, settings=settings, fixed=fixed)
-    lineage = choose_lineage(
-        graph,
-        scores,
-        candidates.scorer,
-        plan=(candidates.method, candidates.solver),
-        settings=settings,
-        progress=progress,
-        fixed=fixed,
-    )
+    with time_stage("solving"):
+        lineage = choose_lineage(
+            graph,
+            scores,
+            candidates.scorer,
+            plan=(candidates.method, candidates.solver),
+            settings=settings,
+            progress=progress,
+            fixed=fixed,
+        )
     dropped = graph.cells.row_of(*np.array(lineage.provenance.debris_dropped or (), np.int64).reshape(-1, 2).T)
     fixed = replace(fixed, removed=np.append(fixed.removed, dropped))
     runs, fixed = _remove_runs(graph.cells, candidates.runs, fixed)
     images = candidates.movie.images
-    repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
-    fusions = find_fusions(repaired.lineage, repaired.runs)
+    with time_stage("repair"):
+        repaired = repair_movie(lineage, runs, settings=settings.repair, fixed=fixed, images=images)
+        fusions = find_fusions(repaired.lineage, repaired.runs)
     return replace(repaired, lineage=repaired.lineage.with_fusions(fusions), candidates=graph.cells)
 
 

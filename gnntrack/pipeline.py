@@ -36,6 +36,7 @@ from gnntrack.point_recipes import build_point_graph, track_and_write
 from gnntrack.point_results import draw_points
 from gnntrack.result_files import RunRecord, write_result
 from gnntrack.settings import Settings
+from gnntrack.stage_times import record_stages
 from gnntrack.types import CellGraph, Lineage
 from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
@@ -221,7 +222,7 @@ def track(
     """
     points, reading = _take_points(masks, options)
     run = RunRecord(images, masks, settings or Settings(), points=points)
-    with record_warnings() as run.warnings:
+    with record_warnings() as run.warnings, record_stages() as run.stages:
         if points is not None:
             plan: dict[str, Any] = {"method": method, "solver": solver}
             return track_and_write(run, out, reading, plan=plan, overwrite=overwrite, progress=progress)

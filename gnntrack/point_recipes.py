@@ -12,6 +12,7 @@ from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
 from gnntrack.point_movie import Detection, PointMovie, open_points
 from gnntrack.point_results import find_file_format, write_point_result
+from gnntrack.stage_times import time_stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,11 +75,14 @@ def track_points(
     plan = resolve_method(method, solver)
     scorer = plan.make_scorer(settings, images=False)
     movie = points if isinstance(points, PointMovie) else open_points(points, settings=settings)
-    graph = build_point_graph(movie, settings=settings, progress=progress)
-    scores = score_graph(scorer, graph, progress=progress)
+    with time_stage("graph"):
+        graph = build_point_graph(movie, settings=settings, progress=progress)
+    with time_stage("scores"):
+        scores = score_graph(scorer, graph, progress=progress)
     choice: dict[str, Any] = {"plan": (method, plan.solver), "settings": choose_point_settings(settings)}
-    moments = movie.measure_shapes(progress=progress) if settings.solver.divisions else None
-    return choose_lineage(graph, scores, scorer, **choice, progress=progress, moments=moments)
+    with time_stage("solving"):
+        moments = movie.measure_shapes(progress=progress) if settings.solver.divisions else None
+        return choose_lineage(graph, scores, scorer, **choice, progress=progress, moments=moments)
 
 
 def track_and_write(
@@ -112,7 +116,8 @@ def track_and_write(
             refuse_source(out, source)
         try_output(out, overwrite=overwrite)  # before the long work
     resolve_method(plan["method"], plan["solver"])
-    movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
+    with time_stage("reading"):
+        movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
     lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
     if isinstance(run.points, Detection):
         run.points = str(run.points)  # as it is recorded

@@ -29,6 +29,7 @@ from gnntrack.io.writers import WRITERS
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.repair import repair_movie
 from gnntrack.result_files import RunRecord, collect_review, describe_run
+from gnntrack.stage_times import time_stage
 
 if TYPE_CHECKING:
     from gnntrack.lineage.repair import RepairedMovie
@@ -103,7 +104,7 @@ def write_point_result(
     with fresh_output(out, overwrite=overwrite) as place:
         folder = place / EXTRAS
         folder.mkdir(parents=True)
-        with ThreadPoolExecutor(1) as other:
+        with time_stage("writing"), ThreadPoolExecutor(1) as other:
             waiting = other.submit(write_lineage, lineage, folder / "lineage.geff")
             _write_tables(folder, lineage)
             if run.settings.output.pictures:

@@ -30,6 +30,7 @@ from gnntrack.mask_repairs import collect_repairs
 from gnntrack.masks.runs import draw_labels
 from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
+from gnntrack.stage_times import time_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,10 @@ class RunRecord:
         Warnings of the run so far; see `gnntrack.user_warnings.record_warnings`.
     edits : EditList, optional
         Edits that the lineage was solved around, in the labels of the input; written as ``edits.json``.
+    points : optional
+        Points that were tracked, if there are no masks.
+    stages : mapping
+        Time and memory of the stages so far; see `gnntrack.stage_times.record_stages`.
     """
 
     images: object = None
@@ -98,6 +103,7 @@ class RunRecord:
     warnings: Sequence[str] = ()
     edits: EditList | None = None
     points: object = None
+    stages: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 def write_result(
@@ -139,7 +145,8 @@ def write_result(
     with_extras = run.settings.output.extras
     with fresh_output(out, overwrite=overwrite) as folder:
         (folder / EXTRAS if with_extras else folder).mkdir(parents=True)
-        with ThreadPoolExecutor(1) as other:  # for many small files, while tables and pictures are made
+        # another thread for many small files, while tables and pictures are made
+        with time_stage("writing"), ThreadPoolExecutor(1) as other:
             waiting: list[Future[Any]] = [other.submit(write_masks, folder, spare=1)]
             result = build_result(repaired, images, channels)
             if with_extras:
@@ -252,6 +259,7 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         "gnntrack": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - run.started, 3),
+        "stages": {name: dict(used) for name, used in run.stages.items()},
         "input": {"images": _describe_source(run.images), "masks": _describe_source(run.masks)} | points,
         "movie": {
             "frames": cells.n_frames,

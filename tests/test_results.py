@@ -190,6 +190,10 @@ def test_summary_counts_the_cells_of_the_result(masks, out):
     assert counts["cells"] == counts["cells_in_input"] - counts["fragments_merged"] + added
     assert summary["settings"]["graph"]["max_gap"] == 2
     assert summary["seconds"] > 0
+    stages = summary["stages"]
+    assert list(stages) == ["reading", "graph", "scores", "solving", "repair", "writing"]
+    assert sum(stage["seconds"] for stage in stages.values()) <= summary["seconds"]
+    assert stages["writing"]["peak_mb"] >= stages["reading"]["peak_mb"] > 0
 
 
 def test_the_segmenter_of_images_without_masks_is_reported(tmp_path):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gnntrack.cli.display import Stopwatch, format_bytes, measure_peak_memory, show_progress, show_rows
+from gnntrack.cli.display import Stopwatch, format_bytes, show_progress, show_rows
 from gnntrack.cli.options import verbose_option
 from gnntrack.plurals import count_noun
+from gnntrack.stage_times import measure_peak_memory
 
 if TYPE_CHECKING:
     from gnntrack.types import Lineage, Progress

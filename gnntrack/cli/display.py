@@ -13,6 +13,7 @@ import click
 
 from gnntrack.durations import format_duration
 from gnntrack.progress_bars import connect_bars, make_bars, open_progress
+from gnntrack.stage_times import measure_peak_memory
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -26,7 +27,6 @@ __all__ = [
     "describe_units",
     "format_bytes",
     "format_figures",
-    "measure_peak_memory",
     "show_progress",
     "show_rows",
     "show_table",
@@ -126,16 +126,6 @@ class Stopwatch:
     def seconds(self) -> float:
         """Seconds so far."""
         return time.perf_counter() - self._start
-
-
-def measure_peak_memory() -> int | None:
-    """Return the most memory that this process has held, in bytes; None on Windows, which does not report it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def format_bytes(count: float | None) -> str:
