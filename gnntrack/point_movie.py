@@ -11,6 +11,7 @@ from gnntrack.io.stack import get_interval
 from gnntrack.measure.points import add_features, make_point_cells
 from gnntrack.movie import open_images
 from gnntrack.segmentation.detection import detect_movie, prepare_detector
+from gnntrack.types import PointSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ __all__ = [
     "POINT_OPTIONS",
     "Detection",
     "PointMovie",
+    "choose_point_settings",
     "open_points",
     "plan_detection",
     "refuse_masks",
@@ -35,6 +37,8 @@ POINT_OPTIONS = ("points", "points_unit", "radius")
 """Keywords of the recipes for points."""
 DETECTOR_OPTIONS = ("detector", "detector_options")
 """Keywords of the recipes for points that a detector finds in the images."""
+_DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
+_MAX_GAP = 6  # frames that a link may span by default: detectors miss a dim cell in up to five frames
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,13 @@ class PointMovie:
         return measure_shapes(self.images, self.cells.frame, *where, spacing=spacing, progress=progress)
 
 
+def choose_point_settings(settings: Settings) -> Settings:
+    """Return settings in which those that are not given have the defaults for points."""
+    gap = {} if "max_gap" in settings.graph.given else {"graph__max_gap": _MAX_GAP}
+    even = {} if "division_threshold" in settings.solver.given else {"solver__division_threshold": _DIVISION}
+    return settings.replace(**gap, **even) if gap or even else settings
+
+
 def open_points(
     points: object,
     *,
@@ -103,8 +114,8 @@ def open_points(
 
     Parameters
     ----------
-    points : path, pandas.DataFrame, array (N, 1 + D) or Detection
-        See `gnntrack.io.points.read_points`. A `Detection` is found in the images.
+    points : path, pandas.DataFrame, array (N, 1 + D), PointSet or Detection
+        See `gnntrack.io.points.read_points`; a `PointSet` is what that has read. A `Detection` is found in the images.
     images : path, array (T, [Z], Y, X) or FrameStack, optional
         Images of the microscope. They are measured around each point, unless the table of points has intensities.
     settings : Settings
@@ -139,14 +150,11 @@ def open_points(
             msg = "a detector finds points in images, and none are given; give images, or points"
             raise InputError(msg)
         points = _find_points(stack, points, progress)
-    found = read_points(
-        points,
-        settings=settings.frames,
-        unit=points_unit,
-        radius=radius,
-        images=stack,
-        keep_interpolated=keep_interpolated,
-    )
+    if isinstance(points, PointSet):
+        found = points
+    else:
+        options: dict[str, Any] = {"unit": points_unit, "radius": radius, "keep_interpolated": keep_interpolated}
+        found = read_points(points, settings=settings.frames, images=stack, **options)
     cells, _ = make_point_cells(found, neighbours=settings.cells.neighbours)
     moments = None
     if stack is not None and not cells.has("intensity_mean"):

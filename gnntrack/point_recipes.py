@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from gnntrack.graph.point_links import build_point_links
 from gnntrack.io.output import refuse_source, try_output
+from gnntrack.io.points import read_points
 from gnntrack.lineage.point_tracks import refuse_for_points
 from gnntrack.methods import resolve_method, score_graph
 from gnntrack.movie_candidates import choose_lineage
-from gnntrack.point_movie import Detection, PointMovie, open_points
+from gnntrack.point_movie import Detection, PointMovie, choose_point_settings, open_points
 from gnntrack.point_results import find_file_format, write_point_result
 from gnntrack.stage_times import time_stage
+from gnntrack.windows.points import are_many, track_points_in_windows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gnntrack.result_files import RunRecord
     from gnntrack.settings import Settings
-    from gnntrack.types import CellGraph, Lineage, Progress
+    from gnntrack.types import CellGraph, FrameStack, Lineage, Progress
 
 __all__ = ["build_point_graph", "choose_point_settings", "track_and_write", "track_points"]
-
-_DIVISION = 0.5  # probability above which a division pays: a false one costs as much as a missed one
-_MAX_GAP = 6  # frames that a link may span by default: detectors miss a dim cell in up to five frames
-
-
-def choose_point_settings(settings: Settings) -> Settings:
-    """Return settings in which those that are not given have the defaults for points."""
-    gap = {} if "max_gap" in settings.graph.given else {"graph__max_gap": _MAX_GAP}
-    even = {} if "division_threshold" in settings.solver.given else {"solver__division_threshold": _DIVISION}
-    return settings.replace(**gap, **even) if gap or even else settings
 
 
 def build_point_graph(points: object, *, settings: Settings, progress: Progress | None = None) -> CellGraph:
@@ -116,11 +108,26 @@ def track_and_write(
             refuse_source(out, source)
         try_output(out, overwrite=overwrite)  # before the long work
     resolve_method(plan["method"], plan["solver"])
-    with time_stage("reading"):
-        movie = open_points(run.points, images=run.images, settings=run.settings, progress=progress, **reading)
-    lineage = track_points(movie, **plan, settings=run.settings, progress=progress)
+    lineage, images = _track(run, reading, plan=plan, progress=progress)
     if isinstance(run.points, Detection):
         run.points = str(run.points)  # as it is recorded
     if out is not None:
-        write_point_result(out, lineage, images=movie.images, run=run, overwrite=overwrite)
+        write_point_result(out, lineage, images=images, run=run, overwrite=overwrite)
     return lineage
+
+
+def _track(
+    run: RunRecord, reading: dict[str, Any], *, plan: dict[str, Any], progress: Progress | None
+) -> tuple[Lineage, FrameStack | None]:
+    """Return the lineage of the points of a run, which are tracked in windows if they are many, and the images."""
+    settings, points = run.settings, run.points
+    if run.images is None and not isinstance(points, Detection):
+        options: dict[str, Any] = {"unit": reading.get("points_unit"), "radius": reading.get("radius")}
+        with time_stage("reading"):
+            found = [read_points(points, settings=settings.frames, **options)]
+        if are_many(found[0]):
+            return track_points_in_windows(found, settings=settings, progress=progress, **plan), None
+        points = found[0]
+    with time_stage("reading"):
+        movie = open_points(points, images=run.images, settings=settings, progress=progress, **reading)
+    return track_points(movie, **plan, settings=settings, progress=progress), movie.images

@@ -9,18 +9,19 @@ each other after it.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.geometry import find_mutual_nearest, find_nearest, measure_lengths
+from gnntrack.movie_scales import estimate_of_movie
 from gnntrack.plurals import count_noun
 from gnntrack.types import StackMotion
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, Cells, FloatArray, IntArray
 
-__all__ = ["describe_stack", "estimate_stack"]
+__all__ = ["StackSteps", "describe_stack", "estimate_stack", "find_stack", "measure_steps"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,23 +64,56 @@ def estimate_stack(cells: Cells, *, drift: bool = True) -> StackMotion:
     >>> stack.place.round(6).tolist(), stack.frozen
     ([[0.0, 0.0], [0.0, 30.0], [0.0, 30.0]], (2,))
     """
-    copies = _find_copies(cells)
-    shown = np.maximum.accumulate(np.where(copies, 0, np.arange(cells.n_frames)))
-    if not drift:
-        return StackMotion(np.zeros((cells.n_frames, cells.ndim)), shown)
-    apart = _measure_spacing(cells)
-    steps, error = np.zeros((cells.n_frames, cells.ndim)), np.zeros(cells.n_frames)
+    return find_stack(measure_steps(cells, drift=drift), cells.spacing)
+
+
+class StackSteps(NamedTuple):
+    """What is measured in each frame to estimate the motion of the stack; it depends on the frame before only."""
+
+    same: FloatArray
+    """Fraction of the points at the places of the frame before, (T,); NaN if one of both has few points."""
+    shift: FloatArray
+    """Of the stack since the last frame with enough points, (T, D)."""
+    error: FloatArray
+    """Standard error of the shift, (T,)."""
+    apart: float
+    """Typical distance of a point of the movie from its nearest neighbour; 0 if no shifts are estimated."""
+
+
+def measure_steps(cells: Cells, *, drift: bool = True) -> StackSteps:
+    """Compare each frame with the one before; arguments as of `estimate_stack`."""
+    apart = estimate_of_movie("points.spacing", lambda: _measure_spacing(cells)) if drift else 0.0
+    shift, error = np.zeros((cells.n_frames, cells.ndim)), np.zeros(cells.n_frames)
     last = -1  # the last frame with enough points
-    for frame in range(cells.n_frames):
+    for frame in range(cells.n_frames if drift else 0):
         position = cells.position[cells.rows(frame)]
         if len(position) < _FEWEST:
             continue
-        if last >= 0 and not copies[frame]:
-            steps[frame], error[frame] = _estimate_shift(cells.position[cells.rows(last)], position, apart)
+        if last >= 0:
+            shift[frame], error[frame] = _estimate_shift(cells.position[cells.rows(last)], position, apart)
         last = frame
-    scale = np.asarray(cells.spacing) / 1000  # stored with few digits
-    place = np.round(np.cumsum(steps, axis=0) / scale) * scale
-    return StackMotion(place, shown, _find_jumps(steps, copies, np.maximum(_SURE * error, _NOTICED * apart)))
+    return StackSteps(_compare_frames(cells), shift, error, apart)
+
+
+def find_stack(steps: StackSteps, spacing: tuple[float, ...]) -> StackMotion:
+    """Return the motion of the stack.
+
+    Parameters
+    ----------
+    steps : StackSteps
+        Of all frames of a movie.
+    spacing : D floats
+        Size of a pixel.
+    """
+    frames = np.arange(len(steps.same))
+    known = np.isfinite(steps.same)
+    rare = known.any() and np.median(steps.same[known]) <= _RARE
+    copies = known & rare & (steps.same >= _SAME)
+    shift, error = np.where(copies[:, None], 0, steps.shift), np.where(copies, 0, steps.error)
+    scale = np.asarray(spacing) / 1000  # stored with few digits
+    place = np.round(np.cumsum(shift, axis=0) / scale) * scale
+    jumps = _find_jumps(shift, copies, np.maximum(_SURE * error, _NOTICED * steps.apart))
+    return StackMotion(place, np.maximum.accumulate(np.where(copies, 0, frames)), jumps)
 
 
 def describe_stack(stack: StackMotion) -> str | None:
@@ -104,20 +138,16 @@ def _list_frames(frames: tuple[int, ...]) -> str:
     return ", ".join(map(str, frames[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
-def _find_copies(cells: Cells) -> BoolArray:
-    """Return which frames have nearly all points at the places of the frame before, shape (T,)."""
+def _compare_frames(cells: Cells) -> FloatArray:
+    """Return the fraction of the points of each frame at the places of the frame before, (T,); NaN if it is unknown."""
     weight = np.random.default_rng(0).uniform(1, 2, cells.ndim)
     key = sum((cells.position[:, axis] * weight[axis] for axis in range(cells.ndim)), np.zeros(len(cells)))
-    same = np.zeros(cells.n_frames)
-    known = np.zeros(cells.n_frames, bool)
+    same = np.full(cells.n_frames, np.nan)
     for frame in range(1, cells.n_frames):
         before, now = key[cells.rows(frame - 1)], key[cells.rows(frame)]
-        known[frame] = min(len(before), len(now)) >= _FEWEST
-        if known[frame]:
+        if min(len(before), len(now)) >= _FEWEST:
             same[frame] = np.isin(now, before).sum() / max(len(now), len(before))
-    if not known.any() or np.median(same[known]) > _RARE:
-        return np.zeros(cells.n_frames, bool)
-    return np.asarray(same >= _SAME)
+    return same
 
 
 def _measure_spacing(cells: Cells) -> float:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, IntArray
 
-__all__ = ["add_features", "make_point_cells"]
+__all__ = ["add_features", "find_shape", "make_point_cells"]
 
 _APART = 0.5  # radius of points without a radius, in median distances to the nearest point of the frame
 
@@ -66,7 +66,7 @@ def make_point_cells(points: PointSet, *, neighbours: int = 6) -> tuple[Cells, I
     frame, label, position = points.frame[order], label[order], points.position[order].astype(np.float64)
     n_frames = int(frame.max(initial=-1)) + 1 if points.n_frames is None else points.n_frames
     spacing, unit, ndim = points.spacing, points.unit, len(points.spacing)
-    shape = points.shape or _find_shape(position, spacing)
+    shape = points.shape or find_shape(position, spacing)
     extent = np.asarray(shape) * np.asarray(spacing)
     offsets = np.searchsorted(frame, np.arange(n_frames + 1))
     around = measure_neighbourhood(position, offsets, spacing, shape, neighbours)
@@ -108,7 +108,7 @@ def add_features(cells: Cells, columns: Mapping[str, tuple[FloatArray, str]]) ->
     )
 
 
-def _find_shape(position: FloatArray, spacing: tuple[float, ...]) -> tuple[int, ...]:
+def find_shape(position: FloatArray, spacing: tuple[float, ...]) -> tuple[int, ...]:
     """Return the smallest shape of a frame in pixels that holds all points."""
     top = position.max(axis=0) if len(position) else np.zeros(len(spacing))
     return tuple(max(1, math.ceil(round(t / s, 6)) + 1) for t, s in zip(top, spacing, strict=True))
